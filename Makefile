@@ -1,0 +1,50 @@
+# `make run` and `make test` need Python >= 3.11, make and the package registries; everything else they set up.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+
+help:  ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
+
+setup: .venv/.ready  ## Make .venv with the pinned packages and the `deputy` command
+
+.venv/.ready: requirements-dev.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: setup  ## Serve the shipped config.yaml: SQLite, the Google sandbox, the offline demo model
+	$(BIN)/deputy serve
+
+demo: setup  ## Two people at once through Slack and HTTP, each answered from their own mailbox
+	$(BIN)/deputy demo
+
+test: setup  ## Run the tests
+	$(BIN)/pytest -m "not soak"
+
+soak: setup  ## Run the long tests
+	$(BIN)/pytest -m soak
+
+check: setup  ## Format, lint, types and tests: what CI runs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -m "not soak"
+
+format: setup  ## Format the code and mend what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup  ## Run the benchmarks against their peers; writes benchmarks/results.json
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	$(BIN)/python -m benchmarks
+
+lock: setup  ## Resolve the requirements files again from pyproject.toml
+	@for files in "requirements:" "requirements-dev:--extra dev" "requirements-bench:--extra dev --extra bench"; do \
+		$(BIN)/uv pip compile pyproject.toml $${files#*:} --universal --generate-hashes --no-emit-index-url \
+			--no-annotate --no-header --quiet --output-file $${files%%:*}.txt; \
+	done
+
+.PHONY: help setup run demo test soak check format bench lock

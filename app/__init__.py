@@ -1,0 +1,1 @@
+"""What the assistant is: knows no container, no channel SDK and no web framework."""

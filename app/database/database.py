@@ -1,0 +1,100 @@
+"""Opening, migrating and closing the database, and the two kinds of transaction on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from app.errors import SettingsError
+
+_BUSY_TIMEOUT_MS = 10_000  # SQLite waits so long for another process's write
+_WRITES = "deputy_writes"  # execution option of a connection that is about to write
+
+
+class Database:
+    """Holds the connection pool; lives as long as the process and knows no principal.
+
+    The constructor does no I/O. Hold a transaction shortly: never while a model or Google is asked.
+
+    Raises:
+        SettingsError: The URL is not one that SQLAlchemy can open asynchronously.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            self._url = sa.make_url(url)
+            self._engine = create_async_engine(self._url, pool_pre_ping=not url.startswith("sqlite"))
+        except (sa.exc.ArgumentError, sa.exc.InvalidRequestError, ImportError) as error:
+            kind = type(error).__name__  # not the text: it may quote the URL with its password
+            raise SettingsError(
+                f"database.url cannot be opened ({kind}); write it like sqlite+aiosqlite:///var/deputy.db"
+            ) from None
+        # SQLite has one writer at a time. Queueing here is fair and costs no polling; PostgreSQL needs no queue.
+        self._writer: AbstractAsyncContextManager[Any] = nullcontext()
+        if self._url.get_backend_name() == "sqlite":
+            self._writer = asyncio.Lock()
+            sa.event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
+            sa.event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
+
+    def __repr__(self) -> str:
+        return f"Database({self._url.render_as_string(hide_password=True)})"
+
+    async def open(self) -> None:
+        """Connect and bring the schema up to date; safe to call from several processes at once."""
+        from app.database.migrate import upgrade  # Alembic is needed only here and takes a while to import
+
+        if self._url.get_backend_name() == "sqlite" and self._url.database not in (None, "", ":memory:"):
+            Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
+        async with self.writing() as connection:
+            await connection.run_sync(upgrade)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+    async def ping(self) -> None:
+        """Return when the database answers.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: It does not.
+        """
+        async with self.reading() as connection:
+            await connection.execute(sa.select(sa.literal(1)))
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads."""
+        async with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes: committed at the end, rolled back on an error."""
+        async with self._writer, self._engine.connect() as connection:
+            await connection.execution_options(**{_WRITES: True})
+            async with connection.begin():
+                yield connection
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    """Set the pragmas of a new connection, and leave BEGIN to us.
+
+    An acknowledged message must survive a power cut, hence synchronous=FULL (https://www.sqlite.org/pragma.html).
+    """
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_TIMEOUT_MS}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    """A writer takes the lock at once: one that upgrades later fails with SQLITE_BUSY without waiting."""
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,30 @@
+"""Bringing the schema up to date with Alembic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+_ADVISORY_LOCK = 0x6465_7075_7479  # "deputy" in ASCII: one process at a time migrates a PostgreSQL database
+
+
+def upgrade(connection: sa.Connection) -> None:
+    """Run every migration that this database lacks, inside the connection's transaction.
+
+    Two processes that start together take turns: SQLite's transaction already holds the write lock, PostgreSQL
+    is given an advisory lock that ends with the transaction.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
+    command.upgrade(config(connection), "head")
+
+
+def config(connection: sa.Connection) -> Config:
+    """Alembic's configuration for one connection; there is no alembic.ini."""
+    settings = Config()
+    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    settings.attributes["connection"] = connection
+    return settings

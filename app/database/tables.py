@@ -1,0 +1,150 @@
+"""Every table. Times are POSIX seconds, ids are 32 hexadecimal digits, and a person is always three columns."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from app.principal import MAX_PART_LENGTH, Principal
+
+metadata = sa.MetaData()
+
+
+def _id() -> sa.Column[str]:
+    return sa.Column("id", sa.String(32), primary_key=True)
+
+
+def _principal() -> tuple[sa.Column[str], ...]:
+    return tuple(
+        sa.Column(name, sa.String(MAX_PART_LENGTH), nullable=False) for name in ("platform", "tenant", "user_id")
+    )
+
+
+def _time(name: str, *, nullable: bool = False) -> sa.Column[float]:
+    return sa.Column(name, sa.Double, nullable=nullable)
+
+
+api_tokens = sa.Table(
+    "api_tokens",
+    metadata,
+    _id(),
+    sa.Column("token_hash", sa.String(64), nullable=False, unique=True),  # SHA-256, hexadecimal
+    *_principal(),
+    sa.Column("label", sa.String(255), nullable=False),
+    _time("created_at"),
+    _time("revoked_at", nullable=True),
+)
+
+messages = sa.Table(
+    "messages",
+    metadata,
+    _id(),
+    *_principal(),
+    sa.Column("event_id", sa.String(512), nullable=False),  # the platform's id of the delivery
+    sa.Column("conversation", sa.String(768), nullable=False),  # unique within platform and tenant
+    sa.Column("sequence", sa.Integer, nullable=False),  # 1, 2, … within the conversation
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("address", sa.JSON, nullable=False),  # where the channel answers
+    sa.Column("state", sa.String(16), nullable=False),  # new, running, parked, done, failed
+    sa.Column("attempt", sa.Integer, nullable=False),  # fences every change of a running row
+    sa.Column("answer", sa.Text, nullable=True),
+    sa.Column("private", sa.Boolean, nullable=False),  # the answer may be shown to this person alone
+    _time("created_at"),
+    _time("changed_at"),
+    _time("replied_at", nullable=True),  # when the channel took what the row's state has to tell
+    sa.UniqueConstraint("platform", "tenant", "event_id", name="uq_messages_event"),
+    sa.UniqueConstraint("platform", "tenant", "conversation", "sequence", name="uq_messages_sequence"),
+    sa.Index("ix_messages_state", "state", "changed_at"),
+)
+
+parked_runs = sa.Table(
+    "parked_runs",
+    metadata,
+    sa.Column("message_id", sa.String(32), sa.ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    *_principal(),
+    sa.Column("waits_for", sa.String(16), nullable=False),  # consent or approval
+    sa.Column("link_id", sa.String(32), nullable=True),
+    sa.Column("run", sa.Text, nullable=False),  # the run so far and its pending calls, JSON
+    sa.Column("decision", sa.String(16), nullable=True),  # granted or refused, once a consent is over
+    _time("expires_at"),
+)
+
+approvals = sa.Table(
+    "approvals",
+    metadata,
+    _id(),
+    *_principal(),
+    sa.Column("code", sa.String(8), nullable=False),  # what the person types: 4 hexadecimal digits
+    sa.Column("message_id", sa.String(32), sa.ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("call_id", sa.String(255), nullable=False),
+    sa.Column("tool", sa.String(255), nullable=False),
+    sa.Column("arguments", sa.Text, nullable=False),  # exactly what will run, JSON
+    sa.Column("state", sa.String(16), nullable=False),  # pending, approved, running, done, denied, expired
+    _time("created_at"),
+    _time("expires_at"),
+    sa.UniqueConstraint("platform", "tenant", "user_id", "code", name="uq_approvals_code"),
+    sa.Index("ix_approvals_message", "message_id"),
+)
+
+turns = sa.Table(
+    "turns",
+    metadata,
+    _id(),
+    *_principal(),
+    sa.Column("conversation", sa.String(768), nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=False),  # of the message that this turn answered
+    sa.Column("messages", sa.Text, nullable=False),  # pydantic-ai messages of one turn, JSON
+    sa.Column("private", sa.Boolean, nullable=False),  # holds something out of the person's account
+    _time("created_at"),
+    sa.UniqueConstraint("platform", "tenant", "user_id", "conversation", "sequence", name="uq_turns_sequence"),
+)
+
+grants = sa.Table(
+    "grants",
+    metadata,
+    _id(),
+    *_principal(),
+    sa.Column("subject", sa.String(255), nullable=False),  # the Google account's stable id
+    sa.Column("email", sa.String(320), nullable=False),
+    sa.Column("granted_scopes", sa.Text, nullable=False),  # OAuth scopes, parted by a space
+    sa.Column("sealed_tokens", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),  # counts every change of the tokens
+    sa.Column("state", sa.String(16), nullable=False),  # active or revoked
+    _time("created_at"),
+    _time("changed_at"),
+    sa.UniqueConstraint("platform", "tenant", "user_id", "subject", name="uq_grants_subject"),
+)
+
+consent_links = sa.Table(
+    "consent_links",
+    metadata,
+    _id(),
+    *_principal(),
+    sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("state_hash", sa.String(64), nullable=True, unique=True),
+    sa.Column("cookie_hash", sa.String(64), nullable=True),
+    sa.Column("sealed_secrets", sa.Text, nullable=False),  # link token; once opened nonce and PKCE verifier too
+    sa.Column("oauth_scopes", sa.Text, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),  # issued, opened, granted, active, expired, refused
+    _time("created_at"),
+    _time("expires_at"),
+    sa.Index("ix_consent_links_principal", "platform", "tenant", "user_id", "state"),
+)
+
+
+def owned_by(table: sa.Table, principal: Principal) -> sa.ColumnElement[bool]:
+    """The condition that a row is this principal's: all three parts are equal."""
+    return sa.and_(
+        table.c.platform == principal.platform,
+        table.c.tenant == principal.tenant,
+        table.c.user_id == principal.user,
+    )
+
+
+def owner(principal: Principal) -> dict[str, str]:
+    """The three column values that make a row this principal's."""
+    return {"platform": principal.platform, "tenant": principal.tenant, "user_id": principal.user}
+
+
+def principal_of(row: sa.Row[tuple[object, ...]]) -> Principal:
+    """The principal whose row it is."""
+    return Principal(row.platform, row.tenant, row.user_id)

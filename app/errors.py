@@ -1,0 +1,141 @@
+"""Every error of Deputy, one tree.
+
+DeputyError
+├── SettingsError              config.yaml, or what it names, is wrong: the start is refused
+├── PrincipalError             no complete principal: nothing runs
+├── MessageError               what somebody sent cannot be taken
+│   ├── InvalidMessageError        it is malformed                                        (HTTP 400)
+│   ├── UnauthenticatedError       no token or signature, or a wrong one                  (HTTP 401)
+│   ├── NotFoundError              there is no such thing for this principal              (HTTP 404)
+│   ├── TooLargeError              it is over the size limit                              (HTTP 413)
+│   └── UnavailableError           not now: the platform should send it again             (HTTP 503)
+├── ConsentError               a consent link or callback cannot be used
+│   ├── LinkExpiredError           expired, used, superseded or never issued              (HTTP 410)
+│   └── CallbackRefusedError       state, cookie, code or id_token does not fit           (HTTP 400)
+├── CredentialsError           no usable credentials of this principal
+│   ├── ConsentRequiredError       a grant or an OAuth scope is missing: the run is parked
+│   └── GrantRevokedError          Google no longer honours the grant
+├── SealError                  a sealed value does not open with this key ring and these bindings
+├── GoogleError                Google answered with an error, or not at all
+└── ToolError                  a tool cannot do what was asked: the model is told why
+
+An error says what happened, to whom, and what to do next. None carries a token, a secret or the text of a mail.
+Errors are raised inside and translated once at the edge: an HTTP status, a chat reply, or what the model is told.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.principal import Principal
+
+
+class DeputyError(Exception):
+    """The root of the tree; `except DeputyError` catches all that Deputy raises on purpose."""
+
+
+class SettingsError(DeputyError):
+    """The configuration is wrong; the message names the place in the file and what to do."""
+
+
+class PrincipalError(DeputyError):
+    """There is no complete principal, so nothing may run."""
+
+
+class MessageError(DeputyError):
+    """What somebody sent cannot be taken; `status` is the HTTP status that says so."""
+
+    status = 400
+
+
+class InvalidMessageError(MessageError):
+    """The request is malformed."""
+
+
+class UnauthenticatedError(MessageError):
+    """The request carries no valid token or signature."""
+
+    status = 401
+
+
+class NotFoundError(MessageError):
+    """There is no such thing, or it is somebody else's: the answer is the same for both."""
+
+    status = 404
+
+
+class TooLargeError(MessageError):
+    """The request is over the size limit."""
+
+    status = 413
+
+
+class UnavailableError(MessageError):
+    """The server cannot take the message now; nothing was stored and the sender should try again."""
+
+    status = 503
+
+
+class ConsentError(DeputyError):
+    """A consent link or Google's callback cannot be used; `status` is the HTTP status that says so."""
+
+    status = 400
+
+
+class LinkExpiredError(ConsentError):
+    """The consent link is expired, used, superseded, or was never issued."""
+
+    status = 410
+
+
+class CallbackRefusedError(ConsentError):
+    """The callback does not belong to a consent that this browser started."""
+
+
+class CredentialsError(DeputyError):
+    """The principal has no usable credentials."""
+
+
+class ConsentRequiredError(CredentialsError):
+    """The principal has not granted what a tool needs.
+
+    Attributes:
+        principal: Who has to consent.
+        oauth_scopes: What is missing, as full OAuth scope URLs.
+    """
+
+    def __init__(self, principal: Principal, oauth_scopes: frozenset[str]) -> None:
+        self.principal = principal
+        self.oauth_scopes = oauth_scopes
+        super().__init__(f"{principal} has not granted {', '.join(sorted(oauth_scopes))}; send a consent link")
+
+
+class GrantRevokedError(CredentialsError):
+    """Google no longer honours the principal's grant; they have to consent again."""
+
+    def __init__(self, principal: Principal) -> None:
+        self.principal = principal
+        super().__init__(f"Google no longer honours the grant of {principal}; ask for consent again")
+
+
+class SealError(DeputyError):
+    """A sealed value does not open: another key, another row or another person."""
+
+
+class GoogleError(DeputyError):
+    """Google answered with an error, or not at all.
+
+    Attributes:
+        status: The HTTP status, or None when there was no answer.
+        reason: Google's machine-readable reason, such as ``notFound``; never a response body.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, reason: str | None = None) -> None:
+        self.status = status
+        self.reason = reason
+        super().__init__(message)
+
+
+class ToolError(DeputyError):
+    """A tool cannot do what was asked; the model is given this text."""

@@ -1,0 +1,61 @@
+"""Who a message is from, and so whom the assistant acts for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from app.errors import PrincipalError
+
+MAX_PART_LENGTH = 255  # characters; the width of the database columns that hold each part
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The person a message is from, as the channel verified it: always three values, none of them empty.
+
+    Two principals are the same person exactly when all three parts are equal. Lives as long as whoever holds it;
+    it carries no secret.
+
+    Attributes:
+        platform: The channel: ``slack``, ``telegram``, ``whatsapp`` or ``http``.
+        tenant: Whose user ids these are: the sender's Slack enterprise ("E…") or team ("T…"), a Telegram bot id,
+            a WhatsApp portfolio id, or the issuer of an HTTP token.
+        user: The person's id within the tenant, such as Slack's "U…" or "W…".
+
+    Raises:
+        PrincipalError: A part is empty, is not a string, is too long or holds a control character.
+    """
+
+    platform: str
+    tenant: str
+    user: str
+
+    def __post_init__(self) -> None:
+        for name in ("platform", "tenant", "user"):
+            part = getattr(self, name)
+            if not isinstance(part, str) or not part.strip():
+                raise PrincipalError(f"a principal needs a {name}; got {part!r}")
+            if len(part) > MAX_PART_LENGTH or not part.isprintable():
+                raise PrincipalError(f"the {name} of a principal is at most {MAX_PART_LENGTH} printable characters")
+
+    def __str__(self) -> str:
+        """The text form for the command line, each part percent-escaped: ``http:demo:ada``."""
+        return ":".join(quote(part, safe="") for part in (self.platform, self.tenant, self.user))
+
+    @classmethod
+    def parse(cls, text: str) -> Principal:
+        """Read the text form back; accepts only what `str()` of a principal writes.
+
+        Raises:
+            PrincipalError: The text is not three percent-escaped parts, or is escaped in another way.
+        """
+        parts = text.split(":")
+        if len(parts) != 3:
+            raise PrincipalError(
+                f"a principal is written platform:tenant:user, for example http:demo:ada; got {text!r}"
+            )
+        principal = cls(*(unquote(part) for part in parts))
+        if str(principal) != text:
+            raise PrincipalError(f"write this principal as {principal}; got {text!r}")
+        return principal
