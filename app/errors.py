@@ -17,6 +17,8 @@ DeputyError
 │   └── GrantRevokedError          Google no longer honours the grant
 ├── SealError                  a sealed value does not open with this key ring and these bindings
 ├── GoogleError                Google answered with an error, or not at all
+│   └── InvalidGrantError          the refresh token or code is over, by Google's own word
+├── AgentError                 a run cannot be finished: the person is told this text
 └── ToolError                  a tool cannot do what was asked: the model is told why
 
 An error says what happened, to whom, and what to do next. None carries a token, a secret or the text of a mail.
@@ -137,5 +139,13 @@ class GoogleError(DeputyError):
         super().__init__(message)
 
 
+class InvalidGrantError(GoogleError):
+    """Google says ``invalid_grant`` (RFC 6749 section 5.2): the code or refresh token is used, revoked or expired."""
+
+
 class ToolError(DeputyError):
     """A tool cannot do what was asked; the model is given this text."""
+
+
+class AgentError(DeputyError):
+    """An agent's run cannot be finished; the person is told this text."""

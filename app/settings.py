@@ -63,6 +63,10 @@ class KeyRingSettings(Section):
         default=None, description="A YAML file of the same mapping, made with a fresh key when it is absent"
     )
 
+    def encoded(self) -> dict[str, str] | None:
+        """The keys in base64, if they stand in the settings."""
+        return None if self.keys is None else {name: key.get_secret_value() for name, key in self.keys.items()}
+
     @model_validator(mode="after")
     def _one_source(self) -> KeyRingSettings:
         if (self.keys is None) == (self.file is None):
@@ -109,7 +113,7 @@ class GoogleSettings(Section):
 class ConsentSettings(Section):
     """How long a person has for giving consent."""
 
-    link_minutes: Positive = 10
+    link_seconds: Positive = 600
 
 
 class AgentSettings(Section):
@@ -145,11 +149,6 @@ class InterfacesSettings(Section):
     http: HttpSettings | None = None
     slack: SlackSettings | None = None
 
-    def agents(self) -> dict[str, Name | None]:
-        """The channels that are served, each with the agent its section names."""
-        sections: dict[str, HttpSettings | SlackSettings | None] = {"http": self.http, "slack": self.slack}
-        return {channel: section.agent for channel, section in sections.items() if section is not None}
-
 
 class DeliverySettings(Section):
     """How accepted messages are worked off."""
@@ -158,7 +157,7 @@ class DeliverySettings(Section):
     deadline_seconds: Positive = Field(default=120, description="For one message, tools and model included")
     attempts: int = Field(default=3, gt=0, description="After so many interrupted runs a message has failed")
     scan_seconds: Positive = Field(default=5, description="How often undone and expired rows are looked for")
-    parked_minutes: Positive = Field(default=60, description="How long a message waits for consent or approval")
+    parked_seconds: Positive = Field(default=3600, description="How long a message waits for consent or approval")
 
 
 class LoggingSettings(Section):
@@ -182,12 +181,17 @@ class Settings(Section):
     delivery: DeliverySettings = DeliverySettings()
     logging: LoggingSettings = LoggingSettings()
 
+    def agent_of_channel(self) -> dict[str, str]:
+        """The channels that are served, each with the name of the agent that answers there."""
+        sections = {"http": self.interfaces.http, "slack": self.interfaces.slack}
+        return {
+            channel: section.agent or self.default_agent for channel, section in sections.items() if section is not None
+        }
+
     @model_validator(mode="after")
     def _agents_exist(self) -> Settings:
-        named = {"default_agent": self.default_agent}
-        for channel, agent in self.interfaces.agents().items():
-            named[f"interfaces.{channel}.agent"] = agent or self.default_agent
-        for place, agent in named.items():
+        named = {f"interfaces.{channel}.agent": agent for channel, agent in self.agent_of_channel().items()}
+        for place, agent in {"default_agent": self.default_agent, **named}.items():
             if agent not in self.agents:
                 raise ValueError(f"{place} names the agent {agent!r}; agents has {', '.join(sorted(self.agents))}")
         return self

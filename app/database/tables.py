@@ -6,6 +6,9 @@ import sqlalchemy as sa
 
 from app.principal import MAX_PART_LENGTH, Principal
 
+EVENT_ID_LENGTH = 512  # characters
+CONVERSATION_LENGTH = 512  # characters
+
 metadata = sa.MetaData()
 
 
@@ -39,8 +42,8 @@ messages = sa.Table(
     metadata,
     _id(),
     *_principal(),
-    sa.Column("event_id", sa.String(512), nullable=False),  # the platform's id of the delivery
-    sa.Column("conversation", sa.String(768), nullable=False),  # unique within platform and tenant
+    sa.Column("event_id", sa.String(EVENT_ID_LENGTH), nullable=False),  # the platform's id of the delivery
+    sa.Column("conversation", sa.String(CONVERSATION_LENGTH), nullable=False),  # unique within platform and tenant
     sa.Column("sequence", sa.Integer, nullable=False),  # 1, 2, … within the conversation
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("address", sa.JSON, nullable=False),  # where the channel answers
@@ -90,7 +93,7 @@ turns = sa.Table(
     metadata,
     _id(),
     *_principal(),
-    sa.Column("conversation", sa.String(768), nullable=False),
+    sa.Column("conversation", sa.String(CONVERSATION_LENGTH), nullable=False),
     sa.Column("sequence", sa.Integer, nullable=False),  # of the message that this turn answered
     sa.Column("messages", sa.Text, nullable=False),  # pydantic-ai messages of one turn, JSON
     sa.Column("private", sa.Boolean, nullable=False),  # holds something out of the person's account

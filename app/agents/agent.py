@@ -1,0 +1,147 @@
+"""The assistant that answers one message of one person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pydantic_ai
+from pydantic_ai import DeferredToolRequests, DeferredToolResults, UsageLimits
+from pydantic_ai.exceptions import AgentRunError, UsageLimitExceeded, UserError
+from pydantic_ai.messages import ModelMessage, ModelRequest, ToolReturnPart
+from pydantic_ai.models import Model
+
+from app.agents.guard import GuardedToolkit
+from app.agents.run import StoppedRun
+from app.approvals.approvals import Approval, Approvals
+from app.conversations.history import Conversations
+from app.credentials.credentials import Credentials
+from app.errors import AgentError
+from app.messages import StoredMessage
+from app.principal import Principal
+from app.toolkits.toolkit import Toolkit, ToolSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A run that came to its end.
+
+    Attributes:
+        private: The answer may hold something out of the person's account, so they alone may see it.
+        turn: What the run added to the history.
+    """
+
+    text: str = field(repr=False)
+    private: bool
+    turn: list[ModelMessage] = field(repr=False)
+
+
+class AgentShell:
+    """What all people share of one configured agent: its name, instructions, model and limits.
+
+    Lives as long as the process and knows no person: toolkits and history are handed over with each run.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: Model,
+        *,
+        instructions: str,
+        history_turns: int,
+        request_limit: int,
+        tool_calls_limit: int,
+    ) -> None:
+        self.name = name
+        self.history_turns = history_turns
+        self.limits = UsageLimits(request_limit=request_limit, tool_calls_limit=tool_calls_limit)
+        self.runner: pydantic_ai.Agent[None, str | DeferredToolRequests] = pydantic_ai.Agent(
+            model, name=name, instructions=instructions or None, output_type=[str, DeferredToolRequests]
+        )
+
+    def __repr__(self) -> str:
+        return f"AgentShell({self.name!r})"
+
+
+class Agent:
+    """Runs a shell with one person's toolkits, credentials and history. Lives for one request."""
+
+    def __init__(
+        self,
+        principal: Principal,
+        shell: AgentShell,
+        toolkits: Sequence[Toolkit],
+        credentials: Credentials,
+        approvals: Approvals,
+        conversations: Conversations,
+    ) -> None:
+        self.principal = principal
+        self._shell = shell
+        self._toolkits = [GuardedToolkit(toolkit, principal, credentials, approvals) for toolkit in toolkits]
+        self._conversations = conversations
+
+    @property
+    def name(self) -> str:
+        """The agent's name in the configuration."""
+        return self._shell.name
+
+    def tools(self) -> dict[str, ToolSpec]:
+        """Every tool that this person's agent has, by name."""
+        return {name: spec for toolkit in self._toolkits for name, spec in toolkit.wrapped.tools().items()}
+
+    async def answer(self, message: StoredMessage) -> Answered | StoppedRun:
+        """Run the agent on a message of its principal.
+
+        Raises:
+            AgentError: The model failed, or a limit was reached.
+        """
+        return await self._run(message, message.text, [], None)
+
+    async def go_on(
+        self, message: StoredMessage, stopped: StoppedRun, *, granted: bool | None, approvals: Sequence[Approval]
+    ) -> Answered | StoppedRun:
+        """Go on with a run that was stopped, now that the person has answered.
+
+        Raises:
+            AgentError: The model failed, or a limit was reached.
+        """
+        results = stopped.results(granted=granted, approvals=approvals)
+        return await self._run(message, None, stopped.turn, results)
+
+    async def _run(
+        self,
+        message: StoredMessage,
+        text: str | None,
+        turn_so_far: list[ModelMessage],
+        results: DeferredToolResults | None,
+    ) -> Answered | StoppedRun:
+        history = await self._conversations.load(
+            self.principal, message.conversation, turns_at_most=self._shell.history_turns
+        )
+        try:
+            run = await self._shell.runner.run(
+                text,
+                message_history=[*history.messages, *turn_so_far],
+                deferred_tool_results=results,
+                toolsets=self._toolkits,
+                usage_limits=self._shell.limits,
+            )
+        except UsageLimitExceeded as error:
+            raise AgentError("This took more steps than I may use for one message. Try a smaller request.") from error
+        except (AgentRunError, UserError) as error:
+            raise AgentError("The model could not be reached or gave no usable answer. Please try again.") from error
+        turn = run.all_messages()[len(history.messages) :]
+        if isinstance(run.output, DeferredToolRequests):
+            return StoppedRun.of(turn, run.output)
+        return Answered(run.output, history.private or self._is_private(turn), turn)
+
+    def _is_private(self, turn: list[ModelMessage]) -> bool:
+        tools = self.tools()
+        returned = (
+            part.tool_name
+            for message in turn
+            if isinstance(message, ModelRequest)
+            for part in message.parts
+            if isinstance(part, ToolReturnPart)
+        )
+        return any(name in tools and tools[name].oauth_scopes for name in returned)

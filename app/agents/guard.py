@@ -1,0 +1,84 @@
+"""What stands between the model and a toolkit: the person's consent, and their word before anything acts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_ai import ApprovalRequired, RunContext, ToolFailed
+from pydantic_ai.toolsets import ToolsetTool, WrapperToolset
+from pydantic_core import to_jsonable_python
+
+from app.approvals.approvals import Approvals, PendingCall
+from app.credentials.credentials import Credentials
+from app.errors import ConsentRequiredError, GoogleError, GrantRevokedError
+from app.principal import Principal
+from app.toolkits.toolkit import Effect, Toolkit, ToolSpec, describe
+
+# Keys of the metadata by which the guard says why a call waits …
+WAITS_FOR = "waits_for"
+OAUTH_SCOPES = "oauth_scopes"
+ARGUMENTS = "arguments"
+# … and by which the agent says, when the call is tried again, what the person has answered.
+CONSENT_ANSWERED = "consent_answered"
+APPROVAL_ID = "approval_id"
+
+
+@dataclass
+class GuardedToolkit(WrapperToolset[Any]):
+    """A toolkit whose calls run only with its principal's consent and, to act, approval. Lives for one request.
+
+    A call that may not run yet raises pydantic-ai's ApprovalRequired, which ends the run with the call pending. That
+    pydantic-ai calls a call approved is never enough to act: an approval of this principal is claimed in the database.
+    """
+
+    wrapped: Toolkit
+    principal: Principal
+    credentials: Credentials
+    approvals: Approvals
+
+    async def call_tool(
+        self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
+    ) -> Any:
+        """Run the tool, or raise what makes its call wait.
+
+        Raises:
+            ApprovalRequired: The person has to consent, or to approve, first.
+            ToolFailed: They said no, or Google did.
+        """
+        spec = self.wrapped.tools()[name]
+        answered: Mapping[str, Any] = ctx.tool_call_metadata or {}
+        try:
+            await self.credentials.ensure(frozenset(spec.oauth_scopes))
+        except (ConsentRequiredError, GrantRevokedError) as error:
+            self._wait_for_consent(spec, answered, error)
+        except GoogleError as error:
+            raise ToolFailed(describe(error)) from error
+        if spec.effect is Effect.ACT:
+            return await self._act(name, tool_args, ctx, tool)
+        try:
+            return await super().call_tool(name, tool_args, ctx, tool)
+        except (ConsentRequiredError, GrantRevokedError) as error:  # Google refused the token in mid-call
+            self._wait_for_consent(spec, answered, error)
+
+    def _wait_for_consent(
+        self, spec: ToolSpec, answered: Mapping[str, Any], error: ConsentRequiredError | GrantRevokedError
+    ) -> None:
+        if answered.get(CONSENT_ANSWERED):
+            raise ToolFailed(
+                f"The person did not grant {', '.join(spec.oauth_scopes)}, so {spec.name} cannot be used. Say so."
+            ) from error
+        raise ApprovalRequired(metadata={WAITS_FOR: "consent", OAUTH_SCOPES: list(spec.oauth_scopes)}) from None
+
+    async def _act(self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> Any:
+        approval_id = (ctx.tool_call_metadata or {}).get(APPROVAL_ID)
+        call = PendingCall(ctx.tool_call_id or "", name, to_jsonable_python(tool_args))
+        if approval_id is None or not await self.approvals.claim(self.principal, approval_id, call):
+            raise ApprovalRequired(metadata={WAITS_FOR: "approval", ARGUMENTS: call.arguments})
+        try:
+            return await super().call_tool(name, tool_args, ctx, tool)
+        except (ConsentRequiredError, GrantRevokedError) as error:
+            raise ToolFailed("Google withdrew the access, so it was not done. Ask the person to try again.") from error
+        finally:
+            await self.approvals.complete(self.principal, approval_id)

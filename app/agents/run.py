@@ -1,0 +1,110 @@
+"""The state of one agent run that had to stop for its person, and how it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic_ai import DeferredToolRequests, DeferredToolResults, ToolDenied
+from pydantic_ai.messages import ModelMessage
+
+from app.agents.guard import APPROVAL_ID, ARGUMENTS, CONSENT_ANSWERED, OAUTH_SCOPES, WAITS_FOR
+from app.approvals.approvals import Approval, ApprovalState, PendingCall
+
+DECLINED_CONSENT = "The person declined to connect their Google account. Nothing was read or done."
+DECLINED_CALL = "The person denied this call. It was not done; do not try it again unless they ask."
+UNKNOWN_EFFECT = "This call was interrupted. Whether it took effect is not known; it was not repeated. Say so."
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedCall:
+    """A tool call that waits, and for what: the person's consent to these OAuth scopes, or their approval."""
+
+    call_id: str
+    tool: str
+    waits_for: str
+    oauth_scopes: tuple[str, ...] = ()
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedRun:
+    """A run that waits for its person.
+
+    Attributes:
+        turn: What the run added to the history so far, the waiting calls last.
+        calls: The waiting calls.
+    """
+
+    turn: list[ModelMessage] = field(repr=False)
+    calls: tuple[StoppedCall, ...]
+
+    @classmethod
+    def of(cls, turn: list[ModelMessage], requests: DeferredToolRequests) -> StoppedRun:
+        """The run that ended with these requests."""
+        calls = []
+        for part in requests.approvals:
+            reason = requests.metadata[part.tool_call_id]
+            calls.append(
+                StoppedCall(
+                    call_id=part.tool_call_id,
+                    tool=part.tool_name,
+                    waits_for=reason[WAITS_FOR],
+                    oauth_scopes=tuple(reason.get(OAUTH_SCOPES, ())),
+                    arguments=reason.get(ARGUMENTS, {}),
+                )
+            )
+        return cls(turn, tuple(calls))
+
+    @classmethod
+    def load(cls, text: str) -> StoppedRun:
+        """Read what `dump` wrote."""
+        return _ADAPTER.validate_json(text)
+
+    def dump(self) -> str:
+        """The run as JSON text."""
+        return _ADAPTER.dump_json(self).decode()
+
+    @property
+    def oauth_scopes(self) -> frozenset[str]:
+        """What the person has to consent to before the run can go on; empty when it waits for approvals alone."""
+        return frozenset(scope for call in self.calls for scope in call.oauth_scopes)
+
+    @property
+    def pending_calls(self) -> list[PendingCall]:
+        """What the person has to approve."""
+        return [
+            PendingCall(call.call_id, call.tool, call.arguments) for call in self.calls if call.waits_for == "approval"
+        ]
+
+    def results(self, *, granted: bool | None, approvals: Sequence[Approval]) -> DeferredToolResults:
+        """What the person has answered, in the form in which pydantic-ai goes on.
+
+        A call that is tried again only because another one was answered stops at the guard once more.
+        """
+        answers = DeferredToolResults()
+        decided = {approval.call.call_id: approval for approval in approvals}
+        for call in self.calls:
+            approval = decided.get(call.call_id)
+            refusal = _refusal(call, granted, approval)
+            answers.approvals[call.call_id] = ToolDenied(refusal) if refusal else True
+            answers.metadata[call.call_id] = {
+                CONSENT_ANSWERED: granted is not None,
+                APPROVAL_ID: approval.approval_id if approval else None,
+            }
+        return answers
+
+
+def _refusal(call: StoppedCall, granted: bool | None, approval: Approval | None) -> str | None:
+    if call.waits_for == "consent" and granted is False:
+        return DECLINED_CONSENT
+    if approval is None or approval.state in (ApprovalState.PENDING, ApprovalState.APPROVED):
+        return None
+    if approval.state in (ApprovalState.RUNNING, ApprovalState.DONE):
+        return UNKNOWN_EFFECT
+    return DECLINED_CALL
+
+
+_ADAPTER = TypeAdapter(StoppedRun)

@@ -1,0 +1,73 @@
+"""Tokens of the HTTP interface: each stands for one principal and is stored as a hash."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+import uuid
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from app.database.database import Database
+from app.database.tables import api_tokens, owned_by, owner, principal_of
+from app.errors import PrincipalError, UnauthenticatedError
+from app.principal import Principal
+
+PREFIX = "dpt_"  # so that secret scanners and people recognise one
+
+
+class ApiTokens:
+    """Issues and recognises tokens; lives as long as the process and holds none."""
+
+    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._now = now
+
+    async def issue(self, principal: Principal, *, label: str) -> str:
+        """A new token, "dpt_" and 43 characters, that cannot be shown again. Earlier ones go on to work.
+
+        Raises:
+            PrincipalError: The principal is not of the HTTP interface.
+        """
+        if principal.platform != "http":
+            raise PrincipalError(f"a token stands for a principal of the HTTP interface, http:…:…; got {principal}")
+        token = PREFIX + secrets.token_urlsafe(32)
+        async with self._database.writing() as connection:
+            await connection.execute(
+                api_tokens.insert().values(
+                    id=uuid.uuid4().hex,
+                    token_hash=_hash(token),
+                    **owner(principal),
+                    label=label,
+                    created_at=self._now(),
+                )
+            )
+        return token
+
+    async def revoke(self, principal: Principal, *, label: str | None = None) -> int:
+        """End this principal's tokens, or those with one label; returns how many ended."""
+        mine = sa.and_(owned_by(api_tokens, principal), api_tokens.c.revoked_at.is_(None))
+        if label is not None:
+            mine = sa.and_(mine, api_tokens.c.label == label)
+        async with self._database.writing() as connection:
+            ended = await connection.execute(api_tokens.update().where(mine).values(revoked_at=self._now()))
+        return ended.rowcount
+
+    async def principal_of(self, token: str) -> Principal:
+        """Whom a token stands for.
+
+        Raises:
+            UnauthenticatedError: It is unknown or revoked.
+        """
+        query = sa.select(api_tokens).where(api_tokens.c.token_hash == _hash(token), api_tokens.c.revoked_at.is_(None))
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise UnauthenticatedError("this token is unknown or revoked; make one with `deputy tokens issue`")
+        return principal_of(row)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()  # enough for 256 random bits

@@ -1,0 +1,183 @@
+"""Approvals at rest: tool calls that wait for their person's word, and the claim that lets each run once.
+
+pending ─► approved ─► running ─► done
+   └─► denied | expired
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.database.database import Database
+from app.database.tables import approvals, owned_by, owner, principal_of
+from app.principal import Principal
+
+
+class ApprovalState(StrEnum):
+    """Where an approval stands."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    RUNNING = "running"
+    DONE = "done"
+    DENIED = "denied"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCall:
+    """A tool call that waits: the id that the model gave it, the tool, and exactly what will run."""
+
+    call_id: str
+    tool: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """One approval as stored.
+
+    Attributes:
+        approval_id: 32 hexadecimal digits.
+        code: What the person types, 4 hexadecimal digits; unique among this person's approvals.
+    """
+
+    approval_id: str
+    principal: Principal
+    code: str
+    message_id: str
+    call: PendingCall
+    state: ApprovalState
+
+
+class Approvals:
+    """Stores approvals; lives as long as the process. Only the person who was asked can decide or claim one."""
+
+    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._now = now
+
+    async def ask(
+        self,
+        connection: AsyncConnection,
+        principal: Principal,
+        message_id: str,
+        calls: Sequence[PendingCall],
+        *,
+        expires_at: float,
+    ) -> None:
+        """Store calls that wait for this person, in the caller's transaction."""
+        taken = set(
+            (await connection.execute(sa.select(approvals.c.code).where(owned_by(approvals, principal)))).scalars()
+        )
+        for call in calls:
+            code = _fresh_code(taken)
+            taken.add(code)
+            await connection.execute(
+                approvals.insert().values(
+                    id=uuid.uuid4().hex,
+                    **owner(principal),
+                    code=code,
+                    message_id=message_id,
+                    call_id=call.call_id,
+                    tool=call.tool,
+                    arguments=_text(call.arguments),
+                    state=ApprovalState.PENDING,
+                    created_at=self._now(),
+                    expires_at=expires_at,
+                )
+            )
+
+    async def of_message(self, principal: Principal, message_id: str) -> list[Approval]:
+        """The approvals of this person's message, oldest first."""
+        query = (
+            sa.select(approvals)
+            .where(owned_by(approvals, principal), approvals.c.message_id == message_id)
+            .order_by(approvals.c.created_at, approvals.c.id)
+        )
+        async with self._database.reading() as connection:
+            return [_approval(row) for row in await connection.execute(query)]
+
+    async def decide(self, principal: Principal, code: str, *, approved: bool) -> Approval | None:
+        """Take this person's decision; None when nothing of theirs waits under the code (any more)."""
+        mine = sa.and_(
+            owned_by(approvals, principal),
+            approvals.c.code == code.lower(),
+            approvals.c.state == ApprovalState.PENDING,
+            approvals.c.expires_at > self._now(),
+        )
+        decision = ApprovalState.APPROVED if approved else ApprovalState.DENIED
+        async with self._database.writing() as connection:
+            row = (
+                await connection.execute(approvals.update().where(mine).values(state=decision).returning(*approvals.c))
+            ).one_or_none()
+        return _approval(row) if row is not None else None
+
+    async def claim(self, principal: Principal, approval_id: str, call: PendingCall) -> bool:
+        """Claim an approved call right before it runs: true once, and only for exactly what was shown."""
+        return await self._step(
+            principal, approval_id, ApprovalState.APPROVED, ApprovalState.RUNNING, arguments=_text(call.arguments)
+        )
+
+    async def complete(self, principal: Principal, approval_id: str) -> None:
+        """Say that a claimed call ended, whatever its result."""
+        await self._step(principal, approval_id, ApprovalState.RUNNING, ApprovalState.DONE)
+
+    async def expire(self, connection: AsyncConnection, message_id: str) -> None:
+        """Let what still waits for a message expire, in the caller's transaction."""
+        await connection.execute(
+            approvals.update()
+            .where(approvals.c.message_id == message_id, approvals.c.state == ApprovalState.PENDING)
+            .values(state=ApprovalState.EXPIRED)
+        )
+
+    async def _step(
+        self,
+        principal: Principal,
+        approval_id: str,
+        before: ApprovalState,
+        after: ApprovalState,
+        **same: object,
+    ) -> bool:
+        mine = sa.and_(
+            owned_by(approvals, principal),
+            approvals.c.id == approval_id,
+            approvals.c.state == before,
+            *(approvals.c[name] == value for name, value in same.items()),
+        )
+        async with self._database.writing() as connection:
+            result = await connection.execute(approvals.update().where(mine).values(state=after))
+        return result.rowcount == 1
+
+
+def _text(arguments: Mapping[str, Any]) -> str:
+    return json.dumps(arguments, sort_keys=True)  # one text for one meaning: `claim` compares it
+
+
+def _fresh_code(taken: set[str]) -> str:
+    """A code that this person has not been shown before; longer once most of the short ones are used."""
+    length_bytes = 2 if len(taken) < 30_000 else 4
+    while (code := secrets.token_hex(length_bytes)) in taken:
+        pass
+    return code
+
+
+def _approval(row: sa.Row[Any]) -> Approval:
+    return Approval(
+        approval_id=row.id,
+        principal=principal_of(row),
+        code=row.code,
+        message_id=row.message_id,
+        call=PendingCall(row.call_id, row.tool, json.loads(row.arguments)),
+        state=ApprovalState(row.state),
+    )

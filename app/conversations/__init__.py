@@ -1,0 +1,1 @@
+"""What one person said in one conversation, and what was answered."""

@@ -1,0 +1,73 @@
+"""History: the turns of one person in one conversation. What somebody else said there is not part of it."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
+
+from app.database.database import Database
+from app.database.tables import owned_by, owner, turns
+from app.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Earlier turns, oldest first.
+
+    Attributes:
+        private: One of them holds something out of the person's account, so what is said next may repeat it.
+    """
+
+    messages: list[ModelMessage] = field(repr=False)
+    private: bool
+
+
+class Conversations:
+    """Stores the turns, always with their principal; lives as long as the process and holds no turn."""
+
+    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._now = now
+
+    async def load(self, principal: Principal, conversation: str, *, turns_at_most: int) -> History:
+        """This person's latest turns in a conversation. A turn is taken whole, so no tool call loses its result."""
+        query = (
+            sa.select(turns.c.messages, turns.c.private)
+            .where(owned_by(turns, principal), turns.c.conversation == conversation)
+            .order_by(turns.c.sequence.desc())
+            .limit(turns_at_most)
+        )
+        async with self._database.reading() as connection:
+            rows = list(reversed((await connection.execute(query)).all()))
+        loaded = [message for row in rows for message in ModelMessagesTypeAdapter.validate_json(row.messages)]
+        return History(loaded, any(row.private for row in rows))
+
+    async def append(
+        self, principal: Principal, conversation: str, sequence: int, turn: list[ModelMessage], *, private: bool
+    ) -> None:
+        """Store the turn that answered the message with this sequence; a repeated attempt replaces it."""
+        values = {"messages": dump(turn), "private": private, "created_at": self._now()}
+        mine = sa.and_(owned_by(turns, principal), turns.c.conversation == conversation, turns.c.sequence == sequence)
+        async with self._database.writing() as connection:
+            replaced = await connection.execute(turns.update().where(mine).values(**values))
+            if replaced.rowcount == 0:
+                await connection.execute(
+                    turns.insert().values(
+                        id=uuid.uuid4().hex,
+                        **owner(principal),
+                        conversation=conversation,
+                        sequence=sequence,
+                        **values,
+                    )
+                )
+
+
+def dump(turn: list[ModelMessage]) -> str:
+    """A turn as JSON text."""
+    return json.dumps(ModelMessagesTypeAdapter.dump_python(turn, mode="json"), separators=(",", ":"))

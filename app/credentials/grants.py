@@ -1,0 +1,166 @@
+"""Grants at rest: what one person's consent yielded for one Google account."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.credentials.key_ring import KeyRing
+from app.database.database import Database
+from app.database.tables import grants, owned_by, owner
+from app.google.auth import GoogleTokens
+from app.principal import Principal
+
+ACTIVE = "active"
+REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One person's grant, opened. Lives within one request; its tokens show in no `repr`.
+
+    Attributes:
+        grant_id: 32 hexadecimal digits.
+        subject: The Google account's stable id, digits.
+        granted_scopes: What Google granted, which may be less than was asked for.
+        expires_at: When the access token ends, POSIX seconds.
+        version: Counts every change of the tokens; a change says which version it saw.
+    """
+
+    grant_id: str
+    principal: Principal
+    subject: str
+    email: str
+    granted_scopes: frozenset[str]
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_at: float
+    version: int
+
+
+class Grants:
+    """Stores grants with their tokens sealed; lives as long as the process and holds none of them."""
+
+    def __init__(self, database: Database, key_ring: KeyRing, now: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._key_ring = key_ring
+        self._now = now
+
+    async def find(self, principal: Principal) -> Grant | None:
+        """The person's active grant, or None. Of several, the one that changed last.
+
+        Raises:
+            SealError: The row was sealed for somebody else, or with a key that is gone.
+        """
+        query = (
+            sa.select(grants)
+            .where(owned_by(grants, principal), grants.c.state == ACTIVE)
+            .order_by(grants.c.changed_at.desc())
+            .limit(1)
+        )
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return self._open(principal, row) if row is not None else None
+
+    async def activate(self, connection: AsyncConnection, principal: Principal, tokens: GoogleTokens) -> str:
+        """Make this the person's active grant for its Google account, and return its id.
+
+        A grant for the same account is replaced; the caller's transaction commits it.
+        """
+        assert tokens.account is not None
+        assert tokens.refresh_token is not None
+        same_account = sa.and_(owned_by(grants, principal), grants.c.subject == tokens.account.subject)
+        known = (await connection.execute(sa.select(grants.c.id, grants.c.version).where(same_account))).one_or_none()
+        now = self._now()
+        grant = Grant(
+            grant_id=known.id if known else uuid.uuid4().hex,
+            principal=principal,
+            subject=tokens.account.subject,
+            email=tokens.account.email,
+            granted_scopes=tokens.granted_scopes,
+            access_token=tokens.access_token,
+            refresh_token=tokens.refresh_token,
+            expires_at=tokens.expires_at,
+            version=known.version + 1 if known else 1,
+        )
+        values = {
+            "email": grant.email,
+            "granted_scopes": " ".join(sorted(grant.granted_scopes)),
+            "sealed_tokens": self._seal(grant),
+            "version": grant.version,
+            "state": ACTIVE,
+            "changed_at": now,
+        }
+        if known:
+            await connection.execute(grants.update().where(grants.c.id == grant.grant_id).values(**values))
+        else:
+            await connection.execute(
+                grants.insert().values(
+                    id=grant.grant_id, **owner(principal), subject=grant.subject, created_at=now, **values
+                )
+            )
+        return grant.grant_id
+
+    async def replace_tokens(self, grant: Grant, tokens: GoogleTokens) -> Grant | None:
+        """Keep what a refresh yielded, if the stored version is still the one that was refreshed; else None."""
+        fresh = replace(
+            grant,
+            access_token=tokens.access_token,
+            refresh_token=tokens.refresh_token or grant.refresh_token,  # Google sends one only when it rotates
+            expires_at=tokens.expires_at,
+            granted_scopes=tokens.granted_scopes or grant.granted_scopes,
+            version=grant.version + 1,
+        )
+        changed = await self._change(
+            grant,
+            sealed_tokens=self._seal(fresh),
+            granted_scopes=" ".join(sorted(fresh.granted_scopes)),
+            version=fresh.version,
+        )
+        return fresh if changed else None
+
+    async def mark_revoked(self, grant: Grant) -> bool:
+        """Say that Google no longer honours the grant, if its version is still the one that was tried.
+
+        Its tokens are erased. False means that somebody renewed it in the meantime.
+        """
+        return await self._change(grant, state=REVOKED, sealed_tokens="", version=grant.version + 1)
+
+    async def _change(self, grant: Grant, **values: object) -> bool:
+        seen = sa.and_(
+            owned_by(grants, grant.principal),
+            grants.c.id == grant.grant_id,
+            grants.c.version == grant.version,
+            grants.c.state == ACTIVE,
+        )
+        async with self._database.writing() as connection:
+            result = await connection.execute(grants.update().where(seen).values(**values, changed_at=self._now()))
+        return result.rowcount == 1
+
+    def _seal(self, grant: Grant) -> str:
+        tokens = {"access": grant.access_token, "refresh": grant.refresh_token, "expires_at": grant.expires_at}
+        return self._key_ring.seal(json.dumps(tokens), *_bindings(grant.principal, grant.subject, grant.grant_id))
+
+    def _open(self, principal: Principal, row: sa.Row[tuple[object, ...]]) -> Grant:
+        tokens = json.loads(self._key_ring.open(row.sealed_tokens, *_bindings(principal, row.subject, row.id)))
+        return Grant(
+            grant_id=row.id,
+            principal=principal,
+            subject=row.subject,
+            email=row.email,
+            granted_scopes=frozenset(row.granted_scopes.split()),
+            access_token=tokens["access"],
+            refresh_token=tokens["refresh"],
+            expires_at=tokens["expires_at"],
+            version=row.version,
+        )
+
+
+def _bindings(principal: Principal, subject: str, grant_id: str) -> tuple[str, ...]:
+    return ("grants", principal.platform, principal.tenant, principal.user, subject, grant_id)

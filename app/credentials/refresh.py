@@ -1,0 +1,81 @@
+"""Refreshing a grant's access token: one call to Google however many requests of the person need it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from app.credentials.grants import Grant, Grants
+from app.errors import GrantRevokedError, InvalidGrantError
+from app.google.auth import GoogleTokens
+from app.principal import Principal
+
+# google-auth calls a token expired 225 s before its end, and refuses a refresh that yields one with less left.
+FRESH_SECONDS = 300.0
+
+
+class TokenEndpoint(Protocol):
+    """The part of GoogleAuth that refreshing needs."""
+
+    async def refresh(self, refresh_token: str) -> GoogleTokens:
+        """Exchange a refresh token for a fresh access token."""
+        ...
+
+
+class Refresher:
+    """Gives out grants whose access token is good for a while; lives as long as the process.
+
+    Its only state is the map of refreshes in flight, keyed by the whole principal and the grant, and empty when
+    nothing is refreshed.
+    """
+
+    def __init__(self, grants: Grants, google: TokenEndpoint, now: Callable[[], float] = time.time) -> None:
+        self._grants = grants
+        self._google = google
+        self._now = now
+        self._in_flight: dict[tuple[Principal, str], asyncio.Task[Grant]] = {}
+
+    async def fresh(self, principal: Principal, *, rejected: str | None = None) -> Grant | None:
+        """The person's active grant with at least 300 seconds left on its access token, or None without a grant.
+
+        Args:
+            principal: Whose grant.
+            rejected: An access token that Google has just refused; it is not given out again.
+
+        Raises:
+            GrantRevokedError: Google no longer honours the grant; it is marked so.
+            GoogleError: Google did not answer, or with another error; the grant is kept.
+        """
+        grant = await self._grants.find(principal)
+        if grant is None:
+            return None
+        if grant.expires_at - self._now() > FRESH_SECONDS and grant.access_token != rejected:
+            return grant
+        key = (principal, grant.grant_id)
+        refresh = self._in_flight.get(key)
+        if refresh is None:
+            refresh = asyncio.create_task(self._refresh(grant))
+            self._in_flight[key] = refresh
+            refresh.add_done_callback(lambda _: self._in_flight.pop(key, None))
+        # Shielded: a caller that is cancelled must not lose the token that Google has already rotated.
+        return await asyncio.shield(refresh)
+
+    async def _refresh(self, grant: Grant) -> Grant:
+        current = await self._grants.find(grant.principal)
+        if current is not None and current.version != grant.version:
+            return current  # renewed while this caller was on its way here
+        try:
+            tokens = await self._google.refresh(grant.refresh_token)
+        except InvalidGrantError:
+            if await self._grants.mark_revoked(grant):
+                raise GrantRevokedError(grant.principal) from None
+        else:
+            fresh = await self._grants.replace_tokens(grant, tokens)
+            if fresh is not None:
+                return fresh
+        renewed = await self._grants.find(grant.principal)  # another process was faster
+        if renewed is None:
+            raise GrantRevokedError(grant.principal)
+        return renewed

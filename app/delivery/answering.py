@@ -1,0 +1,135 @@
+"""Answering one message: a decision on an approval, or a run of the sender's agent in a request scope."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from app.agents.agent import Agent, Answered
+from app.agents.run import StoppedRun
+from app.approvals.approvals import Approvals
+from app.approvals.commands import Decision, find_decision
+from app.conversations.history import Conversations
+from app.credentials.consent import Consent
+from app.deadline import Deadline
+from app.delivery.channel import Channel
+from app.delivery.inbox import Inbox
+from app.delivery.parking import Parking
+from app.delivery.status import Statuses, in_words
+from app.errors import AgentError, UnavailableError
+from app.messages import StoredMessage
+from app.principal import Principal
+
+log = logging.getLogger(__name__)
+
+TOO_LATE = "This took too long, so I stopped. Please try again, perhaps with a smaller request."
+
+
+class OpenAgent(Protocol):
+    """Opens a request scope."""
+
+    def __call__(self, principal: Principal, deadline: Deadline) -> AbstractAsyncContextManager[Agent]:
+        """A fresh agent of this principal, that lives until the context ends."""
+        ...
+
+
+class Answering:
+    """Answers messages, each in a request scope of its own; lives as long as the process and holds no message."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        parking: Parking,
+        approvals: Approvals,
+        consent: Consent,
+        conversations: Conversations,
+        statuses: Statuses,
+        channels: Mapping[str, Channel],
+        open_agent: OpenAgent,
+        *,
+        deadline_seconds: float,
+    ) -> None:
+        self._inbox = inbox
+        self._parking = parking
+        self._approvals = approvals
+        self._consent = consent
+        self._conversations = conversations
+        self._statuses = statuses
+        self._channels = channels
+        self._open_agent = open_agent
+        self._deadline_seconds = deadline_seconds
+
+    async def answer(self, message: StoredMessage) -> None:
+        """Work off a running message: afterwards it is done, failed or parked, and its sender was told."""
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                await self._answer(message)
+        except TimeoutError:
+            await self._inbox.fail(message, TOO_LATE)
+        except AgentError as error:
+            log.warning("message %s failed: %s", message.message_id, type(error.__cause__ or error).__name__)
+            await self._inbox.fail(message, str(error))
+        await self.tell(message)
+
+    async def give_up(self, message: StoredMessage, apology: str) -> None:
+        """Fail a running message and tell its sender."""
+        await self._inbox.fail(message, apology)
+        await self.tell(message)
+
+    async def tell(self, message: StoredMessage) -> None:
+        """Tell the sender how their message stands, unless it is in work again; tried again later if it fails."""
+        current = await self._inbox.get(message.principal, message.message_id)
+        status = await self._statuses.of(current)
+        text = in_words(status)
+        if text is None:
+            return
+        channel = self._channels.get(message.principal.platform)
+        if channel is None:
+            log.error("message %s: the interface %s is not configured", message.message_id, message.principal.platform)
+            return
+        try:
+            await channel.send(current, text, private=status.private)
+        except UnavailableError as error:
+            log.warning("message %s: the answer waits: %s", message.message_id, error)
+            return
+        await self._inbox.mark_replied(current)
+
+    async def _answer(self, message: StoredMessage) -> None:
+        decision = find_decision(message.text)
+        if decision is not None:
+            await self._inbox.finish(message, await self._decide(message.principal, decision), private=True)
+            return
+        outcome = await self._run(message)
+        if isinstance(outcome, Answered):
+            await self._conversations.append(
+                message.principal, message.conversation, message.sequence, outcome.turn, private=outcome.private
+            )
+            await self._inbox.finish(message, outcome.text, private=outcome.private)
+        elif outcome.oauth_scopes:
+            link_id = await self._consent.ask(message.principal, outcome.oauth_scopes)
+            await self._parking.park_for_consent(message, outcome.dump(), link_id)
+            if await self._consent.covers(message.principal, outcome.oauth_scopes):
+                # Granted between the run and the parking, so nobody else will wake it.
+                await self._parking.consent_ended(message.principal, granted=True)
+        else:
+            await self._parking.park_for_approval(message, outcome.dump(), outcome.pending_calls)
+
+    async def _run(self, message: StoredMessage) -> Answered | StoppedRun:
+        parked = await self._parking.find(message)
+        async with self._open_agent(message.principal, Deadline.after(self._deadline_seconds)) as agent:
+            if parked is None:
+                return await agent.answer(message)
+            approvals = await self._approvals.of_message(message.principal, message.message_id)
+            stopped = StoppedRun.load(parked.run)
+            return await agent.go_on(message, stopped, granted=parked.granted, approvals=approvals)
+
+    async def _decide(self, principal: Principal, decision: Decision) -> str:
+        approval = await self._approvals.decide(principal, decision.code, approved=decision.approved)
+        if approval is None:
+            return f"Nothing of yours waits under {decision.code}; it may be decided, expired or somebody else's."
+        await self._parking.approval_decided(principal, approval.message_id)
+        verb = "Approved" if decision.approved else "Denied"
+        return f"{verb}: {approval.call.tool}."

@@ -1,0 +1,24 @@
+"""What delivery needs of a channel."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from app.messages import StoredMessage
+
+
+class Channel(Protocol):
+    """Tells people something; one object a platform, as long as the process."""
+
+    async def send(self, message: StoredMessage, text: str, *, private: bool) -> None:
+        """Answer where the message came from.
+
+        Args:
+            message: What is answered; its address says where, its principal to whom.
+            text: What to say, Markdown.
+            private: Only the sender may see it: in a group it goes to them alone.
+
+        Raises:
+            UnavailableError: The platform did not take it; it is tried again later.
+        """
+        ...

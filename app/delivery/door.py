@@ -1,0 +1,27 @@
+"""The door by which every message comes in."""
+
+from __future__ import annotations
+
+from app.delivery.inbox import Inbox
+from app.delivery.wakeups import Wakeups
+from app.messages import ConversationKey, InboundMessage, StoredMessage
+
+
+class Door:
+    """Stores a message and wakes its conversation; lives as long as the process."""
+
+    def __init__(self, inbox: Inbox, wakeups: Wakeups) -> None:
+        self._inbox = inbox
+        self._wakeups = wakeups
+
+    async def accept(self, message: InboundMessage) -> StoredMessage:
+        """The message's row; once this returns it may be acknowledged. A repeated event id yields the first row.
+
+        A duplicate wakes its conversation too: whoever stored the first may have ended before the wake-up.
+
+        Raises:
+            InvalidMessageError: There is no text, or it is too long.
+        """
+        stored, _ = await self._inbox.accept(message)
+        await self._wakeups.wake(ConversationKey.of(stored))
+        return stored

@@ -1,0 +1,167 @@
+"""Parked runs: messages that wait for their person, and go on by themselves once that person has answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.approvals.approvals import Approvals, ApprovalState, PendingCall
+from app.database.database import Database
+from app.database.tables import messages, owned_by, owner, parked_runs
+from app.delivery.inbox import leaving
+from app.messages import ConversationKey, MessageState, StoredMessage
+from app.principal import Principal
+
+EXPIRED = "I waited for your answer to this and have given up. Ask again when you want it done."
+
+
+class WaitsFor(StrEnum):
+    """What a parked run waits for."""
+
+    CONSENT = "consent"
+    APPROVAL = "approval"
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedRun:
+    """A run that was parked, as its row says.
+
+    Attributes:
+        run: The run so far, as the agent wrote it; only the agent reads it.
+        granted: For a consent: None while it waits, then whether it was granted.
+    """
+
+    waits_for: WaitsFor
+    link_id: str | None
+    run: str = field(repr=False)
+    granted: bool | None
+
+
+class Parking:
+    """Parks runs and puts them back to work; lives as long as the process and holds no run.
+
+    Args:
+        wake: Called with a conversation in which something became undone again.
+        parked_seconds: How long a run waits before it is given up.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        approvals: Approvals,
+        wake: Callable[[ConversationKey], Awaitable[None]],
+        *,
+        parked_seconds: float,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._approvals = approvals
+        self._wake = wake
+        self._parked_seconds = parked_seconds
+        self._now = now
+
+    async def park_for_consent(self, message: StoredMessage, run: str, link_id: str) -> bool:
+        """Let a running message wait until its person's consent has ended. False when it was overtaken."""
+        return await self._park(message, run, WaitsFor.CONSENT, link_id=link_id)
+
+    async def park_for_approval(self, message: StoredMessage, run: str, calls: Sequence[PendingCall]) -> bool:
+        """Let a running message wait until its person has decided on every one of these calls."""
+        return await self._park(message, run, WaitsFor.APPROVAL, calls=calls)
+
+    async def find(self, message: StoredMessage) -> ParkedRun | None:
+        """What was parked for this message, or None when it runs for the first time."""
+        query = sa.select(parked_runs).where(
+            owned_by(parked_runs, message.principal), parked_runs.c.message_id == message.message_id
+        )
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        granted = None if row.decision is None else row.decision == "granted"
+        return ParkedRun(WaitsFor(row.waits_for), row.link_id, row.run, granted)
+
+    async def consent_ended(self, principal: Principal, *, granted: bool) -> None:
+        """Put all that waits for this person's consent back to work."""
+        waiting = sa.and_(owned_by(parked_runs, principal), parked_runs.c.waits_for == WaitsFor.CONSENT)
+        async with self._database.writing() as connection:
+            await connection.execute(
+                parked_runs.update()
+                .where(waiting, parked_runs.c.decision.is_(None))
+                .values(decision="granted" if granted else "refused")
+            )
+            ids = (await connection.execute(sa.select(parked_runs.c.message_id).where(waiting))).scalars().all()
+            woken = await self._back_to_work(connection, messages.c.id.in_(ids))
+        await self._wake_all(woken)
+
+    async def approval_decided(self, principal: Principal, message_id: str) -> None:
+        """Put the message back to work if its person has decided on all of its calls."""
+        pending = await self._approvals.of_message(principal, message_id)
+        if any(approval.state is ApprovalState.PENDING for approval in pending):
+            return
+        async with self._database.writing() as connection:
+            woken = await self._back_to_work(
+                connection, sa.and_(owned_by(messages, principal), messages.c.id == message_id)
+            )
+        await self._wake_all(woken)
+
+    async def give_up_expired(self) -> None:
+        """Fail every message that has waited too long; its person is told by whoever sends replies."""
+        query = sa.select(parked_runs.c.message_id).where(parked_runs.c.expires_at < self._now())
+        async with self._database.writing() as connection:
+            for message_id in (await connection.execute(query)).scalars().all():
+                given_up = await connection.execute(
+                    messages.update()
+                    .where(messages.c.id == message_id, messages.c.state == MessageState.PARKED)
+                    .values(state=MessageState.FAILED, answer=EXPIRED, changed_at=self._now(), replied_at=None)
+                )
+                if given_up.rowcount == 1:
+                    await self._approvals.expire(connection, message_id)
+                    await connection.execute(parked_runs.delete().where(parked_runs.c.message_id == message_id))
+
+    async def _park(
+        self,
+        message: StoredMessage,
+        run: str,
+        waits_for: WaitsFor,
+        *,
+        link_id: str | None = None,
+        calls: Sequence[PendingCall] = (),
+    ) -> bool:
+        now = self._now()
+        expires_at = now + self._parked_seconds
+        async with self._database.writing() as connection:
+            left = await connection.execute(leaving(message, MessageState.PARKED, now))
+            if left.rowcount != 1:
+                return False
+            mine = parked_runs.c.message_id == message.message_id
+            await connection.execute(parked_runs.delete().where(mine))  # of an earlier wait of the same message
+            await connection.execute(
+                parked_runs.insert().values(
+                    message_id=message.message_id,
+                    **owner(message.principal),
+                    waits_for=waits_for,
+                    link_id=link_id,
+                    run=run,
+                    expires_at=expires_at,
+                )
+            )
+            await self._approvals.ask(connection, message.principal, message.message_id, calls, expires_at=expires_at)
+        return True
+
+    async def _back_to_work(self, connection: Any, which: sa.ColumnElement[bool]) -> list[ConversationKey]:
+        rows = await connection.execute(
+            messages.update()
+            .where(which, messages.c.state == MessageState.PARKED)
+            .values(state=MessageState.NEW, changed_at=self._now())
+            .returning(messages.c.platform, messages.c.tenant, messages.c.user_id, messages.c.conversation)
+        )
+        return [ConversationKey(row.platform, row.tenant, row.conversation) for row in rows]
+
+    async def _wake_all(self, conversations: Sequence[ConversationKey]) -> None:
+        for conversation in dict.fromkeys(conversations):
+            await self._wake(conversation)

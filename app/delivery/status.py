@@ -1,0 +1,78 @@
+"""What there is to tell about a message: its answer, or what its person has to do first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from app.approvals.approvals import Approval, Approvals, ApprovalState
+from app.credentials.consent import Consent
+from app.delivery.parking import Parking, WaitsFor
+from app.messages import MessageState, StoredMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What to tell the sender of a message, and nobody else unless it is not private.
+
+    Attributes:
+        consent_url: For a message that waits for consent: the link, while it can still be opened.
+        approvals: For a message that waits for approval: what waits.
+    """
+
+    state: MessageState
+    waits_for: WaitsFor | None
+    answer: str | None = field(repr=False)
+    consent_url: str | None = field(repr=False)
+    approvals: tuple[Approval, ...]
+    private: bool
+
+
+class Statuses:
+    """Finds out what there is to tell; lives as long as the process and holds nothing."""
+
+    def __init__(self, parking: Parking, approvals: Approvals, consent: Consent) -> None:
+        self._parking = parking
+        self._approvals = approvals
+        self._consent = consent
+
+    async def of(self, message: StoredMessage) -> Status:
+        """What there is to tell about a message in the state that it was read in."""
+        parked = await self._parking.find(message) if message.state is MessageState.PARKED else None
+        if parked is None:
+            return Status(message.state, None, message.answer, None, (), message.private)
+        url = await self._consent.find_url(message.principal, parked.link_id) if parked.link_id else None
+        asked = await self._approvals.of_message(message.principal, message.message_id)
+        pending = tuple(approval for approval in asked if approval.state is ApprovalState.PENDING)
+        return Status(message.state, parked.waits_for, None, url, pending, private=True)
+
+
+def in_words(status: Status) -> str | None:
+    """The status as a chat message, Markdown; None when there is nothing to tell yet."""
+    if status.state in (MessageState.DONE, MessageState.FAILED):
+        return status.answer
+    if status.waits_for is WaitsFor.CONSENT:
+        if status.consent_url is None:
+            return "Finish connecting your Google account in the window that you opened; then I answer by myself."
+        return (
+            "For this I need access to your Google account. Connect it here, for yourself alone, and I answer by "
+            f"myself: {status.consent_url}"
+        )
+    if status.waits_for is WaitsFor.APPROVAL:
+        return _ask_for_approval(status.approvals)
+    return None
+
+
+def _ask_for_approval(approvals: Sequence[Approval]) -> str:
+    asked = []
+    for approval in approvals:
+        arguments = "\n".join(
+            f"    {name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+            for name, value in approval.call.arguments.items()
+        )
+        asked.append(
+            f"Shall I run {approval.call.tool}?\n{arguments}\n"
+            f"Write `approve {approval.code}` or `deny {approval.code}`."
+        )
+    return "\n\n".join(asked)

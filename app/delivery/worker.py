@@ -1,0 +1,154 @@
+"""The embedded worker: answers the messages of each conversation in order, in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.delivery.answering import Answering
+from app.delivery.inbox import Inbox
+from app.delivery.parking import Parking
+from app.delivery.wakeups import Wakeups
+from app.messages import ConversationKey, StoredMessage
+
+log = logging.getLogger(__name__)
+
+CRASHED = "Something went wrong on my side, so I stopped. Please try again."
+INTERRUPTED = "I was interrupted several times while I worked on this, so I stopped. Please try again."
+_REPLY_AGAIN_SECONDS = 10.0  # a reply that is under way is given so long before another one is tried
+
+
+class Worker:
+    """Takes conversations from the wake-ups and works them off; lives as long as the process.
+
+    A conversation is in the hands of one task, which takes its undone rows in order; over all conversations at most
+    `concurrency` messages are in work at once. What it holds of a message dies with the message's task.
+    """
+
+    def __init__(
+        self,
+        wakeups: Wakeups,
+        inbox: Inbox,
+        parking: Parking,
+        answering: Answering,
+        *,
+        concurrency: int,
+        attempts: int,
+        scan_seconds: float,
+        grace_seconds: float = 10.0,
+    ) -> None:
+        self._wakeups = wakeups
+        self._inbox = inbox
+        self._parking = parking
+        self._answering = answering
+        self._free = asyncio.Semaphore(concurrency)
+        self._attempts = attempts
+        self._scan_seconds = scan_seconds
+        self._grace_seconds = grace_seconds
+        self._conversations: dict[ConversationKey, asyncio.Task[None]] = {}
+        self._again: set[ConversationKey] = set()
+        self._in_work: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def in_work(self) -> frozenset[str]:
+        """The ids of the messages that are being answered."""
+        return frozenset(self._in_work)
+
+    def interrupt(self, message_id: str) -> bool:
+        """Cancel the run of a message; it is undone again, and given up after too many attempts."""
+        task = self._in_work.get(message_id)
+        return task.cancel() if task is not None else False
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Work until the context ends; then finish within the grace, and hand back what is not finished."""
+        await self._inbox.recover()
+        loops = [asyncio.create_task(self._take()), asyncio.create_task(self._scan())]
+        try:
+            yield
+        finally:
+            await _cancel(loops)
+            if self._conversations:
+                await asyncio.wait(self._conversations.values(), timeout=self._grace_seconds)
+            await _cancel([*self._conversations.values()])
+
+    async def _take(self) -> None:
+        while True:
+            conversation = await self._wakeups.next()
+            if conversation in self._conversations:
+                self._again.add(conversation)
+                continue
+            self._conversations[conversation] = asyncio.create_task(self._work_off(conversation))
+
+    async def _scan(self) -> None:
+        while True:
+            try:
+                await self._look_for_work()
+            except Exception as error:  # the scan goes on whatever one round met
+                log.error("the scan for undone messages failed: %s", describe_crash(error))
+            await asyncio.sleep(self._scan_seconds)
+
+    async def _look_for_work(self) -> None:
+        await self._parking.give_up_expired()
+        for message in await self._inbox.unreplied(older_than_seconds=_REPLY_AGAIN_SECONDS):
+            await self._answering.tell(message)
+        for conversation in await self._inbox.conversations_with_work():
+            await self._wakeups.wake(conversation)
+
+    async def _work_off(self, conversation: ConversationKey) -> None:
+        try:
+            while await self._work_off_one(conversation):
+                self._again.discard(conversation)
+        except Exception as error:  # the database is away, say; the scan comes back to the conversation
+            log.error("a conversation had to be left: %s", describe_crash(error))
+        finally:
+            self._again.discard(conversation)
+            del self._conversations[conversation]
+
+    async def _work_off_one(self, conversation: ConversationKey) -> bool:
+        """Answer the next undone message; False when there is none, and nobody woke the conversation meanwhile."""
+        async with self._free:
+            message = await self._inbox.begin_next(conversation)
+            if message is None:
+                return conversation in self._again
+            await self._work_on(message)
+        return True
+
+    async def _work_on(self, message: StoredMessage) -> None:
+        task = asyncio.create_task(self._answer(message))
+        self._in_work[message.message_id] = task
+        try:
+            await asyncio.wait([task])
+        finally:
+            task.cancel()  # without effect on one that has ended; else this worker is being stopped
+            del self._in_work[message.message_id]
+            await asyncio.wait([task])
+
+    async def _answer(self, message: StoredMessage) -> None:
+        """The outermost edge of a message's task: nothing leaves it, so no traceback keeps the scope alive."""
+        try:
+            if message.attempt > self._attempts:
+                await self._answering.give_up(message, INTERRUPTED)
+            else:
+                await self._answering.answer(message)
+        except asyncio.CancelledError:
+            await self._inbox.put_back(message)
+        except Exception as error:
+            log.error("message %s crashed: %s", message.message_id, describe_crash(error))
+            await self._answering.give_up(message, CRASHED)
+
+
+def describe_crash(error: BaseException) -> str:
+    """Where an unforeseen error arose and of which kind it is; not its text, which may quote a mail or a token."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return type(error).__name__ + where
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,129 @@
+"""Google's APIs, each made from its discovery document once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from googleapiclient.discovery import build_from_document, fix_method_name
+from googleapiclient.discovery_cache import get_static_doc
+
+from app.errors import SettingsError
+from app.google.transport import NoHttp
+
+API_VERSIONS: Mapping[str, str] = MappingProxyType(
+    {"calendar": "v3", "docs": "v1", "drive": "v3", "gmail": "v1", "people": "v1", "sheets": "v4", "tasks": "v1"}
+)
+
+# googleapiclient writes whole bodies of odd 403 answers, and URLs with search words, to its loggers.
+logging.getLogger("googleapiclient").setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class _Api:
+    """One loaded API; nothing in it changes after it was made."""
+
+    version: str
+    batch_url: str
+    resources: Mapping[tuple[str, ...], Any]
+    scopes: Mapping[str, frozenset[str]]  # by method id
+
+
+class GoogleApis:
+    """Templates of Google's APIs that everybody shares. Lives as long as the process and holds nothing of a person's.
+
+    A template makes requests; it cannot send them, as its transport raises. An API is loaded when it is first asked
+    for, under a lock: googleapiclient changes the document while it makes resources, and never after.
+
+    Args:
+        api_root: Where all APIs are, in place of each one's own host; None is Google. The path below stays each API's
+            own, such as ``calendar/v3/``.
+    """
+
+    def __init__(self, api_root: str | None) -> None:
+        self._api_root = f"{api_root.rstrip('/')}/" if api_root else None
+        self._apis: dict[str, _Api] = {}
+        self._loading = threading.Lock()
+
+    def resource(self, api: str, version: str, *path: str) -> Any:
+        """The resource at a path, the same object every time: ``resource("gmail", "v1", "users", "messages")``.
+
+        Raises:
+            SettingsError: There is no such API, version or resource, or another version is in use already.
+        """
+        resources = self._api(api, version).resources
+        try:
+            return resources[path]
+        except KeyError:
+            known = ", ".join(sorted(".".join(path) for path in resources if path))
+            raise SettingsError(f"{api} {version} has no resource {'.'.join(path)}; it has {known}") from None
+
+    def batch_url(self, method_id: str) -> str:
+        """Where calls of this method are sent many at a time."""
+        return self._api_of(method_id).batch_url
+
+    def method_scopes(self, method_id: str) -> frozenset[str]:
+        """The OAuth scopes of which any one allows a method, such as ``gmail.users.messages.list``.
+
+        Raises:
+            SettingsError: There is no such method, or its API is none of `API_VERSIONS` and not loaded yet.
+        """
+        try:
+            return self._api_of(method_id).scopes[method_id]
+        except KeyError:
+            raise SettingsError(f"there is no method {method_id}") from None
+
+    def _api_of(self, method_id: str) -> _Api:
+        name = method_id.partition(".")[0]
+        loaded = self._apis.get(name)
+        if loaded:
+            return loaded
+        if name not in API_VERSIONS:
+            raise SettingsError(f"{method_id} is of no API that is loaded; ask for its resource() first")
+        return self._api(name, API_VERSIONS[name])
+
+    def _api(self, name: str, version: str) -> _Api:
+        api = self._apis.get(name)
+        if api is None:
+            with self._loading:
+                if name not in self._apis:  # another thread may have loaded it meanwhile
+                    self._apis[name] = self._load(name, version)
+                api = self._apis[name]
+        if api.version != version:
+            raise SettingsError(f"{name} is in use as {api.version}; {version} beside it is not possible")
+        return api
+
+    def _load(self, name: str, version: str) -> _Api:
+        text = get_static_doc(name, version)
+        if text is None:
+            raise SettingsError(f"google-api-python-client knows no API {name} {version}")
+        document = json.loads(text)
+        if self._api_root:
+            # Not client_options.api_endpoint: batch ignores it, and it drops the servicePath.
+            document["rootUrl"] = self._api_root
+        root = build_from_document(document, http=NoHttp())
+        return _Api(
+            version=version,
+            batch_url=document["rootUrl"] + document["batchPath"],
+            resources=MappingProxyType(dict(_resources(root, document))),
+            scopes=MappingProxyType(dict(_scopes(document))),
+        )
+
+
+def _resources(resource: Any, description: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[Any, Any]]:
+    """A resource and all below it, by path; making one costs up to a millisecond, so each is made once."""
+    yield path, resource
+    for name, below in description.get("resources", {}).items():
+        yield from _resources(getattr(resource, fix_method_name(name))(), below, (*path, name))
+
+
+def _scopes(description: dict[str, Any]) -> Iterator[tuple[str, frozenset[str]]]:
+    for method in description.get("methods", {}).values():
+        yield method["id"], frozenset(method.get("scopes", ()))
+    for below in description.get("resources", {}).values():
+        yield from _scopes(below)

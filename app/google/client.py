@@ -1,0 +1,175 @@
+"""Google's APIs as one person, for one message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import google.auth.exceptions
+import google.oauth2.credentials
+import googleapiclient.errors
+import urllib3
+from google_auth_httplib2 import AuthorizedHttp
+from googleapiclient.http import BatchHttpRequest, HttpRequest
+
+from app.deadline import Deadline
+from app.errors import DeputyError, GoogleError
+from app.google.apis import GoogleApis
+from app.google.reasons import api_reason
+from app.google.transport import PooledHttp
+
+# Gmail takes 100 and asks for at most 50, Calendar takes 50:
+# https://developers.google.com/workspace/gmail/api/guides/batch
+# https://developers.google.com/workspace/calendar/api/guides/batch
+BATCH_SIZE = 50
+
+_FAILURES = (
+    googleapiclient.errors.Error,
+    google.auth.exceptions.GoogleAuthError,
+    urllib3.exceptions.HTTPError,
+    OSError,  # TimeoutError and ssl.SSLError among them
+    UnicodeDecodeError,
+)
+_BATCH_FAILURES = (*_FAILURES, LookupError, TypeError, ValueError)  # googleapiclient reads a batch's answer unchecked
+
+T = TypeVar("T")
+
+
+class UserCredentials(Protocol):
+    """The credentials of the person whom the client acts for."""
+
+    def for_google(self) -> google.oauth2.credentials.Credentials:
+        """What google-auth signs calls with: an access token and a refresh handler, and no refresh token."""
+
+
+class Threads(Protocol):
+    """Runs what blocks; waits for it before the request ends."""
+
+    async def to_thread(self, function: Callable[..., T], /, *args: Any) -> T:
+        """The function's result, computed in a thread."""
+
+
+class GoogleClient:
+    """Calls Google's APIs as one person. Lives for one request, and costs next to nothing to make.
+
+    What is a person's in it is only `credentials`; templates and connections are everybody's.
+
+    Args:
+        credentials: The person's.
+        apis: The shared templates.
+        pool: The shared connections.
+        threads: Where calls block.
+        deadline: The message's; no call waits longer.
+        timeout_seconds: How long one call may wait for its connection, and for each piece of its answer.
+    """
+
+    def __init__(
+        self,
+        credentials: UserCredentials,
+        apis: GoogleApis,
+        pool: urllib3.PoolManager,
+        threads: Threads,
+        deadline: Deadline,
+        *,
+        timeout_seconds: float = 30.0,
+    ) -> None:
+        self._credentials = credentials
+        self._apis = apis
+        self._threads = threads
+        self._http = PooledHttp(pool, lambda: deadline.clip(timeout_seconds))
+
+    def resource(self, api: str, version: str, *path: str) -> Any:
+        """A resource that makes requests for `execute`: ``resource("gmail", "v1", "users", "messages")``.
+
+        Raises:
+            SettingsError: There is no such API, version or resource.
+        """
+        return self._apis.resource(api, version, *path)
+
+    async def execute(self, request: HttpRequest) -> Any:
+        """Send one request as the person, once, and return Google's answer.
+
+        Raises:
+            GoogleError: Google answered with an error, or not in time.
+            CredentialsError: The access token had to be renewed and could not be, for the reason that the error gives.
+        """
+        return await self._threads.to_thread(_execute, request, self._authorized())
+
+    async def execute_batch(self, requests: Sequence[HttpRequest]) -> list[Any]:
+        """Send requests of one API as the person, up to 50 in one HTTP request; answers in the order of `requests`.
+
+        Where one of them fails, a `GoogleError` stands in its place.
+
+        Raises:
+            GoogleError: A whole batch failed, or there was no answer in time.
+            CredentialsError: As `execute`.
+            ValueError: The requests are of more than one API.
+        """
+        urls = {self._apis.batch_url(request.methodId) for request in requests}
+        if len(urls) > 1:
+            raise ValueError("the requests of a batch are of one API")
+        http = self._authorized()
+        answers: list[Any] = []
+        for start in range(0, len(requests), BATCH_SIZE):
+            part = requests[start : start + BATCH_SIZE]
+            answers += await self._threads.to_thread(_execute_batch, part, *urls, http)
+        return answers
+
+    def _authorized(self) -> AuthorizedHttp:
+        # One renewal a call: a token that is refused right after it was renewed will not get better.
+        return AuthorizedHttp(self._credentials.for_google(), http=self._http, max_refresh_attempts=1)
+
+
+def _execute(request: HttpRequest, http: AuthorizedHttp) -> Any:
+    answer = _translated(lambda: request.execute(http=http, num_retries=0), request.methodId, _FAILURES)
+    if _is_text(answer):
+        raise _unreadable(request.methodId)
+    return answer
+
+
+def _execute_batch(requests: Sequence[HttpRequest], url: str, http: AuthorizedHttp) -> list[Any]:
+    answers: dict[str, Any] = {}
+
+    def collect(number: str, answer: Any, error: googleapiclient.errors.HttpError | None) -> None:
+        method_id = requests[int(number)].methodId
+        if error:
+            answers[number] = _as_deputy_error(error, method_id)
+        else:
+            answers[number] = _unreadable(method_id) if _is_text(answer) else answer
+
+    batch = BatchHttpRequest(callback=collect, batch_uri=url)
+    for number, request in enumerate(requests):
+        batch.add(request, request_id=str(number))
+    _translated(lambda: batch.execute(http=http), "a batch", _BATCH_FAILURES)
+    return [answers[str(number)] for number in range(len(requests))]
+
+
+def _is_text(answer: object) -> bool:
+    """Whether googleapiclient handed JSON that it could not parse through as a string; media is bytes."""
+    return isinstance(answer, str) and answer != ""  # "" is an answer without content
+
+
+def _translated(call: Callable[[], T], what: str, failures: tuple[type[Exception], ...]) -> T:
+    try:
+        return call()
+    except failures as error:
+        failure = _as_deputy_error(error, what)
+    raise failure  # outside the except clause: as its context, the library's error would carry the body along
+
+
+def _as_deputy_error(error: Exception, what: str) -> DeputyError:
+    """Ours for the library's; of the library's texts none is kept, as they quote URLs and bodies."""
+    if isinstance(error, googleapiclient.errors.HttpError):
+        status, reason = int(error.resp.status), api_reason(error.content)
+        answered = f"{status} {reason}" if reason else f"{status}"
+        return GoogleError(f"Google answered {answered} to {what}", status=status, reason=reason)
+    if isinstance(error, google.auth.exceptions.RefreshError):
+        for cause in (error.__cause__, *error.args):
+            if isinstance(cause, DeputyError):
+                return cause
+        return GoogleError(f"the access token could not be renewed for {what}")
+    return GoogleError(f"Google gave no answer to {what} ({type(error).__name__})")
+
+
+def _unreadable(what: str) -> GoogleError:
+    return GoogleError(f"Google's answer to {what} is not JSON", status=200)

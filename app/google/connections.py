@@ -1,0 +1,20 @@
+"""The connections to Google that all people share; neither keeps anything of an answer."""
+
+from __future__ import annotations
+
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpx2
+import urllib3
+
+_CONNECTIONS_TO_ONE_HOST = 32
+
+
+def open_http() -> httpx2.AsyncClient:
+    """The client for tokens. It keeps no cookie: one person's would go out with the next one's request."""
+    return httpx2.AsyncClient(cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])), trust_env=False)
+
+
+def open_pool() -> urllib3.PoolManager:
+    """The pool for API calls; safe for threads."""
+    return urllib3.PoolManager(maxsize=_CONNECTIONS_TO_ONE_HOST)

@@ -1,0 +1,45 @@
+"""Google's machine-readable reasons, taken out of error bodies; nothing else of a body leaves this module."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")  # what is not one is free text, and may quote a person's data
+
+
+def oauth_reason(body: bytes) -> str | None:
+    """The ``error`` of an OAuth answer, such as ``invalid_grant``: RFC 6749 section 5.2."""
+    answer = _parse(body)
+    return _identifier(answer.get("error")) if isinstance(answer, dict) else None
+
+
+def api_reason(body: bytes) -> str | None:
+    """The reason of an API's error answer: ``notFound``, ``ACCESS_TOKEN_SCOPE_INSUFFICIENT``, ``PERMISSION_DENIED``.
+
+    Older APIs write ``errors[].reason``, newer ones ``details[].reason`` and ``status``:
+    https://google.aip.dev/193.
+    """
+    answer = _parse(body)
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if not isinstance(error, dict):
+        return None
+    listed = [entry.get("reason") for entry in [*_list(error, "errors"), *_list(error, "details")]]
+    return next(filter(None, map(_identifier, [*listed, error.get("status")])), None)
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:  # not JSON, or not UTF-8
+        return None
+
+
+def _list(error: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    entries = error.get(key)
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+
+
+def _identifier(text: object) -> str | None:
+    return text if isinstance(text, str) and _IDENTIFIER.fullmatch(text) else None

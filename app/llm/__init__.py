@@ -1,0 +1,1 @@
+"""Language models: the embedded `offline` one, and whatever pydantic-ai can reach."""

@@ -1,0 +1,70 @@
+"""Models by name: `offline`, or any model string of pydantic-ai."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pydantic_ai.exceptions import UserError
+from pydantic_ai.models import infer_model
+from pydantic_ai.providers import infer_provider_class
+
+from app.errors import SettingsError
+from app.llm.offline import MODEL_NAME, offline
+
+if TYPE_CHECKING:
+    from pydantic_ai.models import Model
+
+
+def build_model(name: str) -> Model:
+    """Return the model of that name; it holds nobody's data and lives as long as the process.
+
+    A provider's package is imported here and not before, and its key is read from the environment variable that the
+    provider documents. No request is made. Enter the model (`async with model`) to have its HTTP client closed.
+
+    Args:
+        name: `offline`, or `provider:model` as listed on https://ai.pydantic.dev/models/, such as `openai:gpt-5`.
+
+    Raises:
+        SettingsError: The name is unknown, or the provider's package or key is missing; the message says what to do
+            and holds no key.
+    """
+    if name == MODEL_NAME:
+        return offline()
+    provider, _, model = name.partition(":")
+    if not provider or not model:
+        raise SettingsError(f"no model is called {name!r}; write {MODEL_NAME} or provider:model, such as openai:gpt-5")
+    try:
+        infer_provider_class(provider)
+    except ValueError:
+        raise SettingsError(
+            f"no model provider is called {provider!r} (in {name!r}); see https://ai.pydantic.dev/models/"
+        ) from None
+    except ImportError as error:
+        raise SettingsError(f"the model {name!r} needs a package: {_how_to_install(error)}") from error
+    return _infer(name)
+
+
+def _infer(name: str) -> Model:
+    from openai import OpenAIError  # imported late: it takes a good part of a second, and `offline` needs none of it
+
+    try:
+        return infer_model(name)
+    except ImportError as error:
+        raise SettingsError(f"the model {name!r} needs a package: {_how_to_install(error)}") from error
+    except (UserError, OpenAIError) as error:
+        raise SettingsError(f"the model {name!r} cannot be set up: {_what_is_missing(error)}") from None
+
+
+def _how_to_install(error: ImportError) -> str:
+    """Return the command to install what pydantic-ai says is missing."""
+    extra = re.search(r"pydantic-ai-slim\[[\w-]+\]", str(error))
+    return f"pip install '{extra[0]}'" if extra else "see https://ai.pydantic.dev/install/"
+
+
+def _what_is_missing(error: Exception) -> str:
+    """Return the environment variables that the error names; none of its other words, which may quote a key."""
+    variables = dict.fromkeys(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)`", str(error)))
+    if variables:
+        return f"set {' or '.join(variables)} in the environment, not to an empty value"
+    return "see what its provider needs on https://ai.pydantic.dev/models/"

@@ -1,0 +1,121 @@
+"""The embedded default model: rules, not an AI, and it says so.
+
+It knows three things: `/help`, `/tool_name key=value …` for every tool it is given, and the phrases that the tools
+themselves declare: `ToolDefinition.metadata["phrases"]`, a tuple of regular expressions whose named groups are
+parameters of the tool. Whatever it is told after that goes through the same agent loop, approvals and streaming as
+with any other model, so it serves to try Deputy out, and to test it, without a key or a network.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pydantic_ai.messages import ModelResponse, TextContent, TextPart, ToolCallPart, ToolReturnPart, UserPromptPart
+from pydantic_ai.models.function import DeltaToolCall, FunctionModel
+
+from app.errors import InvalidMessageError
+from app.llm.commands import coerce, read_arguments, usage
+from app.llm.rendering import render
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from pydantic_ai.messages import ModelMessage
+    from pydantic_ai.models.function import AgentInfo
+    from pydantic_ai.tools import ToolDefinition
+
+MODEL_NAME = "offline"
+MAX_PHRASE_LENGTH = 2000  # characters; longer messages match no phrase, which bounds what a slow expression costs
+_SUGGESTIONS = 3
+# Phones type curly quotes. One character for one, so that a position in the straight text is one in the original.
+_STRAIGHT = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
+
+
+def offline() -> FunctionModel:
+    """Return the offline model: without state, so one instance serves every person for the life of the process."""
+
+    async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[reply(messages, info.function_tools)])
+
+    async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | dict[int, DeltaToolCall]]:
+        part = reply(messages, info.function_tools)
+        if isinstance(part, ToolCallPart):
+            yield {0: DeltaToolCall(part.tool_name, part.args_as_json_str(), tool_call_id=part.tool_call_id)}
+            return
+        for word in re.findall(r"\s*\S+\s*", part.content):
+            yield word
+
+    return FunctionModel(answer, stream_function=stream, model_name=MODEL_NAME)
+
+
+def reply(messages: Sequence[ModelMessage], tools: Sequence[ToolDefinition]) -> TextPart | ToolCallPart:
+    """Return the answer to the last request: a tool call for a command or phrase, otherwise text, never empty.
+
+    Tool results are answered with text, so no loop. Text that arrives beside them is not obeyed, for a tool can put
+    it there; only where no tool ran (all were denied or interrupted) is it the person's next message.
+    """
+    parts = messages[-1].parts
+    results = [part for part in parts if isinstance(part, ToolReturnPart)]
+    text = next((_prompt_text(part) for part in reversed(parts) if isinstance(part, UserPromptPart)), "")
+    if results and not (text and all(result.outcome in ("denied", "interrupted") for result in results)):
+        return TextPart(render(results))
+    try:
+        return _command(text, tools) if text.startswith("/") else _phrase(text, tools)
+    except InvalidMessageError as error:
+        return TextPart(f"{error}.")
+
+
+def _command(text: str, tools: Sequence[ToolDefinition]) -> TextPart | ToolCallPart:
+    name, *rest = text.removeprefix("/").split(maxsplit=1) or ["help"]
+    if name.casefold() == "help":
+        return TextPart(_help(tools))
+    tool = next((tool for tool in tools if tool.name.casefold() == name.casefold()), None)
+    if tool is None:
+        return TextPart(f"There is no command /{name}. {_introduction(tools)}")
+    try:
+        return ToolCallPart(tool.name, read_arguments("".join(rest), tool))
+    except InvalidMessageError as error:
+        return TextPart(f"{error}.\nUsage: {usage(tool)}")
+
+
+def _phrase(text: str, tools: Sequence[ToolDefinition]) -> TextPart | ToolCallPart:
+    """Return the call of the first tool with a phrase that is the whole message, else the introduction."""
+    if text.casefold() == "help":
+        return TextPart(_help(tools))
+    typed = text.translate(_STRAIGHT)
+    for tool in tools if len(text) <= MAX_PHRASE_LENGTH else ():
+        for phrase in (tool.metadata or {}).get("phrases", ()):
+            if match := re.fullmatch(phrase, typed, re.IGNORECASE | re.DOTALL):
+                spans = {name: match.span(name) for name, value in match.groupdict().items() if value is not None}
+                values = {name: text[start:end].strip() for name, (start, end) in spans.items()}
+                return ToolCallPart(tool.name, {name: coerce(name, value, tool) for name, value in values.items()})
+    return TextPart(_introduction(tools))
+
+
+def _introduction(tools: Sequence[ToolDefinition]) -> str:
+    """Return what this model is, with commands that work as they stand: read tools that need no argument."""
+    ready = [
+        f"/{tool.name}"
+        for tool in tools
+        if (tool.metadata or {}).get("effect") == "read" and not tool.parameters_json_schema.get("required")
+    ]
+    attempt = f" Try {', '.join(ready[:_SUGGESTIONS])}." if ready else ""
+    return f"I am the offline demo model: no AI, only fixed phrases and commands.{attempt} /help lists all I can do."
+
+
+def _help(tools: Sequence[ToolDefinition]) -> str:
+    lines = ["I am the offline demo model: no AI, only fixed phrases and these commands:", "/help"]
+    return "\n".join(lines + [f"{usage(tool)}: {_summary(tool)}" for tool in tools])
+
+
+def _summary(tool: ToolDefinition) -> str:
+    """Return the description's first line, without the tag that pydantic-ai adds where `Returns:` is documented."""
+    first, *_ = (tool.description or "").strip().splitlines() or ["no description"]
+    return first.removeprefix("<summary>").removesuffix("</summary>")
+
+
+def _prompt_text(part: UserPromptPart) -> str:
+    items = [part.content] if isinstance(part.content, str) else part.content
+    texts = (item.content if isinstance(item, TextContent) else item for item in items)
+    return "\n".join(text for text in texts if isinstance(text, str)).strip()

@@ -1,0 +1,117 @@
+"""The server: the application that answers requests, and its life from the proof to the last reply."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.deadline import Deadline
+from app.principal import Principal
+from app.settings import Settings
+from containers.application import Application
+from containers.fastapi import routers
+from containers.lifetimes import Proof, prove
+from interfaces.edge import install
+from interfaces.listening import listening
+from interfaces.web.formatting import STATIC_FILES
+from interfaces.web.interface import CALLBACK_PATH
+
+log = logging.getLogger(__name__)
+
+_PROBES = (Principal("probe", "lifetimes", "one"), Principal("probe", "lifetimes", "other"))
+
+
+def redirect_uri(settings: Settings) -> str:
+    """Where Google sends a browser back to; the OAuth client has to list exactly this."""
+    return settings.server.public_url.rstrip("/") + CALLBACK_PATH
+
+
+async def prove_lifetimes(container: Application, settings: Settings) -> Proof:
+    """Prove that nothing of a person's outlives its request.
+
+    Raises:
+        LifetimeError: Something may; the message draws the path.
+    """
+    one, other = ((probe, Deadline.after(settings.delivery.deadline_seconds)) for probe in _PROBES)
+    return await prove(container, one, other)
+
+
+@asynccontextmanager
+async def running(container: Application, settings: Settings) -> AsyncIterator[None]:
+    """Everything of the process, open and proven; closed in reverse when the context ends.
+
+    Raises:
+        LifetimeError: The proof failed, so nothing is served.
+    """
+    async with AsyncExitStack() as stack:
+        database = container.database()
+        stack.push_async_callback(database.close)
+        await database.open()
+        stack.callback(container.pool().clear)
+        stack.push_async_callback(container.http().aclose)
+        log.info("%s", await prove_lifetimes(container, settings))
+        await stack.enter_async_context(container.worker().running())
+        yield
+
+
+def create_app(container: Application, settings: Settings, ready: asyncio.Event) -> FastAPI:
+    """The ASGI application of a container that runs.
+
+    Args:
+        container: Open while the application is served.
+        settings: What the container was built from.
+        ready: Set while messages are taken.
+    """
+    app = FastAPI(title="Deputy", docs_url=None, redoc_url=None, openapi_url=None)
+    install(app, max_body_bytes=settings.server.max_body_bytes)
+    for router in routers(container, settings):
+        app.include_router(router)
+    app.mount("/static", StaticFiles(directory=STATIC_FILES))
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, bool]:
+        """The process is alive."""
+        return {"ok": True}
+
+    @app.get("/readyz")
+    async def readyz() -> JSONResponse:
+        """The process takes messages: it is not stopping, and its database answers."""
+        why = "stopping"
+        if ready.is_set():
+            try:
+                await container.database().ping()
+            except SQLAlchemyError:
+                why = "the database does not answer"
+            else:
+                return JSONResponse({"ready": True})
+        return JSONResponse({"ready": False, "why": why}, 503)
+
+    return app
+
+
+@asynccontextmanager
+async def serving(container: Application, settings: Settings) -> AsyncIterator[str]:
+    """Serve until the context ends: open and proven first, then listening; yields the base URL.
+
+    At the end, new requests are refused, those under way end, and then the process's objects are closed.
+
+    Raises:
+        LifetimeError: The proof failed, so nothing is served.
+        OSError: The port is taken.
+    """
+    ready = asyncio.Event()
+    async with running(container, settings):
+        app = create_app(container, settings, ready)
+        async with listening(app, settings.server.host, settings.server.port) as base_url:
+            ready.set()
+            try:
+                yield base_url
+            finally:
+                ready.clear()

@@ -1,0 +1,79 @@
+"""What comes in from a channel, what is stored of it, and what goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from app.principal import Principal
+
+MAX_TEXT_LENGTH = 40_000  # characters; Slack's own limit for one message
+
+
+class MessageState(StrEnum):
+    """Where an accepted message stands: ``new → running → done | parked | failed``, and ``parked → new``."""
+
+    NEW = "new"
+    RUNNING = "running"
+    PARKED = "parked"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class InboundMessage:
+    """One message as a channel verified and parsed it.
+
+    Attributes:
+        principal: The sender, never anybody else in the conversation.
+        event_id: The platform's id of this delivery, unique within platform and tenant; a repeated one is a duplicate.
+        conversation: The thread or chat, unique within platform and tenant; its messages are answered in order.
+        text: What the person wrote; it shows in no `repr`.
+        address: What the channel needs to answer, JSON; only the channel reads it.
+    """
+
+    principal: Principal
+    event_id: str
+    conversation: str
+    text: str = field(repr=False)
+    address: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """An accepted message as its row says.
+
+    Attributes:
+        message_id: 32 hexadecimal digits.
+        sequence: 1, 2, … within its conversation.
+        attempt: How often it was begun; a change made for an earlier attempt is refused.
+        answer: What was or is to be told, once the state is done or failed.
+        private: The answer is for the sender's eyes alone.
+    """
+
+    message_id: str
+    principal: Principal
+    conversation: str
+    sequence: int
+    text: str = field(repr=False)
+    address: Mapping[str, Any]
+    state: MessageState
+    attempt: int
+    answer: str | None = field(repr=False)
+    private: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationKey:
+    """Names one conversation: two messages with an equal key are answered one after the other."""
+
+    platform: str
+    tenant: str
+    conversation: str
+
+    @classmethod
+    def of(cls, message: StoredMessage | InboundMessage) -> ConversationKey:
+        """The conversation that a message is part of."""
+        return cls(message.principal.platform, message.principal.tenant, message.conversation)

@@ -1,0 +1,1 @@
+"""Google and Slack on loopback, for demonstrations and for tests; nothing outside this package knows that it exists."""

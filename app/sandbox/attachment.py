@@ -1,0 +1,64 @@
+"""Starting the sandbox beside the server, and settings that lead to it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pydantic import SecretStr
+
+from app.sandbox.google import GoogleSandbox
+from app.sandbox.server import serve_loopback
+from app.settings import EndpointSettings, Settings
+
+CLIENT_ID = "deputy.sandbox"
+
+
+def lead_to_sandbox(settings: Settings, base_url: str, client_secret: str) -> Settings:
+    """The settings with every address of Google's replaced by the sandbox's, and its client."""
+    endpoints = EndpointSettings(
+        authorize=f"{base_url}/o/oauth2/v2/auth",
+        token=f"{base_url}/token",
+        revoke=f"{base_url}/revoke",
+        certs=f"{base_url}/oauth2/v3/certs",
+        issuer=base_url,
+    )
+    google = settings.google.model_copy(
+        update={
+            "client_id": CLIENT_ID,
+            "client_secret": SecretStr(client_secret),
+            "endpoints": endpoints,
+            "api_root": f"{base_url}/",
+        }
+    )
+    return settings.model_copy(update={"google": google})
+
+
+@asynccontextmanager
+async def attached_sandbox(
+    settings: Settings, redirect_uri: str
+) -> AsyncIterator[tuple[Settings, GoogleSandbox | None]]:
+    """Run the sandbox while the context lasts, if the settings ask for it; yields the settings to go on with.
+
+    Args:
+        settings: As they were loaded.
+        redirect_uri: Where this server takes the callback of a consent.
+
+    Raises:
+        OSError: The sandbox's port is taken.
+    """
+    if settings.google.mode != "sandbox":
+        yield settings, None
+        return
+    client_secret = secrets.token_urlsafe(32)
+    sandbox = GoogleSandbox(client_id=CLIENT_ID, client_secret=client_secret, redirect_uris=frozenset({redirect_uri}))
+    async with serve_loopback(sandbox.app, settings.google.sandbox.port) as base_url:
+        yield lead_to_sandbox(settings, base_url, client_secret), sandbox
+
+
+def configured_for_sandbox(settings: Settings) -> Settings:
+    """The settings as they would be with the sandbox running, if they ask for it; to look at, not to serve."""
+    if settings.google.mode != "sandbox":
+        return settings
+    return lead_to_sandbox(settings, f"http://127.0.0.1:{settings.google.sandbox.port}", "not running")

@@ -1,0 +1,71 @@
+"""Partial answers: what the ``fields`` parameter leaves of one.
+
+https://developers.google.com/workspace/gmail/api/guides/performance#partial-response
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_TOKEN = re.compile(r"[A-Za-z0-9_.$@-]+|[*/,()]")
+
+Selection = dict[str, "Selection"]  # an empty one selects everything below
+
+
+class FieldsError(Exception):
+    """The ``fields`` parameter is malformed."""
+
+
+def select(fields: str, answer: Any) -> Any:
+    """What the selector, such as ``messages(id,payload/headers),nextPageToken``, leaves of an answer.
+
+    Raises:
+        FieldsError: The selector is malformed.
+    """
+    return _pick(_parse(fields), answer)
+
+
+def _parse(fields: str) -> Selection:
+    tokens = _TOKEN.findall(fields)
+    if "".join(tokens) != re.sub(r"\s", "", fields):
+        raise FieldsError(f"Invalid field selection {fields[:100]}")
+    try:
+        selection = _list(tokens)
+    except IndexError:
+        raise FieldsError(f"Invalid field selection {fields[:100]}") from None
+    if tokens:
+        raise FieldsError(f"Invalid field selection {fields[:100]}")
+    return selection
+
+
+def _list(tokens: list[str]) -> Selection:
+    selection: Selection = {}
+    while True:
+        name = tokens.pop(0)
+        if name in "/,()":
+            raise FieldsError(f"Invalid field selection near {name}")
+        below = selection.setdefault(name, {})
+        while tokens and tokens[0] == "/":
+            tokens.pop(0)
+            below = below.setdefault(tokens.pop(0), {})
+        if tokens and tokens[0] == "(":
+            tokens.pop(0)
+            below.update(_list(tokens))
+            if tokens.pop(0) != ")":
+                raise FieldsError("Invalid field selection: a parenthesis is not closed")
+        if not tokens or tokens[0] != ",":
+            return selection
+        tokens.pop(0)
+
+
+def _pick(selection: Selection, value: Any) -> Any:
+    if not selection:
+        return value
+    if isinstance(value, list):
+        return [_pick(selection, each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    everything = selection.get("*")
+    wanted = {key: selection.get(key, everything) for key in value}
+    return {key: _pick(below, value[key]) for key, below in wanted.items() if below is not None}

@@ -1,0 +1,228 @@
+"""What people have granted at the sandbox: codes, tokens, and the grants behind them. No HTTP."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+CODE_SECONDS = 600  # https://datatracker.ietf.org/doc/html/rfc6749#section-4.1.2 recommends 10 minutes at most
+
+# Google answers with the long forms of these two, whichever form was asked for.
+_LONG_FORMS = {
+    "email": "https://www.googleapis.com/auth/userinfo.email",
+    "profile": "https://www.googleapis.com/auth/userinfo.profile",
+}
+IDENTITY_SCOPES = frozenset({"openid", *_LONG_FORMS.values()})
+
+
+def scopes_of(text: str) -> tuple[str, ...]:
+    """The scopes of a space-separated list, each once, in order, ``email`` and ``profile`` in their long forms."""
+    return tuple(dict.fromkeys(_LONG_FORMS.get(scope, scope) for scope in text.split()))
+
+
+class OAuthError(Exception):
+    """The token or revocation endpoint refuses; `error` is RFC 6749's code, `status` the HTTP status."""
+
+    def __init__(self, error: str, description: str, status: int = 400) -> None:
+        self.error = error
+        self.description = description
+        self.status = status
+        super().__init__(f"{error}: {description}")
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """What a person allowed on the consent page, and how the client has to fetch it.
+
+    Attributes:
+        email: Who allowed it.
+        redirect_uri: Where the code is sent; the exchange has to name the same.
+        scopes: What is granted.
+        code_challenge: The S256 challenge of the client's PKCE verifier (RFC 7636 §4.2).
+        nonce: What the id_token has to repeat, or None.
+        offline: Whether the client asked for ``access_type=offline``.
+        prompted: Whether the client asked for ``prompt=consent``.
+    """
+
+    email: str
+    redirect_uri: str
+    scopes: tuple[str, ...]
+    code_challenge: str
+    nonce: str | None
+    offline: bool
+    prompted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """What the token endpoint gives out; `expires_in` is the access token's, in seconds."""
+
+    email: str
+    scopes: tuple[str, ...]
+    access_token: str = field(repr=False)
+    expires_in: int
+    refresh_token: str | None = field(repr=False)
+    nonce: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    email: str
+    scopes: tuple[str, ...]
+    offline: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    authorization: Authorization
+    expires_at: float
+    used: bool = False
+    grant_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Access:
+    grant_id: str
+    scopes: tuple[str, ...]
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Refresh:
+    grant_id: str
+    spent: bool = False
+
+
+class Grants:
+    """Every grant of every person to the sandbox's one client. Lives with the sandbox; all state is in memory.
+
+    A grant is what one exchanged code brought. It dies when its code or one of its spent refresh tokens comes a
+    second time (RFC 9700 §4.14.2), and every grant of a person dies when that person's token is revoked, for Google
+    revokes per (user, client): https://developers.google.com/identity/protocols/oauth2/web-server#tokenrevoke
+    """
+
+    def __init__(self, *, rotate_refresh_tokens: bool, access_token_seconds: int, now: Callable[[], float]) -> None:
+        self._rotate = rotate_refresh_tokens
+        self._access_token_seconds = access_token_seconds
+        self._now = now
+        self._grants: dict[str, _Grant] = {}  # the live ones
+        self._codes: dict[str, _Code] = {}
+        self._access: dict[str, _Access] = {}
+        self._refresh: dict[str, _Refresh] = {}
+
+    def granted_scopes(self, email: str) -> tuple[str, ...]:
+        """All that this person's live grants give: what ``include_granted_scopes`` adds to a new one."""
+        scopes = (scope for grant in self._grants.values() if grant.email == email for scope in grant.scopes)
+        return tuple(dict.fromkeys(scopes))
+
+    def authorize(self, authorization: Authorization) -> str:
+        """A code that exchanges this authorization once, within ten minutes."""
+        code = f"4/0{secrets.token_urlsafe(32)}"
+        self._codes[code] = _Code(authorization, self._now() + CODE_SECONDS)
+        return code
+
+    def exchange(self, code: str, redirect_uri: str, code_verifier: str) -> Issued:
+        """Exchange a code for tokens; whatever comes of it, the code is used up.
+
+        Raises:
+            OAuthError: The code is unknown, expired or used, or the redirect URI or the PKCE verifier does not fit.
+        """
+        entry = self._codes.get(code)
+        if entry is None:
+            raise OAuthError("invalid_grant", "Malformed auth code.")
+        if entry.used:
+            self._kill(entry.grant_id)
+            raise OAuthError("invalid_grant", "Code was already redeemed.")
+        self._codes[code] = replace(entry, used=True)
+        authorization = entry.authorization
+        if self._now() >= entry.expires_at:
+            raise OAuthError("invalid_grant", "Code expired.")
+        if redirect_uri != authorization.redirect_uri:
+            raise OAuthError("redirect_uri_mismatch", "Bad Request")
+        if not code_verifier:
+            raise OAuthError("invalid_grant", "Missing code verifier.")
+        if not secrets.compare_digest(challenge_of(code_verifier), authorization.code_challenge):
+            raise OAuthError("invalid_grant", "Invalid code verifier.")
+        issued, grant_id = self._grant(authorization)
+        self._codes[code] = replace(entry, used=True, grant_id=grant_id)
+        return issued
+
+    def refresh(self, refresh_token: str, scopes: Iterable[str] = ()) -> Issued:
+        """A new access token for a refresh token; `scopes` may ask for less than was granted, never for more.
+
+        Raises:
+            OAuthError: The refresh token is unknown, spent or revoked, or a scope was not granted.
+        """
+        entry = self._refresh.get(refresh_token)
+        grant = self._grants.get(entry.grant_id) if entry else None
+        if entry is None or grant is None:
+            raise OAuthError("invalid_grant", "Token has been expired or revoked.")
+        if entry.spent:
+            self._kill(entry.grant_id)
+            raise OAuthError("invalid_grant", "Token has been expired or revoked.")
+        wanted = tuple(scopes) or grant.scopes
+        if not set(wanted) <= set(grant.scopes):
+            raise OAuthError("invalid_scope", "Some requested scopes were not granted.")
+        renewed = None
+        if self._rotate:
+            self._refresh[refresh_token] = replace(entry, spent=True)
+            renewed = self._new_refresh_token(entry.grant_id)
+        access_token = self._new_access_token(entry.grant_id, wanted)
+        return Issued(grant.email, wanted, access_token, self._access_token_seconds, renewed, nonce=None)
+
+    def revoke(self, token: str) -> str:
+        """Every grant of the person whose access or refresh token this is, is dead; returns their address.
+
+        Raises:
+            OAuthError: It is nobody's token, or no longer.
+        """
+        access, refresh = self._access.get(token), self._refresh.get(token)
+        grant = self._grants.get(access.grant_id if access else refresh.grant_id if refresh else "")
+        if grant is None:
+            raise OAuthError("invalid_token", "Token expired or revoked")
+        for grant_id in [key for key, other in self._grants.items() if other.email == grant.email]:
+            self._kill(grant_id)
+        return grant.email
+
+    def owner(self, access_token: str | None) -> tuple[str, frozenset[str]] | None:
+        """Whose access token this is and its scopes, or None when it is nobody's, expired or revoked."""
+        access = self._access.get(access_token or "")
+        grant = self._grants.get(access.grant_id) if access else None
+        if access is None or grant is None or self._now() >= access.expires_at:
+            return None
+        return grant.email, frozenset(access.scopes)
+
+    def _grant(self, authorization: Authorization) -> tuple[Issued, str]:
+        email = authorization.email
+        first = not any(grant.email == email and grant.offline for grant in self._grants.values())
+        with_refresh = authorization.offline and (first or authorization.prompted)
+        grant_id = secrets.token_hex(8)
+        self._grants[grant_id] = _Grant(email, authorization.scopes, with_refresh)
+        access_token = self._new_access_token(grant_id, authorization.scopes)
+        refresh_token = self._new_refresh_token(grant_id) if with_refresh else None
+        issued = Issued(
+            email, authorization.scopes, access_token, self._access_token_seconds, refresh_token, authorization.nonce
+        )
+        return issued, grant_id
+
+    def _new_access_token(self, grant_id: str, scopes: tuple[str, ...]) -> str:
+        token = f"ya29.{secrets.token_urlsafe(48)}"
+        self._access[token] = _Access(grant_id, scopes, self._now() + self._access_token_seconds)
+        return token
+
+    def _new_refresh_token(self, grant_id: str) -> str:
+        token = f"1//0{secrets.token_urlsafe(48)}"
+        self._refresh[token] = _Refresh(grant_id)
+        return token
+
+    def _kill(self, grant_id: str | None) -> None:
+        self._grants.pop(grant_id or "", None)
+
+
+def challenge_of(code_verifier: str) -> str:
+    """The S256 challenge of a PKCE verifier (RFC 7636 §4.2)."""
+    digest = hashlib.sha256(code_verifier.encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -1,0 +1,64 @@
+"""An ASGI application served on loopback, inside the running event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp
+
+HOST = "127.0.0.1"
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without signal handlers: those belong to the process, of which this server is a guest."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def serve_loopback(asgi_app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
+    """Serve an application on 127.0.0.1 until the block ends; yields its base URL, ``http://127.0.0.1:41234``.
+
+    Nothing but loopback can be asked for, and a request that names another host is refused, so that a page in
+    somebody's browser cannot reach the sandbox by rebinding a DNS name.
+
+    Args:
+        asgi_app: The application; its lifespan is not run.
+        port: The port, or 0 for any free one.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    guarded = TrustedHostMiddleware(asgi_app, allowed_hosts=[HOST, "localhost"], www_redirect=False)
+    with _listener(port) as listener:
+        config = uvicorn.Config(
+            guarded, lifespan="off", ws="none", log_level="warning", access_log=False, timeout_graceful_shutdown=1
+        )
+        server = _Server(config)
+        task = asyncio.create_task(server.serve(sockets=[listener]), name="sandbox server")
+        try:
+            # The socket listens already, so who connects before uvicorn is ready waits in its backlog.
+            yield f"http://{HOST}:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task
+
+
+def _listener(port: int) -> socket.socket:
+    # Named as TCP, or asyncio leaves Nagle's algorithm on and every answer takes 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen(256)
+    except OSError:
+        listener.close()
+        raise
+    return listener

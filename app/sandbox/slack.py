@@ -1,0 +1,233 @@
+"""A Slack on loopback: the Web API methods that Deputy calls, and signed events to send to it.
+
+https://docs.slack.dev/reference/methods and https://docs.slack.dev/authentication/verifying-requests-from-slack
+"""
+
+from __future__ import annotations
+
+import hmac
+import itertools
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Literal
+
+import httpx2
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from app.sandbox.log import bearer_of
+
+Method = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A message that the bot posted.
+
+    Attributes:
+        method: ``chat.postMessage`` or ``chat.postEphemeral``.
+        channel: Where, such as "C…", or "D…" for a direct message, also when it was addressed to a user.
+        user: Who alone sees it, for an ephemeral message; otherwise None.
+        thread_ts: The thread that it is in, or None.
+        text: Its text, or its markdown.
+        ts: Its own timestamp, Slack's id of a message in a channel.
+    """
+
+    method: str
+    channel: str
+    user: str | None
+    thread_ts: str | None
+    text: str
+    ts: str
+
+
+class _SlackError(Exception):
+    """A method refuses, in Slack's words; the HTTP status is 200 all the same."""
+
+
+class SlackSandbox:
+    """A Slack workspace with one app. Lives for the process; serve `app` and give its URL, ``…/api/``, to the client.
+
+    Args:
+        signing_secret: What its events are signed with.
+        bot_token: The one bearer that its methods take.
+        team: The workspace's id.
+        bot_user: The bot's user id.
+
+    Attributes:
+        app: The ASGI application.
+        posts: What the bot posted, oldest first.
+    """
+
+    def __init__(
+        self, *, signing_secret: str, bot_token: str, team: str = "T0SANDBOX", bot_user: str = "U0BOT"
+    ) -> None:
+        self._signing_secret = signing_secret.encode()
+        self._bot_token = bot_token.encode()
+        self._team = team
+        self._bot_user = bot_user
+        self._count = itertools.count(1)
+        self._methods: Mapping[str, Method] = {
+            "auth.test": self._auth_test,
+            "chat.postEphemeral": self._post_ephemeral,
+            "chat.postMessage": self._post_message,
+            "conversations.open": self._conversations_open,
+            "users.info": self._users_info,
+        }
+        self.posts: list[Post] = []
+        self.app = Starlette(routes=[Route("/api/{method}", self._call, methods=["GET", "POST"])])
+
+    def event(
+        self,
+        *,
+        user: str,
+        text: str,
+        channel: str,
+        ts: str | None = None,
+        thread_ts: str | None = None,
+        event_id: str | None = None,
+        kind: Literal["message.im", "app_mention"] = "message.im",
+    ) -> dict[str, Any]:
+        """What Slack sends when somebody writes to the bot: https://docs.slack.dev/apis/events-api#callback-field.
+
+        Args:
+            user: Who writes, such as "U0ADA".
+            text: What they write, as it is; a mention starts with ``<@U0BOT>``.
+            channel: Where: "D…" for a direct message, "C…" for a channel.
+            ts: The message's timestamp; a fresh one if None.
+            thread_ts: The thread that it is in, or None.
+            event_id: The event's id, which a retry repeats; a fresh one if None.
+            kind: A direct message, or a mention in a channel.
+        """
+        ts = ts or self._new_ts()
+        event: dict[str, Any] = {
+            "type": "message" if kind == "message.im" else "app_mention",
+            "user": user,
+            "text": text,
+            "ts": ts,
+            "event_ts": ts,
+            "channel": channel,
+            "team": self._team,
+            "client_msg_id": secrets.token_hex(16),
+        }
+        if kind == "message.im":
+            event["channel_type"] = "im"
+        if thread_ts is not None:
+            event["thread_ts"] = thread_ts
+        authorization = {"enterprise_id": None, "team_id": self._team, "user_id": self._bot_user, "is_bot": True}
+        return {
+            "type": "event_callback",
+            "team_id": self._team,
+            "api_app_id": "A0SANDBOX",
+            "event": event,
+            "event_id": event_id or f"Ev{secrets.token_hex(5).upper()}",
+            "event_time": int(float(ts)),
+            "authorizations": [{**authorization, "is_enterprise_install": False}],
+            "is_ext_shared_channel": False,
+        }
+
+    def sign(self, body: bytes, now: float) -> dict[str, str]:
+        """The headers that prove that this body is Slack's, sent at `now`, in seconds since the epoch."""
+        timestamp = str(int(now))
+        digest = hmac.new(self._signing_secret, b"v0:" + timestamp.encode() + b":" + body, sha256).hexdigest()
+        return {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": f"v0={digest}"}
+
+    async def post_event(
+        self, client: httpx2.AsyncClient, url: str, payload: Mapping[str, Any], retry_num: int | None = None
+    ) -> httpx2.Response:
+        """Send an event as Slack does, signed now; `retry_num` counts the times that it was sent before."""
+        body = json.dumps(payload).encode()
+        headers = {"Content-Type": "application/json", **self.sign(body, time.time())}
+        if retry_num is not None:
+            headers |= {"X-Slack-Retry-Num": str(retry_num), "X-Slack-Retry-Reason": "http_timeout"}
+        return await client.post(url, content=body, headers=headers)
+
+    async def _call(self, request: Request) -> Response:
+        try:
+            bearer = bearer_of(request.headers.get("authorization"))
+            if bearer is None:
+                raise _SlackError("not_authed")
+            if not hmac.compare_digest(bearer.encode(), self._bot_token):
+                raise _SlackError("invalid_auth")
+            method = self._methods.get(request.path_params["method"])
+            if method is None:
+                raise _SlackError("unknown_method")
+            return JSONResponse({"ok": True, **method(await _arguments(request))})
+        except _SlackError as error:
+            return JSONResponse({"ok": False, "error": str(error)})
+
+    def _auth_test(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "url": "https://sandbox.slack.example/",
+            "team": "Sandbox",
+            "user": "deputy",
+            "team_id": self._team,
+            "user_id": self._bot_user,
+            "bot_id": "B0SANDBOX",
+            "is_enterprise_install": False,
+        }
+
+    def _post_message(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        post = self._post("chat.postMessage", arguments, user=None)
+        message = {"type": "message", "user": self._bot_user, "text": post.text, "ts": post.ts, "team": self._team}
+        if post.thread_ts is not None:
+            message["thread_ts"] = post.thread_ts
+        return {"channel": post.channel, "ts": post.ts, "message": message}
+
+    def _post_ephemeral(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        post = self._post("chat.postEphemeral", arguments, user=_user(arguments.get("user")))
+        return {"message_ts": post.ts}
+
+    def _post(self, method: str, arguments: Mapping[str, Any], user: str | None) -> Post:
+        channel, text = arguments.get("channel"), arguments.get("text") or arguments.get("markdown_text")
+        if not isinstance(channel, str) or channel[:1] not in {"C", "D", "G", "U", "W"}:
+            raise _SlackError("channel_not_found")
+        if not text and not arguments.get("blocks"):
+            raise _SlackError("no_text")
+        post = Post(method, _direct(channel), user, arguments.get("thread_ts"), str(text or ""), self._new_ts())
+        self.posts.append(post)
+        return post
+
+    def _conversations_open(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        users = arguments.get("users") or ""
+        return {"channel": {"id": _direct(_user(users if isinstance(users, str) else ",".join(users)))}}
+
+    def _users_info(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        user = _user(arguments.get("user"))
+        name = user.lower()
+        profile = {"real_name": name, "display_name": name}
+        user_object = {"id": user, "team_id": self._team, "name": name, "real_name": name, "profile": profile}
+        return {"user": {**user_object, "deleted": False, "is_bot": user == self._bot_user}}
+
+    def _new_ts(self) -> str:
+        return f"{int(time.time())}.{next(self._count):06d}"
+
+
+async def _arguments(request: Request) -> dict[str, Any]:
+    """A method's arguments, wherever they are: Slack takes a query, a form or JSON."""
+    arguments: dict[str, Any] = dict(request.query_params)
+    if request.headers.get("content-type", "").startswith("application/json"):
+        try:
+            body = json.loads(await request.body() or b"{}")
+        except ValueError:
+            raise _SlackError("invalid_json") from None
+        return arguments | body
+    async with request.form() as form:
+        return arguments | dict(form)
+
+
+def _user(user: object) -> str:
+    if not isinstance(user, str) or user[:1] not in {"U", "W"} or not user.isalnum():
+        raise _SlackError("user_not_found")
+    return user
+
+
+def _direct(channel: str) -> str:
+    """Where a message to a user goes: the direct conversation with them, whose id follows from theirs."""
+    return f"D{channel[1:]}" if channel[:1] in {"U", "W"} else channel

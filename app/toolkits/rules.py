@@ -1,0 +1,83 @@
+"""What a toolkit class may not do; checked when the class is made, so that a mistake stops the start."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence, MutableSet
+from types import FunctionType
+from typing import Any
+
+from pydantic_ai import Tool
+
+from app.errors import SettingsError
+
+# No tool takes from the model whom it acts for: that is the principal of the scope it was built in, and nobody else.
+IDENTITY_PARAMETERS = frozenset({"account", "principal", "user_id", "email_account", "credentials", "token"})
+
+
+def refuse_shared_state(classes: Iterable[type]) -> None:
+    """Pass when no class has a mutable collection as an attribute, private ones included.
+
+    Raises:
+        SettingsError: One has; all people would share it.
+    """
+    for cls in classes:
+        for name, value in vars(cls).items():
+            special = name.startswith("__") and name.endswith("__")
+            if isinstance(value, (MutableSequence, MutableMapping, MutableSet)) and not special:
+                raise SettingsError(
+                    f"{cls.__qualname__}.{name} is a {type(value).__name__} that all people would share; "
+                    "make it in the constructor, or make it a tuple, a frozenset or a MappingProxyType"
+                )
+
+
+def check_parameters(place: str, function: FunctionType, tool: Tool[Any]) -> None:
+    """Pass when the model can know each parameter, and none says whom the tool acts for.
+
+    Args:
+        place: Where the tool is, for the message: ``GmailToolkit.search``.
+        function: The tool's function.
+        tool: What pydantic-ai made of it.
+
+    Raises:
+        SettingsError: There is no docstring, a parameter without a name, or one that names a person or their keys.
+    """
+    if not tool.description:
+        raise SettingsError(f"{place} has no docstring; the model chooses a tool by it")
+    signature = inspect.signature(function).parameters
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    if loose := [parameter.name for parameter in signature.values() if parameter.kind not in named]:
+        raise SettingsError(f"{place} takes {', '.join(loose)}; a tool names each of its parameters")
+    if taken := IDENTITY_PARAMETERS.intersection([*signature, *_properties(tool.function_schema.json_schema)]):
+        raise SettingsError(
+            f"{place} takes {', '.join(sorted(taken))} from the model; "
+            "whom a tool acts for is fixed by the scope: take it in the constructor"
+        )
+
+
+def check_phrases(place: str, phrases: Iterable[str], schema: Mapping[str, Any]) -> None:
+    """Pass when each phrase is a regular expression whose named groups are the tool's parameters.
+
+    Raises:
+        SettingsError: One is not, or it finds no value for a parameter that has to have one.
+    """
+    parameters, required = set(schema.get("properties", {})), set(schema.get("required", ()))
+    for phrase in phrases:
+        try:
+            groups = set(re.compile(phrase, re.IGNORECASE | re.DOTALL).groupindex)
+        except re.error as error:
+            raise SettingsError(f"{place} has a phrase that is no regular expression, {phrase!r}: {error}") from error
+        if unknown := groups - parameters:
+            raise SettingsError(f"{place} has no parameter {', '.join(sorted(unknown))}, which {phrase!r} names")
+        if missing := required - groups:
+            raise SettingsError(f"{place} needs {', '.join(sorted(missing))}, which {phrase!r} does not find")
+
+
+def _properties(schema: object) -> Iterator[str]:
+    """The names of all properties in a JSON schema, those of nested objects included."""
+    if isinstance(schema, dict):
+        properties = schema.get("properties")
+        yield from properties if isinstance(properties, dict) else ()
+    for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from _properties(part)

@@ -1,0 +1,218 @@
+"""What a toolkit is: a class whose marked methods are the tools of one request's agent."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from types import FunctionType, MappingProxyType, MethodType
+from typing import Any, ClassVar, TypeVar
+
+from pydantic_ai import RunContext, Tool, ToolFailed
+from pydantic_ai.tools import ToolDefinition
+from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
+from pydantic_ai.toolsets.abstract import SchemaValidatorProt
+from pydantic_core import SchemaValidator
+
+from app.errors import GoogleError, SettingsError, ToolError
+from app.toolkits.rules import check_parameters, check_phrases, refuse_shared_state
+
+TOOL_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")  # what every model provider takes as the name of a function
+MARK = "__deputy_tool__"
+
+AsyncMethod = TypeVar("AsyncMethod", bound=Callable[..., Awaitable[Any]])
+
+
+class Effect(StrEnum):
+    """What a tool changes, and so whether the person is asked first."""
+
+    READ = "read"  # nothing
+    ORGANISE = "organise"  # reversibly, and only in the person's own data: label, star, archive, draft
+    ACT = "act"  # send, reply, invite, share, delete, trash, and whatever else changes what others see
+
+
+@dataclass(frozen=True, slots=True)
+class ToolMark:
+    """What `@tool` says of a method."""
+
+    effect: Effect
+    oauth_scopes: tuple[str, ...]
+    phrases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """One tool of a toolkit class; made once a class, shared by all requests, and never to be changed.
+
+    Attributes:
+        name: What the model calls it: ``{toolkit}_{method}``, such as ``gmail_search``.
+        method: The method's name.
+        effect: What it changes.
+        oauth_scopes: The Google OAuth scope URLs it needs, all of them; empty when it needs none.
+        phrases: Regular expressions by which the offline demo model finds it.
+        definition: What the model is shown. Its metadata has ``effect``, ``oauth_scopes`` and ``phrases``.
+        validator: Checks the model's arguments; stateless.
+        takes_context: Whether the method's first argument is pydantic-ai's RunContext.
+        function: The plain function, not bound to anybody's toolkit.
+    """
+
+    name: str
+    method: str
+    effect: Effect
+    oauth_scopes: tuple[str, ...]
+    phrases: tuple[str, ...]
+    definition: ToolDefinition
+    validator: SchemaValidator | SchemaValidatorProt
+    takes_context: bool
+    function: FunctionType
+
+
+def tool(
+    *, effect: Effect = Effect.READ, oauth_scopes: tuple[str, ...], phrases: tuple[str, ...] = ()
+) -> Callable[[AsyncMethod], AsyncMethod]:
+    r"""Mark an ``async`` method of a toolkit as a tool; its docstring is what the model reads.
+
+    Args:
+        effect: What the tool changes.
+        oauth_scopes: The least Google OAuth scopes, as URLs, that it cannot do without; ``()`` says that it needs none.
+        phrases: Regular expressions for the offline demo model, matched against the whole message without regard
+            to case. Named groups are arguments: ``(?:last|latest) (?P<limit>\d+) mails``.
+
+    Raises:
+        SettingsError: The method is not ``async def``, or a bare string stands where a tuple should.
+    """
+    for option, value in (("oauth_scopes", oauth_scopes), ("phrases", phrases)):
+        if not isinstance(value, tuple):
+            raise SettingsError(f"@tool({option}=…) takes a tuple of strings; got {type(value).__name__}")
+
+    def mark(marked: AsyncMethod) -> AsyncMethod:
+        method: object = marked  # the check below would narrow the type that is promised
+        if not inspect.iscoroutinefunction(method):
+            name = getattr(method, "__qualname__", repr(method))
+            raise SettingsError(f"the tool {name} has to be `async def`: blocking calls belong into a client's threads")
+        setattr(method, MARK, ToolMark(effect, oauth_scopes, phrases))
+        return marked
+
+    return mark
+
+
+class Toolkit(AbstractToolset[Any]):
+    """The tools of one subject, bound to one person. An instance lives for one request, its class for the process.
+
+    A subclass sets `name`, takes what it needs in its constructor, and marks its tools with `@tool`. Mistakes are
+    found when the class is made. `ToolError` and `GoogleError` become what the model is told; all other errors pass,
+    consent and approval among them: whoever wraps the toolkit answers those.
+
+    Attributes:
+        name: The first half of every tool's name; lower case, such as ``gmail``.
+    """
+
+    name: ClassVar[str]
+    __tools: ClassVar[Mapping[str, ToolSpec]] = MappingProxyType({})
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Check the class and make its schemas; what a base class made already is taken over as it is.
+
+        Raises:
+            SettingsError: The class breaks a rule; the message names the attribute and the mend.
+        """
+        super().__init_subclass__(**options)
+        refuse_shared_state(cls.__mro__[: cls.__mro__.index(Toolkit)])
+        specs = [_spec(cls, method, function, cls.__tools) for method, function in _marked(cls, cls.__tools)]
+        cls.__tools = MappingProxyType({spec.name: spec for spec in specs})
+
+    @classmethod
+    def tools(cls) -> Mapping[str, ToolSpec]:
+        """All tools of the class by name; read-only."""
+        return cls.__tools
+
+    @property
+    def id(self) -> str:
+        """The toolkit's name: pydantic-ai wants it unique within an agent."""
+        return self.name
+
+    async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
+        """Every tool of the class, bound to this instance."""
+        return {
+            name: ToolsetTool(
+                toolset=self, tool_def=spec.definition, max_retries=ctx.max_retries, args_validator=spec.validator
+            )
+            for name, spec in self.__tools.items()
+        }
+
+    async def call_tool(
+        self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
+    ) -> Any:
+        """Run one tool with arguments that its validator passed.
+
+        Raises:
+            ToolFailed: The tool or Google said no; the model reads why and need not repeat the call. Arguments that
+                the model could correct are refused earlier, by the parameters' types.
+        """
+        spec = self.__tools[name]
+        method = getattr(self, spec.method)
+        try:
+            return await (method(ctx, **tool_args) if spec.takes_context else method(**tool_args))
+        except ToolError as error:
+            raise ToolFailed(str(error)) from error
+        except GoogleError as error:
+            raise ToolFailed(describe(error)) from error
+
+
+def describe(error: GoogleError) -> str:
+    """What the model is told of an error of Google's: status, reason and what to do, never a response's text."""
+    if error.status is None:
+        return "Google did not answer. Say so, and suggest trying again later."
+    answer = f"Google answered {error.status}" + (f" ({error.reason})" if error.reason else "")
+    if error.status == 404:
+        return f"{answer}: there is no such thing for this person. Check the id."
+    if error.status == 429 or error.status >= 500:
+        return f"{answer}: it is busy. Say so, and suggest trying again later."
+    return f"{answer} and did not do it."
+
+
+def _marked(cls: type[Toolkit], inherited: Mapping[str, ToolSpec]) -> Iterator[tuple[str, FunctionType]]:
+    """The tool methods of a class, its bases' first.
+
+    Raises:
+        SettingsError: A method hides a tool or a part of Toolkit without saying so.
+    """
+    methods = {spec.method: None for spec in inherited.values()}
+    methods |= {name: None for name, value in vars(cls).items() if hasattr(value, MARK)}
+    for method in methods:
+        function = inspect.getattr_static(cls, method)
+        if not hasattr(function, MARK):
+            raise SettingsError(f"{cls.__qualname__}.{method} hides a tool of its base class; mark it with @tool too")
+        if hasattr(Toolkit, method):
+            raise SettingsError(f"{cls.__qualname__}.{method} hides what every toolkit has; give the tool another name")
+        yield method, function
+
+
+def _spec(cls: type[Toolkit], method: str, function: FunctionType, inherited: Mapping[str, ToolSpec]) -> ToolSpec:
+    place = f"{cls.__qualname__}.{method}"
+    name = f"{getattr(cls, 'name', '')}_{method}"
+    if not TOOL_NAME.fullmatch(name):
+        raise SettingsError(
+            f"{place} would be called {name!r}: set `name` on {cls.__qualname__} to a short word in lower case"
+        )
+    if (known := inherited.get(name)) is not None and known.function is function:
+        return known
+    mark: ToolMark = getattr(function, MARK)
+    metadata = {"effect": mark.effect.value, "oauth_scopes": mark.oauth_scopes, "phrases": mark.phrases}
+    # Bound to an object that is nobody's toolkit: that takes `self` out of the signature.
+    made = Tool[Any](MethodType(function, object()), name=name, metadata=metadata, docstring_format="google")
+    check_parameters(place, function, made)
+    check_phrases(place, mark.phrases, made.function_schema.json_schema)
+    return ToolSpec(
+        name=name,
+        method=method,
+        effect=mark.effect,
+        oauth_scopes=mark.oauth_scopes,
+        phrases=mark.phrases,
+        definition=replace(made.tool_def, toolset_id=cls.name),  # else pydantic-ai copies it at every step to add it
+        validator=made.function_schema.validator,
+        takes_context=made.takes_ctx,
+        function=function,
+    )

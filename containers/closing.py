@@ -1,0 +1,148 @@
+"""How a scope closes: its threads end, then its finalizers run, and nothing interrupts either."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import warnings
+from collections.abc import Callable, Collection
+from inspect import isawaitable
+from typing import Any, NamedTuple
+
+import anyio
+
+log = logging.getLogger(__name__)
+
+
+class Finalizer(NamedTuple):
+    """What is to be done for one scoped object when its scope closes.
+
+    Attributes:
+        name: What the object's provider is called.
+        finish: Called with the error that ended the scope, if any; what it returns is awaited when it can be.
+        is_async: Whether `finish` needs a running event loop.
+    """
+
+    name: str
+    finish: Callable[[BaseException | None], object]
+    is_async: bool
+
+
+async def close(
+    threads: Collection[asyncio.Future[Any]],
+    finalizers: list[Finalizer],
+    error: BaseException | None,
+    grace: float,
+) -> None:
+    """Wait for the threads and run the finalizers, the last one first, each though another failed.
+
+    The threads together, and each finalizer, are given `grace` seconds. A finalizer is cancelled then, and abandoned
+    when it does not obey in the same time again.
+
+    Args:
+        threads: What the scope started.
+        finalizers: Is empty afterwards.
+        error: What ended the scope, if anything did; finalizers see it, and it is the caller's to raise.
+        grace: Seconds.
+
+    Raises:
+        asyncio.CancelledError: A cancellation arrived meanwhile, and `error` is not one already.
+        Exception: What a finalizer raised, when `error` is None; an `ExceptionGroup` when several did.
+    """
+    failures: list[Exception] = []
+    try:
+        if isinstance(error, GeneratorExit):
+            _finish_collected(finalizers, error, failures)
+            cancelled = False
+        else:
+            cancelled = await _wait_for_threads(threads, grace)
+            cancelled |= await _run(finalizers, error, grace, failures)
+        if failures and (cancelled or error is not None):
+            for failure in failures:
+                log.error("a finalizer failed: %s: %s", type(failure).__name__, "; ".join(failure.__notes__))
+        if cancelled and not isinstance(error, asyncio.CancelledError):
+            raise asyncio.CancelledError
+        if len(failures) == 1 and error is None:
+            raise failures[0]
+        if failures and error is None:
+            raise ExceptionGroup("finalizers failed as their scope closed", failures)
+    finally:
+        failures.clear()  # an error holds its frames, and this one would hold the error
+
+
+async def _wait_for_threads(threads: Collection[asyncio.Future[Any]], grace: float) -> bool:
+    cancelled = bool(threads) and await _settle(threads, grace)
+    if running := sum(not thread.done() for thread in threads):
+        log.error("a scope closed while %d of its threads ran on; they can no longer use its objects", running)
+    return cancelled
+
+
+async def _run(
+    finalizers: list[Finalizer], error: BaseException | None, grace: float, failures: list[Exception]
+) -> bool:
+    """Run all; true if a cancellation arrived meanwhile."""
+    if not any(finalizer.is_async for finalizer in finalizers):
+        await _work(finalizers, error, grace, failures)  # waits for nothing
+        return False
+    cancelled = False
+    while finalizers:
+        # Another task: the scope's own may be cancelled again and again.
+        worker = asyncio.create_task(_work(finalizers, error, grace, failures))
+        remaining = len(finalizers) + 1
+        while not worker.done() and len(finalizers) < remaining:
+            remaining = len(finalizers)
+            cancelled |= await _settle({worker}, 2 * grace)
+        if worker.done():
+            worker.result()
+            return cancelled
+        failures.append(_named(TimeoutError("it did not end though it was cancelled: abandoned"), "a finalizer"))
+        finalizers[:], finalizers = [], finalizers.copy()  # the worker that hangs finds no more work
+    return cancelled
+
+
+async def _work(
+    finalizers: list[Finalizer], error: BaseException | None, grace: float, failures: list[Exception]
+) -> None:
+    while finalizers:
+        name, finish, _ = finalizers.pop()
+        try:
+            outcome = finish(error)
+            if isawaitable(outcome):
+                async with asyncio.timeout(grace):
+                    await outcome
+        except asyncio.CancelledError:
+            failures.append(_named(RuntimeError("it was cancelled from within"), name))
+        except Exception as failure:  # the others are tried all the same; close() raises or logs it
+            failures.append(_named(failure, name))
+
+
+def _finish_collected(finalizers: list[Finalizer], error: GeneratorExit, failures: list[Exception]) -> None:
+    """Finish what can be: the coroutine that held the scope was thrown away, so nothing can be awaited."""
+    while finalizers:
+        name, finish, is_async = finalizers.pop()
+        if is_async:
+            warnings.warn(f"{name} was not finished: its scope was thrown away", ResourceWarning, stacklevel=2)
+            continue
+        try:
+            finish(error)
+        except Exception as failure:  # the others are tried all the same; close() logs it
+            failures.append(_named(failure, name))
+
+
+def _named(failure: Exception, name: str) -> Exception:
+    failure.add_note(f"while {name} was finished, as its scope closed")
+    return failure
+
+
+async def _settle(futures: Collection[asyncio.Future[Any]], seconds: float) -> bool:
+    """Return when all are done or the time is over; true if a cancellation arrived, which is not obeyed here."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    cancelled = False
+    with anyio.CancelScope(shield=True):  # anyio would cancel again at every await
+        while (left := deadline - loop.time()) > 0 and not all(future.done() for future in futures):
+            try:
+                await asyncio.wait(futures, timeout=left)
+            except asyncio.CancelledError:
+                cancelled = True
+    return cancelled

@@ -1,0 +1,133 @@
+"""What a scoped object becomes when its scope closes: an object of the same type that refuses every use."""
+
+from __future__ import annotations
+
+from functools import cache
+from types import FunctionType, WrapperDescriptorType
+from typing import Any, NoReturn
+
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement
+_IMMUTABLE_TYPE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: refuses a change of __class__
+
+# Identity, and what runs on the class rather than on the instance: these stay as they were.
+_KEPT = frozenset({"__new__", "__init__", "__eq__", "__ne__", "__hash__", "__del__"})
+
+
+class ScopeError(RuntimeError):
+    """A request scope was used in a way that could mix two requests; the message says what to do."""
+
+
+class _Dead:
+    """Comes first among the bases of a tombstone, so that nothing of the real class answers."""
+
+    __slots__ = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Keep the real class's hook from taking the tombstone for a new subclass of its own."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "__class__":  # isinstance() asks for it
+            return object.__getattribute__(self, name)
+        return _refuse(self, f".{name}")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        _refuse(self, f".{name} = ...")
+
+    def __delattr__(self, name: str) -> None:
+        _refuse(self, f"del .{name}")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__qualname__} of a closed scope>"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
+
+def _refuse(dead: object, use: str) -> NoReturn:
+    raise ScopeError(
+        f"{type(dead).__qualname__} was used after its scope closed ({use}); keep what you need of it, not the object"
+    )
+
+
+def bury(obj: object) -> None:
+    """Give the object its tombstone, if its class has one; a dead object stays as it is."""
+    if (dead := tombstone(type(obj))) is not None:
+        object.__setattr__(obj, "__class__", dead)
+
+
+@cache
+def tombstone(cls: type) -> type | None:
+    """Return the class that an instance of `cls` is given when its scope closes, or None where it cannot change.
+
+    An instance stays an instance of `cls`. Its memory is not erased: somebody who reaches around Python's attribute
+    access (`object.__getattribute__`, C code) still reads it.
+
+    A type that is not made by a Python class statement cannot change its class, nor can one that inherits its own
+    way of setting attributes from such a type.
+    """
+    flags = cls.__flags__
+    if not flags & _HEAP_TYPE or flags & _IMMUTABLE_TYPE or _sets_attributes_in_c(cls) or issubclass(cls, _Dead):
+        return None
+    namespace = {
+        "__slots__": (),
+        "__module__": cls.__module__,
+        "__qualname__": cls.__qualname__,
+        **{name: _refusal(name) for name in _operators(cls)},
+    }
+    if hasattr(cls, "__del__"):
+        namespace["__del__"] = _deletion(cls)
+    # Not type(cls)(...): neither the metaclass nor __init_subclass__ may run, a toolkit builds its schemas there.
+    return type.__new__(_silent(type(cls)), cls.__name__, (cls, _Dead), namespace)
+
+
+@cache
+def _silent(metaclass: type[type]) -> type[type]:
+    """Return a metaclass whose classes look in their second base first.
+
+    `cls` has to be the first base, or its instances could not change to the new class (their layout follows the
+    first base); `_Dead` has to answer first.
+    """
+
+    def mro(self: type) -> list[type]:
+        living, dead = self.__bases__
+        return [self, dead, *living.__mro__]
+
+    return type.__new__(type(metaclass), metaclass.__name__, (metaclass,), {"mro": mro})
+
+
+def _sets_attributes_in_c(cls: type) -> bool:
+    return any(
+        isinstance(vars(base).get("__setattr__"), WrapperDescriptorType) for base in cls.__mro__ if base is not object
+    )
+
+
+def _operators(cls: type) -> set[str]:
+    """Return the special methods of `cls`: the interpreter finds them on the class, past `__getattribute__`."""
+    return {
+        name
+        for base in cls.__mro__
+        if base is not object
+        for name, value in vars(base).items()
+        if name.startswith("__")
+        and name.endswith("__")
+        and isinstance(value, FunctionType | WrapperDescriptorType)
+        and name not in _KEPT
+        and name not in vars(_Dead)
+    }
+
+
+def _refusal(name: str) -> FunctionType:
+    def refuse(self: object, *args: object, **kwargs: object) -> NoReturn:
+        _refuse(self, f"{name}()")
+
+    return refuse  # type: ignore[return-value]  # a def is a FunctionType
+
+
+def _deletion(cls: Any) -> FunctionType:
+    def delete(self: object) -> None:
+        object.__setattr__(self, "__class__", cls)  # what it holds is still its own to release
+        cls.__del__(self)
+
+    return delete  # type: ignore[return-value]  # a def is a FunctionType

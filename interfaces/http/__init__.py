@@ -1,0 +1,1 @@
+"""The HTTP interface: POST /v1/messages, for programs and for the command line."""

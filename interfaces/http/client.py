@@ -1,0 +1,34 @@
+"""The way back over HTTP: the row is the answer, and whoever waits for it is woken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.messages import StoredMessage
+
+
+class HttpChannel:
+    """Wakes the requests that wait for a message; lives as long as the process and holds message ids only."""
+
+    def __init__(self) -> None:
+        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+
+    async def send(self, message: StoredMessage, text: str, *, private: bool) -> None:
+        """Wake whoever waits for this message; they read its row."""
+        for told in self._waiting.get(message.message_id, ()):
+            told.set()
+
+    @contextmanager
+    def waiting(self, message_id: str) -> Iterator[asyncio.Event]:
+        """An event that is set whenever there is something to tell about a message."""
+        told = asyncio.Event()
+        self._waiting[message_id].add(told)
+        try:
+            yield told
+        finally:
+            self._waiting[message_id].discard(told)
+            if not self._waiting[message_id]:
+                del self._waiting[message_id]

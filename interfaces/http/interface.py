@@ -1,0 +1,136 @@
+"""POST /v1/messages and what belongs to it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Collection
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.agents.agent import Agent
+from app.delivery.door import Door
+from app.delivery.inbox import Inbox
+from app.delivery.status import Status, Statuses
+from app.messages import MAX_TEXT_LENGTH, InboundMessage, MessageState
+from app.principal import Principal
+from interfaces.http.client import HttpChannel
+from interfaces.http.formatting import as_json
+
+_ENDED = frozenset({MessageState.DONE, MessageState.FAILED})
+_LOOK_AGAIN_SECONDS = 1.0  # another replica may answer, and it cannot wake this one
+_MAX_WAIT_SECONDS = 60.0
+
+
+class MessageBody(BaseModel):
+    """What a client posts.
+
+    Attributes:
+        conversation: The client's own name for a conversation; each person has their own ones.
+        id: The client's id of this message: posted again, it yields the first one's status.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    conversation: str = Field(min_length=1, max_length=200)
+    text: str = Field(min_length=1, max_length=MAX_TEXT_LENGTH)
+    id: str | None = Field(default=None, min_length=1, max_length=200)
+
+
+def router(
+    *, principal: Any, door: Any, inbox: Any, statuses: Any, channel: Any, agent: Any, wait_seconds: float
+) -> APIRouter:
+    """The routes below /v1.
+
+    Args:
+        principal: Depends: whose request it is.
+        door: Depends: the Door.
+        inbox: Depends: the Inbox.
+        statuses: Depends: the Statuses.
+        channel: Depends: the HttpChannel.
+        agent: Depends: the person's Agent, scoped to the request.
+        wait_seconds: How long a POST waits for its answer.
+    """
+    routes = APIRouter(prefix="/v1")
+
+    @routes.post("/messages")
+    async def post_message(
+        body: MessageBody,
+        principal: Principal = principal,
+        door: Door = door,
+        inbox: Inbox = inbox,
+        statuses: Statuses = statuses,
+        channel: HttpChannel = channel,
+    ) -> JSONResponse:
+        """Accept a message and wait a while for its answer: 200 with it, or 202 with what is still to come."""
+        accepted = await door.accept(_inbound(principal, body))
+        waiter = _Waiter(inbox, statuses, channel)
+        return await waiter.response(principal, accepted.message_id, {*_ENDED, MessageState.PARKED}, wait_seconds)
+
+    @routes.get("/messages/{message_id}")
+    async def get_message(
+        message_id: str,
+        wait: Annotated[float, Query(ge=0, le=_MAX_WAIT_SECONDS)] = 0.0,
+        principal: Principal = principal,
+        inbox: Inbox = inbox,
+        statuses: Statuses = statuses,
+        channel: HttpChannel = channel,
+    ) -> JSONResponse:
+        """How a message of one's own stands; waits up to `wait` seconds for its end."""
+        return await _Waiter(inbox, statuses, channel).response(principal, message_id, _ENDED, wait)
+
+    @routes.get("/me")
+    async def get_me(agent: Agent = agent) -> dict[str, Any]:
+        """Who the token stands for, and what their assistant can do."""
+        tools = [
+            {"name": name, "effect": spec.effect.value, "oauth_scopes": list(spec.oauth_scopes)}
+            for name, spec in agent.tools().items()
+        ]
+        return {"principal": str(agent.principal), "agent": agent.name, "tools": tools}
+
+    return routes
+
+
+def _inbound(principal: Principal, body: MessageBody) -> InboundMessage:
+    """Event ids and conversations are names that a person chose, so the person is part of them."""
+    person = f"{len(principal.user)}:{principal.user}"  # with its length, so that no two pairs read the same
+    return InboundMessage(
+        principal=principal,
+        event_id=f"{person}:{body.id or uuid.uuid4().hex}",
+        conversation=f"{person}:{body.conversation}",
+        text=body.text,
+    )
+
+
+class _Waiter:
+    """Waits for a message's status within one HTTP request."""
+
+    def __init__(self, inbox: Inbox, statuses: Statuses, channel: HttpChannel) -> None:
+        self._inbox = inbox
+        self._statuses = statuses
+        self._channel = channel
+
+    async def response(
+        self, principal: Principal, message_id: str, until: Collection[MessageState], seconds: float
+    ) -> JSONResponse:
+        """The status once the message is in one of these states, or as it is when the time is over."""
+        deadline = time.monotonic() + seconds
+        with self._channel.waiting(message_id) as told:
+            while True:
+                told.clear()
+                message = await self._inbox.get(principal, message_id)
+                remaining = deadline - time.monotonic()
+                if message.state in until or remaining <= 0:
+                    return _respond(message_id, await self._statuses.of(message))
+                try:
+                    await asyncio.wait_for(told.wait(), min(remaining, _LOOK_AGAIN_SECONDS))
+                except TimeoutError:
+                    continue
+
+
+def _respond(message_id: str, status: Status) -> JSONResponse:
+    return JSONResponse(as_json(message_id, status), 200 if status.state in _ENDED else 202)

@@ -1,0 +1,41 @@
+"""Whether a request comes from Slack (https://docs.slack.dev/authentication/verifying-requests-from-slack)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from slack_sdk.signature import Clock, SignatureVerifier
+
+from app.errors import UnauthenticatedError
+
+
+class _At(Clock):
+    def __init__(self, now: float) -> None:
+        self._now = now
+
+    def now(self) -> float:
+        return self._now
+
+
+def verify(signing_secret: str, body: bytes, headers: Mapping[str, str], *, now: float) -> None:
+    """Return if the body was signed with the app's secret within the last five minutes.
+
+    Args:
+        signing_secret: The app's, 32 hexadecimal digits.
+        body: The raw body, as it was signed.
+        headers: Looked up without regard to case.
+        now: The time, POSIX seconds.
+
+    Raises:
+        UnauthenticatedError: A header is missing or malformed, the time is off, or the signature is wrong.
+    """
+    timestamp = headers.get("x-slack-request-timestamp", "")
+    signature = headers.get("x-slack-signature", "")
+    if not timestamp.isascii() or not timestamp.isdigit() or not signature.isascii():
+        raise UnauthenticatedError("this request is not signed by Slack; check slack.signing_secret")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise UnauthenticatedError("this request is not signed by Slack: it is not UTF-8") from None
+    if not SignatureVerifier(signing_secret, _At(now)).is_valid(text, timestamp, signature):
+        raise UnauthenticatedError("Slack's signature is wrong or older than five minutes; check signing_secret, clock")

@@ -1,0 +1,93 @@
+"""The link page and Google's callback."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from app.credentials.consent import Consent
+from app.errors import ConsentError, GoogleError
+from interfaces.web.formatting import notice, page
+
+CALLBACK_PATH = "/oauth/google/callback"
+_NOT_CONNECTED = "Not connected"
+
+
+def router(*, consent: Any, secure: bool, cookie_seconds: float) -> APIRouter:
+    """The pages by which a person connects their Google account.
+
+    Args:
+        consent: Depends: the Consent.
+        secure: The server is reached over HTTPS, so its cookies go nowhere else.
+        cookie_seconds: How long an opened link waits for its callback.
+    """
+    routes = APIRouter(default_response_class=HTMLResponse)
+
+    @routes.api_route("/connect/google/{token}", methods=["GET", "HEAD"])
+    async def show_link(token: str, consent: Consent = consent) -> Response:
+        """Show who asks for what. Consumes nothing: chats fetch links to preview them."""
+        try:
+            link = await consent.look_at(token)
+        except ConsentError as error:
+            return notice(_NOT_CONNECTED, str(error), status=error.status)
+        return page(
+            "connect.html",
+            "Connect your Google account",
+            principal=link.principal,
+            oauth_scopes=sorted(link.oauth_scopes),
+        )
+
+    @routes.post("/connect/google/{token}")
+    async def open_link(token: str, consent: Consent = consent) -> Response:
+        """Open the link for this browser, and send it on to Google."""
+        try:
+            url, opened = await consent.open(token)
+        except ConsentError as error:
+            return notice(_NOT_CONNECTED, str(error), status=error.status)
+        response = RedirectResponse(url, 303, headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
+        response.set_cookie(
+            _cookie_name(opened.state, secure),
+            opened.cookie,
+            max_age=int(cookie_seconds),
+            httponly=True,
+            secure=secure,
+            samesite="lax",
+        )
+        return response
+
+    @routes.get(CALLBACK_PATH)
+    async def come_back(
+        request: Request,
+        state: str = "",
+        code: str | None = None,
+        error: str | None = None,
+        consent: Consent = consent,
+    ) -> Response:
+        """Take what Google says of the consent; without this browser's cookie nothing is taken."""
+        cookie = request.cookies.get(_cookie_name(state, secure))
+        try:
+            if code is None or error is not None:
+                await consent.refuse(state=state, cookie=cookie)
+                return notice(_NOT_CONNECTED, "You did not allow the access. Nothing was connected.", status=200)
+            connected = await consent.finish(state=state, cookie=cookie, code=code)
+        except ConsentError as refusal:
+            return notice(_NOT_CONNECTED, str(refusal), status=refusal.status)
+        except GoogleError:
+            return notice(_NOT_CONNECTED, "Google did not answer. Ask the assistant for a new link.", status=502)
+        response = page("connected.html", "Connected", connected=connected)
+        response.delete_cookie(_cookie_name(state, secure), httponly=True, secure=secure, samesite="lax")
+        return response
+
+    return routes
+
+
+def _cookie_name(state: str, secure: bool) -> str:
+    """One cookie a sign-in, so that two that are open in one browser do not get in each other's way.
+
+    ``__Host-`` pins it to this host and to HTTPS (RFC 6265bis, section 4.1.3.2).
+    """
+    suffix = hashlib.sha256(state.encode(errors="replace")).hexdigest()[:16]
+    return f"{'__Host-' if secure else ''}deputy-consent-{suffix}"

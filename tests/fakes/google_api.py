@@ -1,0 +1,96 @@
+"""A Gmail on loopback that answers each bearer with its own person's data, and credentials for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.parser import BytesParser
+from typing import Any, TypeVar
+
+from google.oauth2.credentials import Credentials
+
+from tests.fakes.loopback import Received, Reply
+
+PRIVATE = "text-of-a-mail"  # stands in every error body; must stand in no error
+
+T = TypeVar("T")
+
+
+class LoopThreads:
+    """Threads of the event loop's own pool."""
+
+    async def to_thread(self, function: Callable[..., T], /, *args: Any) -> T:
+        return await asyncio.to_thread(function, *args)
+
+
+@dataclass
+class FakeCredentials:
+    """A person's credentials.
+
+    Attributes:
+        token: The access token.
+        expires_in: How long it lives by its own account, in seconds.
+        renewed: What a renewal gives: a token, or an error that is raised.
+        renewals: How many renewals were asked for.
+    """
+
+    token: str
+    expires_in: float = 3600
+    renewed: str | Exception = "token-nobody"
+    renewals: list[None] = field(default_factory=list)
+
+    def for_google(self) -> Credentials:
+        return Credentials(self.token, expiry=naive_utc(self.expires_in), refresh_handler=self._renew)
+
+    def _renew(self, request: object, scopes: object) -> tuple[str, datetime]:
+        self.renewals.append(None)
+        if isinstance(self.renewed, Exception):
+            raise self.renewed
+        return self.renewed, naive_utc(3600)
+
+
+def naive_utc(seconds: float) -> datetime:
+    """That many seconds from now, as google-auth wants it."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).replace(tzinfo=None)
+
+
+def gmail(request: Received) -> Reply:
+    """Answer `messages.get`, alone or in a batch, with whose it is; ``missing`` is not there, ``garbled`` no JSON."""
+    if request.path.startswith("/batch"):
+        return _batch(request)
+    person = request.bearer.removeprefix("token-")
+    message_id = request.path.partition("?")[0].rpartition("/")[2]
+    if person not in ("ada", "grace"):
+        return _error(401, "authError")
+    if message_id == "missing":
+        return _error(404, "notFound")
+    if message_id == "garbled":
+        return Reply(f"<html>{PRIVATE}".encode())
+    return Reply(json.dumps({"id": message_id, "snippet": person}).encode())
+
+
+def _error(status: int, reason: str) -> Reply:
+    error = {"code": status, "message": PRIVATE, "errors": [{"message": PRIVATE, "reason": reason}]}
+    return Reply(json.dumps({"error": error}).encode(), status)
+
+
+def _batch(request: Received) -> Reply:
+    """Each part answered by `gmail`; a part without an Authorization of its own has the batch's."""
+    head = f"content-type: {request.headers['content-type']}\r\n\r\n".encode()
+    pieces = []
+    for part in BytesParser().parsebytes(head + request.body).walk():
+        if part.get_content_type() != "application/http":
+            continue
+        line, _, rest = str(part.get_payload()).partition("\n")
+        own = {name.lower(): value for name, value in BytesParser().parsebytes(rest.encode()).items()}
+        reply = gmail(Received("GET", line.split()[1], dict(request.headers) | own, b""))
+        content_id = part["Content-ID"].replace("<", "<response-")
+        pieces.append(
+            f"--b\r\nContent-Type: application/http\r\nContent-ID: {content_id}\r\n\r\n"
+            f"HTTP/1.1 {reply.status} Status\r\nContent-Type: application/json\r\n\r\n{reply.body.decode()}\r\n"
+        )
+    body = "".join([*reversed(pieces), "--b--\r\n"])
+    return Reply(body.encode(), headers={"Content-Type": "multipart/mixed; boundary=b"})

@@ -1,0 +1,112 @@
+"""A token endpoint whose answers a test changes, with id_tokens that google-auth verifies."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import httpx2
+import jwt
+import urllib3
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from app.google.auth import GoogleAuth
+from app.google.endpoints import GoogleEndpoints
+from tests.fakes.loopback import Loopback, Received, Reply, serve
+
+CLIENT_ID = "client.apps.example"
+CLIENT_SECRET = "GOCSPX-of-the-test"
+ISSUER = "https://accounts.google.com"
+NONCE = "nonce-1"
+
+
+@cache
+def key(name: str) -> RSAPrivateKey:
+    """A signing key; the one named ``google`` is the one that is published."""
+    return generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    """What a good id_token says, with changes."""
+    now = int(time.time())
+    good = {
+        "iss": ISSUER,
+        "aud": CLIENT_ID,
+        "sub": "1001",
+        "email": "ada@example.com",
+        "email_verified": True,
+        "nonce": NONCE,
+        "iat": now,
+        "exp": now + 3600,
+    }
+    return good | changes
+
+
+def id_token(signed_with: str = "google", **changes: Any) -> str:
+    """A signed id_token."""
+    return jwt.encode(claims(**changes), key(signed_with), "RS256", headers={"kid": "google"})
+
+
+def token_answer(**changes: Any) -> dict[str, Any]:
+    """A good answer of the token endpoint to an exchange, with changes; a change to None leaves the field out."""
+    good = {
+        "access_token": "ya29.access",
+        "refresh_token": "1//refresh",
+        "expires_in": 3600,
+        "scope": "openid https://www.googleapis.com/auth/userinfo.email",
+        "token_type": "Bearer",
+        "id_token": id_token(),
+    }
+    return {name: value for name, value in (good | changes).items() if value is not None}
+
+
+@dataclass
+class GoogleSignIn:
+    """Google's token, revocation and certificate endpoints, and a `GoogleAuth` that asks them.
+
+    Attributes:
+        answers: The bodies to answer with, by path, or by the code that is exchanged.
+        status: The HTTP status of tokens and revocations.
+        received: What was asked.
+    """
+
+    answers: dict[str, dict[str, Any]] = field(default_factory=lambda: {"/token": token_answer()})
+    status: int = 200
+    loopback: Loopback = field(init=False)
+    auth: GoogleAuth = field(init=False)
+
+    @property
+    def received(self) -> list[Received]:
+        return self.loopback.received
+
+    def answer(self, request: Received) -> Reply:
+        if request.path == "/certs":
+            pem = key("google").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+            return Reply(json.dumps({"google": pem.decode()}).encode())
+        body = self.answers.get(request.form.get("code", "")) or self.answers.get(request.path, {})
+        return Reply(json.dumps(body).encode(), self.status)
+
+
+@contextmanager
+def google_sign_in() -> Iterator[GoogleSignIn]:
+    """Serve it on loopback until the block ends."""
+    fake = GoogleSignIn()
+    with serve(fake.answer) as fake.loopback, urllib3.PoolManager() as pool:
+        url = fake.loopback.url
+        endpoints = GoogleEndpoints(f"{url}/authorize", f"{url}/token", f"{url}/revoke", f"{url}/certs", ISSUER)
+        fake.auth = GoogleAuth(
+            endpoints,
+            client_id=CLIENT_ID,
+            client_secret=CLIENT_SECRET,
+            redirect_uri="https://deputy.example/oauth/google/callback",
+            http=httpx2.AsyncClient(),
+            pool=pool,
+            now=lambda: 1_000.0,
+        )
+        yield fake

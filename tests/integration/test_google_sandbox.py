@@ -1,0 +1,184 @@
+"""Sign-in and API calls of two people against the sandbox Google, over loopback HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+import pytest
+import urllib3
+
+from app.deadline import Deadline
+from app.errors import CallbackRefusedError, GoogleError, InvalidGrantError
+from app.google.apis import GoogleApis
+from app.google.auth import GoogleAuth, GoogleTokens
+from app.google.client import GoogleClient
+from app.google.endpoints import GoogleEndpoints
+from app.google.pkce import code_challenge
+from app.sandbox.google import GoogleSandbox
+from app.sandbox.server import serve_loopback
+from tests.fakes.google_api import FakeCredentials, LoopThreads
+
+CALLBACK = "http://127.0.0.1:8080/oauth/google/callback"
+READ = "https://www.googleapis.com/auth/gmail.readonly"
+SEND = "https://www.googleapis.com/auth/gmail.send"
+ADA, GRACE = "ada@sandbox.example", "grace@sandbox.example"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The sandbox, and what lives as long as the process."""
+
+    sandbox: GoogleSandbox
+    auth: GoogleAuth
+    apis: GoogleApis
+    pool: urllib3.PoolManager
+    http: httpx2.AsyncClient
+
+    async def code(self, email: str, granted: str | None = None) -> str:
+        """Consent as this person, to all that is asked for or to what is named; the nonce is the address."""
+        challenge = code_challenge(f"verifier of {email}")
+        url = self.auth.authorization_url(oauth_scopes=[READ, SEND], state="s", nonce=email, code_challenge=challenge)
+        form = {"email": email, "decision": "allow"} | ({} if granted is None else {"granted": granted})
+        answer = await self.http.post(url, data=form)
+        return parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
+
+    async def connect(self, email: str, granted: str | None = None) -> GoogleTokens:
+        code = await self.code(email, granted)
+        return await self.auth.exchange(code=code, code_verifier=f"verifier of {email}", nonce=email)
+
+    def client(self, credentials: FakeCredentials) -> GoogleClient:
+        return GoogleClient(credentials, self.apis, self.pool, LoopThreads(), Deadline.after(20))
+
+
+@asynccontextmanager
+async def open_stage() -> AsyncIterator[Stage]:
+    """Serve a sandbox and open what talks to it."""
+    sandbox = GoogleSandbox(client_id="client", client_secret="secret", redirect_uris=frozenset({CALLBACK}))
+    async with serve_loopback(sandbox.app) as url, httpx2.AsyncClient() as http:
+        endpoints = GoogleEndpoints(
+            f"{url}/o/oauth2/v2/auth", f"{url}/token", f"{url}/revoke", f"{url}/oauth2/v3/certs", url
+        )
+        with urllib3.PoolManager(maxsize=16) as pool:
+            auth = GoogleAuth(
+                endpoints, client_id="client", client_secret="secret", redirect_uri=CALLBACK, http=http, pool=pool
+            )
+            yield Stage(sandbox, auth, GoogleApis(url), pool, http)
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    """A sandbox of the test's own."""
+    async with open_stage() as stage:
+        yield stage
+
+
+async def test_two_people_connect_and_grant_what_each_ticked(stage: Stage) -> None:
+    """Each exchange gives its own account, and only the scopes that this person left ticked."""
+    ada, grace = await asyncio.gather(stage.connect(ADA), stage.connect(GRACE, granted=READ))
+
+    assert ada.account
+    assert ada.account.email == ADA
+    assert {READ, SEND} <= ada.granted_scopes
+    assert grace.account
+    assert grace.account.email == GRACE
+    assert READ in grace.granted_scopes
+    assert SEND not in grace.granted_scopes
+
+
+async def test_anothers_callback_is_refused(stage: Stage) -> None:
+    """Ada's code fits neither Grace's verifier nor Grace's nonce, and no code is taken twice."""
+    with pytest.raises(CallbackRefusedError):
+        await stage.auth.exchange(code=await stage.code(ADA), code_verifier=f"verifier of {GRACE}", nonce=ADA)
+    with pytest.raises(CallbackRefusedError):
+        await stage.auth.exchange(code=await stage.code(ADA), code_verifier=f"verifier of {ADA}", nonce=GRACE)
+    used = await stage.code(ADA)
+    await stage.auth.exchange(code=used, code_verifier=f"verifier of {ADA}", nonce=ADA)
+    with pytest.raises(CallbackRefusedError):
+        await stage.auth.exchange(code=used, code_verifier=f"verifier of {ADA}", nonce=ADA)
+
+
+async def test_a_refresh_rotates_and_leaves_the_other_person_alone(stage: Stage) -> None:
+    """A spent refresh token ends its grant; another person's goes on."""
+    ada, grace = await stage.connect(ADA), await stage.connect(GRACE)
+    next_ada = await stage.auth.refresh(ada.refresh_token or "")
+
+    with pytest.raises(InvalidGrantError):
+        await stage.auth.refresh(ada.refresh_token or "")
+    next_grace = await stage.auth.refresh(grace.refresh_token or "")
+
+    assert next_ada.refresh_token not in (None, ada.refresh_token)
+    assert next_ada.granted_scopes == ada.granted_scopes
+    assert stage.sandbox.bearer_owner(next_grace.access_token) == GRACE
+
+
+async def test_a_revoked_grant_is_over_and_may_be_revoked_again(stage: Stage) -> None:
+    """After a revocation neither token works, and to revoke once more is no error."""
+    ada, grace = await stage.connect(ADA), await stage.connect(GRACE)
+    await stage.auth.revoke(ada.refresh_token or "")
+    await stage.auth.revoke(ada.refresh_token or "")
+
+    with pytest.raises(InvalidGrantError):
+        await stage.auth.refresh(ada.refresh_token or "")
+    assert stage.sandbox.bearer_owner(ada.access_token) is None
+    assert stage.sandbox.bearer_owner(grace.access_token) == GRACE
+
+
+async def test_two_people_read_their_own_mail_at_once(stage: Stage) -> None:
+    """Calls and batches of two people, interleaved, read each one's own mailbox and leave with each one's own token."""
+    people = {email: stage.client(FakeCredentials((await stage.connect(email)).access_token)) for email in (ADA, GRACE)}
+    messages = stage.apis.resource("gmail", "v1", "users", "messages")
+    users = stage.apis.resource("gmail", "v1", "users")
+
+    async def read(email: str) -> set[str]:
+        client = people[email]
+        listed = (await client.execute(messages.list(userId="me", maxResults=5)))["messages"]
+        await client.execute_batch([messages.get(userId="me", id=each["id"], format="metadata") for each in listed])
+        return {(await client.execute(users.getProfile(userId="me")))["emailAddress"]}
+
+    owners = await asyncio.gather(*(read(email) for email in [ADA, GRACE] * 10))
+
+    assert owners == [{ADA}, {GRACE}] * 10
+    assert {call.status for call in stage.sandbox.calls} <= {200, 302}
+
+
+async def test_a_batch_gives_each_part_its_own_answer(stage: Stage) -> None:
+    """A message that is another's is not found, and the parts around it are answered."""
+    ada = stage.client(FakeCredentials((await stage.connect(ADA)).access_token))
+    grace = stage.client(FakeCredentials((await stage.connect(GRACE)).access_token))
+    messages = stage.apis.resource("gmail", "v1", "users", "messages")
+    mine = (await ada.execute(messages.list(userId="me")))["messages"][0]["id"]
+    theirs = (await grace.execute(messages.list(userId="me")))["messages"][0]["id"]
+
+    found, missing = await ada.execute_batch([messages.get(userId="me", id=each) for each in (mine, theirs)])
+
+    assert found["id"] == mine
+    assert isinstance(missing, GoogleError)
+    assert (missing.status, missing.reason) == (404, "notFound")
+
+
+async def test_a_batch_with_an_ended_token_is_renewed_once(stage: Stage) -> None:
+    """When Google refuses every part with 401, one renewal is enough for all of them."""
+    token = (await stage.connect(ADA)).access_token
+    credentials = FakeCredentials("ya29.ended", renewed=token)
+    users = stage.apis.resource("gmail", "v1", "users")
+
+    profiles = await stage.client(credentials).execute_batch([users.getProfile(userId="me") for _ in range(60)])
+
+    assert [profile["emailAddress"] for profile in profiles] == [ADA] * 60
+    assert len(credentials.renewals) == 1
+
+
+async def test_a_scope_that_was_not_granted_is_named_by_reason(stage: Stage) -> None:
+    """A call beyond the grant is refused by Google with a reason that a tool can tell apart."""
+    tokens = await stage.connect(ADA, granted=SEND)
+    messages = stage.apis.resource("gmail", "v1", "users", "messages")
+
+    with pytest.raises(GoogleError) as refused:
+        await stage.client(FakeCredentials(tokens.access_token)).execute(messages.list(userId="me"))
+
+    assert (refused.value.status, refused.value.reason) == (403, "insufficientPermissions")

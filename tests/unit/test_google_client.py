@@ -1,0 +1,218 @@
+"""Google's APIs as one person, for one message."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+import weakref
+from collections.abc import Iterator
+
+import pytest
+import urllib3
+from google.auth.exceptions import RefreshError
+from googleapiclient.http import HttpRequest
+
+from app.deadline import Deadline
+from app.errors import ConsentRequiredError, GoogleError, GrantRevokedError
+from app.google.apis import GoogleApis
+from app.google.client import GoogleClient
+from app.principal import Principal
+from tests.fakes.google_api import PRIVATE, FakeCredentials, LoopThreads, gmail
+from tests.fakes.leaks import everything_in
+from tests.fakes.loopback import Loopback, Reply, serve
+
+ADA = Principal("http", "demo", "ada")
+
+
+class Google:
+    """A Google on loopback, and clients of it that share one pool and one set of templates."""
+
+    def __init__(self, loopback: Loopback, pool: urllib3.PoolManager) -> None:
+        self.received = loopback.received
+        self._apis = GoogleApis(loopback.url)
+        self._pool = pool
+
+    def client(self, credentials: FakeCredentials, seconds: float = 10.0) -> GoogleClient:
+        return GoogleClient(credentials, self._apis, self._pool, LoopThreads(), Deadline.after(seconds))
+
+    def get(self, message_id: str) -> HttpRequest:
+        messages = self._apis.resource("gmail", "v1", "users", "messages")
+        request: HttpRequest = messages.get(userId="me", id=message_id)
+        return request
+
+
+@pytest.fixture
+def google() -> Iterator[Google]:
+    """A Gmail of two people."""
+    with serve(gmail) as loopback, urllib3.PoolManager(maxsize=16) as pool:
+        yield Google(loopback, pool)
+
+
+async def test_two_people_at_once_get_their_own_answers(google: Google) -> None:
+    """600 calls of two people, interleaved over shared connections and templates, mix nothing."""
+    clients = {name: google.client(FakeCredentials(f"token-{name}"), 30.0) for name in ("ada", "grace")}
+    asked = [(name, f"{number}") for number in range(300) for name in clients]
+
+    answers = await asyncio.gather(*(clients[name].execute(google.get(number)) for name, number in asked))
+
+    assert [(answer["snippet"], answer["id"]) for answer in answers] == asked
+
+
+async def test_two_peoples_batches_at_once_get_their_own_answers(google: Google) -> None:
+    """Batches keep to their person and to the order of their requests, 50 to an HTTP request."""
+    ids = [f"{number}" for number in range(120)]
+    clients = {name: google.client(FakeCredentials(f"token-{name}")) for name in ("ada", "grace")}
+
+    ada, grace = await asyncio.gather(
+        *(client.execute_batch([google.get(each) for each in ids]) for client in clients.values())
+    )
+
+    assert ada == [{"id": each, "snippet": "ada"} for each in ids]
+    assert grace == [{"id": each, "snippet": "grace"} for each in ids]
+    assert [request.path for request in google.received] == ["/batch"] * 6
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        FakeCredentials("token-grace", expires_in=-1, renewed="token-ada"),
+        FakeCredentials("token-stale", renewed="token-ada"),
+    ],
+    ids=["expired by the clock", "refused with 401"],
+)
+async def test_a_token_that_has_ended_is_renewed_once(google: Google, credentials: FakeCredentials) -> None:
+    """Expiry and a 401 both lead to the refresh handler, and the call is then made with the new token."""
+    answer = await google.client(credentials).execute(google.get("1"))
+
+    assert answer["snippet"] == "ada"
+    assert len(credentials.renewals) == 1
+
+
+async def test_a_token_that_ends_within_a_batch_is_renewed_once(google: Google) -> None:
+    """Parts that are refused with 401 are sent once more, together, after one renewal."""
+    credentials = FakeCredentials("token-stale", renewed="token-ada")
+
+    answers = await google.client(credentials).execute_batch([google.get(each) for each in "abc"])
+
+    assert [answer["snippet"] for answer in answers] == ["ada"] * 3
+    assert len(credentials.renewals) == 1
+    assert len(google.received) == 2
+
+
+async def test_a_new_token_that_is_refused_as_well_ends_the_call(google: Google) -> None:
+    """Google is not asked for ever: one renewal, then the 401 is the answer."""
+    alone, batched = FakeCredentials("token-stale"), FakeCredentials("token-stale")
+
+    with pytest.raises(GoogleError) as failed:
+        await google.client(alone).execute(google.get("1"))
+    [part] = await google.client(batched).execute_batch([google.get("1")])
+
+    assert (failed.value.status, failed.value.reason) == (401, "authError")
+    assert (part.status, part.reason) == (401, "authError")
+    assert (len(alone.renewals), len(batched.renewals)) == (1, 1)
+
+
+@pytest.mark.parametrize("cause", [GrantRevokedError(ADA), ConsentRequiredError(ADA, frozenset({"s"}))])
+async def test_why_a_renewal_failed_is_kept(google: Google, cause: Exception) -> None:
+    """The error that the refresh handler was given comes out, whether it wraps it, passes it on or raises it."""
+    wrapped = RefreshError("refused")
+    wrapped.__cause__ = cause
+    for raised in (wrapped, RefreshError("refused", cause), cause):
+        credentials = FakeCredentials("token-stale", renewed=raised)
+
+        with pytest.raises(type(cause)) as failed:
+            await google.client(credentials).execute(google.get("1"))
+        assert failed.value is cause
+
+
+async def test_a_renewal_that_fails_without_a_reason_is_a_google_error(google: Google) -> None:
+    """google-auth's own complaint about a renewal does not leave the client."""
+    credentials = FakeCredentials("token-stale", renewed=RefreshError("refused"))
+
+    with pytest.raises(GoogleError, match="could not be renewed"):
+        await google.client(credentials).execute(google.get("1"))
+
+
+async def test_an_error_says_status_and_reason_and_no_text(google: Google) -> None:
+    """Of Google's error body only the machine-readable reason comes out, alone and within a batch."""
+    client = google.client(FakeCredentials("token-ada"))
+
+    with pytest.raises(GoogleError) as failed:
+        await client.execute(google.get("missing"))
+    there, missing = await client.execute_batch([google.get("1"), google.get("missing")])
+
+    assert str(failed.value) == "Google answered 404 notFound to gmail.users.messages.get"
+    assert there == {"id": "1", "snippet": "ada"}
+    assert (missing.status, missing.reason) == (404, "notFound")
+    assert PRIVATE not in everything_in(failed.value) + everything_in(missing)
+
+
+async def test_an_answer_that_is_no_json_is_a_google_error(google: Google) -> None:
+    """What cannot be read is refused without being quoted, alone and within a batch."""
+    client = google.client(FakeCredentials("token-ada"))
+
+    with pytest.raises(GoogleError) as failed:
+        await client.execute(google.get("garbled"))
+    garbled, there = await client.execute_batch([google.get("garbled"), google.get("1")])
+
+    assert isinstance(garbled, GoogleError)
+    assert there == {"id": "1", "snippet": "ada"}
+    assert PRIVATE not in everything_in(failed.value) + everything_in(garbled)
+
+
+@pytest.mark.parametrize("reply", [Reply(b"{}"), Reply(b"{}", headers={"Content-Type": "text/html"}), Reply(b"", 503)])
+async def test_a_batch_without_parts_is_a_google_error(reply: Reply) -> None:
+    """An answer that is not the batch's, or that lacks a part of it, is refused as a whole."""
+    with serve(lambda _: reply) as loopback, urllib3.PoolManager() as pool:
+        google = Google(loopback, pool)
+        client = google.client(FakeCredentials("token-ada"))
+
+        with pytest.raises(GoogleError):
+            await client.execute_batch([google.get("1")])
+
+
+async def test_a_batch_of_two_apis_is_refused(google: Google) -> None:
+    """Each API has a batch endpoint of its own, so a mixed batch is a programming error; an empty one is no call."""
+    client = google.client(FakeCredentials("token-ada"))
+    files = client.resource("drive", "v3", "files").list()
+
+    with pytest.raises(ValueError, match="one API"):
+        await client.execute_batch([google.get("1"), files])
+    assert await client.execute_batch([]) == []
+    assert google.received == []
+
+
+async def test_no_answer_in_time_is_a_google_error() -> None:
+    """A call ends with the message's time, and says so without its URL."""
+    with serve(lambda _: Reply(b"{}" * 9, drip=0.1)) as loopback, urllib3.PoolManager() as pool:
+        google, started = Google(loopback, pool), time.monotonic()
+
+        with pytest.raises(GoogleError, match=r"no answer to gmail\.users\.messages\.get \(TimeoutError\)$"):
+            await google.client(FakeCredentials("token-ada"), seconds=0.3).execute(google.get("1"))
+        assert time.monotonic() - started < 1.0
+
+
+async def test_no_connection_is_a_google_error() -> None:
+    """When Google cannot be reached, the error tells nothing of what was asked."""
+    with urllib3.PoolManager() as pool:
+        google = Google(Loopback("http://127.0.0.1:1"), pool)
+        request = google.get("private-id")
+
+        with pytest.raises(GoogleError, match="no answer") as failed:
+            await google.client(FakeCredentials("token-ada")).execute(request)
+        assert "private-id" not in everything_in(failed.value)
+
+
+async def test_a_client_is_gone_when_its_request_is(google: Google) -> None:
+    """After the last reference, nothing shared keeps a client, and no collector is needed."""
+    client = google.client(FakeCredentials("token-ada"))
+    await client.execute(google.get("1"))
+    await client.execute_batch([google.get("1")])
+    gone = weakref.ref(client)
+    gc.disable()
+    try:
+        del client
+        assert gone() is None
+    finally:
+        gc.enable()
