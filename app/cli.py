@@ -64,7 +64,7 @@ def graph(config: ConfigOption = CONFIG) -> None:
 @cli.command()
 def demo(as_json: JsonOption = False) -> None:
     """Let two people use Slack and HTTP at once on a fresh server; exit 1 unless each saw their own mail only."""
-    from app.demo import run_demo
+    from app.demo.demonstration import run_demo
 
     outcome = _run(run_demo())
     print(json.dumps(outcome.as_json(), indent=2) if as_json else outcome.as_table())
@@ -107,15 +107,18 @@ def main() -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    from app.main import redirect_uri, serving
+    from app.main import serving
     from app.sandbox.attachment import attached_sandbox
     from containers.application import build
+    from interfaces.web.interface import callback_url
 
     stop = asyncio.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     async with AsyncExitStack() as stack:
-        settings, google = await stack.enter_async_context(attached_sandbox(settings, redirect_uri(settings)))
+        settings, google = await stack.enter_async_context(
+            attached_sandbox(settings, callback_url(settings.server.public_url))
+        )
         container = build(settings)
         base_url = await stack.enter_async_context(serving(container, settings))
         print(f"Deputy listens on {base_url}; people reach it at {settings.server.public_url}", flush=True)

@@ -21,16 +21,10 @@ from containers.lifetimes import Proof, prove
 from interfaces.edge import install
 from interfaces.listening import listening
 from interfaces.web.formatting import STATIC_FILES
-from interfaces.web.interface import CALLBACK_PATH
 
 log = logging.getLogger(__name__)
 
 _PROBES = (Principal("probe", "lifetimes", "one"), Principal("probe", "lifetimes", "other"))
-
-
-def redirect_uri(settings: Settings) -> str:
-    """Where Google sends a browser back to; the OAuth client has to list exactly this."""
-    return settings.server.public_url.rstrip("/") + CALLBACK_PATH
 
 
 async def prove_lifetimes(container: Application, settings: Settings) -> Proof:

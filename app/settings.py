@@ -82,7 +82,7 @@ class EndpointSettings(Section):
     authorize: Url = "https://accounts.google.com/o/oauth2/v2/auth"
     token: Url = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address, not a token
     revoke: Url = "https://oauth2.googleapis.com/revoke"
-    certs: Url = "https://www.googleapis.com/oauth2/v3/certs"
+    certs: Url = "https://www.googleapis.com/oauth2/v1/certs"
     issuer: Url = "https://accounts.google.com"
 
 

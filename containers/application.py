@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.toolkits.gmail import GmailToolkit
-from app.toolkits.toolkit import Toolkit
 from dependency_injector import providers
 from dependency_injector.containers import DeclarativeContainer
 from pydantic_ai.models import Model
@@ -39,10 +37,12 @@ from app.google.endpoints import GoogleEndpoints
 from app.llm.models import build_model
 from app.principal import Principal
 from app.settings import AgentSettings, Settings, SlackSettings
+from app.toolkits.gmail import GmailToolkit
+from app.toolkits.toolkit import Toolkit
 from containers.scope import Scope, Scoped, Seed
 from containers.scopes import RequestScopes
 from interfaces.http.client import HttpChannel
-from interfaces.web.interface import CALLBACK_PATH
+from interfaces.web.interface import callback_url
 
 Once = providers.ThreadSafeSingleton  # a plain Singleton is built twice when two threads ask for it at once
 
@@ -54,11 +54,10 @@ class Application(DeclarativeContainer):
     """
 
     settings = providers.Dependency(instance_of=Settings)
-    _settings = settings.provided
 
     # Process: what is kept, and where.
-    database = Once(Database, _settings.database.url.get_secret_value.call())
-    key_ring = Once(open_key_ring, _settings.key_ring.encoded.call(), _settings.key_ring.file)
+    database = Once(Database, settings.provided.database.url.get_secret_value.call())
+    key_ring = Once(open_key_ring, settings.provided.key_ring.encoded.call(), settings.provided.key_ring.file)
     api_tokens = Once(ApiTokens, database)
     conversations = Once(Conversations, database)
     approvals = Once(Approvals, database)
@@ -70,7 +69,7 @@ class Application(DeclarativeContainer):
         database,
         approvals,
         wakeups.provided.wake,
-        parked_seconds=_settings.delivery.parked_seconds,
+        parked_seconds=settings.provided.delivery.parked_seconds,
     )
 
     # Process: Google, without anybody's credentials.
@@ -78,26 +77,28 @@ class Application(DeclarativeContainer):
     pool = Once(open_pool)
     endpoints = Once(
         GoogleEndpoints,
-        authorize=_settings.google.endpoints.authorize,
-        token=_settings.google.endpoints.token,
-        revoke=_settings.google.endpoints.revoke,
-        certs=_settings.google.endpoints.certs,
-        issuer=_settings.google.endpoints.issuer,
+        authorize=settings.provided.google.endpoints.authorize,
+        token=settings.provided.google.endpoints.token,
+        revoke=settings.provided.google.endpoints.revoke,
+        certs=settings.provided.google.endpoints.certs,
+        issuer=settings.provided.google.endpoints.issuer,
     )
     google_auth = Once(
         GoogleAuth,
         endpoints,
-        client_id=_settings.google.client_id,
-        client_secret=_settings.google.client_secret.get_secret_value.call(),
-        redirect_uri=providers.Callable("{}{}".format, _settings.server.public_url, CALLBACK_PATH),
+        client_id=settings.provided.google.client_id,
+        client_secret=settings.provided.google.client_secret.get_secret_value.call(),
+        redirect_uri=providers.Callable(callback_url, settings.provided.server.public_url),
         http=http,
         pool=pool,
     )
-    google_apis = Once(GoogleApis, _settings.google.api_root)
+    google_apis = Once(GoogleApis, settings.provided.google.api_root)
     grants = Once(Grants, database, key_ring)
     refresher = Once(Refresher, grants, google_auth)
-    links = Once(ConsentLinks, database, key_ring, lifetime_seconds=_settings.consent.link_seconds)
-    consent = Once(Consent, database, links, grants, google_auth, parking, public_url=_settings.server.public_url)
+    links = Once(ConsentLinks, database, key_ring, lifetime_seconds=settings.provided.consent.link_seconds)
+    consent = Once(
+        Consent, database, links, grants, google_auth, parking, public_url=settings.provided.server.public_url
+    )
     statuses = Once(Statuses, parking, approvals, consent)
 
     # Process: the models by their names, and of each agent what all people share.
@@ -116,7 +117,7 @@ class Application(DeclarativeContainer):
         pool,
         threads,
         deadline,
-        timeout_seconds=_settings.google.timeout_seconds,
+        timeout_seconds=settings.provided.google.timeout_seconds,
     )
     gmail = Scoped(GmailToolkit, google)
     toolkits: providers.Aggregate[Toolkit] = providers.Aggregate()
@@ -124,7 +125,10 @@ class Application(DeclarativeContainer):
 
     # Process: what opens requests, and answers.
     request_scopes = Once(
-        RequestScopes, agents.provider, _settings.agent_of_channel.call(), _settings.delivery.deadline_seconds
+        RequestScopes,
+        agents.provider,
+        settings.provided.agent_of_channel.call(),
+        settings.provided.delivery.deadline_seconds,
     )
     http_channel = Once(HttpChannel)
     channels = providers.Dict()
@@ -138,7 +142,7 @@ class Application(DeclarativeContainer):
         statuses,
         channels,
         request_scopes.provided.open_agent,
-        deadline_seconds=_settings.delivery.deadline_seconds,
+        deadline_seconds=settings.provided.delivery.deadline_seconds,
     )
     worker = Once(
         Worker,
@@ -146,9 +150,9 @@ class Application(DeclarativeContainer):
         inbox,
         parking,
         answering,
-        concurrency=_settings.delivery.concurrency,
-        attempts=_settings.delivery.attempts,
-        scan_seconds=_settings.delivery.scan_seconds,
+        concurrency=settings.provided.delivery.concurrency,
+        attempts=settings.provided.delivery.attempts,
+        scan_seconds=settings.provided.delivery.scan_seconds,
     )
 
 

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import anyio
 
+_POLL = 0.001  # seconds
+
 log = logging.getLogger(__name__)
 
 
@@ -29,17 +31,19 @@ class Finalizer(NamedTuple):
 
 
 async def close(
+    stop: Callable[[], bool],
     threads: Collection[asyncio.Future[Any]],
     finalizers: list[Finalizer],
     error: BaseException | None,
     grace: float,
 ) -> None:
-    """Wait for the threads and run the finalizers, the last one first, each though another failed.
+    """Stop the scope, wait for its threads and run its finalizers, the last one first, each though another failed.
 
     The threads together, and each finalizer, are given `grace` seconds. A finalizer is cancelled then, and abandoned
     when it does not obey in the same time again.
 
     Args:
+        stop: Tells whether nothing is being built in the scope any more, and keeps it from beginning again.
         threads: What the scope started.
         finalizers: Is empty afterwards.
         error: What ended the scope, if anything did; finalizers see it, and it is the caller's to raise.
@@ -55,7 +59,8 @@ async def close(
             _finish_collected(finalizers, error, failures)
             cancelled = False
         else:
-            cancelled = await _wait_for_threads(threads, grace)
+            cancelled = await _stopped(stop, grace)
+            cancelled |= await _wait_for_threads(threads, grace)
             cancelled |= await _run(finalizers, error, grace, failures)
         if failures and (cancelled or error is not None):
             for failure in failures:
@@ -68,6 +73,17 @@ async def close(
             raise ExceptionGroup("finalizers failed as their scope closed", failures)
     finally:
         failures.clear()  # an error holds its frames, and this one would hold the error
+
+
+async def _stopped(stop: Callable[[], bool], grace: float) -> bool:
+    cancelled = False
+    deadline = asyncio.get_running_loop().time() + grace
+    while not stop():
+        cancelled |= await _settle((), _POLL)
+        if asyncio.get_running_loop().time() > deadline:
+            log.error("a scope closed while a thread was building one of its objects; it will be dead when it is made")
+            break
+    return cancelled
 
 
 async def _wait_for_threads(threads: Collection[asyncio.Future[Any]], grace: float) -> bool:
@@ -140,9 +156,9 @@ async def _settle(futures: Collection[asyncio.Future[Any]], seconds: float) -> b
     deadline = loop.time() + seconds
     cancelled = False
     with anyio.CancelScope(shield=True):  # anyio would cancel again at every await
-        while (left := deadline - loop.time()) > 0 and not all(future.done() for future in futures):
+        while (left := deadline - loop.time()) > 0 and not (futures and all(future.done() for future in futures)):
             try:
-                await asyncio.wait(futures, timeout=left)
+                await (asyncio.wait(futures, timeout=left) if futures else asyncio.sleep(left))
             except asyncio.CancelledError:
                 cancelled = True
     return cancelled

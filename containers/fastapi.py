@@ -41,7 +41,7 @@ def scoped(provider: providers.Provider[T], principal_of: PrincipalOf, deadline_
         deadline_seconds: How long the request may take.
     """
 
-    async def resolve(principal: Annotated[Principal, Depends(principal_of)]) -> AsyncIterator[T]:
+    async def resolve(principal: Principal = Depends(principal_of)) -> AsyncIterator[T]:
         async with Scope(principal, Deadline.after(deadline_seconds)) as scope:
             yield scope.get(provider)
 

@@ -71,7 +71,7 @@ def _traced(graph: Graph, traceback: TracebackType | None) -> tuple[str, AnyProv
         module = frame.f_globals.get("__name__", "")  # compiled code has none
         if module and not module.startswith(_LIBRARY):
             place = f"{module}:{traceback.tb_lineno}, in {frame.f_code.co_qualname}"
-        # Not of a frame of the proof: that is running, and a snapshot of its locals would keep the error, and so itself.
+        # A frame of the proof is running: a snapshot of its locals would keep the error, and the error the frame.
         called = None if module in _PROOF else frame.f_locals.get("self")
         if isinstance(called, Scoped) and called in graph.edges:
             asked = called

@@ -4,14 +4,13 @@ The first `scope.get(provider)` of a scope finds nothing built and mostly asks f
 for it reads like what one would write by hand::
 
     def build(scope):
-        v0 = v1 = v2 = v3 = MISSING
         try:
             v0 = ...                           # principal = Seed(Principal): looked up among the seeds
             v1 = k1()                          # google_auth = ThreadSafeSingleton(GoogleAuth): asked every time
             v2 = k2(v0, v1)                    # credentials = Scoped(Credentials, principal, google_auth)
             v3 = k3(v2)                        # gmail = Scoped(Gmail, credentials)
         except BaseException:
-            scope._keep(plan, (v0, v1, v2, v3))
+            scope._keep(plan, locals())
             raise
         return v0, v1, v2, v3
 
@@ -31,10 +30,9 @@ from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from dependency_injector import providers
-from dependency_injector.providers import is_provider  # type: ignore[attr-defined]  # not in the stubs
+from dependency_injector.providers import is_provider
 
 from containers.resolve import (
-    MISSING,
     Provider,
     call_in,
     check,
@@ -45,7 +43,7 @@ from containers.resolve import (
     is_injected_as_is,
     is_steady,
 )
-from containers.scoped import Scoped, Seed, name_of, tombstone_of
+from containers.scoped import Scoped, Seed, graph_lock, keep_plan, name_of, tombstone_of
 from containers.tombstone import ScopeError, bury
 
 if TYPE_CHECKING:
@@ -60,23 +58,20 @@ class Plan:
     """What is compiled for one provider; good until the graph changes.
 
     Attributes:
-        epoch: The state of the graph that it was compiled for.
         keys: The providers whose values `build` returns, in the order in which they are built.
         mortal: The positions of the values that die with the scope.
         build: Builds all values in a scope that has none; None where the graph cannot be compiled.
         kill: Gives the mortal values their tombstones.
     """
 
-    __slots__ = ("build", "epoch", "keys", "kill", "mortal")
+    __slots__ = ("build", "keys", "kill", "mortal")
 
-    epoch: object
     keys: tuple[Provider, ...]
     mortal: tuple[int, ...]
     build: Callable[[Scope], tuple[Any, ...]] | None
     kill: Callable[[tuple[Any, ...]], None]
 
     def __init__(self, provider: Scoped[Any]) -> None:
-        self.epoch = Scoped.epoch
         try:
             _Compiler(provider).compile_into(self)
         except NotPlanned:
@@ -85,10 +80,9 @@ class Plan:
 
 def plan_of(provider: Scoped[Any]) -> Plan:
     """Return the provider's plan for the graph as it is now."""
-    with providers.Provider.overriding_lock:  # type: ignore[attr-defined]  # not in the stubs
-        plan = provider.plan
-        if plan is None or plan.epoch is not Scoped.epoch:
-            plan = provider.plan = Plan(provider)
+    with graph_lock:
+        plan = provider.plan or Plan(provider)
+        keep_plan(provider, plan)
         return plan
 
 
@@ -102,7 +96,6 @@ class _Compiler:
         self._path: list[Provider] = []
         self._variables: dict[Provider, str] = {}
         self._names: dict[str, Any] = {
-            "MISSING": MISSING,
             "NotPlanned": NotPlanned,
             "ScopeError": ScopeError,
             "bury": bury,
@@ -121,11 +114,10 @@ class _Compiler:
         source = [
             "def build(scope):",
             *_indented(f"global {name}" for name in seen_types),
-            f" {' = '.join(self._variables.values())} = MISSING",
             " try:",
             *_indented(_indented(self._build)),
             " except BaseException:",
-            f"  scope._keep(plan, ({variables}))",
+            "  scope._keep(plan, locals())",
             "  raise",
             f" return {variables}",
             "def kill(values):",
@@ -165,8 +157,10 @@ class _Compiler:
             return [f"$ = {self._variable(provider.last_overriding)}"]
         call = self._name(provider.provides)
         if isinstance(provider, Seed):
-            found = [f" if type(seed) is {call}:", "  $ = seed", "  break"]
-            return ["for seed in scope._seeds:", *found, f"else: $ = scope._seed({call})"]
+            return [
+                "seed = scope._seeds[0] if scope._seeds else None",
+                f"$ = seed if type(seed) is {call} else scope._seed({call})",
+            ]
         if is_provider(provider.provides):
             raise NotPlanned
         arguments = [self._expression(value) for value in provider.args]

@@ -44,23 +44,24 @@ class Probe:
         self._long_lived = long_lived
         self._blocked = blocked
 
-    async def run(self, one: Sequence[object], other: Sequence[object]) -> list[Finding]:
-        """Open both scopes, build everything in them and close them; what is wrong by then is returned."""
+    async def run(self, one: Sequence[object], other: Sequence[object], order: Sequence[AnyProvider]) -> list[Finding]:
+        """Open both scopes, build all that is scoped in this order and close them; what is wrong by then is returned."""
         findings: list[Finding] = []
         try:
             async with Scope(*one) as first, Scope(*other) as second:
                 self.watches += [Watch("the scope itself", ref(first)), Watch("the scope itself", ref(second))]
-                findings += self._build((first, *one), (second, *other))
+                findings += self._build((first, *one), (second, *other), order)
         except Exception as error:  # a finalizer is anybody's code
             findings.append(failure(self._graph, None, error, "closing the scope"))
         return findings
 
-    def _build(self, one: Sequence[Any], other: Sequence[Any]) -> Iterator[Finding]:
+    def _build(self, one: Sequence[Any], other: Sequence[Any], order: Sequence[AnyProvider]) -> Iterator[Finding]:
         """Build in two scopes, each given with its seeds; what is built is held only as long as this runs."""
         given = _parts(one) | _parts(other)
         firsts: dict[int, tuple[str, object]] = {}
         seconds: dict[int, tuple[str, object]] = {}
-        for provider in self._graph.order:
+        self.scoped = 0
+        for provider in order:
             if not isinstance(provider, Scoped) or provider in self._blocked:
                 continue
             label = self._graph.label(provider)

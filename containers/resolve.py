@@ -1,4 +1,4 @@
-"""How the objects of a scope are built, provider by provider; `containers.plan` does the same in one generated function."""
+"""How the objects of a scope are built, one provider at a time; `containers.plan` does the same in one function."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dependency_injector import providers
-from dependency_injector.providers import is_delegated, is_provider  # type: ignore[attr-defined]  # not in the stubs
+from dependency_injector.providers import is_delegated, is_provider
 
 from containers.closing import Finalizer
 from containers.scoped import Scoped, Seed, active_scope, name_of
@@ -44,7 +44,7 @@ def is_injected_as_is(value: object) -> bool:
 def is_steady(provider: Any) -> bool:
     """Tell whether the provider's value, or what it is taken from, is the same for the whole process."""
     while isinstance(provider, _GETTERS):
-        provider = provider.provides  # type: ignore[union-attr]  # not in the stubs
+        provider = provider.provides
     return isinstance(provider, _STEADY)
 
 
@@ -55,8 +55,8 @@ def resolve(scope: Scope, memo: dict[Provider, Any], provider: Provider) -> Any:
     """
     value = memo.get(provider, MISSING)
     if value is MISSING:
-        make = _scoped if isinstance(provider, Scoped) else _steady
-        value = memo[provider] = make(scope, memo, provider)
+        value = _scoped(scope, memo, provider) if isinstance(provider, Scoped) else _steady(scope, memo, provider)
+        memo[provider] = value
     return value
 
 
@@ -68,7 +68,8 @@ def _scoped(scope: Scope, memo: dict[Provider, Any], provider: Scoped[Any]) -> A
     args = [_argument(scope, memo, value) for value in provider.args]
     kwargs = {name: _argument(scope, memo, value) for name, value in provider.kwargs.items()}
     attributes = {name: _argument(scope, memo, value) for name, value in provider.attributes.items()}
-    value = _made(scope, provider, partial(provider.provides, *args, **kwargs))
+    call: Any = provider.provides
+    value = _made(scope, provider, partial(call, *args, **kwargs))
     for name, attribute in attributes.items():
         setattr(value, name, attribute)
     return value
@@ -76,7 +77,8 @@ def _scoped(scope: Scope, memo: dict[Provider, Any], provider: Scoped[Any]) -> A
 
 def _made(scope: Scope, provider: Scoped[Any], make: Callable[[], Any]) -> Any:
     if isinstance(provider.provides, type):
-        value = scope._mortal(make())
+        value = make()
+        scope._dies(value)
         if has_aclose(provider):
             finish_with_aclose(scope, provider, value)
         return value

@@ -134,7 +134,7 @@ class _Search:
         if issubclass(kind, type) and child in self.toward:
             attribute = name_of(below, self.nodes[self.toward[child]])
             name = f"class attribute {holder.__module__}.{holder.__qualname__}.{attribute}"
-        elif namespace(holder) is below:
+        elif namespace(holder) is self.nodes[child]:
             name += f": {kind.__qualname__}.{name_of(below, self.nodes[self.toward[child]])}"
         else:
             return _Root(f"{name}: {place(holder, below)}", child, child)

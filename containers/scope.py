@@ -17,12 +17,11 @@ See docs/scopes.md for what holds and what does not.
 from __future__ import annotations
 
 import asyncio
-import logging
-import threading
+import sys
+import time
 import warnings
 from collections.abc import Callable
 from contextvars import copy_context
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
@@ -30,7 +29,7 @@ from dependency_injector import providers
 
 from containers.closing import Finalizer, close
 from containers.plan import NotPlanned, Plan, plan_of
-from containers.resolve import MISSING, is_steady, provide, resolve
+from containers.resolve import is_steady, provide, resolve
 from containers.scoped import Scoped, Seed, name_of
 from containers.tombstone import ScopeError, bury
 
@@ -42,11 +41,19 @@ __all__ = ["Scope", "ScopeError", "Scoped", "Seed"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-log = logging.getLogger(__name__)
+_NEW, _OPEN, _CLOSED = "not entered yet", "open", "closed"
+_POLL = 0.0005  # seconds between two looks whether another thread has built what it is building
 
-_Lock = type(threading.RLock())  # the function in front of it costs as much as the lock
 
-_NEW, _OPEN, _BUILDING, _CLOSED = "not entered", "open", "building", "closed"
+class _Rest:
+    """What only some scopes have: objects that no plan built, and finalizers."""
+
+    __slots__ = ("finalizers", "memo", "mortals")
+
+    def __init__(self) -> None:
+        self.memo: dict[Provider, Any] | None = None
+        self.mortals: list[object] = []
+        self.finalizers: list[Finalizer] = []
 
 
 class Scope:
@@ -55,21 +62,22 @@ class Scope:
     It is open inside ``async with``. As it closes, nothing new can be got from it; it waits for the threads that it
     started, finishes its objects in reverse order, and then all of them are dead and forgotten.
 
-    Finalizers run to their end under an error, a cancellation and a second one. An error of a finalizer is raised,
-    or logged when the body raised one of its own.
+    Finalizers run to their end under an error, a cancellation and a second one. What a finalizer raises is raised
+    when the body raised nothing, and logged otherwise.
 
     Args:
-        seeds: What this request is about, such as its principal; providers take them by exact type with `Seed`.
-        grace: Seconds that the threads together, and each finalizer, are given to end.
+        seeds: What this request is about, such as its principal; a `Seed` provider takes one by its exact type.
+        grace: Seconds that its threads together, and each finalizer, are given to end.
 
     Raises:
         ScopeError: Two seeds have the same type.
     """
 
-    __slots__ = (
-        "_finalizers", "_grace", "_lock", "_memo", "_mortals", "_plan", "_seeds", "_state", "_threads", "_values",
-        "__weakref__",
-    )  # fmt: skip
+    # `_turn` is there while the scope is open and nobody builds. Deleting it is one step under the GIL, without which
+    # dependency-injector does not run, and succeeds for one thread only: a lock, at a quarter of its price.
+    __slots__ = ("__weakref__", "_grace", "_plan", "_rest", "_seeds", "_state", "_threads", "_turn", "_values")
+
+    _turn: None
 
     def __init__(self, *seeds: object, grace: float = 10.0) -> None:
         self._state = _NEW
@@ -77,72 +85,76 @@ class Scope:
             raise ScopeError("two seeds of one type: a provider could not tell them apart; give each its own class")
         self._seeds = seeds
         self._grace = grace
-        self._lock = _Lock()
         self._plan: Plan | None = None
-        self._values: tuple[Any, ...] = ()
-        self._memo: dict[Provider, Any] | None = None
-        self._mortals: list[object] | None = None
-        self._finalizers: list[Finalizer] | None = None
+        self._values: Any = None  # a tuple, once something is built
+        self._rest: _Rest | None = None
         self._threads: set[asyncio.Future[Any]] | None = None
 
     @property
     def closed(self) -> bool:
-        """Whether the scope has begun to close: it gives no object any more."""
+        """Whether the scope gives no object any more; its threads and finalizers may still be running."""
         return self._state is _CLOSED
 
     def get(self, provider: providers.Provider[T]) -> T:
         """Return the provider's object in this scope, built now if it was not asked for before.
 
-        It waits for nothing: constructors do no I/O. Other threads may call it too.
+        It waits for nothing but another thread that is building; constructors do no I/O.
 
         Raises:
             ScopeError: The scope is not open, a seed is missing, something below the provider is asynchronous, or a
-                constructor calls it (it should be given what it needs).
+                constructor calls this (it should be given what it needs).
         """
-        if not isinstance(provider, Scoped):
-            return self._get_other(provider)
-        plan = provider.plan
-        if plan is None or plan.epoch is not Scoped.epoch:
-            plan = plan_of(provider)
-        lock = self._lock
-        lock.acquire()
+        if type(provider) is not Scoped and not isinstance(provider, Scoped):
+            return self._in_turn(provider)  # type: ignore[no-any-return]
+        plan = provider.plan or plan_of(provider)
         try:
-            if self._state is not _OPEN:
-                raise self._refusal(provider)
-            if self._plan is plan:
-                return self._values[-1]
-            if self._plan is None and self._memo is None and plan.build is not None:
-                self._state = _BUILDING
+            del self._turn
+        except AttributeError:
+            self._wait_for_turn(provider)
+        try:
+            if self._values is None and plan.build is not None:
                 try:
                     self._values = values = plan.build(self)
-                    self._plan = plan
-                    return values[-1]
                 except NotPlanned:
                     pass
-                finally:
-                    self._state = _OPEN
-            return self._resolve(provider)
+                else:
+                    self._plan = plan
+                    return values[-1]  # type: ignore[no-any-return]
+            return resolve(self, self._built(), provider)  # type: ignore[no-any-return]
         finally:
-            lock.release()
+            if self._state is _OPEN:
+                self._turn = None
+            else:
+                self._bury_all()
 
     async def to_thread(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what a blocking function returns, run in a thread that the scope waits for before it closes.
 
-        A thread cannot be interrupted: when the caller is cancelled, the function runs on.
+        A thread cannot be interrupted: when the caller is cancelled, a function that has begun runs on.
 
         Raises:
             ScopeError: The scope is not open.
         """
-        if self._state is _CLOSED or self._state is _NEW:
+        if self._state is not _OPEN:
             raise ScopeError(f"the scope is {self._state}: it starts no thread")
+        context = copy_context()
+        is_wanted = True
+
+        def call() -> T:
+            if not is_wanted:
+                raise ScopeError("not begun, as its caller was cancelled")
+            return context.run(fn, *args, **kwargs)
+
         if self._threads is None:
             self._threads = set()
-        call = partial(copy_context().run, fn, *args, **kwargs)
         thread = asyncio.get_running_loop().run_in_executor(None, call)
         self._threads.add(thread)
         thread.add_done_callback(self._threads.discard)
         try:
             return await asyncio.shield(thread)
+        except asyncio.CancelledError:
+            is_wanted = False
+            raise
         finally:
             del thread  # it holds the error, which holds this frame
 
@@ -150,18 +162,20 @@ class Scope:
         if self._state is not _NEW:
             raise ScopeError(f"the scope is {self._state}: a scope is entered once; make another one")
         self._state = _OPEN
+        self._turn = None
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if not self._lock.acquire(blocking=False):
-            await self._wait_for_builder()
-        self._state = _CLOSED
-        self._lock.release()
         try:
-            if self._threads or self._finalizers:
-                await close(self._threads or (), self._finalizers or [], error, self._grace)
+            del self._turn  # it never comes back
+            self._state = _CLOSED
+        except AttributeError:  # another thread is building: close() waits for it
+            pass
+        try:
+            if self._rest is not None or self._threads is not None or self._state is _OPEN:
+                await self._close(error)
         finally:
             self._bury_all()
 
@@ -169,69 +183,108 @@ class Scope:
         if self._state is _OPEN:
             warnings.warn("a Scope was never closed: use `async with`", ResourceWarning, source=self, stacklevel=2)
 
-    async def _wait_for_builder(self) -> None:
-        """Take the lock once the thread that is building something has finished it."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._grace
-        while not self._lock.acquire(blocking=False):
-            if loop.time() > deadline:
-                ...
-            await asyncio.sleep(0.001)
+    async def _close(self, error: BaseException | None) -> None:
+        finalizers = self._more().finalizers
+        await close(self._stop, self._threads or (), finalizers, error, self._grace)
+
+    def _stop(self) -> bool:
+        """Tell whether nothing is being built, and see to it that nothing will be."""
+        if self._state is not _CLOSED:
+            try:
+                del self._turn
+            except AttributeError:
+                return False
+            self._state = _CLOSED
+        return True
 
     def _bury_all(self) -> None:
         """Let every object die, and forget them all."""
-        if self._plan is not None:
+        self._state = _CLOSED
+        plan, self._plan = self._plan, None
+        if plan is not None:
             try:
-                self._plan.kill(self._values)
-            except (TypeError, ScopeError):  # one changed its class, or two providers gave the same object
-                for position in self._plan.mortal:
+                plan.kill(self._values)
+            except (TypeError, ScopeError):  # one has changed its class, or two providers gave the same object
+                for position in plan.mortal:
                     bury(self._values[position])
-        for obj in self._mortals or ():
-            bury(obj)
-        self._plan = self._memo = self._mortals = self._finalizers = self._threads = None
-        self._values = self._seeds = ()
+        if self._rest is not None:
+            for obj in self._rest.mortals:
+                bury(obj)
+        self._values = self._rest = self._threads = None
+        self._seeds = ()
 
-    def _get_other(self, provider: Provider) -> Any:
-        with self._lock:
-            if self._state is not _OPEN:
-                raise self._refusal(provider)
-            self._state = _BUILDING
-            try:
-                return resolve(self, self._built(), provider) if is_steady(provider) else provide(self, provider)
-            finally:
-                self._state = _OPEN
+    # -- taking turns --
 
-    def _resolve(self, provider: Scoped[Any]) -> Any:
-        """Return a provider's object while the graph around it is built, by this thread or another one."""
-        with self._lock:
-            if self._state is _NEW or self._state is _CLOSED:
-                raise self._refusal(provider)
-            before, self._state = self._state, _BUILDING
-            try:
-                return resolve(self, self._built(), provider)
-            finally:
-                self._state = before
+    def _in_turn(self, provider: Provider) -> Any:
+        """Return what a provider gives, when it is this thread's turn."""
+        try:
+            del self._turn
+        except AttributeError:
+            self._wait_for_turn(provider)
+        try:
+            return self._resolve(provider)
+        finally:
+            self._end_turn()
 
-    def _refusal(self, provider: Provider) -> ScopeError:
-        if self._state is _BUILDING:
-            return ScopeError(
+    def _end_turn(self) -> None:
+        if self._state is _OPEN:
+            self._turn = None
+        else:  # it was closed meanwhile, and did not wait any longer
+            self._bury_all()
+
+    def _wait_for_turn(self, provider: Provider) -> None:
+        if self._builds_here():
+            raise ScopeError(
                 f"a constructor asks its scope for {name_of(provider)}: declare it as an argument in the container, "
                 "or ask for it later, in a method"
             )
-        return ScopeError(f"{name_of(provider)} is asked of a scope that is {self._state}: use it in its `async with`")
+        while self._state is _OPEN:
+            time.sleep(_POLL)
+            try:
+                del self._turn
+            except AttributeError:
+                continue
+            return
+        raise ScopeError(f"{name_of(provider)} is asked of a scope that is {self._state}: use it in its `async with`")
+
+    def _builds_here(self) -> bool:
+        """Tell whether this thread has the turn: a call that took it is on its stack."""
+        frame = sys._getframe(2).f_back  # past the call that now asks for the turn
+        while frame is not None:
+            if frame.f_code in _BUILDERS and frame.f_locals.get("self") is self:
+                return True
+            frame = frame.f_back
+        return False
+
+    # -- for the code that builds --
+
+    def _resolve_below(self, provider: Scoped[Any]) -> Any:
+        """Return a scoped provider's object for a provider of another kind that depends on it."""
+        return self._resolve(provider) if self._builds_here() else self._in_turn(provider)
+
+    def _resolve(self, provider: Provider) -> Any:
+        if isinstance(provider, Scoped) or is_steady(provider):
+            return resolve(self, self._built(), provider)
+        return provide(self, provider)
 
     def _built(self) -> dict[Provider, Any]:
-        """Return all that was built in this scope; what is added to it stays."""
-        if self._memo is None:
-            self._memo = dict(zip(self._plan.keys, self._values, strict=True)) if self._plan else {}
-        return self._memo
+        """Return all that was built in this scope, to be added to."""
+        rest = self._more()
+        if rest.memo is None:
+            rest.memo = dict(zip(self._plan.keys, self._values, strict=True)) if self._plan else {}
+            self._values = self._values or ()
+        return rest.memo
 
-    def _keep(self, plan: Plan, values: tuple[Any, ...]) -> None:
+    def _more(self) -> _Rest:
+        if self._rest is None:
+            self._rest = _Rest()
+        return self._rest
+
+    def _keep(self, plan: Plan, variables: dict[str, Any]) -> None:
         """Take over what a plan had built when it failed."""
-        self._built().update((key, value) for key, value in zip(plan.keys, values, strict=True) if value is not MISSING)
-        for position in plan.mortal:
-            if values[position] is not MISSING:
-                self._mortal(values[position])
+        built = {i: variables[f"v{i}"] for i in range(len(plan.keys)) if f"v{i}" in variables}
+        self._built().update((plan.keys[i], value) for i, value in built.items())
+        self._more().mortals.extend(built[i] for i in plan.mortal if i in built)
 
     def _seed(self, cls: Any) -> Any:
         if cls is Scope:
@@ -241,13 +294,11 @@ class Scope:
                 return seed
         raise ScopeError(f"the scope was opened without a {cls.__qualname__}: pass one to Scope(...)")
 
-    def _mortal(self, obj: T) -> T:
-        if self._mortals is None:
-            self._mortals = []
-        self._mortals.append(obj)
-        return obj
+    def _dies(self, obj: Any) -> None:
+        self._more().mortals.append(obj)
 
     def _finish(self, finalizer: Finalizer) -> None:
-        if self._finalizers is None:
-            self._finalizers = []
-        self._finalizers.append(finalizer)
+        self._more().finalizers.append(finalizer)
+
+
+_BUILDERS = frozenset({Scope.get.__code__, Scope._in_turn.__code__})

@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from weakref import WeakSet
 
 from dependency_injector import providers
 
@@ -20,6 +21,10 @@ T = TypeVar("T")
 
 # Set only while a provider of another kind runs inside a synchronous get(): no task spawned later inherits it.
 active_scope: ContextVar[Scope | None] = ContextVar("active_scope", default=None)
+
+graph_lock = providers.Provider.overriding_lock  # type: ignore[attr-defined]  # not in the stubs
+
+_planned: WeakSet[Scoped[Any]] = WeakSet()
 
 
 class Scoped(providers.Factory[T]):
@@ -35,13 +40,13 @@ class Scoped(providers.Factory[T]):
         ScopeError: `provides` is asynchronous. One such provider would turn all that depend on it into futures.
     """
 
-    epoch: ClassVar[object] = object()  # another one after every change of the graph; plans of an older one are stale
-    plan: Plan | None = None
+    plan: Plan | None = None  # what is below it, compiled; None again after every change of a scoped provider
 
     def set_provides(self, provides: Callable[..., T] | str | None) -> Self:
         """Set the class or function, and refuse an asynchronous one."""
-        Scoped.epoch = object()
-        super().set_provides(provides)
+        with graph_lock:
+            forget_plans()
+            super().set_provides(provides)
         if is_async(self.provides):
             raise ScopeError(
                 f"{name_of(self)} is asynchronous, and scoped objects are made without waiting: "
@@ -63,19 +68,21 @@ class Scoped(providers.Factory[T]):
             )
         if inspect.isawaitable(provider):
             raise ScopeError(f"{name_of(self)} cannot be overridden with an awaitable: await it first")
-        with self.overriding_lock:
-            Scoped.epoch = object()
+        with graph_lock:
+            forget_plans()
             return super().override(provider)
 
     def reset_last_overriding(self) -> None:
         """Undo the last override, from the next scope on."""
-        Scoped.epoch = object()
-        super().reset_last_overriding()
+        with graph_lock:
+            forget_plans()
+            super().reset_last_overriding()
 
     def reset_override(self) -> None:
         """Undo all overrides, from the next scope on."""
-        Scoped.epoch = object()
-        super().reset_override()
+        with graph_lock:
+            forget_plans()
+            super().reset_override()
 
     @property
     def dies_with_its_scope(self) -> bool:
@@ -94,7 +101,7 @@ class Scoped(providers.Factory[T]):
                 f"{name_of(self)} has one object in a scope and takes no arguments at the call: "
                 "declare them in the container"
             )
-        return scope._resolve(self)
+        return scope._resolve_below(self)
 
 
 class Seed(Scoped[T]):
@@ -108,8 +115,9 @@ def _changes_the_graph(method: str) -> Callable[..., Scoped[Any]]:
     change = getattr(providers.Factory, method)
 
     def changed(self: Scoped[Any], *args: Any, **kwargs: Any) -> Scoped[Any]:
-        Scoped.epoch = object()
-        change(self, *args, **kwargs)
+        with graph_lock:
+            forget_plans()
+            change(self, *args, **kwargs)
         return self
 
     return changed
@@ -118,6 +126,19 @@ def _changes_the_graph(method: str) -> Callable[..., Scoped[Any]]:
 for _verb in ("add", "set", "clear"):
     for _noun in ("args", "kwargs", "attributes"):
         setattr(Scoped, f"{_verb}_{_noun}", _changes_the_graph(f"{_verb}_{_noun}"))
+
+
+def keep_plan(provider: Scoped[Any], plan: Plan) -> None:
+    """Keep a plan until the graph changes; the caller holds `graph_lock`."""
+    provider.plan = plan
+    _planned.add(provider)
+
+
+def forget_plans() -> None:
+    """Make the next scopes see the graph as it will be; the caller holds `graph_lock` and changes it."""
+    for provider in _planned:
+        provider.plan = None
+    _planned.clear()
 
 
 def name_of(provider: providers.Provider[Any]) -> str:

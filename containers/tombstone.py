@@ -53,7 +53,7 @@ def _refuse(dead: object, use: str) -> NoReturn:
 
 def bury(obj: object) -> None:
     """Give the object its tombstone, if its class has one; a dead object stays as it is."""
-    if (dead := tombstone(type(obj))) is not None:
+    if (dead := tombstone(type(obj))) is not None:  # type: ignore[arg-type]  # mypy doubts that a type is hashable
         object.__setattr__(obj, "__class__", dead)
 
 
@@ -79,7 +79,8 @@ def tombstone(cls: type) -> type | None:
     if hasattr(cls, "__del__"):
         namespace["__del__"] = _deletion(cls)
     # Not type(cls)(...): neither the metaclass nor __init_subclass__ may run, a toolkit builds its schemas there.
-    return type.__new__(_silent(type(cls)), cls.__name__, (cls, _Dead), namespace)
+    metaclass = _silent(type(cls))  # type: ignore[arg-type]  # mypy doubts that a type is hashable
+    return type.__new__(metaclass, cls.__name__, (cls, _Dead), namespace)
 
 
 @cache

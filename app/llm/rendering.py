@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.messages import is_multi_modal_content
 
+from app.toolkits.untrusted import unquoted
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -32,7 +34,7 @@ def _render_result(result: ToolReturnPart) -> str:
     items = [_file_name(item) for item in result.content_items(mode="jsonable", wrap_if_error=False)]
     content = items if isinstance(result.content, list) else items[0]
     if result.outcome == "success":
-        return _render_value(content)
+        return _render_value(unquoted(content))
     what = f"{result.tool_name} {_OUTCOMES.get(result.outcome, 'did not succeed')}"
     problems = items[0] if items and isinstance(items[0], list) else items  # validation errors come as one item
     reason = "\n".join(_render_problem(problem) for problem in problems)

@@ -217,7 +217,9 @@ async def _arguments(request: Request) -> dict[str, Any]:
             body = json.loads(await request.body() or b"{}")
         except ValueError:
             raise _SlackError("invalid_json") from None
-        return arguments | body
+        if not isinstance(body, dict):
+            raise _SlackError("json_not_object")
+        return {**arguments, **body}
     async with request.form() as form:
         return arguments | dict(form)
 

@@ -16,6 +16,11 @@ CALLBACK_PATH = "/oauth/google/callback"
 _NOT_CONNECTED = "Not connected"
 
 
+def callback_url(public_url: str) -> str:
+    """Where Google sends a browser back to; the OAuth client at Google has to list exactly this."""
+    return public_url.rstrip("/") + CALLBACK_PATH
+
+
 def router(*, consent: Any, secure: bool, cookie_seconds: float) -> APIRouter:
     """The pages by which a person connects their Google account.
 

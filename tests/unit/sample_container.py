@@ -1,4 +1,4 @@
-"""A small container like Deputy's own, for the tests of the graph and of the proof; each test plants one fault in it."""
+"""A small container like Deputy's own, for the tests of the graph and of the proof; each plants its fault in it."""
 
 from __future__ import annotations
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 from dependency_injector import providers
 from dependency_injector.containers import DeclarativeContainer
 
 from app.principal import Principal
 from containers.scope import Scoped, Seed
-from tests.unit.sample_container import ADA, BOB, Agent, Credentials, Database, Gmail, Holder, Sample, faults, proof
+from tests.unit.sample_container import Agent, Credentials, Database, Gmail, Holder, Sample, faults, proof
 
 
 class Recorder(Database):
@@ -25,7 +26,7 @@ async def test_a_clean_container_passes_and_is_counted() -> None:
     proved = await proof(Sample())
 
     assert (proved.singletons, proved.scoped, proved.edges) == (2, 5, 9)
-    assert proved.watched == 10  # two scopes, and four objects in each
+    assert proved.watched == 20  # twice two scopes, with four objects in each
     assert (proved.unwatched, proved.shared) == ((), ())
     assert "2 singletons, 5 scoped providers, 9 edges" in str(proved)
 
@@ -104,12 +105,26 @@ async def test_what_overrides_a_provider_is_judged_and_not_what_it_overrides() -
     assert await proof(container)
 
 
+async def test_a_singleton_that_a_scoped_provider_overrides_is_none() -> None:
+    """What overrides a singleton may be scoped, as long as no other singleton takes it."""
+    container = Sample()
+    container.clock = providers.ThreadSafeSingleton(Holder)
+    container.clock.override(Scoped(Holder, container.credentials))
+    container.reader = Scoped(Holder, container.clock)
+    clean = await proof(container)
+    container.cache = providers.ThreadSafeSingleton(Holder, container.clock)
+    (found,) = await faults(container)
+
+    assert clean.scoped == 7
+    assert [line.split()[1] for line in found.splitlines()[1:4]] == ["cache", "clock", "·"]
+
+
 async def test_a_singleton_may_take_a_factory() -> None:
     """A singleton that is handed scoped providers as factories holds no request's object."""
 
     class Container(Sample):
         opener = providers.ThreadSafeSingleton(Holder, Sample.agent.provider)
-        toolkits = providers.Aggregate(gmail=Sample.gmail, calendar=Sample.calendar)
+        toolkits: providers.Aggregate[Any] = providers.Aggregate(gmail=Sample.gmail, calendar=Sample.calendar)
         scopes = providers.ThreadSafeSingleton(Holder, toolkits)
 
     assert (await proof(Container())).singletons == 4

@@ -88,13 +88,13 @@ async def test_a_reference_cycle_is_found() -> None:
 
 async def test_the_collector_does_not_run_during_the_probe_and_does_after() -> None:
     """Nothing is freed by the collector while objects are watched, and the collector is on again afterwards."""
-    enabled = []
+    enabled: list[bool] = []
     container = Sample()
-    container.check = Scoped(lambda: enabled.append(gc.isenabled()) or Holder())
+    container.check = Scoped(lambda: enabled.append(gc.isenabled()))
 
     await proof(container)
 
-    assert enabled == [False, False]
+    assert enabled == [False] * 4
     assert gc.isenabled()
 
 
@@ -177,7 +177,7 @@ async def test_the_elements_of_a_scoped_list_are_watched() -> None:
     proved = await proof(clean)
     (found,) = await faults(leaking)
 
-    assert (proved.unwatched, proved.watched) == (("toolkits",), 12)
+    assert (proved.unwatched, proved.watched) == (("toolkits",), 24)
     assert "`an element of toolkits` is alive after its request" in found
 
 
@@ -285,3 +285,19 @@ async def test_a_bounded_map_inside_a_singleton_is_allowed() -> None:
         refreshing = Scoped(Refreshing, locks, Sample.principal)
 
     assert attrgetter("unwatched", "shared")(await proof(Container())) == ((), ())
+
+
+async def test_objects_that_are_finished_by_awaiting_are_dead_too() -> None:
+    """Finalizers that wait hold nothing when the scope has closed, and run once for each object."""
+    closed: list[str] = []
+
+    class Closing(Gmail):
+        async def aclose(self) -> None:
+            await asyncio.sleep(0)
+            closed.append(self.credentials.user)
+
+    container = Sample()
+    container.gmail.set_provides(Closing)
+    await proof(container)
+
+    assert closed == ["bob", "ada"] * 2

@@ -39,11 +39,13 @@ CURRENT: ContextVar[object] = ContextVar("CURRENT")
 
 @functools.cache
 def cached(name: str) -> Kept:
+    """Is remembered for good."""
     return Kept()
 
 
 @functools.lru_cache(maxsize=2)
 def cached_for_a_while(name: str) -> Kept:
+    """Is remembered until two others are."""
     return Kept()
 
 

@@ -1,0 +1,90 @@
+"""Setting the stage: a fresh server, its database, a Google and a Slack, all on loopback and all thrown away."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx2
+from pydantic import SecretStr
+
+from app.demo.outcome import Outcome
+from app.demo.stage import Stage
+from app.main import serving
+from app.sandbox.attachment import attached_sandbox
+from app.sandbox.server import serve_loopback
+from app.sandbox.slack import SlackSandbox
+from app.settings import (
+    AgentSettings,
+    DatabaseSettings,
+    GoogleSettings,
+    HttpSettings,
+    InterfacesSettings,
+    KeyRingSettings,
+    SandboxSettings,
+    ServerSettings,
+    Settings,
+    SlackSettings,
+)
+from containers.application import build
+from interfaces.web.interface import callback_url
+
+_PATIENCE_SECONDS = 60.0
+
+
+async def run_demo() -> Outcome:
+    """Run the demonstration on free ports and a fresh database; nothing of it is left afterwards.
+
+    Raises:
+        TimeoutError: Somebody was not answered within a minute.
+        OSError: A port was taken in between.
+    """
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="deputy-demo-")))
+        signing_secret, bot_token = secrets.token_hex(16), f"xoxb-{secrets.token_hex(16)}"
+        slack = SlackSandbox(signing_secret=signing_secret, bot_token=bot_token)
+        slack_url = await stack.enter_async_context(serve_loopback(slack.app))
+        settings = _settings(folder)
+        interfaces = InterfacesSettings(
+            http=HttpSettings(),
+            slack=SlackSettings(
+                signing_secret=SecretStr(signing_secret),
+                bot_token=SecretStr(bot_token),
+                api_base_url=f"{slack_url}/api/",
+            ),
+        )
+        settings = settings.model_copy(update={"interfaces": interfaces})
+        settings, google = await stack.enter_async_context(
+            attached_sandbox(settings, callback_url(settings.server.public_url))
+        )
+        assert google is not None
+        container = build(settings)
+        base_url = await stack.enter_async_context(serving(container, settings))
+        client = await stack.enter_async_context(httpx2.AsyncClient(base_url=base_url, timeout=_PATIENCE_SECONDS))
+        stage = Stage(client, slack, google, container.api_tokens(), container.grants())
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            return await stage.perform()
+
+
+def _settings(folder: Path) -> Settings:
+    port = _free_port()
+    return Settings(
+        server=ServerSettings(port=port, public_url=f"http://127.0.0.1:{port}"),
+        database=DatabaseSettings(url=SecretStr(f"sqlite+aiosqlite:///{folder}/demo.db")),
+        key_ring=KeyRingSettings(file=folder / "keys.yaml"),
+        google=GoogleSettings(mode="sandbox", sandbox=SandboxSettings(port=0)),
+        agents={"assistant": AgentSettings(model="offline", toolkits=("gmail",))},
+        default_agent="assistant",
+        interfaces=InterfacesSettings(),
+    )
+
+
+def _free_port() -> int:
+    """A port that was free a moment ago; the redirect URI has to be known before the server listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

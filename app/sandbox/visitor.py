@@ -1,0 +1,29 @@
+"""A person at a browser: opens a consent link and says yes or no at the sandbox's consent page."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import httpx2
+
+
+async def visit(
+    link: str, email: str, *, allow: bool = True, granted: Collection[str] | None = None
+) -> httpx2.Response:
+    """Go from a consent link to the last page, with cookies of its own, and return that page's response.
+
+    Args:
+        link: The link as it was sent to the person.
+        email: Which account they choose.
+        allow: Whether they press Allow.
+        granted: The OAuth scopes that they leave ticked; None leaves them all.
+    """
+    async with httpx2.AsyncClient(timeout=30) as browser:
+        shown = await browser.get(link)
+        if shown.status_code != 200:
+            return shown
+        consent_page = await browser.post(link, follow_redirects=True)
+        form: dict[str, str | list[str]] = {"email": email, "decision": "allow" if allow else "deny"}
+        if granted is not None:
+            form["granted"] = ["", *granted]
+        return await browser.post(str(consent_page.url), data=form, follow_redirects=True)

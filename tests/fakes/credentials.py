@@ -1,0 +1,87 @@
+"""What the tests of credentials share: tokens by name, a token endpoint that works and records, stored bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.credentials.grants import Grants
+from app.database.database import Database
+from app.errors import InvalidGrantError
+from app.google.tokens import GoogleAccount, GoogleTokens
+from app.principal import Principal
+from tests.fakes.sandbox import READ, Clock
+
+NOW = Clock().now
+HOUR = 3600.0
+
+
+def google_tokens(
+    name: str, *, scopes: frozenset[str] = frozenset({READ}), account: str = "", expires_in: float = HOUR
+) -> GoogleTokens:
+    """Tokens that say whose they are: ``access-ada-1`` and ``refresh-ada-1``.
+
+    Args:
+        account: The Google account's name; by default the first part of `name`.
+    """
+    account = account or name.partition("-")[0]
+    return GoogleTokens(
+        access_token=f"access-{name}",
+        expires_at=NOW + expires_in,
+        refresh_token=f"refresh-{name}",
+        granted_scopes=scopes,
+        account=GoogleAccount(subject=f"subject-{account}", email=f"{account}@example.com"),
+    )
+
+
+async def connect(database: Database, grants: Grants, principal: Principal, tokens: GoogleTokens) -> str:
+    """Make these tokens the principal's grant, as the end of a consent does."""
+    async with database.writing() as connection:
+        return await grants.activate(connection, principal, tokens)
+
+
+@dataclass
+class TokenEndpoint:
+    """A Google that refreshes: ``refresh-ada-1`` gives ``access-ada-2`` and, rotated, ``refresh-ada-2``.
+
+    Attributes:
+        rotates: Whether a refresh token is spent by its use; one that comes again is refused.
+        failure: What to raise instead of an answer.
+        gate: An answer waits until it is set.
+        refreshed: The refresh tokens that came in.
+    """
+
+    rotates: bool = True
+    failure: Exception | None = None
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    refreshed: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    async def refresh(self, refresh_token: str) -> GoogleTokens:
+        spent = self.rotates and refresh_token in self.refreshed
+        self.refreshed.append(refresh_token)
+        self.asked.set()
+        await self.gate.wait()
+        if self.failure is not None:
+            raise self.failure
+        if spent:
+            raise InvalidGrantError("Google answered 400", status=400, reason="invalid_grant")
+        _, name, number = refresh_token.split("-")
+        count = len(self.refreshed) if not self.rotates else int(number)
+        return GoogleTokens(
+            access_token=f"access-{name}-{count + 1}",
+            expires_at=NOW + HOUR,
+            refresh_token=f"refresh-{name}-{count + 1}" if self.rotates else None,
+            granted_scopes=frozenset({READ}),
+        )
+
+
+def stored_bytes(folder: Path) -> bytes:
+    """Every byte that the database wrote, its journal included."""
+    files = [file for file in folder.iterdir() if file.is_file()]
+    assert files
+    return b"".join(file.read_bytes() for file in files)

@@ -1,0 +1,118 @@
+"""The documentation is true: its Python runs, its commands run, and its drawing is the container's."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[tuple[Path, str]]:
+    """The fenced blocks of one language, each with its page."""
+    return [
+        (page, match["code"])
+        for page in PAGES
+        for match in BLOCK.finditer(page.read_text())
+        if match["language"] == language
+    ]
+
+
+@pytest.mark.parametrize(("page", "code"), blocks("python"), ids=lambda value: getattr(value, "name", ""))
+def test_every_python_block_runs(page: Path, code: str) -> None:
+    """A Python block of the documentation runs by itself, and its assertions hold."""
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_drawing_is_the_containers() -> None:
+    """docs/architecture.md shows what `deputy graph` prints."""
+    page = (ROOT / "docs/architecture.md").read_text()
+    drawn = page.split("<!-- deputy graph -->\n```mermaid\n")[1].split("```")[0]
+    printed = subprocess.run([deputy(), "graph"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+
+    assert drawn == printed.stdout
+
+
+def test_every_link_leads_somewhere() -> None:
+    """A relative link in the documentation names a file that exists."""
+    links = [(page, target) for page in PAGES for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())]
+
+    assert links
+    assert [target for page, target in links if not (page.parent / target).exists()] == []
+
+
+def test_every_command_is_known() -> None:
+    """The commands in shell blocks are those that the tests below run, or the one that runs the tests."""
+    commands = {line for _, code in blocks("sh") for line in code.splitlines() if line}
+
+    assert commands == {"make run", "make demo", "make test"}
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A copy of the project that shares the virtual environment, so that its files and its database are its own."""
+    ignored = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache", "*.egg-info")
+    copy = Path(shutil.copytree(ROOT, tmp_path / "deputy", ignore=ignored))
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    return copy
+
+
+def test_make_demo_holds(clone: Path) -> None:
+    """`make demo` exits 0 and says that the demonstration held."""
+    run = subprocess.run(["make", "demo"], cwd=clone, capture_output=True, text=True, timeout=120)
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "Held." in run.stdout
+
+
+@pytest.fixture
+def served(clone: Path) -> Iterator[list[str]]:
+    """The lines that `make run` prints until both curl lines are there."""
+    server = subprocess.Popen(
+        ["make", "run"], cwd=clone, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    assert server.stdout is not None
+    lines: list[str] = []
+    try:
+        for line in server.stdout:
+            lines.append(line.rstrip("\n"))
+            if line.startswith("Open the consent_url"):
+                break
+        yield lines
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.communicate(timeout=30)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="NEEDS curl: apt-get install curl")
+def test_make_run_prints_curl_lines_that_work(served: list[str]) -> None:
+    """Each of the two people's curl lines is answered with a consent link of their own."""
+    curls = [line for line in served if line.startswith("curl ")]
+    answers = [
+        subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60, check=True).stdout
+        for line in curls
+    ]
+    links = [
+        re.search(r'"consent_url":"(http://127\.0\.0\.1:8080/connect/google/[\w-]+)"', answer) for answer in answers
+    ]
+
+    assert len(curls) == 2, served
+    assert all(links), answers
+    assert len({link[1] for link in links if link}) == 2
+
+
+def deputy() -> str:
+    """The command, as installed beside this Python."""
+    return str(Path(sys.executable).with_name("deputy"))

@@ -1,0 +1,76 @@
+"""Serving on loopback."""
+
+from __future__ import annotations
+
+import signal
+import socket
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from app.sandbox.server import serve_loopback
+
+
+async def hello(request: Request) -> Response:
+    """Greet."""
+    return PlainTextResponse("hello")
+
+
+APP = Starlette(routes=[Route("/", hello)])
+
+
+async def test_it_serves_on_a_free_port_until_the_block_ends() -> None:
+    """The base URL answers inside the block, and nobody listens there after it."""
+    async with serve_loopback(APP) as base_url, httpx2.AsyncClient() as http:
+        inside = await http.get(base_url)
+    async with httpx2.AsyncClient() as http:
+        with pytest.raises(httpx2.ConnectError):
+            await http.get(base_url)
+
+    assert base_url.startswith("http://127.0.0.1:")
+    assert inside.text == "hello"
+
+
+async def test_it_takes_the_port_that_is_asked_for_or_fails() -> None:
+    """A taken port is an error at once."""
+    async with serve_loopback(APP) as base_url:
+        port = int(base_url.rpartition(":")[2])
+        with pytest.raises(OSError, match="in use"):
+            async with serve_loopback(APP, port):
+                pass
+
+    async with serve_loopback(APP, port) as again:
+        assert again == base_url
+
+
+async def test_it_listens_on_loopback_alone() -> None:
+    """The same port of another address of this machine is closed."""
+    async with serve_loopback(APP) as base_url:
+        port = int(base_url.rpartition(":")[2])
+        with pytest.raises(OSError, match=r"refused|unreachable"), socket.create_connection(("127.0.0.2", port), 1):
+            pass
+
+
+async def test_a_foreign_host_name_is_refused() -> None:
+    """A page that rebinds its own name to 127.0.0.1 gets nothing; localhost and 127.0.0.1 do."""
+    async with serve_loopback(APP) as base_url, httpx2.AsyncClient() as http:
+        statuses = [
+            (await http.get(base_url, headers={"Host": host})).status_code
+            for host in ("evil.example", "localhost:1234", "127.0.0.1")
+        ]
+
+    assert statuses == [400, 200, 200]
+
+
+async def test_the_process_keeps_its_signal_handlers() -> None:
+    """The server is a guest in the loop: Ctrl-C stays the host's."""
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    async with serve_loopback(APP) as base_url, httpx2.AsyncClient() as http:
+        await http.get(base_url)
+        during = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+
+    assert during == before

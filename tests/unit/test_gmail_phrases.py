@@ -1,0 +1,60 @@
+"""What people type, and the Gmail tool that the offline model calls for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic_ai.messages import ModelRequest, ToolCallPart, UserPromptPart
+
+from app.llm.offline import reply
+from app.toolkits.gmail import GmailToolkit
+
+DEFINITIONS = [spec.definition for spec in GmailToolkit.tools().values()]
+
+
+@pytest.mark.parametrize(
+    ("typed", "tool", "arguments"),
+    [
+        ("show my unread mail", "unread", {}),
+        ("Do I have any unread messages?", "unread", {}),
+        ("list 5 unread emails", "unread", {"limit": 5}),
+        ("unread", "unread", {}),
+        ("What's new?", "latest", {}),
+        ("What\u2019s new in my inbox?", "latest", {}),
+        ("latest mail", "latest", {}),
+        ("last 5 mails", "latest", {"limit": 5}),
+        ("Please show me my 3 latest e-mails", "latest", {"limit": 3}),
+        ("check my inbox", "latest", {}),
+        ("search mail for budget report", "search", {"query": "budget report"}),
+        ("find messages about the harbour.", "search", {"query": "the harbour"}),
+        ("mails from Grace", "search", {"query": "Grace"}),
+        ("show me all my mails from grace@example.com please", "search", {"query": "grace@example.com"}),
+        ("look for invoices in my inbox", "search", {"query": "invoices"}),
+        ("read mail 18f0c2d4e6a8b0c2", "read", {"message_id": "18f0c2d4e6a8b0c2"}),
+        ("open message 18f0c2d4e6a8b0c2, page 2", "read", {"message_id": "18f0c2d4e6a8b0c2", "page": 2}),
+        (
+            "send mail to grace@example.com subject Lunch: at noon?\nAda",
+            "send",
+            {"to": "grace@example.com", "subject": "Lunch", "body": "at noon?\nAda"},
+        ),
+        (
+            "Send an email to a@b.example, cc c@d.example with subject Lunch: yes: 12:30",
+            "send",
+            {"to": "a@b.example", "cc": "c@d.example", "subject": "Lunch", "body": "yes: 12:30"},
+        ),
+    ],
+)
+def test_a_phrase_calls_its_tool(typed: str, tool: str, arguments: dict[str, Any]) -> None:
+    """The phrase reaches the tool, with arguments that its schema takes."""
+    call = reply([ModelRequest(parts=[UserPromptPart(typed)])], DEFINITIONS)
+
+    assert isinstance(call, ToolCallPart)
+    assert (call.tool_name, call.args) == (f"gmail_{tool}", arguments)
+    assert GmailToolkit.tools()[call.tool_name].validator.validate_python(call.args)
+
+
+@pytest.mark.parametrize("typed", ["hello", "send mail to grace", "read mail yesterday", "is there anything"])
+def test_other_words_call_nothing(typed: str) -> None:
+    """What does not fit is not guessed at."""
+    assert not isinstance(reply([ModelRequest(parts=[UserPromptPart(typed)])], DEFINITIONS), ToolCallPart)

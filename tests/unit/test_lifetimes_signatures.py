@@ -1,0 +1,172 @@
+"""Arguments that do not fit what a provider makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+from dependency_injector import providers
+
+from containers.scope import Scoped
+from tests.unit.sample_container import Agent, Credentials, Database, Gmail, GoogleAuth, Holder, Sample, faults, proof
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+
+class Sender(Protocol):
+    def send(self) -> None: ...
+
+
+class Overridden(Database):
+    """A subclass, where its parent is asked for."""
+
+
+class Made:
+    """May be a Database for all that its class says."""
+
+    def __new__(cls) -> Any:
+        return Database()
+
+
+@dataclass
+class Options:
+    database: Database | None
+    names: Sequence[str]
+    seconds: float = 1.0
+
+
+def hidden(amount: Fraction, database: Database) -> None:
+    """Has one annotation that only the type checker can resolve."""
+
+
+async def test_a_missing_argument_is_found() -> None:
+    """What a constructor requires and nobody gives is found, with the signature."""
+    container = Sample()
+    container.reader = Scoped(Gmail)
+
+    (found,) = await faults(container)
+
+    assert "the arguments of `reader` do not fit: missing a required argument: 'credentials'" in found
+    assert "it is declared as Gmail(credentials: 'Credentials')" in found
+
+
+async def test_an_unknown_argument_is_found() -> None:
+    """What a constructor does not take is found, in a plain Factory too."""
+    container = Sample()
+    container.reader = providers.Factory(Gmail, credential=container.credentials)
+
+    (found,) = await faults(container)
+
+    assert "the arguments of `reader` do not fit: got an unexpected keyword argument 'credential'" in found
+
+
+async def test_a_factory_may_be_given_its_arguments_when_it_is_called() -> None:
+    """A Factory or Callable that is not complete is no fault; who calls it adds the rest."""
+    container = Sample()
+    container.reader = providers.Factory(Gmail)
+    container.parse = providers.Callable(int)
+
+    assert await proof(container)
+
+
+async def test_a_wrong_type_is_found() -> None:
+    """A provider of another class than the annotation asks for is found, with both."""
+    container = Sample()
+    container.cache = providers.ThreadSafeSingleton(GoogleAuth, container.database.provided)
+    container.auth = providers.ThreadSafeSingleton(GoogleAuth, container.cache)
+
+    (found,) = await faults(container)
+
+    assert "argument database of `auth` must be Database, and is given GoogleAuth" in found
+    assert "╰─> cache   ThreadSafeSingleton(GoogleAuth)   process   argument database" in found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        ({"database": 3, "names": []}, "must be Database or NoneType, and is given int"),
+        ({"database": None, "names": providers.Dict()}, "must be Sequence, and is given dict"),
+        ({"database": None, "names": [], "seconds": providers.Object("1")}, "must be float, and is given str"),
+    ],
+)
+async def test_unions_collections_and_values_are_understood(arguments: dict[str, Any], fault: str) -> None:
+    """Values, lists and unions that are provably wrong are found."""
+    container = Sample()
+    container.options = providers.ThreadSafeSingleton(Options, **arguments)
+
+    (found,) = await faults(container)
+
+    assert fault in found
+
+
+def _needs_protocol(sender: Sender) -> None: ...
+
+
+def _needs_class(kind: type[Database], build: Callable[..., object]) -> None: ...
+
+
+def _needs_anything(one: Any, *others: Database, **named: float) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("makes", "arguments"),
+    [
+        (_needs_protocol, [providers.Factory(Holder)]),
+        (_needs_class, [Database, Database]),
+        (_needs_anything, [3, providers.Factory(Overridden), providers.Factory(Made)]),
+        (GoogleAuth, [providers.Factory(Made)]),
+        (GoogleAuth, [providers.Callable(lambda: Database())]),
+        (GoogleAuth, [providers.Factory(Overridden).provider]),
+        (hidden, [3, providers.Factory(Database)]),
+        (Options, [None, ("a", "b"), 3]),
+        (dict, [[]]),
+    ],
+)
+async def test_what_may_be_right_passes(makes: Callable[..., object], arguments: list[object]) -> None:
+    """Protocols, subclasses, factories, what functions give, and what cannot be resolved are not refused."""
+    container = Sample()
+    container.tried = providers.Factory(makes, *arguments)
+
+    assert await proof(container)
+
+
+async def test_one_hidden_annotation_does_not_hide_the_others() -> None:
+    """A name that is imported for the type checker only makes its own argument unknown, no other."""
+    container = Sample()
+    container.tried = providers.Factory(hidden, 3, database=container.google_auth)
+
+    (found,) = await faults(container)
+
+    assert "argument database of `tried` must be Database, and is given GoogleAuth" in found
+
+
+async def test_each_of_many_arguments_is_judged() -> None:
+    """The arguments that ``*args`` and ``**kwargs`` collect are each held to the annotation."""
+    container = Sample()
+    container.tried = providers.Factory(_needs_anything, 1, container.database, container.agent, seconds="no")
+
+    first, second = await faults(container)
+
+    assert "must be Database, and is given Agent" in first
+    assert "must be float, and is given str" in second
+
+
+async def test_an_override_is_what_is_given() -> None:
+    """An argument that is overridden is judged by what overrides it."""
+    container = Sample()
+    container.database.override(providers.ThreadSafeSingleton(Overridden))
+    container.google_auth.override(providers.ThreadSafeSingleton(Holder))
+
+    (found,) = await faults(container)
+
+    assert "argument google_auth of `credentials` must be GoogleAuth, and is given Holder" in found
+
+
+def test_the_sample_is_what_the_tests_say() -> None:
+    """The classes that these tests rely on are unrelated to each other."""
+    kinds = [Agent, Credentials, Database, GoogleAuth, Holder]
+
+    assert not any(issubclass(one, other) for one in kinds for other in kinds if one is not other)

@@ -1,0 +1,244 @@
+"""Consent links at rest: what each step takes, whom it is for, and what stands in the database."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from app.credentials.key_ring import KeyRing
+from app.credentials.links import ConsentLinks, LinkState
+from app.database.database import Database
+from app.database.tables import consent_links, owned_by, owner
+from app.errors import CallbackRefusedError, LinkExpiredError, SealError
+from app.principal import Principal
+from tests.fakes.credentials import stored_bytes
+from tests.fakes.sandbox import MODIFY, READ, SEND, Clock
+
+LIFETIME = 600.0
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test moves."""
+    return Clock()
+
+
+@pytest.fixture
+def links(database: Database, key_ring: KeyRing, clock: Clock) -> ConsentLinks:
+    """Links that live ten minutes on that clock."""
+    return ConsentLinks(database, key_ring, lifetime_seconds=LIFETIME, now=clock)
+
+
+async def states(database: Database, principal: Principal) -> list[str]:
+    """The states of a person's links, the oldest first."""
+    query = sa.select(consent_links.c.state).where(owned_by(consent_links, principal)).order_by(sa.text("rowid"))
+    async with database.reading() as connection:
+        return list((await connection.execute(query)).scalars())
+
+
+async def test_looking_consumes_nothing(links: ConsentLinks, ada: Principal, grace: Principal) -> None:
+    """A link that was looked at says who asks for what, and still opens."""
+    _, ada_token = await links.issue(ada, frozenset({READ}))
+    _, grace_token = await links.issue(grace, frozenset({SEND}))
+
+    for _ in range(3):
+        link = await links.look_at(ada_token)
+
+        assert (link.principal, link.oauth_scopes, link.state) == (ada, {READ}, LinkState.ISSUED)
+    assert (await links.open(ada_token)).link.principal == ada
+    assert (await links.open(grace_token)).link.principal == grace
+
+
+async def test_a_link_opens_once(links: ConsentLinks, ada: Principal, grace: Principal) -> None:
+    """Of several that open a link together one has it, and nobody else's link is touched."""
+    _, token = await links.issue(ada, frozenset({READ}))
+    _, grace_token = await links.issue(grace, frozenset({READ}))
+    results = await asyncio.gather(*(links.open(token) for _ in range(6)), return_exceptions=True)
+
+    assert sorted(isinstance(each, LinkExpiredError) for each in results) == [False] + [True] * 5
+    assert (await links.look_at(grace_token)).principal == grace
+
+
+async def test_a_link_ends(links: ConsentLinks, clock: Clock, ada: Principal, grace: Principal) -> None:
+    """After ten minutes a link is neither shown nor opened nor listed; a younger one is."""
+    old, old_token = await links.issue(ada, frozenset({READ}))
+    clock.now += LIFETIME / 2
+    _, young_token = await links.issue(grace, frozenset({READ}))
+    clock.now += LIFETIME / 2
+
+    for use in (links.look_at, links.open):
+        with pytest.raises(LinkExpiredError):
+            await use(old_token)
+    assert await links.open_links(ada) == []
+    assert await links.find_issued(ada, old.link_id) is None
+    assert (await links.look_at(young_token)).principal == grace
+
+
+async def test_an_unknown_token_opens_nothing(links: ConsentLinks, ada: Principal) -> None:
+    """A token that was never issued, or is of another length or alphabet, is answered like an expired one."""
+    _, token = await links.issue(ada, frozenset({READ}))
+
+    for wrong in ("", token[:-1], f"{token}A", token.swapcase(), "é\x00/../%", "x" * 5000):
+        with pytest.raises(LinkExpiredError):
+            await links.open(wrong)
+
+
+async def test_a_link_that_covers_is_given_again(links: ConsentLinks, ada: Principal, grace: Principal) -> None:
+    """Whoever asks for what an open link asks for gets that link; another person gets their own."""
+    first, token = await links.issue(ada, frozenset({READ, SEND}))
+    again, token_again = await links.issue(ada, frozenset({READ}))
+    other, other_token = await links.issue(grace, frozenset({READ}))
+
+    assert (again.link_id, token_again) == (first.link_id, token)
+    assert other.link_id != first.link_id
+    assert other.oauth_scopes == {READ}
+    assert other_token != token
+
+
+async def test_a_link_that_asks_for_more_supersedes(
+    links: ConsentLinks, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """The new link asks for the union, the old one ends though it was opened already, and other people's stay."""
+    _, grace_token = await links.issue(grace, frozenset({READ}))
+    _, first = await links.issue(ada, frozenset({READ}))
+    opened = await links.open(first)
+    second, _ = await links.issue(ada, frozenset({SEND}))
+
+    assert second.oauth_scopes == {READ, SEND}
+    assert await states(database, ada) == [LinkState.EXPIRED, LinkState.ISSUED]
+    with pytest.raises(CallbackRefusedError):
+        await links.come_back(opened.state, opened.cookie, granted=True)
+    assert (await links.look_at(grace_token)).principal == grace
+
+
+async def test_links_asked_for_together_become_one(links: ConsentLinks, ada: Principal, grace: Principal) -> None:
+    """Runs of one person that need different scopes at once end with one link that asks for all of them."""
+    asked = [frozenset({READ}), frozenset({SEND}), frozenset({MODIFY})]
+    await asyncio.gather(*(links.issue(person, scopes) for scopes in asked for person in (ada, grace)))
+
+    for person in (ada, grace):
+        (link,) = await links.open_links(person)
+        assert link.oauth_scopes == {READ, SEND, MODIFY}
+
+
+async def test_only_its_person_is_shown_a_link_again(links: ConsentLinks, ada: Principal, grace: Principal) -> None:
+    """The token of a link is found by its own person alone, and not once it was opened."""
+    link, token = await links.issue(ada, frozenset({READ}))
+
+    assert await links.find_issued(ada, link.link_id) == token
+    assert await links.find_issued(grace, link.link_id) is None
+    await links.open(token)
+    assert await links.find_issued(ada, link.link_id) is None
+
+
+async def test_a_callback_needs_the_cookie_of_its_own_browser(
+    links: ConsentLinks, ada: Principal, grace: Principal
+) -> None:
+    """Without a cookie, or with somebody else's, nothing is taken and the right browser can still come back."""
+    ada_opened = await links.open((await links.issue(ada, frozenset({READ})))[1])
+    grace_opened = await links.open((await links.issue(grace, frozenset({SEND})))[1])
+
+    for cookie in (None, "", grace_opened.cookie, ada_opened.cookie[:-1], "é"):
+        with pytest.raises(CallbackRefusedError):
+            await links.come_back(ada_opened.state, cookie, granted=True)
+    back = await links.come_back(ada_opened.state, ada_opened.cookie, granted=True)
+    assert (back.link.principal, back.nonce, back.code_verifier) == (ada, ada_opened.nonce, ada_opened.code_verifier)
+
+
+async def test_one_of_several_callbacks_goes_on(
+    links: ConsentLinks, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """Of six callbacks that arrive together one is taken; a seventh is refused, and no one else's consent moves."""
+    opened = await links.open((await links.issue(ada, frozenset({READ})))[1])
+    await links.open((await links.issue(grace, frozenset({READ})))[1])
+    callbacks = [links.come_back(opened.state, opened.cookie, granted=True) for _ in range(6)]
+    results = await asyncio.gather(*callbacks, return_exceptions=True)
+
+    assert sorted(isinstance(each, CallbackRefusedError) for each in results) == [False] + [True] * 5
+    with pytest.raises(CallbackRefusedError):
+        await links.come_back(opened.state, opened.cookie, granted=False)
+    assert await states(database, ada) == [LinkState.GRANTED]
+    assert await states(database, grace) == [LinkState.OPENED]
+
+
+async def test_a_callback_that_comes_too_late_is_refused(links: ConsentLinks, clock: Clock, ada: Principal) -> None:
+    """Opening gives another ten minutes, and no more."""
+    _, token = await links.issue(ada, frozenset({READ}))
+    clock.now += LIFETIME - 1
+    opened = await links.open(token)
+    clock.now += LIFETIME
+
+    with pytest.raises(CallbackRefusedError):
+        await links.come_back(opened.state, opened.cookie, granted=True)
+
+
+async def test_a_link_made_over_to_another_person_does_not_open(
+    links: ConsentLinks, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """Whoever writes Ada's name into the row of Grace's link gets neither a page nor a consent nor the token."""
+    link, token = await links.issue(grace, frozenset({READ}))
+    async with database.writing() as connection:
+        mine = consent_links.c.id == link.link_id
+        await connection.execute(consent_links.update().where(mine).values(**owner(ada)))
+
+    for use in (links.look_at(token), links.open(token), links.find_issued(ada, link.link_id)):
+        with pytest.raises(SealError):
+            await use
+    assert await states(database, ada) == [LinkState.ISSUED]
+
+
+@pytest.mark.parametrize("column", ["token_hash", "sealed_secrets"])
+async def test_a_link_whose_secrets_were_swapped_does_not_open(
+    column: str, links: ConsentLinks, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """What was copied from the row of Grace's link into Ada's opens nothing for whoever holds Grace's token."""
+    ada_link, ada_token = await links.issue(ada, frozenset({READ}))
+    grace_link, grace_token = await links.issue(grace, frozenset({READ}))
+    async with database.writing() as connection:
+        theirs = sa.select(consent_links.c[column]).where(consent_links.c.id == grace_link.link_id)
+        copied = (await connection.execute(theirs)).scalar_one()
+        await connection.execute(consent_links.delete().where(consent_links.c.id == grace_link.link_id))
+        mine = consent_links.c.id == ada_link.link_id
+        await connection.execute(consent_links.update().where(mine).values({column: copied}))
+
+    with pytest.raises(SealError):
+        await links.open(grace_token if column == "token_hash" else ada_token)
+    assert await states(database, ada) == [LinkState.ISSUED]
+
+
+async def test_an_opened_link_made_over_to_another_person_takes_no_callback(
+    links: ConsentLinks, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """Grace's browser cannot finish a consent whose row was given Ada's name, and the row stays as it was."""
+    opened = await links.open((await links.issue(grace, frozenset({READ})))[1])
+    async with database.writing() as connection:
+        await connection.execute(consent_links.update().values(**owner(ada)))
+
+    with pytest.raises(SealError):
+        await links.come_back(opened.state, opened.cookie, granted=True)
+    assert await states(database, ada) == [LinkState.OPENED]
+
+
+async def test_secrets_stand_nowhere(
+    links: ConsentLinks, tmp_path: Path, caplog: pytest.LogCaptureFixture, ada: Principal, grace: Principal
+) -> None:
+    """Tokens, states, nonces, verifiers and cookies are neither in the database's files nor in a repr or a log."""
+    caplog.set_level(logging.DEBUG)
+    secrets, shown = set(), ""
+    for person in (ada, grace):
+        link, token = await links.issue(person, frozenset({READ}))
+        opened = await links.open(token)
+        back = await links.come_back(opened.state, opened.cookie, granted=True)
+        secrets |= {token, opened.state, opened.nonce, opened.code_verifier, opened.cookie}
+        shown += repr((link, opened, back, links)) + str(opened)
+    written = stored_bytes(tmp_path)
+
+    assert len(secrets) == 10
+    for secret in secrets:
+        assert secret.encode() not in written
+        assert secret not in shown + caplog.text
+    assert "token_hash" in caplog.text  # the driver's own log, with the parameters of every statement, was caught

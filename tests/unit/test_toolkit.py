@@ -1,0 +1,169 @@
+"""A toolkit class: its tools, and whose they are."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from typing import Any
+
+import pytest
+from pydantic_ai import Agent, RunContext, RunUsage, ToolFailed
+from pydantic_ai.models.test import TestModel
+
+from app.errors import ConsentRequiredError, DeputyError, GoogleError, ToolError
+from app.principal import Principal
+from app.toolkits.toolkit import Effect, Toolkit, tool
+
+SCOPE = "https://www.googleapis.com/auth/tasks"
+ADA = Principal("http", "demo", "ada")
+
+
+class Notes(Toolkit):
+    """A toolkit without Google."""
+
+    name = "notes"
+
+    def __init__(self, owner: str, error: DeputyError | None = None) -> None:
+        self.owner = owner
+        self.error = error
+
+    @tool(oauth_scopes=())
+    async def list(self, limit: int = 3) -> dict[str, Any]:
+        """List the notes.
+
+        Args:
+            limit: How many.
+        """
+        await asyncio.sleep(0)
+        if self.error:
+            raise self.error
+        return {"owner": self.owner, "limit": limit}
+
+    @tool(effect=Effect.ACT, oauth_scopes=(SCOPE,), phrases=(r"share (?P<note>.+)",))
+    async def share(self, ctx: RunContext[None], note: str) -> str:
+        """Share a note."""
+        return f"{self.owner} shared {note} in run {ctx.run_step}"
+
+
+def context() -> RunContext[Any]:
+    """A run's context."""
+    return RunContext(deps=None, model=TestModel(), usage=RunUsage(), max_retries=2)
+
+
+async def call(toolkit: Toolkit, name: str, **arguments: Any) -> Any:
+    """Call a tool as pydantic-ai does after the arguments were checked."""
+    ctx = context()
+    return await toolkit.call_tool(name, arguments, ctx, (await toolkit.get_tools(ctx))[name])
+
+
+async def test_each_persons_agent_calls_their_own_instance() -> None:
+    """Runs of two people at once, of one class, give each their own toolkit's answer."""
+
+    async def run(owner: str) -> str:
+        return (await Agent(TestModel(), toolsets=[Notes(owner)]).run("go")).output
+
+    answers = await asyncio.gather(*(run(owner) for owner in ["ada", "grace"] * 10))
+
+    assert all('"owner":"ada"' in answer and "grace" not in answer for answer in answers[::2])
+    assert all('"owner":"grace"' in answer and "ada" not in answer for answer in answers[1::2])
+
+
+def test_a_spec_says_what_the_tool_is() -> None:
+    """Name, effect, scopes and phrases stand in the spec and in the definition that the model layer sees."""
+    spec = Notes.tools()["notes_share"]
+
+    assert (spec.method, spec.effect, spec.oauth_scopes) == ("share", Effect.ACT, (SCOPE,))
+    assert spec.definition.metadata == {
+        "effect": "act",
+        "oauth_scopes": (SCOPE,),
+        "phrases": (r"share (?P<note>.+)",),
+    }
+    assert list(spec.definition.parameters_json_schema["properties"]) == ["note"]
+
+
+async def test_schemas_are_made_once_a_class() -> None:
+    """Two people's instances share definition and validator, and differ in the toolset they are bound to."""
+    ada, grace = Notes("ada"), Notes("grace")
+    for_ada, for_grace = await ada.get_tools(context()), await grace.get_tools(context())
+
+    assert for_ada["notes_list"].tool_def is for_grace["notes_list"].tool_def is Notes.tools()["notes_list"].definition
+    assert for_ada["notes_list"].args_validator is for_grace["notes_list"].args_validator
+    assert (for_ada["notes_list"].toolset, for_grace["notes_list"].toolset) == (ada, grace)
+
+
+def test_a_subclass_takes_over_what_it_does_not_change() -> None:
+    """Specs are the base's own objects, except that of a method that was written anew."""
+
+    class Same(Notes):
+        pass
+
+    class Other(Notes):
+        @tool(effect=Effect.ORGANISE, oauth_scopes=())
+        async def list(self, limit: int = 5) -> dict[str, Any]:
+            """List otherwise."""
+            return {}
+
+    assert dict(Same.tools()) == dict(Notes.tools())
+    assert Other.tools()["notes_share"] is Notes.tools()["notes_share"]
+    assert Other.tools()["notes_list"].effect is Effect.ORGANISE
+    assert Notes.tools()["notes_list"].effect is Effect.READ
+
+
+async def test_a_subclass_with_another_name_renames_its_tools() -> None:
+    """Two toolkits of one kind can stand beside each other."""
+
+    class Journal(Notes):
+        name = "journal"
+
+    assert list(Journal.tools()) == ["journal_list", "journal_share"]
+    assert await call(Journal("ada"), "journal_list", limit=1) == {"owner": "ada", "limit": 1}
+
+
+async def test_a_tool_may_take_the_run_context() -> None:
+    """The context comes first and is no parameter of the model's."""
+    assert await call(Notes("ada"), "notes_share", note="n") == "ada shared n in run 0"
+
+
+async def test_a_tool_error_is_told_to_the_model() -> None:
+    """Its text is what the model reads, as a failure that costs no retry."""
+    with pytest.raises(ToolFailed, match="there is no such note"):
+        await call(Notes("ada", ToolError("there is no such note")), "notes_list")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "told"),
+    [
+        (404, "notFound", r"404 \(notFound\).*Check the id"),
+        (403, None, "answered 403 and did not do it"),
+        (429, "rateLimitExceeded", "busy"),
+        (503, None, "busy"),
+        (None, None, "did not answer"),
+    ],
+)
+async def test_a_google_error_is_told_without_its_text(status: int | None, reason: str | None, told: str) -> None:
+    """The model reads status, reason and what to do; the message may quote a body and stays behind."""
+    with pytest.raises(ToolFailed, match=told) as failed:
+        await call(Notes("ada", GoogleError("quoted body", status=status, reason=reason)), "notes_list")
+
+    assert "quoted" not in str(failed.value)
+
+
+async def test_other_errors_pass() -> None:
+    """Consent is not the toolkit's business: whoever wraps it answers."""
+    with pytest.raises(ConsentRequiredError):
+        await call(Notes("ada", ConsentRequiredError(ADA, frozenset({SCOPE}))), "notes_list")
+
+
+async def test_nothing_keeps_a_toolkit_alive() -> None:
+    """After its tools were listed and called, dropping the toolkit frees it without the cyclic collector."""
+    toolkit = Notes("ada")
+    await call(toolkit, "notes_list")
+    gone = weakref.ref(toolkit)
+    gc.disable()
+    try:
+        del toolkit
+
+        assert gone() is None
+    finally:
+        gc.enable()
