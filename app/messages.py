@@ -49,6 +49,7 @@ class StoredMessage:
         message_id: 32 hexadecimal digits.
         sequence: 1, 2, … within its conversation.
         attempt: How often it was begun; a change made for an earlier attempt is refused.
+        interruptions: How many attempts were broken off; one that ends parked is not.
         answer: What was or is to be told, once the state is done or failed.
         private: The answer is for the sender's eyes alone.
     """
@@ -61,6 +62,7 @@ class StoredMessage:
     address: Mapping[str, Any]
     state: MessageState
     attempt: int
+    interruptions: int
     answer: str | None = field(repr=False)
     private: bool
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from dependency_injector import providers
 from dependency_injector.containers import DeclarativeContainer
@@ -38,7 +39,6 @@ from app.llm.models import build_model
 from app.principal import Principal
 from app.settings import AgentSettings, Settings, SlackSettings
 from app.toolkits.gmail import GmailToolkit
-from app.toolkits.toolkit import Toolkit
 from containers.scope import Scope, Scoped, Seed
 from containers.scopes import RequestScopes
 from interfaces.http.client import HttpChannel
@@ -120,7 +120,7 @@ class Application(DeclarativeContainer):
         timeout_seconds=settings.provided.google.timeout_seconds,
     )
     gmail = Scoped(GmailToolkit, google)
-    toolkits: providers.Aggregate[Toolkit] = providers.Aggregate()
+    toolkits: providers.Aggregate[Any] = providers.Aggregate()  # of Toolkit; a provider of a subclass is none of it
     agents: providers.Aggregate[Agent] = providers.Aggregate()
 
     # Process: what opens requests, and answers.

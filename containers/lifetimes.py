@@ -85,10 +85,11 @@ async def prove(container: AnyContainer, one: Sequence[object], other: Sequence[
     long_lived: dict[int, str] = {}
     findings += _build_long_lived(graph, blocked, long_lived)
     probe = Probe(graph, long_lived, blocked)
+    known = long_lived | {id(provider): f"provider `{graph.label(provider)}`" for provider in graph.edges}
     with _collector_off():
         # What is used comes first, which tells who fails; then last, as in a request, which asks for one thing only.
         for order in (graph.order, graph.order[::-1]):
-            trial = [*await probe.run(one, other, order), *await _held(probe.watches, long_lived)]
+            trial = [*await probe.run(one, other, order), *await _held(probe.watches, known)]
             findings += trial
             if trial:
                 break
@@ -135,13 +136,13 @@ def _collector_off() -> Iterator[None]:
             gc.enable()
 
 
-async def _held(watches: Sequence[Watch], long_lived: Mapping[int, str]) -> list[Finding]:
+async def _held(watches: Sequence[Watch], known: Mapping[int, str]) -> list[Finding]:
     for _ in range(LOOP_TURNS):
         if all(watch.ref() is None for watch in watches):
             return []
         await asyncio.sleep(0)
     findings = []
-    for held in explain(watches, long_lived):
+    for held in explain(watches, known):
         also = f" (and with it {', '.join(held.also)})" if held.also else ""
         findings.append(
             Finding(

@@ -36,21 +36,31 @@ def mermaid(container: AnyContainer) -> str:
         for provider, name in sorted(graph.names.items(), key=lambda item: item[1])
         if not isinstance(provider, (*NAMESPACES, *SETTINGS))
     }
-    nodes = {
-        provider: f"{lifetime(provider).value}_{re.sub(r'[^0-9A-Za-z_]', '__', drawn[provider])}" for provider in drawn
-    }
+    nodes = {provider: f"{lifetime(provider).value}_{_identifier(name)}" for provider, name in drawn.items()}
     lines = ["flowchart LR"]
     for group in Lifetime:
         members = [provider for provider in drawn if lifetime(provider) is group]
         if members:
             lines.append(f'  subgraph {group.value}["{_TITLES[group]}"]')
-            lines += [f'    {nodes[provider]}["{drawn[provider]}{_product_line(provider)}"]' for provider in members]
+            lines += [
+                f'    {nodes[provider]}["{_escaped(drawn[provider])}{_product_line(provider)}"]' for provider in members
+            ]
             lines.append("  end")
     for provider in drawn:
         targets = _named_targets(graph, provider, drawn)
         for target in sorted(targets, key=lambda target: drawn[target]):
             lines.append(f"  {nodes[provider]} {'-->' if targets[target] else '-.->'} {nodes[target]}")
     return "\n".join(lines) + "\n"
+
+
+def _identifier(name: str) -> str:
+    """The name in letters that Mermaid takes for a node: another one for every name."""
+    return re.sub(r"[^0-9A-Za-z_]", lambda found: "__" if found[0] == "." else f"_{ord(found[0]):x}_", name)
+
+
+def _escaped(name: str) -> str:
+    # https://mermaid.js.org/syntax/flowchart.html#entity-codes-to-escape-characters
+    return name.replace("#", "#35;").replace('"', "#quot;").replace("<", "#lt;")
 
 
 def _product_line(provider: AnyProvider) -> str:

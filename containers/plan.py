@@ -161,28 +161,25 @@ class _Compiler:
                 "seed = scope._seeds[0] if scope._seeds else None",
                 f"$ = seed if type(seed) is {call} else scope._seed({call})",
             ]
-        if is_provider(provider.provides):
+        if is_provider(provider.provides) or provider.attributes or not all(map(_is_name, provider.kwargs)):
             raise NotPlanned
         arguments = [self._expression(value) for value in provider.args]
-        arguments += [_keyword(name, self._expression(value)) for name, value in provider.kwargs.items()]
-        attributes = [f"setattr($, {name!r}, {self._expression(value)})" for name, value in provider.attributes.items()]
-        return [*self._made(provider, f"{call}({', '.join(arguments)})"), *attributes]
-
-    def _made(self, provider: Scoped[Any], made: str) -> list[str]:
+        arguments += [f"{name}={self._expression(value)}" for name, value in provider.kwargs.items()]
+        made = f"{call}({', '.join(arguments)})"
         if is_generator(provider):
             return [f"$ = enter_generator(scope, {self._name(provider)}, {made})"]
         if not isinstance(provider.provides, type):
-            return [f"$ = {made}", self._check(provider)]
+            return [f"made = {made}", *self._checked(provider)]
         closed = f"finish_with_aclose(scope, {self._name(provider)}, $)"
         return [f"$ = {made}", *([closed] if has_aclose(provider) else [])]
 
     def _steady(self, provider: Provider) -> list[str]:
-        call = f"try: $ = {self._name(provider)}()"
-        return [call, "except ScopeError: raise NotPlanned from None", self._check(provider)]
+        call = f"try: made = {self._name(provider)}()"
+        return [call, "except ScopeError: raise NotPlanned from None", *self._checked(provider)]
 
-    def _check(self, provider: Provider) -> str:
+    def _checked(self, provider: Provider) -> list[str]:
         seen = self._name(None, "type")  # one comparison, as long as the type stays the same
-        return f"if type($) is not {seen}: {seen} = check({self._name(provider)}, $)"
+        return [f"if type(made) is not {seen}: {seen} = check({self._name(provider)}, made)", "$ = made"]
 
     def _expression(self, value: Any) -> str:
         """Return the text of an argument, after writing what it needs."""
@@ -228,5 +225,5 @@ def _indented(lines: Iterable[str]) -> list[str]:
     return [f" {line}" for line in lines]
 
 
-def _keyword(name: str, text: str) -> str:
-    return f"{name}={text}" if name.isidentifier() and not iskeyword(name) else f"**{{{name!r}: {text}}}"
+def _is_name(keyword: str) -> bool:
+    return keyword.isidentifier() and not iskeyword(keyword)

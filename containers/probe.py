@@ -45,7 +45,7 @@ class Probe:
         self._blocked = blocked
 
     async def run(self, one: Sequence[object], other: Sequence[object], order: Sequence[AnyProvider]) -> list[Finding]:
-        """Open both scopes, build all that is scoped in this order and close them; what is wrong by then is returned."""
+        """Open both scopes, build all that is scoped in this order, close them, and return what was wrong by then."""
         findings: list[Finding] = []
         try:
             async with Scope(*one) as first, Scope(*other) as second:

@@ -94,6 +94,10 @@ def _argument(scope: Scope, memo: dict[Provider, Any], value: Any) -> Any:
         return value
     if isinstance(value, Scoped) or is_steady(value):
         return resolve(scope, memo, value)
+    if type(value) is providers.List and value.last_overriding is None:
+        return [_argument(scope, memo, item) for item in value.args]
+    if type(value) is providers.Dict and value.last_overriding is None and not any(map(is_provider, value.kwargs)):
+        return {key: _argument(scope, memo, item) for key, item in value.kwargs.items()}
     return provide(scope, value)
 
 

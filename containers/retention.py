@@ -52,7 +52,8 @@ def explain(watches: Sequence[Watch], known: Mapping[int, str]) -> list[Held]:
 
     Args:
         watches: What should be dead; two objects of one name are explained once.
-        known: Names of long-lived objects by `id()`, such as the container's singletons; a chain starts at one.
+        known: Names of long-lived objects by `id()`, such as the container's singletons and providers; a chain
+            starts at one.
     """
     return list(_Search(watches, known).explain())
 

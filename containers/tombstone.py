@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from types import FunctionType, WrapperDescriptorType
+from types import FunctionType, MethodDescriptorType, WrapperDescriptorType
 from typing import Any, NoReturn
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement
@@ -113,7 +113,7 @@ def _operators(cls: type) -> set[str]:
         for name, value in vars(base).items()
         if name.startswith("__")
         and name.endswith("__")
-        and isinstance(value, FunctionType | WrapperDescriptorType)
+        and isinstance(value, FunctionType | MethodDescriptorType | WrapperDescriptorType)
         and name not in _KEPT
         and name not in vars(_Dead)
     }

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
-from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
+from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, repair_messages
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.database import Database
 from app.database.tables import owned_by, owner, turns
@@ -46,26 +47,26 @@ class Conversations:
         async with self._database.reading() as connection:
             rows = list(reversed((await connection.execute(query)).all()))
         loaded = [message for row in rows for message in ModelMessagesTypeAdapter.validate_json(row.messages)]
-        return History(loaded, any(row.private for row in rows))
+        # A run does the same to its history, and who counts on from its length must know what it does.
+        return History(repair_messages(loaded), any(row.private for row in rows))
 
     async def append(
-        self, principal: Principal, conversation: str, sequence: int, turn: list[ModelMessage], *, private: bool
+        self,
+        connection: AsyncConnection,
+        principal: Principal,
+        conversation: str,
+        sequence: int,
+        turn: list[ModelMessage],
+        *,
+        private: bool,
     ) -> None:
-        """Store the turn that answered the message with this sequence; a repeated attempt replaces it."""
+        """Store the turn that answered the message with this sequence, in the caller's transaction."""
         values = {"messages": dump(turn), "private": private, "created_at": self._now()}
-        mine = sa.and_(owned_by(turns, principal), turns.c.conversation == conversation, turns.c.sequence == sequence)
-        async with self._database.writing() as connection:
-            replaced = await connection.execute(turns.update().where(mine).values(**values))
-            if replaced.rowcount == 0:
-                await connection.execute(
-                    turns.insert().values(
-                        id=uuid.uuid4().hex,
-                        **owner(principal),
-                        conversation=conversation,
-                        sequence=sequence,
-                        **values,
-                    )
-                )
+        await connection.execute(
+            turns.insert().values(
+                id=uuid.uuid4().hex, **owner(principal), conversation=conversation, sequence=sequence, **values
+            )
+        )
 
 
 def dump(turn: list[ModelMessage]) -> str:

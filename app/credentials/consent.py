@@ -62,15 +62,9 @@ class Consent:
         A link that is still open and covers them is given again. Else a new one is issued that asks for what older
         ones asked for and for what is granted already, so that nothing that waits or works loses by it.
         """
-        open_links = await self._links.open_links(principal)
-        for link in open_links:
-            if oauth_scopes <= link.oauth_scopes:
-                return link.link_id
         grant = await self._grants.find(principal)
-        wanted = oauth_scopes.union(
-            _tool_scopes(grant.granted_scopes) if grant else (), *(link.oauth_scopes for link in open_links)
-        )
-        link, _ = await self._links.issue(principal, wanted)
+        granted = _tool_scopes(grant.granted_scopes) if grant else frozenset()
+        link, _ = await self._links.issue(principal, oauth_scopes | granted)
         return link.link_id
 
     async def covers(self, principal: Principal, oauth_scopes: frozenset[str]) -> bool:

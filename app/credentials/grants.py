@@ -19,6 +19,7 @@ from app.principal import Principal
 
 ACTIVE = "active"
 REVOKED = "revoked"
+REPLACED = "replaced"  # the person chose another Google account since
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +54,27 @@ class Grants:
         self._now = now
 
     async def find(self, principal: Principal) -> Grant | None:
-        """The person's active grant, or None. Of several, the one that changed last.
+        """The person's active grant, or None.
 
         Raises:
             SealError: The row was sealed for somebody else, or with a key that is gone.
         """
-        query = (
-            sa.select(grants)
-            .where(owned_by(grants, principal), grants.c.state == ACTIVE)
-            .order_by(grants.c.changed_at.desc())
-            .limit(1)
-        )
+        query = sa.select(grants).where(owned_by(grants, principal), grants.c.state == ACTIVE)
         async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
+            row = (await connection.execute(query.order_by(grants.c.changed_at.desc()))).first()
         return self._open(principal, row) if row is not None else None
 
     async def activate(self, connection: AsyncConnection, principal: Principal, tokens: GoogleTokens) -> str:
-        """Make this the person's active grant for its Google account, and return its id.
+        """Make this the person's only active grant, and return its id; the caller's transaction commits it.
 
-        A grant for the same account is replaced; the caller's transaction commits it.
+        A grant for the same account is renewed. One for another account ends and its tokens are erased: else a late
+        refresh, or the end of the new grant, would bring an account back that the person has turned away from.
         """
         assert tokens.account is not None
         assert tokens.refresh_token is not None
         same_account = sa.and_(owned_by(grants, principal), grants.c.subject == tokens.account.subject)
-        known = (await connection.execute(sa.select(grants.c.id, grants.c.version).where(same_account))).one_or_none()
+        version = sa.select(grants.c.id, grants.c.version).where(same_account).with_for_update()
+        known = (await connection.execute(version)).one_or_none()
         now = self._now()
         grant = Grant(
             grant_id=known.id if known else uuid.uuid4().hex,
@@ -97,6 +95,11 @@ class Grants:
             "state": ACTIVE,
             "changed_at": now,
         }
+        await connection.execute(
+            grants.update()
+            .where(owned_by(grants, principal), grants.c.id != grant.grant_id, grants.c.state == ACTIVE)
+            .values(state=REPLACED, sealed_tokens="", version=grants.c.version + 1, changed_at=now)
+        )
         if known:
             await connection.execute(grants.update().where(grants.c.id == grant.grant_id).values(**values))
         else:

@@ -98,11 +98,15 @@ def decode_keys(encoded: Mapping[str, str]) -> dict[str, bytes]:
         try:
             keys[key_id] = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError):
-            raise SettingsError(f"key {key_id!r} of the key ring is not base64; make one with: {HOW_TO_MAKE}") from None
+            raise SettingsError(
+                f"key {key_id!r} of the key ring is not base64; make one with `deputy keys generate`"
+            ) from None
     return keys
 
 
-HOW_TO_MAKE = "python3 -c 'import base64, os; print(base64.b64encode(os.urandom(32)).decode())'"
+def make_key() -> str:
+    """A fresh key, 32 random bytes in base64."""
+    return base64.b64encode(os.urandom(_KEY_BYTES)).decode()
 
 
 def read_or_make_key_file(path: Path) -> dict[str, str]:
@@ -118,7 +122,7 @@ def read_or_make_key_file(path: Path) -> dict[str, str]:
             path.parent.mkdir(parents=True, exist_ok=True)
             draft = path.with_name(f".{path.name}.{os.getpid()}")
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                yaml.safe_dump({"k1": base64.b64encode(os.urandom(_KEY_BYTES)).decode()}, file)
+                yaml.safe_dump({"k1": make_key()}, file)
             try:
                 os.link(draft, path)  # fails when somebody else was first
             except FileExistsError:

@@ -3,7 +3,7 @@
     issued ─► opened ─► granted ─► active
        └─────────┴──► expired | refused
 
-A link is superseded (expired) when the same person is sent another one. Every step is a compare-and-set on the state,
+A link is superseded (expired) when the same person is sent another one that asks for more. Every step is a compare-and-set on the state,
 so of several callbacks that arrive together exactly one goes on.
 """
 
@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.credentials.key_ring import KeyRing
 from app.database.database import Database
 from app.database.tables import consent_links, owned_by, owner, principal_of
-from app.errors import CallbackRefusedError, LinkExpiredError
+from app.errors import CallbackRefusedError, LinkExpiredError, SealError
 from app.principal import Principal
 
 
@@ -76,39 +76,50 @@ class ConsentLinks:
         self._now = now
 
     async def issue(self, principal: Principal, oauth_scopes: frozenset[str]) -> tuple[Link, str]:
-        """A new link for this person and its token; earlier ones that are still open expire."""
-        link = Link(uuid.uuid4().hex, principal, oauth_scopes, LinkState.ISSUED)
-        token = secrets.token_urlsafe(32)
-        now = self._now()
+        """A link by which this person can grant these scopes, and its token.
+
+        A link that is still open and covers them is given again. Else a new one takes the place of those that are
+        open, and asks for what they asked for as well. Both in one transaction, so that runs which ask at the same
+        time end with the same link.
+        """
         async with self._database.writing() as connection:
+            rows = (await connection.execute(self._open_links(principal))).all()
+            for row in rows:
+                if oauth_scopes <= _link(row).oauth_scopes:
+                    return _link(row), self._open(row)["token"]
             await connection.execute(
                 consent_links.update()
                 .where(owned_by(consent_links, principal), _STILL_OPEN)
                 .values(state=LinkState.EXPIRED)
             )
-            await connection.execute(
-                consent_links.insert().values(
-                    id=link.link_id,
-                    **owner(principal),
-                    token_hash=_hash(token),
-                    sealed_secrets=self._seal(link, {"token": token}),
-                    oauth_scopes=" ".join(sorted(oauth_scopes)),
-                    state=link.state,
-                    created_at=now,
-                    expires_at=now + self._lifetime_seconds,
-                )
+            return await self._insert(
+                connection, principal, oauth_scopes.union(*(_link(row).oauth_scopes for row in rows))
             )
+
+    async def _insert(
+        self, connection: AsyncConnection, principal: Principal, oauth_scopes: frozenset[str]
+    ) -> tuple[Link, str]:
+        link = Link(uuid.uuid4().hex, principal, oauth_scopes, LinkState.ISSUED)
+        token = secrets.token_urlsafe(32)
+        now = self._now()
+        await connection.execute(
+            consent_links.insert().values(
+                id=link.link_id,
+                **owner(principal),
+                token_hash=_hash(token),
+                sealed_secrets=self._seal(link, {"token": token}),
+                oauth_scopes=" ".join(sorted(oauth_scopes)),
+                state=link.state,
+                created_at=now,
+                expires_at=now + self._lifetime_seconds,
+            )
+        )
         return link, token
 
     async def open_links(self, principal: Principal) -> list[Link]:
         """This person's links that may still lead to a grant, the newest first."""
-        query = (
-            sa.select(consent_links)
-            .where(owned_by(consent_links, principal), _STILL_OPEN, consent_links.c.expires_at > self._now())
-            .order_by(consent_links.c.created_at.desc())
-        )
         async with self._database.reading() as connection:
-            return [_link(row) for row in await connection.execute(query)]
+            return [_link(row) for row in await connection.execute(self._open_links(principal))]
 
     async def find_issued(self, principal: Principal, link_id: str) -> str | None:
         """The token of a link that this person may still open, or None; to show it to them once more."""
@@ -127,12 +138,15 @@ class ConsentLinks:
 
         Raises:
             LinkExpiredError: It cannot be opened: unknown, opened already, expired or superseded.
+            SealError: The row is not what was issued: its person, or its token, was changed.
         """
         query = sa.select(consent_links).where(*self._may_be_opened(token))
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
             raise LinkExpiredError("this link is used or expired; ask the assistant again for a new one")
+        if not hmac.compare_digest(self._open(row)["token"].encode(), token.encode()):
+            raise SealError("a consent link does not have the token that it was issued with; it is not opened")
         return _link(row)
 
     async def open(self, token: str) -> OpenedLink:
@@ -140,6 +154,7 @@ class ConsentLinks:
 
         Raises:
             LinkExpiredError: As for `look_at`.
+            SealError: As for `look_at`.
         """
         link = await self.look_at(token)
         state, nonce, code_verifier, cookie = (secrets.token_urlsafe(32) for _ in range(4))
@@ -165,6 +180,7 @@ class ConsentLinks:
 
         Raises:
             CallbackRefusedError: The state is unknown, used or expired, or another browser opened the link.
+            SealError: The row is not the one that was opened; nothing is taken.
         """
         query = sa.select(consent_links).where(
             consent_links.c.state_hash == _hash(state),
@@ -177,11 +193,11 @@ class ConsentLinks:
             raise CallbackRefusedError("this sign-in is unknown, used or expired; ask the assistant for a new link")
         if cookie is None or not hmac.compare_digest(_hash(cookie), row.cookie_hash):
             raise CallbackRefusedError("this browser did not open the link; open it again where you want to sign in")
+        opened = self._open(row)
         taken = LinkState.GRANTED if granted else LinkState.REFUSED
         async with self._database.writing() as connection:
             if not await self.advance(connection, row.id, LinkState.OPENED, taken):
                 raise CallbackRefusedError("this sign-in was used a moment ago; look into the chat")
-        opened = self._open(row)
         return OpenedLink(_link(row), state, opened["nonce"], opened["code_verifier"], cookie)
 
     async def advance(self, connection: AsyncConnection, link_id: str, before: LinkState, after: LinkState) -> bool:
@@ -192,6 +208,13 @@ class ConsentLinks:
             .values(state=after)
         )
         return result.rowcount == 1
+
+    def _open_links(self, principal: Principal) -> sa.Select[tuple[object, ...]]:
+        return (
+            sa.select(consent_links)
+            .where(owned_by(consent_links, principal), _STILL_OPEN, consent_links.c.expires_at > self._now())
+            .order_by(consent_links.c.created_at.desc())
+        )
 
     def _may_be_opened(self, token: str) -> tuple[sa.ColumnElement[bool], ...]:
         return (

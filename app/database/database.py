@@ -54,6 +54,13 @@ class Database:
         async with self.writing() as connection:
             await connection.run_sync(upgrade)
 
+    async def revisions(self) -> tuple[str | None, str | None]:
+        """The schema's revision, None for an empty database, and the one that this version needs."""
+        from app.database.migrate import revisions
+
+        async with self.reading() as connection:
+            return await connection.run_sync(revisions)
+
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()

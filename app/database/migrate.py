@@ -7,6 +7,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 _ADVISORY_LOCK = 0x6465_7075_7479  # "deputy" in ASCII: one process at a time migrates a PostgreSQL database
 
@@ -20,6 +22,12 @@ def upgrade(connection: sa.Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
     command.upgrade(config(connection), "head")
+
+
+def revisions(connection: sa.Connection) -> tuple[str | None, str | None]:
+    """The revision that the database is at, None for an empty one, and the newest one."""
+    head = ScriptDirectory.from_config(config(connection)).get_current_head()
+    return MigrationContext.configure(connection).get_current_revision(), head
 
 
 def config(connection: sa.Connection) -> Config:

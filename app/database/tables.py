@@ -49,6 +49,7 @@ messages = sa.Table(
     sa.Column("address", sa.JSON, nullable=False),  # where the channel answers
     sa.Column("state", sa.String(16), nullable=False),  # new, running, parked, done, failed
     sa.Column("attempt", sa.Integer, nullable=False),  # fences every change of a running row
+    sa.Column("interruptions", sa.Integer, nullable=False),  # how many attempts ended without a state of their own
     sa.Column("answer", sa.Text, nullable=True),
     sa.Column("private", sa.Boolean, nullable=False),  # the answer may be shown to this person alone
     _time("created_at"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.database import Database
 from app.database.tables import (
@@ -23,6 +24,8 @@ from app.database.tables import (
 from app.errors import InvalidMessageError, NotFoundError
 from app.messages import MAX_TEXT_LENGTH, ConversationKey, InboundMessage, MessageState, StoredMessage
 from app.principal import Principal
+
+Alongside = Callable[[AsyncConnection], Awaitable[None]]
 
 _SEQUENCE_TRIES = 20  # two replicas may choose the same sequence; the unique constraint lets one of them win
 
@@ -87,22 +90,35 @@ class Inbox:
 
     async def put_back(self, message: StoredMessage) -> bool:
         """Make a message that was interrupted undone again; it keeps its place. False when it was overtaken."""
-        return await self._leave(message, MessageState.NEW)
+        return await self._leave(message, MessageState.NEW, interruptions=messages.c.interruptions + 1)
 
-    async def finish(self, message: StoredMessage, answer: str, *, private: bool) -> bool:
-        """Store the answer; what was parked for the message is gone. False when it was overtaken."""
-        return await self._leave(message, MessageState.DONE, answer=answer, private=private)
+    async def finish(
+        self, message: StoredMessage, answer: str, *, private: bool, alongside: Alongside | None = None
+    ) -> bool:
+        """Store the answer; what was parked for the message is gone. False when it was overtaken.
+
+        Args:
+            message: What is answered.
+            answer: What its sender is told.
+            private: They alone are told.
+            alongside: What else is stored with the answer, in the same transaction, and not when it was overtaken.
+        """
+        return await self._leave(message, MessageState.DONE, alongside, answer=answer, private=private)
 
     async def fail(self, message: StoredMessage, apology: str) -> bool:
         """Give the message up, with what the person is told. False when it was overtaken."""
         return await self._leave(message, MessageState.FAILED, answer=apology)
 
     async def mark_replied(self, message: StoredMessage) -> None:
-        """Say that the channel took what the row's present state has to tell."""
+        """Say that the channel took what there was to tell; it counts only while the row is as it was read."""
         async with self._database.writing() as connection:
             await connection.execute(
                 messages.update()
-                .where(messages.c.id == message.message_id, messages.c.attempt == message.attempt)
+                .where(
+                    messages.c.id == message.message_id,
+                    messages.c.attempt == message.attempt,
+                    messages.c.state == message.state,
+                )
                 .values(replied_at=self._now())
             )
 
@@ -112,8 +128,16 @@ class Inbox:
             await connection.execute(
                 messages.update()
                 .where(messages.c.state == MessageState.RUNNING)
-                .values(state=MessageState.NEW, changed_at=self._now())
+                .values(
+                    state=MessageState.NEW, interruptions=messages.c.interruptions + 1, changed_at=self._now()
+                )
             )
+
+    async def running(self) -> list[StoredMessage]:
+        """Every message that is in work by its row."""
+        query = sa.select(messages).where(messages.c.state == MessageState.RUNNING)
+        async with self._database.reading() as connection:
+            return [_stored(row) for row in await connection.execute(query)]
 
     async def conversations_with_work(self) -> list[ConversationKey]:
         """Every conversation with an undone message."""
@@ -122,16 +146,16 @@ class Inbox:
             rows = await connection.execute(sa.select(*columns).where(messages.c.state == MessageState.NEW).distinct())
         return [ConversationKey(*row) for row in rows]
 
-    async def unreplied(self, *, older_than_seconds: float) -> list[StoredMessage]:
-        """Messages whose state should have been told by now and was not: the process ended in between."""
+    async def unreplied(self, *, older_than_seconds: float, newer_than_seconds: float) -> list[StoredMessage]:
+        """Messages whose state should have been told by now and was not, the one that waits longest first."""
         told = (MessageState.DONE, MessageState.FAILED, MessageState.PARKED)
         query = sa.select(messages).where(
             messages.c.state.in_(told),
             messages.c.replied_at.is_(None),
-            messages.c.changed_at < self._now() - older_than_seconds,
+            messages.c.changed_at.between(self._now() - newer_than_seconds, self._now() - older_than_seconds),
         )
         async with self._database.reading() as connection:
-            return [_stored(row) for row in await connection.execute(query)]
+            return [_stored(row) for row in await connection.execute(query.order_by(messages.c.changed_at))]
 
     async def _find_event(self, message: InboundMessage) -> StoredMessage | None:
         row = await self._one(
@@ -164,6 +188,7 @@ class Inbox:
                         address=dict(message.address),
                         state=MessageState.NEW,
                         attempt=0,
+                        interruptions=0,
                         private=False,
                         created_at=now,
                         changed_at=now,
@@ -173,12 +198,18 @@ class Inbox:
             ).one()
         return _stored(row)
 
-    async def _leave(self, message: StoredMessage, state: MessageState, **values: object) -> bool:
+    async def _leave(
+        self, message: StoredMessage, state: MessageState, alongside: Alongside | None = None, **values: object
+    ) -> bool:
         async with self._database.writing() as connection:
             left = await connection.execute(leaving(message, state, self._now(), **values))
-            if left.rowcount == 1 and state in (MessageState.DONE, MessageState.FAILED):
+            if left.rowcount != 1:
+                return False
+            if state in (MessageState.DONE, MessageState.FAILED):
                 await connection.execute(parked_runs.delete().where(parked_runs.c.message_id == message.message_id))
-        return left.rowcount == 1
+            if alongside is not None:
+                await alongside(connection)
+        return True
 
     async def _one(self, query: sa.Select[Any]) -> sa.Row[Any] | None:
         async with self._database.reading() as connection:
@@ -230,6 +261,7 @@ def _stored(row: sa.Row[Any]) -> StoredMessage:
         address=row.address,
         state=MessageState(row.state),
         attempt=row.attempt,
+        interruptions=row.interruptions,
         answer=row.answer,
         private=row.private,
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from app.errors import CredentialsError, GoogleError, ToolError
+from app.errors import GoogleError, ToolError
 from app.google.client import GoogleClient
 from app.toolkits import gmail_message
 from app.toolkits.mail_text import pages
@@ -158,7 +158,7 @@ class GmailToolkit(Toolkit):
                     userId="me",
                     id=message_id,
                     format="metadata",
-                    metadataHeaders=[*gmail_message.SUMMARY_HEADERS],  # a tuple would be sent as its repr,
+                    metadataHeaders=[*gmail_message.SUMMARY_HEADERS],  # a tuple would be sent as its repr
                     fields="id,internalDate,snippet,payload/headers",
                 )
                 for message_id in ids
@@ -171,8 +171,6 @@ class GmailToolkit(Toolkit):
 
 
 def _summary(message_id: str, answer: Any, quotes: Quotes) -> dict[str, Any]:
-    if isinstance(answer, CredentialsError):
-        raise answer
     if isinstance(answer, GoogleError):
         return {"id": message_id, "problem": describe(answer)}
     return {

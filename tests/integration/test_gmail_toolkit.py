@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ from app.toolkits.gmail import READ_MAIL, SEND_MAIL, GmailToolkit
 from app.toolkits.mail_text import PAGE_LENGTH
 from app.toolkits.untrusted import unquoted
 from tests.fakes.google_api import FakeCredentials, LoopThreads
-from tests.fakes.sandbox import ADA, GRACE, SandboxClient, sandbox
+from tests.fakes.sandbox import ADA, GRACE, MODIFY, SandboxClient, sandbox
 
 # Every scope that is narrower than one that a tool declares, and would do where a method's description accepts it …
 NARROWER = {
@@ -53,18 +53,26 @@ class Stage:
     browser: SandboxClient
     requests: list[str] = field(default_factory=list)
 
-    async def toolkit(self, email: str, *oauth_scopes: str) -> GmailToolkit:
+    async def toolkit(self, email: str, *oauth_scopes: str, client: type[GoogleClient] = GoogleClient) -> GmailToolkit:
         """The toolkit of a person who granted these scopes and no others."""
         tokens = await self.browser.sign_in(email, *oauth_scopes or (READ_MAIL, SEND_MAIL))
         credentials = FakeCredentials(tokens["access_token"])
         self.requests.clear()
-        return GmailToolkit(GoogleClient(credentials, self.apis, self.pool, LoopThreads(), Deadline.after(20)))
+        return GmailToolkit(client(credentials, self.apis, self.pool, LoopThreads(), Deadline.after(20)))
 
     def mail(self, email: str, *labels: str) -> list[StoredMessage]:
         """A person's mails with these labels, newest first."""
         return [
             each for each in self.google.mailbox(email) if {*labels} <= each.label_ids and "TRASH" not in each.label_ids
         ]
+
+
+class OneGone(GoogleClient):
+    """Finds that the first message of each batch was deleted since it was listed."""
+
+    async def execute_batch(self, requests: Sequence[Any]) -> list[Any]:
+        _, *others = await super().execute_batch(requests)
+        return [GoogleError("gone", status=404, reason="notFound"), *others]
 
 
 @pytest.fixture
@@ -82,7 +90,7 @@ async def stage() -> AsyncIterator[Stage]:
             yield Stage(google, GoogleApis(url), pool, SandboxClient(http), requests)
 
 
-def ids(result: MutableMapping[str, Any]) -> list[str]:
+def ids(result: Mapping[str, Any]) -> list[str]:
     """The ids of a list's mails."""
     return [each["id"] for each in result["messages"]]
 
@@ -130,9 +138,18 @@ async def test_a_summary_says_who_when_and_what(stage: Stage) -> None:
     assert list(listed) == ["untrusted", "messages", "next_page"]
     assert list(summary) == ["id", "from", "to", "subject", "date", "snippet"]
     assert summary["id"] == newest.id
-    assert summary["subject"].startswith("⟦")
+    assert all(summary[name].startswith("⟦") for name in ("from", "to", "subject", "snippet"))
     assert unquoted(summary)["subject"] == newest.subject
     assert unquoted(summary)["snippet"] == newest.snippet
+
+
+async def test_one_message_that_is_gone_does_not_spoil_the_list(stage: Stage) -> None:
+    """Its place says what happened; the others are there."""
+    ada = await stage.toolkit(ADA, client=OneGone)
+    gone, *others = (await ada.latest(limit=3))["messages"]
+
+    assert (list(gone), "404" in gone["problem"]) == (["id", "problem"], True)
+    assert [list(each)[-1] for each in others] == ["snippet", "snippet"]
 
 
 async def test_pages_go_on_where_they_ended(stage: Stage) -> None:
@@ -149,9 +166,14 @@ async def test_pages_go_on_where_they_ended(stage: Stage) -> None:
 
 
 async def test_unread_is_the_unread_mail_of_the_inbox(stage: Stage) -> None:
-    """Nothing that was read, and nothing out of the trash."""
+    """Nothing that was read, and nothing that was archived or thrown away."""
+    archived = stage.mail(ADA, "INBOX", "UNREAD")[0].id
+    bearer = (await stage.browser.sign_in(ADA, MODIFY))["access_token"]
+    path = f"/gmail/v1/users/me/messages/{archived}/modify"
+    await stage.browser.call(bearer, "POST", path, json={"removeLabelIds": ["INBOX"]})
     listed = await (await stage.toolkit(ADA)).unread(limit=50)
 
+    assert archived in {each.id for each in stage.mail(ADA, "UNREAD")}
     assert ids(listed) == [each.id for each in stage.mail(ADA, "INBOX", "UNREAD")]
 
 

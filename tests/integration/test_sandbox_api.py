@@ -112,6 +112,15 @@ async def test_a_body_that_does_not_fit_is_refused(
     assert len(google.mailbox(ADA)) == before
 
 
+async def test_what_a_method_requires_is_missed_by_name(client: SandboxClient) -> None:
+    """The document's annotations say which properties a method's request needs."""
+    token = await bearer(client, ADA, "https://www.googleapis.com/auth/gmail.labels")
+    response = await client.call(token, "POST", "/gmail/v1/users/me/labels", json={"labelListVisibility": "labelShow"})
+
+    assert response.status_code == 400
+    assert response.json()["error"]["message"].endswith(": messageListVisibility, name")
+
+
 async def test_a_body_where_none_belongs_is_refused(client: SandboxClient) -> None:
     """A method whose description has no request takes none."""
     token = await bearer(client, ADA, "https://www.googleapis.com/auth/gmail.modify")

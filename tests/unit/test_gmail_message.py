@@ -23,14 +23,12 @@ from app.toolkits.gmail_message import (
 )
 
 
-def part(kind: str, data: bytes | str, filename: str = "", content_type: str = "") -> dict[str, Any]:
+def part(kind: str, data: bytes | str, content_type: str = "") -> dict[str, Any]:
     """A leaf of a message."""
     raw = data.encode() if isinstance(data, str) else data
     headers = [{"name": "Content-Type", "value": content_type or kind}]
-    body: dict[str, Any] = {"size": len(raw), "data": base64.urlsafe_b64encode(raw).decode().rstrip("=")}
-    if filename:
-        body = {"size": len(raw), "attachmentId": "a1"}
-    return {"mimeType": kind, "filename": filename, "headers": headers, "body": body}
+    body = {"size": len(raw), "data": base64.urlsafe_b64encode(raw).decode().rstrip("=")}
+    return {"mimeType": kind, "filename": "", "headers": headers, "body": body}
 
 
 def message(*parts: dict[str, Any]) -> dict[str, Any]:
@@ -72,7 +70,8 @@ def test_text_is_decoded_whatever_it_was_written_in(data: bytes, declared: str, 
 
 def test_attachments_are_named_not_read() -> None:
     """A part with a file name is an attachment, text or not; a picture without one is too."""
-    found = content(message(part("text/plain", "hi"), part("text/plain", "x" * 9, "a.txt"), part("image/png", "png")))
+    small = {**part("text/plain", "x" * 9), "filename": "a.txt"}
+    found = content(message(part("text/plain", "hi"), small, part("image/png", "png")))
 
     assert found.text == "hi"
     assert found.attachments == (Attachment("a.txt", "text/plain", 9), Attachment("", "image/png", 3))

@@ -137,6 +137,17 @@ def test_the_drawing_is_the_same_in_every_process() -> None:
     assert drawings == {mermaid(Team())}
 
 
+def test_any_name_can_be_drawn() -> None:
+    """Names that come from the settings, such as a model's, keep apart and break no line of the drawing."""
+    container = Sample()
+    names = ["openai:gpt-4.1", "openai:gpt-4-1", 'a "b"']
+    container.models = providers.Aggregate[Any](**{name: providers.ThreadSafeSingleton(Holder) for name in names})
+    lines = [line.strip() for line in mermaid(container).splitlines() if "models." in line]
+
+    assert len({line.split("[")[0] for line in lines}) == 3
+    assert 'process_models__a_20__22_b_22_["models.a #quot;b#quot;<br/><small>Holder</small>"]' in lines
+
+
 def test_values_are_never_drawn() -> None:
     """Only the type of a value is shown: it may be a secret."""
     token = providers.Object("ya29.secret")

@@ -147,7 +147,7 @@ async def test_a_constant_may_be_in_both_scopes(constant: object) -> None:
 
 
 async def test_a_function_over_scoped_objects_is_watched() -> None:
-    """A function that closes over a scoped object is no constant: when it lives on, it is found."""
+    """A function that closes over a scoped object is no constant; what a provider's own function keeps is found."""
     kept: list[Callable[[], str]] = []
 
     def build(credentials: Credentials) -> Callable[[], str]:
@@ -160,6 +160,7 @@ async def test_a_function_over_scoped_objects_is_watched() -> None:
     (found,) = await faults(container)
 
     assert "`tool` is alive after its request (and with it credentials)" in found
+    assert "▼   provider `tool`: " in found
 
 
 async def test_the_elements_of_a_scoped_list_are_watched() -> None:

@@ -48,7 +48,7 @@ async def test_looking_consumes_nothing(links: ConsentLinks, ada: Principal, gra
     for _ in range(3):
         link = await links.look_at(ada_token)
 
-        assert (link.principal, link.oauth_scopes, link.state) == (ada, {READ}, LinkState.ISSUED)
+        assert (link.principal, link.oauth_scopes, link.state) == (ada, frozenset({READ}), LinkState.ISSUED)
     assert (await links.open(ada_token)).link.principal == ada
     assert (await links.open(grace_token)).link.principal == grace
 

@@ -14,6 +14,7 @@ from app.toolkits.mail_text import MAX_HTML, PAGE_LENGTH, html_to_text, pages
     [
         ("<p>One<p>Two", "One\n\nTwo"),
         ("a<br>b<div>c</div>d", "a\nb\nc\nd"),
+        ("<br>a<br><br><br><br>b", "a\n\nb"),
         ("<ul><li>one<li>two</ul>end", "- one\n- two\n\nend"),
         ("<table><tr><td>a<td>b<tr><td>c</table>", "a b\nc"),
         ("  many \n\n spaces&nbsp;&#8203; here ", "many spaces here"),

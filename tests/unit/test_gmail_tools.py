@@ -1,10 +1,11 @@
-"""What people type, and the Gmail tool that the offline model calls for it."""
+"""What the Gmail tools take: arguments of a model, and phrases of a person for the offline model."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from pydantic_ai.messages import ModelRequest, ToolCallPart, UserPromptPart
 
 from app.llm.offline import reply
@@ -58,3 +59,35 @@ def test_a_phrase_calls_its_tool(typed: str, tool: str, arguments: dict[str, Any
 def test_other_words_call_nothing(typed: str) -> None:
     """What does not fit is not guessed at."""
     assert not isinstance(reply([ModelRequest(parts=[UserPromptPart(typed)])], DEFINITIONS), ToolCallPart)
+
+
+def test_recipients_are_bare_before_anybody_approves_them() -> None:
+    """The arguments that a person is shown are those that are sent: addresses without names."""
+    arguments = {"to": "Ada <ada@x.example>", "subject": "s", "body": "b", "cc": '"ada@x.example" <eve@x.example>'}
+    checked = GmailToolkit.tools()["gmail_send"].validator.validate_python(arguments)
+
+    assert (checked["to"], checked["cc"]) == ("ada@x.example", "eve@x.example")
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "wrong"),
+    [
+        ("send", {"to": "ada", "subject": "s", "body": "b"}, "write e-mail addresses"),
+        (
+            "send",
+            {"to": "a@x.example", "cc": "a@x.example\nBcc: e@x.example", "subject": "s", "body": "b"},
+            "line break",
+        ),
+        ("send", {"to": "a@x.example", "subject": "s\r\nBcc: e@x.example", "body": "b"}, "line break"),
+        ("read", {"message_id": "../drafts"}, "pattern"),
+        ("read", {"message_id": ""}, "pattern"),
+        ("read", {"message_id": "18f0", "page": 0}, "greater than"),
+        ("latest", {"limit": 51}, "less than"),
+        ("unread", {"limit": 0}, "greater than"),
+        ("search", {"query": "a", "user_id": "grace"}, "Extra inputs"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_the_tool(tool: str, arguments: dict[str, Any], wrong: str) -> None:
+    """The validator says what is wrong, so that the model can mend it and no call is made or approved."""
+    with pytest.raises(ValidationError, match=wrong):
+        GmailToolkit.tools()[f"gmail_{tool}"].validator.validate_python(arguments)

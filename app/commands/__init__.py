@@ -1,0 +1,1 @@
+"""What the command `deputy` can do: one module a noun, put together in app/cli.py."""

@@ -1,0 +1,19 @@
+"""`deputy demo`: the demonstration."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from app.commands.common import FAILED, JsonOption, run
+
+
+def demo(as_json: JsonOption = False) -> None:
+    """Let two people use Slack and HTTP at once on a fresh server; exit 1 unless each saw their own mail only."""
+    from app.demo.demonstration import run_demo
+
+    outcome = run(run_demo())
+    print(json.dumps(outcome.as_json(), indent=2) if as_json else outcome.as_table())
+    if not outcome.held:
+        raise typer.Exit(FAILED)

@@ -1,0 +1,53 @@
+"""`deputy serve`: the server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+
+from app.api_tokens import ApiTokens
+from app.commands.common import CONFIG, ConfigOption, configured, run, told_to_stop
+from app.principal import Principal
+from app.settings import Settings
+
+_PEOPLE = (Principal("http", "demo", "ada"), Principal("http", "demo", "grace"))
+_LABEL = "printed by deputy serve"
+
+
+def serve(config: ConfigOption = CONFIG) -> None:
+    """Run the server until it is told to stop (SIGINT, SIGTERM)."""
+    run(_serve(configured(config)))
+
+
+async def _serve(settings: Settings) -> None:
+    # Imported here: the other commands start without the server.
+    from app.main import serving
+    from app.sandbox.attachment import attached_sandbox
+    from containers.application import build
+    from interfaces.web.interface import callback_url
+
+    stopped = asyncio.create_task(told_to_stop())
+    async with AsyncExitStack() as stack:
+        sandbox = attached_sandbox(settings, callback_url(settings.server.public_url))
+        settings, google = await stack.enter_async_context(sandbox)
+        container = build(settings)
+        base_url = await stack.enter_async_context(serving(container, settings))
+        print(f"Deputy listens on {base_url}; people reach it at {settings.server.public_url}", flush=True)
+        if google is not None and settings.interfaces.http is not None:
+            await _print_curl_lines(container.api_tokens(), base_url)
+        await stopped
+
+
+async def _print_curl_lines(api_tokens: ApiTokens, base_url: str) -> None:
+    """Fresh tokens for two people of the sandbox; those of an earlier start end."""
+    print("\nTwo people to try it as, each with their own account in the Google sandbox:\n")
+    for person in _PEOPLE:
+        await api_tokens.revoke(person, label=_LABEL)
+        token = await api_tokens.issue(person, label=_LABEL)
+        body = json.dumps({"conversation": "main", "text": "show my unread mail"})
+        print(
+            f"curl -s {base_url}/v1/messages -H 'Authorization: Bearer {token}' "
+            f"-H 'Content-Type: application/json' -d '{body}'\n"
+        )
+    print("Open the consent_url that you get in a browser, allow the access, then send the line again.", flush=True)

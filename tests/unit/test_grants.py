@@ -1,0 +1,212 @@
+"""Grants at rest: whose they are, which one counts, and what stands in the database."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from app.credentials.grants import Grants
+from app.credentials.key_ring import KeyRing
+from app.database.database import Database
+from app.database.tables import grants as table
+from app.database.tables import owned_by, owner
+from app.errors import SealError
+from app.principal import Principal
+from tests.fakes.credentials import connect, google_tokens, stored_bytes
+from tests.fakes.sandbox import READ, SEND, Clock
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test moves."""
+    return Clock()
+
+
+@pytest.fixture
+def grants(database: Database, key_ring: KeyRing, clock: Clock) -> Grants:
+    """Grants on that clock."""
+    return Grants(database, key_ring, now=clock)
+
+
+async def test_each_person_finds_their_own(
+    grants: Grants, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """A grant is found by its own person alone, whole, also when two people connected one Google account."""
+    assert await grants.find(ada) is None
+    await connect(database, grants, ada, google_tokens("ada-1", scopes=frozenset({READ, SEND})))
+    assert await grants.find(grace) is None
+    await connect(database, grants, grace, google_tokens("grace-1", account="ada"))
+    of_ada, of_grace = await grants.find(ada), await grants.find(grace)
+
+    assert of_ada is not None
+    assert of_grace is not None
+    assert (of_ada.access_token, of_ada.refresh_token) == ("access-ada-1", "refresh-ada-1")
+    assert (of_ada.principal, of_ada.granted_scopes, of_ada.version) == (ada, frozenset({READ, SEND}), 1)
+    assert (of_grace.access_token, of_grace.email) == ("access-grace-1", "ada@example.com")
+
+
+async def test_people_who_differ_in_one_part_share_nothing(grants: Grants, database: Database, ada: Principal) -> None:
+    """The same user id in another tenant or on another platform is somebody else."""
+    await connect(database, grants, ada, google_tokens("ada-1"))
+
+    for other in (Principal("telegram", ada.tenant, ada.user), Principal(ada.platform, "T-other", ada.user)):
+        assert await grants.find(other) is None
+
+
+async def test_a_new_consent_for_the_same_account_replaces_the_grant(
+    grants: Grants, database: Database, ada: Principal
+) -> None:
+    """The row stays, its version grows, and what Google granted now is what counts."""
+    first = await connect(database, grants, ada, google_tokens("ada-1", scopes=frozenset({READ, SEND})))
+    second = await connect(database, grants, ada, google_tokens("ada-2", scopes=frozenset({READ})))
+    grant = await grants.find(ada)
+
+    assert first == second
+    assert grant is not None
+    assert (grant.version, grant.access_token, grant.granted_scopes) == (2, "access-ada-2", frozenset({READ}))
+
+
+async def test_the_account_that_was_chosen_last_is_the_only_one(
+    grants: Grants, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """A refresh of the former account that ends late does not bring it back, nor does the end of the new one."""
+    for person, name in ((ada, "ada-1"), (grace, "grace-1")):
+        await connect(database, grants, person, google_tokens(name))
+    former = await grants.find(ada)
+    await connect(database, grants, ada, google_tokens("work-1"))
+    chosen = await grants.find(ada)
+
+    assert former is not None
+    assert chosen is not None
+    assert chosen.email == "work@example.com"
+    assert await grants.replace_tokens(former, google_tokens("ada-2")) is None
+    assert await grants.find(ada) == chosen
+    assert await grants.mark_revoked(chosen)
+    assert await grants.find(ada) is None
+    assert await grants.find(grace) is not None
+
+
+async def test_an_account_can_be_chosen_again(grants: Grants, database: Database, ada: Principal) -> None:
+    """Going back to a former account makes it the active one, with its new tokens."""
+    for name in ("ada-1", "work-1", "ada-2"):
+        await connect(database, grants, ada, google_tokens(name))
+    grant = await grants.find(ada)
+
+    assert grant is not None
+    assert (grant.email, grant.access_token) == ("ada@example.com", "access-ada-2")
+
+
+async def test_a_refresh_that_was_overtaken_changes_nothing(
+    grants: Grants, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """Tokens are replaced only where the version that was refreshed is still stored; another person's never."""
+    for person, name in ((ada, "ada-1"), (grace, "grace-1")):
+        await connect(database, grants, person, google_tokens(name))
+    seen = await grants.find(ada)
+    assert seen is not None
+    renewed = await grants.replace_tokens(seen, google_tokens("ada-2"))
+
+    assert renewed is not None
+    assert await grants.replace_tokens(seen, google_tokens("ada-3")) is None
+    assert await grants.find(ada) == renewed
+    of_grace = await grants.find(grace)
+    assert of_grace is not None
+    assert of_grace.access_token == "access-grace-1"
+
+
+async def test_a_grant_is_marked_revoked_only_in_the_version_that_was_tried(
+    grants: Grants, database: Database, ada: Principal
+) -> None:
+    """A consent in between survives the slow failure of its predecessor."""
+    await connect(database, grants, ada, google_tokens("ada-1"))
+    tried = await grants.find(ada)
+    await connect(database, grants, ada, google_tokens("ada-2"))
+    renewed = await grants.find(ada)
+
+    assert tried is not None
+    assert renewed is not None
+    assert not await grants.mark_revoked(tried)
+    assert await grants.find(ada) == renewed
+    assert await grants.mark_revoked(renewed)
+    assert await grants.find(ada) is None
+
+
+async def test_a_revoked_grant_has_no_tokens_and_comes_back_with_a_consent(
+    grants: Grants, database: Database, ada: Principal
+) -> None:
+    """What is sealed is erased, and the same account can be connected again."""
+    await connect(database, grants, ada, google_tokens("ada-1"))
+    tried = await grants.find(ada)
+    assert tried is not None
+    await grants.mark_revoked(tried)
+    async with database.reading() as connection:
+        assert (await connection.execute(sa.select(table.c.sealed_tokens))).scalars().all() == [""]
+    await connect(database, grants, ada, google_tokens("ada-2"))
+    again = await grants.find(ada)
+
+    assert again is not None
+    assert (again.version, again.access_token) == (3, "access-ada-2")
+    assert not await grants.mark_revoked(tried)
+
+
+async def test_a_grant_made_over_to_another_person_does_not_open(
+    grants: Grants, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """Whoever writes Grace's name into Ada's row cannot read Ada's tokens as Grace."""
+    await connect(database, grants, ada, google_tokens("ada-1"))
+    async with database.writing() as connection:
+        await connection.execute(table.update().where(owned_by(table, ada)).values(**owner(grace)))
+
+    assert await grants.find(ada) is None
+    with pytest.raises(SealError):
+        await grants.find(grace)
+
+
+@pytest.mark.parametrize("columns", [["sealed_tokens"], ["sealed_tokens", "subject", "email"]])
+async def test_tokens_copied_into_another_row_do_not_open(
+    columns: list[str], grants: Grants, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """Ada's sealed tokens open neither in Grace's row nor in another row of Ada's, with Ada's subject or without."""
+    await connect(database, grants, ada, google_tokens("ada-1"))
+    async with database.reading() as connection:
+        copied = (await connection.execute(sa.select(*(table.c[name] for name in columns)))).one()._asdict()
+    await connect(database, grants, grace, google_tokens("grace-1"))
+    async with database.writing() as connection:
+        await connection.execute(table.delete().where(owned_by(table, ada)))
+    await connect(database, grants, ada, google_tokens("work-1"))
+    async with database.writing() as connection:
+        await connection.execute(table.update().values(**copied))
+
+    for person in (ada, grace):
+        with pytest.raises(SealError):
+            await grants.find(person)
+
+
+async def test_tokens_stand_nowhere(
+    grants: Grants,
+    database: Database,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    ada: Principal,
+    grace: Principal,
+) -> None:
+    """Access and refresh tokens, new and old, are neither in the database's files nor in a repr or a log."""
+    caplog.set_level(logging.DEBUG)
+    shown = ""
+    for person, name in ((ada, "ada"), (grace, "grace")):
+        tokens = google_tokens(f"{name}-1")
+        await connect(database, grants, person, tokens)
+        grant = await grants.find(person)
+        assert grant is not None
+        renewed = await grants.replace_tokens(grant, google_tokens(f"{name}-2"))
+        shown += repr((tokens, grant, renewed, grants)) + str(grant)
+    written = stored_bytes(tmp_path)
+
+    for secret in ("access-ada", "refresh-ada", "access-grace", "refresh-grace"):
+        assert secret.encode() not in written
+        assert secret not in shown + caplog.text
+    assert b"subject-ada" in written
+    assert "sealed_tokens" in caplog.text  # the driver's own log, with the parameters of every statement, was caught

@@ -1,0 +1,307 @@
+"""Refreshing: one call to Google for a person's grant, and nothing lost whatever happens to who asked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import weakref
+from typing import Any
+
+import pytest
+
+from app.credentials.grants import Grants
+from app.credentials.key_ring import KeyRing
+from app.credentials.refresh import FRESH_SECONDS, Refresher
+from app.database.database import Database
+from app.errors import GoogleError, GrantRevokedError, InvalidGrantError
+from app.principal import Principal
+from tests.fakes.credentials import HOUR, TokenEndpoint, connect, google_tokens
+from tests.fakes.sandbox import READ, SEND, Clock
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test moves."""
+    return Clock()
+
+
+@pytest.fixture
+def grants(database: Database, key_ring: KeyRing, clock: Clock) -> Grants:
+    """Grants on that clock."""
+    return Grants(database, key_ring, now=clock)
+
+
+@pytest.fixture
+def google() -> TokenEndpoint:
+    """A Google that rotates refresh tokens."""
+    return TokenEndpoint()
+
+
+@pytest.fixture
+def refresher(grants: Grants, google: TokenEndpoint, clock: Clock) -> Refresher:
+    """A refresher on that clock."""
+    return Refresher(grants, google, now=clock)
+
+
+@pytest.fixture
+async def connected(database: Database, grants: Grants, clock: Clock, ada: Principal, grace: Principal) -> None:
+    """Both people have a grant, whose access token is over."""
+    for person, name in ((ada, "ada-1"), (grace, "grace-1")):
+        await connect(database, grants, person, google_tokens(name, expires_in=0))
+
+
+async def test_nothing_is_asked_without_need(
+    refresher: Refresher, google: TokenEndpoint, database: Database, grants: Grants, ada: Principal, grace: Principal
+) -> None:
+    """Without a grant there is none, and a token with more than 300 seconds left is given out as it is."""
+    await connect(database, grants, ada, google_tokens("ada-1", expires_in=FRESH_SECONDS + 1))
+    grant = await refresher.fresh(ada)
+
+    assert grant is not None
+    assert grant.access_token == "access-ada-1"
+    assert await refresher.fresh(grace) is None
+    assert google.refreshed == []
+
+
+async def test_a_token_with_300_seconds_left_is_renewed(
+    refresher: Refresher, google: TokenEndpoint, database: Database, grants: Grants, clock: Clock, ada: Principal
+) -> None:
+    """google-auth would call it expired before the call is over; what is given out is good for longer."""
+    await connect(database, grants, ada, google_tokens("ada-1", expires_in=FRESH_SECONDS))
+    grant = await refresher.fresh(ada)
+
+    assert grant is not None
+    assert (grant.access_token, grant.expires_at) == ("access-ada-2", clock.now + HOUR)
+    assert await grants.find(ada) == grant
+
+
+@pytest.mark.usefixtures("connected")
+async def test_requests_of_one_person_make_one_call(
+    refresher: Refresher, google: TokenEndpoint, ada: Principal, grace: Principal
+) -> None:
+    """32 requests each of two people, interleaved, make one call each, and everybody has their own token."""
+    people = [ada, grace] * 32
+    found = await asyncio.gather(*(refresher.fresh(person) for person in people))
+
+    assert sorted(google.refreshed) == ["refresh-ada-1", "refresh-grace-1"]
+    for person, grant in zip(people, found, strict=True):
+        assert grant is not None
+        assert (grant.principal, grant.access_token) == (person, f"access-{person.user}-2")
+
+
+@pytest.mark.usefixtures("connected")
+async def test_rotation_is_kept(
+    refresher: Refresher, google: TokenEndpoint, clock: Clock, ada: Principal, grace: Principal
+) -> None:
+    """Each refresh uses the refresh token of the one before, whoever else refreshes in between."""
+    for _ in range(3):
+        for person in (ada, grace):
+            assert await refresher.fresh(person) is not None
+        clock.now += HOUR
+
+    assert [token for token in google.refreshed if "ada" in token] == [f"refresh-ada-{n}" for n in (1, 2, 3)]
+    assert [token for token in google.refreshed if "grace" in token] == [f"refresh-grace-{n}" for n in (1, 2, 3)]
+
+
+@pytest.mark.usefixtures("connected")
+async def test_a_refresh_token_that_google_does_not_rotate_is_kept(
+    refresher: Refresher, google: TokenEndpoint, clock: Clock, ada: Principal
+) -> None:
+    """The answer of a refresh without a refresh token leaves the stored one."""
+    google.rotates = False
+    await refresher.fresh(ada)
+    clock.now += HOUR
+    grant = await refresher.fresh(ada)
+
+    assert google.refreshed == ["refresh-ada-1", "refresh-ada-1"]
+    assert grant is not None
+    assert grant.refresh_token == "refresh-ada-1"
+
+
+@pytest.mark.usefixtures("connected")
+async def test_a_rejected_token_is_not_given_out_again(
+    refresher: Refresher, google: TokenEndpoint, clock: Clock, ada: Principal, grace: Principal
+) -> None:
+    """Who says that Google refused a token gets another one; one that was replaced already costs no call."""
+    for person in (ada, grace):
+        await refresher.fresh(person)
+    google.refreshed.clear()
+    after = await asyncio.gather(*(refresher.fresh(ada, rejected="access-ada-2") for _ in range(8)))
+    stale = await refresher.fresh(ada, rejected="access-ada-2")
+
+    assert {grant.access_token for grant in [*after, stale] if grant} == {"access-ada-3"}
+    assert google.refreshed == ["refresh-ada-2"]
+
+
+@pytest.mark.usefixtures("connected")
+async def test_a_caller_that_is_cancelled_loses_nothing(
+    refresher: Refresher, google: TokenEndpoint, ada: Principal, grace: Principal
+) -> None:
+    """The refresh goes on, its token is stored, and those who wait with the cancelled one get it."""
+    google.gate.clear()
+    first, second = (asyncio.create_task(refresher.fresh(ada)) for _ in range(2))
+    other = asyncio.create_task(refresher.fresh(grace))
+    await google.asked.wait()
+    await asyncio.sleep(0.05)  # until the second waits as well
+    first.cancel()
+    await asyncio.wait([first])
+    google.gate.set()
+    grant = await second
+
+    assert first.cancelled()
+    assert grant is not None
+    assert grant.access_token == "access-ada-2"
+    assert await refresher.fresh(ada) == grant
+    assert await other is not None
+    assert sorted(google.refreshed) == ["refresh-ada-1", "refresh-grace-1"]
+
+
+@pytest.mark.usefixtures("connected")
+async def test_the_refresh_of_a_cancelled_caller_is_stored(
+    refresher: Refresher, google: TokenEndpoint, ada: Principal
+) -> None:
+    """When nobody waits any more the rotated token is stored all the same, for who comes next."""
+    google.gate.clear()
+    lone = asyncio.create_task(refresher.fresh(ada))
+    await google.asked.wait()
+    lone.cancel()
+    await asyncio.wait([lone])
+    google.gate.set()
+    grant = await refresher.fresh(ada)
+
+    assert grant is not None
+    assert grant.refresh_token == "refresh-ada-2"
+    assert google.refreshed == ["refresh-ada-1"]
+
+
+@pytest.mark.usefixtures("connected")
+async def test_a_failure_that_nobody_waits_for_is_no_noise(
+    refresher: Refresher, google: TokenEndpoint, ada: Principal
+) -> None:
+    """A refresh that fails after its callers were cancelled ends in no "exception was never retrieved"."""
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    google.gate.clear()
+    google.failure = GoogleError("Google answered 503", status=503)
+    callers = [asyncio.create_task(refresher.fresh(ada)) for _ in range(3)]
+    await google.asked.wait()
+    for caller in callers:
+        caller.cancel()
+    await asyncio.wait(callers)
+    google.gate.set()
+    await asyncio.sleep(0.05)
+    gc.collect()
+
+    assert complaints == []
+
+
+@pytest.mark.usefixtures("connected")
+async def test_a_grant_that_google_ended_is_marked(
+    refresher: Refresher, google: TokenEndpoint, grants: Grants, ada: Principal, grace: Principal
+) -> None:
+    """Everybody who waited is told so, the grant is gone, and another person's lives."""
+    google.failure = InvalidGrantError("Google answered 400", status=400, reason="invalid_grant")
+    results = await asyncio.gather(*(refresher.fresh(ada) for _ in range(4)), return_exceptions=True)
+
+    assert [type(each) for each in results] == [GrantRevokedError] * 4
+    assert google.refreshed == ["refresh-ada-1"]
+    assert await refresher.fresh(ada) is None
+    assert await grants.find(grace) is not None
+
+
+@pytest.mark.parametrize("account", ["ada", "work"])
+@pytest.mark.usefixtures("connected")
+async def test_a_consent_during_a_refresh_that_fails_survives(
+    account: str, refresher: Refresher, google: TokenEndpoint, database: Database, grants: Grants, ada: Principal
+) -> None:
+    """`invalid_grant` for the old tokens does not end the new grant, of the same account or another: it is given out."""
+    google.gate.clear()
+    google.failure = InvalidGrantError("Google answered 400", status=400, reason="invalid_grant")
+    caller = asyncio.create_task(refresher.fresh(ada))
+    await google.asked.wait()
+    await connect(database, grants, ada, google_tokens("ada-9", account=account, scopes=frozenset({READ, SEND})))
+    google.gate.set()
+    grant = await caller
+
+    assert grant is not None
+    assert (grant.access_token, grant.email) == ("access-ada-9", f"{account}@example.com")
+    assert await grants.find(ada) == grant
+
+
+@pytest.mark.usefixtures("connected")
+async def test_a_consent_during_a_refresh_that_succeeds_survives(
+    refresher: Refresher, google: TokenEndpoint, database: Database, grants: Grants, ada: Principal, grace: Principal
+) -> None:
+    """What a refresh of the old tokens yields is dropped; the account that was chosen meanwhile is given out."""
+    google.gate.clear()
+    caller = asyncio.create_task(refresher.fresh(ada))
+    await google.asked.wait()
+    await connect(database, grants, ada, google_tokens("work-1"))
+    google.gate.set()
+    grant = await caller
+
+    assert grant is not None
+    assert grant.email == "work@example.com"
+    assert await grants.find(ada) == grant
+
+
+@pytest.mark.parametrize("failure", [GoogleError("503", status=503), GoogleError("no answer"), ConnectionError()])
+@pytest.mark.usefixtures("connected")
+async def test_any_other_failure_keeps_the_grant(
+    failure: Exception, refresher: Refresher, google: TokenEndpoint, ada: Principal, grace: Principal
+) -> None:
+    """A Google that is down fails those who waited, and the next one tries again with the same refresh token."""
+    google.rotates = False
+    google.failure = failure
+    with pytest.raises(type(failure)):
+        await refresher.fresh(ada)
+    google.failure = None
+
+    assert await refresher.fresh(ada) is not None
+    assert google.refreshed == ["refresh-ada-1", "refresh-ada-1"]
+    assert await refresher.fresh(grace) is not None
+
+
+@pytest.mark.usefixtures("connected")
+async def test_a_failed_refresh_holds_nobody(refresher: Refresher, google: TokenEndpoint, ada: Principal) -> None:
+    """What its caller held is gone with the error, without the collector: the error is in no cycle."""
+
+    class Held:
+        """Somebody's object, in the frame that the error passes through."""
+
+    async def ask() -> weakref.ref[Held]:
+        held = Held()
+        with contextlib.suppress(GoogleError):
+            await call_with(held)
+        return weakref.ref(held)
+
+    async def call_with(held: Held) -> None:
+        await refresher.fresh(ada)
+
+    google.failure = GoogleError("503", status=503)
+    gc.disable()
+    try:
+        reference = await ask()
+        await asyncio.sleep(0)
+
+        assert reference() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.usefixtures("connected")
+async def test_a_token_endpoint_that_is_slow_holds_up_no_other_person(
+    refresher: Refresher, google: TokenEndpoint, database: Database, grants: Grants, ada: Principal, grace: Principal
+) -> None:
+    """While Google is asked for one person no connection or lock is held: another's fresh grant is given out."""
+    google.gate.clear()
+    slow = asyncio.create_task(refresher.fresh(ada))
+    await google.asked.wait()
+    await connect(database, grants, grace, google_tokens("grace-5"))
+    grant = await asyncio.wait_for(refresher.fresh(grace), timeout=5)
+    google.gate.set()
+
+    assert grant is not None
+    assert grant.access_token == "access-grace-5"
+    assert await slow is not None

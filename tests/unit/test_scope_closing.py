@@ -1,0 +1,334 @@
+"""How a scope closes: threads first, then finalizers in reverse, and nothing stops either."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterator
+
+import anyio
+import pytest
+
+from containers.scope import Scope, Scoped, ScopeError, Seed
+from tests.unit.scope_graph import ADA, BOB, Container, Credentials, Person
+
+
+class Note:
+    """Writes into a list when it is closed, after a while."""
+
+    def __init__(self, log: list[str], name: str, seconds: float = 0.0, error: Exception | None = None) -> None:
+        self.log = log
+        self.name = name
+        self.seconds = seconds
+        self.error = error
+
+    async def aclose(self) -> None:
+        await asyncio.sleep(self.seconds)
+        self.log.append(self.name)
+        if self.error is not None:
+            raise self.error
+
+
+async def test_finalizers_reverse_order() -> None:
+    """What was made last is finished first, for each person their own."""
+    container = Container()
+    async with Scope(ADA) as scope, Scope(BOB) as other:
+        assert scope.get(container.transaction) == "transaction of ada"
+        other.get(container.client)
+
+    assert container.database().log == [
+        "begin ada",
+        "close client of bob",
+        "commit ada",
+        "close client of ada",
+    ]
+
+
+async def test_finalizers_see_the_error() -> None:
+    """A generator sees what the body raised, and cannot swallow it."""
+    container = Container()
+    log: list[str] = []
+
+    def swallows() -> Iterator[None]:
+        try:
+            yield
+        except LookupError:
+            log.append("swallowed")
+
+    with pytest.raises(LookupError):
+        async with Scope(ADA) as scope:
+            scope.get(container.transaction)
+            scope.get(Scoped(swallows))
+            raise LookupError
+
+    assert log == ["swallowed"]
+    assert container.database().log == ["begin ada", "roll back ada: LookupError", "close client of ada"]
+
+
+async def test_finalizers_that_fail_do_not_stop_the_others() -> None:
+    """Each is tried; a single error is raised as it is, several as a group."""
+    log: list[str] = []
+    notes = [
+        Scoped(Note, log, "first"),
+        Scoped(Note, log, "second", error=ValueError("second")),
+        Scoped(Note, log, "third"),
+        Scoped(Note, log, "fourth", error=ValueError("fourth")),
+    ]
+    with pytest.raises(ValueError, match="second"):
+        async with Scope() as scope:
+            for note in notes[:3]:
+                scope.get(note)
+    with pytest.raises(ExceptionGroup) as group:
+        async with Scope() as scope:
+            for note in notes:
+                scope.get(note)
+
+    assert log == ["third", "second", "first", "fourth", "third", "second", "first"]
+    assert [str(error) for error in group.value.exceptions] == ["fourth", "second"]
+
+
+async def test_the_error_of_the_body_comes_first(caplog: pytest.LogCaptureFixture) -> None:
+    """When the body raised, that is what is raised; what a finalizer raised is logged, without its text."""
+    failing = Scoped(Note, [], "note", error=ValueError("a secret"))
+    with pytest.raises(LookupError), caplog.at_level(logging.ERROR):
+        async with Scope() as scope:
+            scope.get(failing)
+            raise LookupError
+
+    assert "ValueError" in caplog.text
+    assert "Scoped(Note)" in caplog.text
+    assert "secret" not in caplog.text
+
+
+async def cancelled_once(body: Callable[[], asyncio.Task[None]]) -> None:
+    task = body()
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def cancelled_again_and_again(body: Callable[[], asyncio.Task[None]]) -> None:
+    task = body()
+    for _ in range(3):
+        await asyncio.sleep(0.008)
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def timed_out(body: Callable[[], asyncio.Task[None]]) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await body()
+
+
+async def cancelled_by_anyio(body: Callable[[], asyncio.Task[None]]) -> None:
+    with anyio.move_on_after(0.01) as moved:
+        await body()
+    assert moved.cancelled_caught
+
+
+@pytest.mark.parametrize("interrupt", [cancelled_once, cancelled_again_and_again, timed_out])
+async def test_finalizers_run_under_cancellation(
+    interrupt: Callable[[Callable[[], asyncio.Task[None]]], asyncio.Future[None]],
+) -> None:
+    """A cancellation, a second one and a time-out end the body; the finalizers run to their end all the same."""
+    log: list[str] = []
+
+    async def body() -> None:
+        async with Scope() as scope:
+            for name in ("first", "second"):
+                scope.get(Scoped(Note, log, name, seconds=0.02))
+            await asyncio.sleep(5)
+
+    await interrupt(lambda: asyncio.create_task(body()))
+
+    assert log == ["second", "first"]
+
+
+async def test_finalizers_run_under_an_anyio_cancel_scope() -> None:
+    """anyio cancels at every await; the finalizers run to their end, and the cancel scope then ends the block."""
+    log: list[str] = []
+    after = False
+    with anyio.move_on_after(0.01) as moved:
+        async with Scope() as scope:
+            for name in ("first", "second"):
+                scope.get(Scoped(Note, log, name, seconds=0.02))
+            await asyncio.sleep(5)
+        after = True
+
+    assert log == ["second", "first"]
+    assert moved.cancelled_caught
+    assert not after
+
+
+async def test_a_cancellation_while_closing_is_obeyed_afterwards() -> None:
+    """A body that was done is cancelled while its scope closes: first the finalizers end, then the task."""
+    log: list[str] = []
+
+    async def body() -> None:
+        async with Scope() as scope:
+            scope.get(Scoped(Note, log, "note", seconds=0.03))
+        log.append("went on")
+
+    await cancelled_once(lambda: asyncio.create_task(body()))
+
+    assert log == ["note"]
+
+
+async def test_a_hung_finalizer_is_bounded() -> None:
+    """One that hangs is cancelled after the grace and the rest go on; the time-out is raised."""
+    log: list[str] = []
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(5), Scope(grace=0.02) as scope:
+            scope.get(Scoped(Note, log, "first"))
+            scope.get(Scoped(Note, log, "hangs", seconds=100))
+
+    assert log == ["first"]
+
+
+async def test_a_finalizer_that_ignores_its_cancellation_is_abandoned() -> None:
+    """One that cannot be cancelled is left behind; the rest go on."""
+    log: list[str] = []
+    end = asyncio.Event()
+
+    class Stubborn:
+        async def aclose(self) -> None:
+            while not end.is_set():
+                try:
+                    await end.wait()
+                except asyncio.CancelledError:
+                    log.append("ignored")
+
+    with pytest.raises(TimeoutError, match="abandoned"):
+        async with Scope(grace=0.02) as scope:
+            scope.get(Scoped(Note, log, "first"))
+            scope.get(Scoped(Stubborn))
+    end.set()
+    await asyncio.sleep(0)
+
+    assert log == ["ignored", "first"]
+
+
+async def test_threads_waited_for() -> None:
+    """A thread whose caller was cancelled uses its objects to its end; only then do they die."""
+    container = Container()
+    release, seen = threading.Event(), list[str]()
+
+    def work(credentials: Credentials) -> None:
+        release.wait(5)
+        seen.append(credentials.token)
+
+    async def body(person: Person) -> None:
+        async with Scope(person) as scope:
+            await scope.to_thread(work, scope.get(container.credentials))
+
+    tasks = [asyncio.create_task(body(person)) for person in (ADA, BOB)]
+    await asyncio.sleep(0.02)
+    for task in tasks:
+        task.cancel()
+    await asyncio.sleep(0.02)
+    assert not any(task.done() for task in tasks)
+    release.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert sorted(seen) == ["token of ada", "token of bob"]
+    assert [type(result) for result in results] == [asyncio.CancelledError] * 2
+
+
+async def test_threads_waited_for_only_so_long(caplog: pytest.LogCaptureFixture) -> None:
+    """After the grace the objects die under a thread that still runs: it fails at its next use, and that is logged."""
+    container = Container()
+    release, seen = threading.Event(), list[str]()
+
+    def work(credentials: Credentials) -> None:
+        release.wait(5)
+        seen.append(credentials.token)
+
+    async with Scope(ADA, grace=0.02) as scope:
+        late = asyncio.create_task(scope.to_thread(work, scope.get(container.credentials)))
+        await asyncio.sleep(0.01)
+    release.set()
+
+    with pytest.raises(ScopeError, match="Credentials"):
+        await late
+    assert seen == []
+    assert "1 of its threads ran on" in caplog.text
+
+
+async def test_threads_are_not_begun_for_a_caller_that_is_gone() -> None:
+    """A call that waits for a free thread is dropped when its caller is cancelled."""
+    release, begun = threading.Event(), list[int]()
+    pool = asyncio.get_running_loop()
+    blocked = [pool.run_in_executor(None, release.wait, 5) for _ in range(64)]
+    async with Scope() as scope:
+        caller = asyncio.create_task(scope.to_thread(begun.append, 1))
+        await asyncio.sleep(0.01)
+        caller.cancel()
+        await asyncio.sleep(0)
+        release.set()
+    await asyncio.gather(*blocked)
+
+    assert begun == []
+    assert caller.cancelled()
+
+
+async def test_threads_return_and_raise_what_the_function_does() -> None:
+    """`to_thread` gives back the result or the error, and hands arguments on."""
+
+    def work(person: Person, *, fails: bool) -> str:
+        if fails:
+            raise LookupError(person.name)
+        return person.name
+
+    async with Scope(ADA) as scope:
+        assert await scope.to_thread(work, ADA, fails=False) == "ada"
+        with pytest.raises(LookupError, match="bob"):
+            await scope.to_thread(work, BOB, fails=True)
+
+
+async def test_a_scope_closes_after_the_thread_that_is_building() -> None:
+    """An object that a raw thread is making while the scope closes is dead when the scope has closed."""
+    begun, release = threading.Event(), threading.Event()
+
+    class Slow:
+        def __init__(self, person: Person) -> None:
+            begun.set()
+            release.wait(5)
+            self.person = person
+
+    slow = Scoped(Slow, Seed(Person))
+    async with Scope(ADA) as scope:
+        building = asyncio.create_task(asyncio.to_thread(scope.get, slow))
+        await asyncio.to_thread(begun.wait, 5)
+        asyncio.get_running_loop().call_later(0.01, release.set)
+    obj = await building
+
+    with pytest.raises(ScopeError):
+        _ = obj.person
+
+
+async def test_a_scope_does_not_wait_for_ever_for_a_thread_that_is_building(caplog: pytest.LogCaptureFixture) -> None:
+    """After the grace it closes all the same; what the thread makes then is dead when it gets it."""
+    begun, release = threading.Event(), threading.Event()
+
+    class Slow:
+        def __init__(self, person: Person) -> None:
+            begun.set()
+            release.wait(5)
+            self.person = person
+
+    slow = Scoped(Slow, Seed(Person))
+    async with Scope(ADA, grace=0.02) as scope:
+        building = asyncio.create_task(asyncio.to_thread(scope.get, slow))
+        await asyncio.to_thread(begun.wait, 5)
+    release.set()
+    obj = await building
+
+    with pytest.raises(ScopeError):
+        _ = obj.person
+    with pytest.raises(ScopeError):
+        scope.get(slow)
+    assert "was building" in caplog.text

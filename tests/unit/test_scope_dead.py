@@ -1,0 +1,320 @@
+"""What is left of a scope after it closed: nothing that works, and nothing in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+import pytest
+from pydantic import BaseModel
+from pydantic_ai import RunContext
+from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
+
+from containers.scope import Scope, Scoped, ScopeError, Seed
+from containers.tombstone import tombstone
+from tests.unit.scope_graph import ADA, BOB, Container, Credentials, Person
+
+T = TypeVar("T")
+
+
+class Plain:
+    x = 1
+
+
+@dataclass(slots=True)
+class Slots:
+    x: int = 1
+
+
+@dataclass(frozen=True)
+class Frozen:
+    x: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenSlots:
+    x: int = 1
+
+
+class Contract(ABC):
+    x = 1
+
+    @abstractmethod
+    def work(self) -> int: ...
+
+
+class Worker(Contract):
+    def work(self) -> int:
+        return self.x
+
+
+class Box(Generic[T]):
+    x = 1
+
+
+class Model(BaseModel):
+    x: int = 1
+
+
+class Labels(dict[str, int]):
+    x = 1
+
+
+class Pair(NamedTuple):
+    x: int = 1
+
+
+class Made:
+    x = 1
+
+    def __new__(cls) -> Made:
+        return super().__new__(cls)
+
+
+class Tools(AbstractToolset[Any]):
+    x = 1
+
+    @property
+    def id(self) -> str:
+        return "tools"
+
+    async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
+        return {}
+
+    async def call_tool(self, name: str, tool_args: Any, ctx: Any, tool: Any) -> Any: ...
+
+
+CLASSES = [Plain, Slots, Frozen, FrozenSlots, Worker, Box, Model, Labels, Pair, Made, Tools]
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+async def test_use_after_close_of_any_class(cls: type[Any]) -> None:
+    """An object of any Python class refuses to be read, set or deleted; it is still of its class and has a repr."""
+    provider = Scoped(cls)
+    async with Scope() as scope:
+        obj = scope.get(provider)
+        assert obj.x == 1
+
+    uses: list[Callable[[], object]] = [
+        lambda: obj.x,
+        lambda: obj.never_there,
+        lambda: setattr(obj, "x", 2),
+        lambda: delattr(obj, "x"),
+    ]
+    for use in uses:
+        with pytest.raises(ScopeError, match=cls.__name__):
+            use()
+    assert isinstance(obj, cls)
+    assert not isinstance(obj, int)
+    assert repr(obj) == str(obj) == f"{obj}" == f"<{cls.__qualname__} of a closed scope>"
+
+
+async def test_use_after_close_of_one_scope_leaves_another_alone() -> None:
+    """When ada's scope has closed, her objects are dead and bob's work on."""
+    container = Container()
+    async with Scope(BOB) as other:
+        bobs = other.get(container.agent)
+        async with Scope(ADA) as scope:
+            adas = scope.get(container.agent)
+            gmail, credentials = adas.toolkits[0], adas.toolkits[0].credentials
+
+        for use in (lambda: adas.person, lambda: gmail.credentials, lambda: credentials.token):
+            with pytest.raises(ScopeError):
+                use()
+        assert bobs.toolkits[0].credentials.token == "token of bob"
+        assert ADA.name == "ada"
+
+
+async def test_use_after_close_through_a_bound_method() -> None:
+    """A method that was kept, or is running in a task, fails at the first thing that it asks of its object."""
+    container = Container()
+    async with Scope(ADA) as scope:
+        gmail = scope.get(container.gmail)
+        owner = gmail.owner
+
+        async def later() -> str:
+            await asyncio.sleep(0.01)
+            return gmail.credentials.token
+
+        task = asyncio.create_task(later())
+
+    with pytest.raises(ScopeError, match="Gmail"):
+        owner()
+    with pytest.raises(ScopeError, match="Gmail"):
+        await task
+
+
+async def test_use_after_close_through_operators() -> None:
+    """What the interpreter looks up on the class is refused too: calls, items, lengths, loops."""
+
+    class Index(dict[str, int]):
+        def __call__(self) -> int:
+            return 1
+
+    index = Scoped(Index, a=1)
+    async with Scope() as scope:
+        obj = scope.get(index)
+        assert (obj(), obj["a"], len(obj)) == (1, 1, 1)
+
+    for use in (lambda: obj(), lambda: obj["a"], lambda: len(obj), lambda: list(obj), lambda: "a" in obj):
+        with pytest.raises(ScopeError, match="Index"):
+            use()
+
+
+async def test_objects_that_no_plan_built_die_too() -> None:
+    """What a later `get` or a failed one has built is dead like the rest."""
+
+    def refuse(credentials: Credentials) -> None:
+        raise ValueError(credentials.token)
+
+    container = Container()
+    async with Scope(ADA) as scope:
+        with pytest.raises(ValueError, match="ada"):
+            scope.get(Scoped(refuse, container.credentials))
+        credentials, gmail = scope.get(container.credentials), scope.get(container.gmail)
+
+    for use in (lambda: credentials.token, lambda: gmail.database):
+        with pytest.raises(ScopeError):
+            use()
+
+
+async def test_results_of_functions_and_seeds_do_not_die() -> None:
+    """What a function returns may be shared, and a seed is its giver's: both are left alone."""
+    shared = Plain()
+    provider = Scoped(lambda person: shared, Seed(Person))
+    async with Scope(ADA) as scope:
+        assert scope.get(provider) is shared
+
+    assert (shared.x, ADA.name) == (1, "ada")
+    assert not provider.dies_with_its_scope
+    assert Scoped(Plain).dies_with_its_scope
+    assert not Scoped(object).dies_with_its_scope
+
+
+async def test_a_shared_object_that_two_providers_give_dies_once() -> None:
+    """A class that hands out one object, asked for by two providers, closes without trouble."""
+
+    class One:
+        only: ClassVar[One | None] = None
+        x = 1
+
+        def __new__(cls) -> One:
+            cls.only = cls.only or super().__new__(cls)
+            return cls.only
+
+    both = Scoped(list, (Scoped(One), Scoped(One)))
+    pair = Scoped(lambda *ones: ones, Scoped(One), Scoped(One))
+    async with Scope() as scope:
+        first, second = scope.get(pair)
+        assert first is second
+        assert len(scope.get(both)) == 2
+
+    with pytest.raises(ScopeError):
+        _ = first.x
+
+
+def test_a_tombstone_runs_no_code_of_the_class() -> None:
+    """Neither `__init_subclass__` nor the metaclass hears of it: a toolkit builds its schemas there."""
+    born: list[str] = []
+
+    class Meta(type):
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            born.append("metaclass")
+            return super().__new__(cls, *args, **kwargs)
+
+    class Kit(metaclass=Meta):
+        def __init_subclass__(cls, **kwargs: Any) -> None:
+            born.append("subclass")
+
+    born.clear()
+    dead = tombstone(Kit)
+
+    assert dead is not None
+    assert issubclass(dead, Kit)
+    assert born == []
+
+
+async def test_a_dead_object_still_releases_what_it_holds() -> None:
+    """`__del__` of the real class runs on the dead object, with its attributes."""
+    released: list[str] = []
+
+    class File:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __del__(self) -> None:
+            released.append(self.name)
+
+    async with Scope() as scope:
+        file = scope.get(Scoped(File, "ada.txt"))
+    del file
+
+    assert released == ["ada.txt"]
+
+
+@contextmanager
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+async def open_and_close(container: Container, person: Person, fails: bool) -> list[weakref.ref[Any]]:
+    async with Scope(person) as scope:
+        agent = scope.get(container.agent)
+        scope.get(container.transaction)
+        await scope.to_thread(agent.toolkits[0].owner)
+        alive = [weakref.ref(obj) for obj in (scope, agent, *agent.toolkits, agent.toolkits[0].credentials)]
+        container.database().log.append(alive)  # type: ignore[arg-type]  # so that the caller has it after an error
+        if fails:
+            raise ValueError("broken")
+    return alive
+
+
+async def test_nothing_retained() -> None:
+    """A closed scope and its objects are gone before the cyclic collector runs."""
+    container = Container()
+    with no_collector():
+        for person in (ADA, BOB):
+            alive = await open_and_close(container, person, False)
+
+            assert [ref() for ref in alive] == [None] * 5
+
+
+async def test_nothing_retained_when_the_body_raised() -> None:
+    """They are gone as soon as the error has been handled at the edge."""
+    container = Container()
+    with no_collector():
+        for person in (ADA, BOB):
+            with pytest.raises(ValueError, match="broken"):
+                await open_and_close(container, person, True)
+            alive = next(entry for entry in container.database().log if isinstance(entry, list))
+            container.database().log.clear()
+
+            assert [ref() for ref in alive] == [None] * 5
+
+
+async def test_nothing_retained_by_a_scope_that_is_kept() -> None:
+    """A closed scope that somebody holds refers to no seed and no object."""
+
+    class Note(str):
+        __slots__ = ("__weakref__",)
+
+    container = Container()
+    note = Note("ada's message")
+    with no_collector():
+        async with Scope(ADA, note) as scope:
+            alive = weakref.ref(scope.get(container.agent)), weakref.ref(note)
+        del note
+
+        assert scope.closed
+        assert [ref() for ref in alive] == [None, None]

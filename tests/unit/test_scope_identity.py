@@ -1,0 +1,212 @@
+"""Which object is whose: one in a scope, none in two."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import assert_type
+
+import pytest
+from dependency_injector import providers
+from dependency_injector.containers import DeclarativeContainer
+
+from containers.resolve import active_scope
+from containers.scope import Scope, Scoped, Seed
+from tests.unit.scope_graph import ADA, BOB, Agent, Container, Credentials, Gmail, Person
+
+
+async def test_one_object_a_scope_in_a_diamond() -> None:
+    """Two toolkits of one scope hold the same credentials; another scope at the same time holds its own."""
+    container = Container()
+    async with Scope(ADA) as scope, Scope(BOB) as other:
+        agent, others = scope.get(container.agent), other.get(container.agent)
+
+        assert agent.toolkits[0].credentials is agent.toolkits[1].credentials is scope.get(container.credentials)
+        assert agent.by_name == {"gmail": agent.toolkits[0], "calendar": agent.toolkits[1]}
+        assert agent is scope.get(container.agent)
+        assert others.toolkits[0].credentials is not agent.toolkits[0].credentials
+        assert (agent.toolkits[0].owner(), others.toolkits[0].owner()) == ("ada", "bob")
+
+
+async def test_singletons_are_shared() -> None:
+    """Objects of different scopes refer to the same database."""
+    container = Container()
+    async with Scope(ADA) as scope, Scope(BOB) as other:
+        databases = {scope.get(container.gmail).database, other.get(container.calendar).database}
+
+        assert databases == {container.database()}
+
+
+async def test_one_object_a_scope_in_child_tasks_and_threads() -> None:
+    """Child tasks, `to_thread` and asyncio's own threads are given the object of the scope they were handed."""
+    container = Container()
+    async with Scope(ADA) as scope:
+
+        async def child() -> Agent:
+            return scope.get(container.agent)
+
+        children = [asyncio.create_task(child()) for _ in range(5)]
+        threads = [scope.to_thread(scope.get, container.agent), asyncio.to_thread(scope.get, container.agent)]
+        agents = await asyncio.gather(*children, *threads)
+
+        assert all(agent is agents[0] for agent in agents)
+
+
+async def test_one_object_a_scope_in_raw_threads() -> None:
+    """Eight threads that ask at the same moment get one object, built once."""
+    built: list[str] = []
+    meet = threading.Barrier(8)
+
+    class Slow:
+        def __init__(self, person: Person) -> None:
+            built.append(person.name)
+            threading.Event().wait(0.02)
+
+    slow = Scoped(Slow, Seed(Person))
+    async with Scope(ADA) as scope:
+
+        def ask(_: int) -> Slow:
+            meet.wait()
+            return scope.get(slow)
+
+        with ThreadPoolExecutor(8) as pool:
+            objects = list(pool.map(ask, range(8)))
+
+        assert built == ["ada"]
+        assert all(obj is objects[0] for obj in objects)
+
+
+async def test_no_object_in_two_scopes() -> None:
+    """Among 200 tasks mixed with threads, each finds only its own person in whatever it is given."""
+    container = Container()
+
+    async def request(name: str) -> set[str]:
+        async with Scope(Person(name)) as scope:
+            await asyncio.sleep(0)
+            agent = scope.get(container.agent)
+            await asyncio.sleep(0.001)
+            gmail = await scope.to_thread(scope.get, container.gmail)
+            assert gmail is agent.toolkits[0]
+            return {agent.person.name, gmail.owner(), scope.get(container.credentials).token.removeprefix("token of ")}
+
+    names = [f"person {number}" for number in range(200)]
+    found = await asyncio.gather(*map(request, names))
+
+    assert found == [{name} for name in names]
+
+
+async def test_no_scope_is_left_in_the_context() -> None:
+    """After `get`, no scope is active: a task that is spawned later inherits none."""
+    container = Container()
+    seen = providers.Factory(active_scope.get)
+    look = Scoped(lambda scope: scope, seen)
+    async with Scope(ADA) as scope:
+        scope.get(container.agent)
+
+        assert scope.get(look) is scope
+        assert active_scope.get() is None
+
+
+async def test_seed_of_scope_is_the_scope_itself() -> None:
+    """A scoped object may be given its scope, without anybody passing it."""
+
+    class Threads:
+        def __init__(self, scope: Scope) -> None:
+            self.scope = scope
+
+    threads = Scoped(Threads, Seed(Scope))
+    async with Scope(ADA) as scope, Scope(BOB) as other:
+        assert scope.get(threads).scope is scope
+        assert other.get(threads).scope is other
+
+
+async def test_what_is_not_scoped_resolves_too() -> None:
+    """A factory, a list, an attribute and a singleton resolve in the scope, whatever lies below them."""
+    container = Container()
+    label = providers.Factory("{} {}".format, container.credentials.provided.token, "!")
+    async with Scope(ADA) as scope, Scope(BOB) as other:
+        pair = scope.get(providers.List(container.gmail, container.credentials))
+
+        assert scope.get(label) == "token of ada !"
+        assert other.get(label) == "token of bob !"
+        assert pair == [scope.get(container.gmail), scope.get(container.credentials)]
+        assert scope.get(container.database) is container.database()
+
+
+@pytest.mark.parametrize("first", ["label", "agent"])
+async def test_a_graph_that_is_not_compiled_gives_the_same_objects(first: str) -> None:
+    """An attribute of a scoped object, a nested factory and a selector see the objects that the plan built."""
+    container = Container()
+    token = container.credentials.provided.token
+    either = providers.Selector(token, **{"token of ada": container.gmail, "token of bob": container.calendar})
+    label = Scoped("{} {}".format, token, either)
+    async with Scope(ADA) as scope:
+        agent = scope.get(container.agent) if first == "agent" else None
+        text = scope.get(label)
+        agent = agent or scope.get(container.agent)
+
+        assert text == f"token of ada {agent.toolkits[0]}"
+
+
+async def test_nested_containers_are_resolved() -> None:
+    """A scoped provider reaches those of a container inside its own."""
+
+    class Outer(DeclarativeContainer):
+        inner = providers.Container(Container)
+        mail = Scoped(Gmail, inner.credentials, database=inner.database)
+
+    outer = Outer()
+    async with Scope(ADA) as scope:
+        assert scope.get(outer.mail).credentials is scope.get(outer.inner.credentials)
+
+
+async def test_attributes_and_odd_keywords_are_injected() -> None:
+    """What `add_attributes` and keywords that are no Python names declare arrives."""
+
+    class Bag:
+        mail: Gmail
+
+        def __init__(self, **items: object) -> None:
+            self.items = items
+
+    container = Container()
+    bag = Scoped(Bag, **{"class": container.credentials, "a-b": 1}).add_attributes(mail=container.gmail)
+    async with Scope(ADA) as scope:
+        made = scope.get(bag)
+
+        assert made.items == {"class": scope.get(container.credentials), "a-b": 1}
+        assert made.mail is scope.get(container.gmail)
+
+
+async def test_get_is_typed() -> None:
+    """mypy knows what a scoped provider gives."""
+    container = Container()
+    async with Scope(ADA) as scope:
+        credentials = scope.get(container.credentials)
+
+        assert_type(credentials, Credentials)
+        assert credentials.person is ADA
+
+
+async def test_what_a_failed_build_made_is_kept() -> None:
+    """After a constructor raised, the next `get` goes on with the objects that were made before."""
+    failures = ["no"]
+
+    class Flaky:
+        def __init__(self, credentials: Credentials) -> None:
+            self.credentials = credentials
+            if failures:
+                raise ValueError(failures.pop())
+
+    container = Container()
+    made: list[Credentials] = []
+    container.credentials.add_attributes(seen=providers.Callable(made.append, 1))
+    flaky = Scoped(Flaky, container.credentials)
+    async with Scope(ADA) as scope:
+        with pytest.raises(ValueError, match="no"):
+            scope.get(flaky)
+        credentials = scope.get(container.credentials)
+
+        assert scope.get(flaky).credentials is credentials
+        assert len(made) == 1

@@ -1,0 +1,244 @@
+"""An override reaches the next scope, whatever it overrides, and never mixes inside one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from dependency_injector import providers
+from dependency_injector.containers import DeclarativeContainer
+
+from containers.scope import Scope, Scoped, ScopeError, Seed
+from tests.unit.scope_graph import ADA, BOB, Agent, Calendar, Container, Credentials, FakeDatabase, Gmail, Person
+
+
+class FakeCredentials(Credentials): ...
+
+
+class FakeGmail(Gmail): ...
+
+
+async def agent_of(container: Container, person: Person = ADA) -> dict[str, Any]:
+    """Return what an agent of the next scope is made of, by then dead."""
+    async with Scope(person) as scope:
+        agent = scope.get(container.agent)
+        gmail, calendar = agent.toolkits
+        return {"gmail": gmail, "credentials": calendar.credentials, "database": calendar.database}
+
+
+@pytest.fixture
+async def container() -> Container:
+    """A container whose plans are compiled."""
+    container = Container()
+    await agent_of(container)
+    return container
+
+
+async def test_override_of_a_singleton_reaches_the_next_scope(container: Container) -> None:
+    """A compiled plan asks a singleton every time, so its override by an object, a factory or a scoped counts."""
+    fake = FakeDatabase()
+    for stand_in in (fake, providers.Factory(FakeDatabase), Scoped(FakeDatabase)):
+        with container.database.override(stand_in):
+            assert isinstance((await agent_of(container))["database"], FakeDatabase)
+        assert (await agent_of(container))["database"] is container.database()
+
+
+async def test_override_of_a_singleton_may_be_each_persons_own(container: Container) -> None:
+    """A scoped stand-in for a singleton is one in a scope and another in the next."""
+
+    class Own(FakeDatabase):
+        def __init__(self, person: Person) -> None:
+            super().__init__()
+            self.person = person
+
+    with container.database.override(Scoped(Own, container.person)):
+        async with Scope(ADA) as scope, Scope(BOB) as other:
+            for each, person in ((scope, ADA), (other, BOB)):
+                gmail, calendar = each.get(container.agent).toolkits
+                assert isinstance(gmail.database, Own)
+                assert gmail.database is calendar.database is gmail.credentials.database
+                assert gmail.database.person is person
+
+
+async def test_override_by_another_scoped(container: Container) -> None:
+    """The stand-in is one object a scope, and all that depend on it get it."""
+    with container.credentials.override(Scoped(FakeCredentials, container.person, container.database)):
+        async with Scope(ADA) as scope:
+            agent = scope.get(container.agent)
+
+            assert isinstance(agent.toolkits[0].credentials, FakeCredentials)
+            assert agent.toolkits[0].credentials is agent.toolkits[1].credentials is scope.get(container.credentials)
+    assert type((await agent_of(container))["credentials"]) is not FakeCredentials
+
+
+async def test_override_by_an_object(container: Container) -> None:
+    """A fake is injected as it is, and is its maker's: it does not die with the scope."""
+    fake = FakeCredentials(BOB, FakeDatabase())
+    for stand_in in (fake, providers.Object(fake)):
+        with container.credentials.override(stand_in):
+            assert (await agent_of(container))["credentials"] is fake
+    assert fake.token == "token of bob"
+
+
+async def test_override_of_a_seed(container: Container) -> None:
+    """A seed may be overridden too; the scope need not be given one then."""
+    with container.person.override(BOB):
+        async with Scope() as scope:
+            assert scope.get(container.credentials).token == "token of bob"
+
+
+async def test_override_of_a_list(container: Container) -> None:
+    """A plan inlines a list, and still sees that it is overridden."""
+    toolkits = container.agent.args[1]
+    with toolkits.override(providers.List(container.calendar)):
+        async with Scope(ADA) as scope:
+            assert [type(toolkit) for toolkit in scope.get(container.agent).toolkits] == [Calendar]
+
+
+async def test_override_deep_below_a_factory(container: Container) -> None:
+    """A factory that a plan calls is called live, with whatever has been put below it meanwhile."""
+    part = providers.Factory(str, "part")
+    whole = Scoped(list, providers.List(providers.Factory("<{}>".format, part)))
+    async with Scope(ADA) as scope:
+        assert scope.get(whole) == ["<part>"]
+    with part.override(Scoped(lambda person: person.name, container.person)):
+        async with Scope(ADA) as scope, Scope(BOB) as other:
+            assert (scope.get(whole), other.get(whole)) == (["<ada>"], ["<bob>"])
+
+
+REFUSED = [
+    providers.Factory(Gmail),
+    providers.Singleton(Gmail),
+    providers.ThreadSafeSingleton(Gmail),
+    providers.ContextLocalSingleton(Gmail),
+    providers.Resource(Gmail),
+    providers.Callable(Gmail),
+]
+
+
+@pytest.mark.parametrize("stand_in", REFUSED)
+async def test_override_by_what_is_not_one_a_scope_is_refused(container: Container, stand_in: Any) -> None:
+    """A factory would make one for each consumer and a singleton one for all people; nothing changes then."""
+    with pytest.raises(ScopeError, match=rf"Scoped\(Gmail\).*{type(stand_in).__name__}.*Override it with a Scoped"):
+        container.gmail.override(stand_in)
+    with pytest.raises(ScopeError):
+        container.override_providers(gmail=stand_in)
+    with pytest.raises(ScopeError):
+        Container(gmail=stand_in)
+
+    assert container.gmail.overridden == ()
+
+
+async def test_override_never_mixes_inside_an_open_scope(container: Container) -> None:
+    """What a scope has begun with stays: one version of each provider, singletons included, until it closes."""
+    fake = FakeDatabase()
+    async with Scope(ADA) as scope:
+        gmail = scope.get(container.gmail)
+        with container.credentials.override(Scoped(FakeCredentials, container.person, container.database)):
+            with container.database.override(fake):
+                calendar = scope.get(container.calendar)
+                assert scope.get(container.database) is gmail.database
+        agent = scope.get(container.agent)
+
+        assert calendar.credentials is gmail.credentials
+        assert calendar.database is gmail.database
+        assert agent.toolkits == [gmail, calendar]
+
+
+async def test_override_reaches_what_an_open_scope_has_not_built(container: Container) -> None:
+    """A provider that the scope has not met yet is resolved as it is then, and stays so after the override ends."""
+    async with Scope(ADA) as scope:
+        scope.get(container.credentials)
+        with container.gmail.override(Scoped(FakeGmail, container.credentials, database=container.database)):
+            gmail = scope.get(container.agent).toolkits[0]
+
+        assert isinstance(gmail, FakeGmail)
+        assert scope.get(container.gmail) is gmail
+
+
+def undo_by_reset_override(container: Container, stand_in: Any) -> None:
+    container.gmail.override(stand_in)
+    container.gmail.reset_override()
+
+
+def undo_by_reset_last(container: Container, stand_in: Any) -> None:
+    container.gmail.override(stand_in)
+    container.gmail.reset_last_overriding()
+
+
+def undo_by_context(container: Container, stand_in: Any) -> None:
+    with container.gmail.override(stand_in):
+        pass
+
+
+def undo_override_providers(container: Container, stand_in: Any) -> None:
+    with container.override_providers(gmail=stand_in):
+        pass
+
+
+def undo_container_override(container: Container, stand_in: Any) -> None:
+    class Fakes(DeclarativeContainer):
+        gmail = stand_in
+
+    container.override(Fakes())
+    container.reset_override()
+
+
+@pytest.mark.parametrize(
+    "undo",
+    [
+        undo_by_reset_override,
+        undo_by_reset_last,
+        undo_by_context,
+        undo_override_providers,
+        undo_container_override,
+    ],
+)
+async def test_undoing_works(container: Container, undo: Callable[[Container, Any], None]) -> None:
+    """However an override is taken back, the next scope is as if there had been none."""
+    undo(container, Scoped(FakeGmail, container.credentials, database=container.database))
+
+    assert type((await agent_of(container))["gmail"]).__qualname__ == "Gmail"
+
+
+async def test_container_level_override_reaches_the_next_scope(container: Container) -> None:
+    """A container that overrides another one, or its constructor, or its class, is seen by compiled plans."""
+
+    class Fakes(DeclarativeContainer):
+        database = providers.Object(FakeDatabase())
+
+    container.override(Fakes())
+    made_so = Container(database=providers.Object(FakeDatabase()))
+
+    for each in (container, made_so):
+        assert isinstance((await agent_of(each, BOB))["database"], FakeDatabase)
+
+
+async def test_two_containers_do_not_share_overrides(container: Container) -> None:
+    """An override of one container's provider leaves the other container's alone."""
+    other = Container()
+    with container.gmail.override(Scoped(FakeGmail, container.credentials, database=container.database)):
+        async with Scope(ADA) as scope, Scope(BOB) as bobs:
+            mine, theirs = scope.get(container.agent), bobs.get(other.agent)
+
+            assert isinstance(mine.toolkits[0], FakeGmail)
+            assert not isinstance(theirs.toolkits[0], FakeGmail)
+
+
+async def test_a_changed_declaration_reaches_the_next_scope(container: Container) -> None:
+    """`set_args` and its like are seen by compiled plans."""
+    container.agent.set_args(container.person, providers.List(container.calendar))
+    async with Scope(ADA) as scope:
+        assert len(scope.get(container.agent).toolkits) == 1
+
+
+async def test_being_a_factory(container: Container) -> None:
+    """`related`, `traverse` and copies work as the library's own providers do."""
+    copy = Container()
+
+    assert container.person in list(container.credentials.related)
+    assert container.database in list(container.agent.traverse())
+    assert copy.agent is not container.agent
+    assert isinstance(copy.person, Seed)
+    assert copy.agent.provides is Agent

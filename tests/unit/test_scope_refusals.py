@@ -1,0 +1,188 @@
+"""A scope fails closed: what it cannot promise, it refuses, and says what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from dependency_injector import providers
+
+from containers.scope import Scope, Scoped, ScopeError, Seed
+from tests.unit.scope_graph import ADA, BOB, Container, Credentials, Database, Person
+
+
+async def test_fail_closed_outside_a_scope() -> None:
+    """A scoped provider that is called, or depended on by what is called, names itself and the way."""
+    container = Container()
+    for call in (container.credentials, container.person, providers.Factory(list, container.gmail)):
+        with pytest.raises(ScopeError, match=r"\((Credentials|Person|Gmail)\).*async with Scope"):
+            call()
+
+
+async def test_fail_closed_before_and_after_the_body() -> None:
+    """A scope gives nothing before it is entered and after it closed, cannot be entered again, starts no thread."""
+    container = Container()
+    scope = Scope(ADA)
+    with pytest.raises(ScopeError, match="not entered yet"):
+        scope.get(container.credentials)
+    async with scope:
+        scope.get(container.credentials)
+    with pytest.raises(ScopeError, match=r"Scoped\(Credentials\).*closed"):
+        scope.get(container.credentials)
+    with pytest.raises(ScopeError, match="closed"):
+        await scope.to_thread(str)
+    with pytest.raises(ScopeError, match="make another one"):
+        await scope.__aenter__()
+
+
+async def test_fail_closed_without_a_seed() -> None:
+    """A missing seed is named; a seed of a subclass is another seed."""
+
+    class Robot(Person): ...
+
+    container = Container()
+    async with Scope() as scope, Scope(Robot("r2")) as other:
+        for empty in (scope, other):
+            with pytest.raises(ScopeError, match=r"without a Person: pass one to Scope\(\.\.\.\)"):
+                empty.get(container.agent)
+
+
+def test_fail_closed_with_two_seeds_of_one_type() -> None:
+    """Two people in one scope are refused before anything is built."""
+    with pytest.raises(ScopeError, match="two seeds of one type"):
+        Scope(ADA, BOB)
+
+
+async def test_fail_closed_on_arguments_at_the_call() -> None:
+    """One object a scope cannot have arguments that differ from call to call."""
+    container = Container()
+    call = providers.Callable(lambda make: make(BOB), container.credentials.provider)
+    with_arguments = providers.Callable(container.credentials, BOB)
+    async with Scope(ADA) as scope:
+        with pytest.raises(ScopeError, match=r"Scoped\(Credentials\).*declare them in the container"):
+            scope.get(with_arguments)
+        with pytest.raises(ScopeError, match=r"Scoped\(Credentials\)"):
+            scope.get(call)
+
+
+async def coroutine() -> None: ...
+
+
+async def async_generator() -> AsyncIterator[None]:
+    yield
+
+
+class AsyncCall:
+    async def __call__(self) -> None: ...
+
+
+@pytest.mark.parametrize("provides", [coroutine, async_generator, AsyncCall()])
+def test_fail_closed_on_an_async_provider(provides: Any) -> None:
+    """An asynchronous function is refused when the container is written, not when a request comes."""
+    with pytest.raises(ScopeError, match=r"Scoped\(.*await it before the scope opens"):
+        Scoped(provides)
+
+
+@pytest.mark.parametrize("kind", [providers.Singleton, providers.ThreadSafeSingleton, providers.Factory])
+async def test_fail_closed_on_an_async_dependency(kind: type[Any]) -> None:
+    """A dependency that gives a future is named instead of being injected as one."""
+    dependency = kind(coroutine)
+    async with Scope(ADA) as scope:
+        for provider in (Scoped(list, dependency), Scoped(list, providers.List(dependency)), dependency):
+            with pytest.raises(ScopeError, match=r"\(coroutine\) gives .*await it before"):
+                scope.get(provider)
+    await asyncio.gather(*([dependency()] if kind is not providers.Factory else []))
+
+
+async def test_fail_closed_on_a_function_that_returns_an_awaitable() -> None:
+    """A plain function that hands out a coroutine is caught when it does."""
+    async with Scope() as scope:
+        with pytest.raises(ScopeError, match="coroutine"):
+            scope.get(Scoped(lambda: coroutine()))
+
+
+async def test_fail_closed_on_a_captive_dependency() -> None:
+    """A singleton that would hold what belongs to one person is refused, in a plan and without one."""
+    container = Container()
+    cache = providers.Singleton(list, providers.List(container.credentials))
+    for provider in (cache, Scoped(list, cache), Scoped(list, cache, container.credentials.provided.token)):
+        async with Scope(ADA) as scope:
+            with pytest.raises(ScopeError, match="a singleton cannot depend on it"):
+                scope.get(provider)
+
+
+async def test_fail_closed_on_a_cycle() -> None:
+    """Providers that need each other are named in their order."""
+    first, second = Scoped(list), Scoped(dict)
+    first.add_args(second)
+    second.add_kwargs(first=first)
+    async with Scope() as scope:
+        with pytest.raises(ScopeError, match=r"Scoped\(list\) -> Scoped\(dict\) -> Scoped\(list\)"):
+            scope.get(first)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+async def test_fail_closed_on_a_constructor_that_asks_the_scope(compiled: bool) -> None:
+    """A constructor is given what it needs; it cannot fetch more, but a method can."""
+    container = Container()
+
+    class Fetches:
+        def __init__(self, scope: Scope, now: bool) -> None:
+            self.scope = scope
+            if now:
+                self.credentials()
+
+        def credentials(self) -> Credentials:
+            return self.scope.get(container.credentials)
+
+    async with Scope(ADA) as scope:
+        if not compiled:
+            scope.get(container.person)
+        with pytest.raises(ScopeError, match=r"constructor asks its scope for Scoped\(Credentials\)"):
+            scope.get(Scoped(Fetches, Seed(Scope), now=True))
+        later = scope.get(Scoped(Fetches, Seed(Scope), now=False))
+
+        assert later.credentials() is scope.get(container.credentials)
+
+
+async def test_a_scope_that_is_not_closed_announces_itself() -> None:
+    """An open scope that is thrown away warns; one that was never entered, or is closed, does not."""
+    del [Scope(ADA)][0]
+    async with Scope(ADA):
+        pass
+    scope = await Scope(ADA).__aenter__()
+
+    with pytest.warns(ResourceWarning, match="never closed"):
+        del scope
+
+
+async def test_a_coroutine_that_is_thrown_away_finishes_what_it_can() -> None:
+    """Generators are finished, what would have to be awaited is announced, and the objects are dead."""
+    container, log = Container(), Database()
+    kept: list[Credentials] = []
+
+    def noted(person: Person) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            log.log.append(f"finished {person.name}")
+
+    async def body() -> None:
+        async with Scope(ADA) as scope:
+            kept.append(scope.get(container.credentials))
+            scope.get(Scoped(noted, container.person))
+            scope.get(container.client)
+            await asyncio.Future()
+
+    thrown_away = body()
+    thrown_away.send(None)
+    with pytest.warns(ResourceWarning, match=r"Scoped\(Client\) was not finished"):
+        thrown_away.close()
+    gc.collect()
+
+    assert log.log == ["finished ada"]
+    with pytest.raises(ScopeError):
+        _ = kept[0].token
