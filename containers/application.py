@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dependency_injector import providers
@@ -41,6 +41,7 @@ from app.settings import AgentSettings, Settings, SlackSettings
 from app.toolkits.gmail import GmailToolkit
 from containers.scope import Scope, Scoped, Seed
 from containers.scopes import RequestScopes
+from containers.toolkits import outside_toolkit
 from interfaces.http.client import HttpChannel
 from interfaces.web.interface import callback_url
 
@@ -160,10 +161,10 @@ def build(settings: Settings) -> Application:
     """The container of a configuration, complete; nothing in it is open yet.
 
     Raises:
-        SettingsError: An agent names a toolkit that there is none of.
+        SettingsError: An agent names a toolkit that there is none of, or a toolkit from outside is refused.
     """
     container = Application(settings=settings)
-    container.toolkits.set_providers({"gmail": container.gmail})
+    container.toolkits.set_providers(_toolkits(container, settings.toolkits))
     models = {agent.model: Once(build_model, agent.model) for agent in settings.agents.values()}
     shells = {name: _shell(name, agent, models[agent.model]) for name, agent in settings.agents.items()}
     container.models.set_providers(models)
@@ -176,6 +177,14 @@ def build(settings: Settings) -> Application:
     if settings.interfaces.slack is not None:
         container.channels.add_kwargs(slack=_slack_channel(settings.interfaces.slack))
     return container
+
+
+def _toolkits(container: Application, outside: Mapping[str, str]) -> dict[str, providers.Provider[Any]]:
+    built_in: dict[str, providers.Provider[Any]] = {"gmail": container.gmail}
+    if taken := built_in.keys() & outside.keys():
+        raise SettingsError(f"toolkits.{min(taken)}: a toolkit of this name is built in; take another one")
+    available = {Principal: container.principal, Deadline: container.deadline, GoogleClient: container.google}
+    return built_in | {name: outside_toolkit(name, path, available) for name, path in outside.items()}
 
 
 def _shell(name: str, agent: AgentSettings, model: providers.Provider[Model]) -> providers.Provider[AgentShell]:

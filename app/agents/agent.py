@@ -144,4 +144,5 @@ class Agent:
             for part in message.parts
             if isinstance(part, ToolReturnPart)
         )
-        return any(name in tools and tools[name].oauth_scopes for name in returned)
+        # A parked run may hold the result of a tool that the agent no longer has.
+        return any(name not in tools or tools[name].oauth_scopes for name in returned)

@@ -24,6 +24,8 @@ ARGUMENTS = "arguments"
 CONSENT_ANSWERED = "consent_answered"
 APPROVAL_ID = "approval_id"
 
+UNKNOWN_EFFECT = "This call was interrupted. Whether it took effect is not known; it was not repeated. Say so."
+
 
 @dataclass
 class GuardedToolkit(WrapperToolset[Any]):
@@ -74,8 +76,11 @@ class GuardedToolkit(WrapperToolset[Any]):
     async def _act(self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> Any:
         approval_id = (ctx.tool_call_metadata or {}).get(APPROVAL_ID)
         call = PendingCall(ctx.tool_call_id or "", name, to_jsonable_python(tool_args))
-        if approval_id is None or not await self.approvals.claim(self.principal, approval_id, call):
+        if approval_id is None:
             raise ApprovalRequired(metadata={WAITS_FOR: "approval", ARGUMENTS: call.arguments})
+        if not await self.approvals.claim(self.principal, approval_id, call):
+            # Taken up by another attempt: to ask once more would be to offer to do it twice.
+            raise ToolFailed(UNKNOWN_EFFECT)
         try:
             return await super().call_tool(name, tool_args, ctx, tool)
         except (ConsentRequiredError, GrantRevokedError) as error:

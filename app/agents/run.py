@@ -10,12 +10,11 @@ from pydantic import TypeAdapter
 from pydantic_ai import DeferredToolRequests, DeferredToolResults, ToolDenied
 from pydantic_ai.messages import ModelMessage
 
-from app.agents.guard import APPROVAL_ID, ARGUMENTS, CONSENT_ANSWERED, OAUTH_SCOPES, WAITS_FOR
+from app.agents.guard import APPROVAL_ID, ARGUMENTS, CONSENT_ANSWERED, OAUTH_SCOPES, UNKNOWN_EFFECT, WAITS_FOR
 from app.approvals.approvals import Approval, ApprovalState, PendingCall
 
 DECLINED_CONSENT = "The person declined to connect their Google account. Nothing was read or done."
 DECLINED_CALL = "The person denied this call. It was not done; do not try it again unless they ask."
-UNKNOWN_EFFECT = "This call was interrupted. Whether it took effect is not known; it was not repeated. Say so."
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +87,12 @@ class StoppedRun:
         decided = {approval.call.call_id: approval for approval in approvals}
         for call in self.calls:
             approval = decided.get(call.call_id)
+            approved = approval is not None and approval.state is ApprovalState.APPROVED
             refusal = _refusal(call, granted, approval)
             answers.approvals[call.call_id] = ToolDenied(refusal) if refusal else True
             answers.metadata[call.call_id] = {
                 CONSENT_ANSWERED: granted is not None,
-                APPROVAL_ID: approval.approval_id if approval else None,
+                APPROVAL_ID: approval.approval_id if approval and approved else None,
             }
         return answers
 

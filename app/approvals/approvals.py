@@ -125,9 +125,8 @@ class Approvals:
 
     async def claim(self, principal: Principal, approval_id: str, call: PendingCall) -> bool:
         """Claim an approved call right before it runs: true once, and only for exactly what was shown."""
-        return await self._step(
-            principal, approval_id, ApprovalState.APPROVED, ApprovalState.RUNNING, arguments=_text(call.arguments)
-        )
+        shown = {"call_id": call.call_id, "tool": call.tool, "arguments": _text(call.arguments)}
+        return await self._step(principal, approval_id, ApprovalState.APPROVED, ApprovalState.RUNNING, **shown)
 
     async def complete(self, principal: Principal, approval_id: str) -> None:
         """Say that a claimed call ended, whatever its result."""

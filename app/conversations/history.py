@@ -61,10 +61,15 @@ class Conversations:
         private: bool,
     ) -> None:
         """Store the turn that answered the message with this sequence, in the caller's transaction."""
-        values = {"messages": dump(turn), "private": private, "created_at": self._now()}
         await connection.execute(
             turns.insert().values(
-                id=uuid.uuid4().hex, **owner(principal), conversation=conversation, sequence=sequence, **values
+                id=uuid.uuid4().hex,
+                **owner(principal),
+                conversation=conversation,
+                sequence=sequence,
+                messages=dump(turn),
+                private=private,
+                created_at=self._now(),
             )
         )
 

@@ -6,11 +6,12 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Protocol
 
 from app.agents.agent import Agent, Answered
 from app.agents.run import StoppedRun
-from app.approvals.approvals import Approvals
+from app.approvals.approvals import Approvals, ApprovalState
 from app.approvals.commands import Decision, find_decision
 from app.conversations.history import Conversations
 from app.credentials.consent import Consent
@@ -26,6 +27,8 @@ from app.principal import Principal
 log = logging.getLogger(__name__)
 
 TOO_LATE = "This took too long, so I stopped. Please try again, perhaps with a smaller request."
+MAY_BE_DONE = "What you approved may have been done all the same: {}. Look before you ask for it again."
+_MAY_BE_DONE = frozenset({ApprovalState.RUNNING, ApprovalState.DONE})
 
 
 class OpenAgent(Protocol):
@@ -66,18 +69,26 @@ class Answering:
         """Work off a running message: afterwards it is done, failed or parked, and its sender was told."""
         try:
             async with asyncio.timeout(self._deadline_seconds):
-                await self._answer(message)
+                mine = await self._answer(message)
         except TimeoutError:
-            await self._inbox.fail(message, TOO_LATE)
+            apology = TOO_LATE
         except AgentError as error:
             log.warning("message %s failed: %s", message.message_id, type(error.__cause__ or error).__name__)
-            await self._inbox.fail(message, str(error))
-        await self.tell(message)
+            apology = str(error)
+        else:
+            if mine:
+                await self.tell(message)
+            return
+        await self.give_up(message, apology)
 
     async def give_up(self, message: StoredMessage, apology: str) -> None:
-        """Fail a running message and tell its sender."""
-        await self._inbox.fail(message, apology)
-        await self.tell(message)
+        """Fail a running message and tell its sender, unless another attempt has taken it over."""
+        asked = await self._approvals.of_message(message.principal, message.message_id)
+        begun = [approval.call.tool for approval in asked if approval.state in _MAY_BE_DONE]
+        if begun:
+            apology = f"{apology} {MAY_BE_DONE.format(', '.join(begun))}"
+        if await self._inbox.fail(message, apology):
+            await self.tell(message)
 
     async def tell(self, message: StoredMessage) -> None:
         """Tell the sender how their message stands, unless it is in work again; tried again later if it fails."""
@@ -97,25 +108,30 @@ class Answering:
             return
         await self._inbox.mark_replied(current)
 
-    async def _answer(self, message: StoredMessage) -> None:
+    async def _answer(self, message: StoredMessage) -> bool:
+        """Work it off up to its new state; False when another attempt has taken it over, and nothing was changed."""
         decision = find_decision(message.text)
         if decision is not None:
-            await self._inbox.finish(message, await self._decide(message.principal, decision), private=True)
-            return
+            return await self._inbox.finish(message, await self._decide(message.principal, decision), private=True)
         outcome = await self._run(message)
         if isinstance(outcome, Answered):
-            await self._conversations.append(
-                message.principal, message.conversation, message.sequence, outcome.turn, private=outcome.private
+            turn = partial(
+                self._conversations.append,
+                principal=message.principal,
+                conversation=message.conversation,
+                sequence=message.sequence,
+                turn=outcome.turn,
+                private=outcome.private,
             )
-            await self._inbox.finish(message, outcome.text, private=outcome.private)
-        elif outcome.oauth_scopes:
-            link_id = await self._consent.ask(message.principal, outcome.oauth_scopes)
-            await self._parking.park_for_consent(message, outcome.dump(), link_id)
-            if await self._consent.covers(message.principal, outcome.oauth_scopes):
-                # Granted between the run and the parking, so nobody else will wake it.
-                await self._parking.consent_ended(message.principal, granted=True)
-        else:
-            await self._parking.park_for_approval(message, outcome.dump(), outcome.pending_calls)
+            return await self._inbox.finish(message, outcome.text, private=outcome.private, alongside=turn)
+        if not outcome.oauth_scopes:
+            return await self._parking.park_for_approval(message, outcome.dump(), outcome.pending_calls)
+        link_id = await self._consent.ask(message.principal, outcome.oauth_scopes)
+        parked = await self._parking.park_for_consent(message, outcome.dump(), link_id)
+        if parked and await self._consent.covers(message.principal, outcome.oauth_scopes):
+            # Granted between the run and the parking, so nobody else will wake it.
+            await self._parking.consent_ended(message.principal, granted=True)
+        return parked
 
     async def _run(self, message: StoredMessage) -> Answered | StoppedRun:
         parked = await self._parking.find(message)

@@ -11,8 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.approvals.approvals import Approvals, ApprovalState, PendingCall
+from app.credentials.links import LinkState
 from app.database.database import Database
-from app.database.tables import messages, owned_by, owner, parked_runs
+from app.database.tables import approvals, consent_links, messages, owned_by, owner, parked_runs, principal_of
 from app.delivery.inbox import leaving
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
@@ -108,6 +109,34 @@ class Parking:
                 connection, sa.and_(owned_by(messages, principal), messages.c.id == message_id)
             )
         await self._wake_all(woken)
+
+    async def wake_answered(self) -> None:
+        """Put back to work what has been answered, for whoever took the answer may have ended before doing so.
+
+        A consent may also have ended before the run was parked for it.
+        """
+        still_parked = sa.and_(messages.c.id == parked_runs.c.message_id, messages.c.state == MessageState.PARKED)
+        consented = (
+            sa.select(parked_runs, consent_links.c.state.label("link_state"))
+            .join(consent_links, consent_links.c.id == parked_runs.c.link_id)
+            .join(messages, still_parked)
+            .where(consent_links.c.state.in_((LinkState.ACTIVE, LinkState.REFUSED)))
+        )
+        undecided = sa.exists().where(
+            approvals.c.message_id == parked_runs.c.message_id, approvals.c.state == ApprovalState.PENDING
+        )
+        decided = (
+            sa.select(parked_runs)
+            .join(messages, still_parked)
+            .where(parked_runs.c.waits_for == WaitsFor.APPROVAL, ~undecided)
+        )
+        async with self._database.reading() as connection:
+            consents = (await connection.execute(consented)).all()
+            decisions = (await connection.execute(decided)).all()
+        for row in consents:
+            await self.consent_ended(principal_of(row), granted=row.link_state == LinkState.ACTIVE)
+        for row in decisions:
+            await self.approval_decided(principal_of(row), row.message_id)
 
     async def give_up_expired(self) -> None:
         """Fail every message that has waited too long; its person is told by whoever sends replies."""

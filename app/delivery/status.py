@@ -59,7 +59,7 @@ def in_words(status: Status) -> str | None:
             "For this I need access to your Google account. Connect it here, for yourself alone, and I answer by "
             f"myself: {status.consent_url}"
         )
-    if status.waits_for is WaitsFor.APPROVAL:
+    if status.waits_for is WaitsFor.APPROVAL and status.approvals:
         return _ask_for_approval(status.approvals)
     return None
 
@@ -67,12 +67,20 @@ def in_words(status: Status) -> str | None:
 def _ask_for_approval(approvals: Sequence[Approval]) -> str:
     asked = []
     for approval in approvals:
-        arguments = "\n".join(
-            f"    {name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-            for name, value in approval.call.arguments.items()
-        )
+        arguments = "\n".join(f"    {name}: {_exactly(value)}" for name, value in approval.call.arguments.items())
         asked.append(
             f"Shall I run {approval.call.tool}?\n{arguments}\n"
             f"Write `approve {approval.code}` or `deny {approval.code}`."
         )
     return "\n\n".join(asked)
+
+
+def _exactly(value: object) -> str:
+    """A value as it is, in a form that no value can use to look like another argument or to hide a part of itself."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    lines = ("".join(_visible(character) for character in line) for line in text.split("\n"))
+    return "\n      | ".join(lines)
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()

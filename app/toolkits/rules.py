@@ -17,7 +17,7 @@ IDENTITY_PARAMETERS = frozenset({"account", "principal", "user_id", "email_accou
 
 
 def refuse_shared_state(classes: Iterable[type]) -> None:
-    """Pass when no class has a mutable collection as an attribute, private ones included.
+    """Pass when no class has a mutable collection or a cached function as an attribute, private ones included.
 
     Raises:
         SettingsError: One has; all people would share it.
@@ -29,6 +29,11 @@ def refuse_shared_state(classes: Iterable[type]) -> None:
                 raise SettingsError(
                     f"{cls.__qualname__}.{name} is a {type(value).__name__} that all people would share; "
                     "make it in the constructor, or make it a tuple, a frozenset or a MappingProxyType"
+                )
+            if hasattr(value, "cache_clear"):  # functools.lru_cache and cache
+                raise SettingsError(
+                    f"{cls.__qualname__}.{name} is cached for all people, and keeps their toolkits alive; "
+                    "keep what it remembers in the instance"
                 )
 
 

@@ -74,6 +74,7 @@ def upgrade() -> None:
         sa.Column("address", sa.JSON(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("interruptions", sa.Integer(), nullable=False),
         sa.Column("answer", sa.Text(), nullable=True),
         sa.Column("private", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),

@@ -1,0 +1,75 @@
+"""Toolkits from outside: a class that the settings name becomes a scoped provider."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from dependency_injector import providers
+
+from app.errors import DeputyError, SettingsError
+from app.toolkits.toolkit import Toolkit
+from containers.scope import Scoped
+
+Available = Mapping[type, providers.Provider[Any]]
+
+
+def outside_toolkit(name: str, import_path: str, available: Available) -> Scoped[Any]:
+    """A scoped provider of the toolkit class at ``package.module:Class``.
+
+    Its constructor is given what its annotations ask for, by type, anew for each request.
+
+    Args:
+        name: The key in the settings; the class has to carry the same `name`, as its tools are called by it.
+        import_path: Where the class is.
+        available: What a constructor may ask for.
+
+    Raises:
+        SettingsError: The class cannot be used; the message names it, the place in the settings and the mend.
+    """
+    place = f"toolkits.{name}: {import_path}"
+    toolkit = _load(place, import_path)
+    if toolkit.name != name:
+        raise SettingsError(f"{place} has the name {toolkit.name!r}; use that as the key, so that its tools match it")
+    if not toolkit.tools():
+        raise SettingsError(f"{place} has no tools; mark at least one method with @tool")
+    return Scoped(toolkit, **_arguments(place, toolkit, available))
+
+
+def _load(place: str, import_path: str) -> type[Toolkit]:
+    module, _, attribute = import_path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(f"{place} cannot be imported: {error}. Is its package installed?") from error
+    except DeputyError as error:  # a rule of Toolkit that the class breaks
+        raise SettingsError(f"{place} is refused: {error}") from error
+    if not (inspect.isclass(found) and issubclass(found, Toolkit) and found is not Toolkit):
+        raise SettingsError(f"{place} is no toolkit; make it a class that inherits app.toolkits.toolkit.Toolkit")
+    return found
+
+
+def _arguments(place: str, toolkit: type[Toolkit], available: Available) -> dict[str, providers.Provider[Any]]:
+    if toolkit.__init__ is object.__init__:
+        return {}
+    try:
+        hints = typing.get_type_hints(toolkit.__init__)
+    except NameError as error:
+        raise SettingsError(f"{place}: an annotation of its constructor cannot be read: {error}") from error
+    arguments = {}
+    for parameter in list(inspect.signature(toolkit.__init__).parameters.values())[1:]:
+        if parameter.default is not parameter.empty:
+            continue
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise SettingsError(f"{place}: its constructor takes {parameter}; name each parameter instead")
+        wanted = hints.get(parameter.name)
+        provider = next((provider for kind, provider in available.items() if kind is wanted), None)
+        if provider is None:
+            asked = f"{parameter.name}: {getattr(wanted, '__name__', wanted)}" if wanted else f"{parameter}, untyped"
+            has = ", ".join(sorted(kind.__name__ for kind in available))
+            raise SettingsError(f"{place}: its constructor asks for {asked}; what there is: {has}")
+        arguments[parameter.name] = provider
+    return arguments
