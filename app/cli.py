@@ -14,6 +14,7 @@ from app.commands.proof import check, graph
 from app.commands.sandbox import sandbox
 from app.commands.serve import serve
 from app.commands.tokens import tokens
+from app.commands.tools import tools
 
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 for command in (serve, check, graph, demo, sandbox):
@@ -21,6 +22,7 @@ for command in (serve, check, graph, demo, sandbox):
 cli.add_typer(tokens, name="tokens")
 cli.add_typer(db, name="db")
 cli.add_typer(keys, name="keys")
+cli.add_typer(tools, name="tools")
 
 
 def main() -> None:

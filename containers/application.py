@@ -183,7 +183,11 @@ def _toolkits(container: Application, outside: Mapping[str, str]) -> dict[str, p
     built_in: dict[str, providers.Provider[Any]] = {"gmail": container.gmail}
     if taken := built_in.keys() & outside.keys():
         raise SettingsError(f"toolkits.{min(taken)}: a toolkit of this name is built in; take another one")
-    available = {Principal: container.principal, Deadline: container.deadline, GoogleClient: container.google}
+    available: dict[type, providers.Provider[Any]] = {
+        Principal: container.principal,
+        Deadline: container.deadline,
+        GoogleClient: container.google,
+    }
     return built_in | {name: outside_toolkit(name, path, available) for name, path in outside.items()}
 
 

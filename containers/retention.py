@@ -81,7 +81,9 @@ class _Search:
 
     def __init__(self, watches: Sequence[Watch], known: Mapping[int, str]) -> None:
         self.known = known
-        self.modules = {id(getattr(module, "__dict__", None)): name for name, module in list(sys.modules.items())}
+        self.modules = {
+            id(getattr(module, "__dict__", None)): name for name, module in reversed(list(sys.modules.items()))
+        }
         living = [(watch.name, watch.ref()) for watch in watches]
         self.names = {id(alive): name for name, alive in living if alive is not None}
         self.nodes: dict[int, Any] = {id(alive): alive for _, alive in living if alive is not None}

@@ -39,6 +39,14 @@ def outside_toolkit(name: str, import_path: str, available: Available) -> Scoped
     return Scoped(toolkit, **_arguments(place, toolkit, available))
 
 
+def toolkit_class(provider: providers.Provider[Any]) -> type[Toolkit]:
+    """The class that a toolkit's provider makes."""
+    assert isinstance(provider, Scoped)
+    made = provider.cls
+    assert issubclass(made, Toolkit)
+    return made
+
+
 def _load(place: str, import_path: str) -> type[Toolkit]:
     module, _, attribute = import_path.partition(":")
     try:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from app.credentials.key_ring import KeyRing
 from app.database.database import Database
 from app.principal import Principal
+from tests.fakes.postgres import create_database, find_binaries, running_postgres
 
 _SENDING = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 _RESOLVING = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"})
@@ -64,15 +66,42 @@ def grace() -> Principal:
     return Principal("http", "demo", "grace")
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server of this session's own: ``127.0.0.1:<port>``."""
+    binaries = find_binaries()
+    if binaries is None:
+        lacking("PostgreSQL", package="postgresql")
+    with running_postgres(binaries) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database of this test's own, once a kind."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path / 'deputy.db'}"
+    server: str = request.getfixturevalue("postgres")
+    return await create_database(server)
+
+
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    """A migrated SQLite database in a file of its own."""
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'deputy.db'}")
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A migrated database of this test's own, SQLite and PostgreSQL in turn."""
+    database = Database(database_url)
     try:
         await database.open()
         yield database
     finally:
         await database.close()
+
+
+def lacking(tool: str, *, package: str) -> NoReturn:
+    """Skip a test by the name of the tool that it lacks; in CI, where every tool has to be there, fail."""
+    message = f"NEEDS {tool}: apt-get install {package}"
+    if os.environ.get("DEPUTY_REQUIRE_TOOLS"):
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 @pytest.fixture

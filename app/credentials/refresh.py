@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -58,13 +59,22 @@ class Refresher:
         if refresh is None:
             refresh = asyncio.create_task(self._refresh(grant))
             self._in_flight[key] = refresh
-            refresh.add_done_callback(lambda _: self._in_flight.pop(key, None))
-        # Shielded: a caller that is cancelled must not lose the token that Google has already rotated.
-        return await asyncio.shield(refresh)
+            refresh.add_done_callback(functools.partial(self._land, key))
+        try:
+            # Waited for, not awaited: a caller that is cancelled must not lose what Google has already rotated.
+            await asyncio.wait([refresh])
+            return refresh.result()
+        finally:
+            del refresh  # its error leads to this frame, and with it to all that its callers hold: no cycle
+
+    def _land(self, key: tuple[Principal, str], refresh: asyncio.Task[Grant]) -> None:
+        del self._in_flight[key]
+        if not refresh.cancelled():
+            refresh.exception()  # counts as retrieved, though all who waited may be gone
 
     async def _refresh(self, grant: Grant) -> Grant:
-        current = await self._grants.find(grant.principal)
-        if current is not None and current.version != grant.version:
+        current = await self._current(grant.principal)
+        if current != grant:
             return current  # renewed while this caller was on its way here
         try:
             tokens = await self._google.refresh(grant.refresh_token)
@@ -75,7 +85,10 @@ class Refresher:
             fresh = await self._grants.replace_tokens(grant, tokens)
             if fresh is not None:
                 return fresh
-        renewed = await self._grants.find(grant.principal)  # another process was faster
-        if renewed is None:
-            raise GrantRevokedError(grant.principal)
-        return renewed
+        return await self._current(grant.principal)  # a new consent, or another process, was faster
+
+    async def _current(self, principal: Principal) -> Grant:
+        grant = await self._grants.find(principal)
+        if grant is None:
+            raise GrantRevokedError(principal)
+        return grant

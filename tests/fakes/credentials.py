@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.credentials.grants import Grants
 from app.database.database import Database
-from app.errors import InvalidGrantError
+from app.errors import GoogleError, InvalidGrantError
 from app.google.tokens import GoogleAccount, GoogleTokens
 from app.principal import Principal
 from tests.fakes.sandbox import READ, Clock
@@ -41,19 +42,29 @@ async def connect(database: Database, grants: Grants, principal: Principal, toke
         return await grants.activate(connection, principal, tokens)
 
 
+def invalid_grant() -> InvalidGrantError:
+    """What `GoogleAuth` raises for a refresh token that is over."""
+    return InvalidGrantError("Google answered 400", status=400, reason="invalid_grant")
+
+
+def unavailable() -> GoogleError:
+    """What `GoogleAuth` raises when Google is down."""
+    return GoogleError("Google answered 503", status=503)
+
+
 @dataclass
 class TokenEndpoint:
     """A Google that refreshes: ``refresh-ada-1`` gives ``access-ada-2`` and, rotated, ``refresh-ada-2``.
 
     Attributes:
         rotates: Whether a refresh token is spent by its use; one that comes again is refused.
-        failure: What to raise instead of an answer.
+        failure: Makes what is raised instead of an answer.
         gate: An answer waits until it is set.
         refreshed: The refresh tokens that came in.
     """
 
     rotates: bool = True
-    failure: Exception | None = None
+    failure: Callable[[], Exception] | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     refreshed: list[str] = field(default_factory=list)
@@ -67,9 +78,9 @@ class TokenEndpoint:
         self.asked.set()
         await self.gate.wait()
         if self.failure is not None:
-            raise self.failure
+            raise self.failure()
         if spent:
-            raise InvalidGrantError("Google answered 400", status=400, reason="invalid_grant")
+            raise invalid_grant()
         _, name, number = refresh_token.split("-")
         count = len(self.refreshed) if not self.rotates else int(number)
         return GoogleTokens(

@@ -7,9 +7,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
 
 _USER = "deputy"
 _BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)  # Debian's place, the newest first
@@ -45,6 +49,18 @@ def running_postgres(binaries: Path) -> Iterator[str]:
             _run(owner, *control, "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder)
+
+
+async def create_database(server: str) -> str:
+    """A new empty database of a server; returns its SQLAlchemy URL."""
+    name = f"test_{uuid.uuid4().hex}"
+    engine = create_async_engine(f"postgresql+asyncpg://{_USER}@{server}/postgres", isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    finally:
+        await engine.dispose()
+    return f"postgresql+asyncpg://{_USER}@{server}/{name}"
 
 
 def _run(user: str | None, *command: Path | str) -> None:

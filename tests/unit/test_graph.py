@@ -141,7 +141,7 @@ def test_any_name_can_be_drawn() -> None:
     """Names that come from the settings, such as a model's, keep apart and break no line of the drawing."""
     container = Sample()
     names = ["openai:gpt-4.1", "openai:gpt-4-1", 'a "b"']
-    container.models = providers.Aggregate[Any](**{name: providers.ThreadSafeSingleton(Holder) for name in names})
+    container.models = providers.Aggregate[Any]({name: providers.ThreadSafeSingleton(Holder) for name in names})
     lines = [line.strip() for line in mermaid(container).splitlines() if "models." in line]
 
     assert len({line.split("[")[0] for line in lines}) == 3

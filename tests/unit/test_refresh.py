@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,9 +15,9 @@ from app.credentials.grants import Grants
 from app.credentials.key_ring import KeyRing
 from app.credentials.refresh import FRESH_SECONDS, Refresher
 from app.database.database import Database
-from app.errors import GoogleError, GrantRevokedError, InvalidGrantError
+from app.errors import GoogleError, GrantRevokedError
 from app.principal import Principal
-from tests.fakes.credentials import HOUR, TokenEndpoint, connect, google_tokens
+from tests.fakes.credentials import HOUR, TokenEndpoint, connect, google_tokens, invalid_grant, unavailable
 from tests.fakes.sandbox import READ, SEND, Clock
 
 
@@ -183,12 +184,13 @@ async def test_a_failure_that_nobody_waits_for_is_no_noise(
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     google.gate.clear()
-    google.failure = GoogleError("Google answered 503", status=503)
+    google.failure = unavailable
     callers = [asyncio.create_task(refresher.fresh(ada)) for _ in range(3)]
     await google.asked.wait()
     for caller in callers:
         caller.cancel()
     await asyncio.wait(callers)
+    del caller, callers  # a finished task that somebody holds does not complain yet
     google.gate.set()
     await asyncio.sleep(0.05)
     gc.collect()
@@ -201,7 +203,7 @@ async def test_a_grant_that_google_ended_is_marked(
     refresher: Refresher, google: TokenEndpoint, grants: Grants, ada: Principal, grace: Principal
 ) -> None:
     """Everybody who waited is told so, the grant is gone, and another person's lives."""
-    google.failure = InvalidGrantError("Google answered 400", status=400, reason="invalid_grant")
+    google.failure = invalid_grant
     results = await asyncio.gather(*(refresher.fresh(ada) for _ in range(4)), return_exceptions=True)
 
     assert [type(each) for each in results] == [GrantRevokedError] * 4
@@ -217,7 +219,7 @@ async def test_a_consent_during_a_refresh_that_fails_survives(
 ) -> None:
     """`invalid_grant` for the old tokens does not end the new grant, of the same account or another: it is given out."""
     google.gate.clear()
-    google.failure = InvalidGrantError("Google answered 400", status=400, reason="invalid_grant")
+    google.failure = invalid_grant
     caller = asyncio.create_task(refresher.fresh(ada))
     await google.asked.wait()
     await connect(database, grants, ada, google_tokens("ada-9", account=account, scopes=frozenset({READ, SEND})))
@@ -246,15 +248,15 @@ async def test_a_consent_during_a_refresh_that_succeeds_survives(
     assert await grants.find(ada) == grant
 
 
-@pytest.mark.parametrize("failure", [GoogleError("503", status=503), GoogleError("no answer"), ConnectionError()])
+@pytest.mark.parametrize("failure", [unavailable, lambda: GoogleError("no answer"), ConnectionError])
 @pytest.mark.usefixtures("connected")
 async def test_any_other_failure_keeps_the_grant(
-    failure: Exception, refresher: Refresher, google: TokenEndpoint, ada: Principal, grace: Principal
+    failure: Callable[[], Exception], refresher: Refresher, google: TokenEndpoint, ada: Principal, grace: Principal
 ) -> None:
     """A Google that is down fails those who waited, and the next one tries again with the same refresh token."""
     google.rotates = False
     google.failure = failure
-    with pytest.raises(type(failure)):
+    with pytest.raises(type(failure())):
         await refresher.fresh(ada)
     google.failure = None
 
@@ -279,7 +281,7 @@ async def test_a_failed_refresh_holds_nobody(refresher: Refresher, google: Token
     async def call_with(held: Held) -> None:
         await refresher.fresh(ada)
 
-    google.failure = GoogleError("503", status=503)
+    google.failure = unavailable
     gc.disable()
     try:
         reference = await ask()

@@ -1,0 +1,49 @@
+"""`deputy tools`: what the agents can do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.commands.common import CONFIG, ConfigOption, JsonOption, configured, run
+from app.settings import Settings
+
+tools = typer.Typer(no_args_is_help=True, help="What the agents can do.")
+
+
+@tools.command(name="list")
+def list_tools(config: ConfigOption = CONFIG, as_json: JsonOption = False) -> None:
+    """List every tool: which agents have it, what it changes, and the OAuth scopes that it needs."""
+    found = run(_tools(configured(config)))
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    table = Table("tool", "effect", "agents", "OAuth scopes", "what it does")
+    for tool in found:
+        scopes = "\n".join(scope.rpartition("/")[2] for scope in tool["oauth_scopes"]) or "none"
+        table.add_row(tool["name"], tool["effect"], ", ".join(tool["agents"]) or "none", scopes, tool["description"])
+    Console().print(table, markup=False)
+
+
+async def _tools(settings: Settings) -> list[dict[str, Any]]:
+    from app.sandbox.attachment import configured_for_sandbox
+    from containers.application import build
+    from containers.toolkits import toolkit_class
+
+    container = build(configured_for_sandbox(settings))
+    return [
+        {
+            "name": name,
+            "toolkit": toolkit,
+            "effect": spec.effect.value,
+            "agents": [agent for agent, section in settings.agents.items() if toolkit in section.toolkits],
+            "oauth_scopes": list(spec.oauth_scopes),
+            "description": (spec.definition.description or "").partition("\n")[0],
+        }
+        for toolkit, provider in container.toolkits.providers.items()
+        for name, spec in toolkit_class(provider).tools().items()
+    ]
