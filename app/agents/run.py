@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,8 +64,9 @@ class StoppedRun:
         return _ADAPTER.validate_json(text)
 
     def dump(self) -> str:
-        """The run as JSON text."""
-        return _ADAPTER.dump_json(self).decode()
+        """The run as JSON text that `load` can read, also when it holds half of a surrogate pair."""
+        values = _ADAPTER.dump_python(self, mode="json")
+        return json.dumps(values, ensure_ascii=False).encode(errors="replace").decode()
 
     @property
     def oauth_scopes(self) -> frozenset[str]:

@@ -75,5 +75,6 @@ class Conversations:
 
 
 def dump(turn: list[ModelMessage]) -> str:
-    """A turn as JSON text."""
-    return json.dumps(ModelMessagesTypeAdapter.dump_python(turn, mode="json"), separators=(",", ":"))
+    """A turn as JSON text that `load` can read, also when a tool's result holds half of a surrogate pair."""
+    values = ModelMessagesTypeAdapter.dump_python(turn, mode="json")
+    return json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode(errors="replace").decode()

@@ -3,8 +3,8 @@
     issued ─► opened ─► granted ─► active
        └─────────┴──► expired | refused
 
-A link is superseded (expired) when the same person is sent another one that asks for more. Every step is a compare-and-set on the state,
-so of several callbacks that arrive together exactly one goes on.
+A link is superseded (expired) when the same person is sent another one that asks for more. Every step is a
+compare-and-set on the state, so of several callbacks that arrive together exactly one goes on.
 """
 
 from __future__ import annotations

@@ -128,9 +128,7 @@ class Inbox:
             await connection.execute(
                 messages.update()
                 .where(messages.c.state == MessageState.RUNNING)
-                .values(
-                    state=MessageState.NEW, interruptions=messages.c.interruptions + 1, changed_at=self._now()
-                )
+                .values(state=MessageState.NEW, interruptions=messages.c.interruptions + 1, changed_at=self._now())
             )
 
     async def running(self) -> list[StoredMessage]:

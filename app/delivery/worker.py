@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 
 from app.delivery.answering import Answering
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 CRASHED = "Something went wrong on my side, so I stopped. Please try again."
 INTERRUPTED = "I was interrupted several times while I worked on this, so I stopped. Please try again."
 _REPLY_AGAIN_SECONDS = 10.0  # a reply that is under way is given so long before another one is tried
+_REPLY_NO_MORE_SECONDS = 86_400.0  # by then the place that it should go to is gone
 
 
 class Worker:
@@ -50,6 +51,7 @@ class Worker:
         self._grace_seconds = grace_seconds
         self._conversations: dict[ConversationKey, asyncio.Task[None]] = {}
         self._again: set[ConversationKey] = set()
+        self._stopping = False
         self._in_work: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -64,12 +66,14 @@ class Worker:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Work until the context ends; then finish within the grace, and hand back what is not finished."""
+        """Work until the context ends; then finish what is begun within the grace, and hand back what is not."""
         await self._inbox.recover()
+        self._stopping = False
         loops = [asyncio.create_task(self._take()), asyncio.create_task(self._scan())]
         try:
             yield
         finally:
+            self._stopping = True
             await _cancel(loops)
             if self._conversations:
                 await asyncio.wait(self._conversations.values(), timeout=self._grace_seconds)
@@ -85,32 +89,49 @@ class Worker:
 
     async def _scan(self) -> None:
         while True:
-            try:
-                await self._look_for_work()
-            except Exception as error:  # the scan goes on whatever one round met
-                log.error("the scan for undone messages failed: %s", describe_crash(error))
+            await _guarded("giving expired messages up", self._parking.give_up_expired())
+            await _guarded("waking answered messages", self._parking.wake_answered())
+            await _guarded("putting lost messages back", self._put_back_lost())
+            await _guarded("waking undone messages", self._wake_undone())
+            await _guarded("telling again", self._tell_again())
             await asyncio.sleep(self._scan_seconds)
 
-    async def _look_for_work(self) -> None:
-        await self._parking.give_up_expired()
-        for message in await self._inbox.unreplied(older_than_seconds=_REPLY_AGAIN_SECONDS):
-            await self._answering.tell(message)
+    async def _put_back_lost(self) -> None:
+        """Make undone again what is running by its row and in nobody's hands: its end could not be stored."""
+        for message in await self._inbox.running():
+            if ConversationKey.of(message) not in self._conversations:
+                await self._inbox.put_back(message)
+
+    async def _wake_undone(self) -> None:
         for conversation in await self._inbox.conversations_with_work():
             await self._wakeups.wake(conversation)
 
+    async def _tell_again(self) -> None:
+        telling = self.in_work  # before the rows are read: what ends in between has told for itself
+        unreplied = await self._inbox.unreplied(
+            older_than_seconds=_REPLY_AGAIN_SECONDS, newer_than_seconds=_REPLY_NO_MORE_SECONDS
+        )
+        for message in unreplied:
+            if message.message_id not in telling:
+                await _guarded(f"telling again about message {message.message_id}", self._answering.tell(message))
+
     async def _work_off(self, conversation: ConversationKey) -> None:
+        """The outermost edge of a conversation's task; whatever ends it early, the scan comes back."""
         try:
-            while await self._work_off_one(conversation):
-                self._again.discard(conversation)
-        except Exception as error:  # the database is away, say; the scan comes back to the conversation
-            log.error("a conversation had to be left: %s", describe_crash(error))
+            await _guarded("working a conversation off", self._work_off_all(conversation))
         finally:
             self._again.discard(conversation)
             del self._conversations[conversation]
 
+    async def _work_off_all(self, conversation: ConversationKey) -> None:
+        while await self._work_off_one(conversation):
+            self._again.discard(conversation)
+
     async def _work_off_one(self, conversation: ConversationKey) -> bool:
         """Answer the next undone message; False when there is none, and nobody woke the conversation meanwhile."""
         async with self._free:
+            if self._stopping:
+                return False
             message = await self._inbox.begin_next(conversation)
             if message is None:
                 return conversation in self._again
@@ -129,16 +150,28 @@ class Worker:
 
     async def _answer(self, message: StoredMessage) -> None:
         """The outermost edge of a message's task: nothing leaves it, so no traceback keeps the scope alive."""
+        ending: Awaitable[object]
         try:
-            if message.attempt > self._attempts:
+            if message.interruptions >= self._attempts:
                 await self._answering.give_up(message, INTERRUPTED)
             else:
                 await self._answering.answer(message)
+            return
         except asyncio.CancelledError:
-            await self._inbox.put_back(message)
+            ending = self._inbox.put_back(message)
         except Exception as error:
             log.error("message %s crashed: %s", message.message_id, describe_crash(error))
-            await self._answering.give_up(message, CRASHED)
+            ending = self._answering.give_up(message, CRASHED)
+        # Here, where the error and all that its frames hold is gone.
+        await _guarded(f"ending message {message.message_id}", ending)
+
+
+async def _guarded(what: str, work: Awaitable[object]) -> None:
+    """Do it; what it meets is logged and goes no further, so that everybody else's work goes on."""
+    try:
+        await work
+    except Exception as error:
+        log.error("%s failed: %s", what, describe_crash(error))
 
 
 def describe_crash(error: BaseException) -> str:

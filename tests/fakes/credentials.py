@@ -19,17 +19,18 @@ HOUR = 3600.0
 
 
 def google_tokens(
-    name: str, *, scopes: frozenset[str] = frozenset({READ}), account: str = "", expires_in: float = HOUR
+    name: str,
+    *,
+    scopes: frozenset[str] = frozenset({READ}),
+    account: str = "",
+    expires_in: float = HOUR,
+    now: float = NOW,
 ) -> GoogleTokens:
-    """Tokens that say whose they are: ``access-ada-1`` and ``refresh-ada-1``.
-
-    Args:
-        account: The Google account's name; by default the first part of `name`.
-    """
+    """Tokens that say whose they are: ``access-ada-1`` and ``refresh-ada-1``, of the account ``ada`` if no other."""
     account = account or name.partition("-")[0]
     return GoogleTokens(
         access_token=f"access-{name}",
-        expires_at=NOW + expires_in,
+        expires_at=now + expires_in,
         refresh_token=f"refresh-{name}",
         granted_scopes=scopes,
         account=GoogleAccount(subject=f"subject-{account}", email=f"{account}@example.com"),
@@ -57,12 +58,14 @@ class TokenEndpoint:
     """A Google that refreshes: ``refresh-ada-1`` gives ``access-ada-2`` and, rotated, ``refresh-ada-2``.
 
     Attributes:
+        now: The clock.
         rotates: Whether a refresh token is spent by its use; one that comes again is refused.
         failure: Makes what is raised instead of an answer.
         gate: An answer waits until it is set.
         refreshed: The refresh tokens that came in.
     """
 
+    now: Callable[[], float] = Clock()
     rotates: bool = True
     failure: Callable[[], Exception] | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -85,7 +88,7 @@ class TokenEndpoint:
         count = len(self.refreshed) if not self.rotates else int(number)
         return GoogleTokens(
             access_token=f"access-{name}-{count + 1}",
-            expires_at=NOW + HOUR,
+            expires_at=self.now() + HOUR,
             refresh_token=f"refresh-{name}-{count + 1}" if self.rotates else None,
             granted_scopes=frozenset({READ}),
         )

@@ -34,9 +34,9 @@ def grants(database: Database, key_ring: KeyRing, clock: Clock) -> Grants:
 
 
 @pytest.fixture
-def google() -> TokenEndpoint:
+def google(clock: Clock) -> TokenEndpoint:
     """A Google that rotates refresh tokens."""
-    return TokenEndpoint()
+    return TokenEndpoint(now=clock)
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ async def test_a_grant_that_google_ended_is_marked(
 async def test_a_consent_during_a_refresh_that_fails_survives(
     account: str, refresher: Refresher, google: TokenEndpoint, database: Database, grants: Grants, ada: Principal
 ) -> None:
-    """`invalid_grant` for the old tokens does not end the new grant, of the same account or another: it is given out."""
+    """`invalid_grant` for the old tokens does not end the new grant, of whichever account: it is given out."""
     google.gate.clear()
     google.failure = invalid_grant
     caller = asyncio.create_task(refresher.fresh(ada))

@@ -1,0 +1,267 @@
+"""A real server on loopback, and the world around it: a Google, a Slack, a browser and a folder for its database."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import socket
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+from pydantic import SecretStr
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.main import create_app, running, serving
+from app.principal import Principal
+from app.sandbox.attachment import CLIENT_ID, lead_to_sandbox
+from app.sandbox.google import GoogleSandbox
+from app.sandbox.people import Person
+from app.sandbox.server import serve_loopback
+from app.sandbox.slack import Post, SlackSandbox
+from app.sandbox.visitor import visit
+from app.settings import (
+    AgentSettings,
+    DatabaseSettings,
+    HttpSettings,
+    InterfacesSettings,
+    KeyRingSettings,
+    Section,
+    ServerSettings,
+    Settings,
+    SlackSettings,
+)
+from app.toolkits.gmail import READ_MAIL
+from containers.application import Application, build
+from interfaces.web.interface import callback_url
+
+ADA, GRACE = "ada@sandbox.example", "grace@sandbox.example"
+TEAM = "T0SANDBOX"
+QUESTION = "show my unread mail"
+CONSENT_LINK = re.compile(r"https?://\S+/connect/google/[\w-]+")
+APPROVAL_CODE = re.compile(r"approve ([0-9a-f]{4,8})")
+PATIENCE_SECONDS = 20.0
+
+T = TypeVar("T")
+Prepare = Callable[[Application], object]
+
+
+async def eventually(look: Callable[[], T], patience_seconds: float = PATIENCE_SECONDS) -> T:
+    """What `look` returns once that is true.
+
+    Raises:
+        AssertionError: It was not within that time.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + patience_seconds
+    while not (seen := look()):
+        assert loop.time() < end, "it did not happen in time"
+        await asyncio.sleep(0.005)
+    return seen
+
+
+@dataclass
+class DeputyServer:
+    """A server that runs, and what a test does to it.
+
+    Attributes:
+        client: Reaches it; follows no redirect.
+    """
+
+    base_url: str
+    client: httpx2.AsyncClient
+    container: Application
+    settings: Settings
+    google: GoogleSandbox
+    slack: SlackSandbox
+    _tokens: dict[Principal, str] = field(default_factory=dict)
+
+    async def bearer(self, principal: Principal) -> dict[str, str]:
+        """The header that carries this person's token."""
+        if principal not in self._tokens:
+            self._tokens[principal] = await self.container.api_tokens().issue(principal, label="test")
+        return {"Authorization": f"Bearer {self._tokens[principal]}"}
+
+    async def ask(self, principal: Principal, text: str, **body: Any) -> httpx2.Response:
+        """Post a message over HTTP."""
+        body = {"conversation": "main", "text": text, **body}
+        return await self.client.post("/v1/messages", json=body, headers=await self.bearer(principal))
+
+    async def told(self, principal: Principal, message_id: str, wait: float = PATIENCE_SECONDS) -> dict[str, Any]:
+        """How a message stands once it has ended, or the time is over."""
+        headers = await self.bearer(principal)
+        response = await self.client.get(f"/v1/messages/{message_id}", params={"wait": wait}, headers=headers)
+        told: dict[str, Any] = response.raise_for_status().json()
+        return told
+
+    async def consent(self, link: str, email: str, *, allow: bool = True) -> httpx2.Response:
+        """Open a consent link in a browser of its own and decide with that account."""
+        return await visit(link, email, allow=allow)
+
+    async def connect(self, principal: Principal, email: str, *oauth_scopes: str) -> None:
+        """Give this person a grant, by the link that they would be sent."""
+        consent = self.container.consent()
+        link = await consent.find_url(principal, await consent.ask(principal, frozenset(oauth_scopes or (READ_MAIL,))))
+        assert link is not None
+        (await self.consent(link, email)).raise_for_status()
+
+    async def deliver(self, event: dict[str, Any], retry_num: int | None = None) -> httpx2.Response:
+        """Send an event as Slack does."""
+        return await self.slack.post_event(self.client, "/slack/events", event, retry_num)
+
+    async def posts(self, channel: str, count: int) -> list[Post]:
+        """What was posted in a channel, once there are so many."""
+        return await eventually(lambda: len(found := self.posted(channel)) >= count and found)
+
+    def posted(self, channel: str) -> list[Post]:
+        """What was posted in a channel so far."""
+        return [post for post in self.slack.posts if post.channel == channel]
+
+
+@dataclass
+class World:
+    """What a server stands in; servers come and go in it, one at a time on its port.
+
+    Attributes:
+        slack_faults: Errors that Slack answers its next calls with, such as ``ratelimited``.
+    """
+
+    google: GoogleSandbox
+    slack: SlackSandbox
+    slack_faults: deque[str]
+    settings: Settings
+
+    @asynccontextmanager
+    async def server(
+        self, prepare: Prepare = lambda _: None, *, database: str = "deputy", **sections: Section
+    ) -> AsyncIterator[DeputyServer]:
+        """Serve on loopback.
+
+        Args:
+            prepare: Called with the container before anything is built, to override providers.
+            database: The name of the database file; a second server on the same name finds what the first one left.
+            sections: Sections of the settings that are other than the world's.
+        """
+        settings, container = self._built(prepare, database, sections)
+        async with (
+            serving(container, settings) as base_url,
+            httpx2.AsyncClient(base_url=base_url, timeout=2 * PATIENCE_SECONDS) as client,
+        ):
+            yield DeputyServer(base_url, client, container, settings, self.google, self.slack)
+
+    @asynccontextmanager
+    async def in_process(
+        self, prepare: Prepare = lambda _: None, *, database: str = "in-process", **sections: Section
+    ) -> AsyncIterator[DeputyServer]:
+        """The same without a socket, as many at a time as one likes; browsers cannot reach it.
+
+        An error that leaves the application is raised in the test.
+        """
+        settings, container = self._built(prepare, database, sections)
+        base_url = "http://deputy.test"
+        ready = asyncio.Event()
+        ready.set()
+        async with running(container, settings):
+            transport = httpx2.ASGITransport(create_app(container, settings, ready))
+            async with httpx2.AsyncClient(transport=transport, base_url=base_url) as client:
+                yield DeputyServer(base_url, client, container, settings, self.google, self.slack)
+
+    def _built(self, prepare: Prepare, database: str, sections: dict[str, Section]) -> tuple[Settings, Application]:
+        assert self.settings.key_ring.file is not None
+        path = self.settings.key_ring.file.with_name(f"{database}.db")
+        url = DatabaseSettings(url=SecretStr(f"sqlite+aiosqlite:///{path}"))
+        settings = self.settings.model_copy(update={"database": url, **sections})
+        container = build(settings)
+        prepare(container)
+        return settings, container
+
+
+@asynccontextmanager
+async def world(folder: Path, *, people: Sequence[Person] | None = None, **sections: Section) -> AsyncIterator[World]:
+    """A Google and a Slack on loopback, and settings that lead to them; HTTP and Slack are served.
+
+    Args:
+        folder: Where databases and keys are kept.
+        people: Who has a Google account; Ada and Grace when nobody is named.
+        sections: Sections of the settings, such as ``delivery=DeliverySettings(…)``.
+    """
+    public_url = f"http://127.0.0.1:{_free_port()}"
+    client_secret, signing_secret = secrets.token_hex(16), secrets.token_hex(16)
+    bot_token = f"xoxb-{secrets.token_hex(16)}"
+    slack = SlackSandbox(signing_secret=signing_secret, bot_token=bot_token, team=TEAM)
+    slack_faults: deque[str] = deque()
+    google = GoogleSandbox(
+        client_id=CLIENT_ID,
+        client_secret=client_secret,
+        redirect_uris=frozenset({callback_url(public_url)}),
+        people=people,
+    )
+    async with (
+        serve_loopback(google.app) as google_url,
+        serve_loopback(_failing(slack.app, slack_faults)) as slack_url,
+    ):
+        slack_settings = SlackSettings(
+            signing_secret=SecretStr(signing_secret),
+            bot_token=SecretStr(bot_token),
+            api_base_url=f"{slack_url}/api/",
+        )
+        settings = Settings(
+            server=ServerSettings(port=int(public_url.rpartition(":")[2]), public_url=public_url),
+            key_ring=KeyRingSettings(file=folder / "keys.yaml"),
+            agents={"assistant": AgentSettings(toolkits=("gmail",))},
+            default_agent="assistant",
+            interfaces=InterfacesSettings(http=HttpSettings(wait_seconds=PATIENCE_SECONDS), slack=slack_settings),
+        ).model_copy(update=sections)
+        yield World(google, slack, slack_faults, lead_to_sandbox(settings, google_url, client_secret))
+
+
+def with_http(settings: Settings, **changes: Any) -> InterfacesSettings:
+    """The interfaces, HTTP's settings changed."""
+    return settings.interfaces.model_copy(update={"http": HttpSettings(**changes)})
+
+
+def user(name: str) -> str:
+    """A person's id in Slack."""
+    return f"U0{name.upper()}"
+
+
+def direct(name: str) -> str:
+    """The id of their direct chat with the assistant in Slack."""
+    return f"D0{name.upper()}"
+
+
+def own_markers(google: GoogleSandbox, emails: Collection[str]) -> dict[str, set[str]]:
+    """The markers in everybody's mail, by address."""
+    from app.sandbox.letters import MARKER
+
+    return {
+        email: {marker.lower() for letter in google.mailbox(email) for marker in MARKER.findall(letter.raw.decode())}
+        for email in emails
+    }
+
+
+def _failing(app: ASGIApp, faults: deque[str]) -> ASGIApp:
+    """Slack's Web API, that fails as long as there is a fault; 429 as https://docs.slack.dev/apis/web-api/rate-limits."""
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and faults:
+            await JSONResponse({"ok": False, "error": faults.popleft()}, 429, headers={"Retry-After": "1"})(
+                scope, receive, send
+            )
+        else:
+            await app(scope, receive, send)
+
+    return call
+
+
+def _free_port() -> int:
+    """A port that was free a moment ago; the redirect URI has to be known before the server listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

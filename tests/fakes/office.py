@@ -1,0 +1,240 @@
+"""Everything that answers messages, on a real database: only Google, the model and the channel are made up."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+import urllib3
+from pydantic_ai.models import Model
+
+from app.agents.agent import Agent, AgentShell
+from app.approvals.approvals import Approvals
+from app.conversations.history import Conversations
+from app.credentials.consent import Consent
+from app.credentials.credentials import Credentials
+from app.credentials.grants import Grants
+from app.credentials.key_ring import KeyRing
+from app.credentials.links import ConsentLinks
+from app.credentials.refresh import Refresher
+from app.database.database import Database
+from app.deadline import Deadline
+from app.delivery.answering import Answering
+from app.delivery.door import Door
+from app.delivery.inbox import Inbox
+from app.delivery.parking import Parking
+from app.delivery.status import Status, Statuses
+from app.delivery.wakeups import Wakeups
+from app.delivery.worker import Worker
+from app.google.auth import GoogleAuth
+from app.google.endpoints import GoogleEndpoints
+from app.llm.offline import offline
+from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage
+from app.principal import Principal
+from tests.fakes.assistants import Letters, Post
+from tests.fakes.credentials import TokenEndpoint, connect, google_tokens
+from tests.fakes.sandbox import Clock
+
+_EVENTS = itertools.count()
+_ENDPOINTS = GoogleEndpoints(
+    authorize="http://127.0.0.1:9/auth",
+    token="http://127.0.0.1:9/token",
+    revoke="http://127.0.0.1:9/revoke",
+    certs="http://127.0.0.1:9/certs",
+    issuer="http://127.0.0.1:9",
+)
+
+
+def inbound(
+    principal: Principal, text: str = "hello", *, conversation: str = "c", event_id: str | None = None
+) -> InboundMessage:
+    """A message; without an event id it has one of its own."""
+    return InboundMessage(principal, event_id or f"event-{next(_EVENTS)}", conversation, text, {"to": principal.user})
+
+
+async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+    """Return once the condition holds, or what it returns does when it is awaited."""
+    async with asyncio.timeout(seconds):
+        while True:
+            holds = condition()
+            if await holds if isinstance(holds, Awaitable) else holds:
+                return
+            await asyncio.sleep(0.005)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One thing that the channel was given to say."""
+
+    principal: Principal
+    text: str
+    private: bool
+    message_id: str
+
+
+@dataclass
+class RecordingChannel:
+    """A channel that records.
+
+    Attributes:
+        failures: Raised by the next sends, one each.
+        gate: A send waits until it is set.
+    """
+
+    sent: list[Sent] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    async def send(self, message: StoredMessage, text: str, *, private: bool) -> None:
+        """Record it."""
+        await self.gate.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        self.sent.append(Sent(message.principal, text, private, message.message_id))
+
+    def texts(self, principal: Principal) -> list[str]:
+        """What this person was told, in order."""
+        return [sent.text for sent in self.sent if sent.principal == principal]
+
+
+class Office:
+    """One process's objects; two offices on one database are a process and the one that was started after it.
+
+    Attributes:
+        agents: Every agent that was opened, while it lives.
+        open_now: How many agents are open, and the most that were at once.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        key_ring: KeyRing,
+        *,
+        model: Model | None = None,
+        post: Post | None = None,
+        clock: Clock | None = None,
+        channel: RecordingChannel | None = None,
+        deadline_seconds: float = 10.0,
+        history_turns: int = 20,
+    ) -> None:
+        now = self.clock = clock or Clock()
+        self.post = post or Post()
+        self.channel = channel or RecordingChannel()
+        self.database = database
+        self.inbox = Inbox(database, now)
+        self.wakeups = Wakeups()
+        self.door = Door(self.inbox, self.wakeups)
+        self.approvals = Approvals(database, now)
+        self.parking = Parking(database, self.approvals, self.wakeups.wake, parked_seconds=3600, now=now)
+        self.conversations = Conversations(database, now)
+        self.grants = Grants(database, key_ring, now)
+        self.links = ConsentLinks(database, key_ring, lifetime_seconds=600, now=now)
+        google = GoogleAuth(
+            _ENDPOINTS,
+            client_id="id",
+            client_secret="secret",
+            redirect_uri="http://127.0.0.1:9/callback",
+            http=httpx2.AsyncClient(),
+            pool=urllib3.PoolManager(),
+        )
+        self.consent = Consent(database, self.links, self.grants, google, self.parking, public_url="http://127.0.0.1:9")
+        self.statuses = Statuses(self.parking, self.approvals, self.consent)
+        self._refresher = Refresher(self.grants, TokenEndpoint(), now)
+        self._shell = AgentShell(
+            "assistant",
+            model or offline(),
+            instructions="Be brief.",
+            history_turns=history_turns,
+            request_limit=8,
+            tool_calls_limit=8,
+        )
+        self.agents: list[weakref.ref[Agent]] = []
+        self.open_now = 0
+        self.open_at_most = 0
+        self.answering = Answering(
+            self.inbox,
+            self.parking,
+            self.approvals,
+            self.consent,
+            self.conversations,
+            self.statuses,
+            {"http": self.channel},
+            self.open_agent,
+            deadline_seconds=deadline_seconds,
+        )
+
+    @asynccontextmanager
+    async def open_agent(self, principal: Principal, deadline: Deadline) -> AsyncIterator[Agent]:
+        """A fresh agent with its person's letters and credentials."""
+        credentials = Credentials(principal, self._refresher, deadline)
+        letters = Letters(principal, self.post)
+        agent = Agent(principal, self._shell, [letters], credentials, self.approvals, self.conversations)
+        self.agents.append(weakref.ref(agent))
+        self.open_now += 1
+        self.open_at_most = max(self.open_at_most, self.open_now)
+        try:
+            yield agent
+        finally:
+            self.open_now -= 1
+            await credentials.aclose()
+
+    def worker(self, *, concurrency: int = 4, attempts: int = 3, scan_seconds: float = 0.05) -> Worker:
+        """A worker; run it with `async with worker.running()`."""
+        return Worker(
+            self.wakeups,
+            self.inbox,
+            self.parking,
+            self.answering,
+            concurrency=concurrency,
+            attempts=attempts,
+            scan_seconds=scan_seconds,
+            grace_seconds=0.2,
+        )
+
+    async def say(self, principal: Principal, text: str, conversation: str = "c") -> StoredMessage:
+        """Have a message accepted."""
+        return await self.door.accept(inbound(principal, text, conversation=conversation))
+
+    async def answer_next(self, message: StoredMessage) -> StoredMessage:
+        """Answer the oldest undone message of the conversation, without a worker; returns how `message` stands."""
+        self.clock.now += 1
+        begun = await self.inbox.begin_next(ConversationKey.of(message))
+        assert begun is not None
+        await self.answering.answer(begun)
+        return await self.inbox.get(message.principal, message.message_id)
+
+    async def ask(self, principal: Principal, text: str, conversation: str = "c") -> StoredMessage:
+        """Have a message accepted and answered, without a worker."""
+        return await self.answer_next(await self.say(principal, text, conversation))
+
+    async def status(self, message: StoredMessage) -> Status:
+        """How a message stands now."""
+        return await self.statuses.of(await self.inbox.get(message.principal, message.message_id))
+
+    async def codes(self, message: StoredMessage) -> list[str]:
+        """The codes of what waits for its person's word."""
+        return [approval.code for approval in (await self.status(message)).approvals]
+
+    async def grant(self, principal: Principal, *scopes: str) -> None:
+        """Connect the person's Google account with these scopes; nobody is told yet."""
+        await connect(
+            self.database, self.grants, principal, google_tokens(f"{principal.user}-1", scopes=frozenset(scopes))
+        )
+
+    async def ended(self, message: StoredMessage) -> bool:
+        """Whether a message is done or failed."""
+        state = (await self.inbox.get(message.principal, message.message_id)).state
+        return state in (MessageState.DONE, MessageState.FAILED)
+
+    async def is_in(self, message: StoredMessage, state: MessageState) -> bool:
+        """Whether a message is in a state."""
+        return (await self.inbox.get(message.principal, message.message_id)).state is state

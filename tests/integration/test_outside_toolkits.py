@@ -1,0 +1,87 @@
+"""A toolkit of somebody else: one class, one config line; it leaks nothing though its author knew of no isolation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.errors import SettingsError
+from app.main import prove_lifetimes
+from containers.lifetimes import LifetimeError
+from containers.testing import (
+    IsolationError,
+    assert_isolated,
+    open_test_container,
+    open_test_scope,
+    settings_in,
+    two_principals,
+)
+from tests.outside.notes import KeepingToolkit, NotesToolkit
+
+PACKAGE = "tests.outside.notes"
+
+
+async def test_it_is_one_class_and_one_line(tmp_path: Path) -> None:
+    """A class named in the settings becomes part of the agent, given what its constructor asks for."""
+    async with open_test_container(tmp_path, toolkits={"notes": f"{PACKAGE}:NotesToolkit"}) as container:
+        ada, _ = two_principals()
+        async with open_test_scope(ada) as scope:
+            tools = scope.get(container.agents.providers["assistant"]).tools()
+
+            assert {"gmail_send", "notes_add", "notes_publish"} <= tools.keys()
+
+
+async def test_it_leaks_nothing(tmp_path: Path) -> None:
+    """Two people use it at once; each finds their own notes only, and nothing lives on."""
+    async with open_test_container(tmp_path, toolkits={"notes": f"{PACKAGE}:NotesToolkit"}) as container:
+
+        async def use(notes: NotesToolkit) -> list[str]:
+            await notes.add("first")
+            return await notes.add("second")
+
+        results = await assert_isolated(container, container.toolkits.providers["notes"], use)
+
+        assert results == [["ada: first", "ada: second"], ["grace: first", "grace: second"]]
+
+
+async def test_a_kept_instance_is_noticed(tmp_path: Path) -> None:
+    """A toolkit that its module keeps fails the isolation check."""
+    async with open_test_container(tmp_path, toolkits={"keeping": f"{PACKAGE}:KeepingToolkit"}) as container:
+        with pytest.raises(IsolationError, match=KeepingToolkit.__name__):
+            await assert_isolated(container, container.toolkits.providers["keeping"])
+
+
+@pytest.mark.parametrize(("name", "toolkit"), [("onlyone", "OnlyOneToolkit"), ("keeping", "KeepingToolkit")])
+async def test_what_cannot_be_built_afresh_is_refused(tmp_path: Path, name: str, toolkit: str) -> None:
+    """A toolkit that gives both people one instance, or is kept, stops the start with its name."""
+    async with open_test_container(tmp_path, toolkits={name: f"{PACKAGE}:{toolkit}"}) as container:
+        with pytest.raises(LifetimeError) as refused:
+            await prove_lifetimes(container, settings_in(tmp_path))
+
+        assert f"toolkits.{name}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "told"),
+    [
+        ("greedy", f"{PACKAGE}:GreedyToolkit", "asks for everything: dict"),
+        ("untyped", f"{PACKAGE}:UntypedToolkit", "asks for thing, untyped"),
+        ("empty", f"{PACKAGE}:EmptyToolkit", "has no tools"),
+        ("nothing", f"{PACKAGE}:NoToolkit", "inherits app.toolkits.toolkit.Toolkit"),
+        ("other", f"{PACKAGE}:NotesToolkit", "has the name 'notes'"),
+        ("gone", f"{PACKAGE}:GoneToolkit", "cannot be imported"),
+        ("gone", "tests.outside.gone:GoneToolkit", "Is its package installed?"),
+        ("sharing", "tests.outside.sharing:SharingToolkit", "that all people would share"),
+        ("caching", "tests.outside.caching:CachingToolkit", "is cached for all people"),
+        ("gmail", f"{PACKAGE}:NotesToolkit", "is built in"),
+    ],
+)
+async def test_what_breaks_a_rule_is_refused(tmp_path: Path, name: str, path: str, told: str) -> None:
+    """A toolkit that breaks a rule stops the start; the message names it and what to do."""
+    with pytest.raises(SettingsError) as refused:
+        async with open_test_container(tmp_path, toolkits={name: path}):
+            pass
+
+    assert f"toolkits.{name}" in str(refused.value)
+    assert told in str(refused.value)

@@ -1,0 +1,339 @@
+"""One request's credentials: what they give out, to whom, for how long, and that nothing is left of them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import pickle
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import httplib2
+import pytest
+from google.auth.exceptions import RefreshError
+from google.oauth2.credentials import Credentials as GoogleCredentials
+from google_auth_httplib2 import AuthorizedHttp
+
+from app.credentials.credentials import Credentials
+from app.credentials.grants import Grants
+from app.credentials.key_ring import KeyRing
+from app.credentials.refresh import Refresher
+from app.database.database import Database
+from app.deadline import Deadline
+from app.errors import ConsentRequiredError, CredentialsError, DeputyError, GoogleError, GrantRevokedError
+from app.principal import Principal
+from tests.fakes.credentials import TokenEndpoint, connect, google_tokens, invalid_grant, unavailable
+from tests.fakes.leaks import everything_in
+from tests.fakes.sandbox import READ, SEND, Clock
+
+Make = Callable[[Principal], Credentials]
+READING = frozenset({READ})
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test moves; google-auth has its own, and takes these tokens for fresh."""
+    return Clock(4_000_000_000.0)
+
+
+@pytest.fixture
+def grants(database: Database, key_ring: KeyRing, clock: Clock) -> Grants:
+    """Grants on that clock."""
+    return Grants(database, key_ring, now=clock)
+
+
+@pytest.fixture
+def google(clock: Clock) -> TokenEndpoint:
+    """A Google that rotates refresh tokens."""
+    return TokenEndpoint(now=clock)
+
+
+@pytest.fixture
+async def make(
+    database: Database, grants: Grants, google: TokenEndpoint, clock: Clock, ada: Principal, grace: Principal
+) -> Make:
+    """Makes the credentials of one request; Ada and Grace have granted to read their mail."""
+    for person, name in ((ada, "ada-1"), (grace, "grace-1")):
+        await connect(database, grants, person, google_tokens(name, now=clock()))
+    refresher = Refresher(grants, google, now=clock)
+    return lambda principal: Credentials(principal, refresher, Deadline.after(10))
+
+
+class Api:
+    """An API below google-auth: answers with the bearer that came, and 401 to those that are refused."""
+
+    def __init__(self, *refused: str) -> None:
+        self.refused = refused
+        self.bearers: list[str] = []
+
+    def request(self, uri: str, method: str, **options: Any) -> tuple[httplib2.Response, bytes]:
+        self.bearers.append(options["headers"]["authorization"].removeprefix("Bearer "))
+        status = 401 if self.bearers[-1] in self.refused else 200
+        return httplib2.Response({"status": str(status)}), self.bearers[-1].encode()
+
+
+async def call(handed: GoogleCredentials, api: Api) -> str:
+    """Call the API from a thread, as a toolkit does; the bearer that it took in the end."""
+    http = AuthorizedHttp(handed, http=api, max_refresh_attempts=1)
+    _, body = await asyncio.to_thread(http.request, "https://api.example/")
+    return str(body.decode())
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Only reference counts free an object meanwhile."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+async def test_there_is_nothing_before_ensure(make: Make, ada: Principal, grace: Principal) -> None:
+    """Credentials that nobody has ensured, or only for no scope at all, give nothing out."""
+    of_ada, of_grace = make(ada), make(grace)
+    await of_grace.ensure(READING)
+    await of_ada.ensure(frozenset())
+
+    with pytest.raises(CredentialsError, match="ada"):
+        of_ada.for_google()
+    assert of_grace.for_google().token == "access-grace-1"
+
+
+async def test_exactly_the_missing_scopes_are_named(make: Make, ada: Principal) -> None:
+    """The error names the person and what they have not granted, and nothing that they have."""
+    with pytest.raises(ConsentRequiredError) as missing_one:
+        await make(ada).ensure(frozenset({READ, SEND}))
+    stranger = Principal(ada.platform, ada.tenant, "nobody")
+    with pytest.raises(ConsentRequiredError) as missing_all:
+        await make(stranger).ensure(frozenset({READ, SEND}))
+
+    assert (missing_one.value.principal, missing_one.value.oauth_scopes) == (ada, frozenset({SEND}))
+    assert (missing_all.value.principal, missing_all.value.oauth_scopes) == (stranger, frozenset({READ, SEND}))
+
+
+async def test_a_grant_that_does_not_cover_gives_nothing_out(make: Make, ada: Principal) -> None:
+    """After an ensure that failed there are no credentials; those of an earlier one that did not stay."""
+    credentials = make(ada)
+    for _ in range(2):
+        with pytest.raises(ConsentRequiredError):
+            await credentials.ensure(frozenset({READ, SEND}))
+        with pytest.raises(CredentialsError):
+            credentials.for_google()
+    await credentials.ensure(READING)
+    with pytest.raises(ConsentRequiredError):
+        await credentials.ensure(frozenset({SEND}))
+
+    assert credentials.for_google().token == "access-ada-1"
+
+
+async def test_what_is_handed_out_holds_no_refresh_token(make: Make, ada: Principal) -> None:
+    """Neither a refresh token nor a client secret is in it, and neither object shows the access token."""
+    credentials = make(ada)
+    await credentials.ensure(READING)
+    handed = credentials.for_google()
+    shown = "".join(map(repr, (credentials, vars(credentials), handed)))
+
+    assert handed.refresh_token is None
+    assert handed.client_secret is None
+    assert b"refresh-ada" not in pickle.dumps(handed)
+    assert "access-ada" not in shown
+    assert "refresh-ada" not in shown + handed.to_json()
+
+
+async def test_calls_of_two_people_carry_their_own_token(
+    make: Make, google: TokenEndpoint, ada: Principal, grace: Principal
+) -> None:
+    """Many calls at once of two people, each refused once, end with the token of whose call it was."""
+    people = [ada, grace] * 8
+    requests = [make(person) for person in people]
+    for credentials in requests:
+        await credentials.ensure(READING)
+    api = Api("access-ada-1", "access-grace-1")
+    bearers = await asyncio.gather(*(call(credentials.for_google(), api) for credentials in requests))
+
+    assert bearers == [f"access-{person.user}-2" for person in people]
+    assert sorted(google.refreshed) == ["refresh-ada-1", "refresh-grace-1"]
+
+
+async def test_a_token_that_was_refused_is_not_given_out_again(
+    make: Make, google: TokenEndpoint, ada: Principal, grace: Principal
+) -> None:
+    """A 401 in mid-call leads to one refresh, and later calls of the request begin with the new token."""
+    credentials, other = make(ada), make(grace)
+    for each in (credentials, other):
+        await each.ensure(READING)
+    api = Api("access-ada-1")
+    for _ in range(3):
+        await call(credentials.for_google(), api)
+        await call(other.for_google(), api)
+
+    assert [bearer for bearer in api.bearers if "ada" in bearer] == ["access-ada-1", *["access-ada-2"] * 3]
+    assert google.refreshed == ["refresh-ada-1"]
+    assert await call(make_ready := credentials.for_google(), api) == make_ready.token
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"), [(invalid_grant, GrantRevokedError), (unavailable, GoogleError)], ids=["ended", "down"]
+)
+async def test_a_refresh_that_fails_says_why(
+    failure: Callable[[], Exception],
+    expected: type[DeputyError],
+    make: Make,
+    google: TokenEndpoint,
+    ada: Principal,
+    grace: Principal,
+) -> None:
+    """google-auth's error carries ours and no token, and another person's call is none the worse."""
+    credentials, other = make(ada), make(grace)
+    for each in (credentials, other):
+        await each.ensure(READING)
+    google.failure = failure
+    with pytest.raises(RefreshError) as failed:
+        await call(credentials.for_google(), Api("access-ada-1"))
+
+    assert type(failed.value.__cause__) is expected
+    assert "access-ada" not in everything_in(failed.value)
+    assert await call(other.for_google(), Api("access-ada-1")) == "access-grace-1"
+
+
+async def test_a_grant_that_is_gone_is_revoked(make: Make, grants: Grants, ada: Principal) -> None:
+    """When another request found out that the grant is over, a call that needs a new token is told the same."""
+    credentials = make(ada)
+    await credentials.ensure(READING)
+    grant = await grants.find(ada)
+    assert grant is not None
+    await grants.mark_revoked(grant)
+    with pytest.raises(RefreshError) as failed:
+        await call(credentials.for_google(), Api("access-ada-1"))
+
+    assert type(failed.value.__cause__) is GrantRevokedError
+    assert failed.value.__cause__.principal == ada
+
+
+async def test_a_refresh_from_a_thread_ends_with_the_deadline(
+    make: Make, google: TokenEndpoint, grants: Grants, clock: Clock, ada: Principal
+) -> None:
+    """The thread is free when the message's time is over; what Google gave later is stored all the same."""
+    credentials = Credentials(ada, Refresher(grants, google, now=clock), Deadline.after(0.1))
+    await credentials.ensure(READING)
+    google.gate.clear()
+    with pytest.raises(RefreshError, match="time"):
+        await asyncio.wait_for(call(credentials.for_google(), Api("access-ada-1")), timeout=5)
+    google.gate.set()
+    await asyncio.sleep(0.05)
+    grant = await grants.find(ada)
+
+    assert grant is not None
+    assert grant.access_token == "access-ada-2"
+
+
+async def test_closing_empties_what_was_handed_out(make: Make, ada: Principal, grace: Principal) -> None:
+    """Whoever still holds it holds neither a token nor a way to one; another request's is untouched."""
+    credentials, other = make(ada), make(grace)
+    for each in (credentials, other):
+        await each.ensure(READING)
+    kept, handler, theirs = credentials.for_google(), credentials.for_google().refresh_handler, other.for_google()
+    await credentials.aclose()
+
+    assert (kept.token, kept.refresh_handler) == (None, None)
+    with pytest.raises(RefreshError):
+        await call(kept, Api())
+    with pytest.raises(RefreshError):
+        await asyncio.to_thread(handler, None, None)
+    with pytest.raises(CredentialsError):
+        credentials.for_google()
+    assert theirs.token == "access-grace-1"
+
+
+async def test_a_refresh_under_way_does_not_outlive_the_request(
+    make: Make, google: TokenEndpoint, grants: Grants, ada: Principal
+) -> None:
+    """A thread that waits for a token while its request closes gets none; the token is stored for the next."""
+    credentials = make(ada)
+    await credentials.ensure(READING)
+    google.gate.clear()
+    kept = credentials.for_google()
+    late = asyncio.create_task(call(kept, Api("access-ada-1")))
+    await google.asked.wait()
+    await credentials.aclose()
+    google.gate.set()
+    with pytest.raises(RefreshError):
+        await late
+
+    assert kept.token is None
+    with pytest.raises(CredentialsError):
+        credentials.for_google()
+    grant = await grants.find(ada)
+    assert grant is not None
+    assert grant.access_token == "access-ada-2"
+
+
+async def test_closing_while_credentials_are_made_misses_none(make: Make, ada: Principal) -> None:
+    """Threads that make credentials during the close end with an error or with emptied ones."""
+    credentials = make(ada)
+    await credentials.ensure(READING)
+    made: list[GoogleCredentials] = []
+
+    def make_many() -> None:
+        with suppress(CredentialsError):
+            while True:
+                made.append(credentials.for_google())
+
+    threads = [asyncio.create_task(asyncio.to_thread(make_many)) for _ in range(2)]
+    await asyncio.sleep(0.02)
+    await credentials.aclose()
+    await asyncio.gather(*threads)
+
+    assert made
+    assert {each.token for each in made} == {None}
+
+
+@pytest.mark.parametrize("failure", [None, unavailable, invalid_grant], ids=["fine", "down", "ended"])
+async def test_nothing_is_left_without_the_collector(
+    failure: Callable[[], Exception] | None, make: Make, google: TokenEndpoint, ada: Principal
+) -> None:
+    """Closed credentials and what they handed out are gone when the last name is, also after a failed renewal."""
+
+    async def request() -> list[weakref.ref[Any]]:
+        credentials = make(ada)
+        await credentials.ensure(READING)
+        google.failure = failure
+        handed = credentials.for_google()
+        with suppress(RefreshError):
+            await call(handed, Api("access-ada-1"))
+        with suppress(DeputyError):
+            await credentials.ensure(READING)
+        await credentials.aclose()
+        return [weakref.ref(credentials), weakref.ref(handed)]
+
+    with without_collector():
+        left = await request()
+        await asyncio.sleep(0.01)
+
+        assert [reference() for reference in left] == [None, None]
+
+
+async def test_an_ensure_that_fails_leaves_nothing(
+    make: Make, google: TokenEndpoint, clock: Clock, ada: Principal
+) -> None:
+    """Credentials whose refresh failed, or that lack a scope, are gone without the collector as well."""
+
+    async def request(*scopes: str) -> weakref.ref[Credentials]:
+        credentials = make(ada)
+        with suppress(DeputyError):
+            await credentials.ensure(frozenset(scopes))
+        await credentials.aclose()
+        return weakref.ref(credentials)
+
+    with without_collector():
+        lacking = await request(SEND)
+        clock.now += 3600
+        google.failure = unavailable
+        failed = await request(READ)
+        await asyncio.sleep(0.01)
+
+        assert (lacking(), failed()) == (None, None)
