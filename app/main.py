@@ -51,6 +51,8 @@ async def running(container: Application, settings: Settings) -> AsyncIterator[N
         stack.callback(container.pool().clear)
         stack.push_async_callback(container.http().aclose)
         log.info("%s", await prove_lifetimes(container, settings))
+        loading = asyncio.create_task(asyncio.to_thread(container.google_apis().load))
+        stack.push_async_callback(asyncio.wait, [loading])
         await stack.enter_async_context(container.worker().running())
         yield
 

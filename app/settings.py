@@ -40,6 +40,8 @@ _IN_WORDS = {  # by pydantic's name of the fault; what is not here, pydantic its
     "mapping_type": "keys with values are needed here",
     "tuple_type": "a list is needed here, such as [gmail]",
     "string_type": "a text is needed here",
+    "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
 }
 
 
@@ -197,7 +199,7 @@ class Settings(Section):
     google: GoogleSettings = GoogleSettings()
     consent: ConsentSettings = ConsentSettings()
     toolkits: Named[ImportPath] = Field(
-        default=MappingProxyType({}), description="Your own toolkits: name to package.module:Class"
+        default_factory=lambda: MappingProxyType({}), description="Your own toolkits: name to package.module:Class"
     )
     agents: Named[AgentSettings] = Field(min_length=1)
     default_agent: Name
@@ -208,7 +210,7 @@ class Settings(Section):
     @field_validator("default_agent")
     @classmethod
     def _default_agent_exists(cls, name: str, info: ValidationInfo) -> str:
-        _check_agent(name, "", info)
+        _check_agent(name, "this name", info)
         return name
 
     @field_validator("interfaces")
@@ -216,7 +218,7 @@ class Settings(Section):
     def _agents_exist(cls, interfaces: InterfacesSettings, info: ValidationInfo) -> InterfacesSettings:
         for channel, section in interfaces.served().items():
             if section.agent is not None:
-                _check_agent(section.agent, f"{channel}.", info)
+                _check_agent(section.agent, f"the name in {channel}.agent", info)
         return interfaces
 
     def agent_of_channel(self) -> dict[str, str]:
@@ -227,7 +229,7 @@ class Settings(Section):
 def _check_agent(name: str, place: str, info: ValidationInfo) -> None:
     agents = info.data.get("agents")  # absent when they are themselves wrong, which is reported already
     if agents is not None and name not in agents:
-        raise ValueError(f"{place}agent names no agent; there is {', '.join(sorted(agents))}")
+        raise ValueError(f"no agent has {place}; there is {', '.join(sorted(agents))}")
 
 
 def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from yaml.composer import ComposerError
@@ -76,7 +77,8 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise ComposerError(None, None, "aliases are not used; write the value out", self.peek_event().start_mark)
+            alias: Any = self.peek_event()  # type: ignore[no-untyped-call]
+            raise ComposerError(None, None, "aliases are not used; write the value out", alias.start_mark)
         return super().compose_node(parent, index)
 
 
@@ -142,6 +144,8 @@ def _composed(path: Path) -> yaml.Node:
         fault = _QUOTATION.sub("'…'", error.problem or "this is not YAML")
         if "'\\t'" in fault:
             fault += "; indent with spaces"
+    except RecursionError:
+        fault = "lists or mappings stand too deep in one another"
     except ReaderError:
         fault = "a control character is in the file; take it out"
     else:

@@ -87,6 +87,7 @@ async def _stopped(stop: Callable[[], bool], grace: float) -> bool:
 
 
 async def _wait_for_threads(threads: Collection[asyncio.Future[Any]], grace: float) -> bool:
+    threads = tuple(threads)  # the scope's own collection shrinks as they end
     cancelled = bool(threads) and await _settle(threads, grace)
     if running := sum(not thread.done() for thread in threads):
         log.error("a scope closed while %d of its threads ran on; they can no longer use its objects", running)

@@ -64,6 +64,7 @@ def routers(container: Application, settings: Settings) -> list[APIRouter]:
     found = [
         web.router(
             consent=once(container.consent),
+            google_apis=once(container.google_apis),
             secure=settings.server.public_url.startswith("https://"),
             cookie_seconds=settings.consent.link_seconds,
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from weakref import WeakSet
 
 from dependency_injector import providers
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from containers.scope import Scope
 
 T = TypeVar("T")
+Y = TypeVar("Y")  # what a generator function yields
 
 # Set only while a provider of another kind runs inside a synchronous get(): no task spawned later inherits it.
 active_scope: ContextVar[Scope | None] = ContextVar("active_scope", default=None)
@@ -41,6 +42,15 @@ class Scoped(providers.Factory[T]):
     """
 
     plan: Plan | None = None  # what is below it, compiled; None again after every change of a scoped provider
+
+    @overload
+    def __init__(
+        self: Scoped[Y], provides: Callable[..., Generator[Y, None, None]], *args: Any, **kwargs: Any
+    ) -> None: ...
+    @overload
+    def __init__(self, provides: Callable[..., T] | str | None = None, *args: Any, **kwargs: Any) -> None: ...
+    def __init__(self, provides: Any = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(provides, *args, **kwargs)
 
     def set_provides(self, provides: Callable[..., T] | str | None) -> Self:
         """Set the class or function, and refuse an asynchronous one."""

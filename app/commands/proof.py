@@ -13,7 +13,7 @@ def check(config: ConfigOption = CONFIG) -> None:
 
 def graph(config: ConfigOption = CONFIG) -> None:
     """Print the container as a Mermaid graph, each provider with its lifetime."""
-    print(run(_graph(configured(config))))
+    print(run(_graph(configured(config))), end="")
 
 
 async def _check(settings: Settings) -> str:

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.credentials.consent import Consent
 from app.errors import ConsentError, GoogleError
+from app.google.apis import GoogleApis
 from interfaces.web.formatting import notice, page
 
 CALLBACK_PATH = "/oauth/google/callback"
@@ -21,18 +22,19 @@ def callback_url(public_url: str) -> str:
     return public_url.rstrip("/") + CALLBACK_PATH
 
 
-def router(*, consent: Any, secure: bool, cookie_seconds: float) -> APIRouter:
+def router(*, consent: Any, google_apis: Any, secure: bool, cookie_seconds: float) -> APIRouter:
     """The pages by which a person connects their Google account.
 
     Args:
         consent: Depends: the Consent.
+        google_apis: Depends: the GoogleApis, which know what an OAuth scope permits.
         secure: The server is reached over HTTPS, so its cookies go nowhere else.
         cookie_seconds: How long an opened link waits for its callback.
     """
     routes = APIRouter(default_response_class=HTMLResponse)
 
     @routes.api_route("/connect/google/{token}", methods=["GET", "HEAD"])
-    async def show_link(token: str, consent: Consent = consent) -> Response:
+    async def show_link(token: str, consent: Consent = consent, google_apis: GoogleApis = google_apis) -> Response:
         """Show who asks for what. Consumes nothing: chats fetch links to preview them."""
         try:
             link = await consent.look_at(token)
@@ -42,7 +44,7 @@ def router(*, consent: Any, secure: bool, cookie_seconds: float) -> APIRouter:
             "connect.html",
             "Connect your Google account",
             principal=link.principal,
-            oauth_scopes=sorted(link.oauth_scopes),
+            permissions={scope: google_apis.permission(scope) for scope in sorted(link.oauth_scopes)},
         )
 
     @routes.post("/connect/google/{token}")
@@ -70,6 +72,7 @@ def router(*, consent: Any, secure: bool, cookie_seconds: float) -> APIRouter:
         code: str | None = None,
         error: str | None = None,
         consent: Consent = consent,
+        google_apis: GoogleApis = google_apis,
     ) -> Response:
         """Take what Google says of the consent; without this browser's cookie nothing is taken."""
         cookie = request.cookies.get(_cookie_name(state, secure))
@@ -82,7 +85,8 @@ def router(*, consent: Any, secure: bool, cookie_seconds: float) -> APIRouter:
             return notice(_NOT_CONNECTED, str(refusal), status=refusal.status)
         except GoogleError:
             return notice(_NOT_CONNECTED, "Google did not answer. Ask the assistant for a new link.", status=502)
-        response = page("connected.html", "Connected", connected=connected)
+        missing = {scope: google_apis.permission(scope) for scope in sorted(connected.missing_scopes)}
+        response = page("connected.html", "Connected", connected=connected, missing=missing)
         response.delete_cookie(_cookie_name(state, secure), httponly=True, secure=secure, samesite="lax")
         return response
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 from dependency_injector import providers
@@ -66,7 +66,8 @@ class Client:
         self.database.log.append(f"close client of {self.person.name}")
 
 
-def transaction(database: Database, client: Client) -> Iterator[str]:
+def transaction(database: Database, client: Client) -> Generator[str, None, None]:
+    """Note what becomes of a piece of work."""
     name = client.person.name
     database.log.append(f"begin {name}")
     try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import Any
 
 import anyio
 import pytest
@@ -30,6 +31,17 @@ class Note:
             raise self.error
 
 
+async def use(
+    *asked: Scoped[Any], seeds: Sequence[object] = (), grace: float = 10.0, error: Exception | None = None
+) -> None:
+    """Open a scope, get all of these from it, and raise the error, if there is one."""
+    async with Scope(*seeds, grace=grace) as scope:
+        for provider in asked:
+            scope.get(provider)
+        if error is not None:
+            raise error
+
+
 async def test_finalizers_reverse_order() -> None:
     """What was made last is finished first, for each person their own."""
     container = Container()
@@ -50,17 +62,14 @@ async def test_finalizers_see_the_error() -> None:
     container = Container()
     log: list[str] = []
 
-    def swallows() -> Iterator[None]:
+    def swallows() -> Generator[None, None, None]:
         try:
             yield
         except LookupError:
             log.append("swallowed")
 
     with pytest.raises(LookupError):
-        async with Scope(ADA) as scope:
-            scope.get(container.transaction)
-            scope.get(Scoped(swallows))
-            raise LookupError
+        await use(container.transaction, Scoped(swallows), seeds=[ADA], error=LookupError())
 
     assert log == ["swallowed"]
     assert container.database().log == ["begin ada", "roll back ada: LookupError", "close client of ada"]
@@ -76,13 +85,9 @@ async def test_finalizers_that_fail_do_not_stop_the_others() -> None:
         Scoped(Note, log, "fourth", error=ValueError("fourth")),
     ]
     with pytest.raises(ValueError, match="second"):
-        async with Scope() as scope:
-            for note in notes[:3]:
-                scope.get(note)
+        await use(*notes[:3])
     with pytest.raises(ExceptionGroup) as group:
-        async with Scope() as scope:
-            for note in notes:
-                scope.get(note)
+        await use(*notes)
 
     assert log == ["third", "second", "first", "fourth", "third", "second", "first"]
     assert [str(error) for error in group.value.exceptions] == ["fourth", "second"]
@@ -92,9 +97,7 @@ async def test_the_error_of_the_body_comes_first(caplog: pytest.LogCaptureFixtur
     """When the body raised, that is what is raised; what a finalizer raised is logged, without its text."""
     failing = Scoped(Note, [], "note", error=ValueError("a secret"))
     with pytest.raises(LookupError), caplog.at_level(logging.ERROR):
-        async with Scope() as scope:
-            scope.get(failing)
-            raise LookupError
+        await use(failing, error=LookupError())
 
     assert "ValueError" in caplog.text
     assert "Scoped(Note)" in caplog.text
@@ -102,6 +105,7 @@ async def test_the_error_of_the_body_comes_first(caplog: pytest.LogCaptureFixtur
 
 
 async def cancelled_once(body: Callable[[], asyncio.Task[None]]) -> None:
+    """Cancel the body while it works."""
     task = body()
     await asyncio.sleep(0.01)
     task.cancel()
@@ -110,6 +114,7 @@ async def cancelled_once(body: Callable[[], asyncio.Task[None]]) -> None:
 
 
 async def cancelled_again_and_again(body: Callable[[], asyncio.Task[None]]) -> None:
+    """Cancel the body, and then its scope while it closes, twice."""
     task = body()
     for _ in range(3):
         await asyncio.sleep(0.008)
@@ -119,20 +124,15 @@ async def cancelled_again_and_again(body: Callable[[], asyncio.Task[None]]) -> N
 
 
 async def timed_out(body: Callable[[], asyncio.Task[None]]) -> None:
+    """Give the body too little time."""
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await body()
 
 
-async def cancelled_by_anyio(body: Callable[[], asyncio.Task[None]]) -> None:
-    with anyio.move_on_after(0.01) as moved:
-        await body()
-    assert moved.cancelled_caught
-
-
 @pytest.mark.parametrize("interrupt", [cancelled_once, cancelled_again_and_again, timed_out])
 async def test_finalizers_run_under_cancellation(
-    interrupt: Callable[[Callable[[], asyncio.Task[None]]], asyncio.Future[None]],
+    interrupt: Callable[[Callable[[], asyncio.Task[None]]], Awaitable[None]],
 ) -> None:
     """A cancellation, a second one and a time-out end the body; the finalizers run to their end all the same."""
     log: list[str] = []
@@ -149,7 +149,7 @@ async def test_finalizers_run_under_cancellation(
 
 
 async def test_finalizers_run_under_an_anyio_cancel_scope() -> None:
-    """anyio cancels at every await; the finalizers run to their end, and the cancel scope then ends the block."""
+    """A cancel scope of anyio cancels at every await; the finalizers run to their end, and then it ends the block."""
     log: list[str] = []
     after = False
     with anyio.move_on_after(0.01) as moved:
@@ -182,9 +182,7 @@ async def test_a_hung_finalizer_is_bounded() -> None:
     """One that hangs is cancelled after the grace and the rest go on; the time-out is raised."""
     log: list[str] = []
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(5), Scope(grace=0.02) as scope:
-            scope.get(Scoped(Note, log, "first"))
-            scope.get(Scoped(Note, log, "hangs", seconds=100))
+        await use(Scoped(Note, log, "first"), Scoped(Note, log, "hangs", seconds=100), grace=0.02)
 
     assert log == ["first"]
 
@@ -203,9 +201,7 @@ async def test_a_finalizer_that_ignores_its_cancellation_is_abandoned() -> None:
                     log.append("ignored")
 
     with pytest.raises(TimeoutError, match="abandoned"):
-        async with Scope(grace=0.02) as scope:
-            scope.get(Scoped(Note, log, "first"))
-            scope.get(Scoped(Stubborn))
+        await use(Scoped(Note, log, "first"), Scoped(Stubborn), grace=0.02)
     end.set()
     await asyncio.sleep(0)
 
@@ -232,7 +228,8 @@ async def test_threads_waited_for() -> None:
     await asyncio.sleep(0.02)
     assert not any(task.done() for task in tasks)
     release.set()
-    results = await asyncio.gather(*tasks, return_exceptions=True)
+    async with asyncio.timeout(2):  # it waits for the threads, not for the grace to be over
+        results = await asyncio.gather(*tasks, return_exceptions=True)
 
     assert sorted(seen) == ["token of ada", "token of bob"]
     assert [type(result) for result in results] == [asyncio.CancelledError] * 2
@@ -263,7 +260,7 @@ async def test_threads_are_not_begun_for_a_caller_that_is_gone() -> None:
     release, begun = threading.Event(), list[int]()
     pool = asyncio.get_running_loop()
     blocked = [pool.run_in_executor(None, release.wait, 5) for _ in range(64)]
-    async with Scope() as scope:
+    async with asyncio.timeout(2), Scope() as scope:
         caller = asyncio.create_task(scope.to_thread(begun.append, 1))
         await asyncio.sleep(0.01)
         caller.cancel()

@@ -208,7 +208,7 @@ async def test_a_shared_object_that_two_providers_give_dies_once() -> None:
             cls.only = cls.only or super().__new__(cls)
             return cls.only
 
-    both = Scoped(list, (Scoped(One), Scoped(One)))
+    both: Scoped[list[Any]] = Scoped(list, (Scoped(One), Scoped(One)))
     pair = Scoped(lambda *ones: ones, Scoped(One), Scoped(One))
     async with Scope() as scope:
         first, second = scope.get(pair)
@@ -260,6 +260,7 @@ async def test_a_dead_object_still_releases_what_it_holds() -> None:
 
 @contextmanager
 def no_collector() -> Iterator[None]:
+    """Let nothing go but by its reference count."""
     gc.collect()
     gc.disable()
     try:
@@ -269,6 +270,7 @@ def no_collector() -> Iterator[None]:
 
 
 async def open_and_close(container: Container, person: Person, fails: bool) -> list[weakref.ref[Any]]:
+    """Return what would still be alive, by way of the log when the body fails."""
     async with Scope(person) as scope:
         agent = scope.get(container.agent)
         scope.get(container.transaction)
@@ -297,7 +299,7 @@ async def test_nothing_retained_when_the_body_raised() -> None:
         for person in (ADA, BOB):
             with pytest.raises(ValueError, match="broken"):
                 await open_and_close(container, person, True)
-            alive = next(entry for entry in container.database().log if isinstance(entry, list))
+            alive: Any = next(entry for entry in container.database().log if isinstance(entry, list))
             container.database().log.clear()
 
             assert [ref() for ref in alive] == [None] * 5

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import assert_type
+from typing import Any, assert_type
 
 import pytest
 from dependency_injector import providers
 from dependency_injector.containers import DeclarativeContainer
 
-from containers.resolve import active_scope
 from containers.scope import Scope, Scoped, Seed
+from containers.scoped import active_scope
 from tests.unit.scope_graph import ADA, BOB, Agent, Container, Credentials, Gmail, Person
 
 
@@ -139,7 +139,8 @@ async def test_a_graph_that_is_not_compiled_gives_the_same_objects(first: str) -
     """An attribute of a scoped object, a nested factory and a selector see the objects that the plan built."""
     container = Container()
     token = container.credentials.provided.token
-    either = providers.Selector(token, **{"token of ada": container.gmail, "token of bob": container.calendar})
+    choices: dict[str, Any] = {"token of ada": container.gmail, "token of bob": container.calendar}
+    either = providers.Selector(token, **choices)
     label = Scoped("{} {}".format, token, either)
     async with Scope(ADA) as scope:
         agent = scope.get(container.agent) if first == "agent" else None
@@ -180,12 +181,15 @@ async def test_attributes_and_odd_keywords_are_injected() -> None:
 
 
 async def test_get_is_typed() -> None:
-    """mypy knows what a scoped provider gives."""
+    """The type of what `get` returns is known."""
     container = Container()
     async with Scope(ADA) as scope:
         credentials = scope.get(container.credentials)
 
+        transaction = scope.get(container.transaction)
+
         assert_type(credentials, Credentials)
+        assert_type(transaction, str)
         assert credentials.person is ADA
 
 

@@ -90,7 +90,7 @@ async def test_override_of_a_seed(container: Container) -> None:
 
 async def test_override_of_a_list(container: Container) -> None:
     """A plan inlines a list, and still sees that it is overridden."""
-    toolkits = container.agent.args[1]
+    toolkits: Any = list(container.agent.args)[1]
     with toolkits.override(providers.List(container.calendar)):
         async with Scope(ADA) as scope:
             assert [type(toolkit) for toolkit in scope.get(container.agent).toolkits] == [Calendar]
@@ -99,7 +99,7 @@ async def test_override_of_a_list(container: Container) -> None:
 async def test_override_deep_below_a_factory(container: Container) -> None:
     """A factory that a plan calls is called live, with whatever has been put below it meanwhile."""
     part = providers.Factory(str, "part")
-    whole = Scoped(list, providers.List(providers.Factory("<{}>".format, part)))
+    whole: Scoped[list[str]] = Scoped(list, providers.List(providers.Factory("<{}>".format, part)))
     async with Scope(ADA) as scope:
         assert scope.get(whole) == ["<part>"]
     with part.override(Scoped(lambda person: person.name, container.person)):
@@ -127,7 +127,7 @@ async def test_override_by_what_is_not_one_a_scope_is_refused(container: Contain
     with pytest.raises(ScopeError):
         Container(gmail=stand_in)
 
-    assert container.gmail.overridden == ()
+    assert not container.gmail.overridden
 
 
 async def test_override_never_mixes_inside_an_open_scope(container: Container) -> None:
@@ -135,10 +135,10 @@ async def test_override_never_mixes_inside_an_open_scope(container: Container) -
     fake = FakeDatabase()
     async with Scope(ADA) as scope:
         gmail = scope.get(container.gmail)
-        with container.credentials.override(Scoped(FakeCredentials, container.person, container.database)):
-            with container.database.override(fake):
-                calendar = scope.get(container.calendar)
-                assert scope.get(container.database) is gmail.database
+        credentials = Scoped(FakeCredentials, container.person, container.database)
+        with container.credentials.override(credentials), container.database.override(fake):
+            calendar = scope.get(container.calendar)
+            assert scope.get(container.database) is gmail.database
         agent = scope.get(container.agent)
 
         assert calendar.credentials is gmail.credentials
@@ -158,26 +158,32 @@ async def test_override_reaches_what_an_open_scope_has_not_built(container: Cont
 
 
 def undo_by_reset_override(container: Container, stand_in: Any) -> None:
+    """Reset all."""
     container.gmail.override(stand_in)
     container.gmail.reset_override()
 
 
 def undo_by_reset_last(container: Container, stand_in: Any) -> None:
+    """Reset the last."""
     container.gmail.override(stand_in)
     container.gmail.reset_last_overriding()
 
 
 def undo_by_context(container: Container, stand_in: Any) -> None:
+    """Leave the block."""
     with container.gmail.override(stand_in):
         pass
 
 
 def undo_override_providers(container: Container, stand_in: Any) -> None:
+    """Leave the block of the container."""
     with container.override_providers(gmail=stand_in):
         pass
 
 
 def undo_container_override(container: Container, stand_in: Any) -> None:
+    """Reset the container."""
+
     class Fakes(DeclarativeContainer):
         gmail = stand_in
 

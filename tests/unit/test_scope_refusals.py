@@ -17,7 +17,8 @@ from tests.unit.scope_graph import ADA, BOB, Container, Credentials, Database, P
 async def test_fail_closed_outside_a_scope() -> None:
     """A scoped provider that is called, or depended on by what is called, names itself and the way."""
     container = Container()
-    for call in (container.credentials, container.person, providers.Factory(list, container.gmail)):
+    calls: list[Any] = [container.credentials, container.person, providers.Factory(list, container.gmail)]
+    for call in calls:
         with pytest.raises(ScopeError, match=r"\((Credentials|Person|Gmail)\).*async with Scope"):
             call()
 
@@ -68,10 +69,12 @@ async def test_fail_closed_on_arguments_at_the_call() -> None:
             scope.get(call)
 
 
-async def coroutine() -> None: ...
+async def coroutine() -> None:
+    """Stands for what has to be awaited."""
 
 
 async def async_generator() -> AsyncIterator[None]:
+    """Stands for an asynchronous context."""
     yield
 
 
@@ -91,7 +94,8 @@ async def test_fail_closed_on_an_async_dependency(kind: type[Any]) -> None:
     """A dependency that gives a future is named instead of being injected as one."""
     dependency = kind(coroutine)
     async with Scope(ADA) as scope:
-        for provider in (Scoped(list, dependency), Scoped(list, providers.List(dependency)), dependency):
+        asked: list[Any] = [Scoped(list, dependency), Scoped(list, providers.List(dependency)), dependency]
+        for provider in asked:
             with pytest.raises(ScopeError, match=r"\(coroutine\) gives .*await it before"):
                 scope.get(provider)
     await asyncio.gather(*([dependency()] if kind is not providers.Factory else []))
@@ -101,14 +105,15 @@ async def test_fail_closed_on_a_function_that_returns_an_awaitable() -> None:
     """A plain function that hands out a coroutine is caught when it does."""
     async with Scope() as scope:
         with pytest.raises(ScopeError, match="coroutine"):
-            scope.get(Scoped(lambda: coroutine()))
+            scope.get(Scoped(lambda make: make(), providers.Object(coroutine)))
 
 
 async def test_fail_closed_on_a_captive_dependency() -> None:
     """A singleton that would hold what belongs to one person is refused, in a plan and without one."""
     container = Container()
-    cache = providers.Singleton(list, providers.List(container.credentials))
-    for provider in (cache, Scoped(list, cache), Scoped(list, cache, container.credentials.provided.token)):
+    cache: Any = providers.Singleton(list, providers.List(container.credentials))
+    captives: list[Any] = [cache, Scoped(list, cache), Scoped(list, cache, container.credentials.provided.token)]
+    for provider in captives:
         async with Scope(ADA) as scope:
             with pytest.raises(ScopeError, match="a singleton cannot depend on it"):
                 scope.get(provider)
@@ -116,7 +121,8 @@ async def test_fail_closed_on_a_captive_dependency() -> None:
 
 async def test_fail_closed_on_a_cycle() -> None:
     """Providers that need each other are named in their order."""
-    first, second = Scoped(list), Scoped(dict)
+    first: Scoped[Any] = Scoped(list)
+    second: Scoped[Any] = Scoped(dict)
     first.add_args(second)
     second.add_kwargs(first=first)
     async with Scope() as scope:

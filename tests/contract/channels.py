@@ -1,0 +1,174 @@
+"""What a person does on each channel, in one form, so that one suite can hold all channels to the same."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import httpx2
+
+from app.principal import Principal
+from tests.fakes.deputy_server import ADA, GRACE, PATIENCE_SECONDS, TEAM, DeputyServer, direct, eventually, user
+
+_count = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Sender:
+    """A person on one channel, new to Deputy, and the Google account that is theirs."""
+
+    name: str
+    email: str
+
+
+def pair() -> tuple[Sender, Sender]:
+    """Two people whom Deputy has not met; of Google's they are Ada and Grace."""
+    number = next(_count)
+    return Sender(f"ada{number}", ADA), Sender(f"grace{number}", GRACE)
+
+
+class ChannelDriver(Protocol):
+    """A channel, seen from its people's side.
+
+    Attributes:
+        platform: The channel's name.
+        shows_groups: Whether other people read along in a group.
+    """
+
+    platform: str
+    shows_groups: bool
+
+    def principal(self, sender: Sender) -> Principal:
+        """Whom Deputy takes the sender for."""
+        ...
+
+    async def say(
+        self, sender: Sender, text: str, *, event_id: str | None = None, group: str | None = None, retry: bool = False
+    ) -> httpx2.Response:
+        """Say something, alone with the assistant or in a group's thread; returns how it was acknowledged.
+
+        Args:
+            sender: Who.
+            text: What.
+            event_id: The platform's id of this delivery; repeated, it is a duplicate.
+            group: The group's name; None for the direct chat.
+            retry: The platform says that it has sent this before.
+        """
+        ...
+
+    async def next(self, sender: Sender) -> str:
+        """The next thing that this person is told; waits for it."""
+        ...
+
+    async def quiet(self, sender: Sender) -> bool:
+        """Whether this person is told nothing more."""
+        ...
+
+    def public(self, group: str) -> list[str]:
+        """What everybody in a group was shown."""
+        ...
+
+
+class HttpDriver:
+    """HTTP: what a person is told is the changing status of their messages."""
+
+    platform, shows_groups = "http", False
+
+    def __init__(self, server: DeputyServer) -> None:
+        self._server = server
+        self._seen: defaultdict[Sender, dict[str, str | None]] = defaultdict(dict)
+
+    def principal(self, sender: Sender) -> Principal:
+        return Principal("http", "demo", sender.name)
+
+    async def say(
+        self, sender: Sender, text: str, *, event_id: str | None = None, group: str | None = None, retry: bool = False
+    ) -> httpx2.Response:
+        conversation = group or "main"
+        response = await self._server.ask(self.principal(sender), text, id=event_id, conversation=conversation)
+        if response.is_success:
+            self._seen[sender].setdefault(response.json()["message"], None)
+        return response
+
+    async def next(self, sender: Sender) -> str:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (told := await self._look(sender)) is None:
+                await asyncio.sleep(0.01)
+        return told
+
+    async def quiet(self, sender: Sender) -> bool:
+        return await self._look(sender) is None
+
+    def public(self, group: str) -> list[str]:
+        return []
+
+    async def _look(self, sender: Sender) -> str | None:
+        for message_id, seen in self._seen[sender].items():
+            status = await self._server.told(self.principal(sender), message_id, wait=0)
+            told = status.get("answer") or status.get("consent_url") or _question(status.get("approval"))
+            if told is not None and told != seen:
+                self._seen[sender][message_id] = told
+                return told
+        return None
+
+
+class SlackDriver:
+    """Slack: direct messages, and mentions in a thread of a channel."""
+
+    platform, shows_groups = "slack", True
+
+    def __init__(self, server: DeputyServer) -> None:
+        self._server = server
+        self._read: defaultdict[Sender, int] = defaultdict(int)
+
+    def principal(self, sender: Sender) -> Principal:
+        return Principal("slack", TEAM, user(sender.name))
+
+    async def say(
+        self, sender: Sender, text: str, *, event_id: str | None = None, group: str | None = None, retry: bool = False
+    ) -> httpx2.Response:
+        event = self._server.slack.event(
+            user=user(sender.name),
+            text=f"<@U0BOT> {text}" if group else text,
+            channel=f"C0{group.upper()}" if group else direct(sender.name),
+            thread_ts="1700000000.000001" if group else None,
+            event_id=f"Ev{event_id}" if event_id else None,
+            kind="app_mention" if group else "message.im",
+        )
+        return await self._server.deliver(event, 1 if retry else None)
+
+    async def next(self, sender: Sender) -> str:
+        read = self._read[sender]
+        posts = await eventually(lambda: self._shown_to(sender)[read:])
+        self._read[sender] += 1
+        return posts[0]
+
+    async def quiet(self, sender: Sender) -> bool:
+        return len(self._shown_to(sender)) == self._read[sender]
+
+    def public(self, group: str) -> list[str]:
+        return [post.text for post in self._server.posted(f"C0{group.upper()}") if post.user is None]
+
+    def _shown_to(self, sender: Sender) -> list[str]:
+        """What this person alone was shown, in order."""
+        return [
+            post.text
+            for post in self._server.slack.posts
+            if post.channel == direct(sender.name) or post.user == user(sender.name)
+        ]
+
+
+def event_id() -> str:
+    """An id as platforms give to deliveries."""
+    return secrets.token_hex(6).upper()
+
+
+def _question(approval: dict[str, Any] | None) -> str | None:
+    return f"Shall I run {approval['tool']}? approve {approval['code']}" if approval else None
+
+
+DRIVERS = {"http": HttpDriver, "slack": SlackDriver}

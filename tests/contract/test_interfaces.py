@@ -1,0 +1,233 @@
+"""What holds on every channel alike: a message is kept, answered once, in order, and for its sender alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+import sqlalchemy as sa
+
+from app.database.tables import messages, owned_by
+from app.sandbox.letters import MARKER
+from app.toolkits.gmail import SEND_MAIL
+from tests.contract.channels import DRIVERS, ChannelDriver, event_id, pair
+from tests.fakes.deputy_server import (
+    APPROVAL_CODE,
+    CONSENT_LINK,
+    QUESTION,
+    DeputyServer,
+    eventually,
+    own_markers,
+    with_http,
+    world,
+)
+from tests.fakes.scripted_model import ScriptedModel
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def model() -> ScriptedModel:
+    """What answers; its gate is closed."""
+    return ScriptedModel()
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> AsyncIterator[DeputyServer]:
+    """A server that all channels reach; a POST over HTTP is acknowledged after 50 ms when there is no answer yet."""
+    async with world(Path(tmp_path_factory.mktemp("contract"))) as outside:
+        interfaces = with_http(outside.settings, wait_seconds=0.05)
+        async with outside.server(model.install, interfaces=interfaces) as server:
+            yield server
+
+
+@pytest.fixture(params=sorted(DRIVERS))
+def channel(request: pytest.FixtureRequest, server: DeputyServer, model: ScriptedModel) -> ChannelDriver:
+    """Each channel in turn."""
+    model.gate.clear()
+    model.begun.clear()
+    driver: ChannelDriver = DRIVERS[request.param](server)
+    return driver
+
+
+async def stored(server: DeputyServer, channel: ChannelDriver, *senders: object) -> list[str]:
+    """The texts of these people's messages as they are in the database, in the order of their arrival."""
+    mine = sa.or_(*(owned_by(messages, channel.principal(sender)) for sender in senders))  # type: ignore[arg-type]
+    query = sa.select(messages.c.body).where(mine).order_by(messages.c.created_at)
+    async with server.container.database().reading() as connection:
+        return list((await connection.execute(query)).scalars())
+
+
+async def test_a_message_is_stored_and_acknowledged_before_it_is_answered(
+    server: DeputyServer, channel: ChannelDriver, model: ScriptedModel
+) -> None:
+    """The acknowledgement waits for the row and not for the model."""
+    ada, grace = pair()
+    acknowledged = [await channel.say(sender, f"wait {sender.name}") for sender in (ada, grace)]
+
+    assert all(response.is_success for response in acknowledged)
+    assert await stored(server, channel, ada, grace) == [f"wait {ada.name}", f"wait {grace.name}"]
+    assert await channel.quiet(ada)
+    assert await channel.quiet(grace)
+    model.gate.set()
+    assert [await channel.next(sender) for sender in (ada, grace)] == [f"waited {ada.name}", f"waited {grace.name}"]
+
+
+async def test_a_message_that_cannot_be_stored_is_not_acknowledged(
+    server: DeputyServer, channel: ChannelDriver
+) -> None:
+    """While the database takes no message the platform is asked to try again, and what it sends then is answered."""
+    ada, _ = pair()
+    await channel.say(ada, "repeat hello")
+    await channel.next(ada)
+    delivery = event_id()
+    async with _read_only(server):
+        refused = await channel.say(ada, "repeat again", event_id=delivery)
+    taken = await channel.say(ada, "repeat again", event_id=delivery, retry=True)
+
+    assert refused.status_code == 503
+    assert refused.headers["retry-after"]
+    assert "again" not in refused.text
+    assert taken.is_success
+    assert await channel.next(ada) == "again"
+
+
+async def test_a_duplicate_is_answered_once(
+    server: DeputyServer, channel: ChannelDriver, model: ScriptedModel
+) -> None:
+    """However often the platform delivers a message, at once or later, it runs once and is answered once."""
+    ada, grace = pair()
+    delivery = event_id()
+    await asyncio.gather(*(channel.say(ada, "repeat one", event_id=delivery) for _ in range(5)))
+    await channel.say(grace, "repeat two")
+    answers = [await channel.next(ada), await channel.next(grace)]
+    late = await channel.say(ada, "repeat one", event_id=delivery, retry=True)
+    await channel.say(ada, "repeat three")
+
+    assert late.is_success
+    assert [*answers, await channel.next(ada)] == ["one", "two", "three"]
+    assert await channel.quiet(ada)
+    assert model.begun == ["repeat one", "repeat two", "repeat three"]
+
+
+async def test_a_retry_that_was_not_seen_before_is_answered(channel: ChannelDriver) -> None:
+    """That the platform calls a delivery a retry does not mean that the first one arrived."""
+    ada, _ = pair()
+    await channel.say(ada, "repeat hello", event_id=event_id(), retry=True)
+
+    assert await channel.next(ada) == "hello"
+
+
+async def test_two_people_are_answered_from_their_own_mailboxes(server: DeputyServer, channel: ChannelDriver) -> None:
+    """Two people ask at once, consent at once, and each sees mail of their own and nobody else's."""
+    people = pair()
+    await asyncio.gather(*(channel.say(sender, QUESTION) for sender in people))
+    links = [_link(await channel.next(sender)) for sender in people]
+    pages = await asyncio.gather(
+        *(server.consent(link, sender.email) for link, sender in zip(links, people, strict=True))
+    )
+    answers = [await channel.next(sender) for sender in people]
+
+    own = own_markers(server.google, [sender.email for sender in people])
+    assert [page.status_code for page in pages] == [200, 200]
+    for sender, answer in zip(people, answers, strict=True):
+        assert set(MARKER.findall(answer.lower()))
+        assert set(MARKER.findall(answer.lower())) <= own[sender.email]
+
+
+async def test_links_and_private_answers_reach_the_sender_alone(server: DeputyServer, channel: ChannelDriver) -> None:
+    """In a group, consent links and what comes out of somebody's account are shown to that person only."""
+    ada, grace = pair()
+    group = f"team{ada.name}"
+    await channel.say(ada, QUESTION, group=group)
+    link = _link(await channel.next(ada))
+    await channel.say(grace, "repeat hello", group=group)
+    await server.consent(link, ada.email)
+    answer = await channel.next(ada)
+    await channel.say(ada, "repeat what you saw", group=group)  # may quote the mail above, so it is private too
+
+    assert MARKER.search(answer)
+    assert await channel.next(ada) == "what you saw"
+    assert await channel.quiet(ada)
+    if channel.shows_groups:
+        assert await channel.quiet(grace)
+        assert channel.public(group) == ["hello"]
+    else:
+        assert await channel.next(grace) == "hello"
+
+
+async def test_only_the_one_who_was_asked_can_approve(server: DeputyServer, channel: ChannelDriver) -> None:
+    """A code in somebody else's hands approves nothing; in its owner's it runs the call, once."""
+    ada, grace = pair()
+    await server.connect(channel.principal(ada), ada.email, SEND_MAIL)
+    await server.connect(channel.principal(grace), grace.email, SEND_MAIL)
+    await channel.say(ada, f'/gmail_send to=nobody@example.com subject="{ada.name}" body="hello"')
+    found = APPROVAL_CODE.search(await channel.next(ada))
+    assert found is not None
+    await channel.say(grace, found[0])
+    refusal = await channel.next(grace)
+    before = _sent(server, ada.email, ada.name)
+    await channel.say(ada, found[0])
+    await channel.say(ada, found[0])
+    told = [await channel.next(ada) for _ in range(3)]
+
+    assert "Nothing of yours waits" in refusal
+    assert before == 0
+    assert sum("Approved" in each for each in told) == 1
+    assert sum("Nothing of yours waits" in each for each in told) == 1
+    assert _sent(server, ada.email, ada.name) == 1
+    assert _sent(server, grace.email, ada.name) == 0
+
+
+async def test_a_conversation_is_answered_in_order(channel: ChannelDriver, model: ScriptedModel) -> None:
+    """Messages of one conversation are answered one after the other; somebody else's does not wait for them."""
+    ada, grace = pair()
+    await channel.say(ada, "wait first")
+    for number in range(5):
+        await channel.say(ada, f"repeat {number}")
+    await channel.say(grace, "repeat hello")
+    overtaken = await channel.next(grace)
+    begun = list(model.begun)
+    model.gate.set()
+
+    assert overtaken == "hello"
+    assert begun == ["wait first", "repeat hello"]
+    assert [await channel.next(ada) for _ in range(6)] == ["waited first", "0", "1", "2", "3", "4"]
+
+
+async def test_a_group_shares_neither_credentials_nor_history(server: DeputyServer, channel: ChannelDriver) -> None:
+    """In one thread each speaker is answered with their own account, and with what they themselves said before."""
+    ada, grace = pair()
+    group = f"team{ada.name}"
+    for sender in (ada, grace):
+        await server.connect(channel.principal(sender), sender.email)
+        await channel.say(sender, f"repeat {sender.name}", group=group)
+    await channel.say(ada, QUESTION, group=group)
+    await channel.say(grace, QUESTION, group=group)
+    await channel.say(ada, "recall", group=group)
+    await channel.say(grace, "recall", group=group)
+    first = {sender: [] if channel.shows_groups else [await channel.next(sender)] for sender in (ada, grace)}
+    told = {sender: [*first[sender], *[await channel.next(sender) for _ in range(2)]] for sender in (ada, grace)}
+
+    own = own_markers(server.google, [ada.email, grace.email])
+    for sender in (ada, grace):
+        mail, memory = told[sender][-2:]
+        assert set(MARKER.findall(mail.lower()))
+        assert set(MARKER.findall(mail.lower())) <= own[sender.email]
+        assert memory == f"repeat {sender.name} | {QUESTION}"
+    assert channel.public(group) == ([ada.name, grace.name] if channel.shows_groups else [])
+
+
+def _link(text: str) -> str:
+    found = CONSENT_LINK.search(text)
+    assert found is not None, text
+    return found[0]
+
+
+def _sent(server: DeputyServer, email: str, subject: str) -> int:
+    return sum(
+        "SENT" in letter.label_ids and letter.header("Subject") == subject for letter in server.google.mailbox(email)
+    )

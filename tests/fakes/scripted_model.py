@@ -1,0 +1,54 @@
+"""A model for tests: the offline one, that can also wait, repeat and remember."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from dependency_injector import providers
+from pydantic_ai.messages import ModelResponse, TextPart, UserPromptPart
+from pydantic_ai.models.function import FunctionModel
+
+from app.llm.offline import reply
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelMessage
+    from pydantic_ai.models.function import AgentInfo
+
+    from containers.application import Application
+
+
+class ScriptedModel:
+    """Obeys ``wait`` (until the gate is open), ``repeat WORDS`` and ``recall``, and is the offline model otherwise.
+
+    Attributes:
+        gate: What ``wait`` waits for; closed at first.
+        begun: Every prompt that a run began with, in order.
+    """
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.begun: list[str] = []
+
+    def install(self, container: Application) -> None:
+        """Answer in place of the offline model."""
+        container.models.providers["offline"].override(providers.Object(FunctionModel(self._answer)))
+
+    async def _answer(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        prompts = [
+            part.content
+            for message in messages
+            for part in message.parts
+            if isinstance(part, UserPromptPart) and isinstance(part.content, str)
+        ]
+        command, _, words = prompts[-1].partition(" ")
+        if len(messages[-1].parts) == 1 and isinstance(messages[-1].parts[0], UserPromptPart):
+            self.begun.append(prompts[-1])
+        if command == "wait":
+            await self.gate.wait()
+            return ModelResponse(parts=[TextPart(f"waited {words}")])
+        if command == "repeat":
+            return ModelResponse(parts=[TextPart(words)])
+        if command == "recall":
+            return ModelResponse(parts=[TextPart(" | ".join(prompts[:-1]) or "nothing")])
+        return ModelResponse(parts=[reply(messages, info.function_tools)])

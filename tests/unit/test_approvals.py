@@ -1,0 +1,187 @@
+"""Approvals at rest, and the words by which a person decides."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.approvals.approvals import Approval, Approvals, ApprovalState, PendingCall
+from app.approvals.commands import Decision, find_decision
+from app.database.database import Database
+from app.delivery.inbox import Inbox
+from app.principal import Principal
+from tests.fakes.office import inbound
+from tests.fakes.sandbox import Clock
+
+SEND = PendingCall("call-1", "letters_send", {"to": "bob@example.com"})
+
+
+class Desk:
+    """Approvals of messages that are there."""
+
+    def __init__(self, database: Database) -> None:
+        self.clock = Clock()
+        self.approvals = Approvals(database, self.clock)
+        self._database = database
+        self._inbox = Inbox(database, self.clock)
+
+    async def ask(self, person: Principal, *calls: PendingCall) -> list[Approval]:
+        """Ask for these calls, on account of a new message."""
+        message, _ = await self._inbox.accept(inbound(person, conversation=person.user))
+        async with self._database.writing() as connection:
+            await self.approvals.ask(connection, person, message.message_id, calls, expires_at=self.clock.now + 60)
+        return await self.approvals.of_message(person, message.message_id)
+
+    async def state(self, approval: Approval) -> ApprovalState:
+        """How an approval stands now."""
+        (found,) = await self.approvals.of_message(approval.principal, approval.message_id)
+        return found.state
+
+
+@pytest.fixture
+def desk(database: Database) -> Desk:
+    """Nothing asked for yet."""
+    return Desk(database)
+
+
+async def test_what_is_asked_is_stored_exactly(desk: Desk, ada: Principal, grace: Principal) -> None:
+    """Each person finds their own call, as it will run; nobody finds another's."""
+    (mine,), (theirs,) = await desk.ask(ada, SEND), await desk.ask(grace, replace(SEND, arguments={"to": "eve"}))
+
+    assert (mine.principal, mine.call, mine.state) == (ada, SEND, ApprovalState.PENDING)
+    assert theirs.call.arguments == {"to": "eve"}
+    assert await desk.approvals.of_message(grace, mine.message_id) == []
+
+
+async def test_only_the_person_who_was_asked_decides(desk: Desk, ada: Principal, grace: Principal) -> None:
+    """A code counts for its own person alone: in another user's, tenant's or platform's hands it does nothing."""
+    (mine,) = await desk.ask(ada, SEND)
+    strangers = [grace, replace(ada, tenant="other"), replace(ada, platform="slack")]
+
+    decided = [await desk.approvals.decide(each, mine.code, approved=True) for each in strangers]
+
+    assert decided == [None, None, None]
+    assert await desk.state(mine) is ApprovalState.PENDING
+    assert await desk.approvals.decide(ada, mine.code, approved=True) is not None
+
+
+async def test_a_decision_counts_once(desk: Desk, ada: Principal) -> None:
+    """Of several decisions that arrive at once, the first one counts; no later one changes it."""
+    (approval,) = await desk.ask(ada, SEND)
+    code = approval.code.upper()
+
+    decided = await asyncio.gather(*(desk.approvals.decide(ada, code, approved=yes) for yes in (True, False) * 3))
+
+    assert sum(each is not None for each in decided) == 1
+    assert await desk.state(approval) in (ApprovalState.APPROVED, ApprovalState.DENIED)
+    assert await desk.approvals.decide(ada, code, approved=False) is None
+
+
+async def test_an_expired_approval_cannot_be_given(desk: Desk, ada: Principal) -> None:
+    """After its time a code does nothing."""
+    (approval,) = await desk.ask(ada, SEND)
+    desk.clock.now += 61
+
+    assert await desk.approvals.decide(ada, approval.code, approved=True) is None
+    assert await desk.state(approval) is ApprovalState.PENDING
+
+
+async def test_of_many_claims_at_once_one_succeeds(desk: Desk, ada: Principal) -> None:
+    """An approved call is claimed once, however many try, and not before it is approved nor after it has run."""
+    (approval,) = await desk.ask(ada, SEND)
+    assert not await desk.approvals.claim(ada, approval.approval_id, SEND)
+    await desk.approvals.decide(ada, approval.code, approved=True)
+
+    claims = await asyncio.gather(*(desk.approvals.claim(ada, approval.approval_id, SEND) for _ in range(10)))
+    await desk.approvals.complete(ada, approval.approval_id)
+
+    assert sorted(claims) == [False] * 9 + [True]
+    assert not await desk.approvals.claim(ada, approval.approval_id, SEND)
+    assert await desk.state(approval) is ApprovalState.DONE
+
+
+async def test_nobody_claims_or_completes_what_another_person_approved(
+    desk: Desk, ada: Principal, grace: Principal
+) -> None:
+    """An approval's id is worth nothing in another person's request."""
+    (approval,) = await desk.ask(ada, SEND)
+    await desk.approvals.decide(ada, approval.code, approved=True)
+
+    assert not await desk.approvals.claim(grace, approval.approval_id, SEND)
+    assert await desk.approvals.claim(ada, approval.approval_id, SEND)
+    await desk.approvals.complete(grace, approval.approval_id)
+    assert await desk.state(approval) is ApprovalState.RUNNING
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(SEND, arguments={"to": "bob@example.org"}),
+        replace(SEND, arguments={"to": "bob@example.com", "text": ""}),
+        replace(SEND, tool="letters_shout"),
+        replace(SEND, call_id="call-2"),
+    ],
+)
+async def test_a_claim_is_for_what_was_shown_only(desk: Desk, ada: Principal, other: PendingCall) -> None:
+    """Another recipient, one argument more, another tool or another call is not what the person approved."""
+    (approval,) = await desk.ask(ada, SEND)
+    await desk.approvals.decide(ada, approval.code, approved=True)
+
+    assert not await desk.approvals.claim(ada, approval.approval_id, other)
+    assert await desk.approvals.claim(ada, approval.approval_id, SEND)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"volume": 1.0, "third": 1 / 3, "big": 1e300, "whole": 10**20},
+        {"text": "Grüße, 你好 👩🏽‍🚀 \u202e \x00", "quote": '"\\'},
+        {"nested": {"b": [1, {"z": None, "a": True}], "a": []}, "a": ""},
+        {},
+    ],
+)
+async def test_equal_arguments_are_claimed_in_whatever_order(
+    desk: Desk, ada: Principal, arguments: dict[str, Any]
+) -> None:
+    """Floats, any script and nested values compare equal to themselves, whatever order their keys come in."""
+    (approval,) = await desk.ask(ada, replace(SEND, arguments=arguments))
+    await desk.approvals.decide(ada, approval.code, approved=True)
+
+    assert approval.call.arguments == arguments
+    turned = dict(reversed(arguments.items()))
+    assert await desk.approvals.claim(ada, approval.approval_id, replace(SEND, arguments=turned))
+
+
+async def test_codes_are_told_apart(desk: Desk, ada: Principal, grace: Principal) -> None:
+    """No two approvals of a person have one code, and a decision on one leaves the others alone."""
+    mine = await desk.ask(ada, *(replace(SEND, call_id=f"call-{number}") for number in range(50)))
+    await desk.ask(grace, SEND)
+    await desk.approvals.decide(ada, mine[7].code, approved=True)
+
+    found = await desk.approvals.of_message(ada, mine[0].message_id)
+    assert len({approval.code for approval in found}) == 50
+    assert [approval for approval in found if approval.state is not ApprovalState.PENDING] == [
+        replace(mine[7], state=ApprovalState.APPROVED)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "decision"),
+    [
+        ("approve 3f2a", Decision("3f2a", approved=True)),
+        ("  Approve  3F2A. ", Decision("3f2a", approved=True)),
+        ("DENY 3f2a9c01!", Decision("3f2a9c01", approved=False)),
+        ("approve", None),
+        ("approve 3f2", None),
+        ("approve 3f2a and delete the rest", None),
+        ("please approve 3f2a", None),
+        ("approve 3f2g", None),
+        ("approve 3f2a\ndeny 3f2a", None),
+    ],
+)
+def test_a_decision_is_a_message_of_its_own(text: str, decision: Decision | None) -> None:
+    """A decision is the whole message: a word, a code, and nothing that could mean more."""
+    assert find_decision(text) == decision

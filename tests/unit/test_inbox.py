@@ -1,0 +1,238 @@
+"""Accepted messages at rest."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+
+from app.database.database import Database
+from app.database.tables import messages
+from app.delivery.inbox import Inbox
+from app.errors import InvalidMessageError, NotFoundError
+from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage
+from app.principal import Principal
+from tests.fakes.office import inbound
+from tests.fakes.sandbox import Clock
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The inbox's time."""
+    return Clock()
+
+
+@pytest.fixture
+def inbox(database: Database, clock: Clock) -> Inbox:
+    """An empty inbox."""
+    return Inbox(database, clock)
+
+
+async def _begun(inbox: Inbox, message: InboundMessage) -> StoredMessage:
+    stored, _ = await inbox.accept(message)
+    begun = await inbox.begin_next(ConversationKey.of(stored))
+    assert begun is not None
+    return begun
+
+
+async def test_an_event_is_stored_once_however_often_it_arrives_at_once(
+    inbox: Inbox, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """Twenty posts of one event id, of each of two tenants, are one row a tenant; one post alone made it."""
+    elsewhere = replace(grace, tenant="elsewhere")
+    posts = [inbound(person, event_id="e1") for _ in range(20) for person in (ada, elsewhere)]
+
+    accepted = await asyncio.gather(*(inbox.accept(post) for post in posts))
+
+    assert len({stored.message_id for stored, _ in accepted}) == 2
+    assert sum(is_new for _, is_new in accepted) == 2
+    async with database.reading() as connection:
+        assert (await connection.execute(sa.select(sa.func.count()).select_from(messages))).scalar() == 2
+
+
+async def test_a_repeated_event_yields_the_first_row(inbox: Inbox, ada: Principal) -> None:
+    """What a second post of an event says is not stored: the first one counts."""
+    first, was_new = await inbox.accept(inbound(ada, "one", event_id="e1"))
+    second, is_new = await inbox.accept(inbound(ada, "two", event_id="e1", conversation="other"))
+
+    assert (was_new, is_new) == (True, False)
+    assert second == first
+    assert second.text == "one"
+
+
+async def test_sequences_have_no_gap_and_no_double(inbox: Inbox, ada: Principal, grace: Principal) -> None:
+    """Two people who post at once into one conversation share its sequence; another conversation has its own."""
+    shared = [inbound(person, conversation="group") for _ in range(15) for person in (ada, grace)]
+    other = [inbound(ada, conversation="other") for _ in range(5)]
+
+    stored = [row for row, _ in await asyncio.gather(*(inbox.accept(message) for message in [*shared, *other]))]
+
+    sequences = {
+        name: sorted(row.sequence for row in stored if row.conversation == name) for name in ("group", "other")
+    }
+    assert sequences == {"group": list(range(1, 31)), "other": list(range(1, 6))}
+
+
+async def test_the_same_name_in_another_tenant_is_another_conversation(inbox: Inbox, ada: Principal) -> None:
+    """A conversation is unique within platform and tenant, so equal names elsewhere count from one."""
+    here, _ = await inbox.accept(inbound(ada))
+    there, _ = await inbox.accept(inbound(replace(ada, tenant="elsewhere")))
+
+    assert (here.sequence, there.sequence) == (1, 1)
+    assert ConversationKey.of(here) != ConversationKey.of(there)
+
+
+async def test_messages_are_begun_in_their_order_and_none_twice(inbox: Inbox, ada: Principal, grace: Principal) -> None:
+    """Who begins gets the oldest undone message; of several who begin at once no two get the same."""
+    for person in (ada, grace) * 3:
+        await inbox.accept(inbound(person, conversation="group"))
+    key = ConversationKey(ada.platform, ada.tenant, "group")
+
+    begun = [await inbox.begin_next(key), *await asyncio.gather(*(inbox.begin_next(key) for _ in range(5)))]
+    while (later := await inbox.begin_next(key)) is not None:
+        begun.append(later)
+
+    sequences = [message.sequence for message in begun if message is not None]
+    assert sequences[0] == 1
+    assert sorted(sequences) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_nobody_reads_another_persons_message(inbox: Inbox, ada: Principal, grace: Principal) -> None:
+    """Another person's message and one that does not exist are the same: not found."""
+    stored, _ = await inbox.accept(inbound(ada, "secret"))
+
+    assert (await inbox.get(ada, stored.message_id)).text == "secret"
+    for message_id in (stored.message_id, "f" * 32):
+        with pytest.raises(NotFoundError, match="no such message of yours"):
+            await inbox.get(grace, message_id)
+
+
+async def test_an_overtaken_attempt_changes_nothing(inbox: Inbox, ada: Principal) -> None:
+    """Once a message was begun again, whoever began it before can neither finish, fail nor put it back."""
+    first = await _begun(inbox, inbound(ada))
+    await inbox.put_back(first)
+    second = await inbox.begin_next(ConversationKey.of(first))
+    assert second is not None
+
+    late = [
+        await inbox.finish(first, "late", private=False),
+        await inbox.fail(first, "late"),
+        await inbox.put_back(first),
+    ]
+
+    assert late == [False, False, False]
+    assert await inbox.get(ada, first.message_id) == second
+    assert await inbox.finish(second, "in time", private=True)
+    assert not await inbox.finish(second, "twice", private=True)
+
+
+async def test_what_is_stored_with_an_answer_is_stored_with_that_answer_only(inbox: Inbox, ada: Principal) -> None:
+    """An overtaken attempt stores nothing beside its answer, and an answer is not stored without what belongs to it."""
+    stored: list[str] = []
+
+    async def store(connection: object) -> None:
+        stored.append("stored")
+
+    async def fail(connection: object) -> None:
+        raise RuntimeError
+
+    message = await _begun(inbox, inbound(ada))
+    with pytest.raises(RuntimeError):
+        await inbox.finish(message, "half", private=False, alongside=fail)
+    assert (await inbox.get(ada, message.message_id)).state is MessageState.RUNNING
+    await inbox.finish(replace(message, attempt=7), "late", private=False, alongside=store)
+    assert stored == []
+    await inbox.finish(message, "whole", private=False, alongside=store)
+
+    assert stored == ["stored"]
+
+
+async def test_interruptions_are_counted_and_a_new_attempt_alone_is_none(inbox: Inbox, ada: Principal) -> None:
+    """Being put back and being recovered count; being begun does not."""
+    message = await _begun(inbox, inbound(ada))
+    await inbox.put_back(message)
+    await inbox.begin_next(ConversationKey.of(message))
+    await inbox.recover()
+    again = await inbox.begin_next(ConversationKey.of(message))
+
+    assert again is not None
+    assert (message.interruptions, again.interruptions, again.attempt) == (0, 2, 3)
+
+
+async def test_recover_undoes_what_was_running_and_nothing_else(inbox: Inbox, ada: Principal, grace: Principal) -> None:
+    """After a process ended, its running messages are undone again, in their places; the done ones stay done."""
+    done = await _begun(inbox, inbound(ada, conversation="a"))
+    await inbox.finish(done, "done", private=False)
+    running = await _begun(inbox, inbound(grace, conversation="b"))
+
+    await inbox.recover()
+
+    assert [message.state for message in await inbox.running()] == []
+    assert await inbox.conversations_with_work() == [ConversationKey.of(running)]
+    assert (await inbox.get(ada, done.message_id)).state is MessageState.DONE
+
+
+async def test_what_was_not_told_in_time_is_listed_until_it_was(
+    inbox: Inbox, clock: Clock, ada: Principal, grace: Principal
+) -> None:
+    """A reply counts as lost after a while, until it was sent, and not for ever."""
+    told, lost = [await _begun(inbox, inbound(person, conversation=person.user)) for person in (ada, grace)]
+    for message in (told, lost):
+        await inbox.finish(message, "answer", private=False)
+    await inbox.mark_replied(await inbox.get(ada, told.message_id))
+
+    async def unreplied() -> list[str]:
+        return [each.message_id for each in await inbox.unreplied(older_than_seconds=10, newer_than_seconds=100)]
+
+    assert await unreplied() == []
+    clock.now += 11
+    assert await unreplied() == [lost.message_id]
+    clock.now += 100
+    assert await unreplied() == []
+
+
+async def test_a_reply_about_an_older_state_counts_for_nothing(inbox: Inbox, clock: Clock, ada: Principal) -> None:
+    """Who told how the row stood before must not say that what it says now was told."""
+    message = await _begun(inbox, inbound(ada))
+    before = replace(message, state=MessageState.PARKED)
+    await inbox.finish(message, "answer", private=False)
+
+    await inbox.mark_replied(before)
+
+    clock.now += 11
+    assert len(await inbox.unreplied(older_than_seconds=10, newer_than_seconds=100)) == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"text": " \n"},
+        {"text": "x" * 40_001},
+        {"text": "a\x00b"},
+        {"text": "half \ud83d"},
+        {"conversation": "c" * 513},
+        {"event_id": "e" * 513},
+        {"conversation": "\ud800"},
+    ],
+)
+async def test_what_cannot_be_stored_is_refused(inbox: Inbox, ada: Principal, message: dict[str, str]) -> None:
+    """Empty text, too long parts, and what is no text are refused before anything is stored, and not repeated."""
+    fields = {"event_id": "e", "conversation": "c", "text": "hello", **message}
+
+    with pytest.raises(InvalidMessageError) as caught:
+        await inbox.accept(InboundMessage(ada, fields["event_id"], fields["conversation"], fields["text"]))
+
+    assert len(str(caught.value)) < 100
+    assert await inbox.conversations_with_work() == []
+
+
+async def test_no_text_shows_in_a_repr(inbox: Inbox, ada: Principal) -> None:
+    """Neither what a person wrote nor what they were answered is shown by a message's repr."""
+    message = await _begun(inbox, inbound(ada, "my-secret"))
+    await inbox.finish(message, "your-secret", private=True)
+
+    shown = repr(message) + repr(await inbox.get(ada, message.message_id)) + repr(inbound(ada, "my-secret"))
+
+    assert "secret" not in shown

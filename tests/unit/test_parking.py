@@ -1,0 +1,203 @@
+"""Runs that wait for their person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import sqlalchemy as sa
+
+from app.approvals.approvals import ApprovalState, PendingCall
+from app.credentials.key_ring import KeyRing
+from app.credentials.links import LinkState
+from app.database.database import Database
+from app.database.tables import approvals, consent_links, parked_runs
+from app.delivery.parking import EXPIRED, ParkedRun, WaitsFor
+from app.messages import ConversationKey, MessageState, StoredMessage
+from app.principal import Principal
+from tests.fakes.office import Office, inbound
+from tests.fakes.sandbox import READ
+
+SEND = PendingCall("call-1", "letters_send", {"to": "bob"})
+SHOUT = PendingCall("call-2", "letters_shout", {"text": "hey"})
+
+
+class Lot(Office):
+    """An office in which runs are parked by hand."""
+
+    async def begun(self, person: Principal, conversation: str = "c") -> StoredMessage:
+        """A message in work."""
+        stored, _ = await self.inbox.accept(inbound(person, conversation=conversation))
+        begun = await self.inbox.begin_next(ConversationKey.of(stored))
+        assert begun is not None
+        return begun
+
+    async def for_consent(self, person: Principal) -> StoredMessage:
+        """A message that waits for consent."""
+        message = await self.begun(person, person.user)
+        link_id = await self.consent.ask(person, frozenset({READ}))
+        assert await self.parking.park_for_consent(message, "run", link_id)
+        return message
+
+    async def for_approval(self, person: Principal, calls: Sequence[PendingCall] = (SEND,)) -> StoredMessage:
+        """A message that waits for approvals."""
+        message = await self.begun(person, person.user)
+        assert await self.parking.park_for_approval(message, "run", calls)
+        return message
+
+    async def states(self, *messages: StoredMessage) -> list[MessageState]:
+        """How messages stand."""
+        return [(await self.inbox.get(each.principal, each.message_id)).state for each in messages]
+
+    async def woken(self) -> list[str]:
+        """The conversations that were woken since the last look."""
+        await self.wakeups.wake(ConversationKey("", "", "end"))
+        names = []
+        while (name := (await self.wakeups.next()).conversation) != "end":
+            names.append(name)
+        return names
+
+    async def decide(self, person: Principal, call: PendingCall, message: StoredMessage, *, approved: bool) -> None:
+        """Decide on one call, without telling anybody."""
+        asked = await self.approvals.of_message(person, message.message_id)
+        (code,) = (approval.code for approval in asked if approval.call == call)
+        assert await self.approvals.decide(person, code, approved=approved)
+
+    async def set_link(self, message: StoredMessage, state: LinkState) -> None:
+        """Move the link that a message waits for to a state."""
+        parked = await self.parking.find(message)
+        assert parked is not None
+        async with self.database.writing() as connection:
+            await connection.execute(
+                consent_links.update().where(consent_links.c.id == parked.link_id).values(state=state)
+            )
+
+
+@pytest.fixture
+def lot(database: Database, key_ring: KeyRing) -> Lot:
+    """Nothing parked."""
+    return Lot(database, key_ring)
+
+
+@pytest.mark.parametrize("granted", [True, False])
+async def test_a_consent_that_ends_wakes_its_person_alone(
+    lot: Lot, ada: Principal, grace: Principal, granted: bool
+) -> None:
+    """All that waits for a person's consent goes on and knows the outcome; what waits for another person waits on."""
+    first, hers, second = await lot.for_consent(ada), await lot.for_consent(grace), await lot.for_consent(ada)
+
+    await lot.parking.consent_ended(ada, granted=granted)
+
+    assert await lot.states(first, hers, second) == [MessageState.NEW, MessageState.PARKED, MessageState.NEW]
+    assert await lot.woken() == ["ada"]
+    found = [await lot.parking.find(message) for message in (first, hers, second)]
+    assert [parked.granted if parked else "gone" for parked in found] == [granted, None, granted]
+
+
+async def test_a_consent_does_not_wake_what_waits_for_approval(lot: Lot, ada: Principal) -> None:
+    """The same person's run that waits for their approval is not put back to work by a consent."""
+    message = await lot.for_approval(ada)
+
+    await lot.parking.consent_ended(ada, granted=True)
+
+    assert await lot.states(message) == [MessageState.PARKED]
+    assert await lot.woken() == []
+
+
+async def test_a_run_goes_on_once_all_of_its_calls_are_decided(lot: Lot, ada: Principal, grace: Principal) -> None:
+    """Two calls need two decisions; what somebody else decides, or says of this message, does not count."""
+    mine, hers = await lot.for_approval(ada, (SEND, SHOUT)), await lot.for_approval(grace)
+
+    await lot.decide(ada, SEND, mine, approved=True)
+    await lot.parking.approval_decided(ada, mine.message_id)
+    await lot.decide(grace, SEND, hers, approved=True)
+    await lot.parking.approval_decided(grace, mine.message_id)
+    assert await lot.states(mine, hers) == [MessageState.PARKED, MessageState.PARKED]
+    await lot.decide(ada, SHOUT, mine, approved=False)
+    await lot.parking.approval_decided(ada, mine.message_id)
+
+    assert await lot.states(mine, hers) == [MessageState.NEW, MessageState.PARKED]
+    assert await lot.woken() == ["ada"]
+
+
+@pytest.mark.parametrize(("link", "granted"), [(LinkState.ACTIVE, True), (LinkState.REFUSED, False)])
+async def test_a_consent_whose_wake_up_was_lost_is_found(
+    lot: Lot, ada: Principal, grace: Principal, link: LinkState, granted: bool
+) -> None:
+    """When the process ended after the consent and before the wake-up, the scan still puts the run back to work."""
+    mine, hers = await lot.for_consent(ada), await lot.for_consent(grace)
+    await lot.set_link(mine, link)
+
+    await lot.parking.wake_answered()
+
+    parked = await lot.parking.find(mine)
+    assert await lot.states(mine, hers) == [MessageState.NEW, MessageState.PARKED]
+    assert parked is not None
+    assert parked.granted is granted
+    assert await lot.woken() == ["ada"]
+
+
+async def test_decisions_whose_wake_up_was_lost_are_found(lot: Lot, ada: Principal, grace: Principal) -> None:
+    """When the process ended after the last decision and before the wake-up, the scan puts the run back to work."""
+    mine, hers = await lot.for_approval(ada), await lot.for_approval(grace, (SEND, SHOUT))
+    await lot.decide(ada, SEND, mine, approved=True)
+    await lot.decide(grace, SEND, hers, approved=True)
+
+    await lot.parking.wake_answered()
+
+    assert await lot.states(mine, hers) == [MessageState.NEW, MessageState.PARKED]
+    assert await lot.woken() == ["ada"]
+    await lot.parking.wake_answered()
+    assert await lot.woken() == []
+
+
+async def test_what_nobody_answered_in_time_is_given_up(lot: Lot, ada: Principal, grace: Principal) -> None:
+    """After its time a parked message has failed, its approvals are expired, and a late answer changes nothing."""
+    asked, consent = await lot.for_approval(ada), await lot.for_consent(grace)
+    lot.clock.now += 3601
+    fresh = await lot.for_approval(grace)
+
+    await lot.parking.give_up_expired()
+    await lot.parking.consent_ended(grace, granted=True)
+    await lot.parking.approval_decided(ada, asked.message_id)
+
+    assert await lot.states(asked, consent, fresh) == [MessageState.FAILED, MessageState.FAILED, MessageState.PARKED]
+    assert (await lot.inbox.get(ada, asked.message_id)).answer == EXPIRED
+    assert await lot.parking.find(asked) is None
+    (approval,) = await lot.approvals.of_message(ada, asked.message_id)
+    assert approval.state is ApprovalState.EXPIRED
+
+
+async def test_an_overtaken_attempt_parks_and_asks_for_nothing(lot: Lot, ada: Principal) -> None:
+    """Whoever was overtaken leaves neither a parked run nor an approval behind."""
+    message = await lot.begun(ada)
+    await lot.inbox.put_back(message)
+
+    assert not await lot.parking.park_for_approval(message, "run", [SEND])
+    assert not await lot.parking.park_for_consent(message, "run", "link")
+    async with lot.database.reading() as connection:
+        for table in (parked_runs, approvals):
+            assert (await connection.execute(sa.select(sa.func.count()).select_from(table))).scalar() == 0
+
+
+async def test_a_second_wait_takes_the_place_of_the_first(lot: Lot, ada: Principal) -> None:
+    """A message that waits again has one parked run, the new one, and it knows nothing of the earlier answer."""
+    message = await lot.for_consent(ada)
+    await lot.parking.consent_ended(ada, granted=True)
+    again = await lot.inbox.begin_next(ConversationKey.of(message))
+    assert again is not None
+    await lot.parking.park_for_approval(again, "second run", [SEND])
+
+    assert await lot.parking.find(again) == ParkedRun(WaitsFor.APPROVAL, None, "second run", None)
+
+
+async def test_a_parked_run_is_gone_with_its_answer(lot: Lot, ada: Principal) -> None:
+    """Once the message is done, nothing of the run remains; no other person's run is found for it before."""
+    message = await lot.for_consent(ada)
+    await lot.parking.consent_ended(ada, granted=True)
+    again = await lot.inbox.begin_next(ConversationKey.of(message))
+    assert again is not None
+    assert "run" not in repr(await lot.parking.find(again)).replace("ParkedRun", "")
+    await lot.inbox.finish(again, "answer", private=True)
+
+    assert await lot.parking.find(again) is None

@@ -1,0 +1,120 @@
+"""What there is to tell about a message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.approvals.approvals import PendingCall
+from app.credentials.key_ring import KeyRing
+from app.database.database import Database
+from app.delivery.parking import WaitsFor
+from app.delivery.status import Status, in_words
+from app.messages import MessageState, StoredMessage
+from app.principal import Principal
+from tests.fakes.office import Office
+from tests.fakes.sandbox import READ
+
+
+@pytest.fixture
+def office(database: Database, key_ring: KeyRing) -> Office:
+    """Nothing said yet."""
+    return Office(database, key_ring)
+
+
+async def _asks(office: Office, person: Principal, **arguments: Any) -> StoredMessage:
+    begun = await _begun(office, person)
+    await office.parking.park_for_approval(begun, "run", [PendingCall("call-1", "letters_send", arguments)])
+    return begun
+
+
+async def _begun(office: Office, person: Principal) -> StoredMessage:
+    stored = await office.say(person, "hello", person.user)
+    begun = await office.inbox.begin_next(await office.wakeups.next())
+    assert begun is not None
+    assert begun.message_id == stored.message_id
+    return begun
+
+
+async def _words(office: Office, message: StoredMessage) -> str:
+    return in_words(await office.status(message)) or ""
+
+
+async def test_a_link_is_shown_to_its_person_while_it_can_be_opened(
+    office: Office, ada: Principal, grace: Principal
+) -> None:
+    """Each person is given their own link, privately; once it is opened, it is not shown again."""
+    links = {}
+    for person in (ada, grace):
+        message = await _begun(office, person)
+        link_id = await office.consent.ask(person, frozenset({READ}))
+        await office.parking.park_for_consent(message, "run", link_id)
+        links[person] = (message, await office.consent.find_url(person, link_id))
+    (mine, my_url), (hers, her_url) = links.values()
+
+    assert my_url
+    assert my_url in await _words(office, mine)
+    assert her_url not in await _words(office, mine)
+    assert (await office.status(hers)).private
+    await office.links.open(my_url.rpartition("/")[2])
+    assert "http" not in await _words(office, mine)
+
+
+async def test_what_waits_for_approval_is_shown_with_its_exact_arguments(
+    office: Office, ada: Principal, grace: Principal
+) -> None:
+    """Each person is asked for their own call, every argument on its own line, with the code to answer with."""
+    mine = await _asks(office, ada, to="bob@example.com", copies=["eve@example.com"], urgent=True, rate=0.5)
+    hers = await _asks(office, grace, to="mallory@example.com")
+    (code,) = await office.codes(mine)
+
+    assert await _words(office, mine) == (
+        "Shall I run letters_send?\n"
+        '    copies: ["eve@example.com"]\n    rate: 0.5\n    to: bob@example.com\n    urgent: true\n'
+        f"Write `approve {code}` or `deny {code}`."
+    )
+    assert "mallory" in await _words(office, hers)
+    assert (await office.status(mine)).private
+
+
+async def test_no_argument_can_look_like_another_or_hide(office: Office, ada: Principal) -> None:
+    """Lines of a text are marked, and characters that nobody sees are spelt out."""
+    message = await _asks(
+        office, ada, to="eve@example.com", text="hi\n    to: bob@example.com\r\nWrite `deny 0000`.\u202e"
+    )
+    words = await _words(office, message)
+
+    assert "\n      |     to: bob@example.com\\r\n      | Write `deny 0000`.\\u202e\n" in words
+    assert [line for line in words.splitlines() if line.startswith("    to:")] == ["    to: eve@example.com"]
+
+
+async def test_decided_calls_are_not_asked_for_again(office: Office, ada: Principal) -> None:
+    """Once everything is decided there is nothing to ask, so nothing is said."""
+    message = await _asks(office, ada, to="bob@example.com")
+    (code,) = await office.codes(message)
+    await office.approvals.decide(ada, code, approved=True)
+
+    assert in_words(await office.status(message)) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "answer", "words"),
+    [
+        (MessageState.NEW, None, None),
+        (MessageState.RUNNING, None, None),
+        (MessageState.PARKED, None, None),
+        (MessageState.DONE, "here it is", "here it is"),
+        (MessageState.FAILED, "sorry", "sorry"),
+    ],
+)
+def test_an_answer_is_told_as_it_is(state: MessageState, answer: str | None, words: str | None) -> None:
+    """What is done or failed is told; of what is undone, in work or on its way back there is nothing to tell."""
+    assert in_words(Status(state, None, answer, None, (), private=False)) == words
+
+
+def test_a_status_shows_neither_answer_nor_link() -> None:
+    """A status's repr holds no answer and no link, which is a key."""
+    status = Status(MessageState.PARKED, WaitsFor.CONSENT, "secret", "http://127.0.0.1/secret", (), private=True)
+
+    assert "secret" not in repr(status)

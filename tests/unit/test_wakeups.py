@@ -1,0 +1,77 @@
+"""Wake-ups between whoever makes work and the worker."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from app.database.database import Database
+from app.delivery.door import Door
+from app.delivery.inbox import Inbox
+from app.delivery.wakeups import Wakeups
+from app.errors import InvalidMessageError
+from app.messages import ConversationKey
+from app.principal import Principal
+from tests.fakes.office import inbound
+
+ONE, OTHER = (ConversationKey("http", "demo", name) for name in ("one", "other"))
+
+
+async def test_a_conversation_waits_once_however_often_it_is_woken() -> None:
+    """Wake-ups of a conversation that waits already are merged; it keeps its place."""
+    wakeups = Wakeups()
+    for conversation in (ONE, OTHER, ONE, ONE):
+        await wakeups.wake(conversation)
+
+    assert [await wakeups.next(), await wakeups.next()] == [ONE, OTHER]
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(wakeups.next(), 0.01)
+
+
+async def test_a_wake_up_after_the_taking_counts_again() -> None:
+    """A conversation that was taken and is woken once more is given once more."""
+    wakeups = Wakeups()
+    await wakeups.wake(ONE)
+    await wakeups.next()
+    await wakeups.wake(ONE)
+
+    assert await wakeups.next() == ONE
+
+
+async def test_who_waits_is_woken() -> None:
+    """A worker that waits gets the conversation as soon as somebody wakes it, also after a wait that was given up."""
+    wakeups = Wakeups()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(wakeups.next(), 0.01)
+    waiting = asyncio.create_task(wakeups.next())
+    await asyncio.sleep(0)
+    await wakeups.wake(OTHER)
+
+    assert await asyncio.wait_for(waiting, 1) == OTHER
+
+
+async def test_the_door_stores_and_then_wakes_a_duplicate_too(
+    database: Database, ada: Principal, grace: Principal
+) -> None:
+    """Every post wakes its conversation, for whoever stored the first may have ended before the wake-up."""
+    wakeups = Wakeups()
+    door = Door(Inbox(database), wakeups)
+    first = await door.accept(inbound(ada, event_id="e1"))
+    taken = await wakeups.next()
+    again = await door.accept(inbound(ada, event_id="e1"))
+    await door.accept(inbound(grace, conversation="g"))
+
+    assert again == first
+    assert [taken, await wakeups.next()] == [ConversationKey.of(first)] * 2
+    assert (await wakeups.next()).conversation == "g"
+
+
+async def test_what_is_refused_wakes_nobody(database: Database, ada: Principal) -> None:
+    """A message without text is refused at the door, and no conversation is woken."""
+    wakeups = Wakeups()
+    with pytest.raises(InvalidMessageError):
+        await Door(Inbox(database), wakeups).accept(inbound(ada, "  "))
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(wakeups.next(), 0.01)
