@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.deadline import Deadline
 from app.principal import Principal
@@ -18,7 +17,7 @@ from app.settings import Settings
 from containers.application import Application
 from containers.fastapi import routers
 from containers.lifetimes import Proof, prove
-from interfaces.edge import install
+from interfaces.edge import DATABASE_FAILURES, install
 from interfaces.listening import listening
 from interfaces.web.formatting import STATIC_FILES
 
@@ -83,7 +82,7 @@ def create_app(container: Application, settings: Settings, ready: asyncio.Event)
         if ready.is_set():
             try:
                 await container.database().ping()
-            except SQLAlchemyError:
+            except DATABASE_FAILURES:
                 why = "the database does not answer"
             else:
                 return JSONResponse({"ready": True})

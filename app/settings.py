@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -32,12 +33,18 @@ Secret = Annotated[SecretStr, Field(min_length=1)]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$")]
 ImportPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+OneOrMore = Annotated[
+    tuple[_Value, ...],
+    Field(min_length=1),
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+]
+OFFLINE = "offline"  # the embedded model, which needs no entry in `models`
 
 _IN_WORDS = {  # by pydantic's name of the fault; what is not here, pydantic itself says well enough
     "extra_forbidden": "unknown key; docs/configuration.md lists those that there are",
     "missing": "this key is required",
     "model_type": "keys with values are needed here",
-    "mapping_type": "keys with values are needed here",
+    "dict_type": "keys with values are needed here",
     "tuple_type": "a list is needed here, such as [gmail]",
     "string_type": "a text is needed here",
     "string_too_short": "must not be empty",
@@ -135,11 +142,23 @@ class ConsentSettings(Section):
     link_seconds: Positive = 600
 
 
+class ModelSettings(Section):
+    """An endpoint that speaks OpenAI's chat protocol, such as Ollama, vLLM or LM Studio."""
+
+    base_url: Url = Field(pattern=r"^[^@]*$", description="Up to and with /v1; a key goes into api_key, never in here")
+    model: Text = Field(description="The model's name at the endpoint")
+    api_key: Secret | None = Field(default=None, description="Sent as a bearer token; local servers need none")
+
+
 class AgentSettings(Section):
     """One assistant: what it is told, which model answers, and what it can do."""
 
     instructions: str = ""
-    model: Text = Field(default="offline", description="`offline`, or any pydantic-ai model string")
+    model: OneOrMore[Text] = Field(
+        default=(OFFLINE,),
+        description="`offline`, a name in `models` or a pydantic-ai model string; of a list, the next one answers when"
+        " one cannot be reached, is overloaded (429) or fails (5xx)",
+    )
     toolkits: tuple[Name, ...] = ()
     history_turns: int = Field(default=20, ge=0, description="Earlier messages of the same person and conversation")
     request_limit: int = Field(default=12, gt=0, description="Model requests a message")
@@ -201,11 +220,29 @@ class Settings(Section):
     toolkits: Named[ImportPath] = Field(
         default_factory=lambda: MappingProxyType({}), description="Your own toolkits: name to package.module:Class"
     )
+    models: Named[ModelSettings] = Field(
+        default_factory=lambda: MappingProxyType({}), description="Your own endpoints, by the name that agents use"
+    )
     agents: Named[AgentSettings] = Field(min_length=1)
     default_agent: Name
     interfaces: InterfacesSettings
     delivery: DeliverySettings = DeliverySettings()
     logging: LoggingSettings = LoggingSettings()
+
+    @field_validator("models")
+    @classmethod
+    def _offline_is_taken(cls, models: Mapping[str, ModelSettings]) -> Mapping[str, ModelSettings]:
+        if OFFLINE in models:
+            raise ValueError(f"{OFFLINE} is built in; take another name")
+        return models
+
+    @field_validator("agents")
+    @classmethod
+    def _models_exist(cls, agents: Mapping[str, AgentSettings], info: ValidationInfo) -> Mapping[str, AgentSettings]:
+        for name, agent in agents.items():
+            for model in agent.model:
+                _check_model(model, f"{name}.model", info)
+        return agents
 
     @field_validator("default_agent")
     @classmethod
@@ -224,6 +261,14 @@ class Settings(Section):
     def agent_of_channel(self) -> dict[str, str]:
         """The channels that are served, each with the name of the agent that answers there."""
         return {channel: section.agent or self.default_agent for channel, section in self.interfaces.served().items()}
+
+
+def _check_model(model: str, place: str, info: ValidationInfo) -> None:
+    endpoints = info.data.get("models")  # absent when they are themselves wrong, which is reported already
+    provider, _, at_provider = model.partition(":")
+    if endpoints is not None and model != OFFLINE and model not in endpoints and not (provider and at_provider):
+        known = ", ".join([OFFLINE, *sorted(endpoints)])
+        raise ValueError(f"{place}: there is no model {model!r}; there is {known}, or write provider:model")
 
 
 def _check_agent(name: str, place: str, info: ValidationInfo) -> None:

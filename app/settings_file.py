@@ -146,7 +146,8 @@ def _composed(path: Path) -> yaml.Node:
             fault += "; indent with spaces"
     except RecursionError:
         fault = "lists or mappings stand too deep in one another"
-    except ReaderError:
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
         fault = "a control character is in the file; take it out"
     else:
         if isinstance(node, yaml.MappingNode):

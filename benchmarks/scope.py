@@ -40,7 +40,7 @@ from dependency_injector.containers import DeclarativeContainer
 from containers.scope import Scope, Scoped, Seed
 
 ROUNDS = 200
-SCOPES = 40  # in a round
+SCOPES = 100  # in a round
 TARGET = 3.0  # times plain Python
 
 
@@ -108,28 +108,26 @@ class ClosingDrive(_Closing, Drive): ...
 class ClosingTasks(_Closing, Tasks): ...
 
 
-class Container(DeclarativeContainer):
-    """What the other variants of dependency-injector copy, with another kind of provider for what is a person's."""
-
-    database = providers.ThreadSafeSingleton(Database)
-    google_auth = providers.ThreadSafeSingleton(GoogleAuth)
-    mcp = providers.ThreadSafeSingleton(Mcp)
-    principal = Seed(Principal)
-    credentials = Scoped(Credentials, principal, google_auth)
-    gmail = Scoped(Gmail, credentials, database)
-    calendar = Scoped(Calendar, credentials, database)
-    drive = Scoped(Drive, credentials, database)
-    tasks = Scoped(Tasks, credentials, database)
-    agent = Scoped(Agent, principal, providers.List(gmail, calendar, drive, tasks), mcp)
+TOOLKITS = (Gmail, Calendar, Drive, Tasks)
+CLOSING_TOOLKITS = (ClosingGmail, ClosingCalendar, ClosingDrive, ClosingTasks)
 
 
-class ClosingContainer(Container):
-    credentials = Scoped(Credentials, Container.principal, Container.google_auth)
-    gmail = Scoped(ClosingGmail, credentials, Container.database)
-    calendar = Scoped(ClosingCalendar, credentials, Container.database)
-    drive = Scoped(ClosingDrive, credentials, Container.database)
-    tasks = Scoped(ClosingTasks, credentials, Container.database)
-    agent = Scoped(Agent, Container.principal, providers.List(gmail, calendar, drive, tasks), Container.mcp)
+def _container(kind: Callable[..., Any], principal: Any, toolkits: tuple[type[Toolkit], ...] = TOOLKITS) -> Any:
+    """Return the graph on dependency-injector, with providers of this kind for all that is a person's."""
+    first, second, third, fourth = toolkits
+
+    class Container(DeclarativeContainer):
+        database = providers.ThreadSafeSingleton(Database)
+        google_auth = providers.ThreadSafeSingleton(GoogleAuth)
+        mcp = providers.ThreadSafeSingleton(Mcp)
+        credentials = kind(Credentials, principal, google_auth)
+        gmail = kind(first, credentials, database)
+        calendar = kind(second, credentials, database)
+        drive = kind(third, credentials, database)
+        tasks = kind(fourth, credentials, database)
+        agent = kind(Agent, principal, providers.List(gmail, calendar, drive, tasks), mcp)
+
+    return Container()
 
 
 class Root(DeclarativeContainer):
@@ -138,23 +136,8 @@ class Root(DeclarativeContainer):
     mcp = providers.ThreadSafeSingleton(Mcp)
 
 
-def _with(kind: Callable[..., Any]) -> type[DeclarativeContainer]:
-    """Return the container with `kind` where ours has `Scoped`, and a principal that each call gives."""
-
-    class Other(Root):
-        principal: Any = providers.Dependency()
-        credentials = kind(Credentials, principal, Root.google_auth)
-        gmail = kind(Gmail, credentials, Root.database)
-        calendar = kind(Calendar, credentials, Root.database)
-        drive = kind(Drive, credentials, Root.database)
-        tasks = kind(Tasks, credentials, Root.database)
-        agent = kind(Agent, principal, providers.List(gmail, calendar, drive, tasks), Root.mcp)
-
-    return Other
-
-
 class Request(DeclarativeContainer):
-    """One a request, as the library's own examples do it."""
+    """One a request, on top of `Root`."""
 
     root: Any = providers.DependenciesContainer()
     principal: Any = providers.Dependency()
@@ -166,47 +149,48 @@ class Request(DeclarativeContainer):
     agent = providers.Singleton(Agent, principal, providers.List(gmail, calendar, drive, tasks), root.mcp)
 
 
-def _agent(principal: Principal, gmail: Gmail, calendar: Calendar, drive: Drive, tasks: Tasks, mcp: Mcp) -> Agent:
+def make_agent(principal: Principal, gmail: Gmail, calendar: Calendar, drive: Drive, tasks: Tasks, mcp: Mcp) -> Agent:
     return Agent(principal, [gmail, calendar, drive, tasks], mcp)
 
 
-def _unseeded() -> Principal:
-    raise LookupError("wireup wants a factory; each scope is given the principal")
+def no_principal() -> Principal:
+    raise LookupError("wireup wants a factory even for what each scope is given")
 
 
 def _dishka_provider() -> dishka.Provider:
     provider = dishka.Provider(scope=dishka.Scope.REQUEST)
     provider.from_context(Principal)
     provider.provide_all(Database, GoogleAuth, Mcp, scope=dishka.Scope.APP)
-    provider.provide_all(Credentials, Gmail, Calendar, Drive, Tasks)
-    provider.provide(_agent)
+    provider.provide_all(Credentials, *TOOLKITS)
+    provider.provide(make_agent)
     return provider
 
 
 def _wireup_injectables() -> list[Any]:
-    scoped = [_unseeded, Credentials, Gmail, Calendar, Drive, Tasks, _agent]
-    # An instance decorates; the classes themselves stay as they are for the other variants.
-    return [
-        *(wireup.injectable(each) for each in (Database, GoogleAuth, Mcp)),
-        *(wireup.injectable(lifetime="scoped")(each) for each in scoped),
-    ]
+    scoped = (no_principal, Credentials, *TOOLKITS, make_agent)
+    shared = (Database, GoogleAuth, Mcp)
+    return [*map(wireup.injectable, shared), *map(wireup.injectable(lifetime="scoped"), scoped)]
 
 
-Use = Callable[[Agent], object]
-Variant = Callable[[int, Use], Awaitable[None]]
-"""Opens this many scopes, one after the other, and hands each agent over while its scope is open."""
+Look = Callable[[Agent], object]
+Variant = Callable[[int, Look | None], Awaitable[None]]
+"""Opens so many scopes one after the other; each agent is shown to `look`, if there is one, while its scope is open."""
 
 
 def _plain() -> Variant:
     database, google_auth, mcp = Database(), GoogleAuth(), Mcp()
 
-    async def run(scopes: int, use: Use) -> None:
+    async def run(scopes: int, look: Look | None) -> None:
         for _ in range(scopes):
             principal = Principal("ada")
             credentials = Credentials(principal, google_auth)
-            gmail, calendar = Gmail(credentials, database), Calendar(credentials, database)
-            drive, tasks = Drive(credentials, database), Tasks(credentials, database)
-            use(Agent(principal, [gmail, calendar, drive, tasks], mcp))
+            gmail = Gmail(credentials, database)
+            calendar = Calendar(credentials, database)
+            drive = Drive(credentials, database)
+            tasks = Tasks(credentials, database)
+            agent = Agent(principal, [gmail, calendar, drive, tasks], mcp)
+            if look:
+                look(agent)
 
     return run
 
@@ -214,27 +198,224 @@ def _plain() -> Variant:
 def _plain_with_finalizers() -> Variant:
     database, google_auth, mcp = Database(), GoogleAuth(), Mcp()
 
-    async def run(scopes: int, use: Use) -> None:
+    async def run(scopes: int, look: Look | None) -> None:
         for _ in range(scopes):
             async with AsyncExitStack() as stack:
                 principal = Principal("ada")
                 credentials = Credentials(principal, google_auth)
-                toolkits = []
-                for cls in (ClosingGmail, ClosingCalendar, ClosingDrive, ClosingTasks):
-                    toolkit = cls(credentials, database)
-                    stack.push_async_callback(toolkit.aclose)
-                    toolkits.append(toolkit)
-                use(Agent(principal, [*toolkits], mcp))
+                gmail = ClosingGmail(credentials, database)
+                stack.push_async_callback(gmail.aclose)
+                calendar = ClosingCalendar(credentials, database)
+                stack.push_async_callback(calendar.aclose)
+                drive = ClosingDrive(credentials, database)
+                stack.push_async_callback(drive.aclose)
+                tasks = ClosingTasks(credentials, database)
+                stack.push_async_callback(tasks.aclose)
+                agent = Agent(principal, [gmail, calendar, drive, tasks], mcp)
+                if look:
+                    look(agent)
 
     return run
 
 
-def _ours(container: Container | ClosingContainer) -> Variant:
-    agent = container.agent
+def _ours(toolkits: tuple[type[Toolkit], ...] = TOOLKITS) -> Variant:
+    provider = _container(Scoped, Seed(Principal), toolkits).agent
 
-    async def run(scopes: int, use: Use) -> None:
+    async def run(scopes: int, look: Look | None) -> None:
         for _ in range(scopes):
             async with Scope(Principal("ada")) as scope:
-                use(scope.get(agent))
+                agent = scope.get(provider)
+                if look:
+                    look(agent)
 
     return run
+
+
+def _context_local() -> Variant:
+    kind = providers.ContextLocalSingleton
+    provider = _container(kind, kind(Principal, "ada")).agent
+
+    async def run(scopes: int, look: Look | None) -> None:
+        for _ in range(scopes):
+            agent = contextvars.copy_context().run(provider)
+            if look:
+                look(agent)
+
+    return run
+
+
+def _factories() -> Variant:
+    provider = _container(providers.Factory, providers.Factory(Principal, "ada")).agent
+
+    async def run(scopes: int, look: Look | None) -> None:
+        for _ in range(scopes):
+            agent = provider()
+            if look:
+                look(agent)
+
+    return run
+
+
+def _container_a_request() -> Variant:
+    root = Root()
+
+    async def run(scopes: int, look: Look | None) -> None:
+        for _ in range(scopes):
+            request = Request(root=root, principal=Principal("ada"))
+            agent = request.agent()
+            if look:
+                look(agent)
+            request.reset_override()  # or the root keeps all of them
+
+    return run
+
+
+def _dishka() -> Variant:
+    container = dishka.make_container(_dishka_provider())
+
+    async def run(scopes: int, look: Look | None) -> None:
+        for _ in range(scopes):
+            with container(context={Principal: Principal("ada")}) as request:
+                agent = request.get(Agent)
+                if look:
+                    look(agent)
+
+    return run
+
+
+def _dishka_async() -> Variant:
+    container = dishka.make_async_container(_dishka_provider())
+
+    async def run(scopes: int, look: Look | None) -> None:
+        for _ in range(scopes):
+            async with container(context={Principal: Principal("ada")}) as request:
+                agent = await request.get(Agent)
+                if look:
+                    look(agent)
+
+    return run
+
+
+def _wireup() -> Variant:
+    container = wireup.create_sync_container(injectables=_wireup_injectables())
+
+    async def run(scopes: int, look: Look | None) -> None:
+        for _ in range(scopes):
+            with container.enter_scope({Principal: Principal("ada")}) as request:
+                agent = request.get(Agent)
+                if look:
+                    look(agent)
+
+    return run
+
+
+def _wireup_async() -> Variant:
+    container = wireup.create_async_container(injectables=_wireup_injectables())
+
+    async def run(scopes: int, look: Look | None) -> None:
+        for _ in range(scopes):
+            async with container.enter_scope({Principal: Principal("ada")}) as request:
+                agent = await request.get(Agent)
+                if look:
+                    look(agent)
+
+    return run
+
+
+PLAIN, OURS = "plain Python, by hand", "Scope"
+WITHOUT_MEMO = "dependency-injector: Factory (credentials built four times and once more)"
+
+VARIANTS: dict[str, Callable[[], Variant]] = {
+    PLAIN: _plain,
+    OURS: _ours,
+    "wireup, synchronous": _wireup,
+    "wireup, asynchronous": _wireup_async,
+    "dishka, synchronous": _dishka,
+    "dishka, asynchronous": _dishka_async,
+    WITHOUT_MEMO: _factories,
+    "dependency-injector: ContextLocalSingleton in a fresh context (leaks)": _context_local,
+    "dependency-injector: a container for each request, and reset_override()": _container_a_request,
+    "plain Python + 4 asynchronous finalizers": _plain_with_finalizers,
+    "Scope + 4 asynchronous finalizers": lambda: _ours(CLOSING_TOOLKITS),
+}
+
+
+class Row(NamedTuple):
+    """One line of the table; `ratio` is to plain Python in the same run."""
+
+    name: str
+    microseconds: float
+    ratio: float
+
+
+async def check(name: str, run: Variant) -> None:
+    """Make sure that a variant makes the right graph, another one in each scope, with the same singletons."""
+    seen: list[tuple[Agent, ...]] = []
+
+    def look(agent: Agent) -> None:
+        owners = {id(toolkit.credentials) for toolkit in agent.toolkits}
+        assert len(owners) == (1 if name != WITHOUT_MEMO else 4), name
+        assert all(toolkit.credentials.principal.user == "ada" for toolkit in agent.toolkits), name
+        assert len({type(toolkit) for toolkit in agent.toolkits}) == 4, name
+        assert len({id(toolkit.database) for toolkit in agent.toolkits}) == 1, name
+        assert name == WITHOUT_MEMO or agent.toolkits[0].credentials.principal is agent.principal, name
+        seen.append((agent, agent.toolkits[0].credentials, agent.toolkits[0].database, agent.mcp))  # type: ignore[arg-type]
+
+    await run(2, look)
+    first, second = seen
+    assert first[0] is not second[0], name
+    assert first[1] is not second[1], name
+    assert first[2:] == second[2:], name
+
+
+async def measure() -> list[Row]:
+    """Return a row for each variant; takes about ten seconds."""
+    variants = {name: make() for name, make in VARIANTS.items()}
+    times: dict[str, list[float]] = {name: [] for name in variants}
+    for name, run in variants.items():
+        await check(name, run)
+        await run(SCOPES, None)
+    order = list(variants)
+    for _ in range(ROUNDS):
+        random.shuffle(order)
+        for name in order:
+            begin = time.thread_time_ns()
+            await variants[name](SCOPES, None)
+            times[name].append((time.thread_time_ns() - begin) / SCOPES / 1000)
+    medians = {name: statistics.median(each) for name, each in times.items()}
+    return [Row(name, median, median / medians[PLAIN]) for name, median in medians.items()]
+
+
+def results(rows: list[Row]) -> dict[str, dict[str, float | str | bool]]:
+    """Return what goes into ``benchmarks/results.json``."""
+    by_name = {row.name: row for row in rows}
+    ours = by_name[OURS]
+    figures: dict[str, dict[str, float | str | bool]] = {}
+    for label, peer, target in (("plain Python", by_name[PLAIN], TARGET), ("the fastest library", _best(rows), 1.0)):
+        ratio = ours.microseconds / peer.microseconds
+        figures[f"P1 scope, against {label}"] = {
+            "ours": round(ours.microseconds, 2),
+            "peer": round(peer.microseconds, 2),
+            "ratio": round(ratio, 2),
+            "unit": "us",
+            "target": target,
+            "met": ratio <= target,
+        }
+    return figures
+
+
+def _best(rows: list[Row]) -> Row:
+    return min((row for row in rows if row.name.startswith(("wireup", "dishka"))), key=lambda row: row.microseconds)
+
+
+def main() -> None:
+    rows = asyncio.run(measure())
+    print(f"{'a scope: principal, credentials, 4 toolkits, agent':72}{'us':>9}{'x plain':>9}")
+    for name, microseconds, ratio in rows:
+        print(f"{name:72}{microseconds:9.2f}{ratio:9.2f}")
+    for name, figure in results(rows).items():
+        print(f"{name}: {figure['ratio']} x, target {figure['target']} x: {'met' if figure['met'] else 'missed'}")
+
+
+if __name__ == "__main__":
+    main()

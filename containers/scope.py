@@ -114,12 +114,9 @@ class Scope:
         try:
             if self._values is None and plan.build is not None:
                 try:
-                    self._values = values = plan.build(self)
+                    return plan.build(self)  # type: ignore[no-any-return]
                 except NotPlanned:
                     pass
-                else:
-                    self._plan = plan
-                    return values[-1]  # type: ignore[no-any-return]
             return resolve(self, self._built(), provider)  # type: ignore[no-any-return]
         finally:
             if self._state is _OPEN:
@@ -170,12 +167,21 @@ class Scope:
     ) -> None:
         try:
             del self._turn  # it never comes back
-            self._state = _CLOSED
         except AttributeError:  # another thread is building: close() waits for it
             pass
+        else:
+            self._state = _CLOSED
+            if self._rest is None and self._threads is None:
+                try:
+                    if self._plan is not None:
+                        self._plan.kill(self._values)
+                except (TypeError, ScopeError):  # one has changed its class, or two providers gave the same object
+                    self._bury_all()
+                self._values = None
+                self._seeds = ()
+                return
         try:
-            if self._rest is not None or self._threads is not None or self._state is _OPEN:
-                await self._close(error)
+            await self._close(error)
         finally:
             self._bury_all()
 
@@ -198,15 +204,11 @@ class Scope:
         return True
 
     def _bury_all(self) -> None:
-        """Let every object die, and forget them all."""
+        """Let every object die, one by one, and forget them all."""
         self._state = _CLOSED
-        plan, self._plan = self._plan, None
-        if plan is not None:
-            try:
-                plan.kill(self._values)
-            except (TypeError, ScopeError):  # one has changed its class, or two providers gave the same object
-                for position in plan.mortal:
-                    bury(self._values[position])
+        if self._plan is not None and self._values:
+            for position in self._plan.mortal:
+                bury(self._values[position])
         if self._rest is not None:
             for obj in self._rest.mortals:
                 bury(obj)

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import DeputyError, MessageError, PrincipalError, TooLargeError
+from app.delivery.worker import describe_crash
+from app.errors import DeputyError, MessageError, PrincipalError, TooLargeError, UnavailableError
+
+log = logging.getLogger(__name__)
+
+# asyncpg raises a plain OSError when there is no database to connect to.
+DATABASE_FAILURES = (SQLAlchemyError, OSError)
 
 
 def install(app: FastAPI, *, max_body_bytes: int) -> None:
     """Translate errors into ``{"error": class, "detail": text}``, and refuse bodies over the limit.
 
-    Nothing of a body is repeated in an answer.
+    Nothing of a body is repeated in an answer, and no error's own text in the log.
     """
     app.add_middleware(LimitBody, max_bytes=max_body_bytes)
-    app.add_exception_handler(DeputyError, _translate)
-    app.add_exception_handler(HTTPException, _translate)
-    app.add_exception_handler(RequestValidationError, _translate)
+    app.add_middleware(LastResort)  # outermost
+    for kind in (DeputyError, HTTPException, RequestValidationError, *DATABASE_FAILURES):
+        app.add_exception_handler(kind, _translate)
 
 
 async def _translate(_request: Request, error: Exception) -> JSONResponse:
     headers: dict[str, str] = {}
+    if isinstance(error.__cause__, TooLargeError):
+        error = error.__cause__  # FastAPI makes a 400 of whatever it meets as it reads a body
+    if isinstance(error, DATABASE_FAILURES):
+        log.error("a request met no database: %s", describe_crash(error))
+        error = UnavailableError("the server cannot reach its database; try again")
     if isinstance(error, MessageError):
         status, detail = error.status, str(error)
         if status == 401:
@@ -34,13 +50,43 @@ async def _translate(_request: Request, error: Exception) -> JSONResponse:
         status, detail = 400, str(error)
     elif isinstance(error, RequestValidationError):
         status = 400
-        detail = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        detail = "; ".join(map(_describe, error.errors()))
     elif isinstance(error, HTTPException):
         status, detail = error.status_code, str(error.detail)
         headers.update(error.headers or {})
     else:
         status, detail = 500, "an error of the server; its log says where"
     return JSONResponse({"error": type(error).__name__, "detail": detail}, status, headers=headers)
+
+
+def _describe(fault: Mapping[str, Any]) -> str:
+    place = [str(step) for step in fault["loc"]]
+    if fault["type"] == "extra_forbidden":
+        return f"{'.'.join(place[:-1])}: there is a key that is not known here"  # the key is the client's own text
+    return f"{'.'.join(place)}: {fault['msg']}"
+
+
+class LastResort:
+    """Answers 500 to what nobody foresaw, and logs where it arose and no more: its text may quote a message."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; no error leaves."""
+        started = False
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except Exception as error:  # the outermost edge of a request's task
+            log.error("a request failed: %s", describe_crash(error))
+            if not started:
+                await (await _translate(Request(scope), RuntimeError()))(scope, receive, send)
 
 
 class LimitBody:

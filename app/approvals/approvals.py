@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.database.database import Database
+from app.database.database import Database, take_turns
 from app.database.tables import approvals, owned_by, owner, principal_of
 from app.principal import Principal
 
@@ -77,6 +77,7 @@ class Approvals:
         expires_at: float,
     ) -> None:
         """Store calls that wait for this person, in the caller's transaction."""
+        await take_turns(connection, "approvals", principal.platform, principal.tenant, principal.user)
         taken = set(
             (await connection.execute(sa.select(approvals.c.code).where(owned_by(approvals, principal)))).scalars()
         )

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.credentials.key_ring import KeyRing
-from app.database.database import Database
+from app.database.database import Database, take_turns
 from app.database.tables import consent_links, owned_by, owner, principal_of
 from app.errors import CallbackRefusedError, LinkExpiredError, SealError
 from app.principal import Principal
@@ -83,6 +83,7 @@ class ConsentLinks:
         time end with the same link.
         """
         async with self._database.writing() as connection:
+            await take_turns(connection, "consent_links", principal.platform, principal.tenant, principal.user)
             rows = (await connection.execute(self._open_links(principal))).all()
             for row in rows:
                 if oauth_scopes <= _link(row).oauth_scopes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
@@ -87,6 +89,17 @@ class Database:
             await connection.execution_options(**{_WRITES: True})
             async with connection.begin():
                 yield connection
+
+
+async def take_turns(connection: AsyncConnection, *key: str) -> None:
+    """Wait until no other transaction holds this key, and hold it until this transaction ends.
+
+    What is read afterwards is what the ones before have left. SQLite has one writer anyway; PostgreSQL is given an
+    advisory lock (https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS).
+    """
+    if connection.dialect.name == "postgresql":
+        digest = hashlib.blake2b(json.dumps(key).encode(), digest_size=8).digest()
+        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(int.from_bytes(digest, signed=True))))
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

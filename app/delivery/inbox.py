@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.database.database import Database
+from app.database.database import Database, take_turns
 from app.database.tables import (
     CONVERSATION_LENGTH,
     EVENT_ID_LENGTH,
@@ -173,6 +173,8 @@ class Inbox:
         )
         now = self._now()
         async with self._database.writing() as connection:
+            principal = message.principal
+            await take_turns(connection, "messages", principal.platform, principal.tenant, message.conversation)
             row = (
                 await connection.execute(
                     messages.insert()

@@ -21,7 +21,7 @@ def lead_to_sandbox(settings: Settings, base_url: str, client_secret: str) -> Se
         authorize=f"{base_url}/o/oauth2/v2/auth",
         token=f"{base_url}/token",
         revoke=f"{base_url}/revoke",
-        certs=f"{base_url}/oauth2/v3/certs",
+        certs=f"{base_url}/oauth2/v1/certs",
         issuer=base_url,
     )
     google = settings.google.model_copy(

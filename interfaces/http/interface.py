@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import uuid
 from collections.abc import Collection
@@ -16,11 +17,13 @@ from app.agents.agent import Agent
 from app.delivery.door import Door
 from app.delivery.inbox import Inbox
 from app.delivery.status import Status, Statuses
+from app.errors import NotFoundError
 from app.messages import MAX_TEXT_LENGTH, InboundMessage, MessageState
 from app.principal import Principal
 from interfaces.http.client import HttpChannel
 from interfaces.http.formatting import as_json
 
+_MESSAGE_ID = re.compile(r"[0-9a-f]{32}")  # nothing else reaches the database: PostgreSQL fails on NUL
 _ENDED = frozenset({MessageState.DONE, MessageState.FAILED})
 _LOOK_AGAIN_SECONDS = 1.0  # another replica may answer, and it cannot wake this one
 _MAX_WAIT_SECONDS = 60.0
@@ -81,6 +84,8 @@ def router(
         channel: HttpChannel = channel,
     ) -> JSONResponse:
         """How a message of one's own stands; waits up to `wait` seconds for its end."""
+        if not _MESSAGE_ID.fullmatch(message_id):
+            raise NotFoundError("there is no such message of yours")  # the words for somebody else's
         return await _Waiter(inbox, statuses, channel).response(principal, message_id, _ENDED, wait)
 
     @routes.get("/me")

@@ -80,7 +80,7 @@ class DeputyServer:
     settings: Settings
     google: GoogleSandbox
     slack: SlackSandbox
-    _tokens: dict[Principal, str] = field(default_factory=dict)
+    _tokens: dict[Principal, str] = field(default_factory=dict, repr=False)
 
     async def bearer(self, principal: Principal) -> dict[str, str]:
         """The header that carries this person's token."""

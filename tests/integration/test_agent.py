@@ -1,0 +1,483 @@
+"""One person's agent: what it may do by itself, where it stops, and how it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart
+from pydantic_ai.models import Model
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+
+from app.agents.agent import Agent, AgentShell, Answered
+from app.agents.guard import UNKNOWN_EFFECT
+from app.agents.run import DECLINED_CALL, DECLINED_CONSENT, StoppedRun
+from app.approvals.approvals import Approval, Approvals, ApprovalState
+from app.conversations.history import Conversations
+from app.database.database import Database
+from app.delivery.inbox import Inbox
+from app.errors import AgentError, GoogleError, GrantRevokedError
+from app.messages import ConversationKey, StoredMessage
+from app.principal import Principal
+from tests.fakes.assistants import FakeCredentials, Letters, Post, answering, call, prompts, scripted
+from tests.fakes.office import inbound
+from tests.fakes.sandbox import READ, SEND
+
+READ_LETTER = call("letters_read", "r")
+SEND_LETTER = call("letters_send", "s", to="bob")
+SHOUT = call("letters_shout", "h", text="hey")
+
+
+class Studio:
+    """Agents of one shell, and what they leave behind. A new studio on the same database is a new process.
+
+    Attributes:
+        credentials: Each person's, made when they are first asked for.
+    """
+
+    def __init__(self, database: Database, model: Model, **limits: int) -> None:
+        self.post = Post()
+        self.approvals = Approvals(database)
+        self.conversations = Conversations(database)
+        self.inbox = Inbox(database)
+        self.database = database
+        self.credentials: dict[Principal, FakeCredentials] = {}
+        figures = {"history_turns": 20, "request_limit": 8, "tool_calls_limit": 8, **limits}
+        self._shell = AgentShell("assistant", model, instructions="Be brief.", **figures)
+
+    def grant(self, person: Principal, *scopes: str) -> FakeCredentials:
+        """Give a person's credentials these scopes too."""
+        credentials = self.credentials.setdefault(person, FakeCredentials(person))
+        credentials.granted.update(scopes)
+        return credentials
+
+    def agent(self, person: Principal, letters: Letters | None = None) -> Agent:
+        """A fresh agent."""
+        letters = letters or Letters(person, self.post)
+        return Agent(person, self._shell, [letters], self.grant(person), self.approvals, self.conversations)
+
+    async def message(self, person: Principal, text: str = "go") -> StoredMessage:
+        """A message in work, in one conversation of everybody."""
+        stored, _ = await self.inbox.accept(inbound(person, text, conversation="group"))
+        begun = await self.inbox.begin_next(ConversationKey.of(stored))
+        assert begun is not None
+        return begun
+
+    async def run(self, message: StoredMessage) -> Answered | StoppedRun:
+        """Answer a message from its beginning."""
+        return await self.agent(message.principal).answer(message)
+
+    async def stop(self, message: StoredMessage) -> str:
+        """Answer a message up to where it stops; the run as text."""
+        stopped = await self.run(message)
+        assert isinstance(stopped, StoppedRun)
+        return stopped.dump()
+
+    async def go_on(self, message: StoredMessage, run: str, granted: bool | None = None) -> Answered | StoppedRun:
+        """Go on with a run that was stored, as another agent."""
+        asked = await self.approvals.of_message(message.principal, message.message_id)
+        stopped = StoppedRun.load(run)
+        return await self.agent(message.principal).go_on(message, stopped, granted=granted, approvals=asked)
+
+    async def ask(self, message: StoredMessage, run: str) -> list[Approval]:
+        """Ask for what a stopped run has to have approved."""
+        async with self.database.writing() as connection:
+            await self.approvals.ask(
+                connection, message.principal, message.message_id, StoppedRun.load(run).pending_calls, expires_at=9e9
+            )
+        return await self.approvals.of_message(message.principal, message.message_id)
+
+    async def approve(self, message: StoredMessage, run: str, *, approved: bool = True) -> None:
+        """Ask, and decide on everything alike."""
+        for approval in await self.ask(message, run):
+            await self.approvals.decide(message.principal, approval.code, approved=approved)
+
+    async def keep(self, message: StoredMessage, outcome: Answered | StoppedRun) -> Answered:
+        """Store an answer's turn in its person's history."""
+        assert isinstance(outcome, Answered)
+        async with self.database.writing() as connection:
+            await self.conversations.append(
+                connection,
+                message.principal,
+                message.conversation,
+                message.sequence,
+                outcome.turn,
+                private=outcome.private,
+            )
+        return outcome
+
+
+def _text(outcome: Answered | StoppedRun) -> str:
+    assert isinstance(outcome, Answered)
+    return outcome.text
+
+
+def _waits(outcome: Answered | StoppedRun) -> list[tuple[str, str]]:
+    assert isinstance(outcome, StoppedRun)
+    return [(stopped.tool, stopped.waits_for) for stopped in outcome.calls]
+
+
+async def test_two_people_at_once_read_with_their_own_credentials(
+    database: Database, ada: Principal, grace: Principal
+) -> None:
+    """Runs of two people through one shell, interleaved at every step, each get what is their own."""
+    studio = Studio(database, scripted([READ_LETTER]))
+    studio.grant(ada, READ)
+    studio.grant(grace, READ)
+    messages = [await studio.message(person) for _ in range(10) for person in (ada, grace)]
+
+    outcomes = await asyncio.gather(*(studio.run(message) for message in messages))
+
+    for message, outcome in zip(messages, outcomes, strict=True):
+        assert _text(outcome) == f"letters_read: a letter to {message.principal.user}"
+
+
+async def test_a_tool_without_consent_stops_the_run(database: Database, ada: Principal, grace: Principal) -> None:
+    """Who has not consented is stopped with what is missing, and the tool did nothing; who has, is answered."""
+    studio = Studio(database, scripted([READ_LETTER]))
+    studio.grant(grace, READ)
+
+    stopped, answered = [await studio.run(await studio.message(person)) for person in (ada, grace)]
+
+    assert _waits(stopped) == [("letters_read", "consent")]
+    assert isinstance(stopped, StoppedRun)
+    assert (stopped.oauth_scopes, stopped.pending_calls) == (frozenset({READ}), [])
+    assert _text(answered) == "letters_read: a letter to grace"
+    assert studio.post.names("ada") == []
+
+
+async def test_a_run_goes_on_with_the_same_call_once(database: Database, ada: Principal) -> None:
+    """After the consent the very call that waited runs, once, in a new process, and its answer arrives."""
+    before = Studio(database, scripted([READ_LETTER]))
+    message = await before.message(ada, "what is new?")
+    run = await before.stop(message)
+    after = Studio(database, scripted([READ_LETTER]))
+    after.grant(ada, READ)
+    outcome = await after.go_on(message, run, granted=True)
+
+    assert _text(outcome) == "letters_read: a letter to ada"
+    assert after.post.names("ada") == ["read"]
+    assert isinstance(outcome, Answered)
+    assert prompts(outcome.turn) == ["what is new?"]
+
+
+async def test_a_refused_consent_is_told_to_the_model(database: Database, ada: Principal) -> None:
+    """Who declines to connect gets an answer that says so, and nothing was read."""
+    studio = Studio(database, scripted([READ_LETTER]))
+    message = await studio.message(ada)
+    outcome = await studio.go_on(message, await studio.stop(message), granted=False)
+
+    assert _text(outcome) == f"letters_read: {DECLINED_CONSENT}"
+    assert studio.post.done == []
+
+
+async def test_a_partial_consent_does_not_loop(database: Database, ada: Principal) -> None:
+    """Who grants something else than what the tool needs is told so, and is not sent round again."""
+    studio = Studio(database, scripted([READ_LETTER]))
+    message = await studio.message(ada)
+    run = await studio.stop(message)
+    studio.grant(ada, SEND)
+    outcome = await studio.go_on(message, run, granted=True)
+
+    assert "did not grant" in _text(outcome)
+    assert studio.post.done == []
+
+
+async def test_a_grant_that_google_withdrew_asks_for_consent(database: Database, ada: Principal) -> None:
+    """A revoked grant stops the run as a missing one does, also when only the call itself finds out."""
+    studio = Studio(database, scripted([READ_LETTER]))
+    studio.grant(ada, READ).failure = GrantRevokedError(ada)
+    early = await studio.run(await studio.message(ada))
+    studio.grant(ada).failure = None
+
+    async def revoked(person: str, name: str) -> None:
+        raise GrantRevokedError(ada)
+
+    studio.post.before = revoked
+    late = await studio.run(await studio.message(ada))
+
+    assert _waits(early) == _waits(late) == [("letters_read", "consent")]
+
+
+async def test_google_being_away_is_told_to_the_model(database: Database, ada: Principal) -> None:
+    """When no token can be had because Google does not answer, the run goes on and nobody is asked for consent."""
+    studio = Studio(database, scripted([READ_LETTER]))
+    studio.grant(ada, READ).failure = GoogleError("no answer")
+
+    assert "Google did not answer" in _text(await studio.run(await studio.message(ada)))
+
+
+async def test_acting_waits_for_approval_with_its_exact_arguments(
+    database: Database, ada: Principal, grace: Principal
+) -> None:
+    """What would act stops with the arguments as they will run, defaults included; reading went on by itself."""
+    notes = {"ünï": [1.5, {"深": None}], "b": 1e-9}
+    studio = Studio(
+        database,
+        scripted([call("letters_clock", "c"), call("letters_shout", "h", text="hey 👋", volume=2, notes=notes)]),
+    )
+    stopped = await studio.run(await studio.message(ada))
+
+    assert isinstance(stopped, StoppedRun)
+    (pending,) = stopped.pending_calls
+    assert (pending.call_id, pending.tool) == ("h", "letters_shout")
+    assert pending.arguments == {"text": "hey 👋", "volume": 2.0, "notes": notes}
+    assert studio.post.names("ada") == ["clock"]
+
+
+async def test_what_was_approved_runs_once_as_shown(database: Database, ada: Principal) -> None:
+    """Floats, any script and nested values pass the claim after a restart; going on twice runs it once."""
+    notes = {"ünï": [1.5, {"深": None, "a": 1e22}], "b": 1e-9}
+    step = [call("letters_shout", "h", text="hey 👋", volume=0.1, notes=notes)]
+    studio = Studio(database, scripted(step))
+    message = await studio.message(ada)
+    run = await studio.stop(message)
+    await studio.approve(message, run)
+    after = Studio(database, scripted(step))
+    first = await after.go_on(message, run)
+    second = await after.go_on(message, run)
+
+    assert _text(first) == "letters_shout: shouted hey 👋"
+    assert _text(second) == f"letters_shout: {UNKNOWN_EFFECT}"
+    assert after.post.done == [("ada", "shout", {"text": "hey 👋", "volume": 0.1, "notes": notes})]
+
+
+async def test_two_attempts_at_once_run_it_once(database: Database, ada: Principal) -> None:
+    """Of two attempts that go on at the same moment one acts; the other asks for nothing and says it is not known."""
+    studio = Studio(database, scripted([SHOUT]))
+    message = await studio.message(ada)
+    run = await studio.stop(message)
+    await studio.approve(message, run)
+
+    outcomes = await asyncio.gather(studio.go_on(message, run), studio.go_on(message, run))
+
+    assert sorted(_text(outcome) for outcome in outcomes) == sorted(
+        ["letters_shout: shouted hey", f"letters_shout: {UNKNOWN_EFFECT}"]
+    )
+    assert studio.post.names("ada") == ["shout"]
+
+
+async def test_a_denied_call_does_not_run(database: Database, ada: Principal, grace: Principal) -> None:
+    """Who says no is told that it was not done; another person's yes to their own call is theirs."""
+    studio = Studio(database, scripted([SHOUT]))
+    mine, hers = await studio.message(ada), await studio.message(grace)
+    my_run, her_run = await studio.stop(mine), await studio.stop(hers)
+    await studio.approve(mine, my_run, approved=False)
+    await studio.approve(hers, her_run)
+    outcomes = [await studio.go_on(hers, her_run), await studio.go_on(mine, my_run)]
+
+    assert [_text(outcome) for outcome in outcomes] == [
+        "letters_shout: shouted hey",
+        f"letters_shout: {DECLINED_CALL}",
+    ]
+    assert studio.post.done == [("grace", "shout", {"text": "hey", "volume": 1.0, "notes": None})]
+
+
+async def test_another_persons_approval_lets_nothing_run(database: Database, ada: Principal, grace: Principal) -> None:
+    """Even when a run were handed another person's approvals of an equal call, the claim is refused."""
+    studio = Studio(database, scripted([SHOUT]))
+    mine, hers = await studio.message(ada), await studio.message(grace)
+    my_run, her_run = await studio.stop(mine), await studio.stop(hers)
+    await studio.approve(hers, her_run)
+    stolen = await studio.approvals.of_message(grace, hers.message_id)
+    outcome = await studio.agent(ada).go_on(mine, StoppedRun.load(my_run), granted=None, approvals=stolen)
+
+    assert _text(outcome) == f"letters_shout: {UNKNOWN_EFFECT}"
+    assert studio.post.done == []
+    assert (await studio.approvals.of_message(grace, hers.message_id))[0].state is ApprovalState.APPROVED
+
+
+async def test_consent_first_and_approval_after_for_the_same_call(database: Database, ada: Principal) -> None:
+    """A call that lacks both stops twice, for consent and then for approval, and runs once."""
+    studio = Studio(database, scripted([SEND_LETTER]))
+    message = await studio.message(ada)
+    first = await studio.stop(message)
+    studio.grant(ada, SEND)
+    second = await studio.go_on(message, first, granted=True)
+    assert isinstance(second, StoppedRun)
+    await studio.approve(message, second.dump())
+    third = await studio.go_on(message, second.dump())
+
+    assert _waits(StoppedRun.load(first)) == [("letters_send", "consent")]
+    assert _waits(second) == [("letters_send", "approval")]
+    assert _text(third) == "letters_send: sent to bob"
+    assert studio.post.names("ada") == ["send"]
+
+
+async def test_an_approval_survives_a_consent_that_is_asked_for_in_between(database: Database, ada: Principal) -> None:
+    """A grant that is lost between the approval and the run is asked for again; the approval is not."""
+    studio = Studio(database, scripted([SEND_LETTER]))
+    studio.grant(ada, SEND)
+    message = await studio.message(ada)
+    run = await studio.stop(message)
+    await studio.approve(message, run)
+    studio.credentials[ada].granted.clear()
+    again = await studio.go_on(message, run)
+    assert isinstance(again, StoppedRun)
+    studio.grant(ada, SEND)
+    outcome = await studio.go_on(message, again.dump(), granted=True)
+
+    assert _waits(again) == [("letters_send", "consent")]
+    assert _text(outcome) == "letters_send: sent to bob"
+    assert studio.post.names("ada") == ["send"]
+
+
+async def test_three_calls_that_wait_for_different_things_each_run_once(database: Database, ada: Principal) -> None:
+    """A step that reads, lacks a consent and would act stops twice; no call runs twice and no result is lost."""
+    studio = Studio(database, scripted([call("letters_clock", "c"), READ_LETTER, SHOUT]))
+    message = await studio.message(ada)
+    first = await studio.stop(message)
+    studio.grant(ada, READ)
+    second = await studio.go_on(message, first, granted=True)
+    assert isinstance(second, StoppedRun)
+    await studio.approve(message, second.dump())
+    outcome = await studio.go_on(message, second.dump())
+
+    assert sorted(_waits(StoppedRun.load(first))) == [("letters_read", "consent"), ("letters_shout", "approval")]
+    assert _waits(second) == [("letters_shout", "approval")]
+    assert _text(outcome) == "letters_clock: noon; letters_read: a letter to ada; letters_shout: shouted hey"
+    assert studio.post.names("ada") == ["clock", "read", "shout"]
+
+
+async def test_a_turn_of_a_run_that_was_stopped_does_not_cut_the_next_one(database: Database, ada: Principal) -> None:
+    """After a turn whose results came in pieces, the next turn is stored from its person's words on."""
+    studio = Studio(database, scripted([call("letters_clock", "c"), READ_LETTER]))
+    first = await studio.message(ada, "one")
+    run = await studio.stop(first)
+    studio.grant(ada, READ)
+    await studio.keep(first, await studio.go_on(first, run, granted=True))
+    second = await studio.message(ada, "two")
+    outcome = await studio.keep(second, await studio.run(second))
+
+    assert prompts(outcome.turn) == ["two"]
+    assert prompts((await studio.conversations.load(ada, "group", turns_at_most=9)).messages) == ["one", "two"]
+
+
+async def test_the_speakers_of_a_group_have_separate_histories(
+    database: Database, ada: Principal, grace: Principal
+) -> None:
+    """In one conversation the model is shown what this person said before, and nothing of anybody else's."""
+
+    async def tell(messages: list[ModelMessage]) -> str:
+        return ", ".join(prompts(messages))
+
+    studio = Studio(database, answering(tell))
+    answers = []
+    for number in range(3):
+        for person in (ada, grace):
+            message = await studio.message(person, f"{person.user} {number}")
+            answers.append((await studio.keep(message, await studio.run(message))).text)
+
+    assert answers[-2:] == ["ada 0, ada 1, ada 2", "grace 0, grace 1, grace 2"]
+
+
+async def test_what_comes_out_of_an_account_makes_answers_private(
+    database: Database, ada: Principal, grace: Principal
+) -> None:
+    """An answer is private once a tool with OAuth scopes returned something, in this turn or one that is remembered."""
+    reads, tells = Studio(database, scripted([READ_LETTER])), Studio(database, scripted([call("letters_clock", "c")]))
+    reads.grant(ada, READ)
+    for person, studio, private in ((ada, tells, False), (ada, reads, True), (ada, tells, True), (grace, tells, False)):
+        message = await studio.message(person)
+        outcome = await studio.keep(message, await studio.run(message))
+
+        assert outcome.private is private
+
+
+async def test_a_result_of_a_tool_that_is_gone_stays_private(database: Database, ada: Principal) -> None:
+    """What a tool returned before it was taken out of the configuration, while the run waited, is no less private."""
+    studio = Studio(database, scripted([READ_LETTER], [SHOUT]))
+    studio.grant(ada, READ)
+    message = await studio.message(ada)
+    run = await studio.stop(message)
+    await studio.approve(message, run)
+    renamed = StoppedRun.load(run.replace("letters_read", "post_read"))
+    asked = await studio.approvals.of_message(ada, message.message_id)
+    outcome = await studio.agent(ada).go_on(message, renamed, granted=None, approvals=asked)
+
+    assert isinstance(outcome, Answered)
+    assert outcome.private
+
+
+@pytest.mark.parametrize("limits", [{"request_limit": 1}, {"tool_calls_limit": 0}])
+async def test_a_limit_ends_the_run_with_a_text_for_the_person(
+    database: Database, ada: Principal, limits: dict[str, int]
+) -> None:
+    """A run that would take more steps than it may is ended, and the person reads why."""
+    studio = Studio(database, scripted([call("letters_clock", "c")]), **limits)
+
+    with pytest.raises(AgentError, match="more steps than I may"):
+        await studio.run(await studio.message(ada))
+
+
+async def test_a_model_that_fails_is_an_agent_error(database: Database, ada: Principal) -> None:
+    """What a model's failure quotes does not reach the person."""
+
+    async def empty(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[TextPart("")])
+
+    studio = Studio(database, FunctionModel(empty))
+
+    with pytest.raises(AgentError, match="could not be reached or gave no usable answer"):
+        await studio.run(await studio.message(ada, "secret"))
+
+
+async def test_a_stopped_run_shows_no_text(database: Database, ada: Principal) -> None:
+    """The repr of a stopped run and of an answer holds nothing that anybody wrote."""
+    studio = Studio(database, scripted([SHOUT]))
+    message = await studio.message(ada, "secret")
+    run = await studio.stop(message)
+    await studio.approve(message, run)
+    outcome = await studio.go_on(message, run)
+
+    assert json.loads(run)["turn"]
+    assert "secret" not in repr(StoppedRun.load(run)) + repr(outcome)
+    assert "shouted" not in repr(outcome)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+async def _end(studio: Studio, message: StoredMessage, how: str) -> list[weakref.ref[Any]]:
+    """Have a run end in a way; what refers to the person's objects in it."""
+
+    async def before(person: str, name: str) -> None:
+        if how == "crashed":
+            raise RuntimeError("secret")
+        await asyncio.sleep(60 if how == "cancelled" else 0)
+
+    studio.post.before = before
+    letters = Letters(message.principal, studio.post)
+    agent = studio.agent(message.principal, letters)
+    with suppress(RuntimeError, AgentError, TimeoutError):
+        async with asyncio.timeout(0.1 if how == "cancelled" else 10):
+            await agent.answer(message)
+    return [weakref.ref(agent), weakref.ref(letters)]
+
+
+@pytest.mark.parametrize("how", ["answered", "stopped", "crashed", "cancelled", "failed"])
+async def test_an_ended_run_leaves_nothing_behind(database: Database, ada: Principal, how: str) -> None:
+    """However a run ends, its agent and toolkits are gone without the cyclic collector."""
+    limits = {"request_limit": 1} if how == "failed" else {}
+    studio = Studio(database, scripted([SHOUT if how == "stopped" else READ_LETTER]), **limits)
+    studio.grant(ada, READ)
+    message = await studio.message(ada)
+
+    with _without_collector():
+        references = await _end(studio, message, how)
+        await asyncio.sleep(0)
+
+        assert [reference() for reference in references] == [None, None]

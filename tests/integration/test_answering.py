@@ -1,0 +1,322 @@
+"""Answering messages up to what their senders are told, step by step, without a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+
+import pytest
+from pydantic_ai.messages import ModelMessage
+
+from app.approvals.approvals import ApprovalState
+from app.credentials.key_ring import KeyRing
+from app.database.database import Database
+from app.delivery.answering import MAY_BE_DONE, TOO_LATE
+from app.errors import UnavailableError
+from app.messages import ConversationKey, MessageState, StoredMessage
+from app.principal import Principal
+from tests.fakes.assistants import answering, call, prompts, scripted
+from tests.fakes.office import Office
+from tests.fakes.sandbox import READ, SEND
+
+TWO_ACTS = scripted([call("letters_shout", "one", text="one"), call("letters_shout", "two", text="two")])
+
+
+@pytest.fixture
+def office(database: Database, key_ring: KeyRing) -> Office:
+    """A process with the offline model."""
+    return Office(database, key_ring)
+
+
+async def _restarted(office: Office, key_ring: KeyRing) -> Office:
+    """The process that is started after this one ended, on the same database and channel."""
+    after = Office(office.database, key_ring, post=office.post, clock=office.clock, channel=office.channel)
+    await after.inbox.recover()
+    return after
+
+
+async def _begin(office: Office, message: StoredMessage) -> StoredMessage:
+    begun = await office.inbox.begin_next(ConversationKey.of(message))
+    assert begun is not None
+    return begun
+
+
+async def test_two_people_are_answered_with_what_is_their_own(office: Office, ada: Principal, grace: Principal) -> None:
+    """In one group, each speaker reads their own letter, and each answer is for its reader's eyes alone."""
+    for person in (ada, grace):
+        await office.grant(person, READ)
+    messages = [await office.say(person, "/letters_read") for person in (ada, grace, ada, grace)]
+    for message in messages:
+        await office.answer_next(message)
+
+    assert [(sent.principal, sent.text, sent.private) for sent in office.channel.sent] == [
+        (person, f"a letter to {person.user}", True) for person in (ada, grace, ada, grace)
+    ]
+
+
+async def test_an_answer_is_private_only_when_it_may_hold_something_of_theirs(
+    office: Office, ada: Principal, grace: Principal
+) -> None:
+    """What needs no account is told to all; after a letter was read, that person's further answers are private."""
+    await office.grant(ada, READ)
+    for person, text in ((ada, "/letters_clock"), (ada, "/letters_read"), (ada, "/letters_clock"), (grace, "/help")):
+        await office.ask(person, text)
+
+    assert [sent.private for sent in office.channel.sent] == [False, True, True, False]
+
+
+async def test_a_message_without_consent_waits_with_a_private_link(
+    office: Office, ada: Principal, grace: Principal
+) -> None:
+    """Whoever lacks a grant is sent their own link, privately; another person's consent does not wake them."""
+    mine, hers = [await office.ask(person, "/letters_read") for person in (ada, grace)]
+    await office.grant(grace, READ)
+    await office.parking.consent_ended(grace, granted=True)
+    answered = await office.answer_next(hers)
+
+    assert (await office.inbox.get(ada, mine.message_id)).state is MessageState.PARKED
+    assert answered.answer == "a letter to grace"
+    assert [sent.private for sent in office.channel.sent] == [True, True, True]
+    assert "/connect/google/" in office.channel.texts(ada)[0]
+    assert office.channel.texts(ada)[0] != office.channel.texts(grace)[0]
+
+
+async def test_a_consent_lets_the_same_call_go_on_once(office: Office, key_ring: KeyRing, ada: Principal) -> None:
+    """After the consent, in a new process, the call that waited runs once and nothing of the wait remains."""
+    message = await office.ask(ada, "/letters_read")
+    await office.grant(ada, READ)
+    after = await _restarted(office, key_ring)
+    await after.parking.consent_ended(ada, granted=True)
+    answered = await after.answer_next(message)
+
+    assert (answered.state, answered.answer, answered.private) == (MessageState.DONE, "a letter to ada", True)
+    assert office.post.names("ada") == ["read"]
+    assert await after.parking.find(message) is None
+    history = await after.conversations.load(ada, "c", turns_at_most=9)
+    assert prompts(history.messages) == ["/letters_read"]
+
+
+async def test_a_refused_consent_is_told(office: Office, ada: Principal, grace: Principal) -> None:
+    """Who says no to Google gets an answer that says so; another person's message waits on."""
+    mine, hers = [await office.ask(person, "/letters_read") for person in (ada, grace)]
+    await office.parking.consent_ended(ada, granted=False)
+    answered = await office.answer_next(mine)
+
+    assert "declined to connect" in (answered.answer or "")
+    assert (await office.inbox.get(grace, hers.message_id)).state is MessageState.PARKED
+    assert office.post.done == []
+
+
+async def test_a_partial_consent_ends_with_an_answer(office: Office, ada: Principal) -> None:
+    """Who grants less than was asked for is told what is missing, and is not asked again by itself."""
+    message = await office.ask(ada, "/letters_read")
+    await office.grant(ada, SEND)
+    await office.parking.consent_ended(ada, granted=True)
+    answered = await office.answer_next(message)
+
+    assert answered.state is MessageState.DONE
+    assert "did not grant" in (answered.answer or "")
+
+
+async def test_a_grant_that_comes_between_the_run_and_the_parking_wakes_it(
+    office: Office, ada: Principal, grace: Principal
+) -> None:
+    """When the consent ends while the run is about to be parked, nobody else wakes it, so it wakes itself."""
+    message, other = await office.say(ada, "/letters_read", "a"), await office.ask(grace, "/letters_read", "g")
+    ask = office.consent.ask
+
+    async def grant_and_ask(principal: Principal, oauth_scopes: frozenset[str]) -> str:
+        link_id = await ask(principal, oauth_scopes)
+        await office.grant(principal, *oauth_scopes)
+        await office.parking.consent_ended(principal, granted=True)
+        return link_id
+
+    office.consent.ask = grant_and_ask  # type: ignore[method-assign]
+    woken = await office.answer_next(message)
+
+    assert woken.state is MessageState.NEW
+    assert office.channel.texts(ada) == []
+    assert (await office.answer_next(message)).answer == "a letter to ada"
+    assert (await office.inbox.get(grace, other.message_id)).state is MessageState.PARKED
+
+
+async def test_acting_shows_its_exact_arguments_and_runs_once(office: Office, ada: Principal, grace: Principal) -> None:
+    """Only the asked person's word counts; said twice, it runs once, and the answer comes where it was asked for."""
+    message = await office.ask(ada, '/letters_shout text="Grüße, all" volume=0.1')
+    (code,) = await office.codes(message)
+    stranger = await office.ask(grace, f"approve {code}")
+    first = await office.ask(ada, f"approve {code}", "elsewhere")
+    second = await office.ask(ada, f"approve {code}", "elsewhere")
+    answered = await office.answer_next(message)
+
+    assert "    text: Grüße, all\n    volume: 0.1" in office.channel.texts(ada)[0]
+    assert "Nothing of yours waits" in (stranger.answer or "")
+    assert first.answer == "Approved: letters_shout."
+    assert "Nothing of yours waits" in (second.answer or "")
+    assert answered.answer == "shouted Grüße, all"
+    assert [(who, name) for who, name, _ in office.post.done] == [("ada", "shout")]
+
+
+async def test_a_denied_call_is_answered_without_being_done(office: Office, ada: Principal) -> None:
+    """Who denies is told that it was denied, and then that it was not done."""
+    message = await office.ask(ada, "/letters_shout text=hey")
+    (code,) = await office.codes(message)
+    decision = await office.ask(ada, f"deny {code}")
+    answered = await office.answer_next(message)
+
+    assert decision.answer == "Denied: letters_shout."
+    assert "It was not done" in (answered.answer or "")
+    assert office.post.done == []
+
+
+async def test_two_calls_need_both_decisions(database: Database, key_ring: KeyRing, ada: Principal) -> None:
+    """The run goes on when the last call is decided; what was approved runs and what was denied does not."""
+    office = Office(database, key_ring, model=TWO_ACTS)
+    message = await office.ask(ada, "go")
+    status = await office.status(message)
+    codes = {str(approval.call.arguments["text"]): approval.code for approval in status.approvals}
+    await office.ask(ada, f"approve {codes['two']}")
+    assert await office.is_in(message, MessageState.PARKED)
+    await office.ask(ada, f"deny {codes['one']}")
+    answered = await office.answer_next(message)
+
+    assert "letters_shout: shouted two" in (answered.answer or "")
+    assert [arguments["text"] for _, _, arguments in office.post.done] == ["two"]
+
+
+async def test_an_approval_that_comes_too_late_does_nothing(office: Office, ada: Principal) -> None:
+    """A wait that expired is told as such, and a late yes finds nothing."""
+    message = await office.ask(ada, "/letters_shout text=hey")
+    (code,) = await office.codes(message)
+    office.clock.now += 3601
+    late = await office.ask(ada, f"approve {code}", "other")
+    await office.parking.give_up_expired()
+    await office.answering.tell(message)
+    after = await office.ask(ada, f"approve {code}", "other")
+
+    assert "Nothing of yours waits" in (late.answer or "")
+    assert "Nothing of yours waits" in (after.answer or "")
+    assert "given up" in office.channel.texts(ada)[2]
+    assert office.post.done == []
+
+
+async def test_consent_and_then_approval_for_one_call(office: Office, ada: Principal) -> None:
+    """A call that lacks both asks for the link, then for the word, and runs once with what was shown."""
+    message = await office.ask(ada, "/letters_send to=bob text=hi")
+    await office.grant(ada, SEND)
+    await office.parking.consent_ended(ada, granted=True)
+    await office.answer_next(message)
+    (code,) = await office.codes(message)
+    await office.ask(ada, f"approve {code}")
+    answered = await office.answer_next(message)
+
+    link, question, approved, answer = office.channel.texts(ada)
+    assert "/connect/google/" in link
+    assert "Shall I run letters_send?\n    text: hi\n    to: bob\n" in question
+    assert (approved, answer) == ("Approved: letters_send.", "sent to bob")
+    assert answered.private
+    assert office.post.done == [("ada", "send", {"to": "bob", "text": "hi"})]
+
+
+async def test_a_crash_between_claim_and_completion_does_not_run_it_again(
+    office: Office, key_ring: KeyRing, ada: Principal, grace: Principal
+) -> None:
+    """When the process ends while an approved call runs, the next one says that its effect is not known."""
+    mine, hers = [await office.ask(person, f"/letters_shout text={person.user}") for person in (ada, grace)]
+    for person, message in ((ada, mine), (grace, hers)):
+        (code,) = await office.codes(message)
+        await office.ask(person, f"approve {code}", "other")
+    (approval,) = await office.approvals.of_message(ada, mine.message_id)
+    await _begin(office, mine)
+    assert await office.approvals.claim(ada, approval.approval_id, approval.call)
+    after = await _restarted(office, key_ring)
+    answered = await after.answer_next(mine)
+    await after.answer_next(hers)
+
+    assert "Whether it took effect is not known" in (answered.answer or "")
+    assert office.post.done == [("grace", "shout", {"text": "grace", "volume": 1.0, "notes": None})]
+
+
+async def test_a_message_that_fails_after_an_act_says_that_it_may_have_been_done(
+    database: Database, key_ring: KeyRing, ada: Principal
+) -> None:
+    """Whoever approved something and then reads an apology is not led to have it done twice."""
+    office = Office(database, key_ring, deadline_seconds=0.5)
+    message = await office.ask(ada, "/letters_shout text=hey")
+    (code,) = await office.codes(message)
+    await office.ask(ada, f"approve {code}")
+
+    async def hang(person: str, name: str) -> None:
+        await asyncio.sleep(60)
+
+    office.post.before = hang
+    answered = await office.answer_next(message)
+
+    assert answered.answer == f"{TOO_LATE} {MAY_BE_DONE.format('letters_shout')}"
+    (approval,) = await office.approvals.of_message(ada, message.message_id)
+    assert approval.state is ApprovalState.DONE
+
+
+async def test_a_message_that_takes_too_long_is_given_up(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
+) -> None:
+    """After the deadline a message has failed, its agent is closed, its sender told; others are answered."""
+
+    async def answer(messages: list[ModelMessage]) -> str:
+        await asyncio.sleep(60 if prompts(messages) == ["slow"] else 0)
+        return "quick"
+
+    office = Office(database, key_ring, model=answering(answer), deadline_seconds=0.3)
+    messages = [await office.ask(ada, "slow", "a"), await office.ask(grace, "hello", "g")]
+
+    assert [(message.state, message.answer) for message in messages] == [
+        (MessageState.FAILED, TOO_LATE),
+        (MessageState.DONE, "quick"),
+    ]
+    assert office.channel.texts(ada) == [TOO_LATE]
+    assert office.open_now == 0
+
+
+async def test_an_overtaken_attempt_changes_and_says_nothing(office: Office, ada: Principal, grace: Principal) -> None:
+    """Whoever was overtaken neither stores an answer or a turn, nor tells anybody anything, however it ends."""
+    stored = [await office.say(person, "/letters_clock", person.user) for person in (ada, grace)]
+    begun = [await _begin(office, message) for message in stored]
+    await office.inbox.put_back(begun[0])
+    await office.answer_next(stored[0])
+    for message in begun:
+        await office.answering.answer(message)
+    await office.answering.give_up(begun[0], "sorry")
+
+    assert [(sent.principal, sent.text) for sent in office.channel.sent] == [(ada, "noon"), (grace, "noon")]
+    assert len((await office.conversations.load(ada, "ada", turns_at_most=9)).messages) == 4
+
+
+async def test_an_answer_that_the_channel_does_not_take_is_kept(
+    office: Office, ada: Principal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answer is stored though it could not be sent, so that it can be told later; the log says which, not what."""
+    office.channel.failures.append(UnavailableError("Slack is away"))
+    message = await office.ask(ada, "/letters_clock")
+    office.clock.now += 11
+
+    (lost,) = await office.inbox.unreplied(older_than_seconds=10, newer_than_seconds=100)
+    assert (lost.message_id, lost.answer) == (message.message_id, "noon")
+    assert message.message_id in caplog.text
+    assert "noon" not in caplog.text
+    await office.answering.tell(lost)
+    assert office.channel.texts(ada) == ["noon"]
+    assert await office.inbox.unreplied(older_than_seconds=10, newer_than_seconds=100) == []
+
+
+async def test_a_channel_that_is_gone_from_the_settings_is_no_crash(
+    office: Office, ada: Principal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was accepted from an interface that is no longer configured is answered by its row and logged."""
+    elsewhere = replace(ada, platform="slack")
+    with caplog.at_level(logging.ERROR):
+        message = await office.ask(elsewhere, "/letters_clock")
+
+    assert message.answer == "noon"
+    assert "the interface slack is not configured" in caplog.text
+    assert office.channel.sent == []

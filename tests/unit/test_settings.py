@@ -1,0 +1,361 @@
+"""config.yaml: what it may say, and how a mistake in it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.errors import SettingsError
+from app.settings import AgentSettings, InterfacesSettings, KeyRingSettings, Settings, load_settings
+from tests.fakes.leaks import everything_in
+
+SMALLEST = """\
+key_ring: {file: var/keys.yaml}
+agents: {assistant: {}}
+default_agent: assistant
+interfaces: {http: {}}
+"""
+LINE = SMALLEST.count("\n") + 1  # of what a test appends
+CANARY = "CANARY-7f3a"
+
+Load = Callable[..., Settings]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Loads a text as a configuration file."""
+
+    def load(text: str, environ: Mapping[str, str] | None = None) -> Settings:
+        path = tmp_path / "config.yaml"
+        path.write_text(text, encoding="utf-8")
+        return load_settings(path, environ or {})
+
+    return load
+
+
+@pytest.fixture
+def faults(load: Load, tmp_path: Path) -> Callable[..., str]:
+    """The faults of a text, the file's name cut off."""
+
+    def faults(text: str, environ: Mapping[str, str] | None = None) -> str:
+        with pytest.raises(SettingsError) as caught:
+            load(text, environ)
+        assert all(line.startswith(f"{tmp_path / 'config.yaml'}:") for line in str(caught.value).splitlines())
+        return str(caught.value).replace(f"{tmp_path / 'config.yaml'}:", "")
+
+    return faults
+
+
+def test_the_shipped_configuration_needs_no_variable() -> None:
+    """The config.yaml of the repository loads from an empty environment."""
+    settings = load_settings(Path(__file__).parents[2] / "config.yaml", {})
+
+    assert settings.google.mode == "sandbox"
+    assert settings.agent_of_channel() == {"http": "assistant"}
+
+
+def test_a_channel_answers_with_its_own_agent_or_the_default(load: Load) -> None:
+    """A channel that names no agent is answered by the default one."""
+    settings = load("""\
+key_ring: {file: var/keys.yaml}
+agents: {assistant: {}, clerk: {}}
+default_agent: assistant
+interfaces:
+  http: {}
+  slack: {agent: clerk, signing_secret: s, bot_token: t}
+""")
+
+    assert settings.agent_of_channel() == {"http": "assistant", "slack": "clerk"}
+
+
+@pytest.mark.parametrize(
+    ("addition", "fault"),
+    [
+        ("servre: {}", "servre: unknown key"),
+        ("server: {prot: 1}", "server.prot: unknown key"),
+        ("server: {port: 1, port: 2}", "server.port: this key is there twice; take one out"),
+        ("agents: {}", "agents: this key is there twice"),
+        ("1: x", "1: unknown key"),
+        ("no: x", "no: unknown key"),
+        ("? [a, b]\n: x", "the file: a key is a text"),
+        ("? {a: b}\n: x", "the file: a key is a text"),
+        ("server:", "server: has no value"),
+        ("server: ~", "server: has no value"),
+        ("server: {host: null}", "server.host: has no value"),
+        ("server: {host: ''}", "server.host: must not be empty"),
+        ("server: 8080", "server: keys with values are needed here"),
+        ("server: {port: yes}", "server.port: Input should be a valid integer"),
+        ("server: {port: 65536}", "server.port: Input should be less than or equal to 65535"),
+        ("server: {public_url: localhost}", "server.public_url: String should match pattern"),
+        ("consent: {link_seconds: true}", "consent.link_seconds: Input should be a valid number"),
+        ("consent: {link_seconds: 0}", "consent.link_seconds: Input should be greater than 0"),
+        ("consent: {link_seconds: nan}", "consent.link_seconds: Input should be a finite number"),
+        ("consent: {link_seconds: inf}", "consent.link_seconds: Input should be a finite number"),
+        ("consent: {link_seconds: 2024-13-45}", "consent.link_seconds: Input should be a valid number"),
+        ("google: {mode: google}", "google: mode: google needs client_id and client_secret"),
+        ("google: {client_id: [a]}", "google.client_id: a text is needed here"),
+        ("toolkits: {notes: notes.py}", "toolkits.notes: String should match pattern"),
+        ("toolkits: {Notes: 'notes:Notes'}", "toolkits: String should match pattern"),
+        ("toolkits: [notes]", "toolkits: keys with values are needed here"),
+        ("server: {host: $!{X}", "the file: "),
+        ("server:\n\tport: 1", "the file: found character '\\t' that cannot start any token; indent with spaces"),
+        ("server: &a {port: 1}\nlogging: *a", "the file: aliases are not used; write the value out"),
+        ("server: &a [*a]", "the file: aliases are not used"),
+        ("server: {<<: {port: 1}}", "server.<<: unknown key"),
+        ("server: !!python/object/apply:os.abort []", "server: tags are not used"),
+        ("server: {host: !host x}", "server.host: tags are not used"),
+        ("---\nserver: {}", "the file: but found another document"),
+        ("server: \0", "the file: a control character is in the file"),
+    ],
+)
+def test_a_fault_is_told_with_its_line_its_path_and_what_to_do(
+    faults: Callable[..., str], addition: str, fault: str
+) -> None:
+    """Each mistake is refused as ``file:line: path: what to do``."""
+    line, _, rest = faults(SMALLEST + addition + "\n").partition(": ")
+
+    assert rest.startswith(fault)
+    assert int(line) in (LINE, LINE + 1)
+
+
+def test_the_line_is_that_of_the_key(faults: Callable[..., str]) -> None:
+    """Several faults are told together, each with the line its key stands on."""
+    told = faults(SMALLEST + "server:\n  # a comment\n  prot: 1\n\ndelivery:\n  attempts:\n    0\n")
+
+    assert told.splitlines() == [
+        f"{LINE + 2}: server.prot: unknown key; docs/configuration.md lists those that there are",
+        f"{LINE + 5}: delivery.attempts: Input should be greater than 0",
+    ]
+
+
+def test_a_missing_key_is_told_at_the_nearest_line(faults: Callable[..., str]) -> None:
+    """A required key that is not there is told with the line of what it belongs under."""
+    told = faults(SMALLEST.replace("{http: {}}", "{slack: {bot_token: t}}"))
+
+    assert told == "4: interfaces.slack.signing_secret: this key is required"
+
+
+@pytest.mark.parametrize(
+    ("key_ring", "fault"),
+    [
+        ("{}", "1: key_ring: give either keys or file"),
+        ("{file: a, keys: {k1: a}}", "1: key_ring: give either keys or file"),
+        ("{keys: {}}", "1: key_ring: keys must hold at least one key"),
+    ],
+)
+def test_a_key_ring_has_one_source(faults: Callable[..., str], key_ring: str, fault: str) -> None:
+    """The keys stand in the settings or in a file, never in both or neither."""
+    assert faults(SMALLEST.replace("{file: var/keys.yaml}", key_ring)) == fault
+
+
+def test_an_agent_that_is_named_must_exist(faults: Callable[..., str]) -> None:
+    """Names of agents are checked where they stand, and those that exist are listed."""
+    told = faults(SMALLEST.replace("t: assistant", "t: clerk").replace("{http: {}}", "{http: {agent: sleuth}}"))
+
+    assert told.splitlines() == [
+        "3: default_agent: no agent has this name; there is assistant",
+        "4: interfaces: no agent has the name in http.agent; there is assistant",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "# only ${A_COMMENT}\n", "- a list\n", "a text\n", "{}\n..."])
+def test_a_file_without_keys_is_refused(faults: Callable[..., str], text: str) -> None:
+    """An empty file, a list and a text are no configuration."""
+    assert "needed here; start from" in faults(text) or "this key is required" in faults(text)
+
+
+def test_an_absent_file_and_one_in_another_encoding_are_refused(tmp_path: Path) -> None:
+    """A file that cannot be read is refused with what to do, its bytes not shown."""
+    (tmp_path / "latin.yaml").write_bytes(b"key: CANARY\xe9\n")
+
+    with pytest.raises(SettingsError, match="name another file with --config"):
+        load_settings(tmp_path / "absent.yaml", {})
+    with pytest.raises(SettingsError, match="save it as UTF-8") as caught:
+        load_settings(tmp_path / "latin.yaml", {})
+    assert "CANARY" not in everything_in(caught.value)
+
+
+def test_an_alias_bomb_is_refused_before_it_is_built(faults: Callable[..., str]) -> None:
+    """Aliases that stand for 10**30 values cost nothing, nor does nesting that no stack holds."""
+    bomb = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{f'*a{n - 1},' * 10}]\n" for n in range(1, 31))
+
+    assert faults(bomb) == "2: the file: aliases are not used; write the value out"
+    assert faults("a: " + "[" * 5000) == "1: the file: lists or mappings stand too deep in one another"
+
+
+@pytest.mark.parametrize(
+    "value", ['quo"te', "quo'te", "new\nline: {}\nserver: {port: 1}", "# no comment", "*a", "${B}"]
+)
+def test_a_variable_is_one_text_whatever_it_holds(load: Load, value: str) -> None:
+    """Quotes, newlines, YAML and placeholders in a variable stay text and add no key."""
+    settings = load(SMALLEST + "google: {client_id: 'a-${A}'}\n", {"A": value, "B": "b"})
+
+    assert settings.google.client_id == f"a-{value}"
+    assert settings.server.port == 8080
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("$${A}", "${A}"),
+        ("x $${ y", "x ${ y"),
+        ("$A $ {A} {A}", "$A $ {A} {A}"),
+        ("${A}${A}", "aa"),
+        ("$$${A}", "$${A}"),
+        ("0123", "0123"),
+        ("no", "no"),
+        ("1:30", "1:30"),
+        ("2024-01-02", "2024-01-02"),
+    ],
+)
+def test_a_text_is_what_was_written(load: Load, written: str, read: str) -> None:
+    """Only ``${NAME}`` and ``$${`` mean something else; YAML makes no number, switch or date of a text."""
+    assert load(SMALLEST + f"google:\n  client_id: {written}\n", {"A": "a"}).google.client_id == read
+
+
+def test_numbers_come_from_variables_too(load: Load) -> None:
+    """A number that is given through the environment is the same number."""
+    settings = load(
+        SMALLEST + "server: {port: '${PORT}'}\nconsent: {link_seconds: '${S}'}\n", {"PORT": "0", "S": "1.5"}
+    )
+
+    assert settings.server.port == 0
+    assert settings.consent.link_seconds == 1.5
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ("${UNSET}", "the environment variable UNSET is not set; set it, or take this key out"),
+        ("${EMPTY}", "the environment variable EMPTY is empty; set it, or take this key out"),
+        ("${BLANK}", "the environment variable BLANK is empty; set it, or take this key out"),
+        ("${}", "a ${ here names no environment variable; write $${ for a literal ${"),
+        ("${A-B}", "a ${ here names no environment variable; write $${ for a literal ${"),
+        ("${A", "a ${ here names no environment variable; write $${ for a literal ${"),
+    ],
+)
+def test_a_variable_that_gives_nothing_is_refused(faults: Callable[..., str], value: str, fault: str) -> None:
+    """An unset or empty variable, and a name that is none, stop the start."""
+    told = faults(SMALLEST + f"google: {{client_secret: '{value}'}}\n", {"A": "a", "EMPTY": "", "BLANK": " \n"})
+
+    assert told == f"{LINE}: google.client_secret: {fault}"
+
+
+def test_a_comment_needs_no_variable(load: Load) -> None:
+    """A ``${NAME}`` in a comment is not looked up."""
+    assert load(SMALLEST + "# ${UNSET}\nserver: {}  # ${UNSET}\n").server.port == 8080
+
+
+@pytest.mark.parametrize(
+    "addition",
+    [
+        f"google: {{mode: {CANARY}}}",
+        f"google: {{client_secret: [{CANARY}]}}",
+        f"google: {{client_secret: !{CANARY} x}}",
+        f"google: {{client_secret: !{CANARY}!x y}}",
+        f"google: {{client_secret: *{CANARY}}}",
+        f"google: {{client_secret: 'x${{{CANARY}'}}",
+        f"google: {{client_secret: 'x${{{CANARY}}}'}}",
+        f"google: {{client_secret: {CANARY}",
+        f'google: {{client_secret: "{CANARY}\\q"}}',
+        f"google: {{client_secret: '{CANARY}}}",
+        f"google: {{client_secret: {CANARY}\0}}",
+        f"server: {{port: {CANARY}, host: [{CANARY}]}}",
+        f"server: {{public_url: {CANARY}}}",
+        f"database: {{url: [{CANARY}]}}",
+        f"logging: {CANARY}",
+        f"toolkits: {{{CANARY}: 'a:B', b: {CANARY}}}",
+    ],
+)
+def test_no_error_quotes_a_value(load: Load, addition: str) -> None:
+    """Whatever is wrong, no error and nothing it was raised from holds what the file says."""
+    with pytest.raises(SettingsError) as caught:
+        load(SMALLEST + addition + "\n")
+
+    assert CANARY not in everything_in(caught.value)
+
+
+@pytest.mark.parametrize(
+    "addition",
+    [
+        "server: {port: '${SECRET}'}",
+        "server: {public_url: '${SECRET}'}",
+        "google: {mode: '${SECRET}', client_secret: '${SECRET}'}",
+        "toolkits: {notes: '${SECRET}'}",
+        "logging: {level: '${SECRET}'}",
+    ],
+)
+def test_no_error_quotes_a_variable(load: Load, addition: str) -> None:
+    """A secret that was put under the wrong key does not end up in the log."""
+    with pytest.raises(SettingsError) as caught:
+        load(SMALLEST + addition + "\n", {"SECRET": CANARY})
+
+    assert CANARY not in everything_in(caught.value)
+
+
+def test_a_key_and_its_id_the_wrong_way_round_are_not_shown(faults: Callable[..., str]) -> None:
+    """A key that stands where its id belongs is told by its line only."""
+    told = faults(SMALLEST.replace("{file: var/keys.yaml}", f"\n  keys:\n    k1: a\n    {CANARY}: k2"))
+
+    assert told.startswith("4: key_ring.keys: String should match pattern")
+    assert CANARY not in told
+
+
+@pytest.mark.parametrize("name", ["default_agent: assistant", "http: {}"])
+def test_a_secret_that_stands_for_an_agent_is_not_shown(faults: Callable[..., str], name: str) -> None:
+    """Not even the name of an agent that there is none of is repeated."""
+    wrong = {"default_agent: assistant": "default_agent: ${S}", "http: {}": "http: {agent: '${S}'}"}[name]
+
+    assert "canary" not in faults(SMALLEST.replace(name, wrong), {"S": "canary"})
+
+
+def test_settings_show_no_secret(load: Load) -> None:
+    """Neither repr nor str of the settings holds a secret."""
+    settings = load(
+        SMALLEST.replace("{file: var/keys.yaml}", "{keys: {k1: '${S}'}}").replace(
+            "{http: {}}", "{slack: {signing_secret: '${S}', bot_token: '${S}'}}"
+        )
+        + "google: {client_secret: '${S}'}\ndatabase: {url: 'postgresql+asyncpg://u:${S}@h/d'}\n",
+        {"S": CANARY},
+    )
+
+    assert CANARY not in f"{settings!r} {settings}"
+    assert settings.key_ring.encoded() == {"k1": CANARY}
+
+
+@pytest.mark.parametrize(
+    "secret", ["signing_secret: '', bot_token: t", "signing_secret: s, bot_token: ''", "signing_secret: s, bot_token:"]
+)
+def test_an_empty_secret_is_refused(faults: Callable[..., str], secret: str) -> None:
+    """A secret that anybody could guess, the empty one, never gets through."""
+    assert faults(SMALLEST.replace("{http: {}}", f"{{slack: {{{secret}}}}}")).startswith("4: interfaces.slack.")
+
+
+def test_settings_made_in_code_are_checked_and_show_nothing() -> None:
+    """A ValidationError of pydantic's own quotes no value either."""
+    with pytest.raises(ValidationError) as caught:
+        Settings(
+            key_ring=KeyRingSettings(file=Path("keys.yaml")),
+            agents={"assistant": AgentSettings(), CANARY.lower(): AgentSettings.model_construct()},
+            default_agent=CANARY,
+            interfaces=InterfacesSettings(),
+        )
+
+    assert CANARY not in str(caught.value) + repr(caught.value)
+
+
+def test_settings_do_not_change_and_share_nothing(load: Load) -> None:
+    """Neither a value nor an entry of a mapping can be set, the defaults included."""
+    one, other = load(SMALLEST), load(SMALLEST)
+
+    with pytest.raises(ValidationError, match="frozen"):
+        one.default_agent = "clerk"  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        one.toolkits["notes"] = "notes:Notes"  # type: ignore[index]
+    with pytest.raises(TypeError):
+        one.agents["clerk"] = AgentSettings()  # type: ignore[index]
+    assert one == other
+    assert one.toolkits is not other.toolkits
