@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dependency_injector import providers
@@ -27,6 +27,7 @@ from app.delivery.door import Door
 from app.delivery.inbox import Inbox
 from app.delivery.parking import Parking
 from app.delivery.status import Statuses
+from app.delivery.streams import Streams
 from app.delivery.wakeups import Wakeups
 from app.delivery.worker import Worker
 from app.errors import SettingsError
@@ -35,9 +36,11 @@ from app.google.auth import GoogleAuth
 from app.google.client import GoogleClient
 from app.google.connections import open_http, open_pool
 from app.google.endpoints import GoogleEndpoints
+from app.llm.endpoints import build_endpoint, open_model_http
+from app.llm.fallback import with_fallbacks
 from app.llm.models import build_model
 from app.principal import Principal
-from app.settings import AgentSettings, Settings, SlackSettings
+from app.settings import AgentSettings, ModelSettings, Settings, SlackSettings
 from app.toolkits.gmail import GmailToolkit
 from containers.scope import Scope, Scoped, Seed
 from containers.scopes import RequestScopes
@@ -65,6 +68,7 @@ class Application(DeclarativeContainer):
     inbox = Once(Inbox, database)
     wakeups = Once(Wakeups)
     door = Once(Door, inbox, wakeups)
+    streams = Once(Streams)
     parking = Once(
         Parking,
         database,
@@ -103,6 +107,7 @@ class Application(DeclarativeContainer):
     statuses = Once(Statuses, parking, approvals, consent)
 
     # Process: the models by their names, and of each agent what all people share.
+    model_http = Once(open_model_http)
     models: providers.Aggregate[Model] = providers.Aggregate()
     shells: providers.Aggregate[AgentShell] = providers.Aggregate()
 
@@ -142,6 +147,7 @@ class Application(DeclarativeContainer):
         conversations,
         statuses,
         channels,
+        streams,
         request_scopes.provided.open_agent,
         deadline_seconds=settings.provided.delivery.deadline_seconds,
     )
@@ -165,8 +171,11 @@ def build(settings: Settings) -> Application:
     """
     container = Application(settings=settings)
     container.toolkits.set_providers(_toolkits(container, settings.toolkits))
-    models = {agent.model: Once(build_model, agent.model) for agent in settings.agents.values()}
-    shells = {name: _shell(name, agent, models[agent.model]) for name, agent in settings.agents.items()}
+    used = {model for agent in settings.agents.values() for model in agent.model}
+    models = {name: _model(container, name, settings.models.get(name)) for name in sorted(used)}
+    shells = {
+        name: _shell(name, agent, [models[model] for model in agent.model]) for name, agent in settings.agents.items()
+    }
     container.models.set_providers(models)
     container.shells.set_providers(shells)
     container.agents.set_providers(
@@ -191,11 +200,26 @@ def _toolkits(container: Application, outside: Mapping[str, str]) -> dict[str, p
     return built_in | {name: outside_toolkit(name, path, available) for name, path in outside.items()}
 
 
-def _shell(name: str, agent: AgentSettings, model: providers.Provider[Model]) -> providers.Provider[AgentShell]:
+def _model(container: Application, name: str, endpoint: ModelSettings | None) -> providers.Provider[Model]:
+    if endpoint is None:
+        return Once(build_model, name)
+    return Once(
+        build_endpoint,
+        name,
+        base_url=endpoint.base_url,
+        model=endpoint.model,
+        api_key=endpoint.api_key,
+        http=container.model_http,
+    )
+
+
+def _shell(
+    name: str, agent: AgentSettings, models: Sequence[providers.Provider[Model]]
+) -> providers.Provider[AgentShell]:
     return Once(
         AgentShell,
         name,
-        model,
+        Once(with_fallbacks, *models) if len(models) > 1 else models[0],
         instructions=agent.instructions,
         history_turns=agent.history_turns,
         request_limit=agent.request_limit,

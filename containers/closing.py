@@ -39,8 +39,8 @@ async def close(
 ) -> None:
     """Stop the scope, wait for its threads and run its finalizers, the last one first, each though another failed.
 
-    The threads together, and each finalizer, are given `grace` seconds. A finalizer is cancelled then, and abandoned
-    when it does not obey in the same time again.
+    The threads together, and each finalizer, are given `grace` seconds, and a finalizer that has begun meanwhile up to
+    twice as many. It is cancelled then, and abandoned when it does not obey in the same time again.
 
     Args:
         stop: Tells whether nothing is being built in the scope any more, and keeps it from beginning again.
@@ -99,36 +99,51 @@ async def _run(
 ) -> bool:
     """Run all; true if a cancellation arrived meanwhile."""
     if not any(finalizer.is_async for finalizer in finalizers):
-        await _work(finalizers, error, grace, failures)  # waits for nothing
+        await _work(finalizers, error, failures)  # waits for nothing
         return False
     cancelled = False
     while finalizers:
         # Another task: the scope's own may be cancelled again and again.
-        worker = asyncio.create_task(_work(finalizers, error, grace, failures))
-        remaining = len(finalizers) + 1
-        while not worker.done() and len(finalizers) < remaining:
-            remaining = len(finalizers)
-            cancelled |= await _settle({worker}, 2 * grace)
+        worker = asyncio.create_task(_work(finalizers, error, failures))
+        cancelled |= await _watch(worker, finalizers, grace)
         if worker.done():
             worker.result()
-            return cancelled
-        failures.append(_named(TimeoutError("it did not end though it was cancelled: abandoned"), "a finalizer"))
-        finalizers[:], finalizers = [], finalizers.copy()  # the worker that hangs finds no more work
+        else:
+            failures.append(_named(TimeoutError("it did not end though it was cancelled: abandoned"), "a finalizer"))
+            finalizers[:], finalizers = [], finalizers.copy()  # the worker that hangs finds no more work
     return cancelled
 
 
-async def _work(
-    finalizers: list[Finalizer], error: BaseException | None, grace: float, failures: list[Exception]
-) -> None:
+async def _watch(worker: asyncio.Task[None], finalizers: list[Finalizer], grace: float) -> bool:
+    """Return when the worker is done or beyond help; true if a cancellation arrived meanwhile."""
+    cancelled = is_told = False
+    remaining = len(finalizers) - 1  # it begins with one
+    while True:
+        cancelled |= await _settle({worker}, grace)
+        if worker.done():
+            return cancelled
+        if len(finalizers) < remaining:  # it is at another one by now
+            remaining, is_told = len(finalizers), False
+        elif is_told:
+            return cancelled
+        else:
+            worker.cancel()
+            is_told = True
+
+
+async def _work(finalizers: list[Finalizer], error: BaseException | None, failures: list[Exception]) -> None:
     while finalizers:
         name, finish, _ = finalizers.pop()
         try:
             outcome = finish(error)
             if isawaitable(outcome):
-                async with asyncio.timeout(grace):
-                    await outcome
+                await outcome
         except asyncio.CancelledError:
-            failures.append(_named(RuntimeError("it was cancelled from within"), name))
+            if (worker := asyncio.current_task()) is not None and worker.cancelling():
+                worker.uncancel()
+                failures.append(_named(TimeoutError("it took longer than its scope can wait"), name))
+            else:
+                failures.append(_named(RuntimeError("it was cancelled from within"), name))
         except Exception as failure:  # the others are tried all the same; close() raises or logs it
             failures.append(_named(failure, name))
 

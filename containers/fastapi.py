@@ -79,6 +79,7 @@ def routers(container: Application, settings: Settings) -> list[APIRouter]:
                 inbox=once(container.inbox),
                 statuses=once(container.statuses),
                 channel=once(container.http_channel),
+                streams=once(container.streams),
                 agent=scoped(agent, principal_of, settings.delivery.deadline_seconds),
                 wait_seconds=settings.interfaces.http.wait_seconds,
             )

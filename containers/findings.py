@@ -11,7 +11,14 @@ from containers.scope import Scoped, ScopeError
 
 # Modules that are on the way to a constructor, and are not what raised.
 _PROOF = ("containers.probe", "containers.lifetimes")
-_LIBRARY = ("dependency_injector.", "containers.scope", "containers.plan", *_PROOF)
+_LIBRARY = (
+    "dependency_injector.",
+    "containers.scope",
+    "containers.plan",
+    "containers.resolve",
+    "containers.closing",
+    *_PROOF,
+)
 
 
 @dataclass(frozen=True, slots=True)

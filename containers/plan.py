@@ -12,7 +12,9 @@ for it reads like what one would write by hand::
         except BaseException:
             scope._keep(plan, locals())
             raise
-        return v0, v1, v2, v3
+        scope._plan = plan
+        scope._values = v0, v1, v2, v3
+        return v3
 
     def kill(values):
         v0, v1, v2, v3 = values
@@ -58,17 +60,17 @@ class Plan:
     """What is compiled for one provider; good until the graph changes.
 
     Attributes:
-        keys: The providers whose values `build` returns, in the order in which they are built.
+        keys: The providers whose values `build` leaves in the scope, in the order in which they are built.
         mortal: The positions of the values that die with the scope.
-        build: Builds all values in a scope that has none; None where the graph cannot be compiled.
-        kill: Gives the mortal values their tombstones.
+        build: Builds all values in a scope that has none and returns the last; None if the graph cannot be compiled.
+        kill: Gives the mortal ones of these values their tombstones.
     """
 
     __slots__ = ("build", "keys", "kill", "mortal")
 
     keys: tuple[Provider, ...]
     mortal: tuple[int, ...]
-    build: Callable[[Scope], tuple[Any, ...]] | None
+    build: Callable[[Scope], Any] | None
     kill: Callable[[tuple[Any, ...]], None]
 
     def __init__(self, provider: Scoped[Any]) -> None:
@@ -109,6 +111,7 @@ class _Compiler:
 
     def compile_into(self, plan: Plan) -> None:
         """Give the plan its functions."""
+        *_, last = self._variables.values()
         variables = ", ".join(self._variables.values()) + ","
         seen_types = [name for name in self._names if name.startswith("type")]
         source = [
@@ -121,7 +124,7 @@ class _Compiler:
             "  raise",
             " scope._plan = plan",
             f" scope._values = {variables}",
-            f" return {variables.split(', ')[-1].rstrip(',')}",
+            f" return {last}",
             "def kill(values):",
             f" {variables} = values",
             *_indented(self._kill),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any
 
@@ -162,6 +163,17 @@ async def test_finalizers_run_under_an_anyio_cancel_scope() -> None:
     assert log == ["second", "first"]
     assert moved.cancelled_caught
     assert not after
+
+
+async def test_an_anyio_cancel_scope_does_not_keep_the_processor_busy() -> None:
+    """While the finalizers run, nothing spins on the cancellation that anyio repeats."""
+    begin = time.thread_time()
+    with anyio.move_on_after(0.01):
+        async with Scope() as scope:
+            scope.get(Scoped(Note, [], "note", seconds=0.3))
+            await asyncio.sleep(5)
+
+    assert time.thread_time() - begin < 0.1
 
 
 async def test_a_cancellation_while_closing_is_obeyed_afterwards() -> None:

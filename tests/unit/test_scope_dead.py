@@ -305,6 +305,37 @@ async def test_nothing_retained_when_the_body_raised() -> None:
             assert [ref() for ref in alive] == [None] * 5
 
 
+async def test_nothing_retained_when_a_thread_or_a_finalizer_raised() -> None:
+    """Neither error keeps what it came through, once it has been handled."""
+
+    class Fails:
+        def __init__(self, credentials: Credentials) -> None:
+            self.credentials = credentials
+
+        def work(self) -> None:
+            raise LookupError(self.credentials.person.name)
+
+        async def aclose(self) -> None:
+            self.work()
+
+    fails = Scoped(Fails, Container().credentials)
+    alive: list[weakref.ref[Any]] = []
+
+    async def body(person: Person) -> None:
+        async with Scope(person) as scope:
+            obj = scope.get(fails)
+            alive.append(weakref.ref(obj.credentials))
+            with pytest.raises(LookupError, match=person.name):
+                await scope.to_thread(obj.work)
+
+    with no_collector():
+        for person in (ADA, BOB):
+            with pytest.raises(LookupError, match=person.name):
+                await body(person)
+
+        assert [ref() for ref in alive] == [None, None]
+
+
 async def test_nothing_retained_by_a_scope_that_is_kept() -> None:
     """A closed scope that somebody holds refers to no seed and no object."""
 

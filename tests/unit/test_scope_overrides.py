@@ -37,8 +37,7 @@ async def container() -> Container:
 
 async def test_override_of_a_singleton_reaches_the_next_scope(container: Container) -> None:
     """A compiled plan asks a singleton every time, so its override by an object, a factory or a scoped counts."""
-    fake = FakeDatabase()
-    for stand_in in (fake, providers.Factory(FakeDatabase), Scoped(FakeDatabase)):
+    for stand_in in (FakeDatabase(), providers.Factory(FakeDatabase), Scoped(FakeDatabase)):
         with container.database.override(stand_in):
             assert isinstance((await agent_of(container))["database"], FakeDatabase)
         assert (await agent_of(container))["database"] is container.database()
@@ -100,9 +99,10 @@ async def test_override_deep_below_a_factory(container: Container) -> None:
     """A factory that a plan calls is called live, with whatever has been put below it meanwhile."""
     part = providers.Factory(str, "part")
     whole: Scoped[list[str]] = Scoped(list, providers.List(providers.Factory("<{}>".format, part)))
+    name = Scoped(lambda person: person.name, container.person)
     async with Scope(ADA) as scope:
         assert scope.get(whole) == ["<part>"]
-    with part.override(Scoped(lambda person: person.name, container.person)):
+    with part.override(name):  # a plan has been compiled by now
         async with Scope(ADA) as scope, Scope(BOB) as other:
             assert (scope.get(whole), other.get(whole)) == (["<ada>"], ["<bob>"])
 

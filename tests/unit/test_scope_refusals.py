@@ -154,7 +154,7 @@ async def test_fail_closed_on_a_constructor_that_asks_the_scope(compiled: bool) 
         assert later.credentials() is scope.get(container.credentials)
 
 
-async def test_a_scope_that_is_not_closed_announces_itself() -> None:
+async def test_not_closed_announces_itself() -> None:
     """An open scope that is thrown away warns; one that was never entered, or is closed, does not."""
     del [Scope(ADA)][0]
     async with Scope(ADA):
