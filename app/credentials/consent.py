@@ -138,6 +138,4 @@ class Consent:
 
 def _tool_scopes(oauth_scopes: frozenset[str]) -> frozenset[str]:
     """Without the identity scopes, which every consent asks for anyway and Google names in another way."""
-    return frozenset(scope for scope in oauth_scopes if scope.startswith("https://www.googleapis.com/auth/")) - {
-        "https://www.googleapis.com/auth/userinfo.email"
-    }
+    return oauth_scopes - {"openid", "email", "https://www.googleapis.com/auth/userinfo.email"}

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.credentials.key_ring import KeyRing
-from app.database.database import Database
+from app.database.database import Database, take_turns
 from app.database.tables import grants, owned_by, owner
 from app.google.auth import GoogleTokens
 from app.principal import Principal
@@ -72,6 +72,7 @@ class Grants:
         """
         assert tokens.account is not None
         assert tokens.refresh_token is not None
+        await take_turns(connection, "grants", principal.platform, principal.tenant, principal.user)
         same_account = sa.and_(owned_by(grants, principal), grants.c.subject == tokens.account.subject)
         version = sa.select(grants.c.id, grants.c.version).where(same_account).with_for_update()
         known = (await connection.execute(version)).one_or_none()

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import os
+import re
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-import yaml
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from app.errors import SealError, SettingsError
+from app.settings_file import read_settings_file
 
 _FORMAT = "v1"
 _KEY_BYTES = 32
+_KEY_ID = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _NONCE_BYTES = 12  # random nonces are safe for 2**32 values a key (NIST SP 800-38D, section 8.3)
 
 
@@ -27,16 +30,18 @@ class KeyRing:
     id and the bindings, so a value that was copied to another row or another person does not open.
 
     Args:
-        keys: Key id to 32 bytes; the first one seals.
+        keys: Key id (lower-case letters, digits, ``_`` and ``-``) to 32 bytes; the first one seals.
 
     Raises:
-        SettingsError: There is no key, or one has another length.
+        SettingsError: There is no key, or one has another length or an id that a sealed value cannot carry.
     """
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         if not keys:
             raise SettingsError("the key ring is empty; give it at least one key")
         for key_id, key in keys.items():
+            if not _KEY_ID.fullmatch(key_id):  # the id itself may be a key that stands in its place
+                raise SettingsError("an id on the key ring is not one; write it like k1: lower-case letters and digits")
             if len(key) != _KEY_BYTES:
                 raise SettingsError(f"key {key_id!r} of the key ring has {len(key)} bytes; it needs {_KEY_BYTES}")
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
@@ -60,9 +65,11 @@ class KeyRing:
         try:
             form, key_id, body = sealed.split(".")
             raw = base64.b64decode(body, altchars=b"-_", validate=True)
-        except (ValueError, binascii.Error):
-            raise SealError("a sealed value is malformed; restore the row from a backup") from None
-        if form != _FORMAT or key_id not in self._ciphers:
+        except ValueError:
+            form, key_id, raw = "", "", b""
+        if form != _FORMAT or len(raw) < _NONCE_BYTES:
+            raise SealError("a sealed value is malformed; restore the row from a backup")
+        if key_id not in self._ciphers:
             raise SealError(f"a sealed value needs key {key_id!r}, which is not on the key ring; add it back")
         try:
             plain = self._ciphers[key_id].decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _bind(key_id, bindings))
@@ -97,7 +104,7 @@ def decode_keys(encoded: Mapping[str, str]) -> dict[str, bytes]:
     for key_id, text in encoded.items():
         try:
             keys[key_id] = base64.b64decode(text, validate=True)
-        except (binascii.Error, ValueError):
+        except ValueError:
             raise SettingsError(
                 f"key {key_id!r} of the key ring is not base64; make one with `deputy keys generate`"
             ) from None
@@ -119,19 +126,35 @@ def read_or_make_key_file(path: Path) -> dict[str, str]:
     """
     try:
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f".{path.name}.{os.getpid()}")
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                yaml.safe_dump({"k1": make_key()}, file)
-            try:
-                os.link(draft, path)  # fails when somebody else was first
-            except FileExistsError:
-                pass
-            finally:
-                draft.unlink()
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            _make_key_file(path)
     except OSError as error:
         raise SettingsError(f"key_ring.file {path}: {error.strerror}; the server needs to read and make it") from None
-    if not isinstance(content, dict) or not all(isinstance(text, str) for item in content.items() for text in item):
+    tree = read_settings_file(path, {}).tree
+    keys = {key_id: text for key_id, text in tree.items() if isinstance(text, str)} if isinstance(tree, dict) else {}
+    if keys != tree:
         raise SettingsError(f"key_ring.file {path} must map key ids to base64 texts")
-    return content
+    return keys
+
+
+def _make_key_file(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    number, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # only its owner may read it
+    try:
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            file.write(f"k1: {make_key()}\n")
+            file.flush()
+            os.fsync(file.fileno())  # before anything is sealed with it
+        with suppress(FileExistsError):  # somebody else was first
+            os.link(draft, path)
+    finally:
+        os.unlink(draft)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let a new name in a folder survive a power cut; see fsync(2)."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

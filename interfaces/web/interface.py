@@ -48,8 +48,10 @@ def router(*, consent: Any, google_apis: Any, secure: bool, cookie_seconds: floa
         )
 
     @routes.post("/connect/google/{token}")
-    async def open_link(token: str, consent: Consent = consent) -> Response:
+    async def open_link(request: Request, token: str, consent: Consent = consent) -> Response:
         """Open the link for this browser, and send it on to Google."""
+        if not _from_our_page(request):
+            return notice(_NOT_CONNECTED, "Another page sent you here. Open the link from your chat.", status=403)
         try:
             url, opened = await consent.open(token)
         except ConsentError as error:
@@ -75,22 +77,34 @@ def router(*, consent: Any, google_apis: Any, secure: bool, cookie_seconds: floa
         google_apis: GoogleApis = google_apis,
     ) -> Response:
         """Take what Google says of the consent; without this browser's cookie nothing is taken."""
-        cookie = request.cookies.get(_cookie_name(state, secure))
+        cookie_name = _cookie_name(state, secure)
+        cookie = request.cookies.get(cookie_name)
         try:
             if code is None or error is not None:
                 await consent.refuse(state=state, cookie=cookie)
-                return notice(_NOT_CONNECTED, "You did not allow the access. Nothing was connected.", status=200)
-            connected = await consent.finish(state=state, cookie=cookie, code=code)
+                response = notice(_NOT_CONNECTED, "You did not allow the access. Nothing was connected.", status=200)
+            else:
+                connected = await consent.finish(state=state, cookie=cookie, code=code)
+                missing = {scope: google_apis.permission(scope) for scope in sorted(connected.missing_scopes)}
+                response = page("connected.html", "Connected", connected=connected, missing=missing)
         except ConsentError as refusal:
-            return notice(_NOT_CONNECTED, str(refusal), status=refusal.status)
+            response = notice(_NOT_CONNECTED, str(refusal), status=refusal.status)
         except GoogleError:
-            return notice(_NOT_CONNECTED, "Google did not answer. Ask the assistant for a new link.", status=502)
-        missing = {scope: google_apis.permission(scope) for scope in sorted(connected.missing_scopes)}
-        response = page("connected.html", "Connected", connected=connected, missing=missing)
-        response.delete_cookie(_cookie_name(state, secure), httponly=True, secure=secure, samesite="lax")
+            response = notice(_NOT_CONNECTED, "Google did not answer. Ask the assistant for a new link.", status=502)
+        if cookie is not None:  # whatever came of it, the sign-in is over
+            response.delete_cookie(cookie_name, httponly=True, secure=secure, samesite="lax")
         return response
 
     return routes
+
+
+def _from_our_page(request: Request) -> bool:
+    """Whether the person pressed our button: a form on another site would take them past what our page says.
+
+    https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header; `Origin` says nothing, as our pages send no referrer.
+    A browser from before 2023 may not say it, and is let through.
+    """
+    return request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
 
 
 def _cookie_name(state: str, secure: bool) -> str:

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from app.credentials.grants import Grants
 from app.database.database import Database
+from app.database.tables import metadata
 from app.errors import GoogleError, InvalidGrantError
 from app.google.tokens import GoogleAccount, GoogleTokens
 from app.principal import Principal
@@ -94,8 +97,12 @@ class TokenEndpoint:
         )
 
 
-def stored_bytes(folder: Path) -> bytes:
-    """Every byte that the database wrote, its journal included."""
-    files = [file for file in folder.iterdir() if file.is_file()]
-    assert files
-    return b"".join(file.read_bytes() for file in files)
+async def stored_bytes(database: Database, folder: Path) -> bytes:
+    """Every value that the database keeps, and of SQLite every byte of its files, the journal included."""
+    async with database.reading() as connection:
+        rows = [(await connection.execute(sa.select(table))).all() for table in metadata.sorted_tables]
+    return repr(rows).encode() + _file_bytes(folder)
+
+
+def _file_bytes(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.iterdir() if file.is_file())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
 
@@ -87,6 +88,22 @@ async def test_the_account_that_was_chosen_last_is_the_only_one(
     assert await grants.mark_revoked(chosen)
     assert await grants.find(ada) is None
     assert await grants.find(grace) is not None
+
+
+async def test_consents_that_end_together_leave_one_grant(
+    grants: Grants, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """Whichever of a person's accounts comes last is the active one, and no other is."""
+    names = ("ada-1", "work-1", "ada-2", "home-1")
+    await asyncio.gather(
+        *(connect(database, grants, person, google_tokens(name)) for name in names for person in (ada, grace))
+    )
+    query = sa.select(table.c.user_id).where(table.c.state == "active").order_by(table.c.user_id)
+    async with database.reading() as connection:
+        active = (await connection.execute(query)).scalars().all()
+
+    assert active == [ada.user, grace.user]
+    assert await grants.find(ada) is not None
 
 
 async def test_an_account_can_be_chosen_again(grants: Grants, database: Database, ada: Principal) -> None:
@@ -204,7 +221,7 @@ async def test_tokens_stand_nowhere(
         assert grant is not None
         renewed = await grants.replace_tokens(grant, google_tokens(f"{name}-2"))
         shown += repr((tokens, grant, renewed, grants)) + str(grant)
-    written = stored_bytes(tmp_path)
+    written = await stored_bytes(database, tmp_path)
 
     for secret in ("access-ada", "refresh-ada", "access-grace", "refresh-grace"):
         assert secret.encode() not in written

@@ -225,7 +225,12 @@ async def test_an_opened_link_made_over_to_another_person_takes_no_callback(
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # whose files can be read
 async def test_secrets_stand_nowhere(
-    links: ConsentLinks, tmp_path: Path, caplog: pytest.LogCaptureFixture, ada: Principal, grace: Principal
+    links: ConsentLinks,
+    database: Database,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    ada: Principal,
+    grace: Principal,
 ) -> None:
     """Tokens, states, nonces, verifiers and cookies are neither in the database's files nor in a repr or a log."""
     caplog.set_level(logging.DEBUG)
@@ -236,7 +241,7 @@ async def test_secrets_stand_nowhere(
         back = await links.come_back(opened.state, opened.cookie, granted=True)
         secrets |= {token, opened.state, opened.nonce, opened.code_verifier, opened.cookie}
         shown += repr((link, opened, back, links)) + str(opened)
-    written = stored_bytes(tmp_path)
+    written = await stored_bytes(database, tmp_path)
 
     assert len(secrets) == 10
     for secret in secrets:

@@ -1,0 +1,164 @@
+"""The consent flow with everything real but the people: pages and Google on loopback, and browsers with cookies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http.cookies import Morsel, SimpleCookie
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx2
+from bs4 import BeautifulSoup
+from fastapi import Depends, FastAPI
+
+from app.credentials.consent import Consent
+from app.credentials.grants import Grants
+from app.credentials.key_ring import KeyRing
+from app.credentials.links import ConsentLinks
+from app.database.database import Database
+from app.google.apis import GoogleApis
+from app.google.auth import GoogleAuth
+from app.google.connections import open_http, open_pool
+from app.google.endpoints import GoogleEndpoints
+from app.principal import Principal
+from app.sandbox.google import GoogleSandbox
+from app.sandbox.server import serve_loopback
+from interfaces.edge import install
+from interfaces.listening import listening
+from interfaces.web.interface import CALLBACK_PATH, router
+from tests.fakes.sandbox import CLIENT_ID, CLIENT_SECRET, sandbox
+
+LINK_SECONDS = 600.0
+
+
+@dataclass
+class Waiting:
+    """Whoever waits for consents: records how each ended."""
+
+    ended: list[tuple[Principal, bool]] = field(default_factory=list)
+
+    async def consent_ended(self, principal: Principal, *, granted: bool) -> None:
+        self.ended.append((principal, granted))
+
+
+class Browser:
+    """One person's browser: keeps cookies, follows no redirect by itself."""
+
+    def __init__(self) -> None:
+        self.http = httpx2.AsyncClient(timeout=30)
+
+    async def open(self, link: str) -> str:
+        """Look at a link's page and press its button; the address at Google that it leads to."""
+        page = await self.http.get(link)
+        assert page.status_code == 200, page.text
+        form = BeautifulSoup(page.text, "html.parser").select_one("form[method=post] button")
+        assert form is not None
+        response = await self.http.post(link)
+        assert response.status_code == 303, response.text
+        return response.headers["location"]
+
+    async def decide(
+        self, google_url: str, email: str, *, decision: str = "allow", unticked: Collection[str] = ()
+    ) -> str:
+        """Fill in the form of Google's consent page as it is there; the address that it leads back to."""
+        page = BeautifulSoup((await self.http.get(google_url)).text, "html.parser")
+        hidden = [each["value"] for each in page.select("input[type=hidden][name=granted]")]
+        ticked = [each["value"] for each in page.select("input[type=checkbox][name=granted][checked]")]
+        assert page.select_one(f"input[type=radio][name=email][value='{email}']") is not None
+        granted = [str(value) for value in [*hidden, *ticked] if value not in unticked]
+        form = {"email": email, "decision": decision, "granted": granted}
+        response = await self.http.post(google_url, data=form)
+        assert response.status_code == 302, response.text
+        return response.headers["location"]
+
+    async def connect(self, link: str, email: str, *, unticked: Collection[str] = ()) -> httpx2.Response:
+        """Go the whole way and allow; the last page."""
+        callback = await self.decide(await self.open(link), email, unticked=unticked)
+        return await self.http.get(callback)
+
+
+@dataclass
+class Stage:
+    """The server on loopback, and what its consents leave behind.
+
+    Attributes:
+        url: Where the server is.
+        google: The sandbox that its people are sent to.
+    """
+
+    database: Database
+    grants: Grants
+    links: ConsentLinks
+    url: str = ""
+    waiting: Waiting = field(default_factory=Waiting)
+    google: GoogleSandbox = field(init=False)
+    consent: Consent = field(init=False)
+
+    def use(self, google_auth: GoogleAuth) -> None:
+        """Ask this Google from now on."""
+        self.consent = Consent(self.database, self.links, self.grants, google_auth, self.waiting, public_url=self.url)
+
+    async def link(self, principal: Principal, *oauth_scopes: str) -> str:
+        """The address of this person's link for these scopes."""
+        url = await self.consent.find_url(principal, await self.consent.ask(principal, frozenset(oauth_scopes)))
+        assert url is not None
+        return url
+
+    def calls(self, method_id: str) -> int:
+        """How often the sandbox was asked this."""
+        return sum(call.method_id == method_id for call in self.google.calls)
+
+
+@asynccontextmanager
+async def on_stage(database: Database, key_ring: KeyRing, *, secure: bool = False) -> AsyncIterator[Stage]:
+    """Serve the pages, and the sandbox's Google, until the block ends."""
+    links = ConsentLinks(database, key_ring, lifetime_seconds=LINK_SECONDS)
+    stage = Stage(database, Grants(database, key_ring), links)
+
+    async def consent() -> Consent:
+        return stage.consent
+
+    async def google_apis() -> GoogleApis:
+        return GoogleApis(None)
+
+    app = FastAPI()
+    install(app, max_body_bytes=10_000)
+    pages = router(
+        consent=Depends(consent), google_apis=Depends(google_apis), secure=secure, cookie_seconds=LINK_SECONDS
+    )
+    app.include_router(pages)
+    pool = open_pool()
+    async with listening(app, "127.0.0.1", 0) as stage.url, open_http() as http:
+        redirect_uri = f"{stage.url}{CALLBACK_PATH}"
+        stage.google = sandbox(redirect_uris=frozenset({redirect_uri}))
+        async with serve_loopback(stage.google.app) as google_url:
+            endpoints = GoogleEndpoints(
+                authorize=f"{google_url}/o/oauth2/v2/auth",
+                token=f"{google_url}/token",
+                revoke=f"{google_url}/revoke",
+                certs=f"{google_url}/oauth2/v1/certs",
+                issuer=google_url,
+            )
+            google_auth = GoogleAuth(
+                endpoints,
+                client_id=CLIENT_ID,
+                client_secret=CLIENT_SECRET,
+                redirect_uri=redirect_uri,
+                http=http,
+                pool=pool,
+            )
+            stage.use(google_auth)
+            yield stage
+    pool.clear()
+
+
+def query(url: str) -> dict[str, str]:
+    """The parameters of an address."""
+    return dict(parse_qsl(urlsplit(url).query))
+
+
+def cookie_of(response: httpx2.Response) -> Morsel[str]:
+    """The one cookie that a response sets."""
+    (cookie,) = SimpleCookie(response.headers["set-cookie"]).values()
+    return cookie
