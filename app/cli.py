@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typer
 
+from app.commands.config import config
 from app.commands.database import db
 from app.commands.demo import demo
 from app.commands.keys import keys
@@ -23,6 +24,7 @@ cli.add_typer(tokens, name="tokens")
 cli.add_typer(db, name="db")
 cli.add_typer(keys, name="keys")
 cli.add_typer(tools, name="tools")
+cli.add_typer(config, name="config")
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from app.errors import SettingsError
-from app.settings_file import read_settings_file
+from app.settings_file import SettingsFile, read_settings_file
 
 _Value = TypeVar("_Value")
 
@@ -268,7 +268,7 @@ def _check_model(model: str, place: str, info: ValidationInfo) -> None:
     provider, _, at_provider = model.partition(":")
     if endpoints is not None and model != OFFLINE and model not in endpoints and not (provider and at_provider):
         known = ", ".join([OFFLINE, *sorted(endpoints)])
-        raise ValueError(f"{place}: there is no model {model!r}; there is {known}, or write provider:model")
+        raise ValueError(f"{place}: there is no such model; there is {known}, or write provider:model")
 
 
 def _check_agent(name: str, place: str, info: ValidationInfo) -> None:
@@ -289,7 +289,11 @@ def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
             or names a variable that is unset or empty. The message lists the faults, each as
             ``file:line: path: what to do``, and quotes no value.
     """
-    file = read_settings_file(path, environ)
+    return settings_of(read_settings_file(path, environ))
+
+
+def settings_of(file: SettingsFile) -> Settings:
+    """The settings that a file stands for; raises as `load_settings`."""
     try:
         return Settings.model_validate(file.tree)
     except ValidationError as error:

@@ -40,11 +40,13 @@ class SettingsFile:
         path: Where it is.
         tree: Mappings, lists and texts.
         lines: The line on which each value stands, by its place in the tree.
+        variables: The environment variables that were put into a text, by its place in the tree.
     """
 
     path: Path
     tree: Tree
     lines: Mapping[Place, int]
+    variables: Mapping[Place, tuple[str, ...]]
 
     def locate(self, place: Place, fault: str) -> str:
         """A fault as ``file:line: path: what to do``."""
@@ -62,14 +64,14 @@ def read_settings_file(path: Path, environ: Mapping[str, str]) -> SettingsFile:
         environ: Where ``${NAME}`` is looked up.
 
     Raises:
-        SettingsError: The file is missing or empty, is not YAML, uses an alias or a tag, has a key twice or one without
-            a value, or names a variable that is unset or empty. The message quotes no value.
+        SettingsError: The file cannot be read, is empty or not YAML, uses an alias or a tag, has a key twice or one
+            without a value, or names a variable that is unset or empty. The message quotes no value.
     """
     reading = _Reading(environ)
     tree = reading.value(_composed(path), ())
     if reading.faults:
         raise SettingsError("\n".join(_written(path, *fault) for fault in reading.faults))
-    return SettingsFile(path, tree, reading.lines)
+    return SettingsFile(path, tree, reading.lines, reading.variables)
 
 
 class _Loader(yaml.SafeLoader):
@@ -88,6 +90,7 @@ class _Reading:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.lines: dict[Place, int] = {}
+        self.variables: dict[Place, tuple[str, ...]] = {}
         self.faults: list[tuple[int, Place, str]] = []
 
     def value(self, node: yaml.Node, place: Place) -> Tree:
@@ -125,6 +128,7 @@ class _Reading:
             elif not value.strip():
                 state = "is empty" if name in self._environ else "is not set"
                 self._fault(node, place, f"the environment variable {name} {state}; set it, or take this key out")
+            self.variables[place] = (*self.variables.get(place, ()), name)
             return value
 
         return _PLACEHOLDER.sub(variable, node.value)
@@ -152,7 +156,7 @@ def _composed(path: Path) -> yaml.Node:
     else:
         if isinstance(node, yaml.MappingNode):
             return node
-        fault = "keys with values are needed here; start from the config.yaml that Deputy ships"
+        fault = "keys with values are needed here"
     raise SettingsError(_written(path, line, (), fault))
 
 
@@ -160,7 +164,7 @@ def _text_of(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        fault = f"cannot be read ({error.strerror}); name another file with --config"
+        fault = f"cannot be read ({error.strerror}); name another file, or let Deputy read this one"
     except UnicodeDecodeError:
         fault = "is not UTF-8; save it as UTF-8"
     raise SettingsError(f"{path}: {fault}")

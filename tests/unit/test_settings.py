@@ -164,14 +164,14 @@ def test_an_agent_that_is_named_must_exist(faults: Callable[..., str]) -> None:
 @pytest.mark.parametrize("text", ["", "# only ${A_COMMENT}\n", "- a list\n", "a text\n", "{}\n..."])
 def test_a_file_without_keys_is_refused(faults: Callable[..., str], text: str) -> None:
     """An empty file, a list and a text are no configuration."""
-    assert "needed here; start from" in faults(text) or "this key is required" in faults(text)
+    assert "the file: keys with values are needed here" in faults(text) or "this key is required" in faults(text)
 
 
 def test_an_absent_file_and_one_in_another_encoding_are_refused(tmp_path: Path) -> None:
     """A file that cannot be read is refused with what to do, its bytes not shown."""
     (tmp_path / "latin.yaml").write_bytes(b"key: CANARY\xe9\n")
 
-    with pytest.raises(SettingsError, match="name another file with --config"):
+    with pytest.raises(SettingsError, match="name another file"):
         load_settings(tmp_path / "absent.yaml", {})
     with pytest.raises(SettingsError, match="save it as UTF-8") as caught:
         load_settings(tmp_path / "latin.yaml", {})
