@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
+from pydantic_ai.models import Model
 
 from app.deadline import Deadline
+from app.errors import SettingsError
 from app.principal import Principal
 from app.settings import Settings
 from containers.application import Application
@@ -41,6 +43,7 @@ async def running(container: Application, settings: Settings) -> AsyncIterator[N
     """Everything of the process, open and proven; closed in reverse when the context ends.
 
     Raises:
+        SettingsError: A model cannot be set up, as its key or package is missing.
         LifetimeError: The proof failed, so nothing is served.
     """
     async with AsyncExitStack() as stack:
@@ -49,11 +52,23 @@ async def running(container: Application, settings: Settings) -> AsyncIterator[N
         await database.open()
         stack.callback(container.pool().clear)
         stack.push_async_callback(container.http().aclose)
+        stack.push_async_callback(container.model_http().aclose)
+        for model in _models(container, settings):
+            await stack.enter_async_context(model)  # its end closes what connections are its own
         log.info("%s", await prove_lifetimes(container, settings))
         loading = asyncio.create_task(asyncio.to_thread(container.google_apis().load))
         stack.push_async_callback(asyncio.wait, [loading])
         await stack.enter_async_context(container.worker().running())
         yield
+
+
+def _models(container: Application, settings: Settings) -> Iterator[Model]:
+    for name, provider in container.models.providers.items():
+        try:
+            yield provider()
+        except SettingsError as error:
+            agents = (f"agents.{agent}.model" for agent, its in settings.agents.items() if name in its.model)
+            raise SettingsError(f"{', '.join(agents)}: {error}") from None
 
 
 def create_app(container: Application, settings: Settings, ready: asyncio.Event) -> FastAPI:

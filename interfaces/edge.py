@@ -55,6 +55,7 @@ async def _translate(_request: Request, error: Exception) -> JSONResponse:
         status, detail = error.status_code, str(error.detail)
         headers.update(error.headers or {})
     else:
+        log.error("a request failed: %s", describe_crash(error))
         status, detail = 500, "an error of the server; its log says where"
     return JSONResponse({"error": type(error).__name__, "detail": detail}, status, headers=headers)
 
@@ -84,9 +85,9 @@ class LastResort:
         try:
             await self._app(scope, receive, noted)
         except Exception as error:  # the outermost edge of a request's task
-            log.error("a request failed: %s", describe_crash(error))
+            answer = await _translate(Request(scope), error)
             if not started:
-                await (await _translate(Request(scope), RuntimeError()))(scope, receive, send)
+                await answer(scope, receive, send)
 
 
 class LimitBody:
@@ -102,7 +103,7 @@ class LimitBody:
             await self._app(scope, receive, send)
             return
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        seen = int(declared) if declared.isdigit() else 0
+        seen = int(declared[:19]) if declared.isdigit() else 0  # Python refuses to read thousands of digits
         if seen > self._max_bytes:
             response = await _translate(Request(scope), self._too_large())
             await response(scope, receive, send)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 import pydantic_ai
 from pydantic_ai import DeferredToolRequests, DeferredToolResults, UsageLimits
-from pydantic_ai.exceptions import AgentRunError, UsageLimitExceeded, UserError
+from pydantic_ai.exceptions import AgentRunError, FallbackExceptionGroup, UsageLimitExceeded, UserError
 from pydantic_ai.messages import ModelMessage, ModelRequest, ToolReturnPart
 from pydantic_ai.models import Model
 
 from app.agents.guard import GuardedToolkit
+from app.agents.listening import Listener, telling
 from app.agents.run import StoppedRun
 from app.approvals.approvals import Approval, Approvals
 from app.conversations.history import Conversations
@@ -89,16 +90,26 @@ class Agent:
         """Every tool that this person's agent has, by name."""
         return {name: spec for toolkit in self._toolkits for name, spec in toolkit.wrapped.tools().items()}
 
-    async def answer(self, message: StoredMessage) -> Answered | StoppedRun:
+    async def answer(self, message: StoredMessage, listener: Listener | None = None) -> Answered | StoppedRun:
         """Run the agent on a message of its principal.
+
+        Args:
+            message: What is answered.
+            listener: Told what happens meanwhile; the model is asked to stream only when somebody listens.
 
         Raises:
             AgentError: The model failed, or a limit was reached.
         """
-        return await self._run(message, message.text, [], None)
+        return await self._run(message, message.text, [], None, listener)
 
     async def go_on(
-        self, message: StoredMessage, stopped: StoppedRun, *, granted: bool | None, approvals: Sequence[Approval]
+        self,
+        message: StoredMessage,
+        stopped: StoppedRun,
+        listener: Listener | None = None,
+        *,
+        granted: bool | None,
+        approvals: Sequence[Approval],
     ) -> Answered | StoppedRun:
         """Go on with a run that was stopped, now that the person has answered.
 
@@ -106,7 +117,7 @@ class Agent:
             AgentError: The model failed, or a limit was reached.
         """
         results = stopped.results(granted=granted, approvals=approvals)
-        return await self._run(message, None, stopped.turn, results)
+        return await self._run(message, None, stopped.turn, results, listener)
 
     async def _run(
         self,
@@ -114,6 +125,7 @@ class Agent:
         text: str | None,
         turn_so_far: list[ModelMessage],
         results: DeferredToolResults | None,
+        listener: Listener | None,
     ) -> Answered | StoppedRun:
         history = await self._conversations.load(
             self.principal, message.conversation, turns_at_most=self._shell.history_turns
@@ -125,10 +137,11 @@ class Agent:
                 deferred_tool_results=results,
                 toolsets=self._toolkits,
                 usage_limits=self._shell.limits,
+                event_stream_handler=telling(listener) if listener is not None else None,
             )
         except UsageLimitExceeded as error:
             raise AgentError("This took more steps than I may use for one message. Try a smaller request.") from error
-        except (AgentRunError, UserError) as error:
+        except (AgentRunError, FallbackExceptionGroup, UserError) as error:
             raise AgentError("The model could not be reached or gave no usable answer. Please try again.") from error
         turn = run.all_messages()[len(history.messages) :]
         if isinstance(run.output, DeferredToolRequests):

@@ -25,41 +25,52 @@ class Database:
     The constructor does no I/O. Hold a transaction shortly: never while a model or Google is asked.
 
     Raises:
-        SettingsError: The URL is not one that SQLAlchemy can open asynchronously.
+        SettingsError: The URL is not one that SQLAlchemy can open asynchronously, or names no file.
     """
 
     def __init__(self, url: str) -> None:
         try:
             self._url = sa.make_url(url)
             self._engine = create_async_engine(self._url, pool_pre_ping=not url.startswith("sqlite"))
-        except (sa.exc.ArgumentError, sa.exc.InvalidRequestError, ImportError) as error:
+        except (sa.exc.ArgumentError, sa.exc.InvalidRequestError, ImportError, ValueError) as error:
             kind = type(error).__name__  # not the text: it may quote the URL with its password
+        else:
+            kind = "in memory, where nothing survives a restart" if self._in_memory() else ""
+        if kind:
             raise SettingsError(
                 f"database.url cannot be opened ({kind}); write it like sqlite+aiosqlite:///var/deputy.db"
-            ) from None
+            )
         # SQLite has one writer at a time. Queueing here is fair and costs no polling; PostgreSQL needs no queue.
         self._writer: AbstractAsyncContextManager[Any] = nullcontext()
-        if self._url.get_backend_name() == "sqlite":
+        if self._is_sqlite():
             self._writer = asyncio.Lock()
             sa.event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
             sa.event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
 
     def __repr__(self) -> str:
-        return f"Database({self._url.render_as_string(hide_password=True)})"
+        return f"Database({self._url.set(query={}).render_as_string(hide_password=True)})"  # a query may hold one too
 
     async def open(self) -> None:
-        """Connect and bring the schema up to date; safe to call from several processes at once."""
+        """Connect and bring the schema up to date; safe to call from several processes at once.
+
+        Raises:
+            SettingsError: The database cannot be reached, or was migrated by a newer version.
+        """
         from app.database.migrate import upgrade  # Alembic is needed only here and takes a while to import
 
-        if self._url.get_backend_name() == "sqlite" and self._url.database not in (None, "", ":memory:"):
-            Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
+        await self._reach()
         async with self.writing() as connection:
             await connection.run_sync(upgrade)
 
     async def revisions(self) -> tuple[str | None, str | None]:
-        """The schema's revision, None for an empty database, and the one that this version needs."""
+        """The schema's revision, None for an empty database, and the one that this version needs.
+
+        Raises:
+            SettingsError: The database cannot be reached.
+        """
         from app.database.migrate import revisions
 
+        await self._reach()
         async with self.reading() as connection:
             return await connection.run_sync(revisions)
 
@@ -75,6 +86,21 @@ class Database:
         """
         async with self.reading() as connection:
             await connection.execute(sa.select(sa.literal(1)))
+
+    async def _reach(self) -> None:
+        try:
+            if self._is_sqlite():
+                Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
+            await self.ping()
+        except (sa.exc.DBAPIError, OSError, TypeError) as error:  # TypeError: a parameter that the driver lacks
+            reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            raise SettingsError(f"{self!r} cannot be reached: {reason}; look at database.url") from None
+
+    def _is_sqlite(self) -> bool:
+        return self._url.get_backend_name() == "sqlite"
+
+    def _in_memory(self) -> bool:
+        return self._is_sqlite() and self._url.database in (None, "", ":memory:")
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:

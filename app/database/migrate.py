@@ -9,6 +9,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+
+from app.errors import SettingsError
 
 _ADVISORY_LOCK = 0x6465_7075_7479  # "deputy" in ASCII: one process at a time migrates a PostgreSQL database
 
@@ -18,10 +21,20 @@ def upgrade(connection: sa.Connection) -> None:
 
     Two processes that start together take turns: SQLite's transaction already holds the write lock, PostgreSQL
     is given an advisory lock that ends with the transaction.
+
+    Raises:
+        SettingsError: A newer version has migrated this database.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
-    command.upgrade(config(connection), "head")
+    try:
+        command.upgrade(config(connection), "head")
+    except CommandError:
+        present, needed = revisions(connection)
+        raise SettingsError(
+            f"the database is at revision {present}, which this version does not know; it needs {needed}. "
+            "Run the version of Deputy that migrated it"
+        ) from None
 
 
 def revisions(connection: sa.Connection) -> tuple[str | None, str | None]:
@@ -33,6 +46,6 @@ def revisions(connection: sa.Connection) -> tuple[str | None, str | None]:
 def config(connection: sa.Connection) -> Config:
     """Alembic's configuration for one connection; there is no alembic.ini."""
     settings = Config()
-    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     settings.attributes["connection"] = connection
     return settings

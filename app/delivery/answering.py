@@ -20,6 +20,7 @@ from app.delivery.channel import Channel
 from app.delivery.inbox import Inbox
 from app.delivery.parking import Parking
 from app.delivery.status import Statuses, in_words
+from app.delivery.streams import Streams
 from app.errors import AgentError, UnavailableError
 from app.messages import StoredMessage
 from app.principal import Principal
@@ -51,6 +52,7 @@ class Answering:
         conversations: Conversations,
         statuses: Statuses,
         channels: Mapping[str, Channel],
+        streams: Streams,
         open_agent: OpenAgent,
         *,
         deadline_seconds: float,
@@ -62,6 +64,7 @@ class Answering:
         self._conversations = conversations
         self._statuses = statuses
         self._channels = channels
+        self._streams = streams
         self._open_agent = open_agent
         self._deadline_seconds = deadline_seconds
 
@@ -135,12 +138,13 @@ class Answering:
 
     async def _run(self, message: StoredMessage) -> Answered | StoppedRun:
         parked = await self._parking.find(message)
+        listener = self._streams.listener(message)
         async with self._open_agent(message.principal, Deadline.after(self._deadline_seconds)) as agent:
             if parked is None:
-                return await agent.answer(message)
+                return await agent.answer(message, listener)
             approvals = await self._approvals.of_message(message.principal, message.message_id)
             stopped = StoppedRun.load(parked.run)
-            return await agent.go_on(message, stopped, granted=parked.granted, approvals=approvals)
+            return await agent.go_on(message, stopped, listener, granted=parked.granted, approvals=approvals)
 
     async def _decide(self, principal: Principal, decision: Decision) -> str:
         approval = await self._approvals.decide(principal, decision.code, approved=decision.approved)

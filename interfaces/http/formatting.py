@@ -1,10 +1,15 @@
-"""A message's status as JSON."""
+"""A message's status as JSON, and what happens meanwhile as server-sent events."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
+from app.agents.listening import Progress, TextWritten
 from app.delivery.status import Status
+
+KEEP_ALIVE = ": keep-alive\n\n"  # a comment, which clients pass over
 
 
 def as_json(message_id: str, status: Status) -> dict[str, Any]:
@@ -20,3 +25,15 @@ def as_json(message_id: str, status: Status) -> dict[str, Any]:
         first = status.approvals[0]  # the next one shows once this one is decided
         body["approval"] = {"code": first.code, "tool": first.call.tool, "arguments": dict(first.call.arguments)}
     return body
+
+
+def as_event(name: str, data: Mapping[str, Any]) -> str:
+    """One event of a stream, its data JSON on one line."""
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
+
+
+def progress_as_event(progress: Progress) -> str:
+    """What happened in a run, as the event ``text`` or ``tool``."""
+    if isinstance(progress, TextWritten):
+        return as_event("text", {"delta": progress.delta})
+    return as_event("tool", {"name": progress.name, "state": progress.state.value})

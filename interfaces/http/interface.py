@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import ExitStack
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Depends, Header, Query
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.agents.agent import Agent
 from app.delivery.door import Door
 from app.delivery.inbox import Inbox
 from app.delivery.status import Status, Statuses
+from app.delivery.streams import Streams
 from app.errors import NotFoundError
 from app.messages import MAX_TEXT_LENGTH, InboundMessage, MessageState
 from app.principal import Principal
+from interfaces.http import streaming
 from interfaces.http.client import HttpChannel
 from interfaces.http.formatting import as_json
 
 _MESSAGE_ID = re.compile(r"[0-9a-f]{32}")  # nothing else reaches the database: PostgreSQL fails on NUL
 _ENDED = frozenset({MessageState.DONE, MessageState.FAILED})
+_ANSWERED = _ENDED | {MessageState.PARKED}
 _LOOK_AGAIN_SECONDS = 1.0  # another replica may answer, and it cannot wake this one
 _MAX_WAIT_SECONDS = 60.0
 
@@ -45,7 +51,15 @@ class MessageBody(BaseModel):
 
 
 def router(
-    *, principal: Any, door: Any, inbox: Any, statuses: Any, channel: Any, agent: Any, wait_seconds: float
+    *,
+    principal: Any,
+    door: Any,
+    inbox: Any,
+    statuses: Any,
+    channel: Any,
+    streams: Any,
+    agent: Any,
+    wait_seconds: float,
 ) -> APIRouter:
     """The routes below /v1.
 
@@ -55,6 +69,7 @@ def router(
         inbox: Depends: the Inbox.
         statuses: Depends: the Statuses.
         channel: Depends: the HttpChannel.
+        streams: Depends: the Streams.
         agent: Depends: the person's Agent, scoped to the request.
         wait_seconds: How long a POST waits for its answer.
     """
@@ -68,11 +83,24 @@ def router(
         inbox: Inbox = inbox,
         statuses: Statuses = statuses,
         channel: HttpChannel = channel,
-    ) -> JSONResponse:
-        """Accept a message and wait a while for its answer: 200 with it, or 202 with what is still to come."""
+        streams: Streams = streams,
+        accept: Annotated[str | None, Header()] = None,
+        until_sent: ExitStack = Depends(_until_sent),
+    ) -> Response:
+        """Accept a message and wait a while for its answer: 200 with it, or 202 with what is still to come.
+
+        A client that accepts events is sent what happens meanwhile, and waits as long as the message takes.
+        """
         accepted = await door.accept(_inbound(principal, body))
         waiter = _Waiter(inbox, statuses, channel)
-        return await waiter.response(principal, accepted.message_id, {*_ENDED, MessageState.PARKED}, wait_seconds)
+        if streaming.wants_events(accept):
+            # At once, before the worker's task has its turn: a run that has begun tells nobody new.
+            listening = until_sent.enter_context(streams.listening(accepted))
+            status = partial(waiter.status, principal, accepted.message_id, _ANSWERED, math.inf)
+            return streaming.respond(accepted, listening, status)
+        return _respond(
+            accepted.message_id, await waiter.status(principal, accepted.message_id, _ANSWERED, wait_seconds)
+        )
 
     @routes.get("/messages/{message_id}")
     async def get_message(
@@ -86,7 +114,8 @@ def router(
         """How a message of one's own stands; waits up to `wait` seconds for its end."""
         if not _MESSAGE_ID.fullmatch(message_id):
             raise NotFoundError("there is no such message of yours")  # the words for somebody else's
-        return await _Waiter(inbox, statuses, channel).response(principal, message_id, _ENDED, wait)
+        waiter = _Waiter(inbox, statuses, channel)
+        return _respond(message_id, await waiter.status(principal, message_id, _ENDED, wait))
 
     @routes.get("/me")
     async def get_me(agent: Agent = agent) -> dict[str, Any]:
@@ -98,6 +127,12 @@ def router(
         return {"principal": str(agent.principal), "agent": agent.name, "tools": tools}
 
     return routes
+
+
+async def _until_sent() -> AsyncIterator[ExitStack]:
+    """What is entered here is left once the response is sent, or its client is gone."""
+    with ExitStack() as stack:
+        yield stack
 
 
 def _inbound(principal: Principal, body: MessageBody) -> InboundMessage:
@@ -119,9 +154,9 @@ class _Waiter:
         self._statuses = statuses
         self._channel = channel
 
-    async def response(
+    async def status(
         self, principal: Principal, message_id: str, until: Collection[MessageState], seconds: float
-    ) -> JSONResponse:
+    ) -> Status:
         """The status once the message is in one of these states, or as it is when the time is over."""
         deadline = time.monotonic() + seconds
         with self._channel.waiting(message_id) as told:
@@ -130,7 +165,7 @@ class _Waiter:
                 message = await self._inbox.get(principal, message_id)
                 remaining = deadline - time.monotonic()
                 if message.state in until or remaining <= 0:
-                    return _respond(message_id, await self._statuses.of(message))
+                    return await self._statuses.of(message)
                 try:
                     await asyncio.wait_for(told.wait(), min(remaining, _LOOK_AGAIN_SECONDS))
                 except TimeoutError:

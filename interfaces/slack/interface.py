@@ -37,7 +37,7 @@ def router(*, door: Any, signing_secret: str, now: Callable[[], float] = time.ti
         verify(signing_secret, body, request.headers, now=now())
         payload = _parse(body)
         if payload.get("type") == "url_verification":
-            return JSONResponse({"challenge": payload.get("challenge")})
+            return JSONResponse({"challenge": _name(payload, "challenge")})
         message = find_message(payload)
         if message is not None:
             await door.accept(message)
@@ -65,17 +65,16 @@ def find_message(payload: Mapping[str, Any]) -> InboundMessage | None:
     text = plain(str(event.get("text") or ""))
     if not text:
         return None
-    try:
-        thread = event.get("thread_ts") or (None if direct else event["ts"])
-        return InboundMessage(
-            principal=sender(payload),
-            event_id=str(payload["event_id"]),
-            conversation=f"{event['channel']}:{thread or ''}",
-            text=text[:MAX_TEXT_LENGTH],
-            address={"channel": event["channel"], "thread_ts": thread, "direct": direct},
-        )
-    except KeyError as error:
-        raise InvalidMessageError(f"the event has no {error.args[0]}") from None
+    channel = _name(event, "channel")
+    in_thread = event.get("thread_ts") is not None
+    thread = _name(event, "thread_ts" if in_thread else "ts") if in_thread or not direct else None
+    return InboundMessage(
+        principal=sender(payload),
+        event_id=_name(payload, "event_id"),
+        conversation=f"{channel}:{thread or ''}",
+        text=text[:MAX_TEXT_LENGTH],
+        address={"channel": channel, "thread_ts": thread, "direct": direct},
+    )
 
 
 def sender(payload: Mapping[str, Any]) -> Principal:
@@ -83,18 +82,29 @@ def sender(payload: Mapping[str, Any]) -> Principal:
 
     In a channel that two companies share (Slack Connect) the receiving team is not the sender's: Slack names the
     sender's in ``user_team``. An organisation (Enterprise Grid) numbers its people across its teams.
+
+    Raises:
+        InvalidMessageError: The event does not say who or in which team.
     """
     event = payload["event"]
-    receiving_team = payload["team_id"]
+    receiving_team = _name(payload, "team_id")
     team = event.get("user_team") or event.get("team") or receiving_team
     organisation = payload.get("enterprise_id") if team == receiving_team else None
-    return Principal("slack", organisation or team, event["user"])
+    return Principal("slack", organisation or team, _name(event, "user"))
+
+
+def _name(place: Mapping[str, Any], key: str) -> str:
+    """What Slack calls something; two events without an id must not be taken for one."""
+    name = place.get(key)
+    if not isinstance(name, str) or not name or not name.isprintable():
+        raise InvalidMessageError(f"the event has no {key}, or it is no name")
+    return name
 
 
 def _parse(body: bytes) -> dict[str, Any]:
     try:
         payload = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InvalidMessageError("the body is not JSON") from None
     if not isinstance(payload, dict):
         raise InvalidMessageError("the body is not a JSON object")

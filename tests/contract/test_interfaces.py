@@ -13,7 +13,6 @@ import sqlalchemy as sa
 
 from app.database.tables import messages, owned_by
 from app.sandbox.letters import MARKER
-from app.toolkits.gmail import SEND_MAIL
 from tests.contract.channels import DRIVERS, ChannelDriver, event_id, pair
 from tests.fakes.deputy_server import (
     APPROVAL_CODE,
@@ -163,8 +162,8 @@ async def test_links_and_private_answers_reach_the_sender_alone(server: DeputySe
 async def test_only_the_one_who_was_asked_can_approve(server: DeputyServer, channel: ChannelDriver) -> None:
     """A code in somebody else's hands approves nothing; in its owner's it runs the call, once."""
     ada, grace = pair()
-    await server.connect(channel.principal(ada), ada.email, SEND_MAIL)
-    await server.connect(channel.principal(grace), grace.email, SEND_MAIL)
+    await server.connect(channel.principal(ada), ada.email)
+    await server.connect(channel.principal(grace), grace.email)
     await channel.say(ada, f'/gmail_send to=nobody@example.com subject="{ada.name}" body="hello"')
     found = APPROVAL_CODE.search(await channel.next(ada))
     assert found is not None

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import re
 import secrets
 import socket
-from collections import deque
+import time
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,14 +17,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
+from dependency_injector import providers
 from pydantic import SecretStr
+from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.delivery.inbox import Inbox
 from app.main import create_app, running, serving
 from app.principal import Principal
 from app.sandbox.attachment import CLIENT_ID, lead_to_sandbox
 from app.sandbox.google import GoogleSandbox
+from app.sandbox.letters import MARKER
 from app.sandbox.people import Person
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack import Post, SlackSandbox
@@ -37,7 +44,7 @@ from app.settings import (
     Settings,
     SlackSettings,
 )
-from app.toolkits.gmail import READ_MAIL
+from app.toolkits.gmail import GmailToolkit
 from containers.application import Application, build
 from interfaces.web.interface import callback_url
 
@@ -64,6 +71,29 @@ async def eventually(look: Callable[[], T], patience_seconds: float = PATIENCE_S
         assert loop.time() < end, "it did not happen in time"
         await asyncio.sleep(0.005)
     return seen
+
+
+class Ahead:
+    """The inbox's clock, so many seconds ahead: what it would do after a while it does now.
+
+    Attributes:
+        seconds: How many.
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+
+    def __call__(self) -> float:
+        return time.time() + self.seconds
+
+    def install(self, container: Application) -> None:
+        """Let the inbox go by this clock."""
+        container.inbox.override(providers.Object(Inbox(container.database(), now=self)))
+
+
+def hasty(container: Application) -> None:
+    """Let the worker hand back at once what is in work as the server stops."""
+    container.worker.add_kwargs(grace_seconds=0.05)
 
 
 @dataclass
@@ -104,12 +134,25 @@ class DeputyServer:
         """Open a consent link in a browser of its own and decide with that account."""
         return await visit(link, email, allow=allow)
 
-    async def connect(self, principal: Principal, email: str, *oauth_scopes: str) -> None:
-        """Give this person a grant, by the link that they would be sent."""
+    async def connect(self, principal: Principal, email: str) -> None:
+        """Give this person a grant for all that Gmail's tools need, by a link as they would be sent."""
+        oauth_scopes = frozenset(scope for spec in GmailToolkit.tools().values() for scope in spec.oauth_scopes)
         consent = self.container.consent()
-        link = await consent.find_url(principal, await consent.ask(principal, frozenset(oauth_scopes or (READ_MAIL,))))
+        link = await consent.find_url(principal, await consent.ask(principal, oauth_scopes))
         assert link is not None
         (await self.consent(link, email)).raise_for_status()
+
+    async def send_mail(self, principal: Principal, raw: str) -> None:
+        """Send a mail as this person, by Google's API and past Deputy."""
+        grant = await self.container.grants().find(principal)
+        assert grant is not None
+        async with httpx2.AsyncClient(base_url=str(self.settings.google.api_root)) as client:
+            sent = await client.post(
+                "/gmail/v1/users/me/messages/send",
+                json={"raw": base64.urlsafe_b64encode(raw.encode()).decode()},
+                headers={"Authorization": f"Bearer {grant.access_token}"},
+            )
+        sent.raise_for_status()
 
     async def deliver(self, event: dict[str, Any], retry_num: int | None = None) -> httpx2.Response:
         """Send an event as Slack does."""
@@ -124,17 +167,47 @@ class DeputyServer:
         return [post for post in self.slack.posts if post.channel == channel]
 
 
+class SlackDoor:
+    """Stands before Slack's Web API: writes down what is asked, and refuses as long as it is told to.
+
+    Attributes:
+        asked: The arguments of every call, oldest first.
+        faults: By channel, errors that the next calls are answered with, such as ``ratelimited``; "" lets one pass.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.faults: defaultdict[str, deque[str]] = defaultdict(deque)
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        body = await request.body()
+        self.asked.append(json.loads(body))
+        faults = self.faults[self.asked[-1]["channel"]]
+        if fault := faults.popleft() if faults else "":
+            # https://docs.slack.dev/apis/web-api/rate-limits
+            refusal = JSONResponse({"ok": False, "error": fault}, 429, headers={"Retry-After": "1"})
+            await refusal(scope, receive, send)
+            return
+
+        async def again() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, again, send)
+
+
 @dataclass
 class World:
     """What a server stands in; servers come and go in it, one at a time on its port.
 
     Attributes:
-        slack_faults: Errors that Slack answers its next calls with, such as ``ratelimited``.
+        slack_door: What stands before Slack's Web API.
     """
 
     google: GoogleSandbox
     slack: SlackSandbox
-    slack_faults: deque[str]
+    slack_door: SlackDoor
     settings: Settings
 
     @asynccontextmanager
@@ -195,7 +268,7 @@ async def world(folder: Path, *, people: Sequence[Person] | None = None, **secti
     client_secret, signing_secret = secrets.token_hex(16), secrets.token_hex(16)
     bot_token = f"xoxb-{secrets.token_hex(16)}"
     slack = SlackSandbox(signing_secret=signing_secret, bot_token=bot_token, team=TEAM)
-    slack_faults: deque[str] = deque()
+    slack_door = SlackDoor(slack.app)
     google = GoogleSandbox(
         client_id=CLIENT_ID,
         client_secret=client_secret,
@@ -204,7 +277,7 @@ async def world(folder: Path, *, people: Sequence[Person] | None = None, **secti
     )
     async with (
         serve_loopback(google.app) as google_url,
-        serve_loopback(_failing(slack.app, slack_faults)) as slack_url,
+        serve_loopback(slack_door) as slack_url,
     ):
         slack_settings = SlackSettings(
             signing_secret=SecretStr(signing_secret),
@@ -218,7 +291,7 @@ async def world(folder: Path, *, people: Sequence[Person] | None = None, **secti
             default_agent="assistant",
             interfaces=InterfacesSettings(http=HttpSettings(wait_seconds=PATIENCE_SECONDS), slack=slack_settings),
         ).model_copy(update=sections)
-        yield World(google, slack, slack_faults, lead_to_sandbox(settings, google_url, client_secret))
+        yield World(google, slack, slack_door, lead_to_sandbox(settings, google_url, client_secret))
 
 
 def with_http(settings: Settings, **changes: Any) -> InterfacesSettings:
@@ -238,26 +311,10 @@ def direct(name: str) -> str:
 
 def own_markers(google: GoogleSandbox, emails: Collection[str]) -> dict[str, set[str]]:
     """The markers in everybody's mail, by address."""
-    from app.sandbox.letters import MARKER
-
     return {
         email: {marker.lower() for letter in google.mailbox(email) for marker in MARKER.findall(letter.raw.decode())}
         for email in emails
     }
-
-
-def _failing(app: ASGIApp, faults: deque[str]) -> ASGIApp:
-    """Slack's Web API, that fails as long as there is a fault; 429 as https://docs.slack.dev/apis/web-api/rate-limits."""
-
-    async def call(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and faults:
-            await JSONResponse({"ok": False, "error": faults.popleft()}, 429, headers={"Retry-After": "1"})(
-                scope, receive, send
-            )
-        else:
-            await app(scope, receive, send)
-
-    return call
 
 
 def _free_port() -> int:

@@ -30,6 +30,7 @@ from app.delivery.door import Door
 from app.delivery.inbox import Inbox
 from app.delivery.parking import Parking
 from app.delivery.status import Status, Statuses
+from app.delivery.streams import Streams
 from app.delivery.wakeups import Wakeups
 from app.delivery.worker import Worker
 from app.google.auth import GoogleAuth
@@ -157,6 +158,7 @@ class Office:
             request_limit=8,
             tool_calls_limit=8,
         )
+        self.streams = Streams()
         self.agents: list[weakref.ref[Agent]] = []
         self.open_now = 0
         self.open_at_most = 0
@@ -168,6 +170,7 @@ class Office:
             self.conversations,
             self.statuses,
             {"http": self.channel},
+            self.streams,
             self.open_agent,
             deadline_seconds=deadline_seconds,
         )

@@ -31,8 +31,9 @@ class ScriptedModel:
         self.begun: list[str] = []
 
     def install(self, container: Application) -> None:
-        """Answer in place of the offline model."""
-        container.models.providers["offline"].override(providers.Object(FunctionModel(self._answer)))
+        """Answer in place of every configured model."""
+        for model in container.models.providers.values():
+            model.override(providers.Object(FunctionModel(self._answer)))
 
     async def _answer(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         prompts = [

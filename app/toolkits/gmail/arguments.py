@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from app.toolkits.gmail import letter
 
 MAX_AT_ONCE = 10  # mails that one call changes; more than that is for the person to approve
+FIRST_DAY = date(1980, 1, 1)  # there was no Internet mail before; Gmail takes a small number for something else
 MAX_LABEL = 225  # characters, Gmail's own limit
 
 _ID = r"[A-Za-z0-9_-]{1,64}"
@@ -55,7 +56,7 @@ def _label(text: str) -> str:
 Limit = Annotated[int, Field(ge=1, le=50, description="How many at most.")]
 ListPage = Annotated[str | None, Field(description="`next_page` of an earlier result, to go on where it ended.")]
 TextPage = Annotated[int, Field(ge=1, description="Which page of a long text.")]
-Day = Annotated[date, Field(description="A day as YYYY-MM-DD; days begin at midnight UTC.")]
+Day = Annotated[date, Field(ge=FIRST_DAY, description="A day as YYYY-MM-DD; days begin at midnight UTC.")]
 Person = Annotated[str, Field(max_length=200, description="A name or an address."), AfterValidator(_name)]
 MessageId = Annotated[str, Field(pattern=rf"^{_ID}$", description="The `id` of a mail in a result.")]
 MessageIds = Annotated[

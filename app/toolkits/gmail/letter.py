@@ -118,7 +118,8 @@ def _threading(answered: Mapping[str, Any]) -> bytes:
         earlier = replied if len(replied) == 1 else []
     references = list(dict.fromkeys([*earlier, *own]))
     kept = references[:1] + references[1:][-MAX_REFERENCES + 1 :]
-    return "\r\n ".join((f"In-Reply-To: {own[0]}\r\nReferences:", *kept, "")).rstrip(" ").encode("ascii")
+    folded = "\r\n ".join(kept)
+    return f"In-Reply-To: {own[0]}\r\nReferences: {folded}\r\n".encode("ascii")
 
 
 def _encoded(mail: bytes) -> str:

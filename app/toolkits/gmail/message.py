@@ -86,9 +86,7 @@ def content(message: Mapping[str, Any]) -> MailContent:
     for part in _leaves(message.get("payload", {})):
         body, kind = part.get("body", {}), part.get("mimeType", "").lower()
         if part.get("filename") or "attachmentId" in body or kind not in ("text/plain", "text/html"):
-            attachments.append(
-                Attachment(part.get("partId", ""), part.get("filename", ""), kind, body.get("size", 0))
-            )
+            attachments.append(Attachment(part.get("partId", ""), part.get("filename", ""), kind, body.get("size", 0)))
         else:
             (plain if kind == "text/plain" else rich).append(_decoded(part, body.get("data", "")))
     text = _readable("\n\n".join(plain).strip(), "\n".join(rich))

@@ -1,0 +1,79 @@
+"""What is told of a run while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from pydantic_ai import RunContext
+from pydantic_ai.messages import (
+    AgentStreamEvent,
+    FunctionToolCallEvent,
+    FunctionToolResultEvent,
+    PartDeltaEvent,
+    PartStartEvent,
+    TextPart,
+    TextPartDelta,
+)
+
+
+class ToolState(StrEnum):
+    """What became of a tool's call; one that waits for its person is started, and no more."""
+
+    STARTED = "started"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class TextWritten:
+    """The model wrote on. Only the end of the run says whether it was the answer."""
+
+    delta: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUsed:
+    """A tool's call came so far; neither its arguments nor its result are told."""
+
+    name: str
+    state: ToolState
+
+
+Progress = TextWritten | ToolUsed
+
+
+class Listener(Protocol):
+    """Hears of one run, of one person's message."""
+
+    def tell(self, progress: Progress) -> None:
+        """Take it and return at once: the run goes on only then."""
+        ...
+
+
+def telling(
+    listener: Listener,
+) -> Callable[[RunContext[Any], AsyncIterable[AgentStreamEvent]], Awaitable[None]]:
+    """The handler by which pydantic-ai's events reach a listener (https://ai.pydantic.dev/agents/#streaming-events)."""
+
+    async def handle(_: RunContext[Any], events: AsyncIterable[AgentStreamEvent]) -> None:
+        async for event in events:
+            progress = _progress(event)
+            if progress is not None:
+                listener.tell(progress)
+
+    return handle
+
+
+def _progress(event: AgentStreamEvent) -> Progress | None:
+    match event:
+        case PartStartEvent(part=TextPart(content=text)) | PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
+            return TextWritten(text) if text else None
+        case FunctionToolCallEvent(part=part):
+            return ToolUsed(part.tool_name, ToolState.STARTED)
+        case FunctionToolResultEvent(part=result):
+            return ToolUsed(result.tool_name, ToolState.DONE if result.outcome == "success" else ToolState.FAILED)
+        case _:
+            return None

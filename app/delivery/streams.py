@@ -1,0 +1,86 @@
+"""Who listens to which message while it is answered. The message's row is the truth; this is only a view of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from app.agents.listening import Listener, Progress
+from app.messages import StoredMessage
+from app.principal import Principal
+
+_BEHIND_AT_MOST = 256  # pieces of progress that a listening keeps for its reader
+
+
+class Listening:
+    """One reader of one run. Lives while its request waits."""
+
+    def __init__(self) -> None:
+        self._heard: deque[Progress] = deque()
+        self._more = asyncio.Event()
+        self._cut_off = False
+        self._ended = False
+
+    def tell(self, progress: Progress) -> None:
+        """Keep it for the reader; one that is too far behind hears no more, so that nobody waits for it."""
+        if self._cut_off or len(self._heard) == _BEHIND_AT_MOST:
+            self._cut_off = True
+            return
+        self._heard.append(progress)
+        self._more.set()
+
+    def end(self) -> None:
+        """Say that there is nothing more to come."""
+        self._ended = True
+        self._more.set()
+
+    async def next(self) -> Progress | None:
+        """What was heard next, in order; None at the end. Waits for either."""
+        while not self._heard and not self._ended:
+            self._more.clear()
+            await self._more.wait()
+        return self._heard.popleft() if self._heard else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Everybody:
+    listenings: Sequence[Listening]
+
+    def tell(self, progress: Progress) -> None:
+        for listening in self.listenings:
+            listening.tell(progress)
+
+
+class Streams:
+    """Brings readers and runs together; lives as long as the process.
+
+    It holds a listening from the time that its reader begins to wait until a run begins, keyed by the person and their
+    message, and never what was heard. A listening hears one run from its start, or nothing.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: defaultdict[tuple[Principal, str], list[Listening]] = defaultdict(list)
+
+    @contextmanager
+    def listening(self, message: StoredMessage) -> Iterator[Listening]:
+        """Listen to the next run of a message; whoever asks has read the row as its own person."""
+        key = (message.principal, message.message_id)
+        listening = Listening()
+        self._waiting[key].append(listening)
+        try:
+            yield listening
+        finally:
+            listening.end()
+            waiting = self._waiting.get(key, [])
+            if listening in waiting:
+                waiting.remove(listening)
+                if not waiting:
+                    del self._waiting[key]
+
+    def listener(self, message: StoredMessage) -> Listener | None:
+        """Those who wait for a run of this message, to be told of the one that begins; None when nobody does."""
+        listenings = self._waiting.pop((message.principal, message.message_id), None)
+        return _Everybody(listenings) if listenings else None

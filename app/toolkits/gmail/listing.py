@@ -1,0 +1,248 @@
+"""What is in the person's mailbox: lists of mails, threads and drafts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+from app.errors import GoogleError, ToolError
+from app.google.client import GoogleClient
+from app.toolkits.gmail import message as gmail_message
+from app.toolkits.gmail.arguments import Day, Limit, ListPage, Person
+from app.toolkits.gmail.oauth_scopes import READ_MAIL
+from app.toolkits.gmail.phrases import ASK, DAY, END, MAIL
+from app.toolkits.toolkit import Toolkit, describe, tool
+from app.toolkits.untrusted import Quotes
+
+MAX_SENDERS = 5  # shown of a thread
+_DAY_SECONDS = 86_400
+
+
+class GmailListing(Toolkit):
+    """Finds mails, threads and drafts; each list is two HTTP requests, however long it is. Lives for one request.
+
+    Args:
+        google: Google's APIs as that person.
+    """
+
+    name = "gmail"
+
+    def __init__(self, google: GoogleClient) -> None:
+        self._google = google
+
+    @tool(
+        oauth_scopes=(READ_MAIL,),
+        phrases=(
+            rf"(?:search|find|look for) (?:in |through )?(?:all |my |the )*(?:{MAIL}|inbox|gmail)"
+            rf"(?: for| from| by| about| with)? (?P<query>.+?){END}",
+            rf"(?:search|look) for (?P<query>.+?) in (?:my |the )?(?:{MAIL}|inbox|gmail){END}",
+            rf"{ASK}{MAIL} about (?P<query>.+?){END}",
+        ),
+    )
+    async def search(self, query: str, limit: Limit = 10, page: ListPage = None) -> dict[str, Any]:
+        """Find mails, newest first: who wrote them, when, the subject and the beginning of the text.
+
+        Args:
+            query: What Gmail's search box takes: words, `from:ada subject:report has:attachment label:work`.
+            limit: How many mails at most.
+            page: `next_page` of an earlier result.
+        """
+        return await self._mails(limit, page, q=query)
+
+    @tool(
+        oauth_scopes=(READ_MAIL,),
+        phrases=(
+            rf"{ASK}(?:last|latest|newest|recent|new) (?:(?P<limit>\d{{1,2}}) )?{MAIL}{END}",
+            rf"{ASK}(?P<limit>\d{{1,2}}) (?:last|latest|newest|most recent) {MAIL}{END}",
+            rf"(?:check|show|list)(?: me)? (?:my |the )?(?:inbox|{MAIL}){END}|(?:my )?(?:inbox|{MAIL})",
+            rf"what(?:'s| is|s) new(?: in my (?:mail|mailbox|inbox))?{END}",
+        ),
+    )
+    async def latest(self, limit: Limit = 10, page: ListPage = None) -> dict[str, Any]:
+        """List the newest mails in the inbox: who wrote them, when, the subject and the beginning of the text."""
+        return await self._mails(limit, page, labelIds=["INBOX"])
+
+    @tool(
+        oauth_scopes=(READ_MAIL,),
+        phrases=(
+            rf"{ASK}(?:(?:last |latest )?(?P<limit>\d{{1,2}}) )?unread(?: {MAIL})?{END}",
+            rf"(?:do i have|have i got|is there|are there|did i get) (?:any )?(?:unread|new) {MAIL}{END}",
+        ),
+    )
+    async def unread(self, limit: Limit = 10, page: ListPage = None) -> dict[str, Any]:
+        """List the unread mails in the inbox: who wrote them, when, the subject and the beginning of the text."""
+        return await self._mails(limit, page, labelIds=["INBOX", "UNREAD"])
+
+    @tool(oauth_scopes=(READ_MAIL,), phrases=(rf"{ASK}starred(?: {MAIL})?{END}",))
+    async def starred(self, limit: Limit = 10, page: ListPage = None) -> dict[str, Any]:
+        """List the mails with a star: who wrote them, when, the subject and the beginning of the text."""
+        return await self._mails(limit, page, labelIds=["STARRED"])
+
+    @tool(
+        oauth_scopes=(READ_MAIL,),
+        phrases=(
+            rf"{ASK}{MAIL} (?:since|after|from) (?P<since>{DAY})(?: (?:until|till|to) (?P<until>{DAY}))?{END}",
+            rf"{ASK}{MAIL} between (?P<since>{DAY}) and (?P<until>{DAY}){END}",
+        ),
+    )
+    async def by_date(
+        self, since: Day, until: Day | None = None, limit: Limit = 10, page: ListPage = None
+    ) -> dict[str, Any]:
+        """List the mails of some days, newest first: who wrote them, when, the subject and the beginning of the text.
+
+        Args:
+            since: The first day, YYYY-MM-DD. Days begin at midnight UTC.
+            until: The last day, which is included; without it, the list goes on until now.
+            limit: How many mails at most.
+            page: `next_page` of an earlier result.
+        """
+        return await self._mails(limit, page, q=_days(since, until))
+
+    @tool(
+        oauth_scopes=(READ_MAIL,),
+        phrases=(
+            rf"{ASK}{MAIL} (?:from|by) (?P<person>.+?)"
+            rf"(?: since (?P<since>{DAY}))?(?: (?:until|till) (?P<until>{DAY}))?{END}",
+        ),
+    )
+    async def from_person(
+        self,
+        person: Person,
+        since: Day | None = None,
+        until: Day | None = None,
+        limit: Limit = 10,
+        page: ListPage = None,
+    ) -> dict[str, Any]:
+        """List the mails that somebody wrote, newest first: when, the subject and the beginning of the text.
+
+        Args:
+            person: A name or an address.
+            since: The first day, YYYY-MM-DD. Days begin at midnight UTC.
+            until: The last day, which is included.
+            limit: How many mails at most.
+            page: `next_page` of an earlier result.
+        """
+        return await self._mails(limit, page, q=f'from:"{person}" {_days(since, until)}'.strip())
+
+    @tool(
+        oauth_scopes=(READ_MAIL,),
+        phrases=(
+            rf"{ASK}(?:last |latest |recent )?(?:(?P<limit>\d{{1,2}}) )?(?:threads|conversations)"
+            rf"(?: (?:about|with|from) (?P<query>.+?))?{END}",
+        ),
+    )
+    async def threads(self, query: str = "in:inbox", limit: Limit = 10, page: ListPage = None) -> dict[str, Any]:
+        """List threads (conversations), newest first: the subject, who wrote in them, how many mails, the last text.
+
+        Args:
+            query: What Gmail's search box takes; a thread is found when one of its mails is. The inbox otherwise.
+            limit: How many threads at most.
+            page: `next_page` of an earlier result.
+        """
+        shape = {
+            "format": "metadata",
+            "metadataHeaders": ["From", "Subject"],
+            "fields": "messages(internalDate,labelIds,snippet,payload/headers)",
+        }
+        return await self._list("threads", limit, page, shape, _thread_summary, q=query)
+
+    @tool(oauth_scopes=(READ_MAIL,), phrases=(rf"{ASK}drafts{END}",))
+    async def drafts(self, limit: Limit = 10, page: ListPage = None) -> dict[str, Any]:
+        """List the person's drafts: to whom, when, the subject and the beginning; read one by its `message_id`."""
+        shape = {"format": "metadata", "fields": "message(id,internalDate,snippet,payload/headers)"}
+        return await self._list("drafts", limit, page, shape, _draft_summary)
+
+    async def _mails(self, limit: int, page: str | None, **selection: Any) -> dict[str, Any]:
+        shape = {
+            "format": "metadata",
+            "metadataHeaders": [*gmail_message.SUMMARY_HEADERS],  # a tuple would be sent as its repr
+            "fields": "threadId,internalDate,snippet,payload/headers",
+        }
+        return await self._list("messages", limit, page, shape, _mail_summary, **selection)
+
+    async def _list(
+        self,
+        kind: str,
+        limit: int,
+        page: str | None,
+        shape: Mapping[str, Any],
+        summary: Callable[[Mapping[str, Any], Quotes], dict[str, Any]],
+        **selection: Any,
+    ) -> dict[str, Any]:
+        """A page of messages, threads or drafts, each fetched in this shape: one request, and one batch for all.
+
+        What is gone since it was listed, or failed, keeps its place and says so.
+        """
+        resource = self._google.resource("gmail", "v1", "users", kind)
+        fields = f"{kind}/id,nextPageToken"
+        listed = await self._google.execute(
+            resource.list(userId="me", maxResults=limit, pageToken=page, fields=fields, **selection)
+        )
+        ids = [entry["id"] for entry in listed.get(kind, ())]
+        answers = await self._google.execute_batch([resource.get(userId="me", id=each, **shape) for each in ids])
+        quotes = Quotes()
+        found = [
+            {"id": each} | ({"problem": describe(got)} if isinstance(got, GoogleError) else summary(got, quotes))
+            for each, got in zip(ids, answers, strict=True)
+        ]
+        more = {"next_page": listed["nextPageToken"]} if "nextPageToken" in listed else {}
+        return {**(quotes.note if found else {}), kind: found, **more}
+
+
+def quoted_headers(message: Mapping[str, Any], quotes: Quotes, *names: str) -> dict[str, str]:
+    """These headers of a message, quoted, by their names in lower case with ``_`` for ``-``."""
+    return {name.lower().replace("-", "_"): quotes.quote(gmail_message.shown_header(message, name)) for name in names}
+
+
+def _mail_summary(message: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]:
+    return {
+        "thread_id": message["threadId"],
+        **quoted_headers(message, quotes, *gmail_message.SUMMARY_HEADERS),
+        **_beginning(message, quotes),
+    }
+
+
+def _draft_summary(draft: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]:
+    message = draft["message"]
+    return {
+        "message_id": message["id"],
+        **quoted_headers(message, quotes, "To", "Cc", "Bcc", "Subject"),
+        **_beginning(message, quotes),
+    }
+
+
+def _thread_summary(thread: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]:
+    messages = thread["messages"]
+    senders = dict.fromkeys(gmail_message.shown_header(each, "From") for each in messages)
+    return {
+        **quoted_headers(messages[0], quotes, "Subject"),
+        "from": [quotes.quote(sender) for sender in senders][:MAX_SENDERS],
+        "mails": len(messages),
+        "unread": sum("UNREAD" in each.get("labelIds", ()) for each in messages),
+        **_beginning(messages[-1], quotes),
+    }
+
+
+def _beginning(message: Mapping[str, Any], quotes: Quotes) -> dict[str, str]:
+    return {"date": gmail_message.received_at(message), "snippet": quotes.quote(gmail_message.snippet(message))}
+
+
+def _days(since: date | None, until: date | None) -> str:
+    """A search for the days from the first to the last; in seconds, as Gmail takes a date for one in Pacific time.
+
+    https://developers.google.com/workspace/gmail/api/guides/filtering
+
+    Raises:
+        ToolError: The last day is before the first.
+    """
+    if since and until and until < since:
+        raise ToolError(f"{until} is before {since}: the first day comes first")
+    after = [f"after:{_midnight(since)}"] if since else []
+    before = [f"before:{_midnight(until) + _DAY_SECONDS}"] if until else []
+    return " ".join([*after, *before])
+
+
+def _midnight(day: date) -> int:
+    """When a day begins, in seconds since the epoch."""
+    return int(datetime.combine(day, time(), UTC).timestamp())

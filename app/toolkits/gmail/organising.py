@@ -1,0 +1,188 @@
+"""The person's mail put in order: labels, stars, what was read, what is in the inbox, and drafts.
+
+All of it can be undone, and nobody else sees it. That is why no label that throws a mail away can be set here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from app.errors import GoogleError, ToolError
+from app.google.client import GoogleClient
+from app.toolkits.gmail import letter
+from app.toolkits.gmail.arguments import HeaderText, Label, MessageIds, Recipients
+from app.toolkits.gmail.oauth_scopes import COMPOSE_MAIL, EDIT_LABELS, MODIFY_MAIL
+from app.toolkits.gmail.phrases import ASK, END, LETTER, MAIL, MAIL_IDS, PLEASE
+from app.toolkits.gmail.reading import GmailReading
+from app.toolkits.toolkit import Effect, describe, tool
+from app.toolkits.untrusted import Quotes
+
+# Of Gmail's own labels those that a person may set as they like. Not TRASH and SPAM: a mail with these is deleted after
+# 30 days, so throwing away is an act of its own. https://developers.google.com/workspace/gmail/api/guides/labels
+SETTABLE = (
+    *("INBOX", "UNREAD", "STARRED", "IMPORTANT"),
+    *(f"CATEGORY_{name}" for name in ("PERSONAL", "SOCIAL", "PROMOTIONS", "UPDATES", "FORUMS")),
+)
+_NAME = r"[\"']?(?P<{}>[^\"']+?)[\"']?"
+
+
+class GmailOrganising(GmailReading):
+    """Labels, stars, archives and drafts. Lives for one request, and so does what it knows of the person's labels."""
+
+    def __init__(self, google: GoogleClient) -> None:
+        super().__init__(google)
+        self._labels: dict[str, Mapping[str, str]] | None = None
+
+    @tool(oauth_scopes=(EDIT_LABELS,), phrases=(rf"{ASK}(?:{MAIL} )?labels{END}",))
+    async def labels(self) -> dict[str, Any]:
+        """List the names of the person's own labels, and of Gmail's labels that can be set."""
+        quotes = Quotes()
+        own = [quotes.quote(each["name"]) for each in (await self._known_labels()).values() if each["type"] == "user"]
+        return {**(quotes.note if own else {}), "labels": own, "gmail_labels": [*SETTABLE]}
+
+    @tool(
+        effect=Effect.ORGANISE,
+        oauth_scopes=(EDIT_LABELS,),
+        phrases=(
+            rf"{PLEASE}(?:create|make|add)(?: a)?(?: new)? label (?:called |named )?{_NAME.format('label')}{END}",
+        ),
+    )
+    async def create_label(self, label: Label) -> dict[str, Any]:
+        """Make a new label of the person's own; one that is there already is left as it is.
+
+        Args:
+            label: The name; a slash puts it below another label: `Work/Invoices`.
+        """
+        known = await self._known_labels()
+        if label.casefold() in known:
+            return {"label": label, "created": False, "why": "there is a label of this name already"}
+        labels = self._google.resource("gmail", "v1", "users", "labels")
+        shown = {"labelListVisibility": "labelShow", "messageListVisibility": "show"}
+        made = await self._google.execute(labels.create(userId="me", body={"name": label, **shown}))
+        known[label.casefold()] = {"type": "user", **made}
+        return {"label": label, "created": True}
+
+    @tool(
+        effect=Effect.ORGANISE,
+        oauth_scopes=(MODIFY_MAIL,),
+        phrases=(rf"{PLEASE}label {MAIL_IDS} (?:as|with) {_NAME.format('label')}{END}",),
+    )
+    async def add_label(self, message_ids: MessageIds, label: Label) -> dict[str, Any]:
+        """Put a label on mails; the label has to be there already.
+
+        Args:
+            message_ids: The mails.
+            label: The name of one of the person's own labels, or of a Gmail label that can be set.
+        """
+        return await self._relabel("labelled", message_ids, add=await self._label_id(label))
+
+    @tool(
+        effect=Effect.ORGANISE,
+        oauth_scopes=(MODIFY_MAIL,),
+        phrases=(
+            rf"{PLEASE}remove (?:the )?label {_NAME.format('label')} from {MAIL_IDS}{END}",
+            rf"{PLEASE}unlabel {MAIL_IDS} (?:as|with|from) {_NAME.format('label')}{END}",
+        ),
+    )
+    async def remove_label(self, message_ids: MessageIds, label: Label) -> dict[str, Any]:
+        """Take a label off mails; the mails and the label stay.
+
+        Args:
+            message_ids: The mails.
+            label: The name of one of the person's own labels, or of a Gmail label that can be set.
+        """
+        return await self._relabel("unlabelled", message_ids, remove=await self._label_id(label))
+
+    @tool(effect=Effect.ORGANISE, oauth_scopes=(MODIFY_MAIL,), phrases=(rf"{PLEASE}archive {MAIL_IDS}{END}",))
+    async def archive(self, message_ids: MessageIds) -> dict[str, Any]:
+        """Take mails out of the inbox; they stay in Gmail. The label INBOX brings them back."""
+        return await self._relabel("archived", message_ids, remove="INBOX")
+
+    @tool(effect=Effect.ORGANISE, oauth_scopes=(MODIFY_MAIL,), phrases=(rf"{PLEASE}mark {MAIL_IDS} (?:as )?read{END}",))
+    async def mark_read(self, message_ids: MessageIds) -> dict[str, Any]:
+        """Mark mails as read."""
+        return await self._relabel("marked_read", message_ids, remove="UNREAD")
+
+    @tool(
+        effect=Effect.ORGANISE, oauth_scopes=(MODIFY_MAIL,), phrases=(rf"{PLEASE}mark {MAIL_IDS} (?:as )?unread{END}",)
+    )
+    async def mark_unread(self, message_ids: MessageIds) -> dict[str, Any]:
+        """Mark mails as unread."""
+        return await self._relabel("marked_unread", message_ids, add="UNREAD")
+
+    @tool(effect=Effect.ORGANISE, oauth_scopes=(MODIFY_MAIL,), phrases=(rf"{PLEASE}star {MAIL_IDS}{END}",))
+    async def star(self, message_ids: MessageIds) -> dict[str, Any]:
+        """Put a star on mails."""
+        return await self._relabel("starred", message_ids, add="STARRED")
+
+    @tool(effect=Effect.ORGANISE, oauth_scopes=(MODIFY_MAIL,), phrases=(rf"{PLEASE}unstar {MAIL_IDS}{END}",))
+    async def unstar(self, message_ids: MessageIds) -> dict[str, Any]:
+        """Take the star off mails."""
+        return await self._relabel("unstarred", message_ids, remove="STARRED")
+
+    @tool(
+        effect=Effect.ORGANISE, oauth_scopes=(COMPOSE_MAIL,), phrases=(rf"{PLEASE}(?:draft|write a draft of){LETTER}",)
+    )
+    async def create_draft(
+        self, to: Recipients, subject: HeaderText, body: str, cc: Recipients | None = None
+    ) -> dict[str, Any]:
+        """Write a mail into the person's drafts; nothing is sent.
+
+        Args:
+            to: The recipients' addresses, separated by commas.
+            subject: The subject, in one line.
+            body: The plain text.
+            cc: Further recipients' addresses, separated by commas.
+        """
+        drafts = self._google.resource("gmail", "v1", "users", "drafts")
+        message = letter.outgoing(to, subject, body, cc)
+        made = await self._google.execute(drafts.create(userId="me", body={"message": message}))
+        return {"draft": True, "id": made["id"], "message_id": made["message"]["id"]}
+
+    async def _known_labels(self) -> dict[str, Mapping[str, str]]:
+        """The person's labels as Gmail gives them, by name in lower case; asked for once a request."""
+        if self._labels is None:
+            labels = self._google.resource("gmail", "v1", "users", "labels")
+            listed = await self._google.execute(labels.list(userId="me", fields="labels(id,name,type)"))
+            self._labels = {label["name"].casefold(): label for label in listed.get("labels", ())}
+        return self._labels
+
+    async def _label_id(self, name: str) -> str:
+        """The id of a label that can be set.
+
+        Raises:
+            ToolError: There is none of this name, or it is one that Gmail sets or that throws mail away.
+        """
+        label = (await self._known_labels()).get(name.casefold())
+        if label is None:
+            raise ToolError("there is no label of this name; gmail_labels lists them, gmail_create_label makes one")
+        if label["type"] != "user" and label["id"] not in SETTABLE:
+            raise ToolError(f"the label {label['id']} cannot be set or removed; to throw mail away, use gmail_trash")
+        return label["id"]
+
+    async def _relabel(
+        self, done: str, message_ids: Sequence[str], *, add: str | None = None, remove: str | None = None
+    ) -> dict[str, Any]:
+        messages = self._google.resource("gmail", "v1", "users", "messages")
+        changes = {"addLabelIds": [add] if add else [], "removeLabelIds": [remove] if remove else []}
+        return await self._each(
+            done, message_ids, lambda each: messages.modify(userId="me", id=each, body=changes, fields="id")
+        )
+
+    async def _each(self, done: str, message_ids: Sequence[str], request: Callable[[str], Any]) -> dict[str, Any]:
+        """The ids of the mails for which a request succeeded, and what became of the others; one batch for all.
+
+        A batch of single changes, not `batchModify`, as that does not say which of the mails it did not find.
+        """
+        answers = await self._google.execute_batch([request(each) for each in message_ids])
+        failed = {
+            each: describe(answer)
+            for each, answer in zip(message_ids, answers, strict=True)
+            if isinstance(answer, GoogleError)
+        }
+        problems = [{"id": each, "problem": problem} for each, problem in failed.items()]
+        return {
+            done: [each for each in message_ids if each not in failed],
+            **({"problems": problems} if failed else {}),
+        }

@@ -1,0 +1,67 @@
+"""A message's answer as server-sent events, while it is being written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+from fastapi.responses import StreamingResponse
+
+from app.delivery.status import Status
+from app.delivery.streams import Listening
+from app.messages import StoredMessage
+from interfaces.http.formatting import KEEP_ALIVE, as_event, as_json, progress_as_event
+
+ReadStatus = Callable[[], Coroutine[Any, Any, Status]]
+
+MEDIA_TYPE = "text/event-stream"  # https://html.spec.whatwg.org/multipage/server-sent-events.html
+KEEP_ALIVE_SECONDS = 15.0  # proxies close what is silent for a minute; the standard advises this interval
+
+
+def wants_events(accept: str | None) -> bool:
+    """Whether a client asks for events, by its Accept header."""
+    kinds = (part.partition(";")[0].strip().lower() for part in (accept or "").split(","))
+    return MEDIA_TYPE in kinds
+
+
+def respond(message: StoredMessage, listening: Listening, status: ReadStatus) -> StreamingResponse:
+    """The response whose body is the message's events; a proxy is asked not to hold it back."""
+    events = message_events(message, listening, status, keep_alive_seconds=KEEP_ALIVE_SECONDS)
+    return StreamingResponse(
+        events, media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    )
+
+
+async def message_events(
+    message: StoredMessage, listening: Listening, status: ReadStatus, *, keep_alive_seconds: float
+) -> AsyncIterator[str]:
+    """Yield the events of one message: ``accepted``, what is heard meanwhile, and last its ``status``.
+
+    Args:
+        message: As it was accepted.
+        listening: What is heard of its run.
+        status: Awaited beside it: how the message stands once it is ended or parked.
+        keep_alive_seconds: After so long a silence a comment is sent.
+    """
+    ending = asyncio.create_task(status())
+    ending.add_done_callback(lambda _: listening.end())
+    try:
+        yield as_event("accepted", {"message": message.message_id, "state": message.state.value})
+        async for text in _heard(listening, keep_alive_seconds):
+            yield text
+        yield as_event("status", as_json(message.message_id, await ending))
+    finally:
+        ending.cancel()
+
+
+async def _heard(listening: Listening, keep_alive_seconds: float) -> AsyncIterator[str]:
+    while True:
+        try:
+            progress = await asyncio.wait_for(listening.next(), keep_alive_seconds)
+        except TimeoutError:
+            yield KEEP_ALIVE
+            continue
+        if progress is None:
+            return
+        yield progress_as_event(progress)

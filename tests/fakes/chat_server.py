@@ -1,0 +1,126 @@
+"""A model on loopback that speaks OpenAI's chat protocol, as Ollama, vLLM and LM Studio do.
+
+https://platform.openai.com/docs/api-reference/chat
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from app.sandbox.server import serve_loopback
+from app.settings import ModelSettings
+
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request.
+
+    Attributes:
+        headers: Names in lower case.
+        body: The JSON.
+    """
+
+    headers: Mapping[str, str]
+    body: Mapping[str, Any]
+
+    @property
+    def prompt(self) -> str:
+        """What the person said last."""
+        return str([message["content"] for message in self.body["messages"] if message["role"] == "user"][-1])
+
+
+@dataclass
+class ChatServer:
+    """Says what it was told: ``use TOOL [JSON]`` calls it and reports the result, everything else is repeated.
+
+    Attributes:
+        settings: What leads to it.
+        asked: Every request, oldest first.
+        faults: The next requests are answered with these statuses.
+        before_word: Awaited before each word of a streamed answer, with the prompt.
+    """
+
+    settings: ModelSettings
+    asked: list[Asked] = field(default_factory=list)
+    faults: deque[int] = field(default_factory=deque)
+    before_word: Callable[[str], Awaitable[object]] | None = None
+
+    async def answer(self, request: Request) -> Response:
+        """POST /v1/chat/completions."""
+        asked = Asked(dict(request.headers), await request.json())
+        self.asked.append(asked)
+        if self.faults:
+            # It repeats the key, as some gateways do.
+            refusal = {"error": {"message": f"refused {asked.headers.get('authorization')}"}}
+            return JSONResponse(refusal, self.faults.popleft(), headers={"Retry-After": "30"})
+        cookie = {"Set-Cookie": f"session={len(self.asked)}; Path=/"}
+        message = _message(asked)
+        if asked.body.get("stream"):
+            return StreamingResponse(self._chunks(asked, message), media_type="text/event-stream", headers=cookie)
+        choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": _reason(message)}
+        return JSONResponse({**_head("chat.completion"), "choices": [choice], "usage": USAGE}, headers=cookie)
+
+    async def _chunks(self, asked: Asked, message: dict[str, Any]) -> AsyncIterator[str]:
+        if "tool_calls" in message:
+            calls = [{**call, "index": index} for index, call in enumerate(message["tool_calls"])]
+            yield _chunk({"role": "assistant", "tool_calls": calls})
+        else:
+            for word in message["content"].split(" "):
+                if self.before_word is not None:
+                    await self.before_word(asked.prompt)
+                yield _chunk({"role": "assistant", "content": f"{word} "})
+        yield _chunk({}, _reason(message))
+        yield f"data: {json.dumps({**_head('chat.completion.chunk'), 'choices': [], 'usage': USAGE})}\n\n"
+        yield "data: [DONE]\n\n"
+
+
+@asynccontextmanager
+async def chat_server(api_key: str | None = None) -> AsyncIterator[ChatServer]:
+    """A model that listens on loopback."""
+
+    async def answer(request: Request) -> Response:
+        return await server.answer(request)
+
+    app = Starlette(routes=[Route("/v1/chat/completions", answer, methods=["POST"])])
+    async with serve_loopback(app) as base_url:
+        key = SecretStr(api_key) if api_key else None
+        server = ChatServer(ModelSettings(base_url=f"{base_url}/v1", model="llama-test", api_key=key))
+        yield server
+
+
+def _message(asked: Asked) -> dict[str, Any]:
+    last = asked.body["messages"][-1]
+    if last["role"] == "tool":
+        return {"content": f"it returned {last['content']}"}
+    command, _, rest = asked.prompt.partition(" ")
+    if command != "use":
+        return {"content": f"you said {asked.prompt}"}
+    name, _, arguments = rest.partition(" ")
+    call = {"id": "call-1", "type": "function", "function": {"name": name, "arguments": arguments or "{}"}}
+    return {"content": None, "tool_calls": [call]}
+
+
+def _reason(message: Mapping[str, Any]) -> str:
+    return "tool_calls" if "tool_calls" in message else "stop"
+
+
+def _head(kind: str) -> dict[str, Any]:
+    return {"id": "chat-1", "object": kind, "created": 1, "model": "llama-test"}
+
+
+def _chunk(delta: dict[str, Any], finish_reason: str | None = None) -> str:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return f"data: {json.dumps({**_head('chat.completion.chunk'), 'choices': [choice]})}\n\n"

@@ -1,0 +1,84 @@
+"""The Gmail toolkit of several people against the sandbox Google, over loopback HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx2
+import urllib3
+from starlette.types import Receive, Scope, Send
+
+from app.deadline import Deadline
+from app.google.apis import GoogleApis
+from app.google.client import GoogleClient
+from app.sandbox.google import GoogleSandbox
+from app.sandbox.message import StoredMessage
+from app.sandbox.server import serve_loopback
+from app.toolkits.gmail import COMPOSE_MAIL, EDIT_LABELS, MODIFY_MAIL, READ_MAIL, SEND_MAIL, GmailToolkit
+from tests.fakes.google_api import FakeCredentials, LoopThreads
+from tests.fakes.sandbox import SEND, SandboxClient, encoded, sandbox
+
+ALL_SCOPES = (READ_MAIL, EDIT_LABELS, MODIFY_MAIL, COMPOSE_MAIL, SEND_MAIL)
+
+
+@dataclass
+class GmailStage:
+    """The sandbox on loopback and what lives as long as the process.
+
+    Attributes:
+        google: The sandbox.
+        apis: The shared templates.
+        pool: The shared connections.
+        browser: What people sign in with.
+        requests: The path of each HTTP request since the last toolkit was made; a batch is one.
+    """
+
+    google: GoogleSandbox
+    apis: GoogleApis
+    pool: urllib3.PoolManager
+    browser: SandboxClient
+    requests: list[str] = field(default_factory=list)
+
+    async def toolkit(self, email: str, *oauth_scopes: str, client: type[GoogleClient] = GoogleClient) -> GmailToolkit:
+        """The toolkit of a person who granted these scopes and no others; all that Gmail's tools need when none."""
+        tokens = await self.browser.sign_in(email, *oauth_scopes or ALL_SCOPES)
+        credentials = FakeCredentials(tokens["access_token"])
+        self.requests.clear()
+        return GmailToolkit(client(credentials, self.apis, self.pool, LoopThreads(), Deadline.after(20)))
+
+    def mail(self, email: str, *labels: str) -> list[StoredMessage]:
+        """A person's mails with these labels, newest first, without the trash."""
+        return [
+            each for each in self.google.mailbox(email) if {*labels} <= each.label_ids and "TRASH" not in each.label_ids
+        ]
+
+    def labels_of(self, email: str, message_id: str) -> frozenset[str]:
+        """The ids of the labels of a person's mail as they are now."""
+        return next(each.label_ids for each in self.google.mailbox(email) if each.id == message_id)
+
+    async def deliver(self, sender: str, recipient: str, mail: str) -> StoredMessage:
+        """A mail, written out with its headers, is sent as it is; the recipient's copy of it."""
+        bearer = (await self.browser.sign_in(sender, SEND))["access_token"]
+        path = "/gmail/v1/users/me/messages/send"
+        before = {each.id for each in self.google.mailbox(recipient)}
+        response = await self.browser.call(bearer, "POST", path, json={"raw": encoded(mail)})
+        assert response.status_code == 200, response.text
+        self.requests.clear()
+        return next(each for each in self.google.mailbox(recipient) if each.id not in before)
+
+
+@asynccontextmanager
+async def open_gmail_stage() -> AsyncIterator[GmailStage]:
+    """A sandbox of the test's own, until the block ends."""
+    google = sandbox()
+    requests: list[str] = []
+
+    async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+        requests.append(scope["path"])
+        await google.app(scope, receive, send)
+
+    async with serve_loopback(counted) as url, httpx2.AsyncClient(base_url=url) as http:
+        with urllib3.PoolManager(maxsize=16) as pool:
+            yield GmailStage(google, GoogleApis(url), pool, SandboxClient(http), requests)

@@ -1,0 +1,86 @@
+"""The OAuth scopes of the Gmail tools, against the sandbox Google and Google's own discovery document."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import date
+from typing import Any
+
+import pytest
+
+from app.toolkits.gmail import COMPOSE_MAIL, EDIT_LABELS, MODIFY_MAIL, READ_MAIL, SEND_MAIL, GmailToolkit
+from tests.fakes.gmail_stage import GmailStage, open_gmail_stage
+from tests.fakes.sandbox import ADA, GRACE
+
+ALL_MAIL = "https://mail.google.com/"
+# What is wider than each scope. That gmail.compose, with which mail can be sent, is wider than gmail.readonly concerns
+# the methods that read drafts only, as it allows no others of those for which gmail.readonly is enough.
+WIDER = {
+    READ_MAIL: {COMPOSE_MAIL, MODIFY_MAIL, ALL_MAIL},
+    SEND_MAIL: {COMPOSE_MAIL, MODIFY_MAIL, ALL_MAIL},
+    COMPOSE_MAIL: {MODIFY_MAIL, ALL_MAIL},
+    EDIT_LABELS: {READ_MAIL, MODIFY_MAIL, ALL_MAIL},
+    MODIFY_MAIL: {ALL_MAIL},
+}
+# Narrower, and of no use. gmail.metadata gives no text, no snippet and no search (`q`); the add-on scopes reach only
+# the mail that is open in a Gmail add-on, and Deputy is none.
+# https://developers.google.com/workspace/gmail/api/auth/scopes
+NOT_ENOUGH = {
+    f"https://www.googleapis.com/auth/gmail.{name}"
+    for name in (
+        *("metadata", "addons.current.action.compose", "addons.current.message.action"),
+        *("addons.current.message.metadata", "addons.current.message.readonly"),
+    )
+}
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[GmailStage]:
+    """A sandbox of the test's own."""
+    async with open_gmail_stage() as stage:
+        yield stage
+
+
+async def arguments(stage: GmailStage, method: str) -> dict[str, Any]:
+    """Arguments with which a tool succeeds."""
+    mail = stage.mail(ADA)[0]
+    attached = next(each for each in stage.mail(ADA) if each.attachments)
+    if method == "send_draft":
+        draft = await (await stage.toolkit(ADA, COMPOSE_MAIL)).create_draft(to=GRACE, subject="s", body="b")
+        return {"draft_id": draft["id"], "to": GRACE, "subject": "s", "body": "b"}
+    by_tool: dict[str, dict[str, Any]] = {
+        "search": {"query": "a"},
+        "by_date": {"since": date(2020, 1, 1)},
+        "from_person": {"person": mail.sender},
+        "read": {"message_id": mail.id},
+        "read_thread": {"thread_id": mail.thread_id},
+        "read_attachment": {"reference": f"{attached.id}/1"},
+        "create_label": {"label": "Work"},
+        "add_label": {"message_ids": [mail.id], "label": "IMPORTANT"},
+        "remove_label": {"message_ids": [mail.id], "label": "IMPORTANT"},
+        "create_draft": {"to": GRACE, "subject": "s", "body": "b"},
+        "send": {"to": GRACE, "subject": "s", "body": "b"},
+        "reply": {"message_id": mail.id, "to": mail.sender, "body": "b"},
+    }
+    listing = {"latest", "unread", "starred", "threads", "drafts", "labels"}
+    return by_tool.get(method, {} if method in listing else {"message_ids": [mail.id]})
+
+
+@pytest.mark.parametrize("method", [spec.method for spec in GmailToolkit.tools().values()])
+async def test_the_declared_scopes_are_enough_and_the_least(stage: GmailStage, method: str) -> None:
+    """Each tool works with the scopes that it declares alone, and no method that it calls would do with less."""
+    declared = set(GmailToolkit.tools()[f"gmail_{method}"].oauth_scopes)
+    given = await arguments(stage, method)
+    ada = await stage.toolkit(ADA, *declared)
+    stage.google.calls.clear()
+    await getattr(ada, method)(**given)
+    called = {call.method_id for call in stage.google.calls}
+    enough = {method_id: stage.apis.method_scopes(method_id) - NOT_ENOUGH for method_id in called}
+
+    assert called
+    assert {call.status // 100 for call in stage.google.calls} == {2}
+    for scope in declared:
+        needing = [accepted for accepted in enough.values() if accepted & declared == {scope}]
+        assert needing, f"{scope} is not needed"
+        others = frozenset.intersection(*needing) - {scope}
+        assert others <= WIDER[scope], "Google accepts a scope that is narrower, or that this test has not thought of"

@@ -1,0 +1,207 @@
+"""Models at endpoints that speak OpenAI's protocol, over real HTTP: what goes out, for whom, and when one fails."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import httpx2
+import pydantic_ai
+import pytest
+from pydantic_ai.models import Model
+
+from app.errors import SettingsError
+from app.llm.endpoints import build_endpoint, open_model_http
+from app.principal import Principal
+from app.settings import AgentSettings, ModelSettings
+from tests.fakes.chat_server import ChatServer, chat_server
+from tests.fakes.deputy_server import ADA, GRACE, DeputyServer, world
+
+KEY = "sk-canary-0123456789"
+UNREACHABLE = ModelSettings(base_url="http://127.0.0.1:9/v1", model="nobody")
+
+
+@pytest.fixture
+async def local() -> AsyncIterator[ChatServer]:
+    """A model that asks for a key."""
+    async with chat_server(KEY) as server:
+        yield server
+
+
+@pytest.fixture
+async def spare() -> AsyncIterator[ChatServer]:
+    """Another model, that asks for none."""
+    async with chat_server() as server:
+        yield server
+
+
+@asynccontextmanager
+async def deputy(folder: Path, *chain: str, **models: ModelSettings) -> AsyncIterator[DeputyServer]:
+    """A server whose assistant has these models."""
+    async with world(folder) as outside:
+        agents = {"assistant": AgentSettings(model=chain, toolkits=("gmail",))}
+        outside.settings = outside.settings.model_copy(update={"models": models, "agents": agents})
+        async with outside.server() as server:
+            yield server
+
+
+@asynccontextmanager
+async def endpoint(settings: ModelSettings) -> AsyncIterator[Model]:
+    """The model alone."""
+    async with open_model_http() as http:
+        yield build_endpoint(
+            "local", base_url=settings.base_url, model=settings.model, api_key=settings.api_key, http=http
+        )
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_tools_and_usage_travel(local: ChatServer, stream: bool) -> None:
+    """A tool is offered without `strict`, called, its result sent back, and all tokens are counted."""
+    async with endpoint(local.settings) as model:
+        agent = pydantic_ai.Agent(model)
+
+        @agent.tool_plain
+        def weather(city: str) -> str:
+            return f"rain in {city}"
+
+        async with AsyncExitStack() as stack:
+            prompt = 'use weather {"city": "Oslo"}'
+            if stream:
+                events = await stack.enter_async_context(agent.run_stream_events(prompt))
+                result = [event async for event in events][-1].result  # type: ignore[union-attr]
+            else:
+                result = await agent.run(prompt)
+
+    assert result.output.strip() == "it returned rain in Oslo"
+    assert (result.usage.input_tokens, result.usage.output_tokens, result.usage.requests) == (14, 6, 2)
+    assert "strict" not in json.dumps(local.asked[0].body["tools"])
+    assert local.asked[0].body["model"] == "llama-test"
+    assert bool(local.asked[0].body.get("stream")) is stream
+
+
+async def test_two_people_share_a_model_and_nothing_else(
+    local: ChatServer, tmp_path: Path, ada: Principal, grace: Principal
+) -> None:
+    """While both are asked for at once, no request holds anything of the other one's, not even the server's cookie."""
+    async with deputy(tmp_path, "local", local=local.settings) as server:
+        await server.connect(ada, ADA)
+        await server.connect(grace, GRACE)
+        told = await asyncio.gather(
+            *(
+                server.ask(person, f"{text} {person.user}word", conversation=f"c{turn}")
+                for turn in range(4)
+                for person in (ada, grace)
+                for text in ("remember", "use gmail_unread {} ")
+            )
+        )
+        models = {id(model) for model in server.container.models().values()}
+
+    assert {answer.json()["state"] for answer in told} == {"done"}
+    assert len(models) == 1
+    mine = {"adaword", ADA}, {"graceword", GRACE}
+    seen = [{word for words in mine for word in words if word in json.dumps(asked.body)} for asked in local.asked]
+    assert all(words <= mine[0] or words <= mine[1] for words in seen)
+    assert all(any(words & one for words in seen) for one in mine)
+    assert not any("cookie" in asked.headers for asked in local.asked)
+
+
+@pytest.mark.parametrize("status", [200, 401, 503])
+async def test_the_key_goes_out_as_a_bearer_token_and_nowhere_else(
+    local: ChatServer, tmp_path: Path, ada: Principal, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No log at its loudest, no repr, no answer and no other part of a request holds the key; the messages neither."""
+    caplog.set_level(logging.DEBUG, logger="app")
+    async with deputy(tmp_path, "local", local=local.settings) as server:
+        local.faults.extend([status] * 5 if status != 200 else [])
+        answer = await server.ask(ada, "a private word")
+        container = server.container
+        shown = [repr(part) for part in (container, server.settings, container.models(), container.shells())]
+        shown += [repr(vars(provider)) for provider in container.models.providers.values()]
+
+    asked = local.asked[0]
+    assert asked.headers["authorization"] == f"Bearer {KEY}"
+    assert [name for name, value in asked.headers.items() if KEY in value] == ["authorization"]
+    assert KEY not in json.dumps(asked.body)
+    assert KEY not in answer.text + caplog.text + "".join(shown)
+    assert "private word" not in caplog.text
+
+
+async def test_an_endpoint_without_a_key_is_given_none_of_the_environment(
+    spare: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenAI's own key never goes to another server."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    async with endpoint(spare.settings) as model:
+        await pydantic_ai.Agent(model).run("hello")
+
+    assert KEY not in str(spare.asked)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_the_next_model_answers_when_one_fails(
+    local: ChatServer, spare: ChatServer, tmp_path: Path, ada: Principal, status: int
+) -> None:
+    """It is asked at once, whatever the first one says about trying again, and the first one is asked again later."""
+    async with deputy(tmp_path, "local", "spare", local=local.settings, spare=spare.settings) as server:
+        local.faults.append(status)
+        one = await server.ask(ada, "one")
+        other = await server.ask(ada, "two")
+
+    assert (one.json()["answer"].strip(), other.json()["answer"].strip()) == ("you said one", "you said two")
+    assert [asked.prompt for asked in local.asked] == ["one", "two"]
+    assert [asked.prompt for asked in spare.asked] == ["one"]
+    assert KEY not in str(spare.asked)
+
+
+async def test_the_next_model_answers_when_one_cannot_be_reached(
+    spare: ChatServer, tmp_path: Path, ada: Principal
+) -> None:
+    """A server that is not there is passed over."""
+    async with deputy(tmp_path, "gone", "spare", gone=UNREACHABLE, spare=spare.settings) as server:
+        answer = await server.ask(ada, "hello")
+
+    assert answer.json()["answer"].strip() == "you said hello"
+
+
+async def test_a_refusal_is_no_failure(local: ChatServer, spare: ChatServer, tmp_path: Path, ada: Principal) -> None:
+    """A wrong key is a mistake to be mended: the next model is not asked, and the person is told."""
+    async with deputy(tmp_path, "local", "spare", local=local.settings, spare=spare.settings) as server:
+        local.faults.append(401)
+        answer = await server.ask(ada, "hello")
+
+    assert answer.json()["state"] == "failed"
+    assert "model could not be reached" in answer.json()["answer"]
+    assert spare.asked == []
+
+
+async def test_the_person_is_told_when_all_models_fail(spare: ChatServer, tmp_path: Path, ada: Principal) -> None:
+    """The message has failed, with an answer, and the next one is answered."""
+    async with deputy(tmp_path, "gone", "spare", gone=UNREACHABLE, spare=spare.settings) as server:
+        spare.faults.append(503)
+        failed, answered = await server.ask(ada, "one"), await server.ask(ada, "two")
+
+    assert "model could not be reached" in failed.json()["answer"]
+    assert answered.json()["answer"].strip() == "you said two"
+
+
+async def test_connections_end_with_the_server(local: ChatServer, tmp_path: Path) -> None:
+    """The client of the endpoints is open while the server runs, and closed after."""
+    async with deputy(tmp_path, "local", local=local.settings) as server:
+        http: httpx2.AsyncClient = server.container.model_http()
+        was_closed = http.is_closed
+
+    assert (was_closed, http.is_closed) == (False, True)
+
+
+async def test_a_model_that_cannot_be_set_up_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the place in the settings and the variable that is missing."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+
+    with pytest.raises(SettingsError, match=r"^agents\.assistant\.model: .*OPENAI_API_KEY"):
+        async with deputy(tmp_path, "openai:gpt-5"):
+            pass

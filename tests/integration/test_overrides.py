@@ -1,0 +1,113 @@
+"""Overrides of a container that serves: they reach the next request on a live route, and undo themselves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from dependency_injector import providers
+from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+
+from app.principal import Principal
+from app.toolkits.toolkit import Toolkit, tool
+from containers.scope import Scoped
+from tests.fakes.deputy_server import DeputyServer, world
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+class Greeter(Toolkit):
+    """Stands in for Gmail, and asks for no consent. Lives for one request."""
+
+    name = "gmail"
+
+    def __init__(self, principal: Principal) -> None:
+        self._principal = principal
+
+    @tool(oauth_scopes=(), phrases=(r"show my unread mail",))
+    async def greet(self) -> str:
+        """Greet the person."""
+        return f"hello {self._principal.user}"
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DeputyServer]:
+    """A server on a socket."""
+    async with world(Path(tmp_path_factory.mktemp("overrides"))) as outside, outside.server() as server:
+        yield server
+
+
+async def tool_names(server: DeputyServer, principal: Principal) -> set[str]:
+    """What this person's assistant can do, by the live route."""
+    response = await server.client.get("/v1/me", headers=await server.bearer(principal))
+    assert response.json()["principal"] == str(principal)
+    return {each["name"] for each in response.json()["tools"]}
+
+
+async def test_an_override_of_a_toolkit_reaches_the_next_request(
+    server: DeputyServer, ada: Principal, grace: Principal
+) -> None:
+    """While it lasts every person's requests have the other toolkit, each their own one; then Gmail is back."""
+    before = await tool_names(server, ada)
+    with server.container.gmail.override(Scoped(Greeter, server.container.principal)):
+        during = [await tool_names(server, person) for person in (ada, grace)]
+    after = [await tool_names(server, person) for person in (ada, grace)]
+
+    assert during == [{"gmail_greet"}, {"gmail_greet"}]
+    assert after == [before, before]
+    assert "gmail_unread" in before
+
+
+async def test_an_override_of_a_toolkit_reaches_the_worker(
+    server: DeputyServer, ada: Principal, grace: Principal
+) -> None:
+    """Messages that the worker answers meanwhile are answered with it, each for its sender; later ones are not."""
+    with server.container.gmail.override(Scoped(Greeter, server.container.principal)):
+        during = [(await server.ask(person, "show my unread mail")).json() for person in (ada, grace)]
+    after = (await server.ask(ada, "show my unread mail")).json()
+
+    assert [each["answer"] for each in during] == ["hello ada", "hello grace"]
+    assert after["state"] == "parked"
+
+
+async def test_an_override_below_the_toolkit_reaches_it(server: DeputyServer, ada: Principal) -> None:
+    """What the toolkit depends on can be overridden without naming the toolkit: a singleton, used by the next scope."""
+
+    class Unreachable:
+        """A Google that nobody gets a token from."""
+
+    with server.container.google_auth.override(Unreachable()):
+        replaced = server.container.google_auth()
+        during = await tool_names(server, ada)
+    after = server.container.google_auth()
+
+    assert isinstance(replaced, Unreachable)
+    assert "gmail_unread" in during
+    assert not isinstance(after, Unreachable)
+
+
+async def test_an_override_of_the_model_reaches_new_shells(
+    server: DeputyServer, ada: Principal, grace: Principal
+) -> None:
+    """A shell is built once with its model, so both are overridden; the answer says which model gave it."""
+
+    async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[TextPart("another model")])
+
+    container = server.container
+    shell = container.shells.providers["assistant"]
+    before = (await server.ask(ada, "help")).json()["answer"]
+    (model,) = container.models.providers.values()
+    with (
+        model.override(providers.Object(FunctionModel(answer))),
+        shell.override(providers.Factory(shell.provides, *shell.args, **shell.kwargs)),
+    ):
+        during = [(await server.ask(person, "help")).json()["answer"] for person in (ada, grace)]
+    after = (await server.ask(ada, "help")).json()["answer"]
+
+    assert during == ["another model", "another model"]
+    assert before == after
+    assert "offline demo model" in before

@@ -1,0 +1,166 @@
+"""A server that ends and another one on the same database: what waited goes on by itself, where it came from."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from app.principal import Principal
+from app.sandbox.letters import MARKER
+from app.settings import DeliverySettings
+from containers.application import Application
+from tests.fakes.deputy_server import (
+    ADA,
+    APPROVAL_CODE,
+    CONSENT_LINK,
+    GRACE,
+    QUESTION,
+    TEAM,
+    Ahead,
+    DeputyServer,
+    World,
+    direct,
+    eventually,
+    hasty,
+    own_markers,
+    user,
+    world,
+)
+from tests.fakes.scripted_model import ScriptedModel
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PEOPLE = {"ada": ADA, "grace": GRACE}
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def outside(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """A Google and a Slack, which outlive the servers."""
+    async with world(Path(tmp_path_factory.mktemp("restart"))) as outside:
+        yield outside
+
+
+@pytest.fixture
+def prefix(request: pytest.FixtureRequest) -> str:
+    """Makes people new to a test."""
+    return str(request.node.name).removeprefix("test_").replace("_", "")
+
+
+async def say(server: DeputyServer, name: str, text: str) -> None:
+    """Write to the assistant in Slack, in the direct chat."""
+    event = server.slack.event(user=user(name), text=text, channel=direct(name))
+    (await server.deliver(event)).raise_for_status()
+
+
+async def test_what_waits_for_consent_goes_on_after_a_restart(outside: World, prefix: str) -> None:
+    """Two people were sent links by a server that is gone; the next one takes their consent and answers each."""
+    names = [f"{name}{prefix}" for name in PEOPLE]
+    async with outside.server(database=prefix) as server:
+        for name in names:
+            await say(server, name, QUESTION)
+        asked = [(await server.posts(direct(name), 1))[0].text for name in names]
+    async with outside.server(database=prefix) as server:
+        for text, email in zip(asked, PEOPLE.values(), strict=True):
+            link = CONSENT_LINK.search(text)
+            assert link is not None
+            (await server.consent(link[0], email)).raise_for_status()
+        posts = [await server.posts(direct(name), 2) for name in names]
+
+    own = own_markers(outside.google, PEOPLE.values())
+    for (_, answer), email in zip(posts, PEOPLE.values(), strict=True):
+        assert set(MARKER.findall(answer.text.lower()))
+        assert set(MARKER.findall(answer.text.lower())) <= own[email]
+
+
+async def test_what_waits_for_approval_goes_on_after_a_restart(outside: World, prefix: str) -> None:
+    """A call that one server asked about is approved at the next one, and runs there once."""
+    names = [f"{name}{prefix}" for name in PEOPLE]
+    async with outside.server(database=prefix) as server:
+        for name, email in zip(names, PEOPLE.values(), strict=True):
+            await server.connect(Principal("slack", TEAM, user(name)), email)
+            await say(server, name, f'/gmail_send to=nobody@example.com subject="{name}" body="hello"')
+        asked = [(await server.posts(direct(name), 1))[0].text for name in names]
+    async with outside.server(database=prefix) as server:
+        for name, text in zip(names, asked, strict=True):
+            code = APPROVAL_CODE.search(text)
+            assert code is not None
+            await say(server, name, code[0])
+        for name in names:
+            await server.posts(direct(name), 3)
+
+    for name, email in zip(names, PEOPLE.values(), strict=True):
+        sent = [letter for letter in outside.google.mailbox(email) if "SENT" in letter.label_ids]
+        assert [letter.subject for letter in sent].count(name) == 1
+
+
+async def test_what_was_begun_is_answered_after_a_restart(outside: World, prefix: str) -> None:
+    """Messages that a server took in and did not answer are answered by the next one, each where it came from."""
+    names = [f"{name}{prefix}" for name in PEOPLE]
+    model = ScriptedModel()
+
+    def prepare(container: Application) -> None:
+        hasty(container)
+        model.install(container)
+
+    async with outside.server(prepare, database=prefix) as server:
+        for name in names:
+            await say(server, name, f"wait {name}")
+            await say(server, name, "repeat later")
+        await eventually(lambda: len(model.begun) == 2)
+    told = [server.posted(direct(name)) for name in names]
+    model.gate.set()
+    async with outside.server(model.install, database=prefix) as server:
+        posts = [await server.posts(direct(name), 2) for name in names]
+        await asyncio.sleep(0.1)
+
+        assert told == [[], []]
+        for name, answers in zip(names, posts, strict=True):
+            assert [post.text for post in answers] == [f"waited {name}", "later"]
+            assert server.posted(direct(name)) == answers
+
+
+async def test_an_interrupted_message_is_given_up_in_the_end(outside: World, prefix: str) -> None:
+    """A message that ends every server that runs it is told so after some tries; the next one is answered."""
+    model = ScriptedModel()
+    delivery = DeliverySettings(attempts=2)
+
+    def prepare(container: Application) -> None:
+        hasty(container)
+        model.install(container)
+
+    for _ in range(2):
+        async with outside.server(prepare, database=prefix, delivery=delivery) as server:
+            begun = len(model.begun)
+            if not begun:
+                await say(server, prefix, "wait for ever")
+                await say(server, prefix, "repeat hello")
+            await eventually(lambda: len(model.begun) > begun)  # noqa: B023
+    async with outside.server(model.install, database=prefix, delivery=delivery) as server:
+        posts = await server.posts(direct(prefix), 2)
+
+    assert "interrupted several times" in posts[0].text
+    assert posts[1].text == "hello"
+    assert model.begun == ["wait for ever", "wait for ever", "repeat hello"]
+
+
+async def test_what_waits_too_long_expires(outside: World, prefix: str) -> None:
+    """Its person is told that it was given up, also when it expired while no server ran; consent then wakes nothing."""
+    delivery = DeliverySettings(parked_seconds=0.2, scan_seconds=0.02)
+    async with outside.server(database=prefix, delivery=delivery) as server:
+        await say(server, prefix, QUESTION)
+        asked = (await server.posts(direct(prefix), 1))[0].text
+    await asyncio.sleep(0.3)
+    async with outside.server(Ahead(60).install, database=prefix, delivery=delivery) as server:
+        await server.posts(direct(prefix), 2)
+        link = CONSENT_LINK.search(asked)
+        assert link is not None
+        (await server.consent(link[0], ADA)).raise_for_status()
+        await asyncio.sleep(0.2)
+        posts = server.posted(direct(prefix))
+
+    assert "given up" in posts[1].text
+    assert len(posts) == 2

@@ -1,0 +1,328 @@
+"""The Slack interface: who is let in, which events are a person's message, and how answers look."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import pytest_asyncio
+import sqlalchemy as sa
+
+from app.database.tables import messages
+from app.messages import MAX_TEXT_LENGTH
+from app.principal import Principal
+from app.settings import DeliverySettings
+from containers.application import Application
+from tests.fakes.deputy_server import ADA, QUESTION, TEAM, Ahead, DeputyServer, World, direct, eventually, user, world
+from tests.fakes.scripted_model import ScriptedModel
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def outside(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """A Google and a Slack."""
+    async with world(Path(tmp_path_factory.mktemp("slack"))) as outside:
+        yield outside
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def server(outside: World) -> AsyncIterator[DeputyServer]:
+    """A server on a socket."""
+    async with outside.server(lambda container: ScriptedModel().install(container)) as server:
+        yield server
+
+
+async def post(server: DeputyServer, body: bytes, headers: dict[str, str]) -> httpx2.Response:
+    """Post raw bytes to the events route."""
+    return await server.client.post("/slack/events", content=body, headers={**JSON, **headers})
+
+
+async def post_signed(server: DeputyServer, body: bytes) -> httpx2.Response:
+    """Post raw bytes that Slack signed just now."""
+    return await post(server, body, server.slack.sign(body, time.time()))
+
+
+async def texts(server: DeputyServer) -> list[str]:
+    """The texts of all messages that are stored, in their order."""
+    async with server.container.database().reading() as connection:
+        return list((await connection.execute(sa.select(messages.c.body).order_by(messages.c.created_at))).scalars())
+
+
+def event(server: DeputyServer, name: str = "ada", text: str = "repeat hello", **changes: Any) -> dict[str, Any]:
+    """A direct message whose inner event has some keys changed; None leaves one out."""
+    payload = server.slack.event(user=user(name), text=text, channel=direct(name))
+    payload["event"] = {key: value for key, value in {**payload["event"], **changes}.items() if value is not None}
+    return payload
+
+
+UNSIGNED = {
+    "no header": lambda good: {},
+    "no signature": lambda good: {"X-Slack-Request-Timestamp": good["X-Slack-Request-Timestamp"]},
+    "no time stamp": lambda good: {"X-Slack-Signature": good["X-Slack-Signature"]},
+    "wrong signature": lambda good: {**good, "X-Slack-Signature": "v0=" + "0" * 64},
+    "another version": lambda good: {**good, "X-Slack-Signature": good["X-Slack-Signature"].replace("v0", "v1")},
+    "empty signature": lambda good: {**good, "X-Slack-Signature": ""},
+    "signature that is not ASCII": lambda good: {**good, "X-Slack-Signature": b"v0=\xe4"},
+    "another time stamp": lambda good: {**good, "X-Slack-Request-Timestamp": str(int(time.time()) - 1)},
+    "no number": lambda good: {**good, "X-Slack-Request-Timestamp": "soon"},
+    "empty time stamp": lambda good: {**good, "X-Slack-Request-Timestamp": ""},
+    "negative time stamp": lambda good: {**good, "X-Slack-Request-Timestamp": "-1"},
+    "a fraction": lambda good: {**good, "X-Slack-Request-Timestamp": f"{time.time()}"},
+    "huge time stamp": lambda good: {**good, "X-Slack-Request-Timestamp": "9" * 5000},
+    "digits of another script": lambda good: {**good, "X-Slack-Request-Timestamp": "١٢٣".encode()},
+}
+
+
+@pytest.mark.parametrize("headers", UNSIGNED.values(), ids=UNSIGNED.keys())
+@pytest.mark.parametrize("kind", ["event_callback", "url_verification"])
+async def test_what_slack_did_not_sign_is_refused(server: DeputyServer, headers: Any, kind: str) -> None:
+    """Without a valid signature over body and time nothing is read, the verification of the URL included."""
+    payload = event(server) if kind == "event_callback" else {"type": kind, "challenge": "secret-challenge"}
+    body = json.dumps(payload).encode()
+    before = await texts(server)
+    response = await post(server, body, headers(server.slack.sign(body, time.time())))
+
+    assert response.status_code == 401
+    assert response.json()["error"] == "UnauthenticatedError"
+    assert "secret-challenge" not in response.text
+    assert await texts(server) == before
+
+
+@pytest.mark.parametrize("seconds", [-3600, -301, 301, 3600])
+async def test_a_signature_of_another_time_is_refused(server: DeputyServer, seconds: int) -> None:
+    """Five minutes after it was signed a request is taken for a replay, and one from the future as well."""
+    body = json.dumps(event(server)).encode()
+    before = await texts(server)
+    stale = await post(server, body, server.slack.sign(body, time.time() + seconds))
+
+    assert stale.status_code == 401
+    assert await texts(server) == before
+
+
+async def test_a_changed_body_is_refused(server: DeputyServer) -> None:
+    """A signature holds for its body only."""
+    signed = json.dumps(event(server)).encode()
+    response = await post(server, signed.replace(b"hello", b"HELLO"), server.slack.sign(signed, time.time()))
+
+    assert response.status_code == 401
+
+
+async def test_the_url_is_verified(server: DeputyServer) -> None:
+    """The challenge of a signed verification is given back."""
+    response = await post_signed(server, json.dumps({"type": "url_verification", "challenge": "3eZb"}).encode())
+
+    assert (response.status_code, response.json()) == (200, {"challenge": "3eZb"})
+
+
+BAD_BODIES = {
+    "no body": b"",
+    "broken JSON": b'{"type": ',
+    "not UTF-8": b'{"type": "\xff"}',
+    "no object": b'["event_callback"]',
+    "null": b"null",
+    "a number": b"7",
+    "deeply nested": b"[" * 100_000,
+    "a challenge that is no text": b'{"type": "url_verification", "challenge": {"a": 1}}',
+    "half a surrogate pair as challenge": b'{"type": "url_verification", "challenge": "\\ud83d"}',
+    "no challenge": b'{"type": "url_verification"}',
+}
+
+
+@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
+async def test_a_bad_body_is_refused(server: DeputyServer, body: bytes) -> None:
+    """A signed body that cannot be read is a 4xx in JSON."""
+    before = await texts(server)
+    response = await post_signed(server, body)
+
+    assert response.status_code in (400, 401)
+    assert set(response.json()) == {"error", "detail"}
+    assert await texts(server) == before
+
+
+@pytest.mark.parametrize("value", [None, "", 7, {"a": 1}, "\x00", "\ud83d"])
+@pytest.mark.parametrize("key", ["event_id", "team_id", "user", "channel"])
+async def test_an_event_that_lacks_an_id_is_refused(server: DeputyServer, key: str, value: Any) -> None:
+    """Two events without an id are not taken for one, and nobody is taken for somebody: both are a 400."""
+    payload = event(server)
+    place = payload if key in payload else payload["event"]
+    del place[key]
+    if value is not None:
+        place[key] = value
+    before = await texts(server)
+    response = await post_signed(server, json.dumps(payload).encode())
+
+    assert response.status_code == 400, response.text
+    assert set(response.json()) == {"error", "detail"}
+    assert await texts(server) == before
+
+
+@pytest.mark.parametrize("text", ["hello \x00", "hello \ud83d"])
+async def test_a_text_that_cannot_be_stored_is_refused(server: DeputyServer, text: str) -> None:
+    """NUL and half a surrogate pair are a 400, which no retry makes better."""
+    response = await post_signed(server, json.dumps(event(server, text=text)).encode())
+
+    assert response.status_code == 400
+
+
+async def test_an_oversize_body_is_refused(server: DeputyServer) -> None:
+    """A body over the limit is not read to its end, signed or not."""
+    response = await post_signed(server, b" " * (server.settings.server.max_body_bytes + 1))
+
+    assert response.status_code == 413
+
+
+NOBODYS = {
+    "another bot": {"bot_id": "B0OTHER", "bot_profile": {"id": "B0OTHER"}},
+    "the bot itself": {"bot_id": "B0SANDBOX", "user": "U0BOT"},
+    "a bot's message": {"subtype": "bot_message", "user": None},
+    "an edit": {"subtype": "message_changed", "message": {"user": "U0ADA", "text": "edited"}, "user": None},
+    "a deletion": {"subtype": "message_deleted", "user": None},
+    "a join": {"subtype": "channel_join"},
+    "a topic": {"subtype": "channel_topic"},
+    "an unknown subtype": {"subtype": "something_new"},
+    "a channel's message": {"channel_type": "channel", "channel": "C0TEAM"},
+    "a group chat's message": {"channel_type": "mpim", "channel": "G0TEAM"},
+    "a reaction": {"type": "reaction_added"},
+    "no type": {"type": None},
+    "no text": {"text": ""},
+    "a mention and nothing else": {"text": "<@U0BOT> "},
+}
+
+
+@pytest.mark.parametrize("changes", NOBODYS.values(), ids=NOBODYS.keys())
+async def test_what_no_person_said_to_it_is_ignored(server: DeputyServer, changes: dict[str, Any]) -> None:
+    """Bots, edits, notices and other people's talk are acknowledged and not stored."""
+    before = await texts(server)
+    response = await server.deliver(event(server, **changes))
+
+    assert (response.status_code, response.json()) == (200, {"ok": True})
+    assert await texts(server) == before
+
+
+@pytest.mark.parametrize("payload", [{"type": "app_rate_limited"}, {"type": "event_callback"}, {"type": "event_callback", "event": []}, {}])
+async def test_a_payload_of_another_kind_is_ignored(server: DeputyServer, payload: dict[str, Any]) -> None:
+    """What is signed by Slack and no event is acknowledged, so that Slack does not send it again."""
+    response = await server.deliver(payload)
+
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("subtype", ["file_share", "thread_broadcast"])
+async def test_a_persons_message_of_another_form_is_answered(server: DeputyServer, subtype: str) -> None:
+    """A message with a file, or one that is shown in the channel as well, is a person's message too."""
+    name = subtype.replace("_", "")
+    await server.deliver(event(server, name, subtype=subtype))
+
+    assert [post.text for post in await server.posts(direct(name), 1)] == ["hello"]
+
+
+@pytest.mark.parametrize(("typed", "understood"), [
+    ("<@U0BOT> repeat hello", "repeat hello"),
+    ("  <@U0BOT|deputy>   repeat hello", "repeat hello"),
+    ("<@U0BOT> repeat hello <@U0GRACE>", "repeat hello <@U0GRACE>"),
+    ("repeat <https://example.com/?a=1&amp;b=2|example>", "repeat https://example.com/?a=1&b=2"),
+    ("repeat <mailto:ada@example.com|ada@example.com>", "repeat ada@example.com"),
+    ("repeat a &lt; b &amp;&amp; b &gt; c", "repeat a < b && b > c"),
+    ("repeat &amp;lt;", "repeat &lt;"),
+])  # fmt: skip
+async def test_what_a_person_typed_is_restored(server: DeputyServer, typed: str, understood: str) -> None:
+    """The mention is taken off, and Slack's marks for links and characters are undone, once."""
+    await server.deliver(event(server, "typist", text=typed))
+
+    assert (await texts(server))[-1] == understood
+
+
+async def test_a_text_over_the_limit_is_cut(server: DeputyServer) -> None:
+    """Slack's longest message is the limit; what is beyond it is left out, and the message is not lost."""
+    await server.deliver(event(server, "longtypist", text="repeat " + "x" * MAX_TEXT_LENGTH))
+
+    assert len((await texts(server))[-1]) == MAX_TEXT_LENGTH
+
+
+async def test_a_long_answer_is_posted_in_parts(server: DeputyServer) -> None:
+    """No part is longer than Slack takes, and together they are the whole answer in order."""
+    lines = [f"line {number:04}" for number in range(900)]
+    await server.deliver(event(server, "long", text="repeat " + "\n".join(lines)))
+    posts = await server.posts(direct("long"), 3)
+
+    assert [line for post in posts for line in post.text.splitlines()] == lines
+    assert all(len(post.text) <= 4000 for post in posts)
+
+
+async def test_a_mail_cannot_call_the_channel(server: DeputyServer) -> None:
+    """What Slack would take for a command, a mention or a link is text when it comes out of a mail."""
+    ada = Principal("slack", TEAM, user("victim"))
+    await server.connect(ada, ADA)
+    raw = f"From: {ADA}\r\nTo: {ADA}\r\nSubject: <!channel> <@U0GRACE> & <https://evil.example|ok>\r\n\r\n<!here>"
+    await server.send_mail(ada, raw)
+    await server.deliver(event(server, "victim", text=QUESTION))
+    answer = (await server.posts(direct("victim"), 1))[0].text
+
+    assert "&lt;!channel&gt; &lt;@U0GRACE&gt; &amp; &lt;https://evil.example|ok&gt;" in answer
+    assert "<" not in answer
+
+
+async def test_links_in_answers_are_not_unfurled(outside: World, server: DeputyServer) -> None:
+    """Slack is told not to fetch what an answer links to, which would open consent links and tell who read what."""
+    await server.deliver(event(server, "unfurl", text="repeat https://example.com/"))
+    await server.posts(direct("unfurl"), 1)
+    asked = next(each for each in outside.slack_door.asked if each["channel"] == direct("unfurl"))
+
+    assert (asked["unfurl_links"], asked["unfurl_media"]) == (False, False)
+
+
+async def test_people_of_two_companies_are_two_people(server: DeputyServer) -> None:
+    """In a shared channel the tenant is the sender's own company, whichever receives the event."""
+    for team in ("T0OTHER", TEAM):
+        await server.deliver(event(server, "shared", team=team, user_team=team))
+    query = sa.select(messages.c.tenant).where(messages.c.user_id == user("shared")).order_by(messages.c.created_at)
+    async with server.container.database().reading() as connection:
+        tenants = list((await connection.execute(query)).scalars())
+
+    assert tenants == ["T0OTHER", TEAM]
+
+
+async def test_people_of_an_organisation_are_one_across_its_teams(server: DeputyServer) -> None:
+    """In Enterprise Grid ids are the organisation's, so a person is the same in each of its teams."""
+    for team in ("T0ONE", "T0TWO"):
+        payload = event(server, "grid", text="repeat hello", team=team)
+        await server.deliver({**payload, "team_id": team, "enterprise_id": "E0GRID"})
+    query = sa.select(messages.c.tenant).where(messages.c.user_id == user("grid"))
+    async with server.container.database().reading() as connection:
+        tenants = list((await connection.execute(query)).scalars())
+
+    assert tenants == ["E0GRID", "E0GRID"]
+
+
+async def test_an_answer_that_slack_refuses_is_sent_later_once(outside: World) -> None:
+    """While Slack is busy the answer waits in its row, and is posted once when Slack takes it again."""
+    clock = Ahead()
+
+    def prepare(container: Application) -> None:
+        ScriptedModel().install(container)
+        clock.install(container)
+
+    asked = outside.slack_door.asked
+    delivery = DeliverySettings(scan_seconds=0.02)
+    async with outside.in_process(prepare, database="refused", delivery=delivery) as server:
+        outside.slack_door.faults[direct("refused")].append("ratelimited")
+        await server.deliver(event(server, "refused"))
+        await eventually(lambda: [each for each in asked if each["channel"] == direct("refused")])
+        await asyncio.sleep(0.1)
+        refused = server.posted(direct("refused"))
+        clock.seconds = 60
+        posts = await server.posts(direct("refused"), 1)
+        await asyncio.sleep(0.1)
+
+        assert refused == []
+        assert [post.text for post in posts] == ["hello"]
+        assert server.posted(direct("refused")) == posts

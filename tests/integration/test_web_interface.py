@@ -1,0 +1,111 @@
+"""The pages as the whole server shows them; what the consent flow itself holds to is in test_consent.py."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from app.principal import Principal
+from tests.fakes.deputy_server import ADA, GRACE, QUESTION, DeputyServer, world
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DeputyServer]:
+    """A server on a socket."""
+    async with world(Path(tmp_path_factory.mktemp("web"))) as outside, outside.server() as server:
+        yield server
+
+
+async def ask_for_mail(server: DeputyServer, principal: Principal) -> dict[str, str]:
+    """The status of a message that waits for consent."""
+    response = await server.ask(principal, QUESTION)
+    assert response.status_code == 202
+    parked: dict[str, str] = response.json()
+    return parked
+
+
+def assert_page(response: httpx2.Response, status: int) -> None:
+    """It is a page of ours, that nobody keeps."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"].startswith("text/html")
+    assert response.headers["cache-control"] == "no-store"
+
+
+BAD_TOKENS = ["x", "%00", "%ED%A0%80", "x" * 5000, "<script>alert(1)", "' OR 1=1 --", "%2e%2e"]
+
+
+@pytest.mark.parametrize("token", BAD_TOKENS)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_link_that_was_never_issued_is_gone(server: DeputyServer, method: str, token: str) -> None:
+    """Whatever stands in the link's place is a page that says so, and repeats nothing of it."""
+    response = await server.client.request(method, f"/connect/google/{token}")
+
+    assert_page(response, 410)
+    assert "script" not in response.text
+
+
+BAD_CALLBACKS = [
+    "", "state=", "state=x", "code=x", "state=x&code=", "state=x&code=y", "state=%00&code=%00", "state=%ED%A0%80&code=y",
+    "state=x&error=access_denied", "state=x&state=y&code=z", f"state={'x' * 5000}&code=y",
+    "state=<script>&error=<script>", "state=x&code=y&error=<script>",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", BAD_CALLBACKS)
+async def test_a_callback_that_fits_no_sign_in_is_refused(server: DeputyServer, query: str) -> None:
+    """A callback with a made-up state is a page with 400, whatever else it brings; Google is not asked."""
+    asked = len(server.google.calls)
+    response = await server.client.get(f"/oauth/google/callback?{query}")
+
+    assert_page(response, 400)
+    assert "<script" not in response.text
+    assert len(server.google.calls) == asked
+
+
+async def test_links_lead_to_the_public_address(server: DeputyServer, ada: Principal, grace: Principal) -> None:
+    """Two people who wait get two links, below the address in the settings, whatever the request's Host says."""
+    headers = {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
+    told = [
+        await server.client.post(
+            "/v1/messages",
+            json={"conversation": "host", "text": QUESTION},
+            headers={**await server.bearer(person), **headers},
+        )
+        for person in (ada, grace)
+    ]
+
+    links = [each.json()["consent_url"] for each in told]
+    assert all(link.startswith(f"{server.settings.server.public_url}/connect/google/") for link in links)
+    assert links[0] != links[1]
+
+
+async def test_who_says_no_is_told_so_and_nobody_else_waits(server: DeputyServer) -> None:
+    """One person refuses and one allows; each message ends by itself, the one with words and the other with mail."""
+    people = [Principal("http", "demo", name) for name in ("ada-no", "grace-yes")]
+    parked = [await ask_for_mail(server, person) for person in people]
+    refused, allowed = await asyncio.gather(
+        server.consent(parked[0]["consent_url"], ADA, allow=False), server.consent(parked[1]["consent_url"], GRACE)
+    )
+    told = [await server.told(person, each["message"]) for person, each in zip(people, parked, strict=True)]
+
+    assert_page(refused, 200)
+    assert_page(allowed, 200)
+    assert [each["state"] for each in told] == ["done", "done"]
+    assert "declined" in told[0]["answer"]
+    assert GRACE in told[1]["answer"]
+    assert ADA not in told[0]["answer"]
+
+
+async def test_the_style_sheet_is_served(server: DeputyServer) -> None:
+    """What the pages refer to is there, and nothing beside it."""
+    style = await server.client.get("/static/page.css")
+    beside = await server.client.get("/static/..%2Finterface.py")
+
+    assert (style.status_code, beside.status_code) == (200, 404)

@@ -1,0 +1,175 @@
+"""Messages that Deputy writes for Gmail."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Mapping
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any
+
+import pytest
+
+from app.toolkits.gmail.letter import (
+    MAX_HEADER,
+    MAX_REFERENCES,
+    addresses,
+    answer,
+    header_text,
+    outgoing,
+    participants,
+)
+
+
+def answered(**headers: str) -> dict[str, Any]:
+    """A mail in thread t1 with these headers; an underscore stands for a hyphen."""
+    named = [{"name": name.replace("_", "-"), "value": value} for name, value in headers.items()]
+    return {"threadId": "t1", "payload": {"headers": named}}
+
+
+def parsed(message: Mapping[str, str]) -> tuple[EmailMessage, bytes]:
+    """A Message of the API as a mail, and as it is."""
+    raw = base64.urlsafe_b64decode(message["raw"])
+    mail = message_from_bytes(raw, policy=default)
+    assert isinstance(mail, EmailMessage)
+    return mail, raw
+
+
+@pytest.mark.parametrize(
+    ("given", "bare"),
+    [
+        ("ada@example.com", "ada@example.com"),
+        ("Ada L. <ada@example.com>, grace@example.co.uk", "ada@example.com, grace@example.co.uk"),
+        ('"ada@example.com" <eve@evil.example>', "eve@evil.example"),
+        ("ada@example.com, ada@example.com,", "ada@example.com"),
+        ('"Lovelace, Ada" <ada@example.com>', "ada@example.com"),
+    ],
+)
+def test_addresses_are_bare(given: str, bare: str) -> None:
+    """What is approved and sent is addresses without names, as a name can look like another address."""
+    assert addresses(given) == bare
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *(
+            "",
+            ",",
+            "ada",
+            "ada@",
+            "@example.com",
+            "ada@localhost",
+            "ada@example.com grace@example.com",
+            "a..b@x.example",
+        ),
+        *("ada@exämple.com", "all: ada@example.com;", "<ada@example.com", "a" * 1000 + "@b.example", " " * 800 + "x"),
+        *("ada@example.com\r\nBcc: eve@evil.example", "ada@example.com\u2028Bcc: eve@evil.example"),
+    ],
+)
+def test_other_addresses_are_refused(given: str) -> None:
+    """A malformed, invented or smuggled recipient is an error, not a guess."""
+    with pytest.raises(ValueError, match=r"please|write"):
+        addresses(given)
+
+
+@pytest.mark.parametrize("text", ["a\nBcc: eve@evil.example", "a\rb", "a\x00b", "a\u2028b", "x" * 1000])
+def test_a_header_is_one_line(text: str) -> None:
+    """A line break in a subject would begin another header."""
+    with pytest.raises(ValueError, match="please"):
+        header_text(text)
+
+
+def test_an_outgoing_mail_is_what_was_given() -> None:
+    """Recipients, subject and body arrive unchanged, in any script; there is no From."""
+    mail, raw = parsed(outgoing("ada@x.example", "Grüße 👋", "Line\n" + "ü" * 2000, "bob@x.example"))
+
+    assert (mail["To"], mail["Cc"], mail["Subject"], mail["From"]) == (
+        "ada@x.example",
+        "bob@x.example",
+        "Grüße 👋",
+        None,
+    )
+    assert mail.get_content().splitlines() == ["Line", "ü" * 2000]
+    assert max(map(len, raw.splitlines())) <= 998
+
+
+@pytest.mark.parametrize(
+    ("headers", "references"),
+    [
+        ({"Message_ID": "<1@x>"}, ["<1@x>"]),
+        ({"Message_ID": "<3@x>", "References": "<1@x> <2@x>", "In_Reply_To": "<0@x>"}, ["<1@x>", "<2@x>", "<3@x>"]),
+        ({"Message_ID": "<2@x>", "In_Reply_To": "<1@x>"}, ["<1@x>", "<2@x>"]),
+        ({"Message_ID": "<2@x>", "In_Reply_To": "<0@x> <1@x>"}, ["<2@x>"]),
+        ({"Message_ID": "  <2@x> (odd)", "References": "<1@\r\nBcc:eve@evil.example> <ü@x>"}, ["<2@x>"]),
+        ({"References": "<1@x>"}, []),
+    ],
+)
+def test_an_answer_refers_to_what_it_answers(headers: dict[str, str], references: list[str]) -> None:
+    """RFC 5322 section 3.6.4: the References of the mail, or its one In-Reply-To, then its own Message-ID."""
+    mail, _ = parsed(answer(answered(**headers), "a@x.example", "Yes.", None))
+
+    assert str(mail.get("References", "")).split() == references
+    assert mail.get("In-Reply-To", None) == (references[-1] if references else None)
+    assert (mail["To"], mail["Bcc"], mail.defects) == ("a@x.example", None, [])
+
+
+def test_long_ids_stay_as_they_are() -> None:
+    """An id longer than a line is not encoded into another one, and a long thread keeps its first and last ids."""
+    ids = [f"<{number}-{'x' * 150}@mail.example>" for number in range(50)]
+    _, raw = parsed(answer(answered(Message_ID=ids[-1], References=" ".join(ids[:-1])), "a@x.example", "Yes.", None))
+
+    kept = raw.partition(b"References: ")[2].partition(b"\r\nTo:")[0].decode().split("\r\n ")
+
+    assert kept == [ids[0], *ids[-MAX_REFERENCES + 1 :]]
+    assert max(map(len, raw.splitlines())) <= 998
+
+
+@pytest.mark.parametrize(
+    ("subject", "answers"),
+    [
+        ("Lunch", "Re: Lunch"),
+        ("RE: Lunch", "RE: Lunch"),
+        ("Re : Lunch", "Re : Lunch"),
+        ("Report", "Re: Report"),
+        ("", "Re:"),
+        ("Lunch\r\nBcc: eve@evil.example\u2028X: y", "Re: Lunch Bcc: eve@evil.example X: y"),
+    ],
+)
+def test_the_subject_of_an_answer(subject: str, answers: str) -> None:
+    """It says Re: once, and a line break in the other's subject begins no header."""
+    message = answer(answered(Subject=subject, Message_ID="<1@x>"), "a@x.example", "Yes.", "b@x.example")
+    mail, _ = parsed(message)
+
+    assert (mail["Subject"], mail["Cc"], mail["Bcc"]) == (answers, "b@x.example", None)
+    assert message["threadId"] == "t1"
+
+
+def test_a_subject_of_any_length_can_be_answered() -> None:
+    """It is cut to what a header may have."""
+    mail, _ = parsed(answer(answered(Subject="x" * 5000), "a@x.example", "Yes.", None))
+
+    assert mail["Subject"] == "Re: " + "x" * (MAX_HEADER - 4)
+
+
+def test_participants_are_all_who_wrote_or_got_it() -> None:
+    """Of every header of the four, whatever is written around the addresses; nobody out of another header."""
+    mail = answered(
+        From='"Ada, L." <Ada@x.example>', To="b@x.example,c@x.example", Cc="(d) <d@x.example>", Subject="e@x.example"
+    )
+    mail["payload"]["headers"].append({"name": "reply-to", "value": "list@x.example"})
+
+    assert participants(mail) == {f"{name}@x.example" for name in ("ada", "b", "c", "d", "list")}
+
+
+@pytest.mark.parametrize("hostile", ["a" * 200_000, "(" * 200_000, "a@" * 100_000, "a@a." * 50_000, '"' * 200_000])
+def test_hostile_headers_take_no_time(hostile: str) -> None:
+    """Reading addresses and ids takes time with the length alone."""
+    mail = answered(From=hostile, References=hostile.replace("a", "<"), Message_ID="<1@x>", Subject=hostile)
+    started = time.perf_counter()
+    participants(mail)
+    answer(mail, "a@x.example", "Yes.", None)
+
+    assert time.perf_counter() - started < 1

@@ -1,0 +1,179 @@
+"""Sealing secrets at rest."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.credentials.key_ring import KeyRing, decode_keys, make_key, open_key_ring, read_or_make_key_file
+from app.errors import SealError, SettingsError
+from tests.fakes.leaks import everything_in
+
+ONE, TWO = bytes(range(32)), bytes(range(32, 64))
+CANARY = "CANARY-7f3a"
+
+
+def test_a_sealed_value_opens_with_its_bindings(key_ring: KeyRing) -> None:
+    """What was sealed comes back, and looks different each time."""
+    sealed = [key_ring.seal("a refresh token, ä", "row", "ada") for _ in range(2)]
+
+    assert [key_ring.open(each, "row", "ada") for each in sealed] == ["a refresh token, ä"] * 2
+    assert sealed[0] != sealed[1]
+    assert all(each.startswith("v1.k1.") and "token" not in each for each in sealed)
+
+
+@pytest.mark.parametrize(
+    "bindings", [("row", "grace"), ("ada", "row"), ("row",), ("row", "ada", ""), ("rowada",), ("row, ada",), ()]
+)
+def test_other_bindings_do_not_open_it(key_ring: KeyRing, bindings: tuple[str, ...]) -> None:
+    """A value that was copied to another row or another person stays shut."""
+    sealed = key_ring.seal(CANARY, "row", "ada")
+
+    with pytest.raises(SealError) as caught:
+        key_ring.open(sealed, *bindings)
+    assert CANARY not in everything_in(caught.value)
+
+
+def test_a_changed_value_does_not_open(key_ring: KeyRing) -> None:
+    """Whichever byte of nonce, ciphertext or tag is changed, the value stays shut."""
+    form, key_id, body = key_ring.seal("secret", "row").split(".")
+    raw = base64.urlsafe_b64decode(body)
+
+    for place in range(len(raw)):
+        changed = raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :]
+        with pytest.raises(SealError, match="does not open"):
+            key_ring.open(f"{form}.{key_id}.{base64.urlsafe_b64encode(changed).decode()}", "row")
+
+
+@pytest.mark.parametrize(
+    "sealed",
+    ["", "v1", "v1.k1", "v1.k1.", "v1.k1.AAAA", "v1.k1.A", "v1.k1.ä", "v1.k1.!!", "v2.k1.{body}", "v1.k1.{body}.x"],
+)
+def test_a_malformed_value_is_told_as_such(key_ring: KeyRing, sealed: str) -> None:
+    """What no key ring wrote is a SealError, never an error of a library."""
+    body = key_ring.seal("secret").split(".")[2]
+
+    with pytest.raises(SealError, match="malformed"):
+        key_ring.open(sealed.format(body=body))
+
+
+def test_a_ring_seals_with_its_first_key_and_opens_with_all() -> None:
+    """After a rotation old values open still, and new ones are sealed with the new key."""
+    old, rotated = KeyRing({"k1": ONE}), KeyRing({"k2": TWO, "k1": ONE})
+    sealed = old.seal("secret", "row")
+
+    assert rotated.open(sealed, "row") == "secret"
+    assert rotated.seal("secret", "row").startswith("v1.k2.")
+    with pytest.raises(SealError, match="needs key 'k2'"):
+        old.open(rotated.seal("secret", "row"), "row")
+
+
+def test_a_key_under_another_id_does_not_open() -> None:
+    """The key id is bound into the value: two keys that changed their names do not open what they sealed."""
+    sealed = KeyRing({"k1": ONE}).seal("secret", "row")
+
+    with pytest.raises(SealError):
+        KeyRing({"k1": TWO}).open(sealed, "row")
+    with pytest.raises(SealError):
+        KeyRing({"k2": ONE}).open(sealed.replace("k1", "k2"), "row")
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        ({}, "at least one key"),
+        ({"k1": b""}, "has 0 bytes; it needs 32"),
+        ({"k1": ONE, "k2": ONE[:16]}, "'k2' of the key ring has 16 bytes"),
+        ({"k.1": ONE}, "an id on the key ring is not one"),
+        ({"": ONE}, "an id on the key ring is not one"),
+    ],
+)
+def test_a_ring_that_could_not_open_what_it_seals_is_refused(keys: dict[str, bytes], fault: str) -> None:
+    """Keys of another length, and ids that a sealed value cannot carry, are refused at the start."""
+    with pytest.raises(SettingsError, match=fault):
+        KeyRing(keys)
+
+
+def test_a_ring_shows_ids_and_no_key() -> None:
+    """Its repr names the keys."""
+    ring = KeyRing({"k2": TWO, "k1": ONE})
+
+    assert repr(ring) == str(ring) == "KeyRing(k2, k1)"
+
+
+@pytest.mark.parametrize("text", [CANARY, f"{CANARY}ä", f" {base64.b64encode(ONE).decode()}", "AAA"])
+def test_a_key_that_is_not_base64_is_told_by_its_id(text: str) -> None:
+    """The error names the key and not what stands there."""
+    with pytest.raises(SettingsError, match="key 'k1' of the key ring is not base64") as caught:
+        decode_keys({"k1": text})
+    assert CANARY not in str(caught.value)
+
+
+def test_keys_of_the_settings_are_taken_as_they_are() -> None:
+    """No file is touched when the keys stand in the settings."""
+    assert open_key_ring({"k1": base64.b64encode(ONE).decode()}, None).open(KeyRing({"k1": ONE}).seal("x")) == "x"
+    assert len(base64.b64decode(make_key())) == 32
+    assert make_key() != make_key()
+
+
+def test_a_key_file_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    """An absent file is made with a fresh key that nobody else can read, and is read from then on."""
+    path = tmp_path / "var" / "keys.yaml"
+    sealed = open_key_ring(None, path).seal("secret")
+
+    assert open_key_ring(None, path).open(sealed) == "secret"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in path.parent.iterdir()] == ["keys.yaml"]
+
+
+def test_a_draft_that_a_crash_left_is_no_hindrance(tmp_path: Path) -> None:
+    """In a container the process id is the same at each start; a draft of the last one does not stop this one."""
+    (tmp_path / f".keys.yaml.{os.getpid()}").write_text("")
+
+    assert list(read_or_make_key_file(tmp_path / "keys.yaml")) == ["k1"]
+
+
+def test_processes_that_start_together_get_one_key(tmp_path: Path) -> None:
+    """Whoever comes second takes the first one's key."""
+    script = (
+        "import sys; from pathlib import Path; from app.credentials.key_ring import read_or_make_key_file\n"
+        "sys.stdin.readline(); print(read_or_make_key_file(Path(sys.argv[1]))['k1'])"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "keys.yaml")]
+    pipe = subprocess.PIPE
+    processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(3)]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    keys = [process.communicate(timeout=30)[0] for process in processes]
+
+    assert len(set(keys)) == 1
+    assert len(base64.b64decode(keys[0])) == 32
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", CANARY, f"- {CANARY}", f"k1: [{CANARY}]", f"k1: {{a: {CANARY}}}", f"k1: '{CANARY}", f"k1: a\nk1: {CANARY}"],
+)
+def test_a_key_file_that_is_none_is_refused_unseen(tmp_path: Path, text: str) -> None:
+    """A file that is not a mapping of ids to texts is refused, and nothing of it is shown."""
+    path = tmp_path / "keys.yaml"
+    path.write_text(text)
+
+    with pytest.raises(SettingsError, match=r"keys\.yaml") as caught:
+        read_or_make_key_file(path)
+    assert CANARY not in everything_in(caught.value)
+
+
+def test_a_key_file_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    """A folder that is a file is told with the path and what the server needs."""
+    (tmp_path / "var").write_text("")
+
+    with pytest.raises(SettingsError, match="the server needs to read and make it"):
+        read_or_make_key_file(tmp_path / "var" / "keys.yaml")

@@ -1,0 +1,96 @@
+"""Who a message is from."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+
+from app.errors import PrincipalError
+from app.principal import MAX_PART_LENGTH, Principal
+
+ADA = ("http", "demo", "ada")
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize(
+    "part", ["", " ", "\t", None, 7, b"ada", "a\nb", "a\0b", "a\u200bb", "\ud800", "a" * (MAX_PART_LENGTH + 1)]
+)
+def test_a_part_that_is_no_identity_is_refused(place: int, part: Any) -> None:
+    """Every part is a text of 1 to 255 visible characters; there is no default and no None."""
+    parts: list[Any] = [*ADA]
+    parts[place] = part
+
+    with pytest.raises(PrincipalError):
+        Principal(*parts)
+
+
+def test_all_three_parts_are_required() -> None:
+    """Nothing stands in for a part that is left out."""
+    with pytest.raises(TypeError):
+        Principal("http", "demo")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [("slack", "demo", "ada"), ("http", "acme", "ada"), ("http", "demo", "grace"), ("http", "ada", "demo")],
+)
+def test_principals_are_the_same_only_when_all_parts_are(other: tuple[str, str, str]) -> None:
+    """Equality and hash go over platform, tenant and user, in their places."""
+    both = {Principal(*ADA), Principal(*other), Principal(*ADA)}
+
+    assert len(both) == 2
+    assert Principal(*other) != Principal(*ADA)
+
+
+def test_a_principal_does_not_change() -> None:
+    """No part can be set, and no attribute added."""
+    ada: Any = Principal(*ADA)
+
+    with pytest.raises(FrozenInstanceError):
+        ada.user = "grace"
+    with pytest.raises((FrozenInstanceError, AttributeError, TypeError)):
+        ada.tenants = "acme"
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        (ADA, "http:demo:ada"),
+        (("http", "demo:ada", "x"), "http:demo%3Aada:x"),
+        (("http", "demo", "ada:x"), "http:demo:ada%3Ax"),
+        (("slack", "T1", "50% off/ä"), "slack:T1:50%25%20off%2F%C3%A4"),
+        (("a" * MAX_PART_LENGTH, "b", "c"), f"{'a' * MAX_PART_LENGTH}:b:c"),
+    ],
+)
+def test_the_text_form_reads_back(parts: tuple[str, str, str], text: str) -> None:
+    """The text of a principal is its own alone, whatever characters the parts hold."""
+    assert str(Principal(*parts)) == text
+    assert Principal.parse(text) == Principal(*parts)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ada",
+        "http:demo",
+        "http:demo:",
+        ":demo:ada",
+        "http:demo:ada:x",
+        "http:demo:%61da",
+        "http:demo:a%3ab",
+        "http:demo:a b",
+        "http:demo:ä",
+        "http:demo:%",
+        "http:demo:%ff",
+        "http:demo:%00",
+        "http:demo:%20",
+        "http:demo:ada\n",
+    ],
+)
+def test_any_other_text_is_refused(text: str) -> None:
+    """What `str()` would not have written names nobody, so that one person has one name."""
+    with pytest.raises(PrincipalError):
+        Principal.parse(text)
