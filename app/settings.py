@@ -31,6 +31,7 @@ Named = Annotated[Mapping[Name, _Value], AfterValidator(MappingProxyType)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$")]
+UrlWithoutLogin = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+[^\s?#@]*$")]
 ImportPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 OneOrMore = Annotated[
@@ -145,7 +146,7 @@ class ConsentSettings(Section):
 class ModelSettings(Section):
     """An endpoint that speaks OpenAI's chat protocol, such as Ollama, vLLM or LM Studio."""
 
-    base_url: Url = Field(pattern=r"^[^@]*$", description="Up to and with /v1; a key goes into api_key, never in here")
+    base_url: UrlWithoutLogin = Field(description="Up to and with /v1; a key goes into api_key, never in here")
     model: Text = Field(description="The model's name at the endpoint")
     api_key: Secret | None = Field(default=None, description="Sent as a bearer token; local servers need none")
 

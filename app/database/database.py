@@ -31,7 +31,11 @@ class Database:
     def __init__(self, url: str) -> None:
         try:
             self._url = sa.make_url(url)
-            self._engine = create_async_engine(self._url, pool_pre_ping=not url.startswith("sqlite"))
+            self._engine = create_async_engine(
+                self._url,
+                pool_pre_ping=not url.startswith("sqlite"),
+                hide_parameters=True,  # an error's text would quote what people wrote
+            )
         except (sa.exc.ArgumentError, sa.exc.InvalidRequestError, ImportError, ValueError) as error:
             kind = type(error).__name__  # not the text: it may quote the URL with its password
         else:

@@ -112,7 +112,7 @@ grants = sa.Table(
     sa.Column("granted_scopes", sa.Text, nullable=False),  # OAuth scopes, parted by a space
     sa.Column("sealed_tokens", sa.Text, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),  # counts every change of the tokens
-    sa.Column("state", sa.String(16), nullable=False),  # active or revoked
+    sa.Column("state", sa.String(16), nullable=False),  # active, replaced or revoked
     _time("created_at"),
     _time("changed_at"),
     sa.UniqueConstraint("platform", "tenant", "user_id", "subject", name="uq_grants_subject"),

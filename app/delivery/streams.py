@@ -64,6 +64,11 @@ class Streams:
     def __init__(self) -> None:
         self._waiting: defaultdict[tuple[Principal, str], list[Listening]] = defaultdict(list)
 
+    @property
+    def listener_count(self) -> int:
+        """How many readers wait for a run to begin."""
+        return sum(map(len, self._waiting.values()))
+
     @contextmanager
     def listening(self, message: StoredMessage) -> Iterator[Listening]:
         """Listen to the next run of a message; whoever asks has read the row as its own person."""

@@ -154,7 +154,10 @@ def _translated(call: Callable[[], T], what: str, failures: tuple[type[Exception
         return call()
     except failures as error:
         failure = _as_deputy_error(error, what)
-    raise failure  # outside the except clause: as its context, the library's error would carry the body along
+    try:
+        raise failure  # outside the except clause: as its context, the library's error would carry the body along
+    finally:
+        del failure  # its traceback holds this frame, and so the person's credentials until the collector runs
 
 
 def _as_deputy_error(error: Exception, what: str) -> DeputyError:

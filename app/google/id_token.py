@@ -58,4 +58,7 @@ def _signed_claims(id_token: str, client_id: str, certs: str, pool: urllib3.Pool
         failure = GoogleError("Google's certificates could not be fetched; try again")
     except (ValueError, jwt.exceptions.PyJWTError):  # google-auth's errors are ValueErrors
         failure = CallbackRefusedError("the id_token is not signed by Google for this client, or not at this time")
-    raise failure  # outside the except clause: as its context, the library's error would carry the token along
+    try:
+        raise failure  # outside the except clause: as its context, the library's error would carry the token along
+    finally:
+        del failure  # its traceback holds this frame

@@ -44,18 +44,20 @@ class Asked:
 
 @dataclass
 class ChatServer:
-    """Says what it was told: ``use TOOL [JSON]`` calls it and reports the result, everything else is repeated.
+    """Repeats what it was told; ``use TOOL [JSON]`` calls a tool and reports its result, ``try`` says so first.
 
     Attributes:
         settings: What leads to it.
         asked: Every request, oldest first.
         faults: The next requests are answered with these statuses.
+        retry_after: How many seconds a fault asks to wait.
         before_word: Awaited before each word of a streamed answer, with the prompt.
     """
 
     settings: ModelSettings
     asked: list[Asked] = field(default_factory=list)
     faults: deque[int] = field(default_factory=deque)
+    retry_after: int = 0
     before_word: Callable[[str], Awaitable[object]] | None = None
 
     async def answer(self, request: Request) -> Response:
@@ -65,7 +67,7 @@ class ChatServer:
         if self.faults:
             # It repeats the key, as some gateways do.
             refusal = {"error": {"message": f"refused {asked.headers.get('authorization')}"}}
-            return JSONResponse(refusal, self.faults.popleft(), headers={"Retry-After": "30"})
+            return JSONResponse(refusal, self.faults.popleft(), headers={"Retry-After": str(self.retry_after)})
         cookie = {"Set-Cookie": f"session={len(self.asked)}; Path=/"}
         message = _message(asked)
         if asked.body.get("stream"):
@@ -74,14 +76,13 @@ class ChatServer:
         return JSONResponse({**_head("chat.completion"), "choices": [choice], "usage": USAGE}, headers=cookie)
 
     async def _chunks(self, asked: Asked, message: dict[str, Any]) -> AsyncIterator[str]:
+        for word in (message["content"] or "").split():
+            if self.before_word is not None:
+                await self.before_word(asked.prompt)
+            yield _chunk({"role": "assistant", "content": f"{word} "})
         if "tool_calls" in message:
             calls = [{**call, "index": index} for index, call in enumerate(message["tool_calls"])]
             yield _chunk({"role": "assistant", "tool_calls": calls})
-        else:
-            for word in message["content"].split(" "):
-                if self.before_word is not None:
-                    await self.before_word(asked.prompt)
-                yield _chunk({"role": "assistant", "content": f"{word} "})
         yield _chunk({}, _reason(message))
         yield f"data: {json.dumps({**_head('chat.completion.chunk'), 'choices': [], 'usage': USAGE})}\n\n"
         yield "data: [DONE]\n\n"
@@ -106,11 +107,11 @@ def _message(asked: Asked) -> dict[str, Any]:
     if last["role"] == "tool":
         return {"content": f"it returned {last['content']}"}
     command, _, rest = asked.prompt.partition(" ")
-    if command != "use":
+    if command not in ("use", "try"):
         return {"content": f"you said {asked.prompt}"}
     name, _, arguments = rest.partition(" ")
     call = {"id": "call-1", "type": "function", "function": {"name": name, "arguments": arguments or "{}"}}
-    return {"content": None, "tool_calls": [call]}
+    return {"content": "I shall try" if command == "try" else None, "tool_calls": [call]}
 
 
 def _reason(message: Mapping[str, Any]) -> str:

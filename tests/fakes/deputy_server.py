@@ -160,7 +160,7 @@ class DeputyServer:
 
     async def posts(self, channel: str, count: int) -> list[Post]:
         """What was posted in a channel, once there are so many."""
-        return await eventually(lambda: len(found := self.posted(channel)) >= count and found)
+        return await eventually(lambda: found if len(found := self.posted(channel)) >= count else [])
 
     def posted(self, channel: str) -> list[Post]:
         """What was posted in a channel so far."""
@@ -264,7 +264,7 @@ async def world(folder: Path, *, people: Sequence[Person] | None = None, **secti
         people: Who has a Google account; Ada and Grace when nobody is named.
         sections: Sections of the settings, such as ``delivery=DeliverySettings(…)``.
     """
-    public_url = f"http://127.0.0.1:{_free_port()}"
+    public_url = f"http://127.0.0.1:{free_port()}"
     client_secret, signing_secret = secrets.token_hex(16), secrets.token_hex(16)
     bot_token = f"xoxb-{secrets.token_hex(16)}"
     slack = SlackSandbox(signing_secret=signing_secret, bot_token=bot_token, team=TEAM)
@@ -317,8 +317,16 @@ def own_markers(google: GoogleSandbox, emails: Collection[str]) -> dict[str, set
     }
 
 
-def _free_port() -> int:
-    """A port that was free a moment ago; the redirect URI has to be known before the server listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port() -> int:
+    """A port that nobody listens on; the redirect URI has to be known before the server listens.
+
+    Below the ports that the kernel gives to whoever asks for any, or one of those would have it by then.
+    """
+    while True:
+        port = secrets.choice(range(20_000, 32_000))
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port

@@ -63,7 +63,7 @@ async def test_a_label_is_made_set_and_removed_by_its_name(stage: GmailStage) ->
     """Names are one's own: the same name in any case is one label, and another person's label is not there."""
     ada, grace = [await stage.toolkit(email) for email in (ADA, GRACE)]
     mail = stage.mail(ADA)[0].id
-    made = [await ada.create_label("Work/Bills"), await ada.create_label("work/bills")]
+    made = [await ada.create_label("Work/Bills"), await ada.create_label("WORK/bills")]
     await ada.add_label([mail], "WORK/Bills")
 
     assert [each["created"] for each in made] == [True, False]

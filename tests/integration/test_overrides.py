@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -98,7 +99,7 @@ async def test_an_override_of_the_model_reaches_new_shells(
         return ModelResponse(parts=[TextPart("another model")])
 
     container = server.container
-    shell = container.shells.providers["assistant"]
+    shell: Any = container.shells.providers["assistant"]
     before = (await server.ask(ada, "help")).json()["answer"]
     (model,) = container.models.providers.values()
     with (

@@ -233,7 +233,8 @@ async def test_an_answer_that_has_begun_is_not_begun_again(caplog: pytest.LogCap
     sent: list[Message] = []
 
     async def receive() -> Message:
-        return await asyncio.Event().wait() and {}
+        await asyncio.Event().wait()
+        return {}
 
     async def send(message: Message) -> None:
         sent.append(message)

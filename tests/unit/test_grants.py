@@ -182,6 +182,20 @@ async def test_a_grant_made_over_to_another_person_does_not_open(
         await grants.find(grace)
 
 
+async def test_a_grant_that_was_given_another_account_does_not_open(
+    grants: Grants, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """Tokens count for the Google account that they were granted for, whatever the row says later."""
+    for person, name in ((ada, "ada-1"), (grace, "grace-1")):
+        await connect(database, grants, person, google_tokens(name))
+    async with database.writing() as connection:
+        await connection.execute(table.update().where(owned_by(table, ada)).values(subject="subject-work"))
+
+    with pytest.raises(SealError):
+        await grants.find(ada)
+    assert await grants.find(grace) is not None
+
+
 @pytest.mark.parametrize("columns", [["sealed_tokens"], ["sealed_tokens", "subject", "email"]])
 async def test_tokens_copied_into_another_row_do_not_open(
     columns: list[str], grants: Grants, database: Database, ada: Principal, grace: Principal

@@ -210,6 +210,22 @@ async def test_a_link_whose_secrets_were_swapped_does_not_open(
     assert await states(database, ada) == [LinkState.ISSUED]
 
 
+async def test_secrets_of_an_earlier_link_of_the_same_person_do_not_open(
+    links: ConsentLinks, database: Database, ada: Principal
+) -> None:
+    """The nonce and the verifier of one sign-in are no use in the row of another, be it the same person's."""
+    earlier = await links.open((await links.issue(ada, frozenset({READ})))[1])
+    later = await links.open((await links.issue(ada, frozenset({SEND})))[1])
+    theirs = sa.select(consent_links.c.sealed_secrets).where(consent_links.c.id == earlier.link.link_id)
+    async with database.writing() as connection:
+        copied = (await connection.execute(theirs)).scalar_one()
+        mine = consent_links.c.id == later.link.link_id
+        await connection.execute(consent_links.update().where(mine).values(sealed_secrets=copied))
+
+    with pytest.raises(SealError):
+        await links.come_back(later.state, later.cookie, granted=True)
+
+
 async def test_an_opened_link_made_over_to_another_person_takes_no_callback(
     links: ConsentLinks, database: Database, ada: Principal, grace: Principal
 ) -> None:

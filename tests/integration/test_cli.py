@@ -1,0 +1,225 @@
+"""The command `deputy`, run as people run it: exit codes, what it prints, and where it says that a mistake is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from app.cli import cli
+from tests.fakes.deputy_server import free_port
+
+CONFIG = {
+    "agents": {"assistant": {"toolkits": ["gmail"]}},
+    "default_agent": "assistant",
+    "interfaces": {"http": {}},
+    "google": {"mode": "sandbox", "sandbox": {"port": 0}},
+}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration file whose database and keys are beside it, and whose port is free."""
+    port = free_port()
+    tree = {
+        **CONFIG,
+        "server": {"port": port, "public_url": f"http://127.0.0.1:{port}"},
+        "database": {"url": f"sqlite+aiosqlite:///{tmp_path / 'deputy.db'}"},
+        "key_ring": {"file": str(tmp_path / "keys.yaml")},
+    }
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    return path
+
+
+def deputy(*arguments: str | Path) -> Result:
+    """Run the command in this process."""
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def change(config: Path, before: str, after: str) -> int:
+    """Replace a text in the file, once; the line on which it stands."""
+    text = config.read_text()
+    assert text.count(before) == 1
+    config.write_text(text.replace(before, after))
+    return text[: text.index(before)].count("\n") + 1
+
+
+@asynccontextmanager
+async def process(*arguments: str | Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The command as a process of its own, ended with the context."""
+    running = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "from app.cli import main; main()", *map(str, arguments),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        yield running
+    finally:
+        if running.returncode is None:
+            running.kill()
+        await running.communicate()
+
+
+def test_check_proves_the_container(config: Path) -> None:
+    """Exit code 0, and how much was proved."""
+    result = deputy("check", "--config", config)
+
+    assert result.exit_code == 0, result.stderr
+    counts = re.search(r"(\d+) singletons, (\d+) scoped providers, (\d+) edges", result.stdout)
+    assert counts is not None
+    assert all(int(count) > 5 for count in counts.groups())
+
+
+def test_check_names_a_captive(config: Path) -> None:
+    """A toolkit from outside that its module keeps is exit code 1, named with what holds it."""
+    change(config, "toolkits:\n    - gmail", "toolkits: [keeping]")
+    config.write_text(config.read_text() + "toolkits: {keeping: 'tests.outside.notes:KeepingToolkit'}\n")
+    result = deputy("check", "--config", config)
+
+    assert result.exit_code == 1
+    assert "toolkits.keeping" in result.stderr
+    assert "_KEPT" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_graph_draws_the_container(config: Path) -> None:
+    """Mermaid, with each provider in its lifetime."""
+    result = deputy("graph", "--config", config)
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("flowchart")
+    assert "gmail" in result.stdout
+    assert "-->" in result.stdout
+
+
+def test_a_token_is_issued_and_revoked(config: Path) -> None:
+    """Each token is printed once; revoking ends all of that person's and nobody else's."""
+    issued = [deputy("tokens", "issue", "--principal", f"http:demo:{name}", "-c", config) for name in ("a", "a", "b")]
+    revoked = [deputy("tokens", "revoke", "--principal", "http:demo:a", "-c", config) for _ in range(2)]
+    other = deputy("tokens", "revoke", "--principal", "http:demo:b", "-c", config)
+
+    assert [result.exit_code for result in (*issued, *revoked, other)] == [0] * 6
+    assert len({result.stdout for result in issued}) == 3
+    assert all(re.fullmatch(r"dpt_[\w-]{43}\n", result.stdout) for result in issued)
+    assert [result.stdout for result in (*revoked, other)] == ["2 ended\n", "0 ended\n", "1 ended\n"]
+
+
+@pytest.mark.parametrize(("principal", "code"), [
+    ("ada", 2), ("http:demo", 2), ("http::ada", 2), ("http:demo:ada:x", 2), ("http:demo:%zz", 2), ("slack:T1:U1", 1),
+])  # fmt: skip
+def test_a_token_for_nobody_is_refused(config: Path, principal: str, code: int) -> None:
+    """What is no principal is a wrong command line; one of another channel cannot have a token."""
+    result = deputy("tokens", "issue", "--principal", principal, "-c", config)
+
+    assert result.exit_code == code
+    assert result.stderr.startswith("deputy: ")
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(("before", "after", "told"), [
+    ("mode: sandbox", "mood: sandbox", "google.mood"),
+    ("mode: sandbox", "mode: *broken", "broken"),
+    ("default_agent: assistant", "default_agent: ${NO_SUCH_VARIABLE}", "NO_SUCH_VARIABLE"),
+    ("default_agent: assistant", "default_agent: nobody", "default_agent"),
+    ("port: 0", "port: -1", "google.sandbox.port"),
+])  # fmt: skip
+def test_serve_refuses_a_broken_config(config: Path, before: str, after: str, told: str) -> None:
+    """Exit code 2, and the file with the line that is wrong."""
+    line = change(config, before, after)
+    result = deputy("serve", "--config", config)
+
+    assert result.exit_code == 2
+    assert f"{config}:{line}: " in result.stderr
+    assert told in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_config_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    """Exit code 2, and which file it was."""
+    result = deputy("serve", "--config", tmp_path / "nowhere.yaml")
+
+    assert result.exit_code == 2
+    assert "nowhere.yaml" in result.stderr
+
+
+def test_an_unknown_toolkit_stops_the_start(config: Path) -> None:
+    """Exit code 2, with the toolkits that there are."""
+    change(config, "- gmail", "- gmial")
+    result = deputy("serve", "--config", config)
+
+    assert result.exit_code == 2
+    assert "gmial" in result.stderr
+    assert "gmail" in result.stderr
+
+
+async def test_a_taken_port_stops_the_start(config: Path) -> None:
+    """Exit code 1 and one line, not a traceback."""
+    port = yaml.safe_load(config.read_text())["server"]["port"]
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        async with process("serve", "--config", config) as serving:
+            _, told = await asyncio.wait_for(serving.communicate(), 30)
+
+    assert serving.returncode == 1
+    assert b"deputy: " in told
+    assert b"in use" in told
+    assert b"Traceback" not in told
+
+
+async def test_serve_serves_until_it_is_told_to_stop(config: Path) -> None:
+    """Its tokens answer for two people while it runs; SIGTERM ends it with exit code 0 and nothing on stderr."""
+    async with process("serve", "--config", config) as serving:
+        assert serving.stdout is not None
+        lines = await _read_until(serving.stdout, b"Open the consent_url")
+        base_url = re.findall(r"http://127\.0\.0\.1:\d+", lines)[0]
+        tokens = re.findall(r"Bearer (dpt_[\w-]+)", lines)
+        async with httpx2.AsyncClient(base_url=base_url) as client:
+            told = [
+                (await client.get("/v1/me", headers={"Authorization": f"Bearer {token}"})).json() for token in tokens
+            ]
+            ready = await client.get("/readyz")
+        serving.send_signal(signal.SIGTERM)
+        _, errors = await asyncio.wait_for(serving.communicate(), 30)
+
+    assert ready.json() == {"ready": True}
+    assert [each["principal"] for each in told] == ["http:demo:ada", "http:demo:grace"]
+    assert serving.returncode == 0
+    assert b"Traceback" not in errors
+    assert not any(token.encode() in errors for token in tokens)
+
+
+async def test_demo_holds() -> None:
+    """Exit code 0, and JSON that says of each of the four that they saw their own mail only."""
+    async with process("demo", "--json") as demo:
+        printed, errors = await asyncio.wait_for(demo.communicate(), 60)
+
+    assert demo.returncode == 0, errors.decode()
+    outcome = json.loads(printed)
+    assert outcome["held"] is True
+    assert [each["held"] for each in outcome["participants"]] == [True] * 4
+    assert {each["channel"] for each in outcome["participants"]} == {"http", "slack"}
+    assert {each["email"] for each in outcome["participants"]} == {"ada@sandbox.example", "grace@sandbox.example"}
+    assert outcome["stray_calls"] == 0
+
+
+async def _read_until(stream: asyncio.StreamReader, end: bytes) -> str:
+    read = b""
+    async with asyncio.timeout(30):
+        while end not in read:
+            line = await stream.readline()
+            assert line, read.decode()
+            read += line
+    return read.decode()

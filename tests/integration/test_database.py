@@ -1,0 +1,292 @@
+"""Opening, migrating and closing the database, and its two kinds of transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from app.database.database import Database
+from app.database.tables import api_tokens, messages, metadata, owned_by, owner, parked_runs, principal_of
+from app.errors import SettingsError
+from app.principal import Principal
+from tests.fakes.leaks import everything_in
+
+CANARY = "CANARY-7f3a"
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
+    """A migrated SQLite database, for what SQLite alone does."""
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'deputy.db'}")
+    try:
+        await database.open()
+        yield database
+    finally:
+        await database.close()
+
+
+def token_of(principal: Principal, *, name: str) -> sa.Insert:
+    """A row of a person's."""
+    return api_tokens.insert().values(id=name, token_hash=name, **owner(principal), label="x", created_at=0.0)
+
+
+async def ids(database: Database) -> list[str]:
+    """The rows that are there."""
+    async with database.reading() as connection:
+        return list(await connection.scalars(sa.select(api_tokens.c.id).order_by(api_tokens.c.id)))
+
+
+async def test_the_migrations_make_exactly_the_tables(database: Database) -> None:
+    """A migrated database differs in nothing from what tables.py declares."""
+
+    def differences(connection: sa.Connection) -> list[Any]:
+        return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata))
+
+    async with database.reading() as connection:
+        assert await connection.run_sync(differences) == []
+    present, needed = await database.revisions()
+    assert present == needed is not None
+
+
+async def test_opening_again_keeps_what_is_there(database: Database, database_url: str, ada: Principal) -> None:
+    """A second start migrates nothing and loses nothing."""
+    async with database.writing() as connection:
+        await connection.execute(token_of(ada, name="a"))
+    again = Database(database_url)
+    await again.open()
+
+    assert await ids(again) == ["a"]
+    await again.close()
+
+
+async def test_two_objects_that_open_at_once_take_turns(database_url: str) -> None:
+    """Four opens of an empty database at once all succeed."""
+    databases = [Database(database_url) for _ in range(4)]
+    try:
+        await asyncio.gather(*(database.open() for database in databases))
+
+        assert {await database.revisions() for database in databases} == {await databases[0].revisions()}
+    finally:
+        await asyncio.gather(*(database.close() for database in databases))
+
+
+def test_processes_that_start_together_all_open(database_url: str) -> None:
+    """Processes that migrate the same empty database at the same moment take turns."""
+    script = (
+        "import asyncio, sys\nfrom app.database.database import Database\nfrom app.database import migrate\n"
+        "async def main():\n"
+        "    database = Database(sys.argv[1])\n"
+        "    print('ready', flush=True); sys.stdin.read()\n"
+        "    await database.open(); print(await database.revisions()); await database.close()\n"
+        "asyncio.run(main())"
+    )
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", script, database_url]
+    processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(3)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.stdin = None
+    outcomes = [process.communicate(timeout=60) for process in processes]
+
+    assert [errors for _, errors in outcomes] == [""] * 3
+    assert len({revisions for revisions, _ in outcomes}) == 1
+
+
+async def test_a_transaction_that_fails_leaves_nothing(database: Database, ada: Principal, grace: Principal) -> None:
+    """An error rolls back what was written before it, and the next writer goes on."""
+
+    async def fail() -> None:
+        async with database.writing() as connection:
+            await connection.execute(token_of(ada, name="a"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    async with database.writing() as connection:
+        await connection.execute(token_of(grace, name="g"))
+
+    assert await ids(database) == ["g"]
+
+
+async def test_a_cancelled_writer_leaves_nothing_and_blocks_nobody(
+    database: Database, ada: Principal, grace: Principal
+) -> None:
+    """A cancelled transaction is rolled back, whether it was writing or waited for its turn."""
+    inside = asyncio.Event()
+
+    async def write() -> None:
+        async with database.writing() as connection:
+            await connection.execute(token_of(ada, name="a"))
+            inside.set()
+            await asyncio.Event().wait()
+
+    tasks = [asyncio.create_task(write()) for _ in range(2)]
+    await inside.wait()
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    async with asyncio.timeout(5), database.writing() as connection:
+        await connection.execute(token_of(grace, name="g"))
+
+    assert await ids(database) == ["g"]
+
+
+async def test_readers_do_not_wait_for_a_writer(database: Database, ada: Principal) -> None:
+    """While a transaction writes, others read what was committed before."""
+    async with database.writing() as connection:
+        await connection.execute(token_of(ada, name="a"))
+        async with asyncio.timeout(5):
+            seen = await asyncio.gather(*(ids(database) for _ in range(3)))
+
+    assert seen == [[], [], []]
+    assert await ids(database) == ["a"]
+
+
+async def test_a_reader_sees_one_moment(sqlite: Database, ada: Principal) -> None:
+    """What is committed while a transaction reads is not seen in it, so that its answers fit together."""
+    async with sqlite.reading() as reader:
+        before = list(await reader.scalars(sa.select(api_tokens.c.id)))
+        async with sqlite.writing() as writer:
+            await writer.execute(token_of(ada, name="a"))
+        after = list(await reader.scalars(sa.select(api_tokens.c.id)))
+
+    assert before == after == []
+    assert await ids(sqlite) == ["a"]
+
+
+async def test_writers_take_turns(sqlite: Database) -> None:
+    """Thirty read-and-write transactions at once lose no update and none is told that the database is locked."""
+    principal = Principal("http", "demo", "counter")
+    count = sa.select(sa.func.count()).select_from(api_tokens)
+
+    async def add() -> None:
+        async with sqlite.writing() as connection:
+            number = await connection.scalar(count)
+            await asyncio.sleep(0)
+            await connection.execute(token_of(principal, name=f"{number:02}"))
+
+    await asyncio.gather(*(add() for _ in range(30)))
+
+    assert await ids(sqlite) == [f"{number:02}" for number in range(30)]
+
+
+async def test_a_row_belongs_to_one_principal(database: Database, ada: Principal, grace: Principal) -> None:
+    """All three parts count: the same user id on another platform or in another tenant is another person."""
+    people = [ada, grace, Principal("slack", ada.tenant, ada.user), Principal(ada.platform, "acme", ada.user)]
+    async with database.writing() as connection:
+        for number, person in enumerate(people):
+            await connection.execute(token_of(person, name=str(number)))
+
+    async with database.reading() as connection:
+        for number, person in enumerate(people):
+            row = (await connection.execute(sa.select(api_tokens).where(owned_by(api_tokens, person)))).one()
+
+            assert (row.id, principal_of(row)) == (str(number), person)
+
+
+async def test_every_table_of_a_persons_is_keyed_by_all_three_parts() -> None:
+    """No table has a part of a principal without the others, and none of the parts may be missing."""
+    for table in metadata.tables.values():
+        parts = [table.c[name] for name in ("platform", "tenant", "user_id") if name in table.c]
+
+        assert len(parts) == 3, table.name
+        assert not any(part.nullable or part.default or part.server_default for part in parts), table.name
+
+
+async def test_a_message_takes_what_hangs_on_it_along(sqlite: Database, ada: Principal) -> None:
+    """Foreign keys are on: a row that refers to no message is refused."""
+    orphan = parked_runs.insert().values(message_id="none", **owner(ada), waits_for="consent", run="{}", expires_at=0.0)
+
+    with pytest.raises(sa.exc.IntegrityError):
+        async with sqlite.writing() as connection:
+            await connection.execute(orphan)
+    assert {key.ondelete for key in parked_runs.foreign_keys} == {"CASCADE"}
+    assert {key.column.table for key in parked_runs.foreign_keys} == {messages}
+
+
+async def test_sqlite_survives_a_power_cut_and_a_busy_neighbour(sqlite: Database) -> None:
+    """Every connection has a write-ahead log, is synced at each commit, checks foreign keys and waits its turn."""
+    pragmas = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+    async with sqlite.reading() as one, sqlite.reading() as other, sqlite.writing() as writer:
+        for connection in (one, other, writer):
+            values = [(await connection.exec_driver_sql(f"PRAGMA {pragma}")).scalar() for pragma in pragmas]
+
+            assert values == ["wal", 2, 1, 10_000]  # 2 is FULL
+
+
+async def test_the_folder_is_made_and_may_have_any_name(tmp_path: Path) -> None:
+    """A first start finds no folder; one with a percent sign is as good as any."""
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'a 100% new' / 'folder' / 'deputy.db'}")
+    await database.open()
+    await database.close()
+
+    assert (tmp_path / "a 100% new" / "folder" / "deputy.db").exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        CANARY,
+        f"sqlite:///{CANARY}",
+        f"nosuch://u:{CANARY}@h/d",
+        f"postgresql://u:{CANARY}@h/d",
+        f"mysql+aiomysql://u:{CANARY}@h/d",
+        f"sqlite+aiosqlite://u@h:{CANARY}/d",
+        f"sqlite+aiosqlite:///d?timeout={CANARY}",
+        "sqlite+aiosqlite://",
+        "sqlite+aiosqlite:///:memory:",
+    ],
+)
+def test_a_url_that_cannot_be_opened_is_refused_unseen(url: str) -> None:
+    """An unknown or synchronous driver, nonsense, and a database that no restart survives are refused at once."""
+    with pytest.raises(SettingsError, match=r"database\.url cannot be opened") as caught:
+        Database(url)
+    assert CANARY not in everything_in(caught.value)
+
+
+def test_a_database_shows_no_password() -> None:
+    """Neither one in the address nor one in its parameters."""
+    database = Database(f"postgresql+asyncpg://deputy:{CANARY}@db/deputy?password={CANARY}")
+
+    assert repr(database) == "Database(postgresql+asyncpg://deputy:***@db/deputy)"
+
+
+async def test_a_database_that_cannot_be_reached_is_told(tmp_path: Path) -> None:
+    """A file that is no database, a folder that is a file and a server that is away are told with what to look at."""
+    (tmp_path / "file").write_text("not a database, but long enough to be taken for one" * 100)
+    urls = [
+        f"sqlite+aiosqlite:///{tmp_path / 'file'}",
+        f"sqlite+aiosqlite:///{tmp_path / 'file' / 'deputy.db'}",
+        f"postgresql+asyncpg://deputy:{CANARY}@127.0.0.1:1/deputy",
+    ]
+
+    for url in urls:
+        database = Database(url)
+        with pytest.raises(SettingsError, match=r"cannot be reached: .*; look at database\.url") as caught:
+            await database.open()
+        assert CANARY not in str(caught.value)
+        await database.close()
+
+
+async def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
+    """A schema that this version does not know is refused with both revisions, and not touched."""
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+
+    with pytest.raises(SettingsError, match="at revision 9999, which this version does not know"):
+        await database.open()
+    assert (await database.revisions())[0] == "9999"

@@ -1,0 +1,92 @@
+"""The demonstration's verdict: it holds for a Deputy that keeps people apart, and for no other one."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.credentials.credentials import Credentials
+from app.demo.outcome import Outcome, Participant
+from app.demo.stage import Stage
+from app.principal import Principal
+from containers.application import Application
+from containers.scope import Scoped
+from tests.fakes.deputy_server import ADA, GRACE, PATIENCE_SECONDS, world
+
+ADA_OVER_HTTP = Principal("http", "demo", "ada")
+
+
+def participant(channel: str, email: str) -> Participant:
+    """Somebody who saw three mails of their own."""
+    principal = Principal(channel, "demo", email.partition("@")[0])
+    return Participant(channel, email, email, principal, own_letters=3, calls=2)
+
+
+HELD = Outcome(
+    transcript=(),
+    participants=tuple(participant(channel, email) for channel in ("http", "slack") for email in (ADA, GRACE)),
+    stray_calls=0,
+)
+
+
+def test_it_holds_when_everybody_saw_their_own_mail_only() -> None:
+    """The outcome that all others here differ from."""
+    assert HELD.held
+    assert HELD.as_json()["held"] is True
+    assert "Held." in HELD.as_table()
+
+
+@pytest.mark.parametrize("change", [
+    {"foreign_letters": 1}, {"own_letters": 0}, {"calls": 0}, {"foreign_calls": 1},
+    {"own_letters": 0, "foreign_letters": 3},
+])  # fmt: skip
+@pytest.mark.parametrize("which", range(4))
+def test_it_does_not_hold_when_one_saw_anything_else(which: int, change: dict[str, int]) -> None:
+    """One letter of somebody else, one call under another's bearer, or nothing at all: the verdict is no."""
+    participants = list(HELD.participants)
+    participants[which] = replace(participants[which], **change)
+    outcome = replace(HELD, participants=tuple(participants))
+
+    assert not outcome.held
+    assert outcome.as_json()["held"] is False
+    assert "NOT HELD" in outcome.as_table()
+
+
+@pytest.mark.parametrize("outcome", [
+    replace(HELD, stray_calls=1), replace(HELD, participants=HELD.participants[:3]), replace(HELD, participants=()),
+])  # fmt: skip
+def test_it_does_not_hold_when_something_is_unaccounted_for(outcome: Outcome) -> None:
+    """A call under nobody's bearer, or a person who is missing: the verdict is no."""
+    assert not outcome.held
+
+
+class Confused(Credentials):
+    """Credentials that give Grace over HTTP Ada's grant, once both have consented."""
+
+    async def ensure(self, oauth_scopes: frozenset[str]) -> None:
+        await super().ensure(oauth_scopes)
+        if self._principal == Principal("http", "demo", "grace"):
+            while (grant := await self._refresher.fresh(ADA_OVER_HTTP)) is None:
+                await asyncio.sleep(0.01)
+            self._grant = grant
+
+
+def confuse(container: Application) -> None:
+    """Make the deputy confused."""
+    container.credentials.override(Scoped(Confused, *container.credentials.args, **container.credentials.kwargs))
+
+
+@pytest.mark.parametrize("confused", [False, True])
+async def test_it_notices_a_confused_deputy(tmp_path: Path, confused: bool) -> None:
+    """When one person is answered with another's credentials, their letters and calls are counted as foreign."""
+    async with world(tmp_path) as outside, outside.server(confuse if confused else lambda _: None) as server:
+        api_tokens, grants = server.container.api_tokens(), server.container.grants()
+        stage = Stage(server.client, server.slack, server.google, api_tokens, grants)
+        outcome = await asyncio.wait_for(stage.perform(), PATIENCE_SECONDS)
+
+    assert outcome.held is not confused
+    foreign = {str(each.principal) for each in outcome.participants if each.foreign_letters}
+    assert foreign == ({"http:demo:grace"} if confused else set())

@@ -1,0 +1,241 @@
+"""POST /v1/messages as server-sent events, over real HTTP: a view of the message's answer, for its person alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from app.principal import Principal
+from app.settings import AgentSettings
+from tests.fakes.chat_server import ChatServer, chat_server
+from tests.fakes.deputy_server import ADA, GRACE, DeputyServer, World, eventually, world
+
+Event = tuple[str, dict[str, Any]]
+
+
+@pytest.fixture
+async def model() -> AsyncIterator[ChatServer]:
+    """A model that streams word by word."""
+    async with chat_server() as model:
+        yield model
+
+
+@pytest.fixture
+async def outside(tmp_path: Path, model: ChatServer) -> AsyncIterator[World]:
+    """A world whose assistant asks that model."""
+    async with world(tmp_path) as outside:
+        agents = {"assistant": AgentSettings(model="local", toolkits=("gmail",))}
+        outside.settings = outside.settings.model_copy(update={"models": {"local": model.settings}, "agents": agents})
+        yield outside
+
+
+@pytest.fixture
+async def server(outside: World) -> AsyncIterator[DeputyServer]:
+    """A server on a socket."""
+    async with outside.server() as server:
+        yield server
+
+
+@asynccontextmanager
+async def streaming(
+    server: DeputyServer, principal: Principal, text: str, **body: Any
+) -> AsyncIterator[tuple[httpx2.Response, AsyncIterator[Event]]]:
+    """Post a message and read its events one by one."""
+    headers = {**await server.bearer(principal), "Accept": "text/event-stream"}
+    body = {"conversation": "main", "text": text, **body}
+    async with server.client.stream("POST", "/v1/messages", json=body, headers=headers) as response:
+        yield response, _events(response)
+
+
+async def stream(server: DeputyServer, principal: Principal, text: str, **body: Any) -> list[Event]:
+    """Post a message and read all of its events."""
+    async with streaming(server, principal, text, **body) as (_, events):
+        return [event async for event in events]
+
+
+async def _events(response: httpx2.Response) -> AsyncIterator[Event]:
+    name = ""
+    async for line in response.aiter_lines():
+        kind, _, value = line.partition(": ")
+        if kind == "event":
+            name = value
+        elif kind == "data":
+            yield name, json.loads(value)
+
+
+def texts(events: list[Event]) -> str:
+    """What the model wrote."""
+    return "".join(data["delta"] for name, data in events if name == "text")
+
+
+async def test_an_answer_is_streamed_as_it_is_written(server: DeputyServer, ada: Principal) -> None:
+    """First what was accepted, then the text in pieces, and last what a POST without events would have said."""
+    events = await stream(server, ada, "hello to you")
+    (_, accepted), *pieces, (last, status) = events
+
+    assert (events[0][0], last) == ("accepted", "status")
+    assert accepted == {"message": status["message"], "state": "new"}
+    assert {name for name, _ in pieces} == {"text"}
+    assert len(pieces) == 5
+    assert texts(events) == status["answer"] == "you said hello to you "
+    assert status == await server.told(ada, status["message"])
+
+
+async def test_the_events_are_not_held_back(server: DeputyServer, ada: Principal, model: ChatServer) -> None:
+    """A word arrives before the next one is written, as events that nobody may keep."""
+    write = asyncio.Semaphore(2)
+    model.before_word = lambda _: write.acquire()
+
+    async with streaming(server, ada, "hello") as (response, events):
+        first = [await anext(events) for _ in range(3)]
+        write.release()
+        rest = [event async for event in events]
+
+    assert texts(first) == "you said "
+    assert texts(rest) == "hello "
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert response.headers["cache-control"] == "no-store"
+
+
+async def test_two_people_streaming_at_once_hear_their_own_only(
+    server: DeputyServer, ada: Principal, grace: Principal, model: ChatServer
+) -> None:
+    """Word by word in turn, in conversations and with ids of the same names, each hears what is theirs."""
+    turn = asyncio.Barrier(2)
+    model.before_word = lambda _: turn.wait()
+
+    hers, theirs = await asyncio.gather(
+        stream(server, ada, "a a a a a", id="1"), stream(server, grace, "g g g g g", id="1")
+    )
+
+    assert texts(hers) == "you said a a a a a "
+    assert texts(theirs) == "you said g g g g g "
+    assert {data["message"] for name, data in hers if name != "text"}.isdisjoint(
+        data["message"] for name, data in theirs if name != "text"
+    )
+
+
+async def test_tools_are_told_by_name_alone(server: DeputyServer, ada: Principal, grace: Principal) -> None:
+    """A tool's start and end are events; its arguments are not, and its result only as far as the model repeats it."""
+    await server.connect(ada, ADA)
+    await server.connect(grace, GRACE)
+
+    streams = await asyncio.gather(
+        *(stream(server, person, 'use gmail_search {"query": "zebra"}') for person in (ada, grace))
+    )
+
+    for events in streams:
+        tools = [data for name, data in events if name == "tool"]
+        assert tools == [{"name": "gmail_search", "state": "started"}, {"name": "gmail_search", "state": "done"}]
+        assert "zebra" not in json.dumps(tools)
+        assert events[-1][1]["state"] == "done"
+
+
+async def test_a_failed_tool_is_told(server: DeputyServer, ada: Principal) -> None:
+    """A call that the toolkit refuses has failed."""
+    await server.connect(ada, ADA)
+
+    events = await stream(server, ada, "use gmail_search {}")
+
+    assert [data["state"] for name, data in events if name == "tool"][:2] == ["started", "failed"]
+
+
+async def test_a_run_that_waits_ends_the_stream_without_an_answer(server: DeputyServer, ada: Principal) -> None:
+    """What the model wrote before its call is followed by what is waited for, and is not repeated as an answer."""
+    events = await stream(server, ada, "try gmail_unread")
+    status = events[-1][1]
+
+    assert [name for name, _ in events] == ["accepted", "text", "text", "text", "tool", "status"]
+    assert events[-2][1] == {"name": "gmail_unread", "state": "started"}
+    assert (status["state"], status["waits_for"]) == ("parked", "consent")
+    assert "answer" not in status
+    assert "try" not in json.dumps(status)
+
+
+async def test_a_client_that_hangs_up_loses_nothing(server: DeputyServer, ada: Principal, model: ChatServer) -> None:
+    """The message is answered all the same, and nothing of its listener is kept."""
+    write = asyncio.Semaphore(1)
+    model.before_word = lambda _: write.acquire()
+    async with streaming(server, ada, "hello") as (_, events):
+        accepted = (await anext(events))[1]
+        await anext(events)
+    write.release()
+    write.release()
+
+    assert (await server.told(ada, accepted["message"]))["answer"] == "you said hello "
+    assert server.container.streams().listener_count == 0
+
+
+async def test_a_message_that_was_answered_yields_its_status(
+    server: DeputyServer, ada: Principal, grace: Principal
+) -> None:
+    """Posted again it is not answered again; somebody else's message of the same id is their own."""
+    once = await stream(server, ada, "hello", id="1")
+    again, other = await stream(server, ada, "hello", id="1"), await stream(server, grace, "hi", id="1")
+
+    assert [name for name, _ in again] == ["accepted", "status"]
+    assert again[-1] == once[-1]
+    assert other[-1][1]["answer"] == "you said hi "
+
+
+async def test_a_message_that_another_process_answers_yields_its_status(
+    outside: World, ada: Principal, model: ChatServer
+) -> None:
+    """A stream on one process ends with what another one has stored."""
+    begun, gate = asyncio.Event(), asyncio.Event()
+
+    async def wait(_: str) -> None:
+        begun.set()
+        await gate.wait()
+
+    model.before_word = wait
+    async with outside.server(database="shared") as answering, outside.in_process(database="shared") as watching:
+        first = asyncio.create_task(stream(answering, ada, "hello", id="1"))
+        await begun.wait()
+        watching._tokens.update(answering._tokens)
+        second = asyncio.create_task(stream(watching, ada, "hello", id="1"))
+        await asyncio.sleep(0.1)
+        gate.set()
+        ours, theirs = await first, await second
+
+    assert [name for name, _ in theirs] == ["accepted", "status"]
+    assert theirs[-1] == ours[-1]
+
+
+async def test_the_model_is_asked_to_stream_only_for_a_listener(
+    server: DeputyServer, ada: Principal, model: ChatServer
+) -> None:
+    """A plain POST costs what it did."""
+    plain = await server.ask(ada, "hello")
+    await stream(server, ada, "hello")
+
+    assert plain.json()["answer"].strip() == "you said hello"
+    assert [bool(asked.body.get("stream")) for asked in model.asked] == [False, True]
+
+
+async def test_a_model_that_fails_ends_the_stream_with_an_apology(
+    server: DeputyServer, ada: Principal, model: ChatServer
+) -> None:
+    """The last event says that the message has failed."""
+    model.faults.extend([503] * 3)
+
+    events = await stream(server, ada, "hello")
+
+    assert [name for name, _ in events] == ["accepted", "status"]
+    assert events[-1][1]["state"] == "failed"
+
+
+async def test_a_refused_message_is_no_stream(server: DeputyServer, ada: Principal) -> None:
+    """An error is a status and JSON, whatever the client accepts."""
+    async with streaming(server, ada, "   ") as (response, _):
+        body = json.loads(await response.aread())
+
+    assert (response.status_code, body["error"]) == (400, "InvalidMessageError")
+    assert await eventually(lambda: server.container.streams().listener_count == 0)

@@ -1,0 +1,280 @@
+"""Five hundred messages of fifty people, all mixed up, through the signed Slack route: everybody gets their own mail.
+
+Some are delivered twice, interrupted, too slow, or meet a tool that fails. Afterwards every message has its end, each
+call of Gmail carried its own sender's token, nobody was shown anybody else's letters, and every object of every request
+is gone although the cyclic collector never ran.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from app.credentials.credentials import Credentials
+from app.database.tables import messages
+from app.errors import ToolError
+from app.google.client import GoogleClient, Threads
+from app.principal import Principal
+from app.sandbox.log import fingerprint
+from app.sandbox.people import Person
+from app.settings import DeliverySettings
+from app.toolkits.gmail import GmailToolkit
+from app.toolkits.toolkit import tool
+from containers.application import Application
+from containers.scope import Scoped
+from tests.fakes.deputy_server import TEAM, DeputyServer, direct, user, world
+from tests.isolation.watch import Verdict, Watch, judge
+
+DEADLINE_SECONDS = 4.0
+READS = ("show my unread mail", "show my last 5 mails", "/gmail_search query=the limit=3")
+FAILS = ("/gmail_refuse", "/gmail_crash", "read mail 0123456789abcdef")
+SLOW = ("/gmail_dawdle", "/gmail_block")
+
+
+class TryingGmail(GmailToolkit):
+    """Gmail, with tools that fail in every way. Lives for one request."""
+
+    def __init__(self, google: GoogleClient, threads: Threads) -> None:
+        super().__init__(google)
+        self._threads = threads
+
+    @tool(oauth_scopes=())
+    async def refuse(self) -> str:
+        """Say no."""
+        raise ToolError("not today")
+
+    @tool(oauth_scopes=())
+    async def crash(self) -> str:
+        """Fail in a way that nobody foresaw."""
+        raise LookupError("a shelf")
+
+    @tool(oauth_scopes=())
+    async def dawdle(self) -> str:
+        """Read mail, and then take too long."""
+        await self.unread()
+        await asyncio.sleep(3600)
+        return ""
+
+    @tool(oauth_scopes=())
+    async def block(self) -> str:
+        """Take too long in a thread, which nothing interrupts."""
+        await self._threads.to_thread(time.sleep, DEADLINE_SECONDS + 0.5)
+        return ""
+
+
+@dataclass(frozen=True)
+class Member:
+    """Somebody of the fifty."""
+
+    name: str
+    email: str
+
+    @property
+    def principal(self) -> Principal:
+        return Principal("slack", TEAM, user(self.name))
+
+
+@dataclass
+class Crowd:
+    """A server and all who write to it."""
+
+    server: DeputyServer
+    members: list[Member]
+    watch: Watch
+
+    async def run(self, random_: random.Random, count: int, *, interrupts: int) -> None:
+        """Write so many messages, mixed up, and return once each is done or failed and its sender was told."""
+        events = [self._event(random_) for _ in range(count)]
+        deliveries = [(event, None) for event in events]
+        deliveries += [(event, 1) for event in random_.sample(events, count // 10)]  # Slack sends some twice
+        random_.shuffle(deliveries)
+        interrupter = asyncio.create_task(self._interrupt(random_, interrupts))
+        slots = asyncio.Semaphore(20)
+
+        async def deliver(event: dict[str, object], retry_num: int | None) -> None:
+            async with slots:
+                (await self.server.deliver(event, retry_num)).raise_for_status()
+
+        await asyncio.gather(*(deliver(*delivery) for delivery in deliveries))
+        async with asyncio.timeout(150):
+            while (await self.states())["done", True] + (await self.states())["failed", True] < count:
+                await asyncio.sleep(0.1)
+        interrupter.cancel()
+
+    async def states(self) -> Counter[tuple[str, bool]]:
+        """How many messages are in which state, and whether their senders were told."""
+        query = sa.select(messages.c.state, messages.c.replied_at.is_not(None), sa.func.count()).group_by(
+            messages.c.state, messages.c.replied_at.is_not(None)
+        )
+        async with self.server.container.database().reading() as connection:
+            return Counter({(row[0], bool(row[1])): row[2] for row in await connection.execute(query)})
+
+    async def judge(self) -> Verdict:
+        """The verdict on all that has happened."""
+        emails = {member.principal: member.email for member in self.members}
+        server = self.server
+        return await judge(self.watch, server.container, server.google, emails, server.slack.posts)
+
+    def _event(self, random_: random.Random) -> dict[str, object]:
+        member = random_.choice(self.members)
+        kind = random_.choices((READS, FAILS, SLOW), weights=(88, 8, 4))[0]
+        text = random_.choice(kind)
+        if kind is SLOW or random_.random() < 0.7:  # who is slow keeps a whole thread waiting
+            return self.server.slack.event(user=user(member.name), text=text, channel=direct(member.name))
+        number = random_.randrange(10)
+        return self.server.slack.event(
+            user=user(member.name),
+            text=f"<@U0BOT> {text}",
+            channel="C0TEAM",
+            thread_ts=f"1700000000.{number:06}",
+            kind="app_mention",
+        )
+
+    async def _interrupt(self, random_: random.Random, count: int) -> None:
+        """Cancel so many runs in mid-work, each message at most once."""
+        worker, interrupted = self.server.container.worker(), set[str]()
+        while len(interrupted) < count:
+            await asyncio.sleep(0.02)
+            if fresh := sorted(worker.in_work - interrupted):
+                chosen = random_.choice(fresh)
+                interrupted.add(chosen)
+                worker.interrupt(chosen)
+
+
+@asynccontextmanager
+async def crowd(folder: Path, people: int) -> AsyncIterator[Crowd]:
+    """A server that so many people have connected their accounts to, each object of its requests watched."""
+    accounts = [Person.named(f"Member{n:02} Crowd", f"member{n:02}@sandbox.example") for n in range(people)]
+    members = [Member(f"M{n:02}", account.email) for n, account in enumerate(accounts)]
+    watch = Watch()
+
+    def prepare(container: Application) -> None:
+        container.gmail.override(Scoped(TryingGmail, container.google, container.threads))
+        watch.install(container)
+
+    delivery = DeliverySettings(concurrency=16, deadline_seconds=DEADLINE_SECONDS, scan_seconds=0.5)
+    async with (
+        world(folder, people=accounts, delivery=delivery) as outside,
+        outside.server(prepare) as server,
+    ):
+        slots = asyncio.Semaphore(8)
+
+        async def connect(member: Member) -> None:
+            async with slots:
+                await server.connect(member.principal, member.email)
+
+        await asyncio.gather(*map(connect, members))
+        yield Crowd(server, members, watch)
+
+
+@contextmanager
+def without_the_collector() -> Iterator[None]:
+    """Only what nothing refers to is freed meanwhile."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+async def check(folder: Path, *, people: int, count: int) -> None:
+    """Run a crowd and hold the outcome to what this module promises."""
+    with without_the_collector():
+        async with crowd(folder, people) as crowd_:
+            await crowd_.run(random.Random(500), count, interrupts=count // 10)
+            states = await crowd_.states()
+            verdict = await crowd_.judge()
+            answered = {post.channel for post in crowd_.server.slack.posts if post.channel.startswith("D")}
+            made = crowd_.watch.made
+
+    assert set(states) == {("done", True), ("failed", True)}
+    assert sum(states.values()) == count
+    assert states["done", True] > count * 0.8
+    assert states["failed", True] > 0
+    assert len(answered) > people * 0.9
+    assert min(made.values()) >= count
+    assert {"Scope", "Agent", "Credentials", "GoogleClient", "TryingGmail"} <= set(made)
+    assert verdict == Verdict(Counter(), set(), 0, set(), 0)
+
+
+async def test_five_hundred_messages_of_fifty_people(tmp_path: Path) -> None:
+    """What the head of this module says."""
+    await check(tmp_path, people=50, count=500)
+
+
+@pytest.mark.soak
+async def test_five_thousand_messages_of_a_hundred_people(tmp_path: Path) -> None:
+    """The same, ten times as long."""
+    await check(tmp_path, people=100, count=5000)
+
+
+def keep(container: Application, crowd_: Crowd) -> None:
+    """The mistake: a toolkit that stays in a list of its module."""
+    kept = []
+
+    class Kept(TryingGmail):
+        def __init__(self, google: GoogleClient, threads: Threads) -> None:
+            super().__init__(google, threads)
+            kept.append(self)
+            crowd_.watch.note(self)
+
+    container.gmail.override(Scoped(Kept, container.google, container.threads))
+
+
+def share(container: Application, crowd_: Crowd) -> None:
+    """The mistake: one Google client for everybody, made for whoever came first."""
+    shared: list[GoogleClient] = []
+
+    def first(*args: object, timeout_seconds: float) -> GoogleClient:
+        if not shared:
+            shared.append(GoogleClient(*args, timeout_seconds=timeout_seconds))  # type: ignore[arg-type]
+            crowd_.watch.note(shared[0])
+        return shared[0]
+
+    container.google.override(Scoped(first, *container.google.args, **container.google.kwargs))
+
+
+def confuse(container: Application, crowd_: Crowd) -> None:
+    """The mistake: credentials that use one person's grant for everybody."""
+    victim = crowd_.members[0].principal
+    used = crowd_.watch.used
+
+    class Confused(Credentials):
+        def __init__(self, principal: Principal, *args: object) -> None:
+            super().__init__(victim, *args)  # type: ignore[arg-type]
+            self._sender = principal
+
+        def for_google(self):  # type: ignore[no-untyped-def]
+            handed = super().for_google()
+            used[self._sender, fingerprint(handed.token)] += 1
+            return handed
+
+    container.credentials.override(Scoped(Confused, *container.credentials.args))
+
+
+@pytest.mark.parametrize("mistake", [keep, share, confuse])
+async def test_a_planted_leak_is_noticed(tmp_path: Path, mistake: Callable[[Application, Crowd], None]) -> None:
+    """The same check on a server with a mistake in it, planted past the proof, says what the mistake leads to."""
+    with without_the_collector():
+        async with crowd(tmp_path, 3) as crowd_:
+            mistake(crowd_.server.container, crowd_)
+            await crowd_.run(random.Random(5), 20, interrupts=2)
+            verdict = await crowd_.judge()
+
+    if mistake is confuse:
+        assert verdict.foreign_tokens == verdict.foreign_letters
+        assert len(verdict.foreign_letters) == 2
+        assert not verdict.alive
+    else:
+        assert verdict.alive

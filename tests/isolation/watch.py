@@ -1,0 +1,139 @@
+"""Watches a server's requests from within: which objects they made, and whose token each person's credentials gave."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.principal import Principal
+from app.sandbox.google import GoogleSandbox
+from app.sandbox.letters import MARKER
+from app.sandbox.log import fingerprint
+from app.sandbox.slack import Post
+from containers.application import Application
+from containers.scope import Scope, Scoped
+from tests.fakes.deputy_server import own_markers
+
+
+class Watch:
+    """Notes what a container's requests make, weakly. Install it before the container serves.
+
+    Attributes:
+        used: How often the credentials of a principal gave out which access token, by its fingerprint.
+    """
+
+    def __init__(self) -> None:
+        self.used: Counter[tuple[Principal, str | None]] = Counter()
+        self._made: list[tuple[str, weakref.ref[Any]]] = []
+
+    def install(self, container: Application) -> None:
+        """Put a class that notes its instances in the place of each scoped class."""
+        agents = container.agents.providers.values()
+        for provider in (container.google, container.gmail, *agents):
+            self._replace(provider, _noting(provider.provides, self.note))
+        self._replace(container.credentials, self._telling(_noting(container.credentials.provides, self.note)))
+
+    def note(self, *objects: object) -> None:
+        """Remember these objects of one request, and the scope if it is one of them."""
+        self._made += [(type(each).__qualname__, weakref.ref(each)) for each in objects]
+
+    @property
+    def made(self) -> Counter[str]:
+        """How many objects of each class were made."""
+        return Counter(name for name, _ in self._made)
+
+    async def alive(self) -> Counter[str]:
+        """How many of them are still there; tasks that are ending are given some turns of the event loop."""
+        for _ in range(10):
+            await asyncio.sleep(0.01)
+        return Counter(name for name, reference in self._made if reference() is not None)
+
+    @staticmethod
+    def _replace(provider: Any, cls: type) -> None:
+        provider.override(Scoped(cls, *provider.args, **provider.kwargs))
+
+    def _telling(self, credentials: Any) -> type:
+        """Credentials that tell which token they give for whom."""
+        used = self.used
+
+        class Telling(credentials):  # type: ignore[misc]  # the base is found at run time
+            def __init__(self, principal: Principal, *args: Any, **kwargs: Any) -> None:
+                super().__init__(principal, *args, **kwargs)
+                self._told_principal = principal
+
+            def for_google(self) -> Any:
+                handed = super().for_google()
+                used[self._told_principal, fingerprint(handed.token)] += 1
+                return handed
+
+        return Telling
+
+
+def _noting(cls: Any, note: Callable[..., None]) -> type:
+    """A class like this one, whose instances are noted together with the scope that they are given."""
+
+    class Noting(cls):  # type: ignore[misc]  # the base is found at run time
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            note(self, *(each for each in (*args, *kwargs.values()) if type(each) is Scope))
+
+    Noting.__name__ = Noting.__qualname__ = cls.__name__
+    return Noting
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a run showed; each is empty when people were kept apart.
+
+    Attributes:
+        alive: Objects of requests that are over, by class.
+        foreign_tokens: Whose credentials gave out a token that is not in their own grant.
+        foreign_calls: Calls of Gmail under a token of nobody's.
+        foreign_letters: Who was shown letters that are not in their own mailbox.
+        public_letters: How many letters were shown to a whole channel.
+    """
+
+    alive: Counter[str]
+    foreign_tokens: set[Principal]
+    foreign_calls: int
+    foreign_letters: set[Principal]
+    public_letters: int
+
+
+async def judge(
+    watch: Watch, container: Application, google: GoogleSandbox, emails: Mapping[Principal, str], posts: list[Post]
+) -> Verdict:
+    """The verdict on a run that is over.
+
+    Args:
+        watch: What was noted.
+        container: Where the grants are.
+        google: Whose log says which tokens were used.
+        emails: Each person's Google account.
+        posts: What was posted in Slack.
+    """
+    grants = [await container.grants().find(person) for person in emails]
+    tokens = {grant.principal: fingerprint(grant.access_token) for grant in grants if grant}
+    calls = [call for call in google.calls if call.method_id.startswith("gmail.")]
+    letters = own_markers(google, set(emails.values()))
+    shown: dict[Principal, set[str]] = {person: set() for person in emails}
+    public = 0
+    audience = {person.user: person for person in emails}
+    for post in posts:
+        found = {marker.lower() for marker in MARKER.findall(post.text)}
+        user = post.user or (f"U{post.channel[1:]}" if post.channel.startswith("D") else None)
+        if user is None:
+            public += len(found)
+        else:
+            shown[audience[user]] |= found
+    return Verdict(
+        alive=await watch.alive(),
+        foreign_tokens={person for person, token in watch.used if token != tokens.get(person)},
+        foreign_calls=sum(call.bearer_sha256 not in tokens.values() for call in calls),
+        foreign_letters={person for person, found in shown.items() if found - letters[emails[person]]},
+        public_letters=public,
+    )

@@ -1,0 +1,155 @@
+"""Imports point inward: entry points → containers → interfaces → app."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("app", "containers", "interfaces")
+ENTRY_POINTS = ("app.main", "app.cli", "app.commands", "app.demo")
+CHANNEL_SDKS = ("slack_sdk", "slack_bolt", "aiogram", "pywa")
+WEB_FRAMEWORKS = ("fastapi", "starlette", "uvicorn")
+CHANNELS = tuple(f"interfaces.{folder.parent.name}" for folder in sorted(ROOT.glob("interfaces/*/__init__.py")))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What the modules of some packages never import; names stand for what is below them too."""
+
+    within: tuple[str, ...]
+    never: tuple[str, ...]
+    besides: tuple[str, ...] = ()
+
+    def forbids(self, importer: str, imported: str) -> bool:
+        return _below(importer, self.within) and not _below(importer, self.besides) and _below(imported, self.never)
+
+
+RULES = (
+    Rule(within=("app",), besides=(*ENTRY_POINTS, "app.sandbox"), never=WEB_FRAMEWORKS),
+    Rule(within=("app",), besides=ENTRY_POINTS, never=("containers", "interfaces", *CHANNEL_SDKS)),
+    Rule(within=("interfaces",), never=("containers",)),
+    Rule(within=PACKAGES, besides=("containers",), never=("dependency_injector",)),
+    Rule(within=PACKAGES, besides=ENTRY_POINTS, never=ENTRY_POINTS),
+    Rule(within=PACKAGES, besides=(*ENTRY_POINTS, "app.sandbox", "containers.testing"), never=("app.sandbox",)),
+    Rule(
+        within=PACKAGES,
+        besides=(*ENTRY_POINTS, "app.settings", "app.settings_reference", "app.sandbox.attachment", "containers"),
+        never=("app.settings",),
+    ),
+    Rule(within=PACKAGES, besides=("interfaces.slack",), never=("slack_sdk", "slack_bolt")),
+    *(Rule(within=(one,), never=tuple(other for other in CHANNELS if other != one)) for one in CHANNELS),
+)
+
+
+def _below(module: str, names: tuple[str, ...]) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in names)
+
+
+def modules(root: Path) -> Iterator[tuple[str, Path]]:
+    """Every module below a root, by its dotted name."""
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            yield ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"), path
+
+
+def imports(module: str, path: Path) -> Iterator[tuple[int, str]]:
+    """Whatever a module imports, with its line; within functions and for type checkers too."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            source = ".".join([*parents, *([node.module] if node.module else [])])
+            yield from ((node.lineno, f"{source}.{alias.name}") for alias in node.names)
+
+
+def violations(root: Path) -> list[str]:
+    """Each import that a rule forbids, as ``module:line imports name``."""
+    return [
+        f"{module}:{line} imports {imported}"
+        for module, path in modules(root)
+        for line, imported in imports(module, path)
+        if any(rule.forbids(module, imported) for rule in RULES)
+    ]
+
+
+def test_imports_point_inward() -> None:
+    """No module imports what lies further out than itself."""
+    assert violations(ROOT) == []
+
+
+def test_the_walk_sees_every_module() -> None:
+    """The rules are not kept for want of modules or of imports."""
+    seen = {module: {imported for _, imported in imports(module, path)} for module, path in modules(ROOT)}
+
+    assert {"app.principal", "app.database", "interfaces.slack.client", "containers.application"} <= seen.keys()
+    assert "dependency_injector.providers" in seen["containers.application"]
+    assert "app.errors.PrincipalError" in seen["app.principal"]
+    assert set(CHANNELS) >= {"interfaces.http", "interfaces.slack", "interfaces.web"}
+
+
+@pytest.mark.parametrize(
+    ("place", "statement"),
+    [
+        ("app/principal.py", "import dependency_injector"),
+        ("app/google/apis.py", "from dependency_injector import providers"),
+        ("app/google/apis.py", "from app.sandbox.google import GoogleSandbox"),
+        ("app/google/apis.py", "from app import sandbox"),
+        ("app/google/apis.py", "from ..sandbox import google"),
+        ("app/google/__init__.py", "from .. import settings"),
+        ("app/delivery/worker.py", "def late():\n    import fastapi"),
+        ("app/delivery/worker.py", "if TYPE_CHECKING:\n    from starlette.requests import Request"),
+        ("app/delivery/worker.py", "from slack_sdk.errors import SlackClientError"),
+        ("app/delivery/worker.py", "import containers.scope"),
+        ("app/delivery/worker.py", "from interfaces import edge"),
+        ("app/delivery/worker.py", "from app import main"),
+        ("app/credentials/grants.py", "from app.settings import Settings"),
+        ("app/main.py", "from dependency_injector import providers"),
+        ("app/commands/serve.py", "from dependency_injector import providers"),
+        ("app/sandbox/google.py", "from interfaces.edge import install"),
+        ("app/sandbox/google.py", "from app.settings import Settings"),
+        ("interfaces/edge.py", "from dependency_injector.wiring import inject"),
+        ("interfaces/edge.py", "from containers.scope import Scope"),
+        ("interfaces/edge.py", "from app.settings import Settings"),
+        ("interfaces/http/interface.py", "from interfaces.slack import client"),
+        ("interfaces/http/interface.py", "import slack_sdk"),
+        ("containers/application.py", "from app.cli import main"),
+        ("containers/application.py", "from app.sandbox.google import GoogleSandbox"),
+    ],
+)
+def test_a_planted_violation_is_found(tmp_path: Path, place: str, statement: str) -> None:
+    """One import against a rule, wherever in a module it stands, is told with its module and line."""
+    path = tmp_path / place
+    path.parent.mkdir(parents=True)
+    path.write_text(f"from __future__ import annotations\n\n{statement}\n")
+    found = violations(tmp_path)
+
+    assert len(found) == 1
+    assert found[0].startswith(place.removesuffix(".py").removesuffix("/__init__").replace("/", ".") + ":")
+
+
+@pytest.mark.parametrize(
+    ("place", "statement"),
+    [
+        ("app/credentials/key_ring.py", "from app.settings_file import read_settings_file"),
+        ("app/main.py", "from containers.application import Application"),
+        ("app/commands/serve.py", "from app.main import serving"),
+        ("app/sandbox/google.py", "from starlette.routing import Route"),
+        ("interfaces/slack/client.py", "import slack_sdk"),
+        ("interfaces/http/interface.py", "from interfaces.http.client import HttpChannel"),
+        ("containers/scope.py", "from dependency_injector import providers"),
+    ],
+)
+def test_an_import_that_points_inward_is_fine(tmp_path: Path, place: str, statement: str) -> None:
+    """A name that only begins like a forbidden one, and what lies further in, is left alone."""
+    path = tmp_path / place
+    path.parent.mkdir(parents=True)
+    path.write_text(statement)
+
+    assert violations(tmp_path) == []

@@ -1,0 +1,152 @@
+"""Who hears of which run, and how far a reader may fall behind."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from app.agents.listening import TextWritten, ToolState, ToolUsed
+from app.delivery.status import Status
+from app.delivery.streams import Listening, Streams
+from app.messages import MessageState, StoredMessage
+from app.principal import Principal
+from interfaces.http.streaming import message_events, wants_events
+
+DONE = Status(MessageState.DONE, answer="hello", waits_for=None, consent_url=None, approvals=(), private=False)
+
+
+def message(principal: Principal, message_id: str = "1" * 32) -> StoredMessage:
+    """A message that was just accepted."""
+    return StoredMessage(message_id, principal, "c", 1, "hello", {}, MessageState.NEW, 0, 0, None, private=False)
+
+
+async def heard(listening: Listening) -> list[str]:
+    """The text that a listening has, up to its end."""
+    listening.end()
+    texts = []
+    while (progress := await listening.next()) is not None:
+        assert isinstance(progress, TextWritten)
+        texts.append(progress.delta)
+    return texts
+
+
+async def test_each_hears_their_own_run(ada: Principal, grace: Principal) -> None:
+    """Two people's runs at once reach their own listeners, though the ids of their messages were the same."""
+    streams = Streams()
+    with streams.listening(message(ada)) as hers, streams.listening(message(grace)) as theirs:
+        runs = {person: streams.listener(message(person)) for person in (ada, grace)}
+        for text in ("1", "2"):
+            for person, run in runs.items():
+                assert run is not None
+                run.tell(TextWritten(person.user + text))
+
+        assert await heard(hers) == ["ada1", "ada2"]
+        assert await heard(theirs) == ["grace1", "grace2"]
+
+
+async def test_everybody_who_waits_hears_the_run(ada: Principal) -> None:
+    """A message that is posted twice has two readers."""
+    streams = Streams()
+    with streams.listening(message(ada)) as one, streams.listening(message(ada)) as other:
+        run = streams.listener(message(ada))
+        assert run is not None
+        run.tell(TextWritten("hello"))
+
+        assert await heard(one) == await heard(other) == ["hello"]
+
+
+async def test_nobody_hears_a_run_from_its_middle_or_twice(ada: Principal) -> None:
+    """Who comes late hears nothing, and another run of the message starts with nobody."""
+    streams = Streams()
+    with streams.listening(message(ada)) as early:
+        run = streams.listener(message(ada))
+        with streams.listening(message(ada)) as late:
+            assert run is not None
+            run.tell(TextWritten("hello"))
+
+            assert (await heard(early), await heard(late)) == (["hello"], [])
+        assert streams.listener(message(ada)) is None
+
+
+def test_nothing_is_kept_of_a_reader_that_is_gone(ada: Principal, grace: Principal) -> None:
+    """Whether a run began or not, the listening ends with its reader."""
+    streams = Streams()
+    with streams.listening(message(ada)), streams.listening(message(grace)):
+        assert streams.listener_count == 2
+        streams.listener(message(ada))
+        assert streams.listener_count == 1
+
+    assert streams.listener_count == 0
+    assert streams.listener(message(grace)) is None
+
+
+async def test_a_slow_reader_is_cut_off(ada: Principal, grace: Principal) -> None:
+    """What it has is the beginning without a gap, it is bounded, and a quick reader is not held up."""
+    streams = Streams()
+    with streams.listening(message(ada)) as slow, streams.listening(message(ada)) as quick:
+        run = streams.listener(message(ada))
+        assert run is not None
+        for number in range(1000):
+            run.tell(TextWritten(str(number)))
+            assert await quick.next() == TextWritten(str(number))
+        await slow.next()
+        run.tell(TextWritten("after the gap"))
+
+        assert await heard(slow) == [str(number) for number in range(1, 256)]
+
+
+async def test_a_silence_is_filled_with_comments(ada: Principal) -> None:
+    """While nothing happens a comment is sent now and then, and the stream goes on after it."""
+    listening, gate = Listening(), asyncio.Event()
+
+    async def status() -> Status:
+        await gate.wait()
+        return DONE
+
+    events = message_events(message(ada), listening, status, keep_alive_seconds=0.01)
+    silence = [await anext(events) for _ in range(3)]
+    listening.tell(ToolUsed("clock", ToolState.STARTED))
+    told = await anext(events)
+    gate.set()
+    rest = [event async for event in events]
+
+    assert silence[1:] == [": keep-alive\n\n"] * 2
+    assert told == 'event: tool\ndata: {"name": "clock", "state": "started"}\n\n'
+    assert rest[-1].startswith("event: status\n")
+
+
+@pytest.mark.parametrize("text", ["a\n\nevent: status\ndata: {}", "\u2028", "\ud800", 'a"b'])
+async def test_text_cannot_break_out_of_its_event(ada: Principal, text: str) -> None:
+    """Whatever the model writes, it is one line of data."""
+    listening = Listening()
+    listening.tell(TextWritten(text))
+
+    async def status() -> Status:
+        return DONE
+
+    events = [event async for event in message_events(message(ada), listening, status, keep_alive_seconds=9)]
+
+    assert [event.partition("\n")[0] for event in events] == ["event: accepted", "event: text", "event: status"]
+    assert all(event.isascii() and event.count("\n") == 3 for event in events)
+
+
+def test_what_is_heard_shows_in_no_repr() -> None:
+    """A text may quote a mail."""
+    assert "canary" not in repr(replace(TextWritten("x"), delta="canary"))
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        ("text/event-stream", True),
+        ("application/json, Text/Event-Stream;q=0.9", True),
+        ("*/*", False),
+        ("text/event-streams", False),
+        (None, False),
+    ],
+)
+def test_only_who_asks_for_events_is_sent_them(accept: str | None, wanted: bool) -> None:
+    """A client that takes anything is answered with JSON."""
+    assert wants_events(accept) is wanted
