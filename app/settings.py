@@ -62,13 +62,13 @@ class Section(BaseModel):
 class ServerSettings(Section):
     """Where the server listens, and under which address people reach it."""
 
-    host: Text = "127.0.0.1"
+    host: Text = Field(default="127.0.0.1", description="The address to listen on")
     port: int = Field(default=8080, ge=0, le=65535, description="0 takes a free port")
     public_url: Url = Field(
         default="http://127.0.0.1:8080",
         description="Consent links and Google's redirect URI start with it; never taken from a request",
     )
-    max_body_bytes: int = Field(default=1_000_000, gt=0)
+    max_body_bytes: int = Field(default=1_000_000, gt=0, description="A larger request body is refused")
 
 
 class DatabaseSettings(Section):
@@ -106,11 +106,11 @@ class KeyRingSettings(Section):
 class EndpointSettings(Section):
     """Google's OAuth endpoints; the defaults are Google's own."""
 
-    authorize: Url = "https://accounts.google.com/o/oauth2/v2/auth"
-    token: Url = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address, not a token
-    revoke: Url = "https://oauth2.googleapis.com/revoke"
-    certs: Url = "https://www.googleapis.com/oauth2/v1/certs"
-    issuer: Url = "https://accounts.google.com"
+    authorize: Url = Field(default="https://accounts.google.com/o/oauth2/v2/auth", description="The consent page")
+    token: Url = Field(default="https://oauth2.googleapis.com/token", description="Where tokens are got and renewed")
+    revoke: Url = Field(default="https://oauth2.googleapis.com/revoke", description="Where grants are ended")
+    certs: Url = Field(default="https://www.googleapis.com/oauth2/v1/certs", description="Certificates of id_tokens")
+    issuer: Url = Field(default="https://accounts.google.com", description="Who issues id_tokens")
 
 
 class SandboxSettings(Section):
@@ -122,9 +122,12 @@ class SandboxSettings(Section):
 class GoogleSettings(Section):
     """The OAuth client, and where Google is."""
 
-    mode: Literal["sandbox", "google"] = "sandbox"
-    client_id: Text | None = None
-    client_secret: Secret | None = None
+    mode: Literal["sandbox", "google"] = Field(
+        default="sandbox",
+        description="`sandbox`: a Google on loopback, started with the server; `google`: the real one",
+    )
+    client_id: Text | None = Field(default=None, description="Of your OAuth client; the sandbox has its own")
+    client_secret: Secret | None = Field(default=None, description="Of your OAuth client")
     endpoints: EndpointSettings = EndpointSettings()
     api_root: Url | None = Field(default=None, description="Unset: each API's own root, from its discovery document")
     timeout_seconds: Positive = Field(default=30, description="For one API call; never more than the message has left")
@@ -140,7 +143,7 @@ class GoogleSettings(Section):
 class ConsentSettings(Section):
     """How long a person has for giving consent."""
 
-    link_seconds: Positive = 600
+    link_seconds: Positive = Field(default=600, description="How long a link can be opened, and then be finished")
 
 
 class ModelSettings(Section):
@@ -154,13 +157,13 @@ class ModelSettings(Section):
 class AgentSettings(Section):
     """One assistant: what it is told, which model answers, and what it can do."""
 
-    instructions: str = ""
+    instructions: str = Field(default="", description="What the model is told before every conversation")
     model: OneOrMore[Text] = Field(
         default=(OFFLINE,),
         description="`offline`, a name in `models` or a pydantic-ai model string; of a list, the next one answers when"
         " one cannot be reached, is overloaded (429) or fails (5xx)",
     )
-    toolkits: tuple[Name, ...] = ()
+    toolkits: tuple[Name, ...] = Field(default=(), description="By their names: `gmail`, and those of your own")
     history_turns: int = Field(default=20, ge=0, description="Earlier messages of the same person and conversation")
     request_limit: int = Field(default=12, gt=0, description="Model requests a message")
     tool_calls_limit: int = Field(default=24, gt=0, description="Tool calls a message")
@@ -177,9 +180,9 @@ class SlackSettings(Section):
     """POST /slack/events."""
 
     agent: Name | None = Field(default=None, description="Unset: default_agent")
-    signing_secret: Secret
-    bot_token: Secret
-    api_base_url: Url = "https://slack.com/api/"
+    signing_secret: Secret = Field(description="The app's signing secret")
+    bot_token: Secret = Field(description="The bot's token, xoxb-…")
+    api_base_url: Url = Field(default="https://slack.com/api/", description="Where Slack's Web API is")
 
 
 class InterfacesSettings(Section):
@@ -207,7 +210,9 @@ class DeliverySettings(Section):
 class LoggingSettings(Section):
     """What the server writes to standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Of Deputy's own messages; libraries are heard from `warning` up"
+    )
 
 
 class Settings(Section):
@@ -225,7 +230,7 @@ class Settings(Section):
         default_factory=lambda: MappingProxyType({}), description="Your own endpoints, by the name that agents use"
     )
     agents: Named[AgentSettings] = Field(min_length=1)
-    default_agent: Name
+    default_agent: Name = Field(description="Who answers where an interface names no agent")
     interfaces: InterfacesSettings
     delivery: DeliverySettings = DeliverySettings()
     logging: LoggingSettings = LoggingSettings()

@@ -45,6 +45,17 @@ def test_the_drawing_is_the_containers() -> None:
     assert drawn == printed.stdout
 
 
+def test_the_configuration_page_is_made_from_the_settings() -> None:
+    """docs/configuration.md is what `deputy config reference` prints, and no key is without words."""
+    page = (ROOT / "docs/configuration.md").read_text()
+    printed = subprocess.run(
+        [deputy(), "config", "reference"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert page == printed.stdout
+    assert "|  |" not in page
+
+
 def test_every_link_leads_somewhere() -> None:
     """A relative link in the documentation names a file that exists."""
     links = [(page, target) for page in PAGES for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())]
@@ -62,10 +73,12 @@ def test_every_command_is_known() -> None:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A copy of the project that shares the virtual environment, so that its files and its database are its own."""
+    """A copy of the project that shares the installed packages, so that its files and its database are its own."""
     ignored = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache", "*.egg-info")
     copy = Path(shutil.copytree(ROOT, tmp_path / "deputy", ignore=ignored))
-    (copy / ".venv").symlink_to(ROOT / ".venv")
+    (copy / ".venv").mkdir()
+    (copy / ".venv/bin").symlink_to(ROOT / ".venv/bin")
+    (copy / ".venv/.ready").touch()  # newer than what it is made from: set-up must not touch the shared packages
     return copy
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,10 +13,14 @@ from typing import Any
 import httpx2
 import pytest
 
+from app.agents.listening import ToolState, ToolUsed
+from app.credentials.key_ring import KeyRing
+from app.database.database import Database
 from app.principal import Principal
 from app.settings import AgentSettings
 from tests.fakes.chat_server import ChatServer, chat_server
 from tests.fakes.deputy_server import ADA, GRACE, DeputyServer, World, eventually, world
+from tests.fakes.office import Office
 
 Event = tuple[str, dict[str, Any]]
 
@@ -170,7 +175,7 @@ async def test_a_client_that_hangs_up_loses_nothing(server: DeputyServer, ada: P
     write.release()
 
     assert (await server.told(ada, accepted["message"]))["answer"] == "you said hello "
-    assert server.container.streams().listener_count == 0
+    await eventually(lambda: server.container.streams().listener_count == 0)
 
 
 async def test_a_message_that_was_answered_yields_its_status(
@@ -183,6 +188,7 @@ async def test_a_message_that_was_answered_yields_its_status(
     assert [name for name, _ in again] == ["accepted", "status"]
     assert again[-1] == once[-1]
     assert other[-1][1]["answer"] == "you said hi "
+    await eventually(lambda: server.container.streams().listener_count == 0)
 
 
 async def test_a_message_that_another_process_answers_yields_its_status(
@@ -238,4 +244,24 @@ async def test_a_refused_message_is_no_stream(server: DeputyServer, ada: Princip
         body = json.loads(await response.aread())
 
     assert (response.status_code, body["error"]) == (400, "InvalidMessageError")
-    assert await eventually(lambda: server.container.streams().listener_count == 0)
+    assert server.container.streams().listener_count == 0
+
+
+async def test_a_run_that_is_heard_outlives_nothing(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
+) -> None:
+    """Both people's agents are dead once their messages are answered, before the cyclic collector runs."""
+    office = Office(database, key_ring)
+    messages = [await office.say(person, "/letters_clock", person.user) for person in (ada, grace)]
+    gc.disable()
+    try:
+        with office.streams.listening(messages[0]) as hers, office.streams.listening(messages[1]) as theirs:
+            await asyncio.gather(*(office.answer_next(message) for message in messages))
+            heard = [await hers.next(), await theirs.next()]
+            await asyncio.sleep(0)
+            alive = [agent() for agent in office.agents if agent() is not None]
+    finally:
+        gc.enable()
+
+    assert heard == [ToolUsed("letters_clock", ToolState.STARTED)] * 2
+    assert alive == []

@@ -32,10 +32,9 @@ class Watch:
 
     def install(self, container: Application) -> None:
         """Put a class that notes its instances in the place of each scoped class."""
-        agents = container.agents.providers.values()
-        for provider in (container.google, container.gmail, *agents):
-            self._replace(provider, _noting(provider.provides, self.note))
-        self._replace(container.credentials, self._telling(_noting(container.credentials.provides, self.note)))
+        for provider in (container.google, container.gmail, *container.agents.providers.values()):
+            self._replace(provider, lambda cls: _noting(cls, self.note))
+        self._replace(container.credentials, lambda cls: self._telling(_noting(cls, self.note)))
 
     def note(self, *objects: object) -> None:
         """Remember these objects of one request, and the scope if it is one of them."""
@@ -53,8 +52,9 @@ class Watch:
         return Counter(name for name, reference in self._made if reference() is not None)
 
     @staticmethod
-    def _replace(provider: Any, cls: type) -> None:
-        provider.override(Scoped(cls, *provider.args, **provider.kwargs))
+    def _replace(provider: Any, with_: Callable[[Any], type]) -> None:
+        current = provider.last_overriding or provider
+        provider.override(Scoped(with_(current.provides), *current.args, **current.kwargs))
 
     def _telling(self, credentials: Any) -> type:
         """Credentials that tell which token they give for whom."""
