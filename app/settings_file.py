@@ -7,7 +7,6 @@ so that a quote or a newline in a secret can never add a key. ``$${`` stands for
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -142,7 +141,7 @@ def _composed(path: Path) -> yaml.Node:
     text = _text_of(path)
     line = 1
     try:
-        node = yaml.compose(io.StringIO(text), Loader=_Loader)
+        node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         fault = _QUOTATION.sub("'…'", error.problem or "this is not YAML")

@@ -127,7 +127,9 @@ BAD_TOKENS = {
 
 
 @pytest.mark.parametrize("headers", BAD_TOKENS.values(), ids=BAD_TOKENS.keys())
-@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/messages"), ("GET", f"/v1/messages/{'0' * 32}"), ("GET", "/v1/me")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/v1/messages"), ("GET", f"/v1/messages/{'0' * 32}"), ("GET", "/v1/me")]
+)
 async def test_without_a_valid_token_nothing_is_done(
     server: DeputyServer, headers: dict[str, str], method: str, path: str
 ) -> None:
@@ -194,10 +196,19 @@ async def test_a_body_at_the_limit_is_read(server: DeputyServer, ada: Principal)
     assert response.json()["answer"] == "hello"
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [
-    ("GET", "/", 404), ("GET", "/v1", 404), ("POST", "/v2/messages", 404), ("GET", "/v1/messages", 405),
-    ("DELETE", "/v1/me", 405), ("GET", "/docs", 404), ("GET", "/openapi.json", 404), ("GET", "/static/../app/main.py", 404),
-])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/v1", 404),
+        ("POST", "/v2/messages", 404),
+        ("GET", "/v1/messages", 405),
+        ("DELETE", "/v1/me", 405),
+        ("GET", "/docs", 404),
+        ("GET", "/openapi.json", 404),
+        ("GET", "/static/../app/main.py", 404),
+    ],
+)
 async def test_an_unknown_route_is_refused(server: DeputyServer, method: str, path: str, status: int) -> None:
     """What there is not is a 404 in JSON, and a wrong method a 405."""
     assert_refused(await server.client.request(method, path), status)

@@ -208,7 +208,9 @@ async def test_what_no_person_said_to_it_is_ignored(server: DeputyServer, change
     assert await texts(server) == before
 
 
-@pytest.mark.parametrize("payload", [{"type": "app_rate_limited"}, {"type": "event_callback"}, {"type": "event_callback", "event": []}, {}])
+@pytest.mark.parametrize(
+    "payload", [{"type": "app_rate_limited"}, {"type": "event_callback"}, {"type": "event_callback", "event": []}, {}]
+)
 async def test_a_payload_of_another_kind_is_ignored(server: DeputyServer, payload: dict[str, Any]) -> None:
     """What is signed by Slack and no event is acknowledged, so that Slack does not send it again."""
     response = await server.deliver(payload)

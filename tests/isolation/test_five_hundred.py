@@ -28,7 +28,7 @@ from app.principal import Principal
 from app.sandbox.log import fingerprint
 from app.sandbox.people import Person
 from app.settings import DeliverySettings
-from app.toolkits.gmail import GmailToolkit
+from app.toolkits.gmail import READ_MAIL, GmailToolkit
 from app.toolkits.toolkit import tool
 from containers.application import Application
 from containers.scope import Scoped
@@ -36,7 +36,7 @@ from tests.fakes.deputy_server import TEAM, DeputyServer, direct, user, world
 from tests.isolation.watch import Verdict, Watch, judge
 
 DEADLINE_SECONDS = 4.0
-READS = ("show my unread mail", "show my last 5 mails", "/gmail_search query=the limit=3")
+READS = ("show my 2 unread mails", "show my last 3 mails", "/gmail_search query=the limit=2")
 FAILS = ("/gmail_refuse", "/gmail_crash", "read mail 0123456789abcdef")
 SLOW = ("/gmail_dawdle", "/gmail_block")
 
@@ -58,10 +58,10 @@ class TryingGmail(GmailToolkit):
         """Fail in a way that nobody foresaw."""
         raise LookupError("a shelf")
 
-    @tool(oauth_scopes=())
+    @tool(oauth_scopes=(READ_MAIL,))
     async def dawdle(self) -> str:
         """Read mail, and then take too long."""
-        await self.unread()
+        await self.unread(limit=1)
         await asyncio.sleep(3600)
         return ""
 
@@ -201,8 +201,9 @@ async def check(folder: Path, *, people: int, count: int) -> None:
     assert set(states) == {("done", True), ("failed", True)}
     assert sum(states.values()) == count
     assert states["done", True] > count * 0.8
-    assert states["failed", True] > 0
-    assert len(answered) > people * 0.9
+    assert states["failed", True] == late + crashed
+    assert min(late, crashed) > 0
+    assert len(answered) > people * 0.8
     assert min(made.values()) >= count
     assert {"Scope", "Agent", "Credentials", "GoogleClient", "TryingGmail"} <= set(made)
     assert verdict == Verdict(Counter(), set(), 0, set(), 0)

@@ -70,6 +70,7 @@ class Watch:
                 used[self._told_principal, fingerprint(handed.token)] += 1
                 return handed
 
+        Telling.__name__ = Telling.__qualname__ = credentials.__name__
         return Telling
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
-import subprocess
-import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -138,23 +138,19 @@ def test_a_draft_that_a_crash_left_is_no_hindrance(tmp_path: Path) -> None:
     assert list(read_or_make_key_file(tmp_path / "keys.yaml")) == ["k1"]
 
 
-def test_processes_that_start_together_get_one_key(tmp_path: Path) -> None:
-    """Whoever comes second takes the first one's key."""
-    script = (
-        "import sys; from pathlib import Path; from app.credentials.key_ring import read_or_make_key_file\n"
-        "sys.stdin.readline(); print(read_or_make_key_file(Path(sys.argv[1]))['k1'])"
-    )
-    command = [sys.executable, "-c", script, str(tmp_path / "keys.yaml")]
-    pipe = subprocess.PIPE
-    processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(3)]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    keys = [process.communicate(timeout=30)[0] for process in processes]
+def test_servers_that_start_together_get_one_key(tmp_path: Path) -> None:
+    """Whoever comes second takes the first one's key, and no draft stays behind."""
+    together = threading.Barrier(8)
 
-    assert len(set(keys)) == 1
-    assert len(base64.b64decode(keys[0])) == 32
+    def start(_: int) -> str:
+        together.wait()
+        return read_or_make_key_file(tmp_path / "keys.yaml")["k1"]
+
+    with ThreadPoolExecutor(8) as servers:
+        keys = set(servers.map(start, range(8)))
+
+    assert len(keys) == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["keys.yaml"]
 
 
 @pytest.mark.parametrize(

@@ -304,11 +304,16 @@ def test_a_key_and_its_id_the_wrong_way_round_are_not_shown(faults: Callable[...
     assert CANARY not in told
 
 
-@pytest.mark.parametrize("name", ["default_agent: assistant", "http: {}"])
-def test_a_secret_that_stands_for_an_agent_is_not_shown(faults: Callable[..., str], name: str) -> None:
-    """Not even the name of an agent that there is none of is repeated."""
-    wrong = {"default_agent: assistant": "default_agent: ${S}", "http: {}": "http: {agent: '${S}'}"}[name]
-
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("default_agent: assistant", "default_agent: ${S}"),
+        ("http: {}", "http: {agent: '${S}'}"),
+        ("assistant: {}", "assistant: {model: '${S}'}"),
+    ],
+)
+def test_a_secret_that_stands_for_a_name_is_not_shown(faults: Callable[..., str], name: str, wrong: str) -> None:
+    """Not even the name of an agent or a model that there is none of is repeated."""
     assert "canary" not in faults(SMALLEST.replace(name, wrong), {"S": "canary"})
 
 
