@@ -116,4 +116,6 @@ def _default(field: FieldInfo, inner: type[Section] | None) -> str:
         return "its own defaults"
     if isinstance(value, SecretStr):
         value = value.get_secret_value()  # a default is no secret
+    if isinstance(value, tuple):
+        value = ", ".join(map(str, value))
     return "none" if value is None or value == () or value == {} else f"`{value}`" if str(value) else "empty"

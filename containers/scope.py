@@ -147,6 +147,7 @@ class Scope:
         thread = asyncio.get_running_loop().run_in_executor(None, call)
         self._threads.add(thread)
         thread.add_done_callback(self._threads.discard)
+        thread.add_done_callback(_look_at_error)
         try:
             return await asyncio.shield(thread)
         except asyncio.CancelledError:
@@ -304,3 +305,9 @@ class Scope:
 
 
 _BUILDERS = frozenset({Scope.get.__code__, Scope._in_turn.__code__})
+
+
+def _look_at_error(thread: asyncio.Future[Any]) -> None:
+    """Keep asyncio from logging, text and all, an error whose caller was cancelled and waits no more."""
+    if not thread.cancelled():
+        thread.exception()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from traceback import clear_frames
 
 from dependency_injector import providers
 
@@ -33,4 +34,10 @@ class RequestScopes:
     async def open_agent(self, principal: Principal, deadline: Deadline) -> AsyncIterator[Agent]:
         """A fresh agent of this principal; it and all that is theirs is dead once the context ends."""
         async with Scope(principal, deadline) as scope:
-            yield scope.get(self._agents.providers[self._agent_of_channel[principal.platform]])
+            try:
+                yield scope.get(self._agents.providers[self._agent_of_channel[principal.platform]])
+            except BaseException as error:
+                # Libraries keep an error in a variable of a frame that it passes: a cycle, in which the agent and all
+                # that is the person's would wait for the collector.
+                clear_frames(error.__traceback__)
+                raise

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
+from traceback import clear_frames
 from typing import Any
 
 import sqlalchemy as sa
@@ -109,16 +110,32 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that only reads."""
-        async with self._engine.connect() as connection, connection.begin():
-            yield connection
+        with _clear_on_error():
+            async with self._engine.connect() as connection, connection.begin():
+                yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that writes: committed at the end, rolled back on an error."""
-        async with self._writer, self._engine.connect() as connection:
-            await connection.execution_options(**{_WRITES: True})
-            async with connection.begin():
-                yield connection
+        with _clear_on_error():
+            async with self._writer, self._engine.connect() as connection:
+                await connection.execution_options(**{_WRITES: True})
+                async with connection.begin():
+                    yield connection
+
+
+@contextmanager
+def _clear_on_error() -> Iterator[None]:
+    """Empty the frames that an error, or a cancellation, has left behind on its way out of the database.
+
+    SQLAlchemy keeps the error in a local variable of one of them. That is a cycle, and all that the frames of its
+    callers hold, a person's objects among it, would wait in it for the collector.
+    """
+    try:
+        yield
+    except BaseException as error:
+        clear_frames(error.__traceback__)
+        raise
 
 
 async def take_turns(connection: AsyncConnection, *key: str) -> None:

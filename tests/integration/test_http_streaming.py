@@ -19,7 +19,7 @@ from app.database.database import Database
 from app.principal import Principal
 from app.settings import AgentSettings
 from tests.fakes.chat_server import ChatServer, chat_server
-from tests.fakes.deputy_server import ADA, GRACE, DeputyServer, World, eventually, world
+from tests.fakes.deputy_server import ADA, GRACE, PATIENCE_SECONDS, DeputyServer, World, eventually, world
 from tests.fakes.office import Office
 
 Event = tuple[str, dict[str, Any]]
@@ -204,7 +204,7 @@ async def test_a_message_that_another_process_answers_yields_its_status(
     model.before_word = wait
     async with outside.server(database="shared") as answering, outside.in_process(database="shared") as watching:
         first = asyncio.create_task(stream(answering, ada, "hello", id="1"))
-        await begun.wait()
+        await asyncio.wait_for(begun.wait(), PATIENCE_SECONDS)
         watching._tokens.update(answering._tokens)
         second = asyncio.create_task(stream(watching, ada, "hello", id="1"))
         await asyncio.sleep(0.1)

@@ -52,7 +52,8 @@ async def test_a_link_that_was_never_issued_is_gone(server: DeputyServer, method
 
 
 BAD_CALLBACKS = [
-    "", "state=", "state=x", "code=x", "state=x&code=", "state=x&code=y", "state=%00&code=%00", "state=%ED%A0%80&code=y",
+    "", "state=", "state=x", "code=x", "state=x&code=", "state=x&code=y", "state=%00&code=%00",
+    "state=%ED%A0%80&code=y",
     "state=x&error=access_denied", "state=x&state=y&code=z", f"state={'x' * 5000}&code=y",
     "state=<script>&error=<script>", "state=x&code=y&error=<script>",
 ]  # fmt: skip

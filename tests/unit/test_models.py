@@ -6,13 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from pydantic_ai import models as pydantic_ai_models
 from pydantic_ai.models.function import FunctionModel
 
 from app.errors import SettingsError
 from app.llm.models import build_model
-
-pydantic_ai_models.ALLOW_MODEL_REQUESTS = False
 
 
 def test_offline_is_the_embedded_model() -> None:

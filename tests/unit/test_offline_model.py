@@ -18,7 +18,6 @@ from pydantic_ai import (
     ToolFailed,
     ToolReturn,
 )
-from pydantic_ai import models as pydantic_ai_models
 from pydantic_ai.messages import (
     ModelMessage,
     ModelRequest,
@@ -36,7 +35,6 @@ from app.toolkits.toolkit import Toolkit, tool
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-pydantic_ai_models.ALLOW_MODEL_REQUESTS = False
 
 READ = {"effect": "read"}
 
