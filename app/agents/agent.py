@@ -78,7 +78,9 @@ class Agent:
     ) -> None:
         self.principal = principal
         self._shell = shell
-        self._toolkits = [GuardedToolkit(toolkit, principal, credentials, approvals) for toolkit in toolkits]
+        self._toolkits = toolkits
+        self._credentials = credentials
+        self._approvals = approvals
         self._conversations = conversations
 
     @property
@@ -88,7 +90,7 @@ class Agent:
 
     def tools(self) -> dict[str, ToolSpec]:
         """Every tool that this person's agent has, by name."""
-        return {name: spec for toolkit in self._toolkits for name, spec in toolkit.wrapped.tools().items()}
+        return {name: spec for toolkit in self._toolkits for name, spec in toolkit.tools().items()}
 
     async def answer(self, message: StoredMessage, listener: Listener | None = None) -> Answered | StoppedRun:
         """Run the agent on a message of its principal.
@@ -130,12 +132,15 @@ class Agent:
         history = await self._conversations.load(
             self.principal, message.conversation, turns_at_most=self._shell.history_turns
         )
+        guards = [
+            GuardedToolkit(toolkit, self.principal, self._credentials, self._approvals) for toolkit in self._toolkits
+        ]
         try:
             run = await self._shell.runner.run(
                 text,
                 message_history=[*history.messages, *turn_so_far],
                 deferred_tool_results=results,
-                toolsets=self._toolkits,
+                toolsets=guards,
                 usage_limits=self._shell.limits,
                 event_stream_handler=telling(listener) if listener is not None else None,
             )
@@ -143,6 +148,9 @@ class Agent:
             raise AgentError("This took more steps than I may use for one message. Try a smaller request.") from error
         except (AgentRunError, FallbackExceptionGroup, UserError) as error:
             raise AgentError("The model could not be reached or gave no usable answer. Please try again.") from error
+        finally:
+            for guard in guards:
+                guard.let_go()
         turn = run.all_messages()[len(history.messages) :]
         if isinstance(run.output, DeferredToolRequests):
             return StoppedRun.of(turn, run.output)

@@ -29,7 +29,7 @@ UNKNOWN_EFFECT = "This call was interrupted. Whether it took effect is not known
 
 @dataclass
 class GuardedToolkit(WrapperToolset[Any]):
-    """A toolkit whose calls run only with its principal's consent and, to act, approval. Lives for one request.
+    """A toolkit whose calls run only with its principal's consent and, to act, approval. Lives for one run.
 
     A call that may not run yet raises pydantic-ai's ApprovalRequired, which ends the run with the call pending. That
     pydantic-ai calls a call approved is never enough to act: an approval of this principal is claimed in the database.
@@ -39,6 +39,17 @@ class GuardedToolkit(WrapperToolset[Any]):
     principal: Principal
     credentials: Credentials
     approvals: Approvals
+
+    async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
+        """The toolkit's tools, each held by this guard and not by the toolkit."""
+        tools = await super().get_tools(ctx)
+        for tool in tools.values():
+            tool.toolset = self
+        return tools
+
+    def let_go(self) -> None:
+        """Forget all that is the person's: a run that was cancelled stays in cycles of pydantic-ai's for a while."""
+        del self.wrapped, self.credentials
 
     async def call_tool(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -109,7 +109,7 @@ class Crowd:
                 (await self.server.deliver(event, retry_num)).raise_for_status()
 
         await asyncio.gather(*(deliver(*delivery) for delivery in deliveries))
-        async with asyncio.timeout(150):
+        async with asyncio.timeout(60 + 0.2 * count):
             while (await self.states())["done", True] + (await self.states())["failed", True] < count:
                 await asyncio.sleep(0.1)
         interrupter.cancel()
@@ -191,15 +191,8 @@ def without_the_collector() -> Iterator[None]:
         gc.enable()
 
 
-async def check(folder: Path, *, people: int, count: int, leaves_nothing: bool) -> None:
-    """Run a crowd and hold the outcome to what this module promises.
-
-    Args:
-        folder: Where the server's files are.
-        people: How many write.
-        count: How many messages they write together.
-        leaves_nothing: Whether every object has to be dead; else only every agent, and nearly every scope.
-    """
+async def check(folder: Path, *, people: int, count: int) -> None:
+    """Run a crowd and hold the outcome to what this module promises."""
     with without_the_collector():
         async with crowd(folder, people) as crowd_:
             await crowd_.run(random.Random(500), count, interrupts=count // 10)
@@ -218,28 +211,18 @@ async def check(folder: Path, *, people: int, count: int, leaves_nothing: bool) 
     assert len(answered) > people * 0.8
     assert min(made.values()) >= count
     assert {"Scope", "Agent", "Credentials", "GoogleClient", "TryingGmail"} <= set(made)
-    if not leaves_nothing:
-        assert verdict.alive["Agent"] == 0
-        assert verdict.alive["Scope"] <= count // 50
-        verdict = replace(verdict, alive=Counter())
     assert verdict == Verdict(Counter(), set(), 0, set(), 0)
 
 
 async def test_five_hundred_messages_of_fifty_people(tmp_path: Path) -> None:
-    """What the head of this module says, but for the few runs that the soak test below knows to live on."""
-    await check(tmp_path, people=50, count=500, leaves_nothing=False)
-
-
-@pytest.mark.soak
-async def test_five_hundred_messages_leave_nothing_behind(tmp_path: Path) -> None:
-    """The same, and nothing lives on. Known to fail: of 500 messages, 1 to 3 runs that were cut off still do."""
-    await check(tmp_path, people=50, count=500, leaves_nothing=True)
+    """What the head of this module says."""
+    await check(tmp_path, people=50, count=500)
 
 
 @pytest.mark.soak
 async def test_five_thousand_messages_of_a_hundred_people(tmp_path: Path) -> None:
     """The same, ten times as long."""
-    await check(tmp_path, people=100, count=5000, leaves_nothing=False)
+    await check(tmp_path, people=100, count=5000)
 
 
 def keep(container: Application, crowd_: Crowd) -> None:
