@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import threading
 import weakref
 from collections.abc import Iterator
@@ -47,6 +48,14 @@ def cached(name: str) -> Kept:
 def cached_for_a_while(name: str) -> Kept:
     """Is remembered until two others are."""
     return Kept()
+
+
+@pytest.fixture(autouse=True)
+def _without_the_collector() -> Iterator[None]:
+    """As `prove` does: a run of the collector in between would free a cycle before it is explained."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
