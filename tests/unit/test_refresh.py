@@ -203,8 +203,13 @@ async def test_a_grant_that_google_ended_is_marked(
     refresher: Refresher, google: TokenEndpoint, grants: Grants, ada: Principal, grace: Principal
 ) -> None:
     """Everybody who waited is told so, the grant is gone, and another person's lives."""
+    google.gate.clear()  # nobody is answered before all of them wait
     google.failure = invalid_grant
-    results = await asyncio.gather(*(refresher.fresh(ada) for _ in range(4)), return_exceptions=True)
+    callers = [asyncio.create_task(refresher.fresh(ada)) for _ in range(4)]
+    await google.asked.wait()
+    await asyncio.sleep(0.5)  # the slowest has read its grant by then
+    google.gate.set()
+    results = await asyncio.gather(*callers, return_exceptions=True)
 
     assert [type(each) for each in results] == [GrantRevokedError] * 4
     assert google.refreshed == ["refresh-ada-1"]
