@@ -26,7 +26,7 @@ from containers.graph import AnyContainer, AnyProvider, Graph, Lifetime, lifetim
 from containers.probe import Probe
 from containers.retention import Watch, explain
 
-__all__ = ["Finding", "LifetimeError", "Proof", "prove"]
+__all__ = ["Finding", "LifetimeError", "Proof", "collector_off", "prove"]
 
 LOOP_TURNS = 5  # how many turns of the event loop a task or a callback that is ending may still hold an object
 
@@ -86,7 +86,7 @@ async def prove(container: AnyContainer, one: Sequence[object], other: Sequence[
     findings += _build_long_lived(graph, blocked, long_lived)
     probe = Probe(graph, long_lived, blocked)
     known = long_lived | {id(provider): f"provider `{graph.label(provider)}`" for provider in graph.edges}
-    with _collector_off():
+    with collector_off():
         # What is used comes first, which tells who fails; then last, as in a request, which asks for one thing only.
         for order in (graph.order, graph.order[::-1]):
             trial = [*await probe.run(one, other, order), *await _held(probe.watches, known)]
@@ -125,7 +125,7 @@ def _build_long_lived(graph: Graph, blocked: set[AnyProvider], long_lived: dict[
 
 
 @contextmanager
-def _collector_off() -> Iterator[None]:
+def collector_off() -> Iterator[None]:
     """Keep the cyclic collector from running, so that only what nobody refers to dies."""
     was_enabled = gc.isenabled()
     gc.disable()

@@ -7,10 +7,9 @@ async with open_test_container(tmp_path) as container:
 from __future__ import annotations
 
 import asyncio
-import gc
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +21,7 @@ from app.principal import Principal
 from app.sandbox.attachment import configured_for_sandbox
 from app.settings import AgentSettings, DatabaseSettings, HttpSettings, InterfacesSettings, KeyRingSettings, Settings
 from containers.application import Application, build
+from containers.lifetimes import collector_off
 from containers.scope import Scope
 
 T = TypeVar("T")
@@ -106,7 +106,7 @@ async def assert_isolated(
     Raises:
         IsolationError: Both got the same object, or one lived on after its request.
     """
-    with _collector_off():
+    with collector_off():
         watched, results = await _interleaved(provider, use, seeds)
         await asyncio.sleep(0)
         if alive := [ref for ref in watched if ref() is not None]:
@@ -136,14 +136,3 @@ async def _interleaved(
     if one == other:
         raise IsolationError(f"two people were given the same {provider}")
     return [one_ref, other_ref], [one_result, other_result]
-
-
-@contextmanager
-def _collector_off() -> Iterator[None]:
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -27,8 +27,6 @@ from app.principal import Principal
 
 Alongside = Callable[[AsyncConnection], Awaitable[None]]
 
-_SEQUENCE_TRIES = 20  # two replicas may choose the same sequence; the unique constraint lets one of them win
-
 
 class Inbox:
     """Stores messages and moves them through their states; lives as long as the process and holds no message.
@@ -47,15 +45,16 @@ class Inbox:
             InvalidMessageError: There is no text, or a part is too long or cannot be stored.
         """
         _check(message)
-        for _ in range(_SEQUENCE_TRIES):
+        known = await self._find_event(message)
+        if known is not None:
+            return known, False
+        try:
+            return await self._insert(message), True
+        except IntegrityError:  # the same event was stored a moment before; sequences are given out in turn
             known = await self._find_event(message)
-            if known is not None:
-                return known, False
-            try:
-                return await self._insert(message), True
-            except IntegrityError:
-                continue
-        raise RuntimeError(f"no free sequence after {_SEQUENCE_TRIES} tries in one conversation")
+            if known is None:
+                raise
+            return known, False
 
     async def get(self, principal: Principal, message_id: str) -> StoredMessage:
         """This person's message.

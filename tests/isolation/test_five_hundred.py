@@ -191,7 +191,7 @@ def without_the_collector() -> Iterator[None]:
         gc.enable()
 
 
-async def check(folder: Path, *, people: int, count: int) -> None:
+async def assert_nobody_meets(folder: Path, *, people: int, count: int) -> None:
     """Run a crowd and hold the outcome to what this module promises."""
     with without_the_collector():
         async with crowd(folder, people) as crowd_:
@@ -216,13 +216,13 @@ async def check(folder: Path, *, people: int, count: int) -> None:
 
 async def test_five_hundred_messages_of_fifty_people(tmp_path: Path) -> None:
     """What the head of this module says."""
-    await check(tmp_path, people=50, count=500)
+    await assert_nobody_meets(tmp_path, people=50, count=500)
 
 
 @pytest.mark.soak
 async def test_five_thousand_messages_of_a_hundred_people(tmp_path: Path) -> None:
     """The same, ten times as long."""
-    await check(tmp_path, people=100, count=5000)
+    await assert_nobody_meets(tmp_path, people=100, count=5000)
 
 
 def keep(container: Application, crowd_: Crowd) -> None:
