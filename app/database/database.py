@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from traceback import clear_frames
 from typing import Any
@@ -17,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from app.errors import SettingsError
 
 _BUSY_TIMEOUT_MS = 10_000  # SQLite waits so long for another process's write
+_TRY_AGAIN_MS = 20
 _WRITES = "deputy_writes"  # execution option of a connection that is about to write
 
 
@@ -58,14 +60,21 @@ class Database:
     async def open(self) -> None:
         """Connect and bring the schema up to date; safe to call from several processes at once.
 
+        After an error nothing is open.
+
         Raises:
             SettingsError: The database cannot be reached, or was migrated by a newer version.
         """
         from app.database.migrate import upgrade  # Alembic is needed only here and takes a while to import
 
-        await self._reach()
-        async with self.writing() as connection:
-            await connection.run_sync(upgrade)
+        async with AsyncExitStack() as on_error:
+            on_error.push_async_callback(self.close)
+            await self._reach()
+            if self._is_sqlite():
+                await self._write_ahead()
+            async with self.writing() as connection:
+                await connection.run_sync(upgrade)
+            on_error.pop_all()
 
     async def revisions(self) -> tuple[str | None, str | None]:
         """The schema's revision, None for an empty database, and the one that this version needs.
@@ -99,7 +108,28 @@ class Database:
             await self.ping()
         except (sa.exc.DBAPIError, OSError, TypeError) as error:  # TypeError: a parameter that the driver lacks
             reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-            raise SettingsError(f"{self!r} cannot be reached: {reason}; look at database.url") from None
+            raise self._unreachable(reason) from None
+
+    async def _write_ahead(self) -> None:
+        """Let the file write ahead (https://www.sqlite.org/wal.html), for good.
+
+        While somebody else writes, SQLite refuses the change at once, whatever the busy timeout; so it is tried again.
+        """
+        async with self._engine.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            for tries_left in reversed(range(_BUSY_TIMEOUT_MS // _TRY_AGAIN_MS)):
+                try:
+                    await driver.execute_fetchall("PRAGMA journal_mode=WAL")
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or not tries_left:
+                        raise self._unreachable(error) from None
+                else:
+                    return
+                await asyncio.sleep(_TRY_AGAIN_MS / 1000)
+
+    def _unreachable(self, reason: object) -> SettingsError:
+        return SettingsError(f"{self!r} cannot be reached: {reason}; look at database.url")
 
     def _is_sqlite(self) -> bool:
         return self._url.get_backend_name() == "sqlite"
@@ -156,7 +186,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     """
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_TIMEOUT_MS}"):
+    for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -66,6 +67,24 @@ async def test_opening_again_keeps_what_is_there(database: Database, database_ur
 
     assert await ids(again) == ["a"]
     await again.close()
+
+
+async def test_opening_waits_for_whoever_writes(tmp_path: Path) -> None:
+    """A file that is not in SQLite's WAL mode yet is opened although another process is writing to it."""
+    path = tmp_path / "deputy.db"
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("CREATE TABLE somebody_elses (id INTEGER)")
+    database = Database(f"sqlite+aiosqlite:///{path}")
+    opening = asyncio.create_task(database.open())
+    await asyncio.sleep(0.1)
+    writer.execute("COMMIT")
+    await opening
+    writer.close()
+
+    async with database.reading() as connection:
+        assert await connection.scalar(sa.text("PRAGMA journal_mode")) == "wal"
+    await database.close()
 
 
 async def test_two_objects_that_open_at_once_take_turns(database_url: str) -> None:
