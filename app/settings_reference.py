@@ -10,7 +10,8 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from app.settings import Section, Settings
+from app.sections.section import Section
+from app.settings import Settings
 from app.settings_file import Place, SettingsFile
 
 MASK = "********"

@@ -19,8 +19,12 @@ from pydantic import SecretStr
 from app.deadline import Deadline
 from app.principal import Principal
 from app.sandbox.attachment import configured_for_sandbox
-from app.settings import AgentSettings, DatabaseSettings, HttpSettings, InterfacesSettings, KeyRingSettings, Settings
-from containers.application import Application, build
+from app.sections.agents import AgentSettings
+from app.sections.interfaces import HttpSettings, InterfacesSettings
+from app.sections.server import DatabaseSettings, KeyRingSettings
+from app.settings import Settings
+from containers.application import Application
+from containers.build import build
 from containers.lifetimes import collector_off
 from containers.scope import Scope
 

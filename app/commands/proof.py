@@ -19,7 +19,7 @@ def graph(config: ConfigOption = CONFIG) -> None:
 async def _check(settings: Settings) -> str:
     from app.main import prove_lifetimes
     from app.sandbox.attachment import configured_for_sandbox
-    from containers.application import build
+    from containers.build import build
 
     settings = configured_for_sandbox(settings)
     container = build(settings)
@@ -32,7 +32,7 @@ async def _check(settings: Settings) -> str:
 
 async def _graph(settings: Settings) -> str:
     from app.sandbox.attachment import configured_for_sandbox
-    from containers.application import build
+    from containers.build import build
     from containers.mermaid import mermaid
 
     return mermaid(build(configured_for_sandbox(settings)))

@@ -24,7 +24,7 @@ async def _serve(settings: Settings) -> None:
     # Imported here: the other commands start without the server.
     from app.main import serving
     from app.sandbox.attachment import attached_sandbox
-    from containers.application import build
+    from containers.build import build
     from interfaces.web.interface import callback_url
 
     stopped = asyncio.create_task(told_to_stop())

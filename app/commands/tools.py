@@ -31,7 +31,7 @@ def list_tools(config: ConfigOption = CONFIG, as_json: JsonOption = False) -> No
 
 async def _tools(settings: Settings) -> list[dict[str, Any]]:
     from app.sandbox.attachment import configured_for_sandbox
-    from containers.application import build
+    from containers.build import build
     from containers.toolkits import toolkit_class
 
     container = build(configured_for_sandbox(settings))

@@ -1,10 +1,10 @@
-"""Answering one message: a decision on an approval, or a run of the sender's agent in a request scope."""
+"""Answering one message: a chat command, or a run of the sender's agent in a request scope."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Protocol
@@ -12,11 +12,11 @@ from typing import Protocol
 from app.agents.agent import Agent, Answered
 from app.agents.run import StoppedRun
 from app.approvals.approvals import Approvals, ApprovalState
-from app.approvals.commands import Decision, find_decision
 from app.conversations.history import Conversations
 from app.credentials.consent import Consent
 from app.deadline import Deadline
 from app.delivery.channel import Channel
+from app.delivery.command import ChatCommand
 from app.delivery.inbox import Inbox
 from app.delivery.parking import Parking
 from app.delivery.status import Statuses, in_words
@@ -53,6 +53,7 @@ class Answering:
         statuses: Statuses,
         channels: Mapping[str, Channel],
         streams: Streams,
+        commands: Sequence[ChatCommand],
         open_agent: OpenAgent,
         *,
         deadline_seconds: float,
@@ -65,6 +66,7 @@ class Answering:
         self._statuses = statuses
         self._channels = channels
         self._streams = streams
+        self._commands = commands
         self._open_agent = open_agent
         self._deadline_seconds = deadline_seconds
 
@@ -113,9 +115,10 @@ class Answering:
 
     async def _answer(self, message: StoredMessage) -> bool:
         """Work it off up to its new state; False when another attempt has taken it over, and nothing was changed."""
-        decision = find_decision(message.text)
-        if decision is not None:
-            return await self._inbox.finish(message, await self._decide(message.principal, decision), private=True)
+        for command in self._commands:
+            reply = await command.reply(message)
+            if reply is not None:
+                return await self._inbox.finish(message, reply, private=True)
         outcome = await self._run(message)
         if isinstance(outcome, Answered):
             turn = partial(
@@ -145,11 +148,3 @@ class Answering:
             approvals = await self._approvals.of_message(message.principal, message.message_id)
             stopped = StoppedRun.load(parked.run)
             return await agent.go_on(message, stopped, listener, granted=parked.granted, approvals=approvals)
-
-    async def _decide(self, principal: Principal, decision: Decision) -> str:
-        approval = await self._approvals.decide(principal, decision.code, approved=decision.approved)
-        if approval is None:
-            return f"Nothing of yours waits under {decision.code}; it may be decided, expired or somebody else's."
-        await self._parking.approval_decided(principal, approval.message_id)
-        verb = "Approved" if decision.approved else "Denied"
-        return f"{verb}: {approval.call.tool}."

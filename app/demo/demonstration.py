@@ -18,19 +18,12 @@ from app.main import serving
 from app.sandbox.attachment import attached_sandbox
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack import SlackSandbox
-from app.settings import (
-    AgentSettings,
-    DatabaseSettings,
-    GoogleSettings,
-    HttpSettings,
-    InterfacesSettings,
-    KeyRingSettings,
-    SandboxSettings,
-    ServerSettings,
-    Settings,
-    SlackSettings,
-)
-from containers.application import build
+from app.sections.agents import AgentSettings
+from app.sections.google import GoogleSettings, SandboxSettings
+from app.sections.interfaces import HttpSettings, InterfacesSettings, SlackSettings
+from app.sections.server import DatabaseSettings, KeyRingSettings, ServerSettings
+from app.settings import Settings
+from containers.build import build
 from interfaces.web.interface import callback_url
 
 _PATIENCE_SECONDS = 60.0

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from app.sandbox.google import GoogleSandbox
 from app.sandbox.server import serve_loopback
-from app.settings import EndpointSettings, Settings
+from app.sections.google import EndpointSettings
+from app.settings import Settings
 
 CLIENT_ID = "deputy.sandbox"
 

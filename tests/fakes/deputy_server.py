@@ -33,19 +33,14 @@ from app.sandbox.people import Person
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack import Post, SlackSandbox
 from app.sandbox.visitor import visit
-from app.settings import (
-    AgentSettings,
-    DatabaseSettings,
-    HttpSettings,
-    InterfacesSettings,
-    KeyRingSettings,
-    Section,
-    ServerSettings,
-    Settings,
-    SlackSettings,
-)
+from app.sections.agents import AgentSettings
+from app.sections.interfaces import HttpSettings, InterfacesSettings, SlackSettings
+from app.sections.section import Section
+from app.sections.server import DatabaseSettings, KeyRingSettings, ServerSettings
+from app.settings import Settings
 from app.toolkits.gmail import GmailToolkit
-from containers.application import Application, build
+from containers.application import Application
+from containers.build import build
 from interfaces.web.interface import callback_url
 
 ADA, GRACE = "ada@sandbox.example", "grace@sandbox.example"

@@ -16,6 +16,7 @@ from pydantic_ai.models import Model
 
 from app.agents.agent import Agent, AgentShell
 from app.approvals.approvals import Approvals
+from app.approvals.commands import ApprovalCommand
 from app.conversations.history import Conversations
 from app.credentials.consent import Consent
 from app.credentials.credentials import Credentials
@@ -171,6 +172,7 @@ class Office:
             self.statuses,
             {"http": self.channel},
             self.streams,
+            [ApprovalCommand(self.approvals, self.parking)],
             self.open_agent,
             deadline_seconds=deadline_seconds,
         )

@@ -17,7 +17,7 @@ from app.agents.listening import ToolState, ToolUsed
 from app.credentials.key_ring import KeyRing
 from app.database.database import Database
 from app.principal import Principal
-from app.settings import AgentSettings
+from app.sections.agents import AgentSettings
 from tests.fakes.chat_server import ChatServer, chat_server
 from tests.fakes.deputy_server import ADA, GRACE, PATIENCE_SECONDS, DeputyServer, World, eventually, world
 from tests.fakes.office import Office

@@ -17,7 +17,7 @@ from pydantic_ai.models import Model
 from app.errors import SettingsError
 from app.llm.endpoints import build_endpoint, open_model_http
 from app.principal import Principal
-from app.settings import AgentSettings, ModelSettings
+from app.sections.agents import AgentSettings, ModelSettings
 from tests.fakes.chat_server import ChatServer, chat_server
 from tests.fakes.deputy_server import ADA, GRACE, DeputyServer, world
 

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from app.principal import Principal
 from app.sandbox.letters import MARKER
-from app.settings import DeliverySettings
+from app.sections.delivery import DeliverySettings
 from containers.application import Application
 from tests.fakes.deputy_server import (
     ADA,

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from app.database.tables import messages
 from app.messages import MAX_TEXT_LENGTH
 from app.principal import Principal
-from app.settings import DeliverySettings
+from app.sections.delivery import DeliverySettings
 from containers.application import Application
 from tests.fakes.deputy_server import ADA, QUESTION, TEAM, Ahead, DeputyServer, World, direct, eventually, user, world
 from tests.fakes.scripted_model import ScriptedModel

@@ -30,7 +30,7 @@ from app.principal import Principal
 from app.sandbox.letters import MARKER
 from app.sandbox.log import fingerprint
 from app.sandbox.people import Person
-from app.settings import DeliverySettings
+from app.sections.delivery import DeliverySettings
 from app.toolkits.gmail import READ_MAIL, GmailToolkit
 from app.toolkits.toolkit import tool
 from containers.application import Application

@@ -38,8 +38,15 @@ RULES = (
     Rule(within=PACKAGES, besides=(*ENTRY_POINTS, "app.sandbox", "containers.testing"), never=("app.sandbox",)),
     Rule(
         within=PACKAGES,
-        besides=(*ENTRY_POINTS, "app.settings", "app.settings_reference", "app.sandbox.attachment", "containers"),
-        never=("app.settings",),
+        besides=(
+            *ENTRY_POINTS,
+            "app.settings",
+            "app.sections",
+            "app.settings_reference",
+            "app.sandbox.attachment",
+            "containers",
+        ),
+        never=("app.settings", "app.sections"),
     ),
     Rule(within=PACKAGES, besides=("interfaces.slack",), never=("slack_sdk", "slack_bolt")),
     *(Rule(within=(one,), never=tuple(other for other in CHANNELS if other != one)) for one in CHANNELS),

@@ -9,7 +9,10 @@ import pytest
 from pydantic import ValidationError
 
 from app.errors import SettingsError
-from app.settings import AgentSettings, InterfacesSettings, KeyRingSettings, Settings, load_settings
+from app.sections.agents import AgentSettings
+from app.sections.interfaces import InterfacesSettings
+from app.sections.server import KeyRingSettings
+from app.settings import Settings, load_settings
 from tests.fakes.leaks import everything_in
 
 SMALLEST = """\

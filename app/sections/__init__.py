@@ -1,0 +1,1 @@
+"""The sections of config.yaml: what each key may be, its default, and what it means."""

@@ -1,0 +1,32 @@
+"""The assistants, and the models that they ask."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from app.sections.section import Name, OneOrMore, Secret, Section, Text, UrlWithoutLogin
+
+OFFLINE = "offline"  # the embedded model, which needs no entry in `models`
+
+
+class ModelSettings(Section):
+    """An endpoint that speaks OpenAI's chat protocol, such as Ollama, vLLM or LM Studio."""
+
+    base_url: UrlWithoutLogin = Field(description="Up to and with /v1; a key goes into api_key, never in here")
+    model: Text = Field(description="The model's name at the endpoint")
+    api_key: Secret | None = Field(default=None, description="Sent as a bearer token; local servers need none")
+
+
+class AgentSettings(Section):
+    """One assistant: what it is told, which model answers, and what it can do."""
+
+    instructions: str = Field(default="", description="What the model is told before every conversation")
+    model: OneOrMore[Text] = Field(
+        default=(OFFLINE,),
+        description="`offline`, a name in `models` or a pydantic-ai model string; of a list, the next one answers when"
+        " one cannot be reached, is overloaded (429) or fails (5xx)",
+    )
+    toolkits: tuple[Name, ...] = Field(default=(), description="By their names: `gmail`, and those of your own")
+    history_turns: int = Field(default=20, ge=0, description="Earlier messages of the same person and conversation")
+    request_limit: int = Field(default=12, gt=0, description="Model requests a message")
+    tool_calls_limit: int = Field(default=24, gt=0, description="Tool calls a message")

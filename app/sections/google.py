@@ -1,0 +1,52 @@
+"""Google: the OAuth client, the endpoints, and consent."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from app.sections.section import Positive, Secret, Section, Text, Url
+
+
+class EndpointSettings(Section):
+    """Google's OAuth endpoints; the defaults are Google's own."""
+
+    authorize: Url = Field(default="https://accounts.google.com/o/oauth2/v2/auth", description="The consent page")
+    token: Url = Field(default="https://oauth2.googleapis.com/token", description="Where tokens are got and renewed")
+    revoke: Url = Field(default="https://oauth2.googleapis.com/revoke", description="Where grants are ended")
+    certs: Url = Field(default="https://www.googleapis.com/oauth2/v1/certs", description="Certificates of id_tokens")
+    issuer: Url = Field(default="https://accounts.google.com", description="Who issues id_tokens")
+
+
+class SandboxSettings(Section):
+    """The Google on loopback that `google.mode: sandbox` starts."""
+
+    port: int = Field(default=8085, ge=0, le=65535, description="0 takes a free port")
+
+
+class GoogleSettings(Section):
+    """The OAuth client, and where Google is."""
+
+    mode: Literal["sandbox", "google"] = Field(
+        default="sandbox",
+        description="`sandbox`: a Google on loopback, started with the server; `google`: the real one",
+    )
+    client_id: Text | None = Field(default=None, description="Of your OAuth client; the sandbox has its own")
+    client_secret: Secret | None = Field(default=None, description="Of your OAuth client")
+    endpoints: EndpointSettings = EndpointSettings()
+    api_root: Url | None = Field(default=None, description="Unset: each API's own root, from its discovery document")
+    timeout_seconds: Positive = Field(default=30, description="For one API call; never more than the message has left")
+    sandbox: SandboxSettings = SandboxSettings()
+
+    @model_validator(mode="after")
+    def _has_client(self) -> GoogleSettings:
+        if self.mode == "google" and not (self.client_id and self.client_secret):
+            raise ValueError("mode: google needs client_id and client_secret of your OAuth client")
+        return self
+
+
+class ConsentSettings(Section):
+    """How long a person has for giving consent."""
+
+    link_seconds: Positive = Field(default=600, description="How long a link can be opened, and then be finished")

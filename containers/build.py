@@ -1,0 +1,115 @@
+"""Building the container of a configuration: what only the settings know, the toolkits, models and agents by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from dependency_injector import providers
+from pydantic_ai.models import Model
+
+from app.agents.agent import Agent, AgentShell
+from app.deadline import Deadline
+from app.delivery.channel import Channel
+from app.errors import SettingsError
+from app.google.client import GoogleClient
+from app.llm.endpoints import build_endpoint
+from app.llm.fallback import with_fallbacks
+from app.llm.models import build_model
+from app.principal import Principal
+from app.sections.agents import AgentSettings, ModelSettings
+from app.sections.interfaces import SlackSettings
+from app.settings import Settings
+from containers.application import Application, Once
+from containers.scope import Scoped
+from containers.toolkits import outside_toolkit
+
+
+def build(settings: Settings) -> Application:
+    """The container of a configuration, complete; nothing in it is open yet.
+
+    Raises:
+        SettingsError: An agent names a toolkit that there is none of, or a toolkit from outside is refused.
+    """
+    container = Application(settings=settings)
+    container.toolkits.set_providers(_toolkits(container, settings.toolkits))
+    used = {model for agent in settings.agents.values() for model in agent.model}
+    models = {name: _model(container, name, settings.models.get(name)) for name in sorted(used)}
+    shells = {
+        name: _shell(name, agent, [models[model] for model in agent.model]) for name, agent in settings.agents.items()
+    }
+    container.models.set_providers(models)
+    container.shells.set_providers(shells)
+    container.agents.set_providers(
+        {name: _agent(container, name, shells[name], agent.toolkits) for name, agent in settings.agents.items()}
+    )
+    if settings.interfaces.http is not None:
+        container.channels.add_kwargs(http=container.http_channel)
+    if settings.interfaces.slack is not None:
+        container.channels.add_kwargs(slack=_slack_channel(settings.interfaces.slack))
+    return container
+
+
+def _toolkits(container: Application, outside: Mapping[str, str]) -> dict[str, providers.Provider[Any]]:
+    built_in: dict[str, providers.Provider[Any]] = {"gmail": container.gmail}
+    if taken := built_in.keys() & outside.keys():
+        raise SettingsError(f"toolkits.{min(taken)}: a toolkit of this name is built in; take another one")
+    available: dict[type, providers.Provider[Any]] = {
+        Principal: container.principal,
+        Deadline: container.deadline,
+        GoogleClient: container.google,
+    }
+    return built_in | {name: outside_toolkit(name, path, available) for name, path in outside.items()}
+
+
+def _model(container: Application, name: str, endpoint: ModelSettings | None) -> providers.Provider[Model]:
+    if endpoint is None:
+        return Once(build_model, name)
+    return Once(
+        build_endpoint,
+        name,
+        base_url=endpoint.base_url,
+        model=endpoint.model,
+        api_key=endpoint.api_key,
+        http=container.model_http,
+    )
+
+
+def _shell(
+    name: str, agent: AgentSettings, models: Sequence[providers.Provider[Model]]
+) -> providers.Provider[AgentShell]:
+    return Once(
+        AgentShell,
+        name,
+        Once(with_fallbacks, *models) if len(models) > 1 else models[0],
+        instructions=agent.instructions,
+        history_turns=agent.history_turns,
+        request_limit=agent.request_limit,
+        tool_calls_limit=agent.tool_calls_limit,
+    )
+
+
+def _agent(
+    container: Application, name: str, shell: providers.Provider[AgentShell], toolkits: Iterable[str]
+) -> Scoped[Agent]:
+    known = container.toolkits.providers
+    for toolkit in toolkits:
+        if toolkit not in known:
+            raise SettingsError(
+                f"agents.{name}.toolkits: there is no toolkit {toolkit!r}; there are {', '.join(sorted(known))}"
+            )
+    return Scoped(
+        Agent,
+        container.principal,
+        shell,
+        providers.List(*(known[toolkit] for toolkit in toolkits)),
+        container.credentials,
+        container.approvals,
+        container.conversations,
+    )
+
+
+def _slack_channel(slack: SlackSettings) -> providers.Provider[Channel]:
+    from interfaces.slack.client import open_channel  # the SDK is imported only where Slack is served
+
+    return Once(open_channel, slack.bot_token.get_secret_value(), slack.api_base_url)
