@@ -85,7 +85,7 @@ class GoogleApis:
         return next(filter(None, described), oauth_scope)
 
     def load(self) -> None:
-        """Load every API of `API_VERSIONS`, about 0.3 s of work; the first person to need one then waits for none."""
+        """Load every API of `API_VERSIONS`, some 25 ms of work; the first person to need one then waits for none."""
         for name, version in API_VERSIONS.items():
             self._api(name, version)
 
@@ -117,6 +117,7 @@ class GoogleApis:
         if self._api_root:
             # Not client_options.api_endpoint: batch ignores it, and it drops the servicePath.
             document["rootUrl"] = self._api_root
+        document["schemas"] = dict(_named_schemas(document))
         root = build_from_document(document, http=NoHttp())
         return _Api(
             version=version,
@@ -127,6 +128,15 @@ class GoogleApis:
                 {scope: about["description"] for scope, about in document["auth"]["oauth2"]["scopes"].items()}
             ),
         )
+
+
+def _named_schemas(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Of each body only the names in it, all that googleapiclient needs of one to find the pages of a list.
+
+    It writes whole bodies, those within them included, into docstrings: of Docs and Sheets 100 MB, in 0.25 s.
+    """
+    for name, schema in document["schemas"].items():
+        yield name, {"id": name, "type": "object", "properties": {key: {} for key in schema.get("properties", ())}}
 
 
 def _resources(resource: Any, description: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[Any, Any]]:
