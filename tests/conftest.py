@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,7 +16,8 @@ import pytest
 from app.credentials.key_ring import KeyRing
 from app.database.database import Database
 from app.principal import Principal
-from tests.fakes.postgres import create_database, find_binaries, running_postgres
+from tests.fakes.databases import Databases, PostgresServer, SqliteDatabases
+from tests.fakes.postgres import find_binaries, running_postgres
 
 _SENDING = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 _RESOLVING = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"})
@@ -67,30 +69,38 @@ def grace() -> Principal:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """A PostgreSQL server of this session's own: ``127.0.0.1:<port>``."""
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of this session's own."""
     binaries = find_binaries()
     if binaries is None:
         lacking("PostgreSQL", package="postgresql")
-    with running_postgres(binaries) as server:
-        yield server
+    with running_postgres(binaries) as url:
+        yield PostgresServer(url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database of this test's own, once a kind."""
+async def databases(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Databases]:
+    """Databases of this test's own, SQLite and PostgreSQL in turn."""
+    async with databases_of(request, tmp_path) as databases:
+        yield databases
+
+
+@asynccontextmanager
+async def databases_of(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Databases]:
+    """Databases of the kind that a fixture's parameter names; for a fixture of any scope."""
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path / 'deputy.db'}"
-    server: str = request.getfixturevalue("postgres")
-    return await create_database(server)
+        yield SqliteDatabases(folder)
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        async with server.databases() as databases:
+            yield databases
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
+async def database(databases: Databases) -> AsyncIterator[Database]:
     """A migrated database of this test's own, SQLite and PostgreSQL in turn."""
-    database = Database(database_url)
+    database = Database(await databases.migrated("deputy"))
     try:
-        await database.open()
         yield database
     finally:
         await database.close()

@@ -7,7 +7,6 @@ import base64
 import json
 import re
 import secrets
-import socket
 import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -42,6 +41,8 @@ from app.toolkits.gmail import GmailToolkit
 from containers.application import Application
 from containers.build import build
 from interfaces.web.interface import callback_url
+from tests.fakes.databases import Databases, SqliteDatabases
+from tests.fakes.ports import free_port
 
 ADA, GRACE = "ada@sandbox.example", "grace@sandbox.example"
 TEAM = "T0SANDBOX"
@@ -204,6 +205,7 @@ class World:
     slack: SlackSandbox
     slack_door: SlackDoor
     settings: Settings
+    databases: Databases
 
     @asynccontextmanager
     async def server(
@@ -213,10 +215,10 @@ class World:
 
         Args:
             prepare: Called with the container before anything is built, to override providers.
-            database: The name of the database file; a second server on the same name finds what the first one left.
+            database: The database's name; a second server on the same one finds what the first one left.
             sections: Sections of the settings that are other than the world's.
         """
-        settings, container = self._built(prepare, database, sections)
+        settings, container = await self._built(prepare, database, sections)
         async with (
             serving(container, settings) as base_url,
             httpx2.AsyncClient(base_url=base_url, timeout=2 * PATIENCE_SECONDS) as client,
@@ -231,7 +233,7 @@ class World:
 
         An error that leaves the application is raised in the test.
         """
-        settings, container = self._built(prepare, database, sections)
+        settings, container = await self._built(prepare, database, sections)
         base_url = "http://deputy.test"
         ready = asyncio.Event()
         ready.set()
@@ -240,10 +242,10 @@ class World:
             async with httpx2.AsyncClient(transport=transport, base_url=base_url) as client:
                 yield DeputyServer(base_url, client, container, settings, self.google, self.slack)
 
-    def _built(self, prepare: Prepare, database: str, sections: dict[str, Section]) -> tuple[Settings, Application]:
-        assert self.settings.key_ring.file is not None
-        path = self.settings.key_ring.file.with_name(f"{database}.db")
-        url = DatabaseSettings(url=SecretStr(f"sqlite+aiosqlite:///{path}"))
+    async def _built(
+        self, prepare: Prepare, database: str, sections: dict[str, Section]
+    ) -> tuple[Settings, Application]:
+        url = DatabaseSettings(url=SecretStr(await self.databases.empty(database)))
         settings = self.settings.model_copy(update={"database": url, **sections})
         container = build(settings)
         prepare(container)
@@ -251,11 +253,14 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, *, people: Sequence[Person] | None = None, **sections: Section) -> AsyncIterator[World]:
+async def world(
+    folder: Path, databases: Databases | None = None, *, people: Sequence[Person] | None = None, **sections: Section
+) -> AsyncIterator[World]:
     """A Google and a Slack on loopback, and settings that lead to them; HTTP and Slack are served.
 
     Args:
-        folder: Where databases and keys are kept.
+        folder: Where keys are kept.
+        databases: Where servers get their databases; SQLite files in the folder when it is None.
         people: Who has a Google account; Ada and Grace when nobody is named.
         sections: Sections of the settings, such as ``delivery=DeliverySettings(…)``.
     """
@@ -286,7 +291,8 @@ async def world(folder: Path, *, people: Sequence[Person] | None = None, **secti
             default_agent="assistant",
             interfaces=InterfacesSettings(http=HttpSettings(wait_seconds=PATIENCE_SECONDS), slack=slack_settings),
         ).model_copy(update=sections)
-        yield World(google, slack, slack_door, lead_to_sandbox(settings, google_url, client_secret))
+        settings = lead_to_sandbox(settings, google_url, client_secret)
+        yield World(google, slack, slack_door, settings, databases or SqliteDatabases(folder))
 
 
 def with_http(settings: Settings, **changes: Any) -> InterfacesSettings:
@@ -310,18 +316,3 @@ def own_markers(google: GoogleSandbox, emails: Collection[str]) -> dict[str, set
         email: {marker.lower() for letter in google.mailbox(email) for marker in MARKER.findall(letter.raw.decode())}
         for email in emails
     }
-
-
-def free_port() -> int:
-    """A port that nobody listens on; the redirect URI has to be known before the server listens.
-
-    Below the ports that the kernel gives to whoever asks for any, or one of those would have it by then.
-    """
-    while True:
-        port = secrets.choice(range(20_000, 32_000))
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port

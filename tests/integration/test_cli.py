@@ -18,7 +18,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from app.cli import cli
-from tests.fakes.deputy_server import free_port
+from tests.fakes.ports import free_port
 
 CONFIG = {
     "agents": {"assistant": {"toolkits": ["gmail"]}},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from app.database.database import Database
 from app.database.tables import api_tokens, messages, metadata, owned_by, owner, parked_runs, principal_of
 from app.errors import SettingsError
 from app.principal import Principal
+from tests.fakes.databases import Databases
 from tests.fakes.leaks import everything_in
 
 CANARY = "CANARY-7f3a"
@@ -58,11 +58,11 @@ async def test_the_migrations_make_exactly_the_tables(database: Database) -> Non
     assert present == needed is not None
 
 
-async def test_opening_again_keeps_what_is_there(database: Database, database_url: str, ada: Principal) -> None:
+async def test_opening_again_keeps_what_is_there(database: Database, databases: Databases, ada: Principal) -> None:
     """A second start migrates nothing and loses nothing."""
     async with database.writing() as connection:
         await connection.execute(token_of(ada, name="a"))
-    again = Database(database_url)
+    again = Database(await databases.empty("deputy"))
     await again.open()
 
     assert await ids(again) == ["a"]
@@ -87,18 +87,19 @@ async def test_opening_waits_for_whoever_writes(tmp_path: Path) -> None:
     await database.close()
 
 
-async def test_two_objects_that_open_at_once_take_turns(database_url: str) -> None:
+async def test_two_objects_that_open_at_once_take_turns(databases: Databases) -> None:
     """Four opens of an empty database at once all succeed."""
-    databases = [Database(database_url) for _ in range(4)]
+    url = await databases.empty("deputy")
+    opened = [Database(url) for _ in range(4)]
     try:
-        await asyncio.gather(*(database.open() for database in databases))
+        await asyncio.gather(*(database.open() for database in opened))
 
-        assert {await database.revisions() for database in databases} == {await databases[0].revisions()}
+        assert {await database.revisions() for database in opened} == {await opened[0].revisions()}
     finally:
-        await asyncio.gather(*(database.close() for database in databases))
+        await asyncio.gather(*(database.close() for database in opened))
 
 
-def test_processes_that_start_together_all_open(database_url: str) -> None:
+async def test_processes_that_start_together_all_open(databases: Databases) -> None:
     """Processes that migrate the same empty database at the same moment take turns."""
     script = (
         "import asyncio, sys\nfrom app.database.database import Database\nfrom app.database import migrate\n"
@@ -108,19 +109,18 @@ def test_processes_that_start_together_all_open(database_url: str) -> None:
         "    await database.open(); print(await database.revisions()); await database.close()\n"
         "asyncio.run(main())"
     )
-    pipe = subprocess.PIPE
-    command = [sys.executable, "-c", script, database_url]
-    processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(3)]
+    command = [sys.executable, "-c", script, await databases.empty("deputy")]
+    pipe = asyncio.subprocess.PIPE
+    processes = await asyncio.gather(
+        *(asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe) for _ in range(3))
+    )
     for process in processes:
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.close()
-        process.stdin = None
-    outcomes = [process.communicate(timeout=60) for process in processes]
+        assert await process.stdout.readline() == b"ready\n"
+    async with asyncio.timeout(60):
+        outcomes = await asyncio.gather(*(process.communicate(b"") for process in processes))
 
-    assert [errors for _, errors in outcomes] == [""] * 3
+    assert [errors for _, errors in outcomes] == [b""] * 3
     assert len({revisions for revisions, _ in outcomes}) == 1
 
 

@@ -216,7 +216,7 @@ async def test_tokens_copied_into_another_row_do_not_open(
             await grants.find(person)
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # whose files can be read
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)  # whose files can be read
 async def test_tokens_stand_nowhere(
     grants: Grants,
     database: Database,

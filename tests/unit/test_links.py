@@ -239,7 +239,7 @@ async def test_an_opened_link_made_over_to_another_person_takes_no_callback(
     assert await states(database, ada) == [LinkState.OPENED]
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # whose files can be read
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)  # whose files can be read
 async def test_secrets_stand_nowhere(
     links: ConsentLinks,
     database: Database,

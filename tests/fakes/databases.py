@@ -1,0 +1,118 @@
+"""Databases of a test's own, SQLite or PostgreSQL: empty, or copied from one that was migrated once a session."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from app.database.database import Database
+
+
+class Databases(Protocol):
+    """The databases of one test, each by a name of its choice."""
+
+    async def empty(self, name: str) -> str:
+        """The address of the database of this name, which is empty when it is asked for the first time."""
+        ...
+
+    async def migrated(self, name: str) -> str:
+        """The address of a new database of this name, with the newest schema."""
+        ...
+
+
+class SqliteDatabases:
+    """Files in a folder."""
+
+    _template: ClassVar[bytes] = b""  # a file with the newest schema, once one was made
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def empty(self, name: str) -> str:
+        return f"sqlite+aiosqlite:///{self._path(name)}"
+
+    async def migrated(self, name: str) -> str:
+        if not SqliteDatabases._template:
+            await _migrate(await self.empty("template"))
+            SqliteDatabases._template = self._path("template").read_bytes()
+            self._path("template").unlink()
+        self._path(name).write_bytes(SqliteDatabases._template)
+        return await self.empty(name)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.db"
+
+
+@dataclass
+class PostgresServer:
+    """A server that runs. Lives for a session.
+
+    Attributes:
+        url: For SQLAlchemy, without a database.
+        template: The name of a migrated database to which nobody connects, once one was made.
+    """
+
+    url: str
+    template: str = ""
+
+    @asynccontextmanager
+    async def databases(self) -> AsyncIterator[PostgresDatabases]:
+        """Databases that are dropped when the block ends."""
+        engine = create_async_engine(f"{self.url}/postgres", isolation_level="AUTOCOMMIT")
+        try:
+            async with engine.connect() as connection:
+                databases = PostgresDatabases(self, connection)
+                yield databases
+                await databases.drop()
+        finally:
+            await engine.dispose()
+
+
+class PostgresDatabases:
+    """Databases of a server; a name is one test's own, and another test may use it too."""
+
+    def __init__(self, server: PostgresServer, connection: AsyncConnection) -> None:
+        self._server = server
+        self._connection = connection
+        self._names: dict[str, str] = {}  # at the server, by the test's
+
+    async def empty(self, name: str) -> str:
+        if name not in self._names:
+            self._names[name] = await self._create("template1")
+        return self._url(self._names[name])
+
+    async def migrated(self, name: str) -> str:
+        if not self._server.template:
+            template = await self._create("template1")
+            await _migrate(self._url(template))
+            self._server.template = template
+        self._names[name] = await self._create(self._server.template)
+        return self._url(self._names[name])
+
+    async def drop(self) -> None:
+        """Drop all that a test was given, whoever is still connected."""
+        for name in self._names.values():
+            await self._connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+    async def _create(self, template: str) -> str:
+        name = f"test_{uuid.uuid4().hex}"
+        await self._connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        return name
+
+    def _url(self, name: str) -> str:
+        return f"{self._server.url}/{name}"
+
+
+async def _migrate(url: str) -> None:
+    database = Database(url)
+    try:
+        await database.open()
+    finally:
+        await database.close()
