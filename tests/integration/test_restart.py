@@ -13,6 +13,7 @@ from app.principal import Principal
 from app.sandbox.letters import MARKER
 from app.sections.delivery import DeliverySettings
 from containers.application import Application
+from tests.conftest import databases_of
 from tests.fakes.deputy_server import (
     ADA,
     APPROVAL_CODE,
@@ -37,17 +38,18 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 PEOPLE = {"ada": ADA, "grace": GRACE}
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def outside(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """A Google and a Slack, which outlive the servers."""
-    async with world(Path(tmp_path_factory.mktemp("restart"))) as outside:
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["sqlite", "postgresql"])
+async def outside(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """A Google and a Slack, which outlive the servers; the databases are of one kind and the other in turn."""
+    folder = Path(tmp_path_factory.mktemp("restart"))
+    async with databases_of(request, folder) as databases, world(folder, databases) as outside:
         yield outside
 
 
 @pytest.fixture
 def prefix(request: pytest.FixtureRequest) -> str:
     """Makes people new to a test."""
-    return str(request.node.name).removeprefix("test_").replace("_", "")
+    return str(request.function.__name__).removeprefix("test_").replace("_", "")
 
 
 async def say(server: DeputyServer, name: str, text: str) -> None:

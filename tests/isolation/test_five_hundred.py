@@ -35,6 +35,7 @@ from app.toolkits.gmail import READ_MAIL, GmailToolkit
 from app.toolkits.toolkit import tool
 from containers.application import Application
 from containers.scope import Scoped
+from tests.fakes.databases import Databases
 from tests.fakes.deputy_server import TEAM, DeputyServer, direct, user, world
 from tests.isolation.watch import Verdict, Watch, judge
 
@@ -155,7 +156,7 @@ class Crowd:
 
 
 @asynccontextmanager
-async def crowd(folder: Path, people: int) -> AsyncIterator[Crowd]:
+async def crowd(folder: Path, people: int, databases: Databases | None = None) -> AsyncIterator[Crowd]:
     """A server that so many people have connected their accounts to, each object of its requests watched."""
     accounts = [Person.named(f"Member{n:02} Crowd", f"member{n:02}@sandbox.example") for n in range(people)]
     members = [Member(f"M{n:02}", account.email) for n, account in enumerate(accounts)]
@@ -167,7 +168,7 @@ async def crowd(folder: Path, people: int) -> AsyncIterator[Crowd]:
 
     delivery = DeliverySettings(concurrency=16, deadline_seconds=DEADLINE_SECONDS, scan_seconds=0.5)
     async with (
-        world(folder, people=accounts, delivery=delivery) as outside,
+        world(folder, databases, people=accounts, delivery=delivery) as outside,
         outside.server(prepare) as server,
     ):
         slots = asyncio.Semaphore(8)
@@ -191,10 +192,10 @@ def without_the_collector() -> Iterator[None]:
         gc.enable()
 
 
-async def assert_nobody_meets(folder: Path, *, people: int, count: int) -> None:
+async def assert_nobody_meets(folder: Path, databases: Databases, *, people: int, count: int) -> None:
     """Run a crowd and hold the outcome to what this module promises."""
     with without_the_collector():
-        async with crowd(folder, people) as crowd_:
+        async with crowd(folder, people, databases) as crowd_:
             await crowd_.run(random.Random(500), count, interrupts=count // 10)
             states = await crowd_.states()
             verdict = await crowd_.judge()
@@ -214,15 +215,15 @@ async def assert_nobody_meets(folder: Path, *, people: int, count: int) -> None:
     assert verdict == Verdict(Counter(), set(), 0, set(), 0)
 
 
-async def test_five_hundred_messages_of_fifty_people(tmp_path: Path) -> None:
+async def test_five_hundred_messages_of_fifty_people(tmp_path: Path, databases: Databases) -> None:
     """What the head of this module says."""
-    await assert_nobody_meets(tmp_path, people=50, count=500)
+    await assert_nobody_meets(tmp_path, databases, people=50, count=500)
 
 
 @pytest.mark.soak
-async def test_five_thousand_messages_of_a_hundred_people(tmp_path: Path) -> None:
+async def test_five_thousand_messages_of_a_hundred_people(tmp_path: Path, databases: Databases) -> None:
     """The same, ten times as long."""
-    await assert_nobody_meets(tmp_path, people=100, count=5000)
+    await assert_nobody_meets(tmp_path, databases, people=100, count=5000)
 
 
 def keep(container: Application, crowd_: Crowd) -> None:
