@@ -17,6 +17,7 @@ from app.credentials.key_ring import KeyRing
 from app.database.database import Database
 from app.principal import Principal
 from tests.fakes.databases import Databases, PostgresServer, SqliteDatabases
+from tests.fakes.haste import haste
 from tests.fakes.postgres import find_binaries, running_postgres
 
 _SENDING = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
@@ -54,6 +55,13 @@ def _is_loopback(host: str) -> bool:
 
 
 sys.addaudithook(_keep_to_loopback)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def in_haste() -> Iterator[None]:
+    """Servers stop, and clients are made, without delay."""
+    with haste():
+        yield
 
 
 @pytest.fixture
