@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime, formataddr, make_msgid
+from functools import cached_property
 
 from app.sandbox.api import ApiError, ApiRequest
 from app.sandbox.letters import write_letters
@@ -23,21 +24,26 @@ class PostOffice:
     """Everybody's mailbox. Lives with the sandbox.
 
     Attributes:
-        mailboxes: The mailboxes by their owners' addresses.
         now: The clock, in seconds since the epoch.
     """
 
     def __init__(self, people: People, now: Callable[[], float]) -> None:
         self.now = now
-        self.mailboxes = {email: Mailbox(person) for email, person in people.items()}
-        everybody = list(people.values())
+        self._people = people
+
+    @cached_property
+    def mailboxes(self) -> Mapping[str, Mailbox]:
+        """The mailboxes by their owners' addresses; what is in them is written when one is first looked into."""
+        mailboxes = {email: Mailbox(person) for email, person in self._people.items()}
+        everybody = list(self._people.values())
         letters = [
             letter
             for index, person in enumerate(everybody)
-            for letter in write_letters(person, everybody[index - 1] if len(everybody) > 1 else None, now())
+            for letter in write_letters(person, everybody[index - 1] if len(everybody) > 1 else None, self.now())
         ]
         for letter in sorted(letters, key=lambda letter: letter.at):
-            self._deliver(letter.raw, letter.label_ids, letter.at)
+            _deliver(mailboxes, letter.raw, letter.label_ids, letter.at)
+        return mailboxes
 
     def mailbox_of(self, request: ApiRequest) -> Mailbox:
         """The caller's own mailbox.
@@ -85,22 +91,23 @@ class PostOffice:
             raise ApiError(400, "Recipient address required")
         if thread_id and not mailbox.thread(thread_id):
             raise ApiError(404, "Requested entity was not found.", "notFound")
-        sent = self._deliver(raw, _ARRIVED, self.now(), thread_id)
+        sent = _deliver(self.mailboxes, raw, _ARRIVED, self.now(), thread_id)
         assert sent is not None
         return sent
 
-    def _deliver(
-        self, raw: bytes, label_ids: Iterable[str], at: float, thread_id: str | None = None
-    ) -> StoredMessage | None:
-        """The message is in the mailbox of each recipient who has one, and in its sender's, whose copy this returns."""
-        mail = parse_mail(raw)
-        sender, recipients = addresses_in(mail, "From")[0], set(addresses_in(mail, *_RECIPIENTS))
-        for email in recipients & self.mailboxes.keys() - {sender}:
-            self.mailboxes[email].store(_without_bcc(raw), label_ids, at)
-        if sender not in self.mailboxes:
-            return None
-        to_self = label_ids if sender in recipients else ()
-        return self.mailboxes[sender].store(raw, {"SENT", *to_self}, at, thread_id)
+
+def _deliver(
+    mailboxes: Mapping[str, Mailbox], raw: bytes, label_ids: Iterable[str], at: float, thread_id: str | None = None
+) -> StoredMessage | None:
+    """The message is in the mailbox of each recipient who has one, and in its sender's, whose copy this returns."""
+    mail = parse_mail(raw)
+    sender, recipients = addresses_in(mail, "From")[0], set(addresses_in(mail, *_RECIPIENTS))
+    for email in recipients & mailboxes.keys() - {sender}:
+        mailboxes[email].store(_without_bcc(raw), label_ids, at)
+    if sender not in mailboxes:
+        return None
+    to_self = label_ids if sender in recipients else ()
+    return mailboxes[sender].store(raw, {"SENT", *to_self}, at, thread_id)
 
 
 def _without_bcc(raw: bytes) -> bytes:
