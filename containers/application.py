@@ -13,11 +13,16 @@ from app.api_tokens import ApiTokens
 from app.approvals.approvals import Approvals
 from app.approvals.commands import ApprovalCommand
 from app.conversations.history import Conversations
+from app.credentials.commands import ConfirmCommand
+from app.credentials.confirmation import Confirmation
 from app.credentials.consent import Consent
 from app.credentials.credentials import Credentials
+from app.credentials.dropping import Dropping
 from app.credentials.grants import Grants
 from app.credentials.key_ring import open_key_ring
 from app.credentials.links import ConsentLinks
+from app.credentials.proofs import Proofs
+from app.credentials.quarantine import Quarantine
 from app.credentials.refresh import Refresher
 from app.database.database import Database
 from app.deadline import Deadline
@@ -96,8 +101,32 @@ class Application(DeclarativeContainer):
     grants = Once(Grants, database, key_ring)
     refresher = Once(Refresher, grants, google_auth)
     links = Once(ConsentLinks, database, key_ring, lifetime_seconds=settings.provided.consent.link_seconds)
+    quarantine = Once(Quarantine, database, key_ring, code_tries=settings.provided.consent.code_tries)
+    dropping = Once(Dropping, database, links, quarantine, google_auth)
+    directories = providers.Dict()  # the channels that know addresses, and those at which people can sign in
+    logins = providers.Dict()
+    proofs = Once(Proofs, settings.provided.google.linking, directories, logins)
+    confirmation = Once(
+        Confirmation,
+        database,
+        links,
+        grants,
+        quarantine,
+        dropping,
+        parking,
+        proofs=proofs,
+        code_seconds=settings.provided.consent.code_seconds,
+    )
     consent = Once(
-        Consent, database, links, grants, google_auth, parking, public_url=settings.provided.server.public_url
+        Consent,
+        database,
+        links,
+        grants,
+        quarantine,
+        confirmation,
+        google_auth,
+        parking,
+        public_url=settings.provided.server.public_url,
     )
     statuses = Once(Statuses, parking, approvals, consent)
 
@@ -133,7 +162,10 @@ class Application(DeclarativeContainer):
     )
     http_channel = Once(HttpChannel)
     channels = providers.Dict()
-    commands = providers.List(Once(ApprovalCommand, approvals, parking))
+    commands = providers.List(
+        Once(ApprovalCommand, approvals, parking),
+        Once(ConfirmCommand, confirmation, google_apis),
+    )
     answering = Once(
         Answering,
         inbox,
@@ -157,4 +189,5 @@ class Application(DeclarativeContainer):
         concurrency=settings.provided.delivery.concurrency,
         attempts=settings.provided.delivery.attempts,
         scan_seconds=settings.provided.delivery.scan_seconds,
+        chores=providers.List(dropping.provided.sweep),
     )

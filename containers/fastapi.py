@@ -64,9 +64,11 @@ def routers(container: Application, settings: Settings) -> list[APIRouter]:
     found = [
         web.router(
             consent=once(container.consent),
+            confirmation=once(container.confirmation),
             google_apis=once(container.google_apis),
             secure=settings.server.public_url.startswith("https://"),
             cookie_seconds=settings.consent.link_seconds,
+            code_seconds=settings.consent.code_seconds,
         )
     ]
     if settings.interfaces.http is not None:

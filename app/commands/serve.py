@@ -50,4 +50,8 @@ async def _print_curl_lines(api_tokens: ApiTokens, base_url: str) -> None:
             f"curl -s {base_url}/v1/messages -H 'Authorization: Bearer {token}' "
             f"-H 'Content-Type: application/json' -d '{body}'\n"
         )
-    print("Open the consent_url that you get in a browser, allow the access, then send the line again.", flush=True)
+    print(
+        "Open the consent_url that you get in a browser and allow the access. The page shows a code: send it by the\n"
+        "same line with `confirm <code>` in place of the question, and the question is answered; ask it again to see.",
+        flush=True,
+    )

@@ -1,35 +1,42 @@
-"""The consent flow: from a link in the chat to an active grant."""
+"""The consent flow: from a link in the chat to Google's yes; what happens with that is `confirmation.py`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from enum import StrEnum
 
+from app.credentials.confirmation import Confirmation, SignedIn, Waiting
 from app.credentials.grants import Grants
-from app.credentials.links import ConsentLinks, Link, LinkState, OpenedLink
+from app.credentials.link import Link, LinkState, OpenedLink, Place, Purpose
+from app.credentials.links import ConsentLinks
+from app.credentials.quarantine import CODE, Quarantine
 from app.database.database import Database
-from app.errors import CallbackRefusedError, DeputyError
+from app.errors import DeputyError
 from app.google.auth import GoogleAuth
 from app.google.pkce import code_challenge
 from app.principal import Principal
 
 
-class Waiting(Protocol):
-    """Whoever waits for consents to end."""
+class Stage(StrEnum):
+    """How far a sign-in is."""
 
-    async def consent_ended(self, principal: Principal, *, granted: bool) -> None:
-        """Go on with what waited for this person's consent, whether it was granted or refused."""
-        ...
+    LINK = "link"  # the link waits to be opened
+    WINDOW = "window"  # it was opened in a browser
+    CODE = "code"  # Google's yes waits for the code to be written in the chat
+    OVER = "over"  # it ended and connected nothing
 
 
 @dataclass(frozen=True, slots=True)
-class Connected:
-    """A finished consent: whose chat identity is now connected to which Google account."""
+class SignIn:
+    """How the sign-in of one link stands.
 
-    principal: Principal
-    email: str
-    granted_scopes: frozenset[str]
-    missing_scopes: frozenset[str]
+    Attributes:
+        url: The link, while it may be opened. Show it to its person alone.
+    """
+
+    stage: Stage
+    place: Place
+    url: str | None = field(default=None, repr=False)
 
 
 class Consent:
@@ -44,6 +51,8 @@ class Consent:
         database: Database,
         links: ConsentLinks,
         grants: Grants,
+        quarantine: Quarantine,
+        confirmation: Confirmation,
         google: GoogleAuth,
         waiting: Waiting,
         *,
@@ -52,11 +61,13 @@ class Consent:
         self._database = database
         self._links = links
         self._grants = grants
+        self._quarantine = quarantine
+        self._confirmation = confirmation
         self._google = google
         self._waiting = waiting
         self._public_url = public_url.rstrip("/")
 
-    async def ask(self, principal: Principal, oauth_scopes: frozenset[str]) -> str:
+    async def ask(self, principal: Principal, oauth_scopes: frozenset[str], *, place: Place = Place.DIRECT) -> str:
         """A link by which this person can grant these scopes; returns its id.
 
         A link that is still open and covers them is given again. Else a new one is issued that asks for what older
@@ -64,7 +75,7 @@ class Consent:
         """
         grant = await self._grants.find(principal)
         granted = _tool_scopes(grant.granted_scopes) if grant else frozenset()
-        link, _ = await self._links.issue(principal, oauth_scopes | granted)
+        link, _ = await self._links.issue(principal, oauth_scopes | granted, Purpose(place))
         return link.link_id
 
     async def covers(self, principal: Principal, oauth_scopes: frozenset[str]) -> bool:
@@ -72,10 +83,16 @@ class Consent:
         grant = await self._grants.find(principal)
         return grant is not None and oauth_scopes <= grant.granted_scopes
 
-    async def find_url(self, principal: Principal, link_id: str) -> str | None:
-        """The address of a link that may still be opened, or None. Show it to this person alone."""
+    async def sign_in(self, principal: Principal, link_id: str) -> SignIn:
+        """How the sign-in by this link of this person stands."""
+        link = await self._links.find(principal, link_id)
+        if link is None or link.state not in _UNDER_WAY:
+            return SignIn(Stage.OVER, link.purpose.place if link else Place.DIRECT)
         token = await self._links.find_issued(principal, link_id)
-        return f"{self._public_url}/connect/google/{token}" if token else None
+        if token is not None:
+            return SignIn(Stage.LINK, link.purpose.place, f"{self._public_url}/connect/google/{token}")
+        proof = await self._quarantine.find_proof(principal, link_id)
+        return SignIn(Stage.CODE if proof and CODE in proof else Stage.WINDOW, link.purpose.place)
 
     async def look_at(self, token: str) -> Link:
         """The link behind a token; consumes nothing, so that a preview bot may fetch it.
@@ -110,30 +127,24 @@ class Consent:
         await self._waiting.consent_ended(opened.link.principal, granted=False)
         return opened.link.principal
 
-    async def finish(self, *, state: str, cookie: str | None, code: str) -> Connected:
-        """Take the callback of a person who said yes: their grant is active, and what waited for it goes on.
+    async def finish(self, *, state: str, cookie: str | None, code: str) -> SignedIn:
+        """Take the callback of a person who said yes: what Google granted is in quarantine, or proven already.
 
         Raises:
             CallbackRefusedError: The callback does not belong to this browser's consent, or Google's answer to it.
             GoogleError: Google did not answer.
         """
         opened = await self._links.come_back(state, cookie, granted=True)
-        link = opened.link
         try:
             tokens = await self._google.exchange(code=code, code_verifier=opened.code_verifier, nonce=opened.nonce)
         except DeputyError:
             async with self._database.writing() as connection:
-                await self._links.advance(connection, link.link_id, LinkState.GRANTED, LinkState.EXPIRED)
+                await self._links.advance(connection, opened.link.link_id, LinkState.GRANTED, LinkState.EXPIRED)
             raise
-        async with self._database.writing() as connection:
-            if not await self._links.advance(connection, link.link_id, LinkState.GRANTED, LinkState.ACTIVE):
-                raise CallbackRefusedError("a newer link took the place of this one; use that")
-            await self._grants.activate(connection, link.principal, tokens)
-        await self._waiting.consent_ended(link.principal, granted=True)
-        assert tokens.account is not None
-        return Connected(
-            link.principal, tokens.account.email, tokens.granted_scopes, link.oauth_scopes - tokens.granted_scopes
-        )
+        return await self._confirmation.begin(opened.link, tokens)
+
+
+_UNDER_WAY = (LinkState.ISSUED, LinkState.OPENED, LinkState.GRANTED)
 
 
 def _tool_scopes(oauth_scopes: frozenset[str]) -> frozenset[str]:

@@ -1,9 +1,10 @@
 """Consent links at rest: the one-time invitations to connect a Google account, and their states.
 
     issued ─► opened ─► granted ─► active
-       └─────────┴──► expired | refused
+       └─────────┴─────────┴──► expired | refused
 
-A link is superseded (expired) when the same person is sent another one that asks for more. Every step is a
+A link that is granted waits for the proof that its person signed in; until then its tokens are quarantined. A link is
+superseded (expired) when the same person is sent another one for the same account that asks for more. Every step is a
 compare-and-set on the state, so of several callbacks that arrive together exactly one goes on.
 """
 
@@ -16,52 +17,20 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import replace
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.credentials.key_ring import KeyRing
+from app.credentials.link import ANYWHERE, Link, LinkState, OpenedLink, Place, Purpose
 from app.database.database import Database, take_turns
-from app.database.tables import consent_links, owned_by, owner, principal_of
+from app.database.tables import consent_links, owned_by, owner, parked_runs, principal_of
 from app.errors import CallbackRefusedError, LinkExpiredError, SealError
 from app.principal import Principal
 
-
-class LinkState(StrEnum):
-    """Where a consent link stands."""
-
-    ISSUED = "issued"
-    OPENED = "opened"
-    GRANTED = "granted"
-    ACTIVE = "active"
-    EXPIRED = "expired"
-    REFUSED = "refused"
-
-
-_STILL_OPEN = consent_links.c.state.in_((LinkState.ISSUED, LinkState.OPENED))
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One consent link as stored; holds no secret."""
-
-    link_id: str
-    principal: Principal
-    oauth_scopes: frozenset[str]
-    state: LinkState
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedLink:
-    """What a browser needs that opened a link: for Google the state, nonce and verifier, for itself the cookie."""
-
-    link: Link
-    state: str = field(repr=False)
-    nonce: str = field(repr=False)
-    code_verifier: str = field(repr=False)
-    cookie: str = field(repr=False)
+_BEFORE_GOOGLE = consent_links.c.state.in_((LinkState.ISSUED, LinkState.OPENED))
+_STILL_OPEN = consent_links.c.state.in_((LinkState.ISSUED, LinkState.OPENED, LinkState.GRANTED))
 
 
 class ConsentLinks:
@@ -75,34 +44,42 @@ class ConsentLinks:
         self._lifetime_seconds = lifetime_seconds
         self._now = now
 
-    async def issue(self, principal: Principal, oauth_scopes: frozenset[str]) -> tuple[Link, str]:
+    async def issue(
+        self, principal: Principal, oauth_scopes: frozenset[str], purpose: Purpose = ANYWHERE, *, fresh: bool = False
+    ) -> tuple[Link, str]:
         """A link by which this person can grant these scopes, and its token.
 
-        A link that is still open and covers them is given again. Else a new one takes the place of those that are
-        open, and asks for what they asked for as well. Both in one transaction, so that runs which ask at the same
-        time end with the same link.
+        A link for the same account that is still open and covers them is given again, unless a fresh one is wanted.
+        Else a new one takes the place of those that are open, and asks for what they asked for as well, and for what
+        parked runs wait for. All in one transaction, so that runs which ask at the same time end with the same link.
+        What Google has granted by an older link already can still be confirmed.
         """
+        same_account = sa.and_(
+            consent_links.c.widens.is_not_distinct_from(purpose.widens),
+            consent_links.c.alias.is_not_distinct_from(purpose.alias),
+        )
         async with self._database.writing() as connection:
             await take_turns(connection, "consent_links", principal.platform, principal.tenant, principal.user)
-            rows = (await connection.execute(self._open_links(principal))).all()
+            rows = list(await connection.execute(self._open_links(principal).where(same_account)))
             for row in rows:
-                if oauth_scopes <= _link(row).oauth_scopes:
+                if not fresh and oauth_scopes <= _link(row).oauth_scopes:
                     return _link(row), self._open(row)["token"]
             await connection.execute(
                 consent_links.update()
-                .where(owned_by(consent_links, principal), _STILL_OPEN)
+                .where(owned_by(consent_links, principal), same_account, _BEFORE_GOOGLE)
                 .values(state=LinkState.EXPIRED)
             )
-            return await self._insert(
-                connection, principal, oauth_scopes.union(*(_link(row).oauth_scopes for row in rows))
-            )
+            rows += await connection.execute(_waited_for(principal, purpose))
+            wanted = oauth_scopes.union(*(_link(row).oauth_scopes for row in rows))
+            return await self._insert(connection, principal, wanted, purpose)
 
     async def _insert(
-        self, connection: AsyncConnection, principal: Principal, oauth_scopes: frozenset[str]
+        self, connection: AsyncConnection, principal: Principal, oauth_scopes: frozenset[str], purpose: Purpose
     ) -> tuple[Link, str]:
-        link = Link(uuid.uuid4().hex, principal, oauth_scopes, LinkState.ISSUED)
-        token = secrets.token_urlsafe(32)
         now = self._now()
+        expires_at = now + self._lifetime_seconds
+        link = Link(uuid.uuid4().hex, principal, oauth_scopes, LinkState.ISSUED, purpose, expires_at)
+        token = secrets.token_urlsafe(32)
         await connection.execute(
             consent_links.insert().values(
                 id=link.link_id,
@@ -111,8 +88,11 @@ class ConsentLinks:
                 sealed_secrets=self._seal(link, {"token": token}),
                 oauth_scopes=" ".join(sorted(oauth_scopes)),
                 state=link.state,
+                place=purpose.place,
+                widens=purpose.widens,
+                alias=purpose.alias,
                 created_at=now,
-                expires_at=now + self._lifetime_seconds,
+                expires_at=expires_at,
             )
         )
         return link, token
@@ -121,6 +101,38 @@ class ConsentLinks:
         """This person's links that may still lead to a grant, the newest first."""
         async with self._database.reading() as connection:
             return [_link(row) for row in await connection.execute(self._open_links(principal))]
+
+    async def find(self, principal: Principal, link_id: str) -> Link | None:
+        """This person's link, `expired` also where only its time is over; None when there is none."""
+        query = sa.select(consent_links).where(owned_by(consent_links, principal), consent_links.c.id == link_id)
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        link = _link(row)
+        over = link.expires_at <= self._now() and link.state not in (LinkState.ACTIVE, LinkState.REFUSED)
+        return replace(link, state=LinkState.EXPIRED) if over else link
+
+    async def find_granted(self, link_id: str) -> Link | None:
+        """The link that waits for its proof, whoever's it is; what comes back with a proof has to show more."""
+        query = sa.select(consent_links).where(
+            consent_links.c.id == link_id, consent_links.c.state == LinkState.GRANTED
+        )
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return _link(row) if row is not None else None
+
+    async def activate(self, connection: AsyncConnection, principal: Principal, link_id: str) -> Link:
+        """Say in the caller's transaction that this person's consent by this link is proven."""
+        row = (
+            await connection.execute(
+                consent_links.update()
+                .where(owned_by(consent_links, principal), consent_links.c.id == link_id)
+                .values(state=LinkState.ACTIVE)
+                .returning(*consent_links.c)
+            )
+        ).one()
+        return _link(row)
 
     async def find_issued(self, principal: Principal, link_id: str) -> str | None:
         """The token of a link that this person may still open, or None; to show it to them once more."""
@@ -201,12 +213,29 @@ class ConsentLinks:
                 raise CallbackRefusedError("this sign-in was used a moment ago; look into the chat")
         return OpenedLink(_link(row), state, opened["nonce"], opened["code_verifier"], cookie)
 
-    async def advance(self, connection: AsyncConnection, link_id: str, before: LinkState, after: LinkState) -> bool:
-        """Move a link from one state to the next in the caller's transaction; False when it is not there any more."""
+    async def advance(
+        self,
+        connection: AsyncConnection,
+        link_id: str,
+        before: LinkState,
+        after: LinkState,
+        *,
+        expires_at: float | None = None,
+    ) -> bool:
+        """Move a link from one state to the next in the caller's transaction; False when it is not there any more.
+
+        Args:
+            connection: The caller's.
+            link_id: Which link.
+            before: The state that it has to be in.
+            after: The state that it is in afterwards.
+            expires_at: Until when it stays open, if that changes.
+        """
+        later = {} if expires_at is None else {"expires_at": expires_at}
         result = await connection.execute(
             consent_links.update()
             .where(consent_links.c.id == link_id, consent_links.c.state == before)
-            .values(state=after)
+            .values(state=after, **later)
         )
         return result.rowcount == 1
 
@@ -234,6 +263,15 @@ class ConsentLinks:
         return opened
 
 
+def _waited_for(principal: Principal, purpose: Purpose) -> sa.Select[tuple[object, ...]]:
+    """The links, over or not, that parked runs of this person wait for."""
+    return (
+        sa.select(consent_links)
+        .join(parked_runs, parked_runs.c.link_id == consent_links.c.id)
+        .where(owned_by(consent_links, principal), consent_links.c.widens.is_not_distinct_from(purpose.widens))
+    )
+
+
 def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()  # enough for 256 random bits
 
@@ -243,4 +281,6 @@ def _bindings(principal: Principal, link_id: str) -> tuple[str, ...]:
 
 
 def _link(row: sa.Row[tuple[object, ...]]) -> Link:
-    return Link(row.id, principal_of(row), frozenset(row.oauth_scopes.split()), LinkState(row.state))
+    purpose = Purpose(Place(row.place), row.widens, row.alias)
+    oauth_scopes = frozenset(row.oauth_scopes.split())
+    return Link(row.id, principal_of(row), oauth_scopes, LinkState(row.state), purpose, row.expires_at)

@@ -129,9 +129,30 @@ consent_links = sa.Table(
     sa.Column("sealed_secrets", sa.Text, nullable=False),  # link token; once opened nonce and PKCE verifier too
     sa.Column("oauth_scopes", sa.Text, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),  # issued, opened, granted, active, expired, refused
+    sa.Column("place", sa.String(16), nullable=False),  # direct or group: where it was asked for
+    sa.Column("widens", sa.String(255), nullable=True),  # the subject of the only account that it may be used for
+    sa.Column("alias", sa.String(32), nullable=True),  # what its person wants to call the account
     _time("created_at"),
     _time("expires_at"),
     sa.Index("ix_consent_links_principal", "platform", "tenant", "user_id", "state"),
+)
+
+quarantined_grants = sa.Table(
+    "quarantined_grants",
+    metadata,
+    sa.Column("link_id", sa.String(32), primary_key=True),
+    *_principal(),
+    sa.Column("subject", sa.String(255), nullable=False),  # the Google account's stable id
+    sa.Column("email", sa.String(320), nullable=False),
+    sa.Column("granted_scopes", sa.Text, nullable=False),  # OAuth scopes, parted by a space
+    sa.Column("sealed_tokens", sa.Text, nullable=False),
+    sa.Column("sealed_proof", sa.Text, nullable=False),  # what proves that the link's person signed in
+    sa.Column("tries", sa.Integer, nullable=False),  # wrong codes so far
+    sa.Column("state", sa.String(16), nullable=False),  # waiting, or ending: about to be revoked and erased
+    _time("created_at"),
+    _time("expires_at"),
+    sa.Index("ix_quarantined_grants_principal", "platform", "tenant", "user_id"),
+    sa.Index("ix_quarantined_grants_subject", "subject"),
 )
 
 

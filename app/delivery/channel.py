@@ -22,3 +22,7 @@ class Channel(Protocol):
             UnavailableError: The platform did not take it; it is tried again later.
         """
         ...
+
+    def is_group(self, message: StoredMessage) -> bool:
+        """Whether others read along where the message came from."""
+        ...

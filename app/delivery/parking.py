@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.approvals.approvals import Approvals, ApprovalState, PendingCall
-from app.credentials.links import LinkState
+from app.credentials.link import LinkState
 from app.database.database import Database
 from app.database.tables import approvals, consent_links, messages, owned_by, owner, parked_runs, principal_of
 from app.delivery.inbox import leaving
@@ -86,9 +86,23 @@ class Parking:
         granted = None if row.decision is None else row.decision == "granted"
         return ParkedRun(WaitsFor(row.waits_for), row.link_id, row.run, granted)
 
-    async def consent_ended(self, principal: Principal, *, granted: bool) -> None:
-        """Put all that waits for this person's consent back to work."""
-        waiting = sa.and_(owned_by(parked_runs, principal), parked_runs.c.waits_for == WaitsFor.CONSENT)
+    async def consent_ended(
+        self, principal: Principal, *, granted: bool, accounts: Collection[str | None] = (None,)
+    ) -> None:
+        """Put what waits for this person's consent back to work.
+
+        Args:
+            principal: Whose consent.
+            granted: How it ended.
+            accounts: Only what waits for a link that widens one of these accounts; None is a link for any account.
+        """
+        for_these = sa.or_(*(consent_links.c.widens.is_not_distinct_from(account) for account in accounts))
+        links = sa.select(consent_links.c.id).where(owned_by(consent_links, principal), for_these)
+        waiting = sa.and_(
+            owned_by(parked_runs, principal),
+            parked_runs.c.waits_for == WaitsFor.CONSENT,
+            parked_runs.c.link_id.in_(links),
+        )
         async with self._database.writing() as connection:
             await connection.execute(
                 parked_runs.update()
@@ -98,6 +112,18 @@ class Parking:
             ids = (await connection.execute(sa.select(parked_runs.c.message_id).where(waiting))).scalars().all()
             woken = await self._back_to_work(connection, messages.c.id.in_(ids))
         await self._wake_all(woken)
+
+    async def sign_in_changed(self, principal: Principal, link_id: str) -> None:
+        """Have this person told anew how the sign-in stands that their messages wait for; the worker's scan tells."""
+        waiting = sa.select(parked_runs.c.message_id).where(
+            owned_by(parked_runs, principal), parked_runs.c.link_id == link_id
+        )
+        async with self._database.writing() as connection:
+            await connection.execute(
+                messages.update()
+                .where(messages.c.id.in_(waiting), messages.c.state == MessageState.PARKED)
+                .values(replied_at=None)
+            )
 
     async def approval_decided(self, principal: Principal, message_id: str) -> None:
         """Put the message back to work if its person has decided on all of its calls."""
@@ -117,7 +143,9 @@ class Parking:
         """
         still_parked = sa.and_(messages.c.id == parked_runs.c.message_id, messages.c.state == MessageState.PARKED)
         consented = (
-            sa.select(parked_runs, consent_links.c.state.label("link_state"))
+            sa.select(
+                parked_runs, consent_links.c.state.label("link_state"), consent_links.c.widens.label("link_widens")
+            )
             .join(consent_links, consent_links.c.id == parked_runs.c.link_id)
             .join(messages, still_parked)
             .where(consent_links.c.state.in_((LinkState.ACTIVE, LinkState.REFUSED)))
@@ -134,7 +162,8 @@ class Parking:
             consents = (await connection.execute(consented)).all()
             decisions = (await connection.execute(decided)).all()
         for row in consents:
-            await self.consent_ended(principal_of(row), granted=row.link_state == LinkState.ACTIVE)
+            granted = row.link_state == LinkState.ACTIVE
+            await self.consent_ended(principal_of(row), granted=granted, accounts=(row.link_widens,))
         for row in decisions:
             await self.approval_decided(principal_of(row), row.message_id)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from app.delivery.answering import Answering
@@ -27,6 +27,9 @@ class Worker:
 
     A conversation is in the hands of one task, which takes its undone rows in order; over all conversations at most
     `concurrency` messages are in work at once. What it holds of a message dies with the message's task.
+
+    Args:
+        chores: Done with each scan, for what has to end or go on though nobody writes.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Worker:
         concurrency: int,
         attempts: int,
         scan_seconds: float,
+        chores: Sequence[Callable[[], Awaitable[None]]] = (),
         grace_seconds: float = 10.0,
     ) -> None:
         self._wakeups = wakeups
@@ -48,6 +52,7 @@ class Worker:
         self._free = asyncio.Semaphore(concurrency)
         self._attempts = attempts
         self._scan_seconds = scan_seconds
+        self._chores = chores
         self._grace_seconds = grace_seconds
         self._conversations: dict[ConversationKey, asyncio.Task[None]] = {}
         self._again: set[ConversationKey] = set()
@@ -94,6 +99,8 @@ class Worker:
             await _guarded("putting lost messages back", self._put_back_lost())
             await _guarded("waking undone messages", self._wake_undone())
             await _guarded("telling again", self._tell_again())
+            for chore in self._chores:
+                await _guarded(f"the chore {chore.__qualname__}", chore())
             await asyncio.sleep(self._scan_seconds)
 
     async def _put_back_lost(self) -> None:

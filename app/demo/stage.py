@@ -17,10 +17,11 @@ from app.sandbox.letters import MARKER
 from app.sandbox.log import fingerprint
 from app.sandbox.people import Person
 from app.sandbox.slack import Post, SlackSandbox
-from app.sandbox.visitor import visit
+from app.sandbox.visitor import code_on, visit
 
 QUESTION = "show my unread mail"
 _LINK = re.compile(r"https?://\S+/connect/google/\S+")
+_CONNECTED = re.compile(r"^Connected")
 _LOOK_SECONDS = 0.02
 
 
@@ -75,7 +76,12 @@ class Stage:
         )
         parked = posted.raise_for_status().json()
         self._note("http", person, "Deputy", f"{posted.status_code} {parked['state']}: connect your Google account")
-        await self._consent(parked["consent_url"], "http", person)
+        code = await self._consent(parked["consent_url"], "http", person)
+        self._note("http", person, "person", f"confirm {code}")
+        confirmed = await self._client.post(
+            "/v1/messages", json={"conversation": "demo", "text": f"confirm {code}"}, headers=headers
+        )
+        self._note("http", person, "Deputy", str(confirmed.raise_for_status().json().get("answer", "")))
         told = await self._client.get(f"/v1/messages/{parked['message']}", params={"wait": 30}, headers=headers)
         answer = str(told.raise_for_status().json().get("answer", ""))
         self._note("http", person, "Deputy", answer)
@@ -83,37 +89,47 @@ class Stage:
 
     async def _over_slack(self, person: Person, *, channel: str, mention: bool) -> tuple[Principal, Person, str]:
         user = f"U0{_first_name(person).upper()}"
-        self._note("slack", person, "person", f"@deputy {QUESTION}" if mention else QUESTION)
+        team = await self._write(person, user, channel, QUESTION, mention=mention)
+        asked = await self._told(person, channel, _LINK)
+        link = _LINK.search(asked.text)
+        assert link is not None
+        code = await self._consent(link[0], "slack", person)
+        # In their direct chat, wherever they asked; what they asked is answered where they asked it.
+        await self._write(person, user, f"D{user[1:]}", f"confirm {code}", mention=False)
+        await self._told(person, f"D{user[1:]}", _CONNECTED)
+        answer = await self._told(person, channel, MARKER)
+        return Principal("slack", team, user), person, answer.text
+
+    async def _write(self, person: Person, user: str, channel: str, text: str, *, mention: bool) -> str:
+        """Write to Deputy in Slack; the id of the team."""
+        self._note("slack", person, "person", f"@deputy {text}" if mention else text)
         event = self._slack.event(
             user=user,
-            text=f"<@U0BOT> {QUESTION}" if mention else QUESTION,
+            text=f"<@U0BOT> {text}" if mention else text,
             channel=channel,
             kind="app_mention" if mention else "message.im",
         )
         acknowledged = await self._slack.post_event(self._client, "/slack/events", event)
         acknowledged.raise_for_status()
-        asked = await self._next_post(channel, 0)
-        self._note("slack", person, "Deputy" if asked.user is None else "Deputy, to them alone", asked.text)
-        link = _LINK.search(asked.text)
-        if link is None:
-            raise ValueError(f"Deputy sent {person.name} no consent link over Slack")
-        await self._consent(link[0], "slack", person)
-        answer = await self._next_post(channel, 1)
-        self._note("slack", person, "Deputy" if answer.user is None else "Deputy, to them alone", answer.text)
-        return Principal("slack", event["team_id"], user), person, answer.text
+        return str(event["team_id"])
 
-    async def _consent(self, link: str, channel: str, person: Person) -> None:
+    async def _consent(self, link: str, channel: str, person: Person) -> str:
+        """Open the link in a browser of their own; the code that the last page shows."""
         last_page = await visit(link, person.email)
-        last_page.raise_for_status()
-        self._note(channel, person, "person", f"opens the link and allows access to {person.email}")
+        code = code_on(last_page.raise_for_status())
+        if code is None:
+            raise ValueError(f"the page shows {person.name} no code")
+        self._note(channel, person, "person", f"opens the link, allows access to {person.email}, and is shown {code}")
+        return code
 
-    async def _next_post(self, channel: str, already: int) -> Post:
-        """What Deputy posts in a channel after so many posts."""
-        posts: list[Post] = []
-        while len(posts) <= already:
-            posts = [post for post in self._slack.posts if post.channel == channel]
+    async def _told(self, person: Person, channel: str, what: re.Pattern[str]) -> Post:
+        """What Deputy posts in a channel that reads like this, once it has."""
+        while True:
+            for post in self._slack.posts:
+                if post.channel == channel and what.search(post.text):
+                    self._note("slack", person, "Deputy" if post.user is None else "Deputy, to them alone", post.text)
+                    return post
             await asyncio.sleep(_LOOK_SECONDS)
-        return posts[already]
 
     async def _judge(self, principal: Principal, person: Person, answer: str) -> Participant:
         shown = set(MARKER.findall(answer))

@@ -1,10 +1,13 @@
-"""A person at a browser: opens a consent link and says yes or no at the sandbox's consent page."""
+"""A person at a browser: opens a consent link, says yes or no at the sandbox's consent page, and reads the code."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 import httpx2
+
+_CODE = re.compile(r"confirm</span> <strong>(\w{8})</strong>")
 
 
 async def visit(
@@ -27,3 +30,9 @@ async def visit(
         if granted is not None:
             form["granted"] = ["", *granted]
         return await browser.post(str(consent_page.url), data=form, follow_redirects=True)
+
+
+def code_on(last_page: httpx2.Response) -> str | None:
+    """The code that the last page shows, to be written in the chat; None where it shows none."""
+    found = _CODE.search(last_page.text)
+    return found[1] if found else None

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from app.credentials.proofs import Linking
 from app.sections.section import Positive, Secret, Section, Text, Url
 
 
@@ -37,6 +38,12 @@ class GoogleSettings(Section):
     endpoints: EndpointSettings = EndpointSettings()
     api_root: Url | None = Field(default=None, description="Unset: each API's own root, from its discovery document")
     timeout_seconds: Positive = Field(default=30, description="For one API call; never more than the message has left")
+    linking: Linking = Field(
+        default=Linking.CODE,
+        description="What proves that who signs in at Google is who asked in the chat. `code`: they write a code in the"
+        " chat. `email_match`: the account has the address that the channel knows. `channel_login`: they sign in at"
+        " the channel as well. A channel that cannot do the last two takes the code",
+    )
     sandbox: SandboxSettings = SandboxSettings()
 
     @model_validator(mode="after")
@@ -50,3 +57,5 @@ class ConsentSettings(Section):
     """How long a person has for giving consent."""
 
     link_seconds: Positive = Field(default=600, description="How long a link can be opened, and then be finished")
+    code_seconds: Positive = Field(default=600, description="How long a sign-in waits for the proof that it is yours")
+    code_tries: int = Field(default=5, gt=0, description="After so many wrong codes a sign-in is dropped")

@@ -21,6 +21,10 @@ class HttpChannel:
         for told in self._waiting.get(message.message_id, ()):
             told.set()
 
+    def is_group(self, message: StoredMessage) -> bool:
+        """Nobody reads along: a message is its sender's alone."""
+        return False
+
     @contextmanager
     def waiting(self, message_id: str) -> Iterator[asyncio.Event]:
         """An event that is set whenever there is something to tell about a message."""

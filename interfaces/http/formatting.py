@@ -19,8 +19,10 @@ def as_json(message_id: str, status: Status) -> dict[str, Any]:
         body["answer"] = status.answer
     if status.waits_for is not None:
         body["waits_for"] = status.waits_for.value
-    if status.consent_url is not None:
-        body["consent_url"] = status.consent_url
+    if status.sign_in is not None:
+        body["sign_in"] = status.sign_in.stage.value
+        if status.sign_in.url is not None:
+            body["consent_url"] = status.sign_in.url
     if status.approvals:
         first = status.approvals[0]  # the next one shows once this one is decided
         body["approval"] = {"code": first.code, "tool": first.call.tool, "arguments": dict(first.call.arguments)}

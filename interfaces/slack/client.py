@@ -50,3 +50,7 @@ class SlackChannel:
         except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
             # The error's own text may quote what was posted.
             raise UnavailableError(f"Slack did not take the answer ({type(error).__name__})") from None
+
+    def is_group(self, message: StoredMessage) -> bool:
+        """Whether it was written anywhere but in a direct chat."""
+        return not message.address["direct"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 _HERE = Path(__file__).parent
@@ -34,3 +34,8 @@ def page(template: str, title: str, *, status: int = 200, **values: object) -> H
 def notice(title: str, text: str, *, status: int) -> HTMLResponse:
     """A page that says one thing."""
     return page("notice.html", title, status=status, text=text)
+
+
+def away(url: str) -> RedirectResponse:
+    """The way to another site, which is told nothing of where it came from."""
+    return RedirectResponse(url, 303, headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})

@@ -1,20 +1,22 @@
-"""The link page and Google's callback."""
+"""The link page, Google's callback, and that of a channel at which people sign in."""
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
+from app.credentials.confirmation import Confirmation, Connected, SignedIn, WaitsForLogin
 from app.credentials.consent import Consent
 from app.errors import ConsentError, GoogleError
 from app.google.apis import GoogleApis
-from interfaces.web.formatting import notice, page
+from interfaces.web.cookies import Cookies
+from interfaces.web.formatting import away, notice, page
 
 CALLBACK_PATH = "/oauth/google/callback"
-_NOT_CONNECTED = "Not connected"
+LOGIN_PATH = "/oauth/login/callback"
+NOT_CONNECTED = "Not connected"
 
 
 def callback_url(public_url: str) -> str:
@@ -22,16 +24,26 @@ def callback_url(public_url: str) -> str:
     return public_url.rstrip("/") + CALLBACK_PATH
 
 
-def router(*, consent: Any, google_apis: Any, secure: bool, cookie_seconds: float) -> APIRouter:
+def login_url(public_url: str) -> str:
+    """Where a channel sends a browser back to at which its person has signed in; the channel's app has to list it."""
+    return public_url.rstrip("/") + LOGIN_PATH
+
+
+def router(
+    *, consent: Any, confirmation: Any, google_apis: Any, secure: bool, cookie_seconds: float, code_seconds: float
+) -> APIRouter:
     """The pages by which a person connects their Google account.
 
     Args:
         consent: Depends: the Consent.
+        confirmation: Depends: the Confirmation.
         google_apis: Depends: the GoogleApis, which know what an OAuth scope permits.
         secure: The server is reached over HTTPS, so its cookies go nowhere else.
         cookie_seconds: How long an opened link waits for its callback.
+        code_seconds: How long what Google granted waits for its proof.
     """
     routes = APIRouter(default_response_class=HTMLResponse)
+    cookies = Cookies(secure=secure)
 
     @routes.api_route("/connect/google/{token}", methods=["GET", "HEAD"])
     async def show_link(token: str, consent: Consent = consent, google_apis: GoogleApis = google_apis) -> Response:
@@ -39,11 +51,11 @@ def router(*, consent: Any, google_apis: Any, secure: bool, cookie_seconds: floa
         try:
             link = await consent.look_at(token)
         except ConsentError as error:
-            return notice(_NOT_CONNECTED, str(error), status=error.status)
+            return notice(NOT_CONNECTED, str(error), status=error.status)
         return page(
             "connect.html",
             "Connect your Google account",
-            principal=link.principal,
+            link=link,
             permissions={scope: google_apis.permission(scope) for scope in sorted(link.oauth_scopes)},
         )
 
@@ -51,20 +63,13 @@ def router(*, consent: Any, google_apis: Any, secure: bool, cookie_seconds: floa
     async def open_link(request: Request, token: str, consent: Consent = consent) -> Response:
         """Open the link for this browser, and send it on to Google."""
         if not _from_our_page(request):
-            return notice(_NOT_CONNECTED, "Another page sent you here. Open the link from your chat.", status=403)
+            return notice(NOT_CONNECTED, "Another page sent you here. Open the link from your chat.", status=403)
         try:
             url, opened = await consent.open(token)
         except ConsentError as error:
-            return notice(_NOT_CONNECTED, str(error), status=error.status)
-        response = RedirectResponse(url, 303, headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
-        response.set_cookie(
-            _cookie_name(opened.state, secure),
-            opened.cookie,
-            max_age=int(cookie_seconds),
-            httponly=True,
-            secure=secure,
-            samesite="lax",
-        )
+            return notice(NOT_CONNECTED, str(error), status=error.status)
+        response = away(url)
+        cookies.keep(response, opened.state, opened.cookie, seconds=cookie_seconds)
         return response
 
     @routes.get(CALLBACK_PATH)
@@ -77,25 +82,55 @@ def router(*, consent: Any, google_apis: Any, secure: bool, cookie_seconds: floa
         google_apis: GoogleApis = google_apis,
     ) -> Response:
         """Take what Google says of the consent; without this browser's cookie nothing is taken."""
-        cookie_name = _cookie_name(state, secure)
-        cookie = request.cookies.get(cookie_name)
+        cookie = cookies.find(request, state)
+        response: Response
         try:
             if code is None or error is not None:
                 await consent.refuse(state=state, cookie=cookie)
-                response = notice(_NOT_CONNECTED, "You did not allow the access. Nothing was connected.", status=200)
+                response = notice(NOT_CONNECTED, "You did not allow the access. Nothing was connected.", status=200)
             else:
-                connected = await consent.finish(state=state, cookie=cookie, code=code)
-                missing = {scope: google_apis.permission(scope) for scope in sorted(connected.missing_scopes)}
-                response = page("connected.html", "Connected", connected=connected, missing=missing)
+                signed_in = await consent.finish(state=state, cookie=cookie, code=code)
+                response = _show(signed_in, google_apis)
+                if isinstance(signed_in, WaitsForLogin):
+                    cookies.keep(response, signed_in.state, signed_in.cookie, seconds=code_seconds)
         except ConsentError as refusal:
-            response = notice(_NOT_CONNECTED, str(refusal), status=refusal.status)
+            response = notice(NOT_CONNECTED, str(refusal), status=refusal.status)
         except GoogleError:
-            response = notice(_NOT_CONNECTED, "Google did not answer. Ask the assistant for a new link.", status=502)
+            response = notice(NOT_CONNECTED, "Google did not answer. Ask the assistant for a new link.", status=502)
         if cookie is not None:  # whatever came of it, the sign-in is over
-            response.delete_cookie(cookie_name, httponly=True, secure=secure, samesite="lax")
+            cookies.forget(response, state)
+        return response
+
+    @routes.get(LOGIN_PATH)
+    async def log_in(
+        request: Request,
+        state: str = "",
+        confirmation: Confirmation = confirmation,
+        google_apis: GoogleApis = google_apis,
+    ) -> Response:
+        """Take what a channel says of who signed in there; without this browser's cookie nothing is taken."""
+        cookie = cookies.find(request, state)
+        response: Response
+        try:
+            answer = dict(request.query_params)
+            response = _show(await confirmation.prove_by_login(state=state, cookie=cookie, answer=answer), google_apis)
+        except ConsentError as refusal:
+            response = notice(NOT_CONNECTED, str(refusal), status=refusal.status)
+        if cookie is not None:
+            cookies.forget(response, state)
         return response
 
     return routes
+
+
+def _show(signed_in: SignedIn, google_apis: GoogleApis) -> Response:
+    """What a person sees once Google said yes."""
+    if isinstance(signed_in, WaitsForLogin):
+        return away(signed_in.url)
+    missing = {scope: google_apis.permission(scope) for scope in sorted(signed_in.missing_scopes)}
+    if isinstance(signed_in, Connected):
+        return page("connected.html", "Connected", connected=signed_in, missing=missing)
+    return page("confirm.html", "One step left", waits=signed_in, missing=missing)
 
 
 def _from_our_page(request: Request) -> bool:
@@ -105,12 +140,3 @@ def _from_our_page(request: Request) -> bool:
     A browser from before 2023 may not say it, and is let through.
     """
     return request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
-
-
-def _cookie_name(state: str, secure: bool) -> str:
-    """One cookie a sign-in, so that two that are open in one browser do not get in each other's way.
-
-    ``__Host-`` pins it to this host and to HTTPS (RFC 6265bis, section 4.1.3.2).
-    """
-    suffix = hashlib.sha256(state.encode(errors="replace")).hexdigest()[:16]
-    return f"{'__Host-' if secure else ''}deputy-consent-{suffix}"

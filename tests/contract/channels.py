@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import httpx2
 
 from app.principal import Principal
-from tests.fakes.deputy_server import ADA, GRACE, PATIENCE_SECONDS, TEAM, DeputyServer, direct, eventually, user
+from tests.fakes.deputy_server import ADA, GRACE, NOTICE, PATIENCE_SECONDS, TEAM, DeputyServer, direct, eventually, user
 
 _count = itertools.count(1)
 
@@ -158,7 +158,7 @@ class SlackDriver:
         return [
             post.text
             for post in self._server.slack.posts
-            if post.channel == direct(sender.name) or post.user == user(sender.name)
+            if (post.channel == direct(sender.name) or post.user == user(sender.name)) and NOTICE not in post.text
         ]
 
 

@@ -8,13 +8,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import httpx2
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
 from app.database.tables import messages, owned_by
 from app.sandbox.letters import MARKER
-from tests.contract.channels import DRIVERS, ChannelDriver, event_id, pair
+from app.sandbox.visitor import code_on
+from tests.contract.channels import DRIVERS, ChannelDriver, Sender, event_id, pair
 from tests.fakes.deputy_server import (
     APPROVAL_CODE,
     CONSENT_LINK,
@@ -127,10 +129,11 @@ async def test_two_people_are_answered_from_their_own_mailboxes(server: DeputySe
     pages = await asyncio.gather(
         *(server.consent(link, sender.email) for link, sender in zip(links, people, strict=True))
     )
+    confirmed = [await _confirm(channel, sender, page) for sender, page in zip(people, pages, strict=True)]
     answers = [await channel.next(sender) for sender in people]
 
     own = own_markers(server.google, [sender.email for sender in people])
-    assert [page.status_code for page in pages] == [200, 200]
+    assert confirmed == [f"Connected: {sender.email}." for sender in people]
     for sender, answer in zip(people, answers, strict=True):
         assert set(MARKER.findall(answer.lower()))
         assert set(MARKER.findall(answer.lower())) <= own[sender.email]
@@ -143,10 +146,12 @@ async def test_links_and_private_answers_reach_the_sender_alone(server: DeputySe
     await channel.say(ada, QUESTION, group=group)
     link = _link(await channel.next(ada))
     await channel.say(grace, "repeat hello", group=group)
-    await server.consent(link, ada.email)
+    page = await server.consent(link, ada.email)
+    connected = await _confirm(channel, ada, page, group=group)  # a code in the group counts; the reply is private
     answer = await channel.next(ada)
     await channel.say(ada, "repeat what you saw", group=group)  # may quote the mail above, so it is private too
 
+    assert connected == f"Connected: {ada.email}."
     assert MARKER.search(answer)
     assert await channel.next(ada) == "what you saw"
     assert await channel.quiet(ada)
@@ -228,6 +233,14 @@ async def _without_messages(server: DeputyServer) -> AsyncIterator[None]:
             await connection.exec_driver_sql(f"ALTER TABLE {'messages' if away else 'messages_away'} RENAME TO {name}")
         if away:
             yield
+
+
+async def _confirm(channel: ChannelDriver, sender: Sender, page: httpx2.Response, *, group: str | None = None) -> str:
+    """Write in the chat the code that a page shows; the reply."""
+    code = code_on(page)
+    assert code is not None, page.text
+    await channel.say(sender, f"confirm {code}", group=group)
+    return await channel.next(sender)
 
 
 def _link(text: str) -> str:

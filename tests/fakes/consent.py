@@ -9,14 +9,20 @@ from http.cookies import Morsel, SimpleCookie
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
+import sqlalchemy as sa
 from bs4 import BeautifulSoup
 from fastapi import Depends, FastAPI
 
+from app.credentials.confirmation import Confirmation, Connected
 from app.credentials.consent import Consent
-from app.credentials.grants import Grants
+from app.credentials.dropping import Dropping, Revoking
+from app.credentials.grants import Grant, Grants
 from app.credentials.key_ring import KeyRing
 from app.credentials.links import ConsentLinks
+from app.credentials.proofs import Linking, Proofs
+from app.credentials.quarantine import Quarantine, WrongCode
 from app.database.database import Database
+from app.database.tables import quarantined_grants
 from app.google.apis import GoogleApis
 from app.google.auth import GoogleAuth
 from app.google.connections import open_http, open_pool
@@ -24,22 +30,40 @@ from app.google.endpoints import GoogleEndpoints
 from app.principal import Principal
 from app.sandbox.google import GoogleSandbox
 from app.sandbox.server import serve_loopback
+from app.sandbox.visitor import code_on
 from interfaces.edge import install
 from interfaces.listening import listening
 from interfaces.web.interface import CALLBACK_PATH, router
+from tests.fakes.deputy_server import Ahead
 from tests.fakes.sandbox import CLIENT_ID, CLIENT_SECRET, sandbox
 
 LINK_SECONDS = 600.0
+CODE_SECONDS = 600.0
+CODE_TRIES = 5
+BY_CODE = Proofs(Linking.CODE, {}, {})
 
 
 @dataclass
 class Waiting:
-    """Whoever waits for consents: records how each ended."""
+    """Whoever waits for consents: records how each ended.
+
+    Attributes:
+        accounts: For which accounts each counted.
+        changed: Whose sign-ins changed otherwise.
+    """
 
     ended: list[tuple[Principal, bool]] = field(default_factory=list)
+    accounts: list[set[str | None]] = field(default_factory=list)
+    changed: list[Principal] = field(default_factory=list)
 
-    async def consent_ended(self, principal: Principal, *, granted: bool) -> None:
+    async def consent_ended(
+        self, principal: Principal, *, granted: bool, accounts: Collection[str | None] = (None,)
+    ) -> None:
         self.ended.append((principal, granted))
+        self.accounts.append(set(accounts))
+
+    async def sign_in_changed(self, principal: Principal, link_id: str) -> None:
+        self.changed.append(principal)
 
 
 class Browser:
@@ -72,8 +96,8 @@ class Browser:
         assert response.status_code == 302, response.text
         return response.headers["location"]
 
-    async def connect(self, link: str, email: str, *, unticked: Collection[str] = ()) -> httpx2.Response:
-        """Go the whole way and allow; the last page."""
+    async def allow(self, link: str, email: str, *, unticked: Collection[str] = ()) -> httpx2.Response:
+        """Go the whole way in the browser and allow; the last page, with the code."""
         callback = await self.decide(await self.open(link), email, unticked=unticked)
         return await self.http.get(callback)
 
@@ -85,25 +109,78 @@ class Stage:
     Attributes:
         url: Where the server is.
         google: The sandbox that its people are sent to.
+        clock: Its time, which a test may set ahead.
     """
 
     database: Database
     grants: Grants
     links: ConsentLinks
+    quarantine: Quarantine
+    clock: Ahead
+    proofs: Proofs
     url: str = ""
     waiting: Waiting = field(default_factory=Waiting)
     google: GoogleSandbox = field(init=False)
+    dropping: Dropping = field(init=False)
+    confirmation: Confirmation = field(init=False)
     consent: Consent = field(init=False)
 
-    def use(self, google_auth: GoogleAuth) -> None:
-        """Ask this Google from now on."""
-        self.consent = Consent(self.database, self.links, self.grants, google_auth, self.waiting, public_url=self.url)
+    def use(self, google_auth: GoogleAuth, revoking: Revoking | None = None) -> None:
+        """Ask this Google from now on, and have grants revoked there or as `revoking` does."""
+        self.dropping = Dropping(self.database, self.links, self.quarantine, revoking or google_auth)
+        self.confirmation = Confirmation(
+            self.database,
+            self.links,
+            self.grants,
+            self.quarantine,
+            self.dropping,
+            self.waiting,
+            proofs=self.proofs,
+            code_seconds=CODE_SECONDS,
+            now=self.clock,
+        )
+        self.consent = Consent(
+            self.database,
+            self.links,
+            self.grants,
+            self.quarantine,
+            self.confirmation,
+            google_auth,
+            self.waiting,
+            public_url=self.url,
+        )
 
     async def link(self, principal: Principal, *oauth_scopes: str) -> str:
         """The address of this person's link for these scopes."""
-        url = await self.consent.find_url(principal, await self.consent.ask(principal, frozenset(oauth_scopes)))
+        link_id = await self.consent.ask(principal, frozenset(oauth_scopes))
+        url = (await self.consent.sign_in(principal, link_id)).url
         assert url is not None
         return url
+
+    async def confirm(self, principal: Principal, page: httpx2.Response) -> Connected | WrongCode | None:
+        """Let this person write in their chat the code that a page shows."""
+        code = code_on(page)
+        assert code is not None, page.text
+        return await self.confirmation.confirm(principal, code)
+
+    async def connect(
+        self, browser: Browser, principal: Principal, email: str, *oauth_scopes: str, unticked: Collection[str] = ()
+    ) -> httpx2.Response:
+        """Let this person grant these scopes, and confirm it; the last page of their browser."""
+        page = await browser.allow(await self.link(principal, *oauth_scopes), email, unticked=unticked)
+        assert isinstance(await self.confirm(principal, page), Connected)
+        return page
+
+    async def quarantined(self) -> list[tuple[str, str]]:
+        """Who has a grant in quarantine, and its state, by their names."""
+        columns = (quarantined_grants.c.user_id, quarantined_grants.c.state)
+        async with self.database.reading() as connection:
+            rows = await connection.execute(sa.select(*columns).order_by(*columns))
+            return [(row.user_id, row.state) for row in rows]
+
+    def google_knows(self, grant: Grant) -> bool:
+        """Whether Google still honours this grant's access token."""
+        return self.google.bearer_owner(grant.access_token) is not None
 
     def calls(self, method_id: str) -> int:
         """How often the sandbox was asked this."""
@@ -111,13 +188,20 @@ class Stage:
 
 
 @asynccontextmanager
-async def on_stage(database: Database, key_ring: KeyRing, *, secure: bool = False) -> AsyncIterator[Stage]:
+async def on_stage(
+    database: Database, key_ring: KeyRing, *, secure: bool = False, proofs: Proofs = BY_CODE
+) -> AsyncIterator[Stage]:
     """Serve the pages, and the sandbox's Google, until the block ends."""
-    links = ConsentLinks(database, key_ring, lifetime_seconds=LINK_SECONDS)
-    stage = Stage(database, Grants(database, key_ring), links)
+    clock = Ahead()
+    links = ConsentLinks(database, key_ring, lifetime_seconds=LINK_SECONDS, now=clock)
+    quarantine = Quarantine(database, key_ring, code_tries=CODE_TRIES, now=clock)
+    stage = Stage(database, Grants(database, key_ring), links, quarantine, clock, proofs)
 
     async def consent() -> Consent:
         return stage.consent
+
+    async def confirmation() -> Confirmation:
+        return stage.confirmation
 
     async def google_apis() -> GoogleApis:
         return GoogleApis(None)
@@ -125,7 +209,12 @@ async def on_stage(database: Database, key_ring: KeyRing, *, secure: bool = Fals
     app = FastAPI()
     install(app, max_body_bytes=10_000)
     pages = router(
-        consent=Depends(consent), google_apis=Depends(google_apis), secure=secure, cookie_seconds=LINK_SECONDS
+        consent=Depends(consent),
+        confirmation=Depends(confirmation),
+        google_apis=Depends(google_apis),
+        secure=secure,
+        cookie_seconds=LINK_SECONDS,
+        code_seconds=CODE_SECONDS,
     )
     app.include_router(pages)
     pool = open_pool()

@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.credentials.confirmation import Connected
 from app.delivery.inbox import Inbox
 from app.main import create_app, running, serving
 from app.principal import Principal
@@ -31,7 +32,7 @@ from app.sandbox.letters import MARKER
 from app.sandbox.people import Person
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack import Post, SlackSandbox
-from app.sandbox.visitor import visit
+from app.sandbox.visitor import code_on, visit
 from app.sections.agents import AgentSettings
 from app.sections.interfaces import HttpSettings, InterfacesSettings, SlackSettings
 from app.sections.section import Section
@@ -48,6 +49,7 @@ ADA, GRACE = "ada@sandbox.example", "grace@sandbox.example"
 TEAM = "T0SANDBOX"
 QUESTION = "show my unread mail"
 CONSENT_LINK = re.compile(r"https?://\S+/connect/google/[\w-]+")
+NOTICE = "A sign-in by your link waits for its code"  # comes with a scan, if the code has not come before it
 APPROVAL_CODE = re.compile(r"approve ([0-9a-f]{4,8})")
 PATIENCE_SECONDS = 20.0
 
@@ -127,16 +129,22 @@ class DeputyServer:
         return told
 
     async def consent(self, link: str, email: str, *, allow: bool = True) -> httpx2.Response:
-        """Open a consent link in a browser of its own and decide with that account."""
+        """Open a consent link in a browser of its own and decide with that account; the last page."""
         return await visit(link, email, allow=allow)
+
+    async def confirm(self, principal: Principal, page: httpx2.Response) -> None:
+        """Let this person confirm with the code that the last page shows, as if they wrote it in their chat."""
+        code = code_on(page.raise_for_status())
+        assert code is not None, page.text
+        assert isinstance(await self.container.confirmation().confirm(principal, code), Connected)
 
     async def connect(self, principal: Principal, email: str) -> None:
         """Give this person a grant for all that Gmail's tools need, by a link as they would be sent."""
         oauth_scopes = frozenset(scope for spec in GmailToolkit.tools().values() for scope in spec.oauth_scopes)
         consent = self.container.consent()
-        link = await consent.find_url(principal, await consent.ask(principal, oauth_scopes))
+        link = (await consent.sign_in(principal, await consent.ask(principal, oauth_scopes))).url
         assert link is not None
-        (await self.consent(link, email)).raise_for_status()
+        await self.confirm(principal, await self.consent(link, email))
 
     async def send_mail(self, principal: Principal, raw: str) -> None:
         """Send a mail as this person, by Google's API and past Deputy."""
@@ -159,8 +167,8 @@ class DeputyServer:
         return await eventually(lambda: found if len(found := self.posted(channel)) >= count else [])
 
     def posted(self, channel: str) -> list[Post]:
-        """What was posted in a channel so far."""
-        return [post for post in self.slack.posts if post.channel == channel]
+        """What was posted in a channel so far, without what the scan tells at a time of its own."""
+        return [post for post in self.slack.posts if post.channel == channel and NOTICE not in post.text]
 
 
 class SlackDoor:

@@ -18,11 +18,16 @@ from app.agents.agent import Agent, AgentShell
 from app.approvals.approvals import Approvals
 from app.approvals.commands import ApprovalCommand
 from app.conversations.history import Conversations
+from app.credentials.commands import ConfirmCommand
+from app.credentials.confirmation import Confirmation
 from app.credentials.consent import Consent
 from app.credentials.credentials import Credentials
+from app.credentials.dropping import Dropping
 from app.credentials.grants import Grants
 from app.credentials.key_ring import KeyRing
 from app.credentials.links import ConsentLinks
+from app.credentials.proofs import Linking, Proofs
+from app.credentials.quarantine import Quarantine
 from app.credentials.refresh import Refresher
 from app.database.database import Database
 from app.deadline import Deadline
@@ -34,6 +39,7 @@ from app.delivery.status import Status, Statuses
 from app.delivery.streams import Streams
 from app.delivery.wakeups import Wakeups
 from app.delivery.worker import Worker
+from app.google.apis import GoogleApis
 from app.google.auth import GoogleAuth
 from app.google.endpoints import GoogleEndpoints
 from app.llm.offline import offline
@@ -87,14 +93,20 @@ class RecordingChannel:
     Attributes:
         failures: Raised by the next sends, one each.
         gate: A send waits until it is set.
+        groups: The conversations in which others read along.
     """
 
     sent: list[Sent] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    groups: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.gate.set()
+
+    def is_group(self, message: StoredMessage) -> bool:
+        """Whether the test says so."""
+        return message.conversation in self.groups
 
     async def send(self, message: StoredMessage, text: str, *, private: bool) -> None:
         """Record it."""
@@ -148,7 +160,29 @@ class Office:
             http=httpx2.AsyncClient(),
             pool=urllib3.PoolManager(),
         )
-        self.consent = Consent(database, self.links, self.grants, google, self.parking, public_url="http://127.0.0.1:9")
+        quarantine = Quarantine(database, key_ring, code_tries=5, now=now)
+        dropping = Dropping(database, self.links, quarantine, google)
+        self.confirmation = Confirmation(
+            database,
+            self.links,
+            self.grants,
+            quarantine,
+            dropping,
+            self.parking,
+            proofs=Proofs(Linking.CODE, {}, {}),
+            code_seconds=600,
+            now=now,
+        )
+        self.consent = Consent(
+            database,
+            self.links,
+            self.grants,
+            quarantine,
+            self.confirmation,
+            google,
+            self.parking,
+            public_url="http://127.0.0.1:9",
+        )
         self.statuses = Statuses(self.parking, self.approvals, self.consent)
         self._refresher = Refresher(self.grants, TokenEndpoint(), now)
         self._shell = AgentShell(
@@ -172,7 +206,7 @@ class Office:
             self.statuses,
             {"http": self.channel},
             self.streams,
-            [ApprovalCommand(self.approvals, self.parking)],
+            [ApprovalCommand(self.approvals, self.parking), ConfirmCommand(self.confirmation, GoogleApis(None))],
             self.open_agent,
             deadline_seconds=deadline_seconds,
         )

@@ -11,6 +11,7 @@ from pydantic_ai.messages import ModelMessage
 
 from app.approvals.approvals import ApprovalState
 from app.credentials.key_ring import KeyRing
+from app.credentials.link import Place
 from app.database.database import Database
 from app.delivery.answering import MAY_BE_DONE, TOO_LATE
 from app.errors import UnavailableError
@@ -126,8 +127,8 @@ async def test_a_grant_that_comes_between_the_run_and_the_parking_wakes_it(
     message, other = await office.say(ada, "/letters_read", "a"), await office.ask(grace, "/letters_read", "g")
     ask = office.consent.ask
 
-    async def grant_and_ask(principal: Principal, oauth_scopes: frozenset[str]) -> str:
-        link_id = await ask(principal, oauth_scopes)
+    async def grant_and_ask(principal: Principal, oauth_scopes: frozenset[str], *, place: Place = Place.DIRECT) -> str:
+        link_id = await ask(principal, oauth_scopes, place=place)
         await office.grant(principal, *oauth_scopes)
         await office.parking.consent_ended(principal, granted=True)
         return link_id

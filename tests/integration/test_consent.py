@@ -16,6 +16,7 @@ from app.database.database import Database
 from app.database.tables import consent_links, owned_by
 from app.errors import ConsentError
 from app.principal import Principal
+from app.sandbox.visitor import code_on
 from tests.fakes.consent import LINK_SECONDS, Browser, Stage, cookie_of, on_stage, query
 from tests.fakes.credentials import stored_bytes
 from tests.fakes.google_sign_in import GoogleSignIn, google_sign_in, id_token, token_answer
@@ -66,8 +67,9 @@ async def test_two_people_connect_at_once(
     stage: Stage, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """Each ends with the account that they chose, both are told so, and what waited for each of them goes on."""
-    links = [await stage.link(ada, READ), await stage.link(grace, READ, SEND)]
-    of_ada, of_grace = await asyncio.gather(browser.connect(links[0], ADA), other_browser.connect(links[1], GRACE))
+    of_ada, of_grace = await asyncio.gather(
+        stage.connect(browser, ada, ADA, READ), stage.connect(other_browser, grace, GRACE, READ, SEND)
+    )
 
     assert (of_ada.status_code, of_grace.status_code) == (200, 200)
     assert ADA in of_ada.text
@@ -86,7 +88,7 @@ async def test_looking_at_a_link_consumes_nothing(
 
     assert [each.status_code for each in seen] == [200] * 3
     assert not any("set-cookie" in each.headers for each in seen)
-    assert (await browser.connect(link, ADA)).status_code == 200
+    assert (await browser.allow(link, ADA)).status_code == 200
     assert await email_of(stage, grace) is None
 
 
@@ -105,7 +107,7 @@ async def test_names_are_escaped(stage: Stage, browser: Browser) -> None:
     """A person who calls themselves a script is shown as text, before and after."""
     crook = Principal("slack", '"><img src=x onerror=alert(1)>', "<script>alert('&')</script>")
     link = await stage.link(crook, READ)
-    pages = [await browser.http.get(link), await browser.connect(link, ADA)]
+    pages = [await browser.http.get(link), await browser.allow(link, ADA)]
 
     for page in pages:
         assert page.status_code == 200
@@ -157,11 +159,11 @@ async def test_a_link_that_covers_is_given_again(stage: Stage, ada: Principal, g
 
 async def test_what_was_granted_is_asked_for_again(stage: Stage, browser: Browser, ada: Principal) -> None:
     """Consent to more keeps what works already, whatever Google calls it; the identity scopes are no tool's."""
-    await browser.connect(await stage.link(ada, READ, GOOGLE_MAIL), ADA)
+    await stage.connect(browser, ada, ADA, READ, GOOGLE_MAIL)
     link = await stage.link(ada, SEND)
 
     assert (await stage.consent.look_at(link.rpartition("/")[2])).oauth_scopes == {READ, GOOGLE_MAIL, SEND}
-    await browser.connect(link, ADA)
+    await stage.confirm(ada, await browser.allow(link, ADA))
     assert await stage.consent.covers(ada, frozenset({READ, GOOGLE_MAIL, SEND}))
 
 
@@ -169,14 +171,14 @@ async def test_google_is_asked_for_this_link_alone(
     stage: Stage, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """No include_granted_scopes: else a forwarded link would yield all that its victim once granted."""
-    await browser.connect(await stage.link(grace, SEND), ADA)
+    await stage.connect(browser, grace, ADA, SEND)
     asked = query(await browser.open(await stage.link(ada, READ)))
 
     assert "include_granted_scopes" not in asked
     assert asked["scope"].split() == ["openid", "email", READ]
     assert asked["redirect_uri"] == f"{stage.url}{CALLBACK}"
     assert (asked["code_challenge_method"], asked["access_type"]) == ("S256", "offline")
-    await browser.connect(await stage.link(grace, READ), ADA)
+    await stage.connect(browser, grace, ADA, READ)
     assert await stage.consent.covers(grace, frozenset({READ}))
 
 
@@ -221,7 +223,7 @@ async def test_a_callback_needs_the_browser_that_opened_the_link(
 
     assert [each.status_code for each in refused] == [400] * 3
     assert stage.calls(EXCHANGE) == 0
-    assert (await browser.http.get(callback)).status_code == 200
+    assert await stage.confirm(ada, await browser.http.get(callback))
     assert (await email_of(stage, ada), await email_of(stage, grace)) == (ADA, None)
 
 
@@ -247,7 +249,7 @@ async def test_a_callback_counts_once(stage: Stage, browser: Browser, ada: Princ
     replays = [callback, f"{stage.url}{CALLBACK}?state={state}&code=4/other", f"{CALLBACK}?state={state}&error=x"]
     again = [await browser.http.get(f"{stage.url}{each.removeprefix(stage.url)}") for each in replays]
 
-    assert first.status_code == 200
+    assert await stage.confirm(ada, first)
     assert [each.status_code for each in again] == [400] * 3
     assert await email_of(stage, ada) == ADA
     assert stage.waiting.ended == [(ada, True)]
@@ -256,11 +258,13 @@ async def test_a_callback_counts_once(stage: Stage, browser: Browser, ada: Princ
 async def test_of_six_callbacks_at_once_one_succeeds(
     stage: Stage, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """The code is exchanged once, and what waited is woken once."""
+    """The code is exchanged once, one page shows what to confirm, and what waited is woken once."""
     callback = await browser.decide(await browser.open(await stage.link(ada, READ)), ADA)
     pages = await asyncio.gather(*(browser.http.get(callback) for _ in range(6)))
+    pages.sort(key=lambda page: page.status_code)
 
-    assert sorted(page.status_code for page in pages) == [200] + [400] * 5
+    assert [page.status_code for page in pages] == [200] + [400] * 5
+    assert await stage.confirm(ada, pages[0])
     assert stage.calls(EXCHANGE) == 1
     assert stage.waiting.ended == [(ada, True)]
     assert await email_of(stage, grace) is None
@@ -297,7 +301,7 @@ async def test_a_code_of_another_sign_in_is_refused(
 async def test_a_code_is_exchanged_once(stage: Stage, browser: Browser, ada: Principal, grace: Principal) -> None:
     """A code that was redeemed is no use in a second sign-in of the same browser."""
     callback = await browser.decide(await browser.open(await stage.link(ada, READ)), ADA)
-    await browser.http.get(callback)
+    await stage.confirm(ada, await browser.http.get(callback))
     second = query(await browser.open(await stage.link(grace, READ)))["state"]
     page = await browser.http.get(f"{stage.url}{CALLBACK}", params={"state": second, "code": query(callback)["code"]})
 
@@ -313,7 +317,7 @@ async def test_a_person_may_say_no(
     google_url = await browser.open(await stage.link(ada, READ))
     theirs = await other_browser.open(await stage.link(grace, READ))
     page = await browser.http.get(await browser.decide(google_url, ADA, decision="deny"))
-    await other_browser.http.get(await other_browser.decide(theirs, GRACE))
+    await stage.confirm(grace, await other_browser.http.get(await other_browser.decide(theirs, GRACE)))
 
     assert page.status_code == 200
     assert "Nothing was connected" in page.text
@@ -326,9 +330,8 @@ async def test_granted_is_what_google_granted(
     stage: Stage, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """A scope that was unticked is not there, the page says so, and another person's grant has it."""
-    links = [await stage.link(person, READ, SEND) for person in (ada, grace)]
-    page = await browser.connect(links[0], ADA, unticked=[SEND])
-    whole = await other_browser.connect(links[1], GRACE)
+    page = await stage.connect(browser, ada, ADA, READ, SEND, unticked=[SEND])
+    whole = await stage.connect(other_browser, grace, GRACE, READ, SEND)
 
     assert SEND in page.text
     assert READ not in page.text
@@ -369,6 +372,7 @@ async def test_an_id_token_that_does_not_fit_connects_nothing(
         page = await each.http.get(f"{stage.url}{CALLBACK}", params={"state": asked["state"], "code": "4/x"})
 
         assert page.status_code == (400 if changes else 200)
+        assert code_on(page) is None if changes else await stage.confirm(person, page)
     assert await email_of(stage, ada) is None
     assert await email_of(stage, grace) is not None
     assert stage.waiting.ended == [(grace, True)]
@@ -416,6 +420,7 @@ async def test_two_sign_ins_in_one_browser_do_not_meet(
     pages = [await browser.http.get(callback) for callback in callbacks]
 
     assert [page.status_code for page in pages] == [200, 200]
+    assert await stage.confirm(ada, pages[0])
     assert (await email_of(stage, ada), await email_of(stage, grace)) == (ADA, None)
     assert list(browser.http.cookies.jar) == []
 
@@ -424,7 +429,7 @@ async def test_the_pages_keep_their_secrets(stage: Stage, browser: Browser, ada:
     """No page is stored, framed, indexed or told to the next one, and none can run a script."""
     link = await stage.link(ada, READ)
     shown = await browser.http.get(link)
-    done = await browser.connect(link, ADA)
+    done = await browser.allow(link, ADA)
     over = await browser.http.get(link)
 
     for page in (shown, done, over, await browser.http.get(f"{stage.url}{CALLBACK}")):
@@ -458,23 +463,26 @@ async def test_secrets_stand_nowhere(
 ) -> None:
     """Of two whole consents no token, state, nonce, code or cookie is in the database or in a log of the server."""
     caplog.set_level(logging.DEBUG)
-    secrets = set()
+    secrets, written = set(), b""
     for each, person, account in ((browser, ada, ADA), (other_browser, grace, GRACE)):
         link = await stage.link(person, READ)
         google_url = await each.open(link)
         asked = query(google_url)
         cookies = {str(cookie.value) for cookie in each.http.cookies.jar}
         callback = await each.decide(google_url, account)
-        await each.http.get(callback)
+        page = await each.http.get(callback)
+        secrets.add(code_on(page) or "")
+        written += await stored_bytes(database, tmp_path)
+        await stage.confirm(person, page)
         grant = await stage.grants.find(person)
         assert grant is not None
         secrets |= {link.rpartition("/")[2], asked["state"], asked["nonce"], query(callback)["code"], *cookies}
         secrets |= {grant.access_token, grant.refresh_token}
-    written = await stored_bytes(database, tmp_path)
+    written += await stored_bytes(database, tmp_path)
     browsers = ("httpx2", "httpcore2")  # in this process the browsers log as well
     logged = "\n".join(record.getMessage() for record in caplog.records if not record.name.startswith(browsers))
 
-    assert len(secrets) == 14
+    assert len(secrets) == 16
     for secret in secrets:
         assert secret.encode() not in written
         assert secret not in logged

@@ -58,6 +58,11 @@ async def say(server: DeputyServer, name: str, text: str) -> None:
     (await server.deliver(event)).raise_for_status()
 
 
+def person(name: str) -> Principal:
+    """Whom Deputy takes them for."""
+    return Principal("slack", TEAM, user(name))
+
+
 async def test_what_waits_for_consent_goes_on_after_a_restart(outside: World, prefix: str) -> None:
     """Two people were sent links by a server that is gone; the next one takes their consent and answers each."""
     names = [f"{name}{prefix}" for name in PEOPLE]
@@ -66,10 +71,10 @@ async def test_what_waits_for_consent_goes_on_after_a_restart(outside: World, pr
             await say(server, name, QUESTION)
         asked = [(await server.posts(direct(name), 1))[0].text for name in names]
     async with outside.server(database=prefix) as server:
-        for text, email in zip(asked, PEOPLE.values(), strict=True):
+        for name, text, email in zip(names, asked, PEOPLE.values(), strict=True):
             link = CONSENT_LINK.search(text)
             assert link is not None
-            (await server.consent(link[0], email)).raise_for_status()
+            await server.confirm(person(name), await server.consent(link[0], email))
         posts = [await server.posts(direct(name), 2) for name in names]
 
     own = own_markers(outside.google, PEOPLE.values())
@@ -83,7 +88,7 @@ async def test_what_waits_for_approval_goes_on_after_a_restart(outside: World, p
     names = [f"{name}{prefix}" for name in PEOPLE]
     async with outside.server(database=prefix) as server:
         for name, email in zip(names, PEOPLE.values(), strict=True):
-            await server.connect(Principal("slack", TEAM, user(name)), email)
+            await server.connect(person(name), email)
             await say(server, name, f'/gmail_send to=nobody@example.com subject="{name}" body="hello"')
         asked = [(await server.posts(direct(name), 1))[0].text for name in names]
     async with outside.server(database=prefix) as server:
@@ -160,7 +165,7 @@ async def test_what_waits_too_long_expires(outside: World, prefix: str) -> None:
         await server.posts(direct(prefix), 2)
         link = CONSENT_LINK.search(asked)
         assert link is not None
-        (await server.consent(link[0], ADA)).raise_for_status()
+        await server.confirm(person(prefix), await server.consent(link[0], ADA))
         await asyncio.sleep(0.2)
         posts = server.posted(direct(prefix))
 

@@ -94,10 +94,11 @@ async def test_who_says_no_is_told_so_and_nobody_else_waits(server: DeputyServer
     refused, allowed = await asyncio.gather(
         server.consent(parked[0]["consent_url"], ADA, allow=False), server.consent(parked[1]["consent_url"], GRACE)
     )
-    told = [await server.told(person, each["message"]) for person, each in zip(people, parked, strict=True)]
-
     assert_page(refused, 200)
     assert_page(allowed, 200)
+    await server.confirm(people[1], allowed)
+    told = [await server.told(person, each["message"]) for person, each in zip(people, parked, strict=True)]
+
     assert [each["state"] for each in told] == ["done", "done"]
     assert "declined" in told[0]["answer"]
     assert GRACE in told[1]["answer"]

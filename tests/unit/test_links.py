@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from app.credentials.key_ring import KeyRing
-from app.credentials.links import ConsentLinks, LinkState
+from app.credentials.link import LinkState
+from app.credentials.links import ConsentLinks
 from app.database.database import Database
 from app.database.tables import consent_links, owned_by, owner
 from app.errors import CallbackRefusedError, LinkExpiredError, SealError

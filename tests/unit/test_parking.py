@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from app.approvals.approvals import ApprovalState, PendingCall
 from app.credentials.key_ring import KeyRing
-from app.credentials.links import LinkState
+from app.credentials.link import LinkState
 from app.database.database import Database
 from app.database.tables import approvals, consent_links, parked_runs
 from app.delivery.parking import EXPIRED, ParkedRun, WaitsFor

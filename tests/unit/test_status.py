@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from app.approvals.approvals import PendingCall
+from app.credentials.consent import SignIn, Stage
 from app.credentials.key_ring import KeyRing
+from app.credentials.link import Place
 from app.database.database import Database
 from app.delivery.parking import WaitsFor
 from app.delivery.status import Status, in_words
@@ -50,7 +52,7 @@ async def test_a_link_is_shown_to_its_person_while_it_can_be_opened(
         message = await _begun(office, person)
         link_id = await office.consent.ask(person, frozenset({READ}))
         await office.parking.park_for_consent(message, "run", link_id)
-        links[person] = (message, await office.consent.find_url(person, link_id))
+        links[person] = (message, (await office.consent.sign_in(person, link_id)).url)
     (mine, my_url), (hers, her_url) = links.values()
 
     assert my_url
@@ -115,6 +117,7 @@ def test_an_answer_is_told_as_it_is(state: MessageState, answer: str | None, wor
 
 def test_a_status_shows_neither_answer_nor_link() -> None:
     """A status's repr holds no answer and no link, which is a key."""
-    status = Status(MessageState.PARKED, WaitsFor.CONSENT, "secret", "http://127.0.0.1/secret", (), private=True)
+    sign_in = SignIn(Stage.LINK, Place.DIRECT, "http://127.0.0.1/secret")
+    status = Status(MessageState.PARKED, WaitsFor.CONSENT, "secret", sign_in, (), private=True)
 
     assert "secret" not in repr(status)

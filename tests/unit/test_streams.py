@@ -14,7 +14,7 @@ from app.messages import MessageState, StoredMessage
 from app.principal import Principal
 from interfaces.http.streaming import message_events, wants_events
 
-DONE = Status(MessageState.DONE, answer="hello", waits_for=None, consent_url=None, approvals=(), private=False)
+DONE = Status(MessageState.DONE, answer="hello", waits_for=None, sign_in=None, approvals=(), private=False)
 
 
 def message(principal: Principal, message_id: str = "1" * 32) -> StoredMessage:

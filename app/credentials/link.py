@@ -1,0 +1,67 @@
+"""Consent links as values: what one is for, and where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from app.principal import Principal
+
+
+class LinkState(StrEnum):
+    """Where a consent link stands."""
+
+    ISSUED = "issued"
+    OPENED = "opened"
+    GRANTED = "granted"
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    REFUSED = "refused"
+
+
+class Place(StrEnum):
+    """Where a link was asked for: in a chat that its person has with the assistant alone, or with others."""
+
+    DIRECT = "direct"
+    GROUP = "group"
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a link is asked for, beside its OAuth scopes.
+
+    Attributes:
+        place: Where its person asked.
+        widens: The subject of the account whose grant gets more scopes, and of no other; None lets the person choose.
+        alias: What they want to call the account that they choose.
+    """
+
+    place: Place = Place.DIRECT
+    widens: str | None = None
+    alias: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One consent link as stored; holds no secret."""
+
+    link_id: str
+    principal: Principal
+    oauth_scopes: frozenset[str]
+    state: LinkState
+    purpose: Purpose
+    expires_at: float
+
+
+ANYWHERE = Purpose()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedLink:
+    """What a browser needs that opened a link: for Google the state, nonce and verifier, for itself the cookie."""
+
+    link: Link
+    state: str = field(repr=False)
+    nonce: str = field(repr=False)
+    code_verifier: str = field(repr=False)
+    cookie: str = field(repr=False)

@@ -1,0 +1,130 @@
+"""Confirming in the chat: what each person is told, and that what waited goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.credentials.key_ring import KeyRing
+from app.credentials.link import LinkState
+from app.credentials.links import ConsentLinks
+from app.database.database import Database
+from app.messages import MessageState, StoredMessage
+from app.principal import Principal
+from tests.fakes.credentials import google_tokens
+from tests.fakes.office import Office
+from tests.fakes.sandbox import READ, SEND
+
+WRONG = "confirm 2222-2222"
+
+
+@pytest.fixture
+def office(database: Database, key_ring: KeyRing) -> Office:
+    """Nothing said yet."""
+    return Office(database, key_ring)
+
+
+async def signs_in(office: Office, message: StoredMessage, *scopes: str) -> str:
+    """Let the sender of a parked message consent in a browser; the code that they are shown."""
+    parked = await office.parking.find(message)
+    assert parked is not None
+    token = await office.links.find_issued(message.principal, parked.link_id or "")
+    opened = await office.links.open(token or "")
+    back = await office.links.come_back(opened.state, opened.cookie, granted=True)
+    tokens = google_tokens(f"{message.principal.user}-1", scopes=frozenset(scopes or {READ}))
+    waits = await office.confirmation.begin(back.link, tokens)
+    return str(getattr(waits, "code", ""))
+
+
+async def reply(office: Office, person: Principal, text: str, conversation: str = "c") -> str:
+    """What a person is told when they write this."""
+    return str((await office.ask(person, text, conversation)).answer)
+
+
+async def test_a_confirmed_message_is_answered_by_itself(office: Office, ada: Principal, grace: Principal) -> None:
+    """Both ask and consent; the one who confirms is answered, privately, and the other one's message waits on."""
+    mine, hers = [await office.ask(person, "/letters_read", person.user) for person in (ada, grace)]
+    code, _ = await signs_in(office, mine), await signs_in(office, hers)
+    said = await reply(office, ada, f"confirm {code}", "elsewhere")
+    answered = await office.answer_next(mine)
+
+    assert said == "Connected: ada@example.com."
+    assert (answered.state, answered.answer) == (MessageState.DONE, "a letter to ada")
+    assert (await office.inbox.get(grace, hers.message_id)).state is MessageState.PARKED
+    assert office.channel.texts(ada)[-1] == "a letter to ada"
+    assert all(sent.private for sent in office.channel.sent)
+
+
+async def test_the_code_of_another_person_is_no_use(office: Office, ada: Principal, grace: Principal) -> None:
+    """Whoever writes a code that is not theirs is told so, and it still counts for its owner."""
+    message = await office.ask(ada, "/letters_read")
+    code = await signs_in(office, message)
+
+    assert "No sign-in of yours" in await reply(office, grace, f"confirm {code}", "g")
+    assert await reply(office, ada, f"confirm {code}", "d") == "Connected: ada@example.com."
+    assert "No sign-in of yours" in await reply(office, ada, f"confirm {code}", "d")
+
+
+async def test_wrong_codes_are_counted_aloud(office: Office, ada: Principal, grace: Principal) -> None:
+    """Each reply says how many tries are left; after the last one the message says that its link is over."""
+    mine, hers = [await office.ask(person, "/letters_read", person.user) for person in (ada, grace)]
+    for message in (mine, hers):
+        await signs_in(office, message)
+    office.confirmation._dropping._google.revoke = _revoked  # type: ignore[method-assign]
+    replies = [await reply(office, ada, WRONG, "d") for _ in range(5)]
+    for message in (mine, hers):
+        await office.answering.tell(await office.inbox.get(message.principal, message.message_id))
+
+    assert ["4 more tries" in replies[0], "one more try" in replies[3], "nothing was connected" in replies[4]] == [
+        True
+    ] * 3
+    assert "The link is over" in office.channel.texts(ada)[-1]
+    assert "waits for its code" in office.channel.texts(grace)[-1]
+
+
+async def _revoked(token: str) -> None:
+    """Google has ended it."""
+
+
+@pytest.mark.parametrize("group", [False, True])
+async def test_the_person_is_told_where_to_write_the_code(office: Office, ada: Principal, group: bool) -> None:
+    """The scan tells who waits that a sign-in waits for its code, not which one: here, or in a direct message."""
+    office.channel.groups = {"c"} if group else set()
+    message = await office.ask(ada, "/letters_read")
+    code = await signs_in(office, message)
+    office.clock.now += 11
+    (unreplied,) = await office.inbox.unreplied(older_than_seconds=10, newer_than_seconds=3600)
+    await office.answering.tell(unreplied)
+    told = office.channel.sent[-1]
+
+    assert told.private
+    assert ("direct message, not in this group" in told.text) is group
+    assert ("shows, here." in told.text) is not group
+    assert code not in told.text
+
+
+async def test_who_allowed_less_is_told_what_is_missing(office: Office, ada: Principal) -> None:
+    """The reply to the code names what Google was not allowed, and what was allowed works."""
+    first, second = await office.ask(ada, "/letters_read", "r"), await office.ask(ada, "/letters_send to=bob", "s")
+    code = await signs_in(office, second, READ)
+    said = await reply(office, ada, f"confirm {code}", "d")
+
+    assert said.startswith("Connected: ada@example.com. You did not allow this")
+    assert SEND in said
+    assert (await office.answer_next(first)).answer == "a letter to ada"
+    assert "did not grant" in str((await office.answer_next(second)).answer)
+
+
+async def test_a_confirmation_that_nobody_went_on_from_is_found(office: Office, ada: Principal) -> None:
+    """When the process ends between the grant and the waking, the scan wakes the message."""
+    message = await office.ask(ada, "/letters_read")
+    code = await signs_in(office, message)
+    async with office.database.writing() as connection:
+        await office.confirmation._quarantine.take_by_code(connection, ada, code)
+        assert isinstance(office.links, ConsentLinks)
+        parked = await office.parking.find(message)
+        assert parked is not None
+        await office.links.advance(connection, str(parked.link_id), LinkState.GRANTED, LinkState.ACTIVE)
+        await office.grants.activate(connection, ada, google_tokens("ada-1"))
+    await office.parking.wake_answered()
+
+    assert (await office.answer_next(message)).answer == "a letter to ada"
