@@ -25,8 +25,14 @@ class ApiTokens:
         self._database = database
         self._now = now
 
-    async def issue(self, principal: Principal, *, label: str) -> str:
+    async def issue(self, principal: Principal, *, label: str, email: str | None = None) -> str:
         """A new token, "dpt_" and 43 characters, that cannot be shown again. Earlier ones go on to work.
+
+        Args:
+            principal: Whom it stands for.
+            label: What it is for.
+            email: Their address, for which whoever issues the token vouches; in workspace mode it says whose Google
+                account is used.
 
         Raises:
             PrincipalError: The principal is not of the HTTP interface.
@@ -42,6 +48,7 @@ class ApiTokens:
                     **owner(principal),
                     label=label,
                     created_at=self._now(),
+                    email=email,
                 )
             )
         return token
@@ -67,6 +74,15 @@ class ApiTokens:
         if row is None:
             raise UnauthenticatedError("this token is unknown or revoked; make one with `deputy tokens issue`")
         return principal_of(row)
+
+    async def find_email(self, principal: Principal) -> str | None:
+        """The address that was vouched for last with a token of this principal's that still works, or None."""
+        mine = sa.and_(
+            owned_by(api_tokens, principal), api_tokens.c.revoked_at.is_(None), api_tokens.c.email.is_not(None)
+        )
+        query = sa.select(api_tokens.c.email).where(mine).order_by(api_tokens.c.created_at.desc()).limit(1)
+        async with self._database.reading() as connection:
+            return (await connection.execute(query)).scalar_one_or_none()
 
 
 def _hash(token: str) -> str:

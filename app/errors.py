@@ -13,6 +13,7 @@ DeputyError
 │   ├── LinkExpiredError           expired, used, superseded or never issued              (HTTP 410)
 │   └── CallbackRefusedError       state, cookie, code or id_token does not fit           (HTTP 400)
 ├── CredentialsError           no usable credentials of this principal
+│   ├── AccessRefusedError         nothing that the person can grant would help: the model is told why
 │   ├── ConsentRequiredError       a grant or an OAuth scope is missing: the run is parked
 │   └── GrantRevokedError          Google no longer honours the grant
 ├── SealError                  a sealed value does not open with this key ring and these bindings
@@ -97,6 +98,10 @@ class CallbackRefusedError(ConsentError):
 
 class CredentialsError(DeputyError):
     """The principal has no usable credentials."""
+
+
+class AccessRefusedError(CredentialsError):
+    """The principal has no access and cannot grant it; the text says who has to do what, and the model is given it."""
 
 
 class ConsentRequiredError(CredentialsError):

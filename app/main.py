@@ -43,7 +43,7 @@ async def running(container: Application, settings: Settings) -> AsyncIterator[N
     """Everything of the process, open and proven; closed in reverse when the context ends.
 
     Raises:
-        SettingsError: A model cannot be set up, as its key or package is missing.
+        SettingsError: A model, or the access to Google, cannot be set up, as a key or a package is missing.
         LifetimeError: The proof failed, so nothing is served.
     """
     async with AsyncExitStack() as stack:
@@ -55,6 +55,7 @@ async def running(container: Application, settings: Settings) -> AsyncIterator[N
         stack.push_async_callback(container.model_http().aclose)
         for model in _models(container, settings):
             await stack.enter_async_context(model)  # its end closes what connections are its own
+        container.tokens()  # a service account's key that cannot be used is told as such
         log.info("%s", await prove_lifetimes(container, settings))
         loading = asyncio.create_task(asyncio.to_thread(container.google_apis().load))
         stack.push_async_callback(asyncio.wait, [loading])

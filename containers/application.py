@@ -16,6 +16,7 @@ from app.conversations.history import Conversations
 from app.credentials.commands import ConfirmCommand
 from app.credentials.confirmation import Confirmation
 from app.credentials.consent import Consent
+from app.credentials.consented import ConsentedTokens
 from app.credentials.credentials import Credentials
 from app.credentials.dropping import Dropping
 from app.credentials.grants import Grants
@@ -91,8 +92,8 @@ class Application(DeclarativeContainer):
     google_auth = Once(
         GoogleAuth,
         endpoints,
-        client_id=settings.provided.google.client_id,
-        client_secret=settings.provided.google.client_secret.get_secret_value.call(),
+        client_id=settings.provided.google.client.call()[0],
+        client_secret=settings.provided.google.client.call()[1],
         redirect_uri=providers.Callable(callback_url, settings.provided.server.public_url),
         http=http,
         pool=pool,
@@ -100,6 +101,7 @@ class Application(DeclarativeContainer):
     google_apis = Once(GoogleApis, settings.provided.google.api_root)
     grants = Once(Grants, database, key_ring)
     refresher = Once(Refresher, grants, google_auth)
+    tokens = Once(ConsentedTokens, refresher)  # in workspace mode, `build` puts WorkspaceTokens in its place
     links = Once(ConsentLinks, database, key_ring, lifetime_seconds=settings.provided.consent.link_seconds)
     quarantine = Once(Quarantine, database, key_ring, code_tries=settings.provided.consent.code_tries)
     dropping = Once(Dropping, database, links, quarantine, google_auth)
@@ -139,7 +141,7 @@ class Application(DeclarativeContainer):
     principal = Seed(Principal)
     deadline = Seed(Deadline)
     threads = Seed(Scope)
-    credentials = Scoped(Credentials, principal, refresher, deadline)
+    credentials = Scoped(Credentials, principal, tokens, deadline)
     google = Scoped(
         GoogleClient,
         credentials,

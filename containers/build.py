@@ -9,15 +9,18 @@ from dependency_injector import providers
 from pydantic_ai.models import Model
 
 from app.agents.agent import Agent, AgentShell
+from app.credentials.workspace import WorkspaceTokens
 from app.deadline import Deadline
 from app.delivery.channel import Channel
 from app.errors import SettingsError
 from app.google.client import GoogleClient
+from app.google.service_account import open_service_account
 from app.llm.endpoints import build_endpoint
 from app.llm.fallback import with_fallbacks
 from app.llm.models import build_model
 from app.principal import Principal
 from app.sections.agents import AgentSettings, ModelSettings
+from app.sections.google import WorkspaceSettings
 from app.sections.interfaces import SlackSettings
 from app.settings import Settings
 from containers.application import Application, Once
@@ -47,6 +50,8 @@ def build(settings: Settings) -> Application:
         container.channels.add_kwargs(http=container.http_channel)
     if settings.interfaces.slack is not None:
         container.channels.add_kwargs(slack=_slack_channel(settings.interfaces.slack))
+    if settings.google.workspace is not None:
+        container.tokens.override(_workspace_tokens(container, settings.google.workspace))
     return container
 
 
@@ -60,6 +65,18 @@ def _toolkits(container: Application, outside: Mapping[str, str]) -> dict[str, p
         GoogleClient: container.google,
     }
     return built_in | {name: outside_toolkit(name, path, available) for name, path in outside.items()}
+
+
+def _workspace_tokens(container: Application, workspace: WorkspaceSettings) -> providers.Provider[WorkspaceTokens]:
+    service_account = Once(
+        open_service_account,
+        workspace.key_text(),
+        workspace.key_file,
+        token_endpoint=container.endpoints.provided.token,
+        http=container.http,
+    )
+    directories = providers.Dict(http=container.api_tokens)
+    return Once(WorkspaceTokens, directories, service_account, domains=workspace.domains)
 
 
 def _model(container: Application, name: str, endpoint: ModelSettings | None) -> providers.Provider[Model]:

@@ -12,7 +12,7 @@ from pydantic_core import to_jsonable_python
 
 from app.approvals.approvals import Approvals, PendingCall
 from app.credentials.credentials import Credentials
-from app.errors import ConsentRequiredError, GoogleError, GrantRevokedError
+from app.errors import AccessRefusedError, ConsentRequiredError, GoogleError, GrantRevokedError
 from app.principal import Principal
 from app.toolkits.toolkit import Effect, Toolkit, ToolSpec, describe
 
@@ -66,6 +66,8 @@ class GuardedToolkit(WrapperToolset[Any]):
             await self.credentials.ensure(frozenset(spec.oauth_scopes))
         except (ConsentRequiredError, GrantRevokedError) as error:
             self._wait_for_consent(spec, answered, error)
+        except AccessRefusedError as error:
+            raise ToolFailed(str(error)) from error
         except GoogleError as error:
             raise ToolFailed(describe(error)) from error
         if spec.effect is Effect.ACT:
@@ -74,6 +76,8 @@ class GuardedToolkit(WrapperToolset[Any]):
             return await super().call_tool(name, tool_args, ctx, tool)
         except (ConsentRequiredError, GrantRevokedError) as error:  # Google refused the token in mid-call
             self._wait_for_consent(spec, answered, error)
+        except AccessRefusedError as error:
+            raise ToolFailed(str(error)) from error
 
     def _wait_for_consent(
         self, spec: ToolSpec, answered: Mapping[str, Any], error: ConsentRequiredError | GrantRevokedError
@@ -96,5 +100,7 @@ class GuardedToolkit(WrapperToolset[Any]):
             return await super().call_tool(name, tool_args, ctx, tool)
         except (ConsentRequiredError, GrantRevokedError) as error:
             raise ToolFailed("Google withdrew the access, so it was not done. Ask the person to try again.") from error
+        except AccessRefusedError as error:
+            raise ToolFailed(str(error)) from error
         finally:
             await self.approvals.complete(self.principal, approval_id)

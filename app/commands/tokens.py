@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from app.api_tokens import ApiTokens
-from app.commands.common import CONFIG, ConfigOption, PrincipalOption, configured, principal, run
+from app.commands.common import CONFIG, WRONG, ConfigOption, PrincipalOption, configured, fail, principal, run
 from app.commands.database import opened_database
+from app.credentials.workspace import domain_of
 from app.principal import Principal
 from app.settings import Settings
 
@@ -20,9 +21,14 @@ def issue(
     principal_text: PrincipalOption,
     config: ConfigOption = CONFIG,
     label: Annotated[str, typer.Option(help="What it is for.")] = "issued by hand",
+    email: Annotated[
+        str | None, typer.Option(help="Their address, checked by you: in workspace mode, whose account is used.")
+    ] = None,
 ) -> None:
     """Print a new token for a principal; it is stored as a hash and cannot be shown again."""
-    print(run(_issue(configured(config), principal(principal_text), label)))
+    if email is not None and domain_of(email) is None:
+        fail("--email takes one address, such as ada@acme.example", WRONG)
+    print(run(_issue(configured(config), principal(principal_text), label, email)))
 
 
 @tokens.command()
@@ -31,9 +37,9 @@ def revoke(principal_text: PrincipalOption, config: ConfigOption = CONFIG) -> No
     print(f"{run(_revoke(configured(config), principal(principal_text)))} ended")
 
 
-async def _issue(settings: Settings, owner: Principal, label: str) -> str:
+async def _issue(settings: Settings, owner: Principal, label: str, email: str | None) -> str:
     async with opened_database(settings) as database:
-        return await ApiTokens(database).issue(owner, label=label)
+        return await ApiTokens(database).issue(owner, label=label, email=email)
 
 
 async def _revoke(settings: Settings, owner: Principal) -> int:

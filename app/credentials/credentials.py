@@ -6,50 +6,90 @@ import asyncio
 import concurrent.futures
 import threading
 import weakref
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import Protocol
 
 from google.auth.exceptions import RefreshError
 from google.oauth2.credentials import Credentials as GoogleCredentials
 
-from app.credentials.grants import Grant
-from app.credentials.refresh import Refresher
 from app.deadline import Deadline
-from app.errors import ConsentRequiredError, CredentialsError, DeputyError, GrantRevokedError
+from app.errors import CredentialsError, DeputyError
 from app.principal import Principal
+
+# The OAuth scopes of the tool that runs in this context; nothing of a person's, so it may outlive the request.
+_IN_USE: ContextVar[frozenset[str]] = ContextVar("oauth_scopes_in_use", default=frozenset())
+
+
+class Access(Protocol):
+    """Access to one account at Google, for a while."""
+
+    @property
+    def credential_id(self) -> str:
+        """What names it in the audit trail; no secret."""
+
+    @property
+    def access_token(self) -> str:
+        """Signs API calls."""
+
+    @property
+    def expires_at(self) -> float:
+        """When the access token ends, POSIX seconds."""
+
+
+class TokenSource(Protocol):
+    """Where a person's access comes from: their consent, or an administrator's delegation."""
+
+    async def fresh(self, principal: Principal, oauth_scopes: frozenset[str], *, rejected: str | None = None) -> Access:
+        """Access of this person that covers these OAuth scopes, with at least 300 seconds left on its token.
+
+        Args:
+            principal: Whose access.
+            oauth_scopes: What it has to cover.
+            rejected: An access token that Google has just refused; it is not given out again.
+        """
+        ...
 
 
 class Credentials:
     """Gives the toolkits of one request Google credentials of its principal; lives for that request.
 
-    Built without I/O. Whoever needs a token awaits `ensure` first. What it hands out holds an access token and a way
-    back to the refresher, never a refresh token or the client's secret, and is emptied when the request ends.
+    Built without I/O. Whoever needs a token awaits `ensure` first, in the same task or one that it was started from:
+    what a tool is given is good for the OAuth scopes that this tool ensured. What is handed out holds an access token
+    and a way back to its source, never a refresh token or the client's secret, and is emptied when the request ends.
     """
 
-    def __init__(self, principal: Principal, refresher: Refresher, deadline: Deadline) -> None:
+    def __init__(self, principal: Principal, tokens: TokenSource, deadline: Deadline) -> None:
         self._principal = principal
-        self._refresher = refresher
+        self._tokens = tokens
         self._deadline = deadline
-        self._grant: Grant | None = None
+        self._held: dict[frozenset[str], Access] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handed_out: weakref.WeakSet[GoogleCredentials] = weakref.WeakSet()
         self._handing_out = threading.Lock()  # credentials are made in threads as well
 
     async def ensure(self, oauth_scopes: frozenset[str]) -> None:
-        """Return once the principal's grant covers these OAuth scopes and its access token is fresh.
+        """Return once the principal's access covers these OAuth scopes and its token is fresh.
 
         Raises:
             ConsentRequiredError: There is no grant, or it lacks one of the scopes.
             GrantRevokedError: Google no longer honours the grant.
-            GoogleError: The token could not be refreshed.
+            AccessRefusedError: There is no access, and the person cannot grant it.
+            GoogleError: The token could not be got.
         """
-        if not oauth_scopes:
-            return
-        grant = await self._refresher.fresh(self._principal)
-        missing = oauth_scopes - (grant.granted_scopes if grant else frozenset())
-        if missing:
-            raise ConsentRequiredError(self._principal, missing)
-        self._loop = asyncio.get_running_loop()
-        self._grant = grant
+        if oauth_scopes:
+            self._held[oauth_scopes] = await self._tokens.fresh(self._principal, oauth_scopes)
+            self._loop = asyncio.get_running_loop()
+        _IN_USE.set(oauth_scopes)
+
+    @property
+    def credential_id(self) -> str:
+        """What names the access that is in use here in the audit trail.
+
+        Raises:
+            CredentialsError: As `for_google`.
+        """
+        return self._current(_IN_USE.get()).credential_id
 
     def for_google(self) -> GoogleCredentials:
         """New google-auth credentials for one call; expiry and a 401 both lead back to the refresher.
@@ -58,20 +98,21 @@ class Credentials:
             CredentialsError: `ensure` was not awaited before, or the request is over.
         """
         with self._handing_out:
-            grant = self._current()
-            token = grant.access_token
+            oauth_scopes = _IN_USE.get()
+            access = self._current(oauth_scopes)
+            token = access.access_token
 
             def renew(request: object, scopes: object) -> tuple[str, datetime]:
                 nonlocal token
-                renewed = self._renew_from_thread(rejected=token)
+                renewed = self._renew_from_thread(oauth_scopes, rejected=token)
                 token = renewed.access_token
                 return token, _naive_utc(renewed.expires_at)
 
-            handed = GoogleCredentials(token, expiry=_naive_utc(grant.expires_at), refresh_handler=renew)
+            handed = GoogleCredentials(token, expiry=_naive_utc(access.expires_at), refresh_handler=renew)
             self._handed_out.add(handed)
             return handed
 
-    def _renew_from_thread(self, rejected: str) -> Grant:
+    def _renew_from_thread(self, oauth_scopes: frozenset[str], rejected: str) -> Access:
         """Refresh on the event loop, called from the thread of a Google call, and wait for it.
 
         Raises:
@@ -80,7 +121,7 @@ class Credentials:
         loop = self._loop
         if loop is None:
             raise RefreshError("the request is over")
-        renewal = asyncio.run_coroutine_threadsafe(self._renew(rejected), loop)
+        renewal = asyncio.run_coroutine_threadsafe(self._renew(oauth_scopes, rejected), loop)
         try:
             return renewal.result(timeout=self._deadline.remaining())
         except DeputyError as error:
@@ -93,25 +134,25 @@ class Credentials:
         finally:
             del renewal  # its error leads to this frame, and with it to this object: no cycle
 
-    async def _renew(self, rejected: str) -> Grant:
-        renewed = await self._refresher.fresh(self._principal, rejected=rejected)
-        self._current()
-        if renewed is None:
-            raise GrantRevokedError(self._principal)
-        self._grant = renewed  # later calls begin with this token
+    async def _renew(self, oauth_scopes: frozenset[str], rejected: str) -> Access:
+        renewed = await self._tokens.fresh(self._principal, oauth_scopes, rejected=rejected)
+        self._current(oauth_scopes)
+        self._held[oauth_scopes] = renewed  # later calls begin with this token
         return renewed
 
-    def _current(self) -> Grant:
-        if self._grant is None:
+    def _current(self, oauth_scopes: frozenset[str]) -> Access:
+        access = self._held.get(oauth_scopes)
+        if access is None:
             raise CredentialsError(
                 f"the credentials of {self._principal} were used before ensure() was awaited, or after their request"
             )
-        return self._grant
+        return access
 
     async def aclose(self) -> None:
         """Empty every google-auth object that was handed out, whoever still holds it."""
         with self._handing_out:
-            self._grant = self._loop = None
+            self._held.clear()
+            self._loop = None
             for handed in self._handed_out:
                 handed.token = None
                 handed.refresh_handler = None

@@ -44,6 +44,11 @@ class Grant:
     expires_at: float
     version: int
 
+    @property
+    def credential_id(self) -> str:
+        """What names this grant in the audit trail."""
+        return self.grant_id
+
 
 class Grants:
     """Stores grants with their tokens sealed; lives as long as the process and holds none of them."""

@@ -35,6 +35,7 @@ api_tokens = sa.Table(
     sa.Column("label", sa.String(255), nullable=False),
     _time("created_at"),
     _time("revoked_at", nullable=True),
+    sa.Column("email", sa.String(320), nullable=True),  # the administrator who issued it vouches for it
 )
 
 messages = sa.Table(

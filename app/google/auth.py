@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
 from urllib.parse import urlencode
 
 import httpx2
@@ -17,11 +15,11 @@ from app.errors import CallbackRefusedError, GoogleError, InvalidGrantError
 from app.google.endpoints import GoogleEndpoints
 from app.google.id_token import verified_account
 from app.google.reasons import oauth_reason
+from app.google.token_endpoint import HTTP_TIMEOUT_SECONDS, post_form, read_tokens
 from app.google.tokens import GoogleAccount, GoogleTokens
 
-__all__ = ["GoogleAccount", "GoogleAuth", "GoogleTokens"]
+__all__ = ["HTTP_TIMEOUT_SECONDS", "GoogleAccount", "GoogleAuth", "GoogleTokens"]
 
-HTTP_TIMEOUT_SECONDS = 10.0  # for a whole call; the lease of a refresh has to outlive it
 SIGN_IN_SCOPES = ("openid", "email")  # they make Google say whose account it is
 
 
@@ -143,7 +141,7 @@ class GoogleAuth:
         Raises:
             GoogleError: Google answered with an error, or not at all; the grant may be alive.
         """
-        status, body = await self._post(self._endpoints.revoke, {"token": token})
+        status, body = await post_form(self._http, self._endpoints.revoke, {"token": token})
         reason = oauth_reason(body)
         if status != 200 and reason != "invalid_token":
             raise GoogleError(f"Google answered {status} to a revocation", status=status, reason=reason)
@@ -152,42 +150,9 @@ class GoogleAuth:
         """The tokens and the id_token, "" where there is none."""
         asked_at = self._now()  # before the call, so that a token never counts as alive after its end
         client = {"client_id": self._client_id, "client_secret": self._client_secret, "grant_type": grant_type}
-        status, body = await self._post(self._endpoints.token, client | form)
+        status, body = await post_form(self._http, self._endpoints.token, client | form)
         if status != 200:
             reason = oauth_reason(body)
             kind = InvalidGrantError if reason == "invalid_grant" else GoogleError
             raise kind(f"Google answered {status} to a token request ({reason})", status=status, reason=reason)
-        return _read_tokens(body, asked_at)
-
-    async def _post(self, url: str, form: dict[str, str]) -> tuple[int, bytes]:
-        try:
-            async with asyncio.timeout(HTTP_TIMEOUT_SECONDS):  # httpx's own time-out is for each read, not for all
-                response = await self._http.post(url, data=form, follow_redirects=False)
-                return response.status_code, response.content
-        except (httpx2.HTTPError, TimeoutError) as error:
-            kind = type(error).__name__
-        raise GoogleError(f"Google's sign-in gave no answer ({kind})")  # the library's error would carry the form along
-
-
-def _read_tokens(body: bytes, asked_at: float) -> tuple[GoogleTokens, str]:
-    """Read an answer of RFC 6749 section 5.1; `scope` is optional there, but Google always sends it."""
-    answer = _json_object(body)
-    access_token, refresh_token = answer.get("access_token"), answer.get("refresh_token")
-    lifetime, scope = answer.get("expires_in"), answer.get("scope")
-    if not (isinstance(access_token, str) and isinstance(lifetime, int | float) and isinstance(scope, str)):
-        raise GoogleError("Google's token answer lacks access_token, expires_in or scope", status=200)
-    tokens = GoogleTokens(
-        access_token=access_token,
-        expires_at=asked_at + lifetime,
-        refresh_token=refresh_token if isinstance(refresh_token, str) else None,
-        granted_scopes=frozenset(scope.split()),
-    )
-    return tokens, str(answer.get("id_token") or "")
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        answer = json.loads(body)
-    except ValueError:  # its error would carry the body along
-        answer = None
-    return answer if isinstance(answer, dict) else {}
+        return read_tokens(body, asked_at)

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from app.sandbox.api import ApiError, RestApi, WireRequest, WireResponse, error_response
 from app.sandbox.authorize import Client, ConsentScreen
 from app.sandbox.batch import answer_batch
+from app.sandbox.delegation import Delegation, ServiceAccount
 from app.sandbox.gmail import Gmail
 from app.sandbox.grants import Grants
 from app.sandbox.log import Call
@@ -36,6 +37,7 @@ class GoogleSandbox:
         client_secret: The OAuth client's secret.
         redirect_uris: Where consent may be answered, exactly.
         people: Who has an account; two made-up people when nobody is named.
+        service_accounts: Who may act as people of a domain without asking them.
         rotate_refresh_tokens: Whether a refresh gives out a new refresh token and spends the old one.
         access_token_seconds: How long an access token lives.
         now: The clock, in seconds since the epoch.
@@ -53,6 +55,7 @@ class GoogleSandbox:
         client_secret: str,
         redirect_uris: frozenset[str],
         people: Sequence[Person] | None = None,
+        service_accounts: Sequence[ServiceAccount] = (),
         rotate_refresh_tokens: bool = True,
         access_token_seconds: int = 3600,
         now: Callable[[], float] = time.time,
@@ -67,7 +70,8 @@ class GoogleSandbox:
         self._gmail = Gmail(accounts, now)
         self._api = RestApi(self._gmail.handlers, accounts, self._grants, self.calls.append, now)
         consent = ConsentScreen(client, accounts, self._grants, self.calls.append, now)
-        oauth = OAuth(client, accounts, self._grants, self.calls.append, now)
+        delegation = Delegation(service_accounts, accounts, self._grants, now)
+        oauth = OAuth(client, accounts, self._grants, delegation, self.calls.append, now)
         self.app = Starlette(
             routes=[
                 *consent.routes,

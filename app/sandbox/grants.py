@@ -73,6 +73,7 @@ class _Grant:
     email: str
     scopes: tuple[str, ...]
     offline: bool
+    delegated: bool = False  # by an administrator; the person has granted nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,8 @@ class Grants:
 
     def granted_scopes(self, email: str) -> tuple[str, ...]:
         """All that this person's live grants give: what ``include_granted_scopes`` adds to a new one."""
-        scopes = (scope for grant in self._grants.values() if grant.email == email for scope in grant.scopes)
+        theirs = (grant for grant in self._grants.values() if grant.email == email and not grant.delegated)
+        scopes = (scope for grant in theirs for scope in grant.scopes)
         return tuple(dict.fromkeys(scopes))
 
     def authorize(self, authorization: Authorization) -> str:
@@ -172,6 +174,13 @@ class Grants:
             renewed = self._new_refresh_token(entry.grant_id)
         access_token = self._new_access_token(entry.grant_id, wanted)
         return Issued(grant.email, wanted, access_token, self._access_token_seconds, renewed, nonce=None)
+
+    def delegate(self, email: str, scopes: tuple[str, ...]) -> Issued:
+        """An access token for a person who was not asked: an administrator has delegated them. It has no refresh."""
+        grant_id = secrets.token_hex(8)
+        self._grants[grant_id] = _Grant(email, scopes, offline=False, delegated=True)
+        access_token = self._new_access_token(grant_id, scopes)
+        return Issued(email, scopes, access_token, self._access_token_seconds, refresh_token=None, nonce=None)
 
     def revoke(self, token: str) -> str:
         """Every grant of the person whose access or refresh token this is, is dead; returns their address.

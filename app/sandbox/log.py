@@ -12,8 +12,8 @@ class Call:
 
     Attributes:
         method_id: The discovery document's id, such as ``gmail.users.messages.list``, or ``oauth.authorize``,
-            ``oauth.token.authorization_code``, ``oauth.token.refresh_token``, ``oauth.revoke``, ``oauth.userinfo``,
-            or ``unknown`` where no method has this path.
+            ``oauth.token.authorization_code``, ``oauth.token.refresh_token``, ``oauth.token.jwt-bearer``,
+            ``oauth.revoke``, ``oauth.userinfo``, or ``unknown`` where no method has this path.
         email: Whose credentials the call carried, or None when they were nobody's.
         bearer_sha256: The SHA-256 of the access token, in hexadecimal, or None when the call carried none.
         status: The HTTP status of the answer.

@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from app.sandbox.authorize import Client
+from app.sandbox.delegation import JWT_BEARER, Delegation
 from app.sandbox.grants import Grants, Issued, OAuthError, scopes_of
 from app.sandbox.log import Call, bearer_of, fingerprint
 from app.sandbox.people import People
@@ -36,9 +37,16 @@ class OAuth:
     """The token, revocation, userinfo, certificate and configuration endpoints. Lives with the sandbox."""
 
     def __init__(
-        self, client: Client, people: People, grants: Grants, record: Callable[[Call], None], now: Callable[[], float]
+        self,
+        client: Client,
+        people: People,
+        grants: Grants,
+        delegation: Delegation,
+        record: Callable[[Call], None],
+        now: Callable[[], float],
     ) -> None:
         self._client = client
+        self._delegation = delegation
         self._people = people
         self._grants = grants
         self._record = record
@@ -86,13 +94,14 @@ class OAuth:
         async with request.form() as form:
             fields = {key: value for key, value in form.items() if isinstance(value, str)}
         grant_type = fields.get("grant_type", "")
-        method_id = f"oauth.token.{grant_type}" if grant_type in self._exchanges else "oauth.token"
+        method_id = f"oauth.token.{grant_type.rpartition(':')[2]}" if grant_type in self._exchanges else "oauth.token"
         email = None
         try:
-            self._authenticate(request, fields)
+            if grant_type != JWT_BEARER:  # an assertion is signed, which says who sends it
+                self._authenticate(request, fields)
             if grant_type not in self._exchanges:
                 raise OAuthError("unsupported_grant_type", "Invalid grant_type.")
-            issued = self._exchanges[grant_type](fields)
+            issued = self._exchanges[grant_type](fields, _issuer(request))
             email = issued.email
             response = JSONResponse(self._answer(issued, _issuer(request)), headers=_NO_STORE)
         except OAuthError as error:
@@ -101,15 +110,18 @@ class OAuth:
         return response
 
     @property
-    def _exchanges(self) -> Mapping[str, Callable[[Mapping[str, str]], Issued]]:
-        return {"authorization_code": self._exchange, "refresh_token": self._refresh}
+    def _exchanges(self) -> Mapping[str, Callable[[Mapping[str, str], str], Issued]]:
+        return {"authorization_code": self._exchange, "refresh_token": self._refresh, JWT_BEARER: self._delegate}
 
-    def _exchange(self, fields: Mapping[str, str]) -> Issued:
+    def _delegate(self, fields: Mapping[str, str], issuer: str) -> Issued:
+        return self._delegation.exchange(fields.get("assertion", ""), audience=f"{issuer}/token")
+
+    def _exchange(self, fields: Mapping[str, str], _: str) -> Issued:
         return self._grants.exchange(
             fields.get("code", ""), fields.get("redirect_uri", ""), fields.get("code_verifier", "")
         )
 
-    def _refresh(self, fields: Mapping[str, str]) -> Issued:
+    def _refresh(self, fields: Mapping[str, str], _: str) -> Issued:
         return self._grants.refresh(fields.get("refresh_token", ""), scopes_of(fields.get("scope", "")))
 
     def _authenticate(self, request: Request, fields: Mapping[str, str]) -> None:

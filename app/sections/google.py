@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from app.credentials.proofs import Linking
 from app.sections.section import Positive, Secret, Section, Text, Url
+
+Domain = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")]
 
 
 class EndpointSettings(Section):
@@ -26,12 +29,33 @@ class SandboxSettings(Section):
     port: int = Field(default=8085, ge=0, le=65535, description="0 takes a free port")
 
 
-class GoogleSettings(Section):
-    """The OAuth client, and where Google is."""
+class WorkspaceSettings(Section):
+    """The service account of `google.mode: workspace`; exactly one of `key` and `key_file`."""
 
-    mode: Literal["sandbox", "google"] = Field(
+    key: Secret | None = Field(default=None, description="The service account's JSON key, as Google gave it")
+    key_file: Path | None = Field(default=None, description="The file that holds it")
+    domains: tuple[Domain, ...] = Field(
+        min_length=1, description="Whose people are acted for; a subdomain is a domain of its own"
+    )
+
+    def key_text(self) -> str | None:
+        """The key, if it stands in the settings."""
+        return None if self.key is None else self.key.get_secret_value()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> WorkspaceSettings:
+        if (self.key is None) == (self.key_file is None):
+            raise ValueError("give either key or key_file")
+        return self
+
+
+class GoogleSettings(Section):
+    """The OAuth client or the service account, and where Google is."""
+
+    mode: Literal["sandbox", "google", "workspace"] = Field(
         default="sandbox",
-        description="`sandbox`: a Google on loopback, started with the server; `google`: the real one",
+        description="`sandbox`: a Google on loopback, started with the server; `google`: the real one, each person"
+        " consents; `workspace`: the real one, an administrator has delegated everybody to a service account",
     )
     client_id: Text | None = Field(default=None, description="Of your OAuth client; the sandbox has its own")
     client_secret: Secret | None = Field(default=None, description="Of your OAuth client")
@@ -45,9 +69,16 @@ class GoogleSettings(Section):
         " the channel as well. A channel that cannot do the last two takes the code",
     )
     sandbox: SandboxSettings = SandboxSettings()
+    workspace: WorkspaceSettings | None = Field(default=None, description="Needed by `mode: workspace`, and only there")
+
+    def client(self) -> tuple[str, str]:
+        """The OAuth client's id and secret; both are empty where nobody is asked for consent."""
+        return self.client_id or "", self.client_secret.get_secret_value() if self.client_secret else ""
 
     @model_validator(mode="after")
-    def _has_client(self) -> GoogleSettings:
+    def _has_account(self) -> GoogleSettings:
+        if (self.mode == "workspace") != (self.workspace is not None):
+            raise ValueError("mode: workspace and the section workspace go together")
         if self.mode == "google" and not (self.client_id and self.client_secret):
             raise ValueError("mode: google needs client_id and client_secret of your OAuth client")
         return self

@@ -27,6 +27,7 @@ from app.delivery.inbox import Inbox
 from app.main import create_app, running, serving
 from app.principal import Principal
 from app.sandbox.attachment import CLIENT_ID, lead_to_sandbox
+from app.sandbox.delegation import ServiceAccount
 from app.sandbox.google import GoogleSandbox
 from app.sandbox.letters import MARKER
 from app.sandbox.people import Person
@@ -262,7 +263,14 @@ class World:
 
 @asynccontextmanager
 async def world(
-    folder: Path, databases: Databases | None = None, *, people: Sequence[Person] | None = None, **sections: Section
+async def world(
+    folder: Path,
+    databases: Databases | None = None,
+    *,
+    people: Sequence[Person] | None = None,
+    service_accounts: Sequence[ServiceAccount] = (),
+    **sections: Section,
+) -> AsyncIterator[World]:
 ) -> AsyncIterator[World]:
     """A Google and a Slack on loopback, and settings that lead to them; HTTP and Slack are served.
 
@@ -270,6 +278,7 @@ async def world(
         folder: Where keys are kept.
         databases: Where servers get their databases; SQLite files in the folder when it is None.
         people: Who has a Google account; Ada and Grace when nobody is named.
+        service_accounts: Who may act as them without asking.
         sections: Sections of the settings, such as ``delivery=DeliverySettings(…)``.
     """
     public_url = f"http://127.0.0.1:{free_port()}"
@@ -282,6 +291,7 @@ async def world(
         client_secret=client_secret,
         redirect_uris=frozenset({callback_url(public_url)}),
         people=people,
+        service_accounts=service_accounts,
     )
     async with (
         serve_loopback(google.app) as google_url,

@@ -21,6 +21,7 @@ from app.conversations.history import Conversations
 from app.credentials.commands import ConfirmCommand
 from app.credentials.confirmation import Confirmation
 from app.credentials.consent import Consent
+from app.credentials.consented import ConsentedTokens
 from app.credentials.credentials import Credentials
 from app.credentials.dropping import Dropping
 from app.credentials.grants import Grants
@@ -184,7 +185,7 @@ class Office:
             public_url="http://127.0.0.1:9",
         )
         self.statuses = Statuses(self.parking, self.approvals, self.consent)
-        self._refresher = Refresher(self.grants, TokenEndpoint(), now)
+        self._tokens = ConsentedTokens(Refresher(self.grants, TokenEndpoint(), now))
         self._shell = AgentShell(
             "assistant",
             model or offline(),
@@ -214,7 +215,7 @@ class Office:
     @asynccontextmanager
     async def open_agent(self, principal: Principal, deadline: Deadline) -> AsyncIterator[Agent]:
         """A fresh agent with its person's letters and credentials."""
-        credentials = Credentials(principal, self._refresher, deadline)
+        credentials = Credentials(principal, self._tokens, deadline)
         letters = Letters(principal, self.post)
         agent = Agent(principal, self._shell, [letters], credentials, self.approvals, self.conversations)
         self.agents.append(weakref.ref(agent))

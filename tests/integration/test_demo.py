@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from app.credentials.credentials import Credentials
 from app.demo.outcome import Outcome, Participant
 from app.demo.stage import Stage
+from app.errors import ConsentRequiredError
 from app.principal import Principal
 from containers.application import Application
 from containers.scope import Scoped
@@ -70,9 +72,11 @@ class Confused(Credentials):
     async def ensure(self, oauth_scopes: frozenset[str]) -> None:
         await super().ensure(oauth_scopes)
         if self._principal == Principal("http", "demo", "grace"):
-            while (grant := await self._refresher.fresh(ADA_OVER_HTTP)) is None:
+            while True:
+                with suppress(ConsentRequiredError):
+                    self._held[oauth_scopes] = await self._tokens.fresh(ADA_OVER_HTTP, oauth_scopes)
+                    return
                 await asyncio.sleep(0.01)
-            self._grant = grant
 
 
 def confuse(container: Application) -> None:

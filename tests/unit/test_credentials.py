@@ -16,10 +16,12 @@ from google.auth.exceptions import RefreshError
 from google.oauth2.credentials import Credentials as GoogleCredentials
 from google_auth_httplib2 import AuthorizedHttp
 
+from app.credentials.consented import ConsentedTokens
 from app.credentials.credentials import Credentials
 from app.credentials.grants import Grants
 from app.credentials.key_ring import KeyRing
 from app.credentials.refresh import Refresher
+from app.credentials.workspace import DelegatedAccess
 from app.database.database import Database
 from app.deadline import Deadline
 from app.errors import ConsentRequiredError, CredentialsError, DeputyError, GoogleError, GrantRevokedError
@@ -57,8 +59,8 @@ async def make(
     """Makes the credentials of one request; Ada and Grace have granted to read their mail."""
     for person, name in ((ada, "ada-1"), (grace, "grace-1")):
         await connect(database, grants, person, google_tokens(name, now=clock()))
-    refresher = Refresher(grants, google, now=clock)
-    return lambda principal: Credentials(principal, refresher, Deadline.after(10))
+    tokens = ConsentedTokens(Refresher(grants, google, now=clock))
+    return lambda principal: Credentials(principal, tokens, Deadline.after(10))
 
 
 class Api:
@@ -95,12 +97,44 @@ def without_collector() -> Iterator[None]:
 async def test_there_is_nothing_before_ensure(make: Make, ada: Principal, grace: Principal) -> None:
     """Credentials that nobody has ensured, or only for no scope at all, give nothing out."""
     of_ada, of_grace = make(ada), make(grace)
-    await of_grace.ensure(READING)
     await of_ada.ensure(frozenset())
 
     with pytest.raises(CredentialsError, match="ada"):
         of_ada.for_google()
+    await of_grace.ensure(READING)
+    with pytest.raises(CredentialsError, match="ada"):
+        of_ada.for_google()
     assert of_grace.for_google().token == "access-grace-1"
+    await of_grace.ensure(frozenset())
+    with pytest.raises(CredentialsError, match="grace"):
+        of_grace.for_google()
+
+
+class ByScopes:
+    """Access whose token says for whom and for which scopes it is."""
+
+    async def fresh(
+        self, principal: Principal, oauth_scopes: frozenset[str], *, rejected: str | None = None
+    ) -> DelegatedAccess:
+        await asyncio.sleep(0)
+        token = f"{principal.user} {' '.join(sorted(oauth_scopes))}"
+        return DelegatedAccess(principal.user, oauth_scopes, token, 4_000_003_600.0)
+
+
+async def test_each_tool_is_given_what_it_ensured(ada: Principal, grace: Principal) -> None:
+    """Of tools that run at once, in one request and in two people's, each signs with the token of its own scopes."""
+
+    async def tool(credentials: Credentials, scope: str) -> tuple[str, str]:
+        await credentials.ensure(frozenset({scope}))
+        await asyncio.sleep(0.01)
+        in_thread = await asyncio.to_thread(credentials.for_google)
+        return in_thread.token, credentials.credential_id
+
+    requests = [(person, Credentials(person, ByScopes(), Deadline.after(10))) for person in (ada, grace)]
+    calls = [(person, credentials, scope) for person, credentials in requests for scope in (READ, SEND)]
+    given = await asyncio.gather(*(tool(credentials, scope) for _, credentials, scope in calls))
+
+    assert given == [(f"{person.user} {scope}", person.user) for person, _, scope in calls]
 
 
 async def test_exactly_the_missing_scopes_are_named(make: Make, ada: Principal) -> None:
@@ -218,7 +252,7 @@ async def test_a_refresh_from_a_thread_ends_with_the_deadline(
     make: Make, google: TokenEndpoint, grants: Grants, clock: Clock, ada: Principal
 ) -> None:
     """The thread is free when the message's time is over; what Google gave later is stored all the same."""
-    credentials = Credentials(ada, Refresher(grants, google, now=clock), Deadline.after(0.1))
+    credentials = Credentials(ada, ConsentedTokens(Refresher(grants, google, now=clock)), Deadline.after(0.1))
     await credentials.ensure(READING)
     google.gate.clear()
     with pytest.raises(RefreshError, match="time"):

@@ -1,0 +1,31 @@
+"""Access that each person granted by their consent."""
+
+from __future__ import annotations
+
+from app.credentials.grants import Grant
+from app.credentials.refresh import Refresher
+from app.errors import ConsentRequiredError, GrantRevokedError
+from app.principal import Principal
+
+
+class ConsentedTokens:
+    """Gives access by what a person has granted; lives as long as the process and holds nothing of theirs."""
+
+    def __init__(self, refresher: Refresher) -> None:
+        self._refresher = refresher
+
+    async def fresh(self, principal: Principal, oauth_scopes: frozenset[str], *, rejected: str | None = None) -> Grant:
+        """The person's grant, which covers these OAuth scopes, its access token fresh.
+
+        Raises:
+            ConsentRequiredError: There is no grant, or it lacks one of the scopes.
+            GrantRevokedError: Google no longer honours the grant.
+            GoogleError: The token could not be refreshed.
+        """
+        grant = await self._refresher.fresh(principal, rejected=rejected)
+        if grant is None and rejected is not None:
+            raise GrantRevokedError(principal)  # it was there a moment ago
+        missing = oauth_scopes - (grant.granted_scopes if grant else frozenset())
+        if grant is None or missing:
+            raise ConsentRequiredError(principal, missing)
+        return grant

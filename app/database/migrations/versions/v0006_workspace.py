@@ -1,0 +1,12 @@
+"""The address that is vouched for with a token of the HTTP interface."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006_workspace"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.add_column("api_tokens", sa.Column("email", sa.String(length=320), nullable=True))

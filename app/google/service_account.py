@@ -1,0 +1,157 @@
+"""A service account that a Workspace has delegated its people to: a token for one of them, without their consent.
+
+https://developers.google.com/identity/protocols/oauth2/service-account#httprest, RFC 7523 section 2.1
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import google.auth.crypt
+import google.auth.jwt
+import httpx2
+
+from app.errors import AccessRefusedError, GoogleError, SettingsError
+from app.google.reasons import oauth_reason
+from app.google.token_endpoint import post_form, read_tokens
+from app.google.tokens import GoogleTokens
+
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+ASSERTION_SECONDS = 600  # Google takes an hour at most; an answer comes within seconds
+CLOCK_SKEW_SECONDS = 10  # of our clock before Google's: an assertion from the future is refused
+_PLACE = "google.workspace.key, or the file that google.workspace.key_file names,"
+
+
+class ServiceAccount:
+    """Asks for tokens of people whom a Workspace's administrator has delegated. Lives as long as the process.
+
+    It holds its own key and nothing of a person's; its `repr` shows no key.
+
+    Args:
+        info: The JSON key, parsed. Of its addresses none is used: where Google is, the settings say.
+        token_endpoint: Where tokens are got; also the audience of what is signed.
+        http: Shared with the other token calls.
+        now: The time, POSIX seconds.
+
+    Raises:
+        SettingsError: The key is not one of a service account.
+    """
+
+    def __init__(
+        self,
+        info: Mapping[str, Any],
+        *,
+        token_endpoint: str,
+        http: httpx2.AsyncClient,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        if not isinstance(info.get("client_email"), str) or info.get("type") != "service_account":
+            raise SettingsError(f"{_PLACE} is no key of a service account; make one in the Google Cloud console")
+        try:
+            self._signer = google.auth.crypt.RSASigner.from_service_account_info(info)
+        except (ValueError, TypeError):
+            failed = True  # the library's error may quote the key
+        else:
+            failed = False
+        if failed:
+            raise SettingsError(f"{_PLACE} holds no private_key that can be read; make a new one")
+        self.email: str = info["client_email"]
+        self._client_id = str(info.get("client_id") or self.email)
+        self._token_endpoint = token_endpoint
+        self._http = http
+        self._now = now
+
+    def __repr__(self) -> str:
+        return f"ServiceAccount({self.email!r})"
+
+    async def token_for(self, subject: str, oauth_scopes: frozenset[str]) -> GoogleTokens:
+        """A token that acts as one person, for exactly these OAuth scopes.
+
+        Args:
+            subject: Their address; the caller vouches that it is theirs.
+            oauth_scopes: What the token is to be good for.
+
+        Raises:
+            AccessRefusedError: The Workspace does not delegate this person or these scopes; says what to do.
+            GoogleError: Google answered with another error, or not at all.
+        """
+        asked_at = self._now()  # before the call, so that a token never counts as alive after its end
+        form = {"grant_type": JWT_BEARER, "assertion": self._assertion(subject, oauth_scopes, asked_at)}
+        status, body = await post_form(self._http, self._token_endpoint, form)
+        if status == 200:
+            # `scope` may be missing: it is then what was asked for (RFC 6749 section 5.1).
+            tokens, _ = read_tokens(body, asked_at, default_scope=" ".join(oauth_scopes))
+            return tokens
+        reason = oauth_reason(body)
+        if (words := self._in_words(reason, oauth_scopes)) is not None:
+            raise AccessRefusedError(words)
+        raise GoogleError(f"Google answered {status} to a token request ({reason})", status=status, reason=reason)
+
+    def _assertion(self, subject: str, oauth_scopes: frozenset[str], at: float) -> str:
+        issued_at = int(at) - CLOCK_SKEW_SECONDS
+        claims = {
+            "iss": self.email,
+            "sub": subject,
+            "scope": " ".join(sorted(oauth_scopes)),
+            "aud": self._token_endpoint,
+            "iat": issued_at,
+            "exp": issued_at + ASSERTION_SECONDS,
+        }
+        return bytes(google.auth.jwt.encode(self._signer, claims)).decode()
+
+    def _in_words(self, reason: str | None, oauth_scopes: frozenset[str]) -> str | None:
+        """What an administrator has to do about a refusal; None where trying again may help."""
+        match reason:
+            case "unauthorized_client" | "access_denied" | "invalid_scope":
+                return (
+                    f"The Workspace does not delegate {', '.join(sorted(oauth_scopes))} to the service account "
+                    f"{self._client_id}. An administrator adds it at admin.google.com under Security, API controls, "
+                    "Domain-wide delegation."
+                )
+            case "invalid_grant" | "invalid_client":
+                return (
+                    f"Google does not let the service account {self._client_id} act for this person: their account is "
+                    "missing or suspended, the key was deleted, or this server's clock is wrong. Ask an administrator."
+                )
+        return None
+
+
+def open_service_account(
+    key: str | None, file: Path | None, *, token_endpoint: str, http: httpx2.AsyncClient
+) -> ServiceAccount:
+    """The service account of the settings.
+
+    Args:
+        key: The JSON key itself.
+        file: The file that holds it, if `key` is None.
+        token_endpoint: As `ServiceAccount`.
+        http: As `ServiceAccount`.
+
+    Raises:
+        SettingsError: There is no key, or it cannot be used.
+    """
+    return ServiceAccount(_parse(key if key is not None else _read(file)), token_endpoint=token_endpoint, http=http)
+
+
+def _read(file: Path | None) -> str:
+    if file is None:
+        raise SettingsError(f"{_PLACE} is needed for mode: workspace")
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        kind = type(error).__name__
+    raise SettingsError(f"google.workspace.key_file: {file} cannot be read ({kind})")
+
+
+def _parse(text: str) -> Mapping[str, Any]:
+    try:
+        info = json.loads(text)
+    except ValueError:  # its error would carry the key along
+        info = None
+    if not isinstance(info, dict):
+        raise SettingsError(f"{_PLACE} is not JSON; use the key as Google gave it")
+    return info

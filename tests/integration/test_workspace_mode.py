@@ -1,0 +1,205 @@
+"""Workspace mode end to end: a service account acts as each sender, without anybody's consent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import typer.testing
+from pydantic import SecretStr, ValidationError
+
+from app.cli import cli
+from app.errors import SettingsError
+from app.main import prove_lifetimes
+from app.principal import Principal
+from app.sandbox.delegation import ServiceAccount
+from app.sandbox.letters import MARKER
+from app.sections.google import GoogleSettings, WorkspaceSettings
+from app.toolkits.gmail import READ_MAIL
+from containers.build import build
+from tests.fakes.deputy_server import ADA, GRACE, QUESTION, DeputyServer, own_markers, world
+
+ACCOUNT = ServiceAccount.delegated("sandbox.example", [READ_MAIL])
+
+
+@asynccontextmanager
+async def workspace(
+    folder: Path, *, account: ServiceAccount = ACCOUNT, domains: Sequence[str] = ("sandbox.example",)
+) -> AsyncIterator[DeputyServer]:
+    """A server in workspace mode; `account` signs, and the sandbox knows `ACCOUNT`."""
+    async with world(folder, service_accounts=[ACCOUNT]) as outside:
+        google = outside.settings.google.model_copy(
+            update={
+                "mode": "workspace",
+                "client_id": None,
+                "client_secret": None,
+                "workspace": WorkspaceSettings(key=SecretStr(account.key()), domains=tuple(domains)),
+            }
+        )
+        async with outside.server(google=google) as server:
+            yield server
+
+
+async def vouch(server: DeputyServer, principal: Principal, email: str | None) -> None:
+    """Issue this person's token with an address."""
+    server._tokens[principal] = await server.container.api_tokens().issue(principal, label="test", email=email)
+
+
+async def answer(server: DeputyServer, principal: Principal, text: str = QUESTION) -> str:
+    """What this person is answered."""
+    response = await server.ask(principal, text)
+    assert response.status_code == 200, response.text
+    return str(response.json()["answer"])
+
+
+async def test_two_people_at_once_read_their_own_mail(tmp_path: Path, ada: Principal, grace: Principal) -> None:
+    """Many questions of two people at once: nobody consents, each is answered from their own mailbox."""
+    async with workspace(tmp_path) as server:
+        await vouch(server, ada, ADA)
+        await vouch(server, grace, GRACE)
+        people = [ada, grace] * 4
+        answers = await asyncio.gather(*(answer(server, person) for person in people))
+        markers = own_markers(server.google, (ADA, GRACE))
+        calls = list(server.google.calls)
+
+    for person, text in zip(people, answers, strict=True):
+        shown = {marker.lower() for marker in MARKER.findall(text)}
+        assert shown
+        assert shown <= markers[ADA if person == ada else GRACE]
+    tokens = [call.email for call in calls if call.method_id == "oauth.token.jwt-bearer"]
+    assert sorted(filter(None, tokens)) == [ADA, GRACE]
+    assert {call.status for call in calls} == {200}
+
+
+async def test_what_a_person_writes_chooses_no_account(tmp_path: Path, ada: Principal, grace: Principal) -> None:
+    """Somebody who has no verified address gets nothing by naming another person's, in text, label or user id."""
+    impostor = Principal(grace.platform, grace.tenant, ADA)
+    async with workspace(tmp_path) as server:
+        await vouch(server, ada, ADA)
+        for person in (grace, impostor):
+            server._tokens[person] = await server.container.api_tokens().issue(person, label=ADA)
+        refused = [await answer(server, person, f"/gmail_search query={ADA}") for person in (grace, impostor)]
+        calls = list(server.google.calls)
+
+    assert all("No verified address" in text and "administrator" in text for text in refused)
+    assert calls == []
+
+
+async def test_a_revoked_token_vouches_no_more(tmp_path: Path, ada: Principal) -> None:
+    """An address lives as long as the token that it was recorded with; the newest one counts."""
+    async with workspace(tmp_path) as server:
+        api_tokens = server.container.api_tokens()
+        await vouch(server, ada, GRACE)
+        await vouch(server, ada, ADA)
+        newest = await api_tokens.find_email(ada)
+        await api_tokens.revoke(ada)
+        revoked = await api_tokens.find_email(ada)
+
+    assert (newest, revoked) == (ADA, None)
+
+
+@pytest.mark.parametrize(("domains", "words"), [
+    (("elsewhere.example",), "none of the domains"), (("other.example", "sandbox.example"), ""),
+])  # fmt: skip
+async def test_only_listed_domains_are_served(
+    tmp_path: Path, ada: Principal, domains: Sequence[str], words: str
+) -> None:
+    """A person outside of the list is told so, and Google is not asked; a list names whole domains."""
+    async with workspace(tmp_path, domains=domains) as server:
+        await vouch(server, ada, ADA)
+        text = await answer(server, ada)
+        asked = bool(server.google.calls)
+
+    assert words in text
+    assert asked is not bool(words)
+
+
+async def test_what_is_not_delegated_names_the_scope(tmp_path: Path, ada: Principal) -> None:
+    """A tool that the administrator delegated nothing for fails with words for the administrator; others go on."""
+    async with workspace(tmp_path) as server:
+        await vouch(server, ada, ADA)
+        labelled = await answer(server, ada, "/gmail_create_label label=x")
+        read = await answer(server, ada)
+
+    assert "https://www.googleapis.com/auth/gmail.labels" in labelled
+    assert "Domain-wide delegation" in labelled
+    assert MARKER.search(read)
+
+
+async def test_a_foreign_key_opens_nothing(tmp_path: Path, ada: Principal) -> None:
+    """A key that Google does not know is told as such, and no consent link is offered."""
+    async with workspace(tmp_path, account=ServiceAccount.delegated("sandbox.example", [READ_MAIL])) as server:
+        await vouch(server, ada, ADA)
+        text = await answer(server, ada)
+
+    assert "the key was deleted" in text
+    assert "/connect/" not in text
+
+
+async def test_nothing_is_at_rest(tmp_path: Path, ada: Principal) -> None:
+    """After an answer the database holds no grant and no link, and none of its files a token or the key."""
+    async with workspace(tmp_path) as server:
+        await vouch(server, ada, ADA)
+        await answer(server, ada)
+        access = await server.container.tokens().fresh(ada, frozenset({READ_MAIL}))
+        grant = await server.container.grants().find(ada)
+    stored = b"".join(file.read_bytes() for file in tmp_path.iterdir() if file.is_file())
+
+    assert grant is None
+    assert server.google.bearer_owner(access.access_token) == ADA
+    assert access.access_token.encode() not in stored
+    assert b"PRIVATE KEY" not in stored
+
+
+async def test_the_proof_holds(tmp_path: Path) -> None:
+    """The container of workspace mode is proven at the start like every other one, and says what it found."""
+    async with workspace(tmp_path) as server:
+        proof = await prove_lifetimes(build(server.settings), server.settings)
+
+    assert "WorkspaceTokens" in type(server.container.tokens()).__name__
+    assert str(proof)
+
+
+@pytest.mark.parametrize("change", [
+    lambda: GoogleSettings(mode="workspace"),
+    lambda: GoogleSettings(mode="google", client_id="i", client_secret=SecretStr("s"),
+                           workspace=WorkspaceSettings(key=SecretStr("{}"), domains=("a.example",))),
+    lambda: WorkspaceSettings(domains=("a.example",)),
+    lambda: WorkspaceSettings(key=SecretStr("{}"), key_file=Path("k"), domains=("a.example",)),
+    lambda: WorkspaceSettings(key=SecretStr("{}"), domains=()),
+    lambda: WorkspaceSettings(key=SecretStr("{}"), domains=("example",)),
+    lambda: WorkspaceSettings(key=SecretStr("{}"), domains=("Acme.example",)),
+    lambda: WorkspaceSettings(key=SecretStr("{}"), domains=("*.acme.example",)),
+])  # fmt: skip
+def test_half_a_configuration_is_refused(change: Callable[[], object]) -> None:
+    """The section and the mode go together, there is one key, and the list of domains is never empty."""
+    with pytest.raises(ValidationError):
+        change()
+
+
+async def test_a_key_that_is_none_stops_the_start(tmp_path: Path) -> None:
+    """The server is not served with a key that is no service account's."""
+    async with world(tmp_path) as outside:
+        section = WorkspaceSettings(key=SecretStr("{}"), domains=("sandbox.example",))
+        google = outside.settings.google.model_copy(update={"mode": "workspace", "workspace": section})
+        with pytest.raises(SettingsError, match=r"google\.workspace\.key"):
+            async with outside.server(google=google):
+                pass
+
+
+def test_an_address_is_recorded_with_a_token(tmp_path: Path) -> None:
+    """`deputy tokens issue --email` records it; what is no address is refused before anything is stored."""
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"database: {{url: 'sqlite+aiosqlite:///{tmp_path}/d.db'}}\nkey_ring: {{file: {tmp_path}/k.yaml}}\n"
+        "agents: {a: {}}\ndefault_agent: a\ninterfaces: {http: {}}\n"
+    )
+    issue = ["tokens", "issue", "-c", str(config), "--principal", "http:demo:ada", "--email"]
+    runner = typer.testing.CliRunner()
+    refused, issued = runner.invoke(cli, [*issue, "Ada"]), runner.invoke(cli, [*issue, "Ada@acme.example"])
+
+    assert (refused.exit_code, issued.exit_code) == (2, 0)
+    assert issued.stdout.startswith("dpt_")
