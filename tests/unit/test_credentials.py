@@ -128,7 +128,7 @@ async def test_each_tool_is_given_what_it_ensured(ada: Principal, grace: Princip
         await credentials.ensure(frozenset({scope}))
         await asyncio.sleep(0.01)
         in_thread = await asyncio.to_thread(credentials.for_google)
-        return in_thread.token, credentials.credential_id
+        return str(in_thread.token), credentials.credential_id
 
     requests = [(person, Credentials(person, ByScopes(), Deadline.after(10))) for person in (ada, grace)]
     calls = [(person, credentials, scope) for person, credentials in requests for scope in (READ, SEND)]
