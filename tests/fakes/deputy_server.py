@@ -263,14 +263,12 @@ class World:
 
 @asynccontextmanager
 async def world(
-async def world(
     folder: Path,
     databases: Databases | None = None,
     *,
     people: Sequence[Person] | None = None,
     service_accounts: Sequence[ServiceAccount] = (),
     **sections: Section,
-) -> AsyncIterator[World]:
 ) -> AsyncIterator[World]:
     """A Google and a Slack on loopback, and settings that lead to them; HTTP and Slack are served.
 
