@@ -355,7 +355,7 @@ async def test_while_a_sign_in_waits_no_second_link_is_made(
     assert isinstance(await stage.confirmation.confirm(ada, code), Connected)
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # whose files can be read
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)  # whose files can be read
 async def test_secrets_in_quarantine_stand_nowhere(
     stage: Stage, browser: Browser, tmp_path: Path, caplog: pytest.LogCaptureFixture, ada: Principal, grace: Principal
 ) -> None:

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006_workspace"
-down_revision = "0001"
+revision = "v0006_workspace"
+down_revision = "v0002_linking"
 
 
 def upgrade() -> None:
