@@ -13,7 +13,8 @@ from app.api_tokens import ApiTokens
 from app.approvals.approvals import Approvals
 from app.approvals.commands import ApprovalCommand
 from app.conversations.history import Conversations
-from app.credentials.commands import ConfirmCommand
+from app.credentials.accounts import Accounts
+from app.credentials.commands import AccountsCommand, ConfirmCommand
 from app.credentials.confirmation import Confirmation
 from app.credentials.consent import Consent
 from app.credentials.consented import ConsentedTokens
@@ -100,6 +101,7 @@ class Application(DeclarativeContainer):
     )
     google_apis = Once(GoogleApis, settings.provided.google.api_root)
     grants = Once(Grants, database, key_ring)
+    accounts = Once(Accounts, database)
     refresher = Once(Refresher, grants, google_auth)
     tokens = Once(ConsentedTokens, refresher)  # in workspace mode, `build` puts WorkspaceTokens in its place
     links = Once(ConsentLinks, database, key_ring, lifetime_seconds=settings.provided.consent.link_seconds)
@@ -124,13 +126,14 @@ class Application(DeclarativeContainer):
         database,
         links,
         grants,
+        accounts,
         quarantine,
         confirmation,
         google_auth,
         parking,
         public_url=settings.provided.server.public_url,
     )
-    statuses = Once(Statuses, parking, approvals, consent)
+    statuses = Once(Statuses, parking, approvals, consent, google_apis.provided.permission)
 
     # Process: the models by their names, and of each agent what all people share.
     model_http = Once(open_model_http)
@@ -166,7 +169,8 @@ class Application(DeclarativeContainer):
     channels = providers.Dict()
     commands = providers.List(
         Once(ApprovalCommand, approvals, parking),
-        Once(ConfirmCommand, confirmation, google_apis),
+        Once(ConfirmCommand, confirmation, google_apis.provided.permission),
+        Once(AccountsCommand, consent, accounts, channels, google_apis.provided.permission),
     )
     answering = Once(
         Answering,

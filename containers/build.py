@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from dependency_injector import providers
@@ -38,8 +38,10 @@ def build(settings: Settings) -> Application:
     container.toolkits.set_providers(_toolkits(container, settings.toolkits))
     used = {model for agent in settings.agents.values() for model in agent.model}
     models = {name: _model(container, name, settings.models.get(name)) for name in sorted(used)}
+    permission = container.google_apis.provided.permission
     shells = {
-        name: _shell(name, agent, [models[model] for model in agent.model]) for name, agent in settings.agents.items()
+        name: _shell(name, agent, [models[model] for model in agent.model], permission)
+        for name, agent in settings.agents.items()
     }
     container.models.set_providers(models)
     container.shells.set_providers(shells)
@@ -93,7 +95,10 @@ def _model(container: Application, name: str, endpoint: ModelSettings | None) ->
 
 
 def _shell(
-    name: str, agent: AgentSettings, models: Sequence[providers.Provider[Model]]
+    name: str,
+    agent: AgentSettings,
+    models: Sequence[providers.Provider[Model]],
+    permission: providers.Provider[Callable[[str], str]],
 ) -> providers.Provider[AgentShell]:
     return Once(
         AgentShell,
@@ -103,6 +108,7 @@ def _shell(
         history_turns=agent.history_turns,
         request_limit=agent.request_limit,
         tool_calls_limit=agent.tool_calls_limit,
+        permission=permission,
     )
 
 

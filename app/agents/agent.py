@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pydantic_ai
@@ -41,6 +41,9 @@ class AgentShell:
     """What all people share of one configured agent: its name, instructions, model and limits.
 
     Lives as long as the process and knows no person: toolkits and history are handed over with each run.
+
+    Args:
+        permission: What an OAuth scope permits, in words.
     """
 
     def __init__(
@@ -52,8 +55,10 @@ class AgentShell:
         history_turns: int,
         request_limit: int,
         tool_calls_limit: int,
+        permission: Callable[[str], str] = str,
     ) -> None:
         self.name = name
+        self.permission = permission
         self.history_turns = history_turns
         self.limits = UsageLimits(request_limit=request_limit, tool_calls_limit=tool_calls_limit)
         self.runner: pydantic_ai.Agent[None, str | DeferredToolRequests] = pydantic_ai.Agent(
@@ -132,8 +137,10 @@ class Agent:
         history = await self._conversations.load(
             self.principal, message.conversation, turns_at_most=self._shell.history_turns
         )
+        self._credentials.use_in(message.conversation)
         guards = [
-            GuardedToolkit(toolkit, self.principal, self._credentials, self._approvals) for toolkit in self._toolkits
+            GuardedToolkit(toolkit, self.principal, self._credentials, self._approvals, self._shell.permission)
+            for toolkit in self._toolkits
         ]
         try:
             run = await self._shell.runner.run(

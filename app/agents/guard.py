@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,7 @@ class GuardedToolkit(WrapperToolset[Any]):
     principal: Principal
     credentials: Credentials
     approvals: Approvals
+    permission: Callable[[str], str] = str  # what an OAuth scope permits, in words
 
     async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
         """The toolkit's tools, each held by this guard and not by the toolkit."""
@@ -82,11 +83,14 @@ class GuardedToolkit(WrapperToolset[Any]):
     def _wait_for_consent(
         self, spec: ToolSpec, answered: Mapping[str, Any], error: ConsentRequiredError | GrantRevokedError
     ) -> None:
+        missing = error.oauth_scopes if isinstance(error, ConsentRequiredError) else spec.oauth_scopes
         if answered.get(CONSENT_ANSWERED):
+            needed = "; ".join(f'"{self.permission(scope)}"' for scope in sorted(missing))
             raise ToolFailed(
-                f"The person did not grant {', '.join(spec.oauth_scopes)}, so {spec.name} cannot be used. Say so."
+                f"{spec.name} needs this permission at Google, which the person did not grant: {needed}. Name the tool "
+                "and the permission to them; other tools may work without it."
             ) from error
-        raise ApprovalRequired(metadata={WAITS_FOR: "consent", OAUTH_SCOPES: list(spec.oauth_scopes)}) from None
+        raise ApprovalRequired(metadata={WAITS_FOR: "consent", OAUTH_SCOPES: sorted(missing)}) from None
 
     async def _act(self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> Any:
         approval_id = (ctx.tool_call_metadata or {}).get(APPROVAL_ID)

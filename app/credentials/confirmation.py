@@ -61,6 +61,7 @@ class Granted:
     """What Google granted by a link."""
 
     link: Link
+    subject: str
     email: str
     granted_scopes: frozenset[str]
 
@@ -147,7 +148,7 @@ class Confirmation:
             if known is not None:
                 return await self._judge(link, same_address(known, account.email), _OTHER_ADDRESS)
         await self._waiting.sign_in_changed(link.principal, link.link_id)
-        return WaitsForCode(link, account.email, tokens.granted_scopes, code)
+        return WaitsForCode(link, account.subject, account.email, tokens.granted_scopes, code)
 
     async def confirm(self, principal: Principal, typed: str) -> Connected | WrongCode | None:
         """Activate the consent of this person that waits for this code; None when none of theirs waits for one.
@@ -216,11 +217,12 @@ class Confirmation:
     async def _activate(self, connection: AsyncConnection, held: QuarantinedGrant) -> Connected:
         """Make a grant of it, in the transaction that took it out of quarantine."""
         link = await self._links.activate(connection, held.principal, held.link_id)
-        await self._grants.activate(connection, held.principal, held.tokens)
-        return Connected(link, held.account.email, held.tokens.granted_scopes)
+        await self._grants.activate(connection, held.principal, held.tokens, alias=link.purpose.alias)
+        return Connected(link, held.account.subject, held.account.email, held.tokens.granted_scopes)
 
     async def _go_on(self, connected: Connected) -> None:
-        await self._waiting.consent_ended(connected.link.principal, granted=True)
+        accounts = {connected.subject, connected.link.purpose.widens}
+        await self._waiting.consent_ended(connected.link.principal, granted=True, accounts=accounts)
 
     async def _or_refuse(self, link: Link, word: Awaitable[T]) -> T:
         """What a channel says; where it says nothing that counts, the consent is dropped."""

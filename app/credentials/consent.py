@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from app.credentials.accounts import Accounts
 from app.credentials.confirmation import Confirmation, SignedIn, Waiting
 from app.credentials.grants import Grants
 from app.credentials.link import Link, LinkState, OpenedLink, Place, Purpose
@@ -51,6 +52,7 @@ class Consent:
         database: Database,
         links: ConsentLinks,
         grants: Grants,
+        accounts: Accounts,
         quarantine: Quarantine,
         confirmation: Confirmation,
         google: GoogleAuth,
@@ -61,26 +63,55 @@ class Consent:
         self._database = database
         self._links = links
         self._grants = grants
+        self._accounts = accounts
         self._quarantine = quarantine
         self._confirmation = confirmation
         self._google = google
         self._waiting = waiting
         self._public_url = public_url.rstrip("/")
 
-    async def ask(self, principal: Principal, oauth_scopes: frozenset[str], *, place: Place = Place.DIRECT) -> str:
+    async def ask(
+        self,
+        principal: Principal,
+        oauth_scopes: frozenset[str],
+        *,
+        conversation: str | None = None,
+        place: Place = Place.DIRECT,
+    ) -> str:
         """A link by which this person can grant these scopes; returns its id.
 
-        A link that is still open and covers them is given again. Else a new one is issued that asks for what older
-        ones asked for and for what is granted already, so that nothing that waits or works loses by it.
+        For an account that is connected the link asks for what it lacks only, and counts for that account only. A link
+        that is still open and covers the scopes is given again.
+
+        Args:
+            principal: Whose grant.
+            oauth_scopes: What a tool needs.
+            conversation: Where: there the person may use another account than by default.
+            place: Whether others read along there.
         """
-        grant = await self._grants.find(principal)
-        granted = _tool_scopes(grant.granted_scopes) if grant else frozenset()
-        link, _ = await self._links.issue(principal, oauth_scopes | granted, Purpose(place))
+        grant = await self._grants.find(principal, conversation)
+        granted, widens = (grant.granted_scopes, grant.subject) if grant else (frozenset(), None)
+        link, _ = await self._links.issue(principal, oauth_scopes - granted, Purpose(place, widens))
         return link.link_id
 
-    async def covers(self, principal: Principal, oauth_scopes: frozenset[str]) -> bool:
-        """Whether this person's active grant has all of these scopes."""
-        grant = await self._grants.find(principal)
+    async def ask_to_add(
+        self, principal: Principal, *, alias: str | None, place: Place = Place.DIRECT
+    ) -> tuple[str, frozenset[str]]:
+        """A fresh link by which this person can connect any account; its address and the OAuth scopes it asks for.
+
+        It asks for what their accounts have been granted, so that the new one can do the same and one that is
+        connected again loses nothing, and for what their messages wait for.
+        """
+        accounts = await self._accounts.list(principal)
+        wanted = _tool_scopes(frozenset().union(*(account.granted_scopes for account in accounts)))
+        link, token = await self._links.issue(principal, wanted, Purpose(place, alias=alias), fresh=True)
+        return self._url(token), link.oauth_scopes
+
+    async def covers(
+        self, principal: Principal, oauth_scopes: frozenset[str], *, conversation: str | None = None
+    ) -> bool:
+        """Whether the grant that this person uses there has all of these scopes."""
+        grant = await self._grants.find(principal, conversation)
         return grant is not None and oauth_scopes <= grant.granted_scopes
 
     async def sign_in(self, principal: Principal, link_id: str) -> SignIn:
@@ -90,7 +121,7 @@ class Consent:
             return SignIn(Stage.OVER, link.purpose.place if link else Place.DIRECT)
         token = await self._links.find_issued(principal, link_id)
         if token is not None:
-            return SignIn(Stage.LINK, link.purpose.place, f"{self._public_url}/connect/google/{token}")
+            return SignIn(Stage.LINK, link.purpose.place, self._url(token))
         proof = await self._quarantine.find_proof(principal, link_id)
         return SignIn(Stage.CODE if proof and CODE in proof else Stage.WINDOW, link.purpose.place)
 
@@ -109,11 +140,16 @@ class Consent:
             LinkExpiredError: It cannot be opened any more.
         """
         opened = await self._links.open(token)
+        widens = opened.link.purpose.widens
+        # Else a forwarded link would get all that its victim once granted to anybody's assistant.
+        connected = widens is not None and await self._grants.of_account(opened.link.principal, widens) is not None
         url = self._google.authorization_url(
             oauth_scopes=opened.link.oauth_scopes,
             state=opened.state,
             nonce=opened.nonce,
             code_challenge=code_challenge(opened.code_verifier),
+            login_hint=widens,
+            include_granted_scopes=connected,
         )
         return url, opened
 
@@ -124,7 +160,7 @@ class Consent:
             CallbackRefusedError: The callback does not belong to this browser's consent.
         """
         opened = await self._links.come_back(state, cookie, granted=False)
-        await self._waiting.consent_ended(opened.link.principal, granted=False)
+        await self._waiting.consent_ended(opened.link.principal, granted=False, accounts=(opened.link.purpose.widens,))
         return opened.link.principal
 
     async def finish(self, *, state: str, cookie: str | None, code: str) -> SignedIn:
@@ -142,6 +178,9 @@ class Consent:
                 await self._links.advance(connection, opened.link.link_id, LinkState.GRANTED, LinkState.EXPIRED)
             raise
         return await self._confirmation.begin(opened.link, tokens)
+
+    def _url(self, token: str) -> str:
+        return f"{self._public_url}/connect/google/{token}"
 
 
 _UNDER_WAY = (LinkState.ISSUED, LinkState.OPENED, LinkState.GRANTED)

@@ -14,16 +14,26 @@ class ConsentedTokens:
     def __init__(self, refresher: Refresher) -> None:
         self._refresher = refresher
 
-    async def fresh(self, principal: Principal, oauth_scopes: frozenset[str], *, rejected: str | None = None) -> Grant:
-        """The person's grant, which covers these OAuth scopes, its access token fresh.
+    async def fresh(
+        self,
+        principal: Principal,
+        oauth_scopes: frozenset[str],
+        *,
+        conversation: str | None = None,
+        credential_id: str | None = None,
+        rejected: str | None = None,
+    ) -> Grant:
+        """The grant of the account that the person uses there, which covers these OAuth scopes, its token fresh.
 
         Raises:
             ConsentRequiredError: There is no grant, or it lacks one of the scopes.
             GrantRevokedError: Google no longer honours the grant.
             GoogleError: The token could not be refreshed.
         """
-        grant = await self._refresher.fresh(principal, rejected=rejected)
-        if grant is None and rejected is not None:
+        grant = await self._refresher.fresh(
+            principal, conversation=conversation, grant_id=credential_id, rejected=rejected
+        )
+        if grant is None and (rejected is not None or credential_id is not None):
             raise GrantRevokedError(principal)  # it was there a moment ago
         missing = oauth_scopes - (grant.granted_scopes if grant else frozenset())
         if grant is None or missing:

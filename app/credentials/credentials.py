@@ -40,12 +40,22 @@ class Access(Protocol):
 class TokenSource(Protocol):
     """Where a person's access comes from: their consent, or an administrator's delegation."""
 
-    async def fresh(self, principal: Principal, oauth_scopes: frozenset[str], *, rejected: str | None = None) -> Access:
+    async def fresh(
+        self,
+        principal: Principal,
+        oauth_scopes: frozenset[str],
+        *,
+        conversation: str | None = None,
+        credential_id: str | None = None,
+        rejected: str | None = None,
+    ) -> Access:
         """Access of this person that covers these OAuth scopes, with at least 300 seconds left on its token.
 
         Args:
             principal: Whose access.
             oauth_scopes: What it has to cover.
+            conversation: Where it is used: there the person may have chosen one of several accounts.
+            credential_id: This access, whatever they have chosen meanwhile.
             rejected: An access token that Google has just refused; it is not given out again.
         """
         ...
@@ -64,12 +74,20 @@ class Credentials:
         self._tokens = tokens
         self._deadline = deadline
         self._held: dict[frozenset[str], Access] = {}
+        self._conversation: str | None = None
+        self._account: str | None = None  # the one of this request, once it is known
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handed_out: weakref.WeakSet[GoogleCredentials] = weakref.WeakSet()
         self._handing_out = threading.Lock()  # credentials are made in threads as well
 
+    def use_in(self, conversation: str) -> None:
+        """Take the account that the principal uses in this conversation; call it before the first `ensure`."""
+        self._conversation = conversation
+
     async def ensure(self, oauth_scopes: frozenset[str]) -> None:
         """Return once the principal's access covers these OAuth scopes and its token is fresh.
+
+        The account is looked up once: whatever its person chooses meanwhile, one request uses one account.
 
         Raises:
             ConsentRequiredError: There is no grant, or it lacks one of the scopes.
@@ -78,7 +96,9 @@ class Credentials:
             GoogleError: The token could not be got.
         """
         if oauth_scopes:
-            self._held[oauth_scopes] = await self._tokens.fresh(self._principal, oauth_scopes)
+            access = await self._fresh(oauth_scopes)
+            self._account = access.credential_id
+            self._held[oauth_scopes] = access
             self._loop = asyncio.get_running_loop()
         _IN_USE.set(oauth_scopes)
 
@@ -134,8 +154,17 @@ class Credentials:
         finally:
             del renewal  # its error leads to this frame, and with it to this object: no cycle
 
+    async def _fresh(self, oauth_scopes: frozenset[str], rejected: str | None = None) -> Access:
+        return await self._tokens.fresh(
+            self._principal,
+            oauth_scopes,
+            conversation=self._conversation,
+            credential_id=self._account,
+            rejected=rejected,
+        )
+
     async def _renew(self, oauth_scopes: frozenset[str], rejected: str) -> Access:
-        renewed = await self._tokens.fresh(self._principal, oauth_scopes, rejected=rejected)
+        renewed = await self._fresh(oauth_scopes, rejected=rejected)
         self._current(oauth_scopes)
         self._held[oauth_scopes] = renewed  # later calls begin with this token
         return renewed

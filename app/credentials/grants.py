@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.credentials.accounts import alias_for, choose, chosen, has_default
 from app.credentials.key_ring import KeyRing
 from app.database.database import Database, take_turns
 from app.database.tables import grants, owned_by, owner
@@ -19,7 +20,6 @@ from app.principal import Principal
 
 ACTIVE = "active"
 REVOKED = "revoked"
-REPLACED = "replaced"  # the person chose another Google account since
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +58,47 @@ class Grants:
         self._key_ring = key_ring
         self._now = now
 
-    async def find(self, principal: Principal) -> Grant | None:
-        """The person's active grant, or None.
+    async def find(self, principal: Principal, conversation: str | None = None) -> Grant | None:
+        """The active grant of the account that the person uses in this conversation, or by default; else None.
 
         Raises:
             SealError: The row was sealed for somebody else, or with a key that is gone.
         """
-        query = sa.select(grants).where(owned_by(grants, principal), grants.c.state == ACTIVE)
+        return await self._find(principal, grants.c.id == chosen(principal, conversation))
+
+    async def get(self, principal: Principal, grant_id: str) -> Grant | None:
+        """This active grant of the person, or None; raises as `find`."""
+        return await self._find(principal, grants.c.id == grant_id)
+
+    async def of_account(self, principal: Principal, subject: str) -> Grant | None:
+        """The person's active grant for this Google account, or None; raises as `find`."""
+        return await self._find(principal, grants.c.subject == subject)
+
+    async def _find(self, principal: Principal, which: sa.ColumnElement[bool]) -> Grant | None:
+        query = sa.select(grants).where(owned_by(grants, principal), grants.c.state == ACTIVE, which)
         async with self._database.reading() as connection:
-            row = (await connection.execute(query.order_by(grants.c.changed_at.desc()))).first()
+            row = (await connection.execute(query)).one_or_none()
         return self._open(principal, row) if row is not None else None
 
-    async def activate(self, connection: AsyncConnection, principal: Principal, tokens: GoogleTokens) -> str:
-        """Make this the person's only active grant, and return its id; the caller's transaction commits it.
+    async def activate(
+        self, connection: AsyncConnection, principal: Principal, tokens: GoogleTokens, *, alias: str | None = None
+    ) -> str:
+        """Make this an active grant of the person, and return its id; the caller's transaction commits it.
 
-        A grant for the same account is renewed. One for another account ends and its tokens are erased: else a late
-        refresh, or the end of the new grant, would bring an account back that the person has turned away from.
+        A grant for the same account is renewed, and those for others stay as they are. It is the person's default if
+        they have none. Which of several is used is theirs to say, never a consequence of what was connected last.
+
+        Args:
+            connection: The caller's.
+            principal: Whose grant.
+            tokens: What Google gave.
+            alias: What the person wants to call the account.
         """
         assert tokens.account is not None
         assert tokens.refresh_token is not None
         await take_turns(connection, "grants", principal.platform, principal.tenant, principal.user)
         same_account = sa.and_(owned_by(grants, principal), grants.c.subject == tokens.account.subject)
-        version = sa.select(grants.c.id, grants.c.version).where(same_account).with_for_update()
+        version = sa.select(grants.c.id, grants.c.version, grants.c.alias).where(same_account).with_for_update()
         known = (await connection.execute(version)).one_or_none()
         now = self._now()
         grant = Grant(
@@ -99,13 +118,11 @@ class Grants:
             "sealed_tokens": self._seal(grant),
             "version": grant.version,
             "state": ACTIVE,
+            "alias": await alias_for(
+                connection, principal, grant.grant_id, grant.email, alias or (known.alias if known else None)
+            ),
             "changed_at": now,
         }
-        await connection.execute(
-            grants.update()
-            .where(owned_by(grants, principal), grants.c.id != grant.grant_id, grants.c.state == ACTIVE)
-            .values(state=REPLACED, sealed_tokens="", version=grants.c.version + 1, changed_at=now)
-        )
         if known:
             await connection.execute(grants.update().where(grants.c.id == grant.grant_id).values(**values))
         else:
@@ -114,6 +131,8 @@ class Grants:
                     id=grant.grant_id, **owner(principal), subject=grant.subject, created_at=now, **values
                 )
             )
+        if not await has_default(connection, principal):
+            await choose(connection, principal, grant.grant_id)
         return grant.grant_id
 
     async def replace_tokens(self, grant: Grant, tokens: GoogleTokens) -> Grant | None:

@@ -49,15 +49,14 @@ class ConsentLinks:
     ) -> tuple[Link, str]:
         """A link by which this person can grant these scopes, and its token.
 
-        A link for the same account that is still open and covers them is given again, unless a fresh one is wanted.
-        Else a new one takes the place of those that are open, and asks for what they asked for as well, and for what
-        parked runs wait for. All in one transaction, so that runs which ask at the same time end with the same link.
-        What Google has granted by an older link already can still be confirmed.
+        A link for the same account that is still open and covers them is given again. Else, or when a fresh one is
+        wanted, a new one takes the place of those that are open, and asks for what they asked for as well, and for
+        what parked runs wait for: a fresh one for all that waits, as its person has lost the others. All in one
+        transaction, so that runs which ask at the same time end with the same link. What Google has granted by an
+        older link already can still be confirmed.
         """
-        same_account = sa.and_(
-            consent_links.c.widens.is_not_distinct_from(purpose.widens),
-            consent_links.c.alias.is_not_distinct_from(purpose.alias),
-        )
+        same_widening = consent_links.c.widens.is_not_distinct_from(purpose.widens)
+        same_account = sa.and_(same_widening, consent_links.c.alias.is_not_distinct_from(purpose.alias))
         async with self._database.writing() as connection:
             await take_turns(connection, "consent_links", principal.platform, principal.tenant, principal.user)
             rows = list(await connection.execute(self._open_links(principal).where(same_account)))
@@ -69,7 +68,7 @@ class ConsentLinks:
                 .where(owned_by(consent_links, principal), same_account, _BEFORE_GOOGLE)
                 .values(state=LinkState.EXPIRED)
             )
-            rows += await connection.execute(_waited_for(principal, purpose))
+            rows += await connection.execute(_waited_for(principal).where(sa.true() if fresh else same_widening))
             wanted = oauth_scopes.union(*(_link(row).oauth_scopes for row in rows))
             return await self._insert(connection, principal, wanted, purpose)
 
@@ -263,12 +262,12 @@ class ConsentLinks:
         return opened
 
 
-def _waited_for(principal: Principal, purpose: Purpose) -> sa.Select[tuple[object, ...]]:
+def _waited_for(principal: Principal) -> sa.Select[tuple[object, ...]]:
     """The links, over or not, that parked runs of this person wait for."""
     return (
         sa.select(consent_links)
         .join(parked_runs, parked_runs.c.link_id == consent_links.c.id)
-        .where(owned_by(consent_links, principal), consent_links.c.widens.is_not_distinct_from(purpose.widens))
+        .where(owned_by(consent_links, principal))
     )
 
 

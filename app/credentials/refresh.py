@@ -38,18 +38,28 @@ class Refresher:
         self._now = now
         self._in_flight: dict[tuple[Principal, str], asyncio.Task[Grant]] = {}
 
-    async def fresh(self, principal: Principal, *, rejected: str | None = None) -> Grant | None:
+    async def fresh(
+        self,
+        principal: Principal,
+        *,
+        conversation: str | None = None,
+        grant_id: str | None = None,
+        rejected: str | None = None,
+    ) -> Grant | None:
         """The person's active grant with at least 300 seconds left on its access token, or None without a grant.
 
         Args:
             principal: Whose grant.
+            conversation: Where it is used: there the person may have chosen one of several accounts.
+            grant_id: This grant, whatever they have chosen meanwhile.
             rejected: An access token that Google has just refused; it is not given out again.
 
         Raises:
             GrantRevokedError: Google no longer honours the grant; it is marked so.
             GoogleError: Google did not answer, or with another error; the grant is kept.
         """
-        grant = await self._grants.find(principal)
+        grants = self._grants
+        grant = await (grants.get(principal, grant_id) if grant_id else grants.find(principal, conversation))
         if grant is None:
             return None
         if grant.expires_at - self._now() > FRESH_SECONDS and grant.access_token != rejected:
@@ -73,7 +83,7 @@ class Refresher:
             refresh.exception()  # counts as retrieved, though all who waited may be gone
 
     async def _refresh(self, grant: Grant) -> Grant:
-        current = await self._current(grant.principal)
+        current = await self._current(grant)
         if current != grant:
             return current  # renewed while this caller was on its way here
         try:
@@ -85,10 +95,10 @@ class Refresher:
             fresh = await self._grants.replace_tokens(grant, tokens)
             if fresh is not None:
                 return fresh
-        return await self._current(grant.principal)  # a new consent, or another process, was faster
+        return await self._current(grant)  # a new consent, or another process, was faster
 
-    async def _current(self, principal: Principal) -> Grant:
-        grant = await self._grants.find(principal)
-        if grant is None:
-            raise GrantRevokedError(principal)
-        return grant
+    async def _current(self, grant: Grant) -> Grant:
+        current = await self._grants.get(grant.principal, grant.grant_id)
+        if current is None:
+            raise GrantRevokedError(grant.principal)
+        return current

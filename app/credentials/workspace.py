@@ -93,9 +93,17 @@ class WorkspaceTokens:
         )
 
     async def fresh(
-        self, principal: Principal, oauth_scopes: frozenset[str], *, rejected: str | None = None
+        self,
+        principal: Principal,
+        oauth_scopes: frozenset[str],
+        *,
+        conversation: str | None = None,
+        credential_id: str | None = None,
+        rejected: str | None = None,
     ) -> DelegatedAccess:
         """Access to the account of the person's verified address, for exactly these OAuth scopes.
+
+        There is one account a person, so neither the conversation nor what was used before chooses anything.
 
         Raises:
             AccessRefusedError: No address is verified, it is outside the domains, or Google does not delegate it.

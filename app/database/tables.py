@@ -16,9 +16,10 @@ def _id() -> sa.Column[str]:
     return sa.Column("id", sa.String(32), primary_key=True)
 
 
-def _principal() -> tuple[sa.Column[str], ...]:
+def _principal(*, primary_key: bool = False) -> tuple[sa.Column[str], ...]:
     return tuple(
-        sa.Column(name, sa.String(MAX_PART_LENGTH), nullable=False) for name in ("platform", "tenant", "user_id")
+        sa.Column(name, sa.String(MAX_PART_LENGTH), nullable=False, primary_key=primary_key)
+        for name in ("platform", "tenant", "user_id")
     )
 
 
@@ -113,10 +114,19 @@ grants = sa.Table(
     sa.Column("granted_scopes", sa.Text, nullable=False),  # OAuth scopes, parted by a space
     sa.Column("sealed_tokens", sa.Text, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),  # counts every change of the tokens
-    sa.Column("state", sa.String(16), nullable=False),  # active, replaced or revoked
+    sa.Column("state", sa.String(16), nullable=False),  # active or revoked; replaced in an earlier version
+    sa.Column("alias", sa.String(32), nullable=True),  # what the person calls the account
     _time("created_at"),
     _time("changed_at"),
     sa.UniqueConstraint("platform", "tenant", "user_id", "subject", name="uq_grants_subject"),
+)
+
+account_choices = sa.Table(
+    "account_choices",
+    metadata,
+    *_principal(primary_key=True),
+    sa.Column("conversation", sa.String(CONVERSATION_LENGTH), primary_key=True),  # empty: wherever nothing was chosen
+    sa.Column("grant_id", sa.String(32), nullable=False),  # stays when the grant ends, so that no other one steps in
 )
 
 consent_links = sa.Table(

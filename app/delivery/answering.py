@@ -14,9 +14,8 @@ from app.agents.run import StoppedRun
 from app.approvals.approvals import Approvals, ApprovalState
 from app.conversations.history import Conversations
 from app.credentials.consent import Consent
-from app.credentials.link import Place
 from app.deadline import Deadline
-from app.delivery.channel import Channel
+from app.delivery.channel import Channel, place_of
 from app.delivery.command import ChatCommand
 from app.delivery.inbox import Inbox
 from app.delivery.parking import Parking
@@ -133,16 +132,19 @@ class Answering:
             return await self._inbox.finish(message, outcome.text, private=outcome.private, alongside=turn)
         if not outcome.oauth_scopes:
             return await self._parking.park_for_approval(message, outcome.dump(), outcome.pending_calls)
-        link_id = await self._consent.ask(message.principal, outcome.oauth_scopes, place=self._place(message))
+        link_id = await self._consent.ask(
+            message.principal,
+            outcome.oauth_scopes,
+            conversation=message.conversation,
+            place=place_of(message, self._channels),
+        )
         parked = await self._parking.park_for_consent(message, outcome.dump(), link_id)
-        if parked and await self._consent.covers(message.principal, outcome.oauth_scopes):
+        if parked and await self._consent.covers(
+            message.principal, outcome.oauth_scopes, conversation=message.conversation
+        ):
             # Granted between the run and the parking, so nobody else will wake it.
-            await self._parking.consent_ended(message.principal, granted=True)
+            await self._parking.consent_found(message)
         return parked
-
-    def _place(self, message: StoredMessage) -> Place:
-        channel = self._channels.get(message.principal.platform)
-        return Place.GROUP if channel is not None and channel.is_group(message) else Place.DIRECT
 
     async def _run(self, message: StoredMessage) -> Answered | StoppedRun:
         parked = await self._parking.find(message)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
+from app.credentials.link import Place
 from app.messages import StoredMessage
 
 
@@ -26,3 +28,9 @@ class Channel(Protocol):
     def is_group(self, message: StoredMessage) -> bool:
         """Whether others read along where the message came from."""
         ...
+
+
+def place_of(message: StoredMessage, channels: Mapping[str, Channel]) -> Place:
+    """Whether a message comes from a chat that its sender has with the assistant alone, or from a group."""
+    channel = channels.get(message.principal.platform)
+    return Place.GROUP if channel is not None and channel.is_group(message) else Place.DIRECT

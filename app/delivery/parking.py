@@ -103,15 +103,16 @@ class Parking:
             parked_runs.c.waits_for == WaitsFor.CONSENT,
             parked_runs.c.link_id.in_(links),
         )
-        async with self._database.writing() as connection:
-            await connection.execute(
-                parked_runs.update()
-                .where(waiting, parked_runs.c.decision.is_(None))
-                .values(decision="granted" if granted else "refused")
-            )
-            ids = (await connection.execute(sa.select(parked_runs.c.message_id).where(waiting))).scalars().all()
-            woken = await self._back_to_work(connection, messages.c.id.in_(ids))
-        await self._wake_all(woken)
+        await self._go_on(principal, waiting, granted=granted)
+
+    async def consent_found(self, message: StoredMessage) -> None:
+        """Put a message back to work that was parked for a consent which had been given by then."""
+        mine = sa.and_(
+            owned_by(parked_runs, message.principal),
+            parked_runs.c.message_id == message.message_id,
+            parked_runs.c.waits_for == WaitsFor.CONSENT,
+        )
+        await self._go_on(message.principal, mine, granted=True)
 
     async def sign_in_changed(self, principal: Principal, link_id: str) -> None:
         """Have this person told anew how the sign-in stands that their messages wait for; the worker's scan tells."""
@@ -210,6 +211,17 @@ class Parking:
             )
             await self._approvals.ask(connection, message.principal, message.message_id, calls, expires_at=expires_at)
         return True
+
+    async def _go_on(self, principal: Principal, waiting: sa.ColumnElement[bool], *, granted: bool) -> None:
+        async with self._database.writing() as connection:
+            await connection.execute(
+                parked_runs.update()
+                .where(waiting, parked_runs.c.decision.is_(None))
+                .values(decision="granted" if granted else "refused")
+            )
+            ids = (await connection.execute(sa.select(parked_runs.c.message_id).where(waiting))).scalars().all()
+            woken = await self._back_to_work(connection, sa.and_(owned_by(messages, principal), messages.c.id.in_(ids)))
+        await self._wake_all(woken)
 
     async def _back_to_work(self, connection: Any, which: sa.ColumnElement[bool]) -> list[ConversationKey]:
         rows = await connection.execute(

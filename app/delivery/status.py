@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from app.agents.run import StoppedRun
 from app.approvals.approvals import Approval, Approvals, ApprovalState
 from app.credentials.consent import Consent, SignIn, Stage
 from app.credentials.link import Place
-from app.delivery.parking import Parking, WaitsFor
+from app.delivery.parking import ParkedRun, Parking, WaitsFor
 from app.messages import MessageState, StoredMessage
 
 
@@ -19,6 +20,7 @@ class Status:
 
     Attributes:
         sign_in: For a message that waits for consent: how the sign-in stands.
+        needs: For such a message: which tool needs what at Google, in Google's words.
         approvals: For a message that waits for approval: what waits.
     """
 
@@ -28,15 +30,23 @@ class Status:
     sign_in: SignIn | None
     approvals: tuple[Approval, ...]
     private: bool
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Statuses:
-    """Finds out what there is to tell; lives as long as the process and holds nothing."""
+    """Finds out what there is to tell; lives as long as the process and holds nothing.
 
-    def __init__(self, parking: Parking, approvals: Approvals, consent: Consent) -> None:
+    Args:
+        permission: What an OAuth scope permits, in words.
+    """
+
+    def __init__(
+        self, parking: Parking, approvals: Approvals, consent: Consent, permission: Callable[[str], str] = str
+    ) -> None:
         self._parking = parking
         self._approvals = approvals
         self._consent = consent
+        self._permission = permission
 
     async def of(self, message: StoredMessage) -> Status:
         """What there is to tell about a message in the state that it was read in."""
@@ -46,7 +56,12 @@ class Statuses:
         sign_in = await self._consent.sign_in(message.principal, parked.link_id) if parked.link_id else None
         asked = await self._approvals.of_message(message.principal, message.message_id)
         pending = tuple(approval for approval in asked if approval.state is ApprovalState.PENDING)
-        return Status(message.state, parked.waits_for, None, sign_in, pending, private=True)
+        needs = self._needs(parked) if sign_in else {}
+        return Status(message.state, parked.waits_for, None, sign_in, pending, private=True, needs=needs)
+
+    def _needs(self, parked: ParkedRun) -> dict[str, tuple[str, ...]]:
+        calls = StoppedRun.load(parked.run).calls
+        return {call.tool: tuple(map(self._permission, call.oauth_scopes)) for call in calls if call.oauth_scopes}
 
 
 def in_words(status: Status) -> str | None:
@@ -54,20 +69,24 @@ def in_words(status: Status) -> str | None:
     if status.state in (MessageState.DONE, MessageState.FAILED):
         return status.answer
     if status.sign_in is not None:
-        return _ask_to_sign_in(status.sign_in)
+        return _ask_to_sign_in(status.sign_in, status.needs)
     if status.waits_for is WaitsFor.APPROVAL and status.approvals:
         return _ask_for_approval(status.approvals)
     return None
 
 
-def _ask_to_sign_in(sign_in: SignIn) -> str:
+def _ask_to_sign_in(sign_in: SignIn, needs: Mapping[str, Sequence[str]]) -> str:
     if sign_in.stage is Stage.LINK:
+        wanted = "\n".join(f"- {tool}: {'; '.join(permissions)}" for tool, permissions in needs.items())
         return (
-            "For this I need access to your Google account. Connect it here, for yourself alone, and I answer by "
-            f"myself: {sign_in.url}"
+            f"For this I need access to your Google account:\n{wanted}\nConnect it here, for yourself alone, and I "
+            f"answer by myself: {sign_in.url}"
         )
     if sign_in.stage is Stage.WINDOW:
-        return "Finish connecting your Google account in the window that you opened; then I answer by myself."
+        return (
+            "Finish connecting your Google account in the window that you opened; then I answer by myself. If it is "
+            "gone, write `connect google` for a new link."
+        )
     if sign_in.stage is Stage.CODE:
         where = "here" if sign_in.place is Place.DIRECT else "to me in a direct message, not in this group"
         return (

@@ -77,7 +77,7 @@ class ConsentScreen:
         descriptions = scope_descriptions()
         page = consent_page(
             people=self._people.values(),
-            chosen=asked.get("login_hint", "").lower(),
+            chosen=self._hinted(asked.get("login_hint", "")),
             scopes={scope: descriptions[scope] for scope in scopes_of(asked["scope"]) if scope not in IDENTITY_SCOPES},
             client_id=asked["client_id"],
             redirect_uri=asked["redirect_uri"],
@@ -117,6 +117,11 @@ class ConsentScreen:
         )
         self._log(email, 302)
         return _redirect(asked, code=code, scope=" ".join(scopes), authuser="0", prompt="consent")
+
+    def _hinted(self, login_hint: str) -> str | None:
+        """The address of the account that a client hints at, by its address or its subject."""
+        hinted = (each.email for each in self._people.values() if login_hint in (each.email, each.subject))
+        return next(hinted, None)
 
     def _asked(self, request: Request) -> dict[str, str]:
         """The authorization request's parameters, all of them in order."""

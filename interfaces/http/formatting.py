@@ -23,6 +23,7 @@ def as_json(message_id: str, status: Status) -> dict[str, Any]:
         body["sign_in"] = status.sign_in.stage.value
         if status.sign_in.url is not None:
             body["consent_url"] = status.sign_in.url
+        body["needs"] = {tool: list(permissions) for tool, permissions in status.needs.items()}
     if status.approvals:
         first = status.approvals[0]  # the next one shows once this one is decided
         body["approval"] = {"code": first.code, "tool": first.call.tool, "arguments": dict(first.call.arguments)}

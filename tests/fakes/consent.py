@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from bs4 import BeautifulSoup
 from fastapi import Depends, FastAPI
 
+from app.credentials.accounts import Accounts
 from app.credentials.confirmation import Confirmation, Connected
 from app.credentials.consent import Consent
 from app.credentials.dropping import Dropping, Revoking
@@ -143,6 +144,7 @@ class Stage:
             self.database,
             self.links,
             self.grants,
+            Accounts(self.database),
             self.quarantine,
             self.confirmation,
             google_auth,

@@ -18,7 +18,8 @@ from app.agents.agent import Agent, AgentShell
 from app.approvals.approvals import Approvals
 from app.approvals.commands import ApprovalCommand
 from app.conversations.history import Conversations
-from app.credentials.commands import ConfirmCommand
+from app.credentials.accounts import Accounts
+from app.credentials.commands import AccountsCommand, ConfirmCommand
 from app.credentials.confirmation import Confirmation
 from app.credentials.consent import Consent
 from app.credentials.consented import ConsentedTokens
@@ -40,7 +41,6 @@ from app.delivery.status import Status, Statuses
 from app.delivery.streams import Streams
 from app.delivery.wakeups import Wakeups
 from app.delivery.worker import Worker
-from app.google.apis import GoogleApis
 from app.google.auth import GoogleAuth
 from app.google.endpoints import GoogleEndpoints
 from app.llm.offline import offline
@@ -161,6 +161,7 @@ class Office:
             http=httpx2.AsyncClient(),
             pool=urllib3.PoolManager(),
         )
+        self.accounts = Accounts(database)
         quarantine = Quarantine(database, key_ring, code_tries=5, now=now)
         dropping = Dropping(database, self.links, quarantine, google)
         self.confirmation = Confirmation(
@@ -178,6 +179,7 @@ class Office:
             database,
             self.links,
             self.grants,
+            self.accounts,
             quarantine,
             self.confirmation,
             google,
@@ -207,7 +209,11 @@ class Office:
             self.statuses,
             {"http": self.channel},
             self.streams,
-            [ApprovalCommand(self.approvals, self.parking), ConfirmCommand(self.confirmation, GoogleApis(None))],
+            [
+                ApprovalCommand(self.approvals, self.parking),
+                ConfirmCommand(self.confirmation),
+                AccountsCommand(self.consent, self.accounts, {"http": self.channel}),
+            ],
             self.open_agent,
             deadline_seconds=deadline_seconds,
         )

@@ -49,7 +49,14 @@ class Studio:
         self.database = database
         self.credentials: dict[Principal, FakeCredentials] = {}
         figures = {"history_turns": 20, "request_limit": 8, "tool_calls_limit": 8, **limits}
-        self._shell = AgentShell("assistant", model, instructions="Be brief.", **figures)
+        self._shell = AgentShell(
+            "assistant",
+            model,
+            instructions="Be brief.",
+            history_turns=figures["history_turns"],
+            request_limit=figures["request_limit"],
+            tool_calls_limit=figures["tool_calls_limit"],
+        )
 
     def grant(self, person: Principal, *scopes: str) -> FakeCredentials:
         """Give a person's credentials these scopes too."""

@@ -127,8 +127,14 @@ async def test_a_grant_that_comes_between_the_run_and_the_parking_wakes_it(
     message, other = await office.say(ada, "/letters_read", "a"), await office.ask(grace, "/letters_read", "g")
     ask = office.consent.ask
 
-    async def grant_and_ask(principal: Principal, oauth_scopes: frozenset[str], *, place: Place = Place.DIRECT) -> str:
-        link_id = await ask(principal, oauth_scopes, place=place)
+    async def grant_and_ask(
+        principal: Principal,
+        oauth_scopes: frozenset[str],
+        *,
+        conversation: str | None = None,
+        place: Place = Place.DIRECT,
+    ) -> str:
+        link_id = await ask(principal, oauth_scopes, conversation=conversation, place=place)
         await office.grant(principal, *oauth_scopes)
         await office.parking.consent_ended(principal, granted=True)
         return link_id

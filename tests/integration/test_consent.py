@@ -157,12 +157,12 @@ async def test_a_link_that_covers_is_given_again(stage: Stage, ada: Principal, g
     assert await stage.link(grace, READ) == of_grace
 
 
-async def test_what_was_granted_is_asked_for_again(stage: Stage, browser: Browser, ada: Principal) -> None:
-    """Consent to more keeps what works already, whatever Google calls it; the identity scopes are no tool's."""
+async def test_what_was_granted_stays(stage: Stage, browser: Browser, ada: Principal) -> None:
+    """Consent to more asks for that alone, and keeps what works already."""
     await stage.connect(browser, ada, ADA, READ, GOOGLE_MAIL)
     link = await stage.link(ada, SEND)
 
-    assert (await stage.consent.look_at(link.rpartition("/")[2])).oauth_scopes == {READ, GOOGLE_MAIL, SEND}
+    assert (await stage.consent.look_at(link.rpartition("/")[2])).oauth_scopes == {SEND}
     await stage.confirm(ada, await browser.allow(link, ADA))
     assert await stage.consent.covers(ada, frozenset({READ, GOOGLE_MAIL, SEND}))
 

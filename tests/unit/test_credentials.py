@@ -114,7 +114,13 @@ class ByScopes:
     """Access whose token says for whom and for which scopes it is."""
 
     async def fresh(
-        self, principal: Principal, oauth_scopes: frozenset[str], *, rejected: str | None = None
+        self,
+        principal: Principal,
+        oauth_scopes: frozenset[str],
+        *,
+        conversation: str | None = None,
+        credential_id: str | None = None,
+        rejected: str | None = None,
     ) -> DelegatedAccess:
         await asyncio.sleep(0)
         token = f"{principal.user} {' '.join(sorted(oauth_scopes))}"

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from app.credentials.accounts import Accounts
 from app.credentials.grants import Grants
 from app.credentials.key_ring import KeyRing
 from app.database.database import Database
+from app.database.tables import account_choices, owned_by, owner
 from app.database.tables import grants as table
-from app.database.tables import owned_by, owner
 from app.errors import SealError
 from app.principal import Principal
 from tests.fakes.credentials import connect, google_tokens, stored_bytes
@@ -70,40 +71,55 @@ async def test_a_new_consent_for_the_same_account_replaces_the_grant(
     assert (grant.version, grant.access_token, grant.granted_scopes) == (2, "access-ada-2", frozenset({READ}))
 
 
-async def test_the_account_that_was_chosen_last_is_the_only_one(
+async def test_a_second_account_stands_beside_the_first(
     grants: Grants, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """A refresh of the former account that ends late does not bring it back, nor does the end of the new one."""
+    """What is connected later takes nothing over: the first account stays in use, and both can be refreshed."""
     for person, name in ((ada, "ada-1"), (grace, "grace-1")):
         await connect(database, grants, person, google_tokens(name))
-    former = await grants.find(ada)
-    await connect(database, grants, ada, google_tokens("work-1"))
-    chosen = await grants.find(ada)
+    work = await connect(database, grants, ada, google_tokens("work-1"))
+    first, second = await grants.find(ada), await grants.get(ada, work)
 
-    assert former is not None
-    assert chosen is not None
-    assert chosen.email == "work@example.com"
-    assert await grants.replace_tokens(former, google_tokens("ada-2")) is None
-    assert await grants.find(ada) == chosen
-    assert await grants.mark_revoked(chosen)
-    assert await grants.find(ada) is None
+    assert first is not None
+    assert second is not None
+    assert (first.email, second.email) == ("ada@example.com", "work@example.com")
+    assert await grants.get(grace, work) is None
+    assert await grants.replace_tokens(first, google_tokens("ada-2")) is not None
+    assert await grants.find(ada) != first
+
+
+async def test_the_end_of_the_account_in_use_brings_no_other_one_into_use(
+    grants: Grants, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """Whoever's default is revoked is asked to consent again, not served from their other account; a new one is it."""
+    for person, name in ((ada, "ada-1"), (ada, "work-1"), (grace, "grace-1")):
+        await connect(database, grants, person, google_tokens(name))
+    used = await grants.find(ada)
+    assert used is not None
+    await grants.mark_revoked(used)
+    without = await grants.find(ada)
+    await connect(database, grants, ada, google_tokens("home-1"))
+    new = await grants.find(ada)
+
+    assert without is None
+    assert new is not None
+    assert new.email == "home@example.com"
     assert await grants.find(grace) is not None
 
 
-async def test_consents_that_end_together_leave_one_grant(
+async def test_consents_that_end_together_leave_one_default(
     grants: Grants, database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Whichever of a person's accounts comes last is the active one, and no other is."""
+    """Every account has one grant with a name of its own, and one of a person's is the default."""
     names = ("ada-1", "work-1", "ada-2", "home-1")
     await asyncio.gather(
         *(connect(database, grants, person, google_tokens(name)) for name in names for person in (ada, grace))
     )
-    query = sa.select(table.c.user_id).where(table.c.state == "active").order_by(table.c.user_id)
-    async with database.reading() as connection:
-        active = (await connection.execute(query)).scalars().all()
+    for person in (ada, grace):
+        accounts = await Accounts(database).list(person)
 
-    assert active == [ada.user, grace.user]
-    assert await grants.find(ada) is not None
+        assert [account.alias for account in accounts] == ["ada", "home", "work"]
+        assert sum(account.is_default for account in accounts) == 1
 
 
 async def test_an_account_can_be_chosen_again(grants: Grants, database: Database, ada: Principal) -> None:
@@ -175,7 +191,8 @@ async def test_a_grant_made_over_to_another_person_does_not_open(
     """Whoever writes Grace's name into Ada's row cannot read Ada's tokens as Grace."""
     await connect(database, grants, ada, google_tokens("ada-1"))
     async with database.writing() as connection:
-        await connection.execute(table.update().where(owned_by(table, ada)).values(**owner(grace)))
+        for each in (table, account_choices):
+            await connection.execute(each.update().where(owned_by(each, ada)).values(**owner(grace)))
 
     assert await grants.find(ada) is None
     with pytest.raises(SealError):

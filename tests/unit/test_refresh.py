@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from app.credentials.accounts import Accounts
 from app.credentials.grants import Grants
 from app.credentials.key_ring import KeyRing
 from app.credentials.refresh import FRESH_SECONDS, Refresher
@@ -217,22 +218,21 @@ async def test_a_grant_that_google_ended_is_marked(
     assert await grants.find(grace) is not None
 
 
-@pytest.mark.parametrize("account", ["ada", "work"])
 @pytest.mark.usefixtures("connected")
 async def test_a_consent_during_a_refresh_that_fails_survives(
-    account: str, refresher: Refresher, google: TokenEndpoint, database: Database, grants: Grants, ada: Principal
+    refresher: Refresher, google: TokenEndpoint, database: Database, grants: Grants, ada: Principal
 ) -> None:
-    """`invalid_grant` for the old tokens does not end the new grant, of whichever account: it is given out."""
+    """`invalid_grant` for the old tokens does not end the new ones of the same account: they are given out."""
     google.gate.clear()
     google.failure = invalid_grant
     caller = asyncio.create_task(refresher.fresh(ada))
     await google.asked.wait()
-    await connect(database, grants, ada, google_tokens("ada-9", account=account, scopes=frozenset({READ, SEND})))
+    await connect(database, grants, ada, google_tokens("ada-9", scopes=frozenset({READ, SEND})))
     google.gate.set()
     grant = await caller
 
     assert grant is not None
-    assert (grant.access_token, grant.email) == ("access-ada-9", f"{account}@example.com")
+    assert grant.access_token == "access-ada-9"
     assert await grants.find(ada) == grant
 
 
@@ -240,17 +240,35 @@ async def test_a_consent_during_a_refresh_that_fails_survives(
 async def test_a_consent_during_a_refresh_that_succeeds_survives(
     refresher: Refresher, google: TokenEndpoint, database: Database, grants: Grants, ada: Principal, grace: Principal
 ) -> None:
-    """What a refresh of the old tokens yields is dropped; the account that was chosen meanwhile is given out."""
+    """What a refresh of the old tokens yields is dropped; the new consent for the account is given out."""
     google.gate.clear()
     caller = asyncio.create_task(refresher.fresh(ada))
     await google.asked.wait()
-    await connect(database, grants, ada, google_tokens("work-1"))
+    await connect(database, grants, ada, google_tokens("ada-9"))
     google.gate.set()
     grant = await caller
 
     assert grant is not None
-    assert grant.email == "work@example.com"
+    assert grant.access_token == "access-ada-9"
     assert await grants.find(ada) == grant
+
+
+@pytest.mark.usefixtures("connected")
+async def test_another_choice_during_a_refresh_changes_no_account_under_way(
+    refresher: Refresher, google: TokenEndpoint, database: Database, grants: Grants, ada: Principal, grace: Principal
+) -> None:
+    """Whoever refreshes one account is given that account, though its person chooses another one meanwhile."""
+    await connect(database, grants, ada, google_tokens("work-1"))
+    google.gate.clear()
+    caller = asyncio.create_task(refresher.fresh(ada))
+    await google.asked.wait()
+    await Accounts(database).use(ada, "work", conversation=None)
+    google.gate.set()
+    grant, now = await caller, await grants.find(ada)
+
+    assert grant is not None
+    assert now is not None
+    assert (grant.email, now.email) == ("ada@example.com", "work@example.com")
 
 
 @pytest.mark.parametrize("failure", [unavailable, lambda: GoogleError("no answer"), ConnectionError])

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.agents.run import StoppedCall, StoppedRun
 from app.approvals.approvals import PendingCall
 from app.credentials.consent import SignIn, Stage
 from app.credentials.key_ring import KeyRing
@@ -17,6 +18,8 @@ from app.messages import MessageState, StoredMessage
 from app.principal import Principal
 from tests.fakes.office import Office
 from tests.fakes.sandbox import READ
+
+RUN = StoppedRun([], (StoppedCall("call-1", "letters_read", "consent", (READ,)),)).dump()
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ async def test_a_link_is_shown_to_its_person_while_it_can_be_opened(
     for person in (ada, grace):
         message = await _begun(office, person)
         link_id = await office.consent.ask(person, frozenset({READ}))
-        await office.parking.park_for_consent(message, "run", link_id)
+        await office.parking.park_for_consent(message, RUN, link_id)
         links[person] = (message, (await office.consent.sign_in(person, link_id)).url)
     (mine, my_url), (hers, her_url) = links.values()
 

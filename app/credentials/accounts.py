@@ -1,0 +1,154 @@
+"""A person's Google accounts: what they call each, which one they use, and where."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.database.database import Database, take_turns
+from app.database.tables import account_choices, grants, owned_by, owner
+from app.principal import Principal
+
+EVERYWHERE = ""  # as a conversation: the choice that counts where none was made
+
+_ACTIVE = "active"
+_ALIAS = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
+_NO_ALIASES = frozenset({"this", "google", "account", "accounts", "default", "it"})
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A Google account that a person has connected.
+
+    Attributes:
+        alias: What they call it; no two of theirs are called the same.
+        is_default: It is used wherever they chose no other.
+    """
+
+    grant_id: str
+    alias: str
+    email: str
+    granted_scopes: frozenset[str]
+    is_default: bool
+
+
+def is_alias(text: str) -> bool:
+    """Whether an account can be called so: a short word of lower-case letters, digits and hyphens."""
+    return bool(_ALIAS.fullmatch(text)) and text not in _NO_ALIASES
+
+
+def chosen(principal: Principal, conversation: str | None) -> sa.ScalarSelect[str]:
+    """The id of the grant that this person uses in a conversation, or where they chose nothing; active or not.
+
+    An account that has ended is not replaced by another one behind its person's back.
+    """
+    places = (EVERYWHERE, conversation or EVERYWHERE)
+    return (
+        sa.select(account_choices.c.grant_id)
+        .where(owned_by(account_choices, principal), account_choices.c.conversation.in_(places))
+        .order_by(account_choices.c.conversation.desc())  # the conversation's own choice before the empty name's
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+class Accounts:
+    """Stores people's names and choices of accounts; lives as long as the process and holds none."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list(self, principal: Principal) -> list[Account]:
+        """This person's connected accounts, by alias."""
+        async with self._database.reading() as connection:
+            return await _list(connection, principal)
+
+    async def chosen_here(self, principal: Principal, conversation: str) -> str | None:
+        """The id of the grant that this person uses in this conversation, active or not; None when they have none."""
+        async with self._database.reading() as connection:
+            return (await connection.execute(sa.select(chosen(principal, conversation)))).scalar_one()
+
+    async def use(self, principal: Principal, alias: str, *, conversation: str | None) -> Account | None:
+        """Let this person use one of their accounts from now on; None when they call none so.
+
+        Args:
+            principal: Whose account.
+            alias: What they call it.
+            conversation: Where; None is everywhere that they did not choose another one.
+        """
+        async with self._database.writing() as connection:
+            await _take_turns(connection, principal)
+            account = _named(await _list(connection, principal), alias)
+            if account is not None:
+                await choose(connection, principal, account.grant_id, conversation=conversation or EVERYWHERE)
+        return account
+
+    async def forget_choice(self, principal: Principal, conversation: str) -> None:
+        """Let the default count again in this person's conversation."""
+        mine = sa.and_(owned_by(account_choices, principal), account_choices.c.conversation == conversation)
+        async with self._database.writing() as connection:
+            await connection.execute(account_choices.delete().where(mine))
+
+    async def rename(self, principal: Principal, alias: str, new: str) -> bool:
+        """Call an account of this person otherwise; False when they call none so, or another one is called that."""
+        async with self._database.writing() as connection:
+            await _take_turns(connection, principal)
+            accounts = await _list(connection, principal)
+            account = _named(accounts, alias)
+            if account is None or _named(accounts, new) is not None or not is_alias(new):
+                return False
+            mine = sa.and_(owned_by(grants, principal), grants.c.id == account.grant_id)
+            await connection.execute(grants.update().where(mine).values(alias=new))
+        return True
+
+
+async def alias_for(
+    connection: AsyncConnection, principal: Principal, grant_id: str, email: str, wanted: str | None
+) -> str:
+    """What an account is to be called: as its person wants, or after its address, and as none of their others is."""
+    taken = {account.alias for account in await _list(connection, principal) if account.grant_id != grant_id}
+    if wanted and is_alias(wanted) and wanted not in taken:
+        return wanted
+    name = re.sub(r"[^a-z0-9]+", "-", email.partition("@")[0].lower()).strip("-")[:24] or "account"
+    stem = name if is_alias(name) else "account"
+    number = 1
+    while (alias := stem if number == 1 else f"{stem}-{number}") in taken:
+        number += 1
+    return alias
+
+
+async def choose(
+    connection: AsyncConnection, principal: Principal, grant_id: str, *, conversation: str = EVERYWHERE
+) -> None:
+    """Make an account the one that this person uses there, in the caller's transaction."""
+    mine = sa.and_(owned_by(account_choices, principal), account_choices.c.conversation == conversation)
+    await connection.execute(account_choices.delete().where(mine))
+    await connection.execute(
+        account_choices.insert().values(**owner(principal), conversation=conversation, grant_id=grant_id)
+    )
+
+
+async def has_default(connection: AsyncConnection, principal: Principal) -> bool:
+    """Whether this person has an account that is used where they chose none."""
+    return any(account.is_default for account in await _list(connection, principal))
+
+
+async def _take_turns(connection: AsyncConnection, principal: Principal) -> None:
+    """As those who activate grants do."""
+    await take_turns(connection, "grants", principal.platform, principal.tenant, principal.user)
+
+
+async def _list(connection: AsyncConnection, principal: Principal) -> list[Account]:
+    query = sa.select(grants, (grants.c.id == chosen(principal, None)).label("is_default"))
+    mine = query.where(owned_by(grants, principal), grants.c.state == _ACTIVE).order_by(grants.c.alias)
+    return [
+        Account(row.id, row.alias, row.email, frozenset(row.granted_scopes.split()), bool(row.is_default))
+        for row in await connection.execute(mine)
+    ]
+
+
+def _named(accounts: list[Account], alias: str) -> Account | None:
+    return next((account for account in accounts if account.alias == alias), None)
