@@ -21,6 +21,7 @@ from app.credentials.credentials import Credentials
 from app.credentials.dropping import Dropping
 from app.credentials.grants import Grants
 from app.credentials.key_ring import open_key_ring
+from app.credentials.leases import Leases
 from app.credentials.links import ConsentLinks
 from app.credentials.proofs import Proofs
 from app.credentials.quarantine import Quarantine
@@ -100,7 +101,8 @@ class Application(DeclarativeContainer):
     )
     google_apis = Once(GoogleApis, settings.provided.google.api_root)
     grants = Once(Grants, database, key_ring)
-    refresher = Once(Refresher, grants, google_auth)
+    leases = Once(Leases, database)
+    refresher = Once(Refresher, grants, leases, google_auth)
     tokens = Once(ConsentedTokens, refresher)  # in workspace mode, `build` puts WorkspaceTokens in its place
     links = Once(ConsentLinks, database, key_ring, lifetime_seconds=settings.provided.consent.link_seconds)
     quarantine = Once(Quarantine, database, key_ring, code_tries=settings.provided.consent.code_tries)

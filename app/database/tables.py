@@ -16,9 +16,10 @@ def _id() -> sa.Column[str]:
     return sa.Column("id", sa.String(32), primary_key=True)
 
 
-def _principal() -> tuple[sa.Column[str], ...]:
+def _principal(*, primary_key: bool = False) -> tuple[sa.Column[str], ...]:
     return tuple(
-        sa.Column(name, sa.String(MAX_PART_LENGTH), nullable=False) for name in ("platform", "tenant", "user_id")
+        sa.Column(name, sa.String(MAX_PART_LENGTH), nullable=False, primary_key=primary_key)
+        for name in ("platform", "tenant", "user_id")
     )
 
 
@@ -36,6 +37,16 @@ api_tokens = sa.Table(
     _time("created_at"),
     _time("revoked_at", nullable=True),
     sa.Column("email", sa.String(320), nullable=True),  # the administrator who issued it vouches for it
+)
+
+users = sa.Table(
+    "users",
+    metadata,
+    *_principal(primary_key=True),
+    _time("first_seen_at", nullable=True),  # None for a person who was offboarded before they wrote anything
+    _time("last_seen_at", nullable=True),  # to the hour
+    _time("offboarded_at", nullable=True),  # from then on the person is refused
+    _time("ended_at", nullable=True),  # when the last thing of an offboarded person had ended
 )
 
 messages = sa.Table(
@@ -113,10 +124,20 @@ grants = sa.Table(
     sa.Column("granted_scopes", sa.Text, nullable=False),  # OAuth scopes, parted by a space
     sa.Column("sealed_tokens", sa.Text, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),  # counts every change of the tokens
-    sa.Column("state", sa.String(16), nullable=False),  # active, replaced or revoked
+    sa.Column("state", sa.String(16), nullable=False),  # active, ending, replaced or revoked
     _time("created_at"),
     _time("changed_at"),
     sa.UniqueConstraint("platform", "tenant", "user_id", "subject", name="uq_grants_subject"),
+)
+
+refresh_leases = sa.Table(
+    "refresh_leases",
+    metadata,
+    sa.Column("grant_id", sa.String(32), primary_key=True),  # no foreign key: a grant may be erased under its lease
+    *_principal(),
+    sa.Column("holder", sa.String(32), nullable=False),  # "" while nobody holds it and nobody may take it
+    sa.Column("failures", sa.Integer, nullable=False),  # how often in a row Google gave no answer
+    _time("expires_at"),  # on the database's clock
 )
 
 consent_links = sa.Table(

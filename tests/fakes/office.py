@@ -26,6 +26,7 @@ from app.credentials.credentials import Credentials
 from app.credentials.dropping import Dropping
 from app.credentials.grants import Grants
 from app.credentials.key_ring import KeyRing
+from app.credentials.leases import Leases
 from app.credentials.links import ConsentLinks
 from app.credentials.proofs import Linking, Proofs
 from app.credentials.quarantine import Quarantine
@@ -185,7 +186,7 @@ class Office:
             public_url="http://127.0.0.1:9",
         )
         self.statuses = Statuses(self.parking, self.approvals, self.consent)
-        self._tokens = ConsentedTokens(Refresher(self.grants, TokenEndpoint(), now))
+        self._tokens = ConsentedTokens(Refresher(self.grants, Leases(database), TokenEndpoint(), now))
         self._shell = AgentShell(
             "assistant",
             model or offline(),

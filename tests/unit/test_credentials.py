@@ -20,6 +20,7 @@ from app.credentials.consented import ConsentedTokens
 from app.credentials.credentials import Credentials
 from app.credentials.grants import Grants
 from app.credentials.key_ring import KeyRing
+from app.credentials.leases import Leases
 from app.credentials.refresh import Refresher
 from app.credentials.workspace import DelegatedAccess
 from app.database.database import Database
@@ -59,7 +60,7 @@ async def make(
     """Makes the credentials of one request; Ada and Grace have granted to read their mail."""
     for person, name in ((ada, "ada-1"), (grace, "grace-1")):
         await connect(database, grants, person, google_tokens(name, now=clock()))
-    tokens = ConsentedTokens(Refresher(grants, google, now=clock))
+    tokens = ConsentedTokens(Refresher(grants, Leases(database), google, now=clock))
     return lambda principal: Credentials(principal, tokens, Deadline.after(10))
 
 
@@ -249,10 +250,14 @@ async def test_a_grant_that_is_gone_is_revoked(make: Make, grants: Grants, ada: 
 
 
 async def test_a_refresh_from_a_thread_ends_with_the_deadline(
-    make: Make, google: TokenEndpoint, grants: Grants, clock: Clock, ada: Principal
+    make: Make, google: TokenEndpoint, database: Database, grants: Grants, clock: Clock, ada: Principal
 ) -> None:
     """The thread is free when the message's time is over; what Google gave later is stored all the same."""
+@@@<<<<<<< HEAD
     credentials = Credentials(ada, ConsentedTokens(Refresher(grants, google, now=clock)), Deadline.after(0.1))
+=======
+    credentials = Credentials(ada, Refresher(grants, Leases(database), google, now=clock), Deadline.after(0.1))
+>>>>>>> 07d528c (Let one process of several refresh a grant: a lease in the database, so that rotation loses nobody's grant)
     await credentials.ensure(READING)
     google.gate.clear()
     with pytest.raises(RefreshError, match="time"):
