@@ -253,11 +253,8 @@ async def test_a_refresh_from_a_thread_ends_with_the_deadline(
     make: Make, google: TokenEndpoint, database: Database, grants: Grants, clock: Clock, ada: Principal
 ) -> None:
     """The thread is free when the message's time is over; what Google gave later is stored all the same."""
-@@@<<<<<<< HEAD
-    credentials = Credentials(ada, ConsentedTokens(Refresher(grants, google, now=clock)), Deadline.after(0.1))
-=======
-    credentials = Credentials(ada, Refresher(grants, Leases(database), google, now=clock), Deadline.after(0.1))
->>>>>>> 07d528c (Let one process of several refresh a grant: a lease in the database, so that rotation loses nobody's grant)
+    tokens = ConsentedTokens(Refresher(grants, Leases(database), google, now=clock))
+    credentials = Credentials(ada, tokens, Deadline.after(0.1))
     await credentials.ensure(READING)
     google.gate.clear()
     with pytest.raises(RefreshError, match="time"):
