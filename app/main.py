@@ -61,6 +61,7 @@ async def running(container: Application, settings: Settings) -> AsyncIterator[N
         stack.push_async_callback(asyncio.wait, [loading])
         stack.push_async_callback(container.refresher().aclose)
         await stack.enter_async_context(container.worker().running())
+        await stack.enter_async_context(container.caretaker().running())
         yield
 
 

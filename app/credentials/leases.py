@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.credentials.grants import ACTIVE, Grant
+from app.credentials.grants import Grant
 from app.database.database import Database
 from app.database.tables import grants, owned_by, owner, refresh_leases
 from app.errors import GoogleError
@@ -84,14 +84,12 @@ class Leases:
         return None
 
     async def wait(self, grant: Grant) -> None:
-        """Return once the lease of somebody else is over, or the grant is not as it was; asks the database alone."""
+        """Return once the lease of somebody else is over, or the grant's tokens are others; asks the database alone."""
         pause = _LOOK_AGAIN_SECONDS
         while True:
             async with self._database.reading() as connection:
                 row = (await connection.execute(_standing(connection, grant))).one_or_none()
-            if row is None or row.holder in (None, _NOBODY) or row.over:
-                return
-            if (row.version, row.state) != (grant.version, ACTIVE):
+            if row is None or row.holder in (None, _NOBODY) or row.over or row.version != grant.version:
                 return
             await asyncio.sleep(pause)
             pause = min(1.5 * pause, _LOOK_AGAIN_SECONDS_AT_MOST)
@@ -133,11 +131,10 @@ class Leases:
 
 
 def _standing(connection: AsyncConnection, grant: Grant) -> sa.Select[tuple[object, ...]]:
-    """The grant's version and state, and who holds its lease and whether that is over; no row for no grant."""
+    """The grant's version, and who holds its lease and whether that is over; no row for no grant."""
     return (
         sa.select(
             grants.c.version,
-            grants.c.state,
             refresh_leases.c.holder,
             (refresh_leases.c.expires_at <= _now(connection)).label("over"),
         )

@@ -47,6 +47,7 @@ from app.google.endpoints import GoogleEndpoints
 from app.llm.offline import offline
 from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage
 from app.principal import Principal
+from app.users import Users
 from tests.fakes.assistants import Letters, Post
 from tests.fakes.credentials import TokenEndpoint, connect, google_tokens
 from tests.fakes.sandbox import Clock
@@ -147,8 +148,9 @@ class Office:
         self.channel = channel or RecordingChannel()
         self.database = database
         self.inbox = Inbox(database, now)
+        self.users = Users(database, now)
         self.wakeups = Wakeups()
-        self.door = Door(self.inbox, self.wakeups)
+        self.door = Door(self.inbox, self.wakeups, self.users)
         self.approvals = Approvals(database, now)
         self.parking = Parking(database, self.approvals, self.wakeups.wake, parked_seconds=3600, now=now)
         self.conversations = Conversations(database, now)
