@@ -39,7 +39,8 @@ from app.google.tokens import GoogleAccount, GoogleTokens
 from app.principal import Principal
 from app.sandbox.server import serve_loopback
 from tests.fakes.credentials import connect
-from tests.fakes.postgres import create_database, find_binaries, running_postgres
+from tests.fakes.databases import PostgresServer
+from tests.fakes.postgres import find_binaries, running_postgres
 from tests.fakes.sandbox import ADA, CLIENT_ID, CLIENT_SECRET, READ, REDIRECT_URI, SandboxClient, sandbox
 
 PROCESSES = 4
@@ -153,7 +154,8 @@ async def measure() -> list[Row]:
             with tempfile.TemporaryDirectory() as folder:
                 rows.append(await _measure("SQLite", way, f"sqlite+aiosqlite:///{Path(folder, 'deputy.db')}"))
             if server is not None:
-                rows.append(await _measure("PostgreSQL", way, await create_database(server)))
+                async with PostgresServer(server).databases() as databases:
+                    rows.append(await _measure("PostgreSQL", way, await databases.empty("storm")))
     return rows
 
 

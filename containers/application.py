@@ -140,7 +140,7 @@ class Application(DeclarativeContainer):
         parking,
         public_url=settings.provided.server.public_url,
     )
-    revocation = Once(Revocation, database, grants, leases, quarantine, dropping, google_auth, withdrawal)
+    revocation = Once(Revocation, database, grants, leases, dropping, google_auth, withdrawal)
     offboarding = Once(Offboarding, users, api_tokens, withdrawal, revocation)
     statuses = Once(Statuses, parking, approvals, consent)
 

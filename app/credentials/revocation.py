@@ -19,9 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.credentials.grants import ACTIVE, ENDING, REPLACED, REVOKED, Grant, Grants
 from app.credentials.leases import Lease, Leases
-from app.credentials.links import LinkState
+from app.credentials.link import LinkState
+from app.credentials.quarantine import ENDING as DROPPED
+from app.credentials.quarantine import WAITING as QUARANTINED
 from app.database.database import Database
-from app.database.tables import consent_links, grants, owned_by
+from app.database.tables import consent_links, grants, owned_by, quarantined_grants
 from app.errors import GoogleError, SealError
 from app.principal import Principal
 
@@ -43,6 +45,14 @@ class WaitingRuns(Protocol):
 
     async def stop_waiting_for_consent(self, connection: AsyncConnection, principal: Principal, apology: str) -> int:
         """Give up what waits for this person's consent, in the caller's transaction; returns how many."""
+        ...
+
+
+class UnprovenConsents(Protocol):
+    """The grants in quarantine."""
+
+    async def drop(self, principal: Principal, link_id: str) -> None:
+        """Revoke and erase one, now or later."""
         ...
 
 
@@ -85,6 +95,7 @@ class Revocation:
         database: Database,
         grants: Grants,
         leases: Leases,
+        unproven: UnprovenConsents,
         google: RevocationEndpoint,
         waiting: WaitingRuns,
         now: Callable[[], float] = time.time,
@@ -92,6 +103,7 @@ class Revocation:
         self._database = database
         self._grants = grants
         self._leases = leases
+        self._unproven = unproven
         self._google = google
         self._waiting = waiting
         self._now = now
@@ -110,6 +122,8 @@ class Revocation:
             else:
                 links = (await connection.execute(_end_links(principal))).rowcount
                 runs = await self._waiting.stop_waiting_for_consent(connection, principal, DISCONNECTED)
+                unproven = sa.and_(owned_by(quarantined_grants, principal), quarantined_grants.c.state == QUARANTINED)
+                await connection.execute(quarantined_grants.update().where(unproven).values(state=DROPPED))
                 over = sa.and_(owned_by(grants, principal), grants.c.state.in_(_OVER))
                 await connection.execute(grants.delete().where(over))  # without tokens, but with the account's address
             await connection.execute(grants.update().where(mine).values(state=ENDING, changed_at=self._now()))
@@ -146,9 +160,21 @@ class Revocation:
                 waiting.append(row.email)
             except SealError as error:
                 sealed = error
+        waiting += await self._drop_unproven(principal)
         if sealed is not None:
             raise sealed
         return erased, waiting
+
+    async def _drop_unproven(self, principal: Principal) -> list[str]:
+        """Drop what is ending in quarantine; the accounts for which Google gave no answer."""
+        dropped = sa.and_(owned_by(quarantined_grants, principal), quarantined_grants.c.state == DROPPED)
+        query = sa.select(quarantined_grants.c.link_id, quarantined_grants.c.email).where(dropped)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(query)).all()
+        for row in rows:
+            await self._unproven.drop(principal, row.link_id)
+        async with self._database.reading() as connection:
+            return [row.email for row in await connection.execute(query)]
 
     async def _end_one(self, principal: Principal, grant_id: str) -> list[EndedGrant]:
         """End it at Google and erase it, under the lease, as a refresh would rotate its tokens; [] if it is gone."""
@@ -185,15 +211,18 @@ class Revocation:
 
 
 async def _is_held_elsewhere(connection: AsyncConnection, grant: Grant) -> bool:
-    """Whether another grant of the same Google account is in use, this person's or another one's.
+    """Whether another grant of the same Google account is in use or in quarantine, this person's or another one's.
 
     Google ends all that an account granted to Deputy at once:
     https://developers.google.com/identity/protocols/oauth2/web-server#tokenrevoke
     """
-    other = sa.exists().where(
+    in_use = sa.exists().where(
         grants.c.subject == grant.subject, grants.c.id != grant.grant_id, grants.c.state == ACTIVE
     )
-    return bool((await connection.execute(sa.select(other))).scalar_one())
+    unproven = sa.exists().where(
+        quarantined_grants.c.subject == grant.subject, quarantined_grants.c.state == QUARANTINED
+    )
+    return bool((await connection.execute(sa.select(sa.or_(in_use, unproven)))).scalar_one())
 
 
 def _end_links(principal: Principal) -> sa.Update:

@@ -16,6 +16,7 @@ from app.errors import GrantRevokedError, OffboardedError, UnauthenticatedError
 from app.messages import MessageState
 from app.principal import Principal
 from tests.fakes.command_stage import CommandStage, command_stage
+from tests.fakes.databases import Databases
 from tests.fakes.office import inbound
 from tests.fakes.sandbox import ADA, GRACE, READ
 
@@ -34,9 +35,9 @@ KILLED = -signal.SIGKILL
 
 
 @pytest.fixture
-async def stage(tmp_path: Path, database_url: str) -> AsyncIterator[CommandStage]:
+async def stage(tmp_path: Path, databases: Databases) -> AsyncIterator[CommandStage]:
     """A database and a Google, with two people's grants whose access tokens are over."""
-    async with command_stage(tmp_path, database_url) as stage:
+    async with command_stage(tmp_path, await databases.migrated("deputy")) as stage:
         yield stage
 
 

@@ -121,6 +121,9 @@ class ByScopes:
         token = f"{principal.user} {' '.join(sorted(oauth_scopes))}"
         return DelegatedAccess(principal.user, oauth_scopes, token, 4_000_003_600.0)
 
+    async def refused(self, principal: Principal, access_token: str) -> None:
+        raise AssertionError("nothing was refused")
+
 
 async def test_each_tool_is_given_what_it_ensured(ada: Principal, grace: Principal) -> None:
     """Of tools that run at once, in one request and in two people's, each signs with the token of its own scopes."""

@@ -17,6 +17,7 @@ from app.errors import GoogleError, GrantRevokedError
 from app.google.auth import HTTP_TIMEOUT_SECONDS
 from app.principal import Principal
 from tests.fakes.credentials import TokenEndpoint, connect, google_tokens, invalid_grant, unavailable
+from tests.fakes.databases import Databases
 from tests.fakes.office import until
 from tests.fakes.sandbox import Clock
 
@@ -45,10 +46,10 @@ def google() -> TokenEndpoint:
 
 @pytest.fixture
 async def replicas(
-    database: Database, database_url: str, key_ring: KeyRing, google: TokenEndpoint, ada: Principal, grace: Principal
+    database: Database, databases: Databases, key_ring: KeyRing, google: TokenEndpoint, ada: Principal, grace: Principal
 ) -> AsyncIterator[list[Replica]]:
     """Two processes whose clocks differ by a minute; both people have a grant whose access token is over."""
-    other = Database(database_url)
+    other = Database(await databases.empty("deputy"))
     one = Replica(database, key_ring, google)
     for person in (ada, grace):
         await connect(database, one.grants, person, google_tokens(f"{person.user}-1", expires_in=0))

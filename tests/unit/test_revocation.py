@@ -9,13 +9,17 @@ import sqlalchemy as sa
 
 from app.credentials.connected import connected
 from app.credentials.disconnect import DisconnectCommand
+from app.credentials.dropping import Dropping
 from app.credentials.grants import ACTIVE, ENDING
 from app.credentials.key_ring import KeyRing
 from app.credentials.leases import Leases
+from app.credentials.link import LinkState
+from app.credentials.quarantine import Quarantine
 from app.credentials.refresh import Refresher
 from app.credentials.revocation import DISCONNECTED, EndedGrant, Revocation
 from app.database.database import Database
 from app.database.tables import grants as grants_table
+from app.database.tables import quarantined_grants
 from app.delivery.withdrawal import Withdrawal
 from app.errors import GrantRevokedError, SealError
 from app.messages import ConversationKey, MessageState
@@ -28,21 +32,38 @@ from tests.fakes.sandbox import READ
 class Desk:
     """One process that ends grants."""
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, office: Office, key_ring: KeyRing) -> None:
         self.office = office
         self.database = office.database
         self.grants = office.grants
         self.google = TokenEndpoint(now=office.clock)
         self.leases = Leases(self.database, lease_seconds=5)
         self.refresher = Refresher(self.grants, self.leases, self.google, now=office.clock)
+        self.quarantine = Quarantine(self.database, key_ring, code_tries=5, now=office.clock)
+        self.unproven = Dropping(self.database, office.links, self.quarantine, self.google)
         self.revocation = Revocation(
-            self.database, self.grants, self.leases, self.google, Withdrawal(self.database, office.clock), office.clock
+            self.database,
+            self.grants,
+            self.leases,
+            self.unproven,
+            self.google,
+            Withdrawal(self.database, office.clock),
+            office.clock,
         )
 
     async def connect(self, principal: Principal, name: str = "", account: str = "") -> str:
         """A grant of this person; returns its id."""
         tokens = google_tokens(name or f"{principal.user}-1", account=account)
         return await connect(self.database, self.grants, principal, tokens)
+
+    async def sign_in(self, principal: Principal, name: str, account: str = "") -> None:
+        """Let what Google granted by a link of this person wait for its proof."""
+        link, _ = await self.office.links.issue(principal, frozenset({READ}))
+        async with self.database.writing() as connection:
+            for before, after in ((LinkState.ISSUED, LinkState.OPENED), (LinkState.OPENED, LinkState.GRANTED)):
+                assert await self.office.links.advance(connection, link.link_id, before, after)
+            tokens = google_tokens(name, account=account)
+            await self.quarantine.hold(connection, link, tokens, {}, expires_at=self.office.clock.now + 600)
 
     async def states(self) -> dict[str, str]:
         """Every grant's state by its person and account."""
@@ -52,7 +73,7 @@ class Desk:
 @pytest.fixture
 def desk(database: Database, key_ring: KeyRing) -> Desk:
     """A process."""
-    return Desk(Office(database, key_ring))
+    return Desk(Office(database, key_ring), key_ring)
 
 
 async def test_a_grant_is_ended_at_google_and_erased(desk: Desk, ada: Principal, grace: Principal) -> None:
@@ -84,6 +105,45 @@ async def test_an_account_that_somebody_else_needs_stays_at_google(
     assert [grant.at_google for grant in second.erased] == [True]
     assert desk.google.revoked == ["refresh-grace-1"]
     assert await desk.states() == {}
+
+
+async def test_an_account_that_waits_for_its_proof_stays_at_google(
+    desk: Desk, ada: Principal, grace: Principal
+) -> None:
+    """What somebody else is just connecting would end with it, so Google is not told."""
+    await desk.connect(ada, "ada-1", account="shared")
+    await desk.sign_in(grace, "grace-1", account="shared")
+    ended = await desk.revocation.end(ada)
+
+    assert [grant.at_google for grant in ended.erased] == [False]
+    assert desk.google.revoked == []
+
+
+async def test_what_waits_for_its_proof_ends_too(desk: Desk, ada: Principal, grace: Principal) -> None:
+    """The person's own unproven sign-in is revoked and erased with their grant; somebody else's is left to wait."""
+    for person in (ada, grace):
+        await desk.connect(person)
+        await desk.sign_in(person, f"{person.user}2-1")
+    ended = await desk.revocation.end(ada)
+    async with desk.database.reading() as connection:
+        waiting = (await connection.execute(sa.select(quarantined_grants.c.user_id))).scalars().all()
+
+    assert (ended.links, ended.waiting) == (1, ())
+    assert sorted(desk.google.revoked) == ["refresh-ada-1", "refresh-ada2-1"]
+    assert waiting == ["grace"]
+
+
+async def test_an_unproven_sign_in_that_google_was_not_told_of_is_said(desk: Desk, ada: Principal) -> None:
+    """It is not over as long as Google gave no answer; the next one finishes it."""
+    await desk.sign_in(ada, "ada-1")
+    desk.google.failure = unavailable
+    ended = await desk.revocation.end(ada)
+    desk.google.failure = None
+    finished = await desk.revocation.finish(ada)
+
+    assert ended.waiting == ("ada@example.com",)
+    assert finished.waiting == ()
+    assert desk.google.revoked == ["refresh-ada-1"]
 
 
 async def test_two_who_share_an_account_end_at_once(desk: Desk, ada: Principal, grace: Principal) -> None:

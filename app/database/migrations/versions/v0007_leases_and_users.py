@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "v0002_leases_and_users"
-down_revision = "0001"
+revision = "v0007_leases_and_users"
+down_revision = "v0006_workspace"
 
 # Everybody of whom there is a row, first and last seen when the first and the last of their rows was made.
 _EVERYBODY = """
