@@ -6,6 +6,7 @@ DeputyError
 ├── MessageError               what somebody sent cannot be taken
 │   ├── InvalidMessageError        it is malformed                                        (HTTP 400)
 │   ├── UnauthenticatedError       no token or signature, or a wrong one                  (HTTP 401)
+│   ├── OffboardedError            the person was offboarded: nothing is taken from them  (HTTP 403)
 │   ├── NotFoundError              there is no such thing for this principal              (HTTP 404)
 │   ├── TooLargeError              it is over the size limit                              (HTTP 413)
 │   └── UnavailableError           not now: the platform should send it again             (HTTP 503)
@@ -18,7 +19,8 @@ DeputyError
 │   └── GrantRevokedError          Google no longer honours the grant
 ├── SealError                  a sealed value does not open with this key ring and these bindings
 ├── GoogleError                Google answered with an error, or not at all
-│   └── InvalidGrantError          the refresh token or code is over, by Google's own word
+│   ├── InvalidGrantError          the refresh token or code is over, by Google's own word
+│   └── TokenRefusedError          an API refuses an access token that was renewed just before
 ├── AgentError                 a run cannot be finished: the person is told this text
 └── ToolError                  a tool cannot do what was asked: the model is told why
 
@@ -60,6 +62,12 @@ class UnauthenticatedError(MessageError):
     """The request carries no valid token or signature."""
 
     status = 401
+
+
+class OffboardedError(MessageError):
+    """The person was offboarded; nothing of theirs is stored or run until they are restored."""
+
+    status = 403
 
 
 class NotFoundError(MessageError):
@@ -146,6 +154,10 @@ class GoogleError(DeputyError):
 
 class InvalidGrantError(GoogleError):
     """Google says ``invalid_grant`` (RFC 6749 section 5.2): the code or refresh token is used, revoked or expired."""
+
+
+class TokenRefusedError(GoogleError):
+    """An API answers 401 to an access token that was renewed right before: Google does not honour the grant."""
 
 
 class ToolError(DeputyError):

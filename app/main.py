@@ -59,7 +59,9 @@ async def running(container: Application, settings: Settings) -> AsyncIterator[N
         log.info("%s", await prove_lifetimes(container, settings))
         loading = asyncio.create_task(asyncio.to_thread(container.google_apis().load))
         stack.push_async_callback(asyncio.wait, [loading])
+        stack.push_async_callback(container.refresher().aclose)
         await stack.enter_async_context(container.worker().running())
+        await stack.enter_async_context(container.caretaker().running())
         yield
 
 

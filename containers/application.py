@@ -12,6 +12,7 @@ from app.agents.agent import Agent, AgentShell
 from app.api_tokens import ApiTokens
 from app.approvals.approvals import Approvals
 from app.approvals.commands import ApprovalCommand
+from app.caretaker import Caretaker
 from app.conversations.history import Conversations
 from app.credentials.accounts import Accounts
 from app.credentials.commands import AccountsCommand, ConfirmCommand
@@ -19,13 +20,16 @@ from app.credentials.confirmation import Confirmation
 from app.credentials.consent import Consent
 from app.credentials.consented import ConsentedTokens
 from app.credentials.credentials import Credentials
+from app.credentials.disconnect import DisconnectCommand
 from app.credentials.dropping import Dropping
 from app.credentials.grants import Grants
 from app.credentials.key_ring import open_key_ring
+from app.credentials.leases import Leases
 from app.credentials.links import ConsentLinks
 from app.credentials.proofs import Proofs
 from app.credentials.quarantine import Quarantine
 from app.credentials.refresh import Refresher
+from app.credentials.revocation import Revocation
 from app.database.database import Database
 from app.deadline import Deadline
 from app.delivery.answering import Answering
@@ -35,6 +39,7 @@ from app.delivery.parking import Parking
 from app.delivery.status import Statuses
 from app.delivery.streams import Streams
 from app.delivery.wakeups import Wakeups
+from app.delivery.withdrawal import Withdrawal
 from app.delivery.worker import Worker
 from app.google.apis import GoogleApis
 from app.google.auth import GoogleAuth
@@ -42,9 +47,11 @@ from app.google.client import GoogleClient
 from app.google.connections import open_http, open_pool
 from app.google.endpoints import GoogleEndpoints
 from app.llm.endpoints import open_model_http
+from app.offboarding import Offboarding
 from app.principal import Principal
 from app.settings import Settings
 from app.toolkits.gmail import GmailToolkit
+from app.users import Users
 from containers.scope import Scope, Scoped, Seed
 from containers.scopes import RequestScopes
 from interfaces.http.client import HttpChannel
@@ -67,9 +74,11 @@ class Application(DeclarativeContainer):
     api_tokens = Once(ApiTokens, database)
     conversations = Once(Conversations, database)
     approvals = Once(Approvals, database)
+    users = Once(Users, database)
     inbox = Once(Inbox, database)
     wakeups = Once(Wakeups)
-    door = Once(Door, inbox, wakeups)
+    door = Once(Door, inbox, wakeups, users)
+    withdrawal = Once(Withdrawal, database)
     streams = Once(Streams)
     parking = Once(
         Parking,
@@ -102,7 +111,8 @@ class Application(DeclarativeContainer):
     google_apis = Once(GoogleApis, settings.provided.google.api_root)
     grants = Once(Grants, database, key_ring)
     accounts = Once(Accounts, database)
-    refresher = Once(Refresher, grants, google_auth)
+    leases = Once(Leases, database)
+    refresher = Once(Refresher, grants, leases, google_auth)
     tokens = Once(ConsentedTokens, refresher)  # in workspace mode, `build` puts WorkspaceTokens in its place
     links = Once(ConsentLinks, database, key_ring, lifetime_seconds=settings.provided.consent.link_seconds)
     quarantine = Once(Quarantine, database, key_ring, code_tries=settings.provided.consent.code_tries)
@@ -133,6 +143,8 @@ class Application(DeclarativeContainer):
         parking,
         public_url=settings.provided.server.public_url,
     )
+    revocation = Once(Revocation, database, grants, leases, dropping, google_auth, withdrawal)
+    offboarding = Once(Offboarding, users, api_tokens, withdrawal, revocation)
     statuses = Once(Statuses, parking, approvals, consent, google_apis.provided.permission)
 
     # Process: the models by their names, and of each agent what all people share.
@@ -171,6 +183,7 @@ class Application(DeclarativeContainer):
         Once(ApprovalCommand, approvals, parking),
         Once(ConfirmCommand, confirmation, google_apis.provided.permission),
         Once(AccountsCommand, consent, accounts, channels, google_apis.provided.permission),
+        Once(DisconnectCommand, revocation),
     )
     answering = Once(
         Answering,
@@ -197,3 +210,4 @@ class Application(DeclarativeContainer):
         scan_seconds=settings.provided.delivery.scan_seconds,
         chores=providers.List(dropping.provided.sweep),
     )
+    caretaker = Once(Caretaker, worker, users, withdrawal, offboarding, revocation)

@@ -92,6 +92,7 @@ def routers(container: Application, settings: Settings) -> list[APIRouter]:
         found.append(
             slack.router(
                 door=once(container.door),
+                offboarding=once(container.offboarding),
                 signing_secret=settings.interfaces.slack.signing_secret.get_secret_value(),
                 now=time.time,
             )

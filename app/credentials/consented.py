@@ -39,3 +39,11 @@ class ConsentedTokens:
         if grant is None or missing:
             raise ConsentRequiredError(principal, missing)
         return grant
+
+    async def refused(self, principal: Principal, credential_id: str, access_token: str) -> None:
+        """Take note that an API refuses this token although it was renewed just before.
+
+        Raises:
+            GrantRevokedError: It is the grant's, which counts as over from now on; the person has to consent again.
+        """
+        await self._refresher.refused(principal, credential_id, access_token)

@@ -60,6 +60,14 @@ class TokenSource(Protocol):
         """
         ...
 
+    async def refused(self, principal: Principal, credential_id: str, access_token: str) -> None:
+        """Take note that an API refuses this token although it was renewed just before.
+
+        Raises:
+            GrantRevokedError: The person has to consent again.
+        """
+        ...
+
 
 class Credentials:
     """Gives the toolkits of one request Google credentials of its principal; lives for that request.
@@ -131,6 +139,15 @@ class Credentials:
             handed = GoogleCredentials(token, expiry=_naive_utc(access.expires_at), refresh_handler=renew)
             self._handed_out.add(handed)
             return handed
+
+    async def refused(self, access_token: str) -> None:
+        """Take note that an API of Google refuses a token that was renewed just before.
+
+        Raises:
+            GrantRevokedError: The grant counts as over; the person has to consent again.
+        """
+        if self._account is not None:
+            await self._tokens.refused(self._principal, self._account, access_token)
 
     def _renew_from_thread(self, oauth_scopes: frozenset[str], rejected: str) -> Access:
         """Refresh on the event loop, called from the thread of a Google call, and wait for it.

@@ -19,6 +19,7 @@ from app.google.auth import GoogleTokens
 from app.principal import Principal
 
 ACTIVE = "active"
+ENDING = "ending"  # given out no more; its tokens are kept until Google has been told
 REVOKED = "revoked"
 
 
@@ -80,6 +81,17 @@ class Grants:
             row = (await connection.execute(query)).one_or_none()
         return self._open(principal, row) if row is not None else None
 
+    async def find_ending(self, principal: Principal, grant_id: str) -> Grant | None:
+        """This grant of the person's if it is being ended, or None; for ending it at Google and nothing else.
+
+        Raises:
+            SealError: As for `find`.
+        """
+        ending = sa.and_(owned_by(grants, principal), grants.c.id == grant_id, grants.c.state == ENDING)
+        async with self._database.reading() as connection:
+            row = (await connection.execute(sa.select(grants).where(ending))).one_or_none()
+        return self._open(principal, row) if row is not None else None
+
     async def activate(
         self, connection: AsyncConnection, principal: Principal, tokens: GoogleTokens, *, alias: str | None = None
     ) -> str:
@@ -136,7 +148,10 @@ class Grants:
         return grant.grant_id
 
     async def replace_tokens(self, grant: Grant, tokens: GoogleTokens) -> Grant | None:
-        """Keep what a refresh yielded, if the stored version is still the one that was refreshed; else None."""
+        """Keep what a refresh yielded, if the stored version is still the one that was refreshed; else None.
+
+        None too for a grant that is being ended; what Google rotated is kept all the same, to end it with.
+        """
         fresh = replace(
             grant,
             access_token=tokens.access_token,
@@ -147,29 +162,33 @@ class Grants:
         )
         changed = await self._change(
             grant,
+            among=(ACTIVE, ENDING),
             sealed_tokens=self._seal(fresh),
             granted_scopes=" ".join(sorted(fresh.granted_scopes)),
             version=fresh.version,
         )
-        return fresh if changed else None
+        return fresh if changed == ACTIVE else None
 
     async def mark_revoked(self, grant: Grant) -> bool:
         """Say that Google no longer honours the grant, if its version is still the one that was tried.
 
         Its tokens are erased. False means that somebody renewed it in the meantime.
         """
-        return await self._change(grant, state=REVOKED, sealed_tokens="", version=grant.version + 1)
+        changed = await self._change(grant, among=(ACTIVE,), state=REVOKED, sealed_tokens="", version=grant.version + 1)
+        return changed is not None
 
-    async def _change(self, grant: Grant, **values: object) -> bool:
+    async def _change(self, grant: Grant, *, among: tuple[str, ...], **values: object) -> str | None:
+        """Change the grant if it is as it was read and in one of these states; its state then, or None."""
         seen = sa.and_(
             owned_by(grants, grant.principal),
             grants.c.id == grant.grant_id,
             grants.c.version == grant.version,
-            grants.c.state == ACTIVE,
+            grants.c.state.in_(among),
         )
+        change = grants.update().where(seen).values(**values, changed_at=self._now()).returning(grants.c.state)
         async with self._database.writing() as connection:
-            result = await connection.execute(grants.update().where(seen).values(**values, changed_at=self._now()))
-        return result.rowcount == 1
+            state: str | None = (await connection.execute(change)).scalar_one_or_none()
+        return state
 
     def _seal(self, grant: Grant) -> str:
         tokens = {"access": grant.access_token, "refresh": grant.refresh_token, "expires_at": grant.expires_at}

@@ -1,4 +1,9 @@
-"""Refreshing a grant's access token: one call to Google however many requests of the person need it."""
+"""Refreshing a grant's access token: one call to Google however many requests of the person need it.
+
+Within a process they share one task, and of several processes the one with the lease asks Google. The others look at
+the grant until it is renewed. A process that is killed between Google's answer and the storing of it takes a rotated
+refresh token with it: the next refresh is then refused, the person consents again, and nobody else notices.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +14,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 from app.credentials.grants import Grant, Grants
-from app.errors import GrantRevokedError, InvalidGrantError
-from app.google.auth import GoogleTokens
+from app.credentials.leases import Lease, Leases
+from app.errors import GoogleError, GrantRevokedError, InvalidGrantError
+from app.google.auth import HTTP_TIMEOUT_SECONDS, GoogleTokens
 from app.principal import Principal
 
 # google-auth calls a token expired 225 s before its end, and refuses a refresh that yields one with less left.
 FRESH_SECONDS = 300.0
+_CLOSING_SECONDS = HTTP_TIMEOUT_SECONDS + 2.0  # for the answer to a call that is under way, and for storing it
 
 
 class TokenEndpoint(Protocol):
@@ -32,8 +39,11 @@ class Refresher:
     nothing is refreshed.
     """
 
-    def __init__(self, grants: Grants, google: TokenEndpoint, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, grants: Grants, leases: Leases, google: TokenEndpoint, now: Callable[[], float] = time.time
+    ) -> None:
         self._grants = grants
+        self._leases = leases
         self._google = google
         self._now = now
         self._in_flight: dict[tuple[Principal, str], asyncio.Task[Grant]] = {}
@@ -77,15 +87,55 @@ class Refresher:
         finally:
             del refresh  # its error leads to this frame, and with it to all that its callers hold: no cycle
 
+    async def refused(self, principal: Principal, grant_id: str, access_token: str) -> None:
+        """Take note that an API of Google refuses this grant's access token although it was renewed just before.
+
+        Raises:
+            GrantRevokedError: It is what the grant still has; the grant counts as over from now on.
+        """
+        grant = await self._grants.get(principal, grant_id)
+        if grant is not None and grant.access_token == access_token and await self._grants.mark_revoked(grant):
+            raise GrantRevokedError(principal)
+
+    async def aclose(self) -> None:
+        """Wait, for 12 seconds at most, until what is under way is stored: Google may have rotated already."""
+        under_way = [*self._in_flight.values()]
+        if not under_way:
+            return
+        _, late = await asyncio.wait(under_way, timeout=_CLOSING_SECONDS)
+        for refresh in late:
+            refresh.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
     def _land(self, key: tuple[Principal, str], refresh: asyncio.Task[Grant]) -> None:
         del self._in_flight[key]
         if not refresh.cancelled():
             refresh.exception()  # counts as retrieved, though all who waited may be gone
 
     async def _refresh(self, grant: Grant) -> Grant:
-        current = await self._current(grant)
-        if current != grant:
-            return current  # renewed while this caller was on its way here
+        while True:
+            lease = await self._leases.take(grant)
+            if lease is not None:
+                return await self._refresh_with(lease, grant)
+            await self._leases.wait(grant)
+            current = await self._current(grant)
+            if current != grant:
+                return current
+
+    async def _refresh_with(self, lease: Lease, grant: Grant) -> Grant:
+        give_back = self._leases.release
+        try:
+            current = await self._current(grant)
+            if current != grant:
+                return current  # renewed while this caller was on its way here
+            return await self._ask_google(grant)
+        except GoogleError:
+            give_back = self._leases.pause
+            raise
+        finally:
+            await give_back(lease)
+
+    async def _ask_google(self, grant: Grant) -> Grant:
         try:
             tokens = await self._google.refresh(grant.refresh_token)
         except InvalidGrantError:
@@ -95,7 +145,7 @@ class Refresher:
             fresh = await self._grants.replace_tokens(grant, tokens)
             if fresh is not None:
                 return fresh
-        return await self._current(grant)  # a new consent, or another process, was faster
+        return await self._current(grant)  # a new consent, or an end, was faster
 
     async def _current(self, grant: Grant) -> Grant:
         current = await self._grants.get(grant.principal, grant.grant_id)

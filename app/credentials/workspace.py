@@ -116,6 +116,9 @@ class WorkspaceTokens:
             acceptable=lambda access: access.access_token != rejected,
         )
 
+    async def refused(self, principal: Principal, credential_id: str, access_token: str) -> None:
+        """Nothing: there is no grant that could end, and the next token is another one."""
+
     async def _look_up(self, principal: Principal) -> _Address:
         directory = self._directories.get(principal.platform)
         email = await directory.find_email(principal) if directory is not None else None

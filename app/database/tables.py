@@ -39,6 +39,16 @@ api_tokens = sa.Table(
     sa.Column("email", sa.String(320), nullable=True),  # the administrator who issued it vouches for it
 )
 
+users = sa.Table(
+    "users",
+    metadata,
+    *_principal(primary_key=True),
+    _time("first_seen_at", nullable=True),  # None for a person who was offboarded before they wrote anything
+    _time("last_seen_at", nullable=True),  # to the hour
+    _time("offboarded_at", nullable=True),  # from then on the person is refused
+    _time("ended_at", nullable=True),  # when the last thing of an offboarded person had ended
+)
+
 messages = sa.Table(
     "messages",
     metadata,
@@ -114,7 +124,7 @@ grants = sa.Table(
     sa.Column("granted_scopes", sa.Text, nullable=False),  # OAuth scopes, parted by a space
     sa.Column("sealed_tokens", sa.Text, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),  # counts every change of the tokens
-    sa.Column("state", sa.String(16), nullable=False),  # active or revoked; replaced in an earlier version
+    sa.Column("state", sa.String(16), nullable=False),  # active, ending or revoked; replaced in an earlier version
     sa.Column("alias", sa.String(32), nullable=True),  # what the person calls the account
     _time("created_at"),
     _time("changed_at"),
@@ -127,6 +137,16 @@ account_choices = sa.Table(
     *_principal(primary_key=True),
     sa.Column("conversation", sa.String(CONVERSATION_LENGTH), primary_key=True),  # empty: wherever nothing was chosen
     sa.Column("grant_id", sa.String(32), nullable=False),  # stays when the grant ends, so that no other one steps in
+)
+
+refresh_leases = sa.Table(
+    "refresh_leases",
+    metadata,
+    sa.Column("grant_id", sa.String(32), primary_key=True),  # no foreign key: a grant may be erased under its lease
+    *_principal(),
+    sa.Column("holder", sa.String(32), nullable=False),  # "" while nobody holds it and nobody may take it
+    sa.Column("failures", sa.Integer, nullable=False),  # how often in a row Google gave no answer
+    _time("expires_at"),  # on the database's clock
 )
 
 consent_links = sa.Table(

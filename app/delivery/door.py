@@ -5,14 +5,16 @@ from __future__ import annotations
 from app.delivery.inbox import Inbox
 from app.delivery.wakeups import Wakeups
 from app.messages import ConversationKey, InboundMessage, StoredMessage
+from app.users import Users
 
 
 class Door:
     """Stores a message and wakes its conversation; lives as long as the process."""
 
-    def __init__(self, inbox: Inbox, wakeups: Wakeups) -> None:
+    def __init__(self, inbox: Inbox, wakeups: Wakeups, users: Users) -> None:
         self._inbox = inbox
         self._wakeups = wakeups
+        self._users = users
 
     async def accept(self, message: InboundMessage) -> StoredMessage:
         """The message's row; once this returns it may be acknowledged. A repeated event id yields the first row.
@@ -20,8 +22,10 @@ class Door:
         A duplicate wakes its conversation too: whoever stored the first may have ended before the wake-up.
 
         Raises:
+            OffboardedError: The sender was offboarded; nothing is stored.
             InvalidMessageError: There is no text, or it is too long.
         """
+        await self._users.admit(message.principal)
         stored, _ = await self._inbox.accept(message)
         await self._wakeups.wake(ConversationKey.of(stored))
         return stored

@@ -13,6 +13,7 @@ from app.delivery.inbox import Inbox
 from app.delivery.parking import Parking
 from app.delivery.wakeups import Wakeups
 from app.messages import ConversationKey, StoredMessage
+from app.principal import Principal
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class Worker:
         self._again: set[ConversationKey] = set()
         self._stopping = False
         self._in_work: dict[str, asyncio.Task[None]] = {}
+        self._whose: dict[str, Principal] = {}  # of each message in work
 
     @property
     def in_work(self) -> frozenset[str]:
@@ -68,6 +70,16 @@ class Worker:
         """Cancel the run of a message; it is undone again, and given up after too many attempts."""
         task = self._in_work.get(message_id)
         return task.cancel() if task is not None else False
+
+    @property
+    def people_in_work(self) -> frozenset[Principal]:
+        """Whose messages are being answered."""
+        return frozenset(self._whose.values())
+
+    def interrupt_all(self, principal: Principal) -> int:
+        """Cancel every run of this person; returns how many. As with `interrupt`, undone rows are run again."""
+        mine = [message_id for message_id, whose in self._whose.items() if whose == principal]
+        return sum(self.interrupt(message_id) for message_id in mine)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -148,11 +160,12 @@ class Worker:
     async def _work_on(self, message: StoredMessage) -> None:
         task = asyncio.create_task(self._answer(message))
         self._in_work[message.message_id] = task
+        self._whose[message.message_id] = message.principal
         try:
             await asyncio.wait([task])
         finally:
             task.cancel()  # without effect on one that has ended; else this worker is being stopped
-            del self._in_work[message.message_id]
+            del self._in_work[message.message_id], self._whose[message.message_id]
             await asyncio.wait([task])
 
     async def _answer(self, message: StoredMessage) -> None:

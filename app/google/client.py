@@ -13,7 +13,7 @@ from google_auth_httplib2 import AuthorizedHttp
 from googleapiclient.http import BatchHttpRequest, HttpRequest
 
 from app.deadline import Deadline
-from app.errors import DeputyError, GoogleError
+from app.errors import DeputyError, GoogleError, TokenRefusedError
 from app.google.apis import GoogleApis
 from app.google.reasons import api_reason
 from app.google.transport import PooledHttp
@@ -40,6 +40,9 @@ class UserCredentials(Protocol):
 
     def for_google(self) -> google.oauth2.credentials.Credentials:
         """What google-auth signs calls with: an access token and a refresh handler, and no refresh token."""
+
+    async def refused(self, access_token: str) -> None:
+        """Take note that an API refuses this token, which was renewed just before."""
 
 
 class Threads(Protocol):
@@ -91,9 +94,19 @@ class GoogleClient:
 
         Raises:
             GoogleError: Google answered with an error, or not in time.
-            CredentialsError: The access token had to be renewed and could not be, for the reason that the error gives.
+            CredentialsError: The access token had to be renewed and could not be, for the reason that the error gives;
+                or Google refuses the renewed one as well.
         """
-        return await self._threads.to_thread(_execute, request, self._authorized())
+        http = self._authorized()
+        try:
+            return await self._threads.to_thread(_execute, request, http)
+        except TokenRefusedError as error:
+            refusal = error
+        try:
+            await self._credentials.refused(http.credentials.token)
+            raise refusal  # the token was renewed once more in the meantime: another try may work
+        finally:
+            del refusal  # its traceback holds this frame: no cycle
 
     async def execute_batch(self, requests: Sequence[HttpRequest]) -> list[Any]:
         """Send requests of one API as the person, up to 50 in one HTTP request; answers in the order of `requests`.
@@ -113,6 +126,8 @@ class GoogleClient:
         for start in range(0, len(requests), BATCH_SIZE):
             part = requests[start : start + BATCH_SIZE]
             answers += await self._threads.to_thread(_execute_batch, part, *urls, http)
+        if any(isinstance(answer, TokenRefusedError) for answer in answers):
+            await self._credentials.refused(http.credentials.token)
         return answers
 
     def _authorized(self) -> AuthorizedHttp:
@@ -165,7 +180,8 @@ def _as_deputy_error(error: Exception, what: str) -> DeputyError:
     if isinstance(error, googleapiclient.errors.HttpError):
         status, reason = int(error.resp.status), api_reason(error.content)
         answered = f"{status} {reason}" if reason else f"{status}"
-        return GoogleError(f"Google answered {answered} to {what}", status=status, reason=reason)
+        kind = TokenRefusedError if status == 401 else GoogleError  # google-auth renews the token before it gives up
+        return kind(f"Google answered {answered} to {what}", status=status, reason=reason)
     if isinstance(error, google.auth.exceptions.RefreshError):
         for cause in (error.__cause__, *error.args):
             if isinstance(cause, DeputyError):

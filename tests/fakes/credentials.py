@@ -66,6 +66,7 @@ class TokenEndpoint:
         failure: Makes what is raised instead of an answer.
         gate: An answer waits until it is set.
         refreshed: The refresh tokens that came in.
+        revoked: The tokens whose grants were ended.
     """
 
     now: Callable[[], float] = Clock()
@@ -74,6 +75,7 @@ class TokenEndpoint:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     refreshed: list[str] = field(default_factory=list)
+    revoked: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -95,6 +97,11 @@ class TokenEndpoint:
             refresh_token=f"refresh-{name}-{count + 1}" if self.rotates else None,
             granted_scopes=frozenset({READ}),
         )
+
+    async def revoke(self, token: str) -> None:
+        if self.failure is not None:
+            raise self.failure()
+        self.revoked.append(token)
 
 
 async def stored_bytes(database: Database, folder: Path) -> bytes:

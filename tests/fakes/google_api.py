@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 from google.oauth2.credentials import Credentials
 
+from app.errors import GrantRevokedError
+from app.principal import Principal
 from tests.fakes.loopback import Received, Reply
 
 PRIVATE = "text-of-a-mail"  # stands in every error body; must stand in no error
@@ -35,15 +37,24 @@ class FakeCredentials:
         expires_in: How long it lives by its own account, in seconds.
         renewed: What a renewal gives: a token, or an error that is raised.
         renewals: How many renewals were asked for.
+        ends: Whether a token that is refused ends the grant.
+        refusals: The tokens that were said to be refused.
     """
 
     token: str
     expires_in: float = 3600
     renewed: str | Exception = "token-nobody"
     renewals: list[None] = field(default_factory=list)
+    ends: bool = False
+    refusals: list[str] = field(default_factory=list)
 
     def for_google(self) -> Credentials:
         return Credentials(self.token, expiry=naive_utc(self.expires_in), refresh_handler=self._renew)
+
+    async def refused(self, access_token: str) -> None:
+        self.refusals.append(access_token)
+        if self.ends:
+            raise GrantRevokedError(Principal("http", "demo", "ada"))
 
     def _renew(self, request: object, scopes: object) -> tuple[str, datetime]:
         self.renewals.append(None)

@@ -27,6 +27,7 @@ from app.credentials.credentials import Credentials
 from app.credentials.dropping import Dropping
 from app.credentials.grants import Grants
 from app.credentials.key_ring import KeyRing
+from app.credentials.leases import Leases
 from app.credentials.links import ConsentLinks
 from app.credentials.proofs import Linking, Proofs
 from app.credentials.quarantine import Quarantine
@@ -46,6 +47,7 @@ from app.google.endpoints import GoogleEndpoints
 from app.llm.offline import offline
 from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage
 from app.principal import Principal
+from app.users import Users
 from tests.fakes.assistants import Letters, Post
 from tests.fakes.credentials import TokenEndpoint, connect, google_tokens
 from tests.fakes.sandbox import Clock
@@ -146,8 +148,9 @@ class Office:
         self.channel = channel or RecordingChannel()
         self.database = database
         self.inbox = Inbox(database, now)
+        self.users = Users(database, now)
         self.wakeups = Wakeups()
-        self.door = Door(self.inbox, self.wakeups)
+        self.door = Door(self.inbox, self.wakeups, self.users)
         self.approvals = Approvals(database, now)
         self.parking = Parking(database, self.approvals, self.wakeups.wake, parked_seconds=3600, now=now)
         self.conversations = Conversations(database, now)
@@ -187,7 +190,7 @@ class Office:
             public_url="http://127.0.0.1:9",
         )
         self.statuses = Statuses(self.parking, self.approvals, self.consent)
-        self._tokens = ConsentedTokens(Refresher(self.grants, TokenEndpoint(), now))
+        self._tokens = ConsentedTokens(Refresher(self.grants, Leases(database), TokenEndpoint(), now))
         self._shell = AgentShell(
             "assistant",
             model or offline(),

@@ -20,6 +20,7 @@ from app.credentials.consented import ConsentedTokens
 from app.credentials.credentials import Credentials
 from app.credentials.grants import Grants
 from app.credentials.key_ring import KeyRing
+from app.credentials.leases import Leases
 from app.credentials.refresh import Refresher
 from app.credentials.workspace import DelegatedAccess
 from app.database.database import Database
@@ -59,7 +60,7 @@ async def make(
     """Makes the credentials of one request; Ada and Grace have granted to read their mail."""
     for person, name in ((ada, "ada-1"), (grace, "grace-1")):
         await connect(database, grants, person, google_tokens(name, now=clock()))
-    tokens = ConsentedTokens(Refresher(grants, google, now=clock))
+    tokens = ConsentedTokens(Refresher(grants, Leases(database), google, now=clock))
     return lambda principal: Credentials(principal, tokens, Deadline.after(10))
 
 
@@ -125,6 +126,9 @@ class ByScopes:
         await asyncio.sleep(0)
         token = f"{principal.user} {' '.join(sorted(oauth_scopes))}"
         return DelegatedAccess(principal.user, oauth_scopes, token, 4_000_003_600.0)
+
+    async def refused(self, principal: Principal, credential_id: str, access_token: str) -> None:
+        raise AssertionError("nothing was refused")
 
 
 async def test_each_tool_is_given_what_it_ensured(ada: Principal, grace: Principal) -> None:
@@ -255,10 +259,11 @@ async def test_a_grant_that_is_gone_is_revoked(make: Make, grants: Grants, ada: 
 
 
 async def test_a_refresh_from_a_thread_ends_with_the_deadline(
-    make: Make, google: TokenEndpoint, grants: Grants, clock: Clock, ada: Principal
+    make: Make, google: TokenEndpoint, database: Database, grants: Grants, clock: Clock, ada: Principal
 ) -> None:
     """The thread is free when the message's time is over; what Google gave later is stored all the same."""
-    credentials = Credentials(ada, ConsentedTokens(Refresher(grants, google, now=clock)), Deadline.after(0.1))
+    tokens = ConsentedTokens(Refresher(grants, Leases(database), google, now=clock))
+    credentials = Credentials(ada, tokens, Deadline.after(0.1))
     await credentials.ensure(READING)
     google.gate.clear()
     with pytest.raises(RefreshError, match="time"):

@@ -111,6 +111,30 @@ async def test_a_new_token_that_is_refused_as_well_ends_the_call(google: Google)
     assert (failed.value.status, failed.value.reason) == (401, "authError")
     assert (part.status, part.reason) == (401, "authError")
     assert (len(alone.renewals), len(batched.renewals)) == (1, 1)
+    assert alone.refusals == batched.refusals == ["token-nobody"]
+
+
+async def test_a_grant_that_ends_by_it_is_told_as_such(google: Google) -> None:
+    """Where the refused token is the grant's, the call says that consent is needed, alone and within a batch."""
+    credentials = FakeCredentials("token-stale", ends=True)
+    client = google.client(credentials)
+
+    with pytest.raises(GrantRevokedError):
+        await client.execute(google.get("1"))
+    with pytest.raises(GrantRevokedError):
+        await client.execute_batch([google.get("1")])
+    assert credentials.refusals == ["token-nobody"] * 2
+
+
+async def test_another_error_says_nothing_of_the_grant(google: Google) -> None:
+    """What is not there, or cannot be renewed for now, ends no grant."""
+    missing = FakeCredentials("token-ada", ends=True)
+    away = FakeCredentials("token-stale", renewed=GoogleError("Google answered 401", status=401), ends=True)
+
+    for credentials, message_id in ((missing, "missing"), (away, "1")):
+        with pytest.raises(GoogleError):
+            await google.client(credentials).execute(google.get(message_id))
+    assert missing.refusals == away.refusals == []
 
 
 @pytest.mark.parametrize("cause", [GrantRevokedError(ADA), ConsentRequiredError(ADA, frozenset({"s"}))])

@@ -14,11 +14,13 @@ import pytest
 from app.credentials.accounts import Accounts
 from app.credentials.grants import Grants
 from app.credentials.key_ring import KeyRing
+from app.credentials.leases import Leases
 from app.credentials.refresh import FRESH_SECONDS, Refresher
 from app.database.database import Database
 from app.errors import GoogleError, GrantRevokedError
 from app.principal import Principal
 from tests.fakes.credentials import HOUR, TokenEndpoint, connect, google_tokens, invalid_grant, unavailable
+from tests.fakes.office import until
 from tests.fakes.sandbox import READ, SEND, Clock
 
 
@@ -41,9 +43,9 @@ def google(clock: Clock) -> TokenEndpoint:
 
 
 @pytest.fixture
-def refresher(grants: Grants, google: TokenEndpoint, clock: Clock) -> Refresher:
-    """A refresher on that clock."""
-    return Refresher(grants, google, now=clock)
+def refresher(database: Database, grants: Grants, google: TokenEndpoint, clock: Clock) -> Refresher:
+    """A refresher on that clock, which leaves a Google that fails alone for next to no time."""
+    return Refresher(grants, Leases(database, pause_seconds=0.001), google, now=clock)
 
 
 @pytest.fixture
@@ -282,6 +284,7 @@ async def test_any_other_failure_keeps_the_grant(
     with pytest.raises(type(failure())):
         await refresher.fresh(ada)
     google.failure = None
+    await asyncio.sleep(0.01)
 
     assert await refresher.fresh(ada) is not None
     assert google.refreshed == ["refresh-ada-1", "refresh-ada-1"]
@@ -330,3 +333,58 @@ async def test_a_token_endpoint_that_is_slow_holds_up_no_other_person(
     assert grant is not None
     assert grant.access_token == "access-grace-5"
     assert await slow is not None
+
+
+@pytest.mark.usefixtures("connected")
+async def test_a_google_that_gives_no_answer_is_left_alone_for_a_while(
+    database: Database, grants: Grants, google: TokenEndpoint, clock: Clock, ada: Principal, grace: Principal
+) -> None:
+    """Who comes right after a failure fails without a call, and another person's refresh is not held up."""
+    refresher = Refresher(grants, Leases(database, pause_seconds=60), google, now=clock)
+    google.failure = unavailable
+    for _ in range(3):
+        with pytest.raises(GoogleError):
+            await refresher.fresh(ada)
+    google.failure = None
+
+    assert google.refreshed == ["refresh-ada-1"]
+    assert await refresher.fresh(grace) is not None
+    assert await grants.find(ada) is not None
+
+
+@pytest.mark.usefixtures("connected")
+async def test_closing_waits_for_what_is_under_way(
+    refresher: Refresher, google: TokenEndpoint, grants: Grants, ada: Principal, grace: Principal
+) -> None:
+    """A process that stops stores what Google rotated last, although those who waited for it were cancelled."""
+    google.gate.clear()
+    callers = [asyncio.create_task(refresher.fresh(person)) for person in (ada, grace)]
+    await until(lambda: len(google.refreshed) == 2)
+    for caller in callers:
+        caller.cancel()
+    closing = asyncio.create_task(refresher.aclose())
+    await asyncio.sleep(0.05)
+    google.gate.set()
+    await asyncio.wait_for(closing, timeout=10)
+
+    for person in (ada, grace):
+        grant = await grants.find(person)
+        assert grant is not None
+        assert grant.refresh_token == f"refresh-{person.user}-2"
+
+
+@pytest.mark.usefixtures("connected")
+async def test_a_token_that_an_api_refuses_ends_its_grant_only(
+    refresher: Refresher, grants: Grants, ada: Principal, grace: Principal
+) -> None:
+    """The grant that has the token is over; a token that was renewed in the meantime ends nothing."""
+    adas, graces = [await refresher.fresh(person) for person in (ada, grace)]
+    assert adas is not None
+    assert graces is not None
+    with pytest.raises(GrantRevokedError):
+        await refresher.refused(ada, adas.grant_id, "access-ada-2")
+    await refresher.refused(ada, graces.grant_id, "access-grace-2")
+    await refresher.refused(grace, graces.grant_id, "access-grace-1")
+
+    assert await grants.find(ada) is None
+    assert await grants.find(grace) is not None

@@ -13,6 +13,7 @@ from app.delivery.wakeups import Wakeups
 from app.errors import InvalidMessageError
 from app.messages import ConversationKey
 from app.principal import Principal
+from app.users import Users
 from tests.fakes.office import inbound
 
 ONE, OTHER = (ConversationKey("http", "demo", name) for name in ("one", "other"))
@@ -56,7 +57,7 @@ async def test_the_door_stores_and_then_wakes_a_duplicate_too(
 ) -> None:
     """Every post wakes its conversation, for whoever stored the first may have ended before the wake-up."""
     wakeups = Wakeups()
-    door = Door(Inbox(database), wakeups)
+    door = Door(Inbox(database), wakeups, Users(database))
     first = await door.accept(inbound(ada, event_id="e1"))
     taken = await wakeups.next()
     again = await door.accept(inbound(ada, event_id="e1"))
@@ -71,7 +72,7 @@ async def test_what_is_refused_wakes_nobody(database: Database, ada: Principal) 
     """A message without text is refused at the door, and no conversation is woken."""
     wakeups = Wakeups()
     with pytest.raises(InvalidMessageError):
-        await Door(Inbox(database), wakeups).accept(inbound(ada, "  "))
+        await Door(Inbox(database), wakeups, Users(database)).accept(inbound(ada, "  "))
 
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(wakeups.next(), 0.01)

@@ -1,0 +1,116 @@
+"""The caretaker: ends the work of offboarded people in this process, and finishes what others began and left."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Protocol
+
+from app.credentials.revocation import Revocation
+from app.delivery.withdrawal import Withdrawal
+from app.delivery.worker import describe_crash
+from app.errors import DeputyError
+from app.offboarding import Offboarding
+from app.principal import Principal
+from app.users import Users
+
+log = logging.getLogger(__name__)
+
+_OTHERS_ARE_AT_IT_SECONDS = 20.0  # an end takes so long at most, a lease that has to run out included
+_TRY_AGAIN_SECONDS = 30.0
+
+
+class InWork(Protocol):
+    """The part of the worker that the caretaker needs."""
+
+    @property
+    def people_in_work(self) -> frozenset[Principal]:
+        """Whose messages are being answered in this process."""
+        ...
+
+    def interrupt_all(self, principal: Principal) -> int:
+        """Cancel every run of this person; returns how many."""
+        ...
+
+
+class Caretaker:
+    """Looks every second; lives as long as the process and holds only whom it tried to end, and when.
+
+    Args:
+        worker: Answers messages in this process.
+        look_seconds: How often it looks.
+    """
+
+    def __init__(
+        self,
+        worker: InWork,
+        users: Users,
+        withdrawal: Withdrawal,
+        offboarding: Offboarding,
+        revocation: Revocation,
+        *,
+        look_seconds: float = 1.0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._worker = worker
+        self._users = users
+        self._withdrawal = withdrawal
+        self._offboarding = offboarding
+        self._revocation = revocation
+        self._look_seconds = look_seconds
+        self._now = now
+        self._tried: dict[Principal, float] = {}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Look until the context ends; what is being ended then is finished by the next one who looks."""
+        looking = asyncio.create_task(self._look_for_ever())
+        try:
+            yield
+        finally:
+            looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await looking
+
+    async def look(self) -> None:
+        """Look once: afterwards no run of an offboarded person goes on here, and what could be finished is."""
+        await _guarded("stopping offboarded people's work", self._stop_work())
+        await _guarded("finishing offboardings and ends of grants", self._finish())
+
+    async def _look_for_ever(self) -> None:
+        while True:
+            await self.look()
+            await asyncio.sleep(self._look_seconds)
+
+    async def _stop_work(self) -> None:
+        for principal in await self._withdrawal.undone_of_offboarded():
+            await self._withdrawal.end_all(principal)
+        for principal in await self._users.offboarded_among(self._worker.people_in_work):
+            await self._withdrawal.end_all(principal)  # first: a run that is cancelled is else put back and run again
+            count = self._worker.interrupt_all(principal)
+            log.info("%s was offboarded: %d runs cancelled", principal, count)
+
+    async def _finish(self) -> None:
+        offboarded = await self._users.not_ended()
+        ending = await self._revocation.unfinished(older_than_seconds=_OTHERS_ARE_AT_IT_SECONDS)
+        now = self._now()
+        self._tried = {principal: at for principal, at in self._tried.items() if at > now - _TRY_AGAIN_SECONDS}
+        for principal in dict.fromkeys([*offboarded, *ending]):
+            if principal in self._tried:
+                continue
+            self._tried[principal] = now
+            finish = self._offboarding.finish if principal in offboarded else self._revocation.finish
+            await _guarded(f"ending what {principal} had", finish(principal))
+
+
+async def _guarded(what: str, work: Awaitable[object]) -> None:
+    """Do it; what it meets is logged and goes no further, so that the next look comes."""
+    try:
+        await work
+    except DeputyError as error:
+        log.error("%s failed: %s", what, error)
+    except Exception as error:
+        log.error("%s failed: %s", what, describe_crash(error))

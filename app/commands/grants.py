@@ -1,0 +1,93 @@
+"""`deputy grants`: who is connected with which Google account."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.commands.common import CONFIG, FAILED, ConfigOption, JsonOption, PrincipalOption, configured, principal, run
+from app.commands.container import moment, opened_container
+from app.commands.database import opened_database
+from app.credentials.connected import Connected, connected
+from app.credentials.revocation import Ended
+from app.principal import Principal
+from app.settings import Settings
+
+grants = typer.Typer(no_args_is_help=True, help="Who is connected with which Google account.")
+
+
+@grants.command(name="list")
+def list_grants(
+    config: ConfigOption = CONFIG,
+    as_json: JsonOption = False,
+    principal_text: Annotated[str | None, typer.Option("--principal", help="Of this person alone.")] = None,
+) -> None:
+    """List who is connected, with which account and OAuth scopes, and since when. No secret is shown."""
+    whose = principal(principal_text) if principal_text is not None else None
+    found = [_as_json(grant) for grant in run(_connected(configured(config))) if whose in (None, grant.principal)]
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    table = Table("principal", "account", "state", "OAuth scopes", "since", "changed", "grant")
+    for grant in found:
+        scopes = "\n".join(_short(scope) for scope in grant["granted_scopes"])
+        table.add_row(*(grant[key] for key in ("principal", "account", "state")), scopes,
+                      *(grant[key] for key in ("since", "changed", "grant")))  # fmt: skip
+    Console().print(table, markup=False)
+
+
+@grants.command()
+def revoke(
+    principal_text: PrincipalOption,
+    config: ConfigOption = CONFIG,
+    grant: Annotated[str | None, typer.Option(help="One grant's id, of `deputy grants list`. Unset: all.")] = None,
+) -> None:
+    """End a person's grants, at Google and here. Run it again after a failure.
+
+    Google is not told where somebody else needs the same account. Without --grant the person's open consent links end
+    too, and what waits for their consent is given up.
+    """
+    ended = run(_revoke(configured(config), principal(principal_text), grant))
+    print_ended(ended)
+    if ended.waiting:
+        raise typer.Exit(FAILED)
+
+
+def print_ended(ended: Ended) -> None:
+    """Say which grants and links have ended."""
+    for grant in ended.erased:
+        where = "ended at Google and erased" if grant.at_google else "erased; another grant needs the account at Google"
+        print(f"{grant.email}: {where}")
+    for email in ended.waiting:
+        print(f"{email}: not used any more, but Google gave no answer; run this again, or let a server try")
+    print(f"{len(ended.erased)} grants erased, {ended.links} links ended, {ended.runs} waiting messages given up")
+
+
+def _as_json(grant: Connected) -> dict[str, Any]:
+    return {
+        "grant": grant.grant_id,
+        "principal": str(grant.principal),
+        "account": grant.email,
+        "state": grant.state,
+        "granted_scopes": list(grant.granted_scopes),
+        "since": moment(grant.since),
+        "changed": moment(grant.changed_at),
+    }
+
+
+def _short(oauth_scope: str) -> str:
+    return oauth_scope.rstrip("/").rpartition("/")[2]
+
+
+async def _connected(settings: Settings) -> list[Connected]:
+    async with opened_database(settings) as database:
+        return await connected(database)
+
+
+async def _revoke(settings: Settings, whose: Principal, grant_id: str | None) -> Ended:
+    async with opened_container(settings) as container:
+        return await container.revocation().end(whose, grant_id=grant_id)

@@ -1,0 +1,50 @@
+"""The words by which a person ends Deputy's access to their Google account: ``disconnect google``."""
+
+from __future__ import annotations
+
+import re
+
+from app.credentials.revocation import Ended, Revocation
+from app.messages import StoredMessage
+
+_WORDS = re.compile(r"\s*disconnect\s+google\s*[.!]?\s*", re.IGNORECASE)
+_NOTHING = "No Google account of yours is connected, and none of your links is open."
+
+
+class DisconnectCommand:
+    """Ends all grants of whoever says so; lives as long as the process and holds none."""
+
+    def __init__(self, revocation: Revocation) -> None:
+        self._revocation = revocation
+
+    async def reply(self, message: StoredMessage) -> str | None:
+        """End the sender's grants and links, and say what was ended; None when the message is anything else."""
+        if _WORDS.fullmatch(message.text) is None:
+            return None
+        return in_words(await self._revocation.end(message.principal))
+
+
+def in_words(ended: Ended) -> str:
+    """What was ended, for its person."""
+    told = []
+    for grant in ended.erased:
+        at_google = (
+            "the access was ended at Google and erased here."
+            if grant.at_google
+            else "the access was erased here. At Google it stays, as another connection of the same account needs it."
+        )
+        told.append(f"Disconnected {grant.email}: {at_google}")
+    told += [
+        f"Disconnected {email}: I no longer use the access. Google gave no answer, so I go on trying to end it there; "
+        "you can end it yourself at https://myaccount.google.com/connections."
+        for email in ended.waiting
+    ]
+    if ended.links:
+        told.append("The links that you were sent no longer work.")
+    if ended.runs:
+        told.append(f"I stopped waiting for your consent to {_messages(ended.runs)}.")
+    return "\n".join(told) or _NOTHING
+
+
+def _messages(count: int) -> str:
+    return "one message" if count == 1 else f"{count} messages"

@@ -1,0 +1,139 @@
+"""The people whom Deputy has seen, and who of them was offboarded.
+
+seen ─► offboarded ─► ended
+  ▲          (restored)  │
+  └──────────────────────┘
+
+Offboarded is a person from whom nothing is taken any more; ended is one of whom nothing is left to end either.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.database.database import Database
+from app.database.tables import owned_by, owner, principal_of, users
+from app.errors import OffboardedError
+from app.principal import Principal
+
+_SEEN_AGAIN_SECONDS = 3600.0  # `last_seen_at` is to the hour, so that a message costs a write once an hour
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One person; times are POSIX seconds.
+
+    Attributes:
+        first_seen_at: When their first message came; None for one who was offboarded before.
+        last_seen_at: When their last one came, to the hour.
+        offboarded_at: Since when they are refused.
+        ended_at: When the last thing of theirs had ended.
+    """
+
+    principal: Principal
+    first_seen_at: float | None
+    last_seen_at: float | None
+    offboarded_at: float | None
+    ended_at: float | None
+
+
+class Users:
+    """Stores people; lives as long as the process and holds none."""
+
+    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._now = now
+
+    async def admit(self, principal: Principal) -> None:
+        """Write down that this person was seen.
+
+        Raises:
+            OffboardedError: They were offboarded; nothing may be taken from them.
+        """
+        now = self._now()
+        async with self._database.reading() as connection:
+            user = await _find(connection, principal)
+        if user is None or (user.last_seen_at or 0.0) < now - _SEEN_AGAIN_SECONDS:
+            user = await self._put(principal, first_seen_at=now, last_seen_at=now)
+        if user.offboarded_at is not None:
+            raise OffboardedError(f"{principal} was offboarded; `deputy users restore` lets them in again")
+
+    async def offboard(self, principal: Principal) -> User:
+        """Refuse this person from now on; one who is refused already stays so since then."""
+        user = await self._put(principal, offboarded_at=self._now())
+        if user.ended_at is not None:
+            await self._set(principal, ended_at=None)  # asked for once more: it is looked whether anything is left
+        return user
+
+    async def mark_ended(self, principal: Principal) -> None:
+        """Say that nothing of an offboarded person is left to end."""
+        await self._set(principal, ended_at=self._now())
+
+    async def restore(self, principal: Principal) -> bool:
+        """Let an offboarded person in again, without anything that they had; False when they are not offboarded.
+
+        Raises:
+            OffboardedError: Their offboarding is not finished.
+        """
+        async with self._database.writing() as connection:
+            restored = await connection.execute(
+                users.update()
+                .where(owned_by(users, principal), users.c.ended_at.is_not(None))
+                .values(offboarded_at=None, ended_at=None)
+            )
+            user = await _find(connection, principal)
+        if user is not None and user.offboarded_at is not None:
+            raise OffboardedError(f"the offboarding of {principal} is not finished; run `deputy users offboard` again")
+        return restored.rowcount == 1
+
+    async def everybody(self) -> list[User]:
+        """All people, by their principals."""
+        query = sa.select(users).order_by(users.c.platform, users.c.tenant, users.c.user_id)
+        async with self._database.reading() as connection:
+            return [_user(row) for row in await connection.execute(query)]
+
+    async def not_ended(self) -> list[Principal]:
+        """The offboarded people of whom something may be left to end."""
+        query = sa.select(users).where(users.c.offboarded_at.is_not(None), users.c.ended_at.is_(None))
+        async with self._database.reading() as connection:
+            return [principal_of(row) for row in await connection.execute(query)]
+
+    async def offboarded_among(self, people: Collection[Principal]) -> frozenset[Principal]:
+        """Who of these people was offboarded."""
+        if not people:
+            return frozenset()
+        one_of_them = sa.or_(*(owned_by(users, principal) for principal in people))
+        query = sa.select(users).where(one_of_them, users.c.offboarded_at.is_not(None))
+        async with self._database.reading() as connection:
+            return frozenset(principal_of(row) for row in await connection.execute(query))
+
+    async def _put(self, principal: Principal, **times: float) -> User:
+        """Set these times of a person, known or new; when they were first seen and offboarded stays as it was."""
+        async with self._database.writing() as connection:
+            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+            insert = dialect.insert(users).values(**owner(principal), **times)
+            kept = {name: sa.func.coalesce(users.c[name], value) for name, value in times.items()}
+            if "last_seen_at" in times:
+                kept["last_seen_at"] = insert.excluded.last_seen_at
+            put = insert.on_conflict_do_update(index_elements=list(users.primary_key.columns), set_=kept)
+            return _user((await connection.execute(put.returning(*users.c))).one())
+
+    async def _set(self, principal: Principal, *, ended_at: float | None) -> None:
+        async with self._database.writing() as connection:
+            offboarded = sa.and_(owned_by(users, principal), users.c.offboarded_at.is_not(None))
+            await connection.execute(users.update().where(offboarded).values(ended_at=ended_at))
+
+
+async def _find(connection: AsyncConnection, principal: Principal) -> User | None:
+    row = (await connection.execute(sa.select(users).where(owned_by(users, principal)))).one_or_none()
+    return _user(row) if row is not None else None
+
+
+def _user(row: sa.Row[tuple[object, ...]]) -> User:
+    return User(principal_of(row), row.first_seen_at, row.last_seen_at, row.offboarded_at, row.ended_at)

@@ -1,0 +1,276 @@
+"""P5: a refresh storm. Four processes with eight requests each need the same person's access token, which is just over.
+
+Run it with ``python -m benchmarks.refresh``. The token endpoint is the Google sandbox's, in a process of its own, with
+150 ms added to each answer; it rotates refresh tokens, and ends the grant when a spent one comes again. Beside ours
+runs what is written without thinking of it: each request refreshes and saves. On SQLite, and on PostgreSQL where its
+server is installed. A request has failed when it raised, or got a token that Google does not take once all are over;
+the grant is alive when the refresh token that is stored at the end still refreshes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx2
+import urllib3
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.credentials.grants import Grants
+from app.credentials.key_ring import KeyRing
+from app.credentials.leases import Leases
+from app.credentials.refresh import Refresher
+from app.database.database import Database
+from app.errors import DeputyError
+from app.google.auth import GoogleAuth
+from app.google.connections import open_http
+from app.google.endpoints import GoogleEndpoints
+from app.google.tokens import GoogleAccount, GoogleTokens
+from app.principal import Principal
+from app.sandbox.server import serve_loopback
+from tests.fakes.credentials import connect
+from tests.fakes.databases import PostgresServer
+from tests.fakes.postgres import find_binaries, running_postgres
+from tests.fakes.sandbox import ADA, CLIENT_ID, CLIENT_SECRET, READ, REDIRECT_URI, SandboxClient, sandbox
+
+PROCESSES = 4
+REQUESTS = 8  # in each
+DELAY_SECONDS = 0.15
+OURS, NAIVE = "single flight and lease", "each refreshes and saves"
+PERSON = Principal("http", "demo", "ada")
+KEYS = {"k1": bytes(range(32))}
+
+
+class Row(NamedTuple):
+    """One storm; seconds are those of a request, from the start of all."""
+
+    database: str
+    way: str
+    token_calls: int
+    failures: int
+    alive: bool
+    p50: float
+    p95: float
+
+
+class SlowTokens:
+    """Delays the token endpoint, counts refreshes at ``/calls``, and says at ``/alive`` whether a bearer is good."""
+
+    def __init__(self) -> None:
+        self._google = sandbox()
+        self._app: ASGIApp = self._google.app
+        self._calls = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path")
+        if path == "/calls":
+            await JSONResponse({"calls": self._calls})(scope, receive, send)
+        elif path == "/alive":
+            bearer = Request(scope).query_params["bearer"]
+            await JSONResponse({"alive": self._google.bearer_owner(bearer) == ADA})(scope, receive, send)
+        else:
+            if path == "/token":
+                self._calls += 1
+                await asyncio.sleep(DELAY_SECONDS)
+            await self._app(scope, receive, send)
+
+
+async def serve_tokens() -> None:
+    """Be the sandbox's process: print the address, end with standard input."""
+    async with serve_loopback(SlowTokens()) as base_url:
+        print(base_url, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+@asynccontextmanager
+async def opened(database_url: str, google_url: str) -> AsyncIterator[tuple[Database, Grants, GoogleAuth]]:
+    """What a process needs to refresh."""
+    async with AsyncExitStack() as stack:
+        database = Database(database_url)
+        stack.push_async_callback(database.close)
+        await database.open()
+        http = await stack.enter_async_context(open_http())
+        pool = stack.enter_context(urllib3.PoolManager())
+        endpoints = GoogleEndpoints(*(f"{google_url}/{path}" for path in ("auth", "token", "revoke", "certs", "")))
+        google = GoogleAuth(
+            endpoints,
+            client_id=CLIENT_ID,
+            client_secret=CLIENT_SECRET,
+            redirect_uri=REDIRECT_URI,
+            http=http,
+            pool=pool,
+        )
+        yield database, Grants(database, KeyRing(KEYS)), google
+
+
+async def naively(grants: Grants, google: GoogleAuth) -> str:
+    """A fresh token: read, refresh, save."""
+    grant = await grants.find(PERSON)
+    assert grant is not None
+    tokens = await google.refresh(grant.refresh_token)
+    await grants.replace_tokens(grant, tokens)
+    return tokens.access_token
+
+
+async def storm(way: str, database_url: str, google_url: str) -> None:
+    """Be one of the processes: wait for a line, make all requests at once, print what each came to."""
+    async with opened(database_url, google_url) as (database, grants, google):
+        refresher = Refresher(grants, Leases(database), google)
+
+        async def request() -> tuple[str | None, float]:
+            begin = time.monotonic()
+            try:
+                if way == NAIVE:
+                    token: str | None = await naively(grants, google)
+                else:
+                    grant = await refresher.fresh(PERSON)
+                    token = grant.access_token if grant else None
+            except DeputyError:
+                token = None
+            return token, time.monotonic() - begin
+
+        await grants.find(PERSON)  # connections are open before the storm
+        print("ready", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        print(json.dumps(await asyncio.gather(*(request() for _ in range(REQUESTS)))), flush=True)
+
+
+async def measure() -> list[Row]:
+    """Return a row for each database and way; takes about half a minute."""
+    rows = []
+    binaries = find_binaries()
+    with running_postgres(binaries) if binaries else nullcontext() as server:
+        for way in (OURS, NAIVE):
+            with tempfile.TemporaryDirectory() as folder:
+                rows.append(await _measure("SQLite", way, f"sqlite+aiosqlite:///{Path(folder, 'deputy.db')}"))
+            if server is not None:
+                async with PostgresServer(server).databases() as databases:
+                    rows.append(await _measure("PostgreSQL", way, await databases.empty("storm")))
+    return rows
+
+
+async def _measure(name: str, way: str, database_url: str) -> Row:
+    async with AsyncExitStack() as stack:
+        google = await stack.enter_async_context(_process("google"))
+        google_url = (await _line(google)).strip()
+        client = await stack.enter_async_context(httpx2.AsyncClient(base_url=google_url))
+        await _connect(client, database_url, google_url)
+        before = (await client.get("/calls")).json()["calls"]
+        processes = [
+            await stack.enter_async_context(_process("storm", way, database_url, google_url)) for _ in range(PROCESSES)
+        ]
+        for process in processes:
+            assert (await _line(process)).strip() == "ready"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write(b"go\n")
+        requests = [each for process in processes for each in json.loads(await _line(process))]
+        calls = (await client.get("/calls")).json()["calls"] - before
+        good = {token: await _is_good(client, token) for token in {token for token, _ in requests}}
+        seconds = sorted(seconds for _, seconds in requests)
+        return Row(
+            database=name,
+            way=way,
+            token_calls=calls,
+            failures=sum(not good[token] for token, _ in requests),
+            alive=await _still_refreshes(database_url, google_url),
+            p50=statistics.median(seconds),
+            p95=seconds[int(0.95 * len(seconds))],
+        )
+
+
+async def _connect(http: httpx2.AsyncClient, database_url: str, google_url: str) -> None:
+    answer = await SandboxClient(http).sign_in(ADA, READ)
+    tokens = GoogleTokens(
+        access_token=answer["access_token"],
+        expires_at=time.time() + 1,
+        refresh_token=answer["refresh_token"],
+        granted_scopes=frozenset(answer["scope"].split()),
+        account=GoogleAccount("1", ADA),
+    )
+    async with opened(database_url, google_url) as (database, grants, _):
+        await connect(database, grants, PERSON, tokens)
+
+
+async def _is_good(client: httpx2.AsyncClient, token: str | None) -> bool:
+    return token is not None and (await client.get("/alive", params={"bearer": token})).json()["alive"]
+
+
+async def _still_refreshes(database_url: str, google_url: str) -> bool:
+    async with opened(database_url, google_url) as (_, grants, google):
+        grant = await grants.find(PERSON)
+        try:
+            return grant is not None and bool(await google.refresh(grant.refresh_token))
+        except DeputyError:
+            return False
+
+
+@asynccontextmanager
+async def _process(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.refresh", *arguments,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        await asyncio.wait_for(process.communicate(b""), 30)  # its standard input ends, and so does it
+
+
+async def _line(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    return (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
+
+
+def results(rows: list[Row]) -> dict[str, dict[str, Any]]:
+    """Return what goes into ``benchmarks/results.json``."""
+    figures: dict[str, dict[str, Any]] = {}
+    naive = {row.database: row for row in rows if row.way == NAIVE}
+    for row in rows:
+        if row.way != OURS:
+            continue
+        peer = naive[row.database]
+        figures[f"P5 refresh storm, token calls, {row.database}"] = _figure(row.token_calls, peer.token_calls, 1)
+        figures[f"P5 refresh storm, failures, {row.database}"] = {
+            **_figure(row.failures, peer.failures, 0),
+            "met": row.failures == 0 and row.alive,
+            "grant_alive": {"ours": row.alive, "peer": peer.alive},
+        }
+    return figures
+
+
+def _figure(mine: int, theirs: int, target: int) -> dict[str, Any]:
+    ratio = round(mine / theirs, 3) if theirs else None
+    return {"ours": mine, "peer": theirs, "ratio": ratio, "unit": "count", "target": target, "met": mine <= target}
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["google"]:
+        asyncio.run(serve_tokens())
+    elif sys.argv[1:2] == ["storm"]:
+        asyncio.run(storm(*sys.argv[2:]))
+    else:
+        rows = asyncio.run(measure())
+        storm_of = f"{PROCESSES} x {REQUESTS} requests"
+        print(f"{storm_of:38}{'token calls':>12}{'failures':>10}{'alive':>7}{'p50':>8}{'p95':>8}")
+        for row in rows:
+            print(
+                f"{f'{row.database}, {row.way}':38}{row.token_calls:12}{row.failures:10}"
+                f"{'yes' if row.alive else 'no':>7}{row.p50:7.2f}s{row.p95:7.2f}s"
+            )
+        for name, figure in results(rows).items():
+            print(f"{name}: {figure['ours']}, target {figure['target']}: {'met' if figure['met'] else 'missed'}")
+
+
+if __name__ == "__main__":
+    main()

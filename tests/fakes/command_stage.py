@@ -1,0 +1,105 @@
+"""Commands run as processes of their own, on a database and a Google that the test looks at."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from app.commands.container import opened_container
+from app.google.tokens import GoogleAccount, GoogleTokens
+from app.principal import Principal
+from app.sandbox.google import GoogleSandbox
+from app.settings import load_settings
+from containers.application import Application
+from tests.fakes.credentials import connect
+from tests.fakes.sandbox import CLIENT_ID, CLIENT_SECRET, SandboxClient, on_loopback, sandbox
+
+
+@dataclass
+class CommandStage:
+    """What the commands of one configuration work on.
+
+    Attributes:
+        config: The configuration file.
+        container: The test's own view of the same database.
+        client: An application at Google, for what happens behind Deputy's back.
+    """
+
+    config: Path
+    google: GoogleSandbox
+    client: SandboxClient
+    container: Application
+
+    async def connect(self, principal: Principal, email: str, *scopes: str, expires_in: float = 3600.0) -> GoogleTokens:
+        """Give this person a grant of that account."""
+        answer = await self.client.sign_in(email, *scopes)
+        subject = next(person.subject for person in self.google.people if person.email == email)
+        tokens = GoogleTokens(
+            access_token=answer["access_token"],
+            expires_at=time.time() + expires_in,
+            refresh_token=answer["refresh_token"],
+            granted_scopes=frozenset(answer["scope"].split()),
+            account=GoogleAccount(subject, email),
+        )
+        await connect(self.container.database(), self.container.grants(), principal, tokens)
+        return tokens
+
+    def token_calls(self) -> int:
+        """How many refreshes Google was asked for."""
+        return sum(call.method_id == "oauth.token.refresh_token" for call in self.google.calls)
+
+    async def killed(self, steps: Sequence[str], *arguments: str) -> AsyncGenerator[int]:
+        """Run a command once a step, each time killed there (see `tests.fakes.killed`); yields the exit codes."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.fakes.killed", *steps, "--", *arguments, "-c", str(self.config),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            for _ in steps:
+                yield int(await asyncio.wait_for(process.stdout.readline(), 60))
+                process.stdin.write(b"\n")
+                await process.stdin.drain()
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.communicate()
+
+
+@asynccontextmanager
+async def command_stage(folder: Path, database_url: str) -> AsyncIterator[CommandStage]:
+    """A configuration in a folder, with a Google on loopback that rotates refresh tokens."""
+    google = sandbox()
+    async with on_loopback(google) as (base_url, client):
+        tree = {
+            "database": {"url": database_url},
+            "key_ring": {"file": str(folder / "keys.yaml")},
+            "google": {
+                "mode": "google",
+                "client_id": CLIENT_ID,
+                "client_secret": CLIENT_SECRET,
+                "api_root": f"{base_url}/",
+                "endpoints": {
+                    "authorize": f"{base_url}/o/oauth2/v2/auth",
+                    "token": f"{base_url}/token",
+                    "revoke": f"{base_url}/revoke",
+                    "certs": f"{base_url}/oauth2/v1/certs",
+                    "issuer": base_url,
+                },
+            },
+            "agents": {"assistant": {"toolkits": ["gmail"]}},
+            "default_agent": "assistant",
+            "interfaces": {"http": {}},
+        }
+        config = folder / "config.yaml"
+        config.write_text(yaml.safe_dump(tree))
+        async with opened_container(load_settings(config, {})) as container:
+            yield CommandStage(config, google, client, container)

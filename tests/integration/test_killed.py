@@ -1,0 +1,113 @@
+"""kill -9 in the middle of a refresh and of an offboarding: whoever comes next finishes, and nobody else is touched."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from app.credentials.connected import connected
+from app.credentials.refresh import Refresher
+from app.errors import GrantRevokedError, OffboardedError, UnauthenticatedError
+from app.messages import MessageState
+from app.principal import Principal
+from tests.fakes.command_stage import CommandStage, command_stage
+from tests.fakes.databases import Databases
+from tests.fakes.office import inbound
+from tests.fakes.sandbox import ADA, GRACE, READ
+
+REFRESH = "app.google.auth:GoogleAuth.refresh"
+STEPS = (
+    "app.users:Users.offboard=after",
+    "app.api_tokens:ApiTokens.revoke=after",
+    "app.delivery.withdrawal:Withdrawal.end_all=after",
+    "app.credentials.grants:Grants.find_ending=before",  # it is ending, and Google was not told
+    "app.google.auth:GoogleAuth.revoke=before",
+    "app.google.auth:GoogleAuth.revoke=after",  # Google was told, and it is not erased
+    "app.credentials.revocation:Revocation._erase=after",
+    "app.users:Users.mark_ended=before",
+)
+KILLED = -signal.SIGKILL
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, databases: Databases) -> AsyncIterator[CommandStage]:
+    """A database and a Google, with two people's grants whose access tokens are over."""
+    async with command_stage(tmp_path, await databases.migrated("deputy")) as stage:
+        yield stage
+
+
+async def connect_both(stage: CommandStage, ada: Principal, grace: Principal, expires_in: float) -> None:
+    """Grants of both people."""
+    for person, email in ((ada, ADA), (grace, GRACE)):
+        await stage.connect(person, email, READ, expires_in=expires_in)
+
+
+async def test_who_waits_takes_over_from_a_refresh_that_was_killed(
+    stage: CommandStage, ada: Principal, grace: Principal
+) -> None:
+    """Killed with the lease and before Google was asked: those who wait get a token, by one call, within the lease."""
+    await connect_both(stage, ada, grace, expires_in=0)
+    assert [code async for code in stage.killed([f"{REFRESH}=before"], "refresh", "--principal", str(ada))] == [KILLED]
+    assert stage.token_calls() == 0
+    refresher: Refresher = stage.container.refresher()
+    found = await asyncio.gather(*(refresher.fresh(ada) for _ in range(8)), refresher.fresh(grace))
+
+    assert stage.token_calls() == 2
+    owners = [stage.google.bearer_owner(grant.access_token) for grant in found if grant]
+    assert owners == [ADA] * 8 + [GRACE]
+
+
+async def test_a_rotated_token_that_died_with_its_process_costs_a_consent(
+    stage: CommandStage, ada: Principal, grace: Principal
+) -> None:
+    """Killed after Google rotated: the next one is refused, the person consents again, and nobody else is affected."""
+    await connect_both(stage, ada, grace, expires_in=0)
+    assert [code async for code in stage.killed([f"{REFRESH}=after"], "refresh", "--principal", str(ada))] == [KILLED]
+    refresher: Refresher = stage.container.refresher()
+    with pytest.raises(GrantRevokedError):
+        await refresher.fresh(ada)
+
+    assert await refresher.fresh(ada) is None  # so a tool asks for consent
+    assert await refresher.fresh(grace) is not None
+    await stage.connect(ada, ADA, READ, expires_in=0)
+    again = await refresher.fresh(ada)
+    assert again is not None
+    assert stage.google.bearer_owner(again.access_token) == ADA
+
+
+async def test_an_offboarding_that_is_killed_at_every_step_finishes(
+    stage: CommandStage, ada: Principal, grace: Principal
+) -> None:
+    """Eight times the same command is killed, each time a step later; the ninth one finishes, with nothing left."""
+    await connect_both(stage, ada, grace, expires_in=3600)
+    container = stage.container
+    bearers = {person: await container.api_tokens().issue(person, label="test") for person in (ada, grace)}
+    undone = {person: await container.door().accept(inbound(person, conversation=str(person))) for person in bearers}
+    access = await container.grants().find(ada)
+    offboard = ("users", "offboard", "--principal", str(ada))
+    codes = []
+    async with aclosing(stage.killed([*STEPS, "nowhere=never"], *offboard)) as endings:
+        async for code in endings:
+            codes.append(code)
+            with pytest.raises(OffboardedError):
+                await container.door().accept(inbound(ada))
+            if len(codes) <= len(STEPS):
+                with pytest.raises(OffboardedError, match="not finished"):
+                    await container.users().restore(ada)
+
+    assert codes == [*[KILLED] * len(STEPS), 0]
+    assert [grant.principal for grant in await connected(container.database())] == [grace]
+    assert [user.ended_at is not None for user in await container.users().everybody()] == [True, False]
+    assert access is not None
+    assert stage.google.bearer_owner(access.access_token) is None
+    with pytest.raises(UnauthenticatedError):
+        await container.api_tokens().principal_of(bearers[ada])
+    states = [(await container.inbox().get(person, undone[person].message_id)).state for person in (ada, grace)]
+    assert states == [MessageState.FAILED, MessageState.NEW]
+    assert await container.api_tokens().principal_of(bearers[grace]) == grace
+    assert await container.refresher().fresh(grace) is not None

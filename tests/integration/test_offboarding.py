@@ -1,0 +1,205 @@
+"""Who leaves: their runs are cancelled, their access ends, nothing is taken from them; everybody else goes on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from app.messages import MessageState
+from app.principal import Principal
+from app.sandbox.letters import MARKER
+from containers.application import Application
+from containers.build import build
+from interfaces.slack.interface import find_leaver
+from tests.conftest import databases_of
+from tests.fakes.deputy_server import (
+    ADA,
+    CONSENT_LINK,
+    GRACE,
+    QUESTION,
+    TEAM,
+    DeputyServer,
+    World,
+    direct,
+    eventually,
+    own_markers,
+    user,
+    world,
+)
+from tests.fakes.office import inbound
+from tests.fakes.scripted_model import ScriptedModel
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["sqlite", "postgresql"])
+async def outside(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """A Google and a Slack; the databases are of one kind and the other in turn."""
+    folder = Path(tmp_path_factory.mktemp("offboarding"))
+    async with databases_of(request, folder) as databases, world(folder, databases) as outside:
+        yield outside
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def model(outside: World) -> ScriptedModel:
+    """What answers, anew for each kind of database; its gate is closed."""
+    return ScriptedModel()
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def server(outside: World, model: ScriptedModel) -> AsyncIterator[DeputyServer]:
+    """A server whose caretaker looks twenty times a second."""
+
+    def prepare(container: Application) -> None:
+        model.install(container)
+        container.caretaker.add_kwargs(look_seconds=0.05)
+
+    async with outside.server(prepare) as server:
+        yield server
+        model.gate.set()
+
+
+def slack(name: str) -> Principal:
+    """A person of the workspace."""
+    return Principal("slack", TEAM, user(name))
+
+
+async def say(server: DeputyServer, name: str, text: str) -> None:
+    """Write in the direct chat; Slack is told that it was taken."""
+    event = server.slack.event(user=user(name), text=text, channel=direct(name))
+    assert (await server.deliver(event)).json() == {"ok": True}
+
+
+def user_change(changed: Any, **outer: Any) -> dict[str, Any]:
+    """The event that tells of a changed user (https://docs.slack.dev/reference/events/user_change)."""
+    event = {"type": "user_change", "user": changed, "event_ts": "1700000000.000100"}
+    return {"type": "event_callback", "team_id": TEAM, "event_id": "Ev0CHANGE", "event": event, **outer}
+
+
+async def test_who_is_deactivated_in_slack_is_offboarded(server: DeputyServer, model: ScriptedModel) -> None:
+    """Their run is cancelled, their grant is gone at Google and here, and they are told nothing; the other goes on."""
+    tokens = {}
+    for name, email in (("ada", ADA), ("grace", GRACE)):
+        await server.connect(slack(name), email)
+        grant = await server.container.grants().find(slack(name))
+        assert grant is not None
+        tokens[name] = grant.access_token
+        await say(server, name, f"wait {name}")
+    worker = server.container.worker()
+    await eventually(lambda: {slack("ada"), slack("grace")} <= worker.people_in_work and len(model.begun) >= 2)
+    await server.deliver(user_change({"id": user("ada"), "team_id": TEAM, "deleted": True}))
+    await eventually(lambda: slack("ada") not in worker.people_in_work)
+    await eventually(lambda: server.google.bearer_owner(tokens["ada"]) is None)
+    await say(server, "ada", "repeat let me in")
+
+    assert slack("grace") in worker.people_in_work
+    assert server.google.bearer_owner(tokens["grace"]) == GRACE
+    model.gate.set()
+    assert [post.text for post in await server.posts(direct("grace"), 1)] == ["waited grace"]
+    model.gate.clear()
+    assert server.posted(direct("ada")) == []
+    assert await server.container.grants().find(slack("ada")) is None
+    assert "repeat let me in" not in model.begun
+
+
+async def test_another_process_offboards(server: DeputyServer, model: ScriptedModel) -> None:
+    """What a command offboards, a server cancels; their token ends, and with a new one the door refuses them."""
+    people = {name: Principal("http", "demo", name) for name in ("leaving", "staying")}
+    door = server.container.door()
+    waiting = {
+        name: await door.accept(inbound(person, f"wait {name}", conversation=name)) for name, person in people.items()
+    }
+    worker = server.container.worker()
+    await eventually(lambda: set(people.values()) <= worker.people_in_work)
+    old = await server.bearer(people["leaving"])
+    other = build(server.settings)
+    outcome = await other.offboarding().offboard(people["leaving"])
+    await other.database().close()
+    await eventually(lambda: people["leaving"] not in worker.people_in_work)
+    after = await server.client.get("/v1/me", headers=old)
+    new = {"Authorization": f"Bearer {await server.container.api_tokens().issue(people['leaving'], label='new')}"}
+    refused = await server.client.post("/v1/messages", json={"conversation": "c", "text": "hello"}, headers=new)
+
+    assert outcome.finished
+    assert after.status_code == 401
+    assert (refused.status_code, refused.json()["error"]) == (403, "OffboardedError")
+    assert people["staying"] in worker.people_in_work
+    message = await server.container.inbox().get(people["leaving"], waiting["leaving"].message_id)
+    assert (message.state, message.answer) == (MessageState.FAILED, None)
+    model.gate.set()
+    await eventually(lambda: people["staying"] not in worker.people_in_work)
+    model.gate.clear()
+
+
+async def test_a_grant_that_ended_at_google_is_asked_for_again(server: DeputyServer) -> None:
+    """A 401 in a run, and no refresh: the message waits for a new consent and is answered after it, for each alone."""
+    for name, email in (("adagone", ADA), ("gracekept", GRACE)):
+        await server.connect(slack(name), email)
+    grant = await server.container.grants().find(slack("adagone"))
+    assert grant is not None
+    await server.container.google_auth().revoke(grant.refresh_token)
+    for name in ("adagone", "gracekept"):
+        await say(server, name, QUESTION)
+    link = CONSENT_LINK.search((await server.posts(direct("adagone"), 1))[0].text)
+    assert link is not None
+    await server.confirm(slack("adagone"), await server.consent(link[0], ADA))
+    answers = [(await server.posts(direct("adagone"), 2))[1].text, (await server.posts(direct("gracekept"), 1))[0].text]
+
+    own = own_markers(server.google, (ADA, GRACE))
+    for answer, email in zip(answers, (ADA, GRACE), strict=True):
+        assert set(MARKER.findall(answer.lower()))
+        assert set(MARKER.findall(answer.lower())) <= own[email]
+
+
+async def test_disconnecting_in_the_chat(server: DeputyServer) -> None:
+    """The person is told what ended, and the next question asks for consent; the account is over at Google."""
+    await server.connect(slack("adaoff"), ADA)
+    grant = await server.container.grants().find(slack("adaoff"))
+    assert grant is not None
+    for principal in (slack("adagone"), slack("ada")):  # of tests before this one: they would keep the account
+        await server.container.revocation().end(principal)
+    await say(server, "adaoff", "disconnect google")
+    told = (await server.posts(direct("adaoff"), 1))[0].text
+    await say(server, "adaoff", QUESTION)
+    asked = (await server.posts(direct("adaoff"), 2))[1].text
+
+    assert f"Disconnected {ADA}: the access was ended at Google and erased here." in told
+    assert server.google.bearer_owner(grant.access_token) is None
+    assert CONSENT_LINK.search(asked)
+
+
+ENTERPRISE = {"enterprise_id": "E0GRID"}
+
+
+@pytest.mark.parametrize(("changed", "outer", "leaver"), [
+    ({"id": "U1", "team_id": TEAM, "deleted": True}, {}, Principal("slack", TEAM, "U1")),
+    ({"id": "U1", "team_id": TEAM, "deleted": True}, {"enterprise_id": None}, Principal("slack", TEAM, "U1")),
+    ({"id": "W1", "team_id": TEAM, "deleted": True}, ENTERPRISE, Principal("slack", "E0GRID", "W1")),
+    ({"id": "W1", "team_id": "T2", "deleted": True, "enterprise_user": ENTERPRISE}, ENTERPRISE,
+     Principal("slack", "E0GRID", "W1")),
+    ({"id": "W1", "team_id": "T2", "deleted": True, "enterprise_user": {"enterprise_id": "E2"}}, ENTERPRISE, None),
+    ({"id": "U1", "team_id": "T0OTHER", "deleted": True}, {}, None),
+    ({"id": "U1", "deleted": True}, {}, None),
+    ({"id": "U1", "team_id": TEAM, "deleted": False}, {}, None),
+    ({"id": "U1", "team_id": TEAM, "deleted": "true"}, {}, None),
+    ({"id": "U1", "team_id": TEAM}, {}, None),
+    ("U1", {}, None),
+])  # fmt: skip
+async def test_who_leaves_is_of_the_tenant_that_says_so(
+    changed: Any, outer: dict[str, Any], leaver: Principal | None
+) -> None:
+    """Only a deactivated person of the workspace or organisation that the event is from; never another company's."""
+    assert find_leaver(user_change(changed, **outer)) == leaver
+
+
+async def test_an_event_that_slack_did_not_sign_offboards_nobody(server: DeputyServer) -> None:
+    """Without the signature the same event is a 401, and the person stays."""
+    event = user_change({"id": user("staying"), "team_id": TEAM, "deleted": True})
+    response = await server.client.post("/slack/events", json=event)
+
+    assert response.status_code == 401
+    assert await server.container.users().offboarded_among({slack("staying")}) == frozenset()

@@ -1,0 +1,140 @@
+"""`deputy grants` and `deputy users`: who is connected, with what and since when, and no secret."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from app.cli import cli
+from app.commands.container import opened_container
+from app.principal import Principal
+from app.settings import load_settings
+from containers.application import Application
+from tests.fakes.credentials import connect, google_tokens
+from tests.fakes.office import inbound
+
+CONFIG = {
+    "agents": {"assistant": {"toolkits": ["gmail"]}},
+    "default_agent": "assistant",
+    "interfaces": {"http": {}},
+    "google": {"mode": "sandbox", "sandbox": {"port": 1}},  # nobody listens there
+}
+
+
+@pytest.fixture
+def config(tmp_path: Path, ada: Principal, grace: Principal) -> Path:
+    """A configuration in whose database both people were seen and are connected."""
+    path = tmp_path / "config.yaml"
+    url = f"sqlite+aiosqlite:///{tmp_path / 'deputy.db'}"
+    path.write_text(
+        yaml.safe_dump({**CONFIG, "database": {"url": url}, "key_ring": {"file": str(tmp_path / "keys.yaml")}})
+    )
+
+    async def fill(container: Application) -> None:
+        for person in (ada, grace):
+            await container.door().accept(inbound(person, conversation=person.user))
+            await connect(container.database(), container.grants(), person, google_tokens(f"{person.user}-1"))
+
+    within(path, fill)
+    return path
+
+
+def within(config: Path, work: Callable[[Application], Awaitable[None]]) -> None:
+    """Do something with the configuration's container."""
+
+    async def run() -> None:
+        async with opened_container(load_settings(config, {})) as container:
+            await work(container)
+
+    asyncio.run(run())
+
+
+def deputy(*arguments: str | Path) -> Result:
+    """Run the command in this process."""
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments], env={"COLUMNS": "240"})
+
+
+def listed(what: str, config: Path) -> list[dict[str, Any]]:
+    """What a list prints as JSON."""
+    found: list[dict[str, Any]] = json.loads(deputy(what, "list", "--json", "-c", config).stdout)
+    return found
+
+
+def test_grants_are_listed(config: Path) -> None:
+    """Everybody, or one person: account, OAuth scopes, state and times, as a table and as JSON."""
+    table = deputy("grants", "list", "-c", config)
+    one = deputy("grants", "list", "--principal", "http:demo:ada", "--json", "-c", config)
+    [ada] = json.loads(one.stdout)
+
+    assert table.exit_code == one.exit_code == 0
+    for shown in ("http:demo:ada", "ada@example.com", "http:demo:grace", "gmail.readonly", "active"):
+        assert shown in table.stdout
+    assert (ada["principal"], ada["account"], ada["state"]) == ("http:demo:ada", "ada@example.com", "active")
+    assert ada["since"].endswith("Z")
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_no_secret_is_listed(config: Path, form: list[str]) -> None:
+    """Neither a token nor a sealed one, nor Google's id of the account."""
+    printed = "".join(deputy(what, "list", *form, "-c", config).output for what in ("grants", "users"))
+
+    for secret in ("access-", "refresh-", "v1.", "subject-"):
+        assert secret not in printed
+
+
+def test_an_offboarding_that_google_does_not_answer_is_not_finished(config: Path) -> None:
+    """Exit code 1 and what to do; the person is refused already, and is not restored half-way."""
+    offboarded = deputy("users", "offboard", "--principal", "http:demo:ada", "-c", config)
+    restored = deputy("users", "restore", "--principal", "http:demo:ada", "-c", config)
+
+    assert (offboarded.exit_code, restored.exit_code) == (1, 1)
+    assert "run this again" in offboarded.stdout
+    assert "not finished" in restored.stderr
+    assert [user["state"] for user in listed("users", config)] == ["being offboarded", "present"]
+    assert [grant["state"] for grant in listed("grants", config)] == ["ending", "active"]
+
+
+def test_a_person_is_offboarded_and_restored(config: Path, ada: Principal) -> None:
+    """Without a grant nothing keeps it from finishing; restored, they are as new, and nobody else has changed."""
+
+    async def erase(container: Application) -> None:
+        grant = await container.grants().find(ada)
+        assert grant is not None
+        await container.grants().mark_revoked(grant)
+
+    within(config, erase)
+    for _ in range(2):
+        assert deputy("users", "offboard", "--principal", "http:demo:ada", "-c", config).exit_code == 0
+    states = [user["state"] for user in listed("users", config)]
+    restored = [deputy("users", "restore", "--principal", "http:demo:ada", "-c", config).stdout for _ in range(2)]
+
+    assert states == ["offboarded", "present"]
+    assert restored == ["http:demo:ada is let in again\n", "http:demo:ada was not offboarded\n"]
+    assert [user["state"] for user in listed("users", config)] == ["present", "present"]
+    assert [grant["principal"] for grant in listed("grants", config)] == ["http:demo:grace"]
+
+
+def test_a_grant_is_revoked_by_its_id(config: Path) -> None:
+    """Another person's id ends nothing; a Google that is away is exit code 1, and the grant is used no more."""
+    ids = {grant["principal"]: grant["grant"] for grant in listed("grants", config)}
+    revoke = ("grants", "revoke", "--principal", "http:demo:ada", "-c", config, "--grant")
+    others = deputy(*revoke, ids["http:demo:grace"])
+    own = deputy(*revoke, ids["http:demo:ada"])
+
+    assert (others.exit_code, own.exit_code) == (0, 1)
+    assert "0 grants erased" in others.stdout
+    assert "Google gave no answer" in own.stdout
+    assert [grant["state"] for grant in listed("grants", config)] == ["ending", "active"]
+
+
+@pytest.mark.parametrize("command", [("grants", "revoke"), ("users", "offboard"), ("users", "restore")])
+def test_nobody_is_a_wrong_command_line(config: Path, command: tuple[str, str]) -> None:
+    """What is no principal ends nothing and is exit code 2."""
+    assert deputy(*command, "--principal", "ada", "-c", config).exit_code == 2

@@ -1,0 +1,113 @@
+"""People: when they were seen, and that nothing is taken from who was offboarded."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from app.database.database import Database
+from app.delivery.door import Door
+from app.delivery.inbox import Inbox
+from app.delivery.wakeups import Wakeups
+from app.errors import OffboardedError
+from app.principal import Principal
+from app.users import Users
+from tests.fakes.office import inbound
+from tests.fakes.sandbox import Clock
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test moves."""
+    return Clock()
+
+
+@pytest.fixture
+def users(database: Database, clock: Clock) -> Users:
+    """People on that clock."""
+    return Users(database, now=clock)
+
+
+async def test_people_are_seen(users: Users, clock: Clock, ada: Principal, grace: Principal) -> None:
+    """The first time stays, the last one is to the hour, and each person has their own."""
+    first = clock.now
+    await asyncio.gather(*(users.admit(person) for person in (ada, grace) * 4))
+    clock.now += 60
+    await users.admit(grace)
+    clock.now += 3600
+    await users.admit(ada)
+    of_ada, of_grace = await users.everybody()
+
+    assert (of_ada.principal, of_ada.first_seen_at, of_ada.last_seen_at) == (ada, first, clock.now)
+    assert (of_grace.principal, of_grace.first_seen_at, of_grace.last_seen_at) == (grace, first, first)
+
+
+@pytest.mark.parametrize("seen", [True, False])
+async def test_who_was_offboarded_is_refused(
+    seen: bool, users: Users, clock: Clock, ada: Principal, grace: Principal
+) -> None:
+    """At once and for good, whether Deputy knew them or not; the other person is let in."""
+    if seen:
+        await users.admit(ada)
+    await users.offboard(ada)
+    for seconds in (0, 7200):
+        clock.now += seconds
+        with pytest.raises(OffboardedError, match="http:demo:ada"):
+            await users.admit(ada)
+        await users.admit(grace)
+
+    assert await users.offboarded_among({ada, grace}) == {ada}
+    assert await users.offboarded_among(set()) == set()
+
+
+async def test_nothing_of_theirs_is_stored(database: Database, users: Users, ada: Principal, grace: Principal) -> None:
+    """The door refuses before a row is written or a conversation is woken."""
+    inbox, wakeups = Inbox(database), Wakeups()
+    door = Door(inbox, wakeups, users)
+    await users.offboard(ada)
+    with pytest.raises(OffboardedError):
+        await door.accept(inbound(ada, conversation="of-ada"))
+    await door.accept(inbound(grace, conversation="of-grace"))
+
+    assert [key.conversation for key in await inbox.conversations_with_work()] == ["of-grace"]
+    assert (await wakeups.next()).conversation == "of-grace"
+
+
+async def test_a_second_offboarding_is_the_same(users: Users, clock: Clock, ada: Principal, grace: Principal) -> None:
+    """It keeps since when they are refused, and has it looked at once more whether anything is left."""
+    first = (await users.offboard(ada)).offboarded_at
+    await users.offboard(grace)
+    await users.mark_ended(ada)
+    assert await users.not_ended() == [grace]
+    clock.now += 60
+    again = await users.offboard(ada)
+
+    assert again.offboarded_at == first
+    assert sorted(await users.not_ended(), key=str) == [ada, grace]
+
+
+async def test_who_is_restored_is_let_in(users: Users, ada: Principal, grace: Principal) -> None:
+    """Only once nothing of theirs is left to end, and only they; who was never refused is told so."""
+    for person in (ada, grace):
+        await users.offboard(person)
+    with pytest.raises(OffboardedError, match="not finished"):
+        await users.restore(ada)
+    await users.mark_ended(ada)
+
+    assert await users.restore(ada)
+    assert not await users.restore(ada)
+    await users.admit(ada)
+    with pytest.raises(OffboardedError):
+        await users.admit(grace)
+
+
+async def test_a_late_end_does_not_mark_who_was_restored(users: Users, ada: Principal) -> None:
+    """Another process that finishes the same offboarding after the restoring changes nothing."""
+    await users.offboard(ada)
+    await users.mark_ended(ada)
+    await users.restore(ada)
+    await users.mark_ended(ada)
+    [user] = await users.everybody()
+
+    assert (user.offboarded_at, user.ended_at) == (None, None)
