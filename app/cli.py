@@ -14,6 +14,7 @@ from app.commands.keys import keys
 from app.commands.proof import check, graph
 from app.commands.sandbox import sandbox
 from app.commands.serve import serve
+from app.commands.slack import slack
 from app.commands.tokens import tokens
 from app.commands.tools import tools
 
@@ -23,6 +24,7 @@ for command in (serve, check, graph, demo, sandbox):
 cli.add_typer(tokens, name="tokens")
 cli.add_typer(db, name="db")
 cli.add_typer(keys, name="keys")
+cli.add_typer(slack, name="slack")
 cli.add_typer(tools, name="tools")
 cli.add_typer(config, name="config")
 
