@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import secrets
@@ -119,11 +120,11 @@ class Installing:
     async def _exchange(self, code: str) -> Mapping[str, Any]:
         client = AsyncWebClient(base_url=self._api_base_url)
         try:
-            response = await client.oauth_v2_access(
-                client_id=self._client_id,
-                client_secret=self._client_secret,
-                code=code,
-                redirect_uri=self._redirect_uri,
+            # Not oauth_v2_access(), which uses what aiohttp has deprecated; not in the body, which the SDK logs.
+            response = await client.api_call(
+                "oauth.v2.access",
+                data={"code": code, "redirect_uri": self._redirect_uri},
+                headers={"Authorization": _basic(self._client_id, self._client_secret)},
             )
         except SlackApiError as error:
             reason = str(error.response.get("error", "no reason"))[:64]  # one of Slack's words, such as invalid_code
@@ -158,6 +159,10 @@ def _read(granted: Mapping[str, Any], now: float) -> tuple[Installation, str]:
         installed_at=now,
     )
     return installation, bot_token
+
+
+def _basic(client_id: str, client_secret: str) -> str:
+    return f"Basic {base64.b64encode(f'{client_id}:{client_secret}'.encode()).decode()}"  # RFC 6749, section 2.3.1
 
 
 def _hash(secret: str) -> str:
