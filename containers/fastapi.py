@@ -20,6 +20,7 @@ from containers.slack import bot_tokens, installing
 from interfaces.http import interface as http
 from interfaces.http.verification import bearer_token
 from interfaces.web import interface as web
+from interfaces.web.cookies import Cookies
 from interfaces.web.formatting import page
 
 T = TypeVar("T")
@@ -107,5 +108,5 @@ def _slack_routers(container: Application, settings: Settings, slack: SlackSetti
         yield pages.router(
             installing=once(installing(container, settings, slack)),
             page=page,
-            secure=settings.server.public_url.startswith("https://"),
+            cookies=Cookies(secure=settings.server.public_url.startswith("https://")),
         )

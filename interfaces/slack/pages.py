@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Protocol
 
 from fastapi import APIRouter, Request
@@ -23,18 +22,34 @@ class Page(Protocol):
         ...
 
 
+class Cookies(Protocol):
+    """What a browser keeps of an installation, so that no other browser can finish it."""
+
+    def keep(self, response: Response, state: str, value: str, *, seconds: float) -> None:
+        """Have the browser keep the cookie of the one with this state."""
+        ...
+
+    def find(self, request: Request, state: str) -> str | None:
+        """What this browser kept of it."""
+        ...
+
+    def forget(self, response: Response, state: str) -> None:
+        """Have the browser forget it."""
+        ...
+
+
 def callback_url(public_url: str) -> str:
     """Where Slack sends a browser back to; the Slack app has to list exactly this."""
     return public_url.rstrip("/") + CALLBACK_PATH
 
 
-def router(*, installing: Any, page: Page, secure: bool) -> APIRouter:
+def router(*, installing: Any, page: Page, cookies: Cookies) -> APIRouter:
     """The routes.
 
     Args:
         installing: Depends: the Installing.
         page: Makes the pages.
-        secure: The server is reached over HTTPS, so its cookies go nowhere else.
+        cookies: Bind an installation to the browser that began it.
     """
     routes = APIRouter(default_response_class=HTMLResponse)
 
@@ -52,14 +67,7 @@ def router(*, installing: Any, page: Page, secure: bool) -> APIRouter:
         begun = await installing.begin()
         headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
         response = RedirectResponse(begun.url, 303, headers=headers)
-        response.set_cookie(
-            _cookie_name(begun.state, secure),
-            begun.cookie,
-            max_age=INSTALL_SECONDS,
-            httponly=True,
-            secure=secure,
-            samesite="lax",
-        )
+        cookies.keep(response, begun.state, begun.cookie, seconds=INSTALL_SECONDS)
         return response
 
     @routes.get(CALLBACK_PATH)
@@ -71,8 +79,7 @@ def router(*, installing: Any, page: Page, secure: bool) -> APIRouter:
         installing: Installing = installing,
     ) -> Response:
         """Take what Slack says of the installation; without this browser's cookie nothing is taken."""
-        name = _cookie_name(state, secure)
-        cookie = request.cookies.get(name)
+        cookie = cookies.find(request, state)
         title, status = _NOT_INSTALLED, 200
         try:
             if code is None or error is not None:
@@ -85,13 +92,7 @@ def router(*, installing: Any, page: Page, secure: bool) -> APIRouter:
             text, status = str(refusal), refusal.status
         response = page("notice.html", title, status=status, text=text)
         if cookie is not None:  # whatever came of it, it is over
-            response.delete_cookie(name, httponly=True, secure=secure, samesite="lax")
+            cookies.forget(response, state)
         return response
 
     return routes
-
-
-def _cookie_name(state: str, secure: bool) -> str:
-    """One cookie an installation; ``__Host-`` pins it to this host and to HTTPS (RFC 6265bis, section 4.1.3.2)."""
-    suffix = hashlib.sha256(state.encode(errors="replace")).hexdigest()[:16]
-    return f"{'__Host-' if secure else ''}deputy-slack-install-{suffix}"

@@ -30,6 +30,7 @@ from app.database.tables import metadata
 from app.principal import Principal
 from interfaces.slack.installations import Installation, Installations
 from tests.fakes.credentials import connect, google_tokens
+from tests.fakes.databases import Databases
 from tests.fakes.sandbox import READ
 
 ONE, TWO = bytes(range(32)), bytes(range(32, 64))
@@ -37,12 +38,12 @@ PEOPLE = [Principal("http", "demo", f"{name}{number}") for number in range(8) fo
 
 
 @pytest.fixture
-def config(database_url: str, tmp_path: Path) -> Path:
+async def config(database: Database, databases: Databases, tmp_path: Path) -> Path:
     """A configuration of that database, with a key file beside it."""
     path = tmp_path / "config.yaml"
     tree = {
         "agents": {"assistant": {}}, "default_agent": "assistant", "interfaces": {"http": {}},
-        "database": {"url": database_url}, "key_ring": {"file": str(tmp_path / "keys.yaml")},
+        "database": {"url": await databases.empty("deputy")}, "key_ring": {"file": str(tmp_path / "keys.yaml")},
         "google": {"sandbox": {"port": 0}},
     }  # fmt: skip
     path.write_text(yaml.safe_dump(tree))

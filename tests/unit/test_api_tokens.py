@@ -160,3 +160,20 @@ async def test_a_revoked_token_cannot_be_brought_back(
     with pytest.raises(UnauthenticatedError):
         await tokens.principal_of(of_ada)
     assert await tokens.principal_of(of_grace) == grace
+
+
+async def test_an_address_that_nobody_vouched_for_is_not_believed(
+    tokens: ApiTokens, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """An address that was written into a row, or moved with it, is nobody's, and the token is over with it."""
+    of_ada = await tokens.issue(ada, label="laptop", email="ada@example.com")
+    of_grace = await tokens.issue(grace, label="laptop", email="grace@example.com")
+    before = [await tokens.find_email(who) for who in (ada, grace)]
+    row = api_tokens.c.user_id == "ada"
+    await change(database, api_tokens.update().where(row).values(email="grace@example.com"))
+
+    assert before == ["ada@example.com", "grace@example.com"]
+    assert await tokens.find_email(ada) is None
+    with pytest.raises(UnauthenticatedError):
+        await tokens.principal_of(of_ada)
+    assert await tokens.principal_of(of_grace) == grace
