@@ -22,6 +22,7 @@ from app.credentials.key_check import check_or_begin
 from app.credentials.key_file import KeyFile
 from app.credentials.key_ring import KeyRing, key_id_of, open_key_ring
 from app.credentials.links import ConsentLinks
+from app.credentials.quarantine import Quarantine
 from app.credentials.rotation import Rotation
 from app.credentials.sealed import SealedColumn, sealed_columns
 from app.database.database import Database
@@ -65,6 +66,7 @@ class Everything:
         self.database = database
         self.grants = Grants(database, key_ring)
         self.links = ConsentLinks(database, key_ring, lifetime_seconds=600)
+        self.quarantine = Quarantine(database, key_ring, code_tries=5)
         self.tokens = ApiTokens(database, key_ring)
         self.installations = Installations(database, key_ring)
         self._issued: dict[Principal, tuple[str, str, str]] = {}
@@ -73,6 +75,9 @@ class Everything:
         for person in PEOPLE:
             await connect(self.database, self.grants, person, google_tokens(f"{person.user}-1"))
             link, link_token = await self.links.issue(person, frozenset({READ}))
+            async with self.database.writing() as connection:
+                held = google_tokens(f"{person.user}-held")
+                await self.quarantine.hold(connection, link, held, {"code": "x"}, expires_at=time.time() + 600)
             self._issued[person] = (link.link_id, link_token, await self.tokens.issue(person, label="x"))
         for workspace in ("T0ONE", "T0TWO"):
             await self.installations.save(
@@ -81,6 +86,11 @@ class Everything:
 
     async def assert_intact(self, key_ring: KeyRing) -> None:
         again = Everything(self.database, key_ring)
+        async with self.database.reading() as connection:
+            for sealed in sealed_columns():
+                rows = (await connection.execute(sealed.rows())).all()
+                assert rows, f"nothing is stored in {sealed}; add it to `store`"
+                assert all(sealed.open(key_ring, row) for row in rows)
         for person, (link_id, link_token, api_token) in self._issued.items():
             grant = await again.grants.find(person)
             assert grant is not None
