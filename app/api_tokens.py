@@ -1,8 +1,10 @@
-"""Tokens of the HTTP interface: each stands for one principal and is stored as a hash."""
+"""Tokens of the HTTP interface: each stands for one principal, and is stored as a hash that is bound to them."""
 
 from __future__ import annotations
 
 import hashlib
+import hmac
+import logging
 import secrets
 import time
 import uuid
@@ -10,19 +12,28 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
+from app.credentials.key_ring import KeyRing
 from app.database.database import Database
 from app.database.tables import api_tokens, owned_by, owner, principal_of
-from app.errors import PrincipalError, UnauthenticatedError
+from app.errors import PrincipalError, SealError, UnauthenticatedError
 from app.principal import Principal
+
+log = logging.getLogger(__name__)
 
 PREFIX = "dpt_"  # so that secret scanners and people recognise one
 
 
 class ApiTokens:
-    """Issues and recognises tokens; lives as long as the process and holds none."""
+    """Issues and recognises tokens; lives as long as the process and holds none.
 
-    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+    A token's hash is found by the hash, and counts only if the row's sealed verifier opens for the row's own person
+    and address, and holds the same hash: whoever can write to the database, but has no key, can make a token stand for
+    nobody.
+    """
+
+    def __init__(self, database: Database, key_ring: KeyRing, now: Callable[[], float] = time.time) -> None:
         self._database = database
+        self._key_ring = key_ring
         self._now = now
 
     async def issue(self, principal: Principal, *, label: str, email: str | None = None) -> str:
@@ -40,13 +51,15 @@ class ApiTokens:
         if principal.platform != "http":
             raise PrincipalError(f"a token stands for a principal of the HTTP interface, http:…:…; got {principal}")
         token = PREFIX + secrets.token_urlsafe(32)
+        token_id = uuid.uuid4().hex
         async with self._database.writing() as connection:
             await connection.execute(
                 api_tokens.insert().values(
-                    id=uuid.uuid4().hex,
+                    id=token_id,
                     token_hash=_hash(token),
                     **owner(principal),
                     label=label,
+                    sealed_verifier=self._key_ring.seal(_hash(token), *_bindings(principal, token_id, email)),
                     created_at=self._now(),
                     email=email,
                 )
@@ -54,24 +67,29 @@ class ApiTokens:
         return token
 
     async def revoke(self, principal: Principal, *, label: str | None = None) -> int:
-        """End this principal's tokens, or those with one label; returns how many ended."""
+        """End this principal's tokens, or those with one label; returns how many ended.
+
+        Their verifiers are erased, so that nobody can bring one back by taking the time of its end out of the row.
+        """
         mine = sa.and_(owned_by(api_tokens, principal), api_tokens.c.revoked_at.is_(None))
         if label is not None:
             mine = sa.and_(mine, api_tokens.c.label == label)
         async with self._database.writing() as connection:
-            ended = await connection.execute(api_tokens.update().where(mine).values(revoked_at=self._now()))
+            ended = await connection.execute(
+                api_tokens.update().where(mine).values(revoked_at=self._now(), sealed_verifier="")
+            )
         return ended.rowcount
 
     async def principal_of(self, token: str) -> Principal:
         """Whom a token stands for.
 
         Raises:
-            UnauthenticatedError: It is unknown or revoked.
+            UnauthenticatedError: It is unknown or revoked, or its row is not the one that was issued.
         """
         query = sa.select(api_tokens).where(api_tokens.c.token_hash == _hash(token), api_tokens.c.revoked_at.is_(None))
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
-        if row is None:
+        if row is None or not self._verifies(row):
             raise UnauthenticatedError("this token is unknown or revoked; make one with `deputy tokens issue`")
         return principal_of(row)
 
@@ -80,9 +98,22 @@ class ApiTokens:
         mine = sa.and_(
             owned_by(api_tokens, principal), api_tokens.c.revoked_at.is_(None), api_tokens.c.email.is_not(None)
         )
-        query = sa.select(api_tokens.c.email).where(mine).order_by(api_tokens.c.created_at.desc()).limit(1)
         async with self._database.reading() as connection:
-            return (await connection.execute(query)).scalar_one_or_none()
+            query = sa.select(api_tokens).where(mine).order_by(api_tokens.c.created_at.desc())
+            rows = (await connection.execute(query)).all()
+        return next((str(row.email) for row in rows if self._verifies(row)), None)
+
+    def _verifies(self, row: sa.Row[tuple[object, ...]]) -> bool:
+        try:
+            verifier = self._key_ring.open(row.sealed_verifier, *_bindings(principal_of(row), row.id, row.email))
+        except SealError as error:
+            log.error("the API token of row %s stands for nobody: %s", row.id, error)
+            return False
+        return hmac.compare_digest(verifier, row.token_hash)
+
+
+def _bindings(principal: Principal, token_id: str, email: str | None) -> tuple[str, ...]:
+    return ("api_tokens", principal.platform, principal.tenant, principal.user, token_id, email or "")
 
 
 def _hash(token: str) -> str:

@@ -15,6 +15,7 @@ from app.commands.keys import keys
 from app.commands.proof import check, graph
 from app.commands.sandbox import sandbox
 from app.commands.serve import serve
+from app.commands.slack import slack
 from app.commands.tokens import tokens
 from app.commands.tools import tools
 from app.commands.users import users
@@ -27,6 +28,7 @@ cli.add_typer(users, name="users")
 cli.add_typer(grants, name="grants")
 cli.add_typer(db, name="db")
 cli.add_typer(keys, name="keys")
+cli.add_typer(slack, name="slack")
 cli.add_typer(tools, name="tools")
 cli.add_typer(config, name="config")
 

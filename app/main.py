@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic_ai.models import Model
 
+from app.credentials.key_check import check_or_begin
 from app.deadline import Deadline
 from app.errors import SettingsError
 from app.principal import Principal
@@ -43,13 +44,14 @@ async def running(container: Application, settings: Settings) -> AsyncIterator[N
     """Everything of the process, open and proven; closed in reverse when the context ends.
 
     Raises:
-        SettingsError: A model, or the access to Google, cannot be set up, as a key or a package is missing.
+        SettingsError: The key ring does not fit the database; or a model, or the access to Google, cannot be set up.
         LifetimeError: The proof failed, so nothing is served.
     """
     async with AsyncExitStack() as stack:
         database = container.database()
         stack.push_async_callback(database.close)
         await database.open()
+        await check_or_begin(database, container.key_ring())
         stack.callback(container.pool().clear)
         stack.push_async_callback(container.http().aclose)
         stack.push_async_callback(container.model_http().aclose)

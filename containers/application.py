@@ -55,6 +55,7 @@ from app.users import Users
 from containers.scope import Scope, Scoped, Seed
 from containers.scopes import RequestScopes
 from interfaces.http.client import HttpChannel
+from interfaces.slack.installations import Installations
 from interfaces.web.interface import callback_url
 
 Once = providers.ThreadSafeSingleton  # a plain Singleton is built twice when two threads ask for it at once
@@ -71,7 +72,8 @@ class Application(DeclarativeContainer):
     # Process: what is kept, and where.
     database = Once(Database, settings.provided.database.url.get_secret_value.call())
     key_ring = Once(open_key_ring, settings.provided.key_ring.encoded.call(), settings.provided.key_ring.file)
-    api_tokens = Once(ApiTokens, database)
+    api_tokens = Once(ApiTokens, database, key_ring)
+    slack_installations = Once(Installations, database, key_ring)
     conversations = Once(Conversations, database)
     approvals = Once(Approvals, database)
     users = Once(Users, database)

@@ -11,7 +11,6 @@ from pydantic_ai.models import Model
 from app.agents.agent import Agent, AgentShell
 from app.credentials.workspace import WorkspaceTokens
 from app.deadline import Deadline
-from app.delivery.channel import Channel
 from app.errors import SettingsError
 from app.google.client import GoogleClient
 from app.google.service_account import open_service_account
@@ -21,10 +20,10 @@ from app.llm.models import build_model
 from app.principal import Principal
 from app.sections.agents import AgentSettings, ModelSettings
 from app.sections.google import WorkspaceSettings
-from app.sections.interfaces import SlackSettings
 from app.settings import Settings
 from containers.application import Application, Once
 from containers.scope import Scoped
+from containers.slack import slack_channel
 from containers.toolkits import outside_toolkit
 
 
@@ -51,7 +50,7 @@ def build(settings: Settings) -> Application:
     if settings.interfaces.http is not None:
         container.channels.add_kwargs(http=container.http_channel)
     if settings.interfaces.slack is not None:
-        container.channels.add_kwargs(slack=_slack_channel(settings.interfaces.slack))
+        container.channels.add_kwargs(slack=slack_channel(container, settings.interfaces.slack))
     if settings.google.workspace is not None:
         container.tokens.override(_workspace_tokens(container, settings.google.workspace))
     return container
@@ -130,9 +129,3 @@ def _agent(
         container.approvals,
         container.conversations,
     )
-
-
-def _slack_channel(slack: SlackSettings) -> providers.Provider[Channel]:
-    from interfaces.slack.client import open_channel  # the SDK is imported only where Slack is served
-
-    return Once(open_channel, slack.bot_token.get_secret_value(), slack.api_base_url)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated, Any, TypeVar
 
 from dependency_injector import providers
@@ -12,12 +12,16 @@ from fastapi import APIRouter, Depends, Header
 from app.api_tokens import ApiTokens
 from app.deadline import Deadline
 from app.principal import Principal
+from app.sections.interfaces import SlackSettings
 from app.settings import Settings
 from containers.application import Application
 from containers.scope import Scope
+from containers.slack import bot_tokens, installing
 from interfaces.http import interface as http
 from interfaces.http.verification import bearer_token
 from interfaces.web import interface as web
+from interfaces.web.cookies import Cookies
+from interfaces.web.formatting import page
 
 T = TypeVar("T")
 PrincipalOf = Callable[..., Any]
@@ -87,14 +91,23 @@ def routers(container: Application, settings: Settings) -> list[APIRouter]:
             )
         )
     if settings.interfaces.slack is not None:
-        from interfaces.slack import interface as slack  # the SDK is imported only where Slack is served
-
-        found.append(
-            slack.router(
-                door=once(container.door),
-                offboarding=once(container.offboarding),
-                signing_secret=settings.interfaces.slack.signing_secret.get_secret_value(),
-                now=time.time,
-            )
-        )
+        found.extend(_slack_routers(container, settings, settings.interfaces.slack))
     return found
+
+
+def _slack_routers(container: Application, settings: Settings, slack: SlackSettings) -> Iterator[APIRouter]:
+    from interfaces.slack import interface, pages  # the SDK is imported only where Slack is served
+
+    yield interface.router(
+        door=once(container.door),
+        bot_tokens=once(bot_tokens(container, slack)),
+        offboarding=once(container.offboarding),
+        signing_secret=slack.signing_secret.get_secret_value(),
+        now=time.time,
+    )
+    if slack.client_id is not None:
+        yield pages.router(
+            installing=once(installing(container, settings, slack)),
+            page=page,
+            cookies=Cookies(secure=settings.server.public_url.startswith("https://")),
+        )

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 import typer
 
 from app.commands.common import CONFIG, ConfigOption, configured, run
+from app.credentials.key_check import check_or_begin
+from app.credentials.key_ring import KeyRing, open_key_ring
 from app.database.database import Database
 from app.settings import Settings
 
@@ -38,6 +40,15 @@ async def opened_database(settings: Settings) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def opened_with_keys(settings: Settings) -> AsyncIterator[tuple[Database, KeyRing]]:
+    """The same with the key ring, which fits it: a command, too, must seal nothing with a wrong key."""
+    key_ring = open_key_ring(settings.key_ring.encoded(), settings.key_ring.file)
+    async with opened_database(settings) as database:
+        await check_or_begin(database, key_ring)
+        yield database, key_ring
 
 
 async def _upgrade(settings: Settings) -> str | None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from app.commands.common import CONFIG, ConfigOption, configured, run
+from app.credentials.key_check import check_key_ring
 from app.settings import Settings
 
 
 def check(config: ConfigOption = CONFIG) -> None:
-    """Prove that nothing of a person's outlives its request; exit 1 with the paths where something may."""
+    """Prove that nothing of a person's outlives its request, and that the key ring fits the database.
+
+    Exit 1 with the paths where something may, 2 with the key that is missing or another one.
+    """
     print(run(_check(configured(config))))
 
 
@@ -23,11 +27,15 @@ async def _check(settings: Settings) -> str:
 
     settings = configured_for_sandbox(settings)
     container = build(settings)
+    database = container.database()
     try:
+        present, needed = await database.revisions()
+        if present == needed:  # else a start migrates it first, and compares then
+            await check_key_ring(database, container.key_ring())
         return str(await prove_lifetimes(container, settings))
     finally:
         await container.http().aclose()
-        await container.database().close()
+        await database.close()
 
 
 async def _graph(settings: Settings) -> str:

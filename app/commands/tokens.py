@@ -8,7 +8,7 @@ import typer
 
 from app.api_tokens import ApiTokens
 from app.commands.common import CONFIG, WRONG, ConfigOption, PrincipalOption, configured, fail, principal, run
-from app.commands.database import opened_database
+from app.commands.database import opened_with_keys
 from app.credentials.workspace import domain_of
 from app.principal import Principal
 from app.settings import Settings
@@ -38,10 +38,10 @@ def revoke(principal_text: PrincipalOption, config: ConfigOption = CONFIG) -> No
 
 
 async def _issue(settings: Settings, owner: Principal, label: str, email: str | None) -> str:
-    async with opened_database(settings) as database:
-        return await ApiTokens(database).issue(owner, label=label, email=email)
+    async with opened_with_keys(settings) as opened:
+        return await ApiTokens(*opened).issue(owner, label=label, email=email)
 
 
 async def _revoke(settings: Settings, owner: Principal) -> int:
-    async with opened_database(settings) as database:
-        return await ApiTokens(database).revoke(owner)
+    async with opened_with_keys(settings) as opened:
+        return await ApiTokens(*opened).revoke(owner)

@@ -233,8 +233,8 @@ class Quarantine:
 
 def _bindings(kind: str, held: QuarantinedGrant) -> tuple[str, ...]:
     person = (held.principal.platform, held.principal.tenant, held.principal.user)
-    return ("quarantined_grants", kind, *person, held.account.subject, held.link_id)
+    return (f"quarantined_grants.{kind}", *person, held.account.subject, held.link_id)
 
 
 def _row_bindings(kind: str, row: sa.Row[tuple[object, ...]]) -> tuple[str, ...]:
-    return ("quarantined_grants", kind, row.platform, row.tenant, row.user_id, row.subject, row.link_id)
+    return (f"quarantined_grants.{kind}", row.platform, row.tenant, row.user_id, row.subject, row.link_id)

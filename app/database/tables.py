@@ -23,6 +23,15 @@ def _principal(*, primary_key: bool = False) -> tuple[sa.Column[str], ...]:
     )
 
 
+def _sealed(name: str, kind: str, *bound_to: str) -> sa.Column[str]:
+    """A text that the key ring seals, or "" where there is nothing to seal; `deputy keys rotate` seals it anew.
+
+    The bindings are `kind`, which no other sealed column has, and the row's values in the columns `bound_to`, in this
+    order, "" for NULL: whoever writes the row seals it with exactly these.
+    """
+    return sa.Column(name, sa.Text, nullable=False, info={"kind": kind, "bound_to": bound_to})
+
+
 def _time(name: str, *, nullable: bool = False) -> sa.Column[float]:
     return sa.Column(name, sa.Double, nullable=nullable)
 
@@ -34,6 +43,8 @@ api_tokens = sa.Table(
     sa.Column("token_hash", sa.String(64), nullable=False, unique=True),  # SHA-256, hexadecimal
     *_principal(),
     sa.Column("label", sa.String(255), nullable=False),
+    # The hash once more: a row that was written or given to another person by hand has none that opens.
+    _sealed("sealed_verifier", "api_tokens", "platform", "tenant", "user_id", "id", "email"),
     _time("created_at"),
     _time("revoked_at", nullable=True),
     sa.Column("email", sa.String(320), nullable=True),  # the administrator who issued it vouches for it
@@ -122,7 +133,7 @@ grants = sa.Table(
     sa.Column("subject", sa.String(255), nullable=False),  # the Google account's stable id
     sa.Column("email", sa.String(320), nullable=False),
     sa.Column("granted_scopes", sa.Text, nullable=False),  # OAuth scopes, parted by a space
-    sa.Column("sealed_tokens", sa.Text, nullable=False),
+    _sealed("sealed_tokens", "grants", "platform", "tenant", "user_id", "subject", "id"),
     sa.Column("version", sa.Integer, nullable=False),  # counts every change of the tokens
     sa.Column("state", sa.String(16), nullable=False),  # active, ending or revoked; replaced in an earlier version
     sa.Column("alias", sa.String(32), nullable=True),  # what the person calls the account
@@ -157,7 +168,8 @@ consent_links = sa.Table(
     sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
     sa.Column("state_hash", sa.String(64), nullable=True, unique=True),
     sa.Column("cookie_hash", sa.String(64), nullable=True),
-    sa.Column("sealed_secrets", sa.Text, nullable=False),  # link token; once opened nonce and PKCE verifier too
+    # The link's token; once opened the nonce and the PKCE verifier too.
+    _sealed("sealed_secrets", "consent_links", "platform", "tenant", "user_id", "id"),
     sa.Column("oauth_scopes", sa.Text, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),  # issued, opened, granted, active, expired, refused
     sa.Column("place", sa.String(16), nullable=False),  # direct or group: where it was asked for
@@ -176,14 +188,44 @@ quarantined_grants = sa.Table(
     sa.Column("subject", sa.String(255), nullable=False),  # the Google account's stable id
     sa.Column("email", sa.String(320), nullable=False),
     sa.Column("granted_scopes", sa.Text, nullable=False),  # OAuth scopes, parted by a space
-    sa.Column("sealed_tokens", sa.Text, nullable=False),
-    sa.Column("sealed_proof", sa.Text, nullable=False),  # what proves that the link's person signed in
+    _sealed("sealed_tokens", "quarantined_grants.tokens", "platform", "tenant", "user_id", "subject", "link_id"),
+    # What proves that the link's person signed in.
+    _sealed("sealed_proof", "quarantined_grants.proof", "platform", "tenant", "user_id", "subject", "link_id"),
     sa.Column("tries", sa.Integer, nullable=False),  # wrong codes so far
     sa.Column("state", sa.String(16), nullable=False),  # waiting, or ending: about to be revoked and erased
     _time("created_at"),
     _time("expires_at"),
     sa.Index("ix_quarantined_grants_principal", "platform", "tenant", "user_id"),
     sa.Index("ix_quarantined_grants_subject", "subject"),
+)
+
+slack_installations = sa.Table(
+    "slack_installations",
+    metadata,
+    _id(),
+    # Whose: the workspace, "T…", or the organisation, "E…", when the app was installed for all of its workspaces.
+    sa.Column("workspace", sa.String(MAX_PART_LENGTH), nullable=False, unique=True),
+    sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("bot_user", sa.String(64), nullable=False),  # the bot's user id, "U…"
+    sa.Column("bot_scopes", sa.Text, nullable=False),  # what the bot may do, parted by a space
+    sa.Column("installed_by", sa.String(64), nullable=False),  # a Slack user id
+    _sealed("sealed_bot_token", "slack_installations", "workspace", "id"),
+    _time("installed_at"),
+)
+
+slack_installs_begun = sa.Table(
+    "slack_installs_begun",
+    metadata,
+    sa.Column("state_hash", sa.String(64), primary_key=True),  # SHA-256, hexadecimal
+    sa.Column("cookie_hash", sa.String(64), nullable=False),  # of the browser that began it
+    _time("expires_at"),
+)
+
+key_checks = sa.Table(
+    "key_checks",
+    metadata,
+    sa.Column("id", sa.String(63), primary_key=True),  # of a key
+    sa.Column("proof", sa.Text, nullable=False),  # a known text that this very key sealed: no other one takes its place
 )
 
 

@@ -10,6 +10,7 @@ import itertools
 import json
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -23,7 +24,7 @@ from starlette.routing import Route
 
 from app.sandbox.log import bearer_of
 
-Method = Callable[[Mapping[str, Any]], dict[str, Any]]
+Method = Callable[[Mapping[str, Any], str], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Post:
         thread_ts: The thread that it is in, or None.
         text: Its text, or its markdown.
         ts: Its own timestamp, Slack's id of a message in a channel.
+        workspace: Whose bot token it was posted with.
     """
 
     method: str
@@ -45,6 +47,7 @@ class Post:
     thread_ts: str | None
     text: str
     ts: str
+    workspace: str
 
 
 class _SlackError(Exception):
@@ -52,12 +55,14 @@ class _SlackError(Exception):
 
 
 class SlackSandbox:
-    """A Slack workspace with one app. Lives for the process; serve `app` and give its URL, ``…/api/``, to the client.
+    """A Slack with one app, in one workspace or more. Lives for the process; serve `app`, its URL is ``…/api/``.
+
+    A channel that an event has named takes posts of the workspaces alone that it was named in.
 
     Args:
         signing_secret: What its events are signed with.
-        bot_token: The one bearer that its methods take.
-        team: The workspace's id.
+        bot_token: The bot's token in the first workspace.
+        team: The first workspace's id.
         bot_user: The bot's user id.
 
     Attributes:
@@ -69,7 +74,8 @@ class SlackSandbox:
         self, *, signing_secret: str, bot_token: str, team: str = "T0SANDBOX", bot_user: str = "U0BOT"
     ) -> None:
         self._signing_secret = signing_secret.encode()
-        self._bot_token = bot_token.encode()
+        self._workspaces = {bot_token: team}
+        self._homes: defaultdict[str, set[str]] = defaultdict(set)  # of a channel: whose events have named it
         self._team = team
         self._bot_user = bot_user
         self._count = itertools.count(1)
@@ -93,6 +99,9 @@ class SlackSandbox:
         thread_ts: str | None = None,
         event_id: str | None = None,
         kind: Literal["message.im", "app_mention"] = "message.im",
+        team: str | None = None,
+        enterprise: str | None = None,
+        whole_organisation: bool = False,
     ) -> dict[str, Any]:
         """What Slack sends when somebody writes to the bot: https://docs.slack.dev/apis/events-api#callback-field.
 
@@ -104,7 +113,11 @@ class SlackSandbox:
             thread_ts: The thread that it is in, or None.
             event_id: The event's id, which a retry repeats; a fresh one if None.
             kind: A direct message, or a mention in a channel.
+            team: The workspace, of the sender as well; the first one if None.
+            enterprise: The organisation that the workspace is part of.
+            whole_organisation: The app is installed for all of the organisation.
         """
+        team = team or self._team
         ts = ts or self._new_ts()
         event: dict[str, Any] = {
             "type": "message" if kind == "message.im" else "app_mention",
@@ -113,24 +126,57 @@ class SlackSandbox:
             "ts": ts,
             "event_ts": ts,
             "channel": channel,
-            "team": self._team,
+            "team": team,
             "client_msg_id": secrets.token_hex(16),
         }
         if kind == "message.im":
             event["channel_type"] = "im"
         if thread_ts is not None:
             event["thread_ts"] = thread_ts
-        authorization = {"enterprise_id": None, "team_id": self._team, "user_id": self._bot_user, "is_bot": True}
+        place = enterprise if whole_organisation and enterprise else team
+        self._homes[channel].add(place)
+        payload = self.notice(event, place, team=team, enterprise=enterprise)
+        return payload | ({"event_id": event_id} if event_id else {}) | {"event_time": int(float(ts))}
+
+    def notice(
+        self, event: dict[str, Any], place: str, *, team: str | None = None, enterprise: str | None = None
+    ) -> dict[str, Any]:
+        """What Slack sends of any event: https://docs.slack.dev/apis/events-api#callback-field.
+
+        Args:
+            event: The inner event.
+            place: Where the app is installed that it is sent to: a workspace, "T…", or an organisation, "E…".
+            team: The workspace in which it happened; `place` if None.
+            enterprise: The organisation that the workspace is part of.
+        """
+        whole_organisation = place.startswith("E")
+        enterprise = place if whole_organisation else enterprise
+        authorization = {
+            "enterprise_id": enterprise,
+            "team_id": None if whole_organisation else place,
+            "user_id": self._bot_user,
+            "is_bot": True,
+            "is_enterprise_install": whole_organisation,
+        }
         return {
             "type": "event_callback",
-            "team_id": self._team,
+            "team_id": team or place,
+            **({"enterprise_id": enterprise} if enterprise else {}),
             "api_app_id": "A0SANDBOX",
             "event": event,
-            "event_id": event_id or f"Ev{secrets.token_hex(5).upper()}",
-            "event_time": int(float(ts)),
-            "authorizations": [{**authorization, "is_enterprise_install": False}],
+            "event_id": f"Ev{secrets.token_hex(5).upper()}",
+            "event_time": int(time.time()),
+            "authorizations": [authorization],
             "is_ext_shared_channel": False,
         }
+
+    def admit(self, place: str, bot_token: str) -> None:
+        """Take this bot token from now on, for one workspace or organisation."""
+        self._workspaces[bot_token] = place
+
+    def forget(self, bot_token: str) -> None:
+        """Take this bot token no more."""
+        del self._workspaces[bot_token]
 
     def sign(self, body: bytes, now: float) -> dict[str, str]:
         """The headers that prove that this body is Slack's, sent at `now`, in seconds since the epoch."""
@@ -153,56 +199,61 @@ class SlackSandbox:
             bearer = bearer_of(request.headers.get("authorization"))
             if bearer is None:
                 raise _SlackError("not_authed")
-            if not hmac.compare_digest(bearer.encode(), self._bot_token):
+            workspace = self._workspaces.get(bearer)
+            if workspace is None:
                 raise _SlackError("invalid_auth")
             method = self._methods.get(request.path_params["method"])
             if method is None:
                 raise _SlackError("unknown_method")
-            return JSONResponse({"ok": True, **method(await _arguments(request))})
+            return JSONResponse({"ok": True, **method(await _arguments(request), workspace)})
         except _SlackError as error:
             return JSONResponse({"ok": False, "error": str(error)})
 
-    def _auth_test(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def _auth_test(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
         return {
             "url": "https://sandbox.slack.example/",
             "team": "Sandbox",
             "user": "deputy",
-            "team_id": self._team,
+            "team_id": workspace,
             "user_id": self._bot_user,
             "bot_id": "B0SANDBOX",
             "is_enterprise_install": False,
         }
 
-    def _post_message(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        post = self._post("chat.postMessage", arguments, user=None)
-        message = {"type": "message", "user": self._bot_user, "text": post.text, "ts": post.ts, "team": self._team}
+    def _post_message(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
+        post = self._post("chat.postMessage", arguments, workspace, user=None)
+        message = {"type": "message", "user": self._bot_user, "text": post.text, "ts": post.ts, "team": workspace}
         if post.thread_ts is not None:
             message["thread_ts"] = post.thread_ts
         return {"channel": post.channel, "ts": post.ts, "message": message}
 
-    def _post_ephemeral(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        post = self._post("chat.postEphemeral", arguments, user=_user(arguments.get("user")))
+    def _post_ephemeral(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
+        post = self._post("chat.postEphemeral", arguments, workspace, user=_user(arguments.get("user")))
         return {"message_ts": post.ts}
 
-    def _post(self, method: str, arguments: Mapping[str, Any], user: str | None) -> Post:
+    def _post(self, method: str, arguments: Mapping[str, Any], workspace: str, user: str | None) -> Post:
         channel, text = arguments.get("channel"), arguments.get("text") or arguments.get("markdown_text")
         if not isinstance(channel, str) or channel[:1] not in {"C", "D", "G", "U", "W"}:
             raise _SlackError("channel_not_found")
+        if workspace not in self._homes.get(_direct(channel), {workspace}):
+            raise _SlackError("channel_not_found")  # it is another workspace's
         if not text and not arguments.get("blocks"):
             raise _SlackError("no_text")
-        post = Post(method, _direct(channel), user, arguments.get("thread_ts"), str(text or ""), self._new_ts())
+        post = Post(
+            method, _direct(channel), user, arguments.get("thread_ts"), str(text or ""), self._new_ts(), workspace
+        )
         self.posts.append(post)
         return post
 
-    def _conversations_open(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def _conversations_open(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
         users = arguments.get("users") or ""
         return {"channel": {"id": _direct(_user(users if isinstance(users, str) else ",".join(users)))}}
 
-    def _users_info(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def _users_info(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
         user = _user(arguments.get("user"))
         name = user.lower()
         profile = {"real_name": name, "display_name": name}
-        user_object = {"id": user, "team_id": self._team, "name": name, "real_name": name, "profile": profile}
+        user_object = {"id": user, "team_id": workspace, "name": name, "real_name": name, "profile": profile}
         return {"user": {**user_object, "deleted": False, "is_bot": user == self._bot_user}}
 
     def _new_ts(self) -> str:

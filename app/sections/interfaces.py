@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from app.sections.section import Name, Positive, Secret, Section, Url
+from app.sections.section import Name, Positive, Secret, Section, Text, Url
 
 
 class HttpSettings(Section):
@@ -15,12 +15,25 @@ class HttpSettings(Section):
 
 
 class SlackSettings(Section):
-    """POST /slack/events."""
+    """POST /slack/events; either `bot_token`, for one workspace, or `client_id` and `client_secret`, for many."""
 
     agent: Name | None = Field(default=None, description="Unset: default_agent")
     signing_secret: Secret = Field(description="The app's signing secret")
-    bot_token: Secret = Field(description="The bot's token, xoxb-…")
+    bot_token: Secret | None = Field(default=None, description="The bot's token, xoxb-…")
+    client_id: Text | None = Field(default=None, description="The app's; workspaces install it at /slack/install")
+    client_secret: Secret | None = Field(default=None, description="The app's client secret")
     api_base_url: Url = Field(default="https://slack.com/api/", description="Where Slack's Web API is")
+    authorize_url: Url = Field(
+        default="https://slack.com/oauth/v2/authorize", description="Slack's page that asks whether to install"
+    )
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> SlackSettings:
+        if (self.client_id is None) != (self.client_secret is None):
+            raise ValueError("client_id and client_secret go together; give both or neither")
+        if (self.bot_token is None) == (self.client_id is None):
+            raise ValueError("give either bot_token, for one workspace, or client_id and client_secret, for many")
+        return self
 
 
 class InterfacesSettings(Section):

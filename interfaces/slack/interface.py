@@ -17,7 +17,10 @@ from app.messages import MAX_TEXT_LENGTH, InboundMessage
 from app.offboarding import Offboarding
 from app.principal import Principal
 from interfaces.slack.formatting import plain
+from interfaces.slack.installations import BotTokens
 from interfaces.slack.verification import verify
+
+log = logging.getLogger(__name__)
 
 _PERSONS_SUBTYPES = (None, "file_share", "thread_broadcast")  # every other one is an edit, a notice or a bot
 
@@ -25,11 +28,14 @@ _PERSONS_SUBTYPES = (None, "file_share", "thread_broadcast")  # every other one 
 log = logging.getLogger(__name__)
 
 
-def router(*, door: Any, offboarding: Any, signing_secret: str, now: Callable[[], float] = time.time) -> APIRouter:
+def router(
+    *, door: Any, bot_tokens: Any, offboarding: Any, signing_secret: str, now: Callable[[], float] = time.time
+) -> APIRouter:
     """The route that Slack posts events to.
 
     Args:
         door: Depends: the Door.
+        bot_tokens: Depends: the BotTokens.
         offboarding: Depends: the Offboarding.
         signing_secret: The app's.
         now: The time, POSIX seconds.
@@ -37,25 +43,41 @@ def router(*, door: Any, offboarding: Any, signing_secret: str, now: Callable[[]
     routes = APIRouter()
 
     @routes.post("/slack/events")
-    async def post_event(request: Request, door: Door = door, offboarding: Offboarding = offboarding) -> JSONResponse:
+    async def post_event(
+        request: Request,
+        door: Door = door,
+        bot_tokens: BotTokens = bot_tokens,
+        offboarding: Offboarding = offboarding,
+    ) -> JSONResponse:
         """Store what a person wrote, and acknowledge; the answer is posted later."""
         body = await request.body()
         verify(signing_secret, body, request.headers, now=now())
         payload = _parse(body)
         if payload.get("type") == "url_verification":
             return JSONResponse({"challenge": _name(payload, "challenge")})
+        if _ends_installation(payload):
+            await bot_tokens.uninstalled(receiving_workspace(payload), at=_time(payload))
         leaver = find_leaver(payload)
         if leaver is not None:
             await offboarding.begin(leaver)
         message = find_message(payload)
         if message is not None:
-            try:
-                await door.accept(message)
-            except OffboardedError as error:
-                log.warning("a message was ignored: %s", error)  # refused, Slack would send it again
+            await _take(message, door, bot_tokens)
         return JSONResponse({"ok": True})
 
     return routes
+
+
+async def _take(message: InboundMessage, door: Door, bot_tokens: BotTokens) -> None:
+    """Store it; what can be answered to nobody is ignored, for Slack would send again what is refused."""
+    workspace = message.address["workspace"]
+    if await bot_tokens.bot_token(workspace) is None:
+        log.warning("a message from %s is ignored: the app is not installed there", workspace)
+        return
+    try:
+        await door.accept(message)
+    except OffboardedError as error:
+        log.warning("a message was ignored: %s", error)
 
 
 def find_message(payload: Mapping[str, Any]) -> InboundMessage | None:
@@ -85,7 +107,12 @@ def find_message(payload: Mapping[str, Any]) -> InboundMessage | None:
         event_id=_name(payload, "event_id"),
         conversation=f"{channel}:{thread or ''}",
         text=text[:MAX_TEXT_LENGTH],
-        address={"channel": channel, "thread_ts": thread, "direct": direct},
+        address={
+            "channel": channel,
+            "thread_ts": thread,
+            "direct": direct,
+            "workspace": receiving_workspace(payload),
+        },
     )
 
 
@@ -93,7 +120,8 @@ def sender(payload: Mapping[str, Any]) -> Principal:
     """Who wrote the message, in the tenant that they themselves are of.
 
     In a channel that two companies share (Slack Connect) the receiving team is not the sender's: Slack names the
-    sender's in ``user_team``. An organisation (Enterprise Grid) numbers its people across its teams.
+    sender's in ``user_team``. An organisation (Enterprise Grid) numbers its people across its teams, and whoever writes
+    where no other company reads along is one of them.
 
     Raises:
         InvalidMessageError: The event does not say who or in which team.
@@ -101,8 +129,43 @@ def sender(payload: Mapping[str, Any]) -> Principal:
     event = payload["event"]
     receiving_team = _name(payload, "team_id")
     team = event.get("user_team") or event.get("team") or receiving_team
-    organisation = payload.get("enterprise_id") if team == receiving_team else None
-    return Principal("slack", organisation or team, _name(event, "user"))
+    organisation = payload.get("enterprise_id")
+    colleague = team in (receiving_team, organisation) or payload.get("is_ext_shared_channel") is False
+    return Principal("slack", (organisation if colleague else None) or team, _name(event, "user"))
+
+
+def receiving_workspace(payload: Mapping[str, Any]) -> str:
+    """Which installation an event was sent to: a workspace, or the organisation that installed the app as a whole.
+
+    It is the first of ``authorizations``; in a channel that two companies share ``team_id`` may be the other one's
+    (https://docs.slack.dev/apis/events-api#authorizations).
+
+    Raises:
+        InvalidMessageError: The event does not say.
+    """
+    authorizations = payload.get("authorizations")
+    first = authorizations[0] if isinstance(authorizations, list) and authorizations else payload
+    if not isinstance(first, dict):
+        raise InvalidMessageError("the event's authorizations are none")
+    return _name(first, "enterprise_id" if first.get("is_enterprise_install") is True else "team_id")
+
+
+def _ends_installation(payload: Mapping[str, Any]) -> bool:
+    """Whether an event says that the bot's token is over; that of people's own tokens is nothing to us."""
+    event = payload.get("event")
+    if payload.get("type") != "event_callback" or not isinstance(event, dict):
+        return False
+    tokens = event.get("tokens")
+    bot_revoked = event.get("type") == "tokens_revoked" and isinstance(tokens, dict) and bool(tokens.get("bot"))
+    return event.get("type") == "app_uninstalled" or bot_revoked
+
+
+def _time(payload: Mapping[str, Any]) -> float:
+    """When an event happened; a retry repeats it."""
+    time = payload.get("event_time")
+    if not isinstance(time, int | float):
+        raise InvalidMessageError("the event has no event_time")
+    return float(time)
 
 
 def find_leaver(payload: Mapping[str, Any]) -> Principal | None:

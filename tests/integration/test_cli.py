@@ -18,6 +18,9 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from app.cli import cli
+from app.commands.database import opened_with_keys
+from app.settings import load_settings
+from interfaces.slack.installations import Installation, Installations
 from tests.fakes.ports import free_port
 
 CONFIG = {
@@ -113,6 +116,24 @@ def test_a_token_is_issued_and_revoked(config: Path) -> None:
     assert len({result.stdout for result in issued}) == 3
     assert all(re.fullmatch(r"dpt_[\w-]{43}\n", result.stdout) for result in issued)
     assert [result.stdout for result in (*revoked, other)] == ["2 ended\n", "0 ended\n", "1 ended\n"]
+
+
+async def test_slack_installations_are_listed_without_their_tokens(config: Path) -> None:
+    """Two workspaces, as a table and as JSON, and no token in either."""
+    settings = load_settings(config, {})
+    async with opened_with_keys(settings) as opened:
+        for workspace, name in (("T1", "One Inc"), ("T2", "Two Ltd")):
+            installation = Installation(workspace, name, "U0BOT", "chat:write", "U0ADMIN", 0.0)
+            await Installations(*opened).save(installation, f"xoxb-{workspace}")
+    printed = []
+    for options in ((), ("--json",)):
+        async with process("slack", "list", "-c", config, *options) as listing:
+            printed.append((await asyncio.wait_for(listing.communicate(), 60))[0].decode())
+
+    assert [each["workspace"] for each in json.loads(printed[1])] == ["T1", "T2"]
+    assert "One Inc" in printed[0]
+    assert "Two Ltd" in printed[0]
+    assert not any("xoxb" in text or "v1.k1" in text for text in printed)
 
 
 @pytest.mark.parametrize(("principal", "code"), [

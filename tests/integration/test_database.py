@@ -37,7 +37,9 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
 
 def token_of(principal: Principal, *, name: str) -> sa.Insert:
     """A row of a person's."""
-    return api_tokens.insert().values(id=name, token_hash=name, **owner(principal), label="x", created_at=0.0)
+    return api_tokens.insert().values(
+        id=name, token_hash=name, **owner(principal), label="x", sealed_verifier="", created_at=0.0
+    )
 
 
 async def ids(database: Database) -> list[str]:
@@ -221,7 +223,7 @@ async def test_every_table_of_a_persons_is_keyed_by_all_three_parts() -> None:
     for table in metadata.tables.values():
         parts = [table.c[name] for name in ("platform", "tenant", "user_id") if name in table.c]
 
-        assert len(parts) == 3, table.name
+        assert len(parts) in (0, 3), table.name
         assert not any(part.nullable or part.default or part.server_default for part in parts), table.name
 
 

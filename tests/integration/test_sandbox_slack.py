@@ -42,9 +42,9 @@ async def test_the_bot_posts_to_two_people(slack: SlackSandbox, api: str) -> Non
     third = await client.chat_postEphemeral(channel="C1", user="U0GRACE", text="for Grace")
 
     assert slack.posts == [
-        Post("chat.postMessage", "D0ADA", None, None, "for Ada", first["ts"]),
-        Post("chat.postMessage", "C1", None, "1.000001", "for all", second["ts"]),
-        Post("chat.postEphemeral", "C1", "U0GRACE", None, "for Grace", third["message_ts"]),
+        Post("chat.postMessage", "D0ADA", None, None, "for Ada", first["ts"], "T0SANDBOX"),
+        Post("chat.postMessage", "C1", None, "1.000001", "for all", second["ts"], "T0SANDBOX"),
+        Post("chat.postEphemeral", "C1", "U0GRACE", None, "for Grace", third["message_ts"], "T0SANDBOX"),
     ]
     assert len({post.ts for post in slack.posts}) == 3
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 import pytest
 import sqlalchemy as sa
 
 from app.api_tokens import ApiTokens
+from app.credentials.key_ring import KeyRing
 from app.database.database import Database
 from app.database.tables import api_tokens
 from app.errors import PrincipalError, UnauthenticatedError
@@ -16,9 +18,9 @@ from tests.fakes.leaks import everything_in
 
 
 @pytest.fixture
-def tokens(database: Database) -> ApiTokens:
+def tokens(database: Database, key_ring: KeyRing) -> ApiTokens:
     """The tokens of the test's database, at second 1000."""
-    return ApiTokens(database, now=lambda: 1000.0)
+    return ApiTokens(database, key_ring, now=lambda: 1000.0)
 
 
 async def test_each_token_stands_for_its_own_principal(tokens: ApiTokens, ada: Principal, grace: Principal) -> None:
@@ -79,3 +81,99 @@ async def test_a_token_is_for_http_only(tokens: ApiTokens) -> None:
     """A Slack user is verified by Slack; no token can stand for one."""
     with pytest.raises(PrincipalError, match=r"got slack:T1:U1"):
         await tokens.issue(Principal("slack", "T1", "U1"), label="laptop")
+
+
+async def change(database: Database, change: sa.Update | sa.Insert | sa.Delete) -> None:
+    """Write to the database past Deputy, as somebody who has it and no key."""
+    async with database.writing() as connection:
+        await connection.execute(change)
+
+
+async def test_a_row_that_was_given_to_somebody_else_stands_for_nobody(
+    tokens: ApiTokens, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """Neither does Ada's token become Grace's with the row, nor with the hash and verifier put into Grace's row."""
+    of_ada, of_grace = [await tokens.issue(who, label="laptop") for who in (ada, grace)]
+    async with database.reading() as connection:
+        row = (await connection.execute(sa.select(api_tokens).where(api_tokens.c.user_id == "ada"))).one()
+    await change(
+        database, api_tokens.update().where(api_tokens.c.id == row.id).values(user_id="grace", label="was Ada")
+    )
+    with pytest.raises(UnauthenticatedError):
+        await tokens.principal_of(of_ada)
+    await change(database, api_tokens.delete().where(api_tokens.c.id == row.id))
+    stolen = {"token_hash": row.token_hash, "sealed_verifier": row.sealed_verifier}
+    await change(database, api_tokens.update().where(api_tokens.c.user_id == "grace").values(**stolen))
+
+    for token in (of_ada, of_grace):
+        with pytest.raises(UnauthenticatedError):
+            await tokens.principal_of(token)
+
+
+async def test_a_row_that_was_written_by_hand_stands_for_nobody(
+    tokens: ApiTokens, database: Database, ada: Principal, grace: Principal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who can write rows but has no key knows a token's hash and can make no verifier; the log names the row."""
+    of_grace = await tokens.issue(grace, label="laptop")
+    async with database.reading() as connection:
+        row = (await connection.execute(sa.select(api_tokens))).one()
+    forged = "dpt_" + "A" * 43
+    digest = hashlib.sha256(forged.encode()).hexdigest()
+    for number, verifier in enumerate(("", digest, row.sealed_verifier, "v1.k9." + "A" * 80)):
+        values = {
+            **row._mapping,
+            "id": str(number),
+            "user_id": "ada",
+            "token_hash": digest,
+            "sealed_verifier": verifier,
+        }
+        await change(database, api_tokens.insert().values(values))
+        with pytest.raises(UnauthenticatedError):
+            await tokens.principal_of(forged)
+        await change(database, api_tokens.delete().where(api_tokens.c.id == str(number)))
+
+    assert "row 0" in caplog.text
+    assert forged not in caplog.text
+    assert await tokens.principal_of(of_grace) == grace
+
+
+async def test_a_hash_of_ones_own_in_ones_own_row_is_not_enough(
+    tokens: ApiTokens, database: Database, ada: Principal
+) -> None:
+    """A row that keeps its verifier but has the hash of another token lets that token in for nobody."""
+    await tokens.issue(ada, label="laptop")
+    digest = hashlib.sha256(b"dpt_chosen").hexdigest()
+    await change(database, api_tokens.update().values(token_hash=digest))
+
+    with pytest.raises(UnauthenticatedError):
+        await tokens.principal_of("dpt_chosen")
+
+
+async def test_a_revoked_token_cannot_be_brought_back(
+    tokens: ApiTokens, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """Taking the end out of a row does not bring its token back."""
+    of_ada, of_grace = [await tokens.issue(who, label="laptop") for who in (ada, grace)]
+    await tokens.revoke(ada)
+    await change(database, api_tokens.update().values(revoked_at=None))
+
+    with pytest.raises(UnauthenticatedError):
+        await tokens.principal_of(of_ada)
+    assert await tokens.principal_of(of_grace) == grace
+
+
+async def test_an_address_that_nobody_vouched_for_is_not_believed(
+    tokens: ApiTokens, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """An address that was written into a row, or moved with it, is nobody's, and the token is over with it."""
+    of_ada = await tokens.issue(ada, label="laptop", email="ada@example.com")
+    of_grace = await tokens.issue(grace, label="laptop", email="grace@example.com")
+    before = [await tokens.find_email(who) for who in (ada, grace)]
+    row = api_tokens.c.user_id == "ada"
+    await change(database, api_tokens.update().where(row).values(email="grace@example.com"))
+
+    assert before == ["ada@example.com", "grace@example.com"]
+    assert await tokens.find_email(ada) is None
+    with pytest.raises(UnauthenticatedError):
+        await tokens.principal_of(of_ada)
+    assert await tokens.principal_of(of_grace) == grace

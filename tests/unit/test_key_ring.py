@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.credentials.key_ring import KeyRing, decode_keys, make_key, open_key_ring, read_or_make_key_file
+from app.credentials.key_file import KeyFile, decode_keys, make_key
+from app.credentials.key_ring import KeyRing, open_key_ring
 from app.errors import SealError, SettingsError
 from tests.fakes.leaks import everything_in
 
@@ -135,16 +136,16 @@ def test_a_draft_that_a_crash_left_is_no_hindrance(tmp_path: Path) -> None:
     """In a container the process id is the same at each start; a draft of the last one does not stop this one."""
     (tmp_path / f".keys.yaml.{os.getpid()}").write_text("")
 
-    assert list(read_or_make_key_file(tmp_path / "keys.yaml")) == ["k1"]
+    assert list(KeyFile(tmp_path / "keys.yaml").read_or_make()) == ["k1"]
 
 
 def test_servers_that_start_together_get_one_key(tmp_path: Path) -> None:
     """Whoever comes second takes the first one's key, and no draft stays behind."""
     together = threading.Barrier(8)
 
-    def start(_: int) -> str:
+    def start(_: int) -> bytes:
         together.wait()
-        return read_or_make_key_file(tmp_path / "keys.yaml")["k1"]
+        return KeyFile(tmp_path / "keys.yaml").read_or_make()["k1"]
 
     with ThreadPoolExecutor(8) as servers:
         keys = set(servers.map(start, range(8)))
@@ -163,7 +164,7 @@ def test_a_key_file_that_is_none_is_refused_unseen(tmp_path: Path, text: str) ->
     path.write_text(text)
 
     with pytest.raises(SettingsError, match=r"keys\.yaml") as caught:
-        read_or_make_key_file(path)
+        KeyFile(path).read_or_make()
     assert CANARY not in everything_in(caught.value)
 
 
@@ -172,4 +173,125 @@ def test_a_key_file_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "var").write_text("")
 
     with pytest.raises(SettingsError, match="the server needs to read and make it"):
-        read_or_make_key_file(tmp_path / "var" / "keys.yaml")
+        KeyFile(tmp_path / "var" / "keys.yaml").read_or_make()
+
+
+def replaced(path: Path, **keys: bytes) -> None:
+    """Put another file in the place of a key file."""
+    draft = path.with_suffix(".new")
+    draft.write_text("".join(f"{key_id}: {base64.b64encode(key).decode()}\n" for key_id, key in keys.items()))
+    draft.replace(path)
+
+
+def test_a_ring_follows_its_file(tmp_path: Path) -> None:
+    """A key that was added after the start opens what it sealed, and seals from then on; a removed one opens still."""
+    path = tmp_path / "keys.yaml"
+    replaced(path, k1=ONE)
+    opening, sealing = open_key_ring(None, path), open_key_ring(None, path)
+    before = opening.seal("old", "row")
+    replaced(path, k2=TWO)
+
+    assert opening.open(KeyRing({"k2": TWO}).seal("new", "row"), "row") == "new"
+    assert sealing.seal("new", "row").startswith("v1.k2.")
+    assert [ring.open(before, "row") for ring in (opening, sealing)] == ["old", "old"]
+    assert opening.key_ids == ("k2", "k1")
+
+
+def test_a_ring_without_a_file_says_which_key_it_lacks() -> None:
+    """Keys that stand in the settings change with a start only."""
+    with pytest.raises(SealError, match="needs key 'k2', which is not on the key ring; add it back"):
+        KeyRing({"k1": ONE}).open(KeyRing({"k2": TWO}).seal("x"))
+
+
+@pytest.mark.parametrize("text", ["", "k2: AAAA", f"k1: {base64.b64encode(TWO).decode()}", "k1: ["])
+def test_a_file_that_is_no_key_ring_is_not_followed(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A broken file, or one with other bytes under an id that is known, changes nothing and is logged once."""
+    path = tmp_path / "keys.yaml"
+    replaced(path, k1=ONE)
+    ring = open_key_ring(None, path)
+    path.write_text(text)
+    sealed = [ring.seal("secret", "row") for _ in range(2)]
+
+    assert [KeyRing({"k1": ONE}).open(each, "row") for each in sealed] == ["secret", "secret"]
+    assert caplog.text.count("are not taken over") == 1
+    assert base64.b64encode(TWO).decode() not in caplog.text
+
+
+def test_a_file_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
+    """A running server goes on with the keys that it has, and makes no key that nobody else knows."""
+    path = tmp_path / "keys.yaml"
+    ring = open_key_ring(None, path)
+    path.unlink()
+
+    assert ring.seal("secret").startswith("v1.k1.")
+    assert not path.exists()
+
+
+class CountingSource:
+    """A source of keys that counts how often it is read."""
+
+    reads, stamp = 0, 0
+
+    def changed(self) -> bool:
+        return self.stamp != self.reads
+
+    def read(self) -> dict[str, bytes]:
+        self.reads = self.stamp
+        return {"k1": ONE}
+
+
+def test_unknown_keys_do_not_make_a_ring_read_on_and_on() -> None:
+    """However many rows name a key that there is not, the file is read once a change."""
+    source = CountingSource()
+    ring = KeyRing({"k1": ONE}, source)
+    sealed = KeyRing({"k9": TWO}).seal("x")
+    source.stamp = 1
+    for _ in range(100):
+        with pytest.raises(SealError):
+            ring.open(sealed)
+
+    assert source.reads == 1
+
+
+def test_a_fresh_key_comes_first_and_the_file_stays_its_owners(tmp_path: Path) -> None:
+    """Its id is new, the others stay, and neither mode nor a link to the file is lost."""
+    path, link = tmp_path / "keys.yaml", tmp_path / "link.yaml"
+    replaced(path, k9=ONE, mine=TWO)
+    path.chmod(0o640)
+    link.symlink_to(path)
+    made = KeyFile(link).add_primary()
+
+    assert made == "k10"
+    assert list(KeyFile(path).read()) == ["k10", "k9", "mine"]
+    assert KeyFile(path).read()["mine"] == TWO
+    assert link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["keys.yaml", "link.yaml"]
+
+
+def test_keys_that_are_added_together_are_all_kept(tmp_path: Path) -> None:
+    """Two commands at once make two keys with two ids: none is written over the other."""
+    path = tmp_path / "keys.yaml"
+    KeyFile(path).read_or_make()
+    together = threading.Barrier(8)
+
+    def add(_: int) -> str:
+        together.wait()
+        return KeyFile(path).add_primary()
+
+    with ThreadPoolExecutor(8) as commands:
+        made = sorted(commands.map(add, range(8)))
+
+    assert made == [f"k{number}" for number in range(2, 10)]
+    assert len(set(KeyFile(path).read().values())) == 9
+
+
+def test_the_first_key_is_never_removed(tmp_path: Path) -> None:
+    """Keys are taken out by their ids; the one that seals stays, whatever is asked for."""
+    path = tmp_path / "keys.yaml"
+    replaced(path, k2=TWO, k1=ONE)
+    KeyFile(path).remove(["k1", "k2", "k7"])
+
+    assert KeyFile(path).read() == {"k2": TWO}

@@ -367,3 +367,30 @@ def test_settings_do_not_change_and_share_nothing(load: Load) -> None:
         one.agents["clerk"] = AgentSettings()  # type: ignore[index]
     assert one == other
     assert one.toolkits is not other.toolkits
+
+
+_SLACK = "interfaces: {slack: {signing_secret: s, "
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        ("", "give either bot_token, for one workspace, or client_id and client_secret, for many"),
+        ("bot_token: t, client_id: c, client_secret: s", "give either bot_token"),
+        ("client_id: c", "client_id and client_secret go together"),
+        ("bot_token: t, client_secret: s", "client_id and client_secret go together"),
+    ],
+)
+def test_slack_is_for_one_workspace_or_for_many(faults: Callable[..., str], keys: str, fault: str) -> None:
+    """A bot token and a client exclude each other, one of them is needed, and the place is told."""
+    text = SMALLEST.replace("interfaces: {http: {}}", f"{_SLACK}{keys}}}}}")
+
+    assert f"interfaces.slack: {fault}" in faults(text)
+
+
+@pytest.mark.parametrize("keys", ["bot_token: t", "client_id: c, client_secret: s"])
+def test_slack_takes_a_bot_token_or_a_client(load: Load, keys: str) -> None:
+    """Each of the two ways is enough by itself."""
+    settings = load(SMALLEST.replace("interfaces: {http: {}}", f"{_SLACK}{keys}}}}}"))
+
+    assert settings.interfaces.slack is not None

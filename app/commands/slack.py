@@ -1,0 +1,42 @@
+"""`deputy slack`: the workspaces that have installed the app."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.commands.common import CONFIG, ConfigOption, JsonOption, configured, run
+from app.commands.database import opened_with_keys
+from app.settings import Settings
+from interfaces.slack.installations import Installation, Installations
+
+slack = typer.Typer(no_args_is_help=True, help="The workspaces that have installed the app.")
+
+
+@slack.callback()
+def _group() -> None:
+    """A group of commands, though there is one."""
+
+
+@slack.command(name="list")
+def list_installations(config: ConfigOption = CONFIG, as_json: JsonOption = False) -> None:
+    """List every installation: where, since when, by whom, and what the bot may do; no token."""
+    found = run(_all(configured(config)))
+    if as_json:
+        print(json.dumps([asdict(installation) for installation in found], indent=2))
+        return
+    table = Table("workspace", "name", "bot", "may", "installed by", "since")
+    for each in found:
+        since = datetime.fromtimestamp(each.installed_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        table.add_row(each.workspace, each.name, each.bot_user, each.bot_scopes, each.installed_by, since)
+    Console().print(table, markup=False)
+
+
+async def _all(settings: Settings) -> list[Installation]:
+    async with opened_with_keys(settings) as opened:
+        return await Installations(*opened).all()

@@ -1,0 +1,123 @@
+"""Where the app is installed, and the bot token of each place, sealed and bound to it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from app.credentials.key_ring import KeyRing
+from app.database.database import Database, take_turns
+from app.database.tables import slack_installations as table
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The app in one place; holds no token.
+
+    Attributes:
+        workspace: The workspace's id, "T…", or the organisation's, "E…", when all of its workspaces have the app.
+        name: What people call it.
+        bot_user: The bot's user id there.
+        bot_scopes: What the bot may do, parted by a space.
+        installed_by: The Slack user id of who did it.
+        installed_at: When, POSIX seconds.
+    """
+
+    workspace: str
+    name: str
+    bot_user: str
+    bot_scopes: str
+    installed_by: str
+    installed_at: float
+
+
+class BotTokens(Protocol):
+    """Knows the bot token of each place that the app is installed in."""
+
+    async def bot_token(self, workspace: str | None) -> str | None:
+        """The token to answer with there, or None where the app is not installed."""
+        ...
+
+    async def uninstalled(self, workspace: str, *, at: float) -> None:
+        """Forget the token of a place that Slack says has none any more since then, POSIX seconds."""
+        ...
+
+
+class OneWorkspace:
+    """The bot token of the settings, for the one workspace that the app was made in; lives as long as the process."""
+
+    def __init__(self, bot_token: str) -> None:
+        self._bot_token = bot_token
+
+    async def bot_token(self, workspace: str | None) -> str | None:
+        """The token; Slack sends the app no other workspace's events."""
+        return self._bot_token
+
+    async def uninstalled(self, workspace: str, *, at: float) -> None:
+        """Nothing: the settings keep it."""
+
+
+class Installations:
+    """Stores installations, their tokens sealed; lives as long as the process and holds no token."""
+
+    def __init__(self, database: Database, key_ring: KeyRing, now: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._key_ring = key_ring
+        self._now = now
+
+    async def save(self, installation: Installation, bot_token: str) -> None:
+        """Keep an installation; one of the same place is replaced, with its token."""
+        values = {
+            "name": installation.name[:255],
+            "bot_user": installation.bot_user,
+            "bot_scopes": installation.bot_scopes,
+            "installed_by": installation.installed_by,
+            "installed_at": self._now(),
+        }
+        workspace = installation.workspace
+        async with self._database.writing() as connection:
+            await take_turns(connection, "slack_installations", workspace)
+            known = (await connection.execute(sa.select(table.c.id).where(table.c.workspace == workspace))).scalar()
+            row_id = known or uuid.uuid4().hex
+            values["sealed_bot_token"] = self._key_ring.seal(bot_token, *_bindings(workspace, row_id))
+            if known:
+                await connection.execute(table.update().where(table.c.id == row_id).values(**values))
+            else:
+                await connection.execute(table.insert().values(id=row_id, workspace=workspace, **values))
+
+    async def bot_token(self, workspace: str | None) -> str | None:
+        """The token of exactly this place, or None.
+
+        Raises:
+            SealError: The row was sealed for another place, or with a key that is gone.
+        """
+        query = sa.select(table.c.id, table.c.sealed_bot_token).where(table.c.workspace == workspace)
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None or workspace is None:
+            return None
+        return self._key_ring.open(row.sealed_bot_token, *_bindings(workspace, row.id))
+
+    async def uninstalled(self, workspace: str, *, at: float) -> None:
+        """Erase the installation, unless it was made after that: Slack may tell of the end of a former one late."""
+        async with self._database.writing() as connection:
+            ended = sa.and_(table.c.workspace == workspace, table.c.installed_at <= at)
+            await connection.execute(table.delete().where(ended))
+
+    async def all(self) -> list[Installation]:
+        """Every installation, by workspace."""
+        async with self._database.reading() as connection:
+            rows = await connection.execute(sa.select(table).order_by(table.c.workspace))
+            return [
+                Installation(row.workspace, row.name, row.bot_user, row.bot_scopes, row.installed_by, row.installed_at)
+                for row in rows
+            ]
+
+
+def _bindings(workspace: str, row_id: str) -> tuple[str, ...]:
+    return ("slack_installations", workspace, row_id)

@@ -1,0 +1,169 @@
+"""Installing the app in a workspace, by Slack's OAuth (https://docs.slack.dev/authentication/installing-with-oauth)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+import sqlalchemy as sa
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from app.database.database import Database
+from app.database.tables import slack_installs_begun as table
+from app.errors import CallbackRefusedError, UnavailableError
+from interfaces.slack.installations import Installation, Installations
+
+INSTALL_SECONDS = 600
+# What the assistant needs of a workspace: to be written to, to answer, and to know who has left.
+BOT_SCOPES = ("app_mentions:read", "chat:write", "im:history", "users:read")
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What a browser needs to install: where to go on at Slack, and what it must keep."""
+
+    url: str = field(repr=False)
+    state: str = field(repr=False)
+    cookie: str = field(repr=False)
+
+
+class Installing:
+    """Sends browsers to Slack and takes their callbacks; lives as long as the process and holds none of them.
+
+    Args:
+        api_base_url: Where Slack's Web API is; ends with a slash.
+        authorize_url: Slack's page that asks whether to install.
+        redirect_uri: Where Slack sends the browser back to, exactly.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        installations: Installations,
+        *,
+        client_id: str,
+        client_secret: str,
+        api_base_url: str,
+        authorize_url: str,
+        redirect_uri: str,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._installations = installations
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._api_base_url = api_base_url
+        self._authorize_url = authorize_url
+        self._redirect_uri = redirect_uri
+        self._now = now
+
+    async def begin(self) -> Begun:
+        """Let this browser install, within ten minutes and once."""
+        state, cookie = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        now = self._now()
+        async with self._database.writing() as connection:
+            await connection.execute(table.delete().where(table.c.expires_at <= now))
+            await connection.execute(
+                table.insert().values(
+                    state_hash=_hash(state), cookie_hash=_hash(cookie), expires_at=now + INSTALL_SECONDS
+                )
+            )
+        query = {
+            "client_id": self._client_id,
+            "scope": ",".join(BOT_SCOPES),
+            "redirect_uri": self._redirect_uri,
+            "state": state,
+        }
+        return Begun(f"{self._authorize_url}?{urlencode(query)}", state, cookie)
+
+    async def refuse(self, *, state: str, cookie: str | None) -> None:
+        """Take the callback of somebody who said no.
+
+        Raises:
+            CallbackRefusedError: As for `finish`.
+        """
+        await self._take(state, cookie)
+
+    async def finish(self, *, state: str, cookie: str | None, code: str) -> Installation:
+        """Take the callback of somebody who said yes: the app is installed, its token kept sealed.
+
+        Raises:
+            CallbackRefusedError: This browser did not begin it, it is used or expired, or Slack refuses the code.
+            UnavailableError: Slack did not answer.
+        """
+        await self._take(state, cookie)
+        installation, bot_token = _read(await self._exchange(code), self._now())
+        await self._installations.save(installation, bot_token)
+        return installation
+
+    async def _take(self, state: str, cookie: str | None) -> None:
+        mine = sa.and_(table.c.state_hash == _hash(state), table.c.expires_at > self._now())
+        async with self._database.reading() as connection:
+            cookie_hash = (await connection.execute(sa.select(table.c.cookie_hash).where(mine))).scalar()
+        if cookie_hash is None:
+            raise CallbackRefusedError("this installation is unknown, used or expired; begin again at /slack/install")
+        if cookie is None or not hmac.compare_digest(_hash(cookie), cookie_hash):
+            raise CallbackRefusedError("this browser did not begin the installation; begin again at /slack/install")
+        async with self._database.writing() as connection:
+            if (await connection.execute(table.delete().where(mine))).rowcount != 1:
+                raise CallbackRefusedError("this installation was used a moment ago; begin again at /slack/install")
+
+    async def _exchange(self, code: str) -> Mapping[str, Any]:
+        client = AsyncWebClient(base_url=self._api_base_url)
+        try:
+            # Not oauth_v2_access(), which uses what aiohttp has deprecated; not in the body, which the SDK logs.
+            response = await client.api_call(
+                "oauth.v2.access",
+                data={"code": code, "redirect_uri": self._redirect_uri},
+                headers={"Authorization": _basic(self._client_id, self._client_secret)},
+            )
+        except SlackApiError as error:
+            reason = str(error.response.get("error", "no reason"))[:64]  # one of Slack's words, such as invalid_code
+            raise CallbackRefusedError(
+                f"Slack refused the installation: {reason}; begin again at /slack/install"
+            ) from None
+        except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
+            raise UnavailableError(f"Slack did not answer ({type(error).__name__}); begin again later") from None
+        assert isinstance(response.data, dict)
+        return response.data
+
+
+def _read(granted: Mapping[str, Any], now: float) -> tuple[Installation, str]:
+    """The installation that Slack's answer speaks of, and its bot token.
+
+    Raises:
+        CallbackRefusedError: It is not a bot's, its token would expire, or it does not say where.
+    """
+    whole_organisation = granted.get("is_enterprise_install") is True
+    place = granted.get("enterprise" if whole_organisation else "team") or {}
+    workspace, bot_token = place.get("id"), granted.get("access_token")
+    if granted.get("token_type") != "bot" or not bot_token or not workspace:
+        raise CallbackRefusedError("Slack did not grant the assistant a bot token; look at the app's bot scopes")
+    if granted.get("refresh_token"):
+        raise CallbackRefusedError("the app rotates its tokens; switch token rotation off in the app's settings")
+    installation = Installation(
+        workspace=workspace,
+        name=str(place.get("name") or workspace),
+        bot_user=str(granted.get("bot_user_id") or ""),
+        bot_scopes=" ".join(sorted(str(granted.get("scope") or "").split(","))),
+        installed_by=str((granted.get("authed_user") or {}).get("id") or ""),
+        installed_at=now,
+    )
+    return installation, bot_token
+
+
+def _basic(client_id: str, client_secret: str) -> str:
+    return f"Basic {base64.b64encode(f'{client_id}:{client_secret}'.encode()).decode()}"  # RFC 6749, section 2.3.1
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode(errors="replace")).hexdigest()  # enough for 256 random bits

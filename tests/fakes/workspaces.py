@@ -1,0 +1,72 @@
+"""A Slack with several workspaces that can install the app, and an administrator at a browser."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx2
+from pydantic import SecretStr
+
+from app.sandbox.server import serve_loopback
+from app.sandbox.slack import SlackSandbox
+from app.sandbox.slack_install import SlackInstalls
+from app.sections.interfaces import InterfacesSettings, SlackSettings
+from interfaces.slack.pages import callback_url
+from tests.fakes.deputy_server import DeputyServer, world
+from tests.fakes.scripted_model import ScriptedModel
+
+CLIENT_ID, CLIENT_SECRET, SIGNING_SECRET = "1.2", "client-secret", "8f742231b10e8888abcd99yyyzzz85a5"
+PLACES = {"T0ONE": "One Inc", "T0TWO": "Two Ltd", "T0THREE": "Three AG", "E0GRID": "Grid Group"}
+
+
+@dataclass(frozen=True)
+class Workspaces:
+    """A server that workspaces install, and their Slack.
+
+    Attributes:
+        server: Its `slack` is this Slack.
+    """
+
+    server: DeputyServer
+    installs: SlackInstalls
+
+    async def install(self, place: str) -> httpx2.Response:
+        """Let an administrator install the app; the last page that they see."""
+        return await install(self.server.base_url, place)
+
+
+async def install(base_url: str, place: str, *, allow: bool = True) -> httpx2.Response:
+    """Press the button of /slack/install, and decide at Slack, in a browser of its own."""
+    async with httpx2.AsyncClient(timeout=30) as browser:
+        asked = await browser.post(f"{base_url}/slack/install", follow_redirects=True)
+        form = {"place": place, "decision": "allow" if allow else "deny"}
+        return await browser.post(str(asked.url), data=form, follow_redirects=True)
+
+
+def sandbox(redirect_uri: str) -> tuple[SlackSandbox, SlackInstalls]:
+    """A Slack in which the app is installed nowhere yet."""
+    slack = SlackSandbox(signing_secret=SIGNING_SECRET, bot_token="xoxb-of-nobody", team="T0NOBODY")
+    installs = SlackInstalls(
+        slack, client_id=CLIENT_ID, client_secret=CLIENT_SECRET, redirect_uri=redirect_uri, places=PLACES
+    )
+    return slack, installs
+
+
+@asynccontextmanager
+async def workspaces(folder: Path) -> AsyncIterator[Workspaces]:
+    """A server on a socket that is installed nowhere yet."""
+    async with world(folder) as outside:
+        slack, installs = sandbox(callback_url(outside.settings.server.public_url))
+        async with serve_loopback(installs.app) as slack_url:
+            section = SlackSettings(
+                signing_secret=SecretStr(SIGNING_SECRET),
+                client_id=CLIENT_ID,
+                client_secret=SecretStr(CLIENT_SECRET),
+                api_base_url=f"{slack_url}/api/",
+                authorize_url=f"{slack_url}/oauth/v2/authorize",
+            )
+            async with outside.server(ScriptedModel().install, interfaces=InterfacesSettings(slack=section)) as server:
+                yield Workspaces(replace(server, slack=slack), installs)

@@ -1,0 +1,221 @@
+"""Slack installations at rest, and how a browser comes to one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+import pytest
+import sqlalchemy as sa
+
+from app.credentials.key_ring import KeyRing
+from app.database.database import Database
+from app.database.tables import slack_installations as table
+from app.errors import CallbackRefusedError, SealError
+from app.sandbox.server import serve_loopback
+from app.sandbox.slack_install import SlackInstalls
+from interfaces.slack.installations import Installation, Installations
+from interfaces.slack.installing import Begun, Installing, _read
+from tests.fakes.credentials import stored_bytes
+from tests.fakes.sandbox import Clock
+from tests.fakes.workspaces import CLIENT_ID, CLIENT_SECRET, sandbox
+
+REDIRECT = "http://127.0.0.1:9/slack/oauth/callback"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test moves."""
+    return Clock()
+
+
+@pytest.fixture
+def installations(database: Database, key_ring: KeyRing, clock: Clock) -> Installations:
+    """Installations on that clock."""
+    return Installations(database, key_ring, now=clock)
+
+
+async def save(installations: Installations, workspace: str, token: str) -> None:
+    """Install the app in a workspace."""
+    await installations.save(Installation(workspace, "Inc", "U0BOT", "chat:write", "U0ADMIN", 0.0), token)
+
+
+async def test_each_workspace_has_its_own_token_sealed(
+    installations: Installations, database: Database, tmp_path: Path
+) -> None:
+    """A token is found by exactly its own workspace, is replaced by a new installation, and is nowhere in the clear."""
+    for workspace, token in (("T1", "xoxb-first"), ("T2", "xoxb-second"), ("T1", "xoxb-third")):
+        await save(installations, workspace, token)
+
+    assert [await installations.bot_token(each) for each in ("T1", "T2")] == ["xoxb-third", "xoxb-second"]
+    assert [await installations.bot_token(each) for each in ("T3", "t1", "", "T%", None)] == [None] * 5
+    assert [each.workspace for each in await installations.all()] == ["T1", "T2"]
+    assert b"xoxb" not in await stored_bytes(database, tmp_path)
+
+
+async def test_a_token_is_bound_to_its_row_and_its_workspace(installations: Installations, database: Database) -> None:
+    """A row that is given another workspace, or another row's token, opens for nobody."""
+    await save(installations, "T1", "xoxb-first")
+    await save(installations, "T2", "xoxb-second")
+    async with database.writing() as connection:
+        sealed = sa.select(table.c.sealed_bot_token).where(table.c.workspace == "T1")
+        stolen = (await connection.execute(sealed)).scalar_one()
+        await connection.execute(table.update().where(table.c.workspace == "T2").values(sealed_bot_token=stolen))
+        await connection.execute(table.update().where(table.c.workspace == "T1").values(workspace="T3"))
+
+    for workspace in ("T2", "T3"):
+        with pytest.raises(SealError):
+            await installations.bot_token(workspace)
+
+
+async def test_an_end_is_that_of_the_installation_before_it(installations: Installations, clock: Clock) -> None:
+    """What Slack tells late ends no installation that was made after it, and no other workspace's."""
+    await save(installations, "T1", "xoxb-first")
+    await save(installations, "T2", "xoxb-second")
+    await installations.uninstalled("T1", at=clock.now - 1)
+    kept = await installations.bot_token("T1")
+    await installations.uninstalled("T1", at=clock.now + 1)
+
+    assert kept == "xoxb-first"
+    assert await installations.bot_token("T1") is None
+    assert await installations.bot_token("T2") == "xoxb-second"
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[tuple[SlackInstalls, str]]:
+    """A Slack, and its address."""
+    _, installs = sandbox(REDIRECT)
+    async with serve_loopback(installs.app) as url:
+        yield installs, url
+
+
+@pytest.fixture
+def installing(
+    database: Database, installations: Installations, slack: tuple[SlackInstalls, str], clock: Clock
+) -> Installing:
+    """What sends browsers to that Slack."""
+    return Installing(
+        database,
+        installations,
+        client_id=CLIENT_ID,
+        client_secret=CLIENT_SECRET,
+        api_base_url=f"{slack[1]}/api/",
+        authorize_url=f"{slack[1]}/oauth/v2/authorize",
+        redirect_uri=REDIRECT,
+        now=clock,
+    )
+
+
+async def allow(begun: Begun, place: str) -> str:
+    """Allow it at Slack's page; the code that Slack sends back."""
+    async with httpx2.AsyncClient() as browser:
+        answer = await browser.post(begun.url, data={"place": place, "decision": "allow"})
+    query = parse_qs(urlsplit(answer.headers["location"]).query)
+    assert query["state"] == [begun.state]
+    return query["code"][0]
+
+
+async def test_two_browsers_install_two_workspaces(installing: Installing, installations: Installations) -> None:
+    """Each browser's state and cookie lead to its own workspace, though both go at once."""
+    begun = [await installing.begin() for _ in range(2)]
+    codes = [await allow(one, place) for one, place in zip(begun, ("T0ONE", "E0GRID"), strict=True)]
+    with pytest.raises(CallbackRefusedError, match="this browser did not begin"):
+        await installing.finish(state=begun[0].state, cookie=begun[1].cookie, code=codes[0])
+    installed = [
+        await installing.finish(state=one.state, cookie=one.cookie, code=code)
+        for one, code in zip(begun, codes, strict=True)
+    ]
+
+    assert [(each.workspace, each.name, each.installed_by) for each in installed] == [
+        ("T0ONE", "One Inc", "U0ADMIN"),
+        ("E0GRID", "Grid Group", "U0ADMIN"),
+    ]
+    assert str(await installations.bot_token("E0GRID")).startswith("xoxb-E0GRID-")
+
+
+async def test_of_several_callbacks_one_installs(installing: Installing) -> None:
+    """A state is good once, however many callbacks arrive together."""
+    begun = await installing.begin()
+    code = await allow(begun, "T0ONE")
+    outcomes = await asyncio.gather(
+        *(installing.finish(state=begun.state, cookie=begun.cookie, code=code) for _ in range(6)),
+        return_exceptions=True,
+    )
+
+    assert sum(isinstance(outcome, Installation) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, CallbackRefusedError) for outcome in outcomes) == 5
+
+
+async def test_a_state_is_good_for_ten_minutes(
+    installing: Installing, installations: Installations, clock: Clock
+) -> None:
+    """After that its callback installs nothing, though the code is good."""
+    begun = await installing.begin()
+    code = await allow(begun, "T0ONE")
+    clock.now += 601
+
+    with pytest.raises(CallbackRefusedError, match="unknown, used or expired"):
+        await installing.finish(state=begun.state, cookie=begun.cookie, code=code)
+    assert await installations.all() == []
+
+
+async def test_states_and_cookies_are_stored_as_hashes(
+    installing: Installing, database: Database, tmp_path: Path
+) -> None:
+    """Neither stands in the database, nor in what an error or a log shows of it."""
+    begun = await installing.begin()
+    stored = await stored_bytes(database, tmp_path)
+
+    assert begun.state.encode() not in stored
+    assert begun.cookie.encode() not in stored
+    assert begun.state not in repr(begun)
+
+
+async def test_a_wrong_client_secret_is_told(
+    database: Database, installations: Installations, slack: tuple[SlackInstalls, str]
+) -> None:
+    """The error is Slack's word and holds neither the code nor the secret."""
+    wrong = Installing(
+        database, installations, client_id=CLIENT_ID, client_secret="wrong-secret", api_base_url=f"{slack[1]}/api/",
+        authorize_url=f"{slack[1]}/oauth/v2/authorize", redirect_uri=REDIRECT,
+    )  # fmt: skip
+    begun = await wrong.begin()
+    code = await allow(begun, "T0ONE")
+
+    with pytest.raises(CallbackRefusedError, match="Slack refused the installation: bad_client_secret") as caught:
+        await wrong.finish(state=begun.state, cookie=begun.cookie, code=code)
+    assert code not in str(caught.value)
+    assert "wrong-secret" not in str(caught.value)
+
+
+GRANTED: dict[str, Any] = {
+    "ok": True, "access_token": "xoxb-1", "token_type": "bot", "scope": "b,a", "bot_user_id": "U0BOT",
+    "team": {"id": "T1", "name": "Inc"}, "enterprise": {"id": "E1", "name": "Group"}, "is_enterprise_install": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"token_type": "user"}, "did not grant the assistant a bot token"),
+        ({"access_token": ""}, "did not grant the assistant a bot token"),
+        ({"team": None}, "did not grant the assistant a bot token"),
+        ({"is_enterprise_install": True, "enterprise": None}, "did not grant the assistant a bot token"),
+        ({"refresh_token": "xoxe-1"}, "switch token rotation off"),
+    ],
+)
+def test_an_answer_that_is_no_installation_is_refused(changes: dict[str, Any], fault: str) -> None:
+    """Only a bot's lasting token of a named place is kept."""
+    with pytest.raises(CallbackRefusedError, match=fault):
+        _read(GRANTED | changes, 0.0)
+
+
+def test_a_workspace_of_an_organisation_is_installed_by_itself() -> None:
+    """The place is the organisation only when all of it has the app."""
+    assert _read(GRANTED, 0.0)[0].workspace == "T1"
+    assert _read(GRANTED | {"is_enterprise_install": True}, 0.0)[0].workspace == "E1"
+    assert _read(GRANTED, 0.0)[0].bot_scopes == "a b"
