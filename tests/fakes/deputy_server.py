@@ -53,6 +53,8 @@ CONSENT_LINK = re.compile(r"https?://\S+/connect/google/[\w-]+")
 NOTICE = "A sign-in by your link waits for its code"  # comes with a scan, if the code has not come before it
 APPROVAL_CODE = re.compile(r"approve ([0-9a-f]{4,8})")
 PATIENCE_SECONDS = 20.0
+# Uvicorn closes a connection that was idle for 5 s: a request must not go out on it just then.
+_BRIEF = httpx2.Limits(keepalive_expiry=2)
 
 T = TypeVar("T")
 Prepare = Callable[[Application], object]
@@ -230,7 +232,7 @@ class World:
         settings, container = await self._built(prepare, database, sections)
         async with (
             serving(container, settings) as base_url,
-            httpx2.AsyncClient(base_url=base_url, timeout=2 * PATIENCE_SECONDS) as client,
+            httpx2.AsyncClient(base_url=base_url, timeout=2 * PATIENCE_SECONDS, limits=_BRIEF) as client,
         ):
             yield DeputyServer(base_url, client, container, settings, self.google, self.slack)
 
