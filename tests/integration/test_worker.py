@@ -17,7 +17,7 @@ from app.delivery.worker import CRASHED, INTERRUPTED
 from app.errors import UnavailableError
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
-from tests.fakes.assistants import answering, prompts
+from containers.testing import answering, prompts
 from tests.fakes.office import Office, inbound, until
 from tests.fakes.sandbox import SEND
 
