@@ -60,9 +60,15 @@ class FakeTokens:
         container.tokens.override(providers.Object(self))
 
     async def fresh(
-        self, principal: Principal, oauth_scopes: frozenset[str], *, rejected: str | None = None
+        self,
+        principal: Principal,
+        oauth_scopes: frozenset[str],
+        *,
+        conversation: str | None = None,
+        credential_id: str | None = None,
+        rejected: str | None = None,
     ) -> FakeAccess:
-        """The person's access, its token another one each time.
+        """The access of the person's one account, its token another one each time.
 
         Raises:
             ConsentRequiredError: They lack one of the scopes.
