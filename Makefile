@@ -1,6 +1,8 @@
 # `make run` and `make test` need Python >= 3.11, make and the package registries; everything else they set up.
 PYTHON ?= python3
 BIN := .venv/bin
+# A file's tests share servers, so they stay together.
+TESTS := pytest -m "not soak" -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
 
@@ -21,8 +23,8 @@ run: setup  ## Serve the shipped config.yaml: SQLite, the Google sandbox, the of
 demo: setup  ## Two people at once through Slack and HTTP, each answered from their own mailbox
 	$(BIN)/deputy demo
 
-test: setup  ## Run the tests
-	$(BIN)/pytest -m "not soak"
+test: setup  ## Run the tests, on every core
+	$(BIN)/$(TESTS)
 
 soak: setup  ## Run the long tests
 	$(BIN)/pytest -m soak
@@ -31,7 +33,7 @@ check: setup  ## Format, lint, types and tests: what CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not soak"
+	$(BIN)/$(TESTS)
 
 format: setup  ## Format the code and mend what ruff can
 	$(BIN)/ruff check --fix .

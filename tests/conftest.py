@@ -16,6 +16,7 @@ import pytest
 from app.credentials.key_ring import KeyRing
 from app.database.database import Database
 from app.principal import Principal
+from containers.testing import two_principals
 from tests.fakes.databases import Databases, PostgresServer, SqliteDatabases
 from tests.fakes.haste import haste
 from tests.fakes.postgres import find_binaries, running_postgres
@@ -67,13 +68,13 @@ def in_haste() -> Iterator[None]:
 @pytest.fixture
 def ada() -> Principal:
     """One of two people who never see each other's things."""
-    return Principal("http", "demo", "ada")
+    return two_principals()[0]
 
 
 @pytest.fixture
 def grace() -> Principal:
     """The other one, of the same tenant."""
-    return Principal("http", "demo", "grace")
+    return two_principals()[1]
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.credentials.confirmation import Connected
 from app.delivery.inbox import Inbox
-from app.main import create_app, running, serving
+from app.main import serving
 from app.principal import Principal
 from app.sandbox.attachment import CLIENT_ID, lead_to_sandbox
 from app.sandbox.delegation import ServiceAccount
@@ -42,6 +42,8 @@ from app.settings import Settings
 from app.toolkits.gmail import GmailToolkit
 from containers.application import Application
 from containers.build import build
+from containers.testing import AppClient, open_test_app
+from containers.testing.app import PATIENCE_SECONDS as PATIENCE_SECONDS  # of everybody who waits for a server
 from interfaces.web.interface import callback_url
 from tests.fakes.databases import Databases, SqliteDatabases
 from tests.fakes.ports import free_port
@@ -52,7 +54,8 @@ QUESTION = "show my unread mail"
 CONSENT_LINK = re.compile(r"https?://\S+/connect/google/[\w-]+")
 NOTICE = "A sign-in by your link waits for its code"  # comes with a scan, if the code has not come before it
 APPROVAL_CODE = re.compile(r"approve ([0-9a-f]{4,8})")
-PATIENCE_SECONDS = 20.0
+# Uvicorn closes a connection that was idle for 5 s: a request must not go out on it just then.
+_BRIEF = httpx2.Limits(keepalive_expiry=2)
 
 T = TypeVar("T")
 Prepare = Callable[[Application], object]
@@ -95,39 +98,29 @@ def hasty(container: Application) -> None:
     container.worker.add_kwargs(grace_seconds=0.05)
 
 
-@dataclass
-class DeputyServer:
-    """A server that runs, and what a test does to it.
+class DeputyServer(AppClient):
+    """A server that runs in a world, and what a test does to it.
 
     Attributes:
-        client: Reaches it; follows no redirect.
+        base_url: Where it is.
+        settings: What it was built from.
+        google: The world's Google.
+        slack: The world's Slack.
     """
 
-    base_url: str
-    client: httpx2.AsyncClient
-    container: Application
-    settings: Settings
-    google: GoogleSandbox
-    slack: SlackSandbox
-    _tokens: dict[Principal, str] = field(default_factory=dict, repr=False)
-
-    async def bearer(self, principal: Principal) -> dict[str, str]:
-        """The header that carries this person's token."""
-        if principal not in self._tokens:
-            self._tokens[principal] = await self.container.api_tokens().issue(principal, label="test")
-        return {"Authorization": f"Bearer {self._tokens[principal]}"}
-
-    async def ask(self, principal: Principal, text: str, **body: Any) -> httpx2.Response:
-        """Post a message over HTTP."""
-        body = {"conversation": "main", "text": text, **body}
-        return await self.client.post("/v1/messages", json=body, headers=await self.bearer(principal))
-
-    async def told(self, principal: Principal, message_id: str, wait: float = PATIENCE_SECONDS) -> dict[str, Any]:
-        """How a message stands once it has ended, or the time is over."""
-        headers = await self.bearer(principal)
-        response = await self.client.get(f"/v1/messages/{message_id}", params={"wait": wait}, headers=headers)
-        told: dict[str, Any] = response.raise_for_status().json()
-        return told
+    def __init__(
+        self,
+        client: httpx2.AsyncClient,
+        container: Application,
+        settings: Settings,
+        google: GoogleSandbox,
+        slack: SlackSandbox,
+    ) -> None:
+        super().__init__(client, container)
+        self.base_url = str(client.base_url).rstrip("/")
+        self.settings = settings
+        self.google = google
+        self.slack = slack
 
     async def consent(self, link: str, email: str, *, allow: bool = True) -> httpx2.Response:
         """Open a consent link in a browser of its own and decide with that account; the last page."""
@@ -227,12 +220,14 @@ class World:
             database: The database's name; a second server on the same one finds what the first one left.
             sections: Sections of the settings that are other than the world's.
         """
-        settings, container = await self._built(prepare, database, sections)
+        settings = await self._settings(database, sections)
+        container = build(settings)
+        prepare(container)
         async with (
             serving(container, settings) as base_url,
-            httpx2.AsyncClient(base_url=base_url, timeout=2 * PATIENCE_SECONDS) as client,
+            httpx2.AsyncClient(base_url=base_url, timeout=2 * PATIENCE_SECONDS, limits=_BRIEF) as client,
         ):
-            yield DeputyServer(base_url, client, container, settings, self.google, self.slack)
+            yield DeputyServer(client, container, settings, self.google, self.slack)
 
     @asynccontextmanager
     async def in_process(
@@ -242,23 +237,13 @@ class World:
 
         An error that leaves the application is raised in the test.
         """
-        settings, container = await self._built(prepare, database, sections)
-        base_url = "http://deputy.test"
-        ready = asyncio.Event()
-        ready.set()
-        async with running(container, settings):
-            transport = httpx2.ASGITransport(create_app(container, settings, ready))
-            async with httpx2.AsyncClient(transport=transport, base_url=base_url) as client:
-                yield DeputyServer(base_url, client, container, settings, self.google, self.slack)
+        settings = await self._settings(database, sections)
+        async with open_test_app(settings, prepare) as app:
+            yield DeputyServer(app.client, app.container, settings, self.google, self.slack)
 
-    async def _built(
-        self, prepare: Prepare, database: str, sections: dict[str, Section]
-    ) -> tuple[Settings, Application]:
+    async def _settings(self, database: str, sections: dict[str, Section]) -> Settings:
         url = DatabaseSettings(url=SecretStr(await self.databases.empty(database)))
-        settings = self.settings.model_copy(update={"database": url, **sections})
-        container = build(settings)
-        prepare(container)
-        return settings, container
+        return self.settings.model_copy(update={"database": url, **sections})
 
 
 @asynccontextmanager

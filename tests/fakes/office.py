@@ -7,7 +7,6 @@ import itertools
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -48,6 +47,7 @@ from app.llm.offline import offline
 from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage
 from app.principal import Principal
 from app.users import Users
+from containers.testing import RecordingChannel
 from tests.fakes.assistants import Letters, Post
 from tests.fakes.credentials import TokenEndpoint, connect, google_tokens
 from tests.fakes.sandbox import Clock
@@ -77,50 +77,6 @@ async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
             if await holds if isinstance(holds, Awaitable) else holds:
                 return
             await asyncio.sleep(0.005)
-
-
-@dataclass(frozen=True)
-class Sent:
-    """One thing that the channel was given to say."""
-
-    principal: Principal
-    text: str
-    private: bool
-    message_id: str
-
-
-@dataclass
-class RecordingChannel:
-    """A channel that records.
-
-    Attributes:
-        failures: Raised by the next sends, one each.
-        gate: A send waits until it is set.
-        groups: The conversations in which others read along.
-    """
-
-    sent: list[Sent] = field(default_factory=list)
-    failures: list[Exception] = field(default_factory=list)
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
-    groups: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.gate.set()
-
-    def is_group(self, message: StoredMessage) -> bool:
-        """Whether the test says so."""
-        return message.conversation in self.groups
-
-    async def send(self, message: StoredMessage, text: str, *, private: bool) -> None:
-        """Record it."""
-        await self.gate.wait()
-        if self.failures:
-            raise self.failures.pop(0)
-        self.sent.append(Sent(message.principal, text, private, message.message_id))
-
-    def texts(self, principal: Principal) -> list[str]:
-        """What this person was told, in order."""
-        return [sent.text for sent in self.sent if sent.principal == principal]
 
 
 class Office:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from dependency_injector import providers
 from pydantic_ai.messages import ModelResponse, TextPart, UserPromptPart
 from pydantic_ai.models.function import FunctionModel
 
 from app.llm.offline import reply
+from containers.testing import use_model
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage
@@ -32,8 +32,7 @@ class ScriptedModel:
 
     def install(self, container: Application) -> None:
         """Answer in place of every configured model."""
-        for model in container.models.providers.values():
-            model.override(providers.Object(FunctionModel(self._answer)))
+        use_model(container, FunctionModel(self._answer))
 
     async def _answer(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         prompts = [

@@ -20,12 +20,15 @@ from app.agents.guard import UNKNOWN_EFFECT
 from app.agents.run import DECLINED_CALL, DECLINED_CONSENT, StoppedRun
 from app.approvals.approvals import Approval, Approvals, ApprovalState
 from app.conversations.history import Conversations
+from app.credentials.credentials import Credentials
 from app.database.database import Database
+from app.deadline import Deadline
 from app.delivery.inbox import Inbox
 from app.errors import AgentError, GoogleError, GrantRevokedError
 from app.messages import ConversationKey, StoredMessage
 from app.principal import Principal
-from tests.fakes.assistants import FakeCredentials, Letters, Post, answering, call, prompts, scripted
+from containers.testing import FakeTokens, answering, call, prompts, scripted
+from tests.fakes.assistants import Letters, Post
 from tests.fakes.office import inbound
 from tests.fakes.sandbox import READ, SEND
 
@@ -38,7 +41,7 @@ class Studio:
     """Agents of one shell, and what they leave behind. A new studio on the same database is a new process.
 
     Attributes:
-        credentials: Each person's, made when they are first asked for.
+        tokens: What everybody has granted.
     """
 
     def __init__(self, database: Database, model: Model, **limits: int) -> None:
@@ -47,7 +50,7 @@ class Studio:
         self.conversations = Conversations(database)
         self.inbox = Inbox(database)
         self.database = database
-        self.credentials: dict[Principal, FakeCredentials] = {}
+        self.tokens = FakeTokens()
         figures = {"history_turns": 20, "request_limit": 8, "tool_calls_limit": 8, **limits}
         self._shell = AgentShell(
             "assistant",
@@ -58,16 +61,11 @@ class Studio:
             tool_calls_limit=figures["tool_calls_limit"],
         )
 
-    def grant(self, person: Principal, *scopes: str) -> FakeCredentials:
-        """Give a person's credentials these scopes too."""
-        credentials = self.credentials.setdefault(person, FakeCredentials(person))
-        credentials.granted.update(scopes)
-        return credentials
-
     def agent(self, person: Principal, letters: Letters | None = None) -> Agent:
         """A fresh agent."""
         letters = letters or Letters(person, self.post)
-        return Agent(person, self._shell, [letters], self.grant(person), self.approvals, self.conversations)
+        credentials = Credentials(person, self.tokens, Deadline.after(30))
+        return Agent(person, self._shell, [letters], credentials, self.approvals, self.conversations)
 
     async def message(self, person: Principal, text: str = "go") -> StoredMessage:
         """A message in work, in one conversation of everybody."""
@@ -135,8 +133,8 @@ async def test_two_people_at_once_read_with_their_own_credentials(
 ) -> None:
     """Runs of two people through one shell, interleaved at every step, each get what is their own."""
     studio = Studio(database, scripted([READ_LETTER]))
-    studio.grant(ada, READ)
-    studio.grant(grace, READ)
+    studio.tokens.grant(ada, READ)
+    studio.tokens.grant(grace, READ)
     messages = [await studio.message(person) for _ in range(10) for person in (ada, grace)]
 
     outcomes = await asyncio.gather(*(studio.run(message) for message in messages))
@@ -148,7 +146,7 @@ async def test_two_people_at_once_read_with_their_own_credentials(
 async def test_a_tool_without_consent_stops_the_run(database: Database, ada: Principal, grace: Principal) -> None:
     """Who has not consented is stopped with what is missing, and the tool did nothing; who has, is answered."""
     studio = Studio(database, scripted([READ_LETTER]))
-    studio.grant(grace, READ)
+    studio.tokens.grant(grace, READ)
 
     stopped, answered = [await studio.run(await studio.message(person)) for person in (ada, grace)]
 
@@ -165,7 +163,7 @@ async def test_a_run_goes_on_with_the_same_call_once(database: Database, ada: Pr
     message = await before.message(ada, "what is new?")
     run = await before.stop(message)
     after = Studio(database, scripted([READ_LETTER]))
-    after.grant(ada, READ)
+    after.tokens.grant(ada, READ)
     outcome = await after.go_on(message, run, granted=True)
 
     assert _text(outcome) == "letters_read: a letter to ada"
@@ -189,7 +187,7 @@ async def test_a_partial_consent_does_not_loop(database: Database, ada: Principa
     studio = Studio(database, scripted([READ_LETTER]))
     message = await studio.message(ada)
     run = await studio.stop(message)
-    studio.grant(ada, SEND)
+    studio.tokens.grant(ada, SEND)
     outcome = await studio.go_on(message, run, granted=True)
 
     assert "did not grant" in _text(outcome)
@@ -199,9 +197,9 @@ async def test_a_partial_consent_does_not_loop(database: Database, ada: Principa
 async def test_a_grant_that_google_withdrew_asks_for_consent(database: Database, ada: Principal) -> None:
     """A revoked grant stops the run as a missing one does, also when only the call itself finds out."""
     studio = Studio(database, scripted([READ_LETTER]))
-    studio.grant(ada, READ).failure = GrantRevokedError(ada)
+    studio.tokens.failures[ada] = GrantRevokedError(ada)
     early = await studio.run(await studio.message(ada))
-    studio.grant(ada).failure = None
+    studio.tokens.failures.clear()
 
     async def revoked(person: str, name: str) -> None:
         raise GrantRevokedError(ada)
@@ -215,7 +213,7 @@ async def test_a_grant_that_google_withdrew_asks_for_consent(database: Database,
 async def test_google_being_away_is_told_to_the_model(database: Database, ada: Principal) -> None:
     """When no token can be had because Google does not answer, the run goes on and nobody is asked for consent."""
     studio = Studio(database, scripted([READ_LETTER]))
-    studio.grant(ada, READ).failure = GoogleError("no answer")
+    studio.tokens.failures[ada] = GoogleError("no answer")
 
     assert "Google did not answer" in _text(await studio.run(await studio.message(ada)))
 
@@ -305,7 +303,7 @@ async def test_consent_first_and_approval_after_for_the_same_call(database: Data
     studio = Studio(database, scripted([SEND_LETTER]))
     message = await studio.message(ada)
     first = await studio.stop(message)
-    studio.grant(ada, SEND)
+    studio.tokens.grant(ada, SEND)
     second = await studio.go_on(message, first, granted=True)
     assert isinstance(second, StoppedRun)
     await studio.approve(message, second.dump())
@@ -320,14 +318,14 @@ async def test_consent_first_and_approval_after_for_the_same_call(database: Data
 async def test_an_approval_survives_a_consent_that_is_asked_for_in_between(database: Database, ada: Principal) -> None:
     """A grant that is lost between the approval and the run is asked for again; the approval is not."""
     studio = Studio(database, scripted([SEND_LETTER]))
-    studio.grant(ada, SEND)
+    studio.tokens.grant(ada, SEND)
     message = await studio.message(ada)
     run = await studio.stop(message)
     await studio.approve(message, run)
-    studio.credentials[ada].granted.clear()
+    studio.tokens.revoke(ada)
     again = await studio.go_on(message, run)
     assert isinstance(again, StoppedRun)
-    studio.grant(ada, SEND)
+    studio.tokens.grant(ada, SEND)
     outcome = await studio.go_on(message, again.dump(), granted=True)
 
     assert _waits(again) == [("letters_send", "consent")]
@@ -340,7 +338,7 @@ async def test_three_calls_that_wait_for_different_things_each_run_once(database
     studio = Studio(database, scripted([call("letters_clock", "c"), READ_LETTER, SHOUT]))
     message = await studio.message(ada)
     first = await studio.stop(message)
-    studio.grant(ada, READ)
+    studio.tokens.grant(ada, READ)
     second = await studio.go_on(message, first, granted=True)
     assert isinstance(second, StoppedRun)
     await studio.approve(message, second.dump())
@@ -357,7 +355,7 @@ async def test_a_turn_of_a_run_that_was_stopped_does_not_cut_the_next_one(databa
     studio = Studio(database, scripted([call("letters_clock", "c"), READ_LETTER]))
     first = await studio.message(ada, "one")
     run = await studio.stop(first)
-    studio.grant(ada, READ)
+    studio.tokens.grant(ada, READ)
     await studio.keep(first, await studio.go_on(first, run, granted=True))
     second = await studio.message(ada, "two")
     outcome = await studio.keep(second, await studio.run(second))
@@ -389,7 +387,7 @@ async def test_what_comes_out_of_an_account_makes_answers_private(
 ) -> None:
     """An answer is private once a tool with OAuth scopes returned something, in this turn or one that is remembered."""
     reads, tells = Studio(database, scripted([READ_LETTER])), Studio(database, scripted([call("letters_clock", "c")]))
-    reads.grant(ada, READ)
+    reads.tokens.grant(ada, READ)
     for person, studio, private in ((ada, tells, False), (ada, reads, True), (ada, tells, True), (grace, tells, False)):
         message = await studio.message(person)
         outcome = await studio.keep(message, await studio.run(message))
@@ -400,7 +398,7 @@ async def test_what_comes_out_of_an_account_makes_answers_private(
 async def test_a_result_of_a_tool_that_is_gone_stays_private(database: Database, ada: Principal) -> None:
     """What a tool returned before it was taken out of the configuration, while the run waited, is no less private."""
     studio = Studio(database, scripted([READ_LETTER], [SHOUT]))
-    studio.grant(ada, READ)
+    studio.tokens.grant(ada, READ)
     message = await studio.message(ada)
     run = await studio.stop(message)
     await studio.approve(message, run)
@@ -480,7 +478,7 @@ async def test_an_ended_run_leaves_nothing_behind(database: Database, ada: Princ
     """However a run ends, its agent and toolkits are gone without the cyclic collector."""
     limits = {"request_limit": 1} if how == "failed" else {}
     studio = Studio(database, scripted([SHOUT if how == "stopped" else READ_LETTER]), **limits)
-    studio.grant(ada, READ)
+    studio.tokens.grant(ada, READ)
     message = await studio.message(ada)
 
     with _without_collector():

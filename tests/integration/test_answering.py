@@ -17,7 +17,7 @@ from app.delivery.answering import MAY_BE_DONE, TOO_LATE
 from app.errors import UnavailableError
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
-from tests.fakes.assistants import answering, call, prompts, scripted
+from containers.testing import answering, call, prompts, scripted
 from tests.fakes.office import Office
 from tests.fakes.sandbox import READ, SEND
 

@@ -227,12 +227,12 @@ async def test_every_table_of_a_persons_is_keyed_by_all_three_parts() -> None:
         assert not any(part.nullable or part.default or part.server_default for part in parts), table.name
 
 
-async def test_a_message_takes_what_hangs_on_it_along(sqlite: Database, ada: Principal) -> None:
+async def test_a_message_takes_what_hangs_on_it_along(database: Database, ada: Principal) -> None:
     """Foreign keys are on: a row that refers to no message is refused."""
     orphan = parked_runs.insert().values(message_id="none", **owner(ada), waits_for="consent", run="{}", expires_at=0.0)
 
     with pytest.raises(sa.exc.IntegrityError):
-        async with sqlite.writing() as connection:
+        async with database.writing() as connection:
             await connection.execute(orphan)
     assert {key.ondelete for key in parked_runs.foreign_keys} == {"CASCADE"}
     assert {key.column.table for key in parked_runs.foreign_keys} == {messages}

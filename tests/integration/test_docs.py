@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import lacking
+from tests.fakes.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -81,6 +82,10 @@ def clone(tmp_path: Path) -> Path:
     (copy / ".venv").mkdir()
     (copy / ".venv/bin").symlink_to(ROOT / ".venv/bin")
     (copy / ".venv/.ready").touch()  # newer than what it is made from: set-up must not touch the shared packages
+    config = (copy / "config.yaml").read_text()
+    assert config.count("8080") == 2
+    config = config.replace("8080", str(free_port()))  # where a server of this machine's own may listen
+    (copy / "config.yaml").write_text(config.replace("  mode: sandbox ", "  sandbox: {port: 0}\n  mode: sandbox "))
     return copy
 
 
@@ -121,7 +126,7 @@ def test_make_run_prints_curl_lines_that_work(served: list[str]) -> None:
         for line in curls
     ]
     links = [
-        re.search(r'"consent_url":"(http://127\.0\.0\.1:8080/connect/google/[\w-]+)"', answer) for answer in answers
+        re.search(r'"consent_url":"(http://127\.0\.0\.1:\d+/connect/google/[\w-]+)"', answer) for answer in answers
     ]
 
     assert len(curls) == 2, served

@@ -8,6 +8,7 @@ import pytest
 
 from app.errors import SettingsError
 from app.main import prove_lifetimes
+from app.settings import Settings
 from containers.lifetimes import LifetimeError
 from containers.testing import (
     IsolationError,
@@ -22,9 +23,14 @@ from tests.outside.notes import KeepingToolkit, NotesToolkit
 PACKAGE = "tests.outside.notes"
 
 
+def with_toolkit(folder: Path, name: str, path: str) -> Settings:
+    """Settings with one toolkit from outside."""
+    return settings_in(folder, toolkits={name: path})
+
+
 async def test_it_is_one_class_and_one_line(tmp_path: Path) -> None:
     """A class named in the settings becomes part of the agent, given what its constructor asks for."""
-    async with open_test_container(tmp_path, toolkits={"notes": f"{PACKAGE}:NotesToolkit"}) as container:
+    async with open_test_container(with_toolkit(tmp_path, "notes", f"{PACKAGE}:NotesToolkit")) as container:
         ada, _ = two_principals()
         async with open_test_scope(ada) as scope:
             tools = scope.get(container.agents.providers["assistant"]).tools()
@@ -34,7 +40,7 @@ async def test_it_is_one_class_and_one_line(tmp_path: Path) -> None:
 
 async def test_it_leaks_nothing(tmp_path: Path) -> None:
     """Two people use it at once; each finds their own notes only, and nothing lives on."""
-    async with open_test_container(tmp_path, toolkits={"notes": f"{PACKAGE}:NotesToolkit"}) as container:
+    async with open_test_container(with_toolkit(tmp_path, "notes", f"{PACKAGE}:NotesToolkit")) as container:
 
         async def use(notes: NotesToolkit) -> list[str]:
             await notes.add("first")
@@ -47,7 +53,7 @@ async def test_it_leaks_nothing(tmp_path: Path) -> None:
 
 async def test_a_kept_instance_is_noticed(tmp_path: Path) -> None:
     """A toolkit that its module keeps fails the isolation check."""
-    async with open_test_container(tmp_path, toolkits={"keeping": f"{PACKAGE}:KeepingToolkit"}) as container:
+    async with open_test_container(with_toolkit(tmp_path, "keeping", f"{PACKAGE}:KeepingToolkit")) as container:
         with pytest.raises(IsolationError, match=KeepingToolkit.__name__):
             await assert_isolated(container, container.toolkits.providers["keeping"])
 
@@ -55,7 +61,7 @@ async def test_a_kept_instance_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "toolkit"), [("onlyone", "OnlyOneToolkit"), ("keeping", "KeepingToolkit")])
 async def test_what_cannot_be_built_afresh_is_refused(tmp_path: Path, name: str, toolkit: str) -> None:
     """A toolkit that gives both people one instance, or is kept, stops the start with its name."""
-    async with open_test_container(tmp_path, toolkits={name: f"{PACKAGE}:{toolkit}"}) as container:
+    async with open_test_container(with_toolkit(tmp_path, name, f"{PACKAGE}:{toolkit}")) as container:
         with pytest.raises(LifetimeError) as refused:
             await prove_lifetimes(container, settings_in(tmp_path))
 
@@ -80,7 +86,7 @@ async def test_what_cannot_be_built_afresh_is_refused(tmp_path: Path, name: str,
 async def test_what_breaks_a_rule_is_refused(tmp_path: Path, name: str, path: str, told: str) -> None:
     """A toolkit that breaks a rule stops the start; the message names it and what to do."""
     with pytest.raises(SettingsError) as refused:
-        async with open_test_container(tmp_path, toolkits={name: path}):
+        async with open_test_container(with_toolkit(tmp_path, name, path)):
             pass
 
     assert f"toolkits.{name}" in str(refused.value)

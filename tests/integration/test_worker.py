@@ -17,7 +17,7 @@ from app.delivery.worker import CRASHED, INTERRUPTED
 from app.errors import UnavailableError
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
-from tests.fakes.assistants import answering, prompts
+from containers.testing import answering, prompts
 from tests.fakes.office import Office, inbound, until
 from tests.fakes.sandbox import SEND
 
@@ -87,6 +87,8 @@ async def test_conversations_are_answered_in_order_and_side_by_side(
         for number in range(4)
         for name, person in (("a", ada), ("b", grace), ("c", ada), ("d", grace), ("e", ada))
     ]
+    for name in "abcde":
+        says.before[f"{name} 0"] = lambda: until(lambda: office.open_at_most == 3)
     async with office.worker(concurrency=3).running():
         await _all_ended(office, said)
 

@@ -111,7 +111,7 @@ class Crowd:
 
         await asyncio.gather(*(deliver(*delivery) for delivery in deliveries))
         async with asyncio.timeout(60 + 0.2 * count):
-            while (await self.states())["done", True] + (await self.states())["failed", True] < count:
+            while (states := await self.states())["done", True] + states["failed", True] < count:
                 await asyncio.sleep(0.1)
         interrupter.cancel()
 

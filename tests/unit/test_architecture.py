@@ -34,7 +34,7 @@ RULES = (
     Rule(within=("app",), besides=ENTRY_POINTS, never=("containers", "interfaces", *CHANNEL_SDKS)),
     Rule(within=("interfaces",), never=("containers",)),
     Rule(within=PACKAGES, besides=("containers",), never=("dependency_injector",)),
-    Rule(within=PACKAGES, besides=ENTRY_POINTS, never=ENTRY_POINTS),
+    Rule(within=PACKAGES, besides=(*ENTRY_POINTS, "containers.testing"), never=ENTRY_POINTS),
     Rule(within=PACKAGES, besides=(*ENTRY_POINTS, "app.sandbox", "containers.testing"), never=("app.sandbox",)),
     Rule(
         within=PACKAGES,
@@ -151,6 +151,7 @@ def test_a_planted_violation_is_found(tmp_path: Path, place: str, statement: str
         ("interfaces/slack/client.py", "import slack_sdk"),
         ("interfaces/http/interface.py", "from interfaces.http.client import HttpChannel"),
         ("containers/scope.py", "from dependency_injector import providers"),
+        ("containers/testing/app.py", "from app.main import running"),
     ],
 )
 def test_an_import_that_points_inward_is_fine(tmp_path: Path, place: str, statement: str) -> None:

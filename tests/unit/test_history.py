@@ -18,7 +18,7 @@ from pydantic_ai.messages import (
 from app.conversations.history import Conversations, History
 from app.database.database import Database
 from app.principal import Principal
-from tests.fakes.assistants import prompts
+from containers.testing import prompts
 
 
 class Shelf:

@@ -1,0 +1,75 @@
+"""A container for tests, two people, and request scopes of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from app.deadline import Deadline
+from app.principal import Principal
+from app.sandbox.attachment import configured_for_sandbox
+from app.sections.agents import AgentSettings
+from app.sections.interfaces import HttpSettings, InterfacesSettings
+from app.sections.server import DatabaseSettings, KeyRingSettings
+from app.settings import Settings
+from containers.application import Application
+from containers.build import build
+from containers.scope import Scope
+
+_DEADLINE_SECONDS = 30.0
+
+
+def two_principals() -> tuple[Principal, Principal]:
+    """Ada and Grace, two people of one tenant who must never see each other's things."""
+    return Principal("http", "demo", "ada"), Principal("http", "demo", "grace")
+
+
+def settings_in(
+    folder: Path, *, toolkits: Mapping[str, str] | None = None, agent: AgentSettings | None = None
+) -> Settings:
+    """Settings for a test: SQLite and a key ring in a folder, the sandbox's addresses, the offline model.
+
+    Args:
+        folder: Where the files are; give each test its own.
+        toolkits: Toolkits from outside, name to ``package.module:Class``.
+        agent: The one agent; one with all toolkits when it is None.
+    """
+    toolkits = dict(toolkits or {})
+    return configured_for_sandbox(
+        Settings(
+            database=DatabaseSettings(url=SecretStr(f"sqlite+aiosqlite:///{folder / 'deputy.db'}")),
+            key_ring=KeyRingSettings(file=folder / "keys.yaml"),
+            toolkits=toolkits,
+            agents={"assistant": agent or AgentSettings(toolkits=("gmail", *toolkits))},
+            default_agent="assistant",
+            interfaces=InterfacesSettings(http=HttpSettings()),
+        )
+    )
+
+
+@asynccontextmanager
+async def open_test_container(settings: Settings) -> AsyncIterator[Application]:
+    """The container of these settings, its database open; nothing of it runs by itself.
+
+    Args:
+        settings: Such as those of `settings_in`.
+
+    Raises:
+        SettingsError: A toolkit is refused; the message says why and what to do.
+    """
+    container = build(settings)
+    database = container.database()
+    try:
+        await database.open()
+        yield container
+    finally:
+        await container.http().aclose()
+        await database.close()
+
+
+def open_test_scope(principal: Principal, *seeds: object) -> AbstractAsyncContextManager[Scope]:
+    """A request scope of this person, as a message of theirs would have it."""
+    return Scope(principal, Deadline.after(_DEADLINE_SECONDS), *seeds)

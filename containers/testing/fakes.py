@@ -1,0 +1,168 @@
+"""Doubles for what a container is given from outside: they work, and record what was asked of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dependency_injector import providers
+from googleapiclient.http import HttpRequest
+
+from app.errors import ConsentRequiredError, GoogleError
+from app.google.apis import GoogleApis
+from app.google.client import GoogleClient
+from app.messages import StoredMessage
+from app.principal import Principal
+from containers.application import Application
+from containers.scope import Scoped
+
+_HOUR = 3600.0  # seconds
+
+AnswerOf = Callable[[Principal, HttpRequest], Any]
+
+
+@dataclass(frozen=True)
+class FakeAccess:
+    """An access token that says whose it is."""
+
+    credential_id: str
+    access_token: str
+    expires_at: float
+
+
+@dataclass
+class FakeTokens:
+    """Access that a test grants, in place of consent.
+
+    Attributes:
+        asked: Who asked for which OAuth scopes, oldest first.
+        failures: What is raised for a person, as long as it stands here.
+    """
+
+    asked: list[tuple[Principal, frozenset[str]]] = field(default_factory=list)
+    failures: dict[Principal, Exception] = field(default_factory=dict)
+    _granted: defaultdict[Principal, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def grant(self, principal: Principal, *oauth_scopes: str) -> None:
+        """This person has granted these OAuth scopes too."""
+        self._granted[principal].update(oauth_scopes)
+
+    def revoke(self, principal: Principal) -> None:
+        """This person has granted nothing any more."""
+        self._granted.pop(principal, None)
+
+    def install(self, container: Application) -> None:
+        """Be asked in place of everybody's consents."""
+        container.tokens.override(providers.Object(self))
+
+    async def fresh(
+        self,
+        principal: Principal,
+        oauth_scopes: frozenset[str],
+        *,
+        conversation: str | None = None,
+        credential_id: str | None = None,
+        rejected: str | None = None,
+    ) -> FakeAccess:
+        """The access of the person's one account, its token another one each time.
+
+        Raises:
+            ConsentRequiredError: They lack one of the scopes.
+        """
+        self.asked.append((principal, oauth_scopes))
+        await asyncio.sleep(0)
+        if failure := self.failures.get(principal):
+            raise failure
+        if missing := oauth_scopes - self._granted[principal]:
+            raise ConsentRequiredError(principal, missing)
+        return FakeAccess(str(principal), f"token-{principal.user}-{len(self.asked)}", time.time() + _HOUR)
+
+
+class FakeGoogle(GoogleClient):
+    """Google's APIs as one person, answered by a function. Lives for one request.
+
+    Requests are made by Google's own templates, so that a method or a parameter that there is none of is refused.
+    """
+
+    def __init__(self, principal: Principal, apis: GoogleApis, answer: AnswerOf) -> None:
+        self._principal = principal
+        self._apis = apis
+        self._answer = answer
+
+    @classmethod
+    def install(cls, container: Application, answer: AnswerOf) -> None:
+        """Answer in place of Google.
+
+        Args:
+            container: Where.
+            answer: Given whom a request is made for and the request, whose `methodId`, `uri` and `body` say what it
+                is; returns what Google would answer, parsed, or raises `GoogleError`.
+        """
+        container.google.override(Scoped(cls, container.principal, container.google_apis, providers.Object(answer)))
+
+    async def execute(self, request: HttpRequest) -> Any:
+        """What the function answers."""
+        await asyncio.sleep(0)
+        return self._answer(self._principal, request)
+
+    async def execute_batch(self, requests: Sequence[HttpRequest]) -> list[Any]:
+        """What the function answers to each; where it raises, the `GoogleError` stands in the answer's place."""
+        answers: list[Any] = []
+        for request in requests:
+            try:
+                answers.append(await self.execute(request))
+            except GoogleError as error:
+                answers.append(error)
+        return answers
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One thing that a channel was given to say."""
+
+    principal: Principal
+    text: str
+    private: bool
+    message_id: str
+
+
+@dataclass
+class RecordingChannel:
+    """A channel that records.
+
+    Attributes:
+        failures: Raised by the next sends, one each.
+        gate: A send waits until it is set.
+        groups: The conversations in which others read along.
+    """
+
+    sent: list[Sent] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    groups: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    def install(self, container: Application, platform: str) -> None:
+        """Be the channel of a platform."""
+        container.channels.add_kwargs({platform: providers.Object(self)})
+
+    def is_group(self, message: StoredMessage) -> bool:
+        """Whether the test says so."""
+        return message.conversation in self.groups
+
+    async def send(self, message: StoredMessage, text: str, *, private: bool) -> None:
+        """Record it."""
+        await self.gate.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        self.sent.append(Sent(message.principal, text, private, message.message_id))
+
+    def texts(self, principal: Principal) -> list[str]:
+        """What this person was told, in order."""
+        return [sent.text for sent in self.sent if sent.principal == principal]

@@ -1,0 +1,74 @@
+"""That two people's requests never meet, and leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from dependency_injector import providers
+
+from app.principal import Principal
+from containers.application import Application
+from containers.lifetimes import collector_off
+from containers.testing.container import open_test_scope, two_principals
+
+T = TypeVar("T")
+
+
+class IsolationError(AssertionError):
+    """Two people met in an object, or one outlived its request."""
+
+
+async def assert_isolated(
+    container: Application,
+    provider: providers.Provider[T],
+    use: Callable[[T], Awaitable[Any]] | None = None,
+    *,
+    seeds: Callable[[Principal], tuple[object, ...]] = lambda _: (),
+) -> list[Any]:
+    """Run two people's requests interleaved, and fail unless they have nothing in common and leave nothing behind.
+
+    Args:
+        container: The container that the provider is of.
+        provider: A scoped provider, such as that of a toolkit.
+        use: What each of them does with their object; both are under way at once.
+        seeds: Further seeds of a person's scope.
+
+    Returns:
+        What `use` returned, Ada's first.
+
+    Raises:
+        IsolationError: Both got the same object, or one lived on after its request.
+    """
+    with collector_off():
+        watched, results = await _interleaved(provider, use, seeds)
+        await asyncio.sleep(0)
+        if alive := [ref for ref in watched if ref() is not None]:
+            kinds = ", ".join(sorted(type(ref()).__mro__[0].__name__ for ref in alive))
+            raise IsolationError(f"{kinds} outlived its request; `deputy check` names who holds it")
+    return results
+
+
+async def _interleaved(
+    provider: providers.Provider[T],
+    use: Callable[[T], Awaitable[Any]] | None,
+    seeds: Callable[[Principal], tuple[object, ...]],
+) -> tuple[list[weakref.ref[Any]], list[Any]]:
+    both_are_open = asyncio.Barrier(2)
+
+    async def request(principal: Principal) -> tuple[int, weakref.ref[Any], Any]:
+        async with open_test_scope(principal, *seeds(principal)) as scope:
+            made = scope.get(provider)
+            await both_are_open.wait()
+            result = await use(made) if use is not None else None
+            await both_are_open.wait()
+            return id(made), weakref.ref(made), result
+
+    (one, one_ref, one_result), (other, other_ref, other_result) = await asyncio.gather(
+        *(request(principal) for principal in two_principals())
+    )
+    if one == other:
+        raise IsolationError(f"two people were given the same {provider}")
+    return [one_ref, other_ref], [one_result, other_result]

@@ -1,0 +1,67 @@
+"""Models whose answers a test writes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from dependency_injector import providers
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
+from pydantic_ai.models import Model
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+
+from containers.application import Application
+
+
+def call(name: str, call_id: str, **arguments: Any) -> ToolCallPart:
+    """A tool call of a scripted model."""
+    return ToolCallPart(name, arguments, tool_call_id=call_id)
+
+
+def scripted(*steps: Sequence[ToolCallPart]) -> FunctionModel:
+    """A model that answers each message with these calls, one step after the other, and then says what came back."""
+
+    async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        prompted = max(number for number, message in enumerate(messages) if _is_prompt(message))
+        turn = messages[prompted:]
+        step = sum(isinstance(message, ModelResponse) for message in turn)
+        if step < len(steps):
+            return ModelResponse(parts=list(steps[step]))
+        returns = [part for message in turn for part in message.parts if isinstance(part, ToolReturnPart)]
+        return ModelResponse(
+            parts=[TextPart("; ".join(f"{part.tool_name}: {part.content}" for part in returns) or "ok")]
+        )
+
+    return FunctionModel(answer)
+
+
+def answering(text: Callable[[list[ModelMessage]], Awaitable[str]]) -> FunctionModel:
+    """A model that makes its answer out of the messages."""
+
+    async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[TextPart(await text(messages))])
+
+    return FunctionModel(answer)
+
+
+def prompts(messages: Sequence[ModelMessage]) -> list[str]:
+    """What people said, in order."""
+    return [str(part.content) for message in messages for part in message.parts if isinstance(part, UserPromptPart)]
+
+
+def use_model(container: Application, model: Model) -> None:
+    """Let a model answer in place of every configured one; before the container has answered anything."""
+    for provider in container.models.providers.values():
+        provider.override(providers.Object(model))
+
+
+def _is_prompt(message: ModelMessage) -> bool:
+    return isinstance(message, ModelRequest) and any(isinstance(part, UserPromptPart) for part in message.parts)
