@@ -11,7 +11,6 @@ from pydantic_ai.models import Model
 from app.agents.agent import Agent, AgentShell
 from app.credentials.workspace import WorkspaceTokens
 from app.deadline import Deadline
-from app.delivery.channel import Channel
 from app.errors import SettingsError
 from app.google.client import GoogleClient
 from app.google.service_account import open_service_account
@@ -26,6 +25,7 @@ from app.settings import Settings
 from containers.application import Application, Once
 from containers.scope import Scoped
 from containers.toolkits import outside_toolkit
+from interfaces.web.interface import login_url
 
 
 def build(settings: Settings) -> Application:
@@ -50,8 +50,9 @@ def build(settings: Settings) -> Application:
     )
     if settings.interfaces.http is not None:
         container.channels.add_kwargs(http=container.http_channel)
+        container.directories.add_kwargs(http=container.api_tokens)
     if settings.interfaces.slack is not None:
-        container.channels.add_kwargs(slack=_slack_channel(settings.interfaces.slack))
+        _add_slack(container, settings.interfaces.slack, settings.server.public_url)
     if settings.google.workspace is not None:
         container.tokens.override(_workspace_tokens(container, settings.google.workspace))
     return container
@@ -77,8 +78,7 @@ def _workspace_tokens(container: Application, workspace: WorkspaceSettings) -> p
         token_endpoint=container.endpoints.provided.token,
         http=container.http,
     )
-    directories = providers.Dict(http=container.api_tokens)
-    return Once(WorkspaceTokens, directories, service_account, domains=workspace.domains)
+    return Once(WorkspaceTokens, container.directories, service_account, domains=workspace.domains)
 
 
 def _model(container: Application, name: str, endpoint: ModelSettings | None) -> providers.Provider[Model]:
@@ -132,7 +132,23 @@ def _agent(
     )
 
 
-def _slack_channel(slack: SlackSettings) -> providers.Provider[Channel]:
-    from interfaces.slack.client import open_channel  # the SDK is imported only where Slack is served
+def _add_slack(container: Application, slack: SlackSettings, public_url: str) -> None:
+    # The SDK is imported only where Slack is served.
+    from interfaces.slack.client import SlackChannel, open_client
+    from interfaces.slack.directory import SlackDirectory
+    from interfaces.slack.openid import SlackLogin
 
-    return Once(open_channel, slack.bot_token.get_secret_value(), slack.api_base_url)
+    client = Once(open_client, slack.bot_token.get_secret_value(), slack.api_base_url)
+    container.channels.add_kwargs(slack=Once(SlackChannel, client))
+    container.directories.add_kwargs(slack=Once(SlackDirectory, client))
+    if slack.client_id and slack.client_secret:
+        login = Once(
+            SlackLogin,
+            client_id=slack.client_id,
+            client_secret=slack.client_secret.get_secret_value(),
+            api_base_url=slack.api_base_url,
+            openid_root=slack.openid_root,
+            redirect_uri=login_url(public_url),
+            http=container.http,
+        )
+        container.logins.add_kwargs(slack=login)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from app.sections.section import Name, Positive, Secret, Section, Url
+from app.sections.section import Name, Positive, Secret, Section, Text, Url
 
 
 class HttpSettings(Section):
@@ -21,6 +21,9 @@ class SlackSettings(Section):
     signing_secret: Secret = Field(description="The app's signing secret")
     bot_token: Secret = Field(description="The bot's token, xoxb-…")
     api_base_url: Url = Field(default="https://slack.com/api/", description="Where Slack's Web API is")
+    client_id: Text | None = Field(default=None, description="The app's; needed by `google.linking: channel_login`")
+    client_secret: Secret | None = Field(default=None, description="The app's; needed beside client_id")
+    openid_root: Url = Field(default="https://slack.com", description="Who issues Slack's id_tokens")
 
 
 class InterfacesSettings(Section):

@@ -11,14 +11,14 @@ from app.messages import StoredMessage
 from interfaces.slack.formatting import posts
 
 
-def open_channel(bot_token: str, api_base_url: str) -> SlackChannel:
-    """The channel of one workspace's bot; does no I/O yet.
+def open_client(bot_token: str, api_base_url: str) -> AsyncWebClient:
+    """A client of Slack's Web API; does no I/O yet.
 
     Args:
         bot_token: "xoxb-…".
         api_base_url: Ends with a slash.
     """
-    return SlackChannel(AsyncWebClient(token=bot_token, base_url=api_base_url))
+    return AsyncWebClient(token=bot_token, base_url=api_base_url)
 
 
 class SlackChannel:
