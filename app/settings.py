@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
+from app.credentials.proofs import Linking
 from app.errors import SettingsError
 from app.sections.agents import OFFLINE, AgentSettings, ModelSettings
 from app.sections.delivery import DeliverySettings
@@ -76,6 +77,20 @@ class Settings(Section):
         for channel, section in interfaces.served().items():
             if section.agent is not None:
                 _check_agent(section.agent, f"the name in {channel}.agent", info)
+        return interfaces
+
+    @field_validator("interfaces")
+    @classmethod
+    def _can_log_in(cls, interfaces: InterfacesSettings, info: ValidationInfo) -> InterfacesSettings:
+        google, slack = info.data.get("google"), interfaces.slack
+        logs_in = isinstance(google, GoogleSettings) and google.linking is Linking.CHANNEL_LOGIN
+        if logs_in and slack is not None and not (slack.client_id and slack.client_secret):
+            raise ValueError("google.linking: channel_login needs slack.client_id and slack.client_secret of your app")
+        if slack is not None and slack.bot_token and slack.client_id and not logs_in:
+            raise ValueError(
+                "slack: give either bot_token, for one workspace, or client_id and client_secret, for many; both are "
+                "for google.linking: channel_login alone"
+            )
         return interfaces
 
     def agent_of_channel(self) -> dict[str, str]:

@@ -23,7 +23,7 @@ from app.sections.google import WorkspaceSettings
 from app.settings import Settings
 from containers.application import Application, Once
 from containers.scope import Scoped
-from containers.slack import slack_channel
+from containers.slack import add_slack
 from containers.toolkits import outside_toolkit
 
 
@@ -49,8 +49,9 @@ def build(settings: Settings) -> Application:
     )
     if settings.interfaces.http is not None:
         container.channels.add_kwargs(http=container.http_channel)
+        container.directories.add_kwargs(http=container.api_tokens)
     if settings.interfaces.slack is not None:
-        container.channels.add_kwargs(slack=slack_channel(container, settings.interfaces.slack))
+        add_slack(container, settings, settings.interfaces.slack)
     if settings.google.workspace is not None:
         container.tokens.override(_workspace_tokens(container, settings.google.workspace))
     return container
@@ -76,8 +77,7 @@ def _workspace_tokens(container: Application, workspace: WorkspaceSettings) -> p
         token_endpoint=container.endpoints.provided.token,
         http=container.http,
     )
-    directories = providers.Dict(http=container.api_tokens)
-    return Once(WorkspaceTokens, directories, service_account, domains=workspace.domains)
+    return Once(WorkspaceTokens, container.directories, service_account, domains=workspace.domains)
 
 
 def _model(container: Application, name: str, endpoint: ModelSettings | None) -> providers.Provider[Model]:

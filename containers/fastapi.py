@@ -105,7 +105,7 @@ def _slack_routers(container: Application, settings: Settings, slack: SlackSetti
         signing_secret=slack.signing_secret.get_secret_value(),
         now=time.time,
     )
-    if slack.client_id is not None:
+    if slack.bot_token is None:
         yield pages.router(
             installing=once(installing(container, settings, slack)),
             page=page,

@@ -6,11 +6,12 @@ from typing import Any
 
 from dependency_injector import providers
 
-from app.delivery.channel import Channel
+from app.credentials.proofs import Linking
 from app.sections.interfaces import SlackSettings
 from app.settings import Settings
 from containers.application import Application, Once
 from interfaces.slack.installations import OneWorkspace
+from interfaces.web.interface import login_url
 
 
 def bot_tokens(container: Application, slack: SlackSettings) -> providers.Provider[Any]:
@@ -20,11 +21,27 @@ def bot_tokens(container: Application, slack: SlackSettings) -> providers.Provid
     return Once(OneWorkspace, slack.bot_token.get_secret_value())
 
 
-def slack_channel(container: Application, slack: SlackSettings) -> providers.Provider[Channel]:
-    """What posts answers."""
+def add_slack(container: Application, settings: Settings, slack: SlackSettings) -> None:
+    """Give the container what posts answers in Slack, knows its people's addresses, and lets them sign in there."""
     from interfaces.slack.client import SlackChannel  # the SDK is imported only where Slack is served
+    from interfaces.slack.directory import SlackDirectory
+    from interfaces.slack.openid import SlackLogin
 
-    return Once(SlackChannel, bot_tokens(container, slack), slack.api_base_url)
+    tokens = bot_tokens(container, slack)
+    container.channels.add_kwargs(slack=Once(SlackChannel, tokens, slack.api_base_url))
+    container.directories.add_kwargs(slack=Once(SlackDirectory, tokens, slack.api_base_url))
+    if settings.google.linking is Linking.CHANNEL_LOGIN:
+        assert slack.client_secret is not None
+        login = Once(
+            SlackLogin,
+            client_id=slack.client_id,
+            client_secret=slack.client_secret.get_secret_value(),
+            api_base_url=slack.api_base_url,
+            openid_root=slack.openid_root,
+            redirect_uri=login_url(settings.server.public_url),
+            http=container.http,
+        )
+        container.logins.add_kwargs(slack=login)
 
 
 def installing(container: Application, settings: Settings, slack: SlackSettings) -> providers.Provider[object]:

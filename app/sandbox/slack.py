@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.sandbox.log import bearer_of
+from app.sandbox.slack_openid import SlackOpenId
 
 Method = Callable[[Mapping[str, Any], str], dict[str, Any]]
 
@@ -64,14 +65,23 @@ class SlackSandbox:
         bot_token: The bot's token in the first workspace.
         team: The first workspace's id.
         bot_user: The bot's user id.
+        openid: Where people sign in with a browser, if they can.
 
     Attributes:
         app: The ASGI application.
         posts: What the bot posted, oldest first.
+        members: By user id, what ``users.info`` says beside the names, such as ``is_email_confirmed``; others are
+            full members without an address.
     """
 
     def __init__(
-        self, *, signing_secret: str, bot_token: str, team: str = "T0SANDBOX", bot_user: str = "U0BOT"
+        self,
+        *,
+        signing_secret: str,
+        bot_token: str,
+        team: str = "T0SANDBOX",
+        bot_user: str = "U0BOT",
+        openid: SlackOpenId | None = None,
     ) -> None:
         self._signing_secret = signing_secret.encode()
         self._workspaces = {bot_token: team}
@@ -87,7 +97,9 @@ class SlackSandbox:
             "users.info": self._users_info,
         }
         self.posts: list[Post] = []
-        self.app = Starlette(routes=[Route("/api/{method}", self._call, methods=["GET", "POST"])])
+        self.members: dict[str, dict[str, Any]] = {}
+        methods = Route("/api/{method}", self._call, methods=["GET", "POST"])
+        self.app = Starlette(routes=[*(openid.routes if openid else ()), methods])
 
     def event(
         self,
@@ -254,7 +266,9 @@ class SlackSandbox:
         name = user.lower()
         profile = {"real_name": name, "display_name": name}
         user_object = {"id": user, "team_id": workspace, "name": name, "real_name": name, "profile": profile}
-        return {"user": {**user_object, "deleted": False, "is_bot": user == self._bot_user}}
+        flags = {"deleted": False, "is_bot": user == self._bot_user}
+        member = self.members.get(user, {})
+        return {"user": {**user_object, **flags, **member, "profile": profile | member.get("profile", {})}}
 
     def _new_ts(self) -> str:
         return f"{int(time.time())}.{next(self._count):06d}"

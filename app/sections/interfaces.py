@@ -15,23 +15,29 @@ class HttpSettings(Section):
 
 
 class SlackSettings(Section):
-    """POST /slack/events; either `bot_token`, for one workspace, or `client_id` and `client_secret`, for many."""
+    """POST /slack/events; either `bot_token`, for one workspace, or `client_id` and `client_secret`, for many.
+
+    With `google.linking: channel_login` the client stands beside the token too: people sign in by it.
+    """
 
     agent: Name | None = Field(default=None, description="Unset: default_agent")
     signing_secret: Secret = Field(description="The app's signing secret")
     bot_token: Secret | None = Field(default=None, description="The bot's token, xoxb-…")
-    client_id: Text | None = Field(default=None, description="The app's; workspaces install it at /slack/install")
+    client_id: Text | None = Field(
+        default=None, description="The app's; without a bot_token, workspaces install it at /slack/install"
+    )
     client_secret: Secret | None = Field(default=None, description="The app's client secret")
     api_base_url: Url = Field(default="https://slack.com/api/", description="Where Slack's Web API is")
     authorize_url: Url = Field(
         default="https://slack.com/oauth/v2/authorize", description="Slack's page that asks whether to install"
     )
+    openid_root: Url = Field(default="https://slack.com", description="Who issues Slack's id_tokens")
 
     @model_validator(mode="after")
-    def _one_way_in(self) -> SlackSettings:
+    def _a_way_in(self) -> SlackSettings:
         if (self.client_id is None) != (self.client_secret is None):
             raise ValueError("client_id and client_secret go together; give both or neither")
-        if (self.bot_token is None) == (self.client_id is None):
+        if self.bot_token is None and self.client_id is None:
             raise ValueError("give either bot_token, for one workspace, or client_id and client_secret, for many")
         return self
 

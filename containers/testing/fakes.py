@@ -12,7 +12,7 @@ from typing import Any
 from dependency_injector import providers
 from googleapiclient.http import HttpRequest
 
-from app.errors import ConsentRequiredError, GoogleError
+from app.errors import ConsentRequiredError, GoogleError, GrantRevokedError
 from app.google.apis import GoogleApis
 from app.google.client import GoogleClient
 from app.messages import StoredMessage
@@ -80,6 +80,11 @@ class FakeTokens:
         if missing := oauth_scopes - self._granted[principal]:
             raise ConsentRequiredError(principal, missing)
         return FakeAccess(str(principal), f"token-{principal.user}-{len(self.asked)}", time.time() + _HOUR)
+
+    async def refused(self, principal: Principal, credential_id: str, access_token: str) -> None:
+        """End this person's access: an API refused its token right after it was renewed."""
+        self.revoke(principal)
+        raise GrantRevokedError(principal)
 
 
 class FakeGoogle(GoogleClient):

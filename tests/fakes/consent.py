@@ -152,6 +152,11 @@ class Stage:
             public_url=self.url,
         )
 
+    def prove_by(self, proofs: Proofs) -> None:
+        """Ask for these proofs from now on."""
+        self.proofs = proofs
+        self.use(self.consent._google)
+
     async def link(self, principal: Principal, *oauth_scopes: str) -> str:
         """The address of this person's link for these scopes."""
         link_id = await self.consent.ask(principal, frozenset(oauth_scopes))
@@ -190,14 +195,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def on_stage(
-    database: Database, key_ring: KeyRing, *, secure: bool = False, proofs: Proofs = BY_CODE
-) -> AsyncIterator[Stage]:
+async def on_stage(database: Database, key_ring: KeyRing, *, secure: bool = False) -> AsyncIterator[Stage]:
     """Serve the pages, and the sandbox's Google, until the block ends."""
     clock = Ahead()
     links = ConsentLinks(database, key_ring, lifetime_seconds=LINK_SECONDS, now=clock)
     quarantine = Quarantine(database, key_ring, code_tries=CODE_TRIES, now=clock)
-    stage = Stage(database, Grants(database, key_ring), links, quarantine, clock, proofs)
+    stage = Stage(database, Grants(database, key_ring), links, quarantine, clock, BY_CODE)
 
     async def consent() -> Consent:
         return stage.consent

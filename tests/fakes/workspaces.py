@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
@@ -69,4 +69,5 @@ async def workspaces(folder: Path) -> AsyncIterator[Workspaces]:
                 authorize_url=f"{slack_url}/oauth/v2/authorize",
             )
             async with outside.server(ScriptedModel().install, interfaces=InterfacesSettings(slack=section)) as server:
-                yield Workspaces(replace(server, slack=slack), installs)
+                server.slack = slack
+                yield Workspaces(server, installs)

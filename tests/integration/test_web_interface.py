@@ -9,9 +9,16 @@ from pathlib import Path
 import httpx2
 import pytest
 import pytest_asyncio
+from pydantic import SecretStr
 
+from app.credentials.proofs import Linking
 from app.principal import Principal
-from tests.fakes.deputy_server import ADA, GRACE, QUESTION, DeputyServer, world
+from app.sandbox.visitor import code_on
+from app.sections.delivery import DeliverySettings
+from app.sections.google import ConsentSettings
+from tests.fakes.consent import Browser
+from tests.fakes.deputy_server import ADA, GRACE, QUESTION, TEAM, DeputyServer, eventually, world
+from tests.fakes.sandbox import READ
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -111,3 +118,40 @@ async def test_the_style_sheet_is_served(server: DeputyServer) -> None:
     beside = await server.client.get("/static/..%2Finterface.py")
 
     assert (style.status_code, beside.status_code) == (200, 404)
+
+
+async def test_a_server_that_asks_for_a_login_sends_people_to_slack(tmp_path: Path) -> None:
+    """With `channel_login` a Slack user's browser goes on to Slack; over HTTP there is no login, so it is the code."""
+    async with world(tmp_path) as outside:
+        slack = outside.settings.interfaces.slack
+        assert slack is not None
+        client = {"client_id": "1.2", "client_secret": SecretStr("s"), "openid_root": "http://127.0.0.1:9"}
+        interfaces = outside.settings.interfaces.model_copy(update={"slack": slack.model_copy(update=client)})
+        google = outside.settings.google.model_copy(update={"linking": Linking.CHANNEL_LOGIN})
+        async with outside.server(interfaces=interfaces, google=google) as server:
+            pages = {}
+            for person, email in ((Principal("slack", TEAM, "U0ADA"), ADA), (Principal("http", "demo", "g"), GRACE)):
+                consent = server.container.consent()
+                link = (await consent.sign_in(person, await consent.ask(person, frozenset({READ})))).url
+                browser = Browser()
+                pages[person.platform] = await browser.allow(str(link), email)
+                await browser.http.aclose()
+
+    assert pages["slack"].status_code == 303
+    assert pages["slack"].headers["location"].startswith("http://127.0.0.1:9/openid/connect/authorize?")
+    assert code_on(pages["http"]) is not None
+
+
+async def test_what_waits_too_long_for_its_code_is_dropped_by_the_server(tmp_path: Path) -> None:
+    """Nobody writes anything: the worker's scan ends the sign-in, Google is told, and the person of the message too."""
+    consent, delivery = ConsentSettings(code_seconds=0.2), DeliverySettings(scan_seconds=0.05)
+    async with world(tmp_path, consent=consent, delivery=delivery) as outside, outside.server() as server:
+        person = Principal("http", "demo", "late")
+        parked = await ask_for_mail(server, person)
+        page = await server.consent(parked["consent_url"], ADA)
+        await eventually(lambda: any(call.method_id == "oauth.revoke" for call in server.google.calls))
+        told = await server.told(person, parked["message"], wait=0)
+
+    assert code_on(page) is not None
+    assert (told["state"], told["sign_in"]) == ("parked", "over")
+    assert "consent_url" not in told

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from app.credentials.proofs import Linking
 from app.errors import SettingsError
 from app.sections.agents import AgentSettings
 from app.sections.interfaces import InterfacesSettings
@@ -152,6 +153,24 @@ def test_a_missing_key_is_told_at_the_nearest_line(faults: Callable[..., str]) -
 def test_a_key_ring_has_one_source(faults: Callable[..., str], key_ring: str, fault: str) -> None:
     """The keys stand in the settings or in a file, never in both or neither."""
     assert faults(SMALLEST.replace("{file: var/keys.yaml}", key_ring)) == fault
+
+
+SLACK = "{slack: {signing_secret: s, bot_token: b%s}}"
+
+
+@pytest.mark.parametrize(("client", "right"), [
+    ("", False), (", client_id: c", False), (", client_secret: x", False), (", client_id: c, client_secret: x", True),
+])  # fmt: skip
+def test_a_login_at_slack_needs_slacks_client(load: Load, client: str, right: bool) -> None:
+    """`channel_login` without the app's client id and secret stops the start; the other proofs need neither."""
+    text = SMALLEST.replace("{http: {}}", SLACK % client)
+
+    assert load(f"{text}google: {{linking: email_match}}").google.linking is Linking.EMAIL_MATCH
+    if right:
+        assert load(f"{text}google: {{linking: channel_login}}").google.linking is Linking.CHANNEL_LOGIN
+    else:
+        with pytest.raises(SettingsError, match=r"interfaces: google\.linking: channel_login needs slack\.client_id"):
+            load(f"{text}google: {{linking: channel_login}}")
 
 
 def test_an_agent_that_is_named_must_exist(faults: Callable[..., str]) -> None:

@@ -1,0 +1,74 @@
+"""People's addresses as Slack has verified them (https://docs.slack.dev/reference/methods/users.info)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from app.errors import UnavailableError
+from app.principal import Principal
+from interfaces.slack.installations import BotTokens
+
+_NOT_FULL_MEMBERS = ("deleted", "is_bot", "is_restricted", "is_ultra_restricted", "is_stranger")
+
+
+class SlackDirectory:
+    """Asks Slack for addresses, with the scopes users:read and users:read.email; one object, as long as the process.
+
+    Args:
+        bot_tokens: Knows with which token to ask: that of the place which the person is of.
+        api_base_url: Where Slack's Web API is; ends with a slash.
+    """
+
+    def __init__(self, bot_tokens: BotTokens, api_base_url: str) -> None:
+        self._bot_tokens = bot_tokens
+        self._api_base_url = api_base_url
+
+    async def find_email(self, principal: Principal) -> str | None:
+        """The confirmed address of a full member of the bot's own workspace or organisation, or None.
+
+        What another company says of its people (Slack Connect), or what a guest gave, proves nothing here.
+
+        Raises:
+            UnavailableError: Slack did not answer, or the app may not ask.
+        """
+        token = await self._bot_tokens.bot_token(principal.tenant)
+        if token is None:
+            return None  # the app is not installed where they are from
+        client = AsyncWebClient(token=token, base_url=self._api_base_url)
+        try:
+            own = (await client.auth_test()).data
+            user = (await client.users_info(user=principal.user)).data
+        except SlackApiError as error:
+            reason = str(error.response.get("error"))
+            if reason in ("user_not_found", "user_not_visible"):
+                return None
+            raise UnavailableError(f"Slack tells no addresses ({reason}); the app needs users:read.email") from None
+        except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
+            raise UnavailableError(f"Slack did not answer ({type(error).__name__})") from None
+        assert isinstance(own, dict)
+        assert isinstance(user, dict)
+        return confirmed_address(principal, user.get("user") or {}, own)
+
+
+def confirmed_address(principal: Principal, user: dict[str, Any], own: dict[str, Any]) -> str | None:
+    """The address in a user object, if it is this principal's, confirmed, and of the bot's own people.
+
+    Args:
+        principal: Whose address.
+        user: What ``users.info`` says of them.
+        own: What ``auth.test`` says of the bot.
+    """
+    team, organisation = own.get("team_id"), own.get("enterprise_id")
+    their_organisation = (user.get("enterprise_user") or {}).get("enterprise_id")
+    ours = bool(team) and user.get("team_id") == team
+    ours = ours or (bool(organisation) and their_organisation == organisation)
+    if not ours or principal.tenant not in (team, organisation) or user.get("id") != principal.user:
+        return None
+    if any(user.get(kind) for kind in _NOT_FULL_MEMBERS) or user.get("is_email_confirmed") is not True:
+        return None
+    email = (user.get("profile") or {}).get("email")
+    return email if isinstance(email, str) and email else None
