@@ -99,6 +99,8 @@ class TokenEndpoint:
         )
 
     async def revoke(self, token: str) -> None:
+        self.asked.set()
+        await self.gate.wait()
         if self.failure is not None:
             raise self.failure()
         self.revoked.append(token)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
 from app.credentials.grants import Grant, Grants
 from app.credentials.key_ring import KeyRing
-from app.credentials.leases import LEASE_SECONDS, Leases
+from app.credentials.leases import LEASE_SECONDS, Lease, Leases
 from app.credentials.refresh import Refresher
 from app.database.database import Database
 from app.errors import GoogleError, GrantRevokedError
@@ -85,6 +85,30 @@ async def test_one_process_asks_google(
 
     assert sorted(google.refreshed) == ["refresh-ada-1", "refresh-grace-1"]
     assert sorted(tokens, key=str) == sorted([(p, f"access-{p.user}-2") for p in (ada, grace)] * 16, key=str)
+
+
+class LateLeases(Leases):
+    """Leases of a process that is slow: before it takes one, something happens elsewhere."""
+
+    def __init__(self, database: Database, before: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(database)
+        self._before = before
+
+    async def take(self, grant: Grant) -> Lease | None:
+        await self._before()
+        return await super().take(grant)
+
+
+async def test_who_comes_late_finds_it_done(
+    database: Database, replicas: list[Replica], google: TokenEndpoint, ada: Principal
+) -> None:
+    """A grant that was refreshed between the look at it and the taking of its lease is not refreshed once more."""
+    one, two = replicas
+    late = LateLeases(database, lambda: one.refresher.fresh(ada))
+    grant = await Refresher(two.grants, late, google, now=google.now).fresh(ada)
+
+    assert grant is not None
+    assert (grant.access_token, google.refreshed) == ("access-ada-2", ["refresh-ada-1"])
 
 
 async def test_all_processes_are_told_that_a_grant_is_over(

@@ -209,6 +209,19 @@ async def test_a_consent_during_the_end_survives(desk: Desk, ada: Principal) -> 
     assert await desk.states() == {"ada ada@example.com": ACTIVE}
 
 
+async def test_a_consent_while_google_is_told_survives(desk: Desk, ada: Principal) -> None:
+    """What the person grants in that very moment is not erased with what it took the place of."""
+    await desk.connect(ada)
+    desk.google.gate.clear()
+    end = asyncio.create_task(desk.revocation.end(ada))
+    await desk.google.asked.wait()
+    await desk.connect(ada, "ada-2")
+    desk.google.gate.set()
+    await end
+
+    assert await desk.states() == {"ada ada@example.com": ACTIVE}
+
+
 async def test_one_grant_ends_alone(desk: Desk, ada: Principal, grace: Principal) -> None:
     """Its id ends it for its person only, and leaves their links as they are."""
     of_ada, of_grace = await desk.connect(ada), await desk.connect(grace)
