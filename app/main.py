@@ -59,6 +59,11 @@ async def running(container: Application, settings: Settings) -> AsyncIterator[N
         log.info("%s", await prove_lifetimes(container, settings))
         loading = asyncio.create_task(asyncio.to_thread(container.google_apis().load))
         stack.push_async_callback(asyncio.wait, [loading])
+        await stack.enter_async_context(container.replicas().joined(container.supervisor()))
+        if container.replicas().alone:
+            await container.inbox().recover()
+        await stack.enter_async_context(container.engine().opened())
+        await stack.enter_async_context(container.sender().running(settings.delivery.grace_seconds))
         await stack.enter_async_context(container.worker().running())
         yield
 
@@ -125,4 +130,7 @@ async def serving(container: Application, settings: Settings) -> AsyncIterator[s
             try:
                 yield base_url
             finally:
-                ready.clear()
+                ready.clear()  # from here on nobody should send more, though what comes is still stored
+                await container.worker().drain()
+                await container.sender().drain(settings.delivery.grace_seconds)
+                container.http_channel().end_waits()

@@ -129,6 +129,7 @@ def _agent(
         container.credentials,
         container.approvals,
         container.conversations,
+        container.writes,
     )
 
 

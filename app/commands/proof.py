@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
+
 from app.commands.common import CONFIG, ConfigOption, configured, run
 from app.settings import Settings
 
+if TYPE_CHECKING:
+    from containers.application import Application
+
 
 def check(config: ConfigOption = CONFIG) -> None:
-    """Prove that nothing of a person's outlives its request; exit 1 with the paths where something may."""
+    """Prove that nothing of a person's outlives its request; exit 1 with the paths where something may.
+
+    And look whether the configured engine may work on the configured database, beside those that are at work there.
+    """
     print(run(_check(configured(config))))
 
 
@@ -24,10 +34,33 @@ async def _check(settings: Settings) -> str:
     settings = configured_for_sandbox(settings)
     container = build(settings)
     try:
-        return str(await prove_lifetimes(container, settings))
+        proof = str(await prove_lifetimes(container, settings))
+        return f"{proof}\n{await _look_at_replicas(container, settings)}"
     finally:
         await container.http().aclose()
         await container.database().close()
+
+
+async def _look_at_replicas(container: Application, settings: Settings) -> str:
+    """Say who is in the way of this configuration on its database, if it can be seen.
+
+    Raises:
+        SettingsError: A process is, and it is not this configuration's own server.
+    """
+    from app.delivery.lease import this_machine
+
+    replicas = container.replicas()
+    try:
+        if not container.database().exists():
+            return "engine: the database is not made yet"
+        others = await replicas.others()
+    except (SQLAlchemyError, OSError) as error:
+        return f"engine: the database cannot be asked who works on it ({type(error).__name__})"
+    own = f"{settings.server.host}:{settings.server.port}"
+    for other in others:
+        if len(others) > 1 or other.address != own or other.machine != this_machine():
+            raise replicas.refusal(other)
+    return f"engine: {settings.delivery.engine}, {'this very server is at work' if others else 'nobody is in its way'}"
 
 
 async def _graph(settings: Settings) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from app.delivery.backlog import Backlog
+from app.delivery.engine import Wakeups
 from app.delivery.inbox import Inbox
-from app.delivery.wakeups import Wakeups
 from app.messages import ConversationKey, InboundMessage, StoredMessage
 
 
 class Door:
     """Stores a message and wakes its conversation; lives as long as the process."""
 
-    def __init__(self, inbox: Inbox, wakeups: Wakeups) -> None:
+    def __init__(self, inbox: Inbox, wakeups: Wakeups, backlog: Backlog) -> None:
         self._inbox = inbox
         self._wakeups = wakeups
+        self._backlog = backlog
 
     async def accept(self, message: InboundMessage) -> StoredMessage:
         """The message's row; once this returns it may be acknowledged. A repeated event id yields the first row.
@@ -21,7 +23,8 @@ class Door:
 
         Raises:
             InvalidMessageError: There is no text, or it is too long.
+            UnavailableError: Too many messages wait, and nothing was stored.
         """
-        stored, _ = await self._inbox.accept(message)
+        stored, _ = await self._inbox.accept(message, self._backlog.admit)
         await self._wakeups.wake(ConversationKey.of(stored))
         return stored

@@ -74,6 +74,7 @@ def find_message(payload: Mapping[str, Any]) -> InboundMessage | None:
         conversation=f"{channel}:{thread or ''}",
         text=text[:MAX_TEXT_LENGTH],
         address={"channel": channel, "thread_ts": thread, "direct": direct},
+        payload=f"{channel}:{event['ts']}" if isinstance(event.get("ts"), str) else None,
     )
 
 
