@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from app.commands.common import CONFIG, ConfigOption, configured, run
 from app.credentials.key_check import check_key_ring
 from app.settings import Settings
 
+if TYPE_CHECKING:
+    from app.database.database import Database
+    from containers.application import Application
+
 
 def check(config: ConfigOption = CONFIG) -> None:
-    """Prove that nothing of a person's outlives its request, and that the key ring fits the database.
+    """Prove that nothing of a person's outlives its request, and that keys and engine fit the database.
 
-    Exit 1 with the paths where something may, 2 with the key that is missing or another one.
+    Exit 1 with the paths where something may, 2 with the key that is missing or another one, or with who is in the way
+    of the configured engine on the database.
     """
     print(run(_check(configured(config))))
 
@@ -29,13 +36,40 @@ async def _check(settings: Settings) -> str:
     container = build(settings)
     database = container.database()
     try:
-        present, needed = await database.revisions()
-        if present == needed:  # else a start migrates it first, and compares then
+        words = [str(await prove_lifetimes(container, settings))]
+        if await _is_migrated(database):
             await check_key_ring(database, container.key_ring())
-        return str(await prove_lifetimes(container, settings))
+            words.append(await _look_at_replicas(container, settings))
+        else:
+            words.append("database: a start makes or migrates it, and looks then who works on it and with which keys")
+        return "\n".join(words)
     finally:
         await container.http().aclose()
         await database.close()
+
+
+async def _is_migrated(database: Database) -> bool:
+    if not database.exists():
+        return False
+    present, needed = await database.revisions()
+    return present == needed
+
+
+async def _look_at_replicas(container: Application, settings: Settings) -> str:
+    """Say that nobody is in the way of this configuration on its database.
+
+    Raises:
+        SettingsError: A process is, and it is not this configuration's own server.
+    """
+    from app.delivery.lease import this_machine
+
+    replicas = container.replicas()
+    others = await replicas.others()
+    own = f"{settings.server.host}:{settings.server.port}"
+    for other in others:
+        if len(others) > 1 or other.address != own or other.machine != this_machine():
+            raise replicas.refusal(other)
+    return f"engine: {settings.delivery.engine}, {'this very server is at work' if others else 'nobody is in its way'}"
 
 
 async def _graph(settings: Settings) -> str:

@@ -8,6 +8,7 @@ import json
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,15 +19,18 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from app.agents.agent import Agent, AgentShell, Answered
 from app.agents.guard import UNKNOWN_EFFECT
 from app.agents.run import DECLINED_CALL, DECLINED_CONSENT, StoppedRun
+from app.agents.writes import Writes
 from app.approvals.approvals import Approval, Approvals, ApprovalState
 from app.conversations.history import Conversations
 from app.credentials.credentials import Credentials
 from app.database.database import Database
+from app.database.tables import messages
 from app.deadline import Deadline
 from app.delivery.inbox import Inbox
 from app.errors import AgentError, GoogleError, GrantRevokedError
-from app.messages import ConversationKey, StoredMessage
+from app.messages import MessageState, StoredMessage
 from app.principal import Principal
+from app.toolkits.toolkit import Effect, tool
 from containers.testing import FakeTokens, answering, call, prompts, scripted
 from tests.fakes.assistants import Letters, Post
 from tests.fakes.office import inbound
@@ -48,6 +52,7 @@ class Studio:
         self.post = Post()
         self.approvals = Approvals(database)
         self.conversations = Conversations(database)
+        self.writes = Writes(database)
         self.inbox = Inbox(database)
         self.database = database
         self.tokens = FakeTokens()
@@ -65,13 +70,15 @@ class Studio:
         """A fresh agent."""
         letters = letters or Letters(person, self.post)
         credentials = Credentials(person, self.tokens, Deadline.after(30))
-        return Agent(person, self._shell, [letters], credentials, self.approvals, self.conversations)
+        return Agent(person, self._shell, [letters], credentials, self.approvals, self.conversations, self.writes)
 
     async def message(self, person: Principal, text: str = "go") -> StoredMessage:
         """A message in work, in one conversation of everybody."""
         stored, _ = await self.inbox.accept(inbound(person, text, conversation="group"))
-        begun = await self.inbox.begin_next(ConversationKey.of(stored))
-        assert begun is not None
+        begun = replace(stored, state=MessageState.RUNNING, attempt=1)  # though another one of the group is in work
+        async with self.database.writing() as connection:
+            change = messages.update().where(messages.c.id == begun.message_id)
+            await connection.execute(change.values(state=begun.state, attempt=begun.attempt))
         return begun
 
     async def run(self, message: StoredMessage) -> Answered | StoppedRun:
@@ -486,3 +493,32 @@ async def test_an_ended_run_leaves_nothing_behind(database: Database, ada: Princ
         await asyncio.sleep(0)
 
         assert [reference() for reference in references] == [None, None]
+
+
+class Drafts(Letters):
+    """Letters that can be drafted, and stamped as often as one likes."""
+
+    @tool(effect=Effect.ORGANISE, oauth_scopes=())
+    async def draft(self) -> str:
+        """Write a draft."""
+        return "drafted"
+
+    @tool(effect=Effect.ORGANISE, oauth_scopes=(), repeatable=True)
+    async def stamp(self) -> str:
+        """Put a stamp on it."""
+        return "stamped"
+
+
+async def test_a_write_that_must_not_be_repeated_is_noted_before_it_is_made(
+    database: Database, ada: Principal, grace: Principal
+) -> None:
+    """What organises and cannot be done twice is noted for its person's message; what can be is not."""
+    studio = Studio(database, scripted([call("letters_draft", "one")], [call("letters_stamp", "two")]))
+    mine, hers = [await studio.message(person) for person in (ada, grace)]
+    await studio.agent(ada, Drafts(ada, studio.post)).answer(mine)
+    overtaken = replace(hers, attempt=7)
+    with pytest.raises(AgentError, match="taken this message over"):
+        await studio.agent(grace, Drafts(grace, studio.post)).answer(overtaken)
+
+    assert await studio.writes.of_message(ada, mine.message_id) == ["letters_draft"]
+    assert await studio.writes.of_message(grace, hers.message_id) == []
