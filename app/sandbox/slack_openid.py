@@ -50,6 +50,7 @@ class SlackOpenId:
         redirect_uris: Where people may be sent back to, exactly.
         team: The workspace that people sign in to; ids of an organisation go into `enterprise`.
         claims: What is added to, or put in place of, what id_tokens say.
+        asked: How often a code was brought.
     """
 
     client_id: str
@@ -59,6 +60,7 @@ class SlackOpenId:
     enterprise: str | None = None
     now: Callable[[], float] = time.time
     claims: dict[str, Any] = field(default_factory=dict)
+    asked: int = 0
     _codes: dict[str, SignedIn | None] = field(default_factory=dict, repr=False)  # None once it is used
 
     @property
@@ -106,6 +108,7 @@ class SlackOpenId:
     async def _token(self, request: Request) -> Response:
         async with request.form() as form:
             fields = {key: value for key, value in form.items() if isinstance(value, str)}
+        self.asked += 1
         error, signed_in = self._redeem(fields)
         if signed_in is None:
             return JSONResponse({"ok": False, "error": error})

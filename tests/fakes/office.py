@@ -163,7 +163,7 @@ class Office:
             public_url="http://127.0.0.1:9",
         )
         self.statuses = Statuses(self.parking, self.approvals, self.consent)
-        self._tokens = ConsentedTokens(Refresher(self.grants, Leases(database), TokenEndpoint(), now))
+        self.tokens = ConsentedTokens(Refresher(self.grants, Leases(database), TokenEndpoint(), now))
         self._shell = AgentShell(
             "assistant",
             model or offline(),
@@ -205,7 +205,7 @@ class Office:
     @asynccontextmanager
     async def open_agent(self, principal: Principal, deadline: Deadline) -> AsyncIterator[Agent]:
         """A fresh agent with its person's letters and credentials."""
-        credentials = Credentials(principal, self._tokens, deadline)
+        credentials = Credentials(principal, self.tokens, deadline)
         letters = Letters(principal, self.post)
         agent = Agent(principal, self._shell, [letters], credentials, self.approvals, self.conversations, self.writes)
         self.agents.append(weakref.ref(agent))

@@ -8,8 +8,10 @@ import pytest
 
 from app.credentials.accounts import Accounts, is_alias
 from app.credentials.confirmation import Connected
+from app.credentials.credentials import Credentials
 from app.credentials.key_ring import KeyRing
 from app.database.database import Database
+from app.deadline import Deadline
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
 from app.sandbox.people import PEOPLE
@@ -308,6 +310,26 @@ async def test_a_request_uses_one_account(office: Office, ada: Principal) -> Non
     assert answered.answer == "a letter to ada"
     assert seen == ["home@example.com"]
     assert await used(office, ada, "c") == "work@example.com"
+
+
+async def test_all_tools_of_a_request_use_one_account(office: Office, ada: Principal, grace: Principal) -> None:
+    """What a request ensured first names the account for all that it ensures later, whatever is chosen meanwhile."""
+    await has(office, ada, "home", "work", scopes=frozenset({READ, SEND}))
+    await has(office, grace, "grace", scopes=frozenset({READ, SEND}))
+    of_ada, of_grace = (Credentials(person, office.tokens, Deadline.after(10)) for person in (ada, grace))
+    tokens = []
+    for scope in (READ, SEND):
+        for credentials in (of_ada, of_grace):
+            credentials.use_in("c")
+            await credentials.ensure(frozenset({scope}))
+            tokens.append(credentials.for_google().token)
+        await office.accounts.use(ada, "work", conversation="c")
+
+    assert tokens == ["access-home-1", "access-grace-1"] * 2
+    later = Credentials(ada, office.tokens, Deadline.after(10))
+    later.use_in("c")
+    await later.ensure(frozenset({READ}))
+    assert later.for_google().token == "access-work-1"
 
 
 def test_what_an_account_may_be_called() -> None:

@@ -311,12 +311,13 @@ async def test_a_login_needs_the_browser_that_consented(
 
 
 async def test_a_login_counts_once(office: Office, browser: Browser) -> None:
-    """Of six that come back together one connects; what waited is woken once, and a replay is refused."""
+    """Of six that come back together one asks Slack and connects; what waited is woken once, a replay is refused."""
     office.use(Linking.CHANNEL_LOGIN)
     back = await office.at_slack(browser, await office.to_slack(browser, IN_SLACK["ada"], ADA), "U0ADA")
     pages = await asyncio.gather(*(browser.http.get(back) for _ in range(6)))
 
     assert sorted(page.status_code for page in pages) == [200] + [400] * 5
+    assert office.openid.asked == 1
     assert office.stage.waiting.ended == [(IN_SLACK["ada"], True)]
     assert (await browser.http.get(back)).status_code == 400
 
@@ -414,6 +415,20 @@ async def test_a_state_that_was_never_given_out_is_refused(office: Office, brows
         page = await browser.http.get(f"{office.stage.url}{LOGIN_PATH}", params={"state": state, "code": "x"})
 
         assert page.status_code == 400
+    assert await office.stage.quarantined() == [("U0ADA", "waiting")]
+
+
+async def test_a_state_with_another_token_is_refused(office: Office, browser: Browser) -> None:
+    """Who knows the link's id and the browser's cookie, but not the state, does not get to Slack's word."""
+    office.use(Linking.CHANNEL_LOGIN)
+    link_id = query(await office.to_slack(browser, IN_SLACK["ada"], ADA))["state"].partition(".")[0]
+    cookie = next(iter(browser.http.cookies.jar)).value
+    with pytest.raises(CallbackRefusedError, match="unknown"):
+        await office.stage.confirmation.prove_by_login(
+            state=f"{link_id}.forged", cookie=str(cookie), answer={"code": "x"}
+        )
+
+    assert office.openid.asked == 0
     assert await office.stage.quarantined() == [("U0ADA", "waiting")]
 
 
