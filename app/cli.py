@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typer
 
+from app.commands.audit import audit
 from app.commands.config import config
 from app.commands.database import db
 from app.commands.demo import demo
@@ -21,7 +22,7 @@ from app.commands.tools import tools
 from app.commands.users import users
 
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-for command in (serve, check, graph, demo, sandbox):
+for command in (serve, check, graph, audit, demo, sandbox):
     cli.command()(command)
 cli.add_typer(tokens, name="tokens")
 cli.add_typer(users, name="users")

@@ -12,6 +12,8 @@ from app.agents.agent import Agent, AgentShell
 from app.api_tokens import ApiTokens
 from app.approvals.approvals import Approvals
 from app.approvals.commands import ApprovalCommand
+from app.audit.audit import Audit
+from app.audit.trail import Trail
 from app.caretaker import Caretaker
 from app.conversations.history import Conversations
 from app.credentials.accounts import Accounts
@@ -77,6 +79,7 @@ class Application(DeclarativeContainer):
     conversations = Once(Conversations, database)
     approvals = Once(Approvals, database)
     users = Once(Users, database)
+    audit = Once(Audit, database)
     inbox = Once(Inbox, database)
     wakeups = Once(Wakeups)
     door = Once(Door, inbox, wakeups, users)
@@ -119,7 +122,9 @@ class Application(DeclarativeContainer):
     links = Once(ConsentLinks, database, key_ring, lifetime_seconds=settings.provided.consent.link_seconds)
     quarantine = Once(Quarantine, database, key_ring, code_tries=settings.provided.consent.code_tries)
     dropping = Once(Dropping, database, links, quarantine, google_auth)
-    directories = providers.Dict()  # the channels that know addresses, and those at which people can sign in
+    directories = providers.Dict(
+        http=api_tokens
+    )  # the channels that know addresses, and those at which people can sign in
     logins = providers.Dict()
     proofs = Once(Proofs, settings.provided.google.linking, directories, logins)
     confirmation = Once(
@@ -159,6 +164,7 @@ class Application(DeclarativeContainer):
     deadline = Seed(Deadline)
     threads = Seed(Scope)
     credentials = Scoped(Credentials, principal, tokens, deadline)
+    trail = Scoped(Trail, principal, credentials, audit)
     google = Scoped(
         GoogleClient,
         credentials,
@@ -166,6 +172,7 @@ class Application(DeclarativeContainer):
         pool,
         threads,
         deadline,
+        trail,
         timeout_seconds=settings.provided.google.timeout_seconds,
     )
     gmail = Scoped(GmailToolkit, google)

@@ -15,6 +15,7 @@ from app.agents.guard import GuardedToolkit
 from app.agents.listening import Listener, telling
 from app.agents.run import StoppedRun
 from app.approvals.approvals import Approval, Approvals
+from app.audit.trail import Trail
 from app.conversations.history import Conversations
 from app.credentials.credentials import Credentials
 from app.errors import AgentError
@@ -80,6 +81,7 @@ class Agent:
         credentials: Credentials,
         approvals: Approvals,
         conversations: Conversations,
+        trail: Trail,
     ) -> None:
         self.principal = principal
         self._shell = shell
@@ -87,6 +89,7 @@ class Agent:
         self._credentials = credentials
         self._approvals = approvals
         self._conversations = conversations
+        self._trail = trail
 
     @property
     def name(self) -> str:
@@ -139,7 +142,15 @@ class Agent:
         )
         self._credentials.use_in(message.conversation)
         guards = [
-            GuardedToolkit(toolkit, self.principal, self._credentials, self._approvals, self._shell.permission)
+            GuardedToolkit(
+                toolkit,
+                self.principal,
+                self._credentials,
+                self._approvals,
+                self._trail,
+                message.message_id,
+                self._shell.permission,
+            )
             for toolkit in self._toolkits
         ]
         try:

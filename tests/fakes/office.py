@@ -16,6 +16,8 @@ from pydantic_ai.models import Model
 from app.agents.agent import Agent, AgentShell
 from app.approvals.approvals import Approvals
 from app.approvals.commands import ApprovalCommand
+from app.audit.audit import Audit
+from app.audit.trail import Trail
 from app.conversations.history import Conversations
 from app.credentials.accounts import Accounts
 from app.credentials.commands import AccountsCommand, ConfirmCommand
@@ -108,6 +110,7 @@ class Office:
         self.wakeups = Wakeups()
         self.door = Door(self.inbox, self.wakeups, self.users)
         self.approvals = Approvals(database, now)
+        self.audit = Audit(database)
         self.parking = Parking(database, self.approvals, self.wakeups.wake, parked_seconds=3600, now=now)
         self.conversations = Conversations(database, now)
         self.grants = Grants(database, key_ring, now)
@@ -182,7 +185,8 @@ class Office:
         """A fresh agent with its person's letters and credentials."""
         credentials = Credentials(principal, self._tokens, deadline)
         letters = Letters(principal, self.post)
-        agent = Agent(principal, self._shell, [letters], credentials, self.approvals, self.conversations)
+        trail = Trail(principal, credentials, self.audit)
+        agent = Agent(principal, self._shell, [letters], credentials, self.approvals, self.conversations, trail)
         self.agents.append(weakref.ref(agent))
         self.open_now += 1
         self.open_at_most = max(self.open_at_most, self.open_now)

@@ -19,6 +19,8 @@ from app.agents.agent import Agent, AgentShell, Answered
 from app.agents.guard import UNKNOWN_EFFECT
 from app.agents.run import DECLINED_CALL, DECLINED_CONSENT, StoppedRun
 from app.approvals.approvals import Approval, Approvals, ApprovalState
+from app.audit.audit import Audit
+from app.audit.trail import Trail
 from app.conversations.history import Conversations
 from app.credentials.credentials import Credentials
 from app.database.database import Database
@@ -65,7 +67,8 @@ class Studio:
         """A fresh agent."""
         letters = letters or Letters(person, self.post)
         credentials = Credentials(person, self.tokens, Deadline.after(30))
-        return Agent(person, self._shell, [letters], credentials, self.approvals, self.conversations)
+        trail = Trail(person, credentials, Audit(self.database))
+        return Agent(person, self._shell, [letters], credentials, self.approvals, self.conversations, trail)
 
     async def message(self, person: Principal, text: str = "go") -> StoredMessage:
         """A message in work, in one conversation of everybody."""
