@@ -17,6 +17,7 @@ from typing import Protocol
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.audit.audit import AuditEntry, AuditEvent, record
 from app.credentials.grants import ACTIVE, ENDING, REVOKED, Grant, Grants
 from app.credentials.leases import Lease, Leases
 from app.credentials.link import LinkState
@@ -127,7 +128,13 @@ class Revocation:
                 over = sa.and_(owned_by(grants, principal), grants.c.state.in_(_OVER))
                 await connection.execute(grants.delete().where(over))  # without tokens, but with the account's address
                 await connection.execute(account_choices.delete().where(owned_by(account_choices, principal)))
-            await connection.execute(grants.update().where(mine).values(state=ENDING, changed_at=self._now()))
+            now = self._now()
+            ending = grants.update().where(mine).values(state=ENDING, changed_at=now).returning(grants.c.id)
+            ended = [
+                AuditEntry(principal, AuditEvent.REVOKE, now, credential=row.id)
+                for row in await connection.execute(ending)
+            ]
+            await record(connection, *ended)
         erased, waiting = await self._finish(principal)
         return Ended(tuple(erased), tuple(waiting), links, runs)
 
