@@ -13,6 +13,8 @@ from app.agents.writes import Writes
 from app.api_tokens import ApiTokens
 from app.approvals.approvals import Approvals
 from app.approvals.commands import ApprovalCommand
+from app.audit.audit import Audit
+from app.audit.trail import Trail
 from app.caretaker import Caretaker
 from app.conversations.history import Conversations
 from app.credentials.accounts import Accounts
@@ -89,6 +91,7 @@ class Application(DeclarativeContainer):
     approvals = Once(Approvals, database)
     writes = Once(Writes, database)
     users = Once(Users, database)
+    audit = Once(Audit, database)
     lease = Once(Lease, Once(new_holder), settings.provided.delivery.lease_seconds)
     inbox = Once(Inbox, database, lease=lease)
     outbox = Once(Outbox, database, lease)
@@ -190,6 +193,7 @@ class Application(DeclarativeContainer):
     deadline = Seed(Deadline)
     threads = Seed(Scope)
     credentials = Scoped(Credentials, principal, tokens, deadline)
+    trail = Scoped(Trail, principal, credentials, audit)
     google = Scoped(
         GoogleClient,
         credentials,
@@ -197,6 +201,7 @@ class Application(DeclarativeContainer):
         pool,
         threads,
         deadline,
+        trail,
         timeout_seconds=settings.provided.google.timeout_seconds,
     )
     gmail = Scoped(GmailToolkit, google)
@@ -212,8 +217,9 @@ class Application(DeclarativeContainer):
     )
     http_channel = Once(HttpChannel)
     channels = providers.Dict()
+    approval_command = Once(ApprovalCommand, approvals, parking)
     commands = providers.List(
-        Once(ApprovalCommand, approvals, parking),
+        approval_command,
         Once(ConfirmCommand, confirmation, google_apis.provided.permission),
         Once(AccountsCommand, consent, accounts, channels, google_apis.provided.permission),
         Once(DisconnectCommand, revocation),
