@@ -39,6 +39,12 @@ format: setup  ## Format the code and mend what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: setup  ## Write the pages that are made from the code again
+	$(BIN)/deputy config reference > docs/configuration.md
+	$(BIN)/typer app.cli utils docs --name deputy --title Commands --output docs/commands.md
+	sed -i '/^<!-- deputy graph -->$$/q' docs/architecture.md
+	(echo '```mermaid'; $(BIN)/deputy graph; echo '```') >> docs/architecture.md
+
 bench: setup  ## Run the benchmarks against their peers; writes benchmarks/results.json
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
 	$(BIN)/python -m benchmarks
@@ -49,4 +55,4 @@ lock: setup  ## Resolve the requirements files again from pyproject.toml
 			--no-annotate --no-header --quiet --output-file $${files%%:*}.txt; \
 	done
 
-.PHONY: help setup run demo test soak check format bench lock
+.PHONY: help setup run demo test soak check format docs bench lock

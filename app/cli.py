@@ -1,6 +1,8 @@
-"""The command `deputy`.
+"""The command `deputy` runs the server, and looks after its people, keys and database.
 
-Exit codes: 0 done; 1 what was asked for failed; 2 the command line or the configuration is wrong.
+Exit codes: 0, done; 1, what was asked for failed or does not hold; 2, the command line or the configuration is wrong.
+
+`deputy --install-completion` lets your shell complete commands and options.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import typer
 
-from app.commands.common import CONFIG, ConfigOption, configured, run
+from app.commands.common import CONFIG, FAILED, ConfigOption, configured, run
 from app.credentials.key_check import check_or_begin
 from app.credentials.key_ring import KeyRing, open_key_ring
 from app.database.database import Database
@@ -28,7 +28,7 @@ def current(config: ConfigOption = CONFIG) -> None:
     present, needed = run(_revisions(configured(config)))
     print(f"database {present or 'empty'}, needed {needed}")
     if present != needed:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 @asynccontextmanager

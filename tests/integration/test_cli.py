@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -72,6 +73,29 @@ async def process(*arguments: str | Path) -> AsyncIterator[asyncio.subprocess.Pr
         if running.returncode is None:
             running.kill()
         await running.communicate()
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("deputy to", {"tokens", "tools"}),
+        ("deputy tokens ", {"issue", "revoke"}),
+        ("deputy check --c", {"--config"}),
+    ],
+)
+def test_the_shell_completes(tmp_path: Path, typed: str, offered: set[str]) -> None:
+    """After `deputy --install-completion`, bash offers the commands and options that begin so."""
+    script = """
+        deputy --install-completion >/dev/null && source ~/.bashrc
+        IFS=' ' read -ra COMP_WORDS <<<"$1"; [[ $1 == *' ' ]] && COMP_WORDS+=('')
+        COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        $(complete -p deputy | grep -o '_[a-z_]*') deputy && printf '%s\n' "${COMPREPLY[@]}"
+    """
+    environ = {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    bash = ["bash", "--norc", "-c", script, "bash", typed]
+    answered = subprocess.run(bash, env=environ, capture_output=True, text=True, timeout=60, check=True)
+
+    assert set(answered.stdout.split()) == offered
 
 
 def test_check_proves_the_container(config: Path) -> None:

@@ -59,6 +59,16 @@ def test_the_configuration_page_is_made_from_the_settings() -> None:
     assert "|  |" not in page
 
 
+def test_the_commands_page_is_made_from_the_commands() -> None:
+    """docs/commands.md is what `make docs` writes: every command with its options, and the exit codes."""
+    page = (ROOT / "docs/commands.md").read_text()
+    command = [sys.executable, "-m", "typer", "app.cli", "utils", "docs", "--name", "deputy", "--title", "Commands"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+
+    assert page == printed.stdout.removesuffix("\n")
+    assert "Exit codes: 0, done; 1, " in page
+
+
 def test_every_link_leads_somewhere() -> None:
     """A relative link in the documentation names a file that exists."""
     links = [(page, target) for page in PAGES for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())]
