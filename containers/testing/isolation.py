@@ -58,17 +58,17 @@ async def _interleaved(
 ) -> tuple[list[weakref.ref[Any]], list[Any]]:
     both_are_open = asyncio.Barrier(2)
 
-    async def request(principal: Principal) -> tuple[int, weakref.ref[Any], Any]:
+    async def request(principal: Principal) -> tuple[str, weakref.ref[Any], Any]:
         async with open_test_scope(principal, *seeds(principal)) as scope:
             made = scope.get(provider)
             await both_are_open.wait()
             result = await use(made) if use is not None else None
             await both_are_open.wait()
-            return id(made), weakref.ref(made), result
+            return type(made).__qualname__, weakref.ref(made), result
 
-    (one, one_ref, one_result), (other, other_ref, other_result) = await asyncio.gather(
+    (kind, one_ref, one_result), (_, other_ref, other_result) = await asyncio.gather(
         *(request(principal) for principal in two_principals())
     )
-    if one == other:
-        raise IsolationError(f"two people were given the same {provider}")
+    if one_ref is other_ref:  # an object has one plain reference
+        raise IsolationError(f"two people were given the same {kind}; have it built anew for each request")
     return [one_ref, other_ref], [one_result, other_result]

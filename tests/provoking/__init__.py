@@ -1,0 +1,14 @@
+"""Every error that docs/errors.md shows, provoked where it comes from, in the page's order."""
+
+from tests.provoking import containers, google, messages, people, settings
+from tests.provoking.showing import Provoke
+
+PROVOKED: list[Provoke] = [
+    *settings.PROVOKED,
+    *messages.PROVOKED,
+    *people.PROVOKED,
+    *google.PROVOKED,
+    *containers.PROVOKED,
+]
+
+__all__ = ["PROVOKED", "Provoke"]

@@ -1,0 +1,121 @@
+"""Containers that could mix up two people, and scopes that are used wrongly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from dependency_injector import providers
+from dependency_injector.containers import DeclarativeContainer
+
+from app.main import prove_lifetimes
+from app.principal import Principal
+from app.toolkits.toolkit import Toolkit, tool
+from containers.lifetimes import prove
+from containers.scope import Scope, Scoped, ScopeError, Seed
+from containers.testing import assert_isolated, open_test_container, settings_in
+from tests.provoking.showing import ADA, GRACE, Provoke, Shown, raised, shown
+
+
+class Mailbox:
+    """A person's mail."""
+
+    def __init__(self, principal: Principal) -> None:
+        self.principal = principal
+
+    def count(self) -> int:
+        """How much there is."""
+        return 0
+
+
+class Search:
+    """Looks for mail."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+
+
+class Mail(DeclarativeContainer):
+    """A mistake: what everybody shares is given what is a person's."""
+
+    principal = Seed(Principal)
+    mailbox = Scoped(Mailbox, principal)
+    search = providers.ThreadSafeSingleton(Search, mailbox)
+
+
+class NotesToolkit(Toolkit):
+    """A mistake: the toolkit of whoever came first, for all."""
+
+    name = "notes"
+    _first: NotesToolkit | None = None
+
+    def __new__(cls) -> NotesToolkit:
+        """The first one."""
+        cls._first = cls._first or super().__new__(cls)
+        return cls._first
+
+    @tool(oauth_scopes=())
+    async def look(self) -> str:
+        """Look at the notes."""
+        return ""
+
+
+async def singleton_that_keeps_a_persons(folder: Path) -> Shown:
+    """A singleton that is given a person's object."""
+    return await raised(prove(Mail(), (ADA,), (GRACE,)))
+
+
+async def toolkit_that_its_module_keeps(folder: Path) -> Shown:
+    """A toolkit from outside that keeps its instances."""
+    settings = settings_in(folder, toolkits={"keeping": "tests.outside.notes:KeepingToolkit"})
+    async with open_test_container(settings) as container:
+        return await raised(prove_lifetimes(container, settings))
+
+
+async def outside_a_scope(folder: Path) -> Shown:
+    """A scoped provider, called like any other."""
+    with pytest.raises(ScopeError) as error:
+        Mail().mailbox()
+    return shown(error.value)
+
+
+async def scope_without_its_seed(folder: Path) -> Shown:
+    """A scope that was opened without its person."""
+    async with Scope() as scope:
+        with pytest.raises(ScopeError) as error:
+            scope.get(Mail().mailbox)
+    return shown(error.value)
+
+
+async def used_after_the_end(folder: Path) -> Shown:
+    """An object that outlives its request."""
+    async with Scope(ADA) as scope:
+        mailbox = scope.get(Mail().mailbox)
+    with pytest.raises(ScopeError) as error:
+        mailbox.count()
+    return shown(error.value)
+
+
+async def overridden_with_a_plain_factory(folder: Path) -> Shown:
+    """An override that would build one anew each time it is asked for."""
+    with pytest.raises(ScopeError) as error:
+        Mail().mailbox.override(providers.Factory(Mailbox, ADA))
+    return shown(error.value)
+
+
+async def one_toolkit_for_two_people(folder: Path) -> Shown:
+    """A toolkit that is one for all."""
+    settings = settings_in(folder, toolkits={"notes": f"{__name__}:NotesToolkit"})
+    async with open_test_container(settings) as container:
+        return await raised(assert_isolated(container, container.toolkits.providers["notes"]))
+
+
+PROVOKED: list[Provoke] = [
+    singleton_that_keeps_a_persons,
+    toolkit_that_its_module_keeps,
+    outside_a_scope,
+    scope_without_its_seed,
+    used_after_the_end,
+    overridden_with_a_plain_factory,
+    one_toolkit_for_two_people,
+]

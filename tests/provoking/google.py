@@ -1,0 +1,120 @@
+"""What Google, an agent and a tool cannot do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date
+from pathlib import Path
+
+from app.deadline import Deadline
+from app.google.client import GoogleClient
+from app.messages import ConversationKey
+from app.sandbox.attachment import lead_to_sandbox
+from app.sandbox.server import serve_loopback
+from app.sections.agents import AgentSettings, ModelSettings
+from app.settings import Settings
+from app.toolkits.gmail import GmailToolkit
+from containers.application import Application
+from containers.testing import (
+    FakeTokens,
+    call,
+    open_test_container,
+    open_test_scope,
+    scripted,
+    settings_in,
+    use_model,
+)
+from tests.fakes.gmail_stage import open_gmail_stage
+from tests.fakes.google_api import FakeCredentials, LoopThreads
+from tests.fakes.office import inbound
+from tests.fakes.sandbox import ADA as ADAS_ADDRESS
+from tests.fakes.sandbox import sandbox
+from tests.provoking.showing import ADA, READ_MAIL, Provoke, Shown, raised
+
+NOWHERE = "http://127.0.0.1:9"  # the port of discard, where nobody listens
+
+
+async def mail_that_is_not_there(folder: Path) -> Shown:
+    """An id of no mail."""
+    async with open_gmail_stage() as stage:
+        gmail = await stage.toolkit(ADAS_ADDRESS)
+        return await raised(gmail.read("0123456789abcdef"))
+
+
+async def google_that_is_away(folder: Path) -> Shown:
+    """A Google that does not listen."""
+    tokens = FakeTokens()
+    tokens.grant(ADA, READ_MAIL)
+    async with open_test_container(lead_to_sandbox(settings_in(folder), NOWHERE, "")) as container:
+        tokens.install(container)
+        async with open_test_scope(ADA) as scope:
+            await scope.get(container.credentials).ensure(frozenset({READ_MAIL}))
+            return await raised(scope.get(container.gmail).latest())
+
+
+async def refresh_token_that_is_over(folder: Path) -> Shown:
+    """A refresh token that Google does not know."""
+    google = sandbox()
+    async with serve_loopback(google.app) as url:
+        settings = lead_to_sandbox(settings_in(folder), url, "GOCSPX-sandbox")
+        client = settings.google.model_copy(update={"client_id": "deputy.apps.sandbox.example"})
+        async with open_test_container(settings.model_copy(update={"google": client})) as container:
+            return await raised(container.google_auth().refresh("spent"))
+
+
+async def access_token_that_is_over(folder: Path) -> Shown:
+    """A token that Google refuses, and that a renewal does not make better."""
+    async with open_gmail_stage() as stage:
+        credentials = FakeCredentials("spent", renewed="spent as well")
+        google = GoogleClient(credentials, stage.apis, stage.pool, LoopThreads(), Deadline.after(20))
+        return await raised(GmailToolkit(google).latest())
+
+
+@asynccontextmanager
+async def agent_of(settings: Settings) -> AsyncIterator[tuple[Application, list[Shown]]]:
+    """A container, and what its agent raised on a message of Ada's when the block ends."""
+    seen: list[Shown] = []
+    async with open_test_container(settings) as container:
+        yield container, seen
+        message, _ = await container.inbox().accept(inbound(ADA, "go"))
+        begun = await container.inbox().begin_next(ConversationKey.of(message))
+        assert begun is not None
+        async with open_test_scope(ADA) as scope:
+            seen.append(await raised(scope.get(container.agents.providers["assistant"]).answer(begun)))
+
+
+async def endless_steps(folder: Path) -> Shown:
+    """A model that calls tools without end."""
+    settings = settings_in(folder, toolkits={"notes": "tests.outside.notes:NotesToolkit"})
+    async with agent_of(settings) as (container, seen):
+        use_model(container, scripted(*[[call("notes_add", str(step), text="again")] for step in range(99)]))
+    return seen[0]
+
+
+async def model_that_is_away(folder: Path) -> Shown:
+    """A model at an endpoint where nobody listens."""
+    away = {
+        "models": {"local": ModelSettings(base_url=f"{NOWHERE}/v1", model="llama3.2")},
+        "agents": {"assistant": AgentSettings(model=("local",))},
+    }
+    async with agent_of(settings_in(folder).model_copy(update=away)) as (_, seen):
+        pass
+    return seen[0]
+
+
+async def days_the_wrong_way_round(folder: Path) -> Shown:
+    """A time that ends before it begins."""
+    async with open_test_container(settings_in(folder)) as container, open_test_scope(ADA) as scope:
+        return await raised(scope.get(container.gmail).by_date(date(2026, 2, 1), date(2026, 1, 1)))
+
+
+PROVOKED: list[Provoke] = [
+    mail_that_is_not_there,
+    google_that_is_away,
+    refresh_token_that_is_over,
+    access_token_that_is_over,
+    endless_steps,
+    model_that_is_away,
+    days_the_wrong_way_round,
+]

@@ -1,0 +1,82 @@
+"""Why a request is not taken, over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from pydantic import SecretStr
+
+from app.sections.interfaces import InterfacesSettings, SlackSettings
+from containers.testing import open_test_app, settings_in
+from tests.provoking.showing import ADA, GRACE, Provoke, Shown, answered
+
+
+async def without_text(folder: Path) -> Shown:
+    """A message of blanks."""
+    async with open_test_app(settings_in(folder)) as app:
+        return answered(await app.ask(ADA, "  "))
+
+
+async def without_a_token(folder: Path) -> Shown:
+    """A request that says nothing of who sends it."""
+    async with open_test_app(settings_in(folder)) as app:
+        return answered(await app.client.get("/v1/me"))
+
+
+async def with_a_revoked_token(folder: Path) -> Shown:
+    """A token that was ended."""
+    async with open_test_app(settings_in(folder)) as app:
+        headers = await app.bearer(ADA)
+        await app.container.api_tokens().revoke(ADA)
+        return answered(await app.client.get("/v1/me", headers=headers))
+
+
+async def not_from_slack(folder: Path) -> Shown:
+    """A request that Slack has not signed."""
+    slack = InterfacesSettings(slack=SlackSettings(signing_secret=SecretStr("s"), bot_token=SecretStr("xoxb-1")))
+    settings = settings_in(folder).model_copy(update={"interfaces": slack})
+    headers = {"X-Slack-Request-Timestamp": "1700000000", "X-Slack-Signature": f"v0={'0' * 64}"}
+    async with open_test_app(settings) as app:
+        return answered(await app.client.post("/slack/events", json={}, headers=headers))
+
+
+async def offboarded(folder: Path) -> Shown:
+    """A person who has left."""
+    async with open_test_app(settings_in(folder)) as app:
+        await app.container.users().offboard(ADA)
+        return answered(await app.ask(ADA, "help"))
+
+
+async def somebody_elses(folder: Path) -> Shown:
+    """Another person's message."""
+    async with open_test_app(settings_in(folder)) as app:
+        message = (await app.ask(ADA, "help")).json()["message"]
+        return answered(await app.client.get(f"/v1/messages/{message}", headers=await app.bearer(GRACE)))
+
+
+async def too_large(folder: Path) -> Shown:
+    """A text of a megabyte."""
+    async with open_test_app(settings_in(folder)) as app:
+        return answered(await app.ask(ADA, "x" * 1_000_001))
+
+
+async def without_a_database(folder: Path) -> Shown:
+    """A database whose tables are gone."""
+    async with open_test_app(settings_in(folder)) as app:
+        headers = await app.bearer(ADA)
+        async with app.container.database().writing() as connection:
+            await connection.execute(sa.text("ALTER TABLE api_tokens RENAME TO elsewhere"))
+        return answered(await app.client.get("/v1/me", headers=headers))
+
+
+PROVOKED: list[Provoke] = [
+    without_text,
+    without_a_token,
+    with_a_revoked_token,
+    not_from_slack,
+    offboarded,
+    somebody_elses,
+    too_large,
+    without_a_database,
+]

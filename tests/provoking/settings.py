@@ -1,0 +1,134 @@
+"""What is wrong with a configuration, and with a principal on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import yaml
+
+from app.credentials.key_file import decode_keys
+from app.database.database import Database
+from app.errors import DeputyError
+from app.principal import Principal
+from app.settings import load_settings
+from containers.build import build
+from containers.testing import open_test_container, settings_in
+from tests.provoking.showing import Provoke, Shown, raised, shown
+
+CONFIG: dict[str, Any] = {
+    "agents": {"assistant": {"toolkits": ["gmail"]}},
+    "default_agent": "assistant",
+    "interfaces": {"http": {}},
+    "google": {"mode": "sandbox"},
+    "key_ring": {"file": "var/keys.yaml"},
+}
+
+
+def refused(**sections: Any) -> Shown:
+    """What a config.yaml with these sections is refused with, as it is read or as the container is built."""
+    path = Path("config.yaml")
+    path.write_text(yaml.safe_dump({**CONFIG, **sections}, sort_keys=False))
+    with pytest.raises(DeputyError) as error:
+        _use(path)
+    return shown(error.value)
+
+
+def _use(path: Path) -> None:
+    container = build(load_settings(path, environ={}))
+    container.database()
+    for model in container.models.providers.values():
+        model()
+
+
+async def unknown_key(folder: Path) -> Shown:
+    """A key that there is none of."""
+    return refused(google={"mood": "sandbox"})
+
+
+async def unset_variable(folder: Path) -> Shown:
+    """A secret that the environment does not hold."""
+    return refused(google={"mode": "google", "client_secret": "${GOOGLE_CLIENT_SECRET}"})
+
+
+async def unknown_agent(folder: Path) -> Shown:
+    """A misspelt name."""
+    return refused(default_agent="asistant")
+
+
+async def unknown_toolkit(folder: Path) -> Shown:
+    """An agent with a misspelt toolkit."""
+    return refused(agents={"assistant": {"toolkits": ["gmial"]}})
+
+
+async def toolkit_that_is_not_there(folder: Path) -> Shown:
+    """A package that is not installed."""
+    return refused(toolkits={"notes": "my_package.notes:NotesToolkit"})
+
+
+async def toolkit_that_asks_for_too_much(folder: Path) -> Shown:
+    """A constructor that asks for what there is none of."""
+    return refused(toolkits={"greedy": "tests.outside.notes:GreedyToolkit"})
+
+
+async def model_without_a_key(folder: Path) -> Shown:
+    """A model whose provider wants a key."""
+    return refused(agents={"assistant": {"model": "openai:gpt-5-mini"}})
+
+
+async def key_that_is_none(folder: Path) -> Shown:
+    """A key that was made by hand."""
+    with pytest.raises(DeputyError) as error:
+        decode_keys({"k1": "not base64"})
+    return shown(error.value)
+
+
+async def database_that_cannot_be_opened(folder: Path) -> Shown:
+    """A URL without an asynchronous driver."""
+    return refused(database={"url": "postgresql://deputy:secret@db/deputy"})
+
+
+async def database_that_is_away(folder: Path) -> Shown:
+    """A server that does not listen."""
+    return await raised(Database("postgresql+asyncpg://deputy:secret@127.0.0.1:1/deputy").open())
+
+
+async def database_of_a_newer_version(folder: Path) -> Shown:
+    """A database that a newer Deputy has migrated."""
+    async with open_test_container(settings_in(folder)) as container:
+        database = container.database()
+        async with database.writing() as connection:
+            await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+        return await raised(database.open())
+
+
+async def half_a_principal(folder: Path) -> Shown:
+    """A principal without its user."""
+    with pytest.raises(DeputyError) as error:
+        Principal.parse("http:demo")
+    return shown(error.value)
+
+
+async def token_for_another_channel(folder: Path) -> Shown:
+    """A token for somebody who writes in Slack."""
+    async with open_test_container(settings_in(folder)) as container:
+        return await raised(container.api_tokens().issue(Principal("slack", "T1", "U1"), label=""))
+
+
+PROVOKED: list[Provoke] = [
+    unknown_key,
+    unset_variable,
+    unknown_agent,
+    unknown_toolkit,
+    toolkit_that_is_not_there,
+    toolkit_that_asks_for_too_much,
+    model_without_a_key,
+    key_that_is_none,
+    database_that_cannot_be_opened,
+    database_that_is_away,
+    database_of_a_newer_version,
+    half_a_principal,
+    token_for_another_channel,
+]
