@@ -158,19 +158,16 @@ def test_a_key_ring_has_one_source(faults: Callable[..., str], key_ring: str, fa
 SLACK = "{slack: {signing_secret: s, bot_token: b%s}}"
 
 
-@pytest.mark.parametrize(("client", "right"), [
-    ("", False), (", client_id: c", False), (", client_secret: x", False), (", client_id: c, client_secret: x", True),
-])  # fmt: skip
-def test_a_login_at_slack_needs_slacks_client(load: Load, client: str, right: bool) -> None:
-    """`channel_login` without the app's client id and secret stops the start; the other proofs need neither."""
-    text = SMALLEST.replace("{http: {}}", SLACK % client)
+def test_a_login_at_slack_needs_slacks_client(load: Load) -> None:
+    """`channel_login` without the app's client stops the start; with it a bot token may stand beside."""
+    bare, whole = (
+        SMALLEST.replace("{http: {}}", SLACK % client) for client in ("", ", client_id: c, client_secret: x")
+    )
 
-    assert load(f"{text}google: {{linking: email_match}}").google.linking is Linking.EMAIL_MATCH
-    if right:
-        assert load(f"{text}google: {{linking: channel_login}}").google.linking is Linking.CHANNEL_LOGIN
-    else:
-        with pytest.raises(SettingsError, match=r"interfaces: google\.linking: channel_login needs slack\.client_id"):
-            load(f"{text}google: {{linking: channel_login}}")
+    assert load(f"{whole}google: {{linking: channel_login}}").google.linking is Linking.CHANNEL_LOGIN
+    assert load(f"{bare}google: {{linking: email_match}}").google.linking is Linking.EMAIL_MATCH
+    with pytest.raises(SettingsError, match=r"interfaces: google\.linking: channel_login needs slack\.client_id"):
+        load(f"{bare}google: {{linking: channel_login}}")
 
 
 def test_an_agent_that_is_named_must_exist(faults: Callable[..., str]) -> None:
@@ -395,16 +392,22 @@ _SLACK = "interfaces: {slack: {signing_secret: s, "
     ("keys", "fault"),
     [
         ("", "give either bot_token, for one workspace, or client_id and client_secret, for many"),
-        ("bot_token: t, client_id: c, client_secret: s", "give either bot_token"),
         ("client_id: c", "client_id and client_secret go together"),
         ("bot_token: t, client_secret: s", "client_id and client_secret go together"),
     ],
 )
 def test_slack_is_for_one_workspace_or_for_many(faults: Callable[..., str], keys: str, fault: str) -> None:
-    """A bot token and a client exclude each other, one of them is needed, and the place is told."""
+    """A bot token or a whole client is needed, and the place is told."""
     text = SMALLEST.replace("interfaces: {http: {}}", f"{_SLACK}{keys}}}}}")
 
     assert f"interfaces.slack: {fault}" in faults(text)
+
+
+def test_slack_is_not_for_one_workspace_and_for_many(faults: Callable[..., str]) -> None:
+    """Without `channel_login` a bot token and a client exclude each other."""
+    text = SMALLEST.replace("interfaces: {http: {}}", f"{_SLACK}bot_token: t, client_id: c, client_secret: s}}}}")
+
+    assert "interfaces: slack: give either bot_token" in faults(text)
 
 
 @pytest.mark.parametrize("keys", ["bot_token: t", "client_id: c, client_secret: s"])
