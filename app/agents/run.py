@@ -26,7 +26,7 @@ class StoppedCall:
     tool: str
     waits_for: str
     oauth_scopes: tuple[str, ...] = ()
-    arguments: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

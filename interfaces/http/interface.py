@@ -46,7 +46,7 @@ class MessageBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     conversation: str = Field(min_length=1, max_length=200)
-    text: str = Field(min_length=1, max_length=MAX_TEXT_LENGTH)
+    text: str = Field(min_length=1, max_length=MAX_TEXT_LENGTH, repr=False)
     id: str | None = Field(default=None, min_length=1, max_length=200)
 
 

@@ -1,0 +1,271 @@
+"""Secrets and mails are shown nowhere: the whole demonstration at debug level, and then every place is searched."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import yaml
+from pydantic import SecretStr
+from starlette.responses import PlainTextResponse
+
+import app.main
+from app.api_tokens import ApiTokens
+from app.database.database import Database
+from app.errors import GoogleError
+from app.principal import Principal
+from tests.contract.channels import Sender
+from tests.fakes.canaries import Records, Tap, columns, living, logging_as_served, seen_in
+from tests.fakes.databases import Databases
+from tests.fakes.deputy_server import ADA, GRACE, DeputyServer, SlackDoor, direct, own_markers, world
+from tests.fakes.journey import Traveller, all_travel, prying
+
+# Where what people write and read is kept for them: histories, answers, parked runs, and what waits for their word.
+TEXT_COLUMNS = {"messages.body", "messages.answer", "turns.messages", "parked_runs.run", "approvals.arguments"}
+PEOPLE = (Sender("ada", ADA), Sender("grace", GRACE))
+
+
+@dataclass
+class Run:
+    """What a run left behind in each place.
+
+    Attributes:
+        secrets: Every token, key and secret of the run.
+        texts: The words of each person's mails and messages, by address.
+        links: The tokens of the consent links, which their own person alone was sent.
+        meanwhile: What lived in between: many times, and whenever a person's tool ran with a mail in hand.
+        afterwards: What lived when all was over.
+    """
+
+    records: Records
+    server: DeputyServer
+    tap: Tap
+    slack_door: SlackDoor
+    travellers: list[Traveller] = field(default_factory=list)
+    secrets: set[str] = field(default_factory=set)
+    texts: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    links: set[str] = field(default_factory=set)
+    meanwhile: set[tuple[str, str]] = field(default_factory=set)
+    afterwards: set[tuple[str, str]] = field(default_factory=set)
+    columns: list[tuple[str, str]] = field(default_factory=list)
+    output: str = ""
+
+    @property
+    def all_texts(self) -> set[str]:
+        """Everybody's words."""
+        return set().union(*self.texts.values())
+
+    @property
+    def everything(self) -> set[str]:
+        """All that no log and no `repr` may show."""
+        return self.secrets | self.all_texts | self.links
+
+
+def collect(run: Run, key_file: Path) -> None:
+    """Find out what must not be shown: Google's tokens and codes, our own secrets, and everybody's words."""
+    server = run.server
+    google = server.google._grants
+    run.secrets |= {*google._access, *google._refresh, *google._codes, *server._tokens.values()}
+    run.secrets |= set(yaml.safe_load(key_file.read_text()).values())
+    slack, client_secret = server.settings.interfaces.slack, server.settings.google.client_secret
+    assert slack is not None
+    assert client_secret is not None
+    run.secrets |= {each.get_secret_value() for each in (slack.signing_secret, slack.bot_token, client_secret)}
+    for email, markers in own_markers(server.google, (ADA, GRACE)).items():
+        run.texts[email] |= markers
+    for traveller in run.travellers:
+        run.texts[traveller.sender.email].add(traveller.word)
+    answers = "".join(
+        [exchange.answer for exchange in run.tap.exchanges] + [str(asked) for asked in run.slack_door.asked]
+    )
+    run.links = {piece[:43] for piece in answers.split("/connect/google/")[1:] if not piece.startswith("callback")}
+
+
+@asynccontextmanager
+async def ran(folder: Path, databases: Databases, patch: pytest.MonkeyPatch) -> AsyncIterator[Run]:
+    """Two people on two channels go their whole way at once, and knock at closed doors besides."""
+    taps: list[Tap] = []
+    create_app = app.main.create_app
+
+    def tapped(*arguments: Any) -> Tap:
+        taps.append(Tap(create_app(*arguments)))
+        return taps[-1]
+
+    patch.setattr(app.main, "create_app", tapped)
+    alive: set[tuple[str, str]] = set()
+
+    async def look() -> None:
+        alive.update(living())
+
+    async def look_again_and_again() -> None:
+        while True:
+            await look()
+            await asyncio.sleep(0.1)
+
+    with logging_as_served(folder) as records:
+        async with (
+            world(folder, databases) as outside,
+            outside.server(lambda container: prying(container, look)) as server,
+        ):
+            run = Run(records, server, taps[0], outside.slack_door, meanwhile=alive)
+            looking = asyncio.create_task(look_again_and_again())
+            run.travellers = await all_travel(server, *PEOPLE)
+            looking.cancel()
+            await knock(server, run.travellers[0])
+            run.afterwards = set(living())
+            run.columns = list(await columns(server.container.database()))
+            collect(run, folder / "keys.yaml")
+            yield run
+
+
+async def knock(server: DeputyServer, who: Traveller) -> None:
+    """What is refused, with secrets in it: each answer is an error."""
+    token = server._tokens[who.driver.principal(who.sender)]
+    client, bearer = server.client, {"Authorization": f"Bearer {token}"}
+    refused = [
+        await client.post("/v1/messages", content=f"{{{who.word}", headers=bearer),
+        await client.post("/v1/messages", json={"text": who.word, "extra": who.word}, headers=bearer),
+        await client.get("/v1/me", headers={"Authorization": f"Basic {token}"}),
+        await client.get("/v1/me", headers={"Authorization": f"Bearer {token}x"}),
+        await client.get(f"/v1/messages/{who.word}", headers=bearer),
+        await client.post("/slack/events", json={"event": {"text": who.word}}),
+        await client.get("/oauth/google/callback", params={"state": "s", "code": who.word}),
+    ]
+    assert all(response.status_code >= 400 for response in refused)
+
+
+@pytest.fixture
+async def run(
+    tmp_path: Path, databases: Databases, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> AsyncIterator[Run]:
+    """A run, and all that it left."""
+    async with ran(tmp_path, databases, monkeypatch) as run:
+        yield run
+
+
+async def test_nothing_is_shown_anywhere(run: Run, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Logs, output, errors, reprs, answers, posts, queues and columns: no secret, and no word where none belongs."""
+    captured = capfd.readouterr()
+    logged = "".join(run.records.texts)
+    shown = {kind: text for kind, text in run.meanwhile | run.afterwards if seen_in(text, run.everything)}
+    for email, words in run.texts.items():
+        assert len(words) > 5, email
+    assert len(run.secrets) > 12
+    assert run.links
+    assert "crashed: LookupError" in logged  # it was at work, and said so
+    assert {"app.google.client.GoogleClient", "app.principal.Principal"} <= {kind for kind, _ in run.meanwhile}
+
+    assert seen_in(logged, run.everything) == set()
+    assert seen_in(captured.out + captured.err, run.everything) == set()
+    assert shown.keys() == set()
+    for name, value in run.columns:
+        assert seen_in(value, run.secrets | run.links) == set(), name
+        assert name in TEXT_COLUMNS or seen_in(value, run.all_texts) == set(), name
+    raw = b"".join(file.read_bytes() for file in tmp_path.glob("*.db*"))
+    assert [secret for secret in run.secrets if secret.encode() in raw] == []
+
+
+async def test_answers_hold_no_secret_and_only_their_own_words(run: Run) -> None:
+    """An HTTP answer and a post in Slack show their own person's words at most, and nobody's secrets."""
+    for exchange in run.tap.exchanges:
+        owner = next((who for who in run.travellers if owns(run, who, exchange.authorization)), None)
+        foreign = run.all_texts - (run.texts[owner.sender.email] if owner else set())
+        assert seen_in(exchange.answer, run.secrets | foreign) == set(), exchange.path
+    for asked in run.slack_door.asked:
+        mine = {direct(each.sender.name): run.texts[each.sender.email] for each in run.travellers}
+        foreign = run.all_texts - mine[asked["channel"]]
+        assert seen_in(str(asked), run.secrets | foreign) == set()
+    assert len(run.tap.exchanges) > 30
+    assert len(run.slack_door.asked) > 15
+
+
+def owns(run: Run, who: Traveller, authorization: str) -> bool:
+    """Whether a request came from this person."""
+    token = run.server._tokens.get(who.driver.principal(who.sender))
+    return token is not None and authorization == f"Bearer {token}"
+
+
+async def test_libraries_are_not_heard(tmp_path: Path) -> None:
+    """At our debug level the libraries stay at `warning`: what they would say of bodies and headers is not logged."""
+    with logging_as_served(tmp_path) as records:
+        for library in (
+            "httpx2",
+            "urllib3",
+            "slack_sdk",
+            "google.auth",
+            "sqlalchemy.engine",
+            "pydantic_ai",
+            "aiosqlite",
+        ):
+            logging.getLogger(library).debug("canary of %s", library)
+            logging.getLogger(library).info("canary of %s", library)
+        logging.getLogger("app.delivery").debug("ours")
+
+    assert seen_in("".join(records.texts), {"canary"}) == set()
+    assert "ours" in "".join(records.texts)
+
+
+# Each place is searched: a canary that is put there is found.
+
+
+async def test_a_canary_in_a_log_is_found(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """In the text of a record, in an argument that is not shown, in an error and in what it came from."""
+    with logging_as_served(tmp_path) as records:
+        log = logging.getLogger("app.planted")
+        log.debug("canary-text")
+        log.debug("%.3s", "canary-argument")
+        log.debug("extra", extra={"planted": "canary-extra"})
+        try:
+            try:
+                raise GoogleError("canary-cause")
+            except GoogleError as error:
+                raise LookupError("another") from error
+        except LookupError:
+            log.exception("failed")
+    planted = {"canary-text", "canary-argument", "canary-extra", "canary-cause"}
+    captured = capfd.readouterr()
+
+    assert seen_in("".join(records.texts), planted) == planted
+    assert "canary-text" in captured.err
+
+
+async def test_a_canary_on_an_output_is_found(capfd: pytest.CaptureFixture[str]) -> None:
+    """What a subprocess or a C library writes counts as well."""
+    process = await asyncio.create_subprocess_shell("echo canary-out; echo canary-err >&2")
+    await process.wait()
+    captured = capfd.readouterr()
+
+    assert ("canary-out" in captured.out, "canary-err" in captured.err) == (True, True)
+
+
+async def test_a_canary_in_a_repr_is_found() -> None:
+    """An object of ours that is alive somewhere, and shows what it holds; nothing else refers to it by name."""
+    held = [Principal("http", "demo", f"canary-{time.time_ns()}")]
+
+    assert seen_in("".join(text for _, text in living()), {held[0].user}) == {held[0].user}
+    assert "canary" not in repr(SecretStr("canary"))
+
+
+async def test_a_canary_in_a_column_is_found(database: Database) -> None:
+    """In whichever table, in clear."""
+    await ApiTokens(database).issue(Principal("http", "demo", "ada"), label="canary-label")
+
+    assert ("api_tokens.label", "canary-label") in list(await columns(database))
+
+
+async def test_a_canary_in_an_answer_is_found() -> None:
+    """In a body, in a header, and in an error's page."""
+    tap = Tap(PlainTextResponse("canary-body", headers={"X-Planted": "canary-header"}))
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(tap), base_url="http://t") as client:
+        await client.get("/")
+
+    assert seen_in(tap.exchanges[0].answer, {"canary-body", "canary-header"}) == {"canary-body", "canary-header"}

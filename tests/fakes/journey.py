@@ -1,0 +1,113 @@
+"""All that happens between a person and Deputy: consent, reading, sending with approval, a refresh, errors, the end."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+from app.sandbox.log import fingerprint
+from app.toolkits.gmail import GmailToolkit
+from app.toolkits.toolkit import tool
+from containers.application import Application
+from containers.scope import Scoped
+from tests.contract.channels import ChannelDriver, HttpDriver, Sender, SlackDriver
+from tests.fakes.deputy_server import APPROVAL_CODE, CONSENT_LINK, QUESTION, DeputyServer
+
+UNKNOWN_MAIL = "0123456789abcdef"
+
+
+class PryingGmail(GmailToolkit):
+    """Gmail with a tool that fails with a mail's text in its error. Lives for one request.
+
+    Attributes:
+        meanwhile: Called while the tool runs, with a mail in hand.
+    """
+
+    meanwhile: Callable[[], Awaitable[None]]
+
+    @tool(oauth_scopes=GmailToolkit.tools()["gmail_search"].oauth_scopes)
+    async def crash(self) -> str:
+        """Read a mail, and fail in a way that nobody foresaw."""
+        found = await self.unread(limit=1)
+        await type(self).meanwhile()
+        raise LookupError(f"no shelf for {found}")
+
+
+def prying(container: Application, meanwhile: Callable[[], Awaitable[None]]) -> None:
+    """Put the prying toolkit in Gmail's place."""
+    toolkit = type("PryingGmail", (PryingGmail,), {"meanwhile": staticmethod(meanwhile)})
+    for provider in container.toolkits.providers.values():
+        if isinstance(provider, Scoped) and provider.cls is GmailToolkit:
+            provider.override(Scoped(toolkit, *provider.args, **provider.kwargs))
+
+
+@dataclass(frozen=True)
+class Traveller:
+    """One person on one channel.
+
+    Attributes:
+        word: Stands in all that this person writes, and nowhere else.
+    """
+
+    driver: ChannelDriver
+    sender: Sender
+    word: str = field(default_factory=lambda: f"word{secrets.token_hex(6)}")
+
+    async def ask(self, text: str) -> str:
+        """Say something, and return what comes back."""
+        (await self.driver.say(self.sender, text)).raise_for_status()
+        return await self.driver.next(self.sender)
+
+
+def travellers(server: DeputyServer, *people: Sender) -> list[Traveller]:
+    """Everybody, on each channel."""
+    drivers: list[ChannelDriver] = [HttpDriver(server), SlackDriver(server)]
+    return [Traveller(driver, person) for driver in drivers for person in people]
+
+
+async def journey(server: DeputyServer, who: Traveller) -> None:
+    """One person's whole way, each step answered before the next one."""
+    link = CONSENT_LINK.search(await who.ask(QUESTION))
+    assert link is not None
+    (await server.consent(link[0], who.sender.email)).raise_for_status()
+    await who.driver.next(who.sender)
+    shortest = min(server.google.mailbox(who.sender.email), key=lambda mail: len(mail.raw))  # shown in one post
+    await who.ask(f"/gmail_read message_id={shortest.id}")
+
+    link = CONSENT_LINK.search(
+        await who.ask(f'/gmail_send to=nobody@example.com subject="{who.word}" body="{who.word}"')
+    )
+    assert link is not None
+    (await server.consent(link[0], who.sender.email)).raise_for_status()
+    code = APPROVAL_CODE.search(await who.driver.next(who.sender))
+    assert code is not None
+    await who.ask(f"approve {code[1]}")
+    await who.driver.next(who.sender)
+
+    await expire_access(server, who)
+    await who.ask("show my last 2 mails")
+    await who.ask(f"/gmail_read message_id={UNKNOWN_MAIL}")
+    await who.ask("/gmail_crash")
+    await who.ask(f"what do you make of {who.word}?")
+
+
+async def expire_access(server: DeputyServer, who: Traveller) -> None:
+    """Let Google end this person's access token before its time; the grant lives on."""
+    grant = await server.container.grants().find(who.driver.principal(who.sender))
+    assert grant is not None
+    access = server.google._grants._access
+    access[grant.access_token] = replace(access[grant.access_token], expires_at=0.0)
+
+
+async def all_travel(server: DeputyServer, *people: Sender) -> list[Traveller]:
+    """Everybody's whole way, on every channel at once."""
+    who = travellers(server, *people)
+    await asyncio.gather(*(journey(server, each) for each in who))
+    return who
+
+
+def bearers(server: DeputyServer) -> dict[str, str]:
+    """Every access token that Google gave out, by its fingerprint."""
+    return {str(fingerprint(token)): token for token in server.google._grants._access}
