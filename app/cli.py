@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typer
 
+from app.commands.audit import audit
 from app.commands.config import config
 from app.commands.database import db
 from app.commands.deliveries import deliveries
@@ -23,7 +24,7 @@ from app.commands.users import users
 from app.commands.worker import worker
 
 cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-for command in (serve, worker, check, graph, demo, sandbox):
+for command in (serve, worker, check, graph, audit, demo, sandbox):
     cli.command()(command)
 cli.add_typer(tokens, name="tokens")
 cli.add_typer(users, name="users")

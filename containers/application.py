@@ -13,6 +13,8 @@ from app.agents.writes import Writes
 from app.api_tokens import ApiTokens
 from app.approvals.approvals import Approvals
 from app.approvals.commands import ApprovalCommand
+from app.audit.audit import Audit
+from app.audit.trail import Trail
 from app.caretaker import Caretaker
 from app.conversations.history import Conversations
 from app.credentials.accounts import Accounts
@@ -89,6 +91,7 @@ class Application(DeclarativeContainer):
     approvals = Once(Approvals, database)
     writes = Once(Writes, database)
     users = Once(Users, database)
+    audit = Once(Audit, database)
     lease = Once(Lease, Once(new_holder), settings.provided.delivery.lease_seconds)
     inbox = Once(Inbox, database, lease=lease)
     outbox = Once(Outbox, database, lease)
@@ -150,7 +153,9 @@ class Application(DeclarativeContainer):
     links = Once(ConsentLinks, database, key_ring, lifetime_seconds=settings.provided.consent.link_seconds)
     quarantine = Once(Quarantine, database, key_ring, code_tries=settings.provided.consent.code_tries)
     dropping = Once(Dropping, database, links, quarantine, google_auth)
-    directories = providers.Dict()  # the channels that know addresses, and those at which people can sign in
+    directories = providers.Dict(
+        http=api_tokens
+    )  # the channels that know addresses, and those at which people can sign in
     logins = providers.Dict()
     proofs = Once(Proofs, settings.provided.google.linking, directories, logins)
     confirmation = Once(
@@ -190,6 +195,7 @@ class Application(DeclarativeContainer):
     deadline = Seed(Deadline)
     threads = Seed(Scope)
     credentials = Scoped(Credentials, principal, tokens, deadline)
+    trail = Scoped(Trail, principal, credentials, audit)
     google = Scoped(
         GoogleClient,
         credentials,
@@ -197,6 +203,7 @@ class Application(DeclarativeContainer):
         pool,
         threads,
         deadline,
+        trail,
         timeout_seconds=settings.provided.google.timeout_seconds,
     )
     gmail = Scoped(GmailToolkit, google)

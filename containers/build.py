@@ -129,4 +129,5 @@ def _agent(
         container.approvals,
         container.conversations,
         container.writes,
+        container.trail,
     )

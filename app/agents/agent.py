@@ -17,6 +17,7 @@ from app.agents.listening import Listener, telling
 from app.agents.run import StoppedRun
 from app.agents.writes import Writes
 from app.approvals.approvals import Approval, Approvals
+from app.audit.trail import Trail
 from app.conversations.history import Conversations
 from app.credentials.credentials import Credentials
 from app.errors import AgentError, GoogleError
@@ -83,6 +84,7 @@ class Agent:
         approvals: Approvals,
         conversations: Conversations,
         writes: Writes,
+        trail: Trail,
     ) -> None:
         self.principal = principal
         self._shell = shell
@@ -91,6 +93,7 @@ class Agent:
         self._approvals = approvals
         self._conversations = conversations
         self._writes = writes
+        self._trail = trail
 
     @property
     def name(self) -> str:
@@ -149,6 +152,8 @@ class Agent:
                 self._credentials,
                 self._approvals,
                 partial(self._writes.begin, self.principal, message.message_id, message.attempt),
+                self._trail,
+                message.message_id,
                 self._shell.permission,
             )
             for toolkit in self._toolkits

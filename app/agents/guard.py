@@ -11,6 +11,7 @@ from pydantic_ai.toolsets import ToolsetTool, WrapperToolset
 from pydantic_core import to_jsonable_python
 
 from app.approvals.approvals import Approvals, PendingCall
+from app.audit.trail import Trail
 from app.credentials.credentials import Credentials
 from app.errors import AccessRefusedError, ConsentRequiredError, GoogleError, GrantRevokedError
 from app.principal import Principal
@@ -43,6 +44,8 @@ class GuardedToolkit(WrapperToolset[Any]):
     credentials: Credentials
     approvals: Approvals
     begins_to_write: Callable[[str], Awaitable[None]]
+    trail: Trail
+    message_id: str
     permission: Callable[[str], str] = str  # what an OAuth scope permits, in words
 
     async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
@@ -54,7 +57,7 @@ class GuardedToolkit(WrapperToolset[Any]):
 
     def let_go(self) -> None:
         """Forget all that is the person's: a run that was cancelled stays in cycles of pydantic-ai's for a while."""
-        del self.wrapped, self.credentials, self.begins_to_write
+        del self.wrapped, self.credentials, self.begins_to_write, self.trail
 
     async def call_tool(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
@@ -77,11 +80,11 @@ class GuardedToolkit(WrapperToolset[Any]):
         except GoogleError as error:
             raise ToolFailed(describe(error)) from error
         if spec.effect is Effect.ACT:
-            return await self._act(name, tool_args, ctx, tool)
+            return await self._act(spec, tool_args, ctx, tool)
         if spec.effect is Effect.ORGANISE and not spec.repeatable:
             await self.begins_to_write(name)
         try:
-            return await super().call_tool(name, tool_args, ctx, tool)
+            return await self._run(spec, tool_args, ctx, tool)
         except (ConsentRequiredError, GrantRevokedError) as error:  # Google refused the token in mid-call
             self._wait_for_consent(spec, answered, error)
         except AccessRefusedError as error:
@@ -103,16 +106,31 @@ class GuardedToolkit(WrapperToolset[Any]):
             ) from error
         raise ApprovalRequired(metadata={WAITS_FOR: "consent", OAUTH_SCOPES: sorted(missing)}) from None
 
-    async def _act(self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> Any:
+    async def _run(
+        self, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
+    ) -> Any:
+        """Run the tool, written down; the trail outlives `let_go`, which comes when the run is cancelled."""
+        trail, done = self.trail, False
+        tool_call = await trail.begin(self.message_id, spec.name, acts=spec.effect is Effect.ACT)
+        try:
+            result = await super().call_tool(spec.name, tool_args, ctx, tool)
+            done = True
+            return result
+        finally:
+            await trail.end(tool_call, done=done)
+
+    async def _act(
+        self, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
+    ) -> Any:
         approval_id = (ctx.tool_call_metadata or {}).get(APPROVAL_ID)
-        call = PendingCall(ctx.tool_call_id or "", name, to_jsonable_python(tool_args))
+        call = PendingCall(ctx.tool_call_id or "", spec.name, to_jsonable_python(tool_args))
         if approval_id is None:
             raise ApprovalRequired(metadata={WAITS_FOR: "approval", ARGUMENTS: call.arguments})
         if not await self.approvals.claim(self.principal, approval_id, call):
             # Taken up by another attempt: to ask once more would be to offer to do it twice.
             raise ToolFailed(UNKNOWN_EFFECT)
         try:
-            return await super().call_tool(name, tool_args, ctx, tool)
+            return await self._run(spec, tool_args, ctx, tool)
         except (ConsentRequiredError, GrantRevokedError) as error:
             raise ToolFailed("Google withdrew the access, so it was not done. Ask the person to try again.") from error
         except AccessRefusedError as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.audit.audit import AuditEntry, AuditEvent, record
 from app.credentials.accounts import alias_for, choose, chosen, has_default
 from app.credentials.key_ring import KeyRing
 from app.database.database import Database, take_turns
@@ -110,7 +111,11 @@ class Grants:
         assert tokens.refresh_token is not None
         await take_turns(connection, "grants", principal.platform, principal.tenant, principal.user)
         same_account = sa.and_(owned_by(grants, principal), grants.c.subject == tokens.account.subject)
-        version = sa.select(grants.c.id, grants.c.version, grants.c.alias).where(same_account).with_for_update()
+        version = (
+            sa.select(grants.c.id, grants.c.version, grants.c.alias, grants.c.state)
+            .where(same_account)
+            .with_for_update()
+        )
         known = (await connection.execute(version)).one_or_none()
         now = self._now()
         grant = Grant(
@@ -145,6 +150,8 @@ class Grants:
             )
         if not await has_default(connection, principal):
             await choose(connection, principal, grant.grant_id)
+        event = AuditEvent.WIDEN if known and known.state == ACTIVE else AuditEvent.CONFIRM
+        await record(connection, AuditEntry(principal, event, now, credential=grant.grant_id))
         return grant.grant_id
 
     async def replace_tokens(self, grant: Grant, tokens: GoogleTokens) -> Grant | None:
@@ -162,6 +169,7 @@ class Grants:
         )
         changed = await self._change(
             grant,
+            AuditEvent.REFRESH,
             among=(ACTIVE, ENDING),
             sealed_tokens=self._seal(fresh),
             granted_scopes=" ".join(sorted(fresh.granted_scopes)),
@@ -174,10 +182,12 @@ class Grants:
 
         Its tokens are erased. False means that somebody renewed it in the meantime.
         """
-        changed = await self._change(grant, among=(ACTIVE,), state=REVOKED, sealed_tokens="", version=grant.version + 1)
+        changed = await self._change(
+            grant, AuditEvent.REVOKE, among=(ACTIVE,), state=REVOKED, sealed_tokens="", version=grant.version + 1
+        )
         return changed is not None
 
-    async def _change(self, grant: Grant, *, among: tuple[str, ...], **values: object) -> str | None:
+    async def _change(self, grant: Grant, event: AuditEvent, *, among: tuple[str, ...], **values: object) -> str | None:
         """Change the grant if it is as it was read and in one of these states; its state then, or None."""
         seen = sa.and_(
             owned_by(grants, grant.principal),
@@ -185,9 +195,12 @@ class Grants:
             grants.c.version == grant.version,
             grants.c.state.in_(among),
         )
-        change = grants.update().where(seen).values(**values, changed_at=self._now()).returning(grants.c.state)
+        now = self._now()
+        change = grants.update().where(seen).values(**values, changed_at=now).returning(grants.c.state)
         async with self._database.writing() as connection:
             state: str | None = (await connection.execute(change)).scalar_one_or_none()
+            if state is not None:
+                await record(connection, AuditEntry(grant.principal, event, now, credential=grant.grant_id))
         return state
 
     def _seal(self, grant: Grant) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.audit.audit import AuditEntry, AuditEvent, record
 from app.credentials.codes import is_code
 from app.credentials.key_ring import KeyRing
 from app.credentials.link import Link
@@ -95,6 +96,7 @@ class Quarantine:
                 expires_at=expires_at,
             )
         )
+        await record(connection, AuditEntry(link.principal, AuditEvent.LINK, self._now()))
         return held
 
     async def take_by_code(

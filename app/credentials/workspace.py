@@ -11,7 +11,7 @@ from typing import Protocol
 
 from app.credentials.kept import Kept
 from app.credentials.refresh import FRESH_SECONDS
-from app.errors import AccessRefusedError
+from app.errors import AccessRefusedError, UnavailableError
 from app.google.tokens import GoogleTokens
 from app.principal import Principal
 
@@ -29,7 +29,11 @@ class Directory(Protocol):
     """A channel that knows the addresses of its people."""
 
     async def find_email(self, principal: Principal) -> str | None:
-        """The address that the channel has verified to be this person's, or None when it has verified none."""
+        """The address that the channel has verified to be this person's, or None when it has verified none.
+
+        Raises:
+            UnavailableError: The channel did not answer.
+        """
         ...
 
 
@@ -121,7 +125,10 @@ class WorkspaceTokens:
 
     async def _look_up(self, principal: Principal) -> _Address:
         directory = self._directories.get(principal.platform)
-        email = await directory.find_email(principal) if directory is not None else None
+        try:
+            email = await directory.find_email(principal) if directory is not None else None
+        except UnavailableError:
+            raise AccessRefusedError("The channel did not say which address is this person's. Try again.") from None
         if email is None:
             raise AccessRefusedError(
                 f"No verified address of {principal} is known, so no Google account can be used. An administrator can "

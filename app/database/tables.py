@@ -285,6 +285,25 @@ key_checks = sa.Table(
     sa.Column("proof", sa.Text, nullable=False),  # a known text that this very key sealed: no other one takes its place
 )
 
+# Only ever added to; triggers refuse to change or delete a row. No foreign key: what it tells of may be gone.
+audit_events = sa.Table(
+    "audit_events",
+    metadata,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True),
+    *_principal(),
+    sa.Column("event", sa.String(16), nullable=False),
+    _time("at"),
+    sa.Column("message_id", sa.String(32), nullable=True),
+    sa.Column("tool_call", sa.String(32), nullable=True),  # joins the rows of one call of one tool
+    sa.Column("tool", sa.String(255), nullable=True),
+    sa.Column("credential", sa.String(320), nullable=True),  # a grant's id, or the address that was acted as
+    sa.Column("method", sa.String(255), nullable=True),  # of Google's
+    sa.Column("status", sa.Integer, nullable=True),  # HTTP; NULL where no answer was seen
+    sa.Column("outcome", sa.String(16), nullable=True),  # of a tool: begun, done or failed
+    sa.Index("ix_audit_events_principal", "platform", "tenant", "user_id", "number"),
+    sa.Index("ix_audit_events_message", "message_id"),
+)
+
 
 def owned_by(table: sa.Table, principal: Principal) -> sa.ColumnElement[bool]:
     """The condition that a row is this principal's: all three parts are equal."""

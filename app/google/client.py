@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -10,12 +11,13 @@ import google.oauth2.credentials
 import googleapiclient.errors
 import urllib3
 from google_auth_httplib2 import AuthorizedHttp
-from googleapiclient.http import BatchHttpRequest, HttpRequest
+from googleapiclient.http import HttpRequest
 
 from app.deadline import Deadline
 from app.errors import DeputyError, GoogleError, TokenRefusedError
 from app.google.apis import GoogleApis
 from app.google.reasons import api_reason
+from app.google.sent import Sent, SentBatch, SentHttp
 from app.google.transport import PooledHttp
 
 # Gmail takes 100 and asks for at most 50, Calendar takes 50:
@@ -45,6 +47,16 @@ class UserCredentials(Protocol):
         """Take note that an API refuses this token, which was renewed just before."""
 
 
+class Recorder(Protocol):
+    """Writes down what is sent in the person's name."""
+
+    def sending(self) -> Sent:
+        """Something is about to be sent."""
+
+    async def sent(self, sent: Sent) -> None:
+        """It was sent, or given up."""
+
+
 class Threads(Protocol):
     """Runs what blocks; waits for it before the request ends."""
 
@@ -63,6 +75,7 @@ class GoogleClient:
         pool: The shared connections.
         threads: Where calls block.
         deadline: The message's; no call waits longer.
+        recorder: Told of every call.
         timeout_seconds: How long one call may wait for its connection, and for each piece of its answer.
     """
 
@@ -73,12 +86,14 @@ class GoogleClient:
         pool: urllib3.PoolManager,
         threads: Threads,
         deadline: Deadline,
+        recorder: Recorder,
         *,
         timeout_seconds: float = 30.0,
     ) -> None:
         self._credentials = credentials
         self._apis = apis
         self._threads = threads
+        self._recorder = recorder
         self._http = PooledHttp(pool, lambda: deadline.clip(timeout_seconds))
 
     def resource(self, api: str, version: str, *path: str) -> Any:
@@ -99,7 +114,7 @@ class GoogleClient:
         """
         http = self._authorized()
         try:
-            return await self._threads.to_thread(_execute, request, http)
+            return await self._recorded(http, [request.methodId], _execute, request)
         except TokenRefusedError as error:
             refusal = error
         try:
@@ -125,24 +140,39 @@ class GoogleClient:
         answers: list[Any] = []
         for start in range(0, len(requests), BATCH_SIZE):
             part = requests[start : start + BATCH_SIZE]
-            answers += await self._threads.to_thread(_execute_batch, part, *urls, http)
+            methods = [request.methodId for request in part]
+            answers += await self._recorded(http, methods, _execute_batch, part, *urls)
         if any(isinstance(answer, TokenRefusedError) for answer in answers):
             await self._credentials.refused(http.credentials.token)
         return answers
 
     def _authorized(self) -> AuthorizedHttp:
         # One renewal a call: a token that is refused right after it was renewed will not get better.
-        return AuthorizedHttp(self._credentials.for_google(), http=self._http, max_refresh_attempts=1)
+        return AuthorizedHttp(self._credentials.for_google(), http=SentHttp(self._http), max_refresh_attempts=1)
+
+    async def _recorded(
+        self, http: AuthorizedHttp, method_ids: Sequence[str], execute: Callable[..., T], *arguments: Any
+    ) -> T:
+        """Run it in a thread, and tell the recorder what really left."""
+        sent = self._recorder.sending()
+        http.http.carry(sent, method_ids)
+        try:
+            return await self._threads.to_thread(execute, http, *arguments)
+        except asyncio.CancelledError:
+            sent.given_up(method_ids)
+            raise
+        finally:
+            await self._recorder.sent(sent)
 
 
-def _execute(request: HttpRequest, http: AuthorizedHttp) -> Any:
+def _execute(http: AuthorizedHttp, request: HttpRequest) -> Any:
     answer = _translated(lambda: request.execute(http=http, num_retries=0), request.methodId, _FAILURES)
     if _is_text(answer):
         raise _unreadable(request.methodId)
     return answer
 
 
-def _execute_batch(requests: Sequence[HttpRequest], url: str, http: AuthorizedHttp) -> list[Any]:
+def _execute_batch(http: AuthorizedHttp, requests: Sequence[HttpRequest], url: str) -> list[Any]:
     answers: dict[str, Any] = {}
 
     def collect(number: str, answer: Any, error: googleapiclient.errors.HttpError | None) -> None:
@@ -152,7 +182,7 @@ def _execute_batch(requests: Sequence[HttpRequest], url: str, http: AuthorizedHt
         else:
             answers[number] = _unreadable(method_id) if _is_text(answer) else answer
 
-    batch = BatchHttpRequest(callback=collect, batch_uri=url)
+    batch = SentBatch(callback=collect, batch_uri=url)
     for number, request in enumerate(requests):
         batch.add(request, request_id=str(number))
     _translated(lambda: batch.execute(http=http), "a batch", _BATCH_FAILURES)

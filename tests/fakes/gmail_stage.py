@@ -17,7 +17,7 @@ from app.sandbox.google import GoogleSandbox
 from app.sandbox.message import StoredMessage
 from app.sandbox.server import serve_loopback
 from app.toolkits.gmail import COMPOSE_MAIL, EDIT_LABELS, MODIFY_MAIL, READ_MAIL, SEND_MAIL, GmailToolkit
-from tests.fakes.google_api import FakeCredentials, LoopThreads
+from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder
 from tests.fakes.sandbox import SEND, SandboxClient, encoded, sandbox
 
 ALL_SCOPES = (READ_MAIL, EDIT_LABELS, MODIFY_MAIL, COMPOSE_MAIL, SEND_MAIL)
@@ -46,7 +46,7 @@ class GmailStage:
         tokens = await self.browser.sign_in(email, *oauth_scopes or ALL_SCOPES)
         credentials = FakeCredentials(tokens["access_token"])
         self.requests.clear()
-        return GmailToolkit(client(credentials, self.apis, self.pool, LoopThreads(), Deadline.after(20)))
+        return GmailToolkit(client(credentials, self.apis, self.pool, LoopThreads(), Deadline.after(20), Recorder()))
 
     def mail(self, email: str, *labels: str) -> list[StoredMessage]:
         """A person's mails with these labels, newest first, without the trash."""

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from google.oauth2.credentials import Credentials
 
 from app.errors import GrantRevokedError
+from app.google.sent import Sent
 from app.principal import Principal
 from tests.fakes.loopback import Received, Reply
 
@@ -26,6 +27,19 @@ class LoopThreads:
 
     async def to_thread(self, function: Callable[..., T], /, *args: Any) -> T:
         return await asyncio.to_thread(function, *args)
+
+
+@dataclass
+class Recorder:
+    """Takes down what was sent; `calls` are methods and statuses."""
+
+    calls: list[tuple[str, int | None]] = field(default_factory=list)
+
+    def sending(self) -> Sent:
+        return Sent("fake")
+
+    async def sent(self, sent: Sent) -> None:
+        self.calls += sent.calls
 
 
 @dataclass

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from app.sandbox.log import fingerprint
+from app.sandbox.visitor import code_on
 from app.toolkits.gmail import GmailToolkit
 from app.toolkits.toolkit import tool
 from containers.application import Application
@@ -49,11 +50,13 @@ class Traveller:
 
     Attributes:
         word: Stands in all that this person writes, and nowhere else.
+        bearers: The fingerprints of all access tokens that they ever had.
     """
 
     driver: ChannelDriver
     sender: Sender
     word: str = field(default_factory=lambda: f"word{secrets.token_hex(6)}")
+    bearers: set[str] = field(default_factory=set, compare=False)
 
     async def ask(self, text: str) -> str:
         """Say something, and return what comes back."""
@@ -69,19 +72,13 @@ def travellers(server: DeputyServer, *people: Sender) -> list[Traveller]:
 
 async def journey(server: DeputyServer, who: Traveller) -> None:
     """One person's whole way, each step answered before the next one."""
-    link = CONSENT_LINK.search(await who.ask(QUESTION))
-    assert link is not None
-    (await server.consent(link[0], who.sender.email)).raise_for_status()
-    await who.driver.next(who.sender)
+    await consent(server, who, await who.ask(QUESTION))
+    await note_bearer(server, who)
     shortest = min(server.google.mailbox(who.sender.email), key=lambda mail: len(mail.raw))  # shown in one post
     await who.ask(f"/gmail_read message_id={shortest.id}")
 
-    link = CONSENT_LINK.search(
-        await who.ask(f'/gmail_send to=nobody@example.com subject="{who.word}" body="{who.word}"')
-    )
-    assert link is not None
-    (await server.consent(link[0], who.sender.email)).raise_for_status()
-    code = APPROVAL_CODE.search(await who.driver.next(who.sender))
+    asked = await who.ask(f'/gmail_send to=nobody@example.com subject="{who.word}" body="{who.word}"')
+    code = APPROVAL_CODE.search(await consent(server, who, asked))
     assert code is not None
     await who.ask(f"approve {code[1]}")
     await who.driver.next(who.sender)
@@ -91,14 +88,31 @@ async def journey(server: DeputyServer, who: Traveller) -> None:
     await who.ask(f"/gmail_read message_id={UNKNOWN_MAIL}")
     await who.ask("/gmail_crash")
     await who.ask(f"what do you make of {who.word}?")
+    await note_bearer(server, who)
+
+
+async def consent(server: DeputyServer, who: Traveller, asked: str) -> str:
+    """Go by the link that a person was sent, and confirm with the code in their chat; what they are told then."""
+    link = CONSENT_LINK.search(asked)
+    assert link is not None, asked
+    code = code_on((await server.consent(link[0], who.sender.email)).raise_for_status())
+    confirmed = await who.ask(f"confirm {code}")
+    return confirmed + await who.driver.next(who.sender)  # in either order
+
+
+async def note_bearer(server: DeputyServer, who: Traveller) -> str:
+    """Remember and return the access token that this person's grant has now."""
+    grant = await server.container.grants().find(who.driver.principal(who.sender))
+    assert grant is not None
+    who.bearers.add(str(fingerprint(grant.access_token)))
+    return grant.access_token
 
 
 async def expire_access(server: DeputyServer, who: Traveller) -> None:
     """Let Google end this person's access token before its time; the grant lives on."""
-    grant = await server.container.grants().find(who.driver.principal(who.sender))
-    assert grant is not None
+    token = await note_bearer(server, who)
     access = server.google._grants._access
-    access[grant.access_token] = replace(access[grant.access_token], expires_at=0.0)
+    access[token] = replace(access[token], expires_at=0.0)
 
 
 async def all_travel(server: DeputyServer, *people: Sender) -> list[Traveller]:
@@ -106,8 +120,3 @@ async def all_travel(server: DeputyServer, *people: Sender) -> list[Traveller]:
     who = travellers(server, *people)
     await asyncio.gather(*(journey(server, each) for each in who))
     return who
-
-
-def bearers(server: DeputyServer) -> dict[str, str]:
-    """Every access token that Google gave out, by its fingerprint."""
-    return {str(fingerprint(token)): token for token in server.google._grants._access}

@@ -18,6 +18,8 @@ from app.agents.agent import Agent, AgentShell
 from app.agents.writes import Writes
 from app.approvals.approvals import Approvals
 from app.approvals.commands import ApprovalCommand
+from app.audit.audit import Audit
+from app.audit.trail import Trail
 from app.conversations.history import Conversations
 from app.credentials.accounts import Accounts
 from app.credentials.commands import AccountsCommand, ConfirmCommand
@@ -124,6 +126,7 @@ class Office:
         self.wakeups = EmbeddedEngine(self.supervisor)
         self.door = Door(self.inbox, self.wakeups, Backlog(self.inbox, backlog), self.users)
         self.approvals = Approvals(database, now)
+        self.audit = Audit(database)
         self.writes = Writes(database, now)
         self.parking = Parking(database, self.approvals, self.outbox, self.wakeups.wake, parked_seconds=3600, now=now)
         self.conversations = Conversations(database, now)
@@ -207,7 +210,10 @@ class Office:
         """A fresh agent with its person's letters and credentials."""
         credentials = Credentials(principal, self.tokens, deadline)
         letters = Letters(principal, self.post)
-        agent = Agent(principal, self._shell, [letters], credentials, self.approvals, self.conversations, self.writes)
+        trail = Trail(principal, credentials, self.audit)
+        agent = Agent(
+            principal, self._shell, [letters], credentials, self.approvals, self.conversations, self.writes, trail
+        )
         self.agents.append(weakref.ref(agent))
         self.open_now += 1
         self.open_at_most = max(self.open_at_most, self.open_now)

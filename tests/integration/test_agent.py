@@ -21,6 +21,8 @@ from app.agents.guard import UNKNOWN_EFFECT
 from app.agents.run import DECLINED_CALL, DECLINED_CONSENT, StoppedRun
 from app.agents.writes import Writes
 from app.approvals.approvals import Approval, Approvals, ApprovalState
+from app.audit.audit import Audit
+from app.audit.trail import Trail
 from app.conversations.history import Conversations
 from app.credentials.credentials import Credentials
 from app.database.database import Database
@@ -70,7 +72,10 @@ class Studio:
         """A fresh agent."""
         letters = letters or Letters(person, self.post)
         credentials = Credentials(person, self.tokens, Deadline.after(30))
-        return Agent(person, self._shell, [letters], credentials, self.approvals, self.conversations, self.writes)
+        trail = Trail(person, credentials, Audit(self.database))
+        return Agent(
+            person, self._shell, [letters], credentials, self.approvals, self.conversations, self.writes, trail
+        )
 
     async def message(self, person: Principal, text: str = "go") -> StoredMessage:
         """A message in work, in one conversation of everybody."""

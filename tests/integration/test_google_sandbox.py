@@ -21,7 +21,7 @@ from app.google.endpoints import GoogleEndpoints
 from app.google.pkce import code_challenge
 from app.sandbox.google import GoogleSandbox
 from app.sandbox.server import serve_loopback
-from tests.fakes.google_api import FakeCredentials, LoopThreads
+from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder
 
 CALLBACK = "http://127.0.0.1:8080/oauth/google/callback"
 READ = "https://www.googleapis.com/auth/gmail.readonly"
@@ -52,7 +52,7 @@ class Stage:
         return await self.auth.exchange(code=code, code_verifier=f"verifier of {email}", nonce=email)
 
     def client(self, credentials: FakeCredentials) -> GoogleClient:
-        return GoogleClient(credentials, self.apis, self.pool, LoopThreads(), Deadline.after(20))
+        return GoogleClient(credentials, self.apis, self.pool, LoopThreads(), Deadline.after(20), Recorder())
 
 
 @asynccontextmanager

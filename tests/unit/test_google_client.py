@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -18,9 +19,9 @@ from app.errors import ConsentRequiredError, GoogleError, GrantRevokedError
 from app.google.apis import GoogleApis
 from app.google.client import GoogleClient
 from app.principal import Principal
-from tests.fakes.google_api import PRIVATE, FakeCredentials, LoopThreads, gmail
+from tests.fakes.google_api import PRIVATE, FakeCredentials, LoopThreads, Recorder, gmail
 from tests.fakes.leaks import everything_in
-from tests.fakes.loopback import Loopback, Reply, serve
+from tests.fakes.loopback import Loopback, Received, Reply, serve
 
 ADA = Principal("http", "demo", "ada")
 
@@ -33,8 +34,11 @@ class Google:
         self._apis = GoogleApis(loopback.url)
         self._pool = pool
 
-    def client(self, credentials: FakeCredentials, seconds: float = 10.0) -> GoogleClient:
-        return GoogleClient(credentials, self._apis, self._pool, LoopThreads(), Deadline.after(seconds))
+    def client(
+        self, credentials: FakeCredentials, seconds: float = 10.0, recorder: Recorder | None = None
+    ) -> GoogleClient:
+        deadline = Deadline.after(seconds)
+        return GoogleClient(credentials, self._apis, self._pool, LoopThreads(), deadline, recorder or Recorder())
 
     def get(self, message_id: str) -> HttpRequest:
         messages = self._apis.resource("gmail", "v1", "users", "messages")
@@ -240,3 +244,63 @@ async def test_a_client_is_gone_when_its_request_is(google: Google) -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+async def test_every_attempt_is_recorded_with_its_answer(google: Google) -> None:
+    """A call that is refused and sent again counts twice, each item of a batch once an attempt; two people, two lists."""
+    of_ada, of_grace = Recorder(), Recorder()
+    ada = google.client(FakeCredentials("token-old", renewed="token-ada"), recorder=of_ada)
+    grace = google.client(FakeCredentials("token-grace"), recorder=of_grace)
+    await ada.execute(google.get("1"))
+    await grace.execute_batch([google.get("1"), google.get("missing")])
+    with pytest.raises(GoogleError):
+        await grace.execute(google.get("missing"))
+
+    get = "gmail.users.messages.get"
+    assert of_ada.calls == [(get, 401), (get, 200)]
+    assert of_grace.calls == [(get, 200), (get, 404), (get, 404)]
+
+
+async def test_a_batch_that_is_refused_is_recorded_twice(google: Google) -> None:
+    """Googleapiclient sends the refused items of a batch once more; both attempts are there, item by item."""
+    recorder = Recorder()
+    client = google.client(FakeCredentials("token-old", renewed="token-ada"), recorder=recorder)
+    answers = await client.execute_batch([google.get("1"), google.get("2")])
+    refused = [status for _, status in recorder.calls].count(401)
+
+    assert [answer["snippet"] for answer in answers] == ["ada", "ada"]
+    assert (refused, [status for _, status in recorder.calls].count(200)) == (2, 2)
+
+
+async def test_what_is_given_up_counts_as_sent() -> None:
+    """A caller that is cancelled does not see the answer, and the call may take effect all the same."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(request: Received) -> Reply:
+        entered.set()
+        leave.wait(10)
+        return gmail(request)
+
+    recorder = Recorder()
+    with serve(slow) as loopback, urllib3.PoolManager() as pool:
+        google = Google(loopback, pool)
+        call = asyncio.create_task(
+            google.client(FakeCredentials("token-ada"), recorder=recorder).execute(google.get("1"))
+        )
+        await asyncio.to_thread(entered.wait, 10)
+        call.cancel()
+        await asyncio.wait([call])
+        calls = list(recorder.calls)
+        leave.set()
+
+    assert calls == [("gmail.users.messages.get", None)]
+
+
+async def test_what_is_not_sent_is_not_recorded(google: Google) -> None:
+    """A call whose token could not be renewed never left, so there is no row that says it did."""
+    recorder = Recorder()
+    credentials = FakeCredentials("token-ada", expires_in=-10, renewed=RefreshError("over"))
+    with pytest.raises(GoogleError):
+        await google.client(credentials, recorder=recorder).execute(google.get("1"))
+
+    assert (recorder.calls, google.received) == ([], [])

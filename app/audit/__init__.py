@@ -1,0 +1,1 @@
+"""What was done in whose name: rows that are added and never changed."""

@@ -1,0 +1,129 @@
+"""The audit trail at rest: who did what with which credential, by which message. It holds no secret and no text.
+
+Rows are only ever added: triggers of the database refuse to change or delete one (migration v0007_audit).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.database.database import Database
+from app.database.tables import audit_events, owned_by, owner, principal_of
+from app.principal import Principal
+
+
+class AuditEvent(StrEnum):
+    """What happened."""
+
+    LINK = "link"  # Google granted something by a consent link; it is in quarantine
+    CONFIRM = "confirm"  # the grant counts from now on
+    WIDEN = "widen"  # a grant that counted already covers more, or other, OAuth scopes
+    REFRESH = "refresh"  # its access token was renewed
+    REVOKE = "revoke"  # it is over
+    OFFBOARD = "offboard"  # all that a person had is over
+    TOOL = "tool"  # a tool began, where it acts, or ended
+    CALL = "call"  # a tool called Google
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One row.
+
+    Attributes:
+        at: POSIX seconds.
+        message_id: The message that it was done for.
+        tool_call: Joins the rows of one call of one tool, 32 hexadecimal digits.
+        credential: A grant's id, or in workspace mode the address that was acted as.
+        method: Of Google's, such as ``gmail.users.messages.get``.
+        status: What Google answered; None where no answer was seen, so that it may have taken effect.
+        outcome: Of a tool: begun, done or failed.
+    """
+
+    principal: Principal
+    event: AuditEvent
+    at: float
+    message_id: str | None = None
+    tool_call: str | None = None
+    tool: str | None = None
+    credential: str | None = None
+    method: str | None = None
+    status: int | None = None
+    outcome: str | None = None
+
+
+async def record(connection: AsyncConnection, *entries: AuditEntry) -> None:
+    """Add rows in the caller's transaction: what they tell of and they themselves are there, or neither is."""
+    if entries:
+        await connection.execute(audit_events.insert(), [_values(entry) for entry in entries])
+
+
+class Audit:
+    """Adds to the trail and reads it; lives as long as the process and holds nothing but what it is just writing."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def append(self, entries: Sequence[AuditEntry]) -> None:
+        """Add rows, in one transaction. A caller that is cancelled meanwhile does not keep them from being written."""
+        writing = asyncio.create_task(self._append(entries))
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+        try:
+            await asyncio.wait([writing])
+            writing.result()
+        finally:
+            del writing  # its error leads to this frame: no cycle
+
+    async def of_principal(self, principal: Principal) -> list[AuditEntry]:
+        """All that was done in this person's name, oldest first."""
+        return await self._find(owned_by(audit_events, principal))
+
+    async def of_message(self, message_id: str) -> list[AuditEntry]:
+        """All that was done for one message, oldest first."""
+        return await self._find(audit_events.c.message_id == message_id)
+
+    async def _append(self, entries: Sequence[AuditEntry]) -> None:
+        async with self._database.writing() as connection:
+            await record(connection, *entries)
+
+    async def _find(self, which: sa.ColumnElement[bool]) -> list[AuditEntry]:
+        query = sa.select(audit_events).where(which).order_by(audit_events.c.number)
+        async with self._database.reading() as connection:
+            return [_entry(row) for row in await connection.execute(query)]
+
+
+def _values(entry: AuditEntry) -> dict[str, object]:
+    return {
+        **owner(entry.principal),
+        "event": entry.event,
+        "at": entry.at,
+        "message_id": entry.message_id,
+        "tool_call": entry.tool_call,
+        "tool": entry.tool,
+        "credential": entry.credential,
+        "method": entry.method,
+        "status": entry.status,
+        "outcome": entry.outcome,
+    }
+
+
+def _entry(row: sa.Row[tuple[object, ...]]) -> AuditEntry:
+    return AuditEntry(
+        principal=principal_of(row),
+        event=AuditEvent(row.event),
+        at=row.at,
+        message_id=row.message_id,
+        tool_call=row.tool_call,
+        tool=row.tool,
+        credential=row.credential,
+        method=row.method,
+        status=row.status,
+        outcome=row.outcome,
+    )

@@ -1,0 +1,174 @@
+"""The audit trail: every call that Google saw is in it, once, and nothing in it can be changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from app.audit.audit import Audit, AuditEntry, AuditEvent
+from app.audit.trail import Trail
+from app.database.database import Database
+from app.database.tables import audit_events
+from app.principal import Principal
+from containers.application import Application
+from tests.contract.channels import Sender
+from tests.fakes.databases import Databases
+from tests.fakes.deputy_server import ADA, GRACE, world
+from tests.fakes.journey import all_travel, prying
+
+PEOPLE = (Sender("ada", ADA), Sender("grace", GRACE))
+
+
+async def nothing() -> None:
+    """Nothing happens meanwhile."""
+
+
+def with_prying(container: Application) -> None:
+    """With the tool that crashes."""
+    prying(container, nothing)
+
+
+def counted(calls: Iterable[tuple[str, int | None]]) -> Counter[tuple[str, int | None]]:
+    """How often each method was answered how."""
+    return Counter(calls)
+
+
+async def test_it_holds_exactly_the_calls_that_google_saw(tmp_path: Path, databases: Databases) -> None:
+    """After everybody's whole way: by each credential as many calls of each method and answer as under its bearers."""
+    async with world(tmp_path, databases) as outside, outside.server(with_prying) as server:
+        travellers = await all_travel(server, *PEOPLE)
+        audit, kept = server.container.audit(), server.container.grants()
+        rows = {each: await audit.of_principal(each.driver.principal(each.sender)) for each in travellers}
+        credentials = {each: await kept.find(each.driver.principal(each.sender)) for each in travellers}
+        seen = [call for call in server.google.calls if call.method_id.startswith("gmail.")]
+        answered = Counter(call.method_id for call in server.google.calls if call.status == 200)
+
+    for each, entries in rows.items():
+        grant, calls = credentials[each], [entry for entry in entries if entry.event is AuditEvent.CALL]
+        under_their_bearers = [call for call in seen if call.bearer_sha256 in each.bearers]
+        assert grant is not None
+        assert {entry.credential for entry in calls} == {grant.grant_id}
+        assert {call.email for call in under_their_bearers if call.status != 401} == {each.sender.email}
+        assert counted((str(entry.method), entry.status) for entry in calls) == counted(
+            (call.method_id, call.status) for call in under_their_bearers
+        )
+        assert {200, 401, 404} <= {entry.status for entry in calls}
+        assert all(entry.message_id and entry.tool and entry.tool_call for entry in calls)
+    assert sum(entry.event is AuditEvent.CALL for entries in rows.values() for entry in entries) == len(seen)
+    events = Counter(entry.event for entries in rows.values() for entry in entries)
+    assert events[AuditEvent.LINK] == answered["oauth.token.authorization_code"] == 2 * len(rows)
+    assert events[AuditEvent.CONFIRM] == events[AuditEvent.WIDEN] == len(rows)
+    assert events[AuditEvent.REFRESH] == answered["oauth.token.refresh_token"] == len(rows)
+
+
+async def test_each_message_has_its_own_rows(tmp_path: Path, databases: Databases) -> None:
+    """A message's rows are its sender's alone; what acts has a row before its call, and the tool's own comes last."""
+    async with world(tmp_path, databases) as outside, outside.server(with_prying) as server:
+        travellers = await all_travel(server, *PEOPLE)
+        audit = server.container.audit()
+        entries = [
+            entry
+            for each in travellers
+            for entry in await audit.of_principal(each.driver.principal(each.sender))
+            if entry.message_id
+        ]
+        messages = {entry.message_id: await audit.of_message(str(entry.message_id)) for entry in entries}
+
+    tools = defaultdict(list)
+    for entry in entries:
+        tools[entry.tool_call].append(entry)
+    assert all(len({entry.principal for entry in rows}) == 1 for rows in messages.values())
+    assert all(rows[-1].event is AuditEvent.TOOL and rows[-1].outcome in ("done", "failed") for rows in tools.values())
+    sending = [rows for rows in tools.values() if rows[0].tool == "gmail_send"]
+    assert len(sending) == len(travellers)
+    for rows in sending:
+        assert [(row.event, row.outcome) for row in (rows[0], rows[-1])] == [("tool", "begun"), ("tool", "done")]
+        assert [(row.method, row.status) for row in rows[1:-1]] == [("gmail.users.messages.send", 200)]
+
+
+@pytest.mark.parametrize("change", [
+    "UPDATE audit_events SET status = 200", "UPDATE audit_events SET user_id = 'grace' WHERE number = 1",
+    "DELETE FROM audit_events", "DELETE FROM audit_events WHERE number = 1", "TRUNCATE audit_events",
+    "INSERT OR REPLACE INTO audit_events (number, platform, tenant, user_id, event, at)"
+    " VALUES (1, 'http', 'demo', 'grace', 'call', 1)",
+])  # fmt: skip
+async def test_no_row_can_be_changed(change: str, database: Database, ada: Principal) -> None:
+    """The database itself refuses, on whatever way the change comes; rows are still added."""
+    audit, entry = Audit(database), AuditEntry(ada, AuditEvent.CALL, 1.0, method="gmail.users.messages.get")
+    await audit.append([entry])
+    with pytest.raises(sa.exc.DBAPIError) as refused:
+        async with database.writing() as connection:
+            await connection.execute(sa.text(change))
+    await audit.append([entry])
+
+    on_the_other_database = change.startswith("TRUNCATE") or "OR REPLACE" in change
+    assert on_the_other_database or "can only be added to" in str(refused.value.orig)
+    assert await audit.of_principal(ada) == [entry, entry]
+
+
+class Named:
+    """Credentials with a name."""
+
+    credential_id = "grant-1"
+
+
+async def test_a_cancelled_tool_is_written_down(database: Database, ada: Principal, grace: Principal) -> None:
+    """A tool that is cancelled while Google is asked leaves its rows, the call without an answer; others' are whole."""
+    audit = Audit(database)
+
+    async def tool(principal: Principal, hangs: bool) -> None:
+        trail = Trail(principal, Named(), audit)
+        tool_call, done = await trail.begin("m" * 32, "gmail_send", acts=True), False
+        sent = trail.sending()
+        try:
+            place = sent.leave(["gmail.users.messages.send"])
+            await asyncio.sleep(3600 if hangs else 0)
+            sent.answered(place, [200])
+            done = True
+        finally:
+            await trail.sent(sent)
+            await trail.end(tool_call, done=done)
+
+    hanging = asyncio.create_task(tool(ada, True))
+    await tool(grace, False)
+    while not await audit.of_principal(ada):
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
+    hanging.cancel()
+    await asyncio.wait([hanging])
+    cut, whole = await audit.of_principal(ada), await audit.of_principal(grace)
+
+    assert [(row.event, row.outcome, row.status) for row in cut] == [
+        ("tool", "begun", None), ("call", None, None), ("tool", "failed", None),
+    ]  # fmt: skip
+    assert [(row.event, row.outcome, row.status) for row in whole] == [
+        ("tool", "begun", None), ("call", None, 200), ("tool", "done", None),
+    ]  # fmt: skip
+
+
+async def test_what_cannot_be_written_down_does_not_begin(database: Database, ada: Principal) -> None:
+    """A tool that acts is not run when its row cannot be written."""
+    audit = Audit(database)
+    async with database.writing() as connection:
+        await connection.execute(sa.text(f"ALTER TABLE {audit_events.name} RENAME TO gone"))
+    with pytest.raises(sa.exc.DBAPIError):
+        await Trail(ada, Named(), audit).begin("m" * 32, "gmail_send", acts=True)
+
+
+async def test_a_call_outside_of_a_tool_is_written_at_once(database: Database, ada: Principal) -> None:
+    """Whoever calls Google past the guard leaves a row as well, of no message."""
+    audit = Audit(database)
+    trail = Trail(ada, Named(), audit)
+    sent = trail.sending()
+    sent.answered(sent.leave(["gmail.users.getProfile"]), [200])
+    await trail.sent(sent)
+    rows = await audit.of_principal(ada)
+
+    assert [(row.method, row.status, row.credential, row.message_id) for row in rows] == [
+        ("gmail.users.getProfile", 200, "grant-1", None)
+    ]
