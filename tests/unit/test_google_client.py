@@ -247,7 +247,7 @@ async def test_a_client_is_gone_when_its_request_is(google: Google) -> None:
 
 
 async def test_every_attempt_is_recorded_with_its_answer(google: Google) -> None:
-    """A call that is refused and sent again counts twice, each item of a batch once an attempt; two people, two lists."""
+    """A call that is refused and sent again counts twice, and each item of a batch by itself; two people, two lists."""
     of_ada, of_grace = Recorder(), Recorder()
     ada = google.client(FakeCredentials("token-old", renewed="token-ada"), recorder=of_ada)
     grace = google.client(FakeCredentials("token-grace"), recorder=of_grace)
