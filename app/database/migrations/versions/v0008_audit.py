@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "v0007_audit"
-down_revision = "v0006_workspace"
+revision = "v0008_audit"
+down_revision = "v0007_accounts"
 
 _POSTGRESQL = (
     """CREATE FUNCTION refuse_change_of_audit_events() RETURNS trigger LANGUAGE plpgsql AS $$
