@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.audit.audit import AuditEntry, AuditEvent, record
 from app.database.database import Database
 from app.database.tables import owned_by, owner, principal_of, users
 from app.errors import OffboardedError
@@ -66,7 +67,8 @@ class Users:
 
     async def offboard(self, principal: Principal) -> User:
         """Refuse this person from now on; one who is refused already stays so since then."""
-        user = await self._put(principal, offboarded_at=self._now())
+        now = self._now()
+        user = await self._put(principal, AuditEntry(principal, AuditEvent.OFFBOARD, now), offboarded_at=now)
         if user.ended_at is not None:
             await self._set(principal, ended_at=None)  # asked for once more: it is looked whether anything is left
         return user
@@ -113,9 +115,10 @@ class Users:
         async with self._database.reading() as connection:
             return frozenset(principal_of(row) for row in await connection.execute(query))
 
-    async def _put(self, principal: Principal, **times: float) -> User:
+    async def _put(self, principal: Principal, *audited: AuditEntry, **times: float) -> User:
         """Set these times of a person, known or new; when they were first seen and offboarded stays as it was."""
         async with self._database.writing() as connection:
+            await record(connection, *audited)
             dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
             insert = dialect.insert(users).values(**owner(principal), **times)
             kept = {name: sa.func.coalesce(users.c[name], value) for name, value in times.items()}

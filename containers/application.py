@@ -153,9 +153,7 @@ class Application(DeclarativeContainer):
     links = Once(ConsentLinks, database, key_ring, lifetime_seconds=settings.provided.consent.link_seconds)
     quarantine = Once(Quarantine, database, key_ring, code_tries=settings.provided.consent.code_tries)
     dropping = Once(Dropping, database, links, quarantine, google_auth)
-    directories = providers.Dict(
-        http=api_tokens
-    )  # the channels that know addresses, and those at which people can sign in
+    directories = providers.Dict()  # the channels that know addresses, and those at which people can sign in
     logins = providers.Dict()
     proofs = Once(Proofs, settings.provided.google.linking, directories, logins)
     confirmation = Once(
@@ -219,8 +217,9 @@ class Application(DeclarativeContainer):
     )
     http_channel = Once(HttpChannel)
     channels = providers.Dict()
+    approval_command = Once(ApprovalCommand, approvals, parking)
     commands = providers.List(
-        Once(ApprovalCommand, approvals, parking),
+        approval_command,
         Once(ConfirmCommand, confirmation, google_apis.provided.permission),
         Once(AccountsCommand, consent, accounts, channels, google_apis.provided.permission),
         Once(DisconnectCommand, revocation),

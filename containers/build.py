@@ -54,6 +54,7 @@ def build(settings: Settings) -> Application:
         add_slack(container, settings, settings.interfaces.slack)
     if settings.google.workspace is not None:
         container.tokens.override(_workspace_tokens(container, settings.google.workspace))
+        container.commands.set_args(container.approval_command)  # the others are about consent, which nobody gives here
     return container
 
 

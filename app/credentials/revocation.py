@@ -17,6 +17,7 @@ from typing import Protocol
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.audit.audit import AuditEntry, AuditEvent, record
 from app.credentials.grants import ACTIVE, ENDING, REVOKED, Grant, Grants
 from app.credentials.leases import Lease, Leases
 from app.credentials.link import LinkState
@@ -123,7 +124,13 @@ class Revocation:
                 runs = await self._waiting.stop_waiting_for_consent(connection, principal, DISCONNECTED)
                 unproven = sa.and_(owned_by(quarantined_grants, principal), quarantined_grants.c.state == QUARANTINED)
                 await connection.execute(quarantined_grants.update().where(unproven).values(state=DROPPED))
-            await connection.execute(grants.update().where(mine).values(state=ENDING, changed_at=self._now()))
+            now = self._now()
+            ending = grants.update().where(mine).values(state=ENDING, changed_at=now).returning(grants.c.id)
+            ended = [
+                AuditEntry(principal, AuditEvent.REVOKE, now, credential=row.id)
+                for row in await connection.execute(ending)
+            ]
+            await record(connection, *ended)
         erased, waiting = await self._finish(principal)
         return Ended(tuple(erased), tuple(waiting), links, runs)
 

@@ -20,6 +20,7 @@ from starlette.responses import PlainTextResponse
 
 import app.main
 from app.api_tokens import ApiTokens
+from app.credentials.key_ring import KeyRing
 from app.database.database import Database
 from app.errors import GoogleError
 from app.principal import Principal
@@ -78,6 +79,7 @@ def collect(run: Run, key_file: Path) -> None:
     run.secrets |= set(yaml.safe_load(key_file.read_text()).values())
     slack, client_secret = server.settings.interfaces.slack, server.settings.google.client_secret
     assert slack is not None
+    assert slack.bot_token is not None
     assert client_secret is not None
     run.secrets |= {each.get_secret_value() for each in (slack.signing_secret, slack.bot_token, client_secret)}
     for email, markers in own_markers(server.google, (ADA, GRACE)).items():
@@ -255,9 +257,9 @@ async def test_a_canary_in_a_repr_is_found() -> None:
     assert "canary" not in repr(SecretStr("canary"))
 
 
-async def test_a_canary_in_a_column_is_found(database: Database) -> None:
+async def test_a_canary_in_a_column_is_found(database: Database, key_ring: KeyRing) -> None:
     """In whichever table, in clear."""
-    await ApiTokens(database).issue(Principal("http", "demo", "ada"), label="canary-label")
+    await ApiTokens(database, key_ring).issue(Principal("http", "demo", "ada"), label="canary-label")
 
     assert ("api_tokens.label", "canary-label") in list(await columns(database))
 

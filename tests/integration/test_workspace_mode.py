@@ -20,7 +20,7 @@ from app.sandbox.letters import MARKER
 from app.sections.google import GoogleSettings, WorkspaceSettings
 from app.toolkits.gmail import READ_MAIL
 from containers.build import build
-from tests.fakes.deputy_server import ADA, GRACE, QUESTION, DeputyServer, own_markers, world
+from tests.fakes.deputy_server import ADA, GRACE, QUESTION, DeputyServer, direct, own_markers, user, world
 
 ACCOUNT = ServiceAccount.delegated("sandbox.example", [READ_MAIL])
 
@@ -72,6 +72,27 @@ async def test_two_people_at_once_read_their_own_mail(tmp_path: Path, ada: Princ
     tokens = [call.email for call in calls if call.method_id == "oauth.token.jwt-bearer"]
     assert sorted(filter(None, tokens)) == [ADA, GRACE]
     assert {call.status for call in calls} == {200}
+
+
+async def test_in_slack_the_confirmed_address_counts(tmp_path: Path) -> None:
+    """Two people at once in Slack: who has a confirmed address reads their own mail, who has not reads nothing."""
+    names = {"ada": (ADA, True), "grace": (GRACE, True), "mallory": (ADA, False)}
+    async with workspace(tmp_path) as server:
+        for name, (email, confirmed) in names.items():
+            profile = {"email": email, "real_name": ADA}
+            server.slack.members[user(name)] = {"is_email_confirmed": confirmed, "profile": profile}
+            event = server.slack.event(user=user(name), text=QUESTION, channel=direct(name))
+            (await server.deliver(event)).raise_for_status()
+        told = {name: (await server.posts(direct(name), 1))[0].text for name in names}
+        markers = own_markers(server.google, (ADA, GRACE))
+
+    shown = {name: {marker.lower() for marker in MARKER.findall(text)} for name, text in told.items()}
+    assert shown["ada"]
+    assert shown["ada"] <= markers[ADA]
+    assert shown["grace"]
+    assert shown["grace"] <= markers[GRACE]
+    assert shown["mallory"] == set()
+    assert "No verified address" in told["mallory"]
 
 
 async def test_what_a_person_writes_chooses_no_account(tmp_path: Path, ada: Principal, grace: Principal) -> None:
@@ -137,6 +158,17 @@ async def test_a_foreign_key_opens_nothing(tmp_path: Path, ada: Principal) -> No
 
     assert "the key was deleted" in text
     assert "/connect/" not in text
+
+
+@pytest.mark.parametrize("text", ["connect google", "google accounts", "disconnect google"])
+async def test_nobody_is_offered_consent(tmp_path: Path, ada: Principal, text: str) -> None:
+    """The chat commands about consent are not there, so no link is made that leads nowhere."""
+    async with workspace(tmp_path) as server:
+        told = await answer(server, ada, text)
+        links = await server.container.links().open_links(ada)
+
+    assert links == []
+    assert "/connect/" not in told
 
 
 async def test_nothing_is_at_rest(tmp_path: Path, ada: Principal) -> None:

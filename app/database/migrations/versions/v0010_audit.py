@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "v0008_audit"
-down_revision = "v0007_accounts"
+revision = "v0010_audit"
+down_revision = "v0009_keys_and_workspaces"
 
 _POSTGRESQL = (
     """CREATE FUNCTION refuse_change_of_audit_events() RETURNS trigger LANGUAGE plpgsql AS $$
