@@ -66,6 +66,22 @@ async def test_it_holds_exactly_the_calls_that_google_saw(tmp_path: Path, databa
     assert events[AuditEvent.REFRESH] == answered["oauth.token.refresh_token"] == len(rows)
 
 
+async def test_an_end_is_written_down(tmp_path: Path, databases: Databases, ada: Principal, grace: Principal) -> None:
+    """Disconnecting leaves a row of the grant that ended, offboarding one of the person; each has their own."""
+    async with world(tmp_path, databases) as outside, outside.server() as server:
+        for person, email in ((ada, ADA), (grace, GRACE)):
+            await server.connect(person, email)
+        held = {person: await server.container.grants().find(person) for person in (ada, grace)}
+        await server.ask(ada, "disconnect google")
+        await server.container.users().offboard(grace)
+        audit = server.container.audit()
+        rows = {person: [(row.event, row.credential) for row in await audit.of_principal(person)] for person in held}
+
+    grants = {person: grant.grant_id for person, grant in held.items() if grant}
+    assert rows[ada] == [("link", None), ("confirm", grants[ada]), ("revoke", grants[ada])]
+    assert rows[grace] == [("link", None), ("confirm", grants[grace]), ("offboard", None)]
+
+
 async def test_each_message_has_its_own_rows(tmp_path: Path, databases: Databases) -> None:
     """A message's rows are its sender's alone; what acts has a row before its call, and the tool's own comes last."""
     async with world(tmp_path, databases) as outside, outside.server(with_prying) as server:

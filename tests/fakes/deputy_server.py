@@ -181,7 +181,12 @@ class SlackDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         body = await request.body()
-        self.asked.append(json.loads(body) if body else dict(request.query_params))
+        is_json = "application/json" in request.headers.get("content-type", "")
+        asked = json.loads(body) if is_json and body else dict(request.query_params)
+        if "channel" not in asked:
+            await self._again(scope, body, send)  # about a person, such as users.info
+            return
+        self.asked.append(asked)
         faults = self.faults[self.asked[-1]["channel"]]
         if fault := faults.popleft() if faults else "":
             # https://docs.slack.dev/apis/web-api/rate-limits
@@ -189,6 +194,9 @@ class SlackDoor:
             await refusal(scope, receive, send)
             return
 
+        await self._again(scope, body, send)
+
+    async def _again(self, scope: Scope, body: bytes, send: Send) -> None:
         async def again() -> Message:
             return {"type": "http.request", "body": body, "more_body": False}
 
