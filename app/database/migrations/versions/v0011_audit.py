@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "v0010_audit"
-down_revision = "v0009_keys_and_workspaces"
+revision = "v0011_audit"
+down_revision = "v0010_delivery"
 
 _POSTGRESQL = (
     """CREATE FUNCTION refuse_change_of_audit_events() RETURNS trigger LANGUAGE plpgsql AS $$
