@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
 from app.credentials.revocation import Revocation
+from app.delivery.supervisor import describe_crash
 from app.delivery.withdrawal import Withdrawal
-from app.delivery.worker import describe_crash
 from app.errors import DeputyError
 from app.offboarding import Offboarding
 from app.principal import Principal

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from app.principal import Principal
 
 
+# https://developers.google.com/workspace/gmail/api/guides/handle-errors; a daily limit does not pass soon.
+_QUOTA_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
+
+
 class DeputyError(Exception):
     """The root of the tree; `except DeputyError` catches all that Deputy raises on purpose."""
 
@@ -150,6 +154,11 @@ class GoogleError(DeputyError):
         self.status = status
         self.reason = reason
         super().__init__(message)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is a quota that says no: the same call will be taken later."""
+        return self.status == 429 or self.reason in _QUOTA_REASONS
 
 
 class InvalidGrantError(GoogleError):

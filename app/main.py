@@ -62,6 +62,11 @@ async def running(container: Application, settings: Settings) -> AsyncIterator[N
         loading = asyncio.create_task(asyncio.to_thread(container.google_apis().load))
         stack.push_async_callback(asyncio.wait, [loading])
         stack.push_async_callback(container.refresher().aclose)
+        await stack.enter_async_context(container.replicas().joined(container.supervisor()))
+        if container.replicas().alone:
+            await container.inbox().recover()
+        await stack.enter_async_context(container.engine().opened())
+        await stack.enter_async_context(container.sender().running(settings.delivery.grace_seconds))
         await stack.enter_async_context(container.worker().running())
         await stack.enter_async_context(container.caretaker().running())
         yield
@@ -129,4 +134,7 @@ async def serving(container: Application, settings: Settings) -> AsyncIterator[s
             try:
                 yield base_url
             finally:
-                ready.clear()
+                ready.clear()  # from here on nobody should send more, though what comes is still stored
+                await container.worker().drain()
+                await container.sender().drain(settings.delivery.grace_seconds)
+                container.http_channel().end_waits()

@@ -32,6 +32,7 @@ class InboundMessage:
         conversation: The thread or chat, unique within platform and tenant; its messages are answered in order.
         text: What the person wrote; it shows in no `repr`.
         address: What the channel needs to answer, JSON; only the channel reads it.
+        payload: What the channel calls the raw message, where it keeps it: an id, never contents.
     """
 
     principal: Principal
@@ -39,6 +40,7 @@ class InboundMessage:
     conversation: str
     text: str = field(repr=False)
     address: Mapping[str, Any] = field(default_factory=dict)
+    payload: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,10 @@ class StoredMessage:
         sequence: 1, 2, … within its conversation.
         attempt: How often it was begun; a change made for an earlier attempt is refused.
         interruptions: How many attempts were broken off; one that ends parked is not.
+        failures: How many attempts a passing fault ended, such as a busy model.
         answer: What was or is to be told, once the state is done or failed.
         private: The answer is for the sender's eyes alone.
+        created_at: When it was stored, POSIX seconds by the clock of whoever stored it.
     """
 
     message_id: str
@@ -63,8 +67,10 @@ class StoredMessage:
     state: MessageState
     attempt: int
     interruptions: int
+    failures: int
     answer: str | None = field(repr=False)
     private: bool
+    created_at: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dependency_injector.containers import DeclarativeContainer
 from pydantic_ai.models import Model
 
 from app.agents.agent import Agent, AgentShell
+from app.agents.writes import Writes
 from app.api_tokens import ApiTokens
 from app.approvals.approvals import Approvals
 from app.approvals.commands import ApprovalCommand
@@ -33,12 +34,22 @@ from app.credentials.revocation import Revocation
 from app.database.database import Database
 from app.deadline import Deadline
 from app.delivery.answering import Answering
+from app.delivery.backlog import Backlog
+from app.delivery.backoff import Backoff
 from app.delivery.door import Door
+from app.delivery.engine import open_engine
 from app.delivery.inbox import Inbox
+from app.delivery.lease import Lease, new_holder
+from app.delivery.outbox import Outbox
 from app.delivery.parking import Parking
+from app.delivery.replicas import Replicas
+from app.delivery.retention import Retention
+from app.delivery.sender import Sender
 from app.delivery.status import Statuses
 from app.delivery.streams import Streams
-from app.delivery.wakeups import Wakeups
+from app.delivery.supervisor import Supervisor
+from app.delivery.turns import Turns
+from app.delivery.upkeep import Upkeep
 from app.delivery.withdrawal import Withdrawal
 from app.delivery.worker import Worker
 from app.google.apis import GoogleApis
@@ -77,17 +88,37 @@ class Application(DeclarativeContainer):
     conversations = Once(Conversations, database)
     approvals = Once(Approvals, database)
     users = Once(Users, database)
-    inbox = Once(Inbox, database)
-    wakeups = Once(Wakeups)
-    door = Once(Door, inbox, wakeups, users)
-    withdrawal = Once(Withdrawal, database)
+    writes = Once(Writes, database)
+    lease = Once(Lease, Once(new_holder), settings.provided.delivery.lease_seconds)
+    inbox = Once(Inbox, database, lease=lease)
+    outbox = Once(Outbox, database, lease)
+    supervisor = Once(Supervisor)
+    engine = Once(
+        open_engine,
+        settings.provided.delivery.engine,
+        supervisor,
+        database,
+        concurrency=settings.provided.delivery.concurrency,
+        lease_seconds=settings.provided.delivery.lease_seconds,
+    )
+    backlog = Once(Backlog, inbox, settings.provided.delivery.backlog)
+    door = Once(Door, inbox, engine, users, backlog)
+    withdrawal = Once(Withdrawal, database, outbox)
     streams = Once(Streams)
     parking = Once(
         Parking,
         database,
         approvals,
-        wakeups.provided.wake,
+        outbox,
+        engine.provided.wake,
         parked_seconds=settings.provided.delivery.parked_seconds,
+    )
+    replicas = Once(
+        Replicas,
+        database,
+        lease,
+        engine=settings.provided.delivery.engine,
+        address=providers.Callable("{}:{}".format, settings.provided.server.host, settings.provided.server.port),
     )
 
     # Process: Google, without anybody's credentials.
@@ -187,29 +218,64 @@ class Application(DeclarativeContainer):
         Once(AccountsCommand, consent, accounts, channels, google_apis.provided.permission),
         Once(DisconnectCommand, revocation),
     )
+    sender = Once(
+        Sender,
+        outbox,
+        inbox,
+        statuses,
+        channels,
+        Once(
+            Backoff,
+            tries=settings.provided.delivery.reply_tries,
+            first_seconds=settings.provided.delivery.backoff_seconds,
+            most_seconds=settings.provided.delivery.backoff_most_seconds,
+        ),
+        lease_seconds=settings.provided.delivery.lease_seconds,
+    )
     answering = Once(
         Answering,
         inbox,
         parking,
         approvals,
+        writes,
         consent,
         conversations,
-        statuses,
+        sender,
         channels,
         streams,
         commands,
+        Once(
+            Backoff,
+            tries=settings.provided.delivery.tries,
+            first_seconds=settings.provided.delivery.backoff_seconds,
+            most_seconds=settings.provided.delivery.backoff_most_seconds,
+        ),
         request_scopes.provided.open_agent,
         deadline_seconds=settings.provided.delivery.deadline_seconds,
     )
+    retention = Once(
+        Retention,
+        database,
+        retention_days=settings.provided.delivery.retention_days,
+        history_days=settings.provided.delivery.history_days,
+    )
+    upkeep = Once(Upkeep, inbox, parking, engine, sender, retention, chores=providers.List(dropping.provided.sweep))
+    turns = Once(
+        Turns,
+        settings.provided.delivery.concurrency,
+        settings.provided.delivery.person_concurrency,
+    )
     worker = Once(
         Worker,
-        wakeups,
+        engine,
         inbox,
-        parking,
         answering,
-        concurrency=settings.provided.delivery.concurrency,
+        upkeep,
+        turns,
+        supervisor,
         attempts=settings.provided.delivery.attempts,
         scan_seconds=settings.provided.delivery.scan_seconds,
-        chores=providers.List(dropping.provided.sweep),
+        lease_seconds=settings.provided.delivery.lease_seconds,
+        grace_seconds=settings.provided.delivery.grace_seconds,
     )
     caretaker = Once(Caretaker, worker, users, withdrawal, offboarding, revocation)

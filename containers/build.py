@@ -128,4 +128,5 @@ def _agent(
         container.credentials,
         container.approvals,
         container.conversations,
+        container.writes,
     )

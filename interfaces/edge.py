@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.delivery.worker import describe_crash
+from app.delivery.supervisor import describe_crash
 from app.errors import DeputyError, MessageError, PrincipalError, TooLargeError, UnavailableError
 
 log = logging.getLogger(__name__)

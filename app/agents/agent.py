@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import pydantic_ai
 from pydantic_ai import DeferredToolRequests, DeferredToolResults, UsageLimits
@@ -14,10 +15,11 @@ from pydantic_ai.models import Model
 from app.agents.guard import GuardedToolkit
 from app.agents.listening import Listener, telling
 from app.agents.run import StoppedRun
+from app.agents.writes import Writes
 from app.approvals.approvals import Approval, Approvals
 from app.conversations.history import Conversations
 from app.credentials.credentials import Credentials
-from app.errors import AgentError
+from app.errors import AgentError, GoogleError
 from app.messages import StoredMessage
 from app.principal import Principal
 from app.toolkits.toolkit import Toolkit, ToolSpec
@@ -80,6 +82,7 @@ class Agent:
         credentials: Credentials,
         approvals: Approvals,
         conversations: Conversations,
+        writes: Writes,
     ) -> None:
         self.principal = principal
         self._shell = shell
@@ -87,6 +90,7 @@ class Agent:
         self._credentials = credentials
         self._approvals = approvals
         self._conversations = conversations
+        self._writes = writes
 
     @property
     def name(self) -> str:
@@ -139,7 +143,14 @@ class Agent:
         )
         self._credentials.use_in(message.conversation)
         guards = [
-            GuardedToolkit(toolkit, self.principal, self._credentials, self._approvals, self._shell.permission)
+            GuardedToolkit(
+                toolkit,
+                self.principal,
+                self._credentials,
+                self._approvals,
+                partial(self._writes.begin, self.principal, message.message_id, message.attempt),
+                self._shell.permission,
+            )
             for toolkit in self._toolkits
         ]
         try:
@@ -155,6 +166,8 @@ class Agent:
             raise AgentError("This took more steps than I may use for one message. Try a smaller request.") from error
         except (AgentRunError, FallbackExceptionGroup, UserError) as error:
             raise AgentError("The model could not be reached or gave no usable answer. Please try again.") from error
+        except GoogleError as error:
+            raise AgentError("Google is busy and takes no more from you for now. Please try again later.") from error
         finally:
             for guard in guards:
                 guard.let_go()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,12 +33,16 @@ class GuardedToolkit(WrapperToolset[Any]):
 
     A call that may not run yet raises pydantic-ai's ApprovalRequired, which ends the run with the call pending. That
     pydantic-ai calls a call approved is never enough to act: an approval of this principal is claimed in the database.
+
+    Args:
+        begins_to_write: Awaited with a tool's name before it organises in a way that must not be repeated.
     """
 
     wrapped: Toolkit
     principal: Principal
     credentials: Credentials
     approvals: Approvals
+    begins_to_write: Callable[[str], Awaitable[None]]
     permission: Callable[[str], str] = str  # what an OAuth scope permits, in words
 
     async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
@@ -50,7 +54,7 @@ class GuardedToolkit(WrapperToolset[Any]):
 
     def let_go(self) -> None:
         """Forget all that is the person's: a run that was cancelled stays in cycles of pydantic-ai's for a while."""
-        del self.wrapped, self.credentials
+        del self.wrapped, self.credentials, self.begins_to_write
 
     async def call_tool(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
@@ -60,6 +64,7 @@ class GuardedToolkit(WrapperToolset[Any]):
         Raises:
             ApprovalRequired: The person has to consent, or to approve, first.
             ToolFailed: They said no, or Google did.
+            GoogleError: Google is busy, and nothing was changed: the message can be tried again later.
         """
         spec = self.wrapped.tools()[name]
         answered: Mapping[str, Any] = ctx.tool_call_metadata or {}
@@ -73,12 +78,18 @@ class GuardedToolkit(WrapperToolset[Any]):
             raise ToolFailed(describe(error)) from error
         if spec.effect is Effect.ACT:
             return await self._act(name, tool_args, ctx, tool)
+        if spec.effect is Effect.ORGANISE and not spec.repeatable:
+            await self.begins_to_write(name)
         try:
             return await super().call_tool(name, tool_args, ctx, tool)
         except (ConsentRequiredError, GrantRevokedError) as error:  # Google refused the token in mid-call
             self._wait_for_consent(spec, answered, error)
         except AccessRefusedError as error:
             raise ToolFailed(str(error)) from error
+        except ToolFailed as error:
+            if spec.effect is Effect.READ and isinstance(error.__cause__, GoogleError) and error.__cause__.is_busy:
+                raise error.__cause__ from None
+            raise
 
     def _wait_for_consent(
         self, spec: ToolSpec, answered: Mapping[str, Any], error: ConsentRequiredError | GrantRevokedError

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 from app.api_tokens import ApiTokens
 from app.commands.common import CONFIG, ConfigOption, configured, run, told_to_stop
+from app.errors import SettingsError
 from app.principal import Principal
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from containers.application import Application
 
 _PEOPLE = (Principal("http", "demo", "ada"), Principal("http", "demo", "grace"))
 _LABEL = "printed by deputy serve"
@@ -27,7 +32,7 @@ async def _serve(settings: Settings) -> None:
     from containers.build import build
     from interfaces.web.interface import callback_url
 
-    stopped = asyncio.create_task(told_to_stop())
+    stopped = asyncio.create_task(told_to_stop())  # from now on a signal ends the server in good order
     async with AsyncExitStack() as stack:
         sandbox = attached_sandbox(settings, callback_url(settings.server.public_url))
         settings, google = await stack.enter_async_context(sandbox)
@@ -36,7 +41,21 @@ async def _serve(settings: Settings) -> None:
         print(f"Deputy listens on {base_url}; people reach it at {settings.server.public_url}", flush=True)
         if google is not None and settings.interfaces.http is not None:
             await _print_curl_lines(container.api_tokens(), base_url)
-        await stopped
+        await until_stopped(container, stopped)
+
+
+async def until_stopped(container: Application, stopped: asyncio.Task[None]) -> None:
+    """Return when the process was told to stop.
+
+    Raises:
+        SettingsError: Another process has taken this one's place.
+    """
+    replicas = container.replicas()
+    lost = asyncio.create_task(replicas.lost.wait())
+    await asyncio.wait({stopped, lost}, return_when=asyncio.FIRST_COMPLETED)
+    lost.cancel()
+    if replicas.lost.is_set():
+        raise SettingsError("delivery.engine: another process has taken this one's place, as this one stood still")
 
 
 async def _print_curl_lines(api_tokens: ApiTokens, base_url: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
@@ -56,6 +57,15 @@ class Database:
 
     def __repr__(self) -> str:
         return f"Database({self._url.set(query={}).render_as_string(hide_password=True)})"  # a query may hold one too
+
+    @property
+    def url(self) -> sa.URL:
+        """Where it is; holds the password, which its text form masks."""
+        return self._url
+
+    def exists(self) -> bool:
+        """Whether there is a database to look at; of a server, only a connection tells."""
+        return not self._is_sqlite() or Path(str(self._url.database)).exists()
 
     async def open(self) -> None:
         """Connect and bring the schema up to date; safe to call from several processes at once.
@@ -177,6 +187,16 @@ async def take_turns(connection: AsyncConnection, *key: str) -> None:
     if connection.dialect.name == "postgresql":
         digest = hashlib.blake2b(json.dumps(key).encode(), digest_size=8).digest()
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(int.from_bytes(digest, signed=True))))
+
+
+def database_time(connection: AsyncConnection) -> sa.ColumnElement[float]:
+    """The time by the one clock that all processes on this database share, POSIX seconds.
+
+    The clocks of two machines may differ by a minute. SQLite is one machine, so there it is that machine's.
+    """
+    if connection.dialect.name == "postgresql":
+        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
+    return sa.literal(time.time())
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

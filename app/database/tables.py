@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from app.principal import MAX_PART_LENGTH, Principal
 
 EVENT_ID_LENGTH = 512  # characters
 CONVERSATION_LENGTH = 512  # characters
+HOLDER_LENGTH = 128  # characters
+ERROR_LENGTH = 64  # characters
 
 metadata = sa.MetaData()
 
@@ -34,6 +38,11 @@ def _sealed(name: str, kind: str, *bound_to: str) -> sa.Column[str]:
 
 def _time(name: str, *, nullable: bool = False) -> sa.Column[float]:
     return sa.Column(name, sa.Double, nullable=nullable)
+
+
+def _lease() -> tuple[sa.Column[Any], ...]:
+    """Which process holds the row, and until when by the database's clock; both empty while nobody does."""
+    return sa.Column("lease_holder", sa.String(HOLDER_LENGTH), nullable=True), _time("lease_until", nullable=True)
 
 
 api_tokens = sa.Table(
@@ -73,6 +82,13 @@ messages = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),  # new, running, parked, done, failed
     sa.Column("attempt", sa.Integer, nullable=False),  # fences every change of a running row
     sa.Column("interruptions", sa.Integer, nullable=False),  # how many attempts ended without a state of their own
+    *_lease(),  # who works on a running row
+    sa.Column(
+        "failures", sa.Integer, nullable=False, server_default="0"
+    ),  # passing faults since it was last begun anew
+    sa.Column("last_error", sa.String(ERROR_LENGTH), nullable=True),  # its class; never a text
+    _time("next_try_at", nullable=True),  # not before; by the database's clock
+    sa.Column("payload", sa.String(EVENT_ID_LENGTH), nullable=True),  # what the channel calls the raw message
     sa.Column("answer", sa.Text, nullable=True),
     sa.Column("private", sa.Boolean, nullable=False),  # the answer may be shown to this person alone
     _time("created_at"),
@@ -81,6 +97,47 @@ messages = sa.Table(
     sa.UniqueConstraint("platform", "tenant", "event_id", name="uq_messages_event"),
     sa.UniqueConstraint("platform", "tenant", "conversation", "sequence", name="uq_messages_sequence"),
     sa.Index("ix_messages_state", "state", "changed_at"),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    _id(),
+    *_principal(),
+    sa.Column("conversation", sa.String(CONVERSATION_LENGTH), nullable=False),
+    sa.Column("message_id", sa.String(32), sa.ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("message_state", sa.String(16), nullable=False),  # what there is to tell: this state …
+    sa.Column("message_attempt", sa.Integer, nullable=False),  # … of this attempt; once it has moved on, nothing
+    sa.Column("state", sa.String(16), nullable=False),  # waiting, sent, obsolete, given_up
+    sa.Column("tries", sa.Integer, nullable=False),  # how often it was begun; fences every change
+    sa.Column("last_error", sa.String(ERROR_LENGTH), nullable=True),
+    _time("next_try_at", nullable=True),
+    *_lease(),
+    _time("created_at"),  # by the database's clock: replies of a conversation go out in this order
+    sa.Index("ix_outbox_conversation", "platform", "tenant", "conversation", "state"),
+    sa.Index("ix_outbox_state", "state", "next_try_at"),
+    sa.Index("ix_outbox_message", "message_id"),
+)
+
+begun_writes = sa.Table(
+    "begun_writes",
+    metadata,
+    _id(),
+    *_principal(),
+    sa.Column("message_id", sa.String(32), sa.ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("tool", sa.String(255), nullable=False),
+    _time("created_at"),
+    sa.Index("ix_begun_writes_message", "message_id"),
+)
+
+replicas = sa.Table(
+    "replicas",
+    metadata,
+    sa.Column("holder", sa.String(HOLDER_LENGTH), primary_key=True),  # one process
+    sa.Column("machine", sa.String(64), nullable=False),  # the boot and the process numbering that the holder lives in
+    sa.Column("engine", sa.String(32), nullable=False),
+    sa.Column("address", sa.String(255), nullable=False),  # where it listens
+    _time("until"),  # by the database's clock
 )
 
 parked_runs = sa.Table(

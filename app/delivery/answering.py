@@ -11,24 +11,27 @@ from typing import Protocol
 
 from app.agents.agent import Agent, Answered
 from app.agents.run import StoppedRun
+from app.agents.writes import Writes
 from app.approvals.approvals import Approvals, ApprovalState
 from app.conversations.history import Conversations
 from app.credentials.consent import Consent
 from app.deadline import Deadline
+from app.delivery.backoff import Backoff, Fault, passing_fault
 from app.delivery.channel import Channel, place_of
 from app.delivery.command import ChatCommand
 from app.delivery.inbox import Inbox
 from app.delivery.parking import Parking
-from app.delivery.status import Statuses, in_words
+from app.delivery.sender import Sender
 from app.delivery.streams import Streams
-from app.errors import AgentError, UnavailableError
-from app.messages import StoredMessage
+from app.errors import AgentError
+from app.messages import ConversationKey, StoredMessage
 from app.principal import Principal
 
 log = logging.getLogger(__name__)
 
 TOO_LATE = "This took too long, so I stopped. Please try again, perhaps with a smaller request."
-MAY_BE_DONE = "What you approved may have been done all the same: {}. Look before you ask for it again."
+STOPPED_WRITING = "I was interrupted while I worked on this, and did not begin again by myself."
+MAY_BE_DONE = "This may have been done all the same: {}. Look before you ask for it again."
 _MAY_BE_DONE = frozenset({ApprovalState.RUNNING, ApprovalState.DONE})
 
 
@@ -48,12 +51,14 @@ class Answering:
         inbox: Inbox,
         parking: Parking,
         approvals: Approvals,
+        writes: Writes,
         consent: Consent,
         conversations: Conversations,
-        statuses: Statuses,
+        sender: Sender,
         channels: Mapping[str, Channel],
         streams: Streams,
         commands: Sequence[ChatCommand],
+        backoff: Backoff,
         open_agent: OpenAgent,
         *,
         deadline_seconds: float,
@@ -61,57 +66,63 @@ class Answering:
         self._inbox = inbox
         self._parking = parking
         self._approvals = approvals
+        self._writes = writes
         self._consent = consent
         self._conversations = conversations
-        self._statuses = statuses
+        self._sender = sender
         self._channels = channels
         self._streams = streams
         self._commands = commands
+        self._backoff = backoff
         self._open_agent = open_agent
         self._deadline_seconds = deadline_seconds
 
     async def answer(self, message: StoredMessage) -> None:
-        """Work off a running message: afterwards it is done, failed or parked, and its sender was told."""
+        """Work off a running message: it is done, failed or parked and its sender is owed word of it.
+
+        Or a fault that passes by itself lets it wait for another try.
+        """
+        if message.interruptions and await self._writes.of_message(message.principal, message.message_id):
+            await self.give_up(message, STOPPED_WRITING, "interrupted")
+            return
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 mine = await self._answer(message)
         except TimeoutError:
-            apology = TOO_LATE
+            apology, error_class, fault = TOO_LATE, "deadline", None
         except AgentError as error:
-            log.warning("message %s failed: %s", message.message_id, type(error.__cause__ or error).__name__)
-            apology = str(error)
+            error_class = type(error.__cause__ or error).__name__
+            log.warning("message %s failed: %s", message.message_id, error_class)
+            apology, fault = str(error), passing_fault(error)
         else:
             if mine:
-                await self.tell(message)
+                self._sender.look(ConversationKey.of(message))
             return
-        await self.give_up(message, apology)
+        await self.stop(message, apology, error_class, fault)
 
-    async def give_up(self, message: StoredMessage, apology: str) -> None:
-        """Fail a running message and tell its sender, unless another attempt has taken it over."""
-        asked = await self._approvals.of_message(message.principal, message.message_id)
-        begun = [approval.call.tool for approval in asked if approval.state in _MAY_BE_DONE]
-        if begun:
+    async def stop(self, message: StoredMessage, apology: str, error_class: str, fault: Fault | None) -> None:
+        """End an attempt that failed: with another try later if the fault passes by itself, else with the apology.
+
+        Once something may have been written, there is no other try: it might be written twice.
+        """
+        wait = self._backoff.seconds(message.failures, fault) if fault else None
+        if fault and wait is not None and not await self._begun(message):
+            await self._inbox.try_later(message, wait, fault)
+        else:
+            await self.give_up(message, apology, fault or error_class)
+
+    async def give_up(self, message: StoredMessage, apology: str, error_class: str) -> None:
+        """Fail a running message and owe its sender the apology, unless another attempt has taken it over."""
+        if begun := await self._begun(message):
             apology = f"{apology} {MAY_BE_DONE.format(', '.join(begun))}"
-        if await self._inbox.fail(message, apology):
-            await self.tell(message)
+        if await self._inbox.fail(message, apology, error_class):
+            self._sender.look(ConversationKey.of(message))
 
-    async def tell(self, message: StoredMessage) -> None:
-        """Tell the sender how their message stands, unless it is in work again; tried again later if it fails."""
-        current = await self._inbox.get(message.principal, message.message_id)
-        status = await self._statuses.of(current)
-        text = in_words(status)
-        if text is None:
-            return
-        channel = self._channels.get(message.principal.platform)
-        if channel is None:
-            log.error("message %s: the interface %s is not configured", message.message_id, message.principal.platform)
-            return
-        try:
-            await channel.send(current, text, private=status.private)
-        except UnavailableError as error:
-            log.warning("message %s: the answer waits: %s", message.message_id, error)
-            return
-        await self._inbox.mark_replied(current)
+    async def _begun(self, message: StoredMessage) -> list[str]:
+        """The tools that may have changed something for this message since it was last begun anew."""
+        asked = await self._approvals.of_message(message.principal, message.message_id)
+        acted = [approval.call.tool for approval in asked if approval.state in _MAY_BE_DONE]
+        return [*acted, *await self._writes.of_message(message.principal, message.message_id)]
 
     async def _answer(self, message: StoredMessage) -> bool:
         """Work it off up to its new state; False when another attempt has taken it over, and nothing was changed."""

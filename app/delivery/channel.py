@@ -12,13 +12,15 @@ from app.messages import StoredMessage
 class Channel(Protocol):
     """Tells people something; one object a platform, as long as the process."""
 
-    async def send(self, message: StoredMessage, text: str, *, private: bool) -> None:
+    async def send(self, message: StoredMessage, text: str, *, private: bool, reply_id: str, again: bool) -> None:
         """Answer where the message came from.
 
         Args:
             message: What is answered; its address says where, its principal to whom.
             text: What to say, Markdown.
             private: Only the sender may see it: in a group it goes to them alone.
+            reply_id: Names this reply, the same at every try; 32 hexadecimal digits.
+            again: An earlier try may have got through. A channel that can look that up does, and sends what is missing.
 
         Raises:
             UnavailableError: The platform did not take it; it is tried again later.

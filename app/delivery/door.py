@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from app.delivery.backlog import Backlog
+from app.delivery.engine import Wakeups
 from app.delivery.inbox import Inbox
-from app.delivery.wakeups import Wakeups
 from app.messages import ConversationKey, InboundMessage, StoredMessage
 from app.users import Users
 
@@ -11,10 +12,11 @@ from app.users import Users
 class Door:
     """Stores a message and wakes its conversation; lives as long as the process."""
 
-    def __init__(self, inbox: Inbox, wakeups: Wakeups, users: Users) -> None:
+    def __init__(self, inbox: Inbox, wakeups: Wakeups, users: Users, backlog: Backlog) -> None:
         self._inbox = inbox
         self._wakeups = wakeups
         self._users = users
+        self._backlog = backlog
 
     async def accept(self, message: InboundMessage) -> StoredMessage:
         """The message's row; once this returns it may be acknowledged. A repeated event id yields the first row.
@@ -24,8 +26,9 @@ class Door:
         Raises:
             OffboardedError: The sender was offboarded; nothing is stored.
             InvalidMessageError: There is no text, or it is too long.
+            UnavailableError: Too many messages wait, and nothing was stored.
         """
         await self._users.admit(message.principal)
-        stored, _ = await self._inbox.accept(message)
+        stored, _ = await self._inbox.accept(message, self._backlog.admit)
         await self._wakeups.wake(ConversationKey.of(stored))
         return stored

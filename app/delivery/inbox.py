@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,46 +12,57 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.database import Database, take_turns
-from app.database.tables import (
-    CONVERSATION_LENGTH,
-    EVENT_ID_LENGTH,
-    messages,
-    owned_by,
-    owner,
-    parked_runs,
-    principal_of,
-)
-from app.errors import InvalidMessageError, NotFoundError
-from app.messages import MAX_TEXT_LENGTH, ConversationKey, InboundMessage, MessageState, StoredMessage
+from app.database.tables import begun_writes, messages, owned_by, owner, parked_runs, principal_of
+from app.delivery.lease import FREE, Lease, new_holder
+from app.delivery.limits import check
+from app.delivery.outbox import Outbox
+from app.delivery.rows import leaving, of_conversation, stored
+from app.errors import NotFoundError
+from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage
 from app.principal import Principal
 
 Alongside = Callable[[AsyncConnection], Awaitable[None]]
+Admit = Callable[[], Awaitable[None]]
 
 
 class Inbox:
     """Stores messages and moves them through their states; lives as long as the process and holds no message.
 
-    Every change of a running row names the attempt it was made for, so that whoever was overtaken changes nothing.
+    A running row is leased to the process that works on it. Every change of one names the attempt it was made for, so
+    that whoever was overtaken changes nothing; and what there is to tell is owed in the same transaction.
     """
 
-    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        database: Database,
+        now: Callable[[], float] = time.time,
+        lease: Lease = Lease(new_holder()),
+    ) -> None:
         self._database = database
         self._now = now
+        self._lease = lease
+        self._outbox = Outbox(database, lease)
 
-    async def accept(self, message: InboundMessage) -> tuple[StoredMessage, bool]:
+    async def accept(self, message: InboundMessage, admit: Admit | None = None) -> tuple[StoredMessage, bool]:
         """Store a message once. Returns the row, and False when its event id was already there.
+
+        Args:
+            message: What arrived.
+            admit: Awaited before a new one is stored; what it raises keeps it out.
 
         Raises:
             InvalidMessageError: There is no text, or a part is too long or cannot be stored.
         """
-        _check(message)
-        known = await self._find_event(message)
+        check(message)
+        known = await self.find(message)
         if known is not None:
             return known, False
+        if admit is not None:
+            await admit()
         try:
             return await self._insert(message), True
         except IntegrityError:  # the same event was stored a moment before; sequences are given out in turn
-            known = await self._find_event(message)
+            known = await self.find(message)
             if known is None:
                 raise
             return known, False
@@ -65,31 +76,64 @@ class Inbox:
         row = await self._one(sa.select(messages).where(owned_by(messages, principal), messages.c.id == message_id))
         if row is None:
             raise NotFoundError("there is no such message of yours")
-        return _stored(row)
+        return stored(row)
+
+    async def next_sender(self, conversation: ConversationKey) -> Principal | None:
+        """Whose message is the next one that can be begun now; None when there is none."""
+        async with self._database.reading() as connection:
+            query = sa.select(messages).where(self._is_next(conversation, connection))
+            row = (await connection.execute(query)).one_or_none()
+        return principal_of(row) if row is not None else None
 
     async def begin_next(self, conversation: ConversationKey) -> StoredMessage | None:
-        """Take the oldest undone message of a conversation into work, or return None."""
-        oldest = (
-            sa.select(messages.c.id)
-            .where(*_in(conversation), messages.c.state == MessageState.NEW)
-            .order_by(messages.c.sequence)
-            .limit(1)
-            .scalar_subquery()
-        )
+        """Take the oldest undone message of a conversation into work, under a lease; None when there is none to begin.
+
+        There is none while another one is in work, and none while the oldest one waits for another try: order first.
+        """
         async with self._database.writing() as connection:
             row = (
                 await connection.execute(
                     messages.update()
-                    .where(messages.c.id == oldest, messages.c.state == MessageState.NEW)
-                    .values(state=MessageState.RUNNING, attempt=messages.c.attempt + 1, changed_at=self._now())
+                    .where(self._is_next(conversation, connection))
+                    .values(
+                        state=MessageState.RUNNING,
+                        attempt=messages.c.attempt + 1,
+                        changed_at=self._now(),
+                        **self._lease.taken(connection),
+                    )
                     .returning(*messages.c)
                 )
             ).one_or_none()
-        return _stored(row) if row is not None else None
+        return stored(row) if row is not None else None
+
+    async def renew(self, in_work: Collection[StoredMessage]) -> list[StoredMessage]:
+        """Renew the leases of these messages; returns those that are another's by now, or ended."""
+        ids = [message.message_id for message in in_work]
+        async with self._database.writing() as connection:
+            rows = await connection.execute(
+                messages.update()
+                .where(
+                    messages.c.id.in_(ids),
+                    messages.c.state == MessageState.RUNNING,
+                    messages.c.lease_holder == self._lease.holder,
+                )
+                .values(self._lease.taken(connection))
+                .returning(messages.c.id, messages.c.attempt)
+            )
+            mine = {(row.id, row.attempt) for row in rows}
+        return [message for message in in_work if (message.message_id, message.attempt) not in mine]
 
     async def put_back(self, message: StoredMessage) -> bool:
         """Make a message that was interrupted undone again; it keeps its place. False when it was overtaken."""
         return await self._leave(message, MessageState.NEW, interruptions=messages.c.interruptions + 1)
+
+    async def try_later(self, message: StoredMessage, seconds: float, error: str) -> bool:
+        """Let a message wait for another try after a passing fault; those behind it wait too.
+
+        False when it was overtaken.
+        """
+        faults = messages.c.failures + 1
+        return await self._leave(message, MessageState.NEW, wait_seconds=seconds, failures=faults, last_error=error)
 
     async def finish(
         self, message: StoredMessage, answer: str, *, private: bool, alongside: Alongside | None = None
@@ -104,57 +148,46 @@ class Inbox:
         """
         return await self._leave(message, MessageState.DONE, alongside, answer=answer, private=private)
 
-    async def fail(self, message: StoredMessage, apology: str) -> bool:
-        """Give the message up, with what the person is told. False when it was overtaken."""
-        return await self._leave(message, MessageState.FAILED, answer=apology)
-
-    async def mark_replied(self, message: StoredMessage) -> None:
-        """Say that the channel took what there was to tell; it counts only while the row is as it was read."""
-        async with self._database.writing() as connection:
-            await connection.execute(
-                messages.update()
-                .where(
-                    messages.c.id == message.message_id,
-                    messages.c.attempt == message.attempt,
-                    messages.c.state == message.state,
-                )
-                .values(replied_at=self._now())
-            )
+    async def fail(self, message: StoredMessage, apology: str, error: str | None = None) -> bool:
+        """Give the message up, with what the person is told and the error's class. False when it was overtaken."""
+        return await self._leave(message, MessageState.FAILED, answer=apology, last_error=error)
 
     async def recover(self) -> None:
-        """Make undone again what a process left running when it ended. Call it before any worker runs."""
-        async with self._database.writing() as connection:
-            await connection.execute(
-                messages.update()
-                .where(messages.c.state == MessageState.RUNNING)
-                .values(state=MessageState.NEW, interruptions=messages.c.interruptions + 1, changed_at=self._now())
-            )
+        """Make undone again all that is in work. Call it only when no other process can be at work."""
+        await self._put_back(sa.true())
 
-    async def running(self) -> list[StoredMessage]:
-        """Every message that is in work by its row."""
-        query = sa.select(messages).where(messages.c.state == MessageState.RUNNING)
+    async def put_back_lost(self, in_hands: Collection[ConversationKey]) -> None:
+        """Make undone again what is in work by its row and in nobody's hands.
+
+        Its lease has run out, as its process ended; or it is this process's and in none of these conversations, as its
+        end could not be stored.
+        """
         async with self._database.reading() as connection:
-            return [_stored(row) for row in await connection.execute(query)]
+            lost = sa.or_(self._lease.is_over(messages, connection), messages.c.lease_holder == self._lease.holder)
+            query = sa.select(messages).where(messages.c.state == MessageState.RUNNING, lost)
+            rows = (await connection.execute(query.add_columns(self._lease.is_over(messages, connection)))).all()
+        for row in rows:
+            message, is_over = stored(row), bool(row[-1])
+            if is_over or ConversationKey.of(message) not in in_hands:
+                await self._put_back(sa.and_(messages.c.id == row.id, messages.c.attempt == row.attempt), over=is_over)
 
     async def conversations_with_work(self) -> list[ConversationKey]:
-        """Every conversation with an undone message."""
+        """Every conversation with an undone message whose time has come."""
         columns = (messages.c.platform, messages.c.tenant, messages.c.conversation)
         async with self._database.reading() as connection:
-            rows = await connection.execute(sa.select(*columns).where(messages.c.state == MessageState.NEW).distinct())
+            due = sa.or_(messages.c.next_try_at.is_(None), messages.c.next_try_at <= self._lease.time_of(connection))
+            query = sa.select(*columns).where(messages.c.state == MessageState.NEW, due)
+            rows = (await connection.execute(query.distinct())).all()
         return [ConversationKey(*row) for row in rows]
 
-    async def unreplied(self, *, older_than_seconds: float, newer_than_seconds: float) -> list[StoredMessage]:
-        """Messages whose state should have been told by now and was not, the one that waits longest first."""
-        told = (MessageState.DONE, MessageState.FAILED, MessageState.PARKED)
-        query = sa.select(messages).where(
-            messages.c.state.in_(told),
-            messages.c.replied_at.is_(None),
-            messages.c.changed_at.between(self._now() - newer_than_seconds, self._now() - older_than_seconds),
-        )
+    async def count_undone(self) -> int:
+        """How many messages wait to be begun."""
+        query = sa.select(sa.func.count()).select_from(messages).where(messages.c.state == MessageState.NEW)
         async with self._database.reading() as connection:
-            return [_stored(row) for row in await connection.execute(query.order_by(messages.c.changed_at))]
+            return int((await connection.execute(query)).scalar_one())
 
-    async def _find_event(self, message: InboundMessage) -> StoredMessage | None:
+    async def find(self, message: InboundMessage) -> StoredMessage | None:
+        """The row of this event, if it was stored before."""
         row = await self._one(
             sa.select(messages).where(
                 messages.c.platform == message.principal.platform,
@@ -162,12 +195,12 @@ class Inbox:
                 messages.c.event_id == message.event_id,
             )
         )
-        return _stored(row) if row is not None else None
+        return stored(row) if row is not None else None
 
     async def _insert(self, message: InboundMessage) -> StoredMessage:
         last = (
             sa.select(sa.func.coalesce(sa.func.max(messages.c.sequence), 0))
-            .where(*_in(ConversationKey.of(message)))
+            .where(of_conversation(ConversationKey.of(message)))
             .scalar_subquery()
         )
         now = self._now()
@@ -188,6 +221,8 @@ class Inbox:
                         state=MessageState.NEW,
                         attempt=0,
                         interruptions=0,
+                        failures=0,
+                        payload=message.payload,
                         private=False,
                         created_at=now,
                         changed_at=now,
@@ -195,17 +230,60 @@ class Inbox:
                     .returning(*messages.c)
                 )
             ).one()
-        return _stored(row)
+        return stored(row)
+
+    def _is_next(self, conversation: ConversationKey, connection: AsyncConnection) -> sa.ColumnElement[bool]:
+        """The condition that a row is the one of its conversation that can be begun now."""
+        others = messages.alias()
+        oldest = (
+            sa.select(others.c.id)
+            .where(of_conversation(conversation, others), others.c.state == MessageState.NEW)
+            .order_by(others.c.sequence)
+            .limit(1)
+            .scalar_subquery()
+        )
+        in_work = sa.exists().where(of_conversation(conversation, others), others.c.state == MessageState.RUNNING)
+        return sa.and_(
+            messages.c.id == oldest,
+            messages.c.state == MessageState.NEW,  # looked at again by PostgreSQL when another one was quicker
+            sa.or_(messages.c.next_try_at.is_(None), messages.c.next_try_at <= self._lease.time_of(connection)),
+            ~in_work,
+        )
+
+    async def _put_back(self, which: sa.ColumnElement[bool], *, over: bool = False) -> None:
+        async with self._database.writing() as connection:
+            still = self._lease.is_over(messages, connection) if over else sa.true()
+            await connection.execute(
+                messages.update()
+                .where(messages.c.state == MessageState.RUNNING, which, still)
+                .values(
+                    state=MessageState.NEW,
+                    interruptions=messages.c.interruptions + 1,
+                    changed_at=self._now(),
+                    **FREE,
+                )
+            )
 
     async def _leave(
-        self, message: StoredMessage, state: MessageState, alongside: Alongside | None = None, **values: object
+        self,
+        message: StoredMessage,
+        state: MessageState,
+        alongside: Alongside | None = None,
+        *,
+        wait_seconds: float | None = None,
+        **values: object,
     ) -> bool:
         async with self._database.writing() as connection:
-            left = await connection.execute(leaving(message, state, self._now(), **values))
-            if left.rowcount != 1:
+            if wait_seconds is not None:
+                values["next_try_at"] = self._lease.time_of(connection) + wait_seconds
+            left = await connection.execute(leaving(message, state, self._now(), **values).returning(*messages.c))
+            row = left.one_or_none()
+            if row is None:
                 return False
             if state in (MessageState.DONE, MessageState.FAILED):
-                await connection.execute(parked_runs.delete().where(parked_runs.c.message_id == message.message_id))
+                for table in (parked_runs, begun_writes):
+                    await connection.execute(table.delete().where(table.c.message_id == message.message_id))
+                await self._outbox.owe(connection, row)
             if alongside is not None:
                 await alongside(connection)
         return True
@@ -214,53 +292,3 @@ class Inbox:
         async with self._database.reading() as connection:
             row: sa.Row[Any] | None = (await connection.execute(query)).one_or_none()
         return row
-
-
-def _check(message: InboundMessage) -> None:
-    if not message.text.strip():
-        raise InvalidMessageError("the message has no text")
-    limits = {"text": MAX_TEXT_LENGTH, "event_id": EVENT_ID_LENGTH, "conversation": CONVERSATION_LENGTH}
-    for name, limit in limits.items():
-        value: str = getattr(message, name)
-        if len(value) > limit:
-            raise InvalidMessageError(f"the {name} of a message has at most {limit} characters")
-        # PostgreSQL stores no NUL, and no database half of a surrogate pair, which JSON can spell.
-        if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
-            raise InvalidMessageError(f"the {name} of a message holds characters that are no text")
-
-
-def leaving(message: StoredMessage, state: MessageState, now: float, **values: object) -> sa.Update:
-    """The change by which a running message leaves its attempt; it matches no row when it was overtaken."""
-    return (
-        messages.update()
-        .where(
-            messages.c.id == message.message_id,
-            messages.c.state == MessageState.RUNNING,
-            messages.c.attempt == message.attempt,
-        )
-        .values(state=state, changed_at=now, replied_at=None, **values)
-    )
-
-
-def _in(conversation: ConversationKey) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        messages.c.platform == conversation.platform,
-        messages.c.tenant == conversation.tenant,
-        messages.c.conversation == conversation.conversation,
-    )
-
-
-def _stored(row: sa.Row[Any]) -> StoredMessage:
-    return StoredMessage(
-        message_id=row.id,
-        principal=principal_of(row),
-        conversation=row.conversation,
-        sequence=row.sequence,
-        text=row.body,
-        address=row.address,
-        state=MessageState(row.state),
-        attempt=row.attempt,
-        interruptions=row.interruptions,
-        answer=row.answer,
-        private=row.private,
-    )

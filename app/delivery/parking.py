@@ -13,8 +13,18 @@ import sqlalchemy as sa
 from app.approvals.approvals import Approvals, ApprovalState, PendingCall
 from app.credentials.link import LinkState
 from app.database.database import Database
-from app.database.tables import approvals, consent_links, messages, owned_by, owner, parked_runs, principal_of
-from app.delivery.inbox import leaving
+from app.database.tables import (
+    approvals,
+    begun_writes,
+    consent_links,
+    messages,
+    owned_by,
+    owner,
+    parked_runs,
+    principal_of,
+)
+from app.delivery.outbox import Outbox
+from app.delivery.rows import leaving
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 
@@ -55,6 +65,7 @@ class Parking:
         self,
         database: Database,
         approvals: Approvals,
+        outbox: Outbox,
         wake: Callable[[ConversationKey], Awaitable[None]],
         *,
         parked_seconds: float,
@@ -62,6 +73,7 @@ class Parking:
     ) -> None:
         self._database = database
         self._approvals = approvals
+        self._outbox = outbox
         self._wake = wake
         self._parked_seconds = parked_seconds
         self._now = now
@@ -115,16 +127,19 @@ class Parking:
         await self._go_on(message.principal, mine, granted=True)
 
     async def sign_in_changed(self, principal: Principal, link_id: str) -> None:
-        """Have this person told anew how the sign-in stands that their messages wait for; the worker's scan tells."""
+        """Owe this person word anew of how the sign-in stands that their messages wait for."""
         waiting = sa.select(parked_runs.c.message_id).where(
             owned_by(parked_runs, principal), parked_runs.c.link_id == link_id
         )
         async with self._database.writing() as connection:
-            await connection.execute(
+            rows = await connection.execute(
                 messages.update()
                 .where(messages.c.id.in_(waiting), messages.c.state == MessageState.PARKED)
                 .values(replied_at=None)
+                .returning(*messages.c)
             )
+            for row in rows.all():
+                await self._outbox.owe(connection, row, held=False)
 
     async def approval_decided(self, principal: Principal, message_id: str) -> None:
         """Put the message back to work if its person has decided on all of its calls."""
@@ -169,7 +184,7 @@ class Parking:
             await self.approval_decided(principal_of(row), row.message_id)
 
     async def give_up_expired(self) -> None:
-        """Fail every message that has waited too long; its person is told by whoever sends replies."""
+        """Fail every message that has waited too long; the apology is owed to its person."""
         query = sa.select(parked_runs.c.message_id).where(parked_runs.c.expires_at < self._now())
         async with self._database.writing() as connection:
             for message_id in (await connection.execute(query)).scalars().all():
@@ -177,8 +192,10 @@ class Parking:
                     messages.update()
                     .where(messages.c.id == message_id, messages.c.state == MessageState.PARKED)
                     .values(state=MessageState.FAILED, answer=EXPIRED, changed_at=self._now(), replied_at=None)
+                    .returning(*messages.c)
                 )
-                if given_up.rowcount == 1:
+                if (row := given_up.one_or_none()) is not None:
+                    await self._outbox.owe(connection, row, held=False)
                     await self._approvals.expire(connection, message_id)
                     await connection.execute(parked_runs.delete().where(parked_runs.c.message_id == message_id))
 
@@ -194,11 +211,13 @@ class Parking:
         now = self._now()
         expires_at = now + self._parked_seconds
         async with self._database.writing() as connection:
-            left = await connection.execute(leaving(message, MessageState.PARKED, now))
-            if left.rowcount != 1:
+            left = leaving(message, MessageState.PARKED, now, failures=0).returning(*messages.c)
+            row = (await connection.execute(left)).one_or_none()
+            if row is None:
                 return False
-            mine = parked_runs.c.message_id == message.message_id
-            await connection.execute(parked_runs.delete().where(mine))  # of an earlier wait of the same message
+            await self._outbox.owe(connection, row)
+            for table in (parked_runs, begun_writes):  # of an earlier wait, and of the run that is parked now
+                await connection.execute(table.delete().where(table.c.message_id == message.message_id))
             await connection.execute(
                 parked_runs.insert().values(
                     message_id=message.message_id,

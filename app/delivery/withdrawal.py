@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.approvals.approvals import ApprovalState
 from app.database.database import Database
 from app.database.tables import approvals, messages, owned_by, parked_runs, principal_of, users
+from app.delivery.outbox import Outbox
 from app.delivery.parking import WaitsFor
 from app.messages import MessageState
 from app.principal import Principal
@@ -21,14 +22,15 @@ _UNDONE = (MessageState.NEW, MessageState.RUNNING, MessageState.PARKED)
 class Withdrawal:
     """Gives messages up for their person; lives as long as the process and holds none."""
 
-    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, outbox: Outbox, now: Callable[[], float] = time.time) -> None:
         self._database = database
+        self._outbox = outbox
         self._now = now
 
     async def stop_waiting_for_consent(self, connection: AsyncConnection, principal: Principal, apology: str) -> int:
         """Fail what waits for this person's consent, in the caller's transaction; returns how many messages.
 
-        Whoever sends replies tells the person the apology.
+        The apology is owed to the person.
         """
         waiting = sa.select(parked_runs.c.message_id).where(
             owned_by(parked_runs, principal),
@@ -40,9 +42,13 @@ class Withdrawal:
             messages.update()
             .where(owned_by(messages, principal), messages.c.id.in_(ids), messages.c.state == MessageState.PARKED)
             .values(state=MessageState.FAILED, answer=apology, changed_at=self._now(), replied_at=None)
+            .returning(*messages.c)
         )
+        rows = failed.all()
+        for row in rows:
+            await self._outbox.owe(connection, row, held=False)
         await connection.execute(parked_runs.delete().where(parked_runs.c.message_id.in_(ids)))
-        return failed.rowcount
+        return len(rows)
 
     async def end_all(self, principal: Principal) -> int:
         """Fail every undone message of this person, the running ones too; returns how many. They are told nothing.
@@ -61,6 +67,7 @@ class Withdrawal:
             await connection.execute(
                 messages.update().where(mine, messages.c.replied_at.is_(None)).values(replied_at=now)
             )
+            await self._outbox.withdraw(connection, principal)
             await connection.execute(
                 approvals.update()
                 .where(

@@ -40,6 +40,7 @@ class Post:
         text: Its text, or its markdown.
         ts: Its own timestamp, Slack's id of a message in a channel.
         workspace: Whose bot token it was posted with.
+        metadata: What the bot attached for itself; nobody sees it.
     """
 
     method: str
@@ -49,6 +50,7 @@ class Post:
     text: str
     ts: str
     workspace: str
+    metadata: Mapping[str, Any] | None = None
 
 
 class _SlackError(Exception):
@@ -93,7 +95,9 @@ class SlackSandbox:
             "auth.test": self._auth_test,
             "chat.postEphemeral": self._post_ephemeral,
             "chat.postMessage": self._post_message,
+            "conversations.history": self._conversations_history,
             "conversations.open": self._conversations_open,
+            "conversations.replies": self._conversations_replies,
             "users.info": self._users_info,
         }
         self.posts: list[Post] = []
@@ -234,10 +238,51 @@ class SlackSandbox:
 
     def _post_message(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
         post = self._post("chat.postMessage", arguments, workspace, user=None)
-        message = {"type": "message", "user": self._bot_user, "text": post.text, "ts": post.ts, "team": workspace}
+        return {"channel": post.channel, "ts": post.ts, "message": self._message(post, with_metadata=True)}
+
+    def _message(self, post: Post, *, with_metadata: bool) -> dict[str, Any]:
+        message: dict[str, Any] = {"type": "message", "user": self._bot_user, "team": post.workspace}
+        message |= {"text": post.text, "ts": post.ts}
         if post.thread_ts is not None:
             message["thread_ts"] = post.thread_ts
-        return {"channel": post.channel, "ts": post.ts, "message": message}
+        if with_metadata and post.metadata is not None:
+            message["metadata"] = post.metadata
+        return message
+
+    def _conversations_history(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
+        """The bot's posts outside of threads, newest first: what people wrote is not kept here."""
+        return self._page(
+            [post for post in self._kept(arguments, workspace) if post.thread_ts is None][::-1], arguments
+        )
+
+    def _conversations_replies(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
+        """The bot's posts in a thread, oldest first."""
+        thread = arguments.get("ts")
+        if not thread:
+            raise _SlackError("thread_not_found")
+        return self._page([post for post in self._kept(arguments, workspace) if post.thread_ts == thread], arguments)
+
+    def _kept(self, arguments: Mapping[str, Any], workspace: str) -> list[Post]:
+        """The posts of a channel that Slack keeps, which ephemeral ones are not."""
+        oldest = float(arguments.get("oldest") or 0)
+        return [
+            post
+            for post in self.posts
+            if post.channel == arguments.get("channel")
+            and post.workspace == workspace
+            and post.user is None
+            and float(post.ts) > oldest
+        ]
+
+    def _page(self, posts: list[Post], arguments: Mapping[str, Any]) -> dict[str, Any]:
+        start, limit = int(arguments.get("cursor") or 0), int(arguments.get("limit") or 100)
+        end = start + limit
+        with_metadata = str(arguments.get("include_all_metadata", "")).lower() in {"1", "true"}
+        return {
+            "messages": [self._message(post, with_metadata=with_metadata) for post in posts[start:end]],
+            "has_more": end < len(posts),
+            "response_metadata": {"next_cursor": str(end) if end < len(posts) else ""},
+        }
 
     def _post_ephemeral(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
         post = self._post("chat.postEphemeral", arguments, workspace, user=_user(arguments.get("user")))
@@ -251,9 +296,13 @@ class SlackSandbox:
             raise _SlackError("channel_not_found")  # it is another workspace's
         if not text and not arguments.get("blocks"):
             raise _SlackError("no_text")
-        post = Post(
-            method, _direct(channel), user, arguments.get("thread_ts"), str(text or ""), self._new_ts(), workspace
-        )
+        metadata = arguments.get("metadata")
+        if metadata is not None and not (
+            isinstance(metadata, dict) and {"event_type", "event_payload"} <= set(metadata)
+        ):
+            raise _SlackError("invalid_metadata_format")
+        where, thread = _direct(channel), arguments.get("thread_ts")
+        post = Post(method, where, user, thread, str(text or ""), self._new_ts(), workspace, metadata)
         self.posts.append(post)
         return post
 

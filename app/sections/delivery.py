@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, model_validator
 
 from app.sections.section import Positive, Section
 
@@ -10,8 +12,42 @@ from app.sections.section import Positive, Section
 class DeliverySettings(Section):
     """How accepted messages are worked off."""
 
-    concurrency: int = Field(default=32, gt=0, description="Messages in work at once, over all conversations")
+    engine: Literal["embedded", "procrastinate"] = Field(
+        default="embedded",
+        description="Who wakes conversations: `embedded`, one process; `procrastinate`, any number on one PostgreSQL",
+    )
+    concurrency: int = Field(default=32, gt=0, description="Messages in work at once in a process")
+    person_concurrency: int = Field(default=4, gt=0, description="Of these, messages of one person")
     deadline_seconds: Positive = Field(default=120, description="For one message, tools and model included")
     attempts: int = Field(default=3, gt=0, description="After so many interrupted runs a message has failed")
+    tries: int = Field(
+        default=6, gt=0, description="After so many passing faults (a busy model, a quota, no network) it has failed"
+    )
+    backoff_seconds: Positive = Field(default=2, description="About the first wait after a passing fault; it doubles")
+    backoff_most_seconds: Positive = Field(default=120, description="No such wait is longer")
+    reply_tries: int = Field(default=12, gt=0, description="After so many refusals of the channel a reply is given up")
+    backlog: int = Field(
+        default=10_000,
+        gt=0,
+        description="While so many messages wait, new ones are answered 503 for the platform to retry",
+    )
     scan_seconds: Positive = Field(default=5, description="How often undone and expired rows are looked for")
+    lease_seconds: Positive = Field(
+        default=30, description="A process that stood still for so long has lost the messages that it worked on"
+    )
+    grace_seconds: Positive = Field(
+        default=20, description="At SIGTERM what is begun has so long to finish; the rest is handed over"
+    )
     parked_seconds: Positive = Field(default=3600, description="How long a message waits for consent or approval")
+    retention_days: Positive = Field(
+        default=30, description="Texts, answers and addresses of ended messages are erased after so long"
+    )
+    history_days: Positive = Field(
+        default=90, description="What the model remembers of a person is erased after so long"
+    )
+
+    @model_validator(mode="after")
+    def _waits_can_grow(self) -> DeliverySettings:
+        if self.backoff_most_seconds < self.backoff_seconds:
+            raise ValueError("backoff_most_seconds is less than backoff_seconds")
+        return self

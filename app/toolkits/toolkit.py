@@ -40,6 +40,7 @@ class ToolMark:
     effect: Effect
     oauth_scopes: tuple[str, ...]
     phrases: tuple[str, ...]
+    repeatable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class ToolSpec:
         effect: What it changes.
         oauth_scopes: The Google OAuth scope URLs it needs, all of them; empty when it needs none.
         phrases: Regular expressions by which the offline demo model finds it.
+        repeatable: Done twice it leaves the same as done once.
         definition: What the model is shown. Its metadata has ``effect``, ``oauth_scopes`` and ``phrases``.
         validator: Checks the model's arguments; stateless.
         takes_context: Whether the method's first argument is pydantic-ai's RunContext.
@@ -63,6 +65,7 @@ class ToolSpec:
     effect: Effect
     oauth_scopes: tuple[str, ...]
     phrases: tuple[str, ...]
+    repeatable: bool
     definition: ToolDefinition
     validator: SchemaValidator | SchemaValidatorProt
     takes_context: bool
@@ -70,7 +73,11 @@ class ToolSpec:
 
 
 def tool(
-    *, effect: Effect = Effect.READ, oauth_scopes: tuple[str, ...], phrases: tuple[str, ...] = ()
+    *,
+    effect: Effect = Effect.READ,
+    oauth_scopes: tuple[str, ...],
+    phrases: tuple[str, ...] = (),
+    repeatable: bool = False,
 ) -> Callable[[AsyncMethod], AsyncMethod]:
     r"""Mark an ``async`` method of a toolkit as a tool; its docstring is what the model reads.
 
@@ -79,6 +86,8 @@ def tool(
         oauth_scopes: The least Google OAuth scopes, as URLs, that it cannot do without; ``()`` says that it needs none.
         phrases: Regular expressions for the offline demo model, matched against the whole message without regard
             to case. Named groups are arguments: ``(?:last|latest) (?P<limit>\d+) mails``.
+        repeatable: Of a tool that organises: done twice it leaves the same as done once, as a label does and a draft
+            does not. A message that was interrupted is not begun again after one that is not.
 
     Raises:
         SettingsError: The method is not ``async def``, or a bare string stands where a tuple should.
@@ -92,7 +101,7 @@ def tool(
         if not inspect.iscoroutinefunction(method):
             name = getattr(method, "__qualname__", repr(method))
             raise SettingsError(f"the tool {name} has to be `async def`: blocking calls belong into a client's threads")
-        setattr(method, MARK, ToolMark(effect, oauth_scopes, phrases))
+        setattr(method, MARK, ToolMark(effect, oauth_scopes, phrases, repeatable))
         return marked
 
     return mark
@@ -211,6 +220,7 @@ def _spec(cls: type[Toolkit], method: str, function: FunctionType, inherited: Ma
         effect=mark.effect,
         oauth_scopes=mark.oauth_scopes,
         phrases=mark.phrases,
+        repeatable=mark.repeatable,
         definition=replace(made.tool_def, toolset_id=cls.name),  # else pydantic-ai copies it at every step to add it
         validator=made.function_schema.validator,
         takes_context=made.takes_ctx,

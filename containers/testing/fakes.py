@@ -133,6 +133,8 @@ class Sent:
     text: str
     private: bool
     message_id: str
+    reply_id: str
+    again: bool
 
 
 @dataclass
@@ -161,12 +163,12 @@ class RecordingChannel:
         """Whether the test says so."""
         return message.conversation in self.groups
 
-    async def send(self, message: StoredMessage, text: str, *, private: bool) -> None:
+    async def send(self, message: StoredMessage, text: str, *, private: bool, reply_id: str, again: bool) -> None:
         """Record it."""
         await self.gate.wait()
         if self.failures:
             raise self.failures.pop(0)
-        self.sent.append(Sent(message.principal, text, private, message.message_id))
+        self.sent.append(Sent(message.principal, text, private, message.message_id, reply_id, again))
 
     def texts(self, principal: Principal) -> list[str]:
         """What this person was told, in order."""

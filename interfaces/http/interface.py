@@ -164,7 +164,7 @@ class _Waiter:
                 told.clear()
                 message = await self._inbox.get(principal, message_id)
                 remaining = deadline - time.monotonic()
-                if message.state in until or remaining <= 0:
+                if message.state in until or remaining <= 0 or self._channel.ended:
                     return await self._statuses.of(message)
                 try:
                     await asyncio.wait_for(told.wait(), min(remaining, _LOOK_AGAIN_SECONDS))

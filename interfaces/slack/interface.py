@@ -113,6 +113,7 @@ def find_message(payload: Mapping[str, Any]) -> InboundMessage | None:
             "direct": direct,
             "workspace": receiving_workspace(payload),
         },
+        payload=f"{channel}:{event['ts']}" if isinstance(event.get("ts"), str) else None,
     )
 
 

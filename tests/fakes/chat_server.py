@@ -51,6 +51,7 @@ class ChatServer:
         asked: Every request, oldest first.
         faults: The next requests are answered with these statuses.
         retry_after: How many seconds a fault asks to wait.
+        before_answer: Awaited before any answer, with the prompt.
         before_word: Awaited before each word of a streamed answer, with the prompt.
     """
 
@@ -58,12 +59,15 @@ class ChatServer:
     asked: list[Asked] = field(default_factory=list)
     faults: deque[int] = field(default_factory=deque)
     retry_after: int = 0
+    before_answer: Callable[[str], Awaitable[object]] | None = None
     before_word: Callable[[str], Awaitable[object]] | None = None
 
     async def answer(self, request: Request) -> Response:
         """POST /v1/chat/completions."""
         asked = Asked(dict(request.headers), await request.json())
         self.asked.append(asked)
+        if self.before_answer is not None:
+            await self.before_answer(asked.prompt)
         if self.faults:
             # It repeats the key, as some gateways do.
             refusal = {"error": {"message": f"refused {asked.headers.get('authorization')}"}}

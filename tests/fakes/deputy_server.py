@@ -90,7 +90,7 @@ class Ahead:
 
     def install(self, container: Application) -> None:
         """Let the inbox go by this clock."""
-        container.inbox.override(providers.Object(Inbox(container.database(), now=self)))
+        container.inbox.override(providers.Object(Inbox(container.database(), self, container.lease())))
 
 
 def hasty(container: Application) -> None:
@@ -181,7 +181,7 @@ class SlackDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         body = await request.body()
-        self.asked.append(json.loads(body))
+        self.asked.append(json.loads(body) if body else dict(request.query_params))
         faults = self.faults[self.asked[-1]["channel"]]
         if fault := faults.popleft() if faults else "":
             # https://docs.slack.dev/apis/web-api/rate-limits

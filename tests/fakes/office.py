@@ -10,10 +10,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
+import sqlalchemy as sa
 import urllib3
 from pydantic_ai.models import Model
 
 from app.agents.agent import Agent, AgentShell
+from app.agents.writes import Writes
 from app.approvals.approvals import Approvals
 from app.approvals.commands import ApprovalCommand
 from app.conversations.history import Conversations
@@ -34,12 +36,22 @@ from app.credentials.refresh import Refresher
 from app.database.database import Database
 from app.deadline import Deadline
 from app.delivery.answering import Answering
+from app.delivery.backlog import Backlog
+from app.delivery.backoff import Backoff
 from app.delivery.door import Door
+from app.delivery.engine import Engine
+from app.delivery.engine_embedded import EmbeddedEngine
 from app.delivery.inbox import Inbox
+from app.delivery.lease import Lease, new_holder
+from app.delivery.outbox import Outbox
 from app.delivery.parking import Parking
+from app.delivery.retention import Retention
+from app.delivery.sender import Sender
 from app.delivery.status import Status, Statuses
 from app.delivery.streams import Streams
-from app.delivery.wakeups import Wakeups
+from app.delivery.supervisor import Supervisor
+from app.delivery.turns import Turns
+from app.delivery.upkeep import Upkeep
 from app.delivery.worker import Worker
 from app.google.auth import GoogleAuth
 from app.google.endpoints import GoogleEndpoints
@@ -98,17 +110,22 @@ class Office:
         channel: RecordingChannel | None = None,
         deadline_seconds: float = 10.0,
         history_turns: int = 20,
+        backlog: int = 1000,
     ) -> None:
         now = self.clock = clock or Clock()
         self.post = post or Post()
         self.channel = channel or RecordingChannel()
         self.database = database
-        self.inbox = Inbox(database, now)
+        self.lease = Lease(new_holder(), 30.0, lambda _: sa.literal(now()))
+        self.inbox = Inbox(database, now, self.lease)
         self.users = Users(database, now)
-        self.wakeups = Wakeups()
-        self.door = Door(self.inbox, self.wakeups, self.users)
+        self.outbox = Outbox(database, self.lease)
+        self.supervisor = Supervisor(pause_seconds=0.01)
+        self.wakeups = EmbeddedEngine(self.supervisor)
+        self.door = Door(self.inbox, self.wakeups, self.users, Backlog(self.inbox, backlog))
         self.approvals = Approvals(database, now)
-        self.parking = Parking(database, self.approvals, self.wakeups.wake, parked_seconds=3600, now=now)
+        self.writes = Writes(database, now)
+        self.parking = Parking(database, self.approvals, self.outbox, self.wakeups.wake, parked_seconds=3600, now=now)
         self.conversations = Conversations(database, now)
         self.grants = Grants(database, key_ring, now)
         self.links = ConsentLinks(database, key_ring, lifetime_seconds=600, now=now)
@@ -159,20 +176,28 @@ class Office:
         self.agents: list[weakref.ref[Agent]] = []
         self.open_now = 0
         self.open_at_most = 0
+        backoff = Backoff(tries=4, first_seconds=2.0, most_seconds=60.0, draw=lambda: 1.0)
+        channels = {"http": self.channel}
+        self.sender = Sender(
+            self.outbox, self.inbox, self.statuses, channels, backoff, lease_seconds=self.lease.seconds
+        )
+        self.retention = Retention(database, retention_days=30, history_days=90, now=now)
         self.answering = Answering(
             self.inbox,
             self.parking,
             self.approvals,
+            self.writes,
             self.consent,
             self.conversations,
-            self.statuses,
-            {"http": self.channel},
+            self.sender,
+            channels,
             self.streams,
             [
                 ApprovalCommand(self.approvals, self.parking),
                 ConfirmCommand(self.confirmation),
                 AccountsCommand(self.consent, self.accounts, {"http": self.channel}),
             ],
+            backoff,
             self.open_agent,
             deadline_seconds=deadline_seconds,
         )
@@ -182,7 +207,7 @@ class Office:
         """A fresh agent with its person's letters and credentials."""
         credentials = Credentials(principal, self._tokens, deadline)
         letters = Letters(principal, self.post)
-        agent = Agent(principal, self._shell, [letters], credentials, self.approvals, self.conversations)
+        agent = Agent(principal, self._shell, [letters], credentials, self.approvals, self.conversations, self.writes)
         self.agents.append(weakref.ref(agent))
         self.open_now += 1
         self.open_at_most = max(self.open_at_most, self.open_now)
@@ -192,18 +217,31 @@ class Office:
             self.open_now -= 1
             await credentials.aclose()
 
-    def worker(self, *, concurrency: int = 4, attempts: int = 3, scan_seconds: float = 0.05) -> Worker:
-        """A worker; run it with `async with worker.running()`."""
-        return Worker(
-            self.wakeups,
+    @asynccontextmanager
+    async def working(
+        self,
+        *,
+        engine: Engine | None = None,
+        concurrency: int = 4,
+        person_concurrency: int = 4,
+        attempts: int = 3,
+        scan_seconds: float = 0.05,
+    ) -> AsyncIterator[Worker]:
+        """A worker and a sender that run until the context ends."""
+        worker = Worker(
+            engine or self.wakeups,
             self.inbox,
-            self.parking,
             self.answering,
-            concurrency=concurrency,
+            Upkeep(self.inbox, self.parking, engine or self.wakeups, self.sender, self.retention),
+            Turns(concurrency, person_concurrency),
+            self.supervisor,
             attempts=attempts,
             scan_seconds=scan_seconds,
+            lease_seconds=0.3,  # between two renewals; by the office's clock a lease lasts for longer
             grace_seconds=0.2,
         )
+        async with self.sender.running(0.2), worker.running():
+            yield worker
 
     async def say(self, principal: Principal, text: str, conversation: str = "c") -> StoredMessage:
         """Have a message accepted."""
@@ -215,6 +253,7 @@ class Office:
         begun = await self.inbox.begin_next(ConversationKey.of(message))
         assert begun is not None
         await self.answering.answer(begun)
+        await self.sender.send_waiting(ConversationKey.of(message))
         return await self.inbox.get(message.principal, message.message_id)
 
     async def ask(self, principal: Principal, text: str, conversation: str = "c") -> StoredMessage:

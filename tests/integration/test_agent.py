@@ -8,6 +8,7 @@ import json
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,14 +19,16 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from app.agents.agent import Agent, AgentShell, Answered
 from app.agents.guard import UNKNOWN_EFFECT
 from app.agents.run import DECLINED_CALL, DECLINED_CONSENT, StoppedRun
+from app.agents.writes import Writes
 from app.approvals.approvals import Approval, Approvals, ApprovalState
 from app.conversations.history import Conversations
 from app.credentials.credentials import Credentials
 from app.database.database import Database
+from app.database.tables import messages
 from app.deadline import Deadline
 from app.delivery.inbox import Inbox
 from app.errors import AgentError, GoogleError, GrantRevokedError
-from app.messages import ConversationKey, StoredMessage
+from app.messages import MessageState, StoredMessage
 from app.principal import Principal
 from containers.testing import FakeTokens, answering, call, prompts, scripted
 from tests.fakes.assistants import Letters, Post
@@ -48,6 +51,7 @@ class Studio:
         self.post = Post()
         self.approvals = Approvals(database)
         self.conversations = Conversations(database)
+        self.writes = Writes(database)
         self.inbox = Inbox(database)
         self.database = database
         self.tokens = FakeTokens()
@@ -65,13 +69,15 @@ class Studio:
         """A fresh agent."""
         letters = letters or Letters(person, self.post)
         credentials = Credentials(person, self.tokens, Deadline.after(30))
-        return Agent(person, self._shell, [letters], credentials, self.approvals, self.conversations)
+        return Agent(person, self._shell, [letters], credentials, self.approvals, self.conversations, self.writes)
 
     async def message(self, person: Principal, text: str = "go") -> StoredMessage:
         """A message in work, in one conversation of everybody."""
         stored, _ = await self.inbox.accept(inbound(person, text, conversation="group"))
-        begun = await self.inbox.begin_next(ConversationKey.of(stored))
-        assert begun is not None
+        begun = replace(stored, state=MessageState.RUNNING, attempt=1)  # though another one of the group is in work
+        async with self.database.writing() as connection:
+            change = messages.update().where(messages.c.id == begun.message_id)
+            await connection.execute(change.values(state=begun.state, attempt=begun.attempt))
         return begun
 
     async def run(self, message: StoredMessage) -> Answered | StoppedRun:

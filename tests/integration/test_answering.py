@@ -7,14 +7,15 @@ import logging
 from dataclasses import replace
 
 import pytest
+from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import ModelMessage
 
 from app.approvals.approvals import ApprovalState
 from app.credentials.key_ring import KeyRing
 from app.credentials.link import Place
 from app.database.database import Database
-from app.delivery.answering import MAY_BE_DONE, TOO_LATE
-from app.errors import UnavailableError
+from app.delivery.answering import MAY_BE_DONE, STOPPED_WRITING, TOO_LATE
+from app.errors import AgentError, UnavailableError
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 from containers.testing import answering, call, prompts, scripted
@@ -199,7 +200,8 @@ async def test_an_approval_that_comes_too_late_does_nothing(office: Office, ada:
     office.clock.now += 3601
     late = await office.ask(ada, f"approve {code}", "other")
     await office.parking.give_up_expired()
-    await office.answering.tell(message)
+    office.clock.now += 31
+    await office.sender.send_waiting(ConversationKey.of(message))
     after = await office.ask(ada, f"approve {code}", "other")
 
     assert "Nothing of yours waits" in (late.answer or "")
@@ -293,7 +295,9 @@ async def test_an_overtaken_attempt_changes_and_says_nothing(office: Office, ada
     await office.answer_next(stored[0])
     for message in begun:
         await office.answering.answer(message)
-    await office.answering.give_up(begun[0], "sorry")
+    await office.answering.give_up(begun[0], "sorry", "test")
+    for message in begun:
+        await office.sender.send_waiting(ConversationKey.of(message))
 
     assert [(sent.principal, sent.text) for sent in office.channel.sent] == [(ada, "noon"), (grace, "noon")]
     assert len((await office.conversations.load(ada, "ada", turns_at_most=9)).messages) == 4
@@ -302,18 +306,19 @@ async def test_an_overtaken_attempt_changes_and_says_nothing(office: Office, ada
 async def test_an_answer_that_the_channel_does_not_take_is_kept(
     office: Office, ada: Principal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The answer is stored though it could not be sent, so that it can be told later; the log says which, not what."""
+    """The answer is owed though it could not be sent, so that it can be told later; the log says which, not what."""
     office.channel.failures.append(UnavailableError("Slack is away"))
     message = await office.ask(ada, "/letters_clock")
+    key = ConversationKey.of(message)
+    kept = await office.outbox.waiting(key)
     office.clock.now += 11
+    await office.sender.send_waiting(key)
 
-    (lost,) = await office.inbox.unreplied(older_than_seconds=10, newer_than_seconds=100)
-    assert (lost.message_id, lost.answer) == (message.message_id, "noon")
+    assert [(place.reply.message_id, place.due) for place in kept] == [(message.message_id, False)]
     assert message.message_id in caplog.text
     assert "noon" not in caplog.text
-    await office.answering.tell(lost)
     assert office.channel.texts(ada) == ["noon"]
-    assert await office.inbox.unreplied(older_than_seconds=10, newer_than_seconds=100) == []
+    assert await office.outbox.waiting(key) == []
 
 
 async def test_a_channel_that_is_gone_from_the_settings_is_no_crash(
@@ -327,3 +332,51 @@ async def test_a_channel_that_is_gone_from_the_settings_is_no_crash(
     assert message.answer == "noon"
     assert "the interface slack is not configured" in caplog.text
     assert office.channel.sent == []
+
+
+async def test_a_busy_model_is_asked_again_later(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
+) -> None:
+    """A fault that passes by itself is told to nobody; after some tries its person is told, and others never wait."""
+    faults: list[Exception] = [ModelHTTPError(429, "m")] * 2
+
+    async def answer(messages: list[ModelMessage]) -> str:
+        if faults and prompts(messages) == ["busy"]:
+            raise faults.pop()
+        return "done"
+
+    office = Office(database, key_ring, model=answering(answer))
+    message = await office.ask(ada, "busy", "a")
+    hers = await office.ask(grace, "hello", "g")
+    waits = [message.state, hers.state]
+    for _ in range(2):
+        office.clock.now += 61
+        message = await office.answer_next(message)
+    faults += [ModelHTTPError(503, "m")] * 9
+    lost = await office.ask(ada, "busy", "b")
+    for _ in range(3):
+        office.clock.now += 61
+        lost = await office.answer_next(lost)
+
+    assert waits == [MessageState.NEW, MessageState.DONE]
+    assert (message.answer, message.failures) == ("done", 2)
+    assert (lost.state, lost.failures) == (MessageState.FAILED, 3)
+    assert office.channel.texts(ada) == ["done", lost.answer]
+
+
+async def test_a_message_that_was_interrupted_as_it_wrote_is_not_begun_again(
+    office: Office, ada: Principal, grace: Principal
+) -> None:
+    """After a write that must not be repeated its person is told; one that wrote nothing goes on."""
+    stored = [await office.say(person, "/letters_clock", person.user) for person in (ada, grace)]
+    begun = [await _begin(office, message) for message in stored]
+    await office.writes.begin(ada, begun[0].message_id, begun[0].attempt, "letters_draft")
+    for message in begun:
+        await office.inbox.put_back(message)
+    with pytest.raises(AgentError):  # whoever stood still meanwhile writes no more
+        await office.writes.begin(ada, begun[0].message_id, begun[0].attempt, "letters_draft")
+    mine, hers = [await office.answer_next(message) for message in stored]
+
+    assert mine.answer == f"{STOPPED_WRITING} {MAY_BE_DONE.format('letters_draft')}"
+    assert hers.answer == "noon"
+    assert await office.writes.of_message(ada, mine.message_id) == []

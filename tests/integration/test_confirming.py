@@ -72,7 +72,7 @@ async def test_wrong_codes_are_counted_aloud(office: Office, ada: Principal, gra
     office.confirmation._dropping._google.revoke = _revoked  # type: ignore[method-assign]
     replies = [await reply(office, ada, WRONG, "d") for _ in range(5)]
     for message in (mine, hers):
-        await office.answering.tell(await office.inbox.get(message.principal, message.message_id))
+        await office.sender.send_waiting(ConversationKey.of(message))
 
     assert ["4 more tries" in replies[0], "one more try" in replies[3], "nothing was connected" in replies[4]] == [
         True
@@ -91,9 +91,7 @@ async def test_the_person_is_told_where_to_write_the_code(office: Office, ada: P
     office.channel.groups = {"c"} if group else set()
     message = await office.ask(ada, "/letters_read")
     code = await signs_in(office, message)
-    office.clock.now += 11
-    (unreplied,) = await office.inbox.unreplied(older_than_seconds=10, newer_than_seconds=3600)
-    await office.answering.tell(unreplied)
+    await office.sender.send_waiting(ConversationKey.of(message))
     told = office.channel.sent[-1]
 
     assert told.private

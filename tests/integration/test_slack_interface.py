@@ -19,7 +19,7 @@ from app.messages import MAX_TEXT_LENGTH
 from app.principal import Principal
 from app.sections.delivery import DeliverySettings
 from containers.application import Application
-from tests.fakes.deputy_server import ADA, QUESTION, TEAM, Ahead, DeputyServer, World, direct, eventually, user, world
+from tests.fakes.deputy_server import ADA, QUESTION, TEAM, DeputyServer, World, direct, eventually, user, world
 from tests.fakes.scripted_model import ScriptedModel
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -307,24 +307,65 @@ async def test_people_of_an_organisation_are_one_across_its_teams(server: Deputy
 
 async def test_an_answer_that_slack_refuses_is_sent_later_once(outside: World) -> None:
     """While Slack is busy the answer waits in its row, and is posted once when Slack takes it again."""
-    clock = Ahead()
+    asked = outside.slack_door.asked
+    delivery = DeliverySettings(scan_seconds=0.02, backoff_seconds=0.4)
 
     def prepare(container: Application) -> None:
         ScriptedModel().install(container)
-        clock.install(container)
 
-    asked = outside.slack_door.asked
-    delivery = DeliverySettings(scan_seconds=0.02)
     async with outside.in_process(prepare, database="refused", delivery=delivery) as server:
         outside.slack_door.faults[direct("refused")].append("ratelimited")
         await server.deliver(event(server, "refused"))
         await eventually(lambda: [each for each in asked if each["channel"] == direct("refused")])
         await asyncio.sleep(0.1)
         refused = server.posted(direct("refused"))
-        clock.seconds = 60
         posts = await server.posts(direct("refused"), 1)
         await asyncio.sleep(0.1)
 
         assert refused == []
         assert [post.text for post in posts] == ["hello"]
         assert server.posted(direct("refused")) == posts
+
+
+@pytest.mark.parametrize("place", ["direct", "thread"])
+async def test_a_reply_that_is_tried_again_is_posted_once(server: DeputyServer, place: str) -> None:
+    """What Slack has of a reply already is looked up by its metadata, and only the missing part is posted."""
+    name = f"again{place}"
+    payload = event(server, name, text="repeat hello", thread_ts="1700000000.000001" if place == "thread" else None)
+    await server.deliver(payload)
+    await server.posts(direct(name), 1)
+    (row,) = [each for each in await _rows(server) if each.user_id == user(name)]
+    message = await server.container.inbox().get(Principal("slack", TEAM, user(name)), row.id)
+    channel = server.container.channels()["slack"]
+    text = "\n".join(f"line {number:04}" for number in range(900))
+    for again in (False, True, True):
+        await channel.send(message, text, private=False, reply_id="a" * 32, again=again)
+    posted = server.posted(direct(name))[1:]
+    server.slack.posts.remove(posted[1])
+    await channel.send(message, text, private=False, reply_id="a" * 32, again=True)
+    await channel.send(message, "another", private=False, reply_id="b" * 32, again=True)
+
+    assert len(posted) == 3
+    assert [post.text for post in server.posted(direct(name))[1:]] == [
+        posted[0].text, posted[2].text, posted[1].text, "another"
+    ]  # fmt: skip
+
+
+async def test_an_answer_for_one_person_alone_may_come_twice(server: DeputyServer) -> None:
+    """Slack keeps no ephemeral post, so nothing is looked up for one, and nothing of it is shown to others."""
+    payload = server.slack.event(user=user("alone"), text="<@U0BOT> repeat x", channel="C0ALONE", kind="app_mention")
+    await server.deliver(payload)
+    await server.posts("C0ALONE", 1)
+    (row,) = [each for each in await _rows(server) if each.user_id == user("alone")]
+    message = await server.container.inbox().get(Principal("slack", TEAM, user("alone")), row.id)
+    for again in (False, True):
+        await server.container.channels()["slack"].send(
+            message, "private", private=True, reply_id="c" * 32, again=again
+        )
+
+    assert [(post.user, post.text) for post in server.posted("C0ALONE")[1:]] == [(user("alone"), "private")] * 2
+
+
+async def _rows(server: DeputyServer) -> list[sa.Row[Any]]:
+    async with server.container.database().reading() as connection:
+        return list(await connection.execute(sa.select(messages)))

@@ -269,5 +269,5 @@ async def test_an_answer_after_the_end_is_sent_with_no_other_token(slacks: Works
     message = await inbox.get(Principal("slack", row.tenant, row.user_id), row.id)
 
     with pytest.raises(UnavailableError, match="not installed any more"):
-        await channel.send(message, "late", private=True)
+        await channel.send(message, "late", private=True, reply_id="a" * 32, again=False)
     assert [post.text for post in await posts(slacks, "D0LEAVING")] == ["hello"]

@@ -84,19 +84,24 @@ async def test_the_same_name_in_another_tenant_is_another_conversation(inbox: In
     assert ConversationKey.of(here) != ConversationKey.of(there)
 
 
-async def test_messages_are_begun_in_their_order_and_none_twice(inbox: Inbox, ada: Principal, grace: Principal) -> None:
-    """Who begins gets the oldest undone message; of several who begin at once no two get the same."""
+async def test_messages_are_begun_in_their_order_and_one_at_a_time(
+    inbox: Inbox, ada: Principal, grace: Principal
+) -> None:
+    """Of several who begin at once one gets the oldest undone message, and nobody the next before that one ended."""
     for person in (ada, grace) * 3:
         await inbox.accept(inbound(person, conversation="group"))
     key = ConversationKey(ada.platform, ada.tenant, "group")
 
-    begun = [await inbox.begin_next(key), *await asyncio.gather(*(inbox.begin_next(key) for _ in range(5)))]
-    while (later := await inbox.begin_next(key)) is not None:
-        begun.append(later)
+    sequences = []
+    for _ in range(6):
+        begun = await asyncio.gather(*(inbox.begin_next(key) for _ in range(5)))
+        (message,) = [each for each in begun if each is not None]
+        assert await inbox.next_sender(key) is None
+        sequences.append(message.sequence)
+        await inbox.finish(message, "done", private=False)
 
-    sequences = [message.sequence for message in begun if message is not None]
-    assert sequences[0] == 1
-    assert sorted(sequences) == [1, 2, 3, 4, 5, 6]
+    assert sequences == [1, 2, 3, 4, 5, 6]
+    assert await inbox.begin_next(key) is None
 
 
 async def test_nobody_reads_another_persons_message(inbox: Inbox, ada: Principal, grace: Principal) -> None:
@@ -169,40 +174,8 @@ async def test_recover_undoes_what_was_running_and_nothing_else(inbox: Inbox, ad
 
     await inbox.recover()
 
-    assert [message.state for message in await inbox.running()] == []
     assert await inbox.conversations_with_work() == [ConversationKey.of(running)]
     assert (await inbox.get(ada, done.message_id)).state is MessageState.DONE
-
-
-async def test_what_was_not_told_in_time_is_listed_until_it_was(
-    inbox: Inbox, clock: Clock, ada: Principal, grace: Principal
-) -> None:
-    """A reply counts as lost after a while, until it was sent, and not for ever."""
-    told, lost = [await _begun(inbox, inbound(person, conversation=person.user)) for person in (ada, grace)]
-    for message in (told, lost):
-        await inbox.finish(message, "answer", private=False)
-    await inbox.mark_replied(await inbox.get(ada, told.message_id))
-
-    async def unreplied() -> list[str]:
-        return [each.message_id for each in await inbox.unreplied(older_than_seconds=10, newer_than_seconds=100)]
-
-    assert await unreplied() == []
-    clock.now += 11
-    assert await unreplied() == [lost.message_id]
-    clock.now += 100
-    assert await unreplied() == []
-
-
-async def test_a_reply_about_an_older_state_counts_for_nothing(inbox: Inbox, clock: Clock, ada: Principal) -> None:
-    """Who told how the row stood before must not say that what it says now was told."""
-    message = await _begun(inbox, inbound(ada))
-    before = replace(message, state=MessageState.PARKED)
-    await inbox.finish(message, "answer", private=False)
-
-    await inbox.mark_replied(before)
-
-    clock.now += 11
-    assert len(await inbox.unreplied(older_than_seconds=10, newer_than_seconds=100)) == 1
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ class Desk:
             self.leases,
             self.unproven,
             self.google,
-            Withdrawal(self.database, office.clock),
+            Withdrawal(self.database, office.outbox, office.clock),
             office.clock,
         )
 

@@ -8,8 +8,9 @@ import pytest
 
 from app.database.database import Database
 from app.delivery.door import Door
+from app.delivery.engine_embedded import EmbeddedEngine
 from app.delivery.inbox import Inbox
-from app.delivery.wakeups import Wakeups
+from app.delivery.supervisor import Supervisor
 from app.errors import OffboardedError
 from app.principal import Principal
 from app.users import Users
@@ -63,7 +64,7 @@ async def test_who_was_offboarded_is_refused(
 
 async def test_nothing_of_theirs_is_stored(database: Database, users: Users, ada: Principal, grace: Principal) -> None:
     """The door refuses before a row is written or a conversation is woken."""
-    inbox, wakeups = Inbox(database), Wakeups()
+    inbox, wakeups = Inbox(database), EmbeddedEngine(Supervisor())
     door = Door(inbox, wakeups, users)
     await users.offboard(ada)
     with pytest.raises(OffboardedError):

@@ -7,9 +7,11 @@ import asyncio
 import pytest
 
 from app.database.database import Database
+from app.delivery.backlog import Backlog
 from app.delivery.door import Door
+from app.delivery.engine_embedded import EmbeddedEngine
 from app.delivery.inbox import Inbox
-from app.delivery.wakeups import Wakeups
+from app.delivery.supervisor import Supervisor
 from app.errors import InvalidMessageError
 from app.messages import ConversationKey
 from app.principal import Principal
@@ -21,7 +23,7 @@ ONE, OTHER = (ConversationKey("http", "demo", name) for name in ("one", "other")
 
 async def test_a_conversation_waits_once_however_often_it_is_woken() -> None:
     """Wake-ups of a conversation that waits already are merged; it keeps its place."""
-    wakeups = Wakeups()
+    wakeups = EmbeddedEngine(Supervisor())
     for conversation in (ONE, OTHER, ONE, ONE):
         await wakeups.wake(conversation)
 
@@ -32,7 +34,7 @@ async def test_a_conversation_waits_once_however_often_it_is_woken() -> None:
 
 async def test_a_wake_up_after_the_taking_counts_again() -> None:
     """A conversation that was taken and is woken once more is given once more."""
-    wakeups = Wakeups()
+    wakeups = EmbeddedEngine(Supervisor())
     await wakeups.wake(ONE)
     await wakeups.next()
     await wakeups.wake(ONE)
@@ -42,7 +44,7 @@ async def test_a_wake_up_after_the_taking_counts_again() -> None:
 
 async def test_who_waits_is_woken() -> None:
     """A worker that waits gets the conversation as soon as somebody wakes it, also after a wait that was given up."""
-    wakeups = Wakeups()
+    wakeups = EmbeddedEngine(Supervisor())
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(wakeups.next(), 0.01)
     waiting = asyncio.create_task(wakeups.next())
@@ -56,8 +58,9 @@ async def test_the_door_stores_and_then_wakes_a_duplicate_too(
     database: Database, ada: Principal, grace: Principal
 ) -> None:
     """Every post wakes its conversation, for whoever stored the first may have ended before the wake-up."""
-    wakeups = Wakeups()
-    door = Door(Inbox(database), wakeups, Users(database))
+    wakeups = EmbeddedEngine(Supervisor())
+    inbox = Inbox(database)
+    door = Door(inbox, wakeups, Users(database), Backlog(inbox, 10))
     first = await door.accept(inbound(ada, event_id="e1"))
     taken = await wakeups.next()
     again = await door.accept(inbound(ada, event_id="e1"))
@@ -70,9 +73,9 @@ async def test_the_door_stores_and_then_wakes_a_duplicate_too(
 
 async def test_what_is_refused_wakes_nobody(database: Database, ada: Principal) -> None:
     """A message without text is refused at the door, and no conversation is woken."""
-    wakeups = Wakeups()
+    wakeups, inbox = EmbeddedEngine(Supervisor()), Inbox(database)
     with pytest.raises(InvalidMessageError):
-        await Door(Inbox(database), wakeups, Users(database)).accept(inbound(ada, "  "))
+        await Door(inbox, wakeups, Users(database), Backlog(inbox, 10)).accept(inbound(ada, "  "))
 
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(wakeups.next(), 0.01)

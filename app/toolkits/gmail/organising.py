@@ -43,6 +43,7 @@ class GmailOrganising(GmailReading):
 
     @tool(
         effect=Effect.ORGANISE,
+        repeatable=True,
         oauth_scopes=(EDIT_LABELS,),
         phrases=(
             rf"{PLEASE}(?:create|make|add)(?: a)?(?: new)? label (?:called |named )?{_NAME.format('label')}{END}",
@@ -65,6 +66,7 @@ class GmailOrganising(GmailReading):
 
     @tool(
         effect=Effect.ORGANISE,
+        repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
         phrases=(rf"{PLEASE}label {MAIL_IDS} (?:as|with) {_NAME.format('label')}{END}",),
     )
@@ -79,6 +81,7 @@ class GmailOrganising(GmailReading):
 
     @tool(
         effect=Effect.ORGANISE,
+        repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
         phrases=(
             rf"{PLEASE}remove (?:the )?label {_NAME.format('label')} from {MAIL_IDS}{END}",
@@ -94,29 +97,52 @@ class GmailOrganising(GmailReading):
         """
         return await self._relabel("unlabelled", message_ids, remove=await self._label_id(label))
 
-    @tool(effect=Effect.ORGANISE, oauth_scopes=(MODIFY_MAIL,), phrases=(rf"{PLEASE}archive {MAIL_IDS}{END}",))
+    @tool(
+        effect=Effect.ORGANISE,
+        repeatable=True,
+        oauth_scopes=(MODIFY_MAIL,),
+        phrases=(rf"{PLEASE}archive {MAIL_IDS}{END}",),
+    )
     async def archive(self, message_ids: MessageIds) -> dict[str, Any]:
         """Take mails out of the inbox; they stay in Gmail. The label INBOX brings them back."""
         return await self._relabel("archived", message_ids, remove="INBOX")
 
-    @tool(effect=Effect.ORGANISE, oauth_scopes=(MODIFY_MAIL,), phrases=(rf"{PLEASE}mark {MAIL_IDS} (?:as )?read{END}",))
+    @tool(
+        effect=Effect.ORGANISE,
+        repeatable=True,
+        oauth_scopes=(MODIFY_MAIL,),
+        phrases=(rf"{PLEASE}mark {MAIL_IDS} (?:as )?read{END}",),
+    )
     async def mark_read(self, message_ids: MessageIds) -> dict[str, Any]:
         """Mark mails as read."""
         return await self._relabel("marked_read", message_ids, remove="UNREAD")
 
     @tool(
-        effect=Effect.ORGANISE, oauth_scopes=(MODIFY_MAIL,), phrases=(rf"{PLEASE}mark {MAIL_IDS} (?:as )?unread{END}",)
+        effect=Effect.ORGANISE,
+        repeatable=True,
+        oauth_scopes=(MODIFY_MAIL,),
+        phrases=(rf"{PLEASE}mark {MAIL_IDS} (?:as )?unread{END}",),
     )
     async def mark_unread(self, message_ids: MessageIds) -> dict[str, Any]:
         """Mark mails as unread."""
         return await self._relabel("marked_unread", message_ids, add="UNREAD")
 
-    @tool(effect=Effect.ORGANISE, oauth_scopes=(MODIFY_MAIL,), phrases=(rf"{PLEASE}star {MAIL_IDS}{END}",))
+    @tool(
+        effect=Effect.ORGANISE,
+        repeatable=True,
+        oauth_scopes=(MODIFY_MAIL,),
+        phrases=(rf"{PLEASE}star {MAIL_IDS}{END}",),
+    )
     async def star(self, message_ids: MessageIds) -> dict[str, Any]:
         """Put a star on mails."""
         return await self._relabel("starred", message_ids, add="STARRED")
 
-    @tool(effect=Effect.ORGANISE, oauth_scopes=(MODIFY_MAIL,), phrases=(rf"{PLEASE}unstar {MAIL_IDS}{END}",))
+    @tool(
+        effect=Effect.ORGANISE,
+        repeatable=True,
+        oauth_scopes=(MODIFY_MAIL,),
+        phrases=(rf"{PLEASE}unstar {MAIL_IDS}{END}",),
+    )
     async def unstar(self, message_ids: MessageIds) -> dict[str, Any]:
         """Take the star off mails."""
         return await self._relabel("unstarred", message_ids, remove="STARRED")

@@ -1,0 +1,62 @@
+"""What a run has begun to write without being asked: whoever finds it unfinished must not begin it again blindly."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from app.database.database import Database
+from app.database.tables import begun_writes, messages, owned_by, owner
+from app.errors import AgentError
+from app.messages import MessageState
+from app.principal import Principal
+
+
+class Writes:
+    """Notes each write that must not be repeated before it is made; lives as long as the process and holds none.
+
+    The notes of a message are gone once it is done, failed or parked, as then its turn says what was written.
+    """
+
+    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._now = now
+
+    async def begin(self, principal: Principal, message_id: str, attempt: int, tool: str) -> None:
+        """Note that a tool is about to write for this person's message.
+
+        Raises:
+            AgentError: Another attempt has taken the message over, so this one must write nothing more.
+        """
+        mine = sa.and_(
+            owned_by(messages, principal),
+            messages.c.id == message_id,
+            messages.c.state == MessageState.RUNNING,
+            messages.c.attempt == attempt,
+        )
+        async with self._database.writing() as connection:
+            held = (await connection.execute(sa.select(messages.c.id).where(mine).with_for_update())).one_or_none()
+            if held is None:
+                raise AgentError("Something else has taken this message over, so I stopped.")
+            await connection.execute(
+                begun_writes.insert().values(
+                    id=uuid.uuid4().hex,
+                    **owner(principal),
+                    message_id=message_id,
+                    tool=tool,
+                    created_at=self._now(),
+                )
+            )
+
+    async def of_message(self, principal: Principal, message_id: str) -> list[str]:
+        """The tools that began to write for this person's message, in order."""
+        query = (
+            sa.select(begun_writes.c.tool)
+            .where(owned_by(begun_writes, principal), begun_writes.c.message_id == message_id)
+            .order_by(begun_writes.c.created_at)
+        )
+        async with self._database.reading() as connection:
+            return list((await connection.execute(query)).scalars())

@@ -1,0 +1,93 @@
+"""`deputy deliveries`: accepted messages, without what was said."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.commands.common import CONFIG, ConfigOption, JsonOption, configured, run
+from app.commands.database import opened_database
+from app.delivery.deliveries import Deliveries, Delivery, Step
+from app.messages import MessageState
+from app.settings import Settings
+
+deliveries = typer.Typer(no_args_is_help=True, help="Accepted messages, without what was said.")
+
+_MessageArgument = Annotated[str, typer.Argument(help="The message's id, 32 hexadecimal digits.")]
+_UNANSWERED = (MessageState.NEW, MessageState.RUNNING, MessageState.PARKED, MessageState.FAILED)
+
+
+@deliveries.command("list")
+def list_(
+    config: ConfigOption = CONFIG,
+    state: Annotated[
+        list[MessageState] | None, typer.Option(help="Only these; all but `done` when none is given.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest first.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """List messages: whose, where, how they stand, and the class of the last error."""
+    found = run(_latest(configured(config), tuple(state or _UNANSWERED), limit))
+    if as_json:
+        print(json.dumps([_as_json(each) for each in found], indent=2))
+        return
+    table = Table("message", "principal", "state", "attempts", "last error", "changed")
+    for each in found:
+        attempts = f"{each.attempt} ({each.interruptions} interrupted, {each.failures} failed)"
+        table.add_row(
+            each.message_id, str(each.principal), each.state, attempts, each.last_error or "", _time(each.changed_at)
+        )
+    Console().print(table, markup=False)
+
+
+@deliveries.command()
+def show(message: _MessageArgument, config: ConfigOption = CONFIG, as_json: JsonOption = False) -> None:
+    """Show how one message stands, with its replies and approvals; no text, no answer, no argument."""
+    delivery, steps = run(_show(configured(config), message))
+    if as_json:
+        print(json.dumps({**_as_json(delivery), "steps": [asdict(step) for step in steps]}, indent=2))
+        return
+    for name, value in _as_json(delivery).items():
+        print(f"{name:14} {'' if value is None else value}")
+    for step in steps:
+        print(f"{step.kind:14} {step.name}: {step.state}, tries {step.tries} {step.last_error or ''}".rstrip())
+
+
+@deliveries.command()
+def retry(message: _MessageArgument, config: ConfigOption = CONFIG) -> None:
+    """Have a failed message answered after all, from its beginning and in its place; a running server takes it up."""
+    delivery = run(_retry(configured(config), message))
+    print(f"{delivery.message_id} is to be answered again")
+
+
+async def _latest(settings: Settings, states: tuple[MessageState, ...], limit: int) -> list[Delivery]:
+    async with opened_database(settings) as database:
+        return await Deliveries(database).latest(states, at_most=limit)
+
+
+async def _show(settings: Settings, message_id: str) -> tuple[Delivery, list[Step]]:
+    async with opened_database(settings) as database:
+        return await Deliveries(database).show(message_id)
+
+
+async def _retry(settings: Settings, message_id: str) -> Delivery:
+    async with opened_database(settings) as database:
+        return await Deliveries(database).retry(message_id)
+
+
+def _as_json(delivery: Delivery) -> dict[str, object]:
+    times = {
+        name: None if (at := getattr(delivery, name)) is None else _time(at)
+        for name in ("next_try_at", "created_at", "changed_at", "replied_at")
+    }
+    return {**asdict(delivery), "principal": str(delivery.principal), **times}
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

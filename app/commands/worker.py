@@ -1,0 +1,31 @@
+"""`deputy worker`: answers messages that servers took in."""
+
+from __future__ import annotations
+
+import asyncio
+
+from app.commands.common import CONFIG, ConfigOption, configured, run, told_to_stop
+from app.errors import SettingsError
+from app.settings import Settings
+
+
+def worker(config: ConfigOption = CONFIG) -> None:
+    """Answer messages beside the servers on the same PostgreSQL, until told to stop (SIGINT, SIGTERM)."""
+    run(_work(configured(config)))
+
+
+async def _work(settings: Settings) -> None:
+    # Imported here: the other commands start without it.
+    from app.commands.serve import until_stopped
+    from app.main import running
+    from containers.build import build
+
+    if settings.delivery.engine == "embedded":
+        raise SettingsError("delivery.engine: `embedded` is one process, which is the server; set it to procrastinate")
+    if settings.google.mode == "sandbox":
+        raise SettingsError("google.mode: the sandbox lives inside `deputy serve`; a worker needs a Google of its own")
+    stopped = asyncio.create_task(told_to_stop())
+    container = build(settings)
+    async with running(container, settings):
+        print("Deputy's worker is at work", flush=True)
+        await until_stopped(container, stopped)

@@ -1,0 +1,76 @@
+"""Backoff: which faults pass by themselves, and how long to wait before another try."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import sqlalchemy as sa
+from pydantic_ai.exceptions import FallbackExceptionGroup, ModelAPIError, ModelHTTPError
+
+from app.errors import GoogleError
+
+
+class Fault(StrEnum):
+    """A fault that passes, by its class."""
+
+    MODEL_BUSY = "model_busy"  # 429
+    MODEL_DOWN = "model_down"  # 5xx
+    GOOGLE_BUSY = "google_busy"  # a quota
+    NETWORK = "network"  # no answer
+    DATABASE = "database"  # it was away, or its disk is full
+
+
+_PACE = {Fault.MODEL_BUSY: 2.0, Fault.MODEL_DOWN: 1.0, Fault.GOOGLE_BUSY: 4.0, Fault.NETWORK: 1.0, Fault.DATABASE: 1.0}
+
+
+def passing_fault(error: BaseException) -> Fault | None:
+    """The passing fault that an error arose from; None when another try would meet the same again."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if fault := _fault(cause):
+            return fault
+        cause = cause.__cause__
+    return None
+
+
+def _fault(error: BaseException) -> Fault | None:
+    if isinstance(error, FallbackExceptionGroup):
+        return next((fault for each in error.exceptions if (fault := passing_fault(each))), None)
+    if isinstance(error, ModelHTTPError):
+        if error.status_code == 429:
+            return Fault.MODEL_BUSY
+        return Fault.MODEL_DOWN if error.status_code == 408 or error.status_code >= 500 else None
+    if isinstance(error, ModelAPIError):
+        return Fault.NETWORK
+    if isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError, ConnectionError)):
+        return Fault.DATABASE
+    if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+        return Fault.DATABASE
+    return Fault.GOOGLE_BUSY if isinstance(error, GoogleError) and error.is_busy else None
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How patient delivery is.
+
+    Attributes:
+        tries: After so many passing faults in a row it is given up.
+        first_seconds: The wait after the first fault, about; it doubles with each one.
+        most_seconds: No wait is longer.
+        draw: A number between 0 and 1, so that those who failed together do not come back together.
+    """
+
+    tries: int
+    first_seconds: float
+    most_seconds: float
+    draw: Callable[[], float] = random.random
+
+    def seconds(self, earlier_faults: int, fault: Fault = Fault.NETWORK) -> float | None:
+        """How long to wait, after so many earlier faults and this one; None when it is time to give up."""
+        if earlier_faults + 1 >= self.tries:
+            return None
+        longest = min(self.first_seconds * _PACE[fault] * 2.0 ** min(earlier_faults, 30), self.most_seconds)
+        return longest * (0.5 + self.draw() / 2)

@@ -1,0 +1,141 @@
+"""What an administrator sees and does of accepted messages: no text, no answer, no argument."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.database.database import Database
+from app.database.tables import approvals, messages, outbox, principal_of
+from app.errors import NotFoundError
+from app.messages import MessageState
+from app.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One accepted message, without what was said.
+
+    Attributes:
+        conversation: The channel's name of it.
+        payload: What the channel calls the raw message, if it keeps it.
+        holder: Which process works on it.
+    """
+
+    message_id: str
+    principal: Principal
+    conversation: str
+    sequence: int
+    state: MessageState
+    attempt: int
+    interruptions: int
+    failures: int
+    last_error: str | None
+    next_try_at: float | None
+    holder: str | None
+    payload: str | None
+    created_at: float
+    changed_at: float
+    replied_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A reply or an approval of a message: what it is, its state, how often it was tried, the last error's class."""
+
+    kind: str
+    name: str
+    state: str
+    tries: int
+    last_error: str | None
+
+
+class Deliveries:
+    """Lists, shows and retries messages of everybody; for the administrator's command line alone."""
+
+    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._now = now
+
+    async def latest(self, states: Sequence[MessageState], *, at_most: int) -> list[Delivery]:
+        """The messages in these states that changed last, the latest first."""
+        query = (
+            sa.select(messages)
+            .where(messages.c.state.in_(states))
+            .order_by(messages.c.changed_at.desc(), messages.c.id)
+            .limit(at_most)
+        )
+        async with self._database.reading() as connection:
+            return [_delivery(row) for row in await connection.execute(query)]
+
+    async def show(self, message_id: str) -> tuple[Delivery, list[Step]]:
+        """One message, and what hangs on it.
+
+        Raises:
+            NotFoundError: There is none with this id.
+        """
+        replies = sa.select(outbox).where(outbox.c.message_id == message_id).order_by(outbox.c.created_at)
+        asked = sa.select(approvals).where(approvals.c.message_id == message_id).order_by(approvals.c.created_at)
+        async with self._database.reading() as connection:
+            row = (await connection.execute(sa.select(messages).where(messages.c.id == message_id))).one_or_none()
+            if row is None:
+                raise NotFoundError(f"there is no message {message_id}")
+            steps = [
+                Step("reply", each.message_state, each.state, each.tries, each.last_error)
+                for each in await connection.execute(replies)
+            ]
+            steps += [Step("approval", each.tool, each.state, 1, None) for each in await connection.execute(asked)]
+        return _delivery(row), steps
+
+    async def retry(self, message_id: str) -> Delivery:
+        """Make a failed message undone again, in its old place; some server begins it at its next look.
+
+        It is run from its beginning: whatever acts is asked for anew.
+
+        Raises:
+            NotFoundError: There is none with this id that failed and still has its text.
+        """
+        async with self._database.writing() as connection:
+            row = (
+                await connection.execute(
+                    messages.update()
+                    .where(messages.c.id == message_id, messages.c.state == MessageState.FAILED, messages.c.body != "")
+                    .values(
+                        state=MessageState.NEW,
+                        answer=None,
+                        interruptions=0,
+                        failures=0,
+                        next_try_at=None,
+                        changed_at=self._now(),
+                        replied_at=None,
+                    )
+                    .returning(*messages.c)
+                )
+            ).one_or_none()
+        if row is None:
+            raise NotFoundError(f"there is no failed message {message_id} that could be tried again")
+        return _delivery(row)
+
+
+def _delivery(row: sa.Row[Any]) -> Delivery:
+    return Delivery(
+        message_id=row.id,
+        principal=principal_of(row),
+        conversation=row.conversation,
+        sequence=row.sequence,
+        state=MessageState(row.state),
+        attempt=row.attempt,
+        interruptions=row.interruptions,
+        failures=row.failures,
+        last_error=row.last_error,
+        next_try_at=row.next_try_at,
+        holder=row.lease_holder,
+        payload=row.payload,
+        created_at=row.created_at,
+        changed_at=row.changed_at,
+        replied_at=row.replied_at,
+    )

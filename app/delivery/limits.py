@@ -1,0 +1,25 @@
+"""What a message may be, before it is stored."""
+
+from __future__ import annotations
+
+from app.database.tables import CONVERSATION_LENGTH, EVENT_ID_LENGTH
+from app.errors import InvalidMessageError
+from app.messages import MAX_TEXT_LENGTH, InboundMessage
+
+
+def check(message: InboundMessage) -> None:
+    """Return if the message can be stored.
+
+    Raises:
+        InvalidMessageError: There is no text, or a part is too long or cannot be stored.
+    """
+    if not message.text.strip():
+        raise InvalidMessageError("the message has no text")
+    limits = {"text": MAX_TEXT_LENGTH, "event_id": EVENT_ID_LENGTH, "conversation": CONVERSATION_LENGTH}
+    for name, limit in limits.items():
+        value: str = getattr(message, name)
+        if len(value) > limit:
+            raise InvalidMessageError(f"the {name} of a message has at most {limit} characters")
+        # PostgreSQL stores no NUL, and no database half of a surrogate pair, which JSON can spell.
+        if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            raise InvalidMessageError(f"the {name} of a message holds characters that are no text")

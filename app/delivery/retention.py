@@ -1,0 +1,68 @@
+"""Retention: what people wrote and were told is erased once it is old."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from app.database.database import Database
+from app.database.tables import approvals, messages, outbox, turns
+from app.messages import MessageState
+
+_DAY_SECONDS = 86_400.0
+_AT_ONCE = 500  # rows a transaction, so that nobody waits long for the writer
+_ERASED = ""
+
+
+class Retention:
+    """Erases; lives as long as the process.
+
+    The row of an ended message stays, without its text, answer, address and the arguments of its approvals: its event
+    id refuses a late duplicate and its sequence keeps the order. A parked run is gone when its message ends, which
+    `parked_seconds` bounds. Histories have a limit of their own, as people expect to be remembered for longer.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        retention_days: float,
+        history_days: float,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._retention_seconds = retention_days * _DAY_SECONDS
+        self._history_seconds = history_days * _DAY_SECONDS
+        self._now = now
+
+    async def erase(self) -> int:
+        """Erase what is too old; returns how many messages that were."""
+        erased = 0
+        while (count := await self._erase_messages()) > 0:
+            erased += count
+        async with self._database.writing() as connection:
+            await connection.execute(turns.delete().where(turns.c.created_at < self._now() - self._history_seconds))
+        return erased
+
+    async def _erase_messages(self) -> int:
+        old = (
+            sa.select(messages.c.id)
+            .where(
+                messages.c.state.in_((MessageState.DONE, MessageState.FAILED)),
+                messages.c.changed_at < self._now() - self._retention_seconds,
+                messages.c.body != _ERASED,  # no message that was accepted is empty
+            )
+            .limit(_AT_ONCE)
+        )
+        async with self._database.writing() as connection:
+            ids = list((await connection.execute(old)).scalars())
+            if ids:
+                blank: dict[str, object] = {"body": _ERASED, "answer": None, "address": {}, "payload": None}
+                await connection.execute(messages.update().where(messages.c.id.in_(ids)).values(**blank))
+                await connection.execute(
+                    approvals.update().where(approvals.c.message_id.in_(ids)).values(arguments="{}")
+                )
+                await connection.execute(outbox.delete().where(outbox.c.message_id.in_(ids)))
+        return len(ids)

@@ -1,0 +1,163 @@
+"""The sender: works the outbox off."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from app.delivery.backoff import Backoff
+from app.delivery.channel import Channel
+from app.delivery.inbox import Inbox
+from app.delivery.outbox import Outbox, Place, Reply, ReplyState
+from app.delivery.status import Statuses, in_words
+from app.delivery.supervisor import cancel, describe_crash, guarded
+from app.errors import NotFoundError, UnavailableError
+from app.messages import ConversationKey
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 16  # replies that are on their way at a time
+_LOOK_AGAIN_SECONDS = 1.0  # how long a reply lets an earlier one go first that another process has in hand
+
+
+class Sender:
+    """Tells people what is owed to them; lives as long as the process and holds no text.
+
+    The replies of a conversation go out in order, one at a time. One that its channel refuses waits longer each time
+    and lets the later ones pass. What a process left behind that ended as it sent is tried again with `again`.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        inbox: Inbox,
+        statuses: Statuses,
+        channels: Mapping[str, Channel],
+        backoff: Backoff,
+        *,
+        lease_seconds: float,
+    ) -> None:
+        self._outbox = outbox
+        self._inbox = inbox
+        self._statuses = statuses
+        self._channels = channels
+        self._backoff = backoff
+        self._seconds = lease_seconds * 0.8  # a try is over before anybody else may begin the next one
+        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._at_work: dict[ConversationKey, asyncio.Task[None]] = {}
+        self._again: set[ConversationKey] = set()
+        self._open = False
+
+    @asynccontextmanager
+    async def running(self, grace_seconds: float) -> AsyncIterator[None]:
+        """Send what is hinted at until the context ends; then what is on its way has so long to end."""
+        self._open = True
+        try:
+            yield
+        finally:
+            await self.drain(grace_seconds)
+            self._open = False
+            await cancel([*self._at_work.values()])
+            self._at_work.clear()
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Return when nothing is on its way, or the time is over."""
+        if self._at_work:
+            await asyncio.wait(self._at_work.values(), timeout=grace_seconds)
+
+    def look(self, conversation: ConversationKey) -> None:
+        """Send what waits in a conversation, soon; a hint that may be lost, as the rows are the truth."""
+        if not self._open:
+            return
+        if conversation in self._at_work:
+            self._again.add(conversation)
+            return
+        self._at_work[conversation] = asyncio.create_task(self._work(conversation))
+
+    async def look_for_due(self) -> None:
+        """Look at every conversation in which something is due that nobody holds."""
+        for conversation in await self._outbox.due():
+            self.look(conversation)
+
+    async def send_waiting(self, conversation: ConversationKey) -> None:
+        """Send what waits in a conversation and can be had, in order, and return."""
+        done: set[str] = set()
+        while (reply := await self._next(conversation, done)) is not None:
+            done.add(reply.reply_id)
+            await self._send(reply)
+
+    async def _work(self, conversation: ConversationKey) -> None:
+        """The outermost edge of a conversation's task."""
+        try:
+            while True:
+                self._again.discard(conversation)
+                async with self._room:
+                    await guarded("sending replies", self.send_waiting(conversation))
+                if conversation not in self._again:
+                    return
+        finally:
+            self._again.discard(conversation)
+            self._at_work.pop(conversation, None)
+
+    async def _next(self, conversation: ConversationKey, done: set[str]) -> Reply | None:
+        """The reply to send now, held by this process; None when there is none or an earlier one goes first."""
+        places = [place for place in await self._outbox.waiting(conversation) if place.reply.reply_id not in done]
+        for number, place in enumerate(places):
+            if place.mine:
+                return place.reply
+            if place.free and place.due:
+                return await self._outbox.claim(place.reply)
+            if not place.reply.refused:  # on its way from another process, or left behind by it
+                await self._step_back(places[number + 1 :])
+                return None
+        return None
+
+    async def _step_back(self, later: list[Place]) -> None:
+        for place in later:
+            if place.mine:
+                await self._outbox.try_later(place.reply, _LOOK_AGAIN_SECONDS, None)
+
+    async def _send(self, reply: Reply) -> None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                state = await self._tell(reply)
+        except UnavailableError as error:
+            log.warning("message %s: the answer waits: %s", reply.message_id, error)
+            fault = "unavailable"
+        except TimeoutError:
+            log.warning("message %s: the answer waits: the channel took too long", reply.message_id)
+            fault = "timeout"
+        except Exception as error:
+            log.error("telling about message %s failed: %s", reply.message_id, describe_crash(error))
+            fault = type(error).__name__[:64]
+        else:
+            await (self._outbox.sent(reply) if state is ReplyState.SENT else self._outbox.end(reply, state))
+            return
+        wait = self._backoff.seconds(reply.tries - 1)
+        if wait is None:
+            log.error("message %s: its person could not be told, given up", reply.message_id)
+            await self._outbox.end(reply, ReplyState.GIVEN_UP, fault)
+        else:
+            await self._outbox.try_later(reply, wait, fault)
+
+    async def _tell(self, reply: Reply) -> ReplyState:
+        """Tell the person how their message stands, if it still stands so."""
+        try:
+            message = await self._inbox.get(reply.principal, reply.message_id)
+        except NotFoundError:
+            return ReplyState.OBSOLETE
+        if (message.state, message.attempt) != (reply.message_state, reply.message_attempt):
+            return ReplyState.OBSOLETE
+        status = await self._statuses.of(message)
+        text = in_words(status)
+        if text is None:
+            return ReplyState.OBSOLETE
+        channel = self._channels.get(reply.principal.platform)
+        if channel is None:
+            log.error("message %s: the interface %s is not configured", reply.message_id, reply.principal.platform)
+            raise UnavailableError(f"the interface {reply.principal.platform} is not configured")
+        again = reply.tries > 1
+        await channel.send(message, text, private=status.private, reply_id=reply.reply_id, again=again)
+        return ReplyState.SENT

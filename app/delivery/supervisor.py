@@ -1,0 +1,68 @@
+"""Background tasks that do not die unnoticed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+log = logging.getLogger(__name__)
+
+_PAUSE_SECONDS = 0.5  # before a task that died is started again
+
+
+class Supervisor:
+    """Keeps background tasks running; lives as long as the process.
+
+    Attributes:
+        restarts: How often each task died of an error, or ended by itself, and was started again.
+    """
+
+    def __init__(self, pause_seconds: float = _PAUSE_SECONDS) -> None:
+        self.restarts: Counter[str] = Counter()
+        self._pause_seconds = pause_seconds
+
+    @asynccontextmanager
+    async def keeping(self, **tasks: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+        """Run these, each under its name, until the context ends."""
+        running = [asyncio.create_task(self._keep(name, task), name=name) for name, task in tasks.items()]
+        try:
+            yield
+        finally:
+            await cancel(running)
+
+    async def _keep(self, name: str, task: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await task()
+            except Exception as error:
+                log.error("the task %s died and is started again: %s", name, describe_crash(error))
+            self.restarts[name] += 1
+            await asyncio.sleep(self._pause_seconds)
+
+
+async def guarded(what: str, work: Awaitable[object]) -> bool:
+    """Do it; what it meets is logged and goes no further, so that everybody else's work goes on. Whether it did."""
+    try:
+        await work
+    except Exception as error:
+        log.error("%s failed: %s", what, describe_crash(error))
+        return False
+    return True
+
+
+def describe_crash(error: BaseException) -> str:
+    """Where an unforeseen error arose and of which kind it is; not its text, which may quote a mail or a token."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return type(error).__name__ + where
+
+
+async def cancel(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel these and wait for their ends."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,201 @@
+"""What every engine owes to delivery, over each of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from app.database.database import Database
+from app.delivery.engine import Engine, open_engine
+from app.delivery.supervisor import Supervisor
+from app.messages import ConversationKey
+from tests.fakes.databases import PostgresServer
+from tests.fakes.office import until
+
+ONE, OTHER = (ConversationKey("slack", "T0TEAM", name) for name in ("one", "other"))
+
+
+class Hands:
+    """Works conversations off by waiting for them.
+
+    Attributes:
+        begun: What was begun, in order.
+        now: What is in hands.
+        most: The most of one conversation that were in hands at once.
+        before: What is done with a conversation; by default nothing.
+    """
+
+    def __init__(self) -> None:
+        self.begun: list[ConversationKey] = []
+        self.now: list[ConversationKey] = []
+        self.most = 0
+        self.before: Callable[[ConversationKey], Awaitable[object]] = lambda _: asyncio.sleep(0)
+
+    async def __call__(self, conversation: ConversationKey) -> None:
+        """Work it off."""
+        self.begun.append(conversation)
+        self.now.append(conversation)
+        self.most = max(self.most, self.now.count(conversation))
+        try:
+            await self.before(conversation)
+        finally:
+            self.now.remove(conversation)
+
+
+@pytest.fixture(params=["embedded", "procrastinate"])
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    """An engine that takes hints."""
+    async with AsyncExitStack() as stack:
+        url = "sqlite+aiosqlite:///never-opened.db"
+        if request.param == "procrastinate":
+            server: PostgresServer = request.getfixturevalue("postgres")
+            url = await (await stack.enter_async_context(server.databases())).empty("queue")
+        engine = open_engine(
+            request.param, Supervisor(pause_seconds=0.01), Database(url), concurrency=4, lease_seconds=5
+        )
+        await stack.enter_async_context(engine.opened())
+        yield engine
+
+
+async def test_what_was_woken_before_the_start_is_worked_off(engine: Engine) -> None:
+    """Hints are taken before anybody works, and each conversation is then begun at least once."""
+    hands = Hands()
+    for conversation in (ONE, OTHER, ONE):
+        await engine.wake(conversation)
+    async with engine.running(hands, 1):
+        await until(lambda: set(hands.begun) == {ONE, OTHER})
+
+
+async def test_a_wake_up_while_it_is_in_hands_is_not_lost(engine: Engine) -> None:
+    """Who wakes a conversation after its last look, and before its end, has it begun once more, afterwards."""
+    hands, gate = Hands(), asyncio.Event()
+    hands.before = lambda _: gate.wait()
+    async with engine.running(hands, 1):
+        await engine.wake(ONE)
+        await until(lambda: hands.now)
+        await engine.wake(ONE)
+        await asyncio.sleep(0.3)  # long enough to be begun, if it could be
+        begun = list(hands.begun)
+        gate.set()
+        await until(lambda: len(hands.begun) == 2)
+
+    assert begun == [ONE]
+    assert hands.most == 1
+
+
+async def test_conversations_are_worked_off_side_by_side(engine: Engine) -> None:
+    """A conversation that takes its time keeps no other one waiting."""
+    hands, gate = Hands(), asyncio.Event()
+    hands.before = lambda conversation: gate.wait() if conversation == ONE else asyncio.sleep(0)
+    async with engine.running(hands, 1):
+        await engine.wake(ONE)
+        await until(lambda: hands.now)
+        for _ in range(3):
+            await engine.wake(OTHER)
+            await until(lambda: OTHER not in hands.now and OTHER in hands.begun)
+
+        assert hands.now == [ONE]
+        gate.set()
+
+
+async def test_no_two_of_a_conversation_in_a_storm(engine: Engine) -> None:
+    """However often and from wherever conversations are woken, each is in hands once at a time, and worked off last."""
+    hands = Hands()
+    hands.before = lambda _: asyncio.sleep(0.005)
+    async with engine.running(hands, 1):
+        await asyncio.gather(*(engine.wake(each) for each in [ONE, OTHER] * 20))
+        begun = len(hands.begun)
+        for each in (ONE, OTHER):
+            await engine.wake(each)
+        await until(lambda: {ONE, OTHER} <= set(hands.begun[begun:]) and not hands.now)
+
+    assert hands.most == 1
+
+
+async def test_work_that_fails_stops_nothing(engine: Engine) -> None:
+    """An error in one conversation neither ends the engine nor keeps that conversation from being begun again."""
+    hands = Hands()
+
+    async def fail(_: ConversationKey) -> None:
+        raise RuntimeError
+
+    hands.before = fail
+    async with engine.running(hands, 1):
+        for times in (1, 2):
+            await engine.wake(ONE)
+            await until(lambda times=times: hands.begun.count(ONE) == times)  # type: ignore[misc]
+
+
+async def test_at_the_end_what_is_begun_may_finish_and_nothing_is_begun(engine: Engine) -> None:
+    """Within the grace work ends by itself; what is woken meanwhile waits for the next start."""
+    hands, ended = Hands(), []
+
+    async def work(conversation: ConversationKey) -> None:
+        await engine.wake(OTHER)
+        await asyncio.sleep(0.3)
+        ended.append(conversation)
+
+    async with engine.running(hands, 5):
+        hands.before = work
+        await engine.wake(ONE)
+        await until(lambda: hands.now)
+    begun = list(hands.begun)
+    hands.before = lambda _: asyncio.sleep(0)
+    async with engine.running(hands, 1):
+        await until(lambda: OTHER in hands.begun)
+
+    assert ended[0] == ONE
+    assert begun.count(ONE) == 1
+
+
+async def test_after_the_grace_work_is_cancelled(engine: Engine) -> None:
+    """What never ends does not keep the process from ending."""
+    hands, cancelled = Hands(), []
+
+    async def never(conversation: ConversationKey) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(conversation)
+            raise
+
+    hands.before = never
+    async with asyncio.timeout(10), engine.running(hands, 0.1):
+        await engine.wake(ONE)
+        await until(lambda: hands.now)
+
+    assert cancelled == [ONE]
+    assert hands.now == []
+
+
+async def test_two_processes_share_a_queue(postgres: PostgresServer) -> None:
+    """With procrastinate no conversation is in the hands of two processes, and both work."""
+    hands = Hands()
+    hands.before = lambda _: asyncio.sleep(0.05)
+    conversations = [ConversationKey("slack", "T0TEAM", str(number)) for number in range(12)]
+
+    @asynccontextmanager
+    async def process(url: str, took: list[ConversationKey]) -> AsyncIterator[Engine]:
+        async def work_off(conversation: ConversationKey) -> None:
+            took.append(conversation)
+            await hands(conversation)
+
+        engine = open_engine("procrastinate", Supervisor(), Database(url), concurrency=2, lease_seconds=5)
+        async with engine.opened(), engine.running(work_off, 1):
+            yield engine
+
+    here: list[ConversationKey] = []
+    there: list[ConversationKey] = []
+    async with postgres.databases() as databases:
+        url = await databases.empty("queue")
+        async with process(url, here) as engine, process(url, there):
+            for conversation in conversations * 2:
+                await engine.wake(conversation)
+            await until(lambda: set(hands.begun) == set(conversations) and not hands.now)
+
+    assert here
+    assert there
+    assert hands.most == 1

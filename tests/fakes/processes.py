@@ -1,0 +1,104 @@
+"""Real `deputy` processes on one database, to be stopped, killed and frozen; the world around them is the test's."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import yaml
+
+from app.sections.agents import ModelSettings
+from app.settings import Settings
+from tests.fakes.deputy_server import PATIENCE_SECONDS, World
+
+
+def write_config(
+    path: Path, world: World, model: ModelSettings, database_url: str, *, port: int, **delivery: Any
+) -> Path:
+    """A configuration file for a process in this world: Slack and HTTP, a model, and any database."""
+    settings: Settings = world.settings
+    google, slack, keys = settings.google, settings.interfaces.slack, settings.key_ring.file
+    assert google.client_secret is not None
+    assert slack is not None
+    assert slack.bot_token is not None
+    tree = {
+        "server": {"port": port, "public_url": settings.server.public_url},
+        "database": {"url": database_url},
+        "key_ring": {"file": str(keys)},
+        "google": {
+            "mode": "google",
+            "client_id": google.client_id,
+            "client_secret": google.client_secret.get_secret_value(),
+            "endpoints": google.endpoints.model_dump(),
+            "api_root": google.api_root,
+        },
+        "models": {"test": {"base_url": model.base_url, "model": model.model, "api_key": "none"}},
+        "agents": {"assistant": {"toolkits": ["gmail"], "model": "test"}},
+        "default_agent": "assistant",
+        "interfaces": {
+            "http": {"wait_seconds": 1},
+            "slack": {
+                "signing_secret": slack.signing_secret.get_secret_value(),
+                "bot_token": slack.bot_token.get_secret_value(),
+                "api_base_url": slack.api_base_url,
+            },
+        },
+        "delivery": delivery,
+    }
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    return path
+
+
+@dataclass
+class DeputyProcess:
+    """A process that is at work.
+
+    Attributes:
+        client: Reaches its server; a worker has none.
+    """
+
+    running: asyncio.subprocess.Process
+    client: httpx2.AsyncClient
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self.running.pid
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+    async def end(self, number: signal.Signals) -> int:
+        """Send it a signal, and wait for its end; returns its exit code."""
+        self.send(number)
+        return await asyncio.wait_for(self.running.wait(), PATIENCE_SECONDS)
+
+
+@asynccontextmanager
+async def deputy_process(command: str, config: Path) -> AsyncIterator[DeputyProcess]:
+    """Run ``deputy serve`` or ``deputy worker``, at work before this is entered; killed when the context ends."""
+    port = yaml.safe_load(config.read_text())["server"]["port"]
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from app.cli import main; main()", command, "--config", str(config)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=None,
+    )
+    try:
+        assert running.stdout is not None
+        line = await asyncio.wait_for(running.stdout.readline(), 2 * PATIENCE_SECONDS)
+        assert line.startswith(b"Deputy"), f"deputy {command} ended before it was at work"
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS) as client:
+            yield DeputyProcess(running, client)
+    finally:
+        if running.returncode is None:
+            running.kill()
+        await running.wait()

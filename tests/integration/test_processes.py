@@ -1,0 +1,233 @@
+"""Real processes that are stopped, killed and frozen in the middle of a message: it is answered once all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+from typer.testing import CliRunner
+
+from app.cli import cli
+from app.database.tables import messages
+from app.sandbox.slack import Post
+from tests.fakes.chat_server import ChatServer, chat_server
+from tests.fakes.databases import PostgresServer
+from tests.fakes.deputy_server import World, direct, user, world
+from tests.fakes.office import until
+from tests.fakes.ports import free_port
+from tests.fakes.processes import DeputyProcess, deputy_process, write_config
+
+QUICK = {"scan_seconds": 0.2, "lease_seconds": 2.0, "grace_seconds": 5.0}
+
+
+@dataclass
+class Site:
+    """Where processes run.
+
+    Attributes:
+        gate: The model answers what begins with "wait" once it is set.
+    """
+
+    folder: Path
+    world: World
+    model: ChatServer
+    database_url: str
+    gate: asyncio.Event
+
+    def config(self, name: str, **delivery: Any) -> Path:
+        """A configuration of a process's own."""
+        path = self.folder / f"{name}.yaml"
+        settings = {**QUICK, **delivery}
+        return write_config(path, self.world, self.model.settings, self.database_url, port=free_port(), **settings)
+
+    async def say(self, process: DeputyProcess, name: str, text: str) -> None:
+        """Write to the assistant in Slack, in the direct chat."""
+        slack = self.world.slack
+        event = slack.event(user=user(name), text=text, channel=direct(name))
+        (await slack.post_event(process.client, "/slack/events", event)).raise_for_status()
+
+    def posts(self, name: str) -> list[Post]:
+        """What a person was told."""
+        return [post for post in self.world.slack.posts if post.channel == direct(name)]
+
+    async def rows(self) -> list[sa.Row[Any]]:
+        """Every message's row, in order."""
+        engine = create_async_engine(self.database_url)
+        try:
+            async with engine.connect() as connection:
+                return list(await connection.execute(sa.select(messages).order_by(messages.c.created_at)))
+        finally:
+            await engine.dispose()
+
+    async def holder(self, *processes: DeputyProcess) -> tuple[DeputyProcess, DeputyProcess]:
+        """Of two processes the one that works on the only message that is in work, and the other."""
+        await until(lambda: self.model.asked, 20)
+        (row,) = [row for row in await self.rows() if row.state == "running"]
+        pid = int(row.lease_holder.split(":")[1])
+        one, other = processes
+        return (one, other) if one.pid == pid else (other, one)
+
+
+@asynccontextmanager
+async def _site(folder: Path, database_url: str) -> AsyncIterator[Site]:
+    async with world(folder) as outside, chat_server() as model:
+        site = Site(folder, outside, model, database_url, asyncio.Event())
+
+        async def wait(prompt: str) -> None:
+            if prompt.startswith("wait"):
+                await site.gate.wait()
+
+        model.before_answer = wait
+        try:
+            yield site
+        finally:
+            site.gate.set()
+
+
+@pytest.fixture
+async def site(tmp_path: Path, postgres: PostgresServer) -> AsyncIterator[Site]:
+    """Processes on a PostgreSQL."""
+    async with postgres.databases() as databases, _site(tmp_path, await databases.empty("deputy")) as site:
+        yield site
+
+
+@pytest.fixture
+async def small_site(tmp_path: Path) -> AsyncIterator[Site]:
+    """Processes on an SQLite file."""
+    async with _site(tmp_path, f"sqlite+aiosqlite:///{tmp_path / 'deputy.db'}") as site:
+        yield site
+
+
+@asynccontextmanager
+async def _two_servers(site: Site) -> AsyncIterator[tuple[DeputyProcess, DeputyProcess]]:
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(
+            deputy_process("serve", site.config("one", engine="procrastinate", concurrency=2))
+        )
+        other = await stack.enter_async_context(
+            deputy_process("serve", site.config("other", engine="procrastinate", concurrency=2))
+        )
+        yield one, other
+
+
+def _told(site: Site, name: str, *texts: str) -> Callable[[], bool]:
+    return lambda: [post.text for post in site.posts(name)] == list(texts)
+
+
+async def test_a_killed_process_message_is_answered_by_the_other(site: Site) -> None:
+    """After kill -9 in the middle of a message another replica answers it, in order, and nobody is told twice."""
+    async with _two_servers(site) as processes:
+        await site.say(processes[0], "ada", "wait first")
+        dying, living = await site.holder(*processes)
+        await dying.end(signal.SIGKILL)
+        await site.say(living, "ada", "second")
+        await site.say(living, "grace", "hello")
+        await until(_told(site, "grace", "you said hello"), 20)
+        site.gate.set()
+        await until(_told(site, "ada", "you said wait first", "you said second"), 20)
+        rows = await site.rows()
+
+    assert [(row.state, row.attempt, row.interruptions) for row in rows] == [
+        ("done", 2, 1),
+        ("done", 1, 0),
+        ("done", 1, 0),
+    ]
+
+
+async def test_a_frozen_process_finishes_nothing_that_was_taken_over(site: Site) -> None:
+    """A process that stood still past its lease wakes up and changes nothing: the other one answered."""
+    async with _two_servers(site) as processes:
+        await site.say(processes[0], "ada", "wait long")
+        frozen, _ = await site.holder(*processes)
+        frozen.send(signal.SIGSTOP)
+        try:
+            await until(lambda: len(site.model.asked) == 2, 20)
+            site.gate.set()
+            await until(_told(site, "ada", "you said wait long"), 20)
+        finally:
+            frozen.send(signal.SIGCONT)
+        await site.say(frozen, "grace", "hello")
+        await until(_told(site, "grace", "you said hello"), 20)
+        await asyncio.sleep(1)
+        rows = await site.rows()
+
+    assert [(row.state, row.attempt) for row in rows] == [("done", 2), ("done", 1)]
+    assert _told(site, "ada", "you said wait long")()
+
+
+async def test_sigterm_hands_over_what_is_not_finished(site: Site) -> None:
+    """What does not end within the grace is answered by another replica at once, not when a lease runs out."""
+    async with AsyncExitStack() as stack:
+        shared = {"engine": "procrastinate", "grace_seconds": 0.5, "lease_seconds": 60.0}
+        processes = [
+            await stack.enter_async_context(deputy_process(command, site.config(command, **shared)))
+            for command in ("serve", "worker")
+        ]
+        await site.say(processes[0], "ada", "wait long")
+        leaving, staying = await site.holder(*processes)
+        assert await leaving.end(signal.SIGTERM) == 0
+        await until(lambda: len(site.model.asked) == 2, 20)
+        site.gate.set()
+        await until(_told(site, "ada", "you said wait long"), 20)
+
+    assert staying.pid != leaving.pid
+
+
+async def test_sigterm_lets_what_is_begun_finish_and_says_so(small_site: Site) -> None:
+    """While it drains a server is not ready, still stores what comes, finishes what is begun, and ends with 0."""
+    site = small_site
+    config = site.config("serve")
+    async with deputy_process("serve", config) as server:
+        await site.say(server, "ada", "wait first")
+        await until(lambda: site.model.asked, 20)
+        server.send(signal.SIGTERM)
+        await asyncio.sleep(0.3)
+        ready = await server.client.get("/readyz")
+        await site.say(server, "grace", "hello")
+        site.gate.set()
+        code = await asyncio.wait_for(server.running.wait(), 10)
+    told = [post.text for post in site.posts("ada")]
+    async with deputy_process("serve", config):
+        await until(_told(site, "grace", "you said hello"), 20)
+
+    assert (ready.status_code, ready.json()["why"], code) == (503, "stopping", 0)
+    assert told == ["you said wait first"]
+
+
+async def test_after_a_kill_the_embedded_engine_goes_on_at_once(small_site: Site) -> None:
+    """A server that is started again on this machine need not wait for the leases of the one that was killed."""
+    site = small_site
+    config = site.config("serve", lease_seconds=60.0)
+    async with deputy_process("serve", config) as server:
+        await site.say(server, "ada", "wait first")
+        await until(lambda: site.model.asked, 20)
+        await server.end(signal.SIGKILL)
+    site.gate.set()
+    async with deputy_process("serve", config):
+        await until(_told(site, "ada", "you said wait first"), 20)
+
+
+async def test_two_embedded_processes_on_one_database_are_refused(small_site: Site) -> None:
+    """The second one does not start, and the check says why: who is at work, and which lines share the work."""
+    site = small_site
+    async with deputy_process("serve", site.config("one")) as server:
+        checked, own = [
+            await asyncio.to_thread(CliRunner().invoke, cli, ["check", "--config", str(config)])
+            for config in (site.config("two"), site.folder / "one.yaml")
+        ]
+        with pytest.raises(AssertionError, match="ended before it was at work"):
+            async with deputy_process("serve", site.folder / "two.yaml"):
+                pass
+
+    assert checked.exit_code == 2, checked.output
+    assert f":{server.pid}:" in checked.output
+    assert "engine: procrastinate" in checked.output
+    assert own.exit_code == 0, own.output

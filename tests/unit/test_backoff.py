@@ -1,0 +1,50 @@
+"""Which faults pass, and how long delivery waits."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from pydantic_ai.exceptions import FallbackExceptionGroup, ModelAPIError, ModelHTTPError, UnexpectedModelBehavior
+
+from app.delivery.backoff import Backoff, Fault, passing_fault
+from app.errors import AgentError, GoogleError
+
+
+@pytest.mark.parametrize(
+    ("cause", "fault"),
+    [
+        (ModelHTTPError(429, "m"), Fault.MODEL_BUSY),
+        (ModelHTTPError(503, "m"), Fault.MODEL_DOWN),
+        (ModelHTTPError(401, "m"), None),
+        (ModelAPIError("m", "connection refused"), Fault.NETWORK),
+        (UnexpectedModelBehavior("nonsense"), None),
+        (FallbackExceptionGroup("all", [ModelHTTPError(401, "m"), ModelHTTPError(429, "n")]), Fault.MODEL_BUSY),
+        (GoogleError("no", status=429), Fault.GOOGLE_BUSY),
+        (GoogleError("no", status=403, reason="userRateLimitExceeded"), Fault.GOOGLE_BUSY),
+        (GoogleError("no", status=403, reason="insufficientPermissions"), None),
+        (sa.exc.OperationalError("SELECT 1", None, Exception("disk full")), Fault.DATABASE),
+        (RuntimeError(), None),
+    ],
+)
+def test_a_fault_is_known_by_its_cause(cause: Exception, fault: Fault | None) -> None:
+    """The class of a fault is that of what the error arose from, however deep; what does not pass has none."""
+    error = AgentError("Please try again.")
+    error.__cause__ = cause
+
+    assert passing_fault(error) is fault
+    assert passing_fault(cause) is fault
+
+
+def test_waits_grow_to_a_limit_and_end() -> None:
+    """Each wait is about twice the last one, none is over the limit, and after the tries there is none."""
+    backoff = Backoff(tries=6, first_seconds=2.0, most_seconds=10.0, draw=lambda: 1.0)
+
+    assert [backoff.seconds(earlier) for earlier in range(7)] == [2.0, 4.0, 8.0, 10.0, 10.0, None, None]
+    assert backoff.seconds(0, Fault.GOOGLE_BUSY) == 8.0
+
+
+def test_who_failed_together_does_not_come_back_together() -> None:
+    """A wait lies between half of its length and the whole."""
+    waits = [Backoff(9, 2.0, 99.0, lambda draw=draw: draw).seconds(1) for draw in (0.0, 0.5, 1.0)]  # type: ignore[misc]
+
+    assert waits == [2.0, 3.0, 4.0]

@@ -1,0 +1,108 @@
+"""Leases: a message is one process's while that process lives, by the database's clock."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from app.credentials.key_ring import KeyRing
+from app.database.database import Database
+from app.delivery.inbox import Inbox
+from app.delivery.lease import Lease, process_is_gone, this_machine
+from app.messages import ConversationKey, MessageState
+from app.principal import Principal
+from tests.fakes.office import Office, inbound
+from tests.fakes.sandbox import Clock
+
+
+@pytest.fixture
+def offices(database: Database, key_ring: KeyRing) -> tuple[Office, Office]:
+    """Two processes on one database."""
+    clock = Clock()
+    return Office(database, key_ring, clock=clock), Office(database, key_ring, clock=clock)
+
+
+async def test_a_lease_that_is_renewed_is_nobody_elses(offices: tuple[Office, Office], ada: Principal) -> None:
+    """While it is renewed no other process makes the message undone; once it is not, the other one answers it."""
+    here, there = offices
+    message = await here.say(ada, "/letters_clock")
+    begun = await here.inbox.begin_next(ConversationKey.of(message))
+    assert begun is not None
+    for _ in range(3):
+        here.clock.now += 20
+        assert await here.inbox.renew([begun]) == []
+        await there.inbox.put_back_lost(())
+    assert await here.is_in(message, MessageState.RUNNING)
+    here.clock.now += 31
+    await there.inbox.put_back_lost(())
+    answered = await there.answer_next(message)
+
+    assert (answered.state, answered.attempt, answered.interruptions) == (MessageState.DONE, 2, 1)
+
+
+async def test_who_stood_still_finishes_nothing(offices: tuple[Office, Office], ada: Principal) -> None:
+    """A process that wakes up after its lease neither renews, ends nor tells what another one has taken over."""
+    here, there = offices
+    message = await here.say(ada, "/letters_clock")
+    begun = await here.inbox.begin_next(ConversationKey.of(message))
+    assert begun is not None
+    here.clock.now += 31
+    await there.inbox.put_back_lost(())
+    taken = await there.inbox.begin_next(ConversationKey.of(message))
+
+    assert await here.inbox.renew([begun]) == [begun]
+    await here.answering.answer(begun)
+    assert await there.inbox.get(ada, message.message_id) == taken
+    assert await there.outbox.waiting(ConversationKey.of(message)) == []
+
+
+async def test_clocks_that_differ_by_a_minute_take_nothing_away(
+    database: Database, ada: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leases go by the database's clock, so a process whose own is wrong neither loses nor takes a message."""
+    if "postgresql" not in repr(database):
+        pytest.skip("SQLite is one machine with one clock")
+    here, there = (Inbox(database, lease=Lease(name, 30.0)) for name in ("here:1:a", "there:2:b"))
+    stored, _ = await here.accept(inbound(ada))
+    begun = await here.begin_next(ConversationKey.of(stored))
+    now = time.time
+    for seconds in (-60, 60):
+        monkeypatch.setattr(time, "time", lambda seconds=seconds: now() + seconds)
+        await there.put_back_lost(())
+
+    assert begun is not None
+    assert await here.renew([begun]) == []
+
+
+async def test_later_messages_wait_for_one_that_is_tried_again(
+    office: Office, ada: Principal, grace: Principal
+) -> None:
+    """Order first: while a message waits after a passing fault, nothing behind it is begun; other chats go on."""
+    first, second = [await office.say(ada, "/letters_clock") for _ in range(2)]
+    other = await office.say(grace, "/letters_clock", "g")
+    begun = await office.inbox.begin_next(ConversationKey.of(first))
+    assert begun is not None
+    await office.inbox.try_later(begun, 30, "model_busy")
+
+    assert await office.inbox.begin_next(ConversationKey.of(first)) is None
+    assert await office.inbox.begin_next(ConversationKey.of(other)) is not None
+    office.clock.now += 30
+    answered = await office.answer_next(second)
+    assert answered.state is MessageState.NEW
+    assert (await office.inbox.get(ada, first.message_id)).state is MessageState.DONE
+
+
+@pytest.fixture
+def office(offices: tuple[Office, Office]) -> Office:
+    """One process."""
+    return offices[0]
+
+
+def test_a_process_is_known_to_be_gone_only_where_that_can_be_seen() -> None:
+    """Another machine's process, and one that may live, are never taken for dead."""
+    machine = this_machine()
+
+    assert not process_is_gone("host:1:aa", machine)
+    assert not process_is_gone("host:999999999:aa", "another machine")
+    assert process_is_gone("host:999999999:aa", machine) is bool(machine)

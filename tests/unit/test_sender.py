@@ -1,0 +1,101 @@
+"""The sender: everybody is told, in order, and as seldom twice as can be."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.credentials.key_ring import KeyRing
+from app.database.database import Database
+from app.delivery.outbox import ReplyState
+from app.errors import UnavailableError
+from app.messages import ConversationKey, StoredMessage
+from app.principal import Principal
+from tests.fakes.office import Office
+from tests.fakes.sandbox import Clock
+
+
+@pytest.fixture
+def offices(database: Database, key_ring: KeyRing) -> tuple[Office, Office]:
+    """Two processes on one database, with one channel."""
+    clock = Clock()
+    here = Office(database, key_ring, clock=clock)
+    return here, Office(database, key_ring, clock=clock, channel=here.channel)
+
+
+async def _answered(office: Office, person: Principal, conversation: str = "c") -> StoredMessage:
+    """A message that was answered, and whose sender is not told yet."""
+    message = await office.say(person, "/letters_clock", conversation)
+    begun = await office.inbox.begin_next(ConversationKey.of(message))
+    assert begun is not None
+    await office.answering.answer(begun)
+    return begun
+
+
+async def test_what_a_dead_process_owed_is_sent_by_another_and_marked(
+    offices: tuple[Office, Office], ada: Principal, grace: Principal
+) -> None:
+    """Nobody else sends it while its process may live; then it is sent with the hint that it may have arrived."""
+    here, there = offices
+    lost = await _answered(here, ada)
+    await _answered(there, grace, "g")
+    for conversation in (ConversationKey.of(lost), ConversationKey("http", "demo", "g")):
+        await there.sender.send_waiting(conversation)
+    before = [(sent.principal, sent.again) for sent in here.channel.sent]
+    here.clock.now += 31
+    await there.sender.send_waiting(ConversationKey.of(lost))
+
+    assert before == [(grace, False)]
+    assert [(sent.principal, sent.again) for sent in here.channel.sent[1:]] == [(ada, True)]
+    assert await there.outbox.count() == {ReplyState.SENT: 2}
+
+
+async def test_replies_go_out_in_order_though_two_processes_owe_them(
+    offices: tuple[Office, Office], ada: Principal
+) -> None:
+    """A later reply waits for an earlier one that another process has in hand."""
+    here, there = offices
+    first, second = await _answered(here, ada), await _answered(there, ada)
+    key = ConversationKey.of(first)
+    await there.sender.send_waiting(key)
+    before = list(here.channel.sent)
+    await here.sender.send_waiting(key)
+    here.clock.now += 2
+    await there.sender.send_waiting(key)
+
+    assert before == []
+    assert [sent.message_id for sent in here.channel.sent] == [first.message_id, second.message_id]
+
+
+async def test_a_reply_that_is_refused_lets_later_ones_pass_and_is_given_up(
+    offices: tuple[Office, Office], ada: Principal
+) -> None:
+    """A channel that never takes one reply keeps no other one back; after its tries it is given up."""
+    office, _ = offices
+    office.channel.failures += [UnavailableError("no")]
+    first, second = await _answered(office, ada), await _answered(office, ada)
+    key = ConversationKey.of(first)
+    await office.sender.send_waiting(key)
+    told = [sent.message_id for sent in office.channel.sent]
+    for _ in range(3):
+        office.channel.failures.append(UnavailableError("no"))
+        office.clock.now += 100
+        await office.sender.send_waiting(key)
+
+    assert told == [second.message_id]
+    assert await office.outbox.count() == {ReplyState.SENT: 1, ReplyState.GIVEN_UP: 1}
+
+
+async def test_what_was_overtaken_by_events_is_not_told(offices: tuple[Office, Office], ada: Principal) -> None:
+    """Who was to be asked for a word and has given it meanwhile is not asked."""
+    office, _ = offices
+    message = await office.say(ada, "/letters_shout text=hey")
+    begun = await office.inbox.begin_next(ConversationKey.of(message))
+    assert begun is not None
+    await office.answering.answer(begun)
+    (code,) = await office.codes(message)
+    await office.approvals.decide(ada, code, approved=True)
+    await office.parking.approval_decided(ada, message.message_id)
+    await office.sender.send_waiting(ConversationKey.of(message))
+
+    assert office.channel.sent == []
+    assert await office.outbox.count() == {ReplyState.OBSOLETE: 1}
