@@ -23,6 +23,8 @@ class Fault(StrEnum):
     DATABASE = "database"  # it was away, or its disk is full
 
 
+# What the database says of a statement, not of itself.
+_OUR_MISTAKES = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError, sa.exc.NotSupportedError)
 _PACE = {Fault.MODEL_BUSY: 2.0, Fault.MODEL_DOWN: 1.0, Fault.GOOGLE_BUSY: 4.0, Fault.NETWORK: 1.0, Fault.DATABASE: 1.0}
 
 
@@ -45,9 +47,9 @@ def _fault(error: BaseException) -> Fault | None:
         return Fault.MODEL_DOWN if error.status_code == 408 or error.status_code >= 500 else None
     if isinstance(error, ModelAPIError):
         return Fault.NETWORK
-    if isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError, ConnectionError)):
-        return Fault.DATABASE
-    if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+    if isinstance(error, _OUR_MISTAKES):
+        return None
+    if isinstance(error, (sa.exc.DBAPIError, ConnectionError)):  # asyncpg raises the latter when there is no server
         return Fault.DATABASE
     return Fault.GOOGLE_BUSY if isinstance(error, GoogleError) and error.is_busy else None
 

@@ -186,18 +186,23 @@ class Parking:
     async def give_up_expired(self) -> None:
         """Fail every message that has waited too long; the apology is owed to its person."""
         query = sa.select(parked_runs.c.message_id).where(parked_runs.c.expires_at < self._now())
+        async with self._database.reading() as connection:
+            expired = (await connection.execute(query)).scalars().all()
+        for message_id in expired:  # a transaction each: two processes that give up the same ones never wait in a ring
+            await self._give_up(message_id)
+
+    async def _give_up(self, message_id: str) -> None:
         async with self._database.writing() as connection:
-            for message_id in (await connection.execute(query)).scalars().all():
-                given_up = await connection.execute(
-                    messages.update()
-                    .where(messages.c.id == message_id, messages.c.state == MessageState.PARKED)
-                    .values(state=MessageState.FAILED, answer=EXPIRED, changed_at=self._now(), replied_at=None)
-                    .returning(*messages.c)
-                )
-                if (row := given_up.one_or_none()) is not None:
-                    await self._outbox.owe(connection, row, held=False)
-                    await self._approvals.expire(connection, message_id)
-                    await connection.execute(parked_runs.delete().where(parked_runs.c.message_id == message_id))
+            given_up = await connection.execute(
+                messages.update()
+                .where(messages.c.id == message_id, messages.c.state == MessageState.PARKED)
+                .values(state=MessageState.FAILED, answer=EXPIRED, changed_at=self._now(), replied_at=None)
+                .returning(*messages.c)
+            )
+            if (row := given_up.one_or_none()) is not None:
+                await self._outbox.owe(connection, row, held=False)
+                await self._approvals.expire(connection, message_id)
+                await connection.execute(parked_runs.delete().where(parked_runs.c.message_id == message_id))
 
     async def _park(
         self,

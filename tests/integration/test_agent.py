@@ -30,6 +30,7 @@ from app.delivery.inbox import Inbox
 from app.errors import AgentError, GoogleError, GrantRevokedError
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
+from app.toolkits.toolkit import Effect, tool
 from containers.testing import FakeTokens, answering, call, prompts, scripted
 from tests.fakes.assistants import Letters, Post
 from tests.fakes.office import inbound
@@ -492,3 +493,32 @@ async def test_an_ended_run_leaves_nothing_behind(database: Database, ada: Princ
         await asyncio.sleep(0)
 
         assert [reference() for reference in references] == [None, None]
+
+
+class Drafts(Letters):
+    """Letters that can be drafted, and stamped as often as one likes."""
+
+    @tool(effect=Effect.ORGANISE, oauth_scopes=())
+    async def draft(self) -> str:
+        """Write a draft."""
+        return "drafted"
+
+    @tool(effect=Effect.ORGANISE, oauth_scopes=(), repeatable=True)
+    async def stamp(self) -> str:
+        """Put a stamp on it."""
+        return "stamped"
+
+
+async def test_a_write_that_must_not_be_repeated_is_noted_before_it_is_made(
+    database: Database, ada: Principal, grace: Principal
+) -> None:
+    """What organises and cannot be done twice is noted for its person's message; what can be is not."""
+    studio = Studio(database, scripted([call("letters_draft")], [call("letters_stamp")]))
+    mine, hers = [await studio.message(person) for person in (ada, grace)]
+    await studio.agent(ada, Drafts(ada, studio.post)).answer(mine)
+    overtaken = replace(hers, attempt=7)
+    with pytest.raises(AgentError, match="taken this message over"):
+        await studio.agent(grace, Drafts(grace, studio.post)).answer(overtaken)
+
+    assert await studio.writes.of_message(ada, mine.message_id) == ["letters_draft"]
+    assert await studio.writes.of_message(grace, hers.message_id) == []

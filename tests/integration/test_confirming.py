@@ -8,7 +8,7 @@ from app.credentials.key_ring import KeyRing
 from app.credentials.link import LinkState
 from app.credentials.links import ConsentLinks
 from app.database.database import Database
-from app.messages import MessageState, StoredMessage
+from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 from tests.fakes.credentials import google_tokens
 from tests.fakes.office import Office

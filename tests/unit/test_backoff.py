@@ -23,6 +23,9 @@ from app.errors import AgentError, GoogleError
         (GoogleError("no", status=403, reason="userRateLimitExceeded"), Fault.GOOGLE_BUSY),
         (GoogleError("no", status=403, reason="insufficientPermissions"), None),
         (sa.exc.OperationalError("SELECT 1", None, Exception("disk full")), Fault.DATABASE),
+        (sa.exc.DBAPIError("SELECT 1", None, Exception("deadlock detected")), Fault.DATABASE),
+        (sa.exc.IntegrityError("INSERT", None, Exception("duplicate")), None),
+        (ConnectionRefusedError(), Fault.DATABASE),
         (RuntimeError(), None),
     ],
 )
