@@ -513,7 +513,7 @@ async def test_a_write_that_must_not_be_repeated_is_noted_before_it_is_made(
     database: Database, ada: Principal, grace: Principal
 ) -> None:
     """What organises and cannot be done twice is noted for its person's message; what can be is not."""
-    studio = Studio(database, scripted([call("letters_draft")], [call("letters_stamp")]))
+    studio = Studio(database, scripted([call("letters_draft", "one")], [call("letters_stamp", "two")]))
     mine, hers = [await studio.message(person) for person in (ada, grace)]
     await studio.agent(ada, Drafts(ada, studio.post)).answer(mine)
     overtaken = replace(hers, attempt=7)
