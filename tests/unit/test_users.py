@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from app.database.database import Database
+from app.delivery.backlog import Backlog
 from app.delivery.door import Door
 from app.delivery.engine_embedded import EmbeddedEngine
 from app.delivery.inbox import Inbox
@@ -65,7 +66,7 @@ async def test_who_was_offboarded_is_refused(
 async def test_nothing_of_theirs_is_stored(database: Database, users: Users, ada: Principal, grace: Principal) -> None:
     """The door refuses before a row is written or a conversation is woken."""
     inbox, wakeups = Inbox(database), EmbeddedEngine(Supervisor())
-    door = Door(inbox, wakeups, users)
+    door = Door(inbox, wakeups, users, Backlog(inbox, 10))
     await users.offboard(ada)
     with pytest.raises(OffboardedError):
         await door.accept(inbound(ada, conversation="of-ada"))
