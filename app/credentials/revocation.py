@@ -22,14 +22,13 @@ from app.credentials.leases import Lease, Leases
 from app.credentials.link import LinkState
 from app.credentials.quarantine import ENDING as DROPPED
 from app.credentials.quarantine import WAITING as QUARANTINED
-from app.database.database import Database
+from app.database.database import Database, take_turns
 from app.database.tables import account_choices, consent_links, grants, owned_by, quarantined_grants
 from app.errors import GoogleError, SealError
 from app.principal import Principal
 
 DISCONNECTED = "Google was disconnected, so I no longer wait for your consent to this."
 _UNFINISHED = (LinkState.ISSUED, LinkState.OPENED, LinkState.GRANTED)
-_OVER = (REVOKED, "replaced")  # the second one by an earlier version
 
 
 class RevocationEndpoint(Protocol):
@@ -124,9 +123,6 @@ class Revocation:
                 runs = await self._waiting.stop_waiting_for_consent(connection, principal, DISCONNECTED)
                 unproven = sa.and_(owned_by(quarantined_grants, principal), quarantined_grants.c.state == QUARANTINED)
                 await connection.execute(quarantined_grants.update().where(unproven).values(state=DROPPED))
-                over = sa.and_(owned_by(grants, principal), grants.c.state.in_(_OVER))
-                await connection.execute(grants.delete().where(over))  # without tokens, but with the account's address
-                await connection.execute(account_choices.delete().where(owned_by(account_choices, principal)))
             await connection.execute(grants.update().where(mine).values(state=ENDING, changed_at=self._now()))
         erased, waiting = await self._finish(principal)
         return Ended(tuple(erased), tuple(waiting), links, runs)
@@ -162,6 +158,7 @@ class Revocation:
             except SealError as error:
                 sealed = error
         waiting += await self._drop_unproven(principal)
+        await self._forget(principal)
         if sealed is not None:
             raise sealed
         return erased, waiting
@@ -202,12 +199,24 @@ class Revocation:
         return [EndedGrant(grant.grant_id, grant.email, at_google=not shared)]
 
     async def _erase(self, grant: Grant) -> None:
-        """Delete the row and what was chosen of it, unless the person has consented again in the meantime."""
-        mine = sa.and_(owned_by(grants, grant.principal), grants.c.id == grant.grant_id, grants.c.state == ENDING)
-        choices = sa.and_(owned_by(account_choices, grant.principal), account_choices.c.grant_id == grant.grant_id)
+        """Erase its tokens, unless the person has consented again in the meantime."""
+        ending = sa.and_(owned_by(grants, grant.principal), grants.c.id == grant.grant_id, grants.c.state == ENDING)
+        over = {"state": REVOKED, "sealed_tokens": "", "version": grants.c.version + 1, "changed_at": self._now()}
         async with self._database.writing() as connection:
-            if (await connection.execute(grants.delete().where(mine))).rowcount:
-                await connection.execute(account_choices.delete().where(choices))
+            await connection.execute(grants.update().where(ending).values(**over))
+
+    async def _forget(self, principal: Principal) -> None:
+        """Delete what is left of a person who has no grant any more: addresses, aliases, choices of accounts.
+
+        As long as one is left the others' rows stay without tokens: no other account steps in where one was chosen.
+        """
+        mine = owned_by(grants, principal)
+        left = sa.select(grants.c.id).where(mine, grants.c.state.in_((ACTIVE, ENDING))).limit(1)
+        async with self._database.writing() as connection:
+            await take_turns(connection, "grants", principal.platform, principal.tenant, principal.user)
+            if (await connection.execute(left)).first() is None:
+                await connection.execute(grants.delete().where(mine))
+                await connection.execute(account_choices.delete().where(owned_by(account_choices, principal)))
 
 
 async def _is_held_elsewhere(connection: AsyncConnection, grant: Grant) -> bool:

@@ -25,9 +25,6 @@ log = logging.getLogger(__name__)
 _PERSONS_SUBTYPES = (None, "file_share", "thread_broadcast")  # every other one is an edit, a notice or a bot
 
 
-log = logging.getLogger(__name__)
-
-
 def router(
     *, door: Any, bot_tokens: Any, offboarding: Any, signing_secret: str, now: Callable[[], float] = time.time
 ) -> APIRouter:

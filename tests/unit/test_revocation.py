@@ -18,8 +18,8 @@ from app.credentials.quarantine import Quarantine
 from app.credentials.refresh import Refresher
 from app.credentials.revocation import DISCONNECTED, EndedGrant, Revocation
 from app.database.database import Database
+from app.database.tables import account_choices, quarantined_grants
 from app.database.tables import grants as grants_table
-from app.database.tables import quarantined_grants
 from app.delivery.withdrawal import Withdrawal
 from app.errors import GrantRevokedError, SealError
 from app.messages import ConversationKey, MessageState
@@ -235,6 +235,23 @@ async def test_one_grant_ends_alone(desk: Desk, ada: Principal, grace: Principal
     assert await desk.states() == {"grace grace@example.com": ACTIVE}
 
 
+async def test_an_account_that_ended_is_not_replaced_by_another(desk: Desk, ada: Principal, grace: Principal) -> None:
+    """Of two accounts the one that was in use ends: no other one steps in, and connected again it is in use again."""
+    first = await desk.connect(ada, "ada-1")
+    await desk.connect(ada, "work-1")
+    await desk.connect(grace)
+    await desk.revocation.end(ada, grant_id=first)
+
+    assert await desk.refresher.fresh(ada) is None
+    assert await desk.states() == {
+        "ada ada@example.com": "revoked", "ada work@example.com": ACTIVE, "grace grace@example.com": ACTIVE,
+    }  # fmt: skip
+    assert await desk.connect(ada, "ada-2") == first
+    again = await desk.refresher.fresh(ada)
+    assert again is not None
+    assert again.email == "ada@example.com"
+
+
 async def test_a_grant_that_does_not_open_is_kept(desk: Desk, ada: Principal, grace: Principal) -> None:
     """Google cannot be told of it, so it is not erased and the end says so; it is given out no more."""
     for person in (ada, grace):
@@ -300,17 +317,20 @@ async def test_other_words_are_no_command(words: str, desk: Desk, ada: Principal
 
 
 async def test_an_erased_grant_leaves_no_token(desk: Desk, ada: Principal, grace: Principal) -> None:
-    """Neither the sealed tokens nor the account's address is in a row any more, of earlier grants either."""
-    await desk.connect(ada, "ada-1", account="old")
+    """Neither the sealed tokens nor an account's address or choice is in a row any more, of no account."""
+    old = await desk.connect(ada, "ada-1", account="old")
     await desk.connect(ada, "ada-2")
+    await desk.revocation.end(ada, grant_id=old)
     await desk.connect(grace)
     async with desk.database.reading() as connection:
         sealed = (await connection.execute(sa.select(grants_table.c.sealed_tokens, grants_table.c.user_id))).all()
     await desk.revocation.end(ada)
     async with desk.database.reading() as connection:
         left = repr((await connection.execute(sa.select(grants_table))).all())
+        choices = (await connection.execute(sa.select(account_choices.c.user_id))).scalars().all()
 
     assert not any(row.sealed_tokens in left for row in sealed if row.user_id == "ada" and row.sealed_tokens)
+    assert choices == ["grace"]
     assert "old@example.com" not in left
     assert "ada@example.com" not in left
     assert "grace@example.com" in left
