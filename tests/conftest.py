@@ -18,7 +18,7 @@ from app.database.database import Database
 from app.principal import Principal
 from tests.fakes.databases import Databases, PostgresServer, SqliteDatabases
 from tests.fakes.haste import haste
-from tests.fakes.postgres import find_binaries, running_postgres
+from tests.fakes.postgres import Cluster, find_binaries, running_postgres
 
 _SENDING = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 _RESOLVING = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"})
@@ -77,13 +77,19 @@ def grace() -> Principal:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+def cluster() -> Iterator[Cluster]:
     """A PostgreSQL server of this session's own."""
     binaries = find_binaries()
     if binaries is None:
         lacking("PostgreSQL", package="postgresql")
-    with running_postgres(binaries) as url:
-        yield PostgresServer(url)
+    with running_postgres(binaries) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def postgres(cluster: Cluster) -> PostgresServer:
+    """That server, for the databases of tests."""
+    return PostgresServer(cluster.url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
