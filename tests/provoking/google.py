@@ -26,7 +26,7 @@ from containers.testing import (
     use_model,
 )
 from tests.fakes.gmail_stage import open_gmail_stage
-from tests.fakes.google_api import FakeCredentials, LoopThreads
+from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder
 from tests.fakes.office import inbound
 from tests.fakes.sandbox import ADA as ADAS_ADDRESS
 from tests.fakes.sandbox import sandbox
@@ -67,7 +67,7 @@ async def access_token_that_is_over(folder: Path) -> Shown:
     """A token that Google refuses, and that a renewal does not make better."""
     async with open_gmail_stage() as stage:
         credentials = FakeCredentials("spent", renewed="spent as well")
-        google = GoogleClient(credentials, stage.apis, stage.pool, LoopThreads(), Deadline.after(20))
+        google = GoogleClient(credentials, stage.apis, stage.pool, LoopThreads(), Deadline.after(20), Recorder())
         return await raised(GmailToolkit(google).latest())
 
 
