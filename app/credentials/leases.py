@@ -21,7 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.credentials.grants import Grant
-from app.database.database import Database
+from app.database.database import Database, database_time
 from app.database.tables import grants, owned_by, owner, refresh_leases
 from app.errors import GoogleError
 from app.principal import Principal
@@ -106,7 +106,7 @@ class Leases:
             await connection.execute(
                 refresh_leases.update()
                 .where(*_held(lease))
-                .values(holder=_NOBODY, failures=lease.failures + 1, expires_at=_now(connection) + seconds)
+                .values(holder=_NOBODY, failures=lease.failures + 1, expires_at=database_time(connection) + seconds)
             )
 
     async def _take(self, connection: AsyncConnection, grant: Grant, holder: str) -> int | None:
@@ -117,12 +117,12 @@ class Leases:
             **owner(grant.principal),
             holder=holder,
             failures=0,
-            expires_at=_now(connection) + self._lease_seconds,
+            expires_at=database_time(connection) + self._lease_seconds,
         )
         taken = insert.on_conflict_do_update(
             index_elements=[refresh_leases.c.grant_id],
             set_={"holder": insert.excluded.holder, "expires_at": insert.excluded.expires_at},
-            where=refresh_leases.c.expires_at <= _now(connection),
+            where=refresh_leases.c.expires_at <= database_time(connection),
         )
         failures: int | None = (
             await connection.execute(taken.returning(refresh_leases.c.failures))
@@ -136,7 +136,7 @@ def _standing(connection: AsyncConnection, grant: Grant) -> sa.Select[tuple[obje
         sa.select(
             grants.c.version,
             refresh_leases.c.holder,
-            (refresh_leases.c.expires_at <= _now(connection)).label("over"),
+            (refresh_leases.c.expires_at <= database_time(connection)).label("over"),
         )
         .select_from(grants.outerjoin(refresh_leases, refresh_leases.c.grant_id == grants.c.id))
         .where(owned_by(grants, grant.principal), grants.c.id == grant.grant_id)
@@ -149,10 +149,3 @@ def _held(lease: Lease) -> tuple[sa.ColumnElement[bool], ...]:
         refresh_leases.c.grant_id == lease.grant_id,
         refresh_leases.c.holder == lease.holder,
     )
-
-
-def _now(connection: AsyncConnection) -> sa.ColumnElement[float]:
-    """The database's clock, POSIX seconds; PostgreSQL's `now()` would be the begin of the transaction."""
-    if connection.dialect.name == "postgresql":
-        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
-    return (sa.func.julianday("now", type_=sa.Double) - 2_440_587.5) * 86_400.0
