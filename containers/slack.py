@@ -59,4 +59,5 @@ def installing(container: Application, settings: Settings, slack: SlackSettings)
         api_base_url=slack.api_base_url,
         authorize_url=slack.authorize_url,
         redirect_uri=callback_url(settings.server.public_url),
+        by_address=settings.google.linking is Linking.EMAIL_MATCH or settings.google.workspace is not None,
     )

@@ -23,8 +23,10 @@ from app.errors import CallbackRefusedError, UnavailableError
 from interfaces.slack.installations import Installation, Installations
 
 INSTALL_SECONDS = 600
-# What the assistant needs of a workspace: to be written to, to answer, and to know who has left.
-BOT_SCOPES = ("app_mentions:read", "chat:write", "im:history", "users:read")
+# What the assistant needs of a workspace: to be written to, to answer, to look whether an answer has arrived, and to
+# know who has left …
+BOT_SCOPES = ("app_mentions:read", "channels:history", "chat:write", "groups:history", "im:history", "users:read")
+EMAIL_SCOPE = "users:read.email"  # … and, where people go by their addresses, what those are
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Installing:
         api_base_url: Where Slack's Web API is; ends with a slash.
         authorize_url: Slack's page that asks whether to install.
         redirect_uri: Where Slack sends the browser back to, exactly.
+        by_address: People are known by the addresses that Slack has confirmed, so the app may read them.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Installing:
         api_base_url: str,
         authorize_url: str,
         redirect_uri: str,
+        by_address: bool,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
@@ -64,6 +68,7 @@ class Installing:
         self._api_base_url = api_base_url
         self._authorize_url = authorize_url
         self._redirect_uri = redirect_uri
+        self._by_address = by_address
         self._now = now
 
     async def begin(self) -> Begun:
@@ -79,7 +84,7 @@ class Installing:
             )
         query = {
             "client_id": self._client_id,
-            "scope": ",".join(BOT_SCOPES),
+            "scope": ",".join((*BOT_SCOPES, EMAIL_SCOPE) if self._by_address else BOT_SCOPES),
             "redirect_uri": self._redirect_uri,
             "state": state,
         }

@@ -106,6 +106,7 @@ def installing(
         api_base_url=f"{slack[1]}/api/",
         authorize_url=f"{slack[1]}/oauth/v2/authorize",
         redirect_uri=REDIRECT,
+        by_address=False,
         now=clock,
     )
 
@@ -117,6 +118,21 @@ async def allow(begun: Begun, place: str) -> str:
     query = parse_qs(urlsplit(answer.headers["location"]).query)
     assert query["state"] == [begun.state]
     return query["code"][0]
+
+
+@pytest.mark.parametrize("by_address", [False, True])
+async def test_addresses_are_asked_for_where_people_go_by_them(
+    database: Database, installations: Installations, by_address: bool
+) -> None:
+    """The app asks a workspace for people's addresses only where the settings make use of them."""
+    installing = Installing(
+        database, installations, client_id=CLIENT_ID, client_secret=CLIENT_SECRET, api_base_url="http://127.0.0.1:9/api/",
+        authorize_url="http://127.0.0.1:9/oauth/v2/authorize", redirect_uri=REDIRECT, by_address=by_address,
+    )  # fmt: skip
+    asked = parse_qs(urlsplit((await installing.begin()).url).query)["scope"][0].split(",")
+
+    assert ("users:read.email" in asked) == by_address
+    assert "im:history" in asked
 
 
 async def test_two_browsers_install_two_workspaces(installing: Installing, installations: Installations) -> None:
@@ -181,7 +197,7 @@ async def test_a_wrong_client_secret_is_told(
     """The error is Slack's word and holds neither the code nor the secret."""
     wrong = Installing(
         database, installations, client_id=CLIENT_ID, client_secret="wrong-secret", api_base_url=f"{slack[1]}/api/",
-        authorize_url=f"{slack[1]}/oauth/v2/authorize", redirect_uri=REDIRECT,
+        authorize_url=f"{slack[1]}/oauth/v2/authorize", redirect_uri=REDIRECT, by_address=True,
     )  # fmt: skip
     begun = await wrong.begin()
     code = await allow(begun, "T0ONE")
