@@ -12,6 +12,9 @@ depends on nothing else of Deputy::
         credentials = scope.get(container.credentials)  # the same object until the scope closes, and then a dead one
 
 See docs/scopes.md for what holds and what does not.
+
+It has a few more than 300 lines, because a scope is one class: building, taking turns and closing look at the same five
+fields, and the way of the common case is written out in `get` and `__aexit__`, where each call more is felt.
 """
 
 from __future__ import annotations

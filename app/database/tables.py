@@ -1,4 +1,7 @@
-"""Every table. Times are POSIX seconds, ids are 32 hexadecimal digits, and a person is always three columns."""
+"""Every table. Times are POSIX seconds, ids are 32 hexadecimal digits, and a person is always three columns.
+
+They are in one module, though it has more than 300 lines, as they refer to each other and are read as one schema.
+"""
 
 from __future__ import annotations
 

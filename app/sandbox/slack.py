@@ -1,6 +1,8 @@
 """A Slack on loopback: the Web API methods that Deputy calls, and signed events to send to it.
 
 https://docs.slack.dev/reference/methods and https://docs.slack.dev/authentication/verifying-requests-from-slack
+
+It has more than 300 lines, as every method of the Web API looks at the same posts and workspaces.
 """
 
 from __future__ import annotations

@@ -77,6 +77,26 @@ def test_every_link_leads_somewhere() -> None:
     assert [target for page, target in links if not (page.parent / target).exists()] == []
 
 
+def test_every_file_that_is_named_is_there() -> None:
+    """A page names no module, folder or test that there is none of."""
+    text = "\n".join(page.read_text() for page in [*PAGES, ROOT / "CONTRIBUTING.md"])
+    paths = set(re.findall(r"`((?:app|containers|interfaces|tests|benchmarks)/[\w./*-]*)`", text))
+    tests = set(re.findall(r"`(test_\w+\.py)`", text))
+
+    assert {"app/agents/guard.py", "tests/isolation/"} <= paths
+    assert [path for path in sorted(paths) if not any(ROOT.glob(path))] == []
+    assert [name for name in sorted(tests) if not any(ROOT.glob(f"tests/**/{name}"))] == []
+
+
+def test_one_word_has_one_meaning() -> None:
+    """The glossary explains no word twice."""
+    rows = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs/glossary.md").read_text(), re.MULTILINE)
+    words = [word.strip() for row in rows for word in row.split(",")]
+
+    assert "principal" in words
+    assert [word for word in words if words.count(word) > 1] == []
+
+
 def test_every_command_is_known() -> None:
     """The commands in shell blocks are those that the tests below run, or the one that runs the tests."""
     commands = {line for _, code in blocks("sh") for line in code.splitlines() if line}

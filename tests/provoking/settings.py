@@ -87,7 +87,7 @@ async def key_that_is_none(folder: Path) -> Shown:
 
 async def database_that_cannot_be_opened(folder: Path) -> Shown:
     """A URL without an asynchronous driver."""
-    return refused(database={"url": "postgresql://deputy:secret@db/deputy"})
+    return refused(database={"url": "sqlite:///var/deputy.db"})
 
 
 async def database_that_is_away(folder: Path) -> Shown:

@@ -1,4 +1,4 @@
-"""Imports point inward: entry points → containers → interfaces → app."""
+"""Imports point inward: entry points → containers → interfaces → app. Modules are short, and public names explained."""
 
 from __future__ import annotations
 
@@ -161,3 +161,88 @@ def test_an_import_that_points_inward_is_fine(tmp_path: Path, place: str, statem
     path.write_text(statement)
 
     assert violations(tmp_path) == []
+
+
+MAX_LINES = 300
+
+
+def long_modules(root: Path) -> list[str]:
+    """Each module that is longer than that, and whose docstring does not say why."""
+    return [
+        module
+        for module, path in modules(root)
+        for text in [path.read_text(encoding="utf-8")]
+        if text.count("\n") > MAX_LINES and f"{MAX_LINES} lines" not in (ast.get_docstring(ast.parse(text)) or "")
+    ]
+
+
+def unexplained(root: Path) -> list[str]:
+    """Each module, and each public class, function and method in it, without a docstring."""
+    return [
+        name
+        for module, path in modules(root)
+        for name, node in _public_names(module, ast.parse(path.read_text(encoding="utf-8")))
+        if not ast.get_docstring(node)
+    ]
+
+
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def _public_names(name: str, node: Documented) -> Iterator[tuple[str, Documented]]:
+    yield name, node
+    if isinstance(node, ast.Module | ast.ClassDef):
+        for below in node.body:
+            if isinstance(below, Documented) and not below.name.startswith("_"):
+                yield from _public_names(f"{name}.{below.name}", below)
+
+
+def test_a_long_module_says_why() -> None:
+    """No module has more than 300 lines, unless its docstring gives the reason."""
+    assert long_modules(ROOT) == []
+
+
+def test_every_public_name_is_explained() -> None:
+    """Every module, class, function and method that others may use has a docstring."""
+    assert unexplained(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("head", "lines", "found"),
+    [
+        ('"""Much."""', 301, ["app.much"]),
+        ("", 301, ["app.much"]),
+        ('"""Much."""', 300, []),
+        ('"""Much, in more than 300 lines, as it is a table."""', 900, []),
+    ],
+)
+def test_a_module_that_is_too_long_is_found(tmp_path: Path, head: str, lines: int, found: list[str]) -> None:
+    """One line too many is noticed, and a reason is accepted."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app/much.py").write_text(f"{head}\n" + "pass\n" * (lines - 1))
+
+    assert long_modules(tmp_path) == found
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("pass", ["app.some"]),
+        ('"""Some."""\ndef name(): ...', ["app.some.name"]),
+        ('"""Some."""\nasync def name(): ...', ["app.some.name"]),
+        ('"""Some."""\nclass Name:\n    def method(self): ...', ["app.some.Name", "app.some.Name.method"]),
+        (
+            '"""Some."""\nclass Name:\n    """A name."""\n    @property\n    def method(self): ...',
+            ["app.some.Name.method"],
+        ),
+        ('"""Some."""\ndef _name(): ...\nclass _Name:\n    def method(self): ...', []),
+        ('"""Some."""\nclass Name:\n    """A name."""\n    def __init__(self): ...', []),
+        ('"""Some."""\ndef name():\n    """Name."""\n    def inner(): ...', []),
+    ],
+)
+def test_a_name_that_nobody_explained_is_found(tmp_path: Path, code: str, found: list[str]) -> None:
+    """A public name without a docstring is told by where it stands; what is private may go without."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app/some.py").write_text(code)
+
+    assert unexplained(tmp_path) == found
