@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
+from app.sandbox.letters import MARKER
 from app.sandbox.log import fingerprint
 from app.sandbox.visitor import code_on
 from app.toolkits.gmail import GmailToolkit
@@ -92,12 +93,14 @@ async def journey(server: DeputyServer, who: Traveller) -> None:
 
 
 async def consent(server: DeputyServer, who: Traveller, asked: str) -> str:
-    """Go by the link that a person was sent, and confirm with the code in their chat; what they are told then."""
+    """Go by the link that a person was sent, and confirm with the code in their chat; all that they are told then."""
     link = CONSENT_LINK.search(asked)
     assert link is not None, asked
     code = code_on((await server.consent(link[0], who.sender.email)).raise_for_status())
-    confirmed = await who.ask(f"confirm {code}")
-    return confirmed + await who.driver.next(who.sender)  # in either order
+    told = await who.ask(f"confirm {code}")
+    while not ("Connected" in told and (APPROVAL_CODE.search(told) or MARKER.search(told))):  # in either order
+        told += await who.driver.next(who.sender)
+    return told
 
 
 async def note_bearer(server: DeputyServer, who: Traveller) -> str:
