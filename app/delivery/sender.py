@@ -48,6 +48,7 @@ class Sender:
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._at_work: dict[ConversationKey, asyncio.Task[None]] = {}
         self._again: set[ConversationKey] = set()
+        self._begun: set[str] = set()  # replies that may be on their channel, and whose end is not stored
         self._open = False
 
     @asynccontextmanager
@@ -134,6 +135,7 @@ class Sender:
             fault = type(error).__name__[:64]
         else:
             await (self._outbox.sent(reply) if state is ReplyState.SENT else self._outbox.end(reply, state))
+            self._begun.discard(reply.reply_id)
             return
         wait = self._backoff.seconds(reply.tries - 1)
         if wait is None:
@@ -141,6 +143,7 @@ class Sender:
             await self._outbox.end(reply, ReplyState.GIVEN_UP, fault)
         else:
             await self._outbox.try_later(reply, wait, fault)
+        self._begun.discard(reply.reply_id)
 
     async def _tell(self, reply: Reply) -> ReplyState:
         """Tell the person how their message stands, if it still stands so."""
@@ -158,6 +161,7 @@ class Sender:
         if channel is None:
             log.error("message %s: the interface %s is not configured", reply.message_id, reply.principal.platform)
             raise UnavailableError(f"the interface {reply.principal.platform} is not configured")
-        again = reply.tries > 1
+        again = reply.tries > 1 or reply.reply_id in self._begun  # its end could not be stored, so it is this try still
+        self._begun.add(reply.reply_id)
         await channel.send(message, text, private=status.private, reply_id=reply.reply_id, again=again)
         return ReplyState.SENT

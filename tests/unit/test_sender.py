@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import AsyncMock
+
 import pytest
 
 from app.credentials.key_ring import KeyRing
@@ -83,6 +85,25 @@ async def test_a_reply_that_is_refused_lets_later_ones_pass_and_is_given_up(
 
     assert told == [second.message_id]
     assert await office.outbox.count() == {ReplyState.SENT: 1, ReplyState.GIVEN_UP: 1}
+
+
+async def test_a_reply_whose_end_was_not_stored_is_sent_with_the_hint(
+    offices: tuple[Office, Office], ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database was away after the channel took it: the same process tries again, and says that it may be there."""
+    office, _ = offices
+    messages = [await _answered(office, ada), await _answered(office, grace, "g")]
+    with monkeypatch.context() as patch:
+        patch.setattr(office.outbox, "sent", AsyncMock(side_effect=OSError("the database is away")))
+        for message in messages:
+            with pytest.raises(OSError, match="away"):
+                await office.sender.send_waiting(ConversationKey.of(message))
+    for message in messages:
+        await office.sender.send_waiting(ConversationKey.of(message))
+
+    told = [(sent.principal, sent.again) for sent in office.channel.sent]
+    assert told == [(ada, False), (grace, False), (ada, True), (grace, True)]
+    assert await office.outbox.count() == {ReplyState.SENT: 2}
 
 
 async def test_what_was_overtaken_by_events_is_not_told(offices: tuple[Office, Office], ada: Principal) -> None:
