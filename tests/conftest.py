@@ -19,7 +19,7 @@ from app.principal import Principal
 from containers.testing import two_principals
 from tests.fakes.databases import Databases, PostgresServer, SqliteDatabases
 from tests.fakes.haste import haste
-from tests.fakes.postgres import find_binaries, running_postgres
+from tests.fakes.postgres import Cluster, find_binaries, running_postgres
 
 _SENDING = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 _RESOLVING = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"})
@@ -78,13 +78,19 @@ def grace() -> Principal:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+def cluster() -> Iterator[Cluster]:
     """A PostgreSQL server of this session's own."""
     binaries = find_binaries()
     if binaries is None:
         lacking("PostgreSQL", package="postgresql")
-    with running_postgres(binaries) as url:
-        yield PostgresServer(url)
+    with running_postgres(binaries) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def postgres(cluster: Cluster) -> PostgresServer:
+    """That server, for the databases of tests."""
+    return PostgresServer(cluster.url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -8,7 +8,9 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tests.fakes.ports import free_port
 
@@ -26,9 +28,30 @@ def find_binaries() -> Path | None:
     return next((folder for folder in candidates if (folder / "initdb").exists()), None)
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """A server that runs.
+
+    Attributes:
+        url: For SQLAlchemy, without a database; the same after a restart.
+    """
+
+    url: str
+    _control: tuple[Path | str, ...]
+    _owner: str | None
+
+    def restart(self, mode: Literal["fast", "immediate"]) -> None:
+        """Restart it, and return when it answers: every connection breaks, and nothing that was committed is gone.
+
+        Args:
+            mode: ``fast`` rolls open transactions back; ``immediate`` crashes, and recovers at its start.
+        """
+        _run(self._owner, *self._control, "-m", mode, "restart")
+
+
 @contextmanager
-def running_postgres(binaries: Path) -> Iterator[str]:
-    """Start a cluster in a temporary folder and stop it at the end; yields the URL of its server, for SQLAlchemy.
+def running_postgres(binaries: Path) -> Iterator[Cluster]:
+    """Start a cluster in a temporary folder and stop it at the end.
 
     The folder is in memory where there is room, as every new database writes eight megabytes.
     PostgreSQL refuses to run as root, so there it runs as the user that Debian's package made.
@@ -43,10 +66,10 @@ def running_postgres(binaries: Path) -> Iterator[str]:
         _run(owner, binaries / "initdb", "-D", folder / "data", "-U", _USER, "-A", "trust", "-E", "UTF8", "--no-locale")
         # The data is thrown away, so nothing need reach the disk.
         options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories= -c fsync=off"
-        control = (binaries / "pg_ctl", "-D", folder / "data", "-w", "-t", "30")
-        _run(owner, *control, "-l", folder / "log", "-o", options, "start")
+        control = (binaries / "pg_ctl", "-D", folder / "data", "-l", folder / "log", "-w", "-t", "30")
+        _run(owner, *control, "-o", options, "start")
         try:
-            yield f"postgresql+asyncpg://{_USER}@127.0.0.1:{port}"
+            yield Cluster(f"postgresql+asyncpg://{_USER}@127.0.0.1:{port}", control, owner)
         finally:
             _run(owner, *control, "-m", "immediate", "stop")
     finally:

@@ -1,0 +1,107 @@
+"""What people write: a script of messages in conversations, made from a seed alone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.principal import Principal
+from app.sandbox.slack import SlackSandbox
+
+TEAMS = ("T0SANDBOX", "T0PARTNER")  # the second one's people write in channels that both companies share
+
+
+@dataclass(frozen=True)
+class Line:
+    """One message that somebody writes.
+
+    Attributes:
+        name: Unique, such as "m0017"; the message's text names it, and so does its answer.
+        place: The chat or thread, as Slack's channel and the thread in it.
+        position: 0, 1, … within its conversation.
+        earlier: The names of what the same person wrote before in the same conversation.
+    """
+
+    name: str
+    principal: Principal
+    place: tuple[str, str | None]
+    conversation: tuple[str, str]  # tenant and place, in our words
+    position: int
+    earlier: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """What the model is asked."""
+        return f"say {self.name}"
+
+    def event(self, slack: SlackSandbox) -> dict[str, Any]:
+        """The event that Slack sends for it; a retry repeats it."""
+        channel, thread = self.place
+        event = slack.event(
+            user=self.principal.user,
+            text=self.text if thread is None else f"<@U0BOT> {self.text}",
+            channel=channel,
+            thread_ts=thread,
+            event_id=f"Ev{self.name.upper()}",
+            kind="message.im" if thread is None else "app_mention",
+        )
+        if self.principal.tenant != event["team_id"]:
+            event["event"]["user_team"] = self.principal.tenant  # Slack Connect's way of naming the sender's company
+        return event
+
+
+@dataclass(frozen=True)
+class Script:
+    """All that is written.
+
+    Attributes:
+        conversations: The lines of each conversation, in the order in which they are written.
+        repeated: The names of those that Slack sends twice although they were acknowledged.
+    """
+
+    conversations: Sequence[Sequence[Line]]
+    repeated: frozenset[str]
+
+    @property
+    def lines(self) -> dict[str, Line]:
+        """Every line by its name."""
+        return {line.name: line for conversation in self.conversations for line in conversation}
+
+
+def write_script(random_: random.Random, *, messages: int, conversations: int, repeated: int) -> Script:
+    """Spread so many messages over conversations: half direct chats, half threads in which two people take turns.
+
+    The two companies' people have the same user ids, and write in the same threads. The first conversations of either
+    kind exist in both tenants.
+    """
+    lines: list[list[Line]] = [[] for _ in range(conversations)]
+    places = [_place(number) for number in range(conversations)]
+    for number in range(messages):
+        chosen = number if number < conversations else random_.randrange(conversations)  # none stays empty
+        lines[chosen].append(_line(f"m{number:04}", places[chosen], lines[chosen]))
+    names = [line.name for conversation in lines for line in conversation]
+    return Script(lines, frozenset(random_.sample(names, repeated)))
+
+
+def _place(number: int) -> tuple[str, str, str | None]:
+    """The tenant, the channel and the thread of a conversation."""
+    kind, pair = number % 4, number // 4
+    if kind < 2:
+        return TEAMS[0], f"D0{number:04}", None
+    return TEAMS[kind - 2], "C0SHARED", f"1700000000.{pair:06}"
+
+
+def _line(name: str, place: tuple[str, str, str | None], before: Sequence[Line]) -> Line:
+    tenant, channel, thread = place
+    speaker = f"U{channel[1:]}" if thread is None else f"U0{'AB'[len(before) % 2]}{thread[-4:]}"
+    principal = Principal("slack", tenant, speaker)
+    return Line(
+        name=name,
+        principal=principal,
+        place=(channel, thread),
+        conversation=(tenant, f"{channel}:{thread or ''}"),
+        position=len(before),
+        earlier=tuple(line.name for line in before if line.principal == principal),
+    )

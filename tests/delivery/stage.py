@@ -1,0 +1,259 @@
+"""The stage of the chaos suite: a Slack that survives, and Deputy processes that do not."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from app.sandbox.server import serve_loopback
+from app.sandbox.slack import SlackSandbox
+from tests.delivery.badge import RECORD
+from tests.delivery.ledger import Ledger
+from tests.delivery.posting import Posting
+from tests.delivery.preloaded import Preloaded
+from tests.delivery.processes import Deputy, end_all
+from tests.delivery.record import Record, Run
+from tests.delivery.script import Script, write_script
+from tests.delivery.verdict import Evidence, Verdict, judge
+from tests.fakes.ports import free_port
+
+SETTLE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which processes there are.
+
+    Attributes:
+        workers: Processes of `deputy worker`; none with the embedded engine.
+    """
+
+    engine: str = "embedded"
+    servers: int = 1
+    workers: int = 0
+
+
+@dataclass(frozen=True)
+class Load:
+    """How much is written, and how often processes are killed meanwhile."""
+
+    messages: int
+    conversations: int
+    repeated: int
+    kills: int
+
+
+SHORT = Load(messages=200, conversations=20, repeated=20, kills=4)
+WHOLE = Load(messages=2000, conversations=200, repeated=200, kills=20)
+
+
+@dataclass
+class Stage:
+    """Everything that a scenario acts on.
+
+    Attributes:
+        record: What the badge toolkit noted.
+    """
+
+    seed: int
+    script: Script
+    signing_secret: str
+    slack: SlackSandbox
+    record: Record
+    ledger: Ledger
+    posting: Posting
+    servers: Sequence[Deputy]
+    workers: Sequence[Deputy]
+    allowed: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+
+    @property
+    def deputies(self) -> list[Deputy]:
+        """Every process."""
+        return [*self.servers, *self.workers]
+
+    def allow(self, messages: int) -> None:
+        """Let people write so many messages more."""
+        for _ in range(messages):
+            self.allowed.release()
+
+    async def settled(self, patience_seconds: float = SETTLE_SECONDS) -> bool:
+        """Return once every message has its end and was told; False when that takes too long."""
+        end = time.monotonic() + patience_seconds
+        while len(self.posting.acknowledged) < len(self.script.lines) or await self.ledger.undone() != 0:
+            if time.monotonic() > end:
+                return False
+            await asyncio.sleep(0.05)
+        return True
+
+    async def until_begun(self, runs: int) -> None:
+        """Return once so many runs have begun."""
+        await self._until(lambda: len(self.record.runs()) >= runs)
+
+    async def begun(self, name: str) -> Run:
+        """The first run of a message, once there is one."""
+        await self._until(lambda: any(run.name == name for run in self.record.runs()))
+        return next(run for run in self.record.runs() if run.name == name)
+
+    async def answered(self, name: str) -> None:
+        """Return once Slack has the answer to a message."""
+        await self._until(lambda: any(f"answer to {name} " in post.text for post in self.slack.posts))
+
+    async def until_refused(self) -> None:
+        """Return once the webhook has said 503."""
+        await self._until(lambda: self.posting.outcomes["503"] > 0)
+
+    async def _until(self, look: Callable[[], bool]) -> None:
+        end = time.monotonic() + SETTLE_SECONDS
+        while not look():
+            assert time.monotonic() < end, f"nothing goes on: {self.describe()}"
+            await asyncio.sleep(0.002)
+
+    async def stop(self) -> None:
+        """Stop every process as an operator would, so that nothing is under way any more."""
+        await asyncio.gather(*(deputy.stop() for deputy in self.deputies))
+
+    async def judge(self) -> Verdict:
+        """The verdict on all that has happened."""
+        absences = {pid: at for deputy in self.deputies for pid, at in deputy.absences.items()}
+        rows, changes = await self.ledger.rows(), await self.ledger.changes()
+        return judge(self.script, Evidence(self.record.runs(), absences, self.slack.posts, rows, changes))
+
+    def describe(self) -> str:
+        """What happened, in figures."""
+        kills = sum(deputy.kills for deputy in self.deputies)
+        return (
+            f"seed {self.seed}: {len(self.script.lines)} messages, {kills} killed, {len(self.record.runs())} runs, "
+            f"{len(self.slack.posts)} posts, webhook {dict(self.posting.outcomes)}"
+        )
+
+
+@asynccontextmanager
+async def stage(
+    preloaded: Preloaded,
+    folder: Path,
+    database_url: str,
+    layout: Layout,
+    load: Load,
+    *,
+    seed: int,
+    fault: str | None = None,
+    **delivery: Any,
+) -> AsyncIterator[Stage]:
+    """Everything is up and ready, and nobody has written yet.
+
+    Args:
+        preloaded: What processes are forked off.
+        folder: For keys, configurations and logs.
+        database_url: An empty database.
+        layout: Which processes there are.
+        load: What is written.
+        seed: Everything random follows from it, but for the machine's own timing.
+        fault: A planted fault for every process.
+        delivery: Keys of the section `delivery` that are other than the suite's.
+    """
+    random_ = random.Random(seed)
+    script = write_script(random_, messages=load.messages, conversations=load.conversations, repeated=load.repeated)
+    signing_secret, bot_token = secrets.token_hex(16), f"xoxb-{secrets.token_hex(16)}"
+    slack = SlackSandbox(signing_secret=signing_secret, bot_token=bot_token)
+    async with AsyncExitStack() as stack:
+        ledger = Ledger(database_url)
+        stack.push_async_callback(ledger.close)
+        await ledger.open()
+        record = Record(folder / "record")
+        slack_url = await stack.enter_async_context(serve_loopback(slack.app))
+        client = await stack.enter_async_context(httpx2.AsyncClient(timeout=10))
+
+        environ = {RECORD: str(record.path)}
+
+        def deputy(command: str, number: int) -> Deputy:
+            port = free_port()
+            url = f"http://127.0.0.1:{port}"
+            config = {
+                "server": {"port": port, "public_url": url},
+                "database": {"url": database_url},
+                "key_ring": {"file": str(folder / "keys.yaml")},
+                "google": {"mode": "google", "client_id": "nobody", "client_secret": secrets.token_hex(8)},
+                "toolkits": {"badge": "tests.delivery.badge:BadgeToolkit"},
+                "agents": {"assistant": {"toolkits": ["badge"], "history_turns": 100}},
+                "default_agent": "assistant",
+                "interfaces": {
+                    "slack": {
+                        "signing_secret": signing_secret,
+                        "bot_token": bot_token,
+                        "api_base_url": f"{slack_url}/api/",
+                    }
+                },
+                "delivery": {
+                    "engine": layout.engine,
+                    "concurrency": 8,
+                    "attempts": 50,
+                    "scan_seconds": 0.5,
+                    **delivery,
+                },
+            }
+            return Deputy(f"{command}-{number}", command, config, folder, url, preloaded, environ, fault)
+
+        servers = [deputy("serve", number) for number in range(layout.servers)]
+        workers = [deputy("worker", number) for number in range(layout.workers)]
+        posting = Posting(slack, [server.url for server in servers], client, random_)
+        stack.push_async_callback(end_all, [*servers, *workers])
+        await asyncio.gather(*(each.start() for each in (*servers, *workers)))
+        yield Stage(seed, script, signing_secret, slack, record, ledger, posting, servers, workers)
+
+
+@asynccontextmanager
+async def writing(stage_: Stage) -> AsyncIterator[None]:
+    """People write meanwhile, as much as they are allowed to; at the end everything was written and acknowledged."""
+    posting = asyncio.create_task(stage_.posting.post(stage_.script, stage_.allowed))
+    try:
+        yield
+        stage_.allow(len(stage_.script.lines))
+        async with asyncio.timeout(SETTLE_SECONDS):
+            await posting
+    finally:
+        posting.cancel()
+        await asyncio.gather(posting, return_exceptions=True)
+
+
+async def run_with_kills(stage_: Stage, load: Load) -> None:
+    """Let everything be written and answered, while processes are killed and started again.
+
+    The messages come in as many parts as there are kills, and one more; each kill falls into the work on its part.
+    """
+    random_ = random.Random(f"kills of {stage_.seed}")
+    part = load.messages // (load.kills + 1)
+    async with writing(stage_):
+        for _ in range(load.kills):
+            begun = len(stage_.record.runs())
+            stage_.allow(part)
+            await stage_.until_begun(begun + random_.randint(1, max(1, part * 3 // 4)))
+            await asyncio.sleep(random_.uniform(0, 0.03))  # at any line, not only where a run has begun
+            victims = _choose(stage_, random_)
+            await asyncio.gather(*(victim.kill() for victim in victims))
+            await asyncio.gather(*(victim.start() for victim in victims))
+
+
+async def run_with_outage(stage_: Stage, load: Load, outage: Callable[[], Awaitable[None]]) -> None:
+    """Let everything be written and answered, with an outage once the work has begun."""
+    async with writing(stage_):
+        stage_.allow(load.messages)
+        await stage_.until_begun(load.messages // 10)
+        await outage()
+
+
+def _choose(stage_: Stage, random_: random.Random) -> list[Deputy]:
+    """A server, a worker, or one of either."""
+    server = random_.choice(stage_.servers)
+    if not stage_.workers:
+        return [server]
+    worker = random_.choice(stage_.workers)
+    return random_.choice([[server], [worker], [server, worker]])

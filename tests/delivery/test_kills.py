@@ -1,0 +1,65 @@
+"""Processes are killed at random moments; every message is answered once, in order, and nobody sees another's.
+
+The witnesses are apart from Deputy: a toolkit keeps its own record of every run, Slack of every post, and a trigger in
+the database of every change of a row.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.delivery.preloaded import Preloaded
+from tests.delivery.stage import SHORT, WHOLE, Layout, Load, run_with_kills, stage
+from tests.delivery.verdict import Verdict
+
+LAYOUTS = {
+    "one process": Layout(),
+    "1 worker": Layout("procrastinate", workers=1),
+    "2 workers": Layout("procrastinate", servers=2, workers=2),
+    "3 workers": Layout("procrastinate", workers=3),
+}
+
+
+async def assert_survives(
+    preloaded: Preloaded, folder: Path, database_url: str, layout: Layout, load: Load, seed: int
+) -> None:
+    """Run a load with its kills and hold the outcome to what this module promises."""
+    async with stage(preloaded, folder, database_url, layout, load, seed=seed) as stage_:
+        await run_with_kills(stage_, load)
+        settled = await stage_.settled()
+        await stage_.stop()
+        verdict = await stage_.judge()
+
+    assert verdict == Verdict(), stage_.describe()
+    assert settled, stage_.describe()
+
+
+async def test_sqlite(preloaded: Preloaded, tmp_path: Path) -> None:
+    """One process on a file."""
+    await assert_survives(preloaded, tmp_path, sqlite_in(tmp_path), Layout(), SHORT, seed=1)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+async def test_postgresql(preloaded: Preloaded, tmp_path: Path, postgres_url: str, layout: str) -> None:
+    """One process, or so many workers beside one server or two."""
+    await assert_survives(preloaded, tmp_path, postgres_url, LAYOUTS[layout], SHORT, seed=2)
+
+
+@pytest.mark.soak
+async def test_sqlite_for_long(preloaded: Preloaded, tmp_path: Path) -> None:
+    """The same, ten times as long."""
+    await assert_survives(preloaded, tmp_path, sqlite_in(tmp_path), Layout(), WHOLE, seed=3)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("layout", LAYOUTS)
+async def test_postgresql_for_long(preloaded: Preloaded, tmp_path: Path, postgres_url: str, layout: str) -> None:
+    """The same, ten times as long."""
+    await assert_survives(preloaded, tmp_path, postgres_url, LAYOUTS[layout], WHOLE, seed=4)
+
+
+def sqlite_in(folder: Path) -> str:
+    """The address of a database file."""
+    return f"sqlite+aiosqlite:///{folder / 'deputy.db'}"

@@ -1,0 +1,104 @@
+"""The database goes away for a while; what was acknowledged is there afterwards, and the rest is posted again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.delivery.preloaded import Preloaded
+from tests.delivery.stage import Layout, Load, Stage, run_with_outage, stage
+from tests.delivery.verdict import Verdict
+from tests.fakes.postgres import Cluster
+
+LOAD = Load(messages=150, conversations=20, repeated=15, kills=0)
+LAYOUTS = {"one process": Layout(), "2 workers": Layout("procrastinate", workers=2)}
+
+
+async def assert_came_through(stage_: Stage) -> None:
+    """Every message is answered once, in order, in its own place."""
+    settled = await stage_.settled()
+    await stage_.stop()
+    verdict = await stage_.judge()
+
+    assert verdict == Verdict(), stage_.describe()
+    assert settled, stage_.describe()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+async def test_postgresql_restarts(
+    preloaded: Preloaded, tmp_path: Path, cluster: Cluster, postgres_url: str, layout: str
+) -> None:
+    """It restarts in the middle, and crashes a little later."""
+    async with stage(preloaded, tmp_path, postgres_url, LAYOUTS[layout], LOAD, seed=5) as stage_:
+
+        async def outage() -> None:
+            await asyncio.to_thread(cluster.restart, "fast")
+            await stage_.until_begun(LOAD.messages * 2 // 3)
+            await asyncio.to_thread(cluster.restart, "immediate")
+
+        await run_with_outage(stage_, LOAD, outage)
+        await assert_came_through(stage_)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of sixteen megabytes; SQLite's log alone grows to four."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("NEEDS a tmpfs of its own: run as root, where mount is allowed")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Take all the space that is left; returns the file that has it."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        for size in (65536, 1):
+            try:
+                while file.write(b"x" * size):
+                    pass
+            except OSError:
+                continue
+    return ballast
+
+
+async def assert_full_disk_is_survived(preloaded: Preloaded, disk: Path, load: Load, seconds: float) -> None:
+    """Fill the disk for so long, early, while SQLite's log still grows; the webhook says 503 meanwhile."""
+    url = f"sqlite+aiosqlite:///{disk / 'deputy.db'}"
+    async with stage(preloaded, disk.parent, url, Layout(), load, seed=6) as stage_:
+
+        async def outage() -> None:
+            ballast = fill(disk)
+            await stage_.until_refused()
+            await asyncio.sleep(seconds)
+            acknowledged = len(stage_.posting.acknowledged)
+            assert await stage_.ledger.stored() >= acknowledged
+            os.unlink(ballast)
+
+        await run_with_outage(stage_, load, outage)
+        await assert_came_through(stage_)
+
+        assert stage_.posting.outcomes["503"] > 0
+
+
+async def test_the_disk_is_full(preloaded: Preloaded, small_disk: Path) -> None:
+    """Nothing that was acknowledged is lost, and all goes on once there is space."""
+    await assert_full_disk_is_survived(preloaded, small_disk, LOAD, seconds=3)
+
+
+@pytest.mark.soak
+async def test_the_disk_is_full_for_long(preloaded: Preloaded, small_disk: Path) -> None:
+    """The same for ten seconds."""
+    await assert_full_disk_is_survived(preloaded, small_disk, Load(1000, 100, 100, kills=0), seconds=10)

@@ -1,0 +1,161 @@
+"""The verdict notices each kind of fault by itself, in evidence that is otherwise without one."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import pytest
+
+from app.sandbox.slack import Post
+from tests.delivery.badge import badge_of
+from tests.delivery.ledger import Change, Row
+from tests.delivery.record import Run
+from tests.delivery.script import Line, Script, write_script
+from tests.delivery.verdict import Evidence, Verdict, judge
+
+T = TypeVar("T")
+
+SCRIPT = write_script(random.Random(7), messages=60, conversations=8, repeated=5)
+
+
+def text(line: Line, run: str | None = None) -> str:
+    """The answer to a line by its one run."""
+    return f"answer to {line.name} by {run or run_of(line)} with badge {badge_of(line.principal)}"
+
+
+def run_of(line: Line) -> str:
+    """The name of a line's one run."""
+    return f"{int(line.name[1:]):08x}"
+
+
+def flawless(script: Script) -> Evidence:
+    """What the witnesses say of a script that was worked off as it should be, one message after the other."""
+    runs, posts, rows, changes = [], [], [], []
+    for conversation in script.conversations:
+        for line in conversation:
+            number, event_id = float(int(line.name[1:])), f"Ev{line.name.upper()}"
+            runs.append(Run(run_of(line), line.name, 1, line.earlier, number, number + 0.5))
+            posts.append(Post("chat.postMessage", line.place[0], None, line.place[1], text(line), f"{number}"))
+            rows.append(Row(event_id, line.principal, line.conversation, line.position + 1, "done", text(line)))
+            changes += [Change(event_id, line.conversation, state, 1) for state in ("running", "done")]
+    return Evidence(sorted(runs, key=lambda run: run.began), {}, posts, rows, changes)
+
+
+EVIDENCE = flawless(SCRIPT)
+FIRST, SECOND = SCRIPT.conversations[2][:2]
+OTHER = next(line for line in SCRIPT.lines.values() if line.principal.tenant != FIRST.principal.tenant)
+
+
+def index(items: Sequence[T], line: Line) -> int:
+    """Where the first one of a line is among rows, changes, runs or posts."""
+    return next(number for number, item in enumerate(items) if line.name in repr(item).lower())
+
+
+def changed(items: Sequence[T], line: Line, change: Callable[[T], T]) -> list[T]:
+    """The items with a line's first one changed."""
+    at = index(items, line)
+    return [*items[:at], change(items[at]), *items[at + 1 :]]
+
+
+def run_twice() -> Evidence:
+    """A row that was finished a second time."""
+    again = Change(f"Ev{FIRST.name.upper()}", FIRST.conversation, "done", 1)
+    return replace(EVIDENCE, changes=[*EVIDENCE.changes, again])
+
+
+def told_by_another_run() -> Evidence:
+    """A row that holds the answer of a run that Slack never saw."""
+    return replace(EVIDENCE, rows=changed(EVIDENCE.rows, FIRST, lambda row: replace(row, answer=text(FIRST, "f" * 8))))
+
+
+def long_run() -> Evidence:
+    """A run that goes on while the next one of its conversation has begun."""
+    return replace(EVIDENCE, runs=changed(EVIDENCE.runs, FIRST, lambda run: replace(run, ended=1e9)))
+
+
+def two_rows_running() -> Evidence:
+    """A row that is begun before the one before it has ended."""
+    changes = list(EVIDENCE.changes)
+    at = index(changes, SECOND)
+    changes[at], changes[at - 1] = changes[at - 1], changes[at]
+    return replace(EVIDENCE, changes=changes)
+
+
+def foreign_post(change: Callable[[Post], Post]) -> Evidence:
+    """An answer with something of somebody else's."""
+    return replace(EVIDENCE, posts=changed(EVIDENCE.posts, FIRST, change))
+
+
+def others_badge(post: Post) -> Post:
+    """The same with another person's badge."""
+    return replace(post, text=post.text.replace(badge_of(FIRST.principal), badge_of(OTHER.principal)))
+
+
+F, S = frozenset({FIRST.name}), frozenset({SECOND.name})
+FAULTS: dict[str, tuple[Evidence, Verdict]] = {
+    "a row is gone": (
+        replace(EVIDENCE, rows=[row for row in EVIDENCE.rows if row.event_id != f"Ev{FIRST.name.upper()}"]),
+        Verdict(lost=F),
+    ),
+    "a row failed": (
+        replace(EVIDENCE, rows=changed(EVIDENCE.rows, FIRST, lambda row: replace(row, state="failed"))),
+        Verdict(lost=F),
+    ),
+    "a row was stored twice": (
+        replace(EVIDENCE, rows=[*EVIDENCE.rows, EVIDENCE.rows[index(EVIDENCE.rows, FIRST)]]),
+        Verdict(lost=F, disordered=F),
+    ),
+    "a row was finished twice": (run_twice(), Verdict(doubled=F)),
+    "another run was told": (told_by_another_run(), Verdict(doubled=F)),
+    "a run took too long": (long_run(), Verdict(overlapping=F | S)),
+    "two rows ran at once": (two_rows_running(), Verdict(overlapping=F | S, disordered=S)),
+    "the history was another": (
+        replace(EVIDENCE, runs=changed(EVIDENCE.runs, FIRST, lambda run: replace(run, earlier=("m9999",)))),
+        Verdict(disordered=F),
+    ),
+    "two rows changed places": (
+        replace(EVIDENCE, rows=changed(EVIDENCE.rows, SECOND, lambda row: replace(row, sequence=0))),
+        Verdict(disordered=S),
+    ),
+    "nobody was told": (
+        replace(EVIDENCE, posts=[post for post in EVIDENCE.posts if FIRST.name not in post.text]),
+        Verdict(unanswered=F),
+    ),
+    "somebody was told twice": (
+        replace(EVIDENCE, posts=[*EVIDENCE.posts, EVIDENCE.posts[index(EVIDENCE.posts, FIRST)]]),
+        Verdict(copies=Counter({FIRST.name: 1})),
+    ),
+    "a badge was another's": (foreign_post(others_badge), Verdict(foreign=F)),
+    "it was told elsewhere": (foreign_post(lambda post: replace(post, channel="D0ELSEWHERE")), Verdict(foreign=F)),
+    "a row is another's": (
+        replace(EVIDENCE, rows=changed(EVIDENCE.rows, FIRST, lambda row: replace(row, principal=OTHER.principal))),
+        Verdict(foreign=F),
+    ),
+}
+
+
+def test_flawless_evidence_has_an_empty_verdict() -> None:
+    """Nothing is found where nothing is."""
+    assert judge(SCRIPT, EVIDENCE) == Verdict()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_found(fault: str) -> None:
+    """Each fault is named where it belongs, and nowhere else."""
+    evidence, expected = FAULTS[fault]
+
+    assert judge(SCRIPT, evidence) == expected
+
+
+def test_a_run_ends_with_its_process() -> None:
+    """What a process that was killed had in work does not overlap with what another one does later."""
+    cut_off = replace(EVIDENCE, runs=changed(EVIDENCE.runs, FIRST, lambda run: replace(run, ended=None)))
+    following = EVIDENCE.runs[index(EVIDENCE.runs, SECOND)].began
+
+    assert judge(SCRIPT, cut_off) == Verdict()
+    assert judge(SCRIPT, replace(cut_off, absences={1: [following - 0.1]})) == Verdict()
+    assert judge(SCRIPT, replace(cut_off, absences={1: [following + 0.1]})).overlapping == F | S

@@ -1,0 +1,157 @@
+"""The verdict on a run: what people wrote, held against what the record, Slack and the database say has happened."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from app.sandbox.slack import Post
+from tests.delivery.badge import badge_of
+from tests.delivery.ledger import Change, Row
+from tests.delivery.record import ANSWER, Run
+from tests.delivery.script import Line, Script
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What went wrong, by the names of messages; nothing did when all of it is empty.
+
+    Attributes:
+        lost: There is not exactly one row, or it did not end as done.
+        doubled: It was finished more than once, or Slack shows another run's answer than the row holds.
+        overlapping: It was in work while another message of its conversation, or another run of itself, was.
+        disordered: It was stored, begun or finished out of the order in which it was written, or its history
+            was not what the same person had written before.
+        unanswered: Slack has no answer to it.
+        copies: How many answers Slack has beyond the first.
+        foreign: Its answer is in another place or carries another person's badge, or its row names another sender.
+        strange: What the bot posted that answers nothing.
+    """
+
+    lost: frozenset[str] = frozenset()
+    doubled: frozenset[str] = frozenset()
+    overlapping: frozenset[str] = frozenset()
+    disordered: frozenset[str] = frozenset()
+    unanswered: frozenset[str] = frozenset()
+    copies: Counter[str] = field(default_factory=Counter)
+    foreign: frozenset[str] = frozenset()
+    strange: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What each witness says.
+
+    Attributes:
+        runs: Of the toolkit's record, in the order in which they began.
+        absences: By pid, when it died or was frozen: what it had in work was in nobody's hands from then on.
+        posts: Of Slack.
+        rows: Of the database at the end.
+        changes: Of the database's trigger.
+    """
+
+    runs: Sequence[Run]
+    absences: Mapping[int, Sequence[float]]
+    posts: Sequence[Post]
+    rows: Sequence[Row]
+    changes: Sequence[Change]
+
+
+def judge(script: Script, evidence: Evidence) -> Verdict:
+    """Hold the evidence against the script."""
+    lines = script.lines
+    rows = _by_name(evidence.rows)
+    answers = [(match, post) for post in evidence.posts if (match := ANSWER.fullmatch(post.text)) is not None]
+    told = Counter(match["name"] for match, _ in answers)
+    answering: defaultdict[str, set[str]] = defaultdict(set)
+    for match, _ in answers:
+        answering[match["name"]].add(match["run"])
+    for name, its_rows in rows.items():
+        stored = [ANSWER.fullmatch(row.answer or "") for row in its_rows]
+        answering[name].update(match["run"] for match in stored if match is not None)
+    changes = _walk(lines, evidence.changes)
+    foreign_posts = (m["name"] for m, post in answers if not _is_own(lines.get(m["name"]), post, m["badge"]))
+    foreign_rows = (name for name, its_rows in rows.items() if not _is_senders(lines.get(name), its_rows))
+    return Verdict(
+        lost=frozenset(name for name in lines if [row.state for row in rows.get(name, ())] != ["done"]),
+        doubled=changes.doubled | {name for name, runs in answering.items() if len(runs) > 1},
+        overlapping=changes.overlapping | set(_overlapping(lines, evidence)),
+        disordered=changes.disordered | set(_disordered(script, rows, evidence.runs)),
+        unanswered=frozenset(lines.keys() - told.keys()),
+        copies=Counter({name: count - 1 for name, count in told.items() if count > 1}),
+        foreign=frozenset((*foreign_posts, *foreign_rows)),
+        strange=frozenset(post.text for post in evidence.posts if ANSWER.fullmatch(post.text) is None),
+    )
+
+
+def _by_name(rows: Iterable[Row]) -> defaultdict[str, list[Row]]:
+    found: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[_name(row.event_id)].append(row)
+    return found
+
+
+def _name(event_id: str) -> str:
+    return event_id.removeprefix("Ev").lower()
+
+
+def _is_own(line: Line | None, post: Post, badge: str) -> bool:
+    return line is not None and (post.channel, post.thread_ts) == line.place and badge == badge_of(line.principal)
+
+
+def _is_senders(line: Line | None, rows: Iterable[Row]) -> bool:
+    return line is not None and all(
+        (row.principal, row.conversation) == (line.principal, line.conversation) for row in rows
+    )
+
+
+@dataclass(frozen=True)
+class _Walked:
+    doubled: frozenset[str]
+    overlapping: frozenset[str]
+    disordered: frozenset[str]
+
+
+def _walk(lines: Mapping[str, Line], changes: Iterable[Change]) -> _Walked:
+    """Follow the rows through their changes: one at a time in a conversation, each after all before it are done."""
+    doubled, overlapping, disordered = set[str](), set[str](), set[str]()
+    running: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    done: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for change in changes:
+        name, conversation = _name(change.event_id), change.conversation
+        if change.state == "running":
+            running[conversation].add(name)
+            if len(running[conversation]) > 1:
+                overlapping |= running[conversation]
+            if len(done[conversation]) != lines[name].position:
+                disordered.add(name)
+            continue
+        running[conversation].discard(name)
+        if change.state == "done":
+            if name in done[conversation]:
+                doubled.add(name)
+            done[conversation].append(name)
+    return _Walked(frozenset(doubled), frozenset(overlapping), frozenset(disordered))
+
+
+def _overlapping(lines: Mapping[str, Line], evidence: Evidence) -> Iterator[str]:
+    by_conversation: defaultdict[tuple[str, str], list[Run]] = defaultdict(list)
+    for run in evidence.runs:
+        by_conversation[lines[run.name].conversation].append(run)
+    for runs in by_conversation.values():
+        for run, following in pairwise(runs):
+            ends = [moment for moment in evidence.absences.get(run.pid, ()) if moment >= run.began]
+            if run.ended is not None:
+                ends.append(run.ended)
+            if ends and min(ends) > following.began:
+                yield from (run.name, following.name)
+
+
+def _disordered(script: Script, rows: Mapping[str, list[Row]], runs: Iterable[Run]) -> Iterator[str]:
+    lines = script.lines
+    yield from (run.name for run in runs if run.earlier != lines[run.name].earlier)
+    for conversation in script.conversations:
+        sequences = [(row.sequence, line.name) for line in conversation for row in rows.get(line.name, ())]
+        yield from (later for (one, _), (other, later) in pairwise(sequences) if other <= one)
