@@ -1,0 +1,70 @@
+"""What delivery is measured beside: a route that does nothing, and a loop that answers without any table.
+
+Run by ``benchmarks.delivery`` as a process of its own. ``/bare`` parses the event and acknowledges. ``/slack/events``
+acknowledges, keeps the message in a queue of its conversation in memory, and answers it with the same model, toolkit
+and Slack client as ours: no row, no scope, no check of who sends. A crash loses what waits; that is what tables cost.
+"""
+
+from __future__ import annotations
+
+import sys
+from asyncio import Queue, Task, create_task
+from collections import defaultdict
+from typing import Any
+
+import pydantic_ai
+import uvicorn
+from fastapi import FastAPI, Request
+from slack_sdk.web.async_client import AsyncWebClient
+
+from app.llm.offline import offline
+from app.principal import Principal
+from interfaces.slack.formatting import plain
+from tests.delivery.badge import BadgeToolkit
+
+
+def bare_app(slack: AsyncWebClient) -> FastAPI:
+    """Both routes."""
+    app = FastAPI()
+    queues: defaultdict[str, Queue[dict[str, Any]]] = defaultdict(Queue)
+    tasks: dict[str, Task[None]] = {}
+
+    async def work(conversation: str) -> None:
+        while True:
+            event = await queues[conversation].get()
+            toolkit = BadgeToolkit(Principal("slack", event.get("user_team") or event["team"], event["user"]))
+            agent = pydantic_ai.Agent(offline(), toolsets=[toolkit])
+            result = await agent.run(plain(event["text"]))
+            await slack.chat_postMessage(
+                channel=event["channel"], thread_ts=event.get("thread_ts"), text=str(result.output)
+            )
+
+    @app.post("/bare")
+    async def bare(request: Request) -> dict[str, bool]:
+        await request.json()
+        return {"ok": True}
+
+    @app.post("/slack/events")
+    async def events(request: Request) -> dict[str, bool]:
+        event = (await request.json())["event"]
+        conversation = f"{event['channel']}:{event.get('thread_ts')}"
+        if conversation not in tasks:
+            tasks[conversation] = create_task(work(conversation))
+        queues[conversation].put_nowait(event)
+        return {"ok": True}
+
+    @app.get("/readyz")
+    async def readyz() -> dict[str, bool]:
+        return {"ready": True}
+
+    return app
+
+
+if __name__ == "__main__":
+    port, bot_token, api_base_url = sys.argv[1:]
+    uvicorn.run(
+        bare_app(AsyncWebClient(token=bot_token, base_url=api_base_url)),
+        port=int(port),
+        log_level="warning",
+        access_log=False,
+    )

@@ -1,0 +1,167 @@
+"""P6: webhook to acknowledgement, and how fast and how soon messages are answered.
+
+Run it with ``python -m benchmarks.delivery``; ``--full`` takes the whole minute of the target and a burst of 2 000.
+Real processes: `deputy serve`, `deputy worker`, PostgreSQL, a load generator and a Slack on loopback, all on the same
+cores. A message is an agent run with one tool call that takes 5 to 20 ms, over 200 conversations. Each part is measured
+on every layout in turn, and beside ``benchmarks/bare_server.py``:
+
+* the webhook at 200 messages a second. Every message that was acknowledged has to be a row: rows are counted, once a
+  second and at the end. For acknowledgement alone the worker is held by messages that do not end;
+* delivery at 20 messages a second: from the acknowledgement to the start of the run, and to the post at Slack;
+* delivery of a burst: messages a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from benchmarks.delivery_target import Target, answered, bare_target, our_target, post
+from tests.delivery.preloaded import preloaded
+from tests.delivery.stage import Layout
+from tests.fakes.postgres import Cluster, find_binaries, running_postgres
+
+RATE, PACE = 200, 20  # messages a second
+TARGET_MS = 50.0
+
+BARE = "bare: a route, a loop without tables"
+SQLITE = "SQLite, one process"
+LAYOUTS = {
+    SQLITE: Layout(),
+    "PostgreSQL, one process": Layout(),
+    "PostgreSQL, 1 worker": Layout("procrastinate", workers=1),
+    "PostgreSQL, 2 workers": Layout("procrastinate", workers=2),
+    "PostgreSQL, 3 workers": Layout("procrastinate", workers=3),
+}
+HELD = {SQLITE: "SQLite, acknowledgement alone", "PostgreSQL, one process": "PostgreSQL, acknowledgement alone"}
+
+WEBHOOK, DELIVERY = "webhook to acknowledgement", "delivery"
+
+
+class Row(NamedTuple):
+    """What was measured of one layout in one part, by column: milliseconds, messages a second, or a count."""
+
+    part: str
+    name: str
+    columns: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is posted in each part."""
+
+    webhook_seconds: float
+    paced: int
+    burst: int
+
+
+SHORT = Size(webhook_seconds=5, paced=100, burst=300)
+FULL = Size(webhook_seconds=60, paced=400, burst=2000)
+
+
+async def measure(size: Size = SHORT) -> list[Row]:
+    """Return a row for each layout and part; takes some minutes."""
+    binaries = find_binaries()
+    if binaries is None:
+        raise SystemExit("benchmarks.delivery NEEDS PostgreSQL: apt-get install postgresql")
+    rows = []
+    with running_postgres(binaries) as cluster, preloaded() as process:
+        async with bare_target() as bare:
+            rows += [Row(WEBHOOK, BARE, await webhook_row(bare, "/bare", size))]
+            rows += [Row(DELIVERY, BARE, await delivery_row(bare, size))]
+        for name, layout in LAYOUTS.items():
+            if name in HELD:
+                async with our_target(process, await _new_database(cluster, name), layout, held=True) as ours:
+                    rows += [Row(WEBHOOK, HELD[name], await webhook_row(ours, "/slack/events", size))]
+            async with our_target(process, await _new_database(cluster, name), layout) as ours:
+                rows += [Row(WEBHOOK, name, await webhook_row(ours, "/slack/events", size))]
+            async with our_target(process, await _new_database(cluster, name), layout) as ours:
+                rows += [Row(DELIVERY, name, await delivery_row(ours, size))]
+    return rows
+
+
+def results(rows: list[Row]) -> dict[str, dict[str, float | str | bool]]:
+    """Return what goes into ``benchmarks/results.json``."""
+    figures: dict[str, dict[str, float | str | bool]] = {}
+    bare = next(row.columns["p99"] for row in rows if (row.part, row.name) == (WEBHOOK, BARE))
+    for row in rows:
+        if row.part == WEBHOOK and row.name != BARE:
+            p99 = row.columns["p99"]
+            figures[f"P6 webhook, p99, {row.name}"] = {
+                "ours": round(p99, 1),
+                "peer": round(bare, 1),
+                "ratio": round(p99 / bare, 2),
+                "unit": "ms",
+                "target": TARGET_MS,
+                "met": p99 <= TARGET_MS and not row.columns["refused"],
+            }
+    return figures
+
+
+async def webhook_row(target: Target, path: str, size: Size) -> dict[str, float]:
+    """How long an acknowledgement takes; whatever else the processes have to do goes on meanwhile."""
+    posted = await post(target, path, int(RATE * size.webhook_seconds), RATE)
+    took = [each.acknowledged - each.due for each in posted]
+    return {**_percentiles("", took), "max": max(took) * 1000, "refused": sum(each.status != 200 for each in posted)}
+
+
+async def delivery_row(target: Target, size: Size) -> dict[str, float]:
+    """How soon messages are begun and answered at a steady pace, and how many a second in a burst."""
+    paced = await post(target, "/slack/events", size.paced, PACE)
+    await answered(target, size.paced)
+    acknowledged = {each.name: each.acknowledged for each in paced}
+    begun = {run.name: run.began for run in target.record.runs()}
+    told = target.posts.answered()
+    burst = await post(target, "/slack/events", size.burst, 0)
+    await answered(target, size.paced + size.burst)
+    seconds = max(target.posts.times) - min(each.due for each in burst)
+    return {
+        **_percentiles("start ", [begun[name] - at for name, at in acknowledged.items()]),
+        **_percentiles("answer ", [told[name] - at for name, at in acknowledged.items()]),
+        **_percentiles("ack burst ", [each.acknowledged - each.due for each in burst]),
+        "messages/s": size.burst / seconds,
+    }
+
+
+def _percentiles(what: str, seconds: Sequence[float]) -> dict[str, float]:
+    ordered = sorted(seconds)
+    return {f"{what}p{part}": ordered[min(len(ordered) - 1, len(ordered) * part // 100)] * 1000 for part in (50, 99)}
+
+
+async def _new_database(cluster: Cluster, layout: str) -> str | None:
+    """The address of an empty database, None for a layout on SQLite. They end with the cluster."""
+    if layout == SQLITE:
+        return None
+    name = f"bench_{uuid.uuid4().hex}"
+    engine = create_async_engine(f"{cluster.url}/postgres", isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    finally:
+        await engine.dispose()
+    return f"{cluster.url}/{name}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="a minute at the target's rate, and a burst of 2 000")
+    rows = asyncio.run(measure(FULL if parser.parse_args().full else SHORT))
+    for part in (WEBHOOK, DELIVERY):
+        of_part = [row for row in rows if row.part == part]
+        print(f"{part:40}" + "".join(f"{head:>15}" for head in of_part[0].columns))
+        for row in of_part:
+            print(f"{row.name:40}" + "".join(f"{value:15.1f}" for value in row.columns.values()))
+        print()
+    for name, figure in results(rows).items():
+        print(f"{name}: {figure['ours']} ms, target {figure['target']} ms: {'met' if figure['met'] else 'missed'}")
+
+
+if __name__ == "__main__":
+    main()
