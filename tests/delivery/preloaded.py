@@ -57,6 +57,7 @@ def preloaded() -> Iterator[Preloaded]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # a Ctrl-C is the test's to handle, and it ends this one
     ) as process:
         try:
             yield Preloaded(process)
