@@ -26,7 +26,7 @@ from tests.delivery.script import Script, write_script
 from tests.delivery.verdict import Evidence, Verdict, judge
 from tests.fakes.ports import free_port
 
-SETTLE_SECONDS = 120.0
+SETTLE_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
