@@ -89,7 +89,8 @@ def create_app(container: Application, settings: Settings, ready: asyncio.Event)
         settings: What the container was built from.
         ready: Set while messages are taken.
     """
-    app = FastAPI(title="Deputy", docs_url=None, redoc_url=None, openapi_url=None)
+    # Starlette's redirect from or to a slash at the end leads to whatever host the request names.
+    app = FastAPI(title="Deputy", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     install(app, max_body_bytes=settings.server.max_body_bytes)
     for router in routers(container, settings):
         app.include_router(router)

@@ -1,0 +1,149 @@
+"""Mallory, her victim, and a server that both write to: what she attacks, and what she has afterwards."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+import sqlalchemy as sa
+
+from app.database.tables import grants, owned_by, quarantined_grants
+from app.principal import Principal
+from app.sandbox.log import Call, fingerprint
+from app.sandbox.people import Person
+from app.sandbox.visitor import code_on
+from tests.fakes.consent import Browser
+from tests.fakes.deputy_server import CONSENT_LINK, QUESTION, DeputyServer, own_markers
+
+EXCHANGE, REVOKE = "oauth.token.authorization_code", "oauth.revoke"
+CALLBACK = "/oauth/google/callback"
+_numbers = itertools.count()
+
+
+def accounts() -> list[Person]:
+    """The Google accounts of a server's people: the victim's, another one of hers, and Mallory's."""
+    return [Person.named(name.title(), f"{name}@sandbox.example") for name in ("victim", "work", "mallory")]
+
+
+@dataclass
+class Scene:
+    """Two people who are new to a server; their chats are HTTP, and each has a browser.
+
+    Attributes:
+        victims: The address of the victim's Google account; `work` is that of another one of hers.
+        mallorys: The address of Mallory's own.
+        browser: The victim's.
+        own_browser: Mallory's.
+    """
+
+    server: DeputyServer
+    victim: Principal
+    mallory: Principal
+    victims: str
+    work: str
+    mallorys: str
+    browser: Browser = field(default_factory=Browser)
+    own_browser: Browser = field(default_factory=Browser)
+    _said: defaultdict[Principal, list[str]] = field(default_factory=lambda: defaultdict(list))
+    _bearers: set[str | None] = field(default_factory=set)
+    _calls_before: int = 0
+
+    async def ask(self, person: Principal, text: str = QUESTION, **body: Any) -> dict[str, Any]:
+        """How a message of this person stands once it is answered, or waits for them."""
+        response = await self.server.ask(person, text, **body)
+        status: dict[str, Any] = response.raise_for_status().json()
+        self._said[person].append(status["message"])
+        return status
+
+    async def link(self, person: Principal, text: str = QUESTION) -> str:
+        """The consent link that this person is sent for it."""
+        status = await self.ask(person, text)
+        found = CONSENT_LINK.search(status.get("consent_url") or status.get("answer", ""))
+        assert found is not None, status
+        return found[0]
+
+    async def connect(self, person: Principal, email: str) -> None:
+        """Let this person connect an account as everybody does: ask, consent, confirm; their message is answered."""
+        code = code_on(await self.server.consent(await self.link(person), email))
+        assert "Connected" in (await self.ask(person, f"confirm {code}"))["answer"]
+        await self.note_bearer(person)
+
+    async def note_bearer(self, person: Principal) -> None:
+        """What Google is asked under this person's own access token is no loot."""
+        grant = await self.server.container.grants().find(person)
+        assert grant is not None
+        self._bearers.add(fingerprint(grant.access_token))
+
+    def calls(self, method_id: str) -> int:
+        """How often Google was asked this since the scene began."""
+        return len(self.statuses(method_id))
+
+    def statuses(self, method_id: str) -> list[int]:
+        """How each of these calls was answered."""
+        return [call.status for call in self._calls() if call.method_id == method_id]
+
+    async def account_of(self, person: Principal) -> str | None:
+        """The address of the account that this person's assistant uses."""
+        grant = await self.server.container.grants().find(person)
+        return grant.email if grant else None
+
+    async def waiting(self, person: Principal) -> int:
+        """How many sign-ins of this person wait for their proof."""
+        query = sa.select(sa.func.count()).where(owned_by(quarantined_grants, person))
+        async with self.server.container.database().reading() as connection:
+            return int((await connection.execute(query)).scalar_one())
+
+    async def assert_reads_her_mail(self) -> None:
+        """The victim's own assistant still works, with her own account."""
+        answer = (await self.ask(self.victim))["answer"]
+
+        assert self._markers(answer, self.victims)
+
+    async def assert_nothing_gained(self) -> None:
+        """Mallory asks for mail once more: nothing of the victim's is shown or kept for her, or was fetched."""
+        await self.ask(self.mallory)
+        told = [await self.server.told(self.mallory, each, wait=0) for each in self._said[self.mallory]]
+        fetched = [
+            call
+            for call in self._calls()
+            if call.method_id.startswith("gmail.") and call.email in (self.victims, self.work)
+        ]
+
+        assert not self._markers(json.dumps(told), self.victims)
+        assert await self.account_of(self.mallory) in (None, self.mallorys)
+        assert {call.bearer_sha256 for call in fetched} <= self._bearers
+
+    def _calls(self) -> list[Call]:
+        return self.server.google.calls[self._calls_before :]
+
+    def _markers(self, text: str, email: str) -> set[str]:
+        return {marker for marker in own_markers(self.server.google, (email,))[email] if marker in text.lower()}
+
+
+@asynccontextmanager
+async def scene_on(server: DeputyServer) -> AsyncIterator[Scene]:
+    """A victim and a Mallory whom the server has not met; nobody else holds their Google accounts meanwhile."""
+    number = next(_numbers)
+    people = (Principal("http", "demo", f"{who}{number}") for who in ("victim", "mallory"))
+    addresses = (account.email for account in accounts())
+    scene = Scene(server, *people, *addresses)
+    scene._calls_before = len(server.google.calls)
+    try:
+        yield scene
+    finally:
+        async with server.container.database().writing() as connection:
+            for table in (grants, quarantined_grants):
+                await connection.execute(table.delete())
+        await scene.browser.http.aclose()
+        await scene.own_browser.http.aclose()
+
+
+def shown(response: httpx2.Response) -> str:
+    """All that a response shows: headers and body."""
+    return "\n".join(f"{name}: {value}" for name, value in response.headers.items()) + response.text
