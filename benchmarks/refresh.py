@@ -154,7 +154,7 @@ async def measure() -> list[Row]:
             with tempfile.TemporaryDirectory() as folder:
                 rows.append(await _measure("SQLite", way, f"sqlite+aiosqlite:///{Path(folder, 'deputy.db')}"))
             if server is not None:
-                async with PostgresServer(server).databases() as databases:
+                async with PostgresServer(server.url).databases() as databases:
                     rows.append(await _measure("PostgreSQL", way, await databases.empty("storm")))
     return rows
 

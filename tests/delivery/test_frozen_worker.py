@@ -50,4 +50,4 @@ async def test_one_that_ignores_its_attempt_is_noticed(preloaded: Preloaded, tmp
     """The same with the fence taken down: what was answered is done a second time, or undone by a crash."""
     verdict, described = await run_with_a_frozen_worker(preloaded, tmp_path, postgres_url, 10, fault="no_fence")
 
-    assert verdict.doubled | verdict.lost == {"m0000"}, described
+    assert "m0000" in verdict.doubled | verdict.lost, described

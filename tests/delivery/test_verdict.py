@@ -39,7 +39,9 @@ def flawless(script: Script) -> Evidence:
         for line in conversation:
             number, event_id = float(int(line.name[1:])), f"Ev{line.name.upper()}"
             runs.append(Run(run_of(line), line.name, 1, line.earlier, number, number + 0.5))
-            posts.append(Post("chat.postMessage", line.place[0], None, line.place[1], text(line), f"{number}"))
+            posts.append(
+                Post("chat.postMessage", line.place[0], None, line.place[1], text(line), f"{number}", "T0SANDBOX")
+            )
             rows.append(Row(event_id, line.principal, line.conversation, line.position + 1, "done", text(line)))
             changes += [Change(event_id, line.conversation, state, 1) for state in ("running", "done")]
     return Evidence(sorted(runs, key=lambda run: run.began), {}, posts, rows, changes)
