@@ -12,6 +12,8 @@ help:  ## Show the targets
 setup: .venv/.ready  ## Make .venv with the pinned packages and the `deputy` command
 
 .venv/.ready: requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and \
+		"Deputy needs Python 3.11 to 3.14; name one: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -52,7 +52,9 @@ def _load(place: str, import_path: str) -> type[Toolkit]:
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise SettingsError(f"{place} cannot be imported: {error}. Is its package installed?") from error
+        raise SettingsError(
+            f"{place} cannot be imported: {error}. Is its package installed, or its folder on PYTHONPATH?"
+        ) from error
     except DeputyError as error:  # a rule of Toolkit that the class breaks
         raise SettingsError(f"{place} is refused: {error}") from error
     if not (inspect.isclass(found) and issubclass(found, Toolkit) and found is not Toolkit):

@@ -58,7 +58,8 @@ def _listener(port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
         listener.listen(256)
-    except OSError:
+    except OSError as error:
         listener.close()
+        error.filename = f"{HOST}:{port}"  # so that it says which address it is about
         raise
     return listener

@@ -38,14 +38,14 @@ def fits(message: str, shown: str) -> bool:
 
 
 def test_every_error_has_its_heading() -> None:
-    """In the order of the tree that app/errors.py draws; what the containers raise follows."""
+    """In the order of the tree that app/errors.py draws; what the containers and the system raise follows."""
     tree: list[str] = re.findall(r"^[│├└─ ]*(\w+Error)\b", errors.__doc__ or "", re.MULTILINE)
     defined = {
         kind.__name__ for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, DeputyError)
     }
 
     assert set(tree) == defined
-    assert headings() == [*tree, "LifetimeError", "ScopeError", "IsolationError"]
+    assert headings() == [*tree, "LifetimeError", "ScopeError", "IsolationError", "OSError"]
 
 
 def test_every_message_is_provoked() -> None:

@@ -1,4 +1,4 @@
-"""Containers that could mix up two people, and scopes that are used wrongly."""
+"""Containers that could mix up two people, scopes that are used wrongly, and a machine that says no."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from dependency_injector import providers
 from dependency_injector.containers import DeclarativeContainer
+from starlette.applications import Starlette
 
 from app.main import prove_lifetimes
 from app.principal import Principal
@@ -14,6 +15,8 @@ from app.toolkits.toolkit import Toolkit, tool
 from containers.lifetimes import prove
 from containers.scope import Scope, Scoped, ScopeError, Seed
 from containers.testing import assert_isolated, open_test_container, settings_in
+from interfaces.listening import listening
+from tests.fakes.ports import free_port
 from tests.provoking.showing import ADA, GRACE, Provoke, Shown, raised, shown
 
 
@@ -110,6 +113,18 @@ async def one_toolkit_for_two_people(folder: Path) -> Shown:
         return await raised(assert_isolated(container, container.toolkits.providers["notes"]))
 
 
+async def address_that_is_taken(folder: Path) -> Shown:
+    """Two servers at one address."""
+    app = Starlette()
+    async with listening(app, "127.0.0.1", free_port()) as url:
+        return await raised(_serve(app, int(url.rpartition(":")[2])))
+
+
+async def _serve(app: Starlette, port: int) -> None:
+    async with listening(app, "127.0.0.1", port):
+        raise AssertionError("two servers at one address")
+
+
 PROVOKED: list[Provoke] = [
     singleton_that_keeps_a_persons,
     toolkit_that_its_module_keeps,
@@ -118,4 +133,5 @@ PROVOKED: list[Provoke] = [
     used_after_the_end,
     overridden_with_a_plain_factory,
     one_toolkit_for_two_people,
+    address_that_is_taken,
 ]

@@ -23,7 +23,7 @@ async def raised(work: Awaitable[object]) -> Shown:
     """What this work raises."""
     try:
         await work
-    except (DeputyError, LifetimeError, ScopeError, IsolationError) as error:
+    except (DeputyError, LifetimeError, ScopeError, IsolationError, OSError) as error:
         return shown(error)
     raise AssertionError("nothing was raised")
 
