@@ -130,9 +130,9 @@ class Scene:
 async def scene_on(server: DeputyServer) -> AsyncIterator[Scene]:
     """A victim and a Mallory whom the server has not met; nobody else holds their Google accounts meanwhile."""
     number = next(_numbers)
-    people = (Principal("http", "demo", f"{who}{number}") for who in ("victim", "mallory"))
-    addresses = (account.email for account in accounts())
-    scene = Scene(server, *people, *addresses)
+    victim, mallory = (Principal("http", "demo", f"{who}{number}") for who in ("victim", "mallory"))
+    hers, work, mallorys = (account.email for account in accounts())
+    scene = Scene(server, victim, mallory, hers, work, mallorys)
     scene._calls_before = len(server.google.calls)
     try:
         yield scene

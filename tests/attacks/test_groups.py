@@ -77,7 +77,7 @@ async def test_asking_after_the_victim_in_her_thread(scene: Scene, slack: SlackD
 
 
 async def test_forwarded_link_in_a_chat(scene: Scene, slack: SlackDriver) -> None:
-    """Mallory forwards her link from Slack, and the victim writes the code to the assistant herself: it connects nothing."""
+    """Mallory forwards her link from Slack, and the victim writes the code in her own chat: it connects nothing."""
     victim, mallory = people(scene)
     page = await scene.browser.allow(await link_for(slack, mallory), victim.email)
     hers = await _told(slack, victim, f"confirm {code_on(page)}")

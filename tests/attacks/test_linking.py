@@ -32,9 +32,10 @@ async def test_forwarded_link(scene: Scene) -> None:
     page = await scene.browser.allow(await scene.link(scene.mallory), scene.victims)
     chats = [await scene.ask(scene.mallory, f"confirm {scene.victims}"), await scene.ask(scene.mallory)]
 
-    assert code_on(page) is not None
+    code = code_on(page)
+    assert code is not None
     assert all(each in page.text for each in (scene.victims, scene.mallory.user, "Never give this code"))
-    assert code_on(page) not in str(chats)
+    assert code not in str(chats)
     assert scene.victims not in str(chats)
     assert await scene.waiting(scene.mallory) == 1
     await scene.assert_nothing_gained()

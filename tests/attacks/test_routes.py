@@ -19,7 +19,7 @@ from app.sections.interfaces import InterfacesSettings, SlackSettings
 from containers.build import build
 from tests.attacks.stage import CALLBACK, Scene, shown
 from tests.fakes.consent import query
-from tests.fakes.deputy_server import QUESTION, DeputyServer, world
+from tests.fakes.deputy_server import QUESTION, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -133,7 +133,7 @@ async def test_idor_link(scene: Scene) -> None:
 
 
 async def test_idor_login(scene: Scene) -> None:
-    """Mallory knows the id of the victim's link, with which the state of a channel's sign-in begins: it is not enough."""
+    """Mallory knows the id of the victim's link, with which a channel's sign-in is named: it is not enough."""
     await scene.browser.allow(await scene.link(scene.victim), scene.victims)
     (link,) = await scene.server.container.links().open_links(scene.victim)
     for state in (link.link_id, f"{link.link_id}.", f"{link.link_id}.{'x' * 43}"):
