@@ -40,6 +40,8 @@ class Scene:
         mallorys: The address of Mallory's own.
         browser: The victim's.
         own_browser: Mallory's.
+        said: The ids of each person's messages, oldest first.
+        calls_before: How often Google had been asked before the scene began.
     """
 
     server: DeputyServer
@@ -50,15 +52,15 @@ class Scene:
     mallorys: str
     browser: Browser = field(default_factory=Browser)
     own_browser: Browser = field(default_factory=Browser)
-    _said: defaultdict[Principal, list[str]] = field(default_factory=lambda: defaultdict(list))
+    said: defaultdict[Principal, list[str]] = field(default_factory=lambda: defaultdict(list))
+    calls_before: int = 0
     _bearers: set[str | None] = field(default_factory=set)
-    _calls_before: int = 0
 
     async def ask(self, person: Principal, text: str = QUESTION, **body: Any) -> dict[str, Any]:
         """How a message of this person stands once it is answered, or waits for them."""
         response = await self.server.ask(person, text, **body)
         status: dict[str, Any] = response.raise_for_status().json()
-        self._said[person].append(status["message"])
+        self.said[person].append(status["message"])
         return status
 
     async def link(self, person: Principal, text: str = QUESTION) -> str:
@@ -108,7 +110,7 @@ class Scene:
     async def assert_nothing_gained(self) -> None:
         """Mallory asks for mail once more: nothing of the victim's is shown or kept for her, or was fetched."""
         await self.ask(self.mallory)
-        told = [await self.server.told(self.mallory, each, wait=0) for each in self._said[self.mallory]]
+        told = [await self.server.told(self.mallory, each, wait=0) for each in self.said[self.mallory]]
         fetched = [
             call
             for call in self._calls()
@@ -120,7 +122,7 @@ class Scene:
         assert {call.bearer_sha256 for call in fetched} <= self._bearers
 
     def _calls(self) -> list[Call]:
-        return self.server.google.calls[self._calls_before :]
+        return self.server.google.calls[self.calls_before :]
 
     def _markers(self, text: str, email: str) -> set[str]:
         return {marker for marker in own_markers(self.server.google, (email,))[email] if marker in text.lower()}
@@ -133,7 +135,7 @@ async def scene_on(server: DeputyServer) -> AsyncIterator[Scene]:
     victim, mallory = (Principal("http", "demo", f"{who}{number}") for who in ("victim", "mallory"))
     hers, work, mallorys = (account.email for account in accounts())
     scene = Scene(server, victim, mallory, hers, work, mallorys)
-    scene._calls_before = len(server.google.calls)
+    scene.calls_before = len(server.google.calls)
     try:
         yield scene
     finally:

@@ -294,7 +294,7 @@ async def test_victim_who_refuses(scene: Scene) -> None:
 
 async def first_told(scene: Scene) -> str:
     """What Mallory's first message came to."""
-    return str(await scene.server.told(scene.mallory, scene._said[scene.mallory][0]))
+    return str(await scene.server.told(scene.mallory, scene.said[scene.mallory][0]))
 
 
 async def _expire(scene: Scene, table: sa.Table) -> None:

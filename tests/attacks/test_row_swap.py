@@ -199,7 +199,7 @@ async def test_approval_given_to_mallory(scene: Scene) -> None:
     await scene.ask(scene.mallory, f"approve {code}")
     late = await scene.ask(scene.victim, f"approve {code}")
 
-    assert "approve" not in str(late["answer"]) or late["state"] == "done"
+    assert "Nothing of yours waits" in late["answer"]
     assert scene.calls("gmail.users.messages.send") == 0
     await scene.assert_nothing_gained()
 
@@ -212,7 +212,6 @@ async def test_own_approval_put_before_the_victims_run(scene: Scene) -> None:
     code = await waiting_approval(scene, scene.mallory, scene.mallorys, " body=mallorys")
     await exchange(scene, approvals.c.message_id)
     await scene.ask(scene.mallory, f"approve {code}")
-    await asyncio.sleep(0)
     await scene.server.container.parking().wake_answered()
     await scene.ask(scene.victim, "google accounts")  # whatever was woken before is over: one conversation, in order
 
@@ -229,7 +228,7 @@ async def test_parked_runs_exchanged(scene: Scene) -> None:
     await exchange(scene, parked_runs.c.run)
     answers = {}
     for person, email in ((scene.victim, scene.victims), (scene.mallory, scene.mallorys)):
-        waiting = scene._said[person][0]
+        waiting = scene.said[person][0]
         code = code_on(await scene.server.consent(links[person], email))
         await scene.ask(person, f"confirm {code}")
         await scene.note_bearer(person)
@@ -315,6 +314,7 @@ async def waiting_approval(scene: Scene, person: Principal, email: str, more: st
         while not found:
             told = (await client.get(f"/v1/messages/{status['message']}", headers=bearer)).json()
             found = [told["approval"]["code"]] if "approval" in told else []
+            await asyncio.sleep(0.01)
     return found[0]
 
 
