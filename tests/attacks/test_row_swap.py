@@ -158,9 +158,9 @@ async def test_quarantine_given_to_mallory(scene: Scene) -> None:
     await scene.assert_nothing_gained()
 
 
-@pytest.mark.parametrize("columns", [("sealed_tokens",), ("sealed_proof",), ("sealed_tokens", "subject", "email")])
+@pytest.mark.parametrize("columns", [("sealed_tokens",), ("sealed_tokens", "subject", "email")])
 async def test_quarantine_values_exchanged(scene: Scene, columns: tuple[str, ...]) -> None:
-    """Mallory puts the victim's sealed tokens, or her proof, into a sign-in whose code she knows: nothing opens."""
+    """Mallory puts the victim's sealed tokens into a sign-in of her own, whose code she knows: nothing opens."""
     await scene.browser.allow(await scene.link(scene.victim), scene.victims)
     code = code_on(await scene.own_browser.allow(await scene.link(scene.mallory), scene.mallorys))
     await exchange(scene, *(quarantined_grants.c[name] for name in columns))
