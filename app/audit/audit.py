@@ -1,6 +1,6 @@
 """The audit trail at rest: who did what with which credential, by which message. It holds no secret and no text.
 
-Rows are only ever added: triggers of the database refuse to change or delete one (migration v0011_audit).
+Rows are only ever added: triggers of the database refuse to change or delete one (migration v0008_audit).
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "v0009_keys_and_workspaces"
-down_revision = "v0008_leases_and_users"
+revision = "v0006_keys_and_workspaces"
+down_revision = "v0005_leases_and_users"
 
 
 def upgrade() -> None:

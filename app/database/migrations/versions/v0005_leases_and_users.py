@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "v0008_leases_and_users"
-down_revision = "v0007_accounts"
+revision = "v0005_leases_and_users"
+down_revision = "v0004_accounts"
 
 # Everybody of whom there is a row, first and last seen when the first and the last of their rows was made.
 _EVERYBODY = """

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "v0007_accounts"
-down_revision = "v0006_workspace"
+revision = "v0004_accounts"
+down_revision = "v0003_workspace"
 
 
 def upgrade() -> None:

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "v0011_audit"
-down_revision = "v0010_delivery"
+revision = "v0008_audit"
+down_revision = "v0007_delivery"
 
 _POSTGRESQL = (
     """CREATE FUNCTION refuse_change_of_audit_events() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "v0010_delivery"
-down_revision = "v0009_keys_and_workspaces"
+revision = "v0007_delivery"
+down_revision = "v0006_keys_and_workspaces"
 
 
 def _principal() -> tuple[sa.Column[str], ...]:

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "v0006_workspace"
+revision = "v0003_workspace"
 down_revision = "v0002_linking"
 
 
