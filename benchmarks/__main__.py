@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, figures_of
 
-BENCHMARKS = ("scope", "agent")
+BENCHMARKS = ("scope", "agent", "services", "call", "start", "message", "refresh", "delivery")
 RESULTS = Path(__file__).with_name("results.json")
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     with ProcessPoolExecutor(max_workers=1, mp_context=spawn, max_tasks_per_child=1) as processes:
         for found in processes.map(figures_of, BENCHMARKS):
             figures |= found
-    RESULTS.write_text(json.dumps(figures, indent=2) + "\n")
+            RESULTS.write_text(json.dumps(figures, indent=2) + "\n")  # now: the last one takes minutes
     print(f"{RESULTS}: {sum(figure['met'] for figure in figures.values())} of {len(figures)} targets are met")
 
 

@@ -22,21 +22,20 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from dependency_injector import providers
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from app.agents.agent import Answered
-from app.conversations.history import History
 from app.deadline import Deadline
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
-from app.settings import AgentSettings
+from app.sections.agents import AgentSettings
 from benchmarks.figures import Figure, against, in_turn, repeat, show, show_figures, within
 from benchmarks.peers import AgnoStub, Person, agno_agent, pydantic_ai_agent
 from benchmarks.toolkits import IMPORT_PATHS, TOOL_NAMES
+from benchmarks.unkept import keep_nothing
 from containers.application import Application
-from containers.testing import open_test_container, settings_in
+from containers.testing import open_test_container, settings_in, use_model
 
 ROUNDS = 100
 OURS = "Deputy: a request scope with the agent, opened and closed"
@@ -45,7 +44,21 @@ NAIVE = "pydantic-ai: an Agent of bound methods"
 TIMES = {OURS: 40, AGNO: 4, AGNO_COPY: 4, NAIVE: 1}  # in a round
 
 ADA = Principal("http", "demo", "ada")
-MESSAGE = StoredMessage("0" * 32, ADA, "c", 1, "What is new?", {}, MessageState.RUNNING, 1, 0, None, private=False)
+MESSAGE = StoredMessage(
+    message_id="0" * 32,
+    principal=ADA,
+    conversation="c",
+    sequence=1,
+    text="What is new?",
+    address={},
+    state=MessageState.RUNNING,
+    attempt=1,
+    interruptions=0,
+    failures=0,
+    answer=None,
+    private=False,
+    created_at=0.0,
+)
 
 Variant = Callable[[bool], Awaitable[object]]
 """Makes an agent; runs it if it is told so, and returns the answer."""
@@ -66,26 +79,19 @@ class Answers:
         return ModelResponse(parts=[TextPart("Nothing.")])
 
 
-class NoHistory:
-    """Stands in for the stored turns."""
-
-    async def load(self, principal: Principal, conversation: str, *, turns_at_most: int) -> History:
-        return History([], private=False)
-
-
 @asynccontextmanager
 async def opened_container() -> AsyncIterator[Application]:
-    """The real container with an agent that has the four toolkits."""
+    """The real container with an agent that has the four toolkits; nothing that it does is stored."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         settings = settings_in(folder, toolkits=IMPORT_PATHS, agent=AgentSettings(toolkits=tuple(IMPORT_PATHS)))
-        async with open_test_container(folder, settings=settings) as container:
+        async with open_test_container(settings) as container:
+            keep_nothing(container)
             yield container
 
 
 def _ours(container: Application, answers: Answers) -> Variant:
-    container.models.providers["offline"].override(providers.Object(FunctionModel(answers)))
-    container.conversations.override(providers.Object(NoHistory()))
+    use_model(container, FunctionModel(answers))
     scopes = container.request_scopes()
 
     async def make(run: bool) -> object:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
-from typing import TypedDict
+from typing import ParamSpec, TypedDict, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Batch = Callable[[int], Awaitable[None]]
 """Does what is measured so many times."""
@@ -17,13 +22,13 @@ class Figure(TypedDict):
     """What was measured, and whether the target was met.
 
     Attributes:
-        ratio: Ours to the peer's.
+        ratio: Ours to the peer's, None where the peer's is nothing.
         target: The most that is allowed: of `ratio` where the figure's name has ``against``, of `ours` elsewhere.
     """
 
     ours: float
     peer: float
-    ratio: float
+    ratio: float | None
     unit: str
     target: float
     met: bool
@@ -33,6 +38,13 @@ def figures_of(name: str) -> dict[str, Figure]:
     """The figures of one benchmark, run here and now."""
     figures: dict[str, Figure] = import_module(f"benchmarks.{name}").main()
     return figures
+
+
+def elsewhere(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What a function of a module returns, run in a new process with the environment as it is now."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as process:
+        return process.submit(function, *args, **kwargs).result()
 
 
 def against(ours: float, peer: float, unit: str, *, at_most: float) -> Figure:
@@ -46,9 +58,8 @@ def within(ours: float, peer: float, unit: str, *, at_most: float) -> Figure:
 
 
 def _figure(ours: float, peer: float, unit: str, target: float, met: bool) -> Figure:
-    return Figure(
-        ours=_rounded(ours), peer=_rounded(peer), ratio=_rounded(ours / peer), unit=unit, target=target, met=met
-    )
+    ratio = _rounded(ours / peer) if peer else None
+    return Figure(ours=_rounded(ours), peer=_rounded(peer), ratio=ratio, unit=unit, target=target, met=met)
 
 
 def _rounded(value: float) -> float:
@@ -106,5 +117,7 @@ def show_figures(figures: Mapping[str, Figure]) -> None:
     """Print each figure with its target."""
     for name, figure in figures.items():
         value, unit = (figure["ratio"], "x") if "against" in name else (figure["ours"], figure["unit"])
-        print(f"{name}: {value:g} {unit}, target {figure['target']:g} {unit}: {'met' if figure['met'] else 'MISSED'}")
+        print(
+            f"{name}: {value or 0:g} {unit}, target {figure['target']:g} {unit}: {'met' if figure['met'] else 'MISSED'}"
+        )
     print()
