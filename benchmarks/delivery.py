@@ -3,7 +3,7 @@
 Run it with ``python -m benchmarks.delivery``; ``--full`` takes the whole minute of the target and a burst of 2 000.
 Real processes: `deputy serve`, `deputy worker`, PostgreSQL, a load generator and a Slack on loopback, all on the same
 cores. A message is an agent run with one tool call that takes 5 to 20 ms, over 200 conversations. Each part is measured
-on every layout in turn, and beside ``benchmarks/bare_server.py``:
+on every layout in turn, on SQLite alone where PostgreSQL is not installed, and beside ``benchmarks/bare_server.py``:
 
 * the webhook at 200 messages a second. Every message that was acknowledged has to be a row: rows are counted, once a
   second and at the end. For acknowledgement alone the worker is held by messages that do not end;
@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from benchmarks.delivery_target import Target, answered, bare_target, our_target, post
+from benchmarks.figures import Figure, show, show_figures, within
 from tests.delivery.preloaded import preloaded
 from tests.delivery.stage import Layout
 from tests.fakes.postgres import Cluster, find_binaries, running_postgres
@@ -70,13 +72,15 @@ async def measure(size: Size = SHORT) -> list[Row]:
     """Return a row for each layout and part; takes some minutes."""
     binaries = find_binaries()
     if binaries is None:
-        raise SystemExit("benchmarks.delivery NEEDS PostgreSQL: apt-get install postgresql")
+        print("without PostgreSQL (apt-get install postgresql), so on SQLite alone\n")
     rows = []
-    with running_postgres(binaries) as cluster, preloaded() as process:
+    with running_postgres(binaries) if binaries else nullcontext() as cluster, preloaded() as process:
         async with bare_target() as bare:
             rows += [Row(WEBHOOK, BARE, await webhook_row(bare, "/bare", size))]
             rows += [Row(DELIVERY, BARE, await delivery_row(bare, size))]
         for name, layout in LAYOUTS.items():
+            if cluster is None and name != SQLITE:
+                continue
             if name in HELD:
                 async with our_target(process, await _new_database(cluster, name), layout, held=True) as ours:
                     rows += [Row(WEBHOOK, HELD[name], await webhook_row(ours, "/slack/events", size))]
@@ -87,22 +91,16 @@ async def measure(size: Size = SHORT) -> list[Row]:
     return rows
 
 
-def results(rows: list[Row]) -> dict[str, dict[str, float | str | bool]]:
-    """Return what goes into ``benchmarks/results.json``."""
-    figures: dict[str, dict[str, float | str | bool]] = {}
+def figures(rows: list[Row]) -> dict[str, Figure]:
+    """What goes into benchmarks/results.json."""
+    found: dict[str, Figure] = {}
     bare = next(row.columns["p99"] for row in rows if (row.part, row.name) == (WEBHOOK, BARE))
     for row in rows:
         if row.part == WEBHOOK and row.name != BARE:
-            p99 = row.columns["p99"]
-            figures[f"P6 webhook, p99, {row.name}"] = {
-                "ours": round(p99, 1),
-                "peer": round(bare, 1),
-                "ratio": round(p99 / bare, 2),
-                "unit": "ms",
-                "target": TARGET_MS,
-                "met": p99 <= TARGET_MS and not row.columns["refused"],
-            }
-    return figures
+            figure = within(row.columns["p99"], bare, "ms", at_most=TARGET_MS)
+            figure["met"] &= not row.columns["refused"]
+            found[f"P6 webhook, p99, {row.name}"] = figure
+    return found
 
 
 async def webhook_row(target: Target, path: str, size: Size) -> dict[str, float]:
@@ -135,9 +133,9 @@ def _percentiles(what: str, seconds: Sequence[float]) -> dict[str, float]:
     return {f"{what}p{part}": ordered[min(len(ordered) - 1, len(ordered) * part // 100)] * 1000 for part in (50, 99)}
 
 
-async def _new_database(cluster: Cluster, layout: str) -> str | None:
+async def _new_database(cluster: Cluster | None, layout: str) -> str | None:
     """The address of an empty database, None for a layout on SQLite. They end with the cluster."""
-    if layout == SQLITE:
+    if cluster is None or layout == SQLITE:
         return None
     name = f"bench_{uuid.uuid4().hex}"
     engine = create_async_engine(f"{cluster.url}/postgres", isolation_level="AUTOCOMMIT")
@@ -149,19 +147,19 @@ async def _new_database(cluster: Cluster, layout: str) -> str | None:
     return f"{cluster.url}/{name}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--full", action="store_true", help="a minute at the target's rate, and a burst of 2 000")
-    rows = asyncio.run(measure(FULL if parser.parse_args().full else SHORT))
+def main(size: Size = SHORT) -> dict[str, Figure]:
+    """Measure, print the tables, and return the figures."""
+    rows = asyncio.run(measure(size))
     for part in (WEBHOOK, DELIVERY):
         of_part = [row for row in rows if row.part == part]
-        print(f"{part:40}" + "".join(f"{head:>15}" for head in of_part[0].columns))
-        for row in of_part:
-            print(f"{row.name:40}" + "".join(f"{value:15.1f}" for value in row.columns.values()))
-        print()
-    for name, figure in results(rows).items():
-        print(f"{name}: {figure['ours']} ms, target {figure['target']} ms: {'met' if figure['met'] else 'missed'}")
+        columns = {head: {row.name: row.columns[head] for row in of_part} for head in of_part[0].columns}
+        show(part, columns, digits=1)
+    found = figures(rows)
+    show_figures(found)
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="a minute at the target's rate, and a burst of 2 000")
+    main(FULL if parser.parse_args().full else SHORT)

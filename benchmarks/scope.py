@@ -28,18 +28,17 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import random
-import statistics
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, Protocol
 
 import dishka
 import wireup
 from dependency_injector import providers
 from dependency_injector.containers import DeclarativeContainer
 
+from benchmarks.figures import Batch, Figure, against, in_turn, show, show_figures
 from containers.scope import Scope, Scoped, Seed
 
 ROUNDS = 200
@@ -176,8 +175,14 @@ def _wireup_injectables() -> list[Any]:
 
 
 Look = Callable[[Agent], object]
-Variant = Callable[[int, Look | None], Awaitable[None]]
-"""Opens so many scopes one after the other; each agent is shown to `look`, if there is one, while its scope is open."""
+
+
+class Variant(Protocol):
+    """Opens so many scopes one after the other."""
+
+    def __call__(self, scopes: int, look: Look | None) -> Awaitable[None]:
+        """Show each agent to `look`, if there is one, while its scope is open."""
+        ...
 
 
 def _plain() -> Variant:
@@ -343,14 +348,6 @@ VARIANTS: dict[str, Callable[[], Variant]] = {
 }
 
 
-class Row(NamedTuple):
-    """One line of the table; `ratio` is to plain Python in the same run."""
-
-    name: str
-    microseconds: float
-    ratio: float
-
-
 async def check(name: str, run: Variant) -> None:
     """Make sure that a variant makes the right graph, another one in each scope, with the same singletons."""
     seen: list[tuple[Agent, ...]] = []
@@ -371,53 +368,32 @@ async def check(name: str, run: Variant) -> None:
     assert first[2:] == second[2:], name
 
 
-async def measure() -> list[Row]:
-    """Return a row for each variant; takes about ten seconds."""
+async def measure() -> dict[str, float]:
+    """The median microseconds of a scope, by variant; takes about ten seconds."""
     variants = {name: make() for name, make in VARIANTS.items()}
-    times: dict[str, list[float]] = {name: [] for name in variants}
     for name, run in variants.items():
         await check(name, run)
-        await run(SCOPES, None)
-    order = list(variants)
-    for _ in range(ROUNDS):
-        random.shuffle(order)
-        for name in order:
-            begin = time.thread_time_ns()
-            await variants[name](SCOPES, None)
-            times[name].append((time.thread_time_ns() - begin) / SCOPES / 1000)
-    medians = {name: statistics.median(each) for name, each in times.items()}
-    return [Row(name, median, median / medians[PLAIN]) for name, median in medians.items()]
+    batches: dict[str, tuple[Batch, int]] = {name: (partial(run, look=None), SCOPES) for name, run in variants.items()}
+    return await in_turn(batches, rounds=ROUNDS)
 
 
-def results(rows: list[Row]) -> dict[str, dict[str, float | str | bool]]:
-    """Return what goes into ``benchmarks/results.json``."""
-    by_name = {row.name: row for row in rows}
-    ours = by_name[OURS]
-    figures: dict[str, dict[str, float | str | bool]] = {}
-    for label, peer, target in (("plain Python", by_name[PLAIN], TARGET), ("the fastest library", _best(rows), 1.0)):
-        ratio = ours.microseconds / peer.microseconds
-        figures[f"P1 scope, against {label}"] = {
-            "ours": round(ours.microseconds, 2),
-            "peer": round(peer.microseconds, 2),
-            "ratio": round(ratio, 2),
-            "unit": "us",
-            "target": target,
-            "met": ratio <= target,
-        }
-    return figures
+def figures(medians: dict[str, float]) -> dict[str, Figure]:
+    """What goes into benchmarks/results.json."""
+    fastest = min(median for name, median in medians.items() if name.startswith(("wireup", "dishka")))
+    return {
+        "P1 scope, against plain Python": against(medians[OURS], medians[PLAIN], "us", at_most=TARGET),
+        "P1 scope, against the fastest library": against(medians[OURS], fastest, "us", at_most=1.0),
+    }
 
 
-def _best(rows: list[Row]) -> Row:
-    return min((row for row in rows if row.name.startswith(("wireup", "dishka"))), key=lambda row: row.microseconds)
-
-
-def main() -> None:
-    rows = asyncio.run(measure())
-    print(f"{'a scope: principal, credentials, 4 toolkits, agent':72}{'us':>9}{'x plain':>9}")
-    for name, microseconds, ratio in rows:
-        print(f"{name:72}{microseconds:9.2f}{ratio:9.2f}")
-    for name, figure in results(rows).items():
-        print(f"{name}: {figure['ratio']} x, target {figure['target']} x: {'met' if figure['met'] else 'missed'}")
+def main() -> dict[str, Figure]:
+    """Measure, print the table, and return the figures."""
+    medians = asyncio.run(measure())
+    ratios = {name: median / medians[PLAIN] for name, median in medians.items()}
+    show("a scope: principal, credentials, 4 toolkits, agent", {"us": medians, "x plain": ratios})
+    found = figures(medians)
+    show_figures(found)
+    return found
 
 
 if __name__ == "__main__":

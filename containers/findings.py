@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
+from app.errors import DeputyError
 from containers.graph import AnyProvider, Edge, Graph
 from containers.scope import Scoped, ScopeError
 
@@ -43,7 +44,7 @@ class Finding:
         return "\n".join(part for part in (self.fault, self.drawn, f"   To mend it: {self.mend}") if part)
 
 
-class LifetimeError(Exception):
+class LifetimeError(DeputyError):
     """A container could mix up two requests, or cannot be built; the start is refused.
 
     Attributes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -61,11 +62,11 @@ class StoppedRun:
     @classmethod
     def load(cls, text: str) -> StoppedRun:
         """Read what `dump` wrote."""
-        return _ADAPTER.validate_json(text)
+        return _adapter().validate_json(text)
 
     def dump(self) -> str:
         """The run as JSON text that `load` can read, also when it holds half of a surrogate pair."""
-        values = _ADAPTER.dump_python(self, mode="json")
+        values = _adapter().dump_python(self, mode="json")
         return json.dumps(values, ensure_ascii=False).encode(errors="replace").decode()
 
     @property
@@ -109,4 +110,7 @@ def _refusal(call: StoppedCall, granted: bool | None, approval: Approval | None)
     return DECLINED_CALL
 
 
-_ADAPTER = TypeAdapter(StoppedRun)
+@cache
+def _adapter() -> TypeAdapter[StoppedRun]:
+    """Made when the first run stops; it would take a twentieth of every start."""
+    return TypeAdapter(StoppedRun)

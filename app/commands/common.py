@@ -18,7 +18,6 @@ from rich.logging import RichHandler
 from app.errors import DeputyError, PrincipalError, SettingsError
 from app.principal import Principal
 from app.settings import Settings, load_settings
-from containers.findings import LifetimeError
 
 T = TypeVar("T")
 
@@ -59,7 +58,7 @@ def run(work: Coroutine[object, object, T]) -> T:
         return asyncio.run(work)
     except SettingsError as error:
         fail(str(error), WRONG)
-    except (DeputyError, LifetimeError, OSError) as error:
+    except (DeputyError, OSError) as error:
         fail(str(error), FAILED)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from app.sandbox.google import GoogleSandbox
-from app.sandbox.server import serve_loopback
 from app.sections.google import EndpointSettings
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.sandbox.google import GoogleSandbox
 
 CLIENT_ID = "deputy.sandbox"
 
@@ -52,6 +54,9 @@ async def attached_sandbox(
     if settings.google.mode != "sandbox":
         yield settings, None
         return
+    from app.sandbox.google import GoogleSandbox  # a server for the real Google starts without the sandbox
+    from app.sandbox.server import serve_loopback
+
     client_secret = secrets.token_urlsafe(32)
     sandbox = GoogleSandbox(client_id=CLIENT_ID, client_secret=client_secret, redirect_uris=frozenset({redirect_uri}))
     async with serve_loopback(sandbox.app, settings.google.sandbox.port) as base_url:

@@ -18,6 +18,7 @@ from app.credentials.key_ring import KeyRing
 from app.database.database import Database
 from app.principal import Principal
 from app.sections.agents import AgentSettings
+from app.sections.delivery import DeliverySettings
 from tests.fakes.chat_server import ChatServer, chat_server
 from tests.fakes.deputy_server import ADA, GRACE, PATIENCE_SECONDS, DeputyServer, World, eventually, world
 from tests.fakes.office import Office
@@ -227,12 +228,13 @@ async def test_the_model_is_asked_to_stream_only_for_a_listener(
 
 
 async def test_a_model_that_fails_ends_the_stream_with_an_apology(
-    server: DeputyServer, ada: Principal, model: ChatServer
+    outside: World, ada: Principal, model: ChatServer
 ) -> None:
-    """The last event says that the message has failed."""
+    """The last event says that the message has failed, once it is not tried again."""
     model.faults.extend([503] * 3)
 
-    events = await stream(server, ada, "hello")
+    async with outside.server(delivery=DeliverySettings(tries=1)) as server:
+        events = await stream(server, ada, "hello")
 
     assert [name for name, _ in events] == ["accepted", "status"]
     assert events[-1][1]["state"] == "failed"

@@ -18,6 +18,7 @@ from app.errors import SettingsError
 from app.llm.endpoints import build_endpoint, open_model_http
 from app.principal import Principal
 from app.sections.agents import AgentSettings, ModelSettings
+from app.sections.delivery import DeliverySettings
 from tests.fakes.chat_server import ChatServer, chat_server
 from tests.fakes.deputy_server import ADA, GRACE, DeputyServer, world
 
@@ -41,11 +42,11 @@ async def spare() -> AsyncIterator[ChatServer]:
 
 @asynccontextmanager
 async def deputy(folder: Path, *chain: str, **models: ModelSettings) -> AsyncIterator[DeputyServer]:
-    """A server whose assistant has these models."""
+    """A server whose assistant has these models, and which tells a fault at once instead of trying again later."""
     async with world(folder) as outside:
         agents = {"assistant": AgentSettings(model=chain, toolkits=("gmail",))}
         outside.settings = outside.settings.model_copy(update={"models": models, "agents": agents})
-        async with outside.server() as server:
+        async with outside.server(delivery=DeliverySettings(tries=1)) as server:
             yield server
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import httpx2
 
 from app.errors import DeputyError
-from containers.lifetimes import LifetimeError
 from containers.scope import ScopeError
 from containers.testing import IsolationError, two_principals
 
@@ -23,7 +22,7 @@ async def raised(work: Awaitable[object]) -> Shown:
     """What this work raises."""
     try:
         await work
-    except (DeputyError, LifetimeError, ScopeError, IsolationError, OSError) as error:
+    except (DeputyError, ScopeError, IsolationError, OSError) as error:
         return shown(error)
     raise AssertionError("nothing was raised")
 

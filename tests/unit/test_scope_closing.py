@@ -190,6 +190,23 @@ async def test_a_cancellation_while_closing_is_obeyed_afterwards() -> None:
     assert log == ["note"]
 
 
+async def test_a_cancellation_as_closing_begins_is_obeyed_afterwards() -> None:
+    """A body that was cancelled in its last step: a finalizer that waits for nothing ends first, then the task."""
+    log: list[str] = []
+
+    async def body() -> None:
+        async with Scope() as scope:
+            scope.get(Scoped(Note, log, "note"))
+            task.cancel()
+        log.append("went on")
+
+    task = asyncio.create_task(body())
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert log == ["note"]
+
+
 async def test_a_hung_finalizer_is_bounded() -> None:
     """One that hangs is cancelled after the grace and the rest go on; the time-out is raised."""
     log: list[str] = []
