@@ -36,6 +36,7 @@ from app.credentials.proofs import Linking, Proofs
 from app.credentials.quarantine import Quarantine
 from app.credentials.refresh import Refresher
 from app.database.database import Database
+from app.database.tables import outbox
 from app.deadline import Deadline
 from app.delivery.answering import Answering
 from app.delivery.backlog import Backlog
@@ -45,7 +46,7 @@ from app.delivery.engine import Engine
 from app.delivery.engine_embedded import EmbeddedEngine
 from app.delivery.inbox import Inbox
 from app.delivery.lease import Lease, new_holder
-from app.delivery.outbox import Outbox
+from app.delivery.outbox import Outbox, ReplyState
 from app.delivery.parking import Parking
 from app.delivery.retention import Retention
 from app.delivery.sender import Sender
@@ -279,6 +280,12 @@ class Office:
         await connect(
             self.database, self.grants, principal, google_tokens(f"{principal.user}-1", scopes=frozenset(scopes))
         )
+
+    async def puts_off(self, count: int) -> bool:
+        """Whether so many replies were refused and wait for another try; only then a clock that is moved on counts."""
+        later = sa.and_(outbox.c.state == ReplyState.WAITING, outbox.c.next_try_at > self.clock.now)
+        async with self.database.reading() as connection:
+            return await connection.scalar(sa.select(sa.func.count()).where(later)) == count
 
     async def ended(self, message: StoredMessage) -> bool:
         """Whether a message is done or failed."""

@@ -181,9 +181,10 @@ async def test_a_message_in_work_is_left_alone_by_the_scan(
 ) -> None:
     """However often the scan looks while a message is answered, it is begun once, and told once."""
     says.before["slow"] = lambda: asyncio.sleep(0.3)
-    said = [await office.say(ada, "slow", "a"), await office.say(grace, "grace", "g")]
+    for person, text, conversation in ((ada, "slow", "a"), (grace, "grace", "g")):
+        await office.say(person, text, conversation)
     async with office.working(scan_seconds=0.01):
-        await _all_ended(office, said)
+        await until(lambda: len(office.channel.sent) == 2)
         office.clock.now += 11
         await asyncio.sleep(0.1)
 
@@ -233,10 +234,11 @@ async def test_one_reply_that_cannot_be_sent_does_not_stop_the_others(
         await office.say(ada, "ada 1", "a")
         await until(lambda: len(office.channel.failures) == 1)
         await office.say(grace, "grace 1", "g")
-        await until(lambda: not office.channel.failures)
+        await until(lambda: office.puts_off(2))
         office.channel.failures.append(RuntimeError(SECRET))
         office.clock.now += 11
         await until(lambda: len(office.channel.sent) == 1)
+        await until(lambda: office.puts_off(1))
         office.clock.now += 11
         await until(lambda: len(office.channel.sent) == 2)
         undone, _ = await office.inbox.accept(inbound(grace, "grace 2", conversation="g"))
