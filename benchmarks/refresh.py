@@ -245,9 +245,9 @@ def figures(rows: list[Row]) -> dict[str, Figure]:
     for row in rows:
         if row.way == OURS:
             peer, storm_on = naive[row.database], f"P5 refresh storm on {row.database}"
-            found[f"{storm_on}, token calls"] = within(row.token_calls, peer.token_calls, "", at_most=1)
-            found[f"{storm_on}, failed requests"] = within(row.failures, peer.failures, "", at_most=0)
-            found[f"{storm_on}, lost grants"] = within(not row.alive, not peer.alive, "", at_most=0)
+            found[f"{storm_on}, token calls"] = within(row.token_calls, peer.token_calls, "calls", at_most=1)
+            found[f"{storm_on}, failed requests"] = within(row.failures, peer.failures, "requests", at_most=0)
+            found[f"{storm_on}, lost grants"] = within(not row.alive, not peer.alive, "grants", at_most=0)
     return found
 
 
