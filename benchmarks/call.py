@@ -18,10 +18,15 @@ The target of 0.45 ms is missed. In one run on a shared machine (median passed, 
 * urllib3 alone, in a thread: 0.53 (0.50); without the thread: 0.40 (0.32);
 * aiohttp alone: 0.32 (0.22).
 
-So the thread is 0.15 of it and urllib3 0.40; 0.29 are googleapiclient, google-auth, the record and the scope. Profiled without the thread,
-urllib3 with `http.client` takes 54 % of the time (13 % parse headers, by `email`), googleapiclient's request 10 %, the
-scope opened and closed 9 %. Google's library on the event loop, in a greenlet over aiohttp, was begun and given up
-unmeasured: google-auth with a refresh handler in a thread is a fixed decision.
+So the thread is 0.15 of it and urllib3 0.40; 0.29 are googleapiclient, google-auth, the record and the scope. Profiled
+without the thread, urllib3 with `http.client` takes 54 % of the time (13 % parse headers, by `email`), googleapiclient's
+request 10 %, the scope opened and closed 9 %.
+
+Two designs were tried besides, before the record of calls was there. In runs in which the kept one took 0.86 (0.83) and
+aiohttp alone 0.31 (0.26): googleapiclient's request replayed over aiohttp, without google-auth, 0.48 (0.47), 50 times
+below ``build()``; the library in a greenlet over aiohttp, with google-auth, 0.59 (0.48) where the kept one took 0.88
+(0.78). Neither reached 0.45, and both give up what is kept here: google-auth's own refresh, in a thread that a slow
+answer may hold up without holding up anybody else.
 """
 
 from __future__ import annotations
