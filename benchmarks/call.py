@@ -19,8 +19,8 @@ The target of 0.45 ms is missed. In one run on a shared machine (median passed, 
 * aiohttp alone: 0.32 (0.22).
 
 So the thread is 0.15 of it and urllib3 0.40; 0.29 are googleapiclient, google-auth, the record and the scope. Profiled
-without the thread, urllib3 with `http.client` takes 54 % of the time (13 % parse headers, by `email`), googleapiclient's
-request 10 %, the scope opened and closed 9 %.
+without the thread, urllib3 with `http.client` takes 54 % of the time (13 % parse headers, by `email`), and
+googleapiclient's request 10 %, the scope opened and closed 9 %.
 
 Two designs were tried besides, before the record of calls was there. In runs in which the kept one took 0.86 (0.83) and
 aiohttp alone 0.31 (0.26): googleapiclient's request replayed over aiohttp, without google-auth, 0.48 (0.47), 50 times
