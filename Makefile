@@ -1,8 +1,8 @@
 # `make run` and `make test` need Python >= 3.11, make and the package registries; everything else they set up.
 PYTHON ?= python3
 BIN := .venv/bin
-# A file's tests share servers, so they stay together.
-TESTS := pytest -m "not soak" -n auto --dist loadfile
+# A file's tests share servers, so they stay together; in the order of the folders, which begins with the slow ones.
+TESTS := pytest -m "not soak" -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 
