@@ -28,16 +28,22 @@ class Database:
 
     The constructor does no I/O. Hold a transaction shortly: never while a model or Google is asked.
 
+    Args:
+        url: As SQLAlchemy writes it, with an asynchronous driver.
+        idle_seconds: PostgreSQL ends a transaction in which nothing was asked for so long; else the locks of a process
+            that stands still, or whose machine is gone, would hold everybody else up.
+
     Raises:
         SettingsError: The URL is not one that SQLAlchemy can open asynchronously, or names no file.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, idle_seconds: float = 10.0) -> None:
         try:
             self._url = sa.make_url(url)
             self._engine = create_async_engine(
                 self._url,
                 pool_pre_ping=not url.startswith("sqlite"),
+                connect_args=_connect_args(self._url, idle_seconds),
                 hide_parameters=True,  # an error's text would quote what people wrote
             )
         except (sa.exc.ArgumentError, sa.exc.InvalidRequestError, ImportError, ValueError) as error:
@@ -197,6 +203,19 @@ def database_time(connection: AsyncConnection) -> sa.ColumnElement[float]:
     if connection.dialect.name == "postgresql":
         return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
     return sa.literal(time.time())
+
+
+def _connect_args(url: sa.URL, idle_seconds: float) -> dict[str, Any]:
+    """The limit on idle transactions, in the driver's words; SQLite has one machine, where a dead process holds no lock.
+
+    https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-IDLE-IN-TRANSACTION-SESSION-TIMEOUT
+    """
+    name, milliseconds = "idle_in_transaction_session_timeout", str(int(idle_seconds * 1000))
+    if url.get_backend_name() != "postgresql":
+        return {}
+    if url.get_driver_name() == "asyncpg":
+        return {"server_settings": {name: milliseconds}}
+    return {"options": f"-c {name}={milliseconds}"}
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

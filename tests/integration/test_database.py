@@ -18,7 +18,7 @@ from app.database.database import Database
 from app.database.tables import api_tokens, messages, metadata, owned_by, owner, parked_runs, principal_of, replicas
 from app.errors import SettingsError
 from app.principal import Principal
-from tests.fakes.databases import Databases
+from tests.fakes.databases import Databases, PostgresServer
 from tests.fakes.leaks import everything_in
 
 CANARY = "CANARY-7f3a"
@@ -124,6 +124,28 @@ async def test_processes_that_start_together_all_open(databases: Databases) -> N
 
     assert [errors for _, errors in outcomes] == [b""] * 3
     assert len({revisions for revisions, _ in outcomes}) == 1
+
+
+async def test_whoever_stands_still_in_a_transaction_holds_nobody_up(postgres: PostgresServer, ada: Principal) -> None:
+    """PostgreSQL ends the transaction, another one gets the row, and what the first one wrote is gone."""
+    async with postgres.databases() as databases:
+        still, other = [Database(url, idle_seconds=0.3) for url in [await databases.migrated("deputy")] * 2]
+        async with other.writing() as connection:
+            await connection.execute(token_of(ada, name="a"))
+        rename = api_tokens.update().values(label="by whoever stood still")
+
+        async def stand_still() -> None:
+            async with still.writing() as connection:
+                await connection.execute(rename)
+                async with asyncio.timeout(10), other.writing() as another:
+                    await another.execute(rename.values(label="by another"))
+
+        with pytest.raises(sa.exc.DBAPIError):
+            await stand_still()
+
+        async with still.reading() as connection:
+            assert await connection.scalar(sa.select(api_tokens.c.label)) == "by another"
+        await asyncio.gather(still.close(), other.close())
 
 
 async def test_a_transaction_that_fails_leaves_nothing(database: Database, ada: Principal, grace: Principal) -> None:
