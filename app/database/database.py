@@ -20,6 +20,14 @@ from app.errors import SettingsError
 
 _BUSY_TIMEOUT_MS = 10_000  # SQLite waits so long for another process's write
 _TRY_AGAIN_MS = 20
+_APPLICATION_NAME = "deputy"
+# https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
+_END_STUCK = sa.text("""
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user AND application_name = :name
+      AND xact_start IS NOT NULL AND wait_event = 'ClientRead'
+      AND state_change < clock_timestamp() - make_interval(secs => :seconds)
+""")
 _WRITES = "deputy_writes"  # execution option of a connection that is about to write
 
 
@@ -28,22 +36,17 @@ class Database:
 
     The constructor does no I/O. Hold a transaction shortly: never while a model or Google is asked.
 
-    Args:
-        url: As SQLAlchemy writes it, with an asynchronous driver.
-        idle_seconds: PostgreSQL ends a transaction in which nothing was asked for so long; else the locks of a process
-            that stands still, or whose machine is gone, would hold everybody else up.
-
     Raises:
         SettingsError: The URL is not one that SQLAlchemy can open asynchronously, or names no file.
     """
 
-    def __init__(self, url: str, *, idle_seconds: float = 10.0) -> None:
+    def __init__(self, url: str) -> None:
         try:
             self._url = sa.make_url(url)
             self._engine = create_async_engine(
                 self._url,
                 pool_pre_ping=not url.startswith("sqlite"),
-                connect_args=_connect_args(self._url, idle_seconds),
+                connect_args=_named(self._url),
                 hide_parameters=True,  # an error's text would quote what people wrote
             )
         except (sa.exc.ArgumentError, sa.exc.InvalidRequestError, ImportError, ValueError) as error:
@@ -116,6 +119,19 @@ class Database:
         """
         async with self.reading() as connection:
             await connection.execute(sa.select(sa.literal(1)))
+
+    async def end_stuck(self, seconds: float) -> int:
+        """End every transaction that has waited for its Deputy process for so long; returns how many that were.
+
+        A process that stands still in one, or whose machine is gone, holds everybody else up with its locks.
+        PostgreSQL's idle_in_transaction_session_timeout would not do: to it, a session that has had the first half of a
+        statement, as asyncpg sends it, is not idle. On SQLite nothing is ended: a dead process holds no lock there.
+        """
+        if self._is_sqlite():
+            return 0
+        async with self.reading() as connection:
+            ended = await connection.execute(_END_STUCK, {"seconds": seconds, "name": _APPLICATION_NAME})
+            return len(ended.all())
 
     async def _reach(self) -> None:
         try:
@@ -205,17 +221,13 @@ def database_time(connection: AsyncConnection) -> sa.ColumnElement[float]:
     return sa.literal(time.time())
 
 
-def _connect_args(url: sa.URL, idle_seconds: float) -> dict[str, Any]:
-    """The limit on idle transactions, in the driver's words; SQLite has one machine, where a dead process holds no lock.
-
-    https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-IDLE-IN-TRANSACTION-SESSION-TIMEOUT
-    """
-    name, milliseconds = "idle_in_transaction_session_timeout", str(int(idle_seconds * 1000))
+def _named(url: sa.URL) -> dict[str, Any]:
+    """The arguments, in the driver's words, that let PostgreSQL tell our connections from others."""
     if url.get_backend_name() != "postgresql":
         return {}
     if url.get_driver_name() == "asyncpg":
-        return {"server_settings": {name: milliseconds}}
-    return {"options": f"-c {name}={milliseconds}"}
+        return {"server_settings": {"application_name": _APPLICATION_NAME}}
+    return {"application_name": _APPLICATION_NAME}
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -45,7 +45,7 @@ class Replicas:
     """Keeps this process's row among those that work on the database; lives as long as the process.
 
     The row is a lease that is renewed: a process that ended without a word is forgotten when it runs out, or at once
-    where it can be seen that the process is gone.
+    where it can be seen that the process is gone. Nor does one that stands still keep a transaction for longer.
 
     Attributes:
         lost: Set once another process has taken this one's place, as this one stood still for too long: it must end.
@@ -72,7 +72,7 @@ class Replicas:
         """
         await self._join()
         try:
-            async with supervisor.keeping(replica=self._renew):
+            async with supervisor.keeping(replica=self._renew, stuck=self._end_stuck):
                 yield
         finally:
             await guarded("leaving the replicas", self._leave())
@@ -143,6 +143,16 @@ class Replicas:
         while True:
             await asyncio.sleep(self._lease.seconds / 10)
             await guarded("renewing this replica's lease", self._renew_once())
+
+    async def _end_stuck(self) -> None:
+        """Apart from everything else that a process does: any of it may be what is held up."""
+        while True:
+            await asyncio.sleep(self._lease.seconds / 3)
+            await guarded("ending stuck transactions", self._end_stuck_once())
+
+    async def _end_stuck_once(self) -> None:
+        if ended := await self._database.end_stuck(self._lease.seconds):
+            log.warning("%s transactions were ended, as their process stood still in them", ended)
 
     async def _renew_once(self) -> None:
         async with self._database.writing() as connection:

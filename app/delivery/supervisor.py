@@ -40,6 +40,9 @@ class Supervisor:
                 await task()
             except Exception as error:
                 log.error("the task %s died and is started again: %s", name, describe_crash(error))
+            this = asyncio.current_task()
+            if this is not None and this.cancelling():
+                return  # it was told to end, and died of something else as it did
             self.restarts[name] += 1
             await asyncio.sleep(self._pause_seconds)
 

@@ -126,19 +126,37 @@ async def test_processes_that_start_together_all_open(databases: Databases) -> N
     assert len({revisions for revisions, _ in outcomes}) == 1
 
 
-async def test_whoever_stands_still_in_a_transaction_holds_nobody_up(postgres: PostgresServer, ada: Principal) -> None:
-    """PostgreSQL ends the transaction, another one gets the row, and what the first one wrote is gone."""
+@pytest.mark.parametrize("in_a_statement", [False, True])
+async def test_whoever_stands_still_in_a_transaction_holds_nobody_up(
+    postgres: PostgresServer, ada: Principal, in_a_statement: bool
+) -> None:
+    """The transaction is ended: another one gets the row, and what the first one wrote is gone.
+
+    The same where asyncpg has sent the first half of a statement.
+    """
     async with postgres.databases() as databases:
-        still, other = [Database(url, idle_seconds=0.3) for url in [await databases.migrated("deputy")] * 2]
+        still, other = [Database(url) for url in [await databases.migrated("deputy")] * 2]
         async with other.writing() as connection:
             await connection.execute(token_of(ada, name="a"))
         rename = api_tokens.update().values(label="by whoever stood still")
 
+        async def take_over() -> None:
+            async with other.writing() as connection:
+                await connection.execute(rename.values(label="by another"))
+
         async def stand_still() -> None:
             async with still.writing() as connection:
                 await connection.execute(rename)
-                async with asyncio.timeout(10), other.writing() as another:
-                    await another.execute(rename.values(label="by another"))
+                if in_a_statement:
+                    driver = (await connection.get_raw_connection()).driver_connection
+                    assert driver is not None
+                    await driver.prepare("SELECT $1::text")
+                taking = asyncio.create_task(take_over())
+                await asyncio.sleep(0.2)
+                assert not taking.done()
+                assert await other.end_stuck(10) == 0
+                assert await other.end_stuck(0.1) == 1
+                await asyncio.wait_for(taking, timeout=10)
 
         with pytest.raises(sa.exc.DBAPIError):
             await stand_still()

@@ -30,3 +30,19 @@ async def test_a_task_that_dies_is_started_again_and_counted(caplog: pytest.LogC
     assert "the task dies died" in caplog.text
     assert "text-of-a-mail" not in caplog.text
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
+async def test_a_task_that_dies_of_something_else_as_it_is_told_to_end_is_not_started_again() -> None:
+    """A library may turn the cancellation into an error of its own; the context ends all the same."""
+    supervisor = Supervisor(pause_seconds=0)
+
+    async def dies_at_its_end() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ConnectionError from None
+
+    async with asyncio.timeout(10), supervisor.keeping(engine=dies_at_its_end):
+        await asyncio.sleep(0)
+
+    assert supervisor.restarts["engine"] == 0
