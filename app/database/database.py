@@ -20,7 +20,7 @@ from app.errors import SettingsError
 
 _BUSY_TIMEOUT_MS = 10_000  # SQLite waits so long for another process's write
 _TRY_AGAIN_MS = 20
-_APPLICATION_NAME = "deputy"
+APPLICATION_NAME = "deputy"  # under which PostgreSQL knows every connection of ours
 # https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
 _END_STUCK = sa.text("""
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -130,7 +130,7 @@ class Database:
         if self._is_sqlite():
             return 0
         async with self.reading() as connection:
-            ended = await connection.execute(_END_STUCK, {"seconds": seconds, "name": _APPLICATION_NAME})
+            ended = await connection.execute(_END_STUCK, {"seconds": seconds, "name": APPLICATION_NAME})
             return len(ended.all())
 
     async def _reach(self) -> None:
@@ -226,8 +226,8 @@ def _named(url: sa.URL) -> dict[str, Any]:
     if url.get_backend_name() != "postgresql":
         return {}
     if url.get_driver_name() == "asyncpg":
-        return {"server_settings": {"application_name": _APPLICATION_NAME}}
-    return {"application_name": _APPLICATION_NAME}
+        return {"server_settings": {"application_name": APPLICATION_NAME}}
+    return {"application_name": APPLICATION_NAME}
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -17,7 +17,7 @@ from procrastinate import jobs
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
 from psycopg import conninfo
 
-from app.database.database import Database
+from app.database.database import APPLICATION_NAME, Database
 from app.delivery.engine import WorkOff
 from app.delivery.supervisor import Supervisor, guarded
 from app.errors import SettingsError
@@ -157,6 +157,7 @@ def postgresql_conninfo(database: Database) -> str:
         "port": url.port,
         "user": url.username,
         "dbname": url.database,
+        "application_name": APPLICATION_NAME,  # so that its transactions do not outlive a process that stands still
     }
     query = {name: str(value) for name, value in url.query.items()}
     if ssl := query.pop("ssl", None):

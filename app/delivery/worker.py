@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 from app.delivery.answering import Answering
 from app.delivery.backoff import passing_fault
@@ -23,12 +24,21 @@ CRASHED = "Something went wrong on my side, so I stopped. Please try again."
 INTERRUPTED = "I was interrupted several times while I worked on this, so I stopped. Please try again."
 
 
+@dataclass(slots=True)
+class _Run:
+    """What is in work: a message, the task that answers it, and what ends that task when the lease is over."""
+
+    message: StoredMessage
+    task: asyncio.Task[None]
+    lease_over: asyncio.TimerHandle
+
+
 class Worker:
     """Works conversations off as the engine wakes them; lives as long as the process.
 
     A conversation is in the hands of one task, which takes its undone rows in order. The leases of what is in work are
-    renewed; a message that was taken over, as this process stood still for too long, is let go. What it holds of a
-    message dies with the message's task.
+    renewed. A message whose lease is over by this process's own clock, as it stood still or could not renew it, is let
+    go at once: another process may have it by now. What it holds of a message dies with the message's task.
     """
 
     def __init__(
@@ -56,7 +66,7 @@ class Worker:
         self._lease_seconds = lease_seconds
         self._grace_seconds = grace_seconds
         self._in_hands: set[ConversationKey] = set()
-        self._in_work: dict[str, tuple[StoredMessage, asyncio.Task[None]]] = {}
+        self._in_work: dict[str, _Run] = {}
         self._stopping = False
         self._working = AsyncExitStack()
 
@@ -67,18 +77,17 @@ class Worker:
 
     def interrupt(self, message_id: str) -> bool:
         """Cancel the run of a message; it is undone again, and given up after too many attempts."""
-        entry = self._in_work.get(message_id)
-        return entry[1].cancel() if entry is not None else False
+        run = self._in_work.get(message_id)
+        return run.task.cancel() if run is not None else False
 
     @property
     def people_in_work(self) -> frozenset[Principal]:
         """Whose messages are being answered."""
-        return frozenset(message.principal for message, _ in self._in_work.values())
+        return frozenset(run.message.principal for run in self._in_work.values())
 
     def interrupt_all(self, principal: Principal) -> int:
         """Cancel every run of this person; returns how many. As with `interrupt`, undone rows are run again."""
-        mine = [message.message_id for message, _ in self._in_work.values() if message.principal == principal]
-        return sum(self.interrupt(message_id) for message_id in mine)
+        return sum(run.task.cancel() for run in self._in_work.values() if run.message.principal == principal)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -118,23 +127,36 @@ class Worker:
             async with self._turns.room:
                 if self._stopping:
                     return False
+                until = self._lease_until()
                 message = await self._inbox.begin_next(conversation)
                 if message is not None:
-                    await self._work_on(message)
+                    await self._work_on(message, until)
         finally:
             if aside := self._turns.leave(sender):
                 await guarded("waking who stepped aside", self._engine.wake(aside))
         return True
 
-    async def _work_on(self, message: StoredMessage) -> None:
+    def _lease_until(self) -> float:
+        """When a lease is over that is taken from now on, by the event loop's clock."""
+        return asyncio.get_running_loop().time() + self._lease_seconds
+
+    async def _work_on(self, message: StoredMessage, until: float) -> None:
         task = asyncio.create_task(self._answer(message))
-        self._in_work[message.message_id] = (message, task)
+        run = self._in_work[message.message_id] = _Run(message, task, self._let_go_at(until, message, task))
         try:
             await asyncio.wait([task])
         finally:
+            run.lease_over.cancel()
             task.cancel()  # without effect on one that has ended; else this worker is being stopped
             del self._in_work[message.message_id]
             await asyncio.wait([task])
+
+    def _let_go_at(self, until: float, message: StoredMessage, task: asyncio.Task[None]) -> asyncio.TimerHandle:
+        def let_go() -> None:
+            log.warning("message %s is let go, as its lease is over", message.message_id)
+            task.cancel()
+
+        return asyncio.get_running_loop().call_at(until, let_go)
 
     async def _answer(self, message: StoredMessage) -> None:
         """The outermost edge of a message's task: nothing leaves it, so no traceback keeps the scope alive."""
@@ -163,11 +185,17 @@ class Worker:
             await guarded("renewing leases", self._renew_once())
 
     async def _renew_once(self) -> None:
-        in_work = [message for message, _ in self._in_work.values()]
-        for message in await self._inbox.renew(in_work) if in_work else ():
-            if message.message_id in self._in_work and self._in_work[message.message_id][0] is message:
-                log.warning("message %s was taken over by another process", message.message_id)
-                self.interrupt(message.message_id)
+        until, runs = self._lease_until(), [*self._in_work.values()]
+        lost = await self._inbox.renew([run.message for run in runs]) if runs else []
+        for run in runs:
+            if run.task.done():
+                continue
+            run.lease_over.cancel()
+            if run.message in lost:
+                log.warning("message %s was taken over by another process", run.message.message_id)
+                run.task.cancel()
+            else:
+                run.lease_over = self._let_go_at(until, run.message, run.task)
 
     async def _keep_up(self) -> None:
         while True:

@@ -64,6 +64,7 @@ class Deputy:
         fault: A planted fault of tests/delivery/planted.py, or None.
         environ: What is added to the environment.
         absences: By pid, when each incarnation was dead or frozen; the monotonic clock, seconds.
+        wakes: By pid, when each incarnation that was frozen was woken.
         kills: How often it was killed.
     """
 
@@ -76,6 +77,7 @@ class Deputy:
     environ: Mapping[str, str]
     fault: str | None = None
     absences: defaultdict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    wakes: defaultdict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
     kills: int = 0
     _child: Child | None = None
 
@@ -133,6 +135,7 @@ class Deputy:
 
     def wake(self) -> None:
         """Let a frozen process go on (SIGCONT)."""
+        self.wakes[self._running.pid].append(time.monotonic())
         self._signal(signal.SIGCONT)
 
     async def end(self) -> None:

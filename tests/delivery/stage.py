@@ -124,8 +124,9 @@ class Stage:
     async def judge(self) -> Verdict:
         """The verdict on all that has happened."""
         absences = {pid: at for deputy in self.deputies for pid, at in deputy.absences.items()}
+        wakes = {pid: at for deputy in self.deputies for pid, at in deputy.wakes.items()}
         rows, changes = await self.ledger.rows(), await self.ledger.changes()
-        return judge(self.script, Evidence(self.record.runs(), absences, self.slack.posts, rows, changes))
+        return judge(self.script, Evidence(self.record.runs(), absences, self.slack.posts, rows, changes, wakes))
 
     def describe(self) -> str:
         """What happened, in figures."""

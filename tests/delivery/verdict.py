@@ -13,6 +13,8 @@ from tests.delivery.ledger import Change, Row
 from tests.delivery.record import ANSWER, Run
 from tests.delivery.script import Line, Script
 
+_STEP_SECONDS = 0.1  # what a process was about to do when it was frozen, it does within so long of its waking
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -50,6 +52,7 @@ class Evidence:
         posts: Of Slack.
         rows: Of the database at the end.
         changes: Of the database's trigger.
+        wakes: By pid, when it was woken: it may then begin what it was about to, and has to let go of it.
     """
 
     runs: Sequence[Run]
@@ -57,11 +60,13 @@ class Evidence:
     posts: Sequence[Post]
     rows: Sequence[Row]
     changes: Sequence[Change]
+    wakes: Mapping[int, Sequence[float]] = field(default_factory=dict)
 
 
 def judge(script: Script, evidence: Evidence) -> Verdict:
     """Hold the evidence against the script."""
     lines = script.lines
+    runs = [run for run in evidence.runs if not _is_let_go(run, evidence.wakes)]
     rows = _by_name(evidence.rows)
     answers = [(match, post) for post in evidence.posts if (match := ANSWER.fullmatch(post.text)) is not None]
     told = Counter(match["name"] for match, _ in answers)
@@ -77,8 +82,8 @@ def judge(script: Script, evidence: Evidence) -> Verdict:
     return Verdict(
         lost=frozenset(name for name in lines if [row.state for row in rows.get(name, ())] != ["done"]),
         doubled=changes.doubled | {name for name, runs in answering.items() if len(runs) > 1},
-        overlapping=changes.overlapping | set(_overlapping(lines, evidence)),
-        disordered=changes.disordered | set(_disordered(script, rows, evidence.runs)),
+        overlapping=changes.overlapping | set(_overlapping(lines, runs, evidence.absences)),
+        disordered=changes.disordered | set(_disordered(script, rows, runs)),
         unanswered=frozenset(lines.keys() - told.keys()),
         copies=Counter({name: count - 1 for name, count in told.items() if count > 1}),
         foreign=frozenset((*foreign_posts, *foreign_rows)),
@@ -136,13 +141,20 @@ def _walk(lines: Mapping[str, Line], changes: Iterable[Change]) -> _Walked:
     return _Walked(frozenset(doubled), frozenset(overlapping), frozenset(disordered))
 
 
-def _overlapping(lines: Mapping[str, Line], evidence: Evidence) -> Iterator[str]:
+def _is_let_go(run: Run, wakes: Mapping[int, Sequence[float]]) -> bool:
+    """Whether a process that was frozen just before this run began it as it woke, and did not end it."""
+    return run.ended is None and any(0 <= run.began - woken < _STEP_SECONDS for woken in wakes.get(run.pid, ()))
+
+
+def _overlapping(
+    lines: Mapping[str, Line], runs: Iterable[Run], absences: Mapping[int, Sequence[float]]
+) -> Iterator[str]:
     by_conversation: defaultdict[tuple[str, str], list[Run]] = defaultdict(list)
-    for run in evidence.runs:
+    for run in runs:
         by_conversation[lines[run.name].conversation].append(run)
-    for runs in by_conversation.values():
-        for run, following in pairwise(runs):
-            ends = [moment for moment in evidence.absences.get(run.pid, ()) if moment >= run.began]
+    for its_runs in by_conversation.values():
+        for run, following in pairwise(its_runs):
+            ends = [moment for moment in absences.get(run.pid, ()) if moment >= run.began]
             if run.ended is not None:
                 ends.append(run.ended)
             if ends and min(ends) > following.began:
