@@ -10,6 +10,7 @@ DeputyError
 │   ├── NotFoundError              there is no such thing for this principal              (HTTP 404)
 │   ├── TooLargeError              it is over the size limit                              (HTTP 413)
 │   └── UnavailableError           not now: the platform should send it again             (HTTP 503)
+│       └── UnclearError           no answer: the platform may have taken it              (HTTP 503)
 ├── ConsentError               a consent link or callback cannot be used
 │   ├── LinkExpiredError           expired, used, superseded or never issued              (HTTP 410)
 │   └── CallbackRefusedError       state, cookie, code or id_token does not fit           (HTTP 400)
@@ -91,6 +92,10 @@ class UnavailableError(MessageError):
     """The server cannot take the message now; nothing was stored and the sender should try again."""
 
     status = 503
+
+
+class UnclearError(UnavailableError):
+    """A platform gave no answer: whether it took what it was given is not known, and may show a while later."""
 
 
 class ConsentError(DeputyError):

@@ -227,7 +227,6 @@ class Application(DeclarativeContainer):
     sender = Once(
         Sender,
         outbox,
-        inbox,
         statuses,
         channels,
         Once(

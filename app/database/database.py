@@ -16,18 +16,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from app.database import postgresql
 from app.errors import SettingsError
 
 _BUSY_TIMEOUT_MS = 10_000  # SQLite waits so long for another process's write
 _TRY_AGAIN_MS = 20
-APPLICATION_NAME = "deputy"  # under which PostgreSQL knows every connection of ours
-# https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
-_END_STUCK = sa.text("""
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = current_database() AND usename = current_user AND application_name = :name
-      AND xact_start IS NOT NULL AND wait_event = 'ClientRead'
-      AND state_change < clock_timestamp() - make_interval(secs => :seconds)
-""")
 _WRITES = "deputy_writes"  # execution option of a connection that is about to write
 
 
@@ -43,12 +36,9 @@ class Database:
     def __init__(self, url: str) -> None:
         try:
             self._url = sa.make_url(url)
-            self._engine = create_async_engine(
-                self._url,
-                pool_pre_ping=not url.startswith("sqlite"),
-                connect_args=_named(self._url),
-                hide_parameters=True,  # an error's text would quote what people wrote
-            )
+            arguments = {} if url.startswith("sqlite") else postgresql.engine_arguments(self._url)
+            # Hidden, as an error's text would quote what people wrote.
+            self._engine = create_async_engine(self._url, hide_parameters=True, **arguments)
         except (sa.exc.ArgumentError, sa.exc.InvalidRequestError, ImportError, ValueError) as error:
             kind = type(error).__name__  # not the text: it may quote the URL with its password
         else:
@@ -59,7 +49,12 @@ class Database:
             )
         # SQLite has one writer at a time. Queueing here is fair and costs no polling; PostgreSQL needs no queue.
         self._writer: AbstractAsyncContextManager[Any] = nullcontext()
-        if self._is_sqlite():
+        self._reader = self._engine
+        if not self._is_sqlite():
+            postgresql.prepare(self._engine.sync_engine)
+            # Each statement sees what was committed before it (READ COMMITTED), in a transaction or not.
+            self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        else:
             self._writer = asyncio.Lock()
             sa.event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
             sa.event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
@@ -123,15 +118,10 @@ class Database:
     async def end_stuck(self, seconds: float) -> int:
         """End every transaction that has waited for its Deputy process for so long; returns how many that were.
 
-        A process that stands still in one, or whose machine is gone, holds everybody else up with its locks.
-        PostgreSQL's idle_in_transaction_session_timeout would not do: to it, a session that has had the first half of a
-        statement, as asyncpg sends it, is not idle. On SQLite nothing is ended: a dead process holds no lock there.
+        A process that stands still in one, or whose machine is gone, holds everybody else up with its locks. On SQLite
+        nothing is ended: a dead process holds no lock there.
         """
-        if self._is_sqlite():
-            return 0
-        async with self.reading() as connection:
-            ended = await connection.execute(_END_STUCK, {"seconds": seconds, "name": APPLICATION_NAME})
-            return len(ended.all())
+        return 0 if self._is_sqlite() else await postgresql.end_stuck(self._url, seconds)
 
     async def _reach(self) -> None:
         try:
@@ -171,9 +161,9 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads."""
+        """A connection that only reads: on SQLite of one state, on PostgreSQL each statement of its own."""
         with _clear_on_error():
-            async with self._engine.connect() as connection, connection.begin():
+            async with self._reader.connect() as connection, connection.begin():
                 yield connection
 
     @asynccontextmanager
@@ -219,15 +209,6 @@ def database_time(connection: AsyncConnection) -> sa.ColumnElement[float]:
     if connection.dialect.name == "postgresql":
         return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
     return sa.literal(time.time())
-
-
-def _named(url: sa.URL) -> dict[str, Any]:
-    """The arguments, in the driver's words, that let PostgreSQL tell our connections from others."""
-    if url.get_backend_name() != "postgresql":
-        return {}
-    if url.get_driver_name() == "asyncpg":
-        return {"server_settings": {"application_name": APPLICATION_NAME}}
-    return {"application_name": APPLICATION_NAME}
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -20,12 +20,13 @@ def upgrade(connection: sa.Connection) -> None:
     """Run every migration that this database lacks, inside the connection's transaction.
 
     Two processes that start together take turns: SQLite's transaction already holds the write lock, PostgreSQL
-    is given an advisory lock that ends with the transaction.
+    is given an advisory lock that ends with the transaction, and for which they wait however long the other one takes.
 
     Raises:
         SettingsError: A newer version has migrated this database.
     """
     if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
     try:
         command.upgrade(config(connection), "head")

@@ -48,6 +48,10 @@ def _lease() -> tuple[sa.Column[Any], ...]:
     return sa.Column("lease_holder", sa.String(HOLDER_LENGTH), nullable=True), _time("lease_until", nullable=True)
 
 
+def _partial_index(name: str, where: str, *columns: str, unique: bool = False) -> sa.Index:
+    return sa.Index(name, *columns, unique=unique, postgresql_where=sa.text(where), sqlite_where=sa.text(where))
+
+
 api_tokens = sa.Table(
     "api_tokens",
     metadata,
@@ -71,6 +75,8 @@ users = sa.Table(
     _time("offboarded_at", nullable=True),  # from then on the person is refused
     _time("ended_at", nullable=True),  # when the last thing of an offboarded person had ended
 )
+
+_CONVERSATION = ("platform", "tenant", "conversation")
 
 messages = sa.Table(
     "messages",
@@ -100,6 +106,8 @@ messages = sa.Table(
     sa.UniqueConstraint("platform", "tenant", "event_id", name="uq_messages_event"),
     sa.UniqueConstraint("platform", "tenant", "conversation", "sequence", name="uq_messages_sequence"),
     sa.Index("ix_messages_state", "state", "changed_at"),
+    _partial_index("uq_messages_running", "state = 'running'", *_CONVERSATION, unique=True),  # one at a time
+    _partial_index("ix_messages_open", "state IN ('new', 'running')", *_CONVERSATION, "sequence"),
 )
 
 outbox = sa.Table(

@@ -158,7 +158,7 @@ class Answering:
         return parked
 
     async def _run(self, message: StoredMessage) -> Answered | StoppedRun:
-        parked = await self._parking.find(message)
+        parked = await self._parking.find(message) if message.attempt > 1 else None
         listener = self._streams.listener(message)
         async with self._open_agent(message.principal, Deadline.after(self._deadline_seconds)) as agent:
             if parked is None:

@@ -49,7 +49,8 @@ def _fault(error: BaseException) -> Fault | None:
         return Fault.NETWORK
     if isinstance(error, _OUR_MISTAKES):
         return None
-    if isinstance(error, (sa.exc.DBAPIError, ConnectionError)):  # asyncpg raises the latter when there is no server
+    # The second is that no connection became free; the third is what asyncpg raises when there is no server.
+    if isinstance(error, (sa.exc.DBAPIError, sa.exc.TimeoutError, ConnectionError)):
         return Fault.DATABASE
     return Fault.GOOGLE_BUSY if isinstance(error, GoogleError) and error.is_busy else None
 

@@ -23,6 +23,7 @@ class Channel(Protocol):
             again: An earlier try may have got through. A channel that can look that up does, and sends what is missing.
 
         Raises:
+            UnclearError: The platform gave no answer; it is tried again when it must have arrived, if it has.
             UnavailableError: The platform did not take it; it is tried again later.
         """
         ...

@@ -60,7 +60,7 @@ class EmbeddedEngine:
         finally:
             if self._in_hands:
                 await asyncio.wait(self._in_hands.values(), timeout=grace_seconds)
-            await cancel([*self._in_hands.values()])
+            await cancel(self._in_hands.values())
             self._in_hands.clear()  # a task that was cancelled before it began has not let go
 
     async def _hold(self, conversation: ConversationKey, work_off: WorkOff) -> None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 import procrastinate
 import psycopg
@@ -17,9 +18,10 @@ from procrastinate import jobs
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
 from psycopg import conninfo
 
-from app.database.database import APPLICATION_NAME, Database
+from app.database.database import Database
+from app.database.postgresql import APPLICATION_NAME, LOCK_TIMEOUT
 from app.delivery.engine import WorkOff
-from app.delivery.supervisor import Supervisor, guarded
+from app.delivery.supervisor import Supervisor, cancel, guarded
 from app.errors import SettingsError
 from app.messages import ConversationKey
 
@@ -38,6 +40,8 @@ class ProcrastinateEngine:
     A job says which conversation, and nothing else. Its lock is the conversation, so that no two run at a time; its
     queueing lock merges wake-ups that still wait. One that arrives while the conversation is in hands waits for its
     turn, so none is lost after the last look. A job of a worker that died is taken up by those that live.
+
+    Work that was begun outlives a fault of the queue: then the job is over, and the rows keep the order.
     """
 
     def __init__(self, database: Database, supervisor: Supervisor, *, concurrency: int, lease_seconds: float) -> None:
@@ -47,11 +51,19 @@ class ProcrastinateEngine:
         self._stalled_seconds = lease_seconds  # without a heartbeat for so long, a worker is taken for dead
         self._app = procrastinate.App(
             connector=procrastinate.PsycopgConnector(
-                conninfo=self._conninfo, min_size=1, max_size=4, kwargs={"options": f"-c search_path={SCHEMA}"}
+                conninfo=self._conninfo,
+                min_size=1,
+                max_size=4,
+                kwargs={"options": f"-c search_path={SCHEMA} -c lock_timeout={LOCK_TIMEOUT}"},
+                configure=_commit_by_itself,
             )
         )
         self._work_off: WorkOff | None = None
-        self._app.task(name=_TASK)(self._run)
+        self._at_work: set[asyncio.Task[bool]] = set()
+        self._jobs: set[int] = set()  # that run here
+        self._worker_id: int | None = None  # under which the last one was fetched
+        self._leaked: set[int] = set()  # jobs that were found fetched by this worker, and do not run
+        self._app.task(name=_TASK, pass_context=True)(self._run)
 
     async def wake(self, conversation: ConversationKey) -> None:
         """Put the conversation into the queue, unless it waits there already."""
@@ -86,31 +98,40 @@ class ProcrastinateEngine:
     async def running(self, work_off: WorkOff, grace_seconds: float) -> AsyncIterator[None]:
         """Take conversations from the queue, and take over what dead workers left."""
         self._work_off = work_off
-        stopping = asyncio.Event()
 
         async def fetch() -> None:
-            if not stopping.is_set():
-                await self._app.run_worker_async(
-                    concurrency=self._concurrency,
-                    install_signal_handlers=False,
-                    fetch_job_polling_interval=_POLL_SECONDS,
-                    update_heartbeat_interval=self._stalled_seconds / 5,
-                    stalled_worker_timeout=self._stalled_seconds,
-                    shutdown_graceful_timeout=grace_seconds,
-                    delete_jobs="always",
-                )
+            await self._app.run_worker_async(
+                concurrency=self._concurrency,
+                install_signal_handlers=False,
+                fetch_job_polling_interval=_POLL_SECONDS,
+                update_heartbeat_interval=self._stalled_seconds / 5,
+                stalled_worker_timeout=self._stalled_seconds,
+                shutdown_graceful_timeout=0,  # of the queue, not of the work
+                delete_jobs="always",
+            )
 
-        async with self._supervisor.keeping(engine=fetch, stalled_jobs=self._take_over):
-            try:
+        try:
+            async with self._supervisor.keeping(engine=fetch, stalled_jobs=self._take_over):
                 yield
-            finally:
-                stopping.set()
+        finally:
+            if self._at_work:
+                await asyncio.wait(self._at_work, timeout=grace_seconds)
+            await cancel(self._at_work)
 
-    async def _run(self, platform: str, tenant: str, conversation: str) -> None:
+    async def _run(self, context: procrastinate.JobContext, platform: str, tenant: str, conversation: str) -> None:
         """The job. It does not fail: what is left undone is found by the scan."""
         assert self._work_off is not None
+        assert context.job.id is not None
         key = ConversationKey(platform, tenant, conversation)
-        await guarded("working a conversation off", self._work_off(key))
+        work = asyncio.create_task(guarded("working a conversation off", self._work_off(key)))
+        self._at_work.add(work)
+        work.add_done_callback(self._at_work.discard)
+        self._jobs.add(context.job.id)
+        self._worker_id = context.job.worker_id
+        try:
+            await asyncio.shield(work)
+        finally:
+            self._jobs.discard(context.job.id)
 
     async def _take_over(self) -> None:
         while True:
@@ -125,19 +146,39 @@ class ProcrastinateEngine:
             try:
                 await manager.retry_job_by_id_async(job.id, retry_at=_LONG_AGO)
             except UniqueViolation:  # the same conversation waits in the queue already
-                await manager.finish_job_by_id_async(job.id, jobs.Status.FAILED, delete_job=True)
+                await self._let_go(job.id)
             except ConnectorException:
                 continue  # another process was quicker
+        await self._let_go_of_leaked()
+
+    async def _let_go_of_leaked(self) -> None:
+        """Delete jobs whose end could not be stored: their worker lives, so nobody else would, and the lock stays."""
+        if self._worker_id is None:
+            return
+        status = jobs.Status.DOING.value
+        fetched = await self._app.job_manager.list_jobs_async(status=status, worker_id=self._worker_id)
+        leaked = {job.id for job in fetched if job.id is not None} - self._jobs
+        for job_id in leaked & self._leaked:  # seen twice: the end of one may be under way
+            await self._let_go(job_id)
+        self._leaked = leaked
+
+    async def _let_go(self, job_id: int) -> None:
+        await self._app.job_manager.finish_job_by_id_async(job_id, jobs.Status.FAILED, delete_job=True)
 
     async def _make_schema(self) -> None:
         """Make procrastinate's tables once; several processes that start together take turns."""
-        async with await psycopg.AsyncConnection.connect(self._conninfo) as connection:
+        async with await psycopg.AsyncConnection.connect(self._conninfo) as connection:  # in one transaction
             await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
             await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
             await connection.execute(f"SET LOCAL search_path TO {SCHEMA}")
             made = await connection.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.procrastinate_jobs",))
             if (await made.fetchone()) == (None,):
                 await connection.execute(self._app.schema_manager.get_schema())
+
+
+async def _commit_by_itself(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Each of procrastinate's statements is a transaction: none is open while this process does something else."""
+    await connection.set_autocommit(True)
 
 
 def postgresql_conninfo(database: Database) -> str:

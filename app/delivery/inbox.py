@@ -21,6 +21,8 @@ from app.errors import NotFoundError, UnavailableError
 from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage
 from app.principal import Principal
 
+_WOKEN_AT_ONCE = 200  # conversations
+
 Alongside = Callable[[AsyncConnection], Awaitable[None]]
 Admit = Callable[[], Awaitable[None]]
 
@@ -88,9 +90,9 @@ class Inbox:
 
         There is none while another one is in work, and none while the oldest one waits for another try: order first.
         """
-        async with self._database.writing() as connection:
-            row = (
-                await connection.execute(
+        try:
+            async with self._database.writing() as connection:
+                begun = await connection.execute(
                     messages.update()
                     .where(self._is_next(conversation, connection))
                     .values(
@@ -101,7 +103,9 @@ class Inbox:
                     )
                     .returning(*messages.c)
                 )
-            ).one_or_none()
+                row = begun.one_or_none()
+        except IntegrityError:  # another process has begun another one of it at the same moment
+            return None
         return stored(row) if row is not None else None
 
     async def renew(self, in_work: Collection[StoredMessage]) -> list[StoredMessage]:
@@ -170,12 +174,13 @@ class Inbox:
                 await self._put_back(sa.and_(messages.c.id == row.id, messages.c.attempt == row.attempt), over=is_over)
 
     async def conversations_with_work(self) -> list[ConversationKey]:
-        """Every conversation with an undone message whose time has come."""
+        """Conversations with an undone message whose time has come: those that have waited longest, and not all."""
         columns = (messages.c.platform, messages.c.tenant, messages.c.conversation)
         async with self._database.reading() as connection:
             due = sa.or_(messages.c.next_try_at.is_(None), messages.c.next_try_at <= self._lease.time_of(connection))
-            query = sa.select(*columns).where(messages.c.state == MessageState.NEW, due)
-            rows = (await connection.execute(query.distinct())).all()
+            query = sa.select(*columns).where(messages.c.state == MessageState.NEW, due).group_by(*columns)
+            longest = query.order_by(sa.func.min(messages.c.changed_at)).limit(_WOKEN_AT_ONCE)
+            rows = (await connection.execute(longest)).all()
         return [ConversationKey(*row) for row in rows]
 
     async def count_undone(self) -> int:
@@ -279,7 +284,8 @@ class Inbox:
             if row is None:
                 return False
             if state in (MessageState.DONE, MessageState.FAILED):
-                for table in (parked_runs, begun_writes):
+                tables = (parked_runs, begun_writes) if message.attempt > 1 else (begun_writes,)
+                for table in tables:  # only what was begun before can have been parked
                     await connection.execute(table.delete().where(table.c.message_id == message.message_id))
                 await self._outbox.owe(connection, row)
             if alongside is not None:

@@ -17,8 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.database.database import Database
 from app.database.tables import messages, outbox, owned_by, owner, principal_of
 from app.delivery.lease import FREE, Lease
-from app.delivery.rows import of_conversation
-from app.messages import ConversationKey, MessageState
+from app.delivery.rows import of_conversation, stored
+from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 
 
@@ -51,6 +51,14 @@ class Reply:
     message_attempt: int
     tries: int
     refused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A reply that this process holds: the message that it is about, as it is now, and how long it is held still."""
+
+    message: StoredMessage
+    seconds_left: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +143,35 @@ class Outbox:
             ).one_or_none()
         return _reply(row) if row is not None else None
 
+    async def held(self, reply: Reply) -> Held | None:
+        """A reply as it is held by this process for this try; None when it was overtaken."""
+        async with self._database.reading() as connection:
+            left = outbox.c.lease_until - self._lease.time_of(connection)
+            query = sa.select(messages, left.label("seconds_left")).join(outbox, messages.c.id == outbox.c.message_id)
+            row = (await connection.execute(query.where(self._is_held(reply)))).one_or_none()
+        return Held(stored(row), row.seconds_left) if row is not None else None
+
+    async def hold_on(self, reply: Reply) -> bool:
+        """Hold a reply for a whole lease from now on; False when it was overtaken."""
+        async with self._database.writing() as connection:
+            held = await connection.execute(self._change(reply, **self._lease.taken(connection)))
+        return held.rowcount == 1
+
     async def sent(self, reply: Reply) -> None:
         """Say that the channel took it."""
         async with self._database.writing() as connection:
-            ended = await connection.execute(self._change(reply, state=ReplyState.SENT, last_error=None, **FREE))
-            if ended.rowcount == 1:
-                await connection.execute(
-                    messages.update()
-                    .where(
-                        messages.c.id == reply.message_id,
-                        messages.c.attempt == reply.message_attempt,
-                        messages.c.state == reply.message_state,
-                    )
-                    .values(replied_at=self._lease.time_of(connection))
+            # First the message and then what is owed, as everybody locks them in this order.
+            await connection.execute(
+                messages.update()
+                .where(
+                    messages.c.id == reply.message_id,
+                    messages.c.attempt == reply.message_attempt,
+                    messages.c.state == reply.message_state,
+                    sa.exists().where(self._is_held(reply)),
                 )
+                .values(replied_at=self._lease.time_of(connection))
+            )
+            await connection.execute(self._change(reply, state=ReplyState.SENT, last_error=None, **FREE))
 
     async def end(self, reply: Reply, state: ReplyState, error: str | None = None) -> None:
         """Say that it will not be sent, as it is obsolete or was refused too often."""
@@ -187,18 +210,18 @@ class Outbox:
     def _is_due(self, connection: AsyncConnection) -> sa.ColumnElement[bool]:
         return sa.or_(outbox.c.next_try_at.is_(None), outbox.c.next_try_at <= self._lease.time_of(connection))
 
+    def _is_held(self, reply: Reply) -> sa.ColumnElement[bool]:
+        """The condition that this process holds the reply for this try."""
+        return sa.and_(
+            outbox.c.id == reply.reply_id,
+            outbox.c.state == ReplyState.WAITING,
+            outbox.c.tries == reply.tries,
+            outbox.c.lease_holder == self._lease.holder,
+        )
+
     def _change(self, reply: Reply, **values: object) -> sa.Update:
         """A change by whoever holds the reply for this try; it matches no row when it was overtaken."""
-        return (
-            outbox.update()
-            .where(
-                outbox.c.id == reply.reply_id,
-                outbox.c.state == ReplyState.WAITING,
-                outbox.c.tries == reply.tries,
-                outbox.c.lease_holder == self._lease.holder,
-            )
-            .values(**values)
-        )
+        return outbox.update().where(self._is_held(reply)).values(**values)
 
 
 def _reply(row: sa.Row[Any]) -> Reply:

@@ -9,16 +9,16 @@ from contextlib import asynccontextmanager
 
 from app.delivery.backoff import Backoff
 from app.delivery.channel import Channel
-from app.delivery.inbox import Inbox
 from app.delivery.outbox import Outbox, Place, Reply, ReplyState
 from app.delivery.status import Statuses, in_words
 from app.delivery.supervisor import cancel, describe_crash, guarded
-from app.errors import NotFoundError, UnavailableError
+from app.errors import UnavailableError, UnclearError
 from app.messages import ConversationKey
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 16  # replies that are on their way at a time
+_TO_ARRIVE = 0.2  # the part of a lease that what was posted has to show on its channel
 _LOOK_AGAIN_SECONDS = 1.0  # how long a reply lets an earlier one go first that another process has in hand
 
 
@@ -32,7 +32,6 @@ class Sender:
     def __init__(
         self,
         outbox: Outbox,
-        inbox: Inbox,
         statuses: Statuses,
         channels: Mapping[str, Channel],
         backoff: Backoff,
@@ -40,11 +39,10 @@ class Sender:
         lease_seconds: float,
     ) -> None:
         self._outbox = outbox
-        self._inbox = inbox
         self._statuses = statuses
         self._channels = channels
         self._backoff = backoff
-        self._seconds = lease_seconds * 0.8  # a try is over before anybody else may begin the next one
+        self._lease_seconds = lease_seconds
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._at_work: dict[ConversationKey, asyncio.Task[None]] = {}
         self._again: set[ConversationKey] = set()
@@ -60,7 +58,7 @@ class Sender:
         finally:
             await self.drain(grace_seconds)
             self._open = False
-            await cancel([*self._at_work.values()])
+            await cancel(self._at_work.values())
             self._at_work.clear()
 
     async def drain(self, grace_seconds: float) -> None:
@@ -121,20 +119,24 @@ class Sender:
                 await self._outbox.try_later(place.reply, _LOOK_AGAIN_SECONDS, None)
 
     async def _send(self, reply: Reply) -> None:
+        at_least = 0.0
         try:
-            async with asyncio.timeout(self._seconds):
-                state = await self._tell(reply)
+            state = await self._tell(reply)
+        except UnclearError as error:
+            log.warning("message %s: the answer waits: %s", reply.message_id, error)
+            fault, at_least = "unclear", self._lease_seconds
         except UnavailableError as error:
             log.warning("message %s: the answer waits: %s", reply.message_id, error)
             fault = "unavailable"
         except TimeoutError:
             log.warning("message %s: the answer waits: the channel took too long", reply.message_id)
-            fault = "timeout"
+            fault, at_least = "timeout", self._lease_seconds
         except Exception as error:
             log.error("telling about message %s failed: %s", reply.message_id, describe_crash(error))
             fault = type(error).__name__[:64]
         else:
-            await (self._outbox.sent(reply) if state is ReplyState.SENT else self._outbox.end(reply, state))
+            if state is not None:
+                await (self._outbox.sent(reply) if state is ReplyState.SENT else self._outbox.end(reply, state))
             self._begun.discard(reply.reply_id)
             return
         wait = self._backoff.seconds(reply.tries - 1)
@@ -142,15 +144,21 @@ class Sender:
             log.error("message %s: its person could not be told, given up", reply.message_id)
             await self._outbox.end(reply, ReplyState.GIVEN_UP, fault)
         else:
-            await self._outbox.try_later(reply, wait, fault)
+            # What may have arrived is looked for when it must be there, if it ever will.
+            await self._outbox.try_later(reply, max(wait, at_least), fault)
         self._begun.discard(reply.reply_id)
 
-    async def _tell(self, reply: Reply) -> ReplyState:
-        """Tell the person how their message stands, if it still stands so."""
-        try:
-            message = await self._inbox.get(reply.principal, reply.message_id)
-        except NotFoundError:
-            return ReplyState.OBSOLETE
+    async def _tell(self, reply: Reply) -> ReplyState | None:
+        """Tell the person how their message stands, if it still stands so; None when another process has the reply.
+
+        The try is over well before the lease is, so that what it has posted can be seen by whoever comes next.
+        """
+        now = asyncio.get_running_loop().time
+        asked_at = now()
+        held = await self._outbox.held(reply)
+        if held is None:
+            return None
+        message, until = held.message, asked_at + held.seconds_left
         if (message.state, message.attempt) != (reply.message_state, reply.message_attempt):
             return ReplyState.OBSOLETE
         status = await self._statuses.of(message)
@@ -161,7 +169,12 @@ class Sender:
         if channel is None:
             log.error("message %s: the interface %s is not configured", reply.message_id, reply.principal.platform)
             raise UnavailableError(f"the interface {reply.principal.platform} is not configured")
+        if until - now() < self._lease_seconds / 2:  # it has waited for its turn
+            until = now() + self._lease_seconds
+            if not await self._outbox.hold_on(reply):
+                return None
         again = reply.tries > 1 or reply.reply_id in self._begun  # its end could not be stored, so it is this try still
         self._begun.add(reply.reply_id)
-        await channel.send(message, text, private=status.private, reply_id=reply.reply_id, again=again)
+        async with asyncio.timeout_at(until - self._lease_seconds * _TO_ARRIVE):
+            await channel.send(message, text, private=status.private, reply_id=reply.reply_id, again=again)
         return ReplyState.SENT

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import traceback
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +65,9 @@ def describe_crash(error: BaseException) -> str:
     return type(error).__name__ + where
 
 
-async def cancel(tasks: list[asyncio.Task[None]]) -> None:
+async def cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel these and wait for their ends."""
-    for task in tasks:
+    told = [*tasks]
+    for task in told:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*told, return_exceptions=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ class Worker:
         self._scan_seconds = scan_seconds
         self._lease_seconds = lease_seconds
         self._grace_seconds = grace_seconds
-        self._in_hands: set[ConversationKey] = set()
+        self._in_hands: Counter[ConversationKey] = Counter()
         self._in_work: dict[str, _Run] = {}
         self._stopping = False
         self._working = AsyncExitStack()
@@ -109,12 +110,14 @@ class Worker:
 
     async def work_off(self, conversation: ConversationKey) -> None:
         """Answer the undone messages of a conversation until there is none left to begin."""
-        self._in_hands.add(conversation)
+        self._in_hands[conversation] += 1  # twice, when the engine took this process for dead
         try:
             while await self._work_off_one(conversation):
                 pass
         finally:
-            self._in_hands.discard(conversation)
+            self._in_hands[conversation] -= 1
+            if not self._in_hands[conversation]:
+                del self._in_hands[conversation]
 
     async def _work_off_one(self, conversation: ConversationKey) -> bool:
         """Answer the next undone message; False when there is none, or its person has all their turns."""
@@ -205,4 +208,4 @@ class Worker:
     @property
     def in_hands(self) -> Collection[ConversationKey]:
         """The conversations that this process works on now."""
-        return self._in_hands
+        return self._in_hands.keys()

@@ -10,7 +10,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from app.errors import UnavailableError
+from app.errors import UnavailableError, UnclearError
 from app.messages import StoredMessage
 from interfaces.slack.formatting import posts
 from interfaces.slack.installations import BotTokens
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 _EVENT_TYPE = "deputy_reply"
 _CLOCKS_DIFFER_SECONDS = 300.0  # ours and Slack's, at most
 _PAGES_AT_MOST = 20
+_SERVER_ERROR = 500
 _MAY_NOT_LOOK = frozenset({"missing_scope", "no_permission", "not_in_channel", "not_allowed_token_type"})
 
 
@@ -45,12 +46,14 @@ class SlackChannel:
         What is shown to one person alone (an ephemeral post) Slack does not keep, so that may be.
 
         Raises:
+            UnclearError: Slack gave no answer, or that of a server with a fault of its own.
             UnavailableError: Slack did not take it, or the app is not installed there any more.
         """
         token = await self._bot_tokens.bot_token(message.address.get("workspace"))
         if token is None:
             raise UnavailableError("the app is not installed any more where the message came from")
-        client = AsyncWebClient(token=token, base_url=self._api_base_url)
+        # By itself it would post again what a broken connection leaves open, without a look.
+        client = AsyncWebClient(token=token, base_url=self._api_base_url, retry_handlers=[])
         channel, thread = message.address["channel"], message.address["thread_ts"]
         alone = private and not message.address["direct"]
         try:
@@ -69,9 +72,13 @@ class SlackChannel:
                         unfurl_media=False,
                         metadata={"event_type": _EVENT_TYPE, "event_payload": {"reply_id": reply_id, "part": number}},
                     )
+        # An error's own text may quote what was posted.
+        except SlackApiError as error:
+            refused = error.response.status_code < _SERVER_ERROR
+            kind = UnavailableError if refused else UnclearError
+            raise kind(f"Slack did not take the answer (HTTP {error.response.status_code})") from None
         except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
-            # The error's own text may quote what was posted.
-            raise UnavailableError(f"Slack did not take the answer ({type(error).__name__})") from None
+            raise UnclearError(f"Slack did not say whether it took the answer ({type(error).__name__})") from None
 
     def is_group(self, message: StoredMessage) -> bool:
         """Whether it was written anywhere but in a direct chat."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
+from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager
 
 from app.database.database import Database
 from app.delivery.engine import Engine, open_engine
@@ -169,6 +172,57 @@ async def test_after_the_grace_work_is_cancelled(engine: Engine) -> None:
 
     assert cancelled == [ONE]
     assert hands.now == []
+
+
+async def test_a_job_whose_end_could_not_be_stored_holds_its_conversation_for_a_while_only(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue takes it for running, and its worker for alive; the process itself lets go of it."""
+    hands = Hands()
+    failed: list[int | None] = []
+    finish = JobManager.finish_job
+
+    async def fail_once(self: JobManager, job: Job, status: Status, delete_job: bool) -> None:
+        if not failed:
+            failed.append(job.id)
+            raise ConnectorException
+        await finish(self, job, status, delete_job)
+
+    monkeypatch.setattr(JobManager, "finish_job", fail_once)
+    async with postgres.databases() as databases:
+        url = await databases.empty("queue")
+        engine = open_engine("procrastinate", Supervisor(), Database(url), concurrency=2, lease_seconds=1)
+        async with engine.opened(), engine.running(hands, 1):
+            for times in (1, 2):
+                await engine.wake(ONE)
+                await until(lambda times=times: hands.begun.count(ONE) == times)  # type: ignore[misc]
+
+    assert failed
+
+
+async def test_work_outlives_a_fault_of_the_queue(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When no job can be fetched, what is in hands goes on, and the engine is at work again afterwards."""
+    hands, gate = Hands(), asyncio.Event()
+    hands.before = lambda conversation: gate.wait() if conversation == ONE else asyncio.sleep(0)
+    supervisor, fetch, faults = Supervisor(pause_seconds=0.01), JobManager.fetch_job, [ConnectorException()]
+
+    async def fail_once(self: JobManager, queues: Iterable[str] | None, worker_id: int) -> Job | None:
+        if hands.now and faults:
+            raise faults.pop()
+        return await fetch(self, queues, worker_id)
+
+    monkeypatch.setattr(JobManager, "fetch_job", fail_once)
+    async with postgres.databases() as databases:
+        url = await databases.empty("queue")
+        engine = open_engine("procrastinate", supervisor, Database(url), concurrency=4, lease_seconds=5)
+        async with engine.opened(), engine.running(hands, 1):
+            await engine.wake(ONE)
+            await until(lambda: supervisor.restarts["engine"] == 1)
+            await engine.wake(OTHER)
+            await until(lambda: OTHER in hands.begun)
+
+            assert hands.now == [ONE]
+            gate.set()
 
 
 async def test_two_processes_share_a_queue(postgres: PostgresServer) -> None:

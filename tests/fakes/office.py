@@ -182,9 +182,7 @@ class Office:
         self.open_at_most = 0
         backoff = Backoff(tries=4, first_seconds=2.0, most_seconds=60.0, draw=lambda: 1.0)
         channels = {"http": self.channel}
-        self.sender = Sender(
-            self.outbox, self.inbox, self.statuses, channels, backoff, lease_seconds=self.lease.seconds
-        )
+        self.sender = Sender(self.outbox, self.statuses, channels, backoff, lease_seconds=self.lease.seconds)
         self.retention = Retention(database, retention_days=30, history_days=90, now=now)
         self.answering = Answering(
             self.inbox,
@@ -244,7 +242,7 @@ class Office:
             self.supervisor,
             attempts=attempts,
             scan_seconds=scan_seconds,
-            lease_seconds=0.3,  # between two renewals; by the office's clock a lease lasts for longer
+            lease_seconds=3.0,  # between two renewals; by the office's clock a lease lasts for longer
             grace_seconds=0.2,
         )
         async with self.sender.running(0.2), worker.running():

@@ -1,0 +1,29 @@
+"""One message of a conversation in work at a time, held by the database too; and what is undone is found at once."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "v0011_open_messages"
+down_revision = "v0008_audit"
+
+_RUNNING, _OPEN = sa.text("state = 'running'"), sa.text("state IN ('new', 'running')")
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.create_index(
+        "uq_messages_running",
+        "messages",
+        ["platform", "tenant", "conversation"],
+        unique=True,
+        postgresql_where=_RUNNING,
+        sqlite_where=_RUNNING,
+    )
+    op.create_index(
+        "ix_messages_open",
+        "messages",
+        ["platform", "tenant", "conversation", "sequence"],
+        unique=False,
+        postgresql_where=_OPEN,
+        sqlite_where=_OPEN,
+    )
