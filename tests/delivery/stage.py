@@ -52,7 +52,7 @@ class Load:
     kills: int
 
 
-SHORT = Load(messages=100, conversations=20, repeated=10, kills=4)  # `make check` keeps below ten minutes
+SHORT = Load(messages=200, conversations=20, repeated=20, kills=4)
 WHOLE = Load(messages=2000, conversations=200, repeated=200, kills=20)
 
 

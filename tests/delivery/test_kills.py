@@ -20,8 +20,6 @@ LAYOUTS = {
     "2 workers": Layout("procrastinate", servers=2, workers=2),
     "3 workers": Layout("procrastinate", workers=3),
 }
-# `make check` keeps to ten minutes, and most of these two is waiting for leases to run out.
-SOAK_ONLY = ("1 worker", "2 workers")
 
 
 async def assert_survives(
@@ -43,9 +41,7 @@ async def test_sqlite(preloaded: Preloaded, tmp_path: Path) -> None:
     await assert_survives(preloaded, tmp_path, sqlite_in(tmp_path), Layout(), SHORT, seed=1)
 
 
-@pytest.mark.parametrize(
-    "layout", [pytest.param(name, marks=pytest.mark.soak if name in SOAK_ONLY else ()) for name in LAYOUTS]
-)
+@pytest.mark.parametrize("layout", LAYOUTS)
 async def test_postgresql(preloaded: Preloaded, tmp_path: Path, postgres_url: str, layout: str) -> None:
     """One process, or so many workers beside one server or two."""
     await assert_survives(preloaded, tmp_path, postgres_url, LAYOUTS[layout], SHORT, seed=2)
@@ -53,14 +49,14 @@ async def test_postgresql(preloaded: Preloaded, tmp_path: Path, postgres_url: st
 
 @pytest.mark.soak
 async def test_sqlite_for_long(preloaded: Preloaded, tmp_path: Path) -> None:
-    """The same, whole."""
+    """The same, ten times as long."""
     await assert_survives(preloaded, tmp_path, sqlite_in(tmp_path), Layout(), WHOLE, seed=3)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("layout", LAYOUTS)
 async def test_postgresql_for_long(preloaded: Preloaded, tmp_path: Path, postgres_url: str, layout: str) -> None:
-    """The same, whole."""
+    """The same, ten times as long."""
     await assert_survives(preloaded, tmp_path, postgres_url, LAYOUTS[layout], WHOLE, seed=4)
 
 
