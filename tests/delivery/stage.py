@@ -198,6 +198,7 @@ async def stage(
                     "concurrency": 8,
                     "attempts": 50,
                     "scan_seconds": 0.5,
+                    "lease_seconds": 5,  # so long what a killed process held is in nobody's hands
                     **delivery,
                 },
             }
