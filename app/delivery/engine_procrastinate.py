@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +31,7 @@ SCHEMA = "procrastinate"  # of its own in the database, so that its tables and o
 _TASK = "work_off"
 _SCHEMA_LOCK = 0x70726F63  # "proc" in ASCII: one process at a time makes the schema
 _POLL_SECONDS = 0.2  # nobody wakes for a job whose lock has just been let go
+_LAST_WAKE_UPS_SECONDS = 2.0  # at the end; what is left then is found by a scan
 _LONG_AGO = datetime.fromtimestamp(0, UTC)  # at once, whatever this machine's clock says
 
 
@@ -58,6 +59,8 @@ class ProcrastinateEngine:
                 configure=_commit_by_itself,
             )
         )
+        self._to_wake: dict[ConversationKey, None] = {}  # in the order of their first wake-up
+        self._any_to_wake = asyncio.Event()
         self._work_off: WorkOff | None = None
         self._at_work: set[asyncio.Task[bool]] = set()
         self._jobs: set[int] = set()  # that run here
@@ -66,16 +69,9 @@ class ProcrastinateEngine:
         self._app.task(name=_TASK, pass_context=True)(self._run)
 
     async def wake(self, conversation: ConversationKey) -> None:
-        """Put the conversation into the queue, unless it waits there already."""
-        lock = _lock(conversation)
-        deferrer = self._app.configure_task(_TASK, lock=lock, queueing_lock=lock)
-        try:
-            await deferrer.defer_async(**asdict(conversation))
-        except AlreadyEnqueued:
-            return
-        except ConnectorException as error:
-            # The row is stored, so the scan wakes it; whoever wrote need not hear of it.
-            log.warning("a wake-up waits for the next scan: %s", type(error).__name__)
+        """Have the conversation put into the queue, right after; whoever wrote need not wait for it."""
+        self._to_wake[conversation] = None
+        self._any_to_wake.set()
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -90,7 +86,11 @@ class ProcrastinateEngine:
         except (psycopg.Error, ConnectorException) as error:
             raise SettingsError(f"delivery.engine: procrastinate cannot be opened ({type(error).__name__})") from None
         try:
-            yield
+            async with self._supervisor.keeping(wake_ups=self._wake_all):
+                yield
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WAKE_UPS_SECONDS):
+                    await self._wake_waiting()
         finally:
             await self._app.close_async()
 
@@ -117,6 +117,25 @@ class ProcrastinateEngine:
             if self._at_work:
                 await asyncio.wait(self._at_work, timeout=grace_seconds)
             await cancel(self._at_work)
+
+    async def _wake_all(self) -> None:
+        while True:
+            await self._any_to_wake.wait()
+            await self._wake_waiting()
+
+    async def _wake_waiting(self) -> None:
+        """Put what is to be woken into the queue, unless it waits there already."""
+        self._any_to_wake.clear()
+        while self._to_wake:
+            conversation = next(iter(self._to_wake))
+            del self._to_wake[conversation]
+            lock = _lock(conversation)
+            try:
+                await self._app.configure_task(_TASK, lock=lock, queueing_lock=lock).defer_async(**asdict(conversation))
+            except AlreadyEnqueued:
+                continue
+            except ConnectorException as error:  # the row is stored, so the scan wakes it
+                log.warning("a wake-up waits for the next scan: %s", type(error).__name__)
 
     async def _run(self, context: procrastinate.JobContext, platform: str, tenant: str, conversation: str) -> None:
         """The job. It does not fail: what is left undone is found by the scan."""

@@ -126,8 +126,10 @@ def _import_all() -> None:
         "sqlalchemy.dialects.postgresql.asyncpg",
         "sqlalchemy.dialects.sqlite.aiosqlite",
         "tests.delivery.badge",
+        "httptools",
         "uvicorn.lifespan.off",
         "uvicorn.protocols.http.auto",
+        "uvloop",
     ):
         import_module(module)
 
