@@ -169,3 +169,16 @@ def test_a_run_ends_with_its_process() -> None:
     assert judge(SCRIPT, cut_off) == Verdict()
     assert judge(SCRIPT, replace(cut_off, absences={1: [following - 0.1]})) == Verdict()
     assert judge(SCRIPT, replace(cut_off, absences={1: [following + 0.1]})).overlapping == F | S
+
+
+def test_a_process_that_was_woken_lets_go_of_what_it_was_about_to_begin() -> None:
+    """It may begin that beside what others do by now; to end it would be a fault."""
+    at = EVIDENCE.runs[index(EVIDENCE.runs, SECOND)].began + 0.1
+    begun = Run("late", FIRST.name, 2, (), at)
+    beside = replace(EVIDENCE, runs=sorted([*EVIDENCE.runs, begun], key=lambda run: run.began))
+    ended = replace(beside, runs=[replace(run, ended=at + 0.01) if run is begun else run for run in beside.runs])
+
+    assert judge(SCRIPT, replace(beside, wakes={2: [at - 0.01]})) == Verdict()
+    assert judge(SCRIPT, replace(ended, wakes={2: [at - 0.01]})).overlapping == F | S
+    assert judge(SCRIPT, replace(beside, wakes={2: [at - 1]})).overlapping == F | S
+    assert judge(SCRIPT, replace(beside, wakes={1: [at - 0.01]})).overlapping == F | S

@@ -171,11 +171,13 @@ class SlackDoor:
     Attributes:
         asked: The arguments of every call, oldest first.
         faults: By channel, errors that the next calls are answered with, such as ``ratelimited``; "" lets one pass.
+        broken: By channel, errors of Slack's own that hide from the caller that the next calls were done.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.asked: list[dict[str, Any]] = []
         self.faults: defaultdict[str, deque[str]] = defaultdict(deque)
+        self.broken: defaultdict[str, deque[str]] = defaultdict(deque)
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -193,7 +195,10 @@ class SlackDoor:
             refusal = JSONResponse({"ok": False, "error": fault}, 429, headers={"Retry-After": "1"})
             await refusal(scope, receive, send)
             return
-
+        if broken := self.broken[self.asked[-1]["channel"]]:
+            await self._again(scope, body, _nowhere)
+            await JSONResponse({"ok": False, "error": broken.popleft()}, 500)(scope, receive, send)
+            return
         await self._again(scope, body, send)
 
     async def _again(self, scope: Scope, body: bytes, send: Send) -> None:
@@ -201,6 +206,10 @@ class SlackDoor:
             return {"type": "http.request", "body": body, "more_body": False}
 
         await self._app(scope, again, send)
+
+
+async def _nowhere(message: Message) -> None:
+    """Nobody hears it."""
 
 
 @dataclass

@@ -231,6 +231,7 @@ class Office:
         person_concurrency: int = 4,
         attempts: int = 3,
         scan_seconds: float = 0.05,
+        lease_seconds: float = 3.0,  # by the worker's clock; by the office's a lease lasts for longer
     ) -> AsyncIterator[Worker]:
         """A worker and a sender that run until the context ends."""
         worker = Worker(
@@ -242,7 +243,7 @@ class Office:
             self.supervisor,
             attempts=attempts,
             scan_seconds=scan_seconds,
-            lease_seconds=3.0,  # between two renewals; by the office's clock a lease lasts for longer
+            lease_seconds=lease_seconds,
             grace_seconds=0.2,
         )
         async with self.sender.running(0.2), worker.running():

@@ -351,6 +351,30 @@ async def test_a_reply_that_is_tried_again_is_posted_once(server: DeputyServer, 
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("fault", ["fatal_error", "ratelimited"])
+async def test_a_post_without_an_answer_is_not_repeated_blindly(outside: World, fault: str) -> None:
+    """What Slack took before it broke off is found when it is tried again; what it refused is posted."""
+    asked, name = outside.slack_door.asked, f"broken{fault.replace('_', '')}"
+    broken = fault == "fatal_error"
+    delivery = DeliverySettings(scan_seconds=0.02, backoff_seconds=0.1, lease_seconds=1)
+
+    def tries() -> list[dict[str, Any]]:
+        return [each for each in asked if each["channel"] == direct(name)]
+
+    def prepare(container: Application) -> None:
+        ScriptedModel().install(container)
+
+    async with outside.in_process(prepare, database=name, delivery=delivery) as server:
+        (outside.slack_door.broken if broken else outside.slack_door.faults)[direct(name)].append(fault)
+        await server.deliver(event(server, name))
+        await eventually(lambda: len(tries()) >= (2 if broken else 3))
+        await server.posts(direct(name), 1)
+        await asyncio.sleep(0.2)
+
+        assert ["metadata" in each for each in tries()] == ([True, False] if broken else [True, False, True])
+        assert [post.text for post in server.posted(direct(name))] == ["hello"]
+
+
 async def test_an_answer_for_one_person_alone_may_come_twice(server: DeputyServer) -> None:
     """Slack keeps no ephemeral post, so nothing is looked up for one, and nothing of it is shown to others."""
     payload = server.slack.event(user=user("alone"), text="<@U0BOT> repeat x", channel="C0ALONE", kind="app_mention")

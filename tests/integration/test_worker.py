@@ -7,6 +7,7 @@ import gc
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from pydantic_ai.messages import ModelMessage
@@ -281,6 +282,24 @@ async def test_a_message_that_is_interrupted_too_often_is_given_up(
 
     assert says.began == ["a 1", "a 1", "a 2"]
     assert (office.channel.texts(ada), office.channel.texts(grace)) == ([INTERRUPTED], ["answer to a 2"])
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+async def test_what_cannot_be_renewed_is_let_go(
+    office: Office, says: Says, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch, renewed: bool
+) -> None:
+    """When a lease is over by the worker's own clock, its run is cancelled, though nobody else has taken it yet."""
+    if not renewed:
+        monkeypatch.setattr(office.inbox, "renew", AsyncMock(side_effect=OSError("the database is away")))
+    says.before["a 1"] = says.before["g 1"] = lambda: asyncio.sleep(1.5)
+    async with office.working(lease_seconds=0.6):
+        said = [await office.say(ada, "a 1", "a"), await office.say(grace, "g 1", "g")]
+        await until(lambda: sorted(says.began) == ["a 1", "g 1"])
+        says.before.clear()
+        await _all_ended(office, said)
+
+    assert sorted(says.began) == (["a 1", "g 1"] if renewed else ["a 1", "a 1", "g 1", "g 1"])
+    assert (office.channel.texts(ada), office.channel.texts(grace)) == (["answer to a 1"], ["answer to g 1"])
 
 
 async def test_waiting_for_its_person_is_no_interruption(database: Database, key_ring: KeyRing, ada: Principal) -> None:

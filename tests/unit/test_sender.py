@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from unittest.mock import AsyncMock
 
 import pytest
 
 from app.credentials.key_ring import KeyRing
 from app.database.database import Database
-from app.delivery.outbox import ReplyState
-from app.errors import UnavailableError
+from app.delivery.outbox import Held, Reply, ReplyState
+from app.errors import UnavailableError, UnclearError
 from app.messages import ConversationKey, StoredMessage
 from app.principal import Principal
-from tests.fakes.office import Office
+from tests.fakes.office import Office, until
 from tests.fakes.sandbox import Clock
 
 
@@ -120,3 +121,64 @@ async def test_what_was_overtaken_by_events_is_not_told(offices: tuple[Office, O
 
     assert office.channel.sent == []
     assert await office.outbox.count() == {ReplyState.OBSOLETE: 1}
+
+
+async def test_what_may_have_arrived_is_looked_up_after_a_lease(
+    offices: tuple[Office, Office], ada: Principal, grace: Principal
+) -> None:
+    """A channel that said no is asked again soon; one that gave no answer, when what it took must show there."""
+    office, _ = offices
+    refused, unclear = await _answered(office, ada), await _answered(office, grace, "g")
+    for message, failure in ((refused, UnavailableError("no")), (unclear, UnclearError("no answer"))):
+        office.channel.failures.append(failure)
+        await office.sender.send_waiting(ConversationKey.of(message))
+    told = []
+    for seconds in (10, 25):
+        office.clock.now += seconds
+        for message in (refused, unclear):
+            await office.sender.send_waiting(ConversationKey.of(message))
+        told.append([(sent.principal, sent.again) for sent in office.channel.sent])
+
+    assert told == [[(ada, True)], [(ada, True), (grace, True)]]
+
+
+async def test_a_reply_that_waited_for_its_turn_is_held_on_to(
+    offices: tuple[Office, Office], ada: Principal, grace: Principal
+) -> None:
+    """Nobody else may send it while its try goes on, though it was owed long before."""
+    here, there = offices
+    messages = [await _answered(here, ada), await _answered(here, grace, "g")]
+    here.clock.now += 20
+    here.channel.gate.clear()
+    sending = [asyncio.create_task(here.sender.send_waiting(ConversationKey.of(each))) for each in messages]
+    await until(lambda: len(here.sender._begun) == 2)
+    here.clock.now += 20
+    for message in messages:
+        await there.sender.send_waiting(ConversationKey.of(message))
+    here.channel.gate.set()
+    await asyncio.gather(*sending)
+
+    assert {(sent.principal, sent.again) for sent in here.channel.sent} == {(ada, False), (grace, False)}
+    assert await there.outbox.count() == {ReplyState.SENT: 2}
+
+
+async def test_a_reply_that_was_overtaken_is_not_sent(
+    offices: tuple[Office, Office], ada: Principal, grace: Principal
+) -> None:
+    """A process that stood still between its look and the try finds that the reply is another's by now."""
+    here, there = offices
+    messages = [await _answered(here, ada), await _answered(here, grace, "g")]
+    held = here.outbox.held
+
+    async def stand_still(reply: Reply) -> Held | None:
+        if reply.principal == ada:
+            here.clock.now += 31
+            await there.sender.send_waiting(ConversationKey.of(messages[0]))
+        return await held(reply)
+
+    here.outbox.held = stand_still  # type: ignore[method-assign]
+    for message in reversed(messages):
+        await here.sender.send_waiting(ConversationKey.of(message))
+
+    assert [(sent.principal, sent.again) for sent in here.channel.sent] == [(grace, False), (ada, True)]
+    assert await here.outbox.count() == {ReplyState.SENT: 2}
