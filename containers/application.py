@@ -181,7 +181,7 @@ class Application(DeclarativeContainer):
     )
     revocation = Once(Revocation, database, grants, leases, dropping, google_auth, withdrawal)
     offboarding = Once(Offboarding, users, api_tokens, withdrawal, revocation)
-    statuses = Once(Statuses, parking, approvals, consent, google_apis.provided.permission)
+    statuses = Once(Statuses, parking, approvals, consent, accounts, google_apis.provided.permission)
 
     # Process: the models by their names, and of each agent what all people share.
     model_http = Once(open_model_http)

@@ -114,6 +114,7 @@ class Agent:
         Raises:
             AgentError: The model failed, or a limit was reached.
         """
+        self._credentials.use_in(message.conversation)
         return await self._run(message, message.text, [], None, listener)
 
     async def go_on(
@@ -127,9 +128,12 @@ class Agent:
     ) -> Answered | StoppedRun:
         """Go on with a run that was stopped, now that the person has answered.
 
+        What they approved runs with the account that it was shown with, whatever they have chosen meanwhile.
+
         Raises:
             AgentError: The model failed, or a limit was reached.
         """
+        self._credentials.use_in(message.conversation, stopped.credential_id)
         results = stopped.results(granted=granted, approvals=approvals)
         return await self._run(message, None, stopped.turn, results, listener)
 
@@ -144,7 +148,6 @@ class Agent:
         history = await self._conversations.load(
             self.principal, message.conversation, turns_at_most=self._shell.history_turns
         )
-        self._credentials.use_in(message.conversation)
         guards = [
             GuardedToolkit(
                 toolkit,

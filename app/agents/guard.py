@@ -21,10 +21,15 @@ from app.toolkits.toolkit import Effect, Toolkit, ToolSpec, describe
 WAITS_FOR = "waits_for"
 OAUTH_SCOPES = "oauth_scopes"
 ARGUMENTS = "arguments"
+CREDENTIAL_ID = "credential_id"
 # … and by which the agent says, when the call is tried again, what the person has answered.
 CONSENT_ANSWERED = "consent_answered"
 APPROVAL_ID = "approval_id"
 
+ACCOUNT_GONE = (
+    "This was approved for a Google account that is connected no more, so it was not done. Say so; the person can "
+    "connect it again, or ask for it with another account."
+)
 UNKNOWN_EFFECT = "This call was interrupted. Whether it took effect is not known; it was not repeated. Say so."
 
 
@@ -33,7 +38,8 @@ class GuardedToolkit(WrapperToolset[Any]):
     """A toolkit whose calls run only with its principal's consent and, to act, approval. Lives for one run.
 
     A call that may not run yet raises pydantic-ai's ApprovalRequired, which ends the run with the call pending. That
-    pydantic-ai calls a call approved is never enough to act: an approval of this principal is claimed in the database.
+    pydantic-ai calls a call approved is never enough to act: an approval of this principal is claimed in the database,
+    and it counts for the Google account alone that the call was shown with.
 
     Args:
         begins_to_write: Awaited with a tool's name before it organises in a way that must not be repeated.
@@ -74,6 +80,8 @@ class GuardedToolkit(WrapperToolset[Any]):
         try:
             await self.credentials.ensure(frozenset(spec.oauth_scopes))
         except (ConsentRequiredError, GrantRevokedError) as error:
+            if answered.get(APPROVAL_ID) is not None:
+                raise ToolFailed(ACCOUNT_GONE) from error
             self._wait_for_consent(spec, answered, error)
         except AccessRefusedError as error:
             raise ToolFailed(str(error)) from error
@@ -122,10 +130,15 @@ class GuardedToolkit(WrapperToolset[Any]):
     async def _act(
         self, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
     ) -> Any:
-        approval_id = (ctx.tool_call_metadata or {}).get(APPROVAL_ID)
+        answered: Mapping[str, Any] = ctx.tool_call_metadata or {}
+        approval_id = answered.get(APPROVAL_ID)
         call = PendingCall(ctx.tool_call_id or "", spec.name, to_jsonable_python(tool_args))
+        credential_id = self.credentials.credential_id if spec.oauth_scopes else None
         if approval_id is None:
-            raise ApprovalRequired(metadata={WAITS_FOR: "approval", ARGUMENTS: call.arguments})
+            shown = {ARGUMENTS: call.arguments, CREDENTIAL_ID: credential_id}
+            raise ApprovalRequired(metadata={WAITS_FOR: "approval", **shown})
+        if answered.get(CREDENTIAL_ID) != credential_id:
+            raise ToolFailed(ACCOUNT_GONE)
         if not await self.approvals.claim(self.principal, approval_id, call):
             # Taken up by another attempt: to ask once more would be to offer to do it twice.
             raise ToolFailed(UNKNOWN_EFFECT)

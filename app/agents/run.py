@@ -12,7 +12,15 @@ from pydantic import TypeAdapter
 from pydantic_ai import DeferredToolRequests, DeferredToolResults, ToolDenied
 from pydantic_ai.messages import ModelMessage
 
-from app.agents.guard import APPROVAL_ID, ARGUMENTS, CONSENT_ANSWERED, OAUTH_SCOPES, UNKNOWN_EFFECT, WAITS_FOR
+from app.agents.guard import (
+    APPROVAL_ID,
+    ARGUMENTS,
+    CONSENT_ANSWERED,
+    CREDENTIAL_ID,
+    OAUTH_SCOPES,
+    UNKNOWN_EFFECT,
+    WAITS_FOR,
+)
 from app.approvals.approvals import Approval, ApprovalState, PendingCall
 
 DECLINED_CONSENT = "The person declined to connect their Google account. Nothing was read or done."
@@ -21,13 +29,18 @@ DECLINED_CALL = "The person denied this call. It was not done; do not try it aga
 
 @dataclass(frozen=True, slots=True)
 class StoppedCall:
-    """A tool call that waits, and for what: the person's consent to these OAuth scopes, or their approval."""
+    """A tool call that waits, and for what: the person's consent to these OAuth scopes, or their approval.
+
+    Attributes:
+        credential_id: The access with which a call is shown for approval; None where it needs none.
+    """
 
     call_id: str
     tool: str
     waits_for: str
     oauth_scopes: tuple[str, ...] = ()
     arguments: dict[str, Any] = field(default_factory=dict, repr=False)
+    credential_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +68,7 @@ class StoppedRun:
                     waits_for=reason[WAITS_FOR],
                     oauth_scopes=tuple(reason.get(OAUTH_SCOPES, ())),
                     arguments=reason.get(ARGUMENTS, {}),
+                    credential_id=reason.get(CREDENTIAL_ID),
                 )
             )
         return cls(turn, tuple(calls))
@@ -73,6 +87,12 @@ class StoppedRun:
     def oauth_scopes(self) -> frozenset[str]:
         """What the person has to consent to before the run can go on; empty when it waits for approvals alone."""
         return frozenset(scope for call in self.calls for scope in call.oauth_scopes)
+
+    @property
+    def credential_id(self) -> str | None:
+        """The access with which the run goes on: the one that its calls were shown with for approval, if any were."""
+        shown = (call.credential_id for call in self.calls if call.credential_id is not None)
+        return None if self.oauth_scopes else next(shown, None)
 
     @property
     def pending_calls(self) -> list[PendingCall]:
@@ -96,6 +116,7 @@ class StoppedRun:
             answers.metadata[call.call_id] = {
                 CONSENT_ANSWERED: granted is not None,
                 APPROVAL_ID: approval.approval_id if approval and approved else None,
+                CREDENTIAL_ID: call.credential_id,
             }
         return answers
 

@@ -88,9 +88,15 @@ class Credentials:
         self._handed_out: weakref.WeakSet[GoogleCredentials] = weakref.WeakSet()
         self._handing_out = threading.Lock()  # credentials are made in threads as well
 
-    def use_in(self, conversation: str) -> None:
-        """Take the account that the principal uses in this conversation; call it before the first `ensure`."""
+    def use_in(self, conversation: str, credential_id: str | None = None) -> None:
+        """Take the account that the principal uses in this conversation; call it before the first `ensure`.
+
+        Args:
+            conversation: Where.
+            credential_id: This access and no other, whatever is used there.
+        """
         self._conversation = conversation
+        self._account = credential_id or self._account
 
     async def ensure(self, oauth_scopes: frozenset[str]) -> None:
         """Return once the principal's access covers these OAuth scopes and its token is fresh.

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 from app.agents.run import StoppedRun
 from app.approvals.approvals import Approval, Approvals, ApprovalState
+from app.credentials.accounts import Account, Accounts
 from app.credentials.consent import Consent, SignIn, Stage
 from app.credentials.link import Place
 from app.delivery.parking import ParkedRun, Parking, WaitsFor
 from app.messages import MessageState, StoredMessage
+from app.principal import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Status:
         sign_in: For a message that waits for consent: how the sign-in stands.
         needs: For such a message: which tool needs what at Google, in Google's words.
         approvals: For a message that waits for approval: what waits.
+        accounts: By the ids of the calls that wait: with which of several Google accounts each would run.
     """
 
     state: MessageState
@@ -31,6 +34,7 @@ class Status:
     approvals: tuple[Approval, ...]
     private: bool
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    accounts: Mapping[str, Account] = field(default_factory=dict)
 
 
 class Statuses:
@@ -41,11 +45,17 @@ class Statuses:
     """
 
     def __init__(
-        self, parking: Parking, approvals: Approvals, consent: Consent, permission: Callable[[str], str] = str
+        self,
+        parking: Parking,
+        approvals: Approvals,
+        consent: Consent,
+        accounts: Accounts,
+        permission: Callable[[str], str] = str,
     ) -> None:
         self._parking = parking
         self._approvals = approvals
         self._consent = consent
+        self._accounts = accounts
         self._permission = permission
 
     async def of(self, message: StoredMessage) -> Status:
@@ -57,11 +67,22 @@ class Statuses:
         asked = await self._approvals.of_message(message.principal, message.message_id)
         pending = tuple(approval for approval in asked if approval.state is ApprovalState.PENDING)
         needs = self._needs(parked) if sign_in else {}
-        return Status(message.state, parked.waits_for, None, sign_in, pending, private=True, needs=needs)
+        accounts = await self._accounts_of(message.principal, parked) if pending else {}
+        return Status(
+            message.state, parked.waits_for, None, sign_in, pending, private=True, needs=needs, accounts=accounts
+        )
 
     def _needs(self, parked: ParkedRun) -> dict[str, tuple[str, ...]]:
         calls = StoppedRun.load(parked.run).calls
         return {call.tool: tuple(map(self._permission, call.oauth_scopes)) for call in calls if call.oauth_scopes}
+
+    async def _accounts_of(self, principal: Principal, parked: ParkedRun) -> dict[str, Account]:
+        """With which account each call waits, by its id; nothing for a person who has no second one."""
+        accounts = {account.grant_id: account for account in await self._accounts.list(principal)}
+        if len(accounts) < 2:
+            return {}
+        calls = StoppedRun.load(parked.run).calls
+        return {call.call_id: accounts[call.credential_id] for call in calls if call.credential_id in accounts}
 
 
 def in_words(status: Status) -> str | None:
@@ -71,7 +92,7 @@ def in_words(status: Status) -> str | None:
     if status.sign_in is not None:
         return _ask_to_sign_in(status.sign_in, status.needs)
     if status.waits_for is WaitsFor.APPROVAL and status.approvals:
-        return _ask_for_approval(status.approvals)
+        return _ask_for_approval(status.approvals, status.accounts)
     return None
 
 
@@ -96,12 +117,14 @@ def _ask_to_sign_in(sign_in: SignIn, needs: Mapping[str, Sequence[str]]) -> str:
     return "The link is over and nothing was connected. Write `connect google` for a new one; then I answer this."
 
 
-def _ask_for_approval(approvals: Sequence[Approval]) -> str:
+def _ask_for_approval(approvals: Sequence[Approval], accounts: Mapping[str, Account]) -> str:
     asked = []
     for approval in approvals:
         arguments = "\n".join(f"    {name}: {_exactly(value)}" for name, value in approval.call.arguments.items())
+        account = accounts.get(approval.call.call_id)
+        as_whom = f" with your account {account.alias}: {account.email}" if account else ""
         asked.append(
-            f"Shall I run {approval.call.tool}?\n{arguments}\n"
+            f"Shall I run {approval.call.tool}{as_whom}?\n{arguments}\n"
             f"Write `approve {approval.code}` or `deny {approval.code}`."
         )
     return "\n\n".join(asked)

@@ -27,6 +27,8 @@ def as_json(message_id: str, status: Status) -> dict[str, Any]:
     if status.approvals:
         first = status.approvals[0]  # the next one shows once this one is decided
         body["approval"] = {"code": first.code, "tool": first.call.tool, "arguments": dict(first.call.arguments)}
+        if account := status.accounts.get(first.call.call_id):
+            body["approval"]["account"] = account.email
     return body
 
 

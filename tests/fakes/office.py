@@ -166,7 +166,7 @@ class Office:
             self.parking,
             public_url="http://127.0.0.1:9",
         )
-        self.statuses = Statuses(self.parking, self.approvals, self.consent)
+        self.statuses = Statuses(self.parking, self.approvals, self.consent, self.accounts)
         self.tokens = ConsentedTokens(Refresher(self.grants, Leases(database), TokenEndpoint(), now))
         self._shell = AgentShell(
             "assistant",

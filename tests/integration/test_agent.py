@@ -17,7 +17,7 @@ from pydantic_ai.models import Model
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from app.agents.agent import Agent, AgentShell, Answered
-from app.agents.guard import UNKNOWN_EFFECT
+from app.agents.guard import ACCOUNT_GONE, UNKNOWN_EFFECT
 from app.agents.run import DECLINED_CALL, DECLINED_CONSENT, StoppedRun
 from app.agents.writes import Writes
 from app.approvals.approvals import Approval, Approvals, ApprovalState
@@ -327,22 +327,36 @@ async def test_consent_first_and_approval_after_for_the_same_call(database: Data
     assert studio.post.names("ada") == ["send"]
 
 
-async def test_an_approval_survives_a_consent_that_is_asked_for_in_between(database: Database, ada: Principal) -> None:
-    """A grant that is lost between the approval and the run is asked for again; the approval is not."""
+async def test_an_approval_ends_with_its_account(database: Database, ada: Principal, grace: Principal) -> None:
+    """A grant that is lost between the approval and the run lets it fail: another one would be another account."""
+    studio = Studio(database, scripted([SEND_LETTER]))
+    runs = {}
+    for person in (ada, grace):
+        studio.tokens.grant(person, SEND)
+        message = await studio.message(person)
+        runs[person] = message, await studio.stop(message)
+        await studio.approve(*runs[person])
+    studio.tokens.revoke(ada)
+    mine, hers = [await studio.go_on(*runs[person]) for person in (ada, grace)]
+
+    assert _text(mine) == f"letters_send: {ACCOUNT_GONE}"
+    assert _text(hers) == "letters_send: sent to bob"
+    assert studio.post.done == [("grace", "send", {"to": "bob", "text": ""})]
+
+
+async def test_an_approval_counts_for_the_access_that_was_shown(database: Database, ada: Principal) -> None:
+    """Where a run goes on with other access than that of the question, the guard itself refuses."""
     studio = Studio(database, scripted([SEND_LETTER]))
     studio.tokens.grant(ada, SEND)
     message = await studio.message(ada)
     run = await studio.stop(message)
     await studio.approve(message, run)
-    studio.tokens.revoke(ada)
-    again = await studio.go_on(message, run)
-    assert isinstance(again, StoppedRun)
-    studio.tokens.grant(ada, SEND)
-    outcome = await studio.go_on(message, again.dump(), granted=True)
+    shown = StoppedRun.load(run).credential_id
+    outcome = await studio.go_on(message, run.replace(f'"{shown}"', '"another"'))
 
-    assert _waits(again) == [("letters_send", "consent")]
-    assert _text(outcome) == "letters_send: sent to bob"
-    assert studio.post.names("ada") == ["send"]
+    assert shown == str(ada)
+    assert _text(outcome) == f"letters_send: {ACCOUNT_GONE}"
+    assert studio.post.done == []
 
 
 async def test_three_calls_that_wait_for_different_things_each_run_once(database: Database, ada: Principal) -> None:

@@ -1,0 +1,123 @@
+"""An approval counts for the Google account that its question was shown with, whatever its person chooses meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.credentials.key_ring import KeyRing
+from app.database.database import Database
+from app.messages import StoredMessage
+from app.principal import Principal
+from interfaces.http.formatting import as_json
+from tests.fakes.credentials import connect, google_tokens
+from tests.fakes.office import Office
+from tests.fakes.sandbox import SEND
+
+WRITE = "/letters_send to=bob text=hi"
+
+
+class PostOffice(Office):
+    """An office that knows whose account each letter was sent from.
+
+    Attributes:
+        sent_from: The addresses, oldest first.
+    """
+
+    def __init__(self, database: Database, key_ring: KeyRing) -> None:
+        super().__init__(database, key_ring)
+        self.sent_from: list[str] = []
+        self.post.before = self._note
+
+    async def _note(self, user: str, tool: str) -> None:
+        agent = next(agent for reference in self.agents if (agent := reference()) and agent.principal.user == user)
+        grant = await self.grants.get(agent.principal, agent._credentials.credential_id)
+        assert grant is not None
+        self.sent_from.append(grant.email)
+
+    async def connect(self, person: Principal, *names: str) -> None:
+        """Let a person have connected these accounts, the first one their default."""
+        for name in names:
+            tokens = google_tokens(f"{name}-1", scopes=frozenset({SEND}))
+            await connect(self.database, self.grants, person, tokens)
+
+    async def approve(self, message: StoredMessage) -> str:
+        """Let its person approve what a message waits for; what they are told in the end."""
+        (code,) = await self.codes(message)
+        await self.ask(message.principal, f"approve {code}", f"{message.principal.user}-elsewhere")
+        return str((await self.answer_next(message)).answer)
+
+
+@pytest.fixture
+def office(database: Database, key_ring: KeyRing) -> PostOffice:
+    """Nothing said yet."""
+    return PostOffice(database, key_ring)
+
+
+async def test_what_was_approved_goes_out_from_the_account_that_was_shown(
+    office: PostOffice, ada: Principal, grace: Principal
+) -> None:
+    """Whoever chooses another account between the question and the approval has chosen it for what comes after."""
+    for person in (ada, grace):
+        await office.connect(person, f"{person.user}work", f"{person.user}home")
+    mine, hers = [await office.ask(person, WRITE, person.user) for person in (ada, grace)]
+    await office.ask(ada, "use adahome", "elsewhere")
+    told = [await office.approve(message) for message in (mine, hers)]
+    later = await office.ask(ada, WRITE, "ada")
+    told.append(await office.approve(later))
+
+    assert told == ["sent to bob"] * 3
+    assert office.sent_from == ["adawork@example.com", "gracework@example.com", "adahome@example.com"]
+
+
+async def test_what_was_approved_for_an_account_that_is_gone_is_not_done(
+    office: PostOffice, ada: Principal, grace: Principal
+) -> None:
+    """No other account steps in for one that has ended, though it is the default by then; the person is told."""
+    await office.connect(ada, "work")
+    await office.connect(grace, "gracework", "gracehome")
+    mine, hers = [await office.ask(person, WRITE, person.user) for person in (ada, grace)]
+    work = await office.grants.find(ada)
+    assert work is not None
+    await office.grants.mark_revoked(work)
+    await office.connect(ada, "home")
+    told = [await office.approve(message) for message in (mine, hers)]
+
+    default = await office.grants.find(ada)
+    assert default is not None
+    assert default.email == "home@example.com"
+    assert "connected no more, so it was not done" in told[0]
+    assert told[1] == "sent to bob"
+    assert office.sent_from == ["gracework@example.com"]
+
+
+async def test_an_account_that_was_connected_again_is_the_one_that_was_shown(
+    office: PostOffice, ada: Principal
+) -> None:
+    """A consent that renews the grant in the meantime takes nothing from the approval."""
+    await office.connect(ada, "work", "home")
+    message = await office.ask(ada, WRITE)
+    work = await office.grants.find(ada)
+    assert work is not None
+    await office.grants.mark_revoked(work)
+    await office.connect(ada, "work")
+
+    assert await office.approve(message) == "sent to bob"
+    assert office.sent_from == ["work@example.com"]
+
+
+async def test_the_question_names_one_of_several_accounts(office: PostOffice, ada: Principal, grace: Principal) -> None:
+    """Whoever has two is told, in the chat and as JSON, with which one it would run; whoever has one is not."""
+    await office.connect(ada, "work", "home")
+    await office.connect(grace, "grace")
+    mine, hers, aloud = [
+        await office.ask(person, text, conversation)
+        for person, text, conversation in ((ada, WRITE, "a"), (grace, WRITE, "g"), (ada, "/letters_shout text=hi", "s"))
+    ]
+    of_ada, of_grace, without = [
+        as_json("id", await office.status(message))["approval"].get("account") for message in (mine, hers, aloud)
+    ]
+
+    assert "Shall I run letters_send with your account work: work@example.com?" in office.channel.texts(ada)[0]
+    assert "Shall I run letters_send?" in office.channel.texts(grace)[0]
+    assert "Shall I run letters_shout?" in office.channel.texts(ada)[1]
+    assert (of_ada, of_grace, without) == ("work@example.com", None, None)
