@@ -133,6 +133,16 @@ class Users:
             await connection.execute(users.update().where(offboarded).values(ended_at=ended_at))
 
 
+def offboarded(principal: Principal) -> sa.ColumnElement[bool]:
+    """The condition that this person is refused."""
+    return sa.exists().where(owned_by(users, principal), users.c.offboarded_at.is_not(None))
+
+
+async def is_offboarded(connection: AsyncConnection, principal: Principal) -> bool:
+    """Whether this person is refused, by what is committed when the caller's transaction asks."""
+    return bool((await connection.execute(sa.select(offboarded(principal)))).scalar_one())
+
+
 async def _find(connection: AsyncConnection, principal: Principal) -> User | None:
     row = (await connection.execute(sa.select(users).where(owned_by(users, principal)))).one_or_none()
     return _user(row) if row is not None else None

@@ -20,6 +20,7 @@ from app.conversations.history import Conversations
 from app.credentials.accounts import Accounts
 from app.credentials.commands import AccountsCommand, ConfirmCommand
 from app.credentials.confirmation import Confirmation
+from app.credentials.confirmed import ConfirmedCodes
 from app.credentials.consent import Consent
 from app.credentials.consented import ConsentedTokens
 from app.credentials.credentials import Credentials
@@ -163,6 +164,7 @@ class Application(DeclarativeContainer):
         grants,
         quarantine,
         dropping,
+        Once(ConfirmedCodes, key_ring),
         parking,
         proofs=proofs,
         code_seconds=settings.provided.consent.code_seconds,

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from app.credentials.accounts import Account, Accounts, is_alias
 from app.credentials.codes import find_typed
-from app.credentials.confirmation import Confirmation, Connected
+from app.credentials.confirmation import Confirmation
 from app.credentials.consent import Consent
+from app.credentials.signed_in import Connected
 from app.delivery.channel import Channel, place_of
 from app.google.auth import SIGN_IN_SCOPES
 from app.messages import StoredMessage

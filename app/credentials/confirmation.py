@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from typing import NoReturn, Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.credentials.codes import new_code
+from app.credentials.confirmed import ConfirmedCodes
 from app.credentials.dropping import Dropping
 from app.credentials.grants import Grants
 from app.credentials.link import Link, LinkState
 from app.credentials.links import ConsentLinks
 from app.credentials.proofs import Proofs, same_address
-from app.credentials.quarantine import CODE, Quarantine, QuarantinedGrant, WrongCode
+from app.credentials.quarantine import CODE, Quarantine, WrongCode
+from app.credentials.signed_in import Connected, SignedIn, WaitsForCode, WaitsForLogin
+from app.credentials.turn import take_consent_turn
 from app.database.database import Database
 from app.errors import CallbackRefusedError, UnavailableError
 from app.google.tokens import GoogleTokens
 from app.principal import Principal
+from app.users import is_offboarded
 
 T = TypeVar("T")
+Wake = Callable[[], Awaitable[None]]
+
+log = logging.getLogger(__name__)
 
 _OVER = "this sign-in is unknown, used or expired; ask the assistant for a new link"
 _SUPERSEDED = "this link ended while you signed in; ask the assistant for a new one"
@@ -39,60 +46,30 @@ _NO_ANSWER = "your chat did not answer, so it is not clear whose link this is; a
 class Waiting(Protocol):
     """Whoever waits for consents to end."""
 
-    async def consent_ended(
-        self, principal: Principal, *, granted: bool, accounts: Collection[str | None] = (None,)
-    ) -> None:
-        """Go on with what waited for this person's consent, whether it was granted or refused.
+    async def consent_ends(
+        self,
+        connection: AsyncConnection,
+        principal: Principal,
+        *,
+        granted: bool,
+        accounts: Collection[str | None] = (None,),
+    ) -> Wake:
+        """Let what waited for this person's consent go on, whether it was granted or refused.
 
         Args:
+            connection: The transaction in which the consent ends, in its person's turn.
             principal: Whose consent.
             granted: How it ended.
             accounts: What waits for scopes of these accounts goes on; None is what waits for any account.
+
+        Returns:
+            What to await once the transaction is committed. It is a hint: what goes on is found without it too.
         """
         ...
 
     async def sign_in_changed(self, principal: Principal, link_id: str) -> None:
         """Tell this person anew how the sign-in stands that their messages wait for."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """What Google granted by a link."""
-
-    link: Link
-    subject: str
-    email: str
-    granted_scopes: frozenset[str]
-
-    @property
-    def missing_scopes(self) -> frozenset[str]:
-        """What was asked for and not granted."""
-        return self.link.oauth_scopes - self.granted_scopes
-
-
-@dataclass(frozen=True, slots=True)
-class Connected(Granted):
-    """A finished consent: the link's person is now connected to that Google account."""
-
-
-@dataclass(frozen=True, slots=True)
-class WaitsForCode(Granted):
-    """A consent that counts once its code is written in the right chat; only the browser is shown the code."""
-
-    code: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class WaitsForLogin:
-    """A consent that counts once its person has signed in at their channel: where, and what the browser must keep."""
-
-    url: str = field(repr=False)
-    state: str = field(repr=False)
-    cookie: str = field(repr=False)
-
-
-SignedIn = Connected | WaitsForCode | WaitsForLogin
 
 
 class Confirmation:
@@ -110,6 +87,7 @@ class Confirmation:
         grants: Grants,
         quarantine: Quarantine,
         dropping: Dropping,
+        confirmed: ConfirmedCodes,
         waiting: Waiting,
         *,
         proofs: Proofs,
@@ -121,6 +99,7 @@ class Confirmation:
         self._grants = grants
         self._quarantine = quarantine
         self._dropping = dropping
+        self._confirmed = confirmed
         self._waiting = waiting
         self._proofs = proofs
         self._code_seconds = code_seconds
@@ -153,19 +132,24 @@ class Confirmation:
     async def confirm(self, principal: Principal, typed: str) -> Connected | WrongCode | None:
         """Activate the consent of this person that waits for this code; None when none of theirs waits for one.
 
-        Of several that confirm together one activates it. After the last try nothing is left to activate.
+        Of several that confirm together one activates it, and a code that comes again is answered as at first. After
+        the last try nothing is left to activate.
         """
         async with self._database.writing() as connection:
-            outcome = await self._quarantine.take_by_code(connection, principal, typed)
-            connected = await self._activate(connection, outcome) if isinstance(outcome, QuarantinedGrant) else None
-        if connected is not None:
-            await self._go_on(connected)
-            return connected
-        if isinstance(outcome, WrongCode):
-            for link_id in outcome.ended:
-                await self._drop(principal, link_id)
-            return outcome
-        return None
+            await take_consent_turn(connection, principal)
+            if (connected := await self._confirmed.find(connection, principal, typed)) is not None:
+                return connected
+            found = await self._quarantine.find_by_code(connection, principal, typed)
+        if isinstance(found, str):
+            connected = await self._connect(principal, found, code=typed)
+            return connected or await self._confirmed_before(principal, typed)
+        for link_id in found.ended if found else ():
+            await self._drop(principal, link_id)
+        return found
+
+    async def _confirmed_before(self, principal: Principal, typed: str) -> Connected | None:
+        async with self._database.reading() as connection:
+            return await self._confirmed.find(connection, principal, typed)
 
     async def prove_by_login(self, *, state: str, cookie: str | None, answer: Mapping[str, str]) -> Connected:
         """Activate the consent whose person has signed in at their channel; anybody else's sign-in drops it.
@@ -196,6 +180,7 @@ class Confirmation:
         """Quarantine it; what was granted by a link that has ended meanwhile goes the same way, and is dropped."""
         expires_at = self._now() + self._code_seconds
         async with self._database.writing() as connection:
+            await take_consent_turn(connection, link.principal)
             await self._quarantine.hold(connection, link, tokens, proof, expires_at=expires_at)
             granted = await self._links.advance(
                 connection, link.link_id, LinkState.GRANTED, LinkState.GRANTED, expires_at=expires_at
@@ -206,23 +191,34 @@ class Confirmation:
     async def _judge(self, link: Link, proven: bool, objection: str) -> Connected:
         if not proven:
             await self._refuse(link, objection)
-        async with self._database.writing() as connection:
-            held = await self._quarantine.take(connection, link.principal, link.link_id)
-            connected = await self._activate(connection, held) if held is not None else None
+        connected = await self._connect(link.principal, link.link_id)
         if connected is None:
             raise CallbackRefusedError(_OVER)
-        await self._go_on(connected)
         return connected
 
-    async def _activate(self, connection: AsyncConnection, held: QuarantinedGrant) -> Connected:
-        """Make a grant of it, in the transaction that took it out of quarantine."""
-        link = await self._links.activate(connection, held.principal, held.link_id)
-        await self._grants.activate(connection, held.principal, held.tokens, alias=link.purpose.alias)
-        return Connected(link, held.account.subject, held.account.email, held.tokens.granted_scopes)
+    async def _connect(self, principal: Principal, link_id: str, *, code: str | None = None) -> Connected | None:
+        """Make a grant of what waits by this link, and let what waited for it go on; None, and dropped, if it ended."""
+        try:
+            async with self._database.writing() as connection:
+                await take_consent_turn(connection, principal)
+                connected = await self._activate(connection, principal, link_id)
+                if code is not None:
+                    await self._confirmed.remember(connection, connected, code)
+                accounts = {connected.subject, connected.link.purpose.widens}
+                wake = await self._waiting.consent_ends(connection, principal, granted=True, accounts=accounts)
+        except _EndedError:
+            await self._drop(principal, link_id)
+            return None
+        await wake()
+        return connected
 
-    async def _go_on(self, connected: Connected) -> None:
-        accounts = {connected.subject, connected.link.purpose.widens}
-        await self._waiting.consent_ended(connected.link.principal, granted=True, accounts=accounts)
+    async def _activate(self, connection: AsyncConnection, principal: Principal, link_id: str) -> Connected:
+        link = await self._links.activate(connection, principal, link_id)
+        held = await self._quarantine.take(connection, principal, link_id)
+        if link is None or held is None or await is_offboarded(connection, principal):
+            raise _EndedError  # which takes back what was changed
+        await self._grants.activate(connection, principal, held.tokens, alias=link.purpose.alias)
+        return Connected(link, held.account.subject, held.account.email, held.tokens.granted_scopes)
 
     async def _or_refuse(self, link: Link, word: Awaitable[T]) -> T:
         """What a channel says; where it says nothing that counts, the consent is dropped."""
@@ -242,6 +238,10 @@ class Confirmation:
     async def _drop(self, principal: Principal, link_id: str) -> None:
         await self._dropping.drop(principal, link_id)
         await self._waiting.sign_in_changed(principal, link_id)
+
+
+class _EndedError(Exception):
+    """What waited by a link waits no more, or its person was offboarded."""
 
 
 def _same(given: str, kept: str) -> bool:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from app.credentials.accounts import Accounts
-from app.credentials.confirmation import Confirmation, SignedIn, Waiting
+from app.credentials.confirmation import Confirmation, Waiting
 from app.credentials.grants import Grants
 from app.credentials.link import Link, LinkState, OpenedLink, Place, Purpose
 from app.credentials.links import ConsentLinks
 from app.credentials.quarantine import CODE, Quarantine
+from app.credentials.signed_in import SignedIn
+from app.credentials.turn import take_consent_turn
 from app.database.database import Database
 from app.errors import DeputyError
 from app.google.auth import GoogleAuth
@@ -108,11 +112,16 @@ class Consent:
         return self._url(token), link.oauth_scopes
 
     async def covers(
-        self, principal: Principal, oauth_scopes: frozenset[str], *, conversation: str | None = None
+        self,
+        connection: AsyncConnection,
+        principal: Principal,
+        oauth_scopes: frozenset[str],
+        *,
+        conversation: str | None = None,
     ) -> bool:
-        """Whether the grant that this person uses there has all of these scopes."""
-        grant = await self._grants.find(principal, conversation)
-        return grant is not None and oauth_scopes <= grant.granted_scopes
+        """Whether the grant that this person uses there has all of these scopes, in the caller's transaction."""
+        granted = await self._grants.granted_scopes(connection, principal, conversation)
+        return granted is not None and oauth_scopes <= granted
 
     async def sign_in(self, principal: Principal, link_id: str) -> SignIn:
         """How the sign-in by this link of this person stands."""
@@ -159,9 +168,14 @@ class Consent:
         Raises:
             CallbackRefusedError: The callback does not belong to this browser's consent.
         """
-        opened = await self._links.come_back(state, cookie, granted=False)
-        await self._waiting.consent_ended(opened.link.principal, granted=False, accounts=(opened.link.purpose.widens,))
-        return opened.link.principal
+        link = (await self._links.find_opened(state, cookie)).link
+        async with self._database.writing() as connection:
+            await take_consent_turn(connection, link.principal)
+            await self._links.take(connection, link, granted=False)
+            accounts = (link.purpose.widens,)
+            wake = await self._waiting.consent_ends(connection, link.principal, granted=False, accounts=accounts)
+        await wake()
+        return link.principal
 
     async def finish(self, *, state: str, cookie: str | None, code: str) -> SignedIn:
         """Take the callback of a person who said yes: what Google granted is in quarantine, or proven already.

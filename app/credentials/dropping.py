@@ -9,6 +9,7 @@ from typing import Protocol
 from app.credentials.link import LinkState
 from app.credentials.links import ConsentLinks
 from app.credentials.quarantine import Quarantine
+from app.credentials.turn import take_consent_turn
 from app.database.database import Database
 from app.errors import GoogleError, SealError
 from app.principal import Principal
@@ -36,6 +37,7 @@ class Dropping:
     async def drop(self, principal: Principal, link_id: str) -> None:
         """Let nobody use what waits by this link, and bring it to its end; a Google that fails is asked again later."""
         async with self._database.writing() as connection:
+            await take_consent_turn(connection, principal)
             await self._quarantine.end(connection, principal, link_id)
             await self._links.advance(connection, link_id, LinkState.GRANTED, LinkState.EXPIRED)
         try:

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,6 +19,7 @@ from app.database.database import Database, take_turns
 from app.database.tables import grants, owned_by, owner
 from app.google.auth import GoogleTokens
 from app.principal import Principal
+from app.users import offboarded
 
 ACTIVE = "active"
 ENDING = "ending"  # given out no more; its tokens are kept until Google has been told
@@ -76,11 +78,24 @@ class Grants:
         """The person's active grant for this Google account, or None; raises as `find`."""
         return await self._find(principal, grants.c.subject == subject)
 
+    async def granted_scopes(
+        self, connection: AsyncConnection, principal: Principal, conversation: str | None
+    ) -> frozenset[str] | None:
+        """What the grant that `find` would find has, in the caller's transaction; None where there is none."""
+        query = self._usable(principal, grants.c.id == chosen(principal, conversation))
+        row = (await connection.execute(query)).one_or_none()
+        return frozenset(row.granted_scopes.split()) if row is not None else None
+
     async def _find(self, principal: Principal, which: sa.ColumnElement[bool]) -> Grant | None:
-        query = sa.select(grants).where(owned_by(grants, principal), grants.c.state == ACTIVE, which)
         async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
+            row = (await connection.execute(self._usable(principal, which))).one_or_none()
         return self._open(principal, row) if row is not None else None
+
+    def _usable(self, principal: Principal, which: sa.ColumnElement[bool]) -> sa.Select[tuple[Any, ...]]:
+        """The person's active grant among these; none of a person who was offboarded, however it came about."""
+        return sa.select(grants).where(
+            owned_by(grants, principal), grants.c.state == ACTIVE, which, ~offboarded(principal)
+        )
 
     async def find_ending(self, principal: Principal, grant_id: str) -> Grant | None:
         """This grant of the person's if it is being ended, or None; for ending it at Google and nothing else.

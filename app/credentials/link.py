@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import sqlalchemy as sa
+
+from app.database.tables import principal_of
 from app.principal import Principal
 
 
@@ -54,6 +57,13 @@ class Link:
 
 
 ANYWHERE = Purpose()
+
+
+def link_of(row: sa.Row[tuple[object, ...]]) -> Link:
+    """The link that a whole row says."""
+    purpose = Purpose(Place(row.place), row.widens, row.alias)
+    oauth_scopes = frozenset(row.oauth_scopes.split())
+    return Link(row.id, principal_of(row), oauth_scopes, LinkState(row.state), purpose, row.expires_at)
 
 
 @dataclass(frozen=True, slots=True)

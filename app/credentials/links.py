@@ -23,12 +23,15 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.credentials.key_ring import KeyRing
-from app.credentials.link import ANYWHERE, Link, LinkState, OpenedLink, Place, Purpose
-from app.database.database import Database, take_turns
+from app.credentials.link import ANYWHERE, Link, LinkState, OpenedLink, Purpose, link_of
+from app.credentials.turn import take_consent_turn
+from app.database.database import Database
 from app.database.tables import consent_links, owned_by, owner, parked_runs, principal_of
 from app.errors import CallbackRefusedError, LinkExpiredError, SealError
 from app.principal import Principal
+from app.users import is_offboarded
 
+_OVER = "this sign-in is unknown, used or expired; ask the assistant for a new link"
 _BEFORE_GOOGLE = consent_links.c.state.in_((LinkState.ISSUED, LinkState.OPENED))
 _STILL_OPEN = consent_links.c.state.in_((LinkState.ISSUED, LinkState.OPENED, LinkState.GRANTED))
 
@@ -58,18 +61,18 @@ class ConsentLinks:
         same_widening = consent_links.c.widens.is_not_distinct_from(purpose.widens)
         same_account = sa.and_(same_widening, consent_links.c.alias.is_not_distinct_from(purpose.alias))
         async with self._database.writing() as connection:
-            await take_turns(connection, "consent_links", principal.platform, principal.tenant, principal.user)
+            await take_consent_turn(connection, principal)
             rows = list(await connection.execute(self._open_links(principal).where(same_account)))
             for row in rows:
-                if not fresh and oauth_scopes <= _link(row).oauth_scopes:
-                    return _link(row), self._open(row)["token"]
+                if not fresh and oauth_scopes <= link_of(row).oauth_scopes:
+                    return link_of(row), self._open(row)["token"]
             await connection.execute(
                 consent_links.update()
                 .where(owned_by(consent_links, principal), same_account, _BEFORE_GOOGLE)
                 .values(state=LinkState.EXPIRED)
             )
             rows += await connection.execute(_waited_for(principal).where(sa.true() if fresh else same_widening))
-            wanted = oauth_scopes.union(*(_link(row).oauth_scopes for row in rows))
+            wanted = oauth_scopes.union(*(link_of(row).oauth_scopes for row in rows))
             return await self._insert(connection, principal, wanted, purpose)
 
     async def _insert(
@@ -99,7 +102,7 @@ class ConsentLinks:
     async def open_links(self, principal: Principal) -> list[Link]:
         """This person's links that may still lead to a grant, the newest first."""
         async with self._database.reading() as connection:
-            return [_link(row) for row in await connection.execute(self._open_links(principal))]
+            return [link_of(row) for row in await connection.execute(self._open_links(principal))]
 
     async def find(self, principal: Principal, link_id: str) -> Link | None:
         """This person's link, `expired` also where only its time is over; None when there is none."""
@@ -108,7 +111,7 @@ class ConsentLinks:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
             return None
-        link = _link(row)
+        link = link_of(row)
         over = link.expires_at <= self._now() and link.state not in (LinkState.ACTIVE, LinkState.REFUSED)
         return replace(link, state=LinkState.EXPIRED) if over else link
 
@@ -119,19 +122,19 @@ class ConsentLinks:
         )
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
-        return _link(row) if row is not None else None
+        return link_of(row) if row is not None else None
 
-    async def activate(self, connection: AsyncConnection, principal: Principal, link_id: str) -> Link:
-        """Say in the caller's transaction that this person's consent by this link is proven."""
-        row = (
-            await connection.execute(
-                consent_links.update()
-                .where(owned_by(consent_links, principal), consent_links.c.id == link_id)
-                .values(state=LinkState.ACTIVE)
-                .returning(*consent_links.c)
-            )
-        ).one()
-        return _link(row)
+    async def activate(self, connection: AsyncConnection, principal: Principal, link_id: str) -> Link | None:
+        """Say in the caller's transaction that this person's consent by this link is proven; None if it has ended."""
+        mine = sa.and_(owned_by(consent_links, principal), consent_links.c.id == link_id)
+        proven = (
+            consent_links.update()
+            .where(mine, consent_links.c.state == LinkState.GRANTED)
+            .values(state=LinkState.ACTIVE)
+            .returning(*consent_links.c)
+        )
+        row = (await connection.execute(proven)).one_or_none()
+        return link_of(row) if row is not None else None
 
     async def find_issued(self, principal: Principal, link_id: str) -> str | None:
         """The token of a link that this person may still open, or None; to show it to them once more."""
@@ -159,7 +162,7 @@ class ConsentLinks:
             raise LinkExpiredError("this link is used or expired; ask the assistant again for a new one")
         if not hmac.compare_digest(self._open(row)["token"].encode(), token.encode()):
             raise SealError("a consent link does not have the token that it was issued with; it is not opened")
-        return _link(row)
+        return link_of(row)
 
     async def open(self, token: str) -> OpenedLink:
         """Open the link, once, for the browser that presents its token.
@@ -191,8 +194,20 @@ class ConsentLinks:
         """Take the callback for an opened link, once; it is `granted` or `refused` afterwards.
 
         Raises:
+            CallbackRefusedError: As for `find_opened` and `take`.
+            SealError: As for `find_opened`.
+        """
+        opened = await self.find_opened(state, cookie)
+        async with self._database.writing() as connection:
+            await self.take(connection, opened.link, granted=granted)
+        return opened
+
+    async def find_opened(self, state: str, cookie: str | None) -> OpenedLink:
+        """The opened link that a callback belongs to, untouched.
+
+        Raises:
             CallbackRefusedError: The state is unknown, used or expired, or another browser opened the link.
-            SealError: The row is not the one that was opened; nothing is taken.
+            SealError: The row is not the one that was opened.
         """
         query = sa.select(consent_links).where(
             consent_links.c.state_hash == _hash(state),
@@ -202,15 +217,23 @@ class ConsentLinks:
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
-            raise CallbackRefusedError("this sign-in is unknown, used or expired; ask the assistant for a new link")
+            raise CallbackRefusedError(_OVER)
         if cookie is None or not hmac.compare_digest(_hash(cookie), row.cookie_hash):
             raise CallbackRefusedError("this browser did not open the link; open it again where you want to sign in")
         opened = self._open(row)
+        return OpenedLink(link_of(row), state, opened["nonce"], opened["code_verifier"], cookie)
+
+    async def take(self, connection: AsyncConnection, link: Link, *, granted: bool) -> None:
+        """Say in the caller's transaction that an opened link is `granted` or `refused`.
+
+        Raises:
+            CallbackRefusedError: It was taken or ended in the meantime, or its person was offboarded.
+        """
         taken = LinkState.GRANTED if granted else LinkState.REFUSED
-        async with self._database.writing() as connection:
-            if not await self.advance(connection, row.id, LinkState.OPENED, taken):
-                raise CallbackRefusedError("this sign-in was used a moment ago; look into the chat")
-        return OpenedLink(_link(row), state, opened["nonce"], opened["code_verifier"], cookie)
+        if await is_offboarded(connection, link.principal):
+            raise CallbackRefusedError(_OVER)
+        if not await self.advance(connection, link.link_id, LinkState.OPENED, taken):
+            raise CallbackRefusedError("this sign-in was used a moment ago; look into the chat")
 
     async def advance(
         self,
@@ -223,12 +246,7 @@ class ConsentLinks:
     ) -> bool:
         """Move a link from one state to the next in the caller's transaction; False when it is not there any more.
 
-        Args:
-            connection: The caller's.
-            link_id: Which link.
-            before: The state that it has to be in.
-            after: The state that it is in afterwards.
-            expires_at: Until when it stays open, if that changes.
+        With `expires_at` it stays open until then.
         """
         later = {} if expires_at is None else {"expires_at": expires_at}
         result = await connection.execute(
@@ -253,11 +271,11 @@ class ConsentLinks:
         )
 
     def _seal(self, link: Link, values: dict[str, str]) -> str:
-        return self._key_ring.seal(json.dumps(values), *_bindings(link.principal, link.link_id))
+        return self._key_ring.seal(json.dumps(values), *secrets_bindings(link.principal, link.link_id))
 
     def _open(self, row: sa.Row[tuple[object, ...]]) -> dict[str, str]:
         opened: dict[str, str] = json.loads(
-            self._key_ring.open(row.sealed_secrets, *_bindings(principal_of(row), row.id))
+            self._key_ring.open(row.sealed_secrets, *secrets_bindings(principal_of(row), row.id))
         )
         return opened
 
@@ -275,11 +293,6 @@ def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()  # enough for 256 random bits
 
 
-def _bindings(principal: Principal, link_id: str) -> tuple[str, ...]:
+def secrets_bindings(principal: Principal, link_id: str) -> tuple[str, ...]:
+    """What the secrets of a link are bound to."""
     return ("consent_links", principal.platform, principal.tenant, principal.user, link_id)
-
-
-def _link(row: sa.Row[tuple[object, ...]]) -> Link:
-    purpose = Purpose(Place(row.place), row.widens, row.alias)
-    oauth_scopes = frozenset(row.oauth_scopes.split())
-    return Link(row.id, principal_of(row), oauth_scopes, LinkState(row.state), purpose, row.expires_at)

@@ -22,7 +22,7 @@ from app.audit.audit import AuditEntry, AuditEvent, record
 from app.credentials.codes import is_code
 from app.credentials.key_ring import KeyRing
 from app.credentials.link import Link
-from app.database.database import Database, take_turns
+from app.database.database import Database
 from app.database.tables import grants, owned_by, owner, principal_of, quarantined_grants
 from app.google.tokens import GoogleAccount, GoogleTokens
 from app.principal import Principal
@@ -99,14 +99,13 @@ class Quarantine:
         await record(connection, AuditEntry(link.principal, AuditEvent.LINK, self._now()))
         return held
 
-    async def take_by_code(
+    async def find_by_code(
         self, connection: AsyncConnection, principal: Principal, typed: str
-    ) -> QuarantinedGrant | WrongCode | None:
-        """Take the grant that waits for this code of this person out of quarantine, in the caller's transaction.
+    ) -> str | WrongCode | None:
+        """The link by which a grant waits for this code of this person; call it in the person's turn.
 
         A wrong code counts as a try for every sign-in of the person that waits. None means that none waits.
         """
-        await take_turns(connection, "quarantined_grants", principal.platform, principal.tenant, principal.user)
         waiting = list(
             await connection.execute(
                 sa.select(_TABLE).where(
@@ -118,7 +117,7 @@ class Quarantine:
         waiting = [row for row in waiting if codes[row.link_id]]
         right = [row for row in waiting if is_code(typed, codes[row.link_id])]
         if right:
-            return await self.take(connection, principal, right[0].link_id)
+            return str(right[0].link_id)
         return await self._count_try(connection, waiting) if waiting else None
 
     async def take(self, connection: AsyncConnection, principal: Principal, link_id: str) -> QuarantinedGrant | None:

@@ -23,6 +23,7 @@ from app.credentials.leases import Lease, Leases
 from app.credentials.link import LinkState
 from app.credentials.quarantine import ENDING as DROPPED
 from app.credentials.quarantine import WAITING as QUARANTINED
+from app.credentials.turn import take_consent_turn
 from app.database.database import Database, take_turns
 from app.database.tables import account_choices, consent_links, grants, owned_by, quarantined_grants
 from app.errors import GoogleError, SealError
@@ -117,6 +118,7 @@ class Revocation:
         mine = sa.and_(owned_by(grants, principal), grants.c.state == ACTIVE)
         links = runs = 0
         async with self._database.writing() as connection:
+            await take_consent_turn(connection, principal)
             if grant_id is not None:
                 mine = sa.and_(mine, grants.c.id == grant_id)
             else:

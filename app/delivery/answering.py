@@ -149,13 +149,13 @@ class Answering:
             conversation=message.conversation,
             place=place_of(message, self._channels),
         )
-        parked = await self._parking.park_for_consent(message, outcome.dump(), link_id)
-        if parked and await self._consent.covers(
-            message.principal, outcome.oauth_scopes, conversation=message.conversation
-        ):
-            # Granted between the run and the parking, so nobody else will wake it.
-            await self._parking.consent_found(message)
-        return parked
+        covered = partial(
+            self._consent.covers,
+            principal=message.principal,
+            oauth_scopes=outcome.oauth_scopes,
+            conversation=message.conversation,
+        )
+        return await self._parking.park_for_consent(message, outcome.dump(), link_id, covered)
 
     async def _run(self, message: StoredMessage) -> Answered | StoppedRun:
         parked = await self._parking.find(message) if message.attempt > 1 else None

@@ -6,12 +6,15 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.approvals import Approvals, ApprovalState, PendingCall
 from app.credentials.link import LinkState
+from app.credentials.turn import take_consent_turn
 from app.database.database import Database
 from app.database.tables import (
     approvals,
@@ -27,6 +30,8 @@ from app.delivery.outbox import Outbox
 from app.delivery.rows import leaving
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
+
+Covered = Callable[[AsyncConnection], Awaitable[bool]]
 
 EXPIRED = "I waited for your answer to this and have given up. Ask again when you want it done."
 
@@ -78,9 +83,19 @@ class Parking:
         self._parked_seconds = parked_seconds
         self._now = now
 
-    async def park_for_consent(self, message: StoredMessage, run: str, link_id: str) -> bool:
-        """Let a running message wait until its person's consent has ended. False when it was overtaken."""
-        return await self._park(message, run, WaitsFor.CONSENT, link_id=link_id)
+    async def park_for_consent(
+        self, message: StoredMessage, run: str, link_id: str, covered: Covered | None = None
+    ) -> bool:
+        """Let a running message wait until its person's consent has ended. False when it was overtaken.
+
+        Args:
+            message: What waits.
+            run: The run so far.
+            link_id: By which link.
+            covered: Whether the consent was given meanwhile, asked in the transaction that parks: then nobody else
+                would wake the message, and it is undone again at once.
+        """
+        return await self._park(message, run, WaitsFor.CONSENT, link_id=link_id, covered=covered)
 
     async def park_for_approval(self, message: StoredMessage, run: str, calls: Sequence[PendingCall]) -> bool:
         """Let a running message wait until its person has decided on every one of these calls."""
@@ -95,18 +110,36 @@ class Parking:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
             return None
-        granted = None if row.decision is None else row.decision == "granted"
+        granted = None if row.decision is None else row.decision == _decision(granted=True)
         return ParkedRun(WaitsFor(row.waits_for), row.link_id, row.run, granted)
 
     async def consent_ended(
         self, principal: Principal, *, granted: bool, accounts: Collection[str | None] = (None,)
     ) -> None:
-        """Put what waits for this person's consent back to work.
+        """Put what waits for this person's consent back to work; the arguments are those of `consent_ends`."""
+        async with self._database.writing() as connection:
+            await take_consent_turn(connection, principal)
+            wake = await self.consent_ends(connection, principal, granted=granted, accounts=accounts)
+        await wake()
+
+    async def consent_ends(
+        self,
+        connection: AsyncConnection,
+        principal: Principal,
+        *,
+        granted: bool,
+        accounts: Collection[str | None] = (None,),
+    ) -> Callable[[], Awaitable[None]]:
+        """Put what waits for this person's consent back to work, in the transaction in which it ends.
 
         Args:
+            connection: The caller's, in the person's turn.
             principal: Whose consent.
             granted: How it ended.
             accounts: Only what waits for a link that widens one of these accounts; None is a link for any account.
+
+        Returns:
+            What wakes the conversations, to be awaited once the transaction is committed.
         """
         for_these = sa.or_(*(consent_links.c.widens.is_not_distinct_from(account) for account in accounts))
         links = sa.select(consent_links.c.id).where(owned_by(consent_links, principal), for_these)
@@ -115,16 +148,15 @@ class Parking:
             parked_runs.c.waits_for == WaitsFor.CONSENT,
             parked_runs.c.link_id.in_(links),
         )
-        await self._go_on(principal, waiting, granted=granted)
-
-    async def consent_found(self, message: StoredMessage) -> None:
-        """Put a message back to work that was parked for a consent which had been given by then."""
-        mine = sa.and_(
-            owned_by(parked_runs, message.principal),
-            parked_runs.c.message_id == message.message_id,
-            parked_runs.c.waits_for == WaitsFor.CONSENT,
+        ids = (await connection.execute(sa.select(parked_runs.c.message_id).where(waiting))).scalars().all()
+        # The messages first, as all who change both do: else two of them could wait for each other.
+        woken = await self._back_to_work(connection, sa.and_(owned_by(messages, principal), messages.c.id.in_(ids)))
+        await connection.execute(
+            parked_runs.update()
+            .where(parked_runs.c.message_id.in_(ids), parked_runs.c.decision.is_(None))
+            .values(decision=_decision(granted))
         )
-        await self._go_on(message.principal, mine, granted=True)
+        return partial(self._wake_all, woken)
 
     async def sign_in_changed(self, principal: Principal, link_id: str) -> None:
         """Owe this person word anew of how the sign-in stands that their messages wait for."""
@@ -212,15 +244,22 @@ class Parking:
         *,
         link_id: str | None = None,
         calls: Sequence[PendingCall] = (),
+        covered: Covered | None = None,
     ) -> bool:
         now = self._now()
         expires_at = now + self._parked_seconds
         async with self._database.writing() as connection:
-            left = leaving(message, MessageState.PARKED, now, failures=0).returning(*messages.c)
-            row = (await connection.execute(left)).one_or_none()
+            if waits_for is WaitsFor.CONSENT:
+                await take_consent_turn(connection, message.principal)
+            goes_on = covered is not None and await covered(connection)
+            state = MessageState.NEW if goes_on else MessageState.PARKED
+            row = (
+                await connection.execute(leaving(message, state, now, failures=0).returning(*messages.c))
+            ).one_or_none()
             if row is None:
                 return False
-            await self._outbox.owe(connection, row)
+            if not goes_on:
+                await self._outbox.owe(connection, row)
             for table in (parked_runs, begun_writes):  # of an earlier wait, and of the run that is parked now
                 await connection.execute(table.delete().where(table.c.message_id == message.message_id))
             await connection.execute(
@@ -230,22 +269,12 @@ class Parking:
                     waits_for=waits_for,
                     link_id=link_id,
                     run=run,
+                    decision=_decision(granted=True) if goes_on else None,
                     expires_at=expires_at,
                 )
             )
             await self._approvals.ask(connection, message.principal, message.message_id, calls, expires_at=expires_at)
         return True
-
-    async def _go_on(self, principal: Principal, waiting: sa.ColumnElement[bool], *, granted: bool) -> None:
-        async with self._database.writing() as connection:
-            await connection.execute(
-                parked_runs.update()
-                .where(waiting, parked_runs.c.decision.is_(None))
-                .values(decision="granted" if granted else "refused")
-            )
-            ids = (await connection.execute(sa.select(parked_runs.c.message_id).where(waiting))).scalars().all()
-            woken = await self._back_to_work(connection, sa.and_(owned_by(messages, principal), messages.c.id.in_(ids)))
-        await self._wake_all(woken)
 
     async def _back_to_work(self, connection: Any, which: sa.ColumnElement[bool]) -> list[ConversationKey]:
         rows = await connection.execute(
@@ -259,3 +288,8 @@ class Parking:
     async def _wake_all(self, conversations: Sequence[ConversationKey]) -> None:
         for conversation in dict.fromkeys(conversations):
             await self._wake(conversation)
+
+
+def _decision(granted: bool) -> str:
+    """How a row says the end of a consent."""
+    return "granted" if granted else "refused"

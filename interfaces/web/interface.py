@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
-from app.credentials.confirmation import Confirmation, Connected, SignedIn, WaitsForLogin
+from app.credentials.confirmation import Confirmation
 from app.credentials.consent import Consent
+from app.credentials.signed_in import Connected, SignedIn, WaitsForLogin
 from app.errors import ConsentError, GoogleError
 from app.google.apis import GoogleApis
 from interfaces.web.cookies import Cookies

@@ -12,9 +12,11 @@ import httpx2
 import sqlalchemy as sa
 from bs4 import BeautifulSoup
 from fastapi import Depends, FastAPI
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.credentials.accounts import Accounts
-from app.credentials.confirmation import Confirmation, Connected
+from app.credentials.confirmation import Confirmation, Wake
+from app.credentials.confirmed import ConfirmedCodes
 from app.credentials.consent import Consent
 from app.credentials.dropping import Dropping, Revoking
 from app.credentials.grants import Grant, Grants
@@ -22,6 +24,7 @@ from app.credentials.key_ring import KeyRing
 from app.credentials.links import ConsentLinks
 from app.credentials.proofs import Linking, Proofs
 from app.credentials.quarantine import Quarantine, WrongCode
+from app.credentials.signed_in import Connected
 from app.database.database import Database
 from app.database.tables import quarantined_grants
 from app.google.apis import GoogleApis
@@ -57,11 +60,19 @@ class Waiting:
     accounts: list[set[str | None]] = field(default_factory=list)
     changed: list[Principal] = field(default_factory=list)
 
-    async def consent_ended(
-        self, principal: Principal, *, granted: bool, accounts: Collection[str | None] = (None,)
-    ) -> None:
-        self.ended.append((principal, granted))
-        self.accounts.append(set(accounts))
+    async def consent_ends(
+        self,
+        connection: AsyncConnection,
+        principal: Principal,
+        *,
+        granted: bool,
+        accounts: Collection[str | None] = (None,),
+    ) -> Wake:
+        async def wake() -> None:
+            self.ended.append((principal, granted))
+            self.accounts.append(set(accounts))
+
+        return wake
 
     async def sign_in_changed(self, principal: Principal, link_id: str) -> None:
         self.changed.append(principal)
@@ -114,6 +125,7 @@ class Stage:
     """
 
     database: Database
+    key_ring: KeyRing
     grants: Grants
     links: ConsentLinks
     quarantine: Quarantine
@@ -135,6 +147,7 @@ class Stage:
             self.grants,
             self.quarantine,
             self.dropping,
+            ConfirmedCodes(self.key_ring, self.clock),
             self.waiting,
             proofs=self.proofs,
             code_seconds=CODE_SECONDS,
@@ -163,6 +176,11 @@ class Stage:
         url = (await self.consent.sign_in(principal, link_id)).url
         assert url is not None
         return url
+
+    async def covers(self, principal: Principal, *oauth_scopes: str) -> bool:
+        """Whether this person's grant has all of these scopes."""
+        async with self.database.reading() as connection:
+            return await self.consent.covers(connection, principal, frozenset(oauth_scopes))
 
     async def confirm(self, principal: Principal, page: httpx2.Response) -> Connected | WrongCode | None:
         """Let this person write in their chat the code that a page shows."""
@@ -200,7 +218,7 @@ async def on_stage(database: Database, key_ring: KeyRing, *, secure: bool = Fals
     clock = Ahead()
     links = ConsentLinks(database, key_ring, lifetime_seconds=LINK_SECONDS, now=clock)
     quarantine = Quarantine(database, key_ring, code_tries=CODE_TRIES, now=clock)
-    stage = Stage(database, Grants(database, key_ring), links, quarantine, clock, BY_CODE)
+    stage = Stage(database, key_ring, Grants(database, key_ring), links, quarantine, clock, BY_CODE)
 
     async def consent() -> Consent:
         return stage.consent

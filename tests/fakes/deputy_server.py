@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.credentials.confirmation import Connected
+from app.credentials.signed_in import Connected
 from app.delivery.inbox import Inbox
 from app.main import serving
 from app.principal import Principal

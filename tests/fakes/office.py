@@ -24,6 +24,7 @@ from app.conversations.history import Conversations
 from app.credentials.accounts import Accounts
 from app.credentials.commands import AccountsCommand, ConfirmCommand
 from app.credentials.confirmation import Confirmation
+from app.credentials.confirmed import ConfirmedCodes
 from app.credentials.consent import Consent
 from app.credentials.consented import ConsentedTokens
 from app.credentials.credentials import Credentials
@@ -150,6 +151,7 @@ class Office:
             self.grants,
             quarantine,
             dropping,
+            ConfirmedCodes(key_ring, now),
             self.parking,
             proofs=Proofs(Linking.CODE, {}, {}),
             code_seconds=600,

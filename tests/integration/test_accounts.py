@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.credentials.accounts import Accounts, is_alias
-from app.credentials.confirmation import Connected
 from app.credentials.credentials import Credentials
 from app.credentials.key_ring import KeyRing
+from app.credentials.signed_in import Connected
 from app.database.database import Database
 from app.deadline import Deadline
 from app.messages import MessageState, StoredMessage
@@ -79,7 +79,7 @@ async def test_a_link_asks_for_what_is_lacking_only(
     assert (asked["login_hint"], asked["include_granted_scopes"]) == (ADAS_SUBJECT, "true")
     assert set(first["scope"].split()) == {"openid", "email", READ, SEND}
     assert not {"login_hint", "include_granted_scopes"} & first.keys()
-    assert await stage.consent.covers(ada, frozenset({READ, SEND}))
+    assert await stage.covers(ada, READ, SEND)
 
 
 async def test_a_widening_takes_no_other_account(
@@ -106,11 +106,11 @@ async def test_a_widening_waits_for_its_code_as_well(
     """What a forwarded link for more would yield is in quarantine: until the code the old grant is all there is."""
     await stage.connect(browser, ada, ADA, READ)
     page = await browser.allow(await stage.link(ada, SEND), ADA)
-    before = await stage.consent.covers(ada, frozenset({SEND}))
+    before = await stage.covers(ada, SEND)
     await stage.confirm(ada, page)
 
     assert not before
-    assert await stage.consent.covers(ada, frozenset({READ, SEND}))
+    assert await stage.covers(ada, READ, SEND)
     assert await stage.grants.find(grace) is None
 
 

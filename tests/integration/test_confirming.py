@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import pytest
 
 from app.credentials.key_ring import KeyRing
-from app.credentials.link import LinkState
-from app.credentials.links import ConsentLinks
 from app.database.database import Database
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
@@ -61,7 +61,6 @@ async def test_the_code_of_another_person_is_no_use(office: Office, ada: Princip
 
     assert "No sign-in of yours" in await reply(office, grace, f"confirm {code}", "g")
     assert await reply(office, ada, f"confirm {code}", "d") == "Connected: ada@example.com."
-    assert "No sign-in of yours" in await reply(office, ada, f"confirm {code}", "d")
 
 
 async def test_wrong_codes_are_counted_aloud(office: Office, ada: Principal, grace: Principal) -> None:
@@ -112,17 +111,81 @@ async def test_who_allowed_less_is_told_what_is_missing(office: Office, ada: Pri
     assert "did not grant" in str((await office.answer_next(second)).answer)
 
 
-async def test_a_confirmation_that_nobody_went_on_from_is_found(office: Office, ada: Principal) -> None:
-    """When the process ends between the grant and the waking, the scan wakes the message."""
+class Gone:
+    """What is left of a process that has ended: whatever it would do next is not done."""
+
+    def writing(self) -> NoReturn:
+        raise ConnectionError("the process ends here")
+
+    async def wake(self, *_: object) -> None:
+        raise ConnectionError("the process ends here")
+
+
+def kill_after_the_consent(office: Office, patch: pytest.MonkeyPatch) -> None:
+    """End the process with the transaction in which a consent ends."""
+    patch.setattr(office.parking, "_database", Gone())
+    patch.setattr(office.parking, "_wake", Gone().wake)
+
+
+async def lost(office: Office, person: Principal, link: str) -> str:
+    """Let a person open a link that was sent in words, and consent; the code that they are shown."""
+    opened = await office.links.open(link.split()[8].rpartition("/")[2])
+    back = await office.links.come_back(opened.state, opened.cookie, granted=True)
+    tokens = google_tokens(f"{person.user}-1", scopes=opened.link.oauth_scopes)
+    return str(getattr(await office.confirmation.begin(back.link, tokens), "code", ""))
+
+
+async def test_a_process_that_ends_right_after_the_confirmation_loses_nothing(
+    office: Office, key_ring: KeyRing, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waited for another link goes on all the same, and the code that comes again is answered as at first."""
+    mine, hers = [await office.ask(person, "/letters_read", person.user) for person in (ada, grace)]
+    code = await lost(office, ada, await reply(office, ada, "connect google", "d"))
+    with monkeypatch.context() as patch:
+        kill_after_the_consent(office, patch)
+        with pytest.raises(ConnectionError):
+            await office.ask(ada, f"confirm {code}", "d")
+    after = Office(office.database, key_ring, clock=office.clock, post=office.post, channel=office.channel)
+    await after.inbox.recover()
+    confirmed = await after.answer_next(await after.say(ada, "hello", "d"))
+    answered = await after.answer_next(mine)
+
+    assert confirmed.state is MessageState.NEW  # it stands behind the code
+    assert office.channel.texts(ada)[-2:] == ["Connected: ada@example.com.", "a letter to ada"]
+    assert answered.state is MessageState.DONE
+    assert (await after.inbox.get(grace, hers.message_id)).state is MessageState.PARKED
+
+
+async def test_a_refusal_whose_process_ends_is_told(
+    office: Office, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both messages that waited for the account go on though nobody was woken; the other person's waits."""
+    mine, hers = [await office.ask(person, "/letters_read", person.user) for person in (ada, grace)]
+    parked = await office.parking.find(mine)
+    assert parked is not None
+    opened = await office.links.open(await office.links.find_issued(ada, str(parked.link_id)) or "")
+    with monkeypatch.context() as patch:
+        kill_after_the_consent(office, patch)
+        with pytest.raises(ConnectionError):
+            await office.consent.refuse(state=opened.state, cookie=opened.cookie)
+
+    assert "declined to connect" in str((await office.answer_next(mine)).answer)
+    assert (await office.inbox.get(grace, hers.message_id)).state is MessageState.PARKED
+
+
+async def test_a_code_is_answered_again_for_a_while(office: Office, ada: Principal, grace: Principal) -> None:
+    """To its own person alone, also while another sign-in of theirs waits, for which it is no wrong code."""
     message = await office.ask(ada, "/letters_read")
     code = await signs_in(office, message)
-    async with office.database.writing() as connection:
-        await office.confirmation._quarantine.take_by_code(connection, ada, code)
-        assert isinstance(office.links, ConsentLinks)
-        parked = await office.parking.find(message)
-        assert parked is not None
-        await office.links.advance(connection, str(parked.link_id), LinkState.GRANTED, LinkState.ACTIVE)
-        await office.grants.activate(connection, ada, google_tokens("ada-1"))
-    await office.parking.wake_answered()
+    await reply(office, ada, f"confirm {code}", "d")
+    other = await lost(office, ada, await reply(office, ada, "connect google as work", "d"))
+    again, hers = await reply(office, ada, f"confirm {code}", "d"), await reply(office, grace, f"confirm {code}", "g")
+    wrong = await reply(office, ada, WRONG, "d")
+    office.clock.now += 601
+    late = await reply(office, ada, f"confirm {code}", "d")
 
-    assert (await office.answer_next(message)).answer == "a letter to ada"
+    assert again == "Connected: ada@example.com."
+    assert "No sign-in of yours" in hers
+    assert "4 more tries" in wrong
+    assert "No sign-in of yours" in late
+    assert other != code

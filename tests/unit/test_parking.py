@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.agents.run import StoppedRun
 from app.approvals.approvals import ApprovalState, PendingCall
 from app.credentials.key_ring import KeyRing
 from app.credentials.link import LinkState
+from app.credentials.turn import take_consent_turn
 from app.database.database import Database
 from app.database.tables import approvals, consent_links, parked_runs
 from app.delivery.parking import EXPIRED, ParkedRun, WaitsFor
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
+from tests.fakes.credentials import google_tokens
 from tests.fakes.office import Office, inbound
 from tests.fakes.sandbox import READ
 
@@ -201,3 +207,41 @@ async def test_a_parked_run_is_gone_with_its_answer(lot: Lot, ada: Principal) ->
     await lot.inbox.finish(again, "answer", private=True)
 
     assert await lot.parking.find(again) is None
+
+
+@pytest.mark.parametrize("covered", [True, False])
+async def test_a_run_whose_consent_was_given_meanwhile_is_not_left_to_wait(
+    lot: Lot, ada: Principal, grace: Principal, covered: bool
+) -> None:
+    """It is undone again in the transaction that would have parked it, and knows the outcome; nobody is told."""
+    hers, mine = await lot.for_consent(grace), await lot.begun(ada)
+    link_id = await lot.consent.ask(ada, frozenset({READ}))
+
+    async def is_covered(connection: AsyncConnection) -> bool:
+        return covered
+
+    assert await lot.parking.park_for_consent(mine, StoppedRun([], ()).dump(), link_id, is_covered)
+    state = MessageState.NEW if covered else MessageState.PARKED
+    assert await lot.states(mine, hers) == [state, MessageState.PARKED]
+    parked = await lot.parking.find(mine)
+    assert parked is not None
+    assert parked.granted is (True if covered else None)
+    await lot.sender.send_waiting(ConversationKey.of(mine))
+    assert len(lot.channel.texts(ada)) == (0 if covered else 1)
+
+
+async def test_parking_waits_for_a_consent_that_is_being_given(lot: Lot, ada: Principal) -> None:
+    """Of a run that parks and a consent that ends, each not yet committed, one sees the other."""
+    message = await lot.begun(ada)
+    link_id = await lot.consent.ask(ada, frozenset({READ}))
+    covered = partial(lot.consent.covers, principal=ada, oauth_scopes=frozenset({READ}))
+    async with lot.database.writing() as connection:
+        await take_consent_turn(connection, ada)
+        await lot.grants.activate(connection, ada, google_tokens("ada-1"))
+        wake = await lot.parking.consent_ends(connection, ada, granted=True)
+        parking = asyncio.create_task(lot.parking.park_for_consent(message, "run", link_id, covered))
+        await asyncio.sleep(0.1)
+    await wake()
+
+    assert await parking
+    assert await lot.states(message) == [MessageState.NEW]
