@@ -17,6 +17,7 @@ from app.database.database import Database
 from app.database.tables import api_tokens, owned_by, owner, principal_of
 from app.errors import PrincipalError, SealError, UnauthenticatedError
 from app.principal import Principal
+from app.users import stays_offboarded
 
 log = logging.getLogger(__name__)
 
@@ -66,15 +67,22 @@ class ApiTokens:
             )
         return token
 
-    async def revoke(self, principal: Principal, *, label: str | None = None) -> int:
+    async def revoke(self, principal: Principal, *, label: str | None = None, leaver: bool = False) -> int:
         """End this principal's tokens, or those with one label; returns how many ended.
 
         Their verifiers are erased, so that nobody can bring one back by taking the time of its end out of the row.
+
+        Args:
+            principal: Whose.
+            label: Of which label; all if None.
+            leaver: Only if they are offboarded, also in that very moment.
         """
         mine = sa.and_(owned_by(api_tokens, principal), api_tokens.c.revoked_at.is_(None))
         if label is not None:
             mine = sa.and_(mine, api_tokens.c.label == label)
         async with self._database.writing() as connection:
+            if leaver and not await stays_offboarded(connection, principal):
+                return 0
             ended = await connection.execute(
                 api_tokens.update().where(mine).values(revoked_at=self._now(), sealed_verifier="")
             )

@@ -1,4 +1,7 @@
-"""The caretaker: ends the work of offboarded people in this process, and finishes what others began and left."""
+"""The caretaker: ends the work of offboarded people in this process, and finishes what others began and left.
+
+The two are looked after apart: Google may let the second one wait, and nobody's work goes on because of that.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,12 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 from app.credentials.revocation import Revocation
-from app.delivery.supervisor import describe_crash
+from app.delivery.supervisor import Supervisor, guarded
 from app.delivery.withdrawal import Withdrawal
-from app.errors import DeputyError
 from app.offboarding import Offboarding
 from app.principal import Principal
 from app.users import Users
@@ -51,6 +53,7 @@ class Caretaker:
         withdrawal: Withdrawal,
         offboarding: Offboarding,
         revocation: Revocation,
+        supervisor: Supervisor,
         *,
         look_seconds: float = 1.0,
         now: Callable[[], float] = time.monotonic,
@@ -60,6 +63,7 @@ class Caretaker:
         self._withdrawal = withdrawal
         self._offboarding = offboarding
         self._revocation = revocation
+        self._supervisor = supervisor
         self._look_seconds = look_seconds
         self._now = now
         self._tried: dict[Principal, float] = {}
@@ -67,25 +71,22 @@ class Caretaker:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Look until the context ends; what is being ended then is finished by the next one who looks."""
-        looking = asyncio.create_task(self._look_for_ever())
-        try:
+        async with self._supervisor.keeping(stopping_leavers=self._stop_for_ever, finishing_ends=self._finish_for_ever):
             yield
-        finally:
-            looking.cancel()
-            with suppress(asyncio.CancelledError):
-                await looking
 
-    async def look(self) -> None:
-        """Look once: afterwards no run of an offboarded person goes on here, and what could be finished is."""
-        await _guarded("stopping offboarded people's work", self._stop_work())
-        await _guarded("finishing offboardings and ends of grants", self._finish())
+    async def _stop_for_ever(self) -> None:
+        await self._look_for_ever("stopping offboarded people's work", self.stop_work)
 
-    async def _look_for_ever(self) -> None:
+    async def _finish_for_ever(self) -> None:
+        await self._look_for_ever("finishing offboardings and ends of grants", self.finish)
+
+    async def _look_for_ever(self, what: str, look: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await self.look()
+            await guarded(what, look())
             await asyncio.sleep(self._look_seconds)
 
-    async def _stop_work(self) -> None:
+    async def stop_work(self) -> None:
+        """Look once: afterwards no run of an offboarded person goes on here."""
         for principal in await self._withdrawal.undone_of_offboarded():
             await self._withdrawal.end_all(principal)
         for principal in await self._users.offboarded_among(self._worker.people_in_work):
@@ -93,7 +94,8 @@ class Caretaker:
             count = self._worker.interrupt_all(principal)
             log.info("%s was offboarded: %d runs cancelled", principal, count)
 
-    async def _finish(self) -> None:
+    async def finish(self) -> None:
+        """Look once: afterwards what could be finished is."""
         offboarded = await self._users.not_ended()
         ending = await self._revocation.unfinished(older_than_seconds=_OTHERS_ARE_AT_IT_SECONDS)
         now = self._now()
@@ -103,14 +105,4 @@ class Caretaker:
                 continue
             self._tried[principal] = now
             finish = self._offboarding.finish if principal in offboarded else self._revocation.finish
-            await _guarded(f"ending what {principal} had", finish(principal))
-
-
-async def _guarded(what: str, work: Awaitable[object]) -> None:
-    """Do it; what it meets is logged and goes no further, so that the next look comes."""
-    try:
-        await work
-    except DeputyError as error:
-        log.error("%s failed: %s", what, error)
-    except Exception as error:
-        log.error("%s failed: %s", what, describe_crash(error))
+            await guarded(f"ending what {principal} had", finish(principal))

@@ -45,8 +45,9 @@ class Offboarding:
         self._revocation = revocation
 
     async def begin(self, principal: Principal) -> None:
-        """Refuse this person from now on; the servers end the rest within seconds."""
+        """Refuse this person from now on, and end their work; the servers end the rest within seconds."""
         await self._users.offboard(principal)
+        await self._withdrawal.end_all(principal)
 
     async def offboard(self, principal: Principal) -> Offboarded:
         """Refuse this person from now on, and end all that is theirs.
@@ -58,14 +59,14 @@ class Offboarding:
         return await self.finish(principal)
 
     async def finish(self, principal: Principal) -> Offboarded:
-        """End all that is left of a person who is refused already.
+        """End all that is left of a person who is refused already; nothing of one who was restored in the meantime.
 
         Raises:
             SealError: As for `offboard`.
         """
-        api_tokens = await self._api_tokens.revoke(principal)
+        api_tokens = await self._api_tokens.revoke(principal, leaver=True)
         messages = await self._withdrawal.end_all(principal)
-        outcome = Offboarded(api_tokens, messages, await self._revocation.end(principal))
+        outcome = Offboarded(api_tokens, messages, await self._revocation.end(principal, leaver=True))
         if outcome.finished:
             await self._users.mark_ended(principal)
         return outcome

@@ -143,6 +143,12 @@ async def is_offboarded(connection: AsyncConnection, principal: Principal) -> bo
     return bool((await connection.execute(sa.select(offboarded(principal)))).scalar_one())
 
 
+async def stays_offboarded(connection: AsyncConnection, principal: Principal) -> bool:
+    """Whether this person is refused, and is not restored before the caller's transaction ends."""
+    refused = sa.select(users.c.offboarded_at).where(owned_by(users, principal), users.c.offboarded_at.is_not(None))
+    return (await connection.execute(refused.with_for_update(read=True))).first() is not None
+
+
 async def _find(connection: AsyncConnection, principal: Principal) -> User | None:
     row = (await connection.execute(sa.select(users).where(owned_by(users, principal)))).one_or_none()
     return _user(row) if row is not None else None

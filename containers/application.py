@@ -285,4 +285,4 @@ class Application(DeclarativeContainer):
         lease_seconds=settings.provided.delivery.lease_seconds,
         grace_seconds=settings.provided.delivery.grace_seconds,
     )
-    caretaker = Once(Caretaker, worker, users, withdrawal, offboarding, revocation)
+    caretaker = Once(Caretaker, worker, users, withdrawal, offboarding, revocation, supervisor)

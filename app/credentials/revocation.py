@@ -28,6 +28,7 @@ from app.database.database import Database, take_turns
 from app.database.tables import account_choices, consent_links, grants, owned_by, quarantined_grants
 from app.errors import GoogleError, SealError
 from app.principal import Principal
+from app.users import stays_offboarded
 
 DISCONNECTED = "Google was disconnected, so I no longer wait for your consent to this."
 _UNFINISHED = (LinkState.ISSUED, LinkState.OPENED, LinkState.GRANTED)
@@ -109,8 +110,13 @@ class Revocation:
         self._waiting = waiting
         self._now = now
 
-    async def end(self, principal: Principal, *, grant_id: str | None = None) -> Ended:
+    async def end(self, principal: Principal, *, grant_id: str | None = None, leaver: bool = False) -> Ended:
         """End this person's grants with all that waits for one, or a single grant; also what an earlier end left.
+
+        Args:
+            principal: Whose.
+            grant_id: This grant alone.
+            leaver: Only if they are offboarded, also in that very moment.
 
         Raises:
             SealError: A grant does not open with this key ring, so Google cannot be told; it stays as it is, unused.
@@ -119,6 +125,8 @@ class Revocation:
         links = runs = 0
         async with self._database.writing() as connection:
             await take_consent_turn(connection, principal)
+            if leaver and not await stays_offboarded(connection, principal):
+                return Ended()
             if grant_id is not None:
                 mine = sa.and_(mine, grants.c.id == grant_id)
             else:

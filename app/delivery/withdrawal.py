@@ -16,6 +16,7 @@ from app.delivery.outbox import Outbox
 from app.delivery.parking import WaitsFor
 from app.messages import MessageState
 from app.principal import Principal
+from app.users import stays_offboarded
 
 _UNDONE = (MessageState.NEW, MessageState.RUNNING, MessageState.PARKED)
 
@@ -52,14 +53,17 @@ class Withdrawal:
         return len(rows)
 
     async def end_all(self, principal: Principal) -> int:
-        """Fail every undone message of this person, the running ones too; returns how many. They are told nothing.
+        """Fail every undone message of an offboarded person, the running ones too; returns how many.
 
+        They are told nothing, and nothing is ended of a person who is not offboarded, or not any more.
         Whoever works on one is overtaken by it: what they come to is not stored and not sent. What was approved and
         is not begun is not done any more.
         """
         now = self._now()
         mine = owned_by(messages, principal)
         async with self._database.writing() as connection:
+            if not await stays_offboarded(connection, principal):
+                return 0
             failed = await connection.execute(
                 messages.update()
                 .where(mine, messages.c.state.in_(_UNDONE))

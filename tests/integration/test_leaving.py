@@ -1,0 +1,154 @@
+"""Leaving and coming back: a late helper takes nothing from who was restored, and Google keeps nobody's work going."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.api_tokens import ApiTokens
+from app.caretaker import Caretaker
+from app.credentials.dropping import Dropping
+from app.credentials.key_ring import KeyRing
+from app.credentials.leases import Leases
+from app.credentials.quarantine import Quarantine
+from app.credentials.revocation import Ended, Revocation
+from app.database.database import Database
+from app.delivery.withdrawal import Withdrawal
+from app.errors import UnauthenticatedError
+from app.messages import MessageState
+from app.offboarding import Offboarded, Offboarding
+from app.principal import Principal
+from app.users import stays_offboarded
+from tests.fakes.credentials import TokenEndpoint, connect, google_tokens
+from tests.fakes.office import Office, until
+
+
+class InWork:
+    """A worker that works for these people until it is told to stop."""
+
+    def __init__(self, *people: Principal) -> None:
+        self.people_in_work = frozenset(people)
+        self.interrupted: list[Principal] = []
+
+    def interrupt_all(self, principal: Principal) -> int:
+        self.interrupted.append(principal)
+        self.people_in_work -= {principal}
+        return 1
+
+
+class Desk:
+    """One process that offboards people."""
+
+    def __init__(self, office: Office, key_ring: KeyRing) -> None:
+        database = office.database
+        self.office = office
+        self.google = TokenEndpoint(now=office.clock)
+        self.api_tokens = ApiTokens(database, key_ring)
+        self.withdrawal = Withdrawal(database, office.outbox, office.clock)
+        quarantine = Quarantine(database, key_ring, code_tries=5, now=office.clock)
+        dropping = Dropping(database, office.links, quarantine, self.google)
+        leases = Leases(database)
+        self.revocation = Revocation(
+            database, office.grants, leases, dropping, self.google, self.withdrawal, office.clock
+        )
+        self.offboarding = Offboarding(office.users, self.api_tokens, self.withdrawal, self.revocation)
+
+    async def settle(self, person: Principal) -> tuple[str, str]:
+        """Let a person have a grant, a token and an undone message; the token, and the message's id."""
+        await connect(self.office.database, self.office.grants, person, google_tokens(f"{person.user}-1"))
+        token = await self.api_tokens.issue(person, label="test")
+        return token, (await self.office.say(person, "hello", person.user)).message_id
+
+    def caretaker(self, worker: InWork) -> Caretaker:
+        """What looks after leavers."""
+        users, supervisor = self.office.users, self.office.supervisor
+        return Caretaker(
+            worker, users, self.withdrawal, self.offboarding, self.revocation, supervisor, look_seconds=0.02
+        )
+
+
+@pytest.fixture
+def desk(database: Database, key_ring: KeyRing) -> Desk:
+    """A process."""
+    return Desk(Office(database, key_ring), key_ring)
+
+
+async def test_a_late_finish_takes_nothing_from_who_was_restored(desk: Desk, ada: Principal, grace: Principal) -> None:
+    """Whoever begins to finish after another one has, and the person is back, ends nothing of theirs."""
+    for person in (ada, grace):
+        await desk.offboarding.offboard(person)
+    await desk.office.users.restore(ada)
+    token, message_id = await desk.settle(ada)
+    late = [await desk.offboarding.finish(person) for person in (ada, grace)]
+
+    assert late == [Offboarded(0, 0, Ended())] * 2
+    assert await desk.api_tokens.principal_of(token) == ada
+    assert (await desk.office.inbox.get(ada, message_id)).state is MessageState.NEW
+    assert await desk.office.grants.find(ada) is not None
+
+
+async def test_each_step_looks_whether_the_person_has_still_left(desk: Desk, ada: Principal, grace: Principal) -> None:
+    """The steps of a finish that stood still for so long, taken one by one, end nothing of who is back."""
+    token, message_id = await desk.settle(ada)
+    of_grace, _ = await desk.settle(grace)
+    await desk.office.users.offboard(grace)
+    for person in (ada, grace):
+        await desk.api_tokens.revoke(person, leaver=True)
+        await desk.withdrawal.end_all(person)
+        await desk.revocation.end(person, leaver=True)
+
+    assert await desk.api_tokens.principal_of(token) == ada
+    assert (await desk.office.inbox.get(ada, message_id)).state is MessageState.NEW
+    assert await desk.office.grants.find(ada) is not None
+    assert desk.google.revoked == ["refresh-grace-1"]
+    with pytest.raises(UnauthenticatedError):
+        await desk.api_tokens.principal_of(of_grace)
+
+
+async def test_who_is_being_ended_is_not_restored_in_between(desk: Desk, ada: Principal) -> None:
+    """A restoring waits for the step that looked just before, and does not come between its look and its end."""
+    await desk.office.users.offboard(ada)
+    await desk.office.users.mark_ended(ada)
+    async with desk.office.database.writing() as connection:
+        assert await stays_offboarded(connection, ada)
+        restoring = asyncio.create_task(desk.office.users.restore(ada))
+        await asyncio.sleep(0.1)
+        assert not restoring.done()
+
+    assert await restoring
+
+
+@pytest.fixture
+async def hanging(desk: Desk) -> AsyncIterator[TokenEndpoint]:
+    """A Google that gives no answer until the test ends."""
+    desk.google.gate.clear()
+    yield desk.google
+    desk.google.gate.set()
+
+
+async def test_a_google_that_hangs_lets_nobodys_work_go_on(
+    desk: Desk, hanging: TokenEndpoint, ada: Principal, grace: Principal
+) -> None:
+    """While the end of one person's grant waits for Google, another one who leaves is stopped all the same."""
+    for person in (ada, grace):
+        await desk.settle(person)
+    worker = InWork(grace)
+    await desk.office.users.offboard(ada)
+    async with desk.caretaker(worker).running():
+        await hanging.asked.wait()
+        await desk.office.users.offboard(grace)
+        await until(lambda: worker.interrupted == [grace])
+
+        assert hanging.revoked == []
+        assert await desk.office.inbox.conversations_with_work() == []
+
+
+async def test_the_work_of_who_leaves_ends_at_once(desk: Desk, ada: Principal, grace: Principal) -> None:
+    """With the word that they have left, though no caretaker looks; the other person's goes on."""
+    (_, mine), (_, hers) = [await desk.settle(person) for person in (ada, grace)]
+    await desk.offboarding.begin(ada)
+
+    assert (await desk.office.inbox.get(ada, mine)).state is MessageState.FAILED
+    assert (await desk.office.inbox.get(grace, hers)).state is MessageState.NEW
