@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import threading
 import weakref
+from contextlib import nullcontext
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Protocol
@@ -84,6 +85,7 @@ class Credentials:
         self._held: dict[frozenset[str], Access] = {}
         self._conversation: str | None = None
         self._account: str | None = None  # the one of this request, once it is known
+        self._choosing = asyncio.Lock()  # of several tools at once the first one finds the account, for all
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handed_out: weakref.WeakSet[GoogleCredentials] = weakref.WeakSet()
         self._handing_out = threading.Lock()  # credentials are made in threads as well
@@ -110,8 +112,9 @@ class Credentials:
             GoogleError: The token could not be got.
         """
         if oauth_scopes:
-            access = await self._fresh(oauth_scopes)
-            self._account = access.credential_id
+            async with self._choosing if self._account is None else nullcontext():
+                access = await self._fresh(oauth_scopes)
+                self._account = access.credential_id
             self._held[oauth_scopes] = access
             self._loop = asyncio.get_running_loop()
         _IN_USE.set(oauth_scopes)

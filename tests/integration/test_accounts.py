@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from app.credentials.accounts import Accounts, is_alias
-from app.credentials.credentials import Credentials
+from app.credentials.credentials import Access, Credentials
 from app.credentials.key_ring import KeyRing
 from app.credentials.signed_in import Connected
 from app.database.database import Database
@@ -330,6 +332,45 @@ async def test_all_tools_of_a_request_use_one_account(office: Office, ada: Princ
     later.use_in("c")
     await later.ensure(frozenset({READ}))
     assert later.for_google().token == "access-work-1"
+
+
+class Slow:
+    """Access whose first finding takes until it is let go on."""
+
+    def __init__(self, office: Office) -> None:
+        self.found, self.go_on = asyncio.Event(), asyncio.Event()
+        self._tokens = office.tokens
+        self.refused = office.tokens.refused
+
+    async def fresh(self, principal: Principal, oauth_scopes: frozenset[str], **options: Any) -> Access:
+        access = await self._tokens.fresh(principal, oauth_scopes, **options)
+        if not self.found.is_set():
+            self.found.set()
+            await self.go_on.wait()
+        return access
+
+
+async def test_tools_that_run_together_use_one_account(office: Office, ada: Principal, grace: Principal) -> None:
+    """A choice that falls between the lookups of two tools of one request counts for neither."""
+    await has(office, ada, "home", "work", scopes=frozenset({READ, SEND}))
+    await has(office, grace, "grace", scopes=frozenset({READ, SEND}))
+    slow = Slow(office)
+    of_ada, of_grace = (Credentials(person, slow, Deadline.after(10)) for person in (ada, grace))
+
+    async def tool(credentials: Credentials, scope: str) -> str:
+        await credentials.ensure(frozenset({scope}))
+        return str(credentials.for_google().token)
+
+    first = asyncio.create_task(tool(of_ada, READ))
+    await slow.found.wait()
+    await office.accounts.use(ada, "work", conversation=None)
+    second = asyncio.create_task(tool(of_ada, SEND))
+    hers = await tool(of_grace, READ)
+    await asyncio.wait([second], timeout=0.1)
+    slow.go_on.set()
+
+    assert [await first, await second] == ["access-home-1"] * 2
+    assert hers == "access-grace-1"
 
 
 def test_what_an_account_may_be_called() -> None:
