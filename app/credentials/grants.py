@@ -202,6 +202,13 @@ class Grants:
         )
         return changed is not None
 
+    async def mark_ending(self, grant: Grant) -> bool:
+        """Give the grant out no more, if its version is still the one that was tried; `Revocation` ends it at Google.
+
+        False means that somebody renewed it in the meantime.
+        """
+        return await self._change(grant, AuditEvent.REVOKE, among=(ACTIVE,), state=ENDING) is not None
+
     async def _change(self, grant: Grant, event: AuditEvent, *, among: tuple[str, ...], **values: object) -> str | None:
         """Change the grant if it is as it was read and in one of these states; its state then, or None."""
         seen = sa.and_(

@@ -2,7 +2,8 @@
 
 A lease is a row, taken and given back in transactions of its own, so no connection is held while Google is asked. It
 is good for 15 seconds and a call to Google for 10, so a holder that lives has answered before its lease is over, and
-the lease of one that died is taken over after that. Only the database's clock counts: the clocks of replicas may
+the lease of one that died is taken over after that. (A holder that stood still for more than 3 seconds before it asks
+gives the lease back instead, and takes another.) Only the database's clock counts: the clocks of replicas may
 differ by minutes and nobody takes a lease early. (What they do disagree about is when an access token ends. A replica
 whose clock is a minute slow gives tokens out with 240 seconds left instead of 300, which is still more than the 225
 below which google-auth calls them expired; one whose clock is fast refreshes a minute early.)

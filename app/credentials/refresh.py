@@ -21,6 +21,8 @@ from app.principal import Principal
 
 # google-auth calls a token expired 225 s before its end, and refuses a refresh that yields one with less left.
 FRESH_SECONDS = 300.0
+# After the lease was asked for; what is left of it then is more than a call to Google and the storing take.
+BEGIN_SECONDS = 3.0
 _CLOSING_SECONDS = HTTP_TIMEOUT_SECONDS + 2.0  # for the answer to a call that is under way, and for storing it
 
 
@@ -40,12 +42,18 @@ class Refresher:
     """
 
     def __init__(
-        self, grants: Grants, leases: Leases, google: TokenEndpoint, now: Callable[[], float] = time.time
+        self,
+        grants: Grants,
+        leases: Leases,
+        google: TokenEndpoint,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._grants = grants
         self._leases = leases
         self._google = google
         self._now = now
+        self._monotonic = monotonic
         self._in_flight: dict[tuple[Principal, str], asyncio.Task[Grant]] = {}
 
     async def fresh(
@@ -69,32 +77,28 @@ class Refresher:
             GoogleError: Google did not answer, or with another error; the grant is kept.
         """
         grants = self._grants
-        grant = await (grants.get(principal, grant_id) if grant_id else grants.find(principal, conversation))
-        if grant is None:
-            return None
-        if grant.expires_at - self._now() > FRESH_SECONDS and grant.access_token != rejected:
-            return grant
-        key = (principal, grant.grant_id)
-        refresh = self._in_flight.get(key)
-        if refresh is None:
-            refresh = asyncio.create_task(self._refresh(grant))
-            self._in_flight[key] = refresh
-            refresh.add_done_callback(functools.partial(self._land, key))
-        try:
-            # Waited for, not awaited: a caller that is cancelled must not lose what Google has already rotated.
-            await asyncio.wait([refresh])
-            return refresh.result()
-        finally:
-            del refresh  # its error leads to this frame, and with it to all that its callers hold: no cycle
+        while True:
+            grant = await (grants.get(principal, grant_id) if grant_id else grants.find(principal, conversation))
+            if grant is None:
+                return None
+            if grant.expires_at - self._now() > FRESH_SECONDS and grant.access_token != rejected:
+                return grant
+            joined = (principal, grant.grant_id) in self._in_flight
+            renewed = await self._renewed(grant)
+            # What was under way already may be the renewal that led to the very token that was rejected.
+            if renewed.access_token != rejected or not joined:
+                return renewed
 
     async def refused(self, principal: Principal, grant_id: str, access_token: str) -> None:
         """Take note that an API of Google refuses this grant's access token although it was renewed just before.
+
+        Google's sign-in may still honour the grant, so it is ended there too, as any other: by the caretaker.
 
         Raises:
             GrantRevokedError: It is what the grant still has; the grant counts as over from now on.
         """
         grant = await self._grants.get(principal, grant_id)
-        if grant is not None and grant.access_token == access_token and await self._grants.mark_revoked(grant):
+        if grant is not None and grant.access_token == access_token and await self._grants.mark_ending(grant):
             raise GrantRevokedError(principal)
 
     async def aclose(self) -> None:
@@ -112,23 +116,45 @@ class Refresher:
         if not refresh.cancelled():
             refresh.exception()  # counts as retrieved, though all who waited may be gone
 
+    async def _renewed(self, grant: Grant) -> Grant:
+        """The grant once it is renewed, by the one refresh of it that is in flight."""
+        key = (grant.principal, grant.grant_id)
+        refresh = self._in_flight.get(key)
+        if refresh is None:
+            refresh = asyncio.create_task(self._refresh(grant))
+            self._in_flight[key] = refresh
+            refresh.add_done_callback(functools.partial(self._land, key))
+        try:
+            # Waited for, not awaited: a caller that is cancelled must not lose what Google has already rotated.
+            await asyncio.wait([refresh])
+            return refresh.result()
+        finally:
+            del refresh  # its error leads to this frame, and with it to all that its callers hold: no cycle
+
     async def _refresh(self, grant: Grant) -> Grant:
         while True:
+            begin_before = self._monotonic() + BEGIN_SECONDS
             lease = await self._leases.take(grant)
-            if lease is not None:
-                return await self._refresh_with(lease, grant)
-            await self._leases.wait(grant)
-            current = await self._current(grant)
-            if current != grant:
-                return current
+            if lease is None:
+                await self._leases.wait(grant)
+                current = await self._current(grant)
+                if current.access_token != grant.access_token:
+                    return current
+            else:
+                renewed = await self._refresh_with(lease, grant, begin_before)
+                if renewed is not None:
+                    return renewed
 
-    async def _refresh_with(self, lease: Lease, grant: Grant) -> Grant:
+    async def _refresh_with(self, lease: Lease, grant: Grant, begin_before: float) -> Grant | None:
+        """The grant, renewed under this lease; None, and Google is not asked, when too much of it has gone by."""
         give_back = self._leases.release
         try:
             current = await self._current(grant)
-            if current != grant:
+            if current.access_token != grant.access_token:
                 return current  # renewed while this caller was on its way here
-            return await self._ask_google(grant)
+            if self._monotonic() > begin_before:
+                return None
+            return await self._ask_google(current)
         except GoogleError:
             give_back = self._leases.pause
             raise

@@ -11,7 +11,7 @@ import pytest
 from app.credentials.grants import Grant, Grants
 from app.credentials.key_ring import KeyRing
 from app.credentials.leases import LEASE_SECONDS, Lease, Leases
-from app.credentials.refresh import Refresher
+from app.credentials.refresh import BEGIN_SECONDS, Refresher
 from app.database.database import Database
 from app.errors import GoogleError, GrantRevokedError
 from app.google.auth import HTTP_TIMEOUT_SECONDS
@@ -213,4 +213,27 @@ async def test_a_wait_ends_when_the_grant_is_another(
 
 def test_a_lease_outlives_the_call_that_it_is_for() -> None:
     """Whoever holds it has Google's answer, or none, before anybody else may ask."""
-    assert LEASE_SECONDS >= HTTP_TIMEOUT_SECONDS + 5
+    assert LEASE_SECONDS >= HTTP_TIMEOUT_SECONDS + BEGIN_SECONDS + 2
+
+
+async def test_a_lease_that_came_too_late_is_not_used(
+    database: Database, key_ring: KeyRing, google: TokenEndpoint, ada: Principal, grace: Principal
+) -> None:
+    """A process that stood still as it took the lease gives it back, as it may run out before Google has answered."""
+    grants, leases, monotonic = Grants(database, key_ring, now=google.now), Leases(database), Clock(0)
+    for person in (ada, grace):
+        await connect(database, grants, person, google_tokens(f"{person.user}-1", expires_in=0))
+    take, asked = leases.take, list[int]()
+
+    async def slowly(grant: Grant) -> Lease | None:
+        asked.append(len(google.refreshed))
+        lease = await take(grant)
+        monotonic.now += BEGIN_SECONDS + 1 if len(asked) == 1 else 0
+        return lease
+
+    leases.take = slowly  # type: ignore[method-assign]
+    refresher = Refresher(grants, leases, google, google.now, monotonic)
+    renewed = [await refresher.fresh(person) for person in (ada, grace)]
+
+    assert [grant.access_token for grant in renewed if grant] == ["access-ada-2", "access-grace-2"]
+    assert asked == [0, 0, 1]

@@ -14,7 +14,7 @@ import pytest
 from app.credentials.accounts import Accounts
 from app.credentials.grants import Grants
 from app.credentials.key_ring import KeyRing
-from app.credentials.leases import Leases
+from app.credentials.leases import Lease, Leases
 from app.credentials.refresh import FRESH_SECONDS, Refresher
 from app.database.database import Database
 from app.errors import GoogleError, GrantRevokedError
@@ -136,6 +136,36 @@ async def test_a_rejected_token_is_not_given_out_again(
 
     assert {grant.access_token for grant in [*after, stale] if grant} == {"access-ada-3"}
     assert google.refreshed == ["refresh-ada-2"]
+
+
+@pytest.mark.usefixtures("connected")
+async def test_a_token_that_was_rejected_at_once_is_not_given_out_by_its_own_renewal(
+    refresher: Refresher, google: TokenEndpoint, ada: Principal, grace: Principal
+) -> None:
+    """Whoever says that a token is refused whose renewal is still being brought to its end gets the one after it."""
+    release, stored, go_on = refresher._leases.release, asyncio.Event(), asyncio.Event()
+
+    async def slowly(lease: Lease) -> None:
+        stored.set()
+        await go_on.wait()
+        await release(lease)
+
+    refresher._leases.release = slowly  # type: ignore[method-assign]
+    first, hers = [asyncio.create_task(refresher.fresh(person)) for person in (ada, grace)]
+    await until(lambda: len(google.refreshed) == 2 and stored.is_set())
+    await until(lambda: is_stored(refresher, ada))
+    second = asyncio.create_task(refresher.fresh(ada, rejected="access-ada-2"))
+    await asyncio.sleep(0.05)
+    go_on.set()
+    tokens = [grant.access_token for task in (first, second, hers) if (grant := await task)]
+
+    assert tokens == ["access-ada-2", "access-ada-3", "access-grace-2"]
+
+
+async def is_stored(refresher: Refresher, principal: Principal) -> bool:
+    """Whether a person's grant was renewed."""
+    grant = await refresher._grants.find(principal)
+    return grant is not None and grant.version == 2
 
 
 @pytest.mark.usefixtures("connected")

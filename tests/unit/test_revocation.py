@@ -222,6 +222,23 @@ async def test_a_consent_while_google_is_told_survives(desk: Desk, ada: Principa
     assert await desk.states() == {"ada ada@example.com": ACTIVE}
 
 
+async def test_a_grant_whose_token_an_api_refused_ends_at_google_too(
+    desk: Desk, ada: Principal, grace: Principal
+) -> None:
+    """Its refresh token is kept until Google was told, by the usual way; the other person's grant is in use."""
+    of_ada, _ = [await desk.connect(person) for person in (ada, grace)]
+    with pytest.raises(GrantRevokedError):
+        await desk.refresher.refused(ada, of_ada, "access-ada-1")
+
+    assert await desk.refresher.fresh(ada) is None
+    assert await desk.states() == {"ada ada@example.com": ENDING, "grace grace@example.com": ACTIVE}
+    desk.office.clock.now += 60
+    assert await desk.revocation.unfinished(older_than_seconds=60) == [ada]
+    await desk.revocation.finish(ada)
+    assert desk.google.revoked == ["refresh-ada-1"]
+    assert await desk.states() == {"grace grace@example.com": ACTIVE}
+
+
 async def test_one_grant_ends_alone(desk: Desk, ada: Principal, grace: Principal) -> None:
     """Its id ends it for its person only, and leaves their links as they are."""
     of_ada, of_grace = await desk.connect(ada), await desk.connect(grace)
