@@ -22,7 +22,7 @@ from app.credentials.quarantine import CODE, Quarantine, WrongCode
 from app.credentials.signed_in import Connected, SignedIn, WaitsForCode, WaitsForLogin
 from app.credentials.turn import take_consent_turn
 from app.database.database import Database
-from app.errors import CallbackRefusedError, UnavailableError
+from app.errors import CallbackRefusedError, SealError, UnavailableError
 from app.google.tokens import GoogleTokens
 from app.principal import Principal
 from app.users import is_offboarded
@@ -206,7 +206,8 @@ class Confirmation:
                     await self._confirmed.remember(connection, connected, code)
                 accounts = {connected.subject, connected.link.purpose.widens}
                 wake = await self._waiting.consent_ends(connection, principal, granted=True, accounts=accounts)
-        except _EndedError:
+        except (_EndedError, SealError) as error:
+            log.warning("the sign-in by link %s is not confirmed: %s", link_id, error)
             await self._drop(principal, link_id)
             return None
         await wake()
@@ -216,7 +217,7 @@ class Confirmation:
         link = await self._links.activate(connection, principal, link_id)
         held = await self._quarantine.take(connection, principal, link_id)
         if link is None or held is None or await is_offboarded(connection, principal):
-            raise _EndedError  # which takes back what was changed
+            raise _EndedError("it has ended, or its person was offboarded")  # which takes back what was changed
         await self._grants.activate(connection, principal, held.tokens, alias=link.purpose.alias)
         return Connected(link, held.account.subject, held.account.email, held.tokens.granted_scopes)
 

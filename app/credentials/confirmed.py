@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable
 
@@ -16,7 +17,10 @@ from app.credentials.links import secrets_bindings
 from app.credentials.quarantine import CODE
 from app.credentials.signed_in import Connected
 from app.database.tables import consent_links, owned_by
+from app.errors import SealError
 from app.principal import Principal
+
+log = logging.getLogger(__name__)
 
 
 class ConfirmedCodes:
@@ -44,7 +48,11 @@ class ConfirmedCodes:
         )
         for row in await connection.execute(used):
             link = link_of(row)
-            values = json.loads(self._key_ring.open(row.sealed_secrets, *secrets_bindings(principal, link.link_id)))
+            try:
+                values = json.loads(self._key_ring.open(row.sealed_secrets, *secrets_bindings(principal, link.link_id)))
+            except SealError as error:
+                log.error("what link %s has connected is not known: %s", link.link_id, error)
+                continue
             if is_code(typed, values.get(CODE, "")):
                 granted_scopes = frozenset(values["granted_scopes"].split())
                 return Connected(link, values["subject"], values["email"], granted_scopes)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import re
 
 from app.credentials.revocation import Ended, Revocation
+from app.errors import SealError
 from app.messages import StoredMessage
 
+log = logging.getLogger(__name__)
+
 _WORDS = re.compile(r"\s*disconnect\s+google\s*[.!]?\s*", re.IGNORECASE)
+_SEALED = (
+    "Disconnected: I no longer use your Google accounts. One of them could not be told to Google, as its tokens do not "
+    "open any more; end it yourself at https://myaccount.google.com/connections."
+)
 _NOTHING = "No Google account of yours is connected, and none of your links is open."
 
 
@@ -21,7 +29,11 @@ class DisconnectCommand:
         """End the sender's grants and links, and say what was ended; None when the message is anything else."""
         if _WORDS.fullmatch(message.text) is None:
             return None
-        return in_words(await self._revocation.end(message.principal))
+        try:
+            return in_words(await self._revocation.end(message.principal))
+        except SealError as error:
+            log.error("a grant of %s is not ended at Google: %s", message.principal, error)
+            return _SEALED
 
 
 def in_words(ended: Ended) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import logging
 import secrets
 import time
 import uuid
@@ -24,16 +25,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.credentials.key_ring import KeyRing
 from app.credentials.link import ANYWHERE, Link, LinkState, OpenedLink, Purpose, link_of
+from app.credentials.link_queries import BEFORE_GOOGLE, open_links, waited_for
 from app.credentials.turn import take_consent_turn
 from app.database.database import Database
-from app.database.tables import consent_links, owned_by, owner, parked_runs, principal_of
+from app.database.tables import consent_links, owned_by, owner, principal_of
 from app.errors import CallbackRefusedError, LinkExpiredError, SealError
 from app.principal import Principal
 from app.users import is_offboarded
 
+log = logging.getLogger(__name__)
+
 _OVER = "this sign-in is unknown, used or expired; ask the assistant for a new link"
-_BEFORE_GOOGLE = consent_links.c.state.in_((LinkState.ISSUED, LinkState.OPENED))
-_STILL_OPEN = consent_links.c.state.in_((LinkState.ISSUED, LinkState.OPENED, LinkState.GRANTED))
 
 
 class ConsentLinks:
@@ -62,16 +64,17 @@ class ConsentLinks:
         same_account = sa.and_(same_widening, consent_links.c.alias.is_not_distinct_from(purpose.alias))
         async with self._database.writing() as connection:
             await take_consent_turn(connection, principal)
-            rows = list(await connection.execute(self._open_links(principal).where(same_account)))
+            rows = list(await connection.execute(open_links(principal, self._now()).where(same_account)))
             for row in rows:
-                if not fresh and oauth_scopes <= link_of(row).oauth_scopes:
-                    return link_of(row), self._open(row)["token"]
+                token = self._token(row) if not fresh and oauth_scopes <= link_of(row).oauth_scopes else None
+                if token is not None:
+                    return link_of(row), token
             await connection.execute(
                 consent_links.update()
-                .where(owned_by(consent_links, principal), same_account, _BEFORE_GOOGLE)
+                .where(owned_by(consent_links, principal), same_account, BEFORE_GOOGLE)
                 .values(state=LinkState.EXPIRED)
             )
-            rows += await connection.execute(_waited_for(principal).where(sa.true() if fresh else same_widening))
+            rows += await connection.execute(waited_for(principal).where(sa.true() if fresh else same_widening))
             wanted = oauth_scopes.union(*(link_of(row).oauth_scopes for row in rows))
             return await self._insert(connection, principal, wanted, purpose)
 
@@ -102,7 +105,7 @@ class ConsentLinks:
     async def open_links(self, principal: Principal) -> list[Link]:
         """This person's links that may still lead to a grant, the newest first."""
         async with self._database.reading() as connection:
-            return [link_of(row) for row in await connection.execute(self._open_links(principal))]
+            return [link_of(row) for row in await connection.execute(open_links(principal, self._now()))]
 
     async def find(self, principal: Principal, link_id: str) -> Link | None:
         """This person's link, `expired` also where only its time is over; None when there is none."""
@@ -146,7 +149,7 @@ class ConsentLinks:
         )
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
-        return str(self._open(row)["token"]) if row is not None else None
+        return self._token(row) if row is not None else None
 
     async def look_at(self, token: str) -> Link:
         """The link behind a token, untouched.
@@ -256,13 +259,6 @@ class ConsentLinks:
         )
         return result.rowcount == 1
 
-    def _open_links(self, principal: Principal) -> sa.Select[tuple[object, ...]]:
-        return (
-            sa.select(consent_links)
-            .where(owned_by(consent_links, principal), _STILL_OPEN, consent_links.c.expires_at > self._now())
-            .order_by(consent_links.c.created_at.desc())
-        )
-
     def _may_be_opened(self, token: str) -> tuple[sa.ColumnElement[bool], ...]:
         return (
             consent_links.c.token_hash == _hash(token),
@@ -273,20 +269,19 @@ class ConsentLinks:
     def _seal(self, link: Link, values: dict[str, str]) -> str:
         return self._key_ring.seal(json.dumps(values), *secrets_bindings(link.principal, link.link_id))
 
+    def _token(self, row: sa.Row[tuple[object, ...]]) -> str | None:
+        """The token of a link; None where it does not open, as nobody can use that one any more."""
+        try:
+            return self._open(row)["token"]
+        except SealError as error:
+            log.error("link %s is given to nobody: %s", row.id, error)
+            return None
+
     def _open(self, row: sa.Row[tuple[object, ...]]) -> dict[str, str]:
         opened: dict[str, str] = json.loads(
             self._key_ring.open(row.sealed_secrets, *secrets_bindings(principal_of(row), row.id))
         )
         return opened
-
-
-def _waited_for(principal: Principal) -> sa.Select[tuple[object, ...]]:
-    """The links, over or not, that parked runs of this person wait for."""
-    return (
-        sa.select(consent_links)
-        .join(parked_runs, parked_runs.c.link_id == consent_links.c.id)
-        .where(owned_by(consent_links, principal))
-    )
 
 
 def _hash(secret: str) -> str:

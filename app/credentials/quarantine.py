@@ -11,6 +11,7 @@ is used by nobody any more; it stays until Google was told, so that a crash in b
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,8 +25,11 @@ from app.credentials.key_ring import KeyRing
 from app.credentials.link import Link
 from app.database.database import Database
 from app.database.tables import grants, owned_by, owner, principal_of, quarantined_grants
+from app.errors import SealError
 from app.google.tokens import GoogleAccount, GoogleTokens
 from app.principal import Principal
+
+log = logging.getLogger(__name__)
 
 CODE = "code"  # the name under which a proof holds a code
 
@@ -113,7 +117,7 @@ class Quarantine:
                 )
             )
         )
-        codes = {row.link_id: self._proof(row).get(CODE, "") for row in waiting}
+        codes = {row.link_id: (self._proof(row) or {}).get(CODE, "") for row in waiting}
         waiting = [row for row in waiting if codes[row.link_id]]
         right = [row for row in waiting if is_code(typed, codes[row.link_id])]
         if right:
@@ -121,7 +125,11 @@ class Quarantine:
         return await self._count_try(connection, waiting) if waiting else None
 
     async def take(self, connection: AsyncConnection, principal: Principal, link_id: str) -> QuarantinedGrant | None:
-        """Take a waiting grant of this person out of quarantine; None when it does not wait any more."""
+        """Take a waiting grant of this person out of quarantine; None when it does not wait any more.
+
+        Raises:
+            SealError: It was sealed for somebody else, or with a key that is gone.
+        """
         row = (
             await connection.execute(
                 _TABLE.delete()
@@ -216,8 +224,13 @@ class Quarantine:
         async with self._database.reading() as connection:
             return (await connection.execute(sa.select(_TABLE).where(mine))).one_or_none()
 
-    def _proof(self, row: sa.Row[tuple[object, ...]]) -> dict[str, str]:
-        opened: dict[str, str] = json.loads(self._key_ring.open(row.sealed_proof, *_row_bindings("proof", row)))
+    def _proof(self, row: sa.Row[tuple[object, ...]]) -> dict[str, str] | None:
+        """The proof that a row waits for; None where it does not open, as nothing can prove that one any more."""
+        try:
+            opened: dict[str, str] = json.loads(self._key_ring.open(row.sealed_proof, *_row_bindings("proof", row)))
+        except SealError as error:
+            log.error("the sign-in by link %s waits for nothing: %s", row.link_id, error)
+            return None
         return opened
 
     def _open(self, row: sa.Row[tuple[object, ...]]) -> QuarantinedGrant:

@@ -161,12 +161,16 @@ async def test_quarantine_given_to_mallory(scene: Scene) -> None:
 @pytest.mark.parametrize("columns", [("sealed_tokens",), ("sealed_tokens", "subject", "email")])
 async def test_quarantine_values_exchanged(scene: Scene, columns: tuple[str, ...]) -> None:
     """Mallory puts the victim's sealed tokens into a sign-in of her own, whose code she knows: nothing opens."""
-    await scene.browser.allow(await scene.link(scene.victim), scene.victims)
+    theirs = code_on(await scene.browser.allow(await scene.link(scene.victim), scene.victims))
     code = code_on(await scene.own_browser.allow(await scene.link(scene.mallory), scene.mallorys))
+    before = await values(scene, scene.victim, *(quarantined_grants.c[name] for name in columns))
     await exchange(scene, *(quarantined_grants.c[name] for name in columns))
     status = await scene.ask(scene.mallory, f"confirm {code}")
-    await exchange(scene, *(quarantined_grants.c[name] for name in columns))
+    back = quarantined_grants.update().where(owned_by(quarantined_grants, scene.victim))
+    await write(scene, back.values(dict(zip(columns, before, strict=True))))
 
+    assert "Connected" in str(await scene.ask(scene.victim, f"confirm {theirs}"))
+    await scene.note_bearer(scene.victim)
     assert "Connected" not in str(status)
     assert await scene.account_of(scene.mallory) is None
     await scene.assert_nothing_gained()

@@ -15,11 +15,12 @@ from app.credentials.codes import ALPHABET
 from app.credentials.consent import Stage as SignInStage
 from app.credentials.dropping import Dropping
 from app.credentials.key_ring import KeyRing
+from app.credentials.link import LinkState
 from app.credentials.quarantine import WrongCode
 from app.credentials.signed_in import Connected
 from app.database.database import Database
 from app.database.tables import consent_links, owned_by, owner, quarantined_grants
-from app.errors import GoogleError, SealError
+from app.errors import GoogleError
 from app.principal import Principal
 from app.sandbox.visitor import code_on
 from tests.fakes.consent import CODE_SECONDS, CODE_TRIES, Browser, Stage, on_stage
@@ -287,17 +288,56 @@ async def test_an_end_between_revocation_and_erasure_is_finished(
 async def test_a_sign_in_made_over_to_somebody_else_does_not_open(
     column: str, stage: Stage, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """Whoever writes Grace's name, or another account, into Ada's row gets no grant out of it."""
+    """Whoever writes Grace's name, or another account, into Ada's row gets no grant out of it; it waits for nothing."""
     code = await sign_in(stage, browser, ada, ADA)
     changes = owner(grace) if column == "owner" else {"subject": "123"}
     async with stage.database.writing() as connection:
         await connection.execute(quarantined_grants.update().values(**changes))
 
-    with pytest.raises(SealError):
-        await stage.confirmation.confirm(grace if column == "owner" else ada, code)
+    assert await stage.confirmation.confirm(grace if column == "owner" else ada, code) is None
     assert (await email_of(stage, ada), await email_of(stage, grace)) == (None, None)
     await stage.dropping.drop(grace if column == "owner" else ada, await _only_link(stage))
     assert await stage.quarantined() == []
+
+
+@pytest.mark.parametrize("column", ["sealed_proof", "sealed_tokens"])
+async def test_a_sign_in_that_does_not_open_is_over(
+    column: str, stage: Stage, browser: Browser, ada: Principal, grace: Principal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its person is told that nothing waits, and its page and link say so; another sign-in is confirmed as ever."""
+    codes = {ada: await sign_in(stage, browser, ada, ADA), grace: await sign_in(stage, browser, grace, GRACE)}
+    link = (await stage.links.open_links(ada))[0]
+    async with stage.database.writing() as connection:
+        mine = quarantined_grants.update().where(owned_by(quarantined_grants, ada))
+        await connection.execute(mine.values({column: "v1.k9.AAAA"}))
+    outcomes = [await stage.confirmation.confirm(person, code) for person, code in codes.items()]
+    stood = await stage.consent.sign_in(ada, link.link_id)
+
+    assert outcomes[0] is None
+    assert isinstance(outcomes[1], Connected)
+    assert stood.stage is (SignInStage.OVER if column == "sealed_tokens" else SignInStage.WINDOW)
+    assert link.link_id in caplog.text
+    stage.clock.seconds += CODE_SECONDS + 1
+    await stage.dropping.sweep()
+    assert await stage.quarantined() == []
+
+
+async def test_a_granted_link_by_which_nothing_waits_is_not_given_again(
+    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+) -> None:
+    """A process that ended between Google's yes and the quarantine leaves one that leads nowhere: a new one is sent."""
+    callbacks = {}
+    for person, email in ((ada, ADA), (grace, GRACE)):
+        callbacks[person] = await browser.decide(await browser.open(await stage.link(person, READ)), email)
+    lost = (await stage.links.open_links(ada))[0]
+    async with stage.database.writing() as connection:
+        assert await stage.links.advance(connection, lost.link_id, LinkState.OPENED, LinkState.GRANTED)
+    await browser.http.get(callbacks[grace])
+
+    assert (await stage.consent.sign_in(ada, await stage.consent.ask(ada, frozenset({READ})))).stage is SignInStage.LINK
+    assert (await stage.consent.sign_in(grace, await stage.consent.ask(grace, frozenset({READ})))).stage is (
+        SignInStage.CODE
+    )
 
 
 async def test_a_link_that_ended_meanwhile_connects_nothing(

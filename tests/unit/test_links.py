@@ -186,9 +186,10 @@ async def test_a_link_made_over_to_another_person_does_not_open(
         mine = consent_links.c.id == link.link_id
         await connection.execute(consent_links.update().where(mine).values(**owner(ada)))
 
-    for use in (links.look_at(token), links.open(token), links.find_issued(ada, link.link_id)):
+    for use in (links.look_at(token), links.open(token)):
         with pytest.raises(SealError):
             await use
+    assert await links.find_issued(ada, link.link_id) is None
     assert await states(database, ada) == [LinkState.ISSUED]
 
 
@@ -265,3 +266,22 @@ async def test_secrets_stand_nowhere(
         assert secret.encode() not in written
         assert secret not in shown + caplog.text
     assert "token_hash" in caplog.text  # the driver's own log, with the parameters of every statement, was caught
+
+
+async def test_a_link_that_does_not_open_is_replaced(
+    links: ConsentLinks, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """Its person is given a new one in place of an error, whoever asks for it; the other person's link is kept."""
+    broken, _ = await links.issue(ada, frozenset({READ}))
+    kept = await links.issue(grace, frozenset({READ}))
+    async with database.writing() as connection:
+        mine = consent_links.update().where(owned_by(consent_links, ada))
+        await connection.execute(mine.values(sealed_secrets="v1.k9.AAAA"))
+    shown = await links.find_issued(ada, broken.link_id)
+    new, token = await links.issue(ada, frozenset({READ}))
+
+    assert shown is None
+    assert new != broken
+    assert (await links.look_at(token)) == new
+    assert await states(database, ada) == ["expired", "issued"]
+    assert await links.issue(grace, frozenset({READ})) == kept

@@ -283,6 +283,20 @@ async def test_a_grant_that_does_not_open_is_kept(desk: Desk, ada: Principal, gr
     assert await desk.grants.find(ada) is None
 
 
+async def test_who_disconnects_what_does_not_open_is_told(desk: Desk, ada: Principal, grace: Principal) -> None:
+    """That it is used no more, and where to end it at Google, as Deputy cannot; the other person's ends as ever."""
+    for person in (ada, grace):
+        await desk.connect(person)
+    broken = grants_table.update().where(grants_table.c.user_id == "ada").values(sealed_tokens="v1.k9.AAAA")
+    async with desk.database.writing() as connection:
+        await connection.execute(broken)
+    command = DisconnectCommand(desk.revocation)
+    told = [str(await command.reply(await desk.office.say(person, "disconnect google"))) for person in (ada, grace)]
+
+    assert "myaccount.google.com/connections" in told[0]
+    assert "Disconnected grace@example.com" in told[1]
+
+
 async def test_links_and_what_waits_for_consent_end_too(desk: Desk, ada: Principal, grace: Principal) -> None:
     """The person's links lead nowhere and their parked messages are given up with words; the other's wait on."""
     office = desk.office
