@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -31,6 +32,8 @@ T = TypeVar("T")
 Wake = Callable[[], Awaitable[None]]
 
 log = logging.getLogger(__name__)
+
+_STATE = re.compile(r"([0-9a-f]{32})\.[\w-]+", re.ASCII)  # the link's id, and what nobody guesses
 
 _OVER = "this sign-in is unknown, used or expired; ask the assistant for a new link"
 _SUPERSEDED = "this link ended while you signed in; ask the assistant for a new one"
@@ -162,7 +165,8 @@ class Confirmation:
         Raises:
             CallbackRefusedError: It does not belong to this browser's sign-in, or it is not the link's person.
         """
-        link = await self._links.find_granted(state.partition(".")[0])
+        well_formed = _STATE.fullmatch(state)
+        link = await self._links.find_granted(well_formed[1]) if well_formed else None
         proof = await self._quarantine.find_proof(link.principal, link.link_id) if link else None
         login = self._proofs.login(link.principal) if link else None
         if link is None or proof is None or login is None or not _same(state, proof.get("state", "")):

@@ -8,6 +8,7 @@ import pytest
 
 from app.credentials.key_ring import KeyRing
 from app.database.database import Database
+from app.errors import CallbackRefusedError
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 from tests.fakes.credentials import google_tokens
@@ -189,3 +190,10 @@ async def test_a_code_is_answered_again_for_a_while(office: Office, ada: Princip
     assert "4 more tries" in wrong
     assert "No sign-in of yours" in late
     assert other != code
+
+
+@pytest.mark.parametrize("state", ["", "\0", "\0.x", "é.x", "0" * 32, "." + "0" * 32, f"{'0' * 32}.\ud800"])
+async def test_a_state_that_is_none_is_refused(office: Office, state: str) -> None:
+    """Before the database, some of which cannot even be asked for it, is."""
+    with pytest.raises(CallbackRefusedError, match="unknown"):
+        await office.confirmation.prove_by_login(state=state, cookie="cookie", answer={})
