@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import json
 import weakref
 from collections.abc import Iterator
@@ -43,6 +44,9 @@ SEND_LETTER = call("letters_send", "s", to="bob")
 SHOUT = call("letters_shout", "h", text="hey")
 
 
+_NUMBERS = itertools.count(1)
+
+
 class Studio:
     """Agents of one shell, and what they leave behind. A new studio on the same database is a new process.
 
@@ -79,8 +83,9 @@ class Studio:
 
     async def message(self, person: Principal, text: str = "go") -> StoredMessage:
         """A message in work, in one conversation of everybody."""
-        stored, _ = await self.inbox.accept(inbound(person, text, conversation="group"))
-        begun = replace(stored, state=MessageState.RUNNING, attempt=1)  # though another one of the group is in work
+        number = next(_NUMBERS)  # a row of its own conversation, as another one of the group may be in work
+        stored, _ = await self.inbox.accept(inbound(person, text, conversation=f"group-{number}"))
+        begun = replace(stored, state=MessageState.RUNNING, attempt=1, conversation="group", sequence=number)
         async with self.database.writing() as connection:
             change = messages.update().where(messages.c.id == begun.message_id)
             await connection.execute(change.values(state=begun.state, attempt=begun.attempt))
