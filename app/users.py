@@ -24,6 +24,7 @@ from app.errors import OffboardedError
 from app.principal import Principal
 
 _SEEN_AGAIN_SECONDS = 3600.0  # `last_seen_at` is to the hour, so that a message costs a write once an hour
+_SEEN_AT_MOST = 10_000  # people that a process remembers to have written down
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,24 @@ class User:
 
 
 class Users:
-    """Stores people; lives as long as the process and holds none."""
+    """Stores people; lives as long as the process, and holds whom it has written down lately and when, nothing else."""
 
     def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
         self._database = database
         self._now = now
+        self._seen: dict[Principal, float] = {}
+
+    async def see(self, principal: Principal) -> None:
+        """Write down that this person wrote, once an hour; whether they may is looked at with each message.
+
+        Raises:
+            OffboardedError: They were offboarded; nothing may be taken from them.
+        """
+        if self._seen.get(principal, 0.0) < self._now() - _SEEN_AGAIN_SECONDS:
+            await self.admit(principal)
+            if len(self._seen) >= _SEEN_AT_MOST:
+                self._seen.clear()
+            self._seen[principal] = self._now()
 
     async def admit(self, principal: Principal) -> None:
         """Write down that this person was seen.

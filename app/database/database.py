@@ -21,6 +21,7 @@ from app.errors import SettingsError
 
 _BUSY_TIMEOUT_MS = 10_000  # SQLite waits so long for another process's write
 _TRY_AGAIN_MS = 20
+_TAKE_TURN = sa.select(sa.func.pg_advisory_xact_lock(sa.bindparam("key", type_=sa.BigInteger)))
 _WRITES = "deputy_writes"  # execution option of a connection that is about to write
 
 
@@ -198,7 +199,7 @@ async def take_turns(connection: AsyncConnection, *key: str) -> None:
     """
     if connection.dialect.name == "postgresql":
         digest = hashlib.blake2b(json.dumps(key).encode(), digest_size=8).digest()
-        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(int.from_bytes(digest, signed=True))))
+        await connection.execute(_TAKE_TURN, {"key": int.from_bytes(digest, signed=True)})
 
 
 def database_time(connection: AsyncConnection) -> sa.ColumnElement[float]:

@@ -28,7 +28,7 @@ class Door:
             InvalidMessageError: There is no text, or it is too long.
             UnavailableError: Too many messages wait, and nothing was stored.
         """
-        await self._users.admit(message.principal)
+        await self._users.see(message.principal)
         stored, _ = await self._inbox.accept(message, self._backlog.admit)
         await self._wakeups.wake(ConversationKey.of(stored))
         return stored

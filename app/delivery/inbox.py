@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
@@ -11,13 +10,14 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.database.database import Database, take_turns
-from app.database.tables import begun_writes, messages, owned_by, owner, parked_runs, principal_of
+from app.database.database import Database
+from app.database.tables import begun_writes, messages, owned_by, parked_runs, principal_of
+from app.delivery.entry import enter
 from app.delivery.lease import FREE, Lease, new_holder
 from app.delivery.limits import check
 from app.delivery.outbox import Outbox
 from app.delivery.rows import leaving, of_conversation, stored
-from app.errors import NotFoundError, UnavailableError
+from app.errors import NotFoundError, OffboardedError, UnavailableError
 from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage
 from app.principal import Principal
 
@@ -54,6 +54,7 @@ class Inbox:
 
         Raises:
             InvalidMessageError: There is no text, or a part is too long or cannot be stored.
+            OffboardedError: The sender was offboarded; nothing is stored.
         """
         check(message)
         try:
@@ -201,39 +202,11 @@ class Inbox:
         return stored(row) if row is not None else None
 
     async def _insert(self, message: InboundMessage) -> StoredMessage:
-        last = (
-            sa.select(sa.func.coalesce(sa.func.max(messages.c.sequence), 0))
-            .where(of_conversation(ConversationKey.of(message)))
-            .scalar_subquery()
-        )
-        now = self._now()
         async with self._database.writing() as connection:
-            principal = message.principal
-            await take_turns(connection, "messages", principal.platform, principal.tenant, message.conversation)
-            row = (
-                await connection.execute(
-                    messages.insert()
-                    .values(
-                        id=uuid.uuid4().hex,
-                        **owner(message.principal),
-                        event_id=message.event_id,
-                        conversation=message.conversation,
-                        sequence=last + 1,
-                        body=message.text,
-                        address=dict(message.address),
-                        state=MessageState.NEW,
-                        attempt=0,
-                        interruptions=0,
-                        failures=0,
-                        payload=message.payload,
-                        private=False,
-                        created_at=now,
-                        changed_at=now,
-                    )
-                    .returning(*messages.c)
-                )
-            ).one()
-        return stored(row)
+            entered = await enter(connection, message, self._now())
+        if entered is None:
+            raise OffboardedError(f"{message.principal} was offboarded; `deputy users restore` lets them in again")
+        return entered
 
     def _is_next(self, conversation: ConversationKey, connection: AsyncConnection) -> sa.ColumnElement[bool]:
         """The condition that a row is the one of its conversation that can be begun now."""

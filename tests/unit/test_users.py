@@ -63,10 +63,15 @@ async def test_who_was_offboarded_is_refused(
     assert await users.offboarded_among(set()) == set()
 
 
-async def test_nothing_of_theirs_is_stored(database: Database, users: Users, ada: Principal, grace: Principal) -> None:
+@pytest.mark.parametrize("known", [True, False])
+async def test_nothing_of_theirs_is_stored(
+    database: Database, users: Users, ada: Principal, grace: Principal, known: bool
+) -> None:
     """The door refuses before a row is written or a conversation is woken."""
     inbox, wakeups = Inbox(database), EmbeddedEngine(Supervisor())
     door = Door(inbox, wakeups, Backlog(inbox, 10), users)
+    if known:
+        await door.accept(inbound(ada, event_id="Ev0", conversation="of-grace"))  # and this process remembers it
     await users.offboard(ada)
     with pytest.raises(OffboardedError):
         await door.accept(inbound(ada, conversation="of-ada"))
@@ -74,6 +79,26 @@ async def test_nothing_of_theirs_is_stored(database: Database, users: Users, ada
 
     assert [key.conversation for key in await inbox.conversations_with_work()] == ["of-grace"]
     assert (await wakeups.next()).conversation == "of-grace"
+
+
+async def test_people_are_written_down_once_an_hour(
+    users: Users, clock: Clock, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much they write, and each of them for themselves."""
+    admitted = []
+    admit = users.admit
+
+    async def note(principal: Principal) -> None:
+        admitted.append(principal)
+        await admit(principal)
+
+    monkeypatch.setattr(users, "admit", note)
+    for seconds in (0, 60, 3601):
+        clock.now += seconds
+        for person in (ada, grace):
+            await users.see(person)
+
+    assert admitted == [ada, grace] * 2
 
 
 async def test_a_second_offboarding_is_the_same(users: Users, clock: Clock, ada: Principal, grace: Principal) -> None:

@@ -1,0 +1,76 @@
+"""The entry of a message: the statement by which it becomes a row. It is made once, as every message costs one."""
+
+from __future__ import annotations
+
+import uuid
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningInsert
+
+from app.database.database import take_turns
+from app.database.tables import messages, owner, users
+from app.messages import InboundMessage, MessageState, StoredMessage
+
+_GIVEN = (
+    *("id", "platform", "tenant", "user_id", "event_id", "conversation", "body", "address", "state", "attempt"),
+    *("interruptions", "failures", "payload", "private", "created_at", "changed_at"),
+)
+
+
+def _statement() -> ReturningInsert[tuple[int]]:
+    given = {name: sa.bindparam(name, type_=messages.c[name].type) for name in _GIVEN}
+    of_conversation = (messages.c[name] == given[name] for name in ("platform", "tenant", "conversation"))
+    last = sa.select(sa.func.coalesce(sa.func.max(messages.c.sequence), 0)).where(*of_conversation).scalar_subquery()
+    of_person = (users.c[name] == given[name] for name in ("platform", "tenant", "user_id"))
+    offboarded = sa.exists().where(*of_person, users.c.offboarded_at.is_not(None))
+    row = sa.select(*given.values(), last + 1).where(~offboarded)
+    return messages.insert().from_select([*given, "sequence"], row).returning(messages.c.sequence)
+
+
+_ENTER = _statement()
+
+
+async def enter(connection: AsyncConnection, message: InboundMessage, now: float) -> StoredMessage | None:
+    """Store a message at the end of its conversation; None, and nothing is stored, when its sender was offboarded.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: The event was stored before.
+    """
+    principal = message.principal
+    await take_turns(connection, "messages", principal.platform, principal.tenant, message.conversation)
+    message_id, address = uuid.uuid4().hex, dict(message.address)
+    given = {
+        "id": message_id,
+        **owner(principal),
+        "event_id": message.event_id,
+        "conversation": message.conversation,
+        "body": message.text,
+        "address": address,
+        "state": MessageState.NEW,
+        "attempt": 0,
+        "interruptions": 0,
+        "failures": 0,
+        "payload": message.payload,
+        "private": False,
+        "created_at": now,
+        "changed_at": now,
+    }
+    sequence = (await connection.execute(_ENTER, given)).scalar_one_or_none()
+    if sequence is None:
+        return None
+    return StoredMessage(
+        message_id=message_id,
+        principal=principal,
+        conversation=message.conversation,
+        sequence=sequence,
+        text=message.text,
+        address=address,
+        state=MessageState.NEW,
+        attempt=0,
+        interruptions=0,
+        failures=0,
+        answer=None,
+        private=False,
+        created_at=now,
+    )
