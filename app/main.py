@@ -40,8 +40,13 @@ async def prove_lifetimes(container: Application, settings: Settings) -> Proof:
 
 
 @asynccontextmanager
-async def running(container: Application, settings: Settings) -> AsyncIterator[None]:
+async def running(container: Application, settings: Settings, *, answers: bool = True) -> AsyncIterator[None]:
     """Everything of the process, open and proven; closed in reverse when the context ends.
+
+    Args:
+        container: What is opened.
+        settings: What it was built from.
+        answers: This process answers messages, and not only takes them.
 
     Raises:
         SettingsError: The key ring does not fit the database; or a model, or the access to Google, cannot be set up.
@@ -67,7 +72,8 @@ async def running(container: Application, settings: Settings) -> AsyncIterator[N
             await container.inbox().recover()
         await stack.enter_async_context(container.engine().opened())
         await stack.enter_async_context(container.sender().running(settings.delivery.grace_seconds))
-        await stack.enter_async_context(container.worker().running())
+        if answers:
+            await stack.enter_async_context(container.worker().running())
         await stack.enter_async_context(container.caretaker().running())
         yield
 
@@ -128,7 +134,7 @@ async def serving(container: Application, settings: Settings) -> AsyncIterator[s
         OSError: The port is taken.
     """
     ready = asyncio.Event()
-    async with running(container, settings):
+    async with running(container, settings, answers=settings.delivery.server_answers):
         app = create_app(container, settings, ready)
         async with listening(app, settings.server.host, settings.server.port) as base_url:
             ready.set()

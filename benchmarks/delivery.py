@@ -38,9 +38,9 @@ SQLITE = "SQLite, one process"
 LAYOUTS = {
     SQLITE: Layout(),
     "PostgreSQL, one process": Layout(),
-    "PostgreSQL, 1 worker": Layout("procrastinate", workers=1),
-    "PostgreSQL, 2 workers": Layout("procrastinate", workers=2),
-    "PostgreSQL, 3 workers": Layout("procrastinate", workers=3),
+    "PostgreSQL, 1 worker": Layout("procrastinate", workers=1, server_answers=False),
+    "PostgreSQL, 2 workers": Layout("procrastinate", workers=2, server_answers=False),
+    "PostgreSQL, 3 workers": Layout("procrastinate", workers=3, server_answers=False),
 }
 HELD = {SQLITE: "SQLite, acknowledgement alone", "PostgreSQL, one process": "PostgreSQL, acknowledgement alone"}
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 from app.commands.common import CONFIG, ConfigOption, configured, run, told_to_stop
 from app.errors import SettingsError
 from app.settings import Settings
+
+_GIVE_WAY = 5  # to a server on the same machine: who waits for an acknowledgement does so for three seconds at most
 
 
 def worker(config: ConfigOption = CONFIG) -> None:
@@ -24,6 +27,7 @@ async def _work(settings: Settings) -> None:
         raise SettingsError("delivery.engine: `embedded` is one process, which is the server; set it to procrastinate")
     if settings.google.mode == "sandbox":
         raise SettingsError("google.mode: the sandbox lives inside `deputy serve`; a worker needs a Google of its own")
+    os.nice(_GIVE_WAY)
     stopped = asyncio.create_task(told_to_stop())
     container = build(settings)
     async with running(container, settings):

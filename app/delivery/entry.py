@@ -18,7 +18,7 @@ _GIVEN = (
 )
 
 
-def _statement() -> ReturningInsert[tuple[int]]:
+def _statement() -> ReturningInsert[int]:
     given = {name: sa.bindparam(name, type_=messages.c[name].type) for name in _GIVEN}
     of_conversation = (messages.c[name] == given[name] for name in ("platform", "tenant", "conversation"))
     last = sa.select(sa.func.coalesce(sa.func.max(messages.c.sequence), 0)).where(*of_conversation).scalar_subquery()
@@ -56,7 +56,7 @@ async def enter(connection: AsyncConnection, message: InboundMessage, now: float
         "created_at": now,
         "changed_at": now,
     }
-    sequence = (await connection.execute(_ENTER, given)).scalar_one_or_none()
+    sequence: int | None = (await connection.execute(_ENTER, given)).scalar_one_or_none()
     if sequence is None:
         return None
     return StoredMessage(

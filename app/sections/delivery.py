@@ -16,6 +16,10 @@ class DeliverySettings(Section):
         default="embedded",
         description="Who wakes conversations: `embedded`, one process; `procrastinate`, any number on one PostgreSQL",
     )
+    server_answers: bool = Field(
+        default=True,
+        description="Whether `deputy serve` answers messages too; if not, it takes them and `deputy worker` answers",
+    )
     concurrency: int = Field(default=32, gt=0, description="Messages in work at once in a process")
     person_concurrency: int = Field(default=4, gt=0, description="Of these, messages of one person")
     deadline_seconds: Positive = Field(default=120, description="For one message, tools and model included")
@@ -45,6 +49,12 @@ class DeliverySettings(Section):
     history_days: Positive = Field(
         default=90, description="What the model remembers of a person is erased after so long"
     )
+
+    @model_validator(mode="after")
+    def _somebody_answers(self) -> DeliverySettings:
+        if self.engine == "embedded" and not self.server_answers:
+            raise ValueError("server_answers: nobody else does with `engine: embedded`; set it to procrastinate")
+        return self
 
     @model_validator(mode="after")
     def _waits_can_grow(self) -> DeliverySettings:

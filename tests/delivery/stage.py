@@ -35,11 +35,13 @@ class Layout:
 
     Attributes:
         workers: Processes of `deputy worker`; none with the embedded engine.
+        server_answers: The servers answer messages too.
     """
 
     engine: str = "embedded"
     servers: int = 1
     workers: int = 0
+    server_answers: bool = True
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,7 @@ async def stage(
                 },
                 "delivery": {
                     "engine": layout.engine,
+                    "server_answers": layout.server_answers,
                     "concurrency": 8,
                     "attempts": 50,
                     "scan_seconds": 0.5,

@@ -18,7 +18,7 @@ LAYOUTS = {
     "one process": Layout(),
     "1 worker": Layout("procrastinate", workers=1),
     "2 workers": Layout("procrastinate", servers=2, workers=2),
-    "3 workers": Layout("procrastinate", workers=3),
+    "3 workers": Layout("procrastinate", workers=3, server_answers=False),
 }
 
 

@@ -99,6 +99,7 @@ interfaces:
         ("consent: {link_seconds: nan}", "consent.link_seconds: Input should be a finite number"),
         ("consent: {link_seconds: inf}", "consent.link_seconds: Input should be a finite number"),
         ("consent: {link_seconds: 2024-13-45}", "consent.link_seconds: Input should be a valid number"),
+        ("delivery: {server_answers: false}", "delivery: server_answers: nobody else does with `engine: embedded`"),
         ("google: {mode: google}", "google: mode: google needs client_id and client_secret"),
         ("google: {client_id: [a]}", "google.client_id: a text is needed here"),
         ("toolkits: {notes: notes.py}", "toolkits.notes: String should match pattern"),
