@@ -273,6 +273,7 @@ slack_installations = sa.Table(
     _id(),
     # Whose: the workspace, "T…", or the organisation, "E…", when the app was installed for all of its workspaces.
     sa.Column("workspace", sa.String(MAX_PART_LENGTH), nullable=False, unique=True),
+    sa.Column("organisation", sa.String(MAX_PART_LENGTH), index=True),  # "E…": of which the workspace is part
     sa.Column("name", sa.String(255), nullable=False),
     sa.Column("bot_user", sa.String(64), nullable=False),  # the bot's user id, "U…"
     sa.Column("bot_scopes", sa.Text, nullable=False),  # what the bot may do, parted by a space

@@ -89,6 +89,7 @@ class SlackSandbox:
     ) -> None:
         self._signing_secret = signing_secret.encode()
         self._workspaces = {bot_token: team}
+        self._organisations: dict[str, str] = {}  # of which one a workspace is part
         self._homes: defaultdict[str, set[str]] = defaultdict(set)  # of a channel: whose events have named it
         self._team = team
         self._bot_user = bot_user
@@ -188,9 +189,11 @@ class SlackSandbox:
             "is_ext_shared_channel": False,
         }
 
-    def admit(self, place: str, bot_token: str) -> None:
-        """Take this bot token from now on, for one workspace or organisation."""
+    def admit(self, place: str, bot_token: str, *, organisation: str | None = None) -> None:
+        """Take this bot token from now on, for one workspace, which may be an organisation's, or organisation."""
         self._workspaces[bot_token] = place
+        if organisation is not None:
+            self._organisations[place] = organisation
 
     def forget(self, bot_token: str) -> None:
         """Take this bot token no more."""
@@ -233,6 +236,7 @@ class SlackSandbox:
             "team": "Sandbox",
             "user": "deputy",
             "team_id": workspace,
+            "enterprise_id": self._organisations.get(workspace),
             "user_id": self._bot_user,
             "bot_id": "B0SANDBOX",
             "is_enterprise_install": False,
@@ -317,8 +321,10 @@ class SlackSandbox:
         name = user.lower()
         profile = {"real_name": name, "display_name": name}
         user_object = {"id": user, "team_id": workspace, "name": name, "real_name": name, "profile": profile}
-        flags = {"deleted": False, "is_bot": user == self._bot_user}
+        flags: dict[str, Any] = {"deleted": False, "is_bot": user == self._bot_user}
         member = self.members.get(user, {})
+        if workspace in self._organisations:
+            flags["enterprise_user"] = {"id": user, "enterprise_id": self._organisations[workspace]}
         return {"user": {**user_object, **flags, **member, "profile": profile | member.get("profile", {})}}
 
     def _new_ts(self) -> str:

@@ -30,14 +30,19 @@ class SlackDirectory:
     async def find_email(self, principal: Principal) -> str | None:
         """The confirmed address of a full member of the bot's own workspace or organisation, or None.
 
-        What another company says of its people (Slack Connect), or what a guest gave, proves nothing here.
+        What another company says of its people (Slack Connect), or what a guest gave, proves nothing here. Of an
+        organisation that has not installed the app as a whole, its workspaces that have are asked one by one.
 
         Raises:
             UnavailableError: Slack did not answer, or the app may not ask.
         """
-        token = await self._bot_tokens.bot_token(principal.tenant)
-        if token is None:
-            return None  # the app is not installed where they are from
+        for token in await self._bot_tokens.tokens_of(principal.tenant):
+            email = await self._ask(token, principal)
+            if email is not None:
+                return email
+        return None
+
+    async def _ask(self, token: str, principal: Principal) -> str | None:
         client = AsyncWebClient(token=token, base_url=self._api_base_url)
         try:
             own = (await client.auth_test()).data

@@ -157,6 +157,7 @@ def _read(granted: Mapping[str, Any], now: float) -> tuple[Installation, str]:
         raise CallbackRefusedError("the app rotates its tokens; switch token rotation off in the app's settings")
     installation = Installation(
         workspace=workspace,
+        organisation=(granted.get("enterprise") or {}).get("id"),
         name=str(place.get("name") or workspace),
         bot_user=str(granted.get("bot_user_id") or ""),
         bot_scopes=" ".join(sorted(str(granted.get("scope") or "").split(","))),

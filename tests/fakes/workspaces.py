@@ -19,7 +19,8 @@ from tests.fakes.deputy_server import DeputyServer, world
 from tests.fakes.scripted_model import ScriptedModel
 
 CLIENT_ID, CLIENT_SECRET, SIGNING_SECRET = "1.2", "client-secret", "8f742231b10e8888abcd99yyyzzz85a5"
-PLACES = {"T0ONE": "One Inc", "T0TWO": "Two Ltd", "T0THREE": "Three AG", "E0GRID": "Grid Group"}
+PLACES = {"T0ONE": "One Inc", "T0TWO": "Two Ltd", "T0THREE": "Three AG", "E0GRID": "Grid Group", "T0PART": "Part of it"}
+ORGANISATIONS = {"T0PART": "E0OTHER"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,12 @@ def sandbox(redirect_uri: str) -> tuple[SlackSandbox, SlackInstalls]:
     """A Slack in which the app is installed nowhere yet."""
     slack = SlackSandbox(signing_secret=SIGNING_SECRET, bot_token="xoxb-of-nobody", team="T0NOBODY")
     installs = SlackInstalls(
-        slack, client_id=CLIENT_ID, client_secret=CLIENT_SECRET, redirect_uri=redirect_uri, places=PLACES
+        slack,
+        client_id=CLIENT_ID,
+        client_secret=CLIENT_SECRET,
+        redirect_uri=redirect_uri,
+        places=PLACES,
+        organisations=ORGANISATIONS,
     )
     return slack, installs
 

@@ -39,9 +39,9 @@ def installations(database: Database, key_ring: KeyRing, clock: Clock) -> Instal
     return Installations(database, key_ring, now=clock)
 
 
-async def save(installations: Installations, workspace: str, token: str) -> None:
+async def save(installations: Installations, workspace: str, token: str, organisation: str | None = None) -> None:
     """Install the app in a workspace."""
-    await installations.save(Installation(workspace, "Inc", "U0BOT", "chat:write", "U0ADMIN", 0.0), token)
+    await installations.save(Installation(workspace, organisation, "Inc", "U0BOT", "chat:write", "U0ADMIN", 0.0), token)
 
 
 async def test_each_workspace_has_its_own_token_sealed(
@@ -70,6 +70,20 @@ async def test_a_token_is_bound_to_its_row_and_its_workspace(installations: Inst
     for workspace in ("T2", "T3"):
         with pytest.raises(SealError):
             await installations.bot_token(workspace)
+
+
+async def test_an_organisation_is_asked_by_its_workspaces_tokens(installations: Installations, clock: Clock) -> None:
+    """Those of its own workspaces alone, the oldest first, and only while it has no token of its own."""
+    for workspace, organisation in (("T2", "E1"), ("T1", "E1"), ("T3", "E2"), ("T4", None)):
+        await save(installations, workspace, f"xoxb-{workspace}", organisation)
+        clock.now += 1
+    of_workspaces = [await installations.tokens_of(tenant) for tenant in ("E1", "E2", "E3", "T1", "T4", "")]
+    to_answer_with = await installations.bot_token("E1")
+    await save(installations, "E1", "xoxb-E1", "E1")
+
+    assert of_workspaces == [["xoxb-T2", "xoxb-T1"], ["xoxb-T3"], [], ("xoxb-T1",), ("xoxb-T4",), []]
+    assert to_answer_with is None
+    assert await installations.tokens_of("E1") == ("xoxb-E1",)
 
 
 async def test_an_end_is_that_of_the_installation_before_it(installations: Installations, clock: Clock) -> None:
@@ -233,5 +247,7 @@ def test_an_answer_that_is_no_installation_is_refused(changes: dict[str, Any], f
 def test_a_workspace_of_an_organisation_is_installed_by_itself() -> None:
     """The place is the organisation only when all of it has the app."""
     assert _read(GRANTED, 0.0)[0].workspace == "T1"
+    assert _read(GRANTED, 0.0)[0].organisation == "E1"
+    assert _read(GRANTED | {"enterprise": None}, 0.0)[0].organisation is None
     assert _read(GRANTED | {"is_enterprise_install": True}, 0.0)[0].workspace == "E1"
     assert _read(GRANTED, 0.0)[0].bot_scopes == "a b"
