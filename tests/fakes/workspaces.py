@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,8 +62,8 @@ def sandbox(redirect_uri: str) -> tuple[SlackSandbox, SlackInstalls]:
 
 
 @asynccontextmanager
-async def workspaces(folder: Path) -> AsyncIterator[Workspaces]:
-    """A server on a socket that is installed nowhere yet."""
+async def workspaces(folder: Path, *, allowed: Sequence[str] = ()) -> AsyncIterator[Workspaces]:
+    """A server on a socket that is installed nowhere yet, and may be in these places, or in any."""
     async with world(folder) as outside:
         slack, installs = sandbox(callback_url(outside.settings.server.public_url))
         async with serve_loopback(installs.app) as slack_url:
@@ -71,6 +71,7 @@ async def workspaces(folder: Path) -> AsyncIterator[Workspaces]:
                 signing_secret=SecretStr(SIGNING_SECRET),
                 client_id=CLIENT_ID,
                 client_secret=SecretStr(CLIENT_SECRET),
+                workspaces=tuple(allowed),
                 api_base_url=f"{slack_url}/api/",
                 authorize_url=f"{slack_url}/oauth/v2/authorize",
             )

@@ -18,6 +18,7 @@ from app.database.tables import slack_installations as table
 from app.errors import CallbackRefusedError, SealError
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack_install import SlackInstalls
+from interfaces.slack.allow_list import AllowList
 from interfaces.slack.installations import Installation, Installations
 from interfaces.slack.installing import Begun, Installing, _read
 from tests.fakes.credentials import stored_bytes
@@ -115,6 +116,7 @@ def installing(
     return Installing(
         database,
         installations,
+        AllowList(()),
         client_id=CLIENT_ID,
         client_secret=CLIENT_SECRET,
         api_base_url=f"{slack[1]}/api/",
@@ -140,7 +142,7 @@ async def test_addresses_are_asked_for_where_people_go_by_them(
 ) -> None:
     """The app asks a workspace for people's addresses only where the settings make use of them."""
     installing = Installing(
-        database, installations, client_id=CLIENT_ID, client_secret=CLIENT_SECRET, api_base_url="http://127.0.0.1:9/api/",
+        database, installations, AllowList(()), client_id=CLIENT_ID, client_secret=CLIENT_SECRET, api_base_url="http://127.0.0.1:9/api/",
         authorize_url="http://127.0.0.1:9/oauth/v2/authorize", redirect_uri=REDIRECT, by_address=by_address,
     )  # fmt: skip
     asked = parse_qs(urlsplit((await installing.begin()).url).query)["scope"][0].split(",")
@@ -210,8 +212,9 @@ async def test_a_wrong_client_secret_is_told(
 ) -> None:
     """The error is Slack's word and holds neither the code nor the secret."""
     wrong = Installing(
-        database, installations, client_id=CLIENT_ID, client_secret="wrong-secret", api_base_url=f"{slack[1]}/api/",
-        authorize_url=f"{slack[1]}/oauth/v2/authorize", redirect_uri=REDIRECT, by_address=True,
+        database, installations, AllowList(()), client_id=CLIENT_ID, client_secret="wrong-secret",
+        api_base_url=f"{slack[1]}/api/", authorize_url=f"{slack[1]}/oauth/v2/authorize", redirect_uri=REDIRECT,
+        by_address=True,
     )  # fmt: skip
     begun = await wrong.begin()
     code = await allow(begun, "T0ONE")
