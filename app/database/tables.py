@@ -99,6 +99,7 @@ messages = sa.Table(
     _time("next_try_at", nullable=True),  # not before; by the database's clock
     sa.Column("payload", sa.String(EVENT_ID_LENGTH), nullable=True),  # what the channel calls the raw message
     sa.Column("answer", sa.Text, nullable=True),
+    sa.Column("link_id", sa.String(32), nullable=True),  # of the consent link that is shown with the answer
     sa.Column("private", sa.Boolean, nullable=False),  # the answer may be shown to this person alone
     _time("created_at"),
     _time("changed_at"),
