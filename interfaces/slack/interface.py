@@ -66,9 +66,8 @@ def router(
         if payload.get("type") == "event_callback" and not allow_list.admits(*receiving_places(payload)):
             log.warning(_NOT_ALLOWED, receiving_workspace(payload))
             return JSONResponse({"ok": True})  # Slack would send again what is refused
-        leaver = find_leaver(payload)
-        if leaver is not None:
-            await offboarding.begin(leaver)
+        for spelling in find_leaver(payload):
+            await offboarding.begin(spelling)
         message = find_message(payload)
         if message is not None and allow_list.admits(*home(payload)):
             await _take(message, door, bot_tokens)
@@ -146,11 +145,14 @@ def home(payload: Mapping[str, Any]) -> tuple[str, str | None]:
     where no other company reads along is one of them.
 
     Raises:
-        InvalidMessageError: The event does not say in which team.
+        InvalidMessageError: The event does not say in which team, and the channel is shared with another company.
     """
     event = payload["event"]
     receiving_team = _name(payload, "team_id")
-    team = event.get("user_team") or event.get("team") or receiving_team
+    team = event.get("user_team") or event.get("team")
+    if not team and payload.get("is_ext_shared_channel") not in (False, None):
+        raise InvalidMessageError("the event of a shared channel does not say of which team its sender is")
+    team = team or receiving_team
     organisation = payload.get("enterprise_id")
     colleague = team in (receiving_team, organisation) or payload.get("is_ext_shared_channel") is False
     return team, (organisation if colleague else None) or None
@@ -201,29 +203,33 @@ def _time(payload: Mapping[str, Any]) -> float:
     return float(time)
 
 
-def find_leaver(payload: Mapping[str, Any]) -> Principal | None:
-    """Who was deactivated by this event (https://docs.slack.dev/reference/events/user_change), or None.
+def find_leaver(payload: Mapping[str, Any]) -> tuple[Principal, ...]:
+    """Who was deactivated by this event (https://docs.slack.dev/reference/events/user_change), in every spelling.
 
     Only a person of the workspace, or of the organisation, that the event is from: in a shared channel Slack also
-    tells of other companies' people, whose own workspace decides about them.
+    tells of other companies' people, whose own workspace decides about them. A person of an organisation is of it where
+    it receives what they write, and of one of its workspaces in another company's shared channel: both have left.
 
     Raises:
         InvalidMessageError: The event does not say who or of which team.
     """
     event = payload.get("event")
     if payload.get("type") != "event_callback" or not isinstance(event, dict) or event.get("type") != "user_change":
-        return None
+        return ()
     changed = event.get("user")
     if not isinstance(changed, dict) or changed.get("deleted") is not True:
-        return None
+        return ()
     team, organisation = _name(payload, "team_id"), payload.get("enterprise_id")
     in_organisation = changed.get("enterprise_user")
-    theirs = in_organisation.get("enterprise_id") if isinstance(in_organisation, dict) else None
-    if organisation and theirs == organisation:
-        return Principal("slack", _name(payload, "enterprise_id"), _name(changed, "id"))
-    if changed.get("team_id") != team:
-        return None
-    return Principal("slack", organisation or team, _name(changed, "id"))
+    in_organisation = in_organisation if isinstance(in_organisation, dict) else {}
+    home_team, teams = changed.get("team_id"), in_organisation.get("teams")
+    tenants = [organisation, team] if organisation else [team]
+    if organisation and in_organisation.get("enterprise_id") == organisation:
+        tenants += [home_team, *(teams if isinstance(teams, list) else ())]
+    elif home_team != team:
+        return ()
+    user = _name(changed, "id")
+    return tuple(Principal("slack", each, user) for each in dict.fromkeys(tenants) if isinstance(each, str) and each)
 
 
 def _name(place: Mapping[str, Any], key: str) -> str:

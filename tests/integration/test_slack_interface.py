@@ -293,6 +293,21 @@ async def test_people_of_two_companies_are_two_people(server: DeputyServer) -> N
     assert tenants == ["T0OTHER", TEAM]
 
 
+@pytest.mark.parametrize(("shared", "status"), [(True, 400), ("yes", 400), (False, 200), (None, 200)])
+async def test_nobody_is_of_the_receiving_team_by_default(server: DeputyServer, shared: object, status: int) -> None:
+    """Where another company may read along, a sender whose team is not named is nobody."""
+    name = f"nowhere{status}{shared}".lower()
+    payload = event(server, name, team=None)
+    del payload["is_ext_shared_channel"]
+    response = await server.deliver(payload | ({"is_ext_shared_channel": shared} if shared is not None else {}))
+    query = sa.select(messages.c.tenant).where(messages.c.user_id == user(name))
+    async with server.container.database().reading() as connection:
+        tenants = list((await connection.execute(query)).scalars())
+
+    assert response.status_code == status
+    assert tenants == ([TEAM] if status == 200 else [])
+
+
 async def test_people_of_an_organisation_are_one_across_its_teams(server: DeputyServer) -> None:
     """In Enterprise Grid ids are the organisation's, so a person is the same in each of its teams."""
     for team in ("T0ONE", "T0TWO"):
