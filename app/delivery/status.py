@@ -54,7 +54,8 @@ class Statuses:
         """What there is to tell about a message in the state that it was read in."""
         parked = await self._parking.find(message) if message.state is MessageState.PARKED else None
         if parked is None:
-            return Status(message.state, None, await self._answer(message), None, (), message.private)
+            private = message.private or message.state is MessageState.FAILED  # an apology says what was asked for
+            return Status(message.state, None, await self._answer(message), None, (), private)
         sign_in = await self._consent.sign_in(message.principal, parked.link_id) if parked.link_id else None
         asked = await self._approvals.of_message(message.principal, message.message_id)
         pending = tuple(approval for approval in asked if approval.state is ApprovalState.PENDING)

@@ -83,6 +83,18 @@ async def test_a_link_that_an_answer_shows_is_no_part_of_it(office: Office, ada:
     assert await _words(office, said[grace]) == shown[grace]
 
 
+async def test_an_apology_is_for_its_sender_alone(office: Office, ada: Principal, grace: Principal) -> None:
+    """Given up in work or while it waited: it may name what was asked for, which others in a group need not know."""
+    failed, expired = await _begun(office, ada), await _asks(office, grace, to="bob@example.com")
+    await office.inbox.fail(failed, "This may have been done all the same: letters_send.")
+    office.clock.now += 3601
+    await office.parking.give_up_expired()
+    told = [await office.status(message) for message in (failed, expired)]
+
+    assert [status.state for status in told] == [MessageState.FAILED] * 2
+    assert all(status.private for status in told)
+
+
 async def test_what_waits_for_approval_is_shown_with_its_exact_arguments(
     office: Office, ada: Principal, grace: Principal
 ) -> None:
