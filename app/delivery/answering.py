@@ -18,7 +18,7 @@ from app.credentials.consent import Consent
 from app.deadline import Deadline
 from app.delivery.backoff import Backoff, Fault, passing_fault
 from app.delivery.channel import Channel, place_of
-from app.delivery.command import ChatCommand, LinkReply
+from app.delivery.command import ChatCommand
 from app.delivery.inbox import Inbox
 from app.delivery.parking import Parking
 from app.delivery.sender import Sender
@@ -128,8 +128,6 @@ class Answering:
         """Work it off up to its new state; False when another attempt has taken it over, and nothing was changed."""
         for command in self._commands:
             reply = await command.reply(message)
-            if isinstance(reply, LinkReply):
-                return await self._inbox.finish(message, reply.text, private=True, link_id=reply.link_id)
             if reply is not None:
                 return await self._inbox.finish(message, reply, private=True)
         outcome = await self._run(message)
