@@ -20,6 +20,7 @@ from app.settings import Settings
 from containers.application import Application
 from containers.fastapi import routers
 from containers.lifetimes import Proof, prove
+from containers.threads import open_threads
 from interfaces.edge import DATABASE_FAILURES, install
 from interfaces.listening import listening
 from interfaces.web.formatting import STATIC_FILES
@@ -52,6 +53,8 @@ async def running(container: Application, settings: Settings, *, answers: bool =
         SettingsError: The key ring does not fit the database; or a model, or the access to Google, cannot be set up.
         LifetimeError: The proof failed, so nothing is served.
     """
+    # Python's own pool has six threads on two cores, which one person's slow calls would hold. The loop shuts it down.
+    asyncio.get_running_loop().set_default_executor(open_threads(settings.delivery.concurrency))
     async with AsyncExitStack() as stack:
         database = container.database()
         stack.push_async_callback(database.close)

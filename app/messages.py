@@ -54,6 +54,7 @@ class StoredMessage:
         interruptions: How many attempts were broken off; one that ends parked is not.
         failures: How many attempts a passing fault ended, such as a busy model.
         answer: What was or is to be told, once the state is done or failed.
+        link_id: The consent link that is shown with the answer.
         private: The answer is for the sender's eyes alone.
         created_at: When it was stored, POSIX seconds by the clock of whoever stored it.
     """
@@ -69,6 +70,7 @@ class StoredMessage:
     interruptions: int
     failures: int
     answer: str | None = field(repr=False)
+    link_id: str | None
     private: bool
     created_at: float
 

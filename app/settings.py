@@ -93,6 +93,21 @@ class Settings(Section):
             )
         return interfaces
 
+    @field_validator("interfaces")
+    @classmethod
+    def _knows_whose_word_it_takes(cls, interfaces: InterfacesSettings, info: ValidationInfo) -> InterfacesSettings:
+        google, slack = info.data.get("google"), interfaces.slack
+        if not isinstance(google, GoogleSettings) or slack is None or slack.bot_token or slack.workspaces:
+            return interfaces
+        by_address = "mode: workspace" if google.mode == "workspace" else f"linking: {google.linking}"
+        if by_address in ("mode: workspace", "linking: email_match"):
+            raise ValueError(
+                f"slack.workspaces: with google.{by_address} a workspace's word for an address opens a Google account, "
+                "and with slack.client_id any workspace can install the app; list the ids of those that you trust, "
+                "such as [T0123ABCD]"
+            )
+        return interfaces
+
     def agent_of_channel(self) -> dict[str, str]:
         """The channels that are served, each with the name of the agent that answers there."""
         return {channel: section.agent or self.default_agent for channel, section in self.interfaces.served().items()}

@@ -56,6 +56,7 @@ MESSAGE = StoredMessage(
     interruptions=0,
     failures=0,
     answer=None,
+    link_id=None,
     private=False,
     created_at=0.0,
 )

@@ -19,6 +19,7 @@ from containers.scope import Scope
 from containers.slack import bot_tokens, installing
 from interfaces.http import interface as http
 from interfaces.http.verification import bearer_token
+from interfaces.slack.allow_list import AllowList
 from interfaces.web import interface as web
 from interfaces.web.cookies import Cookies
 from interfaces.web.formatting import page
@@ -102,6 +103,7 @@ def _slack_routers(container: Application, settings: Settings, slack: SlackSetti
         door=once(container.door),
         bot_tokens=once(bot_tokens(container, slack)),
         offboarding=once(container.offboarding),
+        allow_list=AllowList(slack.workspaces),
         signing_secret=slack.signing_secret.get_secret_value(),
         now=time.time,
     )

@@ -12,19 +12,15 @@ depends on nothing else of Deputy::
         credentials = scope.get(container.credentials)  # the same object until the scope closes, and then a dead one
 
 See docs/scopes.md for what holds and what does not.
-
-It has a few more than 300 lines, because a scope is one class: building, taking turns and closing look at the same five
-fields, and the way of the common case is written out in `get` and `__aexit__`, where each call more is felt.
 """
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 import warnings
 from collections.abc import Callable
-from contextvars import copy_context
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
@@ -34,6 +30,7 @@ from containers.closing import Finalizer, close
 from containers.plan import NotPlanned, Plan, plan_of
 from containers.resolve import is_steady, provide, resolve
 from containers.scoped import Scoped, Seed, name_of
+from containers.threads import Threads
 from containers.tombstone import ScopeError, bury
 
 if TYPE_CHECKING:
@@ -91,7 +88,7 @@ class Scope:
         self._plan: Plan | None = None
         self._values: Any = None  # a tuple, once something is built
         self._rest: _Rest | None = None
-        self._threads: set[asyncio.Future[Any]] | None = None
+        self._threads: Threads | None = None
 
     @property
     def closed(self) -> bool:
@@ -130,34 +127,20 @@ class Scope:
     async def to_thread(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what a blocking function returns, run in a thread that the scope waits for before it closes.
 
-        A thread cannot be interrupted: when the caller is cancelled, a function that has begun runs on.
+        A scope has four at most, and a further call waits until one of them has ended. A thread cannot be interrupted:
+        when the caller is cancelled, a function that has begun runs on.
 
         Raises:
             ScopeError: The scope is not open.
         """
+        if self._threads is None:
+            self._check_open()
+            self._threads = Threads()
+        return await self._threads.run(partial(fn, *args, **kwargs), self._check_open)
+
+    def _check_open(self) -> None:
         if self._state is not _OPEN:
             raise ScopeError(f"the scope is {self._state}: it starts no thread")
-        context = copy_context()
-        is_wanted = True
-
-        def call() -> T:
-            if not is_wanted:
-                raise ScopeError("not begun, as its caller was cancelled")
-            return context.run(fn, *args, **kwargs)
-
-        if self._threads is None:
-            self._threads = set()
-        thread = asyncio.get_running_loop().run_in_executor(None, call)
-        self._threads.add(thread)
-        thread.add_done_callback(self._threads.discard)
-        thread.add_done_callback(_look_at_error)
-        try:
-            return await asyncio.shield(thread)
-        except asyncio.CancelledError:
-            is_wanted = False
-            raise
-        finally:
-            del thread  # it holds the error, which holds this frame
 
     async def __aenter__(self) -> Self:
         if self._state is not _NEW:
@@ -195,7 +178,7 @@ class Scope:
 
     async def _close(self, error: BaseException | None) -> None:
         finalizers = self._more().finalizers
-        await close(self._stop, self._threads or (), finalizers, error, self._grace)
+        await close(self._stop, self._threads.running if self._threads else (), finalizers, error, self._grace)
 
     def _stop(self) -> bool:
         """Tell whether nothing is being built, and see to it that nothing will be."""
@@ -308,9 +291,3 @@ class Scope:
 
 
 _BUILDERS = frozenset({Scope.get.__code__, Scope._in_turn.__code__})
-
-
-def _look_at_error(thread: asyncio.Future[Any]) -> None:
-    """Keep asyncio from logging, text and all, an error whose caller was cancelled and waits no more."""
-    if not thread.cancelled():
-        thread.exception()

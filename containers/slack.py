@@ -10,6 +10,7 @@ from app.credentials.proofs import Linking
 from app.sections.interfaces import SlackSettings
 from app.settings import Settings
 from containers.application import Application, Once
+from interfaces.slack.allow_list import AllowList
 from interfaces.slack.installations import OneWorkspace
 from interfaces.web.interface import login_url
 
@@ -28,8 +29,11 @@ def add_slack(container: Application, settings: Settings, slack: SlackSettings) 
     from interfaces.slack.openid import SlackLogin
 
     tokens = bot_tokens(container, slack)
+    allow_list = AllowList(slack.workspaces)
     container.channels.add_kwargs(slack=Once(SlackChannel, tokens, slack.api_base_url))
-    container.directories.add_kwargs(slack=Once(SlackDirectory, tokens, slack.api_base_url))
+    container.directories.add_kwargs(
+        slack=Once(SlackDirectory, tokens, providers.Object(allow_list), slack.api_base_url)
+    )
     if settings.google.linking is Linking.CHANNEL_LOGIN:
         assert slack.client_secret is not None
         login = Once(
@@ -54,6 +58,7 @@ def installing(container: Application, settings: Settings, slack: SlackSettings)
         Installing,
         container.database,
         container.slack_installations,
+        providers.Object(AllowList(slack.workspaces)),
         client_id=slack.client_id,
         client_secret=slack.client_secret.get_secret_value(),
         api_base_url=slack.api_base_url,

@@ -30,10 +30,11 @@ def list_installations(config: ConfigOption = CONFIG, as_json: JsonOption = Fals
     if as_json:
         print(json.dumps([asdict(installation) for installation in found], indent=2))
         return
-    table = Table("workspace", "name", "bot", "may", "installed by", "since")
+    table = Table("workspace", "organisation", "name", "bot", "may", "installed by", "since")
     for each in found:
         since = datetime.fromtimestamp(each.installed_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-        table.add_row(each.workspace, each.name, each.bot_user, each.bot_scopes, each.installed_by, since)
+        where = (each.workspace, each.organisation or "", each.name)
+        table.add_row(*where, each.bot_user, each.bot_scopes, each.installed_by, since)
     Console().print(table, markup=False)
 
 

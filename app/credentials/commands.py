@@ -11,6 +11,7 @@ from app.credentials.confirmation import Confirmation
 from app.credentials.consent import Consent
 from app.credentials.signed_in import Connected
 from app.delivery.channel import Channel, place_of
+from app.delivery.command import LinkReply
 from app.google.auth import SIGN_IN_SCOPES
 from app.messages import StoredMessage
 
@@ -87,7 +88,7 @@ class AccountsCommand:
         self._channels = channels
         self._permission = permission
 
-    async def reply(self, message: StoredMessage) -> str | None:
+    async def reply(self, message: StoredMessage) -> str | LinkReply | None:
         """Do what a message says about accounts, and say so; None when it is anything else.
 
         ``use`` and ``rename`` are this command's only where they name an account of the sender's.
@@ -116,7 +117,7 @@ class AccountsCommand:
         granted = self._in_words(account.granted_scopes) or "only to know who you are"
         return f"- {account.alias}: {account.email}{marked}; granted: {granted}"
 
-    async def _connect(self, message: StoredMessage, alias: str | None) -> str:
+    async def _connect(self, message: StoredMessage, alias: str | None) -> str | LinkReply:
         alias = alias.lower() if alias else None
         accounts = await self._accounts.list(message.principal)
         if alias is not None and not is_alias(alias):
@@ -125,9 +126,9 @@ class AccountsCommand:
         if taken is not None:
             return f"You call {taken.email} {alias} already. Take another name, or write `rename {alias} to …` first."
         place = place_of(message, self._channels)
-        url, oauth_scopes = await self._consent.ask_to_add(message.principal, alias=alias, place=place)
+        link_id, oauth_scopes = await self._consent.ask_to_add(message.principal, alias=alias, place=place)
         wanted = self._in_words(oauth_scopes) or "only to know who you are; the rest when you need it"
-        return f"Connect a Google account here, for yourself alone: {url}\nIt asks for: {wanted}"
+        return LinkReply(link_id, f"It asks for: {wanted}")
 
     async def _use(self, message: StoredMessage, alias: str, *, here: bool) -> str | None:
         conversation = message.conversation if here else None

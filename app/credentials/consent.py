@@ -101,15 +101,15 @@ class Consent:
     async def ask_to_add(
         self, principal: Principal, *, alias: str | None, place: Place = Place.DIRECT
     ) -> tuple[str, frozenset[str]]:
-        """A fresh link by which this person can connect any account; its address and the OAuth scopes it asks for.
+        """A fresh link by which this person can connect any account; its id and the OAuth scopes it asks for.
 
         It asks for what their accounts have been granted, so that the new one can do the same and one that is
         connected again loses nothing, and for what their messages wait for.
         """
         accounts = await self._accounts.list(principal)
         wanted = _tool_scopes(frozenset().union(*(account.granted_scopes for account in accounts)))
-        link, token = await self._links.issue(principal, wanted, Purpose(place, alias=alias), fresh=True)
-        return self._url(token), link.oauth_scopes
+        link, _ = await self._links.issue(principal, wanted, Purpose(place, alias=alias), fresh=True)
+        return link.link_id, link.oauth_scopes
 
     async def covers(
         self,

@@ -99,6 +99,7 @@ messages = sa.Table(
     _time("next_try_at", nullable=True),  # not before; by the database's clock
     sa.Column("payload", sa.String(EVENT_ID_LENGTH), nullable=True),  # what the channel calls the raw message
     sa.Column("answer", sa.Text, nullable=True),
+    sa.Column("link_id", sa.String(32), nullable=True),  # of the consent link that is shown with the answer
     sa.Column("private", sa.Boolean, nullable=False),  # the answer may be shown to this person alone
     _time("created_at"),
     _time("changed_at"),
@@ -273,6 +274,7 @@ slack_installations = sa.Table(
     _id(),
     # Whose: the workspace, "T…", or the organisation, "E…", when the app was installed for all of its workspaces.
     sa.Column("workspace", sa.String(MAX_PART_LENGTH), nullable=False, unique=True),
+    sa.Column("organisation", sa.String(MAX_PART_LENGTH), index=True),  # "E…": of which the workspace is part
     sa.Column("name", sa.String(255), nullable=False),
     sa.Column("bot_user", sa.String(64), nullable=False),  # the bot's user id, "U…"
     sa.Column("bot_scopes", sa.Text, nullable=False),  # what the bot may do, parted by a space

@@ -71,6 +71,7 @@ async def enter(connection: AsyncConnection, message: InboundMessage, now: float
         interruptions=0,
         failures=0,
         answer=None,
+        link_id=None,
         private=False,
         created_at=now,
     )

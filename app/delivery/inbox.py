@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.database import Database
 from app.database.tables import begun_writes, messages, owned_by, parked_runs, principal_of
+from app.delivery.command import LinkReply
 from app.delivery.entry import enter
 from app.delivery.lease import FREE, Lease, new_holder
 from app.delivery.limits import check
@@ -139,7 +140,7 @@ class Inbox:
         return await self._leave(message, MessageState.NEW, wait_seconds=seconds, failures=faults, last_error=error)
 
     async def finish(
-        self, message: StoredMessage, answer: str, *, private: bool, alongside: Alongside | None = None
+        self, message: StoredMessage, answer: str | LinkReply, *, private: bool, alongside: Alongside | None = None
     ) -> bool:
         """Store the answer; what was parked for the message is gone. False when it was overtaken.
 
@@ -149,7 +150,8 @@ class Inbox:
             private: They alone are told.
             alongside: What else is stored with the answer, in the same transaction, and not when it was overtaken.
         """
-        return await self._leave(message, MessageState.DONE, alongside, answer=answer, private=private)
+        text, link_id = (answer.text, answer.link_id) if isinstance(answer, LinkReply) else (answer, None)
+        return await self._leave(message, MessageState.DONE, alongside, answer=text, link_id=link_id, private=private)
 
     async def fail(self, message: StoredMessage, apology: str, error: str | None = None) -> bool:
         """Give the message up, with what the person is told and the error's class. False when it was overtaken."""

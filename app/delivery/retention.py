@@ -59,7 +59,13 @@ class Retention:
         async with self._database.writing() as connection:
             ids = list((await connection.execute(old)).scalars())
             if ids:
-                blank: dict[str, object] = {"body": _ERASED, "answer": None, "address": {}, "payload": None}
+                blank: dict[str, object] = {
+                    "body": _ERASED,
+                    "answer": None,
+                    "link_id": None,
+                    "address": {},
+                    "payload": None,
+                }
                 await connection.execute(messages.update().where(messages.c.id.in_(ids)).values(**blank))
                 await connection.execute(
                     approvals.update().where(approvals.c.message_id.in_(ids)).values(arguments="{}")

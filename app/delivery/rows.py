@@ -47,6 +47,7 @@ def stored(row: sa.Row[Any]) -> StoredMessage:
         interruptions=row.interruptions,
         failures=row.failures,
         answer=row.answer,
+        link_id=row.link_id,
         private=row.private,
         created_at=row.created_at,
     )

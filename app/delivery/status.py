@@ -15,6 +15,8 @@ from app.delivery.parking import ParkedRun, Parking, WaitsFor
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
 
+_LINK_OVER = "This link was opened or is over. Write `connect google` for a new one."
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -62,7 +64,8 @@ class Statuses:
         """What there is to tell about a message in the state that it was read in."""
         parked = await self._parking.find(message) if message.state is MessageState.PARKED else None
         if parked is None:
-            return Status(message.state, None, message.answer, None, (), message.private)
+            private = message.private or message.state is MessageState.FAILED  # an apology says what was asked for
+            return Status(message.state, None, await self._answer(message), None, (), private)
         sign_in = await self._consent.sign_in(message.principal, parked.link_id) if parked.link_id else None
         asked = await self._approvals.of_message(message.principal, message.message_id)
         pending = tuple(approval for approval in asked if approval.state is ApprovalState.PENDING)
@@ -71,6 +74,13 @@ class Statuses:
         return Status(
             message.state, parked.waits_for, None, sign_in, pending, private=True, needs=needs, accounts=accounts
         )
+
+    async def _answer(self, message: StoredMessage) -> str | None:
+        """The answer, with the consent link that it shows, while that may be opened."""
+        if message.link_id is None or message.answer is None:
+            return message.answer
+        url = (await self._consent.sign_in(message.principal, message.link_id)).url
+        return f"Connect a Google account here, for yourself alone: {url}\n{message.answer}" if url else _LINK_OVER
 
     def _needs(self, parked: ParkedRun) -> dict[str, tuple[str, ...]]:
         calls = StoppedRun.load(parked.run).calls

@@ -16,7 +16,8 @@ from app.sandbox.google import GoogleSandbox
 from app.sandbox.letters import MARKER
 from app.sandbox.log import fingerprint
 from app.sandbox.people import Person
-from app.sandbox.slack import Post, SlackSandbox
+from app.sandbox.slack import SlackSandbox
+from app.sandbox.slack_posts import Post
 from app.sandbox.visitor import code_on, visit
 
 QUESTION = "show my unread mail"

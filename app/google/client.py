@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -158,10 +157,8 @@ class GoogleClient:
         http.http.carry(sent, method_ids)
         try:
             return await self._threads.to_thread(execute, http, *arguments)
-        except asyncio.CancelledError:
-            sent.given_up(method_ids)
-            raise
         finally:
+            sent.close()
             await self._recorder.sent(sent)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,22 +15,34 @@ from app.google.transport import PooledHttp
 class Sent:
     """The calls of one `execute`. Lives as long as that, and holds no argument, no answer and no token.
 
+    A thread cannot be interrupted: it may want to send once more, under a new token, when nobody waits any more and
+    what was sent is written down. Such an attempt is refused.
+
     Attributes:
         credential_id: What names the credential that signed them.
         calls: Each method that was called, with the HTTP status of its answer, or None where none was seen. A call
             that was refused and sent once more, under a new token, is in it twice.
     """
 
-    __slots__ = ("calls", "credential_id")
+    __slots__ = ("_is_closed", "_lock", "calls", "credential_id")
 
     def __init__(self, credential_id: str) -> None:
         self.credential_id = credential_id
         self.calls: list[tuple[str, int | None]] = []
+        self._is_closed = False
+        self._lock = threading.Lock()
 
     def leave(self, method_ids: Sequence[str]) -> int:
-        """These calls are on their way; returns where they stand in `calls`."""
-        place = len(self.calls)
-        self.calls += [(method_id, None) for method_id in method_ids]
+        """These calls are on their way; returns where they stand in `calls`.
+
+        Raises:
+            RuntimeError: It is closed.
+        """
+        with self._lock:
+            if self._is_closed:
+                raise RuntimeError("nobody waits for this call any more, so it is not sent")
+            place = len(self.calls)
+            self.calls += [(method_id, None) for method_id in method_ids]
         return place
 
     def answered(self, place: int, statuses: Sequence[int]) -> None:
@@ -37,10 +50,10 @@ class Sent:
         for number, status in enumerate(statuses, place):
             self.calls[number] = (self.calls[number][0], status)
 
-    def given_up(self, method_ids: Sequence[str]) -> None:
-        """Nobody waits any more: what is not seen on its way may yet be sent, so it counts as sent."""
-        if not self.calls:
-            self.leave(method_ids)
+    def close(self) -> None:
+        """Nothing is sent from now on, and `calls` has all that was; answers to it may still come in."""
+        with self._lock:
+            self._is_closed = True
 
 
 class SentHttp:

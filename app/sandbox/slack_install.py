@@ -11,6 +11,7 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -49,6 +50,7 @@ class SlackInstalls:
         client_secret: The app's.
         redirect_uri: The only place that browsers are sent back to.
         places: Where the app can be installed: workspaces, "T…", and organisations as a whole, "E…", with their names.
+        organisations: Of which organisation a workspace is part.
 
     Attributes:
         app: The ASGI application.
@@ -63,12 +65,14 @@ class SlackInstalls:
         client_secret: str,
         redirect_uri: str,
         places: Mapping[str, str],
+        organisations: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._slack = slack
         self._client_id = client_id
         self._client_secret = client_secret
         self._redirect_uri = redirect_uri
         self._places = places
+        self._organisations = organisations
         self._codes: dict[str, _Granted] = {}
         self.tokens: dict[str, str] = {}
         self.app = Starlette(
@@ -124,11 +128,11 @@ class SlackInstalls:
     def _install(self, granted: _Granted) -> dict[str, Any]:
         place = granted.place
         whole_organisation = place.startswith("E")
-        named = {"id": place, "name": self._places[place]}
+        organisation = place if whole_organisation else self._organisations.get(place)
         if place in self.tokens:
             self._slack.forget(self.tokens[place])
         self.tokens[place] = f"xoxb-{place}-{secrets.token_hex(12)}"
-        self._slack.admit(place, self.tokens[place])
+        self._slack.admit(place, self.tokens[place], organisation=organisation)
         return {
             "ok": True,
             "access_token": self.tokens[place],
@@ -136,11 +140,14 @@ class SlackInstalls:
             "scope": granted.scope,
             "bot_user_id": "U0BOT",
             "app_id": "A0SANDBOX",
-            "team": None if whole_organisation else named,
-            "enterprise": named if whole_organisation else None,
+            "team": None if whole_organisation else self._named(place),
+            "enterprise": self._named(organisation) if organisation else None,
             "is_enterprise_install": whole_organisation,
             "authed_user": {"id": "U0ADMIN"},
         }
+
+    def _named(self, place: str) -> dict[str, str]:
+        return {"id": place, "name": self._places.get(place, place)}
 
     def _is_client(self, authorization: str) -> bool:
         """Whether the request carries the client's own name and secret (RFC 6749 §2.3.1)."""

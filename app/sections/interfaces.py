@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, model_validator
 
 from app.sections.section import Name, Positive, Secret, Section, Text, Url
+
+SlackPlace = Annotated[str, StringConstraints(pattern=r"^[TE][A-Z0-9]+$")]
 
 
 class HttpSettings(Section):
@@ -27,6 +31,11 @@ class SlackSettings(Section):
         default=None, description="The app's; without a bot_token, workspaces install it at /slack/install"
     )
     client_secret: Secret | None = Field(default=None, description="The app's client secret")
+    workspaces: tuple[SlackPlace, ...] = Field(
+        default=(),
+        description="Who may install the app and is served: ids of workspaces, `T…`, or of organisations, `E…`, whose "
+        "workspaces are then all allowed. Without any, whoever finds the server",
+    )
     api_base_url: Url = Field(default="https://slack.com/api/", description="Where Slack's Web API is")
     authorize_url: Url = Field(
         default="https://slack.com/oauth/v2/authorize", description="Slack's page that asks whether to install"

@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from app.errors import UnavailableError, UnclearError
 from app.messages import StoredMessage
-from interfaces.slack.formatting import posts
+from interfaces.slack.formatting import escaped, exactly, posts
 from interfaces.slack.installations import BotTokens
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,8 @@ class SlackChannel:
     async def send(self, message: StoredMessage, text: str, *, private: bool, reply_id: str, again: bool) -> None:
         """Post the answer; where others read along, a private one is shown to the sender alone.
 
+        It is shown as it is, without Slack's markup: what somebody approves must not lose a ``~`` or a ``_``.
+
         A post carries the reply's id as metadata, so when it is tried again, what arrived before is not posted twice.
         What is shown to one person alone (an ephemeral post) Slack does not keep, so that may be.
 
@@ -59,15 +61,20 @@ class SlackChannel:
         try:
             arrived = await _find_sent(client, message, reply_id) if again and not alone else frozenset[int]()
             for number, post in enumerate(posts(text)):
-                if alone:
+                if alone:  # here Slack's markup cannot be switched off, but in a block
                     await client.chat_postEphemeral(
-                        channel=channel, user=message.principal.user, thread_ts=thread, text=post
+                        channel=channel,
+                        user=message.principal.user,
+                        thread_ts=thread,
+                        text=escaped(post),
+                        blocks=[exactly(post)],
                     )
                 elif number not in arrived:
                     await client.chat_postMessage(
                         channel=channel,
                         thread_ts=thread,
-                        text=post,
+                        text=escaped(post),
+                        mrkdwn=False,
                         unfurl_links=False,
                         unfurl_media=False,
                         metadata={"event_type": _EVENT_TYPE, "event_payload": {"reply_id": reply_id, "part": number}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
@@ -10,6 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from app.errors import UnavailableError
 from app.principal import Principal
+from interfaces.slack.allow_list import AllowList
 from interfaces.slack.installations import BotTokens
 
 _NOT_FULL_MEMBERS = ("deleted", "is_bot", "is_restricted", "is_ultra_restricted", "is_stranger")
@@ -20,24 +22,31 @@ class SlackDirectory:
 
     Args:
         bot_tokens: Knows with which token to ask: that of the place which the person is of.
+        allow_list: Whose word is taken.
         api_base_url: Where Slack's Web API is; ends with a slash.
     """
 
-    def __init__(self, bot_tokens: BotTokens, api_base_url: str) -> None:
+    def __init__(self, bot_tokens: BotTokens, allow_list: AllowList, api_base_url: str) -> None:
         self._bot_tokens = bot_tokens
+        self._allow_list = allow_list
         self._api_base_url = api_base_url
 
     async def find_email(self, principal: Principal) -> str | None:
         """The confirmed address of a full member of the bot's own workspace or organisation, or None.
 
-        What another company says of its people (Slack Connect), or what a guest gave, proves nothing here.
+        What another company says of its people (Slack Connect), or what a guest gave, proves nothing here. Of an
+        organisation that has not installed the app as a whole, its workspaces that have are asked one by one.
 
         Raises:
             UnavailableError: Slack did not answer, or the app may not ask.
         """
-        token = await self._bot_tokens.bot_token(principal.tenant)
-        if token is None:
-            return None  # the app is not installed where they are from
+        for token in await self._bot_tokens.tokens_of(principal.tenant):
+            email = await self._ask(token, principal)
+            if email is not None:
+                return email
+        return None
+
+    async def _ask(self, token: str, principal: Principal) -> str | None:
         client = AsyncWebClient(token=token, base_url=self._api_base_url)
         try:
             own = (await client.auth_test()).data
@@ -51,7 +60,17 @@ class SlackDirectory:
             raise UnavailableError(f"Slack did not answer ({type(error).__name__})") from None
         assert isinstance(own, dict)
         assert isinstance(user, dict)
-        return confirmed_address(principal, user.get("user") or {}, own)
+        found = user.get("user") or {}
+        if not (self._allow_list.admits(*_places(own)) and self._allow_list.admits(*_places(found))):
+            return None
+        return confirmed_address(principal, found, own)
+
+
+def _places(place: Mapping[str, Any]) -> tuple[object, ...]:
+    """The workspaces and the organisation that Slack says somebody, or a bot, is of."""
+    in_organisation = place.get("enterprise_user") or {}
+    teams = in_organisation.get("teams") or ()
+    return (place.get("team_id"), place.get("enterprise_id"), in_organisation.get("enterprise_id"), *teams)
 
 
 def confirmed_address(principal: Principal, user: dict[str, Any], own: dict[str, Any]) -> str | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from typing import Any
 
 MAX_POST_LENGTH = 3_900  # characters; Slack advises to stay below 4,000
 
 _LEADING_MENTION = re.compile(r"^\s*<@[UW][A-Z0-9]+(\|[^>]*)?>\s*")
+_ADDRESS = re.compile(r"(https?://[^\s<>\"']*[^\s<>\"'.,;:!?)\]}])")
 _LINK = re.compile(r"<(https?://|mailto:)([^|>]+)(?:\|[^>]*)?>")
 
 
@@ -19,16 +21,34 @@ def plain(text: str) -> str:
 
 
 def posts(text: str) -> list[str]:
-    """An answer cut into posts that Slack takes whole, at line ends where possible.
-
-    The three characters that Slack gives a meaning are escaped, so that nothing in a mail can call ``<!channel>``.
-    """
+    """An answer cut into posts that Slack takes whole, at line ends where possible."""
     pieces: list[str] = []
     rest = text.strip() or "(no text)"
     while rest:
         cut = len(rest)
         if cut > MAX_POST_LENGTH:
             cut = rest.rfind("\n", 1, MAX_POST_LENGTH) + 1 or MAX_POST_LENGTH
-        pieces.append(rest[:cut].rstrip().replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+        pieces.append(rest[:cut].rstrip())
         rest = rest[cut:].lstrip("\n")
     return pieces
+
+
+def escaped(post: str) -> str:
+    """The post as `text`: the three characters with a meaning are escaped, so that no mail can call ``<!channel>``.
+
+    Where Slack's markup is on, it still takes ``*``, ``_``, ``~`` and backticks for marks.
+    """
+    return post.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def exactly(post: str) -> dict[str, Any]:
+    """The post as a block that shows every character as it is (https://docs.slack.dev/reference/block-kit/blocks/rich-text-block).
+
+    A web address in it can be clicked, and shows itself.
+    """
+    elements = [
+        {"type": "link", "url": piece} if number % 2 else {"type": "text", "text": piece}
+        for number, piece in enumerate(_ADDRESS.split(post))
+        if piece
+    ]
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": elements}]}

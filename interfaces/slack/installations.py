@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -21,6 +21,7 @@ class Installation:
 
     Attributes:
         workspace: The workspace's id, "T…", or the organisation's, "E…", when all of its workspaces have the app.
+        organisation: The id of the organisation that it is part of, "E…", or None for a workspace of its own.
         name: What people call it.
         bot_user: The bot's user id there.
         bot_scopes: What the bot may do, parted by a space.
@@ -29,6 +30,7 @@ class Installation:
     """
 
     workspace: str
+    organisation: str | None
     name: str
     bot_user: str
     bot_scopes: str
@@ -38,6 +40,10 @@ class Installation:
 
 class BotTokens(Protocol):
     """Knows the bot token of each place that the app is installed in."""
+
+    async def tokens_of(self, tenant: str) -> Sequence[str]:
+        """The tokens with which to ask about the people of a tenant: its own, else those of its workspaces."""
+        ...
 
     async def bot_token(self, workspace: str | None) -> str | None:
         """The token to answer with there, or None where the app is not installed."""
@@ -53,6 +59,10 @@ class OneWorkspace:
 
     def __init__(self, bot_token: str) -> None:
         self._bot_token = bot_token
+
+    async def tokens_of(self, tenant: str) -> Sequence[str]:
+        """The token; what Slack says with it of another tenant's people is for the caller to look at."""
+        return (self._bot_token,)
 
     async def bot_token(self, workspace: str | None) -> str | None:
         """The token; Slack sends the app no other workspace's events."""
@@ -73,6 +83,7 @@ class Installations:
     async def save(self, installation: Installation, bot_token: str) -> None:
         """Keep an installation; one of the same place is replaced, with its token."""
         values = {
+            "organisation": installation.organisation,
             "name": installation.name[:255],
             "bot_user": installation.bot_user,
             "bot_scopes": installation.bot_scopes,
@@ -103,6 +114,20 @@ class Installations:
             return None
         return self._key_ring.open(row.sealed_bot_token, *_bindings(workspace, row.id))
 
+    async def tokens_of(self, tenant: str) -> Sequence[str]:
+        """The token of this place, or, for an organisation that has none itself, those of its workspaces, oldest first.
+
+        Raises:
+            SealError: As for `bot_token`.
+        """
+        own = await self.bot_token(tenant)
+        if own is not None:
+            return (own,)
+        query = sa.select(table).where(table.c.organisation == tenant).order_by(table.c.installed_at, table.c.id)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(query)).all()
+        return [self._key_ring.open(row.sealed_bot_token, *_bindings(row.workspace, row.id)) for row in rows]
+
     async def uninstalled(self, workspace: str, *, at: float) -> None:
         """Erase the installation, unless it was made after that: Slack may tell of the end of a former one late."""
         async with self._database.writing() as connection:
@@ -113,10 +138,10 @@ class Installations:
         """Every installation, by workspace."""
         async with self._database.reading() as connection:
             rows = await connection.execute(sa.select(table).order_by(table.c.workspace))
-            return [
-                Installation(row.workspace, row.name, row.bot_user, row.bot_scopes, row.installed_by, row.installed_at)
-                for row in rows
-            ]
+            return [Installation(**{name: getattr(row, name) for name in _PARTS}) for row in rows]
+
+
+_PARTS = tuple(part.name for part in fields(Installation))
 
 
 def _bindings(workspace: str, row_id: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -20,7 +21,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 from app.database.database import Database
 from app.database.tables import slack_installs_begun as table
 from app.errors import CallbackRefusedError, UnavailableError
+from interfaces.slack.allow_list import AllowList
 from interfaces.slack.installations import Installation, Installations
+
+log = logging.getLogger(__name__)
 
 INSTALL_SECONDS = 600
 # What the assistant needs of a workspace: to be written to, to answer, to look whether an answer has arrived, and to
@@ -45,6 +49,7 @@ class Installing:
         api_base_url: Where Slack's Web API is; ends with a slash.
         authorize_url: Slack's page that asks whether to install.
         redirect_uri: Where Slack sends the browser back to, exactly.
+        allow_list: Who may install.
         by_address: People are known by the addresses that Slack has confirmed, so the app may read them.
     """
 
@@ -52,6 +57,7 @@ class Installing:
         self,
         database: Database,
         installations: Installations,
+        allow_list: AllowList,
         *,
         client_id: str,
         client_secret: str,
@@ -63,6 +69,7 @@ class Installing:
     ) -> None:
         self._database = database
         self._installations = installations
+        self._allow_list = allow_list
         self._client_id = client_id
         self._client_secret = client_secret
         self._api_base_url = api_base_url
@@ -102,11 +109,21 @@ class Installing:
         """Take the callback of somebody who said yes: the app is installed, its token kept sealed.
 
         Raises:
-            CallbackRefusedError: This browser did not begin it, it is used or expired, or Slack refuses the code.
+            CallbackRefusedError: This browser did not begin it, it is used or expired, Slack refuses the code, or the
+                place is not allowed to install; nothing is kept then.
             UnavailableError: Slack did not answer.
         """
         await self._take(state, cookie)
         installation, bot_token = _read(await self._exchange(code), self._now())
+        if not self._allow_list.admits(installation.workspace, installation.organisation):
+            log.warning(
+                "an installation in %s is refused: it is not in interfaces.slack.workspaces", installation.workspace
+            )
+            raise CallbackRefusedError(
+                f"{installation.name} ({installation.workspace}) is not among the workspaces that this server is for, "
+                "so nothing was kept; remove the app in Slack again, or ask whoever runs the server to add the id to "
+                "interfaces.slack.workspaces"
+            )
         await self._installations.save(installation, bot_token)
         return installation
 
@@ -157,6 +174,7 @@ def _read(granted: Mapping[str, Any], now: float) -> tuple[Installation, str]:
         raise CallbackRefusedError("the app rotates its tokens; switch token rotation off in the app's settings")
     installation = Installation(
         workspace=workspace,
+        organisation=(granted.get("enterprise") or {}).get("id"),
         name=str(place.get("name") or workspace),
         bot_user=str(granted.get("bot_user_id") or ""),
         bot_scopes=" ".join(sorted(str(granted.get("scope") or "").split(","))),

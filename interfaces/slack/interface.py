@@ -16,17 +16,25 @@ from app.errors import InvalidMessageError, OffboardedError
 from app.messages import MAX_TEXT_LENGTH, InboundMessage
 from app.offboarding import Offboarding
 from app.principal import Principal
+from interfaces.slack.allow_list import AllowList
 from interfaces.slack.formatting import plain
 from interfaces.slack.installations import BotTokens
 from interfaces.slack.verification import verify
 
 log = logging.getLogger(__name__)
 
+_NOT_ALLOWED = "an event of %s is refused: it is not in interfaces.slack.workspaces"
 _PERSONS_SUBTYPES = (None, "file_share", "thread_broadcast")  # every other one is an edit, a notice or a bot
 
 
 def router(
-    *, door: Any, bot_tokens: Any, offboarding: Any, signing_secret: str, now: Callable[[], float] = time.time
+    *,
+    door: Any,
+    bot_tokens: Any,
+    offboarding: Any,
+    allow_list: AllowList,
+    signing_secret: str,
+    now: Callable[[], float] = time.time,
 ) -> APIRouter:
     """The route that Slack posts events to.
 
@@ -34,6 +42,7 @@ def router(
         door: Depends: the Door.
         bot_tokens: Depends: the BotTokens.
         offboarding: Depends: the Offboarding.
+        allow_list: Whose events are taken; of any other place only the end of its installation is.
         signing_secret: The app's.
         now: The time, POSIX seconds.
     """
@@ -54,12 +63,16 @@ def router(
             return JSONResponse({"challenge": _name(payload, "challenge")})
         if _ends_installation(payload):
             await bot_tokens.uninstalled(receiving_workspace(payload), at=_time(payload))
-        leaver = find_leaver(payload)
-        if leaver is not None:
-            await offboarding.begin(leaver)
+        if payload.get("type") == "event_callback" and not allow_list.admits(*receiving_places(payload)):
+            log.warning(_NOT_ALLOWED, receiving_workspace(payload))
+            return JSONResponse({"ok": True})  # Slack would send again what is refused
+        for spelling in find_leaver(payload):
+            await offboarding.begin(spelling)
         message = find_message(payload)
-        if message is not None:
+        if message is not None and allow_list.admits(*home(payload)):
             await _take(message, door, bot_tokens)
+        elif message is not None:
+            log.warning(_NOT_ALLOWED, message.principal.tenant)
         return JSONResponse({"ok": True})
 
     return routes
@@ -117,19 +130,32 @@ def find_message(payload: Mapping[str, Any]) -> InboundMessage | None:
 def sender(payload: Mapping[str, Any]) -> Principal:
     """Who wrote the message, in the tenant that they themselves are of.
 
+    Raises:
+        InvalidMessageError: The event does not say who or in which team.
+    """
+    team, organisation = home(payload)
+    return Principal("slack", organisation or team, _name(payload["event"], "user"))
+
+
+def home(payload: Mapping[str, Any]) -> tuple[str, str | None]:
+    """The team that the sender of a message is of, and its organisation where that is the receiver's own.
+
     In a channel that two companies share (Slack Connect) the receiving team is not the sender's: Slack names the
     sender's in ``user_team``. An organisation (Enterprise Grid) numbers its people across its teams, and whoever writes
     where no other company reads along is one of them.
 
     Raises:
-        InvalidMessageError: The event does not say who or in which team.
+        InvalidMessageError: The event does not say in which team, and the channel is shared with another company.
     """
     event = payload["event"]
     receiving_team = _name(payload, "team_id")
-    team = event.get("user_team") or event.get("team") or receiving_team
+    team = event.get("user_team") or event.get("team")
+    if not team and payload.get("is_ext_shared_channel") not in (False, None):
+        raise InvalidMessageError("the event of a shared channel does not say of which team its sender is")
+    team = team or receiving_team
     organisation = payload.get("enterprise_id")
     colleague = team in (receiving_team, organisation) or payload.get("is_ext_shared_channel") is False
-    return Principal("slack", (organisation if colleague else None) or team, _name(event, "user"))
+    return team, (organisation if colleague else None) or None
 
 
 def receiving_workspace(payload: Mapping[str, Any]) -> str:
@@ -141,11 +167,22 @@ def receiving_workspace(payload: Mapping[str, Any]) -> str:
     Raises:
         InvalidMessageError: The event does not say.
     """
+    first = _authorization(payload)
+    return _name(first, "enterprise_id" if first.get("is_enterprise_install") is True else "team_id")
+
+
+def receiving_places(payload: Mapping[str, Any]) -> tuple[object, object]:
+    """The workspace, and the organisation that it is part of, whose installation an event was sent to."""
+    first = _authorization(payload)
+    return first.get("team_id"), first.get("enterprise_id")
+
+
+def _authorization(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     authorizations = payload.get("authorizations")
     first = authorizations[0] if isinstance(authorizations, list) and authorizations else payload
     if not isinstance(first, dict):
         raise InvalidMessageError("the event's authorizations are none")
-    return _name(first, "enterprise_id" if first.get("is_enterprise_install") is True else "team_id")
+    return first
 
 
 def _ends_installation(payload: Mapping[str, Any]) -> bool:
@@ -166,29 +203,33 @@ def _time(payload: Mapping[str, Any]) -> float:
     return float(time)
 
 
-def find_leaver(payload: Mapping[str, Any]) -> Principal | None:
-    """Who was deactivated by this event (https://docs.slack.dev/reference/events/user_change), or None.
+def find_leaver(payload: Mapping[str, Any]) -> tuple[Principal, ...]:
+    """Who was deactivated by this event (https://docs.slack.dev/reference/events/user_change), in every spelling.
 
     Only a person of the workspace, or of the organisation, that the event is from: in a shared channel Slack also
-    tells of other companies' people, whose own workspace decides about them.
+    tells of other companies' people, whose own workspace decides about them. A person of an organisation is of it where
+    it receives what they write, and of one of its workspaces in another company's shared channel: both have left.
 
     Raises:
         InvalidMessageError: The event does not say who or of which team.
     """
     event = payload.get("event")
     if payload.get("type") != "event_callback" or not isinstance(event, dict) or event.get("type") != "user_change":
-        return None
+        return ()
     changed = event.get("user")
     if not isinstance(changed, dict) or changed.get("deleted") is not True:
-        return None
+        return ()
     team, organisation = _name(payload, "team_id"), payload.get("enterprise_id")
     in_organisation = changed.get("enterprise_user")
-    theirs = in_organisation.get("enterprise_id") if isinstance(in_organisation, dict) else None
-    if organisation and theirs == organisation:
-        return Principal("slack", _name(payload, "enterprise_id"), _name(changed, "id"))
-    if changed.get("team_id") != team:
-        return None
-    return Principal("slack", organisation or team, _name(changed, "id"))
+    in_organisation = in_organisation if isinstance(in_organisation, dict) else {}
+    home_team, teams = changed.get("team_id"), in_organisation.get("teams")
+    tenants = [organisation, team] if organisation else [team]
+    if organisation and in_organisation.get("enterprise_id") == organisation:
+        tenants += [home_team, *(teams if isinstance(teams, list) else ())]
+    elif home_team != team:
+        return ()
+    user = _name(changed, "id")
+    return tuple(Principal("slack", each, user) for each in dict.fromkeys(tenants) if isinstance(each, str) and each)
 
 
 def _name(place: Mapping[str, Any], key: str) -> str:

@@ -22,6 +22,7 @@ from tests.fakes.deputy_server import (
     CONSENT_LINK,
     QUESTION,
     DeputyServer,
+    eventually,
     own_markers,
     with_http,
     world,
@@ -158,6 +159,24 @@ async def test_links_and_private_answers_reach_the_sender_alone(server: DeputySe
     if channel.shows_groups:
         assert await channel.quiet(grace)
         assert channel.public(group) == ["hello"]
+    else:
+        assert await channel.next(grace) == "hello"
+
+
+async def test_an_apology_in_a_group_reaches_the_sender_alone(server: DeputyServer, channel: ChannelDriver) -> None:
+    """Why something was given up says what was asked for; others who write there are answered for all to see."""
+    ada, grace = pair()
+    group = f"sorry{ada.name}"
+    await channel.say(ada, QUESTION, group=group)
+    _link(await channel.next(ada))
+    await channel.say(ada, "disconnect google", group=group)
+    told = [await channel.next(ada) for _ in range(2)]
+    await channel.say(grace, "repeat hello", group=group)
+
+    assert any("I no longer wait for your consent" in text for text in told)
+    if channel.shows_groups:
+        assert await eventually(lambda: channel.public(group)) == ["hello"]
+        assert await channel.quiet(grace)
     else:
         assert await channel.next(grace) == "hello"
 

@@ -32,7 +32,8 @@ from app.sandbox.google import GoogleSandbox
 from app.sandbox.letters import MARKER
 from app.sandbox.people import Person
 from app.sandbox.server import serve_loopback
-from app.sandbox.slack import Post, SlackSandbox
+from app.sandbox.slack import SlackSandbox
+from app.sandbox.slack_posts import Post
 from app.sandbox.visitor import code_on, visit
 from app.sections.agents import AgentSettings
 from app.sections.interfaces import HttpSettings, InterfacesSettings, SlackSettings

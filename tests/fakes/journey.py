@@ -84,6 +84,7 @@ async def journey(server: DeputyServer, who: Traveller) -> None:
     await who.ask(f"approve {code[1]}")
     await who.driver.next(who.sender)
 
+    assert CONSENT_LINK.search(await who.ask("connect google as other"))
     await expire_access(server, who)
     await who.ask("show my last 2 mails")
     await who.ask(f"/gmail_read message_id={UNKNOWN_MAIL}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,8 @@ from tests.fakes.deputy_server import DeputyServer, world
 from tests.fakes.scripted_model import ScriptedModel
 
 CLIENT_ID, CLIENT_SECRET, SIGNING_SECRET = "1.2", "client-secret", "8f742231b10e8888abcd99yyyzzz85a5"
-PLACES = {"T0ONE": "One Inc", "T0TWO": "Two Ltd", "T0THREE": "Three AG", "E0GRID": "Grid Group"}
+PLACES = {"T0ONE": "One Inc", "T0TWO": "Two Ltd", "T0THREE": "Three AG", "E0GRID": "Grid Group", "T0PART": "Part of it"}
+ORGANISATIONS = {"T0PART": "E0OTHER"}
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,19 @@ def sandbox(redirect_uri: str) -> tuple[SlackSandbox, SlackInstalls]:
     """A Slack in which the app is installed nowhere yet."""
     slack = SlackSandbox(signing_secret=SIGNING_SECRET, bot_token="xoxb-of-nobody", team="T0NOBODY")
     installs = SlackInstalls(
-        slack, client_id=CLIENT_ID, client_secret=CLIENT_SECRET, redirect_uri=redirect_uri, places=PLACES
+        slack,
+        client_id=CLIENT_ID,
+        client_secret=CLIENT_SECRET,
+        redirect_uri=redirect_uri,
+        places=PLACES,
+        organisations=ORGANISATIONS,
     )
     return slack, installs
 
 
 @asynccontextmanager
-async def workspaces(folder: Path) -> AsyncIterator[Workspaces]:
-    """A server on a socket that is installed nowhere yet."""
+async def workspaces(folder: Path, *, allowed: Sequence[str] = ()) -> AsyncIterator[Workspaces]:
+    """A server on a socket that is installed nowhere yet, and may be in these places, or in any."""
     async with world(folder) as outside:
         slack, installs = sandbox(callback_url(outside.settings.server.public_url))
         async with serve_loopback(installs.app) as slack_url:
@@ -65,6 +71,7 @@ async def workspaces(folder: Path) -> AsyncIterator[Workspaces]:
                 signing_secret=SecretStr(SIGNING_SECRET),
                 client_id=CLIENT_ID,
                 client_secret=SecretStr(CLIENT_SECRET),
+                workspaces=tuple(allowed),
                 api_base_url=f"{slack_url}/api/",
                 authorize_url=f"{slack_url}/oauth/v2/authorize",
             )

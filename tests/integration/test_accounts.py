@@ -55,7 +55,7 @@ async def has(office: Office, person: Principal, *names: str, scopes: frozenset[
 
 async def reply(office: Office, person: Principal, text: str, conversation: str = "c") -> str:
     """What a person is told when they write this."""
-    return str((await office.ask(person, text, conversation)).answer)
+    return str((await office.status(await office.ask(person, text, conversation))).answer)
 
 
 async def used(office: Office, person: Principal, conversation: str) -> str | None:
@@ -153,13 +153,15 @@ async def test_a_second_account_is_added_by_its_persons_words(
 ) -> None:
     """`connect google as work` leads to a link for any account, and the one that is chosen gets that name."""
     await stage.connect(browser, ada, ADA, READ)
-    url, scopes = await stage.consent.ask_to_add(ada, alias="work")
-    page = await browser.allow(url, GRACE)
+    link_id, scopes = await stage.consent.ask_to_add(ada, alias="work")
+    hidden = await stage.consent.sign_in(grace, link_id)
+    page = await browser.allow(str((await stage.consent.sign_in(ada, link_id)).url), GRACE)
     connected = await stage.confirm(ada, page)
     accounts = await Accounts(stage.database).list(ada)
 
     assert isinstance(connected, Connected)
     assert scopes == {READ}
+    assert hidden.url is None
     assert [(each.alias, each.email, each.is_default) for each in accounts] == [
         ("ada", ADA, True), ("work", GRACE, False),
     ]  # fmt: skip

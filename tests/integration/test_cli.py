@@ -147,7 +147,7 @@ async def test_slack_installations_are_listed_without_their_tokens(config: Path)
     settings = load_settings(config, {})
     async with opened_with_keys(settings) as opened:
         for workspace, name in (("T1", "One Inc"), ("T2", "Two Ltd")):
-            installation = Installation(workspace, name, "U0BOT", "chat:write", "U0ADMIN", 0.0)
+            installation = Installation(workspace, None, name, "U0BOT", "chat:write", "U0ADMIN", 0.0)
             await Installations(*opened).save(installation, f"xoxb-{workspace}")
     printed = []
     for options in ((), ("--json",)):

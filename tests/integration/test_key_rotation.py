@@ -81,7 +81,7 @@ class Everything:
             self._issued[person] = (link.link_id, link_token, await self.tokens.issue(person, label="x"))
         for workspace in ("T0ONE", "T0TWO"):
             await self.installations.save(
-                Installation(workspace, workspace, "U0BOT", "chat:write", "U0ADA", 0.0), f"xoxb-{workspace}"
+                Installation(workspace, None, workspace, "U0BOT", "chat:write", "U0ADA", 0.0), f"xoxb-{workspace}"
             )
 
     async def assert_intact(self, key_ring: KeyRing) -> None:

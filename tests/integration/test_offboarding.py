@@ -175,25 +175,53 @@ async def test_disconnecting_in_the_chat(server: DeputyServer) -> None:
 ENTERPRISE = {"enterprise_id": "E0GRID"}
 
 
-@pytest.mark.parametrize(("changed", "outer", "leaver"), [
-    ({"id": "U1", "team_id": TEAM, "deleted": True}, {}, Principal("slack", TEAM, "U1")),
-    ({"id": "U1", "team_id": TEAM, "deleted": True}, {"enterprise_id": None}, Principal("slack", TEAM, "U1")),
-    ({"id": "W1", "team_id": TEAM, "deleted": True}, ENTERPRISE, Principal("slack", "E0GRID", "W1")),
-    ({"id": "W1", "team_id": "T2", "deleted": True, "enterprise_user": ENTERPRISE}, ENTERPRISE,
-     Principal("slack", "E0GRID", "W1")),
-    ({"id": "W1", "team_id": "T2", "deleted": True, "enterprise_user": {"enterprise_id": "E2"}}, ENTERPRISE, None),
-    ({"id": "U1", "team_id": "T0OTHER", "deleted": True}, {}, None),
-    ({"id": "U1", "deleted": True}, {}, None),
-    ({"id": "U1", "team_id": TEAM, "deleted": False}, {}, None),
-    ({"id": "U1", "team_id": TEAM, "deleted": "true"}, {}, None),
-    ({"id": "U1", "team_id": TEAM}, {}, None),
-    ("U1", {}, None),
+@pytest.mark.parametrize(("changed", "outer", "tenants"), [
+    ({"id": "U1", "team_id": TEAM, "deleted": True}, {}, [TEAM]),
+    ({"id": "U1", "team_id": TEAM, "deleted": True}, {"enterprise_id": None}, [TEAM]),
+    ({"id": "U1", "team_id": TEAM, "deleted": True}, ENTERPRISE, ["E0GRID", TEAM]),
+    ({"id": "U1", "team_id": "T2", "deleted": True, "enterprise_user": ENTERPRISE}, ENTERPRISE, ["E0GRID", TEAM, "T2"]),
+    ({"id": "U1", "team_id": "T2", "deleted": True, "enterprise_user": {**ENTERPRISE, "teams": ["T3", "T2"]}},
+     ENTERPRISE, ["E0GRID", TEAM, "T2", "T3"]),
+    ({"id": "U1", "team_id": "T2", "deleted": True, "enterprise_user": {"enterprise_id": "E2", "teams": ["T2"]}},
+     ENTERPRISE, []),
+    ({"id": "U1", "team_id": "T2", "deleted": True, "enterprise_user": {"enterprise_id": "E2", "teams": [TEAM]}},
+     {}, []),
+    ({"id": "U1", "team_id": "T0OTHER", "deleted": True}, {}, []),
+    ({"id": "U1", "deleted": True}, {}, []),
+    ({"id": "U1", "team_id": TEAM, "deleted": False}, {}, []),
+    ({"id": "U1", "team_id": TEAM, "deleted": "true"}, {}, []),
+    ({"id": "U1", "team_id": TEAM}, {}, []),
+    ("U1", {}, []),
 ])  # fmt: skip
 async def test_who_leaves_is_of_the_tenant_that_says_so(
-    changed: Any, outer: dict[str, Any], leaver: Principal | None
+    changed: Any, outer: dict[str, Any], tenants: list[str]
 ) -> None:
-    """Only a deactivated person of the workspace or organisation that the event is from; never another company's."""
-    assert find_leaver(user_change(changed, **outer)) == leaver
+    """Only a deactivated person of the workspace or organisation that the event is from; never another company's.
+
+    Who is of an organisation leaves it and its workspaces.
+    """
+    leaver = find_leaver(user_change(changed, **outer))
+
+    assert leaver == tuple(Principal("slack", tenant, "U1") for tenant in tenants)
+
+
+async def test_who_leaves_an_organisation_leaves_other_companies_channels(server: DeputyServer) -> None:
+    """There they are of one of its workspaces, by which they are refused as well; a colleague still is answered."""
+    in_organisation = {**ENTERPRISE, "teams": ["T0HERS"]}
+    gone = {"id": user("gridada"), "team_id": "T0HERS", "deleted": True, "enterprise_user": in_organisation}
+    await server.deliver(user_change(gone, **ENTERPRISE))
+    for name in ("gridada", "gridgrace"):
+        event = server.slack.event(
+            user=user(name), text="repeat hello", channel=f"C0{name.upper()}", kind="app_mention"
+        )
+        event["is_ext_shared_channel"] = True
+        event["event"]["team"] = event["event"]["user_team"] = "T0HERS"
+        await server.deliver(event)
+
+    assert [post.text for post in await server.posts("C0GRIDGRACE", 1)] == ["hello"]
+    assert server.posted("C0GRIDADA") == []
+    people = {Principal("slack", each, user("gridada")) for each in ("E0GRID", "T0HERS")}
+    assert await server.container.users().offboarded_among(people) == people
 
 
 async def test_an_event_that_slack_did_not_sign_offboards_nobody(server: DeputyServer) -> None:

@@ -22,6 +22,7 @@ from app.sandbox.server import serve_loopback
 from app.sandbox.slack import SlackSandbox
 from app.sandbox.slack_openid import SlackOpenId
 from app.sandbox.visitor import code_on
+from interfaces.slack.allow_list import AllowList
 from interfaces.slack.directory import SlackDirectory, confirmed_address
 from interfaces.slack.installations import OneWorkspace
 from interfaces.slack.openid import SlackLogin
@@ -32,6 +33,7 @@ from tests.fakes.sandbox import ADA, GRACE, READ
 
 TEAM = "T0SANDBOX"
 IN_SLACK = {name: Principal("slack", TEAM, f"U0{name.upper()}") for name in ("ada", "grace")}
+ANY = AllowList(())
 NEW_SLACK = {"signing_secret": "signs", "bot_token": "xoxb-1"}
 
 
@@ -91,7 +93,7 @@ async def office(database: Database, key_ring: KeyRing) -> AsyncIterator[Office]
             redirect_uri=login_url(stage.url),
             http=http,
         )
-        directory = SlackDirectory(OneWorkspace(NEW_SLACK["bot_token"]), f"{slack_url}/api/")
+        directory = SlackDirectory(OneWorkspace(NEW_SLACK["bot_token"]), ANY, f"{slack_url}/api/")
         yield Office(stage, slack, openid, slack_url, login, directory)
 
 
@@ -165,7 +167,9 @@ async def test_a_slack_that_does_not_answer_connects_nothing(office: Office, bro
     """Without Slack's word there is no grant and no code: what Google granted is revoked."""
     office.stage.prove_by(
         Proofs(
-            Linking.EMAIL_MATCH, {"slack": SlackDirectory(OneWorkspace("xoxb-wrong"), f"{office.slack_url}/api/")}, {}
+            Linking.EMAIL_MATCH,
+            {"slack": SlackDirectory(OneWorkspace("xoxb-wrong"), ANY, f"{office.slack_url}/api/")},
+            {},
         )
     )
     page = await browser.allow(await office.stage.link(IN_SLACK["ada"], READ), ADA)
@@ -213,7 +217,7 @@ async def test_slack_knows_nobody_by_that_id(office: Office) -> None:
     """An unknown user has no address, and a token that may not ask is an error that says what the app lacks."""
     assert await office.directory.find_email(Principal("slack", TEAM, "X-1")) is None
     with pytest.raises(UnavailableError, match=r"users:read\.email"):
-        await SlackDirectory(OneWorkspace("xoxb-2"), f"{office.slack_url}/api/").find_email(IN_SLACK["ada"])
+        await SlackDirectory(OneWorkspace("xoxb-2"), ANY, f"{office.slack_url}/api/").find_email(IN_SLACK["ada"])
 
 
 # --- channel_login

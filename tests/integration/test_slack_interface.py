@@ -273,6 +273,34 @@ async def test_a_mail_cannot_call_the_channel(server: DeputyServer) -> None:
     assert "<" not in answer
 
 
+MARKED = "~do not~ pay *5* _or_ `6`, see <https://pay.example/a_b?c=*d*>."
+
+
+async def test_what_slack_takes_for_marks_is_shown_as_it_is(outside: World, server: DeputyServer) -> None:
+    """To one person and to all: else what somebody approves would not read as it is sent."""
+    await server.deliver(event(server, "marks", text=f"repeat {MARKED}"))
+    payload = server.slack.event(user=user("marked"), text="repeat x", channel="C0MARKS", kind="app_mention")
+    await server.deliver(payload)
+    await server.posts(direct("marks"), 1)
+    await server.posts("C0MARKS", 1)
+    (row,) = [each for each in await _rows(server) if each.user_id == user("marked")]
+    message = await server.container.inbox().get(Principal("slack", TEAM, user("marked")), row.id)
+    await server.container.channels()["slack"].send(message, MARKED, private=True, reply_id="d" * 32, again=False)
+    for_all = next(each for each in outside.slack_door.asked if each["channel"] == direct("marks"))
+    for_one = next(each for each in outside.slack_door.asked if each["channel"] == "C0MARKS" and each.get("user"))
+
+    assert for_all["mrkdwn"] is False
+    assert "~do not~ pay *5* _or_ `6`" in for_all["text"]
+    (block,) = for_one["blocks"]
+    (section,) = block["elements"]
+    assert block["type"] == "rich_text"
+    assert section["elements"] == [
+        {"type": "text", "text": "~do not~ pay *5* _or_ `6`, see <"},
+        {"type": "link", "url": "https://pay.example/a_b?c=*d*"},
+        {"type": "text", "text": ">."},
+    ]
+
+
 async def test_links_in_answers_are_not_unfurled(outside: World, server: DeputyServer) -> None:
     """Slack is told not to fetch what an answer links to, which would open consent links and tell who read what."""
     await server.deliver(event(server, "unfurl", text="repeat https://example.com/"))
@@ -291,6 +319,21 @@ async def test_people_of_two_companies_are_two_people(server: DeputyServer) -> N
         tenants = list((await connection.execute(query)).scalars())
 
     assert tenants == ["T0OTHER", TEAM]
+
+
+@pytest.mark.parametrize(("shared", "status"), [(True, 400), ("yes", 400), (False, 200), (None, 200)])
+async def test_nobody_is_of_the_receiving_team_by_default(server: DeputyServer, shared: object, status: int) -> None:
+    """Where another company may read along, a sender whose team is not named is nobody."""
+    name = f"nowhere{status}{shared}".lower()
+    payload = event(server, name, team=None)
+    del payload["is_ext_shared_channel"]
+    response = await server.deliver(payload | ({"is_ext_shared_channel": shared} if shared is not None else {}))
+    query = sa.select(messages.c.tenant).where(messages.c.user_id == user(name))
+    async with server.container.database().reading() as connection:
+        tenants = list((await connection.execute(query)).scalars())
+
+    assert response.status_code == status
+    assert tenants == ([TEAM] if status == 200 else [])
 
 
 async def test_people_of_an_organisation_are_one_across_its_teams(server: DeputyServer) -> None:

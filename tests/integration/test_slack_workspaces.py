@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from app.database.tables import messages, slack_installations, slack_installs_begun
 from app.errors import UnavailableError
 from app.principal import Principal
-from app.sandbox.slack import Post
+from app.sandbox.slack_posts import Post
 from tests.fakes.workspaces import Workspaces, install, workspaces
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -93,6 +93,22 @@ async def test_a_colleague_of_another_workspace_is_of_the_organisation(slacks: W
     await posts(slacks, "D0COLLEAGUE")
 
     assert await tenants(slacks, "D0COLLEAGUE") == ["E0GRID"]
+
+
+async def test_one_workspace_of_an_organisation_tells_its_addresses(slacks: Workspaces) -> None:
+    """Its people are of the organisation, which has no token of its own."""
+    await slacks.install("T0PART")
+    await say(slacks, "D0PART", "hello", team="T0PART", enterprise="E0OTHER")
+    slacks.server.slack.members["U0SAME"] = {"is_email_confirmed": True, "profile": {"email": "same@inc.example"}}
+    directory = slacks.server.container.directories()["slack"]
+    found = [await directory.find_email(Principal("slack", each, "U0SAME")) for each in ("E0OTHER", "E0NONE")]
+    del slacks.server.slack.members["U0SAME"]
+    answers = await posts(slacks, "D0PART")
+    await slacks.server.container.slack_installations().uninstalled("T0PART", at=time.time() + 1)
+
+    assert [post.workspace for post in answers] == ["T0PART"]
+    assert await tenants(slacks, "D0PART") == ["E0OTHER"]
+    assert found == ["same@inc.example", None]
 
 
 async def test_a_stranger_in_a_shared_channel_is_of_their_own_company(slacks: Workspaces) -> None:

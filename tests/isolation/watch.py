@@ -13,7 +13,7 @@ from app.principal import Principal
 from app.sandbox.google import GoogleSandbox
 from app.sandbox.letters import MARKER
 from app.sandbox.log import fingerprint
-from app.sandbox.slack import Post
+from app.sandbox.slack_posts import Post
 from containers.application import Application
 from containers.scope import Scope, Scoped
 from tests.fakes.deputy_server import own_markers

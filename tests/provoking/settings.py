@@ -78,6 +78,12 @@ async def model_without_a_key(folder: Path) -> Shown:
     return refused(agents={"assistant": {"model": "openai:gpt-5-mini"}})
 
 
+async def slack_app_that_anybody_can_install(folder: Path) -> Shown:
+    """Addresses are believed, and nobody says of whom."""
+    slack = {"signing_secret": "s", "client_id": "1.2", "client_secret": "s"}
+    return refused(google={"linking": "email_match"}, interfaces={"slack": slack})
+
+
 async def key_that_is_none(folder: Path) -> Shown:
     """A key that was made by hand."""
     with pytest.raises(DeputyError) as error:
@@ -125,6 +131,7 @@ PROVOKED: list[Provoke] = [
     toolkit_that_is_not_there,
     toolkit_that_asks_for_too_much,
     model_without_a_key,
+    slack_app_that_anybody_can_install,
     key_that_is_none,
     database_that_cannot_be_opened,
     database_that_is_away,

@@ -36,6 +36,16 @@ def message(*parts: dict[str, Any]) -> dict[str, Any]:
     return {"payload": {"mimeType": "multipart/mixed", "body": {"size": 0}, "parts": list(parts)}}
 
 
+def test_what_a_mail_says_shows_in_no_repr() -> None:
+    """Neither its text nor the name of what came with it, which a log or an error might carry along."""
+    attached = {**part("text/plain", "private words"), "filename": "private.txt", "partId": "1"}
+    found = content(message(part("text/plain", "private words"), attached))
+
+    assert found.text == "private words"
+    assert [each.name for each in found.attachments] == ["private.txt"]
+    assert "private" not in repr(found)
+
+
 @pytest.mark.parametrize(
     ("parts", "text"),
     [

@@ -296,6 +296,33 @@ async def test_what_is_given_up_counts_as_sent() -> None:
     assert calls == [("gmail.users.messages.get", None)]
 
 
+async def test_nothing_is_sent_again_for_a_caller_that_is_gone() -> None:
+    """Its rows are written by then: a call that is refused after that is renewed for nothing, and not repeated."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(request: Received) -> Reply:
+        if request.bearer == "token-old":
+            entered.set()
+            leave.wait(10)
+        return gmail(request)
+
+    of_ada, of_grace = Recorder(), Recorder()
+    old = FakeCredentials("token-old", renewed="token-ada")
+    with serve(slow) as loopback, urllib3.PoolManager() as pool:
+        google = Google(loopback, pool)
+        call = asyncio.create_task(google.client(old, recorder=of_ada).execute(google.get("1")))
+        await asyncio.to_thread(entered.wait, 10)
+        call.cancel()
+        await asyncio.wait([call])
+        await google.client(FakeCredentials("token-grace"), recorder=of_grace).execute(google.get("1"))
+        leave.set()
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+    assert (len(old.renewals), [each.bearer for each in loopback.received]) == (1, ["token-old", "token-grace"])
+    assert of_ada.calls == [("gmail.users.messages.get", None)]
+    assert of_grace.calls == [("gmail.users.messages.get", 200)]
+
+
 async def test_what_is_not_sent_is_not_recorded(google: Google) -> None:
     """A call whose token could not be renewed never left, so there is no row that says it did."""
     recorder = Recorder()

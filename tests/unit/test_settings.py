@@ -171,6 +171,36 @@ def test_a_login_at_slack_needs_slacks_client(load: Load) -> None:
         load(f"{bare}google: {{linking: channel_login}}")
 
 
+@pytest.mark.parametrize("google", [
+    "linking: email_match", "mode: workspace, workspace: {key: k, domains: [a.example]}",
+])  # fmt: skip
+def test_whose_word_opens_an_account_is_named(load: Load, faults: Callable[..., str], google: str) -> None:
+    """Where an address does, an app that anybody can install names its workspaces; with a bot token there is one."""
+    settings = "\n".join([SMALLEST, f"google: {{{google}}}"])
+    many, named, one = (
+        settings.replace("{http: {}}", f"{{slack: {{signing_secret: s, {keys}}}}}")
+        for keys in (
+            "client_id: c, client_secret: x",
+            "client_id: c, client_secret: x, workspaces: [T0ONE, E0GRID]",
+            "bot_token: b",
+        )
+    )
+    section = load(named).interfaces.slack
+
+    assert section is not None
+    assert section.workspaces == ("T0ONE", "E0GRID")
+    assert load(one).interfaces.slack is not None
+    assert f"interfaces: slack.workspaces: with google.{google.partition(',')[0]} a workspace's word" in faults(many)
+
+
+@pytest.mark.parametrize("place", ["''", "t0one", "C0ONE", "T0-1", "' T0ONE'", '"T0ONE\\n"'])
+def test_a_place_that_may_install_is_an_id(faults: Callable[..., str], place: str) -> None:
+    """A name, or an id of another kind, would never be met: it stops the start."""
+    text = SMALLEST.replace("{http: {}}", SLACK % f", workspaces: [{place}]")
+
+    assert "interfaces.slack.workspaces.0: " in faults(text)
+
+
 def test_an_agent_that_is_named_must_exist(faults: Callable[..., str]) -> None:
     """Names of agents are checked where they stand, and those that exist are listed."""
     told = faults(SMALLEST.replace("t: assistant", "t: clerk").replace("{http: {}}", "{http: {agent: sleuth}}"))

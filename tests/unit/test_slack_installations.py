@@ -18,6 +18,7 @@ from app.database.tables import slack_installations as table
 from app.errors import CallbackRefusedError, SealError
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack_install import SlackInstalls
+from interfaces.slack.allow_list import AllowList
 from interfaces.slack.installations import Installation, Installations
 from interfaces.slack.installing import Begun, Installing, _read
 from tests.fakes.credentials import stored_bytes
@@ -39,9 +40,9 @@ def installations(database: Database, key_ring: KeyRing, clock: Clock) -> Instal
     return Installations(database, key_ring, now=clock)
 
 
-async def save(installations: Installations, workspace: str, token: str) -> None:
+async def save(installations: Installations, workspace: str, token: str, organisation: str | None = None) -> None:
     """Install the app in a workspace."""
-    await installations.save(Installation(workspace, "Inc", "U0BOT", "chat:write", "U0ADMIN", 0.0), token)
+    await installations.save(Installation(workspace, organisation, "Inc", "U0BOT", "chat:write", "U0ADMIN", 0.0), token)
 
 
 async def test_each_workspace_has_its_own_token_sealed(
@@ -70,6 +71,20 @@ async def test_a_token_is_bound_to_its_row_and_its_workspace(installations: Inst
     for workspace in ("T2", "T3"):
         with pytest.raises(SealError):
             await installations.bot_token(workspace)
+
+
+async def test_an_organisation_is_asked_by_its_workspaces_tokens(installations: Installations, clock: Clock) -> None:
+    """Those of its own workspaces alone, the oldest first, and only while it has no token of its own."""
+    for workspace, organisation in (("T2", "E1"), ("T1", "E1"), ("T3", "E2"), ("T4", None)):
+        await save(installations, workspace, f"xoxb-{workspace}", organisation)
+        clock.now += 1
+    of_workspaces = [await installations.tokens_of(tenant) for tenant in ("E1", "E2", "E3", "T1", "T4", "")]
+    to_answer_with = await installations.bot_token("E1")
+    await save(installations, "E1", "xoxb-E1", "E1")
+
+    assert of_workspaces == [["xoxb-T2", "xoxb-T1"], ["xoxb-T3"], [], ("xoxb-T1",), ("xoxb-T4",), []]
+    assert to_answer_with is None
+    assert await installations.tokens_of("E1") == ("xoxb-E1",)
 
 
 async def test_an_end_is_that_of_the_installation_before_it(installations: Installations, clock: Clock) -> None:
@@ -101,6 +116,7 @@ def installing(
     return Installing(
         database,
         installations,
+        AllowList(()),
         client_id=CLIENT_ID,
         client_secret=CLIENT_SECRET,
         api_base_url=f"{slack[1]}/api/",
@@ -126,7 +142,7 @@ async def test_addresses_are_asked_for_where_people_go_by_them(
 ) -> None:
     """The app asks a workspace for people's addresses only where the settings make use of them."""
     installing = Installing(
-        database, installations, client_id=CLIENT_ID, client_secret=CLIENT_SECRET, api_base_url="http://127.0.0.1:9/api/",
+        database, installations, AllowList(()), client_id=CLIENT_ID, client_secret=CLIENT_SECRET, api_base_url="http://127.0.0.1:9/api/",
         authorize_url="http://127.0.0.1:9/oauth/v2/authorize", redirect_uri=REDIRECT, by_address=by_address,
     )  # fmt: skip
     asked = parse_qs(urlsplit((await installing.begin()).url).query)["scope"][0].split(",")
@@ -196,8 +212,9 @@ async def test_a_wrong_client_secret_is_told(
 ) -> None:
     """The error is Slack's word and holds neither the code nor the secret."""
     wrong = Installing(
-        database, installations, client_id=CLIENT_ID, client_secret="wrong-secret", api_base_url=f"{slack[1]}/api/",
-        authorize_url=f"{slack[1]}/oauth/v2/authorize", redirect_uri=REDIRECT, by_address=True,
+        database, installations, AllowList(()), client_id=CLIENT_ID, client_secret="wrong-secret",
+        api_base_url=f"{slack[1]}/api/", authorize_url=f"{slack[1]}/oauth/v2/authorize", redirect_uri=REDIRECT,
+        by_address=True,
     )  # fmt: skip
     begun = await wrong.begin()
     code = await allow(begun, "T0ONE")
@@ -233,5 +250,7 @@ def test_an_answer_that_is_no_installation_is_refused(changes: dict[str, Any], f
 def test_a_workspace_of_an_organisation_is_installed_by_itself() -> None:
     """The place is the organisation only when all of it has the app."""
     assert _read(GRANTED, 0.0)[0].workspace == "T1"
+    assert _read(GRANTED, 0.0)[0].organisation == "E1"
+    assert _read(GRANTED | {"enterprise": None}, 0.0)[0].organisation is None
     assert _read(GRANTED | {"is_enterprise_install": True}, 0.0)[0].workspace == "E1"
     assert _read(GRANTED, 0.0)[0].bot_scopes == "a b"

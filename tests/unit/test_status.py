@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,6 +65,34 @@ async def test_a_link_is_shown_to_its_person_while_it_can_be_opened(
     assert (await office.status(hers)).private
     await office.links.open(my_url.rpartition("/")[2])
     assert "http" not in await _words(office, mine)
+
+
+async def test_a_link_that_an_answer_shows_is_no_part_of_it(office: Office, ada: Principal, grace: Principal) -> None:
+    """Each is shown their own while it can be opened; what is stored is its id, which is nobody's but its person's."""
+    said = {person: await office.ask(person, "connect google", person.user) for person in (ada, grace)}
+    shown = {person: await _words(office, message) for person, message in said.items()}
+    token = shown[ada].splitlines()[0].rpartition("/")[2]
+    stolen = await office.statuses.of(replace(said[grace], link_id=said[ada].link_id))
+    await office.links.open(token)
+
+    assert len({text.splitlines()[0] for text in shown.values()}) == 2
+    assert all("/connect/google/" in text and "It asks for: " in text for text in shown.values())
+    assert all("/connect/google/" not in str(message.answer) for message in said.values())
+    assert token not in str(stolen.answer)
+    assert await _words(office, said[ada]) == ("This link was opened or is over. Write `connect google` for a new one.")
+    assert await _words(office, said[grace]) == shown[grace]
+
+
+async def test_an_apology_is_for_its_sender_alone(office: Office, ada: Principal, grace: Principal) -> None:
+    """Given up in work or while it waited: it may name what was asked for, which others in a group need not know."""
+    failed, expired = await _begun(office, ada), await _asks(office, grace, to="bob@example.com")
+    await office.inbox.fail(failed, "This may have been done all the same: letters_send.")
+    office.clock.now += 3601
+    await office.parking.give_up_expired()
+    told = [await office.status(message) for message in (failed, expired)]
+
+    assert [status.state for status in told] == [MessageState.FAILED] * 2
+    assert all(status.private for status in told)
 
 
 async def test_what_waits_for_approval_is_shown_with_its_exact_arguments(

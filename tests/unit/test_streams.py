@@ -20,7 +20,7 @@ DONE = Status(MessageState.DONE, answer="hello", waits_for=None, sign_in=None, a
 def message(principal: Principal, message_id: str = "1" * 32) -> StoredMessage:
     """A message that was just accepted."""
     return StoredMessage(
-        message_id, principal, "c", 1, "hello", {}, MessageState.NEW, 0, 0, 0, None, private=False, created_at=0.0
+        message_id, principal, "c", 1, "hello", {}, MessageState.NEW, 0, 0, 0, None, None, private=False, created_at=0.0
     )
 
 

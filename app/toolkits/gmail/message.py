@@ -10,7 +10,7 @@ import binascii
 import html
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,7 +29,7 @@ class Attachment:
     """A file that came with a mail; `part_id` is its place there, such as ``0.1``, and `size` is in bytes."""
 
     part_id: str
-    name: str
+    name: str = field(repr=False)
     type: str
     size: int
 
@@ -43,7 +43,7 @@ class MailContent:
         attachments: What came with it.
     """
 
-    text: str
+    text: str = field(repr=False)
     attachments: tuple[Attachment, ...]
 
 

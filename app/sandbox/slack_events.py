@@ -1,0 +1,139 @@
+"""The events of a Slack on loopback: what it sends when somebody writes, or when something happens, and its signature.
+
+https://docs.slack.dev/apis/events-api and https://docs.slack.dev/authentication/verifying-requests-from-slack
+"""
+
+from __future__ import annotations
+
+import hmac
+import itertools
+import json
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, Literal
+
+import httpx2
+
+
+class SlackEvents:
+    """Makes and sends the events of one app. Lives for the process.
+
+    Args:
+        signing_secret: What they are signed with.
+        team: The workspace that they are of where no other one is named.
+        bot_user: The bot's user id.
+
+    Attributes:
+        homes: By channel, the workspaces in which events have named it.
+    """
+
+    def __init__(self, *, signing_secret: str, team: str, bot_user: str) -> None:
+        self._signing_secret = signing_secret.encode()
+        self._team = team
+        self._bot_user = bot_user
+        self._count = itertools.count(1)
+        self.homes: defaultdict[str, set[str]] = defaultdict(set)
+
+    def event(
+        self,
+        *,
+        user: str,
+        text: str,
+        channel: str,
+        ts: str | None = None,
+        thread_ts: str | None = None,
+        event_id: str | None = None,
+        kind: Literal["message.im", "app_mention"] = "message.im",
+        team: str | None = None,
+        enterprise: str | None = None,
+        whole_organisation: bool = False,
+    ) -> dict[str, Any]:
+        """What Slack sends when somebody writes to the bot: https://docs.slack.dev/apis/events-api#callback-field.
+
+        Args:
+            user: Who writes, such as "U0ADA".
+            text: What they write, as it is; a mention starts with ``<@U0BOT>``.
+            channel: Where: "D…" for a direct message, "C…" for a channel.
+            ts: The message's timestamp; a fresh one if None.
+            thread_ts: The thread that it is in, or None.
+            event_id: The event's id, which a retry repeats; a fresh one if None.
+            kind: A direct message, or a mention in a channel.
+            team: The workspace, of the sender as well; the first one if None.
+            enterprise: The organisation that the workspace is part of.
+            whole_organisation: The app is installed for all of the organisation.
+        """
+        team = team or self._team
+        ts = ts or self.new_ts()
+        event: dict[str, Any] = {
+            "type": "message" if kind == "message.im" else "app_mention",
+            "user": user,
+            "text": text,
+            "ts": ts,
+            "event_ts": ts,
+            "channel": channel,
+            "team": team,
+            "client_msg_id": secrets.token_hex(16),
+        }
+        if kind == "message.im":
+            event["channel_type"] = "im"
+        if thread_ts is not None:
+            event["thread_ts"] = thread_ts
+        place = enterprise if whole_organisation and enterprise else team
+        self.homes[channel].add(place)
+        payload = self.notice(event, place, team=team, enterprise=enterprise)
+        return payload | ({"event_id": event_id} if event_id else {}) | {"event_time": int(float(ts))}
+
+    def notice(
+        self, event: dict[str, Any], place: str, *, team: str | None = None, enterprise: str | None = None
+    ) -> dict[str, Any]:
+        """What Slack sends of any event: https://docs.slack.dev/apis/events-api#callback-field.
+
+        Args:
+            event: The inner event.
+            place: Where the app is installed that it is sent to: a workspace, "T…", or an organisation, "E…".
+            team: The workspace in which it happened; `place` if None.
+            enterprise: The organisation that the workspace is part of.
+        """
+        whole_organisation = place.startswith("E")
+        enterprise = place if whole_organisation else enterprise
+        authorization = {
+            "enterprise_id": enterprise,
+            "team_id": None if whole_organisation else place,
+            "user_id": self._bot_user,
+            "is_bot": True,
+            "is_enterprise_install": whole_organisation,
+        }
+        return {
+            "type": "event_callback",
+            "team_id": team or place,
+            **({"enterprise_id": enterprise} if enterprise else {}),
+            "api_app_id": "A0SANDBOX",
+            "event": event,
+            "event_id": f"Ev{secrets.token_hex(5).upper()}",
+            "event_time": int(time.time()),
+            "authorizations": [authorization],
+            "is_ext_shared_channel": False,
+        }
+
+    def sign(self, body: bytes, now: float) -> dict[str, str]:
+        """The headers that prove that this body is Slack's, sent at `now`, in seconds since the epoch."""
+        timestamp = str(int(now))
+        digest = hmac.new(self._signing_secret, b"v0:" + timestamp.encode() + b":" + body, sha256).hexdigest()
+        return {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": f"v0={digest}"}
+
+    async def post_event(
+        self, client: httpx2.AsyncClient, url: str, payload: Mapping[str, Any], retry_num: int | None = None
+    ) -> httpx2.Response:
+        """Send an event as Slack does, signed now; `retry_num` counts the times that it was sent before."""
+        body = json.dumps(payload).encode()
+        headers = {"Content-Type": "application/json", **self.sign(body, time.time())}
+        if retry_num is not None:
+            headers |= {"X-Slack-Retry-Num": str(retry_num), "X-Slack-Retry-Reason": "http_timeout"}
+        return await client.post(url, content=body, headers=headers)
+
+    def new_ts(self) -> str:
+        """A fresh timestamp, Slack's id of a message in a channel."""
+        return f"{int(time.time())}.{next(self._count):06d}"

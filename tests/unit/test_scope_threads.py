@@ -1,0 +1,90 @@
+"""The threads of a scope: a few of its own, whatever the other ones do."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from app.main import running
+from containers.build import build
+from containers.scope import Scope, ScopeError
+from containers.testing import settings_in
+from containers.threads import THREADS_OF_A_SCOPE, open_threads
+from tests.unit.scope_graph import ADA, BOB
+
+
+async def test_one_persons_blocked_calls_do_not_keep_another_ones_from_running() -> None:
+    """All messages that one person may have in work hold all the threads that they get; another one's call runs."""
+    asyncio.get_running_loop().set_default_executor(open_threads(5))
+    release, held = threading.Event(), list[str]()
+
+    def hold() -> None:
+        held.append("ada")
+        release.wait(10)
+
+    async with AsyncExitStack() as stack:
+        stack.callback(release.set)
+        scopes = [await stack.enter_async_context(Scope(ADA)) for _ in range(4)]
+        calls = [asyncio.create_task(scope.to_thread(hold)) for scope in scopes for _ in range(20)]
+        other = await stack.enter_async_context(Scope(BOB))
+        async with asyncio.timeout(5):
+            while len(held) < 4 * THREADS_OF_A_SCOPE:
+                await asyncio.sleep(0.01)
+            answers = await asyncio.gather(*(other.to_thread(str, number) for number in range(20)))
+        before = len(held)
+        release.set()
+        await asyncio.gather(*calls)
+
+    assert answers == [str(number) for number in range(20)]
+    assert (before, len(held)) == (4 * THREADS_OF_A_SCOPE, 80)
+
+
+async def test_a_cancelled_call_holds_its_thread_and_one_that_waits_never_begins() -> None:
+    """Room is made by the end of a thread, not by that of its caller; what waited for room is not begun."""
+    release, begun = threading.Event(), list[int]()
+    async with asyncio.timeout(5), Scope(ADA) as scope:
+        holding = [asyncio.create_task(scope.to_thread(release.wait, 5)) for _ in range(THREADS_OF_A_SCOPE)]
+        await asyncio.sleep(0.01)
+        waiting = [asyncio.create_task(scope.to_thread(begun.append, number)) for number in range(2)]
+        for call in (*holding, waiting[0]):
+            call.cancel()
+        await asyncio.sleep(0.05)
+        before = list(begun)
+        release.set()
+        await waiting[1]
+
+    assert before == []
+    assert begun == [1]
+
+
+async def test_a_call_that_waits_for_room_is_not_begun_when_the_scope_has_closed() -> None:
+    """It is told so, and what the scope had is not used by it."""
+    release, begun = threading.Event(), list[int]()
+    async with Scope(ADA, grace=0.02) as scope:
+        holding = [asyncio.create_task(scope.to_thread(release.wait, 5)) for _ in range(THREADS_OF_A_SCOPE)]
+        waiting = asyncio.create_task(scope.to_thread(begun.append, 1))
+        await asyncio.sleep(0.01)
+    release.set()
+    await asyncio.gather(*holding)
+
+    with pytest.raises(ScopeError, match="it starts no thread"):
+        await waiting
+    assert begun == []
+
+
+async def test_a_server_has_threads_for_all_messages_in_work(tmp_path: Path) -> None:
+    """As many as may be in work, each with its own; so many calls run at once."""
+    settings = settings_in(tmp_path)
+    most = settings.delivery.concurrency * THREADS_OF_A_SCOPE
+    together = threading.Barrier(most, timeout=20)
+    async with running(build(settings), settings):
+        loop, begun = asyncio.get_running_loop(), time.monotonic()
+        await asyncio.gather(*(loop.run_in_executor(None, together.wait) for _ in range(most)))
+
+    assert not together.broken
+    assert time.monotonic() - begun < 20
