@@ -7,9 +7,11 @@ from pathlib import Path
 import sqlalchemy as sa
 from pydantic import SecretStr
 
+from app.messages import InboundMessage
+from app.principal import Principal
 from app.sections.interfaces import InterfacesSettings, SlackSettings
 from containers.testing import open_test_app, settings_in
-from tests.provoking.showing import ADA, GRACE, Provoke, Shown, answered
+from tests.provoking.showing import ADA, GRACE, Provoke, Shown, answered, raised
 
 
 async def without_text(folder: Path) -> Shown:
@@ -70,6 +72,25 @@ async def without_a_database(folder: Path) -> Shown:
         return answered(await app.client.get("/v1/me", headers=headers))
 
 
+async def without_an_answer(folder: Path) -> Shown:
+    """A Slack that is not there."""
+    slack = SlackSettings(
+        signing_secret=SecretStr("s"), bot_token=SecretStr("xoxb-1"), api_base_url="http://127.0.0.1:1/api/"
+    )
+    settings = settings_in(folder).model_copy(update={"interfaces": InterfacesSettings(slack=slack)})
+    async with open_test_app(settings) as app:
+        message = InboundMessage(
+            principal=Principal("slack", "T0TEAM", "U0ADA"),
+            event_id="Ev1",
+            conversation="D1:",
+            text="help",
+            address={"channel": "D1", "thread_ts": None, "direct": True, "workspace": "T0TEAM"},
+        )
+        stored = await app.container.door().accept(message)
+        channel = app.container.channels()["slack"]
+        return await raised(channel.send(stored, "hello", private=False, reply_id="a" * 32, again=False))
+
+
 PROVOKED: list[Provoke] = [
     without_text,
     without_a_token,
@@ -79,4 +100,5 @@ PROVOKED: list[Provoke] = [
     somebody_elses,
     too_large,
     without_a_database,
+    without_an_answer,
 ]
