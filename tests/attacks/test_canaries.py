@@ -111,7 +111,7 @@ async def ran(folder: Path, databases: Databases, patch: pytest.MonkeyPatch) -> 
     async def look_again_and_again() -> None:
         while True:
             await look()
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(1)
 
     with logging_as_served(folder) as records:
         async with (

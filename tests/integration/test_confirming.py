@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NoReturn
 
 import pytest
@@ -128,9 +129,12 @@ def kill_after_the_consent(office: Office, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(office.parking, "_wake", Gone().wake)
 
 
-async def lost(office: Office, person: Principal, link: str) -> str:
-    """Let a person open a link that was sent in words, and consent; the code that they are shown."""
-    opened = await office.links.open(link.split()[8].rpartition("/")[2])
+async def lost(office: Office, person: Principal, words: str) -> str:
+    """Let a person ask for a link in words, open it and consent; the code that they are shown."""
+    await reply(office, person, words, "d")
+    link = re.search(r"/connect/google/(\S+)", office.channel.texts(person)[-1])
+    assert link is not None
+    opened = await office.links.open(link[1])
     back = await office.links.come_back(opened.state, opened.cookie, granted=True)
     tokens = google_tokens(f"{person.user}-1", scopes=opened.link.oauth_scopes)
     return str(getattr(await office.confirmation.begin(back.link, tokens), "code", ""))
@@ -141,7 +145,7 @@ async def test_a_process_that_ends_right_after_the_confirmation_loses_nothing(
 ) -> None:
     """What waited for another link goes on all the same, and the code that comes again is answered as at first."""
     mine, hers = [await office.ask(person, "/letters_read", person.user) for person in (ada, grace)]
-    code = await lost(office, ada, await reply(office, ada, "connect google", "d"))
+    code = await lost(office, ada, "connect google")
     with monkeypatch.context() as patch:
         kill_after_the_consent(office, patch)
         with pytest.raises(ConnectionError):
@@ -179,7 +183,7 @@ async def test_a_code_is_answered_again_for_a_while(office: Office, ada: Princip
     message = await office.ask(ada, "/letters_read")
     code = await signs_in(office, message)
     await reply(office, ada, f"confirm {code}", "d")
-    other = await lost(office, ada, await reply(office, ada, "connect google as work", "d"))
+    other = await lost(office, ada, "connect google as work")
     again, hers = await reply(office, ada, f"confirm {code}", "d"), await reply(office, grace, f"confirm {code}", "g")
     wrong = await reply(office, ada, WRONG, "d")
     office.clock.now += 601
