@@ -130,12 +130,12 @@ async def our_target(
         async with stage(
             *(process, folder, url, layout, nothing),
             seed=1,
+            posts=(posts := TimedPosts()),
             concurrency=CONCURRENCY,
             backlog=1_000_000,
             scan_seconds=5,
             grace_seconds=1,
         ) as up:
-            up.slack.posts = posts = TimedPosts()
             yield Target(up.servers[0].url, up.slack, up.signing_secret, posts, up.record, up.ledger)
 
 
@@ -143,8 +143,8 @@ async def our_target(
 async def bare_target() -> AsyncIterator[Target]:
     """What ours is measured beside."""
     secret, token, port = secrets.token_hex(8), f"xoxb-{secrets.token_hex(8)}", free_port()
-    slack = SlackSandbox(signing_secret=secret, bot_token=token)
-    slack.posts = posts = TimedPosts()
+    posts = TimedPosts()
+    slack = SlackSandbox(signing_secret=secret, bot_token=token, posts=posts)
     with tempfile.TemporaryDirectory(prefix="deputy-bench-") as folder:
         record = Record(Path(folder) / "record")
         async with serve_loopback(slack.app) as slack_url:

@@ -30,6 +30,7 @@ class SlackSandbox(SlackEvents):
         team: The first workspace's id.
         bot_user: The bot's user id.
         openid: Where people sign in with a browser, if they can.
+        posts: What the bot posts is added to it; by default an empty list.
 
     Attributes:
         app: The ASGI application.
@@ -46,11 +47,13 @@ class SlackSandbox(SlackEvents):
         team: str = "T0SANDBOX",
         bot_user: str = "U0BOT",
         openid: SlackOpenId | None = None,
+        posts: list[Post] | None = None,
     ) -> None:
         super().__init__(signing_secret=signing_secret, team=team, bot_user=bot_user)
         self._workspaces = {bot_token: team}
         self._organisations: dict[str, str] = {}  # of which one a workspace is part
-        posting = SlackPosts(bot_user, self.homes, self.new_ts)
+        self.posts: list[Post] = [] if posts is None else posts
+        posting = SlackPosts(bot_user, self.homes, self.new_ts, self.posts)
         self._methods: Mapping[str, Method] = {
             "auth.test": self._auth_test,
             "chat.postEphemeral": posting.post_ephemeral,
@@ -60,7 +63,6 @@ class SlackSandbox(SlackEvents):
             "conversations.replies": posting.conversations_replies,
             "users.info": self._users_info,
         }
-        self.posts: list[Post] = posting.kept
         self.members: dict[str, dict[str, Any]] = {}
         methods = Route("/api/{method}", self._call, methods=["GET", "POST"])
         self.app = Starlette(routes=[*(openid.routes if openid else ()), methods])

@@ -46,16 +46,16 @@ class SlackPosts:
         bot_user: Whose posts they are.
         homes: By channel, the workspaces that alone may post in it; in any other one everybody may.
         new_ts: Gives a post its timestamp.
-
-    Attributes:
-        kept: The posts, oldest first.
+        posts: The posts, oldest first.
     """
 
-    def __init__(self, bot_user: str, homes: Mapping[str, set[str]], new_ts: Callable[[], str]) -> None:
+    def __init__(
+        self, bot_user: str, homes: Mapping[str, set[str]], new_ts: Callable[[], str], posts: list[Post]
+    ) -> None:
         self._bot_user = bot_user
         self._homes = homes
         self._new_ts = new_ts
-        self.kept: list[Post] = []
+        self._posts = posts
 
     def post_message(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
         """Post for all to see."""
@@ -89,7 +89,7 @@ class SlackPosts:
         oldest = float(arguments.get("oldest") or 0)
         return [
             post
-            for post in self.kept
+            for post in self._posts
             if post.channel == arguments.get("channel")
             and post.workspace == workspace
             and post.user is None
@@ -126,7 +126,7 @@ class SlackPosts:
             raise SlackError("invalid_metadata_format")
         thread = arguments.get("thread_ts")
         post = Post(method, direct_channel(channel), user, thread, str(text or ""), self._new_ts(), workspace, metadata)
-        self.kept.append(post)
+        self._posts.append(post)
         return post
 
 

@@ -16,6 +16,7 @@ import httpx2
 
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack import SlackSandbox
+from app.sandbox.slack_posts import Post
 from tests.delivery.badge import RECORD
 from tests.delivery.ledger import Ledger
 from tests.delivery.posting import Posting
@@ -149,6 +150,7 @@ async def stage(
     *,
     seed: int,
     fault: str | None = None,
+    posts: list[Post] | None = None,
     **delivery: Any,
 ) -> AsyncIterator[Stage]:
     """Everything is up and ready, and nobody has written yet.
@@ -161,12 +163,13 @@ async def stage(
         load: What is written.
         seed: Everything random follows from it, but for the machine's own timing.
         fault: A planted fault for every process.
+        posts: What the bot posts is added to it.
         delivery: Keys of the section `delivery` that are other than the suite's.
     """
     random_ = random.Random(seed)
     script = write_script(random_, messages=load.messages, conversations=load.conversations, repeated=load.repeated)
     signing_secret, bot_token = secrets.token_hex(16), f"xoxb-{secrets.token_hex(16)}"
-    slack = SlackSandbox(signing_secret=signing_secret, bot_token=bot_token)
+    slack = SlackSandbox(signing_secret=signing_secret, bot_token=bot_token, posts=posts)
     async with AsyncExitStack() as stack:
         ledger = Ledger(database_url)
         stack.push_async_callback(ledger.close)

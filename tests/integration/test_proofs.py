@@ -34,7 +34,7 @@ from tests.fakes.sandbox import ADA, GRACE, READ
 TEAM = "T0SANDBOX"
 IN_SLACK = {name: Principal("slack", TEAM, f"U0{name.upper()}") for name in ("ada", "grace")}
 ANY = AllowList(())
-NEW_SLACK = {"signing_secret": "signs", "bot_token": "xoxb-1"}
+BOT_TOKEN = "xoxb-1"
 
 
 @dataclass
@@ -79,7 +79,7 @@ class Office:
 async def office(database: Database, key_ring: KeyRing) -> AsyncIterator[Office]:
     """Served on loopback."""
     openid = SlackOpenId(client_id="123.456", client_secret="s3cret", redirect_uris=frozenset())
-    slack = SlackSandbox(**NEW_SLACK, team=TEAM, openid=openid)
+    slack = SlackSandbox(signing_secret="signs", bot_token=BOT_TOKEN, team=TEAM, openid=openid)
     async with AsyncExitStack() as stack:
         stage = await stack.enter_async_context(on_stage(database, key_ring))
         slack_url = await stack.enter_async_context(serve_loopback(slack.app))
@@ -93,7 +93,7 @@ async def office(database: Database, key_ring: KeyRing) -> AsyncIterator[Office]
             redirect_uri=login_url(stage.url),
             http=http,
         )
-        directory = SlackDirectory(OneWorkspace(NEW_SLACK["bot_token"]), ANY, f"{slack_url}/api/")
+        directory = SlackDirectory(OneWorkspace(BOT_TOKEN), ANY, f"{slack_url}/api/")
         yield Office(stage, slack, openid, slack_url, login, directory)
 
 
