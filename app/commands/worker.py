@@ -9,7 +9,7 @@ from app.commands.common import CONFIG, ConfigOption, configured, run, told_to_s
 from app.errors import SettingsError
 from app.settings import Settings
 
-_GIVE_WAY = 5  # to a server on the same machine: who waits for an acknowledgement does so for three seconds at most
+_GIVE_WAY = 10  # to a server on the same machine: who waits for an acknowledgement does so for three seconds at most
 
 
 def worker(config: ConfigOption = CONFIG) -> None:

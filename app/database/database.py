@@ -22,6 +22,7 @@ from app.errors import SettingsError
 _BUSY_TIMEOUT_MS = 10_000  # SQLite waits so long for another process's write
 _TRY_AGAIN_MS = 20
 _TAKE_TURN = sa.select(sa.func.pg_advisory_xact_lock(sa.bindparam("key", type_=sa.BigInteger)))
+_OPENED_AT_START = 5  # connections to a server; more are opened when they are needed
 _WRITES = "deputy_writes"  # execution option of a connection that is about to write
 
 
@@ -89,6 +90,8 @@ class Database:
                 await self._write_ahead()
             async with self.writing() as connection:
                 await connection.run_sync(upgrade)
+            if not self._is_sqlite():  # opened now, they are not opened while people wait
+                await asyncio.gather(*(self.ping() for _ in range(_OPENED_AT_START)))
             on_error.pop_all()
 
     async def revisions(self) -> tuple[str | None, str | None]:
