@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -18,27 +17,12 @@ from app.messages import MessageState, StoredMessage
 from app.principal import Principal
 from app.sandbox.people import PEOPLE
 from app.sandbox.visitor import code_on
-from tests.fakes.consent import Browser, Stage, on_stage, query
+from tests.fakes.consent import Browser, Stage, query
 from tests.fakes.credentials import connect, google_tokens
 from tests.fakes.office import Office
 from tests.fakes.sandbox import ADA, GRACE, MODIFY, READ, SEND
 
 ADAS_SUBJECT = PEOPLE[0].subject
-
-
-@pytest.fixture
-async def stage(database: Database, key_ring: KeyRing) -> AsyncIterator[Stage]:
-    """The pages and Google, served."""
-    async with on_stage(database, key_ring) as found:
-        yield found
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """Whoever's browser consents."""
-    found = Browser()
-    yield found
-    await found.http.aclose()
 
 
 @pytest.fixture

@@ -28,21 +28,6 @@ EXCHANGE = "oauth.token.authorization_code"
 
 
 @pytest.fixture
-async def stage(database: Database, key_ring: KeyRing) -> AsyncIterator[Stage]:
-    """The pages and Google, served."""
-    async with on_stage(database, key_ring) as found:
-        yield found
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """Ada's browser."""
-    found = Browser()
-    yield found
-    await found.http.aclose()
-
-
-@pytest.fixture
 async def other_browser() -> AsyncIterator[Browser]:
     """Grace's browser."""
     found = Browser()

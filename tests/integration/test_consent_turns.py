@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.credentials.key_ring import KeyRing
 from app.credentials.leases import Leases
 from app.credentials.link import Link
 from app.credentials.revocation import Revocation
@@ -20,23 +18,8 @@ from app.delivery.withdrawal import Withdrawal
 from app.principal import Principal
 from app.sandbox.visitor import code_on
 from app.users import Users
-from tests.fakes.consent import Browser, Stage, on_stage
+from tests.fakes.consent import Browser, Stage
 from tests.fakes.sandbox import ADA, GRACE, READ
-
-
-@pytest.fixture
-async def stage(database: Database, key_ring: KeyRing) -> AsyncIterator[Stage]:
-    """The pages and Google, served."""
-    async with on_stage(database, key_ring) as found:
-        yield found
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """Whoever's browser consents."""
-    found = Browser()
-    yield found
-    await found.http.aclose()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
@@ -14,36 +13,19 @@ import sqlalchemy as sa
 from app.credentials.codes import ALPHABET
 from app.credentials.consent import Stage as SignInStage
 from app.credentials.dropping import Dropping
-from app.credentials.key_ring import KeyRing
 from app.credentials.link import LinkState
 from app.credentials.quarantine import WrongCode
 from app.credentials.signed_in import Connected
-from app.database.database import Database
 from app.database.tables import consent_links, owned_by, owner, quarantined_grants
 from app.errors import GoogleError
 from app.principal import Principal
 from app.sandbox.visitor import code_on
-from tests.fakes.consent import CODE_SECONDS, CODE_TRIES, Browser, Stage, on_stage
+from tests.fakes.consent import CODE_SECONDS, CODE_TRIES, Browser, Stage
 from tests.fakes.credentials import stored_bytes
 from tests.fakes.sandbox import ADA, GRACE, READ, SEND
 
 WRONG = "22222222"
 REVOKE = "oauth.revoke"
-
-
-@pytest.fixture
-async def stage(database: Database, key_ring: KeyRing) -> AsyncIterator[Stage]:
-    """The pages and Google, served."""
-    async with on_stage(database, key_ring) as found:
-        yield found
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """Whoever's browser consents."""
-    found = Browser()
-    yield found
-    await found.http.aclose()
 
 
 async def sign_in(stage: Stage, browser: Browser, principal: Principal, email: str) -> str:

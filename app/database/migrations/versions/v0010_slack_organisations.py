@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "v0012_slack_organisations"
-down_revision = "v0011_open_messages"
+revision = "v0010_slack_organisations"
+down_revision = "v0009_open_messages"
 
 
 def upgrade() -> None:

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "v0013_links_of_answers"
-down_revision = "v0012_slack_organisations"
+revision = "v0011_links_of_answers"
+down_revision = "v0010_slack_organisations"
 
 
 def upgrade() -> None:

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "v0011_open_messages"
+revision = "v0009_open_messages"
 down_revision = "v0008_audit"
 
 _RUNNING, _OPEN = sa.text("state = 'running'"), sa.text("state IN ('new', 'running')")

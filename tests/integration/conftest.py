@@ -1,0 +1,26 @@
+"""What the tests of consents share: the pages and Google, and whoever's browser consents."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.credentials.key_ring import KeyRing
+from app.database.database import Database
+from tests.fakes.consent import Browser, Stage, on_stage
+
+
+@pytest.fixture
+async def stage(database: Database, key_ring: KeyRing) -> AsyncIterator[Stage]:
+    """The pages and Google, served."""
+    async with on_stage(database, key_ring) as found:
+        yield found
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """Whoever's browser consents."""
+    found = Browser()
+    yield found
+    await found.http.aclose()
