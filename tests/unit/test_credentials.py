@@ -28,6 +28,7 @@ from app.deadline import Deadline
 from app.errors import ConsentRequiredError, CredentialsError, DeputyError, GoogleError, GrantRevokedError
 from app.principal import Principal
 from tests.fakes.credentials import TokenEndpoint, connect, google_tokens, invalid_grant, unavailable
+from tests.fakes.fading import fading
 from tests.fakes.leaks import everything_in
 from tests.fakes.office import until
 from tests.fakes.sandbox import READ, SEND, Clock
@@ -360,7 +361,7 @@ async def test_nothing_is_left_without_the_collector(
 
     with without_collector():
         left = await request()
-        await asyncio.sleep(0.01)
+        await fading(left)
 
         assert [reference() for reference in left] == [None, None]
 
@@ -382,6 +383,6 @@ async def test_an_ensure_that_fails_leaves_nothing(
         clock.now += 3600
         google.failure = unavailable
         failed = await request(READ)
-        await asyncio.sleep(0.01)
+        await fading([lacking, failed])
 
         assert (lacking(), failed()) == (None, None)
