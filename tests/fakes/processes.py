@@ -19,6 +19,8 @@ from app.sections.agents import ModelSettings
 from app.settings import Settings
 from tests.fakes.deputy_server import PATIENCE_SECONDS, World
 
+_START_SECONDS = 120.0  # a start takes two seconds of CPU, of which other processes may want their share
+
 
 def write_config(
     path: Path, world: World, model: ModelSettings, database_url: str, *, port: int, **delivery: Any
@@ -94,7 +96,7 @@ async def deputy_process(command: str, config: Path) -> AsyncIterator[DeputyProc
     )
     try:
         assert running.stdout is not None
-        line = await asyncio.wait_for(running.stdout.readline(), 2 * PATIENCE_SECONDS)
+        line = await asyncio.wait_for(running.stdout.readline(), _START_SECONDS)
         assert line.startswith(b"Deputy"), f"deputy {command} ended before it was at work"
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS) as client:
             yield DeputyProcess(running, client)

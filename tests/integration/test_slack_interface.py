@@ -351,17 +351,18 @@ async def test_people_of_an_organisation_are_one_across_its_teams(server: Deputy
 async def test_an_answer_that_slack_refuses_is_sent_later_once(outside: World) -> None:
     """While Slack is busy the answer waits in its row, and is posted once when Slack takes it again."""
     asked = outside.slack_door.asked
-    delivery = DeliverySettings(scan_seconds=0.02, backoff_seconds=0.4)
+    faults, delivery = outside.slack_door.faults, DeliverySettings(scan_seconds=0.02, backoff_seconds=0.4)
 
     def prepare(container: Application) -> None:
         ScriptedModel().install(container)
 
     async with outside.in_process(prepare, database="refused", delivery=delivery) as server:
-        outside.slack_door.faults[direct("refused")].append("ratelimited")
+        faults[direct("refused")].extend(["ratelimited"] * 9)
         await server.deliver(event(server, "refused"))
         await eventually(lambda: [each for each in asked if each["channel"] == direct("refused")])
         await asyncio.sleep(0.1)
         refused = server.posted(direct("refused"))
+        faults[direct("refused")].clear()
         posts = await server.posts(direct("refused"), 1)
         await asyncio.sleep(0.1)
 
@@ -399,7 +400,7 @@ async def test_a_post_without_an_answer_is_not_repeated_blindly(outside: World, 
     """What Slack took before it broke off is found when it is tried again; what it refused is posted."""
     asked, name = outside.slack_door.asked, f"broken{fault.replace('_', '')}"
     broken = fault == "fatal_error"
-    delivery = DeliverySettings(scan_seconds=0.02, backoff_seconds=0.1, lease_seconds=1)
+    delivery = DeliverySettings(scan_seconds=0.02, backoff_seconds=0.1, lease_seconds=3)
 
     def tries() -> list[dict[str, Any]]:
         return [each for each in asked if each["channel"] == direct(name)]
