@@ -72,7 +72,10 @@ UNSIGNED = {
     "another version": lambda good: {**good, "X-Slack-Signature": good["X-Slack-Signature"].replace("v0", "v1")},
     "empty signature": lambda good: {**good, "X-Slack-Signature": ""},
     "signature that is not ASCII": lambda good: {**good, "X-Slack-Signature": b"v0=\xe4"},
-    "another time stamp": lambda good: {**good, "X-Slack-Request-Timestamp": str(int(time.time()) - 1)},
+    "another time stamp": lambda good: {
+        **good,
+        "X-Slack-Request-Timestamp": str(int(good["X-Slack-Request-Timestamp"]) - 1),
+    },
     "no number": lambda good: {**good, "X-Slack-Request-Timestamp": "soon"},
     "empty time stamp": lambda good: {**good, "X-Slack-Request-Timestamp": ""},
     "negative time stamp": lambda good: {**good, "X-Slack-Request-Timestamp": "-1"},
@@ -97,7 +100,7 @@ async def test_what_slack_did_not_sign_is_refused(server: DeputyServer, headers:
     assert await texts(server) == before
 
 
-@pytest.mark.parametrize("seconds", [-3600, -301, 301, 3600])
+@pytest.mark.parametrize("seconds", [-3600, -301, 360, 3600])  # the future comes nearer while it is sent
 async def test_a_signature_of_another_time_is_refused(server: DeputyServer, seconds: int) -> None:
     """Five minutes after it was signed a request is taken for a replay, and one from the future as well."""
     body = json.dumps(event(server)).encode()
