@@ -135,7 +135,7 @@ class Named:
 
 async def test_a_cancelled_tool_is_written_down(database: Database, ada: Principal, grace: Principal) -> None:
     """A tool that is cancelled while Google is asked leaves its rows, the call without an answer; others' are whole."""
-    audit = Audit(database)
+    audit, asked = Audit(database), asyncio.Event()
 
     async def tool(principal: Principal, hangs: bool) -> None:
         trail = Trail(principal, Named(), audit)
@@ -143,7 +143,9 @@ async def test_a_cancelled_tool_is_written_down(database: Database, ada: Princip
         sent = trail.sending()
         try:
             place = sent.leave(["gmail.users.messages.send"])
-            await asyncio.sleep(3600 if hangs else 0)
+            if hangs:
+                asked.set()
+                await asyncio.Event().wait()
             sent.answered(place, [200])
             done = True
         finally:
@@ -152,9 +154,7 @@ async def test_a_cancelled_tool_is_written_down(database: Database, ada: Princip
 
     hanging = asyncio.create_task(tool(ada, True))
     await tool(grace, False)
-    while not await audit.of_principal(ada):
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0)
+    await asked.wait()
     hanging.cancel()
     await asyncio.wait([hanging])
     cut, whole = await audit.of_principal(ada), await audit.of_principal(grace)

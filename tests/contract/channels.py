@@ -107,13 +107,16 @@ class HttpDriver:
         return []
 
     async def _look(self, sender: Sender) -> str | None:
-        for message_id, seen in self._seen[sender].items():
+        found: tuple[str, str] | None = None
+        for message_id, seen in reversed(self._seen[sender].items()):  # what is told later is not seen without the rest
             status = await self._server.told(self.principal(sender), message_id, wait=0)
             told = status.get("answer") or status.get("consent_url") or _question(status.get("approval"))
             if told is not None and told != seen:
-                self._seen[sender][message_id] = told
-                return told
-        return None
+                found = message_id, told
+        if found is None:
+            return None
+        self._seen[sender][found[0]] = found[1]
+        return found[1]
 
 
 class SlackDriver:

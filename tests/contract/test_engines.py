@@ -57,7 +57,7 @@ async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
             server: PostgresServer = request.getfixturevalue("postgres")
             url = await (await stack.enter_async_context(server.databases())).empty("queue")
         engine = open_engine(
-            request.param, Supervisor(pause_seconds=0.01), Database(url), concurrency=4, lease_seconds=5
+            request.param, Supervisor(pause_seconds=0.01), Database(url), concurrency=4, lease_seconds=30
         )
         await stack.enter_async_context(engine.opened())
         yield engine
@@ -129,7 +129,7 @@ async def test_work_that_fails_stops_nothing(engine: Engine) -> None:
     async with engine.running(hands, 1):
         for times in (1, 2):
             await engine.wake(ONE)
-            await until(lambda times=times: hands.begun.count(ONE) == times)  # type: ignore[misc]
+            await until(lambda times=times: hands.begun.count(ONE) >= times)  # type: ignore[misc]
 
 
 async def test_at_the_end_what_is_begun_may_finish_and_nothing_is_begun(engine: Engine) -> None:
@@ -166,7 +166,7 @@ async def test_after_the_grace_work_is_cancelled(engine: Engine) -> None:
             raise
 
     hands.before = never
-    async with asyncio.timeout(10), engine.running(hands, 0.1):
+    async with asyncio.timeout(30), engine.running(hands, 0.1):
         await engine.wake(ONE)
         await until(lambda: hands.now)
 
@@ -195,7 +195,7 @@ async def test_a_job_whose_end_could_not_be_stored_holds_its_conversation_for_a_
         async with engine.opened(), engine.running(hands, 1):
             for times in (1, 2):
                 await engine.wake(ONE)
-                await until(lambda times=times: hands.begun.count(ONE) == times)  # type: ignore[misc]
+                await until(lambda times=times: hands.begun.count(ONE) >= times)  # type: ignore[misc]
 
     assert failed
 
@@ -214,7 +214,7 @@ async def test_work_outlives_a_fault_of_the_queue(postgres: PostgresServer, monk
     monkeypatch.setattr(JobManager, "fetch_job", fail_once)
     async with postgres.databases() as databases:
         url = await databases.empty("queue")
-        engine = open_engine("procrastinate", supervisor, Database(url), concurrency=4, lease_seconds=5)
+        engine = open_engine("procrastinate", supervisor, Database(url), concurrency=4, lease_seconds=30)
         async with engine.opened(), engine.running(hands, 1):
             await engine.wake(ONE)
             await until(lambda: supervisor.restarts["engine"] == 1)
@@ -228,8 +228,10 @@ async def test_work_outlives_a_fault_of_the_queue(postgres: PostgresServer, monk
 async def test_two_processes_share_a_queue(postgres: PostgresServer) -> None:
     """With procrastinate no conversation is in the hands of two processes, and both work."""
     hands = Hands()
-    hands.before = lambda _: asyncio.sleep(0.05)
+    hands.before = lambda _: until(lambda: here and there)  # each holds what it took until the other one has some too
     conversations = [ConversationKey("slack", "T0TEAM", str(number)) for number in range(12)]
+    here: list[ConversationKey] = []
+    there: list[ConversationKey] = []
 
     @asynccontextmanager
     async def process(url: str, took: list[ConversationKey]) -> AsyncIterator[Engine]:
@@ -237,12 +239,10 @@ async def test_two_processes_share_a_queue(postgres: PostgresServer) -> None:
             took.append(conversation)
             await hands(conversation)
 
-        engine = open_engine("procrastinate", Supervisor(), Database(url), concurrency=2, lease_seconds=5)
+        engine = open_engine("procrastinate", Supervisor(), Database(url), concurrency=2, lease_seconds=30)
         async with engine.opened(), engine.running(work_off, 1):
             yield engine
 
-    here: list[ConversationKey] = []
-    there: list[ConversationKey] = []
     async with postgres.databases() as databases:
         url = await databases.empty("queue")
         async with process(url, here) as engine, process(url, there):

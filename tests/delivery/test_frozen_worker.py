@@ -11,7 +11,7 @@ from tests.delivery.verdict import Verdict
 
 LOAD = Load(messages=60, conversations=12, repeated=6, kills=0)
 LAYOUT = Layout("procrastinate", workers=2)
-LEASE_SECONDS = 2.0
+LEASE_SECONDS = 5.0
 
 
 async def freeze_and_wake(stage_: Stage) -> None:

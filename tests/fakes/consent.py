@@ -82,7 +82,8 @@ class Browser:
     """One person's browser: keeps cookies, follows no redirect by itself."""
 
     def __init__(self) -> None:
-        self.http = httpx2.AsyncClient(timeout=30)
+        # Each request on a connection of its own: the server closes one that was idle just as the next goes out.
+        self.http = httpx2.AsyncClient(timeout=30, limits=httpx2.Limits(max_keepalive_connections=0))
 
     async def open(self, link: str) -> str:
         """Look at a link's page and press its button; the address at Google that it leads to."""

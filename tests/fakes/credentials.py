@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from app.credentials.grants import Grants
+from app.credentials.grants import Grant, Grants
 from app.database.database import Database
 from app.database.tables import metadata
 from app.errors import GoogleError, InvalidGrantError
@@ -54,6 +54,21 @@ def invalid_grant() -> InvalidGrantError:
 def unavailable() -> GoogleError:
     """What `GoogleAuth` raises when Google is down."""
     return GoogleError("Google answered 503", status=503)
+
+
+class WatchedGrants(Grants):
+    """Grants that count who has looked for one.
+
+    Attributes:
+        found: How many calls of `find` have ended; whoever waits for a refresh then does.
+    """
+
+    found = 0
+
+    async def find(self, principal: Principal, conversation: str | None = None) -> Grant | None:
+        grant = await super().find(principal, conversation)
+        self.found += 1
+        return grant
 
 
 @dataclass

@@ -55,8 +55,8 @@ QUESTION = "show my unread mail"
 CONSENT_LINK = re.compile(r"https?://\S+/connect/google/[\w-]+")
 NOTICE = "A sign-in by your link waits for its code"  # comes with a scan, if the code has not come before it
 APPROVAL_CODE = re.compile(r"approve ([0-9a-f]{4,8})")
-# Uvicorn closes a connection that was idle for 5 s: a request must not go out on it just then.
-_BRIEF = httpx2.Limits(keepalive_expiry=2)
+# Uvicorn closes a connection that was idle for 5 s, by its own clock: a request must not go out on it just then.
+NO_REUSE = httpx2.Limits(max_keepalive_connections=0)
 
 T = TypeVar("T")
 Prepare = Callable[[Application], object]
@@ -243,7 +243,7 @@ class World:
         prepare(container)
         async with (
             serving(container, settings) as base_url,
-            httpx2.AsyncClient(base_url=base_url, timeout=2 * PATIENCE_SECONDS, limits=_BRIEF) as client,
+            httpx2.AsyncClient(base_url=base_url, timeout=2 * PATIENCE_SECONDS, limits=NO_REUSE) as client,
         ):
             yield DeputyServer(client, container, settings, self.google, self.slack)
 

@@ -85,7 +85,7 @@ def inbound(
     return InboundMessage(principal, event_id or f"event-{next(_EVENTS)}", conversation, text, {"to": principal.user})
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
     """Return once the condition holds, or what it returns does when it is awaited."""
     async with asyncio.timeout(seconds):
         while True:
@@ -112,7 +112,7 @@ class Office:
         post: Post | None = None,
         clock: Clock | None = None,
         channel: RecordingChannel | None = None,
-        deadline_seconds: float = 10.0,
+        deadline_seconds: float = 30.0,
         history_turns: int = 20,
         backlog: int = 1000,
     ) -> None:
@@ -233,9 +233,10 @@ class Office:
         person_concurrency: int = 4,
         attempts: int = 3,
         scan_seconds: float = 0.05,
-        lease_seconds: float = 3.0,  # by the worker's clock; by the office's a lease lasts for longer
+        lease_seconds: float = 30.0,  # by the worker's clock, which no test moves
+        grace_seconds: float = 30.0,
     ) -> AsyncIterator[Worker]:
-        """A worker and a sender that run until the context ends."""
+        """A worker and a sender that run until the context ends, and then for the grace until all are told."""
         worker = Worker(
             engine or self.wakeups,
             self.inbox,
@@ -246,9 +247,9 @@ class Office:
             attempts=attempts,
             scan_seconds=scan_seconds,
             lease_seconds=lease_seconds,
-            grace_seconds=0.2,
+            grace_seconds=grace_seconds,
         )
-        async with self.sender.running(0.2), worker.running():
+        async with self.sender.running(grace_seconds), worker.running():
             yield worker
 
     async def say(self, principal: Principal, text: str, conversation: str = "c") -> StoredMessage:

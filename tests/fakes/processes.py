@@ -17,7 +17,9 @@ import yaml
 
 from app.sections.agents import ModelSettings
 from app.settings import Settings
-from tests.fakes.deputy_server import PATIENCE_SECONDS, World
+from tests.fakes.deputy_server import NO_REUSE, PATIENCE_SECONDS, World
+
+_START_SECONDS = 120.0  # a start takes two seconds of CPU, of which other processes may want their share
 
 
 def write_config(
@@ -94,9 +96,10 @@ async def deputy_process(command: str, config: Path) -> AsyncIterator[DeputyProc
     )
     try:
         assert running.stdout is not None
-        line = await asyncio.wait_for(running.stdout.readline(), 2 * PATIENCE_SECONDS)
+        line = await asyncio.wait_for(running.stdout.readline(), _START_SECONDS)
         assert line.startswith(b"Deputy"), f"deputy {command} ended before it was at work"
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS) as client:
+        base_url = f"http://127.0.0.1:{port}"
+        async with httpx2.AsyncClient(base_url=base_url, timeout=PATIENCE_SECONDS, limits=NO_REUSE) as client:
             yield DeputyProcess(running, client)
     finally:
         if running.returncode is None:

@@ -36,6 +36,7 @@ from app.principal import Principal
 from app.toolkits.toolkit import Effect, tool
 from containers.testing import FakeTokens, answering, call, prompts, scripted
 from tests.fakes.assistants import Letters, Post
+from tests.fakes.fading import fading
 from tests.fakes.office import inbound
 from tests.fakes.sandbox import READ, SEND
 
@@ -493,13 +494,15 @@ async def _end(studio: Studio, message: StoredMessage, how: str) -> list[weakref
     async def before(person: str, name: str) -> None:
         if how == "crashed":
             raise RuntimeError("secret")
-        await asyncio.sleep(60 if how == "cancelled" else 0)
+        if how == "cancelled":
+            limit.reschedule(0)
+            await asyncio.Event().wait()
 
     studio.post.before = before
     letters = Letters(message.principal, studio.post)
     agent = studio.agent(message.principal, letters)
     with suppress(RuntimeError, AgentError, TimeoutError):
-        async with asyncio.timeout(0.1 if how == "cancelled" else 10):
+        async with asyncio.timeout(30) as limit:
             await agent.answer(message)
     return [weakref.ref(agent), weakref.ref(letters)]
 
@@ -514,7 +517,7 @@ async def test_an_ended_run_leaves_nothing_behind(database: Database, ada: Princ
 
     with _without_collector():
         references = await _end(studio, message, how)
-        await asyncio.sleep(0)
+        await fading(references)
 
         assert [reference() for reference in references] == [None, None]
 

@@ -251,7 +251,7 @@ async def test_a_message_that_fails_after_an_act_says_that_it_may_have_been_done
     database: Database, key_ring: KeyRing, ada: Principal
 ) -> None:
     """Whoever approved something and then reads an apology is not led to have it done twice."""
-    office = Office(database, key_ring, deadline_seconds=0.5)
+    office = Office(database, key_ring, deadline_seconds=3.0)
     message = await office.ask(ada, "/letters_shout text=hey")
     (code,) = await office.codes(message)
     await office.ask(ada, f"approve {code}")
@@ -276,7 +276,7 @@ async def test_a_message_that_takes_too_long_is_given_up(
         await asyncio.sleep(60 if prompts(messages) == ["slow"] else 0)
         return "quick"
 
-    office = Office(database, key_ring, model=answering(answer), deadline_seconds=0.3)
+    office = Office(database, key_ring, model=answering(answer), deadline_seconds=3.0)
     messages = [await office.ask(ada, "slow", "a"), await office.ask(grace, "hello", "g")]
 
     assert [(message.state, message.answer) for message in messages] == [

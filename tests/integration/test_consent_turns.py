@@ -73,16 +73,17 @@ async def test_an_end_that_meets_a_wrong_proof_waits_for_it(
     """Dropping a sign-in and ending all of a person's is done by both, and each is done."""
     await sign_in(stage, browser, ada, ADA)
     link = (await stage.links.open_links(ada))[0]
-    end = stage.quarantine.end
+    end, begun = stage.quarantine.end, asyncio.Event()
 
     async def slowly(connection: AsyncConnection, principal: Principal, link_id: str) -> bool:
         ended = await end(connection, principal, link_id)
+        begun.set()
         await asyncio.sleep(0.2)
         return ended
 
     stage.quarantine.end = slowly  # type: ignore[method-assign]
     dropping = asyncio.create_task(stage.dropping.drop(ada, link.link_id))
-    await asyncio.sleep(0.1)
+    await begun.wait()
     await asyncio.gather(dropping, revocation.end(ada))
 
     assert await stage.quarantined() == []

@@ -20,6 +20,7 @@ from app.errors import SettingsError
 from app.principal import Principal
 from tests.fakes.databases import Databases, PostgresServer
 from tests.fakes.leaks import everything_in
+from tests.fakes.office import until
 
 CANARY = "CANARY-7f3a"
 
@@ -126,6 +127,13 @@ async def test_processes_that_start_together_all_open(databases: Databases) -> N
     assert len({revisions for revisions, _ in outcomes}) == 1
 
 
+async def waits_for_a_lock(database: Database) -> bool:
+    """Whether somebody does on this PostgreSQL database."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with database.reading() as connection:
+        return bool(await connection.scalar(sa.text(waiting)))
+
+
 @pytest.mark.parametrize("in_a_statement", [False, True])
 async def test_whoever_stands_still_in_a_transaction_holds_nobody_up(
     postgres: PostgresServer, ada: Principal, in_a_statement: bool
@@ -152,11 +160,12 @@ async def test_whoever_stands_still_in_a_transaction_holds_nobody_up(
                     assert driver is not None
                     await driver.prepare("SELECT $1::text")
                 taking = asyncio.create_task(take_over())
+                await until(lambda: waits_for_a_lock(other))
                 await asyncio.sleep(0.2)
                 assert not taking.done()
                 assert await other.end_stuck(10) == 0
                 assert await other.end_stuck(0.1) == 1
-                await asyncio.wait_for(taking, timeout=10)
+                await asyncio.wait_for(taking, timeout=30)
 
         with pytest.raises(sa.exc.DBAPIError):
             await stand_still()
@@ -199,7 +208,7 @@ async def test_a_cancelled_writer_leaves_nothing_and_blocks_nobody(
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
-    async with asyncio.timeout(5), database.writing() as connection:
+    async with asyncio.timeout(30), database.writing() as connection:
         await connection.execute(token_of(grace, name="g"))
 
     assert await ids(database) == ["g"]
@@ -209,7 +218,7 @@ async def test_readers_do_not_wait_for_a_writer(database: Database, ada: Princip
     """While a transaction writes, others read what was committed before."""
     async with database.writing() as connection:
         await connection.execute(token_of(ada, name="a"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             seen = await asyncio.gather(*(ids(database) for _ in range(3)))
 
     assert seen == [[], [], []]

@@ -21,6 +21,7 @@ from app.sections.agents import AgentSettings
 from app.sections.delivery import DeliverySettings
 from tests.fakes.chat_server import ChatServer, chat_server
 from tests.fakes.deputy_server import ADA, GRACE, PATIENCE_SECONDS, DeputyServer, World, eventually, world
+from tests.fakes.fading import fading
 from tests.fakes.office import Office
 
 Event = tuple[str, dict[str, Any]]
@@ -208,7 +209,7 @@ async def test_a_message_that_another_process_answers_yields_its_status(
         await asyncio.wait_for(begun.wait(), PATIENCE_SECONDS)
         watching._tokens.update(answering._tokens)
         second = asyncio.create_task(stream(watching, ada, "hello", id="1"))
-        await asyncio.sleep(0.1)
+        await eventually(lambda: watching.container.streams().listener_count == 1)
         gate.set()
         ours, theirs = await first, await second
 
@@ -260,7 +261,7 @@ async def test_a_run_that_is_heard_outlives_nothing(
         with office.streams.listening(messages[0]) as hers, office.streams.listening(messages[1]) as theirs:
             await asyncio.gather(*(office.answer_next(message) for message in messages))
             heard = [await hers.next(), await theirs.next()]
-            await asyncio.sleep(0)
+            await fading(office.agents)
             alive = [agent() for agent in office.agents if agent() is not None]
     finally:
         gc.enable()

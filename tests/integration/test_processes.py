@@ -20,12 +20,12 @@ from app.database.tables import messages
 from app.sandbox.slack_posts import Post
 from tests.fakes.chat_server import ChatServer, chat_server
 from tests.fakes.databases import PostgresServer
-from tests.fakes.deputy_server import World, direct, user, world
+from tests.fakes.deputy_server import PATIENCE_SECONDS, World, direct, user, world
 from tests.fakes.office import until
 from tests.fakes.ports import free_port
 from tests.fakes.processes import DeputyProcess, deputy_process, write_config
 
-QUICK = {"scan_seconds": 0.2, "lease_seconds": 2.0, "grace_seconds": 5.0}
+QUICK = {"scan_seconds": 0.2, "lease_seconds": 5.0, "grace_seconds": 20.0}
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Site:
 
     async def holder(self, *processes: DeputyProcess) -> tuple[DeputyProcess, DeputyProcess]:
         """Of two processes the one that works on the only message that is in work, and the other."""
-        await until(lambda: self.model.asked, 20)
+        await until(lambda: self.model.asked)
         (row,) = [row for row in await self.rows() if row.state == "running"]
         pid = int(row.lease_holder.split(":")[1])
         one, other = processes
@@ -130,9 +130,9 @@ async def test_a_killed_process_message_is_answered_by_the_other(site: Site) -> 
         await dying.end(signal.SIGKILL)
         await site.say(living, "ada", "second")
         await site.say(living, "grace", "hello")
-        await until(_told(site, "grace", "you said hello"), 20)
+        await until(_told(site, "grace", "you said hello"))
         site.gate.set()
-        await until(_told(site, "ada", "you said wait first", "you said second"), 20)
+        await until(_told(site, "ada", "you said wait first", "you said second"))
         rows = await site.rows()
 
     assert [(row.state, row.attempt, row.interruptions) for row in rows] == [
@@ -149,13 +149,13 @@ async def test_a_frozen_process_finishes_nothing_that_was_taken_over(site: Site)
         frozen, _ = await site.holder(*processes)
         frozen.send(signal.SIGSTOP)
         try:
-            await until(lambda: len(site.model.asked) == 2, 20)
+            await until(lambda: len(site.model.asked) == 2)
             site.gate.set()
-            await until(_told(site, "ada", "you said wait long"), 20)
+            await until(_told(site, "ada", "you said wait long"))
         finally:
             frozen.send(signal.SIGCONT)
         await site.say(frozen, "grace", "hello")
-        await until(_told(site, "grace", "you said hello"), 20)
+        await until(_told(site, "grace", "you said hello"))
         await asyncio.sleep(1)
         rows = await site.rows()
 
@@ -174,9 +174,9 @@ async def test_sigterm_hands_over_what_is_not_finished(site: Site) -> None:
         await site.say(processes[0], "ada", "wait long")
         leaving, staying = await site.holder(*processes)
         assert await leaving.end(signal.SIGTERM) == 0
-        await until(lambda: len(site.model.asked) == 2, 20)
+        await until(lambda: len(site.model.asked) == 2)
         site.gate.set()
-        await until(_told(site, "ada", "you said wait long"), 20)
+        await until(_told(site, "ada", "you said wait long"))
 
     assert staying.pid != leaving.pid
 
@@ -187,16 +187,16 @@ async def test_sigterm_lets_what_is_begun_finish_and_says_so(small_site: Site) -
     config = site.config("serve")
     async with deputy_process("serve", config) as server:
         await site.say(server, "ada", "wait first")
-        await until(lambda: site.model.asked, 20)
+        await until(lambda: site.model.asked)
         server.send(signal.SIGTERM)
-        await asyncio.sleep(0.3)
-        ready = await server.client.get("/readyz")
+        while (ready := await server.client.get("/readyz")).status_code == 200:
+            await asyncio.sleep(0.01)
         await site.say(server, "grace", "hello")
         site.gate.set()
-        code = await asyncio.wait_for(server.running.wait(), 10)
+        code = await asyncio.wait_for(server.running.wait(), PATIENCE_SECONDS)
     told = [post.text for post in site.posts("ada")]
     async with deputy_process("serve", config):
-        await until(_told(site, "grace", "you said hello"), 20)
+        await until(_told(site, "grace", "you said hello"))
 
     assert (ready.status_code, ready.json()["why"], code) == (503, "stopping", 0)
     assert told == ["you said wait first"]
@@ -208,11 +208,11 @@ async def test_after_a_kill_the_embedded_engine_goes_on_at_once(small_site: Site
     config = site.config("serve", lease_seconds=60.0)
     async with deputy_process("serve", config) as server:
         await site.say(server, "ada", "wait first")
-        await until(lambda: site.model.asked, 20)
+        await until(lambda: site.model.asked)
         await server.end(signal.SIGKILL)
     site.gate.set()
     async with deputy_process("serve", config):
-        await until(_told(site, "ada", "you said wait first"), 20)
+        await until(_told(site, "ada", "you said wait first"))
 
 
 async def test_two_embedded_processes_on_one_database_are_refused(small_site: Site) -> None:

@@ -156,12 +156,16 @@ async def test_an_interrupted_message_is_given_up_in_the_end(outside: World, pre
 
 async def test_what_waits_too_long_expires(outside: World, prefix: str) -> None:
     """Its person is told that it was given up, also when it expired while no server ran; consent then wakes nothing."""
-    delivery = DeliverySettings(parked_seconds=0.2, scan_seconds=0.02)
+    delivery = DeliverySettings(parked_seconds=60, scan_seconds=0.02)
+
+    def later(container: Application) -> None:
+        Ahead(60).install(container)
+        container.parking.add_kwargs(now=Ahead(60))
+
     async with outside.server(database=prefix, delivery=delivery) as server:
         await say(server, prefix, QUESTION)
         asked = (await server.posts(direct(prefix), 1))[0].text
-    await asyncio.sleep(0.3)
-    async with outside.server(Ahead(60).install, database=prefix, delivery=delivery) as server:
+    async with outside.server(later, database=prefix, delivery=delivery) as server:
         await server.posts(direct(prefix), 2)
         link = CONSENT_LINK.search(asked)
         assert link is not None

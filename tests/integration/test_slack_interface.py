@@ -72,7 +72,10 @@ UNSIGNED = {
     "another version": lambda good: {**good, "X-Slack-Signature": good["X-Slack-Signature"].replace("v0", "v1")},
     "empty signature": lambda good: {**good, "X-Slack-Signature": ""},
     "signature that is not ASCII": lambda good: {**good, "X-Slack-Signature": b"v0=\xe4"},
-    "another time stamp": lambda good: {**good, "X-Slack-Request-Timestamp": str(int(time.time()) - 1)},
+    "another time stamp": lambda good: {
+        **good,
+        "X-Slack-Request-Timestamp": str(int(good["X-Slack-Request-Timestamp"]) - 1),
+    },
     "no number": lambda good: {**good, "X-Slack-Request-Timestamp": "soon"},
     "empty time stamp": lambda good: {**good, "X-Slack-Request-Timestamp": ""},
     "negative time stamp": lambda good: {**good, "X-Slack-Request-Timestamp": "-1"},
@@ -97,7 +100,7 @@ async def test_what_slack_did_not_sign_is_refused(server: DeputyServer, headers:
     assert await texts(server) == before
 
 
-@pytest.mark.parametrize("seconds", [-3600, -301, 301, 3600])
+@pytest.mark.parametrize("seconds", [-3600, -301, 360, 3600])  # the future comes nearer while it is sent
 async def test_a_signature_of_another_time_is_refused(server: DeputyServer, seconds: int) -> None:
     """Five minutes after it was signed a request is taken for a replay, and one from the future as well."""
     body = json.dumps(event(server)).encode()
@@ -351,17 +354,18 @@ async def test_people_of_an_organisation_are_one_across_its_teams(server: Deputy
 async def test_an_answer_that_slack_refuses_is_sent_later_once(outside: World) -> None:
     """While Slack is busy the answer waits in its row, and is posted once when Slack takes it again."""
     asked = outside.slack_door.asked
-    delivery = DeliverySettings(scan_seconds=0.02, backoff_seconds=0.4)
+    faults, delivery = outside.slack_door.faults, DeliverySettings(scan_seconds=0.02, backoff_seconds=0.4)
 
     def prepare(container: Application) -> None:
         ScriptedModel().install(container)
 
     async with outside.in_process(prepare, database="refused", delivery=delivery) as server:
-        outside.slack_door.faults[direct("refused")].append("ratelimited")
+        faults[direct("refused")].extend(["ratelimited"] * 9)
         await server.deliver(event(server, "refused"))
         await eventually(lambda: [each for each in asked if each["channel"] == direct("refused")])
         await asyncio.sleep(0.1)
         refused = server.posted(direct("refused"))
+        faults[direct("refused")].clear()
         posts = await server.posts(direct("refused"), 1)
         await asyncio.sleep(0.1)
 
@@ -399,7 +403,7 @@ async def test_a_post_without_an_answer_is_not_repeated_blindly(outside: World, 
     """What Slack took before it broke off is found when it is tried again; what it refused is posted."""
     asked, name = outside.slack_door.asked, f"broken{fault.replace('_', '')}"
     broken = fault == "fatal_error"
-    delivery = DeliverySettings(scan_seconds=0.02, backoff_seconds=0.1, lease_seconds=1)
+    delivery = DeliverySettings(scan_seconds=0.02, backoff_seconds=0.1, lease_seconds=3)
 
     def tries() -> list[dict[str, Any]]:
         return [each for each in asked if each["channel"] == direct(name)]

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -19,6 +20,7 @@ from app.errors import UnavailableError
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 from containers.testing import answering, prompts
+from tests.fakes.fading import fading
 from tests.fakes.office import Office, inbound, until
 from tests.fakes.sandbox import SEND
 
@@ -60,6 +62,12 @@ async def _soon() -> None:
 
 async def _never() -> None:
     await asyncio.Event().wait()
+
+
+async def _once(says: Says, prompt: str, before: Callable[[], Awaitable[Any]]) -> None:
+    """Await that the first time that the prompt is answered, and nothing when it is begun again."""
+    del says.before[prompt]
+    await before()
 
 
 @pytest.fixture
@@ -200,7 +208,7 @@ async def test_a_reply_lost_between_commit_and_send_is_sent_by_the_scan(
     office.channel.failures.append(UnavailableError("away"))
     async with office.working(scan_seconds=0.02):
         lost = await office.say(ada, "ada 1", "a")
-        await until(lambda: office.ended(lost))
+        await until(lambda: office.puts_off(1))
         told = await office.say(grace, "grace 1", "g")
         await until(lambda: len(office.channel.sent) == 1)
         office.clock.now += 11
@@ -215,8 +223,8 @@ async def test_a_reply_that_is_under_way_is_not_sent_twice(office: Office, ada: 
     """While a channel takes its time over a reply, the scan does not send another one."""
     office.channel.gate.clear()
     async with office.working(scan_seconds=0.01):
-        message = await office.say(ada, "ada 1", "a")
-        await until(lambda: office.ended(message))
+        await office.say(ada, "ada 1", "a")
+        await until(lambda: office.sender._begun)
         office.clock.now += 60
         await asyncio.sleep(0.1)
         office.channel.gate.set()
@@ -291,11 +299,10 @@ async def test_what_cannot_be_renewed_is_let_go(
     """When a lease is over by the worker's own clock, its run is cancelled, though nobody else has taken it yet."""
     if not renewed:
         monkeypatch.setattr(office.inbox, "renew", AsyncMock(side_effect=OSError("the database is away")))
-    says.before["a 1"] = says.before["g 1"] = lambda: asyncio.sleep(1.5)
-    async with office.working(lease_seconds=0.6):
+    for prompt in ("a 1", "g 1"):
+        says.before[prompt] = partial(_once, says, prompt, lambda: asyncio.sleep(3.5))
+    async with office.working(lease_seconds=3.0):
         said = [await office.say(ada, "a 1", "a"), await office.say(grace, "g 1", "g")]
-        await until(lambda: sorted(says.began) == ["a 1", "g 1"])
-        says.before.clear()
         await _all_ended(office, said)
 
     assert sorted(says.began) == (["a 1", "g 1"] if renewed else ["a 1", "a 1", "g 1", "g 1"])
@@ -384,7 +391,7 @@ async def test_an_ended_message_leaves_no_agent_behind(
             if how == "interrupted":
                 worker.interrupt(message.message_id)
             await until(lambda: office.ended(message))
-            await asyncio.sleep(0.02)
+            await fading(office.agents)
 
             assert [agent() for agent in office.agents] == [None]
             office.channel.gate.set()
@@ -401,15 +408,16 @@ async def test_stopping_hands_back_what_is_not_finished_and_begins_nothing(
     office: Office, says: Says, ada: Principal, grace: Principal
 ) -> None:
     """At the end the messages in work have a moment to finish; what is not finished is undone, and nothing is begun."""
-    says.before["slow"] = _never
-    async with office.working(concurrency=2):
+    leaving = asyncio.Event()
+    says.before |= {"slow": _never, "g 1": leaving.wait}
+    async with office.working(concurrency=2, grace_seconds=3.0):
         said = [
             await office.say(ada, "slow", "a"),
             await office.say(grace, "g 1", "g"),
             await office.say(grace, "g 2", "g"),
         ]
-        says.before["g 1"] = lambda: asyncio.sleep(0.1)
         await until(lambda: {"slow", "g 1"} <= set(says.began))
+        leaving.set()  # seen once the worker has been told to stop
 
     states = [(await office.inbox.get(each.principal, each.message_id)).state for each in said]
     assert states == [MessageState.NEW, MessageState.DONE, MessageState.NEW]
@@ -427,8 +435,8 @@ async def test_no_transaction_is_open_while_the_model_answers(
     async with office.working():
         slow = await office.say(ada, "slow", "a")
         await until(lambda: says.began)
-        quick = await asyncio.wait_for(office.say(grace, "g 1", "g"), 1)
-        await until(lambda: office.ended(quick), 3)
+        quick = await asyncio.wait_for(office.say(grace, "g 1", "g"), 30)
+        await until(lambda: office.ended(quick))
         assert not await office.ended(slow)
         gate.set()
         await until(lambda: office.ended(slow))
@@ -481,5 +489,9 @@ async def test_one_busy_person_does_not_keep_others_waiting(
         gate.set()
         await _all_ended(office, said)
 
-    assert sorted(prompt[0] for prompt in begun) == ["a", "a", "g"]  # which two of the six come first is nobody's promise
+    assert sorted(prompt[0] for prompt in begun) == [
+        "a",
+        "a",
+        "g",
+    ]  # which two of the six come first is nobody's promise
     assert office.open_at_most == 3

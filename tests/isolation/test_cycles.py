@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.database.database import Database
+from tests.fakes.fading import fading
 
 
 class Belonging:
@@ -59,7 +60,7 @@ async def test_a_query_that_ends_early_keeps_nothing(
     made: list[weakref.ref[Belonging]] = []
     for _ in range(3):
         await end(database, made)
-    await asyncio.sleep(0.05)
+    await fading(made)
 
     assert len(made) == 3
     assert [reference() for reference in made] == [None, None, None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from app.sandbox.slack_posts import Post
 from containers.application import Application
 from containers.scope import Scope, Scoped
 from tests.fakes.deputy_server import own_markers
+from tests.fakes.fading import fading
 
 
 class Watch:
@@ -46,9 +46,8 @@ class Watch:
         return Counter(name for name, _ in self._made)
 
     async def alive(self) -> Counter[str]:
-        """How many of them are still there; tasks that are ending are given some turns of the event loop."""
-        for _ in range(10):
-            await asyncio.sleep(0.01)
+        """How many of them are still there; tasks and threads that are ending are given a while."""
+        await fading(reference for _, reference in self._made)
         return Counter(name for name, reference in self._made if reference() is not None)
 
     @staticmethod

@@ -28,6 +28,7 @@ from app.deadline import Deadline
 from app.errors import ConsentRequiredError, CredentialsError, DeputyError, GoogleError, GrantRevokedError
 from app.principal import Principal
 from tests.fakes.credentials import TokenEndpoint, connect, google_tokens, invalid_grant, unavailable
+from tests.fakes.fading import fading
 from tests.fakes.leaks import everything_in
 from tests.fakes.office import until
 from tests.fakes.sandbox import READ, SEND, Clock
@@ -264,11 +265,11 @@ async def test_a_refresh_from_a_thread_ends_with_the_deadline(
 ) -> None:
     """The thread is free when the message's time is over; what Google gave later is stored all the same."""
     tokens = ConsentedTokens(Refresher(grants, Leases(database), google, now=clock))
-    credentials = Credentials(ada, tokens, Deadline.after(0.1))
+    credentials = Credentials(ada, tokens, Deadline.after(3))
     await credentials.ensure(READING)
     google.gate.clear()
     with pytest.raises(RefreshError, match="time"):
-        await asyncio.wait_for(call(credentials.for_google(), Api("access-ada-1")), timeout=5)
+        await asyncio.wait_for(call(credentials.for_google(), Api("access-ada-1")), timeout=30)
     google.gate.set()
 
     async def is_stored() -> bool:
@@ -360,7 +361,7 @@ async def test_nothing_is_left_without_the_collector(
 
     with without_collector():
         left = await request()
-        await asyncio.sleep(0.01)
+        await fading(left)
 
         assert [reference() for reference in left] == [None, None]
 
@@ -382,6 +383,6 @@ async def test_an_ensure_that_fails_leaves_nothing(
         clock.now += 3600
         google.failure = unavailable
         failed = await request(READ)
-        await asyncio.sleep(0.01)
+        await fading([lacking, failed])
 
         assert (lacking(), failed()) == (None, None)

@@ -168,8 +168,8 @@ def test_participants_are_all_who_wrote_or_got_it() -> None:
 def test_hostile_headers_take_no_time(hostile: str) -> None:
     """Reading addresses and ids takes time with the length alone."""
     mail = answered(From=hostile, References=hostile.replace("a", "<"), Message_ID="<1@x>", Subject=hostile)
-    started = time.perf_counter()
+    started = time.thread_time()
     participants(mail)
     answer(mail, "a@x.example", "Yes.", None)
 
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1

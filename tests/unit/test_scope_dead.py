@@ -18,6 +18,7 @@ from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
 
 from containers.scope import Scope, Scoped, ScopeError, Seed
 from containers.tombstone import tombstone
+from tests.fakes.fading import fading
 from tests.unit.scope_graph import ADA, BOB, Container, Credentials, Person
 
 T = TypeVar("T")
@@ -288,6 +289,7 @@ async def test_nothing_retained() -> None:
     with no_collector():
         for person in (ADA, BOB):
             alive = await open_and_close(container, person, False)
+            await fading(alive)
 
             assert [ref() for ref in alive] == [None] * 5
 
@@ -301,6 +303,7 @@ async def test_nothing_retained_when_the_body_raised() -> None:
                 await open_and_close(container, person, True)
             alive: Any = next(entry for entry in container.database().log if isinstance(entry, list))
             container.database().log.clear()
+            await fading(alive)
 
             assert [ref() for ref in alive] == [None] * 5
 
@@ -332,6 +335,7 @@ async def test_nothing_retained_when_a_thread_or_a_finalizer_raised() -> None:
         for person in (ADA, BOB):
             with pytest.raises(LookupError, match=person.name):
                 await body(person)
+        await fading(alive)
 
         assert [ref() for ref in alive] == [None, None]
 

@@ -15,6 +15,7 @@ from containers.build import build
 from containers.scope import Scope, ScopeError
 from containers.testing import settings_in
 from containers.threads import THREADS_OF_A_SCOPE, open_threads
+from tests.fakes.office import until
 from tests.unit.scope_graph import ADA, BOB
 
 
@@ -25,14 +26,14 @@ async def test_one_persons_blocked_calls_do_not_keep_another_ones_from_running()
 
     def hold() -> None:
         held.append("ada")
-        release.wait(10)
+        release.wait(60)
 
     async with AsyncExitStack() as stack:
         stack.callback(release.set)
         scopes = [await stack.enter_async_context(Scope(ADA)) for _ in range(4)]
         calls = [asyncio.create_task(scope.to_thread(hold)) for scope in scopes for _ in range(20)]
         other = await stack.enter_async_context(Scope(BOB))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(held) < 4 * THREADS_OF_A_SCOPE:
                 await asyncio.sleep(0.01)
             answers = await asyncio.gather(*(other.to_thread(str, number) for number in range(20)))
@@ -46,10 +47,15 @@ async def test_one_persons_blocked_calls_do_not_keep_another_ones_from_running()
 
 async def test_a_cancelled_call_holds_its_thread_and_one_that_waits_never_begins() -> None:
     """Room is made by the end of a thread, not by that of its caller; what waited for room is not begun."""
-    release, begun = threading.Event(), list[int]()
-    async with asyncio.timeout(5), Scope(ADA) as scope:
-        holding = [asyncio.create_task(scope.to_thread(release.wait, 5)) for _ in range(THREADS_OF_A_SCOPE)]
-        await asyncio.sleep(0.01)
+    release, held, begun = threading.Event(), list[str](), list[int]()
+
+    def hold() -> None:
+        held.append("ada")
+        release.wait(60)
+
+    async with asyncio.timeout(30), Scope(ADA, grace=60) as scope:
+        holding = [asyncio.create_task(scope.to_thread(hold)) for _ in range(THREADS_OF_A_SCOPE)]
+        await until(lambda: len(held) == THREADS_OF_A_SCOPE)
         waiting = [asyncio.create_task(scope.to_thread(begun.append, number)) for number in range(2)]
         for call in (*holding, waiting[0]):
             call.cancel()
@@ -64,11 +70,16 @@ async def test_a_cancelled_call_holds_its_thread_and_one_that_waits_never_begins
 
 async def test_a_call_that_waits_for_room_is_not_begun_when_the_scope_has_closed() -> None:
     """It is told so, and what the scope had is not used by it."""
-    release, begun = threading.Event(), list[int]()
+    release, held, begun = threading.Event(), list[str](), list[int]()
+
+    def hold() -> None:
+        held.append("ada")
+        release.wait(60)
+
     async with Scope(ADA, grace=0.02) as scope:
-        holding = [asyncio.create_task(scope.to_thread(release.wait, 5)) for _ in range(THREADS_OF_A_SCOPE)]
+        holding = [asyncio.create_task(scope.to_thread(hold)) for _ in range(THREADS_OF_A_SCOPE)]
         waiting = asyncio.create_task(scope.to_thread(begun.append, 1))
-        await asyncio.sleep(0.01)
+        await until(lambda: len(held) == THREADS_OF_A_SCOPE)
     release.set()
     await asyncio.gather(*holding)
 
@@ -81,10 +92,10 @@ async def test_a_server_has_threads_for_all_messages_in_work(tmp_path: Path) -> 
     """As many as may be in work, each with its own; so many calls run at once."""
     settings = settings_in(tmp_path)
     most = settings.delivery.concurrency * THREADS_OF_A_SCOPE
-    together = threading.Barrier(most, timeout=20)
+    together = threading.Barrier(most, timeout=30)
     async with running(build(settings), settings):
         loop, begun = asyncio.get_running_loop(), time.monotonic()
         await asyncio.gather(*(loop.run_in_executor(None, together.wait) for _ in range(most)))
 
     assert not together.broken
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 30
