@@ -157,8 +157,19 @@ class Outbox:
             held = await connection.execute(self._change(reply, **self._lease.taken(connection)))
         return held.rowcount == 1
 
-    async def sent(self, reply: Reply) -> None:
-        """Say that the channel took it."""
+    async def message_of(self, reply: Reply) -> StoredMessage:
+        """The message that a reply is about, whoever holds the reply.
+
+        Raises:
+            sqlalchemy.exc.NoResultFound: There is none.
+        """
+        theirs = owned_by(messages, reply.principal)
+        async with self._database.reading() as connection:
+            query = sa.select(messages).where(theirs, messages.c.id == reply.message_id)
+            return stored((await connection.execute(query)).one())
+
+    async def sent(self, reply: Reply) -> bool:
+        """Say that the channel took it; False when it was overtaken."""
         async with self._database.writing() as connection:
             # First the message and then what is owed, as everybody locks them in this order.
             await connection.execute(
@@ -171,18 +182,24 @@ class Outbox:
                 )
                 .values(replied_at=self._lease.time_of(connection))
             )
-            await connection.execute(self._change(reply, state=ReplyState.SENT, last_error=None, **FREE))
+            sent = await connection.execute(self._change(reply, state=ReplyState.SENT, last_error=None, **FREE))
+        return sent.rowcount == 1
 
-    async def end(self, reply: Reply, state: ReplyState, error: str | None = None) -> None:
-        """Say that it will not be sent, as it is obsolete or was refused too often."""
+    async def end(self, reply: Reply, state: ReplyState, error: str | None = None) -> bool:
+        """Say that it will not be sent, as it is obsolete or was refused too often; False when it was overtaken."""
         async with self._database.writing() as connection:
-            await connection.execute(self._change(reply, state=state, last_error=error, **FREE))
+            ended = await connection.execute(self._change(reply, state=state, last_error=error, **FREE))
+        return ended.rowcount == 1
 
-    async def try_later(self, reply: Reply, seconds: float, error: str | None) -> None:
-        """Let it wait; with an error, the channel refused it and later replies go first."""
+    async def try_later(self, reply: Reply, seconds: float, error: str | None) -> bool:
+        """Let it wait; with an error, the channel refused it and later replies go first.
+
+        False when it was overtaken.
+        """
         async with self._database.writing() as connection:
             at = self._lease.time_of(connection) + seconds
-            await connection.execute(self._change(reply, next_try_at=at, last_error=error, **FREE))
+            later = await connection.execute(self._change(reply, next_try_at=at, last_error=error, **FREE))
+        return later.rowcount == 1
 
     async def forget(self, connection: AsyncConnection, principal: Principal) -> None:
         """Tell this person nothing of what is owed to them, in the caller's transaction; what is under way goes out."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
+from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
@@ -13,6 +15,7 @@ from app.delivery.outbox import Held, Reply, ReplyState
 from app.errors import UnavailableError, UnclearError
 from app.messages import ConversationKey, StoredMessage
 from app.principal import Principal
+from containers.testing import RecordingChannel
 from tests.fakes.office import Office, until
 from tests.fakes.sandbox import Clock
 
@@ -182,3 +185,40 @@ async def test_a_reply_that_was_overtaken_is_not_sent(
 
     assert [(sent.principal, sent.again) for sent in here.channel.sent] == [(grace, False), (ada, True)]
     assert await here.outbox.count() == {ReplyState.SENT: 2}
+
+
+@dataclass
+class _Beside(RecordingChannel):
+    """Another process's way to the same platform; it may leave open whether what it was given was taken."""
+
+    unclear: bool = False
+    taken: list[Principal] = field(default_factory=list)
+
+    async def send(self, message: StoredMessage, text: str, *, private: bool, reply_id: str, again: bool) -> None:
+        await super().send(message, text, private=private, reply_id=reply_id, again=again)
+        self.taken.append(message.principal)
+        if self.unclear:
+            raise UnclearError("no answer")
+
+
+@pytest.mark.parametrize("unclear", [False, True])
+async def test_who_was_overtaken_as_it_sent_has_one_copy_kept(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal, monkeypatch: Any, unclear: bool
+) -> None:
+    """A process that stood still in the very step that sends, sends what another one has sent meanwhile."""
+    monkeypatch.setattr("app.delivery.sender._TO_ARRIVE", 0.001)
+    there = Office(database, key_ring)
+    beside = _Beside(there.channel.sent, unclear=unclear)
+    here = Office(database, key_ring, clock=there.clock, channel=beside)
+    messages = [await _answered(here, ada), await _answered(here, grace, "g")]
+    beside.gate.clear()
+    sending = [asyncio.create_task(here.sender.send_waiting(ConversationKey.of(each))) for each in messages]
+    await until(lambda: len(here.sender._begun) == 2)
+    there.clock.now += 31
+    await there.sender.send_waiting(ConversationKey.of(messages[0]))
+    beside.gate.set()
+    await asyncio.gather(*sending)
+    await until(lambda: not here.sender._looking)
+
+    assert sorted(each.user for each in beside.taken) == [ada.user, grace.user]
+    assert [(each.principal, each.again) for each in beside.sent] == [(ada, True), (grace, False)]
