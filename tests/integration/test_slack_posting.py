@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from app.errors import UnavailableError
+from app.errors import UnavailableError, UnclearError
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
 from app.sandbox.server import serve_loopback
@@ -131,3 +132,22 @@ async def test_a_copy_that_cannot_be_deleted(site: Site, monkeypatch: pytest.Mon
     await site.one.keep_one(grace, grace.message_id)
 
     assert [channel for channel, _, _ in site.shown] == ["D0ADA", "D0GRACE", "D0ADA"]
+
+
+async def test_a_connection_that_breaks_after_the_post_is_not_used_again() -> None:
+    """Slack's client posts nothing again by itself: that it was taken is left open, and looked up by the next try."""
+    asked: list[str] = []
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        body = await reader.readexactly(int(head.lower().partition("content-length: ")[2].partition("\r\n")[0]))
+        asked.append(json.loads(body)["channel"])
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as listener:
+        channel = SlackChannel(OneWorkspace(TOKEN), f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/api/")
+        for message in (_message("ADA"), _message("GRACE")):
+            with pytest.raises(UnclearError):
+                await _send(channel, message, text="hello")
+
+    assert asked == ["D0ADA", "D0GRACE"]
