@@ -40,6 +40,7 @@ class Reply:
         message_state: What there is to tell …
         message_attempt: … of which attempt; when the message has moved on there is nothing to tell.
         tries: How often it was begun; a change made for an earlier try is refused.
+        owed_seconds: For how long it had been owed as it was read.
         refused: The channel said no the last time, so later replies need not wait for this one.
     """
 
@@ -50,6 +51,7 @@ class Reply:
     message_state: MessageState
     message_attempt: int
     tries: int
+    owed_seconds: float
     refused: bool
 
 
@@ -109,7 +111,8 @@ class Outbox:
         async with self._database.reading() as connection:
             over = self._lease.is_over(outbox, connection)
             query = (
-                sa.select(outbox, over.label("is_free"), self._is_due(connection).label("is_due"))
+                sa.select(*self._read(connection))
+                .add_columns(over.label("is_free"), self._is_due(connection).label("is_due"))
                 .join(messages, messages.c.id == outbox.c.message_id)
                 .where(of_conversation(conversation, outbox), outbox.c.state == ReplyState.WAITING)
                 .order_by(outbox.c.created_at, messages.c.sequence, outbox.c.message_attempt)
@@ -138,7 +141,7 @@ class Outbox:
                         self._lease.is_over(outbox, connection),
                     )
                     .values(tries=reply.tries + 1, **self._lease.taken(connection))
-                    .returning(*outbox.c)
+                    .returning(*self._read(connection))
                 )
             ).one_or_none()
         return _reply(row) if row is not None else None
@@ -224,6 +227,10 @@ class Outbox:
         async with self._database.reading() as connection:
             return {ReplyState(row.state): row.how_many for row in await connection.execute(query)}
 
+    def _read(self, connection: AsyncConnection) -> list[sa.ColumnElement[Any]]:
+        """The columns of a reply."""
+        return [*outbox.c, (self._lease.time_of(connection) - outbox.c.created_at).label("owed_seconds")]
+
     def _is_due(self, connection: AsyncConnection) -> sa.ColumnElement[bool]:
         return sa.or_(outbox.c.next_try_at.is_(None), outbox.c.next_try_at <= self._lease.time_of(connection))
 
@@ -250,5 +257,6 @@ def _reply(row: sa.Row[Any]) -> Reply:
         message_state=MessageState(row.message_state),
         message_attempt=row.message_attempt,
         tries=row.tries,
+        owed_seconds=row.owed_seconds,
         refused=row.last_error is not None,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -17,7 +18,7 @@ from app.messages import ConversationKey
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 16  # replies that are on their way at a time
+_AT_ONCE = 16  # replies that are on their way at a time, of one platform: one that hangs holds up itself alone
 _TO_ARRIVE = 0.2  # the part of a lease that what was posted has to show on its channel
 _LOOKS_AT_MOST = 5  # for copies of a reply, each after twice the time; the channel may be busy
 _LOOK_AGAIN_SECONDS = 1.0  # how long a reply lets an earlier one go first that another process has in hand
@@ -45,7 +46,7 @@ class Sender:
         self._channels = channels
         self._backoff = backoff
         self._lease_seconds = lease_seconds
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._room = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(_AT_ONCE))
         self._at_work: dict[ConversationKey, asyncio.Task[None]] = {}
         self._again: set[ConversationKey] = set()
         self._begun: set[str] = set()  # replies that may be on their channel, and whose end is not stored
@@ -96,7 +97,7 @@ class Sender:
         try:
             while True:
                 self._again.discard(conversation)
-                async with self._room:
+                async with self._room[conversation.platform]:
                     await guarded("sending replies", self.send_waiting(conversation))
                 if conversation not in self._again:
                     return
@@ -154,7 +155,7 @@ class Sender:
             if state is ReplyState.SENT:
                 return await self._outbox.sent(reply)
             return state is not None and await self._outbox.end(reply, state)
-        wait = self._backoff.seconds(reply.tries - 1)
+        wait = self._backoff.seconds(reply.tries - 1, passed=reply.owed_seconds)
         if wait is None:
             log.error("message %s: its person could not be told, given up", reply.message_id)
             return await self._outbox.end(reply, ReplyState.GIVEN_UP, fault)
