@@ -236,6 +236,7 @@ class Application(DeclarativeContainer):
             tries=settings.provided.delivery.reply_tries,
             first_seconds=settings.provided.delivery.backoff_seconds,
             most_seconds=settings.provided.delivery.backoff_most_seconds,
+            at_least_seconds=settings.provided.delivery.reply_seconds,
         ),
         lease_seconds=settings.provided.delivery.lease_seconds,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
@@ -27,21 +28,23 @@ _UNANSWERED = (MessageState.NEW, MessageState.RUNNING, MessageState.PARKED, Mess
 def list_(
     config: ConfigOption = CONFIG,
     state: Annotated[
-        list[MessageState] | None, typer.Option(help="Only these; all but `done` when none is given.")
+        list[MessageState] | None,
+        typer.Option(help="Only these; if none is given, all that is not done or was not told."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest first.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List messages: whose, where, how they stand, and the class of the last error."""
-    found = run(_latest(configured(config), tuple(state or _UNANSWERED), limit))
+    found = run(_latest(configured(config), state, limit))
     if as_json:
         print(json.dumps([_as_json(each) for each in found], indent=2))
         return
     table = Table("message", "principal", "state", "attempts", "last error", "changed")
     for each in found:
         attempts = f"{each.attempt} ({each.interruptions} interrupted, {each.failures} failed)"
+        state_ = f"{each.state}, not told" if each.untold else each.state
         table.add_row(
-            each.message_id, str(each.principal), each.state, attempts, each.last_error or "", _time(each.changed_at)
+            each.message_id, str(each.principal), state_, attempts, each.last_error or "", _time(each.changed_at)
         )
     Console().print(table, markup=False)
 
@@ -61,14 +64,17 @@ def show(message: _MessageArgument, config: ConfigOption = CONFIG, as_json: Json
 
 @deliveries.command()
 def retry(message: _MessageArgument, config: ConfigOption = CONFIG) -> None:
-    """Have a failed message answered after all, from its beginning and in its place; a running server takes it up."""
+    """Have a failed message answered after all, from its beginning and in its place; a running server takes it up.
+
+    Of one that did not fail, what its person could not be told is sent again.
+    """
     delivery = run(_retry(configured(config), message))
-    print(f"{delivery.message_id} is to be answered again")
+    print(f"{delivery.message_id} is to be {'answered' if delivery.state is MessageState.NEW else 'told'} again")
 
 
-async def _latest(settings: Settings, states: tuple[MessageState, ...], limit: int) -> list[Delivery]:
+async def _latest(settings: Settings, states: Sequence[MessageState] | None, limit: int) -> list[Delivery]:
     async with opened_database(settings) as database:
-        return await Deliveries(database).latest(states, at_most=limit)
+        return await Deliveries(database).latest(states or _UNANSWERED, at_most=limit, untold=not states)
 
 
 async def _show(settings: Settings, message_id: str) -> tuple[Delivery, list[Step]]:

@@ -8,7 +8,14 @@ import json
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from pathlib import Path
 from traceback import clear_frames
 from typing import Any
@@ -17,11 +24,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from app.database import postgresql
+from app.database.turn import to_migrate
 from app.errors import SettingsError
 
 _BUSY_TIMEOUT_MS = 10_000  # SQLite waits so long for another process's write
 _TRY_AGAIN_MS = 20
 _TAKE_TURN = sa.select(sa.func.pg_advisory_xact_lock(sa.bindparam("key", type_=sa.BigInteger)))
+_CLOSE_SECONDS = 5.0
 _OPENED_AT_START = 5  # connections to a server; more are opened when they are needed
 _WRITES = "deputy_writes"  # execution option of a connection that is about to write
 
@@ -79,7 +88,8 @@ class Database:
         After an error nothing is open.
 
         Raises:
-            SettingsError: The database cannot be reached, or was migrated by a newer version.
+            SettingsError: The database cannot be reached, was migrated by a newer version, or somebody who does nothing
+                keeps everybody from migrating it.
         """
         from app.database.migrate import upgrade  # Alembic is needed only here and takes a while to import
 
@@ -88,7 +98,7 @@ class Database:
             await self._reach()
             if self._is_sqlite():
                 await self._write_ahead()
-            async with self.writing() as connection:
+            async with self.writing() if self._is_sqlite() else to_migrate(self._url) as connection:
                 await connection.run_sync(upgrade)
             if not self._is_sqlite():  # opened now, they are not opened while people wait
                 await asyncio.gather(*(self.ping() for _ in range(_OPENED_AT_START)))
@@ -107,8 +117,10 @@ class Database:
             return await connection.run_sync(revisions)
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self._engine.dispose()
+        """Close every connection, whether the server answers or not."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._engine.dispose()
 
     async def ping(self) -> None:
         """Return when the database answers.

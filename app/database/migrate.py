@@ -13,21 +13,16 @@ from alembic.util import CommandError
 
 from app.errors import SettingsError
 
-_ADVISORY_LOCK = 0x6465_7075_7479  # "deputy" in ASCII: one process at a time migrates a PostgreSQL database
-
 
 def upgrade(connection: sa.Connection) -> None:
     """Run every migration that this database lacks, inside the connection's transaction.
 
-    Two processes that start together take turns: SQLite's transaction already holds the write lock, PostgreSQL
-    is given an advisory lock that ends with the transaction, and for which they wait however long the other one takes.
+    Of processes that start together one runs at a time: SQLite's transaction holds the write lock, and of PostgreSQL's
+    it is the turn (app/database/turn.py).
 
     Raises:
         SettingsError: A newer version has migrated this database.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
     try:
         command.upgrade(config(connection), "head")
     except CommandError:

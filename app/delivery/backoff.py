@@ -63,17 +63,25 @@ class Backoff:
         tries: After so many passing faults in a row it is given up.
         first_seconds: The wait after the first fault, about; it doubles with each one.
         most_seconds: No wait is longer.
+        at_least_seconds: And not before so long has passed since it was first to be done.
         draw: A number between 0 and 1, so that those who failed together do not come back together.
     """
 
     tries: int
     first_seconds: float
     most_seconds: float
+    at_least_seconds: float = 0.0
     draw: Callable[[], float] = random.random
 
-    def seconds(self, earlier_faults: int, fault: Fault = Fault.NETWORK) -> float | None:
-        """How long to wait, after so many earlier faults and this one; None when it is time to give up."""
-        if earlier_faults + 1 >= self.tries:
+    def seconds(self, earlier_faults: int, fault: Fault = Fault.NETWORK, *, passed: float = 0.0) -> float | None:
+        """How long to wait, after so many earlier faults and this one; None when it is time to give up.
+
+        Args:
+            earlier_faults: How many.
+            fault: This one; some pass more slowly than others.
+            passed: Seconds since it was first to be done.
+        """
+        if earlier_faults + 1 >= self.tries and passed >= self.at_least_seconds:
             return None
         longest = min(self.first_seconds * _PACE[fault] * 2.0 ** min(earlier_faults, 30), self.most_seconds)
         return longest * (0.5 + self.draw() / 2)

@@ -28,6 +28,16 @@ class Channel(Protocol):
         """
         ...
 
+    async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
+        """Let the first copy of a reply stay, and no other, where the channel can see to that.
+
+        For a process that sent it though another one had taken it over. Several may do so at once.
+
+        Raises:
+            UnavailableError: The platform did not do it; it can be tried again later.
+        """
+        ...
+
     def is_group(self, message: StoredMessage) -> bool:
         """Whether others read along where the message came from."""
         ...

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.database import Database
 from app.database.tables import approvals, messages, outbox, principal_of
+from app.delivery.outbox import ReplyState
 from app.errors import NotFoundError
 from app.messages import MessageState
 from app.principal import Principal
@@ -24,6 +26,7 @@ class Delivery:
         conversation: The channel's name of it.
         payload: What the channel calls the raw message, if it keeps it.
         holder: Which process works on it.
+        untold: What there is to tell of it was given up, as its channel did not take it.
     """
 
     message_id: str
@@ -41,6 +44,7 @@ class Delivery:
     created_at: float
     changed_at: float
     replied_at: float | None
+    untold: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,15 @@ class Step:
     last_error: str | None
 
 
+# That the reply was given up which says how the message stands now.
+_UNTOLD = sa.exists().where(
+    outbox.c.message_id == messages.c.id,
+    outbox.c.message_state == messages.c.state,
+    outbox.c.message_attempt == messages.c.attempt,
+    outbox.c.state == ReplyState.GIVEN_UP,
+)
+
+
 class Deliveries:
     """Lists, shows and retries messages of everybody; for the administrator's command line alone."""
 
@@ -61,11 +74,17 @@ class Deliveries:
         self._database = database
         self._now = now
 
-    async def latest(self, states: Sequence[MessageState], *, at_most: int) -> list[Delivery]:
-        """The messages in these states that changed last, the latest first."""
+    async def latest(self, states: Sequence[MessageState], *, at_most: int, untold: bool = False) -> list[Delivery]:
+        """The messages in these states that changed last, the latest first.
+
+        Args:
+            states: Which.
+            at_most: How many.
+            untold: Those of another state too, if their person could not be told.
+        """
         query = (
-            sa.select(messages)
-            .where(messages.c.state.in_(states))
+            sa.select(messages, _UNTOLD.label("untold"))
+            .where(sa.or_(messages.c.state.in_(states), sa.and_(_UNTOLD, sa.literal(untold))))
             .order_by(messages.c.changed_at.desc(), messages.c.id)
             .limit(at_most)
         )
@@ -81,7 +100,11 @@ class Deliveries:
         replies = sa.select(outbox).where(outbox.c.message_id == message_id).order_by(outbox.c.created_at)
         asked = sa.select(approvals).where(approvals.c.message_id == message_id).order_by(approvals.c.created_at)
         async with self._database.reading() as connection:
-            row = (await connection.execute(sa.select(messages).where(messages.c.id == message_id))).one_or_none()
+            row = (
+                await connection.execute(
+                    sa.select(messages, _UNTOLD.label("untold")).where(messages.c.id == message_id)
+                )
+            ).one_or_none()
             if row is None:
                 raise NotFoundError(f"there is no message {message_id}")
             steps = [
@@ -94,10 +117,11 @@ class Deliveries:
     async def retry(self, message_id: str) -> Delivery:
         """Make a failed message undone again, in its old place; some server begins it at its next look.
 
-        It is run from its beginning: whatever acts is asked for anew.
+        It is run from its beginning: whatever acts is asked for anew. Of one that did not fail, the reply that was
+        given up is owed anew; some server sends it at its next look.
 
         Raises:
-            NotFoundError: There is none with this id that failed and still has its text.
+            NotFoundError: There is none with this id that failed, or could not be told, and still has its text.
         """
         async with self._database.writing() as connection:
             row = (
@@ -113,12 +137,29 @@ class Deliveries:
                         changed_at=self._now(),
                         replied_at=None,
                     )
-                    .returning(*messages.c)
+                    .returning(*messages.c, sa.false().label("untold"))
                 )
             ).one_or_none()
+            if row is None:
+                untold = sa.select(messages, sa.false().label("untold")).where(messages.c.id == message_id, _UNTOLD)
+                row = (await connection.execute(untold)).one_or_none()
+                if row is not None:
+                    await self._owe_anew(connection, row)
         if row is None:
-            raise NotFoundError(f"there is no failed message {message_id} that could be tried again")
+            raise NotFoundError(f"there is no message {message_id} that failed or could not be told")
         return _delivery(row)
+
+    async def _owe_anew(self, connection: AsyncConnection, row: sa.Row[Any]) -> None:
+        """Let the reply that was given up wait again, as if it were owed from now on; its tries go on."""
+        await connection.execute(
+            outbox.update()
+            .where(
+                outbox.c.message_id == row.id,
+                outbox.c.message_attempt == row.attempt,
+                outbox.c.state == ReplyState.GIVEN_UP,
+            )
+            .values(state=ReplyState.WAITING, created_at=self._now(), next_try_at=None, last_error=None)
+        )
 
 
 def _delivery(row: sa.Row[Any]) -> Delivery:
@@ -138,4 +179,5 @@ def _delivery(row: sa.Row[Any]) -> Delivery:
         created_at=row.created_at,
         changed_at=row.changed_at,
         replied_at=row.replied_at,
+        untold=bool(row.untold),
     )

@@ -17,9 +17,10 @@ import psycopg
 from procrastinate import jobs
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
 from psycopg import conninfo
+from psycopg.abc import RV, PQGen
 
 from app.database.database import Database
-from app.database.postgresql import APPLICATION_NAME, LOCK_TIMEOUT
+from app.database.postgresql import ANSWER_SECONDS, APPLICATION_NAME, LOCK_TIMEOUT, libpq_limits
 from app.delivery.engine import WorkOff
 from app.delivery.supervisor import Supervisor, cancel, guarded
 from app.errors import SettingsError
@@ -55,6 +56,7 @@ class ProcrastinateEngine:
                 conninfo=self._conninfo,
                 min_size=1,
                 max_size=4,
+                connection_class=_Connection,
                 kwargs={"options": f"-c search_path={SCHEMA} -c lock_timeout={LOCK_TIMEOUT}"},
                 configure=_commit_by_itself,
             )
@@ -195,6 +197,18 @@ class ProcrastinateEngine:
                 await connection.execute(self._app.schema_manager.get_schema())
 
 
+class _Connection(psycopg.AsyncConnection[Any]):
+    """Gives itself up when the server does not answer: psycopg waits as long as the kernel sees a connection."""
+
+    async def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        try:
+            return await super().wait(gen, interval, ANSWER_SECONDS if timeout is None else timeout)
+        except psycopg.errors._WaitTimeout:
+            if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:  # and not as it listens
+                self.pgconn.finish()
+            raise
+
+
 async def _commit_by_itself(connection: psycopg.AsyncConnection[Any]) -> None:
     """Each of procrastinate's statements is a transaction: none is open while this process does something else."""
     await connection.set_autocommit(True)
@@ -218,11 +232,12 @@ def postgresql_conninfo(database: Database) -> str:
         "user": url.username,
         "dbname": url.database,
         "application_name": APPLICATION_NAME,  # so that its transactions do not outlive a process that stands still
+        **libpq_limits(),
     }
     query = {name: str(value) for name, value in url.query.items()}
     if ssl := query.pop("ssl", None):
         query["sslmode"] = ssl  # asyncpg's name for it
-    return conninfo.make_conninfo("", password=url.password, **options, **query)
+    return conninfo.make_conninfo("", password=url.password, **{**options, **query})
 
 
 def _lock(conversation: ConversationKey) -> str:

@@ -40,6 +40,7 @@ class Reply:
         message_state: What there is to tell …
         message_attempt: … of which attempt; when the message has moved on there is nothing to tell.
         tries: How often it was begun; a change made for an earlier try is refused.
+        owed_seconds: For how long it had been owed as it was read.
         refused: The channel said no the last time, so later replies need not wait for this one.
     """
 
@@ -50,6 +51,7 @@ class Reply:
     message_state: MessageState
     message_attempt: int
     tries: int
+    owed_seconds: float
     refused: bool
 
 
@@ -109,7 +111,8 @@ class Outbox:
         async with self._database.reading() as connection:
             over = self._lease.is_over(outbox, connection)
             query = (
-                sa.select(outbox, over.label("is_free"), self._is_due(connection).label("is_due"))
+                sa.select(*self._read(connection))
+                .add_columns(over.label("is_free"), self._is_due(connection).label("is_due"))
                 .join(messages, messages.c.id == outbox.c.message_id)
                 .where(of_conversation(conversation, outbox), outbox.c.state == ReplyState.WAITING)
                 .order_by(outbox.c.created_at, messages.c.sequence, outbox.c.message_attempt)
@@ -138,7 +141,7 @@ class Outbox:
                         self._lease.is_over(outbox, connection),
                     )
                     .values(tries=reply.tries + 1, **self._lease.taken(connection))
-                    .returning(*outbox.c)
+                    .returning(*self._read(connection))
                 )
             ).one_or_none()
         return _reply(row) if row is not None else None
@@ -157,8 +160,19 @@ class Outbox:
             held = await connection.execute(self._change(reply, **self._lease.taken(connection)))
         return held.rowcount == 1
 
-    async def sent(self, reply: Reply) -> None:
-        """Say that the channel took it."""
+    async def message_of(self, reply: Reply) -> StoredMessage:
+        """The message that a reply is about, whoever holds the reply.
+
+        Raises:
+            sqlalchemy.exc.NoResultFound: There is none.
+        """
+        theirs = owned_by(messages, reply.principal)
+        async with self._database.reading() as connection:
+            query = sa.select(messages).where(theirs, messages.c.id == reply.message_id)
+            return stored((await connection.execute(query)).one())
+
+    async def sent(self, reply: Reply) -> bool:
+        """Say that the channel took it; False when it was overtaken."""
         async with self._database.writing() as connection:
             # First the message and then what is owed, as everybody locks them in this order.
             await connection.execute(
@@ -171,18 +185,24 @@ class Outbox:
                 )
                 .values(replied_at=self._lease.time_of(connection))
             )
-            await connection.execute(self._change(reply, state=ReplyState.SENT, last_error=None, **FREE))
+            sent = await connection.execute(self._change(reply, state=ReplyState.SENT, last_error=None, **FREE))
+        return sent.rowcount == 1
 
-    async def end(self, reply: Reply, state: ReplyState, error: str | None = None) -> None:
-        """Say that it will not be sent, as it is obsolete or was refused too often."""
+    async def end(self, reply: Reply, state: ReplyState, error: str | None = None) -> bool:
+        """Say that it will not be sent, as it is obsolete or was refused too often; False when it was overtaken."""
         async with self._database.writing() as connection:
-            await connection.execute(self._change(reply, state=state, last_error=error, **FREE))
+            ended = await connection.execute(self._change(reply, state=state, last_error=error, **FREE))
+        return ended.rowcount == 1
 
-    async def try_later(self, reply: Reply, seconds: float, error: str | None) -> None:
-        """Let it wait; with an error, the channel refused it and later replies go first."""
+    async def try_later(self, reply: Reply, seconds: float, error: str | None) -> bool:
+        """Let it wait; with an error, the channel refused it and later replies go first.
+
+        False when it was overtaken.
+        """
         async with self._database.writing() as connection:
             at = self._lease.time_of(connection) + seconds
-            await connection.execute(self._change(reply, next_try_at=at, last_error=error, **FREE))
+            later = await connection.execute(self._change(reply, next_try_at=at, last_error=error, **FREE))
+        return later.rowcount == 1
 
     async def forget(self, connection: AsyncConnection, principal: Principal) -> None:
         """Tell this person nothing of what is owed to them, in the caller's transaction; what is under way goes out."""
@@ -206,6 +226,10 @@ class Outbox:
         query = sa.select(outbox.c.state, sa.func.count().label("how_many")).group_by(outbox.c.state)
         async with self._database.reading() as connection:
             return {ReplyState(row.state): row.how_many for row in await connection.execute(query)}
+
+    def _read(self, connection: AsyncConnection) -> list[sa.ColumnElement[Any]]:
+        """The columns of a reply."""
+        return [*outbox.c, (self._lease.time_of(connection) - outbox.c.created_at).label("owed_seconds")]
 
     def _is_due(self, connection: AsyncConnection) -> sa.ColumnElement[bool]:
         return sa.or_(outbox.c.next_try_at.is_(None), outbox.c.next_try_at <= self._lease.time_of(connection))
@@ -233,5 +257,6 @@ def _reply(row: sa.Row[Any]) -> Reply:
         message_state=MessageState(row.message_state),
         message_attempt=row.message_attempt,
         tries=row.tries,
+        owed_seconds=row.owed_seconds,
         refused=row.last_error is not None,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -17,8 +18,9 @@ from app.messages import ConversationKey
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 16  # replies that are on their way at a time
+_AT_ONCE = 16  # replies that are on their way at a time, of one platform: one that hangs holds up itself alone
 _TO_ARRIVE = 0.2  # the part of a lease that what was posted has to show on its channel
+_LOOKS_AT_MOST = 5  # for copies of a reply, each after twice the time; the channel may be busy
 _LOOK_AGAIN_SECONDS = 1.0  # how long a reply lets an earlier one go first that another process has in hand
 
 
@@ -26,7 +28,8 @@ class Sender:
     """Tells people what is owed to them; lives as long as the process and holds no text.
 
     The replies of a conversation go out in order, one at a time. One that its channel refuses waits longer each time
-    and lets the later ones pass. What a process left behind that ended as it sent is tried again with `again`.
+    and lets the later ones pass. What a process left behind that ended as it sent is tried again with `again`. One that
+    was overtaken as it sent has its channel keep one copy of the two.
     """
 
     def __init__(
@@ -43,10 +46,11 @@ class Sender:
         self._channels = channels
         self._backoff = backoff
         self._lease_seconds = lease_seconds
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._room = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(_AT_ONCE))
         self._at_work: dict[ConversationKey, asyncio.Task[None]] = {}
         self._again: set[ConversationKey] = set()
         self._begun: set[str] = set()  # replies that may be on their channel, and whose end is not stored
+        self._looking: set[asyncio.Task[None]] = set()  # for copies
         self._open = False
 
     @asynccontextmanager
@@ -60,11 +64,12 @@ class Sender:
             self._open = False
             await cancel(self._at_work.values())
             self._at_work.clear()
+            await cancel(self._looking)
 
     async def drain(self, grace_seconds: float) -> None:
         """Return when nothing is on its way, or the time is over."""
-        if self._at_work:
-            await asyncio.wait(self._at_work.values(), timeout=grace_seconds)
+        if under_way := {*self._at_work.values(), *self._looking}:
+            await asyncio.wait(under_way, timeout=grace_seconds)
 
     def look(self, conversation: ConversationKey) -> None:
         """Send what waits in a conversation, soon; a hint that may be lost, as the rows are the truth."""
@@ -92,7 +97,7 @@ class Sender:
         try:
             while True:
                 self._again.discard(conversation)
-                async with self._room:
+                async with self._room[conversation.platform]:
                     await guarded("sending replies", self.send_waiting(conversation))
                 if conversation not in self._again:
                     return
@@ -119,6 +124,18 @@ class Sender:
                 await self._outbox.try_later(place.reply, _LOOK_AGAIN_SECONDS, None)
 
     async def _send(self, reply: Reply) -> None:
+        mine = False
+        try:
+            mine = await self._try(reply)
+        finally:  # another process may have sent it too, before this one or after
+            if not mine and reply.reply_id in self._begun:
+                looking = asyncio.create_task(self._keep_one(reply))
+                self._looking.add(looking)
+                looking.add_done_callback(self._looking.discard)
+        self._begun.discard(reply.reply_id)
+
+    async def _try(self, reply: Reply) -> bool:
+        """Tell the person and store what came of it; False when another process has taken the reply over."""
         at_least = 0.0
         try:
             state = await self._tell(reply)
@@ -135,18 +152,27 @@ class Sender:
             log.error("telling about message %s failed: %s", reply.message_id, describe_crash(error))
             fault = type(error).__name__[:64]
         else:
-            if state is not None:
-                await (self._outbox.sent(reply) if state is ReplyState.SENT else self._outbox.end(reply, state))
-            self._begun.discard(reply.reply_id)
-            return
-        wait = self._backoff.seconds(reply.tries - 1)
+            if state is ReplyState.SENT:
+                return await self._outbox.sent(reply)
+            return state is not None and await self._outbox.end(reply, state)
+        wait = self._backoff.seconds(reply.tries - 1, passed=reply.owed_seconds)
         if wait is None:
             log.error("message %s: its person could not be told, given up", reply.message_id)
-            await self._outbox.end(reply, ReplyState.GIVEN_UP, fault)
-        else:
-            # What may have arrived is looked for when it must be there, if it ever will.
-            await self._outbox.try_later(reply, max(wait, at_least), fault)
-        self._begun.discard(reply.reply_id)
+            return await self._outbox.end(reply, ReplyState.GIVEN_UP, fault)
+        # What may have arrived is looked for when it must be there, if it ever will.
+        return await self._outbox.try_later(reply, max(wait, at_least), fault)
+
+    async def _keep_one(self, reply: Reply) -> None:
+        """Let one copy stay, when all that were posted must show; the outermost edge of a task."""
+        for looks in range(_LOOKS_AT_MOST):
+            await asyncio.sleep(self._lease_seconds * _TO_ARRIVE * 2**looks)
+            if await guarded(f"looking for copies of the answer to {reply.message_id}", self._look_for_copies(reply)):
+                return
+
+    async def _look_for_copies(self, reply: Reply) -> None:
+        channel = self._channels.get(reply.principal.platform)
+        if channel is not None:
+            await channel.keep_one(await self._outbox.message_of(reply), reply.reply_id)
 
     async def _tell(self, reply: Reply) -> ReplyState | None:
         """Tell the person how their message stands, if it still stands so; None when another process has the reply.

@@ -34,7 +34,7 @@ class SlackSandbox(SlackEvents):
 
     Attributes:
         app: The ASGI application.
-        posts: What the bot posted, oldest first.
+        posts: What the bot posted and has not deleted, oldest first.
         members: By user id, what ``users.info`` says beside the names, such as ``is_email_confirmed``; others are
             full members without an address.
     """
@@ -56,6 +56,7 @@ class SlackSandbox(SlackEvents):
         posting = SlackPosts(bot_user, self.homes, self.new_ts, self.posts)
         self._methods: Mapping[str, Method] = {
             "auth.test": self._auth_test,
+            "chat.delete": posting.delete,
             "chat.postEphemeral": posting.post_ephemeral,
             "chat.postMessage": posting.post_message,
             "conversations.history": posting.conversations_history,

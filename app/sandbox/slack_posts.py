@@ -40,7 +40,7 @@ class Post:
 
 
 class SlackPosts:
-    """The methods of the Web API that post, and that read posts. Lives for the process.
+    """The methods of the Web API that post, and that read and delete posts. Lives for the process.
 
     Args:
         bot_user: Whose posts they are.
@@ -61,6 +61,17 @@ class SlackPosts:
         """Post for all to see."""
         post = self._post("chat.postMessage", arguments, workspace, user=None)
         return {"channel": post.channel, "ts": post.ts, "message": self._message(post, with_metadata=True)}
+
+    def delete(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
+        """Delete what this workspace's bot has posted: https://docs.slack.dev/reference/methods/chat.delete."""
+        channel = self._place(arguments, workspace)
+        found = [post for post in self._posts if post.ts == arguments.get("ts") and post.channel == channel]
+        if not found or found[0].user is not None:  # an ephemeral post is none that Slack keeps
+            raise SlackError("message_not_found")
+        if found[0].workspace != workspace:
+            raise SlackError("cant_delete_message")
+        self._posts.remove(found[0])
+        return {"channel": channel, "ts": found[0].ts}
 
     def _message(self, post: Post, *, with_metadata: bool) -> dict[str, Any]:
         message: dict[str, Any] = {"type": "message", "user": self._bot_user, "team": post.workspace}
@@ -112,11 +123,7 @@ class SlackPosts:
         return {"message_ts": post.ts}
 
     def _post(self, method: str, arguments: Mapping[str, Any], workspace: str, user: str | None) -> Post:
-        channel, text = arguments.get("channel"), arguments.get("text") or arguments.get("markdown_text")
-        if not isinstance(channel, str) or channel[:1] not in {"C", "D", "G", "U", "W"}:
-            raise SlackError("channel_not_found")
-        if workspace not in self._homes.get(direct_channel(channel), {workspace}):
-            raise SlackError("channel_not_found")  # it is another workspace's
+        channel, text = self._place(arguments, workspace), arguments.get("text") or arguments.get("markdown_text")
         if not text and not arguments.get("blocks"):
             raise SlackError("no_text")
         metadata = arguments.get("metadata")
@@ -125,9 +132,19 @@ class SlackPosts:
         ):
             raise SlackError("invalid_metadata_format")
         thread = arguments.get("thread_ts")
-        post = Post(method, direct_channel(channel), user, thread, str(text or ""), self._new_ts(), workspace, metadata)
+        post = Post(method, channel, user, thread, str(text or ""), self._new_ts(), workspace, metadata)
         self._posts.append(post)
         return post
+
+    def _place(self, arguments: Mapping[str, Any], workspace: str) -> str:
+        """The channel that is meant, which is this workspace's."""
+        channel = arguments.get("channel")
+        if not isinstance(channel, str) or channel[:1] not in {"C", "D", "G", "U", "W"}:
+            raise SlackError("channel_not_found")
+        place = direct_channel(channel)
+        if workspace not in self._homes.get(place, {workspace}):
+            raise SlackError("channel_not_found")  # it is another workspace's
+        return place
 
 
 def user_id(user: object) -> str:

@@ -29,7 +29,12 @@ class DeliverySettings(Section):
     )
     backoff_seconds: Positive = Field(default=2, description="About the first wait after a passing fault; it doubles")
     backoff_most_seconds: Positive = Field(default=120, description="No such wait is longer")
-    reply_tries: int = Field(default=12, gt=0, description="After so many refusals of the channel a reply is given up")
+    reply_tries: int = Field(
+        default=12, gt=0, description="A reply that its channel does not take is given up after so many tries, and …"
+    )
+    reply_seconds: Positive = Field(
+        default=86_400, description="… not before it was owed for so long: an outage of hours loses nothing"
+    )
     backlog: int = Field(
         default=10_000,
         gt=0,

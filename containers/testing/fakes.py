@@ -170,6 +170,11 @@ class RecordingChannel:
             raise self.failures.pop(0)
         self.sent.append(Sent(message.principal, text, private, message.message_id, reply_id, again))
 
+    async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
+        """Forget every copy of the reply but the first."""
+        first = next((sent for sent in self.sent if sent.reply_id == reply_id), None)
+        self.sent[:] = [sent for sent in self.sent if sent.reply_id != reply_id or sent is first]
+
     def texts(self, principal: Principal) -> list[str]:
         """What this person was told, in order."""
         return [sent.text for sent in self.sent if sent.principal == principal]

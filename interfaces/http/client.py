@@ -26,6 +26,9 @@ class HttpChannel:
         for told in self._waiting.get(message.message_id, ()):
             told.set()
 
+    async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
+        """Do nothing: the row is the only copy."""
+
     def is_group(self, message: StoredMessage) -> bool:
         """Nobody reads along: a message is its sender's alone."""
         return False

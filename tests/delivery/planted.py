@@ -76,6 +76,46 @@ def no_fence() -> None:
     sa.Update.where = unfenced  # type: ignore[method-assign]
 
 
+def stand_still() -> None:
+    """The first process that answers m0000 stops itself where the answer's bytes are about to go out to Slack."""
+    import os
+    import signal
+    from pathlib import Path
+
+    from aiohttp.http_writer import StreamWriter
+
+    from tests.delivery.badge import RECORD
+
+    def stopping(write: Callable[[StreamWriter, Any], None], bytes_of: Callable[[Any], bytes]) -> Any:
+        def stop(self: StreamWriter, chunk: Any) -> None:
+            if b"answer to m0000 " in bytes_of(chunk):
+                try:
+                    with Path(os.environ[RECORD]).with_name("stood_still").open("x") as file:
+                        file.write(str(os.getpid()))
+                except FileExistsError:
+                    pass
+                else:
+                    os.kill(os.getpid(), signal.SIGSTOP)
+            write(self, chunk)
+
+        return stop
+
+    StreamWriter._write = stopping(StreamWriter._write, bytes)  # type: ignore[method-assign]
+    StreamWriter._writelines = stopping(StreamWriter._writelines, b"".join)  # type: ignore[method-assign]
+
+
+def stand_still_and_keep_both() -> None:
+    """The same, and who was overtaken looks for no copy."""
+    from interfaces.slack.client import SlackChannel
+
+    async def look_away(self: SlackChannel, *args: Any) -> None:
+        pass
+
+    SlackChannel.keep_one = look_away  # type: ignore[method-assign, assignment]
+    stand_still()
+
+
 FAULTS: dict[str, Callable[[], None]] = {
-    fault.__name__: fault for fault in (double_reply, lose_rows, newest_first, no_fence)
+    fault.__name__: fault
+    for fault in (double_reply, lose_rows, newest_first, no_fence, stand_still, stand_still_and_keep_both)
 }

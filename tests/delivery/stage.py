@@ -99,22 +99,27 @@ class Stage:
 
     async def until_begun(self, runs: int) -> None:
         """Return once so many runs have begun."""
-        await self._until(lambda: len(self.record.runs()) >= runs)
+        await self.until(lambda: len(self.record.runs()) >= runs)
 
     async def begun(self, name: str) -> Run:
         """The first run of a message, once there is one."""
-        await self._until(lambda: any(run.name == name for run in self.record.runs()))
+        await self.until(lambda: any(run.name == name for run in self.record.runs()))
         return next(run for run in self.record.runs() if run.name == name)
 
     async def answered(self, name: str) -> None:
         """Return once Slack has the answer to a message."""
-        await self._until(lambda: any(f"answer to {name} " in post.text for post in self.slack.posts))
+        await self.until(lambda: self.answers(name) > 0)
+
+    def answers(self, name: str) -> int:
+        """How many answers to a message Slack has."""
+        return sum(f"answer to {name} " in post.text for post in self.slack.posts)
 
     async def until_refused(self) -> None:
         """Return once the webhook has said 503."""
-        await self._until(lambda: self.posting.outcomes["503"] > 0)
+        await self.until(lambda: self.posting.outcomes["503"] > 0)
 
-    async def _until(self, look: Callable[[], bool]) -> None:
+    async def until(self, look: Callable[[], bool]) -> None:
+        """Return once this holds."""
         end = time.monotonic() + SETTLE_SECONDS
         while not look():
             assert time.monotonic() < end, f"nothing goes on: {self.describe()}"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from pathlib import Path
 
 from tests.delivery.badge import gate
 from tests.delivery.preloaded import Preloaded
-from tests.delivery.stage import Layout, Load, Stage, run_with_outage, stage
+from tests.delivery.stage import SETTLE_SECONDS, Layout, Load, Stage, run_with_outage, stage
 from tests.delivery.verdict import Verdict
 
 LOAD = Load(messages=60, conversations=12, repeated=6, kills=0)
 LAYOUT = Layout("procrastinate", workers=2)
+POSTING = Layout("procrastinate", workers=2, server_answers=False)  # the server goes on taking messages
 LEASE_SECONDS = 5.0
 
 
@@ -51,3 +54,42 @@ async def test_one_that_ignores_its_attempt_is_noticed(preloaded: Preloaded, tmp
     verdict, described = await run_with_a_frozen_worker(preloaded, tmp_path, postgres_url, 10, fault="no_fence")
 
     assert "m0000" in verdict.doubled | verdict.lost, described
+
+
+async def wake_in_the_post(stage_: Stage, copies_at_last: int) -> None:
+    """Wake a process that stopped itself as it posted, once another one has posted the same answer."""
+    stopped = stage_.record.path.with_name("stood_still")
+    await stage_.until(lambda: stopped.exists() and stopped.read_text() != "")
+    (frozen,) = (deputy for deputy in stage_.deputies if deputy.pid == int(stopped.read_text()))
+    frozen.freeze()  # it is already, and that is noted
+    async with asyncio.timeout(SETTLE_SECONDS):
+        while stage_.answers("m0000") == 0 or await stage_.ledger.undone() != 0:  # the other one has left it behind
+            await asyncio.sleep(0.01)
+    frozen.wake()
+    await stage_.until(lambda: stage_.answers("m0000") == 2)
+    await stage_.until(lambda: stage_.answers("m0000") == copies_at_last)
+
+
+async def run_with_a_late_post(
+    preloaded: Preloaded, folder: Path, url: str, seed: int, fault: str, copies: int
+) -> Verdict:
+    """The verdict on a run in which a process stood still as it posted, and what is left was so many copies."""
+    async with stage(
+        preloaded, folder, url, POSTING, LOAD, seed=seed, fault=fault, lease_seconds=LEASE_SECONDS
+    ) as stage_:
+        await run_with_outage(stage_, LOAD, partial(wake_in_the_post, stage_, copies))
+        await stage_.settled()
+        await stage_.stop()
+        return await stage_.judge()
+
+
+async def test_what_it_posts_too_late_is_deleted(preloaded: Preloaded, tmp_path: Path, postgres_url: str) -> None:
+    """Frozen in the very step that posts, it posts what another one has posted: of the two the first stays."""
+    assert await run_with_a_late_post(preloaded, tmp_path, postgres_url, 11, "stand_still", 1) == Verdict()
+
+
+async def test_a_late_post_that_stays_is_noticed(preloaded: Preloaded, tmp_path: Path, postgres_url: str) -> None:
+    """The same where nobody looks for copies: Slack shows the answer twice."""
+    verdict = await run_with_a_late_post(preloaded, tmp_path, postgres_url, 12, "stand_still_and_keep_both", 2)
+
+    assert verdict.copies == {"m0000": 1}

@@ -7,6 +7,7 @@ import itertools
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -115,6 +116,7 @@ class Office:
         deadline_seconds: float = 30.0,
         history_turns: int = 20,
         backlog: int = 1000,
+        reply_seconds: float = 0.0,
     ) -> None:
         now = self.clock = clock or Clock()
         self.post = post or Post()
@@ -184,7 +186,8 @@ class Office:
         self.open_at_most = 0
         backoff = Backoff(tries=4, first_seconds=2.0, most_seconds=60.0, draw=lambda: 1.0)
         channels = {"http": self.channel}
-        self.sender = Sender(self.outbox, self.statuses, channels, backoff, lease_seconds=self.lease.seconds)
+        patience = replace(backoff, at_least_seconds=reply_seconds)
+        self.sender = Sender(self.outbox, self.statuses, channels, patience, lease_seconds=self.lease.seconds)
         self.retention = Retention(database, retention_days=30, history_days=90, now=now)
         self.answering = Answering(
             self.inbox,

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,31 @@ async def test_whoever_stands_still_in_a_transaction_holds_nobody_up(
         async with still.reading() as connection:
             assert await connection.scalar(sa.select(api_tokens.c.label)) == "by another"
         await asyncio.gather(still.close(), other.close())
+
+
+async def test_connections_that_were_lost_are_nobodys_error(
+    postgres: PostgresServer, ada: Principal, grace: Principal
+) -> None:
+    """Those that the server ended while they were idle are replaced as they are taken, for two people at once."""
+    async with postgres.databases() as databases:
+        database, other = [Database(url) for url in [await databases.migrated("deputy")] * 2]
+        async with AsyncExitStack() as stack:
+            held = [await stack.enter_async_context(database.reading()) for _ in range(2)]
+            drivers = [(await connection.get_raw_connection()).driver_connection for connection in held]
+        async with other.reading() as connection:
+            for driver in drivers:
+                assert driver is not None
+                await connection.execute(sa.select(sa.func.pg_terminate_backend(driver.get_server_pid())))
+        await until(lambda: all(driver is not None and driver.is_closed() for driver in drivers))
+
+        async def write(person: Principal) -> None:
+            async with database.writing() as connection:
+                await connection.execute(token_of(person, name=person.user))
+
+        await asyncio.gather(write(ada), write(grace))
+
+        assert await ids(database) == [ada.user, grace.user]
+        await asyncio.gather(database.close(), other.close())
 
 
 async def test_a_transaction_that_fails_leaves_nothing(database: Database, ada: Principal, grace: Principal) -> None:

@@ -62,6 +62,30 @@ async def test_the_other_methods_answer_as_slacks_do(api: str) -> None:
     assert (ada["user"]["id"], ada["user"]["is_bot"]) == ("U0ADA", False)
 
 
+async def test_the_bot_deletes_its_own_posts_alone(slack: SlackSandbox, api: str) -> None:
+    """What is deleted is gone, and cannot be deleted again; another workspace's post, or an ephemeral one, cannot."""
+    slack.admit("T0OTHER", "xoxb-other")
+    client, other = AsyncWebClient(TOKEN, base_url=api), AsyncWebClient("xoxb-other", base_url=api)
+    posts = [await client.chat_postMessage(channel="C1", text=text) for text in ("for Ada", "for Grace")]
+    ephemeral = await client.chat_postEphemeral(channel="C1", user="U0ADA", text="for Ada alone")
+    gone = await client.chat_delete(channel="C1", ts=posts[0]["ts"])
+    errors = []
+    for asking, channel, ts in (
+        (client, "C1", posts[0]["ts"]),
+        (client, "C2", posts[1]["ts"]),
+        (client, "C1", ephemeral["message_ts"]),
+        (client, "nowhere", posts[1]["ts"]),
+        (other, "C1", posts[1]["ts"]),
+    ):
+        with pytest.raises(SlackApiError) as caught:
+            await asking.chat_delete(channel=channel, ts=ts)
+        errors.append(caught.value.response["error"])
+
+    assert (gone["channel"], gone["ts"]) == ("C1", posts[0]["ts"])
+    assert errors == [*["message_not_found"] * 3, "channel_not_found", "cant_delete_message"]
+    assert [post.text for post in slack.posts] == ["for Grace", "for Ada alone"]
+
+
 @pytest.mark.parametrize(("token", "error"), [("", "not_authed"), ("xoxb-other", "invalid_auth")])
 async def test_another_token_is_refused(slack: SlackSandbox, api: str, token: str, error: str) -> None:
     """Without the bot's token nothing is posted."""

@@ -46,8 +46,16 @@ def test_waits_grow_to_a_limit_and_end() -> None:
     assert backoff.seconds(0, Fault.GOOGLE_BUSY) == 8.0
 
 
+def test_a_time_is_waited_however_many_tries_that_takes() -> None:
+    """Nothing is given up before both the tries and the time are over: a machine that was off for a day tries on."""
+    backoff = Backoff(tries=3, first_seconds=2.0, most_seconds=10.0, at_least_seconds=100.0, draw=lambda: 1.0)
+
+    assert [backoff.seconds(50, passed=passed) for passed in (0.0, 99.0, 100.0)] == [10.0, 10.0, None]
+    assert [backoff.seconds(earlier, passed=1e6) for earlier in range(3)] == [2.0, 4.0, None]
+
+
 def test_who_failed_together_does_not_come_back_together() -> None:
     """A wait lies between half of its length and the whole."""
-    waits = [Backoff(9, 2.0, 99.0, lambda draw=draw: draw).seconds(1) for draw in (0.0, 0.5, 1.0)]  # type: ignore[misc]
+    waits = [Backoff(9, 2.0, 99.0, draw=lambda draw=draw: draw).seconds(1) for draw in (0.0, 0.5, 1.0)]  # type: ignore[misc]
 
     assert waits == [2.0, 3.0, 4.0]

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
+from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
 
 from app.credentials.key_ring import KeyRing
 from app.database.database import Database
+from app.delivery.backoff import Backoff
+from app.delivery.deliveries import Deliveries
 from app.delivery.outbox import Held, Reply, ReplyState
-from app.errors import UnavailableError, UnclearError
+from app.delivery.sender import Sender
+from app.errors import NotFoundError, UnavailableError, UnclearError
 from app.messages import ConversationKey, StoredMessage
 from app.principal import Principal
+from containers.testing import RecordingChannel
 from tests.fakes.office import Office, until
 from tests.fakes.sandbox import Clock
 
@@ -182,3 +188,104 @@ async def test_a_reply_that_was_overtaken_is_not_sent(
 
     assert [(sent.principal, sent.again) for sent in here.channel.sent] == [(grace, False), (ada, True)]
     assert await here.outbox.count() == {ReplyState.SENT: 2}
+
+
+@dataclass
+class _Beside(RecordingChannel):
+    """Another process's way to the same platform; it may leave open whether what it was given was taken."""
+
+    unclear: bool = False
+    taken: list[Principal] = field(default_factory=list)
+
+    async def send(self, message: StoredMessage, text: str, *, private: bool, reply_id: str, again: bool) -> None:
+        await super().send(message, text, private=private, reply_id=reply_id, again=again)
+        self.taken.append(message.principal)
+        if self.unclear:
+            raise UnclearError("no answer")
+
+
+@pytest.mark.parametrize("unclear", [False, True])
+async def test_who_was_overtaken_as_it_sent_has_one_copy_kept(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal, monkeypatch: Any, unclear: bool
+) -> None:
+    """A process that stood still in the very step that sends, sends what another one has sent meanwhile."""
+    monkeypatch.setattr("app.delivery.sender._TO_ARRIVE", 0.001)
+    there = Office(database, key_ring)
+    beside = _Beside(there.channel.sent, unclear=unclear)
+    here = Office(database, key_ring, clock=there.clock, channel=beside)
+    messages = [await _answered(here, ada), await _answered(here, grace, "g")]
+    beside.gate.clear()
+    sending = [asyncio.create_task(here.sender.send_waiting(ConversationKey.of(each))) for each in messages]
+    await until(lambda: len(here.sender._begun) == 2)
+    there.clock.now += 31
+    await there.sender.send_waiting(ConversationKey.of(messages[0]))
+    beside.gate.set()
+    await asyncio.gather(*sending)
+    await until(lambda: not here.sender._looking)
+
+    assert sorted(each.user for each in beside.taken) == [ada.user, grace.user]
+    assert [(each.principal, each.again) for each in beside.sent] == [(ada, True), (grace, False)]
+
+
+@dataclass
+class _Away(RecordingChannel):
+    """A channel that some people cannot be reached by for now.
+
+    Attributes:
+        away: Who.
+    """
+
+    away: set[Principal] = field(default_factory=set)
+
+    async def send(self, message: StoredMessage, text: str, *, private: bool, reply_id: str, again: bool) -> None:
+        if message.principal in self.away:
+            raise UnavailableError("away")
+        await super().send(message, text, private=private, reply_id=reply_id, again=again)
+
+
+@pytest.mark.parametrize(("hours", "told_at_last"), [(6, True), (25, False)])
+async def test_an_outage_of_hours_loses_nothing(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal, hours: int, told_at_last: bool
+) -> None:
+    """One person's channel is away, the other one is told meanwhile; after a day it is given up, and can be retried."""
+    channel = _Away(away={ada})
+    office = Office(database, key_ring, channel=channel, reply_seconds=86_400)
+    message = await _answered(office, ada)
+    for hour in range(hours):
+        others = await _answered(office, grace, f"g{hour}")
+        for each in (message, others, message, message):
+            office.clock.now += 900
+            await office.sender.send_waiting(ConversationKey.of(each))
+    channel.away.clear()
+    office.clock.now += 61  # the longest wait is 60
+    await office.sender.send_waiting(ConversationKey.of(message))
+    told = [sent.principal for sent in channel.sent]
+    deliveries = Deliveries(database, office.clock)
+    untold = [each.message_id for each in await deliveries.latest([], at_most=9, untold=True)]
+    if untold:
+        await deliveries.retry(message.message_id)
+        await office.sender.send_waiting(ConversationKey.of(message))
+
+    assert told == [grace] * hours + [ada] * told_at_last
+    assert untold == [message.message_id] * (not told_at_last)
+    assert [sent.principal for sent in channel.sent][-1] == ada
+    assert await office.outbox.count() == {ReplyState.SENT: hours + 1}
+    with pytest.raises(NotFoundError):
+        await deliveries.retry(message.message_id)
+
+
+async def test_a_channel_that_hangs_holds_up_no_other(database: Database, key_ring: KeyRing, ada: Principal) -> None:
+    """However many replies hang on their way to one platform, those to another one go out."""
+    office, slack = Office(database, key_ring), RecordingChannel()
+    office.channel.gate.clear()
+    channels = {"http": office.channel, "slack": slack}
+    sender = Sender(office.outbox, office.statuses, channels, Backoff(4, 2.0, 60.0), lease_seconds=30.0)
+    hanging = [await _answered(office, ada, f"c{number}") for number in range(17)]
+    other = await _answered(office, Principal("slack", ada.tenant, "U0GRACE"))
+    async with sender.running(0.0):
+        for message in (*hanging, other):
+            sender.look(ConversationKey.of(message))
+        await until(lambda: slack.sent)
+
+    assert office.channel.sent == []
+    assert [sent.message_id for sent in slack.sent] == [other.message_id]

@@ -1,0 +1,81 @@
+"""The turn to migrate a PostgreSQL: one process at a time, and nobody waits for one that is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.database import postgresql
+from app.errors import SettingsError
+
+LOCK = 0x6465_7075_7479  # "deputy" in ASCII, of PostgreSQL's advisory locks
+_TRY_SECONDS = 0.1
+_LOOK_SECONDS = 2.0
+_STUCK_SECONDS = 30.0  # what a migration does by itself between two statements takes a fraction of one
+_PATIENT = sa.text("SET LOCAL lock_timeout = 0")
+_TRY = sa.select(sa.func.pg_try_advisory_xact_lock(LOCK))
+
+# Who has the turn and is not seen to do anything; what sessions of another role do is hidden.
+# https://www.postgresql.org/docs/current/view-pg-locks.html
+_IDLE = sa.text("""
+    SELECT pid, usename, coalesce(host(client_addr), 'its own machine') AS place
+    FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND granted AND datname = current_database()
+      AND (classid::bigint << 32 | objid::bigint) = :lock AND objsubid = 1
+      AND (state_change IS NULL OR wait_event = 'ClientRead'
+           AND state_change < clock_timestamp() - make_interval(secs => :seconds))
+""")
+
+
+@asynccontextmanager
+async def to_migrate(url: sa.URL) -> AsyncIterator[AsyncConnection]:
+    """A transaction in which this process alone migrates; its statements may take as long as they do.
+
+    Whoever migrates before is waited for, however long that takes. Transactions in which a Deputy process does nothing
+    any more are ended meanwhile: its machine may be gone, and nobody else need be there yet.
+
+    Raises:
+        SettingsError: Somebody has the turn, does nothing, and could not be ended.
+    """
+    ending = asyncio.create_task(_end_stuck(url))
+    try:
+        async with postgresql.own_connection(url, patient=True) as connection, connection.begin():
+            await connection.execute(_PATIENT)
+            await _take(connection, url)
+            yield connection
+    finally:
+        ending.cancel()
+        await asyncio.wait([ending])
+
+
+async def _take(connection: AsyncConnection, url: sa.URL) -> None:
+    began, looked = time.monotonic(), time.monotonic()
+    while not await connection.scalar(_TRY):
+        if time.monotonic() - looked >= _LOOK_SECONDS:
+            looked = time.monotonic()
+            if looked - began >= _STUCK_SECONDS and not await postgresql.end_stuck(url, _STUCK_SECONDS):
+                await _refuse_idle(url)
+        await asyncio.sleep(_TRY_SECONDS)
+
+
+async def _refuse_idle(url: sa.URL) -> None:
+    async with postgresql.own_connection(url) as connection:  # to a transaction, what others do stays as it began
+        idle = (await connection.execute(_IDLE, {"lock": LOCK, "seconds": _STUCK_SECONDS})).one_or_none()
+    if idle is not None:
+        raise SettingsError(
+            f"the database cannot be migrated: its session {idle.pid}, of {idle.usename} from {idle.place}, keeps "
+            "everybody from it and does nothing. Look at what it belongs to, and end it: "
+            f"SELECT pg_terminate_backend({idle.pid})"
+        )
+
+
+async def _end_stuck(url: sa.URL) -> None:
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        with suppress(sa.exc.SQLAlchemyError, OSError):  # whoever migrates meets it too, and says so
+            await postgresql.end_stuck(url, _STUCK_SECONDS)

@@ -1,0 +1,96 @@
+"""A way to a PostgreSQL that can fall silent: as a server whose machine is gone, which closes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from app.sandbox.server import HOST
+from tests.fakes.databases import PostgresDatabases
+
+
+@dataclass
+class SilentWay:
+    """Forwards connections; while it is silent none is, nor any byte of those that were.
+
+    Attributes:
+        databases: Whose addresses lead through it.
+        port: Where it listens.
+        opened: How many connections were made through it.
+    """
+
+    databases: PostgresDatabases
+    port: int
+    opened: int = 0
+    _silent: bool = False
+    _links: set[asyncio.Task[None]] = field(default_factory=set)
+    _dead: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def empty(self, name: str) -> str:
+        return self._through(await self.databases.empty(name))
+
+    async def migrated(self, name: str) -> str:
+        return self._through(await self.databases.migrated(name))
+
+    def fall_silent(self) -> None:
+        """Forward nothing more: what is connected stays so, and is never heard of again."""
+        self._silent = True
+        for link in self._links:
+            link.cancel()
+
+    def speak(self) -> None:
+        """Forward connections that are made from now on."""
+        self._silent = False
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: int) -> None:
+        """Forward one connection."""
+        self.opened += 1
+        self._dead.append(writer)  # kept open until the end, whatever happens
+        if self._silent:
+            return
+        there_reader, there_writer = await asyncio.open_connection(HOST, target)
+        self._dead.append(there_writer)
+        for source, sink in ((reader, there_writer), (there_reader, writer)):
+            link = asyncio.create_task(_forward(source, sink))
+            self._links.add(link)
+            link.add_done_callback(self._links.discard)
+
+    async def end(self) -> None:
+        """Break everything off."""
+        self.fall_silent()
+        for writer in self._dead:
+            writer.transport.abort()
+
+    def _through(self, url: str) -> str:
+        return sa.make_url(url).set(host=HOST, port=self.port).render_as_string(hide_password=False)
+
+
+@asynccontextmanager
+async def silent_way(databases: PostgresDatabases, server_url: str) -> AsyncIterator[SilentWay]:
+    """A way to these databases, which listens until the context ends."""
+    target = sa.make_url(server_url).port
+    assert target is not None
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            await way.take(reader, writer, target)
+
+    listener = await asyncio.start_server(take, HOST, 0)
+    way = SilentWay(databases, listener.sockets[0].getsockname()[1])
+    try:
+        yield way
+    finally:
+        listener.close()
+        await way.end()
+
+
+async def _forward(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await source.read(65536):
+            sink.write(data)
+            await sink.drain()
+        sink.close()
