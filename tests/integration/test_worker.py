@@ -481,5 +481,9 @@ async def test_one_busy_person_does_not_keep_others_waiting(
         gate.set()
         await _all_ended(office, said)
 
-    assert sorted(prompt[0] for prompt in begun) == ["a", "a", "g"]  # which two of the six come first is nobody's promise
+    assert sorted(prompt[0] for prompt in begun) == [
+        "a",
+        "a",
+        "g",
+    ]  # which two of the six come first is nobody's promise
     assert office.open_at_most == 3
