@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page
 from tests.browser.people import NAME, Person, at, chromium
 from tests.browser.tls import tls_before
 from tests.contract.channels import HttpDriver, SlackDriver, pair
-from tests.fakes.deputy_server import DeputyServer, world
+from tests.fakes.deputy_server import DeputyServer, user, world
 from tests.fakes.ports import free_port
 
 Pair = tuple[Person, Person]
@@ -48,7 +48,8 @@ async def pages(browser: Browser) -> AsyncIterator[list[Page]]:
 
 @pytest_asyncio.fixture(loop_scope="package")
 async def people(pages: list[Page], server: DeputyServer) -> AsyncIterator[Pair]:
-    """Ada, who writes over HTTP, and Grace, who writes in Slack; each has a browser of her own."""
+    """Ada, who writes over HTTP, and Grace, whom Slack knows by her name; each has a browser of her own."""
     ada, grace = pair()
+    server.slack.members[user(grace.name)] = {"profile": {"real_name": "Grace Hopper"}}
     async with at(pages[0], ada, HttpDriver(server)) as first, at(pages[1], grace, SlackDriver(server)) as second:
         yield first, second

@@ -79,6 +79,23 @@ async def test_cookies_keep_a_sign_in_to_the_browser_that_opened_it(server: Depu
     assert exchanges(server) == before + 2
 
 
+async def test_pages_call_people_by_their_names(people: Pair) -> None:
+    """By the channel's id as well, as anybody can take another one's name; on the first page and on the last."""
+    shown: list[str] = []
+    for person in people:
+        await person.page.goto(await person.link())
+        shown.append(await person.page.locator("p").first.inner_text())
+        await person.page.get_by_role("button", name="Continue to Google").click()
+        await person.allow()
+        shown.append(await person.page.locator("dd").last.inner_text())
+    ada, grace = (person.driver.principal(person.sender).user for person in people)
+
+    assert f"The assistant of {ada} (HTTP, demo) asks" in shown[0]
+    assert shown[1] == f"{ada} (HTTP, demo)"
+    assert f"The assistant of Grace Hopper ({grace}, Slack, T0SANDBOX) asks" in shown[2]
+    assert shown[3] == f"Grace Hopper ({grace}, Slack, T0SANDBOX)"
+
+
 async def test_a_forwarded_link_gives_the_one_who_sent_it_nothing(server: DeputyServer, people: Pair) -> None:
     """Grace consents by Ada's link: the page names both, and neither chat has anything without Ada's code."""
     ada, grace = people
