@@ -74,7 +74,7 @@ async def test_cookies_keep_a_sign_in_to_the_browser_that_opened_it(server: Depu
     assert (kept["domain"], kept["path"], kept["sameSite"]) == (NAME, "/", "Lax")
     assert (kept["secure"], kept["httpOnly"]) == (True, True)
     assert refused.status == 400
-    assert "this browser did not open the link" in (await tab.locator("main").inner_text()).lower()
+    assert "This browser did not open the link" in await tab.locator("main").inner_text()
     assert len({await person.code() for person in people}) == 2
     assert exchanges(server) == before + 2
 
