@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.conftest import Pair
 from tests.browser.people import NAME, Person
-from tests.fakes.deputy_server import ADA, GRACE, DeputyServer, own_markers
+from tests.fakes.deputy_server import ADA, GRACE, TEAM, DeputyServer, own_markers
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -33,6 +33,12 @@ async def confirm(server: DeputyServer, person: Person, code: str) -> set[str]:
     return {email for email, markers in own.items() if any(marker in told.lower() for marker in markers)}
 
 
+def shown_as(person: Person) -> str:
+    """How pages show somebody: by their name, where their channel knows it, and never without its id of them."""
+    user = person.driver.principal(person.sender).user
+    return f"Grace Hopper ({user}, Slack, {TEAM})" if person.driver.platform == "slack" else f"{user} (HTTP, demo)"
+
+
 def exchanges(server: DeputyServer) -> int:
     """How often Google was asked for tokens for a code."""
     return sum(call.method_id == EXCHANGE for call in server.google.calls)
@@ -41,10 +47,12 @@ def exchanges(server: DeputyServer) -> int:
 async def test_two_people_consent_at_once(server: DeputyServer, people: Pair) -> None:
     """Each confirms with the code that her own browser shows, and is answered from her own mailbox by itself."""
     codes = await asyncio.gather(*(consent(person) for person in people))
+    whose = [await person.page.locator("dd").last.inner_text() for person in people]
     shown = await asyncio.gather(*(confirm(server, person, code) for person, code in zip(people, codes, strict=True)))
     hosts = {urlsplit(str(server.settings.google.endpoints.authorize)).hostname, NAME}
 
     assert len(set(codes)) == 2
+    assert whose == [shown_as(person) for person in people]
     for person, mails in zip(people, shown, strict=True):
         assert await person.page.get_by_text(person.sender.email).is_visible()
         assert mails == {person.sender.email}
@@ -57,8 +65,7 @@ async def test_two_people_consent_at_once(server: DeputyServer, people: Pair) ->
 async def test_cookies_keep_a_sign_in_to_the_browser_that_opened_it(server: DeputyServer, people: Pair) -> None:
     """Ada's address at Google, opened in Grace's browser, leads nowhere; in her own it leads to her code."""
     ada, grace = people
-    for person in people:
-        await person.go_to_google(await person.link())
+    await asyncio.gather(*[person.go_to_google(await person.link()) for person in people])
     [kept] = await ada.page.context.cookies()
     before = exchanges(server)
     tab = await grace.page.context.new_page()
@@ -67,8 +74,7 @@ async def test_cookies_keep_a_sign_in_to_the_browser_that_opened_it(server: Depu
     async with tab.expect_response(lambda response: "/oauth/google/callback" in response.url) as callback:
         await tab.get_by_role("button", name="Allow").click()
     refused = await callback.value
-    for person in people:
-        await person.allow()
+    await asyncio.gather(*(person.allow() for person in people))
 
     assert kept["name"].startswith("__Host-deputy-consent-")
     assert (kept["domain"], kept["path"], kept["sameSite"]) == (NAME, "/", "Lax")
@@ -79,27 +85,13 @@ async def test_cookies_keep_a_sign_in_to_the_browser_that_opened_it(server: Depu
     assert exchanges(server) == before + 2
 
 
-async def test_pages_call_people_by_their_names(people: Pair) -> None:
-    """By the channel's id as well, as anybody can take another one's name; on the first page and on the last."""
-    shown: list[str] = []
-    for person in people:
-        await person.page.goto(await person.link())
-        shown.append(await person.page.locator("p").first.inner_text())
-        await person.page.get_by_role("button", name="Continue to Google").click()
-        await person.allow()
-        shown.append(await person.page.locator("dd").last.inner_text())
-    ada, grace = (person.driver.principal(person.sender).user for person in people)
-
-    assert f"The assistant of {ada} (HTTP, demo) asks" in shown[0]
-    assert shown[1] == f"{ada} (HTTP, demo)"
-    assert f"The assistant of Grace Hopper ({grace}, Slack, T0SANDBOX) asks" in shown[2]
-    assert shown[3] == f"Grace Hopper ({grace}, Slack, T0SANDBOX)"
-
-
 async def test_a_forwarded_link_gives_the_one_who_sent_it_nothing(server: DeputyServer, people: Pair) -> None:
     """Grace consents by Ada's link: the page names both, and neither chat has anything without Ada's code."""
     ada, grace = people
-    await grace.go_to_google(await ada.link())
+    link = await ada.link()
+    await grace.page.goto(link)
+    asks = await grace.page.locator("p").first.inner_text()
+    await grace.go_to_google(link)
     await grace.allow()
     code = await grace.code()
     told = await grace.say(f"confirm {code}")
@@ -107,7 +99,8 @@ async def test_a_forwarded_link_gives_the_one_who_sent_it_nothing(server: Deputy
 
     assert "No sign-in of yours waits for this code" in told
     assert grace.sender.email in page
-    assert ada.sender.name in page
+    assert f"The assistant of {shown_as(ada)} asks" in asks
+    assert shown_as(ada) in page
     assert "Never give this code to anybody" in page
     for person in people:
         assert await server.container.grants().find(person.driver.principal(person.sender)) is None
@@ -123,7 +116,7 @@ async def test_back_and_reload_consume_nothing_twice(server: DeputyServer, peopl
         link = await person.page.go_back()
         assert link is not None
         assert link.status == 410
-    shown = [await confirm(server, person, code) for person, code in zip(people, codes, strict=True)]
+    shown = await asyncio.gather(*(confirm(server, person, code) for person, code in zip(people, codes, strict=True)))
 
     assert [answer.status for answer in reloaded if answer] == [400, 400]
     assert exchanges(server) == before + 2

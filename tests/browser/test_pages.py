@@ -64,7 +64,8 @@ async def elsewhere() -> AsyncIterator[str]:
 
 async def test_no_other_site_frames_a_page_or_presses_its_button(elsewhere: str, people: Pair) -> None:
     """A frame of a link's page stays empty, a form that posts to it opens nothing, and the link is still good."""
-    for person in people:
+
+    async def attacked(person: Person) -> None:
         link, page = await person.link(), person.page
         await page.goto(f"{elsewhere}?target={link}")
         await eventually(partial(page.frame, url=FRAMED))
@@ -73,7 +74,10 @@ async def test_no_other_site_frames_a_page_or_presses_its_button(elsewhere: str,
         await page.get_by_role("button", name="Win a prize").click()
         assert await person.heading() == "Not connected"
         assert "Another page sent you here" in await page.locator("main").inner_text()
-        await person.go_to_google(link)
+        await page.goto(link)
+        assert await person.heading() == "Connect your Google account"
+
+    await asyncio.gather(*(attacked(person) for person in people))
 
 
 async def test_no_script_runs_and_nothing_is_loaded_from_elsewhere(
