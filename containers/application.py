@@ -64,6 +64,7 @@ from app.llm.endpoints import open_model_http
 from app.offboarding import Offboarding
 from app.principal import Principal
 from app.settings import Settings
+from app.spellings import Spellings
 from app.toolkits.gmail import GmailToolkit
 from app.users import Users
 from containers.scope import Scope, Scoped, Seed
@@ -156,6 +157,8 @@ class Application(DeclarativeContainer):
     dropping = Once(Dropping, database, links, quarantine, google_auth)
     directories = providers.Dict()  # the channels that know addresses, and those at which people can sign in
     logins = providers.Dict()
+    people = providers.Dict()  # the channels that know who somebody is
+    spellings = Once(Spellings, people)
     proofs = Once(Proofs, settings.provided.google.linking, directories, logins)
     confirmation = Once(
         Confirmation,

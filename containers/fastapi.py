@@ -71,6 +71,7 @@ def routers(container: Application, settings: Settings) -> list[APIRouter]:
             consent=once(container.consent),
             confirmation=once(container.confirmation),
             google_apis=once(container.google_apis),
+            people=once(container.people),
             secure=settings.server.public_url.startswith("https://"),
             cookie_seconds=settings.consent.link_seconds,
             code_seconds=settings.consent.code_seconds,

@@ -23,10 +23,11 @@ def bot_tokens(container: Application, slack: SlackSettings) -> providers.Provid
 
 
 def add_slack(container: Application, settings: Settings, slack: SlackSettings) -> None:
-    """Give the container what posts answers in Slack, knows its people's addresses, and lets them sign in there."""
+    """Give the container what posts answers in Slack, knows its people, and lets them sign in there."""
     from interfaces.slack.client import SlackChannel  # the SDK is imported only where Slack is served
     from interfaces.slack.directory import SlackDirectory
     from interfaces.slack.openid import SlackLogin
+    from interfaces.slack.people import SlackPeople
 
     tokens = bot_tokens(container, slack)
     allow_list = AllowList(slack.workspaces)
@@ -34,6 +35,7 @@ def add_slack(container: Application, settings: Settings, slack: SlackSettings) 
     container.directories.add_kwargs(
         slack=Once(SlackDirectory, tokens, providers.Object(allow_list), slack.api_base_url)
     )
+    container.people.add_kwargs(slack=Once(SlackPeople, tokens, slack.api_base_url))
     if settings.google.linking is Linking.CHANNEL_LOGIN:
         assert slack.client_secret is not None
         login = Once(

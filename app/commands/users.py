@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from app.commands.common import CONFIG, FAILED, ConfigOption, JsonOption, PrincipalOption, configured, principal, run
+from app.commands.common import (
+    CONFIG,
+    FAILED,
+    ConfigOption,
+    JsonOption,
+    PrincipalOption,
+    configured,
+    fail,
+    principal,
+    run,
+)
 from app.commands.container import moment, opened_container
 from app.commands.database import opened_database
 from app.commands.grants import print_ended
+from app.errors import UnavailableError
 from app.offboarding import Offboarded
 from app.principal import Principal
 from app.settings import Settings
 from app.users import User, Users
+
+if TYPE_CHECKING:
+    from containers.application import Application
 
 users = typer.Typer(no_args_is_help=True, help="The people whom Deputy has seen.")
 
@@ -38,20 +52,29 @@ def list_users(config: ConfigOption = CONFIG, as_json: JsonOption = False) -> No
 
 @users.command()
 def offboard(principal_text: PrincipalOption, config: ConfigOption = CONFIG) -> None:
-    """Refuse a person from now on, and end their grants, links, tokens and messages. Run it again after a failure."""
-    outcome = run(_offboard(configured(config), principal(principal_text)))
-    print_ended(outcome.credentials)
-    print(f"{outcome.api_tokens} tokens of the HTTP interface ended, {outcome.messages} undone messages given up")
-    if not outcome.finished:
-        raise typer.Exit(FAILED)
-    print(f"{principal_text} is offboarded; servers cancel what they still have in work within a second or two")
+    """Refuse a person from now on, and end their grants, links, tokens and messages. Run it again after a failure.
+
+    Who is of an organisation in Slack is offboarded in it and in all of its workspaces, whichever is named.
+    """
+    outcomes, unknown = run(_offboard(configured(config), principal(principal_text)))
+    for whom, outcome in outcomes:
+        print_ended(outcome.credentials)
+        print(f"{outcome.api_tokens} tokens of the HTTP interface ended, {outcome.messages} undone messages given up")
+        if outcome.finished:
+            print(f"{whom} is offboarded; servers cancel what they still have in work within a second or two")
+    _end(unknown, finished=all(outcome.finished for _, outcome in outcomes))
 
 
 @users.command()
 def restore(principal_text: PrincipalOption, config: ConfigOption = CONFIG) -> None:
-    """Let an offboarded person in again. What they had is gone: they consent anew, and are issued new tokens."""
-    restored = run(_restore(configured(config), principal(principal_text)))
-    print(f"{principal_text} {'is let in again' if restored else 'was not offboarded'}")
+    """Let an offboarded person in again. What they had is gone: they consent anew, and are issued new tokens.
+
+    Who is of an organisation in Slack is let in again in it and in all of its workspaces, whichever is named.
+    """
+    outcomes, unknown = run(_restore(configured(config), principal(principal_text)))
+    for whom, restored in outcomes:
+        print(f"{whom} {'is let in again' if restored else 'was not offboarded'}")
+    _end(unknown, finished=True)
 
 
 def _as_json(user: User) -> dict[str, Any]:
@@ -70,11 +93,36 @@ async def _everybody(settings: Settings) -> list[User]:
         return await Users(database).everybody()
 
 
-async def _offboard(settings: Settings, whom: Principal) -> Offboarded:
+def _end(unknown: str | None, *, finished: bool) -> None:
+    """End the command, as failed if something is left to do."""
+    if unknown is not None:
+        fail(f"{unknown}; as whom else they are known is not clear, so run this again", FAILED)
+    if not finished:
+        raise typer.Exit(FAILED)
+
+
+async def _offboard(settings: Settings, whom: Principal) -> tuple[list[tuple[Principal, Offboarded]], str | None]:
+    """What ended of each spelling of a person; and why others may be left, if they may."""
     async with opened_container(settings) as container:
-        return await container.offboarding().offboard(whom)
+        users, offboarding = container.users(), container.offboarding()
+        await users.offboard(whom)  # before anybody is asked
+        others, unknown = await _others(container, whom)
+        for other in others:
+            await users.offboard(other)
+        return [(each, await offboarding.offboard(each)) for each in (whom, *others)], unknown
 
 
-async def _restore(settings: Settings, whom: Principal) -> bool:
-    async with opened_database(settings) as database:
-        return await Users(database).restore(whom)
+async def _restore(settings: Settings, whom: Principal) -> tuple[list[tuple[Principal, bool]], str | None]:
+    """Which spellings of a person were let in again; and why others may be left, if they may."""
+    async with opened_container(settings) as container:
+        outcomes = [(whom, await container.users().restore(whom))]
+        others, unknown = await _others(container, whom)
+        outcomes += [(other, await container.users().restore(other)) for other in others]
+        return outcomes, unknown
+
+
+async def _others(container: Application, whom: Principal) -> tuple[tuple[Principal, ...], str | None]:
+    try:
+        return (await container.spellings().of(whom))[1:], None
+    except UnavailableError as error:
+        return (), str(error)

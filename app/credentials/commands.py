@@ -48,7 +48,7 @@ class ConfirmCommand:
         typed = find_typed(message.text)
         if typed is None:
             return None
-        outcome = await self._confirmation.confirm(message.principal, typed)
+        outcome = await self._confirmation.confirm(message.principal, typed, message_id=message.message_id)
         if isinstance(outcome, Connected):
             return self._connected(outcome)
         if outcome is None:

@@ -132,17 +132,25 @@ class Confirmation:
         await self._waiting.sign_in_changed(link.principal, link.link_id)
         return WaitsForCode(link, account.subject, account.email, tokens.granted_scopes, code)
 
-    async def confirm(self, principal: Principal, typed: str) -> Connected | WrongCode | None:
+    async def confirm(
+        self, principal: Principal, typed: str, *, message_id: str | None = None
+    ) -> Connected | WrongCode | None:
         """Activate the consent of this person that waits for this code; None when none of theirs waits for one.
 
         Of several that confirm together one activates it, and a code that comes again is answered as at first. After
         the last try nothing is left to activate.
+
+        Args:
+            principal: Whose chat.
+            typed: What they wrote.
+            message_id: The message that holds it, which counts as one try though it is taken again; None is counted
+                each time.
         """
         async with self._database.writing() as connection:
             await take_consent_turn(connection, principal)
             if (connected := await self._confirmed.find(connection, principal, typed)) is not None:
                 return connected
-            found = await self._quarantine.find_by_code(connection, principal, typed)
+            found = await self._quarantine.find_by_code(connection, principal, typed, message_id=message_id)
         if isinstance(found, str):
             connected = await self._connect(principal, found, code=typed)
             return connected or await self._confirmed_before(principal, typed)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
+
+from app.credentials.single_flight import SingleFlight
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -38,7 +39,7 @@ class Kept(Generic[Key, Value]):
         self._at_most = at_most
         self._now = now
         self._values: OrderedDict[Key, Value] = OrderedDict()
-        self._in_flight: dict[Key, asyncio.Task[Value]] = {}
+        self._fetches: SingleFlight[Key, Value] = SingleFlight()
 
     def __len__(self) -> int:
         return len(self._values)
@@ -59,24 +60,11 @@ class Kept(Generic[Key, Value]):
         if kept is not None and self._now() < self._good_until(kept) and acceptable(kept):
             self._values.move_to_end(key)
             return kept
-        fetching = self._in_flight.get(key)
-        if fetching is None:
-            fetching = asyncio.create_task(fetch())
-            self._in_flight[key] = fetching
-            fetching.add_done_callback(functools.partial(self._land, key))
-        try:
-            # Waited for, not awaited: a caller that is cancelled must not take the others' fetch along.
-            await asyncio.wait([fetching])
-            return fetching.result()
-        finally:
-            del fetching  # its error leads to this frame, and with it to all that its callers hold: no cycle
+        return await self._fetches.join(key, functools.partial(self._fetch, key, fetch))
 
-    def _land(self, key: Key, fetching: asyncio.Task[Value]) -> None:
-        del self._in_flight[key]
-        if fetching.cancelled() or fetching.exception() is not None:
-            self._values.pop(key, None)
-            return
-        self._values[key] = fetching.result()
-        self._values.move_to_end(key)
+    async def _fetch(self, key: Key, fetch: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
+        self._values.pop(key, None)  # given to nobody any more, also where the fetch fails
+        self._values[key] = value = await fetch()
         while len(self._values) > self._at_most:
             self._values.popitem(last=False)
+        return value

@@ -104,11 +104,12 @@ class Quarantine:
         return held
 
     async def find_by_code(
-        self, connection: AsyncConnection, principal: Principal, typed: str
+        self, connection: AsyncConnection, principal: Principal, typed: str, *, message_id: str | None = None
     ) -> str | WrongCode | None:
         """The link by which a grant waits for this code of this person; call it in the person's turn.
 
-        A wrong code counts as a try for every sign-in of the person that waits. None means that none waits.
+        A wrong code counts as a try for every sign-in of the person that waits, once a message. None means that none
+        waits.
         """
         waiting = list(
             await connection.execute(
@@ -122,7 +123,7 @@ class Quarantine:
         right = [row for row in waiting if is_code(typed, codes[row.link_id])]
         if right:
             return str(right[0].link_id)
-        return await self._count_try(connection, waiting) if waiting else None
+        return await self._count_try(connection, waiting, message_id) if waiting else None
 
     async def take(self, connection: AsyncConnection, principal: Principal, link_id: str) -> QuarantinedGrant | None:
         """Take a waiting grant of this person out of quarantine; None when it does not wait any more.
@@ -208,15 +209,25 @@ class Quarantine:
             claimed = await connection.execute(_TABLE.update().where(first, _TABLE.c.state == WAITING).values(tries=1))
         return claimed.rowcount == 1
 
-    async def _count_try(self, connection: AsyncConnection, rows: Sequence[sa.Row[tuple[object, ...]]]) -> WrongCode:
+    async def _count_try(
+        self, connection: AsyncConnection, rows: Sequence[sa.Row[tuple[object, ...]]], message_id: str | None
+    ) -> WrongCode:
+        left: dict[str, int] = {}
         for row in rows:
-            over = row.tries + 1 >= self._code_tries
+            tried_by = row.tried_by.split()
+            left[row.link_id] = self._code_tries - row.tries
+            if message_id in tried_by:
+                continue  # it was interrupted before it was answered, and is taken again
+            left[row.link_id] -= 1
             await connection.execute(
                 _TABLE.update()
                 .where(_TABLE.c.link_id == row.link_id, _TABLE.c.state == WAITING)
-                .values(tries=_TABLE.c.tries + 1, state=ENDING if over else WAITING)
+                .values(
+                    tries=_TABLE.c.tries + 1,
+                    tried_by=" ".join([*tried_by, *([message_id] if message_id else [])]),
+                    state=WAITING if left[row.link_id] > 0 else ENDING,
+                )
             )
-        left = {row.link_id: self._code_tries - row.tries - 1 for row in rows}
         return WrongCode(max(left.values()), tuple(link_id for link_id, tries in left.items() if tries <= 0))
 
     async def _ending(self, principal: Principal, link_id: str) -> sa.Row[tuple[object, ...]] | None:

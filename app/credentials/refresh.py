@@ -7,7 +7,6 @@ refresh token with it: the next refresh is then refused, the person consents aga
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Protocol
 
 from app.credentials.grants import Grant, Grants
 from app.credentials.leases import Lease, Leases
+from app.credentials.single_flight import SingleFlight
 from app.errors import GoogleError, GrantRevokedError, InvalidGrantError
 from app.google.auth import HTTP_TIMEOUT_SECONDS, GoogleTokens
 from app.principal import Principal
@@ -54,7 +54,7 @@ class Refresher:
         self._google = google
         self._now = now
         self._monotonic = monotonic
-        self._in_flight: dict[tuple[Principal, str], asyncio.Task[Grant]] = {}
+        self._refreshes: SingleFlight[tuple[Principal, str], Grant] = SingleFlight()
 
     async def fresh(
         self,
@@ -83,8 +83,10 @@ class Refresher:
                 return None
             if grant.expires_at - self._now() > FRESH_SECONDS and grant.access_token != rejected:
                 return grant
-            joined = (principal, grant.grant_id) in self._in_flight
-            renewed = await self._renewed(grant)
+            key = (principal, grant.grant_id)
+            joined = key in self._refreshes
+            # Done to its end, whoever is cancelled: Google may have rotated the refresh token already.
+            renewed = await self._refreshes.join(key, functools.partial(self._refresh, grant))
             # What was under way already may be the renewal that led to the very token that was rejected.
             if renewed.access_token != rejected or not joined:
                 return renewed
@@ -103,33 +105,7 @@ class Refresher:
 
     async def aclose(self) -> None:
         """Wait, for 12 seconds at most, until what is under way is stored: Google may have rotated already."""
-        under_way = [*self._in_flight.values()]
-        if not under_way:
-            return
-        _, late = await asyncio.wait(under_way, timeout=_CLOSING_SECONDS)
-        for refresh in late:
-            refresh.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-
-    def _land(self, key: tuple[Principal, str], refresh: asyncio.Task[Grant]) -> None:
-        del self._in_flight[key]
-        if not refresh.cancelled():
-            refresh.exception()  # counts as retrieved, though all who waited may be gone
-
-    async def _renewed(self, grant: Grant) -> Grant:
-        """The grant once it is renewed, by the one refresh of it that is in flight."""
-        key = (grant.principal, grant.grant_id)
-        refresh = self._in_flight.get(key)
-        if refresh is None:
-            refresh = asyncio.create_task(self._refresh(grant))
-            self._in_flight[key] = refresh
-            refresh.add_done_callback(functools.partial(self._land, key))
-        try:
-            # Waited for, not awaited: a caller that is cancelled must not lose what Google has already rotated.
-            await asyncio.wait([refresh])
-            return refresh.result()
-        finally:
-            del refresh  # its error leads to this frame, and with it to all that its callers hold: no cycle
+        await self._refreshes.aclose(patience_seconds=_CLOSING_SECONDS)
 
     async def _refresh(self, grant: Grant) -> Grant:
         while True:

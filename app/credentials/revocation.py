@@ -223,7 +223,7 @@ class Revocation:
             await connection.execute(grants.update().where(ending).values(**over))
 
     async def _forget(self, principal: Principal) -> None:
-        """Delete what is left of a person who has no grant any more: addresses, aliases, choices of accounts.
+        """Delete what is left of a person who has no grant any more: addresses, aliases, choices and ids of accounts.
 
         As long as one is left the others' rows stay without tokens: no other account steps in where one was chosen.
         """
@@ -234,6 +234,7 @@ class Revocation:
             if (await connection.execute(left)).first() is None:
                 await connection.execute(grants.delete().where(mine))
                 await connection.execute(account_choices.delete().where(owned_by(account_choices, principal)))
+                await connection.execute(_name_no_account(principal, self._now()))
 
 
 async def _is_held_elsewhere(connection: AsyncConnection, grant: Grant) -> bool:
@@ -258,3 +259,9 @@ def _end_links(principal: Principal) -> sa.Update:
         .where(owned_by(consent_links, principal), consent_links.c.state.in_(_UNFINISHED))
         .values(state=LinkState.EXPIRED)
     )
+
+
+def _name_no_account(principal: Principal, now: float) -> sa.Update:
+    """No link of this person that is over says for which account it was, or how they called it."""
+    over = sa.or_(consent_links.c.state.not_in(_UNFINISHED), consent_links.c.expires_at <= now)
+    return consent_links.update().where(owned_by(consent_links, principal), over).values(widens=None, alias=None)

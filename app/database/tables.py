@@ -260,7 +260,8 @@ quarantined_grants = sa.Table(
     _sealed("sealed_tokens", "quarantined_grants.tokens", "platform", "tenant", "user_id", "subject", "link_id"),
     # What proves that the link's person signed in.
     _sealed("sealed_proof", "quarantined_grants.proof", "platform", "tenant", "user_id", "subject", "link_id"),
-    sa.Column("tries", sa.Integer, nullable=False),  # wrong codes so far
+    sa.Column("tries", sa.Integer, nullable=False),  # wrong codes so far …
+    sa.Column("tried_by", sa.Text, nullable=False, server_default=""),  # … and the ids of the messages with them
     sa.Column("state", sa.String(16), nullable=False),  # waiting, or ending: about to be revoked and erased
     _time("created_at"),
     _time("expires_at"),

@@ -10,12 +10,13 @@ from app.sandbox.people import Person
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }} - Google sandbox</title>
+<title>{{ title }} - Google sandbox</title><link rel="icon" href="data:,">
 <style>
-:root { color-scheme: light dark; --line: #8884; --accent: #0b57d0; }
+:root { color-scheme: light dark; --line: #8884; --accent: #0b57d0; --on-accent: #fff; --warning: #b3261e; }
+@media (prefers-color-scheme: dark) { :root { --accent: #a8c7fa; --on-accent: #062e6f; --warning: #f2b8b5; } }
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0; min-height: 100vh; display: grid; place-items: center; }
 main { width: min(30rem, calc(100vw - 6rem)); padding: 1.5rem 2rem; border: 1px solid; border-radius: 1rem; }
-.sandbox { font-size: .8rem; font-weight: 600; letter-spacing: .05em; color: #b3261e; }
+.sandbox { font-size: .8rem; font-weight: 600; letter-spacing: .05em; color: var(--warning); }
 h1 { font-size: 1.4rem; font-weight: 500; margin: .5rem 0 1rem; overflow-wrap: anywhere; }
 fieldset { border: 1px solid var(--line); border-radius: .75rem; margin: 0 0 1rem; padding: .5rem 1rem; }
 legend { padding: 0 .5rem; font-size: .9rem; }
@@ -23,7 +24,7 @@ label { display: flex; gap: .75rem; align-items: baseline; padding: .4rem 0; cur
 small { display: block; opacity: .75; overflow-wrap: anywhere; }
 .buttons { display: flex; gap: .75rem; justify-content: flex-end; }
 button { font: inherit; border-radius: 2rem; padding: .5rem 1.5rem; border: 1px solid var(--line); cursor: pointer; }
-button[value=allow] { background: var(--accent); color: #fff; border-color: transparent; }
+button[value=allow] { background: var(--accent); color: var(--on-accent); border-color: transparent; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 </style></head>
 <body><main><div class="sandbox">SANDBOX &middot; this is not Google and these are not real accounts</div>

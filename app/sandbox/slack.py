@@ -55,6 +55,7 @@ class SlackSandbox(SlackEvents):
         self.posts: list[Post] = [] if posts is None else posts
         posting = SlackPosts(bot_user, self.homes, self.new_ts, self.posts)
         self._methods: Mapping[str, Method] = {
+            "auth.revoke": self._auth_revoke,
             "auth.test": self._auth_test,
             "chat.delete": posting.delete,
             "chat.postEphemeral": posting.post_ephemeral,
@@ -74,6 +75,10 @@ class SlackSandbox(SlackEvents):
         if organisation is not None:
             self._organisations[place] = organisation
 
+    def takes(self, bot_token: str) -> bool:
+        """Whether this bot token is good."""
+        return bot_token in self._workspaces
+
     def forget(self, bot_token: str) -> None:
         """Take this bot token no more."""
         del self._workspaces[bot_token]
@@ -89,9 +94,16 @@ class SlackSandbox(SlackEvents):
             method = self._methods.get(request.path_params["method"])
             if method is None:
                 raise SlackError("unknown_method")
-            return JSONResponse({"ok": True, **method(await _arguments(request), workspace)})
+            arguments = {**await _arguments(request), "token": bearer}
+            return JSONResponse({"ok": True, **method(arguments, workspace)})
         except SlackError as error:
             return JSONResponse({"ok": False, "error": str(error)})
+
+    def _auth_revoke(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
+        trial = str(arguments.get("test", "")) in ("1", "true", "True")
+        if not trial:
+            self.forget(arguments["token"])
+        return {"revoked": not trial}
 
     def _auth_test(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
         return {

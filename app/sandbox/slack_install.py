@@ -54,7 +54,6 @@ class SlackInstalls:
 
     Attributes:
         app: The ASGI application.
-        tokens: The bot token of each place in which the app is installed.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class SlackInstalls:
         self._places = places
         self._organisations = organisations
         self._codes: dict[str, _Granted] = {}
-        self.tokens: dict[str, str] = {}
+        self._tokens: dict[str, str] = {}
         self.app = Starlette(
             routes=[
                 Route("/oauth/v2/authorize", self._authorize, methods=["GET", "POST"]),
@@ -83,14 +82,19 @@ class SlackInstalls:
             ]
         )
 
+    @property
+    def tokens(self) -> dict[str, str]:
+        """The bot token of each place in which the app is installed."""
+        return {place: token for place, token in self._tokens.items() if self._slack.takes(token)}
+
     def uninstall(self, place: str) -> dict[str, Any]:
         """Take the app out of a place: its token is over. Returns the event that Slack sends."""
-        self._slack.forget(self.tokens.pop(place))
+        self._slack.forget(self._tokens.pop(place))
         return self._slack.notice({"type": "app_uninstalled"}, place)
 
     def revoke(self, place: str) -> dict[str, Any]:
         """End a place's bot token alone. Returns the event that Slack sends."""
-        self._slack.forget(self.tokens.pop(place))
+        self._slack.forget(self._tokens.pop(place))
         return self._slack.notice({"type": "tokens_revoked", "tokens": {"oauth": [], "bot": ["U0BOT"]}}, place)
 
     async def _authorize(self, request: Request) -> Response:
@@ -131,11 +135,11 @@ class SlackInstalls:
         organisation = place if whole_organisation else self._organisations.get(place)
         if place in self.tokens:
             self._slack.forget(self.tokens[place])
-        self.tokens[place] = f"xoxb-{place}-{secrets.token_hex(12)}"
-        self._slack.admit(place, self.tokens[place], organisation=organisation)
+        self._tokens[place] = f"xoxb-{place}-{secrets.token_hex(12)}"
+        self._slack.admit(place, self._tokens[place], organisation=organisation)
         return {
             "ok": True,
-            "access_token": self.tokens[place],
+            "access_token": self._tokens[place],
             "token_type": "bot",
             "scope": granted.scope,
             "bot_user_id": "U0BOT",

@@ -16,6 +16,10 @@ Domain = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$"
 class EndpointSettings(Section):
     """Google's OAuth endpoints; the defaults are Google's own."""
 
+    # https://accounts.google.com/.well-known/openid-configuration lists them. `certs` is the PEM form, which
+    # google-auth uses by default: for the JWK form (/oauth2/v3/certs) it ignores the permitted clock skew, so that a
+    # server whose clock is a second slow would refuse every sign-in.
+
     authorize: Url = Field(default="https://accounts.google.com/o/oauth2/v2/auth", description="The consent page")
     token: Url = Field(default="https://oauth2.googleapis.com/token", description="Where tokens are got and renewed")
     revoke: Url = Field(default="https://oauth2.googleapis.com/revoke", description="Where grants are ended")

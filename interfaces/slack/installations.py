@@ -45,6 +45,10 @@ class BotTokens(Protocol):
         """The tokens with which to ask about the people of a tenant: its own, else those of its workspaces."""
         ...
 
+    async def all_tokens(self) -> Sequence[str]:
+        """Every token that there is."""
+        ...
+
     async def bot_token(self, workspace: str | None) -> str | None:
         """The token to answer with there, or None where the app is not installed."""
         ...
@@ -62,6 +66,10 @@ class OneWorkspace:
 
     async def tokens_of(self, tenant: str) -> Sequence[str]:
         """The token; what Slack says with it of another tenant's people is for the caller to look at."""
+        return (self._bot_token,)
+
+    async def all_tokens(self) -> Sequence[str]:
+        """The token."""
         return (self._bot_token,)
 
     async def bot_token(self, workspace: str | None) -> str | None:
@@ -123,7 +131,18 @@ class Installations:
         own = await self.bot_token(tenant)
         if own is not None:
             return (own,)
-        query = sa.select(table).where(table.c.organisation == tenant).order_by(table.c.installed_at, table.c.id)
+        return await self._tokens(table.c.organisation == tenant)
+
+    async def all_tokens(self) -> Sequence[str]:
+        """The tokens of all places, oldest first.
+
+        Raises:
+            SealError: As for `bot_token`.
+        """
+        return await self._tokens(sa.true())
+
+    async def _tokens(self, where: sa.ColumnElement[bool]) -> Sequence[str]:
+        query = sa.select(table).where(where).order_by(table.c.installed_at, table.c.id)
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()
         return [self._key_ring.open(row.sealed_bot_token, *_bindings(row.workspace, row.id)) for row in rows]

@@ -110,7 +110,7 @@ class Installing:
 
         Raises:
             CallbackRefusedError: This browser did not begin it, it is used or expired, Slack refuses the code, or the
-                place is not allowed to install; nothing is kept then.
+                place is not allowed to install; nothing is kept then, and the token of such a place is ended at Slack.
             UnavailableError: Slack did not answer.
         """
         await self._take(state, cookie)
@@ -119,6 +119,7 @@ class Installing:
             log.warning(
                 "an installation in %s is refused: it is not in interfaces.slack.workspaces", installation.workspace
             )
+            await self._revoke(installation, bot_token)
             raise CallbackRefusedError(
                 f"{installation.name} ({installation.workspace}) is not among the workspaces that this server is for, "
                 "so nothing was kept; remove the app in Slack again, or ask whoever runs the server to add the id to "
@@ -126,6 +127,14 @@ class Installing:
             )
         await self._installations.save(installation, bot_token)
         return installation
+
+    async def _revoke(self, installation: Installation, bot_token: str) -> None:
+        """End a token that is not kept, https://docs.slack.dev/reference/methods/auth.revoke."""
+        try:
+            await AsyncWebClient(token=bot_token, base_url=self._api_base_url).auth_revoke()
+        except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
+            # Nobody has it, so it is no use; the place is told to remove the app.
+            log.warning("the bot token of %s could not be ended (%s)", installation.workspace, type(error).__name__)
 
     async def _take(self, state: str, cookie: str | None) -> None:
         mine = sa.and_(table.c.state_hash == _hash(state), table.c.expires_at > self._now())

@@ -19,6 +19,7 @@ from app.principal import Principal
 from interfaces.slack.allow_list import AllowList
 from interfaces.slack.formatting import plain
 from interfaces.slack.installations import BotTokens
+from interfaces.slack.people import tenants_of
 from interfaces.slack.verification import verify
 
 log = logging.getLogger(__name__)
@@ -221,15 +222,13 @@ def find_leaver(payload: Mapping[str, Any]) -> tuple[Principal, ...]:
         return ()
     team, organisation = _name(payload, "team_id"), payload.get("enterprise_id")
     in_organisation = changed.get("enterprise_user")
-    in_organisation = in_organisation if isinstance(in_organisation, dict) else {}
-    home_team, teams = changed.get("team_id"), in_organisation.get("teams")
     tenants = [organisation, team] if organisation else [team]
-    if organisation and in_organisation.get("enterprise_id") == organisation:
-        tenants += [home_team, *(teams if isinstance(teams, list) else ())]
-    elif home_team != team:
+    if organisation and isinstance(in_organisation, dict) and in_organisation.get("enterprise_id") == organisation:
+        tenants += tenants_of(changed)
+    elif changed.get("team_id") != team:
         return ()
     user = _name(changed, "id")
-    return tuple(Principal("slack", each, user) for each in dict.fromkeys(tenants) if isinstance(each, str) and each)
+    return tuple(Principal("slack", tenant, user) for tenant in dict.fromkeys(tenants))
 
 
 def _name(place: Mapping[str, Any], key: str) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from app.principal import Principal
 
 _HERE = Path(__file__).parent
 _TEMPLATES = Environment(
@@ -23,6 +26,30 @@ _HEADERS = {
     # No form-action: browsers hold it against the redirect to Google as well.
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
 }
+
+
+_CHANNELS = {"http": "HTTP", "slack": "Slack"}
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """A person as a page shows them.
+
+    Attributes:
+        name: What they call themselves, or what the channel calls them.
+        details: What nobody can choose, as anybody can take another one's name.
+    """
+
+    name: str
+    details: str
+
+
+def who(principal: Principal, name: str | None) -> Who:
+    """How this person is shown, who may be known by a name; the channel's id of them is never left out."""
+    channel = _CHANNELS.get(principal.platform, principal.platform)
+    if name is None:
+        return Who(principal.user, f"{channel}, {principal.tenant}")
+    return Who(name, f"{principal.user}, {channel}, {principal.tenant}")
 
 
 def page(template: str, title: str, *, status: int = 200, **values: object) -> HTMLResponse:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
@@ -10,14 +11,28 @@ from fastapi.responses import HTMLResponse, Response
 from app.credentials.confirmation import Confirmation
 from app.credentials.consent import Consent
 from app.credentials.signed_in import Connected, SignedIn, WaitsForLogin
-from app.errors import ConsentError, GoogleError
+from app.errors import ConsentError, GoogleError, SealError, UnavailableError
 from app.google.apis import GoogleApis
+from app.principal import Principal
 from interfaces.web.cookies import Cookies
-from interfaces.web.formatting import away, notice, page
+from interfaces.web.formatting import Who, away, notice, page, who
 
 CALLBACK_PATH = "/oauth/google/callback"
 LOGIN_PATH = "/oauth/login/callback"
 NOT_CONNECTED = "Not connected"
+
+
+class People(Protocol):
+    """A channel that knows its people."""
+
+    async def find_name(self, principal: Principal) -> str | None:
+        """What this person calls themselves there; None if it does not know them.
+
+        Raises:
+            UnavailableError: The channel did not answer.
+            SealError: What it is asked with does not open.
+        """
+        ...
 
 
 def callback_url(public_url: str) -> str:
@@ -31,7 +46,14 @@ def login_url(public_url: str) -> str:
 
 
 def router(
-    *, consent: Any, confirmation: Any, google_apis: Any, secure: bool, cookie_seconds: float, code_seconds: float
+    *,
+    consent: Any,
+    confirmation: Any,
+    google_apis: Any,
+    people: Any,
+    secure: bool,
+    cookie_seconds: float,
+    code_seconds: float,
 ) -> APIRouter:
     """The pages by which a person connects their Google account.
 
@@ -39,6 +61,7 @@ def router(
         consent: Depends: the Consent.
         confirmation: Depends: the Confirmation.
         google_apis: Depends: the GoogleApis, which know what an OAuth scope permits.
+        people: Depends: by platform, the channels that know people's names.
         secure: The server is reached over HTTPS, so its cookies go nowhere else.
         cookie_seconds: How long an opened link waits for its callback.
         code_seconds: How long what Google granted waits for its proof.
@@ -47,7 +70,12 @@ def router(
     cookies = Cookies(secure=secure)
 
     @routes.api_route("/connect/google/{token}", methods=["GET", "HEAD"])
-    async def show_link(token: str, consent: Consent = consent, google_apis: GoogleApis = google_apis) -> Response:
+    async def show_link(
+        token: str,
+        consent: Consent = consent,
+        google_apis: GoogleApis = google_apis,
+        people: Mapping[str, People] = people,
+    ) -> Response:
         """Show who asks for what. Consumes nothing: chats fetch links to preview them."""
         try:
             link = await consent.look_at(token)
@@ -56,7 +84,7 @@ def router(
         return page(
             "connect.html",
             "Connect your Google account",
-            link=link,
+            who=await _who(people, link.principal),
             permissions={scope: google_apis.permission(scope) for scope in sorted(link.oauth_scopes)},
         )
 
@@ -81,6 +109,7 @@ def router(
         error: str | None = None,
         consent: Consent = consent,
         google_apis: GoogleApis = google_apis,
+        people: Mapping[str, People] = people,
     ) -> Response:
         """Take what Google says of the consent; without this browser's cookie nothing is taken."""
         cookie = cookies.find(request, state)
@@ -91,7 +120,7 @@ def router(
                 response = notice(NOT_CONNECTED, "You did not allow the access. Nothing was connected.", status=200)
             else:
                 signed_in = await consent.finish(state=state, cookie=cookie, code=code)
-                response = _show(signed_in, google_apis)
+                response = await _show(signed_in, google_apis, people)
                 if isinstance(signed_in, WaitsForLogin):
                     cookies.keep(response, signed_in.state, signed_in.cookie, seconds=code_seconds)
         except ConsentError as refusal:
@@ -108,13 +137,15 @@ def router(
         state: str = "",
         confirmation: Confirmation = confirmation,
         google_apis: GoogleApis = google_apis,
+        people: Mapping[str, People] = people,
     ) -> Response:
         """Take what a channel says of who signed in there; without this browser's cookie nothing is taken."""
         cookie = cookies.find(request, state)
         response: Response
         try:
             answer = dict(request.query_params)
-            response = _show(await confirmation.prove_by_login(state=state, cookie=cookie, answer=answer), google_apis)
+            connected = await confirmation.prove_by_login(state=state, cookie=cookie, answer=answer)
+            response = await _show(connected, google_apis, people)
         except ConsentError as refusal:
             response = notice(NOT_CONNECTED, str(refusal), status=refusal.status)
         if cookie is not None:
@@ -124,14 +155,24 @@ def router(
     return routes
 
 
-def _show(signed_in: SignedIn, google_apis: GoogleApis) -> Response:
+async def _show(signed_in: SignedIn, google_apis: GoogleApis, people: Mapping[str, People]) -> Response:
     """What a person sees once Google said yes."""
     if isinstance(signed_in, WaitsForLogin):
         return away(signed_in.url)
     missing = {scope: google_apis.permission(scope) for scope in sorted(signed_in.missing_scopes)}
+    shown = await _who(people, signed_in.link.principal)
     if isinstance(signed_in, Connected):
-        return page("connected.html", "Connected", connected=signed_in, missing=missing)
-    return page("confirm.html", "One step left", waits=signed_in, missing=missing)
+        return page("connected.html", "Connected", who=shown, connected=signed_in, missing=missing)
+    return page("confirm.html", "One step left", who=shown, waits=signed_in, missing=missing)
+
+
+async def _who(people: Mapping[str, People], principal: Principal) -> Who:
+    """How this person is shown; by the channel's id alone where it does not say how they are called."""
+    channel = people.get(principal.platform)
+    try:
+        return who(principal, await channel.find_name(principal) if channel is not None else None)
+    except (UnavailableError, SealError):
+        return who(principal, None)
 
 
 def _from_our_page(request: Request) -> bool:

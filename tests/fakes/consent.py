@@ -230,12 +230,16 @@ async def on_stage(database: Database, key_ring: KeyRing, *, secure: bool = Fals
     async def google_apis() -> GoogleApis:
         return GoogleApis(None)
 
+    async def people() -> dict[str, object]:
+        return {}
+
     app = FastAPI()
     install(app, max_body_bytes=10_000)
     pages = router(
         consent=Depends(consent),
         confirmation=Depends(confirmation),
         google_apis=Depends(google_apis),
+        people=Depends(people),
         secure=secure,
         cookie_seconds=LINK_SECONDS,
         code_seconds=CODE_SECONDS,

@@ -269,6 +269,7 @@ async def world(
     folder: Path,
     databases: Databases | None = None,
     *,
+    public_url: str | None = None,
     people: Sequence[Person] | None = None,
     service_accounts: Sequence[ServiceAccount] = (),
     **sections: Section,
@@ -278,11 +279,13 @@ async def world(
     Args:
         folder: Where keys are kept.
         databases: Where servers get their databases; SQLite files in the folder when it is None.
+        public_url: Where browsers reach a server; where it listens when it is None.
         people: Who has a Google account; Ada and Grace when nobody is named.
         service_accounts: Who may act as them without asking.
         sections: Sections of the settings, such as ``delivery=DeliverySettings(…)``.
     """
-    public_url = f"http://127.0.0.1:{free_port()}"
+    port = free_port()
+    public_url = public_url or f"http://127.0.0.1:{port}"
     client_secret, signing_secret = secrets.token_hex(16), secrets.token_hex(16)
     bot_token = f"xoxb-{secrets.token_hex(16)}"
     slack = SlackSandbox(signing_secret=signing_secret, bot_token=bot_token, team=TEAM)
@@ -304,7 +307,7 @@ async def world(
             api_base_url=f"{slack_url}/api/",
         )
         settings = Settings(
-            server=ServerSettings(port=int(public_url.rpartition(":")[2]), public_url=public_url),
+            server=ServerSettings(port=port, public_url=public_url),
             key_ring=KeyRingSettings(file=folder / "keys.yaml"),
             agents={"assistant": AgentSettings(toolkits=("gmail",))},
             default_agent="assistant",

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import pytest
 
+from app.credentials.commands import ConfirmCommand
 from app.credentials.key_ring import KeyRing
 from app.database.database import Database
 from app.errors import CallbackRefusedError
@@ -159,6 +160,26 @@ async def test_a_process_that_ends_right_after_the_confirmation_loses_nothing(
     assert office.channel.texts(ada)[-2:] == ["Connected: ada@example.com.", "a letter to ada"]
     assert answered.state is MessageState.DONE
     assert (await after.inbox.get(grace, hers.message_id)).state is MessageState.PARKED
+
+
+async def test_a_wrong_code_that_is_taken_again_is_one_try(
+    office: Office, key_ring: KeyRing, ada: Principal, grace: Principal
+) -> None:
+    """Its process ended before it was answered, twice; the next wrong code counts, and the other person's has five."""
+    for person in (ada, grace):
+        await signs_in(office, await office.ask(person, "/letters_read", person.user))
+    message = await office.say(ada, WRONG, "d")
+    for _ in range(2):
+        begun = await office.inbox.begin_next(ConversationKey.of(message))
+        assert begun is not None
+        await ConfirmCommand(office.confirmation).reply(begun)
+        office = Office(office.database, key_ring, clock=office.clock, post=office.post, channel=office.channel)
+        await office.inbox.recover()
+    told = [str((await office.answer_next(message)).answer), await reply(office, ada, WRONG, "d")]
+    hers = await reply(office, grace, WRONG, "g")
+
+    assert ["4 more tries" in told[0], "3 more tries" in told[1]] == [True, True]
+    assert "4 more tries" in hers
 
 
 async def test_a_refusal_whose_process_ends_is_told(

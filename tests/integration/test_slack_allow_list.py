@@ -46,7 +46,7 @@ def written(slacks: Workspaces, channel: str, **event: Any) -> dict[str, Any]:
 
 
 async def test_another_workspace_installs_nothing(slacks: Workspaces) -> None:
-    """It is told whom to ask, no token is kept, and those that are allowed have been installed."""
+    """It is told whom to ask, no token is kept here or goes on at Slack; those that are allowed have been installed."""
     page = await slacks.install("T0TWO")
     whole = await slacks.install("E0GRID")
 
@@ -55,6 +55,22 @@ async def test_another_workspace_installs_nothing(slacks: Workspaces) -> None:
     assert "interfaces.slack.workspaces" in page.text
     kept = await slacks.server.container.slack_installations().all()
     assert [each.workspace for each in kept] == ["T0ONE", "T0PART"]
+    assert sorted(slacks.installs.tokens) == ["T0ONE", "T0PART"]
+
+
+async def test_a_token_that_slack_does_not_end_is_told_in_the_log(
+    slacks: Workspaces, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The installation is refused all the same; the log names the place, and not the token."""
+    monkeypatch.delitem(slacks.server.slack._methods, "auth.revoke")
+    page = await slacks.install("T0TWO")
+    left = slacks.installs.tokens["T0TWO"]
+    slacks.installs.revoke("T0TWO")
+
+    assert page.status_code == 400
+    assert "the bot token of T0TWO could not be ended (SlackApiError)" in caplog.text
+    assert left not in caplog.text
+    assert await slacks.server.container.slack_installations().bot_token("T0TWO") is None
 
 
 async def test_events_of_another_workspace_are_refused(slacks: Workspaces, caplog: pytest.LogCaptureFixture) -> None:

@@ -238,7 +238,7 @@ async def test_another_browser_cannot_finish_an_installation(slacks: Workspaces)
         again = await victim.get(callback)
 
     assert elsewhere.status_code == 400
-    assert "this browser did not begin" in elsewhere.text
+    assert "This browser did not begin" in elsewhere.text
     assert (first.status_code, "One Inc" in first.text) == (200, True)
     assert again.status_code == 400
     assert "unknown, used or expired" in again.text

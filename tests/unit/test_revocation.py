@@ -13,12 +13,13 @@ from app.credentials.dropping import Dropping
 from app.credentials.grants import ACTIVE, ENDING
 from app.credentials.key_ring import KeyRing
 from app.credentials.leases import Leases
-from app.credentials.link import LinkState
+from app.credentials.link import LinkState, Purpose
 from app.credentials.quarantine import Quarantine
 from app.credentials.refresh import Refresher
 from app.credentials.revocation import DISCONNECTED, EndedGrant, Revocation
 from app.database.database import Database
 from app.database.tables import account_choices, quarantined_grants
+from app.database.tables import consent_links as links_table
 from app.database.tables import grants as grants_table
 from app.delivery.withdrawal import Withdrawal
 from app.errors import GrantRevokedError, SealError
@@ -88,6 +89,20 @@ async def test_a_grant_is_ended_at_google_and_erased(desk: Desk, ada: Principal,
     assert await desk.states() == {"grace grace@example.com": ACTIVE}
     assert await desk.refresher.fresh(ada) is None
     assert await desk.refresher.fresh(grace) is not None
+
+
+async def test_no_link_that_is_over_names_an_account(desk: Desk, ada: Principal, grace: Principal) -> None:
+    """What a person called an account, and its id, go with their last grant; the other person's links keep theirs."""
+    for person in (ada, grace):
+        await desk.connect(person)
+        purpose = Purpose(widens=f"subject-{person.user}", alias="work")
+        await desk.office.links.issue(person, frozenset({READ}), purpose)
+    await desk.revocation.end(ada)
+    columns = (links_table.c.user_id, links_table.c.widens, links_table.c.alias)
+    async with desk.database.reading() as connection:
+        rows = (await connection.execute(sa.select(*columns).order_by(links_table.c.user_id))).all()
+
+    assert [tuple(row) for row in rows] == [("ada", None, None), ("grace", "subject-grace", "work")]
 
 
 async def test_an_account_that_somebody_else_needs_stays_at_google(

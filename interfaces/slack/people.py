@@ -1,0 +1,94 @@
+"""Who somebody is, by what Slack says of them (https://docs.slack.dev/reference/methods/users.info)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from app.errors import UnavailableError
+from app.principal import Principal
+from interfaces.slack.installations import BotTokens
+
+_TIMEOUT_SECONDS = 3  # somebody waits for a page
+_UNKNOWN = ("user_not_found", "user_not_visible")
+MAX_NAME_LENGTH = 60
+
+
+class SlackPeople:
+    """Asks Slack about people, with the scope users:read; one object, as long as the process, which holds nobody.
+
+    Args:
+        bot_tokens: Knows with which token to ask.
+        api_base_url: Where Slack's Web API is; ends with a slash.
+    """
+
+    def __init__(self, bot_tokens: BotTokens, api_base_url: str) -> None:
+        self._bot_tokens = bot_tokens
+        self._api_base_url = api_base_url
+
+    async def find_name(self, principal: Principal) -> str | None:
+        """What this person calls themselves in Slack; it proves nothing.
+
+        Raises:
+            UnavailableError: Slack did not answer, or the app may not ask.
+        """
+        return name_of(await self._find(principal))
+
+    async def spellings(self, principal: Principal) -> tuple[Principal, ...]:
+        """This person in every tenant that they are of: their organisation and its workspaces, or their workspace.
+
+        Raises:
+            UnavailableError: Slack did not answer, or the app may not ask.
+        """
+        tenants = tenants_of(await self._find(principal))
+        return tuple(Principal("slack", tenant, principal.user) for tenant in tenants)
+
+    async def _find(self, principal: Principal) -> Mapping[str, Any]:
+        """The user object of this person; an empty one if no installation knows them as of this tenant.
+
+        The tenant may be a workspace of an organisation that has installed the app as a whole, so its own token is not
+        the only one that can know.
+        """
+        own = await self._bot_tokens.tokens_of(principal.tenant)
+        for token in own or await self._bot_tokens.all_tokens():
+            user = await self._ask(token, principal.user)
+            if user.get("id") == principal.user and principal.tenant in tenants_of(user):
+                return user
+        return {}
+
+    async def _ask(self, token: str, user_id: str) -> Mapping[str, Any]:
+        client = AsyncWebClient(token=token, base_url=self._api_base_url, timeout=_TIMEOUT_SECONDS)
+        try:
+            user = (await client.users_info(user=user_id)).get("user")
+        except SlackApiError as error:
+            reason = str(error.response.get("error"))
+            if reason in _UNKNOWN:
+                return {}
+            raise UnavailableError(f"Slack does not say who {user_id} is ({reason}); look at users:read") from None
+        except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
+            raise UnavailableError(f"Slack did not say who {user_id} is ({type(error).__name__})") from None
+        return user if isinstance(user, dict) else {}
+
+
+def tenants_of(user: Mapping[str, Any]) -> tuple[str, ...]:
+    """Every tenant that a user object says its person is of: the organisation first, then their workspaces."""
+    in_organisation = user.get("enterprise_user")
+    in_organisation = in_organisation if isinstance(in_organisation, dict) else {}
+    teams = in_organisation.get("teams")
+    found = (in_organisation.get("enterprise_id"), user.get("team_id"), *(teams if isinstance(teams, list) else ()))
+    return tuple(dict.fromkeys(each for each in found if isinstance(each, str) and each))
+
+
+def name_of(user: Mapping[str, Any]) -> str | None:
+    """The name in a user object, without what would be drawn as something else than it is; None if there is none."""
+    profile = user.get("profile")
+    profile = profile if isinstance(profile, dict) else {}
+    for name in (profile.get("real_name"), profile.get("display_name"), user.get("real_name")):
+        shown = "".join(filter(str.isprintable, name)).strip()[:MAX_NAME_LENGTH] if isinstance(name, str) else ""
+        if shown:
+            return shown
+    return None

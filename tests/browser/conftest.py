@@ -1,0 +1,55 @@
+"""One Chromium and one server for all tests here, and for each two people who are new to both."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page
+
+from tests.browser.people import NAME, Person, at, chromium
+from tests.browser.tls import tls_before
+from tests.contract.channels import HttpDriver, SlackDriver, pair
+from tests.fakes.deputy_server import DeputyServer, user, world
+from tests.fakes.ports import free_port
+
+Pair = tuple[Person, Person]
+
+
+@pytest_asyncio.fixture(loop_scope="package", scope="package")
+async def browser() -> AsyncIterator[Browser]:
+    """The machine's own Chromium."""
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="package", scope="package")
+async def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DeputyServer]:
+    """A server that browsers reach at https://deputy.test, HTTP and Slack served."""
+    folder, port = Path(tmp_path_factory.mktemp("browsed")), free_port()
+    async with (
+        world(folder, public_url=f"https://{NAME}:{port}") as outside,
+        outside.server() as server,
+        tls_before(port, server.settings.server.port, name=NAME, folder=folder),
+    ):
+        yield server
+
+
+@pytest_asyncio.fixture(loop_scope="package", scope="package")
+async def pages(browser: Browser) -> AsyncIterator[list[Page]]:
+    """Two browsers, as they look to whoever is on the other side: each with a context, which shares nothing."""
+    contexts = [await browser.new_context(ignore_https_errors=True) for _ in range(2)]
+    yield [await context.new_page() for context in contexts]
+    for context in contexts:
+        await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def people(pages: list[Page], server: DeputyServer) -> AsyncIterator[Pair]:
+    """Ada, who writes over HTTP, and Grace, whom Slack knows by her name; each has a browser of her own."""
+    ada, grace = pair()
+    server.slack.members[user(grace.name)] = {"profile": {"real_name": "Grace Hopper"}}
+    async with at(pages[0], ada, HttpDriver(server)) as first, at(pages[1], grace, SlackDriver(server)) as second:
+        yield first, second

@@ -1,0 +1,130 @@
+"""People who sit at a browser of their own and write to the assistant; the browser is a real Chromium."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response, ViewportSize, async_playwright
+
+from tests.conftest import lacking
+from tests.contract.channels import ChannelDriver, Sender
+from tests.fakes.deputy_server import CONSENT_LINK, QUESTION
+
+NAME = "deputy.test"
+NARROW = ViewportSize(width=360, height=740)
+_SWITCHES = (
+    "--no-sandbox",  # which it refuses to do without as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    f"--host-resolver-rules=MAP {NAME} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # nothing leaves loopback
+)
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """The machine's own Chromium."""
+    path = shutil.which("chromium")
+    if path is None:
+        lacking("Chromium", package="chromium")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=_SWITCHES)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@asynccontextmanager
+async def at(page: Page, sender: Sender, driver: ChannelDriver) -> AsyncIterator[Person]:
+    """Somebody who sits at a browser until the block ends, and leaves no cookie and no tab there."""
+    person = Person(sender, driver, page)
+    context = page.context
+    context.on("request", person.note_request)
+    context.on("console", person.note_complaint)
+    yield person
+    context.remove_listener("request", person.note_request)
+    context.remove_listener("console", person.note_complaint)
+    await context.clear_cookies()
+    for tab in context.pages:
+        if tab is not page:
+            await tab.close()
+
+
+@dataclass
+class Person:
+    """Somebody with a chat and a browser.
+
+    Attributes:
+        page: What they look at.
+        asked: What their browser has asked for, oldest first.
+        complaints: What it said of it in its console.
+    """
+
+    sender: Sender
+    driver: ChannelDriver
+    page: Page
+    asked: list[Request] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def note_request(self, request: Request) -> None:
+        """Write down what the browser asks for."""
+        self.asked.append(request)
+
+    def note_complaint(self, message: ConsoleMessage) -> None:
+        """Write down what it says."""
+        self.complaints.append(message.text)
+
+    def complained(self, words: str) -> bool:
+        """Whether the browser has said this."""
+        return any(words in complaint for complaint in self.complaints)
+
+    async def say(self, text: str) -> str:
+        """Write to the assistant; what it answers."""
+        (await self.driver.say(self.sender, text)).raise_for_status()
+        return await self.driver.next(self.sender)
+
+    async def link(self) -> str:
+        """Ask for their mail; the consent link that they are sent."""
+        link = CONSENT_LINK.search(await self.say(QUESTION))
+        assert link is not None
+        return link[0]
+
+    async def go_to_google(self, link: str) -> None:
+        """Open a link and press its button."""
+        await self.page.goto(link)
+        await self.page.get_by_role("button", name="Continue to Google").click()
+        await self.page.get_by_text("Choose an account").wait_for()
+
+    async def allow(self) -> None:
+        """Choose their account on Google's page, and allow everything."""
+        await self.page.get_by_label(self.sender.email).check()
+        await self.page.get_by_role("button", name="Allow").click()
+
+    async def code(self) -> str:
+        """The code on the last page, once it is there."""
+        return await self.page.locator(".code strong").inner_text()
+
+    async def heading(self) -> str:
+        """What the page that they look at is headed."""
+        return await self.page.locator("h1").inner_text()
+
+    def sites(self) -> set[str | None]:
+        """The hosts that their browser has asked."""
+        return {urlsplit(request.url).hostname for request in self.asked}
+
+    async def answers(self) -> list[Response]:
+        """What it was answered; what it refuses to ask for by itself has no answer."""
+        return [answer for request in self.asked if (answer := await request.response()) is not None]
+
+    async def referrers(self) -> list[str]:
+        """Where it said that it came from."""
+        headers = [await request.all_headers() for request in self.asked]
+        return [sent["referer"] for sent in headers if "referer" in sent]
