@@ -232,7 +232,7 @@ async def test_a_failure_that_nobody_waits_for_is_no_noise(
     await asyncio.wait(callers)
     del caller, callers  # a finished task that somebody holds does not complain yet
     google.gate.set()
-    await until(lambda: not refresher._in_flight)
+    await until(lambda: not refresher._refreshes._under_way)
     await asyncio.sleep(0)
     gc.collect()
 
