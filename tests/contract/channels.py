@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import httpx2
+import sqlalchemy as sa
 
+from app.database.tables import messages
 from app.principal import Principal
 from tests.fakes.deputy_server import ADA, GRACE, NOTICE, PATIENCE_SECONDS, TEAM, DeputyServer, direct, eventually, user
 
@@ -107,16 +109,24 @@ class HttpDriver:
         return []
 
     async def _look(self, sender: Sender) -> str | None:
-        found: tuple[str, str] | None = None
-        for message_id, seen in reversed(self._seen[sender].items()):  # what is told later is not seen without the rest
+        """What was told first of what was not seen yet: read again once there is something, for what came before it."""
+        unseen = await self._unseen(sender) and await self._unseen(sender)
+        if not unseen:
+            return None
+        query = sa.select(messages.c.id).where(messages.c.id.in_(unseen)).order_by(messages.c.changed_at).limit(1)
+        async with self._server.container.database().reading() as connection:
+            first = str((await connection.execute(query)).scalar_one())
+        self._seen[sender][first] = unseen[first]
+        return unseen[first]
+
+    async def _unseen(self, sender: Sender) -> dict[str, str]:
+        unseen = {}
+        for message_id, seen in self._seen[sender].items():
             status = await self._server.told(self.principal(sender), message_id, wait=0)
             told = status.get("answer") or status.get("consent_url") or _question(status.get("approval"))
             if told is not None and told != seen:
-                found = message_id, told
-        if found is None:
-            return None
-        self._seen[sender][found[0]] = found[1]
-        return found[1]
+                unseen[message_id] = told
+        return unseen
 
 
 class SlackDriver:
