@@ -37,12 +37,14 @@ async def to_migrate(url: sa.URL) -> AsyncIterator[AsyncConnection]:
     """A transaction in which this process alone migrates; its statements may take as long as they do.
 
     Whoever migrates before is waited for, however long that takes. Transactions in which a Deputy process does nothing
-    any more are ended meanwhile: its machine may be gone, and nobody else need be there yet.
+    any more are ended before and meanwhile, whatever they hold up: its machine may be gone, and nobody else need be
+    there yet.
 
     Raises:
         SettingsError: Somebody has the turn, does nothing, and could not be ended.
     """
-    ending = asyncio.create_task(_end_stuck(url))
+    await _end_stuck(url)
+    ending = asyncio.create_task(_keep_ending(url))
     try:
         async with postgresql.own_connection(url, patient=True) as connection, connection.begin():
             await connection.execute(_PATIENT)
@@ -75,7 +77,11 @@ async def _refuse_idle(url: sa.URL) -> None:
 
 
 async def _end_stuck(url: sa.URL) -> None:
+    with suppress(sa.exc.SQLAlchemyError, OSError):  # whoever migrates meets it too, and says so
+        await postgresql.end_stuck(url, _STUCK_SECONDS)
+
+
+async def _keep_ending(url: sa.URL) -> None:
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
-        with suppress(sa.exc.SQLAlchemyError, OSError):  # whoever migrates meets it too, and says so
-            await postgresql.end_stuck(url, _STUCK_SECONDS)
+        await _end_stuck(url)

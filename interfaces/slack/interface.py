@@ -222,6 +222,7 @@ def find_leaver(payload: Mapping[str, Any]) -> tuple[Principal, ...]:
         return ()
     team, organisation = _name(payload, "team_id"), payload.get("enterprise_id")
     in_organisation = changed.get("enterprise_user")
+    organisation = organisation if isinstance(organisation, str) else None
     tenants = [organisation, team] if organisation else [team]
     if organisation and isinstance(in_organisation, dict) and in_organisation.get("enterprise_id") == organisation:
         tenants += tenants_of(changed)

@@ -54,10 +54,17 @@ class SlackPeople:
         the only one that can know.
         """
         own = await self._bot_tokens.tokens_of(principal.tenant)
+        unsaid: str | None = None
         for token in own or await self._bot_tokens.all_tokens():
-            user = await self._ask(token, principal.user)
+            try:
+                user = await self._ask(token, principal.user)
+            except UnavailableError as error:  # another installation may know them all the same
+                unsaid = str(error)
+                continue
             if user.get("id") == principal.user and principal.tenant in tenants_of(user):
                 return user
+        if unsaid is not None:
+            raise UnavailableError(unsaid)
         return {}
 
     async def _ask(self, token: str, user_id: str) -> Mapping[str, Any]:

@@ -111,7 +111,8 @@ async def test_a_duplicate_is_answered_once(server: DeputyServer, channel: Chann
     assert late.is_success
     assert [*answers, await channel.next(ada)] == ["one", "two", "three"]
     assert await channel.quiet(ada)
-    assert sorted(model.begun) == ["repeat one", "repeat three", "repeat two"]
+    assert sorted(model.begun[:2]) == ["repeat one", "repeat two"]  # of two people, so in any order
+    assert model.begun[2:] == ["repeat three"]
 
 
 async def test_a_retry_that_was_not_seen_before_is_answered(channel: ChannelDriver) -> None:

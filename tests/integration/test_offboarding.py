@@ -178,6 +178,8 @@ ENTERPRISE = {"enterprise_id": "E0GRID"}
 @pytest.mark.parametrize(("changed", "outer", "tenants"), [
     ({"id": "U1", "team_id": TEAM, "deleted": True}, {}, [TEAM]),
     ({"id": "U1", "team_id": TEAM, "deleted": True}, {"enterprise_id": None}, [TEAM]),
+    ({"id": "U1", "team_id": TEAM, "deleted": True}, {"enterprise_id": 7}, [TEAM]),
+    ({"id": "U1", "team_id": TEAM, "deleted": True}, {"enterprise_id": ["E0GRID"]}, [TEAM]),
     ({"id": "U1", "team_id": TEAM, "deleted": True}, ENTERPRISE, ["E0GRID", TEAM]),
     ({"id": "U1", "team_id": "T2", "deleted": True, "enterprise_user": ENTERPRISE}, ENTERPRISE, ["E0GRID", TEAM, "T2"]),
     ({"id": "U1", "team_id": "T2", "deleted": True, "enterprise_user": {**ENTERPRISE, "teams": ["T3", "T2"]}},

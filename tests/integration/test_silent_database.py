@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from app.database import postgresql, turn
 from app.database.database import Database
+from app.database.tables import replicas
 from app.errors import SettingsError
 from app.sections.delivery import DeliverySettings
 from tests.fakes.databases import PostgresServer
@@ -90,6 +91,27 @@ async def test_a_start_waits_for_nobody_who_is_gone(
             await database.close()
 
 
+async def test_a_start_ends_what_a_process_that_is_gone_holds(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the turn to migrate alone: whoever starts next gets any other one at once, with no other process there."""
+    monkeypatch.setattr(turn, "_STUCK_SECONDS", 0.3)
+    async with postgres.databases() as databases:
+        database = Database(await databases.migrated("deputy"))
+        gone = await _session(database, "deputy")
+        await gone.execute("LOCK TABLE replicas")
+        await asyncio.sleep(0.4)
+        try:
+            await database.open()
+            async with asyncio.timeout(5), database.writing() as connection:
+                left = await connection.scalar(sa.select(sa.func.count()).select_from(replicas))
+        finally:
+            gone.terminate()
+            await database.close()
+
+    assert left == 0
+
+
 async def test_a_start_waits_for_a_long_migration(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is at work is not ended, however long a statement of it takes, nor is anybody's who waits for it."""
     monkeypatch.setattr(turn, "_STUCK_SECONDS", 0.3)
@@ -109,8 +131,14 @@ async def test_a_start_waits_for_a_long_migration(postgres: PostgresServer, monk
 
 async def _migrator(database: Database, application: str) -> Any:
     """A session in whose transaction the turn to migrate was taken."""
+    session = await _session(database, application)
+    await session.execute("SELECT pg_advisory_xact_lock($1::bigint)", turn.LOCK)
+    return session
+
+
+async def _session(database: Database, application: str) -> Any:
+    """A session that has begun a transaction."""
     url = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
     session = await asyncpg.connect(url, server_settings={"application_name": application})
     await session.execute("BEGIN")
-    await session.execute("SELECT pg_advisory_xact_lock($1::bigint)", turn.LOCK)
     return session

@@ -83,6 +83,20 @@ async def test_a_leaver_is_offboarded_and_restored_in_every_spelling(
     assert await slacks.server.container.users().offboarded_among(everybody) == frozenset()
 
 
+async def test_one_installation_that_is_over_keeps_nobody_unknown(slacks: Workspaces, config: Path) -> None:
+    """Where any one may know, the others are asked though the first refuses; her colleague stays."""
+    ada, grace = spelled("U0ADA"), spelled("U0GRACE")
+    token = slacks.installs.tokens["T0ONE"]
+    slacks.server.slack.forget(token)
+    gone = await users("offboard", ada[1], config)
+    left = await slacks.server.container.users().offboarded_among({*ada, *grace})
+    back = await users("restore", ada[1], config)
+    slacks.server.slack.admit("T0ONE", token)
+
+    assert (gone.exit_code, back.exit_code) == (0, 0), gone.output + back.output
+    assert left == {*ada}
+
+
 async def test_a_slack_that_does_not_answer_fails_the_command(slacks: Workspaces, config: Path) -> None:
     """Who is named is refused all the same, and the command says to be run again; another tenant's are nobody's."""
     ada = Principal("slack", "E0GRID", "U0ADA")
