@@ -56,6 +56,7 @@ class ProcrastinateEngine:
                 conninfo=self._conninfo,
                 min_size=1,
                 max_size=4,
+                timeout=ANSWER_SECONDS,  # for one of them
                 connection_class=_Connection,
                 kwargs={"options": f"-c search_path={SCHEMA} -c lock_timeout={LOCK_TIMEOUT}"},
                 configure=_commit_by_itself,
@@ -123,7 +124,7 @@ class ProcrastinateEngine:
     async def _wake_all(self) -> None:
         while True:
             await self._any_to_wake.wait()
-            await self._wake_waiting()
+            await guarded("waking conversations", self._wake_waiting())
 
     async def _wake_waiting(self) -> None:
         """Put what is to be woken into the queue, unless it waits there already."""

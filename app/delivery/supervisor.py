@@ -49,13 +49,22 @@ class Supervisor:
 
 
 async def guarded(what: str, work: Awaitable[object]) -> bool:
-    """Do it; what it meets is logged and goes no further, so that everybody else's work goes on. Whether it did."""
+    """Do it; what it meets is logged and goes no further, so that everybody else's work goes on. Whether it did.
+
+    Raises:
+        asyncio.CancelledError: It was cancelled meanwhile, though it may have met something else as it was: psycopg's
+            users turn a cancellation into an error of their own.
+    """
+    this, done = asyncio.current_task(), True
+    told = this.cancelling() if this is not None else 0
     try:
         await work
     except Exception as error:
         log.error("%s failed: %s", what, describe_crash(error))
-        return False
-    return True
+        done = False
+    if this is not None and this.cancelling() > told:
+        raise asyncio.CancelledError
+    return done
 
 
 def describe_crash(error: BaseException) -> str:

@@ -225,6 +225,37 @@ async def test_work_outlives_a_fault_of_the_queue(postgres: PostgresServer, monk
             gate.set()
 
 
+@pytest.mark.parametrize("step", ["get_stalled_jobs", "defer_job_async"])
+async def test_an_end_is_obeyed_in_the_middle_of_a_question_to_the_queue(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Procrastinate turns a cancellation into an error of its own: the engine ends all the same, and begins no more."""
+    asked: list[str] = []
+
+    async def hang(*_: object, **__: object) -> None:
+        asked.append(step)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if len(asked) == 1:
+                raise ConnectorException from None
+            raise
+
+    async with postgres.databases() as databases:
+        url = await databases.empty("queue")
+        engine = open_engine(
+            "procrastinate", Supervisor(pause_seconds=0.01), Database(url), concurrency=2, lease_seconds=1
+        )
+        async with asyncio.timeout(10), engine.opened():
+            monkeypatch.setattr(JobManager, step, hang)
+            async with engine.running(Hands(), 0):
+                await engine.wake(ONE)
+                await until(lambda: asked)
+            once = len(asked)
+
+    assert once == len(asked) == 1
+
+
 async def test_two_processes_share_a_queue(postgres: PostgresServer) -> None:
     """With procrastinate no conversation is in the hands of two processes, and both work."""
     hands = Hands()

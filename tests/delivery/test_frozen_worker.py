@@ -68,6 +68,8 @@ async def wake_in_the_post(stage_: Stage, copies_at_last: int) -> None:
     frozen.wake()
     await stage_.until(lambda: stage_.answers("m0000") == 2)
     await stage_.until(lambda: stage_.answers("m0000") == copies_at_last)
+    await asyncio.sleep(0.4 * LEASE_SECONDS)  # time to look again, and to delete what must stay
+    assert stage_.answers("m0000") == copies_at_last
 
 
 async def run_with_a_late_post(
@@ -92,4 +94,4 @@ async def test_a_late_post_that_stays_is_noticed(preloaded: Preloaded, tmp_path:
     """The same where nobody looks for copies: Slack shows the answer twice."""
     verdict = await run_with_a_late_post(preloaded, tmp_path, postgres_url, 12, "stand_still_and_keep_both", 2)
 
-    assert verdict.copies == {"m0000": 1}
+    assert verdict.copies["m0000"] == 1  # and of another answer, if that process was about to post one too

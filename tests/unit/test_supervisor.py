@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from app.delivery.supervisor import Supervisor
+from app.delivery.supervisor import Supervisor, cancel, guarded
 from tests.fakes.office import until
 
 
@@ -46,3 +46,34 @@ async def test_a_task_that_dies_of_something_else_as_it_is_told_to_end_is_not_st
         await asyncio.sleep(0)
 
     assert supervisor.restarts["engine"] == 0
+
+
+@pytest.mark.parametrize("error", [ConnectionError, None])
+async def test_guarded_work_that_swallows_its_cancellation_is_cancelled(error: type[Exception] | None) -> None:
+    """Into an error or into nothing: a loop around it ends, and what cleans up after a cancellation is done whole."""
+    rounds: list[object] = []
+
+    async def swallow() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if error is not None:
+                raise error from None
+
+    async def loop() -> None:
+        for number in range(2):
+            rounds.append(number)
+            await guarded("a round", swallow())
+
+    async def clean_up() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            rounds.append(await guarded("cleaning up", asyncio.sleep(0)))
+
+    tasks = [asyncio.create_task(loop()), asyncio.create_task(clean_up())]
+    await asyncio.sleep(0)
+    await asyncio.wait_for(cancel(tasks), 10)
+
+    assert rounds == [0, True]
+    assert all(task.cancelled() for task in tasks)
