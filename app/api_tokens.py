@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from app.credentials.key_ring import KeyRing
 from app.database.database import Database
 from app.database.tables import api_tokens, owned_by, owner, principal_of
 from app.errors import PrincipalError, SealError, UnauthenticatedError
+from app.keys.ring import KeyRing
 from app.principal import Principal
 from app.users import stays_offboarded
 

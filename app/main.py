@@ -12,17 +12,17 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic_ai.models import Model
 
-from app.credentials.key_check import check_or_begin
 from app.deadline import Deadline
 from app.errors import SettingsError
+from app.keys.check import check_or_begin
 from app.principal import Principal
 from app.settings import Settings
 from containers.application import Application
 from containers.fastapi import routers
-from containers.lifetimes import Proof, prove
-from containers.threads import open_threads
-from interfaces.edge import DATABASE_FAILURES, install
+from containers.proof.lifetimes import Proof, prove
+from containers.scopes.threads import open_threads
 from interfaces.listening import listening
+from interfaces.middleware import DATABASE_FAILURES, install
 from interfaces.web.formatting import STATIC_FILES
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ async def running(container: Application, settings: Settings, *, answers: bool =
         await stack.enter_async_context(container.sender().running(settings.delivery.grace_seconds))
         if answers:
             await stack.enter_async_context(container.worker().running())
-        await stack.enter_async_context(container.caretaker().running())
+        await stack.enter_async_context(container.janitor().running())
         yield
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.api_tokens import ApiTokens
-from app.credentials.revocation import Ended, Revocation
-from app.delivery.withdrawal import Withdrawal
+from app.consent.revocation import Ended, Revocation
+from app.delivery.store.cancellation import Cancellation
 from app.principal import Principal
 from app.users import Users
 
@@ -38,10 +38,10 @@ class Offboarded:
 class Offboarding:
     """Offboards people; lives as long as the process and holds none."""
 
-    def __init__(self, users: Users, api_tokens: ApiTokens, withdrawal: Withdrawal, revocation: Revocation) -> None:
+    def __init__(self, users: Users, api_tokens: ApiTokens, cancellation: Cancellation, revocation: Revocation) -> None:
         self._users = users
         self._api_tokens = api_tokens
-        self._withdrawal = withdrawal
+        self._withdrawal = cancellation
         self._revocation = revocation
 
     async def begin(self, principal: Principal) -> None:

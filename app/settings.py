@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
-from app.credentials.proofs import Linking
+from app.consent.linking import LinkingMode
 from app.errors import SettingsError
 from app.sections.agents import OFFLINE, AgentSettings, ModelSettings
 from app.sections.delivery import DeliverySettings
@@ -83,7 +83,7 @@ class Settings(Section):
     @classmethod
     def _can_log_in(cls, interfaces: InterfacesSettings, info: ValidationInfo) -> InterfacesSettings:
         google, slack = info.data.get("google"), interfaces.slack
-        logs_in = isinstance(google, GoogleSettings) and google.linking is Linking.CHANNEL_LOGIN
+        logs_in = isinstance(google, GoogleSettings) and google.linking is LinkingMode.CHANNEL_LOGIN
         if logs_in and slack is not None and not (slack.client_id and slack.client_secret):
             raise ValueError("google.linking: channel_login needs slack.client_id and slack.client_secret of your app")
         if slack is not None and slack.bot_token and slack.client_id and not logs_in:

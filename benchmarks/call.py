@@ -45,15 +45,15 @@ import google.oauth2.credentials
 from dependency_injector import providers
 from googleapiclient.discovery import build
 
-from app.credentials.grants import Grant
 from app.deadline import Deadline
 from app.errors import GrantRevokedError
+from app.grants.grants import Grant
 from app.principal import Principal
 from benchmarks.figures import Figure, against, elsewhere, in_turn, repeat, show, show_figures, within
 from benchmarks.google_server import serve
 from benchmarks.unkept import keep_nothing
 from containers.application import Application
-from containers.scope import Scope
+from containers.scopes.scope import Scope
 from containers.testing import open_test_container, settings_in
 
 ROUNDS = 100

@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx2
 
 from app.sandbox.server import serve_loopback
-from app.sandbox.slack import SlackSandbox
-from app.sandbox.slack_posts import Post
+from app.sandbox.slack.posts import Post
+from app.sandbox.slack.sandbox import SlackSandbox
 from benchmarks.slack_load import Posted
 from tests.delivery.badge import RECORD, gate
 from tests.delivery.ledger import Ledger

@@ -26,16 +26,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.credentials.grants import Grants
-from app.credentials.key_ring import KeyRing
-from app.credentials.leases import Leases
-from app.credentials.refresh import Refresher
 from app.database.database import Database
 from app.errors import DeputyError
 from app.google.auth import GoogleAuth
 from app.google.connections import open_http
 from app.google.endpoints import GoogleEndpoints
 from app.google.tokens import GoogleAccount, GoogleTokens
+from app.grants.grants import Grants
+from app.grants.refresh import Refresher
+from app.grants.refresh_leases import RefreshLeases
+from app.keys.ring import KeyRing
 from app.principal import Principal
 from app.sandbox.server import serve_loopback
 from benchmarks.figures import Figure, show, show_figures, within
@@ -131,7 +131,7 @@ async def naively(grants: Grants, google: GoogleAuth) -> str:
 async def storm(way: str, database_url: str, google_url: str) -> None:
     """Be one of the processes: wait for a line, make all requests at once, print what each came to."""
     async with opened(database_url, google_url) as (database, grants, google):
-        refresher = Refresher(grants, Leases(database), google)
+        refresher = Refresher(grants, RefreshLeases(database), google)
 
         async def request() -> tuple[str | None, float]:
             begin = time.monotonic()

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from app.sandbox.slack import SlackSandbox
+from app.sandbox.slack.sandbox import SlackSandbox
 
 _AT_ONCE = 24  # posts under way in a burst
 

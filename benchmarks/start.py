@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 import httpx2
 
-from app.sandbox.slack import SlackSandbox
+from app.sandbox.slack.sandbox import SlackSandbox
 from benchmarks.figures import Figure, show, show_figures, within
 
 ROUNDS = 9

@@ -12,63 +12,63 @@ from app.agents.agent import Agent, AgentShell
 from app.agents.writes import Writes
 from app.api_tokens import ApiTokens
 from app.approvals.approvals import Approvals
-from app.approvals.commands import ApprovalCommand
 from app.audit.audit import Audit
-from app.audit.trail import Trail
-from app.caretaker import Caretaker
+from app.audit.recorder import AuditRecorder
+from app.chat.accounts import AccountsCommand, ConfirmCommand
+from app.chat.approvals import ApprovalCommand
+from app.chat.disconnect import DisconnectCommand
+from app.consent.confirmation import Confirmation
+from app.consent.flow import Consent
+from app.consent.linking import Linking
+from app.consent.links import ConsentLinks
+from app.consent.quarantine import Quarantine
+from app.consent.revocation import Revocation
+from app.consent.unconfirmed import UnconfirmedConsents
+from app.consent.used_codes import UsedCodes
 from app.conversations.history import Conversations
-from app.credentials.accounts import Accounts
-from app.credentials.commands import AccountsCommand, ConfirmCommand
-from app.credentials.confirmation import Confirmation
-from app.credentials.confirmed import ConfirmedCodes
-from app.credentials.consent import Consent
 from app.credentials.consented import ConsentedTokens
 from app.credentials.credentials import Credentials
-from app.credentials.disconnect import DisconnectCommand
-from app.credentials.dropping import Dropping
-from app.credentials.grants import Grants
-from app.credentials.key_ring import open_key_ring
-from app.credentials.leases import Leases
-from app.credentials.links import ConsentLinks
-from app.credentials.proofs import Proofs
-from app.credentials.quarantine import Quarantine
-from app.credentials.refresh import Refresher
-from app.credentials.revocation import Revocation
 from app.database.database import Database
 from app.deadline import Deadline
-from app.delivery.answering import Answering
-from app.delivery.backlog import Backlog
 from app.delivery.backoff import Backoff
-from app.delivery.door import Door
-from app.delivery.engine import open_engine
-from app.delivery.inbox import Inbox
-from app.delivery.lease import Lease, new_holder
-from app.delivery.outbox import Outbox
-from app.delivery.parking import Parking
-from app.delivery.replicas import Replicas
-from app.delivery.retention import Retention
-from app.delivery.sender import Sender
-from app.delivery.status import Statuses
-from app.delivery.streams import Streams
-from app.delivery.supervisor import Supervisor
-from app.delivery.turns import Turns
-from app.delivery.upkeep import Upkeep
-from app.delivery.withdrawal import Withdrawal
-from app.delivery.worker import Worker
+from app.delivery.engines.engine import open_engine
+from app.delivery.replies.sender import Sender
+from app.delivery.replies.status import Statuses
+from app.delivery.replies.streams import Streams
+from app.delivery.store.cancellation import Cancellation
+from app.delivery.store.inbox import Inbox
+from app.delivery.store.lease import MessageLease, new_holder
+from app.delivery.store.outbox import Outbox
+from app.delivery.store.parking import Parking
+from app.delivery.store.replicas import Replicas
+from app.delivery.store.retention import Retention
+from app.delivery.work.answering import Answering
+from app.delivery.work.backlog import Backlog
+from app.delivery.work.fairness import Fairness
+from app.delivery.work.intake import Intake
+from app.delivery.work.maintenance import Maintenance
+from app.delivery.work.worker import Worker
 from app.google.apis import GoogleApis
 from app.google.auth import GoogleAuth
 from app.google.client import GoogleClient
 from app.google.connections import open_http, open_pool
 from app.google.endpoints import GoogleEndpoints
+from app.grants.accounts import Accounts
+from app.grants.grants import Grants
+from app.grants.refresh import Refresher
+from app.grants.refresh_leases import RefreshLeases
+from app.identities import Identities
+from app.janitor import Janitor
+from app.keys.ring import open_key_ring
 from app.llm.endpoints import open_model_http
 from app.offboarding import Offboarding
 from app.principal import Principal
 from app.settings import Settings
-from app.spellings import Spellings
+from app.supervisor import Supervisor
 from app.toolkits.gmail import GmailToolkit
 from app.users import Users
-from containers.scope import Scope, Scoped, Seed
-from containers.scopes import RequestScopes
+from containers.requests import RequestScopes
+from containers.scopes.scope import Scope, Scoped, Seed
 from interfaces.http.client import HttpChannel
 from interfaces.slack.installations import Installations
 from interfaces.web.interface import callback_url
@@ -94,9 +94,9 @@ class Application(DeclarativeContainer):
     writes = Once(Writes, database)
     users = Once(Users, database)
     audit = Once(Audit, database)
-    lease = Once(Lease, Once(new_holder), settings.provided.delivery.lease_seconds)
-    inbox = Once(Inbox, database, lease=lease)
-    outbox = Once(Outbox, database, lease)
+    message_lease = Once(MessageLease, Once(new_holder), settings.provided.delivery.lease_seconds)
+    inbox = Once(Inbox, database, lease=message_lease)
+    outbox = Once(Outbox, database, message_lease)
     supervisor = Once(Supervisor)
     engine = Once(
         open_engine,
@@ -107,8 +107,8 @@ class Application(DeclarativeContainer):
         lease_seconds=settings.provided.delivery.lease_seconds,
     )
     backlog = Once(Backlog, inbox, settings.provided.delivery.backlog)
-    door = Once(Door, inbox, engine, backlog, users)
-    withdrawal = Once(Withdrawal, database, outbox)
+    intake = Once(Intake, inbox, engine, backlog, users)
+    cancellation = Once(Cancellation, database, outbox)
     streams = Once(Streams)
     parking = Once(
         Parking,
@@ -121,7 +121,7 @@ class Application(DeclarativeContainer):
     replicas = Once(
         Replicas,
         database,
-        lease,
+        message_lease,
         engine=settings.provided.delivery.engine,
         address=providers.Callable("{}:{}".format, settings.provided.server.host, settings.provided.server.port),
     )
@@ -149,27 +149,27 @@ class Application(DeclarativeContainer):
     google_apis = Once(GoogleApis, settings.provided.google.api_root)
     grants = Once(Grants, database, key_ring)
     accounts = Once(Accounts, database)
-    leases = Once(Leases, database)
-    refresher = Once(Refresher, grants, leases, google_auth)
+    refresh_leases = Once(RefreshLeases, database)
+    refresher = Once(Refresher, grants, refresh_leases, google_auth)
     tokens = Once(ConsentedTokens, refresher)  # in workspace mode, `build` puts WorkspaceTokens in its place
     links = Once(ConsentLinks, database, key_ring, lifetime_seconds=settings.provided.consent.link_seconds)
     quarantine = Once(Quarantine, database, key_ring, code_tries=settings.provided.consent.code_tries)
-    dropping = Once(Dropping, database, links, quarantine, google_auth)
+    unconfirmed = Once(UnconfirmedConsents, database, links, quarantine, google_auth)
     directories = providers.Dict()  # the channels that know addresses, and those at which people can sign in
     logins = providers.Dict()
     people = providers.Dict()  # the channels that know who somebody is
-    spellings = Once(Spellings, people)
-    proofs = Once(Proofs, settings.provided.google.linking, directories, logins)
+    identities = Once(Identities, people)
+    linking = Once(Linking, settings.provided.google.linking, directories, logins)
     confirmation = Once(
         Confirmation,
         database,
         links,
         grants,
         quarantine,
-        dropping,
-        Once(ConfirmedCodes, key_ring),
+        unconfirmed,
+        Once(UsedCodes, key_ring),
         parking,
-        proofs=proofs,
+        proofs=linking,
         code_seconds=settings.provided.consent.code_seconds,
     )
     consent = Once(
@@ -184,8 +184,8 @@ class Application(DeclarativeContainer):
         parking,
         public_url=settings.provided.server.public_url,
     )
-    revocation = Once(Revocation, database, grants, leases, dropping, google_auth, withdrawal)
-    offboarding = Once(Offboarding, users, api_tokens, withdrawal, revocation)
+    revocation = Once(Revocation, database, grants, refresh_leases, unconfirmed, google_auth, cancellation)
+    offboarding = Once(Offboarding, users, api_tokens, cancellation, revocation)
     statuses = Once(Statuses, parking, approvals, consent, accounts, google_apis.provided.permission)
 
     # Process: the models by their names, and of each agent what all people share.
@@ -198,7 +198,7 @@ class Application(DeclarativeContainer):
     deadline = Seed(Deadline)
     threads = Seed(Scope)
     credentials = Scoped(Credentials, principal, tokens, deadline)
-    trail = Scoped(Trail, principal, credentials, audit)
+    audit_recorder = Scoped(AuditRecorder, principal, credentials, audit)
     google = Scoped(
         GoogleClient,
         credentials,
@@ -206,7 +206,7 @@ class Application(DeclarativeContainer):
         pool,
         threads,
         deadline,
-        trail,
+        audit_recorder,
         timeout_seconds=settings.provided.google.timeout_seconds,
     )
     gmail = Scoped(GmailToolkit, google)
@@ -270,9 +270,11 @@ class Application(DeclarativeContainer):
         retention_days=settings.provided.delivery.retention_days,
         history_days=settings.provided.delivery.history_days,
     )
-    upkeep = Once(Upkeep, inbox, parking, engine, sender, retention, chores=providers.List(dropping.provided.sweep))
-    turns = Once(
-        Turns,
+    maintenance = Once(
+        Maintenance, inbox, parking, engine, sender, retention, chores=providers.List(unconfirmed.provided.sweep)
+    )
+    fairness = Once(
+        Fairness,
         settings.provided.delivery.concurrency,
         settings.provided.delivery.person_concurrency,
     )
@@ -281,12 +283,12 @@ class Application(DeclarativeContainer):
         engine,
         inbox,
         answering,
-        upkeep,
-        turns,
+        maintenance,
+        fairness,
         supervisor,
         attempts=settings.provided.delivery.attempts,
         scan_seconds=settings.provided.delivery.scan_seconds,
         lease_seconds=settings.provided.delivery.lease_seconds,
         grace_seconds=settings.provided.delivery.grace_seconds,
     )
-    caretaker = Once(Caretaker, worker, users, withdrawal, offboarding, revocation, supervisor)
+    janitor = Once(Janitor, worker, users, cancellation, offboarding, revocation, supervisor)

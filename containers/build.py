@@ -22,7 +22,7 @@ from app.sections.agents import AgentSettings, ModelSettings
 from app.sections.google import WorkspaceSettings
 from app.settings import Settings
 from containers.application import Application, Once
-from containers.scope import Scoped
+from containers.scopes.scope import Scoped
 from containers.slack import add_slack
 from containers.toolkits import outside_toolkit
 
@@ -130,5 +130,5 @@ def _agent(
         container.approvals,
         container.conversations,
         container.writes,
-        container.trail,
+        container.audit_recorder,
     )

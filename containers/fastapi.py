@@ -15,7 +15,7 @@ from app.principal import Principal
 from app.sections.interfaces import SlackSettings
 from app.settings import Settings
 from containers.application import Application
-from containers.scope import Scope
+from containers.scopes.scope import Scope
 from containers.slack import bot_tokens, installing
 from interfaces.http import interface as http
 from interfaces.http.verification import bearer_token
@@ -83,7 +83,7 @@ def routers(container: Application, settings: Settings) -> list[APIRouter]:
         found.append(
             http.router(
                 principal=Depends(principal_of),
-                door=once(container.door),
+                intake=once(container.intake),
                 inbox=once(container.inbox),
                 statuses=once(container.statuses),
                 channel=once(container.http_channel),
@@ -101,7 +101,7 @@ def _slack_routers(container: Application, settings: Settings, slack: SlackSetti
     from interfaces.slack import interface, pages  # the SDK is imported only where Slack is served
 
     yield interface.router(
-        door=once(container.door),
+        intake=once(container.intake),
         bot_tokens=once(bot_tokens(container, slack)),
         offboarding=once(container.offboarding),
         allow_list=AllowList(slack.workspaces),

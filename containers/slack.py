@@ -6,7 +6,7 @@ from typing import Any
 
 from dependency_injector import providers
 
-from app.credentials.proofs import Linking
+from app.consent.linking import LinkingMode
 from app.sections.interfaces import SlackSettings
 from app.settings import Settings
 from containers.application import Application, Once
@@ -36,7 +36,7 @@ def add_slack(container: Application, settings: Settings, slack: SlackSettings) 
         slack=Once(SlackDirectory, tokens, providers.Object(allow_list), slack.api_base_url)
     )
     container.people.add_kwargs(slack=Once(SlackPeople, tokens, slack.api_base_url))
-    if settings.google.linking is Linking.CHANNEL_LOGIN:
+    if settings.google.linking is LinkingMode.CHANNEL_LOGIN:
         assert slack.client_secret is not None
         login = Once(
             SlackLogin,
@@ -66,5 +66,5 @@ def installing(container: Application, settings: Settings, slack: SlackSettings)
         api_base_url=slack.api_base_url,
         authorize_url=slack.authorize_url,
         redirect_uri=callback_url(settings.server.public_url),
-        by_address=settings.google.linking is Linking.EMAIL_MATCH or settings.google.workspace is not None,
+        by_address=settings.google.linking is LinkingMode.EMAIL_MATCH or settings.google.workspace is not None,
     )

@@ -12,7 +12,7 @@ from dependency_injector import providers
 
 from app.errors import DeputyError, SettingsError
 from app.toolkits.toolkit import Toolkit
-from containers.scope import Scoped
+from containers.scopes.scope import Scoped
 
 Available = Mapping[type, providers.Provider[Any]]
 

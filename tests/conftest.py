@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from app.credentials.key_ring import KeyRing
 from app.database.database import Database
+from app.keys.ring import KeyRing
 from app.principal import Principal
 from containers.testing import two_principals
 from tests.fakes.databases import Databases, PostgresServer, SqliteDatabases

@@ -17,7 +17,7 @@ from app.agents.listening import Listener, telling
 from app.agents.run import StoppedRun
 from app.agents.writes import Writes
 from app.approvals.approvals import Approval, Approvals
-from app.audit.trail import Trail
+from app.audit.recorder import AuditRecorder
 from app.conversations.history import Conversations
 from app.credentials.credentials import Credentials
 from app.errors import AgentError, GoogleError
@@ -84,7 +84,7 @@ class Agent:
         approvals: Approvals,
         conversations: Conversations,
         writes: Writes,
-        trail: Trail,
+        trail: AuditRecorder,
     ) -> None:
         self.principal = principal
         self._shell = shell

@@ -11,7 +11,7 @@ from pydantic_ai.toolsets import ToolsetTool, WrapperToolset
 from pydantic_core import to_jsonable_python
 
 from app.approvals.approvals import Approvals, PendingCall
-from app.audit.trail import Trail
+from app.audit.recorder import AuditRecorder
 from app.credentials.credentials import Credentials
 from app.errors import AccessRefusedError, ConsentRequiredError, GoogleError, GrantRevokedError
 from app.principal import Principal
@@ -50,7 +50,7 @@ class GuardedToolkit(WrapperToolset[Any]):
     credentials: Credentials
     approvals: Approvals
     begins_to_write: Callable[[str], Awaitable[None]]
-    trail: Trail
+    trail: AuditRecorder
     message_id: str
     permission: Callable[[str], str] = str  # what an OAuth scope permits, in words
 

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import typer
 
 from app.commands.common import CONFIG, FAILED, ConfigOption, configured, run
-from app.credentials.key_check import check_or_begin
-from app.credentials.key_ring import KeyRing, open_key_ring
 from app.database.database import Database
+from app.keys.check import check_or_begin
+from app.keys.ring import KeyRing, open_key_ring
 from app.settings import Settings
 
 db = typer.Typer(no_args_is_help=True, help="The database's schema.")

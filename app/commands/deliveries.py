@@ -14,7 +14,7 @@ from rich.table import Table
 
 from app.commands.common import CONFIG, ConfigOption, JsonOption, configured, run
 from app.commands.database import opened_database
-from app.delivery.deliveries import Deliveries, Delivery, Step
+from app.delivery.store.admin import Deliveries, Delivery, Step
 from app.messages import MessageState
 from app.settings import Settings
 

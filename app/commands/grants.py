@@ -12,8 +12,8 @@ from rich.table import Table
 from app.commands.common import CONFIG, FAILED, ConfigOption, JsonOption, PrincipalOption, configured, principal, run
 from app.commands.container import moment, opened_container
 from app.commands.database import opened_database
-from app.credentials.connected import Connected, connected
-from app.credentials.revocation import Ended
+from app.consent.revocation import Ended
+from app.grants.listing import ConnectedAccount, connected
 from app.principal import Principal
 from app.settings import Settings
 
@@ -67,7 +67,7 @@ def print_ended(ended: Ended) -> None:
     print(f"{len(ended.erased)} grants erased, {ended.links} links ended, {ended.runs} waiting messages given up")
 
 
-def _as_json(grant: Connected) -> dict[str, Any]:
+def _as_json(grant: ConnectedAccount) -> dict[str, Any]:
     return {
         "grant": grant.grant_id,
         "principal": str(grant.principal),
@@ -83,7 +83,7 @@ def _short(oauth_scope: str) -> str:
     return oauth_scope.rstrip("/").rpartition("/")[2]
 
 
-async def _connected(settings: Settings) -> list[Connected]:
+async def _connected(settings: Settings) -> list[ConnectedAccount]:
     async with opened_database(settings) as database:
         return await connected(database)
 

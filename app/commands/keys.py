@@ -9,12 +9,12 @@ import typer
 
 from app.commands.common import CONFIG, FAILED, ConfigOption, configured, fail, run
 from app.commands.database import opened_with_keys
-from app.credentials.key_check import check_or_begin
-from app.credentials.key_file import KeyFile, make_key
-from app.credentials.key_ring import KeyRing
-from app.credentials.rotation import Rotation
 from app.database.database import Database
 from app.errors import SettingsError
+from app.keys.check import check_or_begin
+from app.keys.file import KeyFile, make_key
+from app.keys.ring import KeyRing
+from app.keys.rotation import Rotation
 from app.settings import Settings
 
 keys = typer.Typer(no_args_is_help=True, help="The keys that seal tokens at rest.")

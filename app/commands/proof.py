@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.commands.common import CONFIG, ConfigOption, configured, run
-from app.credentials.key_check import check_key_ring
+from app.keys.check import check_key_ring
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ async def _look_at_replicas(container: Application, settings: Settings) -> str:
     Raises:
         SettingsError: A process is, and it is not this configuration's own server.
     """
-    from app.delivery.lease import this_machine
+    from app.delivery.store.lease import this_machine
 
     replicas = container.replicas()
     others = await replicas.others()
@@ -75,6 +75,6 @@ async def _look_at_replicas(container: Application, settings: Settings) -> str:
 async def _graph(settings: Settings) -> str:
     from app.sandbox.attachment import configured_for_sandbox
     from containers.build import build
-    from containers.mermaid import mermaid
+    from containers.proof.mermaid import mermaid
 
     return mermaid(build(configured_for_sandbox(settings)))

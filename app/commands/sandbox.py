@@ -21,7 +21,7 @@ def sandbox(
 
 
 async def _serve(redirect_uri: str, client_id: str, client_secret: str, port: int) -> None:
-    from app.sandbox.google import GoogleSandbox
+    from app.sandbox.google.sandbox import GoogleSandbox
     from app.sandbox.server import serve_loopback
 
     google = GoogleSandbox(client_id=client_id, client_secret=client_secret, redirect_uris=frozenset({redirect_uri}))

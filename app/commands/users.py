@@ -102,7 +102,7 @@ def _end(unknown: str | None, *, finished: bool) -> None:
 
 
 async def _offboard(settings: Settings, whom: Principal) -> tuple[list[tuple[Principal, Offboarded]], str | None]:
-    """What ended of each spelling of a person; and why others may be left, if they may."""
+    """What ended of each identity of a person; and why others may be left, if they may."""
     async with opened_container(settings) as container:
         users, offboarding = container.users(), container.offboarding()
         await users.offboard(whom)  # before anybody is asked
@@ -113,7 +113,7 @@ async def _offboard(settings: Settings, whom: Principal) -> tuple[list[tuple[Pri
 
 
 async def _restore(settings: Settings, whom: Principal) -> tuple[list[tuple[Principal, bool]], str | None]:
-    """Which spellings of a person were let in again; and why others may be left, if they may."""
+    """Which identities of a person were let in again; and why others may be left, if they may."""
     async with opened_container(settings) as container:
         outcomes = [(whom, await container.users().restore(whom))]
         others, unknown = await _others(container, whom)
@@ -123,6 +123,6 @@ async def _restore(settings: Settings, whom: Principal) -> tuple[list[tuple[Prin
 
 async def _others(container: Application, whom: Principal) -> tuple[tuple[Principal, ...], str | None]:
     try:
-        return (await container.spellings().of(whom))[1:], None
+        return (await container.identities().of(whom))[1:], None
     except UnavailableError as error:
         return (), str(error)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.credentials.grants import Grant
-from app.credentials.refresh import Refresher
 from app.errors import ConsentRequiredError, GrantRevokedError
+from app.grants.grants import Grant
+from app.grants.refresh import Refresher
 from app.principal import Principal
 
 

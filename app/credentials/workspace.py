@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from app.credentials.kept import Kept
-from app.credentials.refresh import FRESH_SECONDS
+from app.credentials.token_cache import TokenCache
 from app.errors import AccessRefusedError, UnavailableError
 from app.google.tokens import GoogleTokens
+from app.grants.refresh import FRESH_SECONDS
 from app.principal import Principal
 
 ADDRESS_SECONDS = 300.0  # so long an address is believed before its channel is asked again
@@ -91,8 +91,10 @@ class WorkspaceTokens:
         self._service_account = service_account
         self._domains = frozenset(domains)
         self._now = now
-        self._addresses: Kept[Principal, _Address] = Kept(lambda address: address.seen_at + ADDRESS_SECONDS, now=now)
-        self._tokens: Kept[tuple[Principal, str, frozenset[str]], DelegatedAccess] = Kept(
+        self._addresses: TokenCache[Principal, _Address] = TokenCache(
+            lambda address: address.seen_at + ADDRESS_SECONDS, now=now
+        )
+        self._tokens: TokenCache[tuple[Principal, str, frozenset[str]], DelegatedAccess] = TokenCache(
             lambda access: access.expires_at - FRESH_SECONDS, now=now
         )
 

@@ -13,11 +13,11 @@ import httpx2
 from pydantic import SecretStr
 
 from app.demo.outcome import Outcome
-from app.demo.stage import Stage
+from app.demo.setup import Stage
 from app.main import serving
 from app.sandbox.attachment import attached_sandbox
 from app.sandbox.server import serve_loopback
-from app.sandbox.slack import SlackSandbox
+from app.sandbox.slack.sandbox import SlackSandbox
 from app.sections.agents import AgentSettings
 from app.sections.google import GoogleSettings, SandboxSettings
 from app.sections.interfaces import HttpSettings, InterfacesSettings, SlackSettings

@@ -16,7 +16,7 @@ from app.deadline import Deadline
 from app.errors import DeputyError, GoogleError, TokenRefusedError
 from app.google.apis import GoogleApis
 from app.google.reasons import api_reason
-from app.google.sent import Sent, SentBatch, SentHttp
+from app.google.request_recorder import RecordingBatch, RecordingHttp, SentRequest
 from app.google.transport import PooledHttp
 
 # Gmail takes 100 and asks for at most 50, Calendar takes 50:
@@ -49,10 +49,10 @@ class UserCredentials(Protocol):
 class Recorder(Protocol):
     """Writes down what is sent in the person's name."""
 
-    def sending(self) -> Sent:
+    def sending(self) -> SentRequest:
         """Something is about to be sent."""
 
-    async def sent(self, sent: Sent) -> None:
+    async def sent(self, sent: SentRequest) -> None:
         """It was sent, or given up."""
 
 
@@ -147,7 +147,7 @@ class GoogleClient:
 
     def _authorized(self) -> AuthorizedHttp:
         # One renewal a call: a token that is refused right after it was renewed will not get better.
-        return AuthorizedHttp(self._credentials.for_google(), http=SentHttp(self._http), max_refresh_attempts=1)
+        return AuthorizedHttp(self._credentials.for_google(), http=RecordingHttp(self._http), max_refresh_attempts=1)
 
     async def _recorded(
         self, http: AuthorizedHttp, method_ids: Sequence[str], execute: Callable[..., T], *arguments: Any
@@ -179,7 +179,7 @@ def _execute_batch(http: AuthorizedHttp, requests: Sequence[HttpRequest], url: s
         else:
             answers[number] = _unreadable(method_id) if _is_text(answer) else answer
 
-    batch = SentBatch(callback=collect, batch_uri=url)
+    batch = RecordingBatch(callback=collect, batch_uri=url)
     for number, request in enumerate(requests):
         batch.add(request, request_id=str(number))
     _translated(lambda: batch.execute(http=http), "a batch", _BATCH_FAILURES)

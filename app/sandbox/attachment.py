@@ -13,7 +13,7 @@ from app.sections.google import EndpointSettings
 from app.settings import Settings
 
 if TYPE_CHECKING:
-    from app.sandbox.google import GoogleSandbox
+    from app.sandbox.google.sandbox import GoogleSandbox
 
 CLIENT_ID = "deputy.sandbox"
 
@@ -54,7 +54,7 @@ async def attached_sandbox(
     if settings.google.mode != "sandbox":
         yield settings, None
         return
-    from app.sandbox.google import GoogleSandbox  # a server for the real Google starts without the sandbox
+    from app.sandbox.google.sandbox import GoogleSandbox  # a server for the real Google starts without the sandbox
     from app.sandbox.server import serve_loopback
 
     client_secret = secrets.token_urlsafe(32)

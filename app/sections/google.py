@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from app.credentials.proofs import Linking
+from app.consent.linking import LinkingMode
 from app.sections.section import Positive, Secret, Section, Text, Url
 
 Domain = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")]
@@ -66,8 +66,8 @@ class GoogleSettings(Section):
     endpoints: EndpointSettings = EndpointSettings()
     api_root: Url | None = Field(default=None, description="Unset: each API's own root, from its discovery document")
     timeout_seconds: Positive = Field(default=30, description="For one API call; never more than the message has left")
-    linking: Linking = Field(
-        default=Linking.CODE,
+    linking: LinkingMode = Field(
+        default=LinkingMode.CODE,
         description="What proves that who signs in at Google is who asked in the chat. `code`: they write a code in the"
         " chat. `email_match`: the account has the address that the channel knows. `channel_login`: they sign in at"
         " the channel as well. A channel that cannot do the last two takes the code",

@@ -18,7 +18,7 @@ from app.google.client import GoogleClient
 from app.messages import StoredMessage
 from app.principal import Principal
 from containers.application import Application
-from containers.scope import Scoped
+from containers.scopes.scope import Scoped
 
 _HOUR = 3600.0  # seconds
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.agents.listening import Progress, TextWritten
-from app.delivery.status import Status
+from app.delivery.replies.status import Status
 
 KEEP_ALIVE = ": keep-alive\n\n"  # a comment, which clients pass over
 

@@ -17,10 +17,10 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.agents.agent import Agent
-from app.delivery.door import Door
-from app.delivery.inbox import Inbox
-from app.delivery.status import Status, Statuses
-from app.delivery.streams import Streams
+from app.delivery.replies.status import Status, Statuses
+from app.delivery.replies.streams import Streams
+from app.delivery.store.inbox import Inbox
+from app.delivery.work.intake import Intake
 from app.errors import NotFoundError
 from app.messages import MAX_TEXT_LENGTH, InboundMessage, MessageState
 from app.principal import Principal
@@ -53,7 +53,7 @@ class MessageBody(BaseModel):
 def router(
     *,
     principal: Any,
-    door: Any,
+    intake: Any,
     inbox: Any,
     statuses: Any,
     channel: Any,
@@ -65,7 +65,7 @@ def router(
 
     Args:
         principal: Depends: whose request it is.
-        door: Depends: the Door.
+        intake: Depends: the Intake.
         inbox: Depends: the Inbox.
         statuses: Depends: the Statuses.
         channel: Depends: the HttpChannel.
@@ -79,7 +79,7 @@ def router(
     async def post_message(
         body: MessageBody,
         principal: Principal = principal,
-        door: Door = door,
+        intake: Intake = intake,
         inbox: Inbox = inbox,
         statuses: Statuses = statuses,
         channel: HttpChannel = channel,
@@ -91,7 +91,7 @@ def router(
 
         A client that accepts events is sent what happens meanwhile, and waits as long as the message takes.
         """
-        accepted = await door.accept(_inbound(principal, body))
+        accepted = await intake.accept(_inbound(principal, body))
         waiter = _Waiter(inbox, statuses, channel)
         if streaming.wants_events(accept):
             # At once, before the worker's task has its turn: a run that has begun tells nobody new.

@@ -8,8 +8,8 @@ from typing import Any
 
 from fastapi.responses import StreamingResponse
 
-from app.delivery.status import Status
-from app.delivery.streams import Listening
+from app.delivery.replies.status import Status
+from app.delivery.replies.streams import Listening
 from app.messages import StoredMessage
 from interfaces.http.formatting import KEEP_ALIVE, as_event, as_json, progress_as_event
 

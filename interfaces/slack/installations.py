@@ -10,9 +10,9 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-from app.credentials.key_ring import KeyRing
 from app.database.database import Database, take_turns
 from app.database.tables import slack_installations as table
+from app.keys.ring import KeyRing
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from app.delivery.door import Door
+from app.delivery.work.intake import Intake
 from app.errors import InvalidMessageError, OffboardedError
 from app.messages import MAX_TEXT_LENGTH, InboundMessage
 from app.offboarding import Offboarding
@@ -30,7 +30,7 @@ _PERSONS_SUBTYPES = (None, "file_share", "thread_broadcast")  # every other one 
 
 def router(
     *,
-    door: Any,
+    intake: Any,
     bot_tokens: Any,
     offboarding: Any,
     allow_list: AllowList,
@@ -40,7 +40,7 @@ def router(
     """The route that Slack posts events to.
 
     Args:
-        door: Depends: the Door.
+        intake: Depends: the Intake.
         bot_tokens: Depends: the BotTokens.
         offboarding: Depends: the Offboarding.
         allow_list: Whose events are taken; of any other place only the end of its installation is.
@@ -52,7 +52,7 @@ def router(
     @routes.post("/slack/events")
     async def post_event(
         request: Request,
-        door: Door = door,
+        intake: Intake = intake,
         bot_tokens: BotTokens = bot_tokens,
         offboarding: Offboarding = offboarding,
     ) -> JSONResponse:
@@ -67,11 +67,11 @@ def router(
         if payload.get("type") == "event_callback" and not allow_list.admits(*receiving_places(payload)):
             log.warning(_NOT_ALLOWED, receiving_workspace(payload))
             return JSONResponse({"ok": True})  # Slack would send again what is refused
-        for spelling in find_leaver(payload):
-            await offboarding.begin(spelling)
+        for identity in find_leaver(payload):
+            await offboarding.begin(identity)
         message = find_message(payload)
         if message is not None and allow_list.admits(*home(payload)):
-            await _take(message, door, bot_tokens)
+            await _take(message, intake, bot_tokens)
         elif message is not None:
             log.warning(_NOT_ALLOWED, message.principal.tenant)
         return JSONResponse({"ok": True})
@@ -79,14 +79,14 @@ def router(
     return routes
 
 
-async def _take(message: InboundMessage, door: Door, bot_tokens: BotTokens) -> None:
+async def _take(message: InboundMessage, intake: Intake, bot_tokens: BotTokens) -> None:
     """Store it; what can be answered to nobody is ignored, for Slack would send again what is refused."""
     workspace = message.address["workspace"]
     if await bot_tokens.bot_token(workspace) is None:
         log.warning("a message from %s is ignored: the app is not installed there", workspace)
         return
     try:
-        await door.accept(message)
+        await intake.accept(message)
     except OffboardedError as error:
         log.warning("a message was ignored: %s", error)
 
@@ -205,7 +205,7 @@ def _time(payload: Mapping[str, Any]) -> float:
 
 
 def find_leaver(payload: Mapping[str, Any]) -> tuple[Principal, ...]:
-    """Who was deactivated by this event (https://docs.slack.dev/reference/events/user_change), in every spelling.
+    """Who was deactivated by this event (https://docs.slack.dev/reference/events/user_change), in every identity.
 
     Only a person of the workspace, or of the organisation, that the event is from: in a shared channel Slack also
     tells of other companies' people, whose own workspace decides about them. A person of an organisation is of it where

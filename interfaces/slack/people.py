@@ -38,7 +38,7 @@ class SlackPeople:
         """
         return name_of(await self._find(principal))
 
-    async def spellings(self, principal: Principal) -> tuple[Principal, ...]:
+    async def identities(self, principal: Principal) -> tuple[Principal, ...]:
         """This person in every tenant that they are of: their organisation and its workspaces, or their workspace.
 
         Raises:

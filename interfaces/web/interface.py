@@ -8,9 +8,9 @@ from typing import Any, Protocol
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
-from app.credentials.confirmation import Confirmation
-from app.credentials.consent import Consent
-from app.credentials.signed_in import Connected, SignedIn, WaitsForLogin
+from app.consent.confirmation import Confirmation
+from app.consent.flow import Consent
+from app.consent.outcome import Connected, SignedIn, WaitsForLogin
 from app.errors import ConsentError, GoogleError, SealError, UnavailableError
 from app.google.apis import GoogleApis
 from app.principal import Principal

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.audit.audit import Audit, AuditEntry, AuditEvent
-from app.audit.trail import Trail
+from app.audit.recorder import AuditRecorder
 from app.database.database import Database
 from app.database.tables import audit_events
 from app.principal import Principal
@@ -138,7 +138,7 @@ async def test_a_cancelled_tool_is_written_down(database: Database, ada: Princip
     audit, asked = Audit(database), asyncio.Event()
 
     async def tool(principal: Principal, hangs: bool) -> None:
-        trail = Trail(principal, Named(), audit)
+        trail = AuditRecorder(principal, Named(), audit)
         tool_call, done = await trail.begin("m" * 32, "gmail_send", acts=True), False
         sent = trail.sending()
         try:
@@ -173,13 +173,13 @@ async def test_what_cannot_be_written_down_does_not_begin(database: Database, ad
     async with database.writing() as connection:
         await connection.execute(sa.text(f"ALTER TABLE {audit_events.name} RENAME TO gone"))
     with pytest.raises(sa.exc.DBAPIError):
-        await Trail(ada, Named(), audit).begin("m" * 32, "gmail_send", acts=True)
+        await AuditRecorder(ada, Named(), audit).begin("m" * 32, "gmail_send", acts=True)
 
 
 async def test_a_call_outside_of_a_tool_is_written_at_once(database: Database, ada: Principal) -> None:
     """Whoever calls Google past the guard leaves a row as well, of no message."""
     audit = Audit(database)
-    trail = Trail(ada, Named(), audit)
+    trail = AuditRecorder(ada, Named(), audit)
     sent = trail.sending()
     sent.answered(sent.leave(["gmail.users.getProfile"]), [200])
     await trail.sent(sent)

@@ -20,9 +20,9 @@ from starlette.responses import PlainTextResponse
 
 import app.main
 from app.api_tokens import ApiTokens
-from app.credentials.key_ring import KeyRing
 from app.database.database import Database
 from app.errors import GoogleError
+from app.keys.ring import KeyRing
 from app.principal import Principal
 from tests.contract.channels import Sender
 from tests.fakes.canaries import Records, Tap, columns, living, logging_as_served, seen_in

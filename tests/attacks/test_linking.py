@@ -242,7 +242,7 @@ async def test_expired_code(scene: Scene) -> None:
     page = await scene.browser.allow(await scene.link(scene.mallory), scene.victims)
     await _expire(scene, quarantined_grants)
     told = await scene.ask(scene.mallory, f"confirm {code_on(page)}")
-    await scene.server.container.dropping().sweep()
+    await scene.server.container.unconfirmed().sweep()
 
     assert "No sign-in of yours" in told["answer"]
     assert await scene.waiting(scene.mallory) == 0

@@ -12,9 +12,9 @@ from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 
 from app.database.database import Database
-from app.delivery.engine import Engine, open_engine
-from app.delivery.supervisor import Supervisor
+from app.delivery.engines.engine import Engine, open_engine
 from app.messages import ConversationKey
+from app.supervisor import Supervisor
 from tests.fakes.databases import PostgresServer
 from tests.fakes.office import until
 

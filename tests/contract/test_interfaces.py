@@ -14,7 +14,7 @@ import pytest_asyncio
 import sqlalchemy as sa
 
 from app.database.tables import messages, owned_by
-from app.sandbox.letters import MARKER
+from app.sandbox.google.gmail.letters import MARKER
 from app.sandbox.visitor import code_on
 from tests.contract.channels import DRIVERS, ChannelDriver, Sender, event_id, pair
 from tests.fakes.deputy_server import (

@@ -29,7 +29,7 @@ def double_reply() -> None:
 
 def lose_rows() -> None:
     """Some messages are acknowledged and not stored."""
-    from app.delivery.inbox import Inbox
+    from app.delivery.store.inbox import Inbox
 
     insert = Inbox._insert
 
@@ -59,7 +59,7 @@ def newest_first() -> None:
 
 def no_fence() -> None:
     """A message is finished by whoever began it, whoever has it in work by now."""
-    from app.delivery.worker import Worker
+    from app.delivery.work.worker import Worker
 
     async def never_look(self: Worker) -> None:
         pass

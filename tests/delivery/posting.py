@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import httpx2
 
-from app.sandbox.slack import SlackSandbox
+from app.sandbox.slack.sandbox import SlackSandbox
 from tests.delivery.script import Line, Script
 
 _AT_ONCE = 12  # posts under way

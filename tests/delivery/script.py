@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.principal import Principal
-from app.sandbox.slack import SlackSandbox
+from app.sandbox.slack.sandbox import SlackSandbox
 
 TEAMS = ("T0SANDBOX", "T0PARTNER")  # the second one's people write in channels that both companies share
 

@@ -15,8 +15,8 @@ from typing import Any
 import httpx2
 
 from app.sandbox.server import serve_loopback
-from app.sandbox.slack import SlackSandbox
-from app.sandbox.slack_posts import Post
+from app.sandbox.slack.posts import Post
+from app.sandbox.slack.sandbox import SlackSandbox
 from tests.delivery.badge import RECORD
 from tests.delivery.ledger import Ledger
 from tests.delivery.posting import Posting

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pytest
 
-from app.sandbox.slack_posts import Post
+from app.sandbox.slack.posts import Post
 from tests.delivery.badge import badge_of
 from tests.delivery.ledger import Change, Row
 from tests.delivery.record import Run

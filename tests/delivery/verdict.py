@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from app.sandbox.slack_posts import Post
+from app.sandbox.slack.posts import Post
 from tests.delivery.badge import badge_of
 from tests.delivery.ledger import Change, Row
 from tests.delivery.record import ANSWER, Run

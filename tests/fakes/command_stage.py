@@ -15,7 +15,7 @@ import yaml
 from app.commands.container import opened_container
 from app.google.tokens import GoogleAccount, GoogleTokens
 from app.principal import Principal
-from app.sandbox.google import GoogleSandbox
+from app.sandbox.google.sandbox import GoogleSandbox
 from app.settings import load_settings
 from containers.application import Application
 from tests.fakes.credentials import connect

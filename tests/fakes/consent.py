@@ -14,29 +14,29 @@ from bs4 import BeautifulSoup
 from fastapi import Depends, FastAPI
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.credentials.accounts import Accounts
-from app.credentials.confirmation import Confirmation, Wake
-from app.credentials.confirmed import ConfirmedCodes
-from app.credentials.consent import Consent
-from app.credentials.dropping import Dropping, Revoking
-from app.credentials.grants import Grant, Grants
-from app.credentials.key_ring import KeyRing
-from app.credentials.links import ConsentLinks
-from app.credentials.proofs import Linking, Proofs
-from app.credentials.quarantine import Quarantine, WrongCode
-from app.credentials.signed_in import Connected
+from app.consent.confirmation import Confirmation, Wake
+from app.consent.flow import Consent
+from app.consent.linking import Linking, LinkingMode
+from app.consent.links import ConsentLinks
+from app.consent.outcome import Connected
+from app.consent.quarantine import Quarantine, WrongCode
+from app.consent.unconfirmed import Revoking, UnconfirmedConsents
+from app.consent.used_codes import UsedCodes
 from app.database.database import Database
 from app.database.tables import quarantined_grants
 from app.google.apis import GoogleApis
 from app.google.auth import GoogleAuth
 from app.google.connections import open_http, open_pool
 from app.google.endpoints import GoogleEndpoints
+from app.grants.accounts import Accounts
+from app.grants.grants import Grant, Grants
+from app.keys.ring import KeyRing
 from app.principal import Principal
-from app.sandbox.google import GoogleSandbox
+from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.server import serve_loopback
 from app.sandbox.visitor import code_on
-from interfaces.edge import install
 from interfaces.listening import listening
+from interfaces.middleware import install
 from interfaces.web.interface import CALLBACK_PATH, router
 from tests.fakes.deputy_server import Ahead
 from tests.fakes.sandbox import CLIENT_ID, CLIENT_SECRET, sandbox
@@ -44,7 +44,7 @@ from tests.fakes.sandbox import CLIENT_ID, CLIENT_SECRET, sandbox
 LINK_SECONDS = 600.0
 CODE_SECONDS = 600.0
 CODE_TRIES = 5
-BY_CODE = Proofs(Linking.CODE, {}, {})
+BY_CODE = Linking(LinkingMode.CODE, {}, {})
 
 
 @dataclass
@@ -131,24 +131,24 @@ class Stage:
     links: ConsentLinks
     quarantine: Quarantine
     clock: Ahead
-    proofs: Proofs
+    proofs: Linking
     url: str = ""
     waiting: Waiting = field(default_factory=Waiting)
     google: GoogleSandbox = field(init=False)
-    dropping: Dropping = field(init=False)
+    dropping: UnconfirmedConsents = field(init=False)
     confirmation: Confirmation = field(init=False)
     consent: Consent = field(init=False)
 
     def use(self, google_auth: GoogleAuth, revoking: Revoking | None = None) -> None:
         """Ask this Google from now on, and have grants revoked there or as `revoking` does."""
-        self.dropping = Dropping(self.database, self.links, self.quarantine, revoking or google_auth)
+        self.dropping = UnconfirmedConsents(self.database, self.links, self.quarantine, revoking or google_auth)
         self.confirmation = Confirmation(
             self.database,
             self.links,
             self.grants,
             self.quarantine,
             self.dropping,
-            ConfirmedCodes(self.key_ring, self.clock),
+            UsedCodes(self.key_ring, self.clock),
             self.waiting,
             proofs=self.proofs,
             code_seconds=CODE_SECONDS,
@@ -166,7 +166,7 @@ class Stage:
             public_url=self.url,
         )
 
-    def prove_by(self, proofs: Proofs) -> None:
+    def prove_by(self, proofs: Linking) -> None:
         """Ask for these proofs from now on."""
         self.proofs = proofs
         self.use(self.consent._google)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from app.credentials.grants import Grant, Grants
 from app.database.database import Database
 from app.database.tables import metadata
 from app.errors import GoogleError, InvalidGrantError
 from app.google.tokens import GoogleAccount, GoogleTokens
+from app.grants.grants import Grant, Grants
 from app.principal import Principal
 from tests.fakes.sandbox import READ, Clock
 

@@ -22,18 +22,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.credentials.signed_in import Connected
-from app.delivery.inbox import Inbox
+from app.consent.outcome import Connected
+from app.delivery.store.inbox import Inbox
 from app.main import serving
 from app.principal import Principal
 from app.sandbox.attachment import CLIENT_ID, lead_to_sandbox
-from app.sandbox.delegation import ServiceAccount
-from app.sandbox.google import GoogleSandbox
-from app.sandbox.letters import MARKER
+from app.sandbox.google.delegation import ServiceAccount
+from app.sandbox.google.gmail.letters import MARKER
+from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.people import Person
 from app.sandbox.server import serve_loopback
-from app.sandbox.slack import SlackSandbox
-from app.sandbox.slack_posts import Post
+from app.sandbox.slack.posts import Post
+from app.sandbox.slack.sandbox import SlackSandbox
 from app.sandbox.visitor import code_on, visit
 from app.sections.agents import AgentSettings
 from app.sections.interfaces import HttpSettings, InterfacesSettings, SlackSettings
@@ -91,7 +91,7 @@ class Ahead:
 
     def install(self, container: Application) -> None:
         """Let the inbox go by this clock."""
-        container.inbox.override(providers.Object(Inbox(container.database(), self, container.lease())))
+        container.inbox.override(providers.Object(Inbox(container.database(), self, container.message_lease())))
 
 
 def hasty(container: Application) -> None:

@@ -13,8 +13,8 @@ from starlette.types import Receive, Scope, Send
 from app.deadline import Deadline
 from app.google.apis import GoogleApis
 from app.google.client import GoogleClient
-from app.sandbox.google import GoogleSandbox
-from app.sandbox.message import StoredMessage
+from app.sandbox.google.gmail.message import StoredMessage
+from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.server import serve_loopback
 from app.toolkits.gmail import COMPOSE_MAIL, EDIT_LABELS, MODIFY_MAIL, READ_MAIL, SEND_MAIL, GmailToolkit
 from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from google.oauth2.credentials import Credentials
 
 from app.errors import GrantRevokedError
-from app.google.sent import Sent
+from app.google.request_recorder import SentRequest
 from app.principal import Principal
 from tests.fakes.loopback import Received, Reply
 
@@ -35,10 +35,10 @@ class Recorder:
 
     calls: list[tuple[str, int | None]] = field(default_factory=list)
 
-    def sending(self) -> Sent:
-        return Sent("fake")
+    def sending(self) -> SentRequest:
+        return SentRequest("fake")
 
-    async def sent(self, sent: Sent) -> None:
+    async def sent(self, sent: SentRequest) -> None:
         self.calls += sent.calls
 
 

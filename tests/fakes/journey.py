@@ -7,13 +7,13 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
-from app.sandbox.letters import MARKER
+from app.sandbox.google.gmail.letters import MARKER
 from app.sandbox.log import fingerprint
 from app.sandbox.visitor import code_on
 from app.toolkits.gmail import GmailToolkit
 from app.toolkits.toolkit import tool
 from containers.application import Application
-from containers.scope import Scoped
+from containers.scopes.scope import Scoped
 from tests.contract.channels import ChannelDriver, HttpDriver, Sender, SlackDriver
 from tests.fakes.deputy_server import APPROVAL_CODE, CONSENT_LINK, QUESTION, DeputyServer
 

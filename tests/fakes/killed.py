@@ -56,7 +56,7 @@ async def refresh(settings: Settings, principal: Principal) -> None:
 def do(step: str, arguments: list[str]) -> None:
     """Plant the end, then do what was asked."""
     os.dup2(2, 1)  # standard output tells exit codes
-    Application.leases.add_kwargs(lease_seconds=LEASE_SECONDS)
+    Application.refresh_leases.add_kwargs(lease_seconds=LEASE_SECONDS)
     place, _, when = step.partition("=")
     if place != "nowhere":
         kill_at(place, when)

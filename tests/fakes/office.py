@@ -18,51 +18,51 @@ from pydantic_ai.models import Model
 from app.agents.agent import Agent, AgentShell
 from app.agents.writes import Writes
 from app.approvals.approvals import Approvals
-from app.approvals.commands import ApprovalCommand
 from app.audit.audit import Audit
-from app.audit.trail import Trail
+from app.audit.recorder import AuditRecorder
+from app.chat.accounts import AccountsCommand, ConfirmCommand
+from app.chat.approvals import ApprovalCommand
+from app.consent.confirmation import Confirmation
+from app.consent.flow import Consent
+from app.consent.linking import Linking, LinkingMode
+from app.consent.links import ConsentLinks
+from app.consent.quarantine import Quarantine
+from app.consent.unconfirmed import UnconfirmedConsents
+from app.consent.used_codes import UsedCodes
 from app.conversations.history import Conversations
-from app.credentials.accounts import Accounts
-from app.credentials.commands import AccountsCommand, ConfirmCommand
-from app.credentials.confirmation import Confirmation
-from app.credentials.confirmed import ConfirmedCodes
-from app.credentials.consent import Consent
 from app.credentials.consented import ConsentedTokens
 from app.credentials.credentials import Credentials
-from app.credentials.dropping import Dropping
-from app.credentials.grants import Grants
-from app.credentials.key_ring import KeyRing
-from app.credentials.leases import Leases
-from app.credentials.links import ConsentLinks
-from app.credentials.proofs import Linking, Proofs
-from app.credentials.quarantine import Quarantine
-from app.credentials.refresh import Refresher
 from app.database.database import Database
 from app.database.tables import outbox
 from app.deadline import Deadline
-from app.delivery.answering import Answering
-from app.delivery.backlog import Backlog
 from app.delivery.backoff import Backoff
-from app.delivery.door import Door
-from app.delivery.engine import Engine
-from app.delivery.engine_embedded import EmbeddedEngine
-from app.delivery.inbox import Inbox
-from app.delivery.lease import Lease, new_holder
-from app.delivery.outbox import Outbox, ReplyState
-from app.delivery.parking import Parking
-from app.delivery.retention import Retention
-from app.delivery.sender import Sender
-from app.delivery.status import Status, Statuses
-from app.delivery.streams import Streams
-from app.delivery.supervisor import Supervisor
-from app.delivery.turns import Turns
-from app.delivery.upkeep import Upkeep
-from app.delivery.worker import Worker
+from app.delivery.engines.embedded import EmbeddedEngine
+from app.delivery.engines.engine import Engine
+from app.delivery.replies.sender import Sender
+from app.delivery.replies.status import Status, Statuses
+from app.delivery.replies.streams import Streams
+from app.delivery.store.inbox import Inbox
+from app.delivery.store.lease import MessageLease, new_holder
+from app.delivery.store.outbox import Outbox, ReplyState
+from app.delivery.store.parking import Parking
+from app.delivery.store.retention import Retention
+from app.delivery.work.answering import Answering
+from app.delivery.work.backlog import Backlog
+from app.delivery.work.fairness import Fairness
+from app.delivery.work.intake import Intake
+from app.delivery.work.maintenance import Maintenance
+from app.delivery.work.worker import Worker
 from app.google.auth import GoogleAuth
 from app.google.endpoints import GoogleEndpoints
+from app.grants.accounts import Accounts
+from app.grants.grants import Grants
+from app.grants.refresh import Refresher
+from app.grants.refresh_leases import RefreshLeases
+from app.keys.ring import KeyRing
 from app.llm.offline import offline
 from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage
 from app.principal import Principal
+from app.supervisor import Supervisor
 from app.users import Users
 from containers.testing import RecordingChannel
 from tests.fakes.assistants import Letters, Post
@@ -122,13 +122,13 @@ class Office:
         self.post = post or Post()
         self.channel = channel or RecordingChannel()
         self.database = database
-        self.lease = Lease(new_holder(), 30.0, lambda _: sa.literal(now()))
+        self.lease = MessageLease(new_holder(), 30.0, lambda _: sa.literal(now()))
         self.inbox = Inbox(database, now, self.lease)
         self.users = Users(database, now)
         self.outbox = Outbox(database, self.lease)
         self.supervisor = Supervisor(pause_seconds=0.01)
         self.wakeups = EmbeddedEngine(self.supervisor)
-        self.door = Door(self.inbox, self.wakeups, Backlog(self.inbox, backlog), self.users)
+        self.intake = Intake(self.inbox, self.wakeups, Backlog(self.inbox, backlog), self.users)
         self.approvals = Approvals(database, now)
         self.audit = Audit(database)
         self.writes = Writes(database, now)
@@ -146,16 +146,16 @@ class Office:
         )
         self.accounts = Accounts(database)
         quarantine = Quarantine(database, key_ring, code_tries=5, now=now)
-        dropping = Dropping(database, self.links, quarantine, google)
+        dropping = UnconfirmedConsents(database, self.links, quarantine, google)
         self.confirmation = Confirmation(
             database,
             self.links,
             self.grants,
             quarantine,
             dropping,
-            ConfirmedCodes(key_ring, now),
+            UsedCodes(key_ring, now),
             self.parking,
-            proofs=Proofs(Linking.CODE, {}, {}),
+            proofs=Linking(LinkingMode.CODE, {}, {}),
             code_seconds=600,
             now=now,
         )
@@ -171,7 +171,7 @@ class Office:
             public_url="http://127.0.0.1:9",
         )
         self.statuses = Statuses(self.parking, self.approvals, self.consent, self.accounts)
-        self.tokens = ConsentedTokens(Refresher(self.grants, Leases(database), TokenEndpoint(), now))
+        self.tokens = ConsentedTokens(Refresher(self.grants, RefreshLeases(database), TokenEndpoint(), now))
         self._shell = AgentShell(
             "assistant",
             model or offline(),
@@ -214,7 +214,7 @@ class Office:
         """A fresh agent with its person's letters and credentials."""
         credentials = Credentials(principal, self.tokens, deadline)
         letters = Letters(principal, self.post)
-        trail = Trail(principal, credentials, self.audit)
+        trail = AuditRecorder(principal, credentials, self.audit)
         agent = Agent(
             principal, self._shell, [letters], credentials, self.approvals, self.conversations, self.writes, trail
         )
@@ -244,8 +244,8 @@ class Office:
             engine or self.wakeups,
             self.inbox,
             self.answering,
-            Upkeep(self.inbox, self.parking, engine or self.wakeups, self.sender, self.retention),
-            Turns(concurrency, person_concurrency),
+            Maintenance(self.inbox, self.parking, engine or self.wakeups, self.sender, self.retention),
+            Fairness(concurrency, person_concurrency),
             self.supervisor,
             attempts=attempts,
             scan_seconds=scan_seconds,
@@ -257,7 +257,7 @@ class Office:
 
     async def say(self, principal: Principal, text: str, conversation: str = "c") -> StoredMessage:
         """Have a message accepted."""
-        return await self.door.accept(inbound(principal, text, conversation=conversation))
+        return await self.intake.accept(inbound(principal, text, conversation=conversation))
 
     async def answer_next(self, message: StoredMessage) -> StoredMessage:
         """Answer the oldest undone message of the conversation, without a worker; returns how `message` stands."""

@@ -18,7 +18,7 @@ from google.oauth2.credentials import Credentials
 from google_auth_httplib2 import AuthorizedHttp
 from googleapiclient.discovery import build_from_document
 
-from app.sandbox.google import GoogleSandbox
+from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.server import serve_loopback
 
 CLIENT_ID = "deputy.apps.sandbox.example"

@@ -11,8 +11,8 @@ import httpx2
 from pydantic import SecretStr
 
 from app.sandbox.server import serve_loopback
-from app.sandbox.slack import SlackSandbox
-from app.sandbox.slack_install import SlackInstalls
+from app.sandbox.slack.install import SlackInstalls
+from app.sandbox.slack.sandbox import SlackSandbox
 from app.sections.interfaces import InterfacesSettings, SlackSettings
 from interfaces.slack.pages import callback_url
 from tests.fakes.deputy_server import DeputyServer, world

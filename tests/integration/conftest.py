@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.credentials.key_ring import KeyRing
 from app.database.database import Database
+from app.keys.ring import KeyRing
 from tests.fakes.consent import Browser, Stage, on_stage
 
 

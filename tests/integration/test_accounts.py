@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from app.credentials.accounts import Accounts, is_alias
+from app.consent.outcome import Connected
 from app.credentials.credentials import Access, Credentials
-from app.credentials.key_ring import KeyRing
-from app.credentials.signed_in import Connected
 from app.database.database import Database
 from app.deadline import Deadline
+from app.grants.accounts import Accounts, is_alias
+from app.keys.ring import KeyRing
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
 from app.sandbox.people import PEOPLE

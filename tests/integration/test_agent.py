@@ -23,13 +23,13 @@ from app.agents.run import DECLINED_CALL, DECLINED_CONSENT, StoppedRun
 from app.agents.writes import Writes
 from app.approvals.approvals import Approval, Approvals, ApprovalState
 from app.audit.audit import Audit
-from app.audit.trail import Trail
+from app.audit.recorder import AuditRecorder
 from app.conversations.history import Conversations
 from app.credentials.credentials import Credentials
 from app.database.database import Database
 from app.database.tables import messages
 from app.deadline import Deadline
-from app.delivery.inbox import Inbox
+from app.delivery.store.inbox import Inbox
 from app.errors import AgentError, GoogleError, GrantRevokedError
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
@@ -77,7 +77,7 @@ class Studio:
         """A fresh agent."""
         letters = letters or Letters(person, self.post)
         credentials = Credentials(person, self.tokens, Deadline.after(30))
-        trail = Trail(person, credentials, Audit(self.database))
+        trail = AuditRecorder(person, credentials, Audit(self.database))
         return Agent(
             person, self._shell, [letters], credentials, self.approvals, self.conversations, self.writes, trail
         )

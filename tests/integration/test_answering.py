@@ -11,11 +11,11 @@ from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import ModelMessage
 
 from app.approvals.approvals import ApprovalState
-from app.credentials.key_ring import KeyRing
-from app.credentials.link import Place
+from app.consent.link import Place
 from app.database.database import Database
-from app.delivery.answering import MAY_BE_DONE, STOPPED_WRITING, TOO_LATE
+from app.delivery.work.answering import MAY_BE_DONE, STOPPED_WRITING, TOO_LATE
 from app.errors import AgentError, UnavailableError
+from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 from containers.testing import answering, call, prompts, scripted

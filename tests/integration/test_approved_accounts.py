@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.credentials.key_ring import KeyRing
 from app.database.database import Database
+from app.keys.ring import KeyRing
 from app.messages import StoredMessage
 from app.principal import Principal
 from interfaces.http.formatting import as_json

@@ -7,10 +7,10 @@ from typing import NoReturn
 
 import pytest
 
-from app.credentials.commands import ConfirmCommand
-from app.credentials.key_ring import KeyRing
+from app.chat.accounts import ConfirmCommand
 from app.database.database import Database
 from app.errors import CallbackRefusedError
+from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 from tests.fakes.credentials import google_tokens

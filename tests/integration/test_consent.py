@@ -11,10 +11,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.credentials.key_ring import KeyRing
 from app.database.database import Database
 from app.database.tables import consent_links, owned_by
 from app.errors import ConsentError
+from app.keys.ring import KeyRing
 from app.principal import Principal
 from app.sandbox.visitor import code_on
 from tests.fakes.consent import LINK_SECONDS, Browser, Stage, cookie_of, on_stage, query

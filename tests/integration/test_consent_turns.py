@@ -7,14 +7,14 @@ import asyncio
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.credentials.leases import Leases
-from app.credentials.link import Link
-from app.credentials.revocation import Revocation
-from app.credentials.signed_in import Connected
+from app.consent.link import Link
+from app.consent.outcome import Connected
+from app.consent.revocation import Revocation
 from app.database.database import Database
-from app.delivery.lease import Lease, new_holder
-from app.delivery.outbox import Outbox
-from app.delivery.withdrawal import Withdrawal
+from app.delivery.store.cancellation import Cancellation
+from app.delivery.store.lease import MessageLease, new_holder
+from app.delivery.store.outbox import Outbox
+from app.grants.refresh_leases import RefreshLeases
 from app.principal import Principal
 from app.sandbox.visitor import code_on
 from app.users import Users
@@ -31,9 +31,9 @@ def users(database: Database) -> Users:
 @pytest.fixture
 def revocation(stage: Stage, database: Database) -> Revocation:
     """What ends grants."""
-    withdrawal = Withdrawal(database, Outbox(database, Lease(new_holder())))
+    cancellation = Cancellation(database, Outbox(database, MessageLease(new_holder())))
     google = stage.consent._google
-    return Revocation(database, stage.grants, Leases(database), stage.dropping, google, withdrawal)
+    return Revocation(database, stage.grants, RefreshLeases(database), stage.dropping, google, cancellation)
 
 
 async def sign_in(stage: Stage, browser: Browser, principal: Principal, email: str) -> str:
@@ -70,7 +70,7 @@ async def test_an_end_that_meets_a_confirmation_waits_for_it(
 async def test_an_end_that_meets_a_wrong_proof_waits_for_it(
     stage: Stage, browser: Browser, revocation: Revocation, ada: Principal
 ) -> None:
-    """Dropping a sign-in and ending all of a person's is done by both, and each is done."""
+    """UnconfirmedConsents a sign-in and ending all of a person's is done by both, and each is done."""
     await sign_in(stage, browser, ada, ADA)
     link = (await stage.links.open_links(ada))[0]
     end, begun = stage.quarantine.end, asyncio.Event()

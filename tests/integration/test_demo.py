@@ -12,11 +12,11 @@ import pytest
 
 from app.credentials.credentials import Credentials
 from app.demo.outcome import Outcome, Participant
-from app.demo.stage import Stage
+from app.demo.setup import Stage
 from app.errors import ConsentRequiredError
 from app.principal import Principal
 from containers.application import Application
-from containers.scope import Scoped
+from containers.scopes.scope import Scoped
 from tests.fakes.deputy_server import ADA, GRACE, PATIENCE_SECONDS, world
 
 ADA_OVER_HTTP = Principal("http", "demo", "ada")

@@ -11,7 +11,7 @@ import pytest
 
 from app.errors import GoogleError, ToolError
 from app.google.client import GoogleClient
-from app.sandbox.message import StoredMessage
+from app.sandbox.google.gmail.message import StoredMessage
 from app.toolkits.untrusted import unquoted
 from tests.fakes.gmail_stage import GmailStage, open_gmail_stage
 from tests.fakes.sandbox import ADA, GRACE, MODIFY

@@ -19,7 +19,7 @@ from app.google.auth import GoogleAuth, GoogleTokens
 from app.google.client import GoogleClient
 from app.google.endpoints import GoogleEndpoints
 from app.google.pkce import code_challenge
-from app.sandbox.google import GoogleSandbox
+from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.server import serve_loopback
 from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder
 

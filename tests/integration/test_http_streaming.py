@@ -14,8 +14,8 @@ import httpx2
 import pytest
 
 from app.agents.listening import ToolState, ToolUsed
-from app.credentials.key_ring import KeyRing
 from app.database.database import Database
+from app.keys.ring import KeyRing
 from app.principal import Principal
 from app.sections.agents import AgentSettings
 from app.sections.delivery import DeliverySettings

@@ -11,12 +11,12 @@ import yaml
 from typer.testing import CliRunner
 
 from app.cli import cli
-from app.credentials.grants import Grants
-from app.credentials.key_check import check_key_ring, check_or_begin
-from app.credentials.key_ring import KeyRing
 from app.database.database import Database
 from app.database.tables import grants, key_checks
 from app.errors import SettingsError
+from app.grants.grants import Grants
+from app.keys.check import check_key_ring, check_or_begin
+from app.keys.ring import KeyRing
 from app.principal import Principal
 from tests.fakes.credentials import connect, google_tokens
 

@@ -17,17 +17,17 @@ import sqlalchemy as sa
 import yaml
 
 from app.api_tokens import ApiTokens
-from app.credentials.grants import Grants
-from app.credentials.key_check import check_or_begin
-from app.credentials.key_file import KeyFile
-from app.credentials.key_ring import KeyRing, key_id_of, open_key_ring
-from app.credentials.links import ConsentLinks
-from app.credentials.quarantine import Quarantine
-from app.credentials.rotation import Rotation
-from app.credentials.sealed import SealedColumn, sealed_columns
+from app.consent.links import ConsentLinks
+from app.consent.quarantine import Quarantine
 from app.database.database import Database
 from app.database.tables import grants as grants_table
 from app.database.tables import metadata
+from app.grants.grants import Grants
+from app.keys.check import check_or_begin
+from app.keys.file import KeyFile
+from app.keys.ring import KeyRing, key_id_of, open_key_ring
+from app.keys.rotation import Rotation
+from app.keys.sealed_columns import SealedColumn, sealed_columns
 from app.principal import Principal
 from interfaces.slack.installations import Installation, Installations
 from tests.fakes.credentials import connect, google_tokens
@@ -167,12 +167,12 @@ PLANTED = {
         "import os\nreplace = os.replace\ndef once(*a):\n    replace(*a); os.kill(os.getpid(), 9)\nos.replace = once"
     ),
     "after the third row": (
-        "import os\nfrom app.credentials.rotation import Rotation\nreplace, seen = Rotation._replace, []\n"
+        "import os\nfrom app.keys.rotation import Rotation\nreplace, seen = Rotation._replace, []\n"
         "async def counted(*a):\n    seen.append(await replace(*a))\n    len(seen) < 3 or os.kill(os.getpid(), 9)\n"
         "    return True\nRotation._replace = counted"
     ),
     "within a transaction": (
-        "import os\nfrom app.credentials.sealed import SealedColumn\nseal, seen = SealedColumn.seal, []\n"
+        "import os\nfrom app.keys.sealed_columns import SealedColumn\nseal, seen = SealedColumn.seal, []\n"
         "def counted(self, *a):\n    seen.append(1)\n    len(seen) < 20 or os.kill(os.getpid(), 9)\n"
         "    return seal(self, *a)\nSealedColumn.seal = counted"
     ),

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from app.credentials.connected import connected
-from app.credentials.refresh import Refresher
 from app.errors import GrantRevokedError, OffboardedError, UnauthenticatedError
+from app.grants.listing import connected
+from app.grants.refresh import Refresher
 from app.messages import MessageState
 from app.principal import Principal
 from tests.fakes.command_stage import CommandStage, command_stage
@@ -24,11 +24,11 @@ REFRESH = "app.google.auth:GoogleAuth.refresh"
 STEPS = (
     "app.users:Users.offboard=after",
     "app.api_tokens:ApiTokens.revoke=after",
-    "app.delivery.withdrawal:Withdrawal.end_all=after",
-    "app.credentials.grants:Grants.find_ending=before",  # it is ending, and Google was not told
+    "app.delivery.store.cancellation:Cancellation.end_all=after",
+    "app.grants.grants:Grants.find_ending=before",  # it is ending, and Google was not told
     "app.google.auth:GoogleAuth.revoke=before",
     "app.google.auth:GoogleAuth.revoke=after",  # Google was told, and it is not erased
-    "app.credentials.revocation:Revocation._erase=after",
+    "app.consent.revocation:Revocation._erase=after",
     "app.users:Users.mark_ended=before",
 )
 KILLED = -signal.SIGKILL
@@ -87,7 +87,7 @@ async def test_an_offboarding_that_is_killed_at_every_step_finishes(
     await connect_both(stage, ada, grace, expires_in=3600)
     container = stage.container
     bearers = {person: await container.api_tokens().issue(person, label="test") for person in (ada, grace)}
-    undone = {person: await container.door().accept(inbound(person, conversation=str(person))) for person in bearers}
+    undone = {person: await container.intake().accept(inbound(person, conversation=str(person))) for person in bearers}
     access = await container.grants().find(ada)
     offboard = ("users", "offboard", "--principal", str(ada))
     codes = []
@@ -95,7 +95,7 @@ async def test_an_offboarding_that_is_killed_at_every_step_finishes(
         async for code in endings:
             codes.append(code)
             with pytest.raises(OffboardedError):
-                await container.door().accept(inbound(ada))
+                await container.intake().accept(inbound(ada))
             if len(codes) <= len(STEPS):
                 with pytest.raises(OffboardedError, match="not finished"):
                     await container.users().restore(ada)

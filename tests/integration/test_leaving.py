@@ -8,15 +8,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.api_tokens import ApiTokens
-from app.caretaker import Caretaker
-from app.credentials.dropping import Dropping
-from app.credentials.key_ring import KeyRing
-from app.credentials.leases import Leases
-from app.credentials.quarantine import Quarantine
-from app.credentials.revocation import Ended, Revocation
+from app.consent.quarantine import Quarantine
+from app.consent.revocation import Ended, Revocation
+from app.consent.unconfirmed import UnconfirmedConsents
 from app.database.database import Database
-from app.delivery.withdrawal import Withdrawal
+from app.delivery.store.cancellation import Cancellation
 from app.errors import UnauthenticatedError
+from app.grants.refresh_leases import RefreshLeases
+from app.janitor import Janitor
+from app.keys.ring import KeyRing
 from app.messages import MessageState
 from app.offboarding import Offboarded, Offboarding
 from app.principal import Principal
@@ -46,14 +46,14 @@ class Desk:
         self.office = office
         self.google = TokenEndpoint(now=office.clock)
         self.api_tokens = ApiTokens(database, key_ring)
-        self.withdrawal = Withdrawal(database, office.outbox, office.clock)
+        self.cancellation = Cancellation(database, office.outbox, office.clock)
         quarantine = Quarantine(database, key_ring, code_tries=5, now=office.clock)
-        dropping = Dropping(database, office.links, quarantine, self.google)
-        leases = Leases(database)
+        dropping = UnconfirmedConsents(database, office.links, quarantine, self.google)
+        leases = RefreshLeases(database)
         self.revocation = Revocation(
-            database, office.grants, leases, dropping, self.google, self.withdrawal, office.clock
+            database, office.grants, leases, dropping, self.google, self.cancellation, office.clock
         )
-        self.offboarding = Offboarding(office.users, self.api_tokens, self.withdrawal, self.revocation)
+        self.offboarding = Offboarding(office.users, self.api_tokens, self.cancellation, self.revocation)
 
     async def settle(self, person: Principal) -> tuple[str, str]:
         """Let a person have a grant, a token and an undone message; the token, and the message's id."""
@@ -61,11 +61,11 @@ class Desk:
         token = await self.api_tokens.issue(person, label="test")
         return token, (await self.office.say(person, "hello", person.user)).message_id
 
-    def caretaker(self, worker: InWork) -> Caretaker:
+    def janitor(self, worker: InWork) -> Janitor:
         """What looks after leavers."""
         users, supervisor = self.office.users, self.office.supervisor
-        return Caretaker(
-            worker, users, self.withdrawal, self.offboarding, self.revocation, supervisor, look_seconds=0.02
+        return Janitor(
+            worker, users, self.cancellation, self.offboarding, self.revocation, supervisor, look_seconds=0.02
         )
 
 
@@ -96,7 +96,7 @@ async def test_each_step_looks_whether_the_person_has_still_left(desk: Desk, ada
     await desk.office.users.offboard(grace)
     for person in (ada, grace):
         await desk.api_tokens.revoke(person, leaver=True)
-        await desk.withdrawal.end_all(person)
+        await desk.cancellation.end_all(person)
         await desk.revocation.end(person, leaver=True)
 
     assert await desk.api_tokens.principal_of(token) == ada
@@ -136,7 +136,7 @@ async def test_a_google_that_hangs_lets_nobodys_work_go_on(
         await desk.settle(person)
     worker = InWork(grace)
     await desk.office.users.offboard(ada)
-    async with desk.caretaker(worker).running():
+    async with desk.janitor(worker).running():
         await hanging.asked.wait()
         await desk.office.users.offboard(grace)
         await until(lambda: worker.interrupted == [grace])
@@ -146,7 +146,7 @@ async def test_a_google_that_hangs_lets_nobodys_work_go_on(
 
 
 async def test_the_work_of_who_leaves_ends_at_once(desk: Desk, ada: Principal, grace: Principal) -> None:
-    """With the word that they have left, though no caretaker looks; the other person's goes on."""
+    """With the word that they have left, though no janitor looks; the other person's goes on."""
     (_, mine), (_, hers) = [await desk.settle(person) for person in (ada, grace)]
     await desk.offboarding.begin(ada)
 

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from app.messages import MessageState
 from app.principal import Principal
-from app.sandbox.letters import MARKER
+from app.sandbox.google.gmail.letters import MARKER
 from containers.application import Application
 from containers.build import build
 from interfaces.slack.interface import find_leaver
@@ -52,11 +52,11 @@ async def model(outside: World) -> ScriptedModel:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(outside: World, model: ScriptedModel) -> AsyncIterator[DeputyServer]:
-    """A server whose caretaker looks twenty times a second."""
+    """A server whose janitor looks twenty times a second."""
 
     def prepare(container: Application) -> None:
         model.install(container)
-        container.caretaker.add_kwargs(look_seconds=0.05)
+        container.janitor.add_kwargs(look_seconds=0.05)
 
     async with outside.server(prepare) as server:
         yield server
@@ -107,11 +107,11 @@ async def test_who_is_deactivated_in_slack_is_offboarded(server: DeputyServer, m
 
 
 async def test_another_process_offboards(server: DeputyServer, model: ScriptedModel) -> None:
-    """What a command offboards, a server cancels; their token ends, and with a new one the door refuses them."""
+    """What a command offboards, a server cancels; their token ends, and with a new one the intake refuses them."""
     people = {name: Principal("http", "demo", name) for name in ("leaving", "staying")}
-    door = server.container.door()
+    intake = server.container.intake()
     waiting = {
-        name: await door.accept(inbound(person, f"wait {name}", conversation=name)) for name, person in people.items()
+        name: await intake.accept(inbound(person, f"wait {name}", conversation=name)) for name, person in people.items()
     }
     worker = server.container.worker()
     await eventually(lambda: set(people.values()) <= worker.people_in_work)

@@ -14,7 +14,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from app.principal import Principal
 from app.toolkits.toolkit import Toolkit, tool
-from containers.scope import Scoped
+from containers.scopes.scope import Scoped
 from tests.fakes.deputy_server import DeputyServer, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

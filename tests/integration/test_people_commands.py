@@ -39,7 +39,7 @@ def config(tmp_path: Path, ada: Principal, grace: Principal) -> Path:
 
     async def fill(container: Application) -> None:
         for person in (ada, grace):
-            await container.door().accept(inbound(person, conversation=person.user))
+            await container.intake().accept(inbound(person, conversation=person.user))
             await connect(container.database(), container.grants(), person, google_tokens(f"{person.user}-1"))
 
     within(path, fill)

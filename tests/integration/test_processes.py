@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from app.database.tables import messages
-from app.sandbox.slack_posts import Post
+from app.sandbox.slack.posts import Post
 from tests.fakes.chat_server import ChatServer, chat_server
 from tests.fakes.databases import PostgresServer
 from tests.fakes.deputy_server import PATIENCE_SECONDS, World, direct, user, world

@@ -10,12 +10,12 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from app.credentials.codes import ALPHABET
-from app.credentials.consent import Stage as SignInStage
-from app.credentials.dropping import Dropping
-from app.credentials.link import LinkState
-from app.credentials.quarantine import WrongCode
-from app.credentials.signed_in import Connected
+from app.consent.codes import ALPHABET
+from app.consent.flow import Stage as SignInStage
+from app.consent.link import LinkState
+from app.consent.outcome import Connected
+from app.consent.quarantine import WrongCode
+from app.consent.unconfirmed import UnconfirmedConsents
 from app.database.tables import consent_links, owned_by, owner, quarantined_grants
 from app.errors import GoogleError
 from app.principal import Principal
@@ -51,7 +51,7 @@ async def link_state(stage: Stage, principal: Principal) -> str:
 class Unreachable:
     """A Google that answers no revocation as long as it is down, and then hands over to the real one."""
 
-    def __init__(self, dropping: Dropping) -> None:
+    def __init__(self, dropping: UnconfirmedConsents) -> None:
         self.down = True
         self.asked = 0
         self._google = dropping._google

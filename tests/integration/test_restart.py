@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from app.principal import Principal
-from app.sandbox.letters import MARKER
+from app.sandbox.google.gmail.letters import MARKER
 from app.sections.delivery import DeliverySettings
 from containers.application import Application
 from tests.conftest import databases_of

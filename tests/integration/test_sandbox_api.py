@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from app.sandbox.api import ApiRequest, RestApi, WireRequest
-from app.sandbox.google import GoogleSandbox
-from app.sandbox.grants import Authorization, Grants, challenge_of
+from app.sandbox.google.api import ApiRequest, RestApi, WireRequest
+from app.sandbox.google.grants import Authorization, Grants, challenge_of
+from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.log import Call
 from app.sandbox.people import PEOPLE, People
 from tests.fakes.sandbox import ADA, GRACE, READ, SEND, Clock, SandboxClient, in_memory, sandbox

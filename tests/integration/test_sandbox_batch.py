@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 from google.oauth2.credentials import Credentials
 
-from app.sandbox.google import GoogleSandbox
+from app.sandbox.google.sandbox import GoogleSandbox
 from tests.fakes.sandbox import ADA, GRACE, READ, SandboxClient, gmail_service, in_memory, on_loopback, sandbox
 
 

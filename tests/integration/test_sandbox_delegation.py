@@ -14,7 +14,7 @@ import jwt
 import pytest
 import urllib3
 
-from app.sandbox.delegation import JWT_BEARER, ServiceAccount
+from app.sandbox.google.delegation import JWT_BEARER, ServiceAccount
 from tests.fakes.sandbox import ADA, GRACE, READ, SEND, Clock, SandboxClient, in_memory, on_loopback, sandbox
 
 AUDIENCE = "http://127.0.0.1/token"

@@ -13,7 +13,7 @@ import urllib3
 from google.oauth2.credentials import Credentials
 from googleapiclient.errors import HttpError
 
-from app.sandbox.google import GoogleSandbox
+from app.sandbox.google.sandbox import GoogleSandbox
 from tests.fakes.sandbox import (
     ADA,
     CLIENT_ID,

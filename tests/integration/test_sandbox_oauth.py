@@ -13,7 +13,7 @@ from bs4 import BeautifulSoup
 from google.auth.transport.urllib3 import Request as Urllib3Request
 from google.oauth2 import id_token
 
-from app.sandbox.google import GoogleSandbox
+from app.sandbox.google.sandbox import GoogleSandbox
 from tests.fakes.sandbox import (
     ADA,
     CLIENT_ID,

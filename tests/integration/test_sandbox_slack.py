@@ -16,8 +16,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.sandbox.server import serve_loopback
-from app.sandbox.slack import SlackSandbox
-from app.sandbox.slack_posts import Post
+from app.sandbox.slack.posts import Post
+from app.sandbox.slack.sandbox import SlackSandbox
 
 SECRET, TOKEN = "8f742231b10e8888abcd99yyyzzz85a5", "xoxb-sandbox"
 

@@ -12,8 +12,8 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from app.sandbox.server import serve_loopback
-from app.sandbox.slack import SlackSandbox
-from app.sandbox.slack_install import SlackInstalls
+from app.sandbox.slack.install import SlackInstalls
+from app.sandbox.slack.sandbox import SlackSandbox
 from tests.fakes.workspaces import CLIENT_ID, CLIENT_SECRET, sandbox
 
 REDIRECT = "http://127.0.0.1:9/slack/oauth/callback"

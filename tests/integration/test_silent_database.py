@@ -30,7 +30,7 @@ async def way(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Asyn
     """The way to a server's databases, on which nobody waits for long."""
     for name in ("ANSWER_SECONDS", "CONNECT_SECONDS"):
         monkeypatch.setattr(postgresql, name, LIMIT_SECONDS)
-    monkeypatch.setattr("app.delivery.engine_procrastinate.ANSWER_SECONDS", LIMIT_SECONDS)
+    monkeypatch.setattr("app.delivery.engines.procrastinate.ANSWER_SECONDS", LIMIT_SECONDS)
     async with postgres.databases() as databases, silent_way(databases, postgres.url) as way:
         yield way
 

@@ -14,8 +14,8 @@ from app.errors import UnavailableError, UnclearError
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
 from app.sandbox.server import serve_loopback
-from app.sandbox.slack import SlackSandbox
-from app.sandbox.slack_posts import SlackError
+from app.sandbox.slack.posts import SlackError
+from app.sandbox.slack.sandbox import SlackSandbox
 from interfaces.slack.client import SlackChannel
 from interfaces.slack.installations import OneWorkspace
 

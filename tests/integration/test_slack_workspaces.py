@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from app.database.tables import messages, slack_installations, slack_installs_begun
 from app.errors import UnavailableError
 from app.principal import Principal
-from app.sandbox.slack_posts import Post
+from app.sandbox.slack.posts import Post
 from tests.fakes.workspaces import Workspaces, install, workspaces
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

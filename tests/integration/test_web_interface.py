@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
-from app.credentials.proofs import Linking
+from app.consent.linking import LinkingMode
 from app.principal import Principal
 from app.sandbox.visitor import code_on
 from app.sections.delivery import DeliverySettings
@@ -127,7 +127,7 @@ async def test_a_server_that_asks_for_a_login_sends_people_to_slack(tmp_path: Pa
         assert slack is not None
         client = {"client_id": "1.2", "client_secret": SecretStr("s"), "openid_root": "http://127.0.0.1:9"}
         interfaces = outside.settings.interfaces.model_copy(update={"slack": slack.model_copy(update=client)})
-        google = outside.settings.google.model_copy(update={"linking": Linking.CHANNEL_LOGIN})
+        google = outside.settings.google.model_copy(update={"linking": LinkingMode.CHANNEL_LOGIN})
         async with outside.server(interfaces=interfaces, google=google) as server:
             pages = {}
             for person, email in ((Principal("slack", TEAM, "U0ADA"), ADA), (Principal("http", "demo", "g"), GRACE)):

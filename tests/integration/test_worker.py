@@ -13,10 +13,10 @@ from unittest.mock import AsyncMock
 import pytest
 from pydantic_ai.messages import ModelMessage
 
-from app.credentials.key_ring import KeyRing
 from app.database.database import Database
-from app.delivery.worker import CRASHED, INTERRUPTED
+from app.delivery.work.worker import CRASHED, INTERRUPTED
 from app.errors import UnavailableError
+from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 from containers.testing import answering, prompts

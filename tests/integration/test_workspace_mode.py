@@ -15,8 +15,8 @@ from app.cli import cli
 from app.errors import SettingsError
 from app.main import prove_lifetimes
 from app.principal import Principal
-from app.sandbox.delegation import ServiceAccount
-from app.sandbox.letters import MARKER
+from app.sandbox.google.delegation import ServiceAccount
+from app.sandbox.google.gmail.letters import MARKER
 from app.sections.google import GoogleSettings, WorkspaceSettings
 from app.toolkits.gmail import READ_MAIL
 from containers.build import build

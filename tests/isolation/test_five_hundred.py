@@ -22,19 +22,19 @@ import sqlalchemy as sa
 
 from app.credentials.credentials import Credentials
 from app.database.tables import messages
-from app.delivery.answering import TOO_LATE
-from app.delivery.worker import CRASHED
+from app.delivery.work.answering import TOO_LATE
+from app.delivery.work.worker import CRASHED
 from app.errors import ToolError
 from app.google.client import GoogleClient, Threads
 from app.principal import Principal
-from app.sandbox.letters import MARKER
+from app.sandbox.google.gmail.letters import MARKER
 from app.sandbox.log import fingerprint
 from app.sandbox.people import Person
 from app.sections.delivery import DeliverySettings
 from app.toolkits.gmail import READ_MAIL, GmailToolkit
 from app.toolkits.toolkit import tool
 from containers.application import Application
-from containers.scope import Scoped
+from containers.scopes.scope import Scoped
 from tests.fakes.databases import Databases
 from tests.fakes.deputy_server import TEAM, DeputyServer, direct, user, world
 from tests.isolation.watch import Verdict, Watch, judge

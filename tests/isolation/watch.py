@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.principal import Principal
-from app.sandbox.google import GoogleSandbox
-from app.sandbox.letters import MARKER
+from app.sandbox.google.gmail.letters import MARKER
+from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.log import fingerprint
-from app.sandbox.slack_posts import Post
+from app.sandbox.slack.posts import Post
 from containers.application import Application
-from containers.scope import Scope, Scoped
+from containers.scopes.scope import Scope, Scoped
 from tests.fakes.deputy_server import own_markers
 from tests.fakes.fading import fading
 

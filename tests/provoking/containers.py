@@ -12,8 +12,8 @@ from starlette.applications import Starlette
 from app.main import prove_lifetimes
 from app.principal import Principal
 from app.toolkits.toolkit import Toolkit, tool
-from containers.lifetimes import prove
-from containers.scope import Scope, Scoped, ScopeError, Seed
+from containers.proof.lifetimes import prove
+from containers.scopes.scope import Scope, Scoped, ScopeError, Seed
 from containers.testing import assert_isolated, open_test_container, settings_in
 from interfaces.listening import listening
 from tests.fakes.ports import free_port

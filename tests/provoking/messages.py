@@ -86,7 +86,7 @@ async def without_an_answer(folder: Path) -> Shown:
             text="help",
             address={"channel": "D1", "thread_ts": None, "direct": True, "workspace": "T0TEAM"},
         )
-        stored = await app.container.door().accept(message)
+        stored = await app.container.intake().accept(message)
         channel = app.container.channels()["slack"]
         return await raised(channel.send(stored, "hello", private=False, reply_id="a" * 32, again=False))
 

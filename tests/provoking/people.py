@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from app.credentials.key_ring import KeyRing
 from app.credentials.workspace import WorkspaceTokens
 from app.errors import DeputyError
 from app.google.tokens import GoogleTokens
+from app.keys.ring import KeyRing
 from containers.testing import open_test_container, open_test_scope, settings_in
 from tests.fakes.credentials import connect, google_tokens
 from tests.provoking.showing import ADA, GRACE, READ_MAIL, Provoke, Shown, raised, shown

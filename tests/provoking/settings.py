@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from app.credentials.key_file import decode_keys
 from app.database.database import Database
 from app.errors import DeputyError
+from app.keys.file import decode_keys
 from app.principal import Principal
 from app.settings import load_settings
 from containers.build import build

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 
 from app.errors import DeputyError
-from containers.scope import ScopeError
+from containers.scopes.scope import ScopeError
 from containers.testing import IsolationError, two_principals
 
 Shown = tuple[str, str]  # the class of an error and its text

@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from app.api_tokens import ApiTokens
-from app.credentials.key_ring import KeyRing
 from app.database.database import Database
 from app.database.tables import api_tokens
 from app.errors import PrincipalError, UnauthenticatedError
+from app.keys.ring import KeyRing
 from app.principal import Principal
 from tests.fakes.leaks import everything_in
 

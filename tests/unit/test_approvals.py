@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from app.approvals.approvals import Approval, Approvals, ApprovalState, PendingCall
-from app.approvals.commands import Decision, find_decision
+from app.chat.approvals import Decision, find_decision
 from app.database.database import Database
-from app.delivery.inbox import Inbox
+from app.delivery.store.inbox import Inbox
 from app.principal import Principal
 from tests.fakes.office import inbound
 from tests.fakes.sandbox import Clock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.credentials.codes import ALPHABET, LENGTH, find_typed, is_code, new_code
+from app.consent.codes import ALPHABET, LENGTH, find_typed, is_code, new_code
 
 
 def test_codes_are_random_and_hold_a_digit() -> None:

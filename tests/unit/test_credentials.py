@@ -18,14 +18,14 @@ from google_auth_httplib2 import AuthorizedHttp
 
 from app.credentials.consented import ConsentedTokens
 from app.credentials.credentials import Credentials
-from app.credentials.grants import Grants
-from app.credentials.key_ring import KeyRing
-from app.credentials.leases import Leases
-from app.credentials.refresh import Refresher
 from app.credentials.workspace import DelegatedAccess
 from app.database.database import Database
 from app.deadline import Deadline
 from app.errors import ConsentRequiredError, CredentialsError, DeputyError, GoogleError, GrantRevokedError
+from app.grants.grants import Grants
+from app.grants.refresh import Refresher
+from app.grants.refresh_leases import RefreshLeases
+from app.keys.ring import KeyRing
 from app.principal import Principal
 from tests.fakes.credentials import TokenEndpoint, connect, google_tokens, invalid_grant, unavailable
 from tests.fakes.fading import fading
@@ -62,7 +62,7 @@ async def make(
     """Makes the credentials of one request; Ada and Grace have granted to read their mail."""
     for person, name in ((ada, "ada-1"), (grace, "grace-1")):
         await connect(database, grants, person, google_tokens(name, now=clock()))
-    tokens = ConsentedTokens(Refresher(grants, Leases(database), google, now=clock))
+    tokens = ConsentedTokens(Refresher(grants, RefreshLeases(database), google, now=clock))
     return lambda principal: Credentials(principal, tokens, Deadline.after(10))
 
 
@@ -264,7 +264,7 @@ async def test_a_refresh_from_a_thread_ends_with_the_deadline(
     make: Make, google: TokenEndpoint, database: Database, grants: Grants, clock: Clock, ada: Principal
 ) -> None:
     """The thread is free when the message's time is over; what Google gave later is stored all the same."""
-    tokens = ConsentedTokens(Refresher(grants, Leases(database), google, now=clock))
+    tokens = ConsentedTokens(Refresher(grants, RefreshLeases(database), google, now=clock))
     credentials = Credentials(ada, tokens, Deadline.after(3))
     await credentials.ensure(READING)
     google.gate.clear()

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app.credentials.accounts import Accounts
-from app.credentials.grants import Grants
-from app.credentials.key_ring import KeyRing
 from app.database.database import Database
 from app.database.tables import account_choices, owned_by, owner
 from app.database.tables import grants as table
 from app.errors import SealError
+from app.grants.accounts import Accounts
+from app.grants.grants import Grants
+from app.keys.ring import KeyRing
 from app.principal import Principal
 from tests.fakes.credentials import connect, google_tokens, stored_bytes
 from tests.fakes.sandbox import READ, SEND, Clock

@@ -9,9 +9,9 @@ from typing import Any
 from dependency_injector import providers
 from dependency_injector.containers import DeclarativeContainer
 
-from containers.graph import Graph, Lifetime, lifetime, made
-from containers.mermaid import mermaid
-from containers.scope import Scoped
+from containers.proof.graph import Graph, Lifetime, lifetime, made
+from containers.proof.mermaid import mermaid
+from containers.scopes.scope import Scoped
 from tests.unit.sample_container import Credentials, Database, Gmail, Holder, Sample
 
 

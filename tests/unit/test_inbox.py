@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from app.database.database import Database
 from app.database.tables import messages
-from app.delivery.inbox import Inbox
+from app.delivery.store.inbox import Inbox
 from app.errors import InvalidMessageError, NotFoundError
 from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage
 from app.principal import Principal

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from app.credentials.key_file import KeyFile, decode_keys, make_key
-from app.credentials.key_ring import KeyRing, open_key_ring
 from app.errors import SealError, SettingsError
+from app.keys.file import KeyFile, decode_keys, make_key
+from app.keys.ring import KeyRing, open_key_ring
 from tests.fakes.leaks import everything_in
 
 ONE, TWO = bytes(range(32)), bytes(range(32, 64))

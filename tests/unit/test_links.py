@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app.credentials.key_ring import KeyRing
-from app.credentials.link import LinkState
-from app.credentials.links import ConsentLinks
+from app.consent.link import LinkState
+from app.consent.links import ConsentLinks
 from app.database.database import Database
 from app.database.tables import consent_links, owned_by, owner
 from app.errors import CallbackRefusedError, LinkExpiredError, SealError
+from app.keys.ring import KeyRing
 from app.principal import Principal
 from tests.fakes.credentials import stored_bytes
 from tests.fakes.sandbox import MODIFY, READ, SEND, Clock

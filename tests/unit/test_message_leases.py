@@ -1,4 +1,4 @@
-"""Leases: a message is one process's while that process lives, by the database's clock."""
+"""RefreshLeases: a message is one process's while that process lives, by the database's clock."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from app.credentials.key_ring import KeyRing
 from app.database.database import Database
-from app.delivery.inbox import Inbox
-from app.delivery.lease import Lease, process_is_gone, this_machine
+from app.delivery.store.inbox import Inbox
+from app.delivery.store.lease import MessageLease, process_is_gone, this_machine
+from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState
 from app.principal import Principal
 from tests.fakes.office import Office, inbound
@@ -60,10 +60,10 @@ async def test_who_stood_still_finishes_nothing(offices: tuple[Office, Office], 
 async def test_clocks_that_differ_by_a_minute_take_nothing_away(
     database: Database, ada: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Leases go by the database's clock, so a process whose own is wrong neither loses nor takes a message."""
+    """RefreshLeases go by the database's clock, so a process whose own is wrong neither loses nor takes a message."""
     if "postgresql" not in repr(database):
         pytest.skip("SQLite is one machine with one clock")
-    here, there = (Inbox(database, lease=Lease(name, 30.0)) for name in ("here:1:a", "there:2:b"))
+    here, there = (Inbox(database, lease=MessageLease(name, 30.0)) for name in ("here:1:a", "there:2:b"))
     stored, _ = await here.accept(inbound(ada))
     begun = await here.begin_next(ConversationKey.of(stored))
     now = time.time

@@ -12,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.agents.run import StoppedRun
 from app.approvals.approvals import ApprovalState, PendingCall
-from app.credentials.key_ring import KeyRing
-from app.credentials.link import LinkState
-from app.credentials.turn import take_consent_turn
+from app.consent.link import LinkState
+from app.consent.lock import take_consent_turn
 from app.database.database import Database
 from app.database.tables import approvals, consent_links, parked_runs
-from app.delivery.parking import EXPIRED, ParkedRun, WaitsFor
+from app.delivery.store.parking import EXPIRED, ParkedRun, WaitsFor
+from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 from tests.fakes.credentials import google_tokens

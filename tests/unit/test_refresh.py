@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from app.credentials.accounts import Accounts
-from app.credentials.grants import Grants
-from app.credentials.key_ring import KeyRing
-from app.credentials.leases import Lease, Leases
-from app.credentials.refresh import FRESH_SECONDS, Refresher
 from app.database.database import Database
 from app.errors import GoogleError, GrantRevokedError
+from app.grants.accounts import Accounts
+from app.grants.grants import Grants
+from app.grants.refresh import FRESH_SECONDS, Refresher
+from app.grants.refresh_leases import RefreshLease, RefreshLeases
+from app.keys.ring import KeyRing
 from app.principal import Principal
 from tests.fakes.credentials import (
     HOUR,
@@ -53,7 +53,7 @@ def google(clock: Clock) -> TokenEndpoint:
 @pytest.fixture
 def refresher(database: Database, grants: Grants, google: TokenEndpoint, clock: Clock) -> Refresher:
     """A refresher on that clock, which leaves a Google that fails alone for next to no time."""
-    return Refresher(grants, Leases(database, pause_seconds=0.001), google, now=clock)
+    return Refresher(grants, RefreshLeases(database, pause_seconds=0.001), google, now=clock)
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ async def test_a_token_that_was_rejected_at_once_is_not_given_out_by_its_own_ren
     """Whoever says that a token is refused whose renewal is still being brought to its end gets the one after it."""
     release, stored, go_on = refresher._leases.release, asyncio.Event(), asyncio.Event()
 
-    async def slowly(lease: Lease) -> None:
+    async def slowly(lease: RefreshLease) -> None:
         stored.set()
         await go_on.wait()
         await release(lease)
@@ -377,7 +377,7 @@ async def test_a_google_that_gives_no_answer_is_left_alone_for_a_while(
     database: Database, grants: Grants, google: TokenEndpoint, clock: Clock, ada: Principal, grace: Principal
 ) -> None:
     """Who comes right after a failure fails without a call, and another person's refresh is not held up."""
-    refresher = Refresher(grants, Leases(database, pause_seconds=60), google, now=clock)
+    refresher = Refresher(grants, RefreshLeases(database, pause_seconds=60), google, now=clock)
     google.failure = unavailable
     for _ in range(3):
         with pytest.raises(GoogleError):

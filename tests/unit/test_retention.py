@@ -7,11 +7,11 @@ from dataclasses import asdict
 import pytest
 import sqlalchemy as sa
 
-from app.credentials.key_ring import KeyRing
 from app.database.database import Database
 from app.database.tables import approvals, messages, outbox, turns
-from app.delivery.deliveries import Deliveries
+from app.delivery.store.admin import Deliveries
 from app.errors import NotFoundError, UnavailableError
+from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState
 from app.principal import Principal
 from tests.fakes.office import Office, inbound
@@ -24,11 +24,11 @@ async def test_past_the_backlog_new_messages_are_refused_and_known_ones_acknowle
 ) -> None:
     """What is refused is not stored, so that its platform sends it again; a duplicate of what is stored is taken."""
     office = Office(database, key_ring, backlog=2)
-    await office.door.accept(inbound(ada, event_id="e1"))
-    await office.door.accept(inbound(grace, event_id="e2"))
+    await office.intake.accept(inbound(ada, event_id="e1"))
+    await office.intake.accept(inbound(grace, event_id="e2"))
     with pytest.raises(UnavailableError):
-        await office.door.accept(inbound(grace, event_id="e3"))
-    again = await office.door.accept(inbound(ada, event_id="e1"))
+        await office.intake.accept(inbound(grace, event_id="e3"))
+    again = await office.intake.accept(inbound(ada, event_id="e1"))
 
     assert again.sequence == 1
     assert await office.inbox.count_undone() == 2
@@ -39,13 +39,13 @@ async def test_what_is_old_is_erased_and_what_is_not_stays(
 ) -> None:
     """Texts, answers, addresses and arguments of ended messages go; rows stay, so that a late duplicate is known."""
     office = Office(database, key_ring)
-    await office.door.accept(inbound(ada, "/letters_clock", event_id="e1"))
-    old = await office.answer_next(await office.door.accept(inbound(ada, "/letters_clock", event_id="e1")))
+    await office.intake.accept(inbound(ada, "/letters_clock", event_id="e1"))
+    old = await office.answer_next(await office.intake.accept(inbound(ada, "/letters_clock", event_id="e1")))
     office.clock.now += 31 * DAY
     fresh = await office.ask(grace, "/letters_clock", "g")
     assert await office.retention.erase() == 1
     assert await office.retention.erase() == 0
-    again = await office.door.accept(inbound(ada, "hello", event_id="e1"))
+    again = await office.intake.accept(inbound(ada, "hello", event_id="e1"))
 
     assert (again.message_id, again.text, again.answer, again.address) == (old.message_id, "", None, {})
     assert (await office.inbox.get(grace, fresh.message_id)).answer == "noon"

@@ -7,22 +7,22 @@ import asyncio
 import pytest
 import sqlalchemy as sa
 
-from app.credentials.connected import connected
-from app.credentials.disconnect import DisconnectCommand
-from app.credentials.dropping import Dropping
-from app.credentials.grants import ACTIVE, ENDING
-from app.credentials.key_ring import KeyRing
-from app.credentials.leases import Leases
-from app.credentials.link import LinkState, Purpose
-from app.credentials.quarantine import Quarantine
-from app.credentials.refresh import Refresher
-from app.credentials.revocation import DISCONNECTED, EndedGrant, Revocation
+from app.chat.disconnect import DisconnectCommand
+from app.consent.link import LinkState, Purpose
+from app.consent.quarantine import Quarantine
+from app.consent.revocation import DISCONNECTED, EndedGrant, Revocation
+from app.consent.unconfirmed import UnconfirmedConsents
 from app.database.database import Database
 from app.database.tables import account_choices, quarantined_grants
 from app.database.tables import consent_links as links_table
 from app.database.tables import grants as grants_table
-from app.delivery.withdrawal import Withdrawal
+from app.delivery.store.cancellation import Cancellation
 from app.errors import GrantRevokedError, SealError
+from app.grants.grants import ACTIVE, ENDING
+from app.grants.listing import connected
+from app.grants.refresh import Refresher
+from app.grants.refresh_leases import RefreshLeases
+from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState
 from app.principal import Principal
 from tests.fakes.credentials import HOUR, TokenEndpoint, connect, google_tokens, unavailable
@@ -38,17 +38,17 @@ class Desk:
         self.database = office.database
         self.grants = office.grants
         self.google = TokenEndpoint(now=office.clock)
-        self.leases = Leases(self.database, lease_seconds=5)
-        self.refresher = Refresher(self.grants, self.leases, self.google, now=office.clock)
+        self.refresh_leases = RefreshLeases(self.database, lease_seconds=5)
+        self.refresher = Refresher(self.grants, self.refresh_leases, self.google, now=office.clock)
         self.quarantine = Quarantine(self.database, key_ring, code_tries=5, now=office.clock)
-        self.unproven = Dropping(self.database, office.links, self.quarantine, self.google)
+        self.unproven = UnconfirmedConsents(self.database, office.links, self.quarantine, self.google)
         self.revocation = Revocation(
             self.database,
             self.grants,
-            self.leases,
+            self.refresh_leases,
             self.unproven,
             self.google,
-            Withdrawal(self.database, office.outbox, office.clock),
+            Cancellation(self.database, office.outbox, office.clock),
             office.clock,
         )
 
@@ -356,7 +356,7 @@ async def test_saying_so_in_the_chat_is_enough(words: str, desk: Desk, ada: Prin
 async def test_other_words_are_no_command(words: str, desk: Desk, ada: Principal) -> None:
     """Only the whole command ends anything; a mail that is quoted with it does not."""
     await desk.connect(ada)
-    message = await desk.office.door.accept(inbound(ada, words))
+    message = await desk.office.intake.accept(inbound(ada, words))
 
     assert await DisconnectCommand(desk.revocation).reply(message) is None
     assert await desk.states() == {"ada ada@example.com": ACTIVE}

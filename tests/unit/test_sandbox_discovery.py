@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.sandbox.discovery import APIS, api_named, find_route, scope_descriptions
+from app.sandbox.google.discovery import APIS, api_named, find_route, scope_descriptions
 
 
 @pytest.mark.parametrize(

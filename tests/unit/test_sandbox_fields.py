@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.sandbox.fields import FieldsError, select
+from app.sandbox.google.fields import FieldsError, select
 
 ANSWER = {
     "messages": [{"id": "1", "payload": {"headers": ["h"], "body": "b"}}, {"id": "2"}],

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.sandbox.google import GoogleSandbox
-from app.sandbox.letters import MARKER
-from app.sandbox.message import StoredMessage
+from app.sandbox.google.gmail.letters import MARKER
+from app.sandbox.google.gmail.message import StoredMessage
+from app.sandbox.google.sandbox import GoogleSandbox
 from tests.fakes.sandbox import ADA, GRACE, Clock, sandbox
 
 CLOCK = Clock()

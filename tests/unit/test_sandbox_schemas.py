@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.sandbox.schemas import Schemas
+from app.sandbox.google.schemas import Schemas
 
 SCHEMAS = Schemas(
     {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.sandbox.mailbox import SYSTEM_LABELS, Label
-from app.sandbox.message import StoredMessage
-from app.sandbox.search import SearchError, read_search
+from app.sandbox.google.gmail.mailbox import SYSTEM_LABELS, Label
+from app.sandbox.google.gmail.message import StoredMessage
+from app.sandbox.google.gmail.search import SearchError, read_search
 
 NOW = 1_795_000_000.0  # 2026-11-18, 11:06:40 UTC
 ADA = "ada@sandbox.example"

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from containers.scope import Scope, Scoped, ScopeError, Seed
+from containers.scopes.scope import Scope, Scoped, ScopeError, Seed
 from tests.fakes.office import until
 from tests.unit.scope_graph import ADA, BOB, Container, Credentials, Person
 

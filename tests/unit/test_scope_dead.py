@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from pydantic_ai import RunContext
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
 
-from containers.scope import Scope, Scoped, ScopeError, Seed
-from containers.tombstone import tombstone
+from containers.scopes.scope import Scope, Scoped, ScopeError, Seed
+from containers.scopes.tombstone import tombstone
 from tests.fakes.fading import fading
 from tests.unit.scope_graph import ADA, BOB, Container, Credentials, Person
 

@@ -11,8 +11,8 @@ import pytest
 from dependency_injector import providers
 from dependency_injector.containers import DeclarativeContainer
 
-from containers.scope import Scope, Scoped, Seed
-from containers.scoped import active_scope
+from containers.scopes.providers import active_scope
+from containers.scopes.scope import Scope, Scoped, Seed
 from tests.unit.scope_graph import ADA, BOB, Agent, Container, Credentials, Gmail, Person
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from app.main import running
 from containers.build import build
-from containers.scope import Scope, ScopeError
+from containers.scopes.scope import Scope, ScopeError
+from containers.scopes.threads import THREADS_OF_A_SCOPE, open_threads
 from containers.testing import settings_in
-from containers.threads import THREADS_OF_A_SCOPE, open_threads
 from tests.fakes.office import until
 from tests.unit.scope_graph import ADA, BOB
 

@@ -9,13 +9,13 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from app.credentials.key_ring import KeyRing
 from app.database.database import Database
 from app.delivery.backoff import Backoff
-from app.delivery.deliveries import Deliveries
-from app.delivery.outbox import Held, Reply, ReplyState
-from app.delivery.sender import Sender
+from app.delivery.replies.sender import Sender
+from app.delivery.store.admin import Deliveries
+from app.delivery.store.outbox import Held, Reply, ReplyState
 from app.errors import NotFoundError, UnavailableError, UnclearError
+from app.keys.ring import KeyRing
 from app.messages import ConversationKey, StoredMessage
 from app.principal import Principal
 from containers.testing import RecordingChannel
@@ -209,7 +209,7 @@ async def test_who_was_overtaken_as_it_sent_has_one_copy_kept(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal, monkeypatch: Any, unclear: bool
 ) -> None:
     """A process that stood still in the very step that sends, sends what another one has sent meanwhile."""
-    monkeypatch.setattr("app.delivery.sender._TO_ARRIVE", 0.001)
+    monkeypatch.setattr("app.delivery.replies.sender._TO_ARRIVE", 0.001)
     there = Office(database, key_ring)
     beside = _Beside(there.channel.sent, unclear=unclear)
     here = Office(database, key_ring, clock=there.clock, channel=beside)

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from app.errors import AccessRefusedError, GoogleError, SettingsError
 from app.google.service_account import JWT_BEARER, ServiceAccount, open_service_account
-from app.sandbox.delegation import ServiceAccount as Registered
+from app.sandbox.google.delegation import ServiceAccount as Registered
 from tests.fakes.leaks import everything_in
 from tests.fakes.sandbox import READ, SEND, Clock
 

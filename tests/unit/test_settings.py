@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.credentials.proofs import Linking
+from app.consent.linking import LinkingMode
 from app.errors import SettingsError
 from app.sections.agents import AgentSettings
 from app.sections.interfaces import InterfacesSettings
@@ -165,8 +165,8 @@ def test_a_login_at_slack_needs_slacks_client(load: Load) -> None:
         SMALLEST.replace("{http: {}}", SLACK % client) for client in ("", ", client_id: c, client_secret: x")
     )
 
-    assert load(f"{whole}google: {{linking: channel_login}}").google.linking is Linking.CHANNEL_LOGIN
-    assert load(f"{bare}google: {{linking: email_match}}").google.linking is Linking.EMAIL_MATCH
+    assert load(f"{whole}google: {{linking: channel_login}}").google.linking is LinkingMode.CHANNEL_LOGIN
+    assert load(f"{bare}google: {{linking: email_match}}").google.linking is LinkingMode.EMAIL_MATCH
     with pytest.raises(SettingsError, match=r"interfaces: google\.linking: channel_login needs slack\.client_id"):
         load(f"{bare}google: {{linking: channel_login}}")
 

@@ -6,7 +6,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from app.errors import UnauthenticatedError
-from app.sandbox.slack import SlackSandbox
+from app.sandbox.slack.sandbox import SlackSandbox
 from interfaces.slack.verification import verify
 
 SECRET = "0123456789abcdef" * 2

@@ -9,12 +9,12 @@ import pytest
 
 from app.agents.run import StoppedCall, StoppedRun
 from app.approvals.approvals import PendingCall
-from app.credentials.consent import SignIn, Stage
-from app.credentials.key_ring import KeyRing
-from app.credentials.link import Place
+from app.consent.flow import SignIn, Stage
+from app.consent.link import Place
 from app.database.database import Database
-from app.delivery.parking import WaitsFor
-from app.delivery.status import Status, in_words
+from app.delivery.replies.status import Status, in_words
+from app.delivery.store.parking import WaitsFor
+from app.keys.ring import KeyRing
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
 from tests.fakes.office import Office

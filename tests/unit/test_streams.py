@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from app.agents.listening import TextWritten, ToolState, ToolUsed
-from app.delivery.status import Status
-from app.delivery.streams import Listening, Streams
+from app.delivery.replies.status import Status
+from app.delivery.replies.streams import Listening, Streams
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
 from interfaces.http.streaming import message_events, wants_events

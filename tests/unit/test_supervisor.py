@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from app.delivery.supervisor import Supervisor, cancel, guarded
+from app.supervisor import Supervisor, cancel, guarded
 from tests.fakes.office import until
 
 

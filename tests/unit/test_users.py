@@ -7,13 +7,13 @@ import asyncio
 import pytest
 
 from app.database.database import Database
-from app.delivery.backlog import Backlog
-from app.delivery.door import Door
-from app.delivery.engine_embedded import EmbeddedEngine
-from app.delivery.inbox import Inbox
-from app.delivery.supervisor import Supervisor
+from app.delivery.engines.embedded import EmbeddedEngine
+from app.delivery.store.inbox import Inbox
+from app.delivery.work.backlog import Backlog
+from app.delivery.work.intake import Intake
 from app.errors import OffboardedError
 from app.principal import Principal
+from app.supervisor import Supervisor
 from app.users import Users
 from tests.fakes.office import inbound
 from tests.fakes.sandbox import Clock
@@ -67,15 +67,15 @@ async def test_who_was_offboarded_is_refused(
 async def test_nothing_of_theirs_is_stored(
     database: Database, users: Users, ada: Principal, grace: Principal, known: bool
 ) -> None:
-    """The door refuses before a row is written or a conversation is woken."""
+    """The intake refuses before a row is written or a conversation is woken."""
     inbox, wakeups = Inbox(database), EmbeddedEngine(Supervisor())
-    door = Door(inbox, wakeups, Backlog(inbox, 10), users)
+    intake = Intake(inbox, wakeups, Backlog(inbox, 10), users)
     if known:
-        await door.accept(inbound(ada, event_id="Ev0", conversation="of-grace"))  # and this process remembers it
+        await intake.accept(inbound(ada, event_id="Ev0", conversation="of-grace"))  # and this process remembers it
     await users.offboard(ada)
     with pytest.raises(OffboardedError):
-        await door.accept(inbound(ada, conversation="of-ada"))
-    await door.accept(inbound(grace, conversation="of-grace"))
+        await intake.accept(inbound(ada, conversation="of-ada"))
+    await intake.accept(inbound(grace, conversation="of-grace"))
 
     assert [key.conversation for key in await inbox.conversations_with_work()] == ["of-grace"]
     assert (await wakeups.next()).conversation == "of-grace"

@@ -7,14 +7,14 @@ import asyncio
 import pytest
 
 from app.database.database import Database
-from app.delivery.backlog import Backlog
-from app.delivery.door import Door
-from app.delivery.engine_embedded import EmbeddedEngine
-from app.delivery.inbox import Inbox
-from app.delivery.supervisor import Supervisor
+from app.delivery.engines.embedded import EmbeddedEngine
+from app.delivery.store.inbox import Inbox
+from app.delivery.work.backlog import Backlog
+from app.delivery.work.intake import Intake
 from app.errors import InvalidMessageError
 from app.messages import ConversationKey
 from app.principal import Principal
+from app.supervisor import Supervisor
 from app.users import Users
 from tests.fakes.office import inbound
 
@@ -60,11 +60,11 @@ async def test_the_door_stores_and_then_wakes_a_duplicate_too(
     """Every post wakes its conversation, for whoever stored the first may have ended before the wake-up."""
     wakeups = EmbeddedEngine(Supervisor())
     inbox = Inbox(database)
-    door = Door(inbox, wakeups, Backlog(inbox, 10), Users(database))
-    first = await door.accept(inbound(ada, event_id="e1"))
+    intake = Intake(inbox, wakeups, Backlog(inbox, 10), Users(database))
+    first = await intake.accept(inbound(ada, event_id="e1"))
     taken = await wakeups.next()
-    again = await door.accept(inbound(ada, event_id="e1"))
-    await door.accept(inbound(grace, conversation="g"))
+    again = await intake.accept(inbound(ada, event_id="e1"))
+    await intake.accept(inbound(grace, conversation="g"))
 
     assert again == first
     assert [taken, await wakeups.next()] == [ConversationKey.of(first)] * 2
@@ -72,10 +72,10 @@ async def test_the_door_stores_and_then_wakes_a_duplicate_too(
 
 
 async def test_what_is_refused_wakes_nobody(database: Database, ada: Principal) -> None:
-    """A message without text is refused at the door, and no conversation is woken."""
+    """A message without text is refused at the intake, and no conversation is woken."""
     wakeups, inbox = EmbeddedEngine(Supervisor()), Inbox(database)
     with pytest.raises(InvalidMessageError):
-        await Door(inbox, wakeups, Backlog(inbox, 10), Users(database)).accept(inbound(ada, "  "))
+        await Intake(inbox, wakeups, Backlog(inbox, 10), Users(database)).accept(inbound(ada, "  "))
 
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(wakeups.next(), 0.01)

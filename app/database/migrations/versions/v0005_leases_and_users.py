@@ -1,4 +1,4 @@
-"""Leases of refreshes, and the people whom Deputy has seen."""
+"""RefreshLeases of refreshes, and the people whom Deputy has seen."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,0 +1,120 @@
+"""What one request adds to the audit trail: its tools, and every call of Google's that each of them made."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from app.audit.audit import AuditEntry, AuditEvent
+from app.google.request_recorder import SentRequest
+from app.principal import Principal
+
+# The call of a tool that runs in this context: an id and nothing of a person's, so it may outlive the request.
+_TOOL_CALL: ContextVar[str | None] = ContextVar("tool_call", default=None)
+
+
+class NamedCredentials(Protocol):
+    """Credentials that say which they are."""
+
+    @property
+    def credential_id(self) -> str:
+        """What names the access that is in use here; no secret."""
+
+
+class Rows(Protocol):
+    """Where rows are kept."""
+
+    async def append(self, entries: Sequence[AuditEntry]) -> None:
+        """Add rows, though the caller be cancelled."""
+        ...
+
+
+@dataclass(slots=True)
+class _ToolCall:
+    message_id: str
+    tool: str
+    calls: list[AuditEntry] = field(default_factory=list)
+
+
+class AuditRecorder:
+    """Writes down what one person's tools do. Lives for one request.
+
+    The rows of a tool are written in one transaction when it ends, however it ends; before one that acts begins, there
+    is a row that says so. What cannot be written down is not done, or not told.
+    """
+
+    def __init__(
+        self, principal: Principal, credentials: NamedCredentials, rows: Rows, now: Callable[[], float] = time.time
+    ) -> None:
+        self._principal = principal
+        self._credentials = credentials
+        self._rows = rows
+        self._now = now
+        self._running: dict[str, _ToolCall] = {}
+
+    async def begin(self, message_id: str, tool: str, *, acts: bool) -> str:
+        """Take the calls that follow in this task, and in those that it starts, for this tool's; returns an id."""
+        tool_call = uuid.uuid4().hex
+        self._running[tool_call] = _ToolCall(message_id, tool)
+        if acts:
+            await self._rows.append([self._entry(tool_call, AuditEvent.TOOL, outcome="begun")])
+        _TOOL_CALL.set(tool_call)
+        return tool_call
+
+    async def end(self, tool_call: str, *, done: bool) -> None:
+        """Write the tool's rows; its calls come first."""
+        _TOOL_CALL.set(None)
+        ended = self._entry(tool_call, AuditEvent.TOOL, outcome="done" if done else "failed")
+        calls = self._running.pop(tool_call).calls
+        await self._rows.append([*calls, ended])
+
+    def sending(self) -> SentRequest:
+        """Something is about to be sent to Google as the person, with the credential that is in use."""
+        return SentRequest(self._credentials.credential_id)
+
+    async def sent(self, sent: SentRequest) -> None:
+        """It was sent: each call goes to the rows of the tool that made it, or outside of a tool is written at once."""
+        tool_call = _TOOL_CALL.get()
+        running = self._running.get(tool_call) if tool_call else None
+        entries = [
+            self._entry(
+                tool_call if running else None,
+                AuditEvent.CALL,
+                credential=sent.credential_id,
+                method=method_id,
+                status=status,
+            )
+            for method_id, status in sent.calls
+        ]
+        if running is not None:
+            running.calls += entries
+        elif entries:
+            await self._rows.append(entries)
+
+    def _entry(
+        self,
+        tool_call: str | None,
+        event: AuditEvent,
+        *,
+        credential: str | None = None,
+        method: str | None = None,
+        status: int | None = None,
+        outcome: str | None = None,
+    ) -> AuditEntry:
+        running = self._running[tool_call] if tool_call else None
+        return AuditEntry(
+            self._principal,
+            event,
+            self._now(),
+            message_id=running.message_id if running else None,
+            tool_call=tool_call,
+            tool=running.tool if running else None,
+            credential=credential,
+            method=method,
+            status=status,
+            outcome=outcome,
+        )

@@ -1,0 +1,1 @@
+"""What people can type to the assistant, one module a command."""

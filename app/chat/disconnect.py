@@ -1,0 +1,62 @@
+"""The words by which a person ends Deputy's access to their Google account: ``disconnect google``."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from app.consent.revocation import Ended, Revocation
+from app.errors import SealError
+from app.messages import StoredMessage
+
+log = logging.getLogger(__name__)
+
+_WORDS = re.compile(r"\s*disconnect\s+google\s*[.!]?\s*", re.IGNORECASE)
+_SEALED = (
+    "Disconnected: I no longer use your Google accounts. One of them could not be told to Google, as its tokens do not "
+    "open any more; end it yourself at https://myaccount.google.com/connections."
+)
+_NOTHING = "No Google account of yours is connected, and none of your links is open."
+
+
+class DisconnectCommand:
+    """Ends all grants of whoever says so; lives as long as the process and holds none."""
+
+    def __init__(self, revocation: Revocation) -> None:
+        self._revocation = revocation
+
+    async def reply(self, message: StoredMessage) -> str | None:
+        """End the sender's grants and links, and say what was ended; None when the message is anything else."""
+        if _WORDS.fullmatch(message.text) is None:
+            return None
+        try:
+            return in_words(await self._revocation.end(message.principal))
+        except SealError as error:
+            log.error("a grant of %s is not ended at Google: %s", message.principal, error)
+            return _SEALED
+
+
+def in_words(ended: Ended) -> str:
+    """What was ended, for its person."""
+    told = []
+    for grant in ended.erased:
+        at_google = (
+            "the access was ended at Google and erased here."
+            if grant.at_google
+            else "the access was erased here. At Google it stays, as another connection of the same account needs it."
+        )
+        told.append(f"Disconnected {grant.email}: {at_google}")
+    told += [
+        f"Disconnected {email}: I no longer use the access. Google gave no answer, so I go on trying to end it there; "
+        "you can end it yourself at https://myaccount.google.com/connections."
+        for email in ended.waiting
+    ]
+    if ended.links:
+        told.append("The links that you were sent no longer work.")
+    if ended.runs:
+        told.append(f"I stopped waiting for your consent to {_messages(ended.runs)}.")
+    return "\n".join(told) or _NOTHING
+
+
+def _messages(count: int) -> str:
+    return "one message" if count == 1 else f"{count} messages"

@@ -1,0 +1,81 @@
+"""What proves that who signed in at Google is who asked in the chat, and what each proof needs of a channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from app.principal import Principal
+
+
+class LinkingMode(StrEnum):
+    """What the settings ask for; where a channel cannot give it, the code does."""
+
+    CODE = "code"
+    EMAIL_MATCH = "email_match"
+    CHANNEL_LOGIN = "channel_login"
+
+
+class Directory(Protocol):
+    """A channel that knows people's addresses; one object, as long as the process."""
+
+    async def find_email(self, principal: Principal) -> str | None:
+        """The address that the channel has verified to be this person's, or None.
+
+        Raises:
+            UnavailableError: The channel did not answer.
+        """
+        ...
+
+
+class ChannelProof(Protocol):
+    """A channel at which people can sign in with a browser; one object, as long as the process."""
+
+    def login_url(self, principal: Principal, *, state: str, nonce: str) -> str:
+        """Where a browser is sent to sign in as this person.
+
+        Args:
+            principal: Whom the sign-in has to be of.
+            state: Comes back with the answer.
+            nonce: Stands in what the channel signs, so that an answer counts for this sign-in alone.
+        """
+        ...
+
+    async def proves(self, principal: Principal, answer: Mapping[str, str], *, nonce: str) -> bool:
+        """Whether the channel says, by what the browser brought back, that it was this person who signed in.
+
+        Raises:
+            CallbackRefusedError: The answer is not the channel's, or not to this sign-in.
+            UnavailableError: The channel did not answer.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Linking:
+    """Which proof is asked for, and which channels can give one. Lives as long as the process.
+
+    Attributes:
+        linking: What the settings ask for.
+        directories: By platform, the channels that know addresses.
+        logins: By platform, the channels at which people can sign in.
+    """
+
+    linking: LinkingMode
+    directories: Mapping[str, Directory]
+    logins: Mapping[str, ChannelProof]
+
+    def directory(self, principal: Principal) -> Directory | None:
+        """What has to know this person's address, or None where addresses prove nothing."""
+        return self.directories.get(principal.platform) if self.linking is LinkingMode.EMAIL_MATCH else None
+
+    def login(self, principal: Principal) -> ChannelProof | None:
+        """Where this person has to sign in, or None where they need not or cannot."""
+        return self.logins.get(principal.platform) if self.linking is LinkingMode.CHANNEL_LOGIN else None
+
+
+def same_address(one: str, other: str) -> bool:
+    """Whether two verified addresses are one; case makes no difference, as with Google and Slack."""
+    return one.strip().casefold() == other.strip().casefold() != ""

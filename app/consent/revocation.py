@@ -1,0 +1,267 @@
+"""Ending grants: nobody is given one any more, then it ends at Google, then it is erased.
+
+    active ─► ending ─► (ended at Google) ─► erased
+
+The first step is one transaction. A process that is killed after it leaves a grant that is ending; the same command,
+or the server's next look, finishes it. To end one at Google that has ended there already is no error, so nothing has
+to remember how far it had come.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.audit import AuditEntry, AuditEvent, record
+from app.consent.link import LinkState
+from app.consent.lock import take_consent_turn
+from app.consent.quarantine import ENDING as DROPPED
+from app.consent.quarantine import WAITING as QUARANTINED
+from app.database.database import Database, take_turns
+from app.database.tables import account_choices, consent_links, grants, owned_by, quarantined_grants
+from app.errors import GoogleError, SealError
+from app.grants.grants import ACTIVE, ENDING, REVOKED, Grant, Grants
+from app.grants.refresh_leases import RefreshLease, RefreshLeases
+from app.principal import Principal
+from app.users import stays_offboarded
+
+DISCONNECTED = "Google was disconnected, so I no longer wait for your consent to this."
+_UNFINISHED = (LinkState.ISSUED, LinkState.OPENED, LinkState.GRANTED)
+
+
+class RevocationEndpoint(Protocol):
+    """The part of GoogleAuth that ending needs."""
+
+    async def revoke(self, token: str) -> None:
+        """End the grant that a token belongs to; one that has ended already counts as done."""
+        ...
+
+
+class WaitingRuns(Protocol):
+    """The runs that wait for a consent."""
+
+    async def stop_waiting_for_consent(self, connection: AsyncConnection, principal: Principal, apology: str) -> int:
+        """Give up what waits for this person's consent, in the caller's transaction; returns how many."""
+        ...
+
+
+class UnprovenConsents(Protocol):
+    """The grants in quarantine."""
+
+    async def drop(self, principal: Principal, link_id: str) -> None:
+        """Revoke and erase one, now or later."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EndedGrant:
+    """A grant that is erased.
+
+    Attributes:
+        at_google: It was ended at Google too; False where somebody else holds a grant of the same account, which
+            would have ended with it.
+    """
+
+    grant_id: str
+    email: str
+    at_google: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What an end came to.
+
+    Attributes:
+        erased: The grants that are gone.
+        waiting: The accounts whose grant is given out no more, but for which Google gave no answer yet.
+        links: How many open consent links were ended.
+        runs: How many messages that waited for consent were given up.
+    """
+
+    erased: tuple[EndedGrant, ...] = ()
+    waiting: tuple[str, ...] = ()
+    links: int = 0
+    runs: int = 0
+
+
+class Revocation:
+    """Ends grants; lives as long as the process and holds none."""
+
+    def __init__(
+        self,
+        database: Database,
+        grants: Grants,
+        leases: RefreshLeases,
+        unproven: UnprovenConsents,
+        google: RevocationEndpoint,
+        waiting: WaitingRuns,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._grants = grants
+        self._leases = leases
+        self._unproven = unproven
+        self._google = google
+        self._waiting = waiting
+        self._now = now
+
+    async def end(self, principal: Principal, *, grant_id: str | None = None, leaver: bool = False) -> Ended:
+        """End this person's grants with all that waits for one, or a single grant; also what an earlier end left.
+
+        Args:
+            principal: Whose.
+            grant_id: This grant alone.
+            leaver: Only if they are offboarded, also in that very moment.
+
+        Raises:
+            SealError: A grant does not open with this key ring, so Google cannot be told; it stays as it is, unused.
+        """
+        mine = sa.and_(owned_by(grants, principal), grants.c.state == ACTIVE)
+        links = runs = 0
+        async with self._database.writing() as connection:
+            await take_consent_turn(connection, principal)
+            if leaver and not await stays_offboarded(connection, principal):
+                return Ended()
+            if grant_id is not None:
+                mine = sa.and_(mine, grants.c.id == grant_id)
+            else:
+                links = (await connection.execute(_end_links(principal))).rowcount
+                runs = await self._waiting.stop_waiting_for_consent(connection, principal, DISCONNECTED)
+                unproven = sa.and_(owned_by(quarantined_grants, principal), quarantined_grants.c.state == QUARANTINED)
+                await connection.execute(quarantined_grants.update().where(unproven).values(state=DROPPED))
+            now = self._now()
+            ending = grants.update().where(mine).values(state=ENDING, changed_at=now).returning(grants.c.id)
+            ended = [
+                AuditEntry(principal, AuditEvent.REVOKE, now, credential=row.id)
+                for row in await connection.execute(ending)
+            ]
+            await record(connection, *ended)
+        erased, waiting = await self._finish(principal)
+        return Ended(tuple(erased), tuple(waiting), links, runs)
+
+    async def finish(self, principal: Principal) -> Ended:
+        """Go on with what an earlier end of this person's grants left.
+
+        Raises:
+            SealError: As for `end`.
+        """
+        erased, waiting = await self._finish(principal)
+        return Ended(tuple(erased), tuple(waiting))
+
+    async def unfinished(self, *, older_than_seconds: float) -> list[Principal]:
+        """The people of whom a grant has been ending for so long."""
+        ending = sa.and_(grants.c.state == ENDING, grants.c.changed_at <= self._now() - older_than_seconds)
+        query = sa.select(grants.c.platform, grants.c.tenant, grants.c.user_id).where(ending).distinct()
+        async with self._database.reading() as connection:
+            return [Principal(*row) for row in await connection.execute(query)]
+
+    async def _finish(self, principal: Principal) -> tuple[list[EndedGrant], list[str]]:
+        query = sa.select(grants.c.id, grants.c.email).where(owned_by(grants, principal), grants.c.state == ENDING)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(query)).all()
+        erased: list[EndedGrant] = []
+        waiting: list[str] = []
+        sealed: SealError | None = None
+        for row in rows:
+            try:
+                erased += await self._end_one(principal, row.id)
+            except GoogleError:
+                waiting.append(row.email)
+            except SealError as error:
+                sealed = error
+        waiting += await self._drop_unproven(principal)
+        await self._forget(principal)
+        if sealed is not None:
+            raise sealed
+        return erased, waiting
+
+    async def _drop_unproven(self, principal: Principal) -> list[str]:
+        """Drop what is ending in quarantine; the accounts for which Google gave no answer."""
+        dropped = sa.and_(owned_by(quarantined_grants, principal), quarantined_grants.c.state == DROPPED)
+        query = sa.select(quarantined_grants.c.link_id, quarantined_grants.c.email).where(dropped)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(query)).all()
+        for row in rows:
+            await self._unproven.drop(principal, row.link_id)
+        async with self._database.reading() as connection:
+            return [row.email for row in await connection.execute(query)]
+
+    async def _end_one(self, principal: Principal, grant_id: str) -> list[EndedGrant]:
+        """End it at Google and erase it, under the lease, as a refresh would rotate its tokens; [] if it is gone."""
+        while (grant := await self._grants.find_ending(principal, grant_id)) is not None:
+            lease = await self._leases.take(grant)
+            if lease is None:
+                await self._leases.wait(grant)  # 15 seconds at most, when its holder has died
+                continue
+            try:
+                return await self._end_under(lease)
+            finally:
+                await self._leases.release(lease)
+        return []
+
+    async def _end_under(self, lease: RefreshLease) -> list[EndedGrant]:
+        grant = await self._grants.find_ending(lease.principal, lease.grant_id)
+        if grant is None:
+            return []  # somebody else was faster
+        async with self._database.reading() as connection:
+            shared = await _is_held_elsewhere(connection, grant)
+        if not shared:
+            await self._google.revoke(grant.refresh_token)
+        await self._erase(grant)
+        return [EndedGrant(grant.grant_id, grant.email, at_google=not shared)]
+
+    async def _erase(self, grant: Grant) -> None:
+        """Erase its tokens, unless the person has consented again in the meantime."""
+        ending = sa.and_(owned_by(grants, grant.principal), grants.c.id == grant.grant_id, grants.c.state == ENDING)
+        over = {"state": REVOKED, "sealed_tokens": "", "version": grants.c.version + 1, "changed_at": self._now()}
+        async with self._database.writing() as connection:
+            await connection.execute(grants.update().where(ending).values(**over))
+
+    async def _forget(self, principal: Principal) -> None:
+        """Delete what is left of a person who has no grant any more: addresses, aliases, choices and ids of accounts.
+
+        As long as one is left the others' rows stay without tokens: no other account steps in where one was chosen.
+        """
+        mine = owned_by(grants, principal)
+        left = sa.select(grants.c.id).where(mine, grants.c.state.in_((ACTIVE, ENDING))).limit(1)
+        async with self._database.writing() as connection:
+            await take_turns(connection, "grants", principal.platform, principal.tenant, principal.user)
+            if (await connection.execute(left)).first() is None:
+                await connection.execute(grants.delete().where(mine))
+                await connection.execute(account_choices.delete().where(owned_by(account_choices, principal)))
+                await connection.execute(_name_no_account(principal, self._now()))
+
+
+async def _is_held_elsewhere(connection: AsyncConnection, grant: Grant) -> bool:
+    """Whether another grant of the same Google account is in use or in quarantine, this person's or another one's.
+
+    Google ends all that an account granted to Deputy at once:
+    https://developers.google.com/identity/protocols/oauth2/web-server#tokenrevoke
+    """
+    in_use = sa.exists().where(
+        grants.c.subject == grant.subject, grants.c.id != grant.grant_id, grants.c.state == ACTIVE
+    )
+    unproven = sa.exists().where(
+        quarantined_grants.c.subject == grant.subject, quarantined_grants.c.state == QUARANTINED
+    )
+    return bool((await connection.execute(sa.select(sa.or_(in_use, unproven)))).scalar_one())
+
+
+def _end_links(principal: Principal) -> sa.Update:
+    """No link of this person leads to a grant any more, not even one whose code Google is just being asked about."""
+    return (
+        consent_links.update()
+        .where(owned_by(consent_links, principal), consent_links.c.state.in_(_UNFINISHED))
+        .values(state=LinkState.EXPIRED)
+    )
+
+
+def _name_no_account(principal: Principal, now: float) -> sa.Update:
+    """No link of this person that is over says for which account it was, or how they called it."""
+    over = sa.or_(consent_links.c.state.not_in(_UNFINISHED), consent_links.c.expires_at <= now)
+    return consent_links.update().where(owned_by(consent_links, principal), over).values(widens=None, alias=None)

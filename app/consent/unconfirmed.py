@@ -1,0 +1,64 @@
+"""The end of consents that were never proven: revoked at Google where nobody else needs the account, then erased."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol
+
+from app.consent.link import LinkState
+from app.consent.links import ConsentLinks
+from app.consent.lock import take_consent_turn
+from app.consent.quarantine import Quarantine
+from app.database.database import Database
+from app.errors import GoogleError, SealError
+from app.principal import Principal
+
+log = logging.getLogger(__name__)
+
+
+class Revoking(Protocol):
+    """The part of GoogleAuth that dropping a grant needs."""
+
+    async def revoke(self, token: str) -> None:
+        """End the grant that a token belongs to; one that has ended already counts as done."""
+        ...
+
+
+class UnconfirmedConsents:
+    """Ends quarantined grants; lives as long as the process and holds none."""
+
+    def __init__(self, database: Database, links: ConsentLinks, quarantine: Quarantine, google: Revoking) -> None:
+        self._database = database
+        self._links = links
+        self._quarantine = quarantine
+        self._google = google
+
+    async def drop(self, principal: Principal, link_id: str) -> None:
+        """Let nobody use what waits by this link, and bring it to its end; a Google that fails is asked again later."""
+        async with self._database.writing() as connection:
+            await take_consent_turn(connection, principal)
+            await self._quarantine.end(connection, principal, link_id)
+            await self._links.advance(connection, link_id, LinkState.GRANTED, LinkState.EXPIRED)
+        try:
+            await self._finish(principal, link_id)
+        except GoogleError as error:
+            log.warning("an unconfirmed consent of %s is not yet revoked: %s", principal, error)
+
+    async def sweep(self) -> None:
+        """Drop what has waited too long, and finish what a process that ended, or Google, has left unfinished."""
+        await asyncio.gather(*(self.drop(principal, link_id) for principal, link_id in await self._quarantine.over()))
+
+    async def _finish(self, principal: Principal, link_id: str) -> None:
+        """Revoke, then erase: if this process ends in between, the row is still there and both are done again."""
+        try:
+            ending = await self._quarantine.find_ending(principal, link_id)
+        except SealError:
+            log.error("an unconfirmed consent of %s cannot be opened, so it is erased but not revoked", principal)
+        else:
+            if ending is None:
+                return
+            if not await self._quarantine.held_elsewhere(ending):
+                assert ending.tokens.refresh_token is not None
+                await self._google.revoke(ending.tokens.refresh_token)
+        await self._quarantine.erase(principal, link_id)

@@ -1,0 +1,1 @@
+"""What wakes conversations: in one process, or over PostgreSQL."""

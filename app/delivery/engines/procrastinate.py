@@ -1,0 +1,246 @@
+"""The distributed engine: procrastinate on PostgreSQL, for any number of processes on any number of machines."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import procrastinate
+import psycopg
+from procrastinate import jobs
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
+from psycopg import conninfo
+from psycopg.abc import RV, PQGen
+
+from app.database.database import Database
+from app.database.postgresql import ANSWER_SECONDS, APPLICATION_NAME, LOCK_TIMEOUT, libpq_limits
+from app.delivery.engines.engine import WorkOff
+from app.errors import SettingsError
+from app.messages import ConversationKey
+from app.supervisor import Supervisor, cancel, guarded
+
+log = logging.getLogger(__name__)
+
+SCHEMA = "procrastinate"  # of its own in the database, so that its tables and ours do not meet
+_TASK = "work_off"
+_SCHEMA_LOCK = 0x70726F63  # "proc" in ASCII: one process at a time makes the schema
+_POLL_SECONDS = 0.2  # nobody wakes for a job whose lock has just been let go
+_LAST_WAKE_UPS_SECONDS = 2.0  # at the end; what is left then is found by a scan
+_LONG_AGO = datetime.fromtimestamp(0, UTC)  # at once, whatever this machine's clock says
+
+
+class ProcrastinateEngine:
+    """Wakes conversations through a queue that all processes share; lives as long as the process.
+
+    A job says which conversation, and nothing else. Its lock is the conversation, so that no two run at a time; its
+    queueing lock merges wake-ups that still wait. One that arrives while the conversation is in hands waits for its
+    turn, so none is lost after the last look. A job of a worker that died is taken up by those that live.
+
+    Work that was begun outlives a fault of the queue: then the job is over, and the rows keep the order.
+    """
+
+    def __init__(self, database: Database, supervisor: Supervisor, *, concurrency: int, lease_seconds: float) -> None:
+        self._conninfo = postgresql_conninfo(database)
+        self._supervisor = supervisor
+        self._concurrency = concurrency
+        self._stalled_seconds = lease_seconds  # without a heartbeat for so long, a worker is taken for dead
+        self._app = procrastinate.App(
+            connector=procrastinate.PsycopgConnector(
+                conninfo=self._conninfo,
+                min_size=1,
+                max_size=4,
+                timeout=ANSWER_SECONDS,  # for one of them
+                connection_class=_Connection,
+                kwargs={"options": f"-c search_path={SCHEMA} -c lock_timeout={LOCK_TIMEOUT}"},
+                configure=_commit_by_itself,
+            )
+        )
+        self._to_wake: dict[ConversationKey, None] = {}  # in the order of their first wake-up
+        self._any_to_wake = asyncio.Event()
+        self._work_off: WorkOff | None = None
+        self._at_work: set[asyncio.Task[bool]] = set()
+        self._jobs: set[int] = set()  # that run here
+        self._worker_id: int | None = None  # under which the last one was fetched
+        self._leaked: set[int] = set()  # jobs that were found fetched by this worker, and do not run
+        self._app.task(name=_TASK, pass_context=True)(self._run)
+
+    async def wake(self, conversation: ConversationKey) -> None:
+        """Have the conversation put into the queue, right after; whoever wrote need not wait for it."""
+        self._to_wake[conversation] = None
+        self._any_to_wake.set()
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Connect, with the queue's tables made where there are none.
+
+        Raises:
+            SettingsError: The database cannot be reached.
+        """
+        try:
+            await self._make_schema()
+            await self._app.open_async()
+        except (psycopg.Error, ConnectorException) as error:
+            raise SettingsError(f"delivery.engine: procrastinate cannot be opened ({type(error).__name__})") from None
+        try:
+            async with self._supervisor.keeping(wake_ups=self._wake_all):
+                yield
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WAKE_UPS_SECONDS):
+                    await self._wake_waiting()
+        finally:
+            await self._app.close_async()
+
+    @asynccontextmanager
+    async def running(self, work_off: WorkOff, grace_seconds: float) -> AsyncIterator[None]:
+        """Take conversations from the queue, and take over what dead workers left."""
+        self._work_off = work_off
+
+        async def fetch() -> None:
+            await self._app.run_worker_async(
+                concurrency=self._concurrency,
+                install_signal_handlers=False,
+                fetch_job_polling_interval=_POLL_SECONDS,
+                update_heartbeat_interval=self._stalled_seconds / 5,
+                stalled_worker_timeout=self._stalled_seconds,
+                shutdown_graceful_timeout=0,  # of the queue, not of the work
+                delete_jobs="always",
+            )
+
+        try:
+            async with self._supervisor.keeping(engine=fetch, stalled_jobs=self._take_over):
+                yield
+        finally:
+            if self._at_work:
+                await asyncio.wait(self._at_work, timeout=grace_seconds)
+            await cancel(self._at_work)
+
+    async def _wake_all(self) -> None:
+        while True:
+            await self._any_to_wake.wait()
+            await guarded("waking conversations", self._wake_waiting())
+
+    async def _wake_waiting(self) -> None:
+        """Put what is to be woken into the queue, unless it waits there already."""
+        self._any_to_wake.clear()
+        while self._to_wake:
+            conversation = next(iter(self._to_wake))
+            del self._to_wake[conversation]
+            lock = _lock(conversation)
+            try:
+                await self._app.configure_task(_TASK, lock=lock, queueing_lock=lock).defer_async(**asdict(conversation))
+            except AlreadyEnqueued:
+                continue
+            except ConnectorException as error:  # the row is stored, so the scan wakes it
+                log.warning("a wake-up waits for the next scan: %s", type(error).__name__)
+
+    async def _run(self, context: procrastinate.JobContext, platform: str, tenant: str, conversation: str) -> None:
+        """The job. It does not fail: what is left undone is found by the scan."""
+        assert self._work_off is not None
+        assert context.job.id is not None
+        key = ConversationKey(platform, tenant, conversation)
+        work = asyncio.create_task(guarded("working a conversation off", self._work_off(key)))
+        self._at_work.add(work)
+        work.add_done_callback(self._at_work.discard)
+        self._jobs.add(context.job.id)
+        self._worker_id = context.job.worker_id
+        try:
+            await asyncio.shield(work)
+        finally:
+            self._jobs.discard(context.job.id)
+
+    async def _take_over(self) -> None:
+        while True:
+            await asyncio.sleep(self._stalled_seconds / 4)
+            await guarded("taking over stalled jobs", self._take_over_once())
+
+    async def _take_over_once(self) -> None:
+        manager = self._app.job_manager
+        await manager.prune_stalled_workers(self._stalled_seconds)
+        for job in await manager.get_stalled_jobs(seconds_since_heartbeat=self._stalled_seconds):
+            assert job.id is not None
+            try:
+                await manager.retry_job_by_id_async(job.id, retry_at=_LONG_AGO)
+            except UniqueViolation:  # the same conversation waits in the queue already
+                await self._let_go(job.id)
+            except ConnectorException:
+                continue  # another process was quicker
+        await self._let_go_of_leaked()
+
+    async def _let_go_of_leaked(self) -> None:
+        """Delete jobs whose end could not be stored: their worker lives, so nobody else would, and the lock stays."""
+        if self._worker_id is None:
+            return
+        status = jobs.Status.DOING.value
+        fetched = await self._app.job_manager.list_jobs_async(status=status, worker_id=self._worker_id)
+        leaked = {job.id for job in fetched if job.id is not None} - self._jobs
+        for job_id in leaked & self._leaked:  # seen twice: the end of one may be under way
+            await self._let_go(job_id)
+        self._leaked = leaked
+
+    async def _let_go(self, job_id: int) -> None:
+        await self._app.job_manager.finish_job_by_id_async(job_id, jobs.Status.FAILED, delete_job=True)
+
+    async def _make_schema(self) -> None:
+        """Make procrastinate's tables once; several processes that start together take turns."""
+        async with await psycopg.AsyncConnection.connect(self._conninfo) as connection:  # in one transaction
+            await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
+            await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+            await connection.execute(f"SET LOCAL search_path TO {SCHEMA}")
+            made = await connection.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.procrastinate_jobs",))
+            if (await made.fetchone()) == (None,):
+                await connection.execute(self._app.schema_manager.get_schema())
+
+
+class _Connection(psycopg.AsyncConnection[Any]):
+    """Gives itself up when the server does not answer: psycopg waits as long as the kernel sees a connection."""
+
+    async def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        try:
+            return await super().wait(gen, interval, ANSWER_SECONDS if timeout is None else timeout)
+        except psycopg.errors._WaitTimeout:
+            if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:  # and not as it listens
+                self.pgconn.finish()
+            raise
+
+
+async def _commit_by_itself(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Each of procrastinate's statements is a transaction: none is open while this process does something else."""
+    await connection.set_autocommit(True)
+
+
+def postgresql_conninfo(database: Database) -> str:
+    """Where a database is, in the words of PostgreSQL's own library.
+
+    Raises:
+        SettingsError: It is no PostgreSQL.
+    """
+    url = database.url
+    if url.get_backend_name() != "postgresql":
+        raise SettingsError(
+            "delivery.engine: procrastinate needs database.url of a PostgreSQL, such as"
+            " postgresql+asyncpg://deputy@db.example/deputy"
+        )
+    options: dict[str, str | int | None] = {
+        "host": url.host,
+        "port": url.port,
+        "user": url.username,
+        "dbname": url.database,
+        "application_name": APPLICATION_NAME,  # so that its transactions do not outlive a process that stands still
+        **libpq_limits(),
+    }
+    query = {name: str(value) for name, value in url.query.items()}
+    if ssl := query.pop("ssl", None):
+        query["sslmode"] = ssl  # asyncpg's name for it
+    return conninfo.make_conninfo("", password=url.password, **{**options, **query})
+
+
+def _lock(conversation: ConversationKey) -> str:
+    """A name for the conversation of fixed length, of which no two are alike."""
+    return hashlib.blake2b(json.dumps(list(asdict(conversation).values())).encode(), digest_size=24).hexdigest()

@@ -1,0 +1,1 @@
+"""The rows of delivery: messages, replies, parked runs, leases."""

@@ -1,0 +1,183 @@
+"""What an administrator sees and does of accepted messages: no text, no answer, no argument."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.database.database import Database
+from app.database.tables import approvals, messages, outbox, principal_of
+from app.delivery.store.outbox import ReplyState
+from app.errors import NotFoundError
+from app.messages import MessageState
+from app.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One accepted message, without what was said.
+
+    Attributes:
+        conversation: The channel's name of it.
+        payload: What the channel calls the raw message, if it keeps it.
+        holder: Which process works on it.
+        untold: What there is to tell of it was given up, as its channel did not take it.
+    """
+
+    message_id: str
+    principal: Principal
+    conversation: str
+    sequence: int
+    state: MessageState
+    attempt: int
+    interruptions: int
+    failures: int
+    last_error: str | None
+    next_try_at: float | None
+    holder: str | None
+    payload: str | None
+    created_at: float
+    changed_at: float
+    replied_at: float | None
+    untold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A reply or an approval of a message: what it is, its state, how often it was tried, the last error's class."""
+
+    kind: str
+    name: str
+    state: str
+    tries: int
+    last_error: str | None
+
+
+# That the reply was given up which says how the message stands now.
+_UNTOLD = sa.exists().where(
+    outbox.c.message_id == messages.c.id,
+    outbox.c.message_state == messages.c.state,
+    outbox.c.message_attempt == messages.c.attempt,
+    outbox.c.state == ReplyState.GIVEN_UP,
+)
+
+
+class Deliveries:
+    """Lists, shows and retries messages of everybody; for the administrator's command line alone."""
+
+    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._now = now
+
+    async def latest(self, states: Sequence[MessageState], *, at_most: int, untold: bool = False) -> list[Delivery]:
+        """The messages in these states that changed last, the latest first.
+
+        Args:
+            states: Which.
+            at_most: How many.
+            untold: Those of another state too, if their person could not be told.
+        """
+        query = (
+            sa.select(messages, _UNTOLD.label("untold"))
+            .where(sa.or_(messages.c.state.in_(states), sa.and_(_UNTOLD, sa.literal(untold))))
+            .order_by(messages.c.changed_at.desc(), messages.c.id)
+            .limit(at_most)
+        )
+        async with self._database.reading() as connection:
+            return [_delivery(row) for row in await connection.execute(query)]
+
+    async def show(self, message_id: str) -> tuple[Delivery, list[Step]]:
+        """One message, and what hangs on it.
+
+        Raises:
+            NotFoundError: There is none with this id.
+        """
+        replies = sa.select(outbox).where(outbox.c.message_id == message_id).order_by(outbox.c.created_at)
+        asked = sa.select(approvals).where(approvals.c.message_id == message_id).order_by(approvals.c.created_at)
+        async with self._database.reading() as connection:
+            row = (
+                await connection.execute(
+                    sa.select(messages, _UNTOLD.label("untold")).where(messages.c.id == message_id)
+                )
+            ).one_or_none()
+            if row is None:
+                raise NotFoundError(f"there is no message {message_id}")
+            steps = [
+                Step("reply", each.message_state, each.state, each.tries, each.last_error)
+                for each in await connection.execute(replies)
+            ]
+            steps += [Step("approval", each.tool, each.state, 1, None) for each in await connection.execute(asked)]
+        return _delivery(row), steps
+
+    async def retry(self, message_id: str) -> Delivery:
+        """Make a failed message undone again, in its old place; some server begins it at its next look.
+
+        It is run from its beginning: whatever acts is asked for anew. Of one that did not fail, the reply that was
+        given up is owed anew; some server sends it at its next look.
+
+        Raises:
+            NotFoundError: There is none with this id that failed, or could not be told, and still has its text.
+        """
+        async with self._database.writing() as connection:
+            row = (
+                await connection.execute(
+                    messages.update()
+                    .where(messages.c.id == message_id, messages.c.state == MessageState.FAILED, messages.c.body != "")
+                    .values(
+                        state=MessageState.NEW,
+                        answer=None,
+                        interruptions=0,
+                        failures=0,
+                        next_try_at=None,
+                        changed_at=self._now(),
+                        replied_at=None,
+                    )
+                    .returning(*messages.c, sa.false().label("untold"))
+                )
+            ).one_or_none()
+            if row is None:
+                untold = sa.select(messages, sa.false().label("untold")).where(messages.c.id == message_id, _UNTOLD)
+                row = (await connection.execute(untold)).one_or_none()
+                if row is not None:
+                    await self._owe_anew(connection, row)
+        if row is None:
+            raise NotFoundError(f"there is no message {message_id} that failed or could not be told")
+        return _delivery(row)
+
+    async def _owe_anew(self, connection: AsyncConnection, row: sa.Row[Any]) -> None:
+        """Let the reply that was given up wait again, as if it were owed from now on; its tries go on."""
+        await connection.execute(
+            outbox.update()
+            .where(
+                outbox.c.message_id == row.id,
+                outbox.c.message_attempt == row.attempt,
+                outbox.c.state == ReplyState.GIVEN_UP,
+            )
+            .values(state=ReplyState.WAITING, created_at=self._now(), next_try_at=None, last_error=None)
+        )
+
+
+def _delivery(row: sa.Row[Any]) -> Delivery:
+    return Delivery(
+        message_id=row.id,
+        principal=principal_of(row),
+        conversation=row.conversation,
+        sequence=row.sequence,
+        state=MessageState(row.state),
+        attempt=row.attempt,
+        interruptions=row.interruptions,
+        failures=row.failures,
+        last_error=row.last_error,
+        next_try_at=row.next_try_at,
+        holder=row.lease_holder,
+        payload=row.payload,
+        created_at=row.created_at,
+        changed_at=row.changed_at,
+        replied_at=row.replied_at,
+        untold=bool(row.untold),
+    )

@@ -1,0 +1,93 @@
+"""Ending what a person's messages still wait for, without their doing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.approvals.approvals import ApprovalState
+from app.database.database import Database
+from app.database.tables import approvals, messages, owned_by, parked_runs, principal_of, users
+from app.delivery.store.lease import FREE
+from app.delivery.store.outbox import Outbox
+from app.delivery.store.parking import WaitsFor
+from app.messages import MessageState
+from app.principal import Principal
+from app.users import stays_offboarded
+
+_UNDONE = (MessageState.NEW, MessageState.RUNNING, MessageState.PARKED)
+
+
+class Cancellation:
+    """Gives messages up for their person; lives as long as the process and holds none."""
+
+    def __init__(self, database: Database, outbox: Outbox, now: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._now = now
+
+    async def stop_waiting_for_consent(self, connection: AsyncConnection, principal: Principal, apology: str) -> int:
+        """Fail what waits for this person's consent, in the caller's transaction; returns how many messages.
+
+        The apology is owed to the person.
+        """
+        waiting = sa.select(parked_runs.c.message_id).where(
+            owned_by(parked_runs, principal),
+            parked_runs.c.waits_for == WaitsFor.CONSENT,
+            parked_runs.c.decision.is_(None),
+        )
+        ids = (await connection.execute(waiting)).scalars().all()
+        failed = await connection.execute(
+            messages.update()
+            .where(owned_by(messages, principal), messages.c.id.in_(ids), messages.c.state == MessageState.PARKED)
+            .values(state=MessageState.FAILED, answer=apology, changed_at=self._now(), replied_at=None)
+            .returning(*messages.c)
+        )
+        rows = failed.all()
+        for row in rows:
+            await self._outbox.owe(connection, row, held=False)
+        await connection.execute(parked_runs.delete().where(parked_runs.c.message_id.in_(ids)))
+        return len(rows)
+
+    async def end_all(self, principal: Principal) -> int:
+        """Fail every undone message of an offboarded person, the running ones too; returns how many.
+
+        They are told nothing, and nothing is ended of a person who is not offboarded, or not any more.
+        Whoever works on one is overtaken by it: what they come to is not stored and not sent. What was approved and
+        is not begun is not done any more.
+        """
+        now = self._now()
+        mine = owned_by(messages, principal)
+        async with self._database.writing() as connection:
+            if not await stays_offboarded(connection, principal):
+                return 0
+            failed = await connection.execute(
+                messages.update()
+                .where(mine, messages.c.state.in_(_UNDONE))
+                .values(state=MessageState.FAILED, answer=None, changed_at=now, **FREE)
+            )
+            await self._outbox.forget(connection, principal)
+            await connection.execute(
+                approvals.update()
+                .where(
+                    owned_by(approvals, principal),
+                    approvals.c.state.in_((ApprovalState.PENDING, ApprovalState.APPROVED)),
+                )
+                .values(state=ApprovalState.EXPIRED)
+            )
+            await connection.execute(parked_runs.delete().where(owned_by(parked_runs, principal)))
+        return failed.rowcount
+
+    async def undone_of_offboarded(self) -> list[Principal]:
+        """The offboarded people of whom a message is undone: one may have come in as they were being offboarded."""
+        query = (
+            sa.select(users)
+            .join(messages, sa.and_(*(messages.c[part.name] == part for part in users.primary_key.columns)))
+            .where(messages.c.state.in_(_UNDONE), users.c.offboarded_at.is_not(None))
+            .distinct()
+        )
+        async with self._database.reading() as connection:
+            return [principal_of(row) for row in await connection.execute(query)]

@@ -1,0 +1,295 @@
+"""Parked runs: messages that wait for their person, and go on by themselves once that person has answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.approvals.approvals import Approvals, ApprovalState, PendingCall
+from app.consent.link import LinkState
+from app.consent.lock import take_consent_turn
+from app.database.database import Database
+from app.database.tables import (
+    approvals,
+    begun_writes,
+    consent_links,
+    messages,
+    owned_by,
+    owner,
+    parked_runs,
+    principal_of,
+)
+from app.delivery.store.outbox import Outbox
+from app.delivery.store.queries import leaving
+from app.messages import ConversationKey, MessageState, StoredMessage
+from app.principal import Principal
+
+Covered = Callable[[AsyncConnection], Awaitable[bool]]
+
+EXPIRED = "I waited for your answer to this and have given up. Ask again when you want it done."
+
+
+class WaitsFor(StrEnum):
+    """What a parked run waits for."""
+
+    CONSENT = "consent"
+    APPROVAL = "approval"
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedRun:
+    """A run that was parked, as its row says.
+
+    Attributes:
+        run: The run so far, as the agent wrote it; only the agent reads it.
+        granted: For a consent: None while it waits, then whether it was granted.
+    """
+
+    waits_for: WaitsFor
+    link_id: str | None
+    run: str = field(repr=False)
+    granted: bool | None
+
+
+class Parking:
+    """Parks runs and puts them back to work; lives as long as the process and holds no run.
+
+    Args:
+        wake: Called with a conversation in which something became undone again.
+        parked_seconds: How long a run waits before it is given up.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        approvals: Approvals,
+        outbox: Outbox,
+        wake: Callable[[ConversationKey], Awaitable[None]],
+        *,
+        parked_seconds: float,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._approvals = approvals
+        self._outbox = outbox
+        self._wake = wake
+        self._parked_seconds = parked_seconds
+        self._now = now
+
+    async def park_for_consent(
+        self, message: StoredMessage, run: str, link_id: str, covered: Covered | None = None
+    ) -> bool:
+        """Let a running message wait until its person's consent has ended. False when it was overtaken.
+
+        Args:
+            message: What waits.
+            run: The run so far.
+            link_id: By which link.
+            covered: Whether the consent was given meanwhile, asked in the transaction that parks: then nobody else
+                would wake the message, and it is undone again at once.
+        """
+        return await self._park(message, run, WaitsFor.CONSENT, link_id=link_id, covered=covered)
+
+    async def park_for_approval(self, message: StoredMessage, run: str, calls: Sequence[PendingCall]) -> bool:
+        """Let a running message wait until its person has decided on every one of these calls."""
+        return await self._park(message, run, WaitsFor.APPROVAL, calls=calls)
+
+    async def find(self, message: StoredMessage) -> ParkedRun | None:
+        """What was parked for this message, or None when it runs for the first time."""
+        query = sa.select(parked_runs).where(
+            owned_by(parked_runs, message.principal), parked_runs.c.message_id == message.message_id
+        )
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        granted = None if row.decision is None else row.decision == _decision(granted=True)
+        return ParkedRun(WaitsFor(row.waits_for), row.link_id, row.run, granted)
+
+    async def consent_ended(
+        self, principal: Principal, *, granted: bool, accounts: Collection[str | None] = (None,)
+    ) -> None:
+        """Put what waits for this person's consent back to work; the arguments are those of `consent_ends`."""
+        async with self._database.writing() as connection:
+            await take_consent_turn(connection, principal)
+            wake = await self.consent_ends(connection, principal, granted=granted, accounts=accounts)
+        await wake()
+
+    async def consent_ends(
+        self,
+        connection: AsyncConnection,
+        principal: Principal,
+        *,
+        granted: bool,
+        accounts: Collection[str | None] = (None,),
+    ) -> Callable[[], Awaitable[None]]:
+        """Put what waits for this person's consent back to work, in the transaction in which it ends.
+
+        Args:
+            connection: The caller's, in the person's turn.
+            principal: Whose consent.
+            granted: How it ended.
+            accounts: Only what waits for a link that widens one of these accounts; None is a link for any account.
+
+        Returns:
+            What wakes the conversations, to be awaited once the transaction is committed.
+        """
+        for_these = sa.or_(*(consent_links.c.widens.is_not_distinct_from(account) for account in accounts))
+        links = sa.select(consent_links.c.id).where(owned_by(consent_links, principal), for_these)
+        waiting = sa.and_(
+            owned_by(parked_runs, principal),
+            parked_runs.c.waits_for == WaitsFor.CONSENT,
+            parked_runs.c.link_id.in_(links),
+        )
+        ids = (await connection.execute(sa.select(parked_runs.c.message_id).where(waiting))).scalars().all()
+        # The messages first, as all who change both do: else two of them could wait for each other.
+        woken = await self._back_to_work(connection, sa.and_(owned_by(messages, principal), messages.c.id.in_(ids)))
+        await connection.execute(
+            parked_runs.update()
+            .where(parked_runs.c.message_id.in_(ids), parked_runs.c.decision.is_(None))
+            .values(decision=_decision(granted))
+        )
+        return partial(self._wake_all, woken)
+
+    async def sign_in_changed(self, principal: Principal, link_id: str) -> None:
+        """Owe this person word anew of how the sign-in stands that their messages wait for."""
+        waiting = sa.select(parked_runs.c.message_id).where(
+            owned_by(parked_runs, principal), parked_runs.c.link_id == link_id
+        )
+        async with self._database.writing() as connection:
+            rows = await connection.execute(
+                messages.update()
+                .where(messages.c.id.in_(waiting), messages.c.state == MessageState.PARKED)
+                .values(replied_at=None)
+                .returning(*messages.c)
+            )
+            for row in rows.all():
+                await self._outbox.owe(connection, row, held=False)
+
+    async def approval_decided(self, principal: Principal, message_id: str) -> None:
+        """Put the message back to work if its person has decided on all of its calls."""
+        pending = await self._approvals.of_message(principal, message_id)
+        if any(approval.state is ApprovalState.PENDING for approval in pending):
+            return
+        async with self._database.writing() as connection:
+            woken = await self._back_to_work(
+                connection, sa.and_(owned_by(messages, principal), messages.c.id == message_id)
+            )
+        await self._wake_all(woken)
+
+    async def wake_answered(self) -> None:
+        """Put back to work what has been answered, for whoever took the answer may have ended before doing so.
+
+        A consent may also have ended before the run was parked for it.
+        """
+        still_parked = sa.and_(messages.c.id == parked_runs.c.message_id, messages.c.state == MessageState.PARKED)
+        consented = (
+            sa.select(
+                parked_runs, consent_links.c.state.label("link_state"), consent_links.c.widens.label("link_widens")
+            )
+            .join(consent_links, consent_links.c.id == parked_runs.c.link_id)
+            .join(messages, still_parked)
+            .where(consent_links.c.state.in_((LinkState.ACTIVE, LinkState.REFUSED)))
+        )
+        undecided = sa.exists().where(
+            approvals.c.message_id == parked_runs.c.message_id, approvals.c.state == ApprovalState.PENDING
+        )
+        decided = (
+            sa.select(parked_runs)
+            .join(messages, still_parked)
+            .where(parked_runs.c.waits_for == WaitsFor.APPROVAL, ~undecided)
+        )
+        async with self._database.reading() as connection:
+            consents = (await connection.execute(consented)).all()
+            decisions = (await connection.execute(decided)).all()
+        for row in consents:
+            granted = row.link_state == LinkState.ACTIVE
+            await self.consent_ended(principal_of(row), granted=granted, accounts=(row.link_widens,))
+        for row in decisions:
+            await self.approval_decided(principal_of(row), row.message_id)
+
+    async def give_up_expired(self) -> None:
+        """Fail every message that has waited too long; the apology is owed to its person."""
+        query = sa.select(parked_runs.c.message_id).where(parked_runs.c.expires_at < self._now())
+        async with self._database.reading() as connection:
+            expired = (await connection.execute(query)).scalars().all()
+        for message_id in expired:  # a transaction each: two processes that give up the same ones never wait in a ring
+            await self._give_up(message_id)
+
+    async def _give_up(self, message_id: str) -> None:
+        async with self._database.writing() as connection:
+            given_up = await connection.execute(
+                messages.update()
+                .where(messages.c.id == message_id, messages.c.state == MessageState.PARKED)
+                .values(state=MessageState.FAILED, answer=EXPIRED, changed_at=self._now(), replied_at=None)
+                .returning(*messages.c)
+            )
+            if (row := given_up.one_or_none()) is not None:
+                await self._outbox.owe(connection, row, held=False)
+                await self._approvals.expire(connection, message_id)
+                await connection.execute(parked_runs.delete().where(parked_runs.c.message_id == message_id))
+
+    async def _park(
+        self,
+        message: StoredMessage,
+        run: str,
+        waits_for: WaitsFor,
+        *,
+        link_id: str | None = None,
+        calls: Sequence[PendingCall] = (),
+        covered: Covered | None = None,
+    ) -> bool:
+        now = self._now()
+        expires_at = now + self._parked_seconds
+        async with self._database.writing() as connection:
+            if waits_for is WaitsFor.CONSENT:
+                await take_consent_turn(connection, message.principal)
+            goes_on = covered is not None and await covered(connection)
+            state = MessageState.NEW if goes_on else MessageState.PARKED
+            row = (
+                await connection.execute(leaving(message, state, now, failures=0).returning(*messages.c))
+            ).one_or_none()
+            if row is None:
+                return False
+            if not goes_on:
+                await self._outbox.owe(connection, row)
+            for table in (parked_runs, begun_writes):  # of an earlier wait, and of the run that is parked now
+                await connection.execute(table.delete().where(table.c.message_id == message.message_id))
+            await connection.execute(
+                parked_runs.insert().values(
+                    message_id=message.message_id,
+                    **owner(message.principal),
+                    waits_for=waits_for,
+                    link_id=link_id,
+                    run=run,
+                    decision=_decision(granted=True) if goes_on else None,
+                    expires_at=expires_at,
+                )
+            )
+            await self._approvals.ask(connection, message.principal, message.message_id, calls, expires_at=expires_at)
+        return True
+
+    async def _back_to_work(self, connection: Any, which: sa.ColumnElement[bool]) -> list[ConversationKey]:
+        rows = await connection.execute(
+            messages.update()
+            .where(which, messages.c.state == MessageState.PARKED)
+            .values(state=MessageState.NEW, changed_at=self._now())
+            .returning(messages.c.platform, messages.c.tenant, messages.c.user_id, messages.c.conversation)
+        )
+        return [ConversationKey(row.platform, row.tenant, row.conversation) for row in rows]
+
+    async def _wake_all(self, conversations: Sequence[ConversationKey]) -> None:
+        for conversation in dict.fromkeys(conversations):
+            await self._wake(conversation)
+
+
+def _decision(granted: bool) -> str:
+    """How a row says the end of a consent."""
+    return "granted" if granted else "refused"

@@ -1,0 +1,53 @@
+"""The row of a message: read, found, and left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.database.tables import messages, principal_of
+from app.delivery.store.lease import FREE
+from app.messages import ConversationKey, MessageState, StoredMessage
+
+
+def leaving(message: StoredMessage, state: MessageState, now: float, **values: object) -> sa.Update:
+    """The change by which a running message leaves its attempt; it matches no row when it was overtaken."""
+    return (
+        messages.update()
+        .where(
+            messages.c.id == message.message_id,
+            messages.c.state == MessageState.RUNNING,
+            messages.c.attempt == message.attempt,
+        )
+        .values(state=state, changed_at=now, replied_at=None, **FREE, **values)
+    )
+
+
+def of_conversation(conversation: ConversationKey, table: sa.FromClause = messages) -> sa.ColumnElement[bool]:
+    """The condition that a row is part of a conversation."""
+    return sa.and_(
+        table.c.platform == conversation.platform,
+        table.c.tenant == conversation.tenant,
+        table.c.conversation == conversation.conversation,
+    )
+
+
+def stored(row: sa.Row[Any]) -> StoredMessage:
+    """The message that a whole row says."""
+    return StoredMessage(
+        message_id=row.id,
+        principal=principal_of(row),
+        conversation=row.conversation,
+        sequence=row.sequence,
+        text=row.body,
+        address=row.address,
+        state=MessageState(row.state),
+        attempt=row.attempt,
+        interruptions=row.interruptions,
+        failures=row.failures,
+        answer=row.answer,
+        link_id=row.link_id,
+        private=row.private,
+        created_at=row.created_at,
+    )

@@ -1,0 +1,168 @@
+"""Answering one message: a chat command, or a run of the sender's agent in a request scope."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Protocol
+
+from app.agents.agent import Agent, Answered
+from app.agents.run import StoppedRun
+from app.agents.writes import Writes
+from app.approvals.approvals import Approvals, ApprovalState
+from app.chat.command import ChatCommand
+from app.consent.flow import Consent
+from app.conversations.history import Conversations
+from app.deadline import Deadline
+from app.delivery.backoff import Backoff, Fault, passing_fault
+from app.delivery.replies.channel import Channel, place_of
+from app.delivery.replies.sender import Sender
+from app.delivery.replies.streams import Streams
+from app.delivery.store.inbox import Inbox
+from app.delivery.store.parking import Parking
+from app.errors import AgentError
+from app.messages import ConversationKey, StoredMessage
+from app.principal import Principal
+
+log = logging.getLogger(__name__)
+
+TOO_LATE = "This took too long, so I stopped. Please try again, perhaps with a smaller request."
+STOPPED_WRITING = "I was interrupted while I worked on this, and did not begin again by myself."
+MAY_BE_DONE = "This may have been done all the same: {}. Look before you ask for it again."
+_MAY_BE_DONE = frozenset({ApprovalState.RUNNING, ApprovalState.DONE})
+
+
+class OpenAgent(Protocol):
+    """Opens a request scope."""
+
+    def __call__(self, principal: Principal, deadline: Deadline) -> AbstractAsyncContextManager[Agent]:
+        """A fresh agent of this principal, that lives until the context ends."""
+        ...
+
+
+class Answering:
+    """Answers messages, each in a request scope of its own; lives as long as the process and holds no message."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        parking: Parking,
+        approvals: Approvals,
+        writes: Writes,
+        consent: Consent,
+        conversations: Conversations,
+        sender: Sender,
+        channels: Mapping[str, Channel],
+        streams: Streams,
+        commands: Sequence[ChatCommand],
+        backoff: Backoff,
+        open_agent: OpenAgent,
+        *,
+        deadline_seconds: float,
+    ) -> None:
+        self._inbox = inbox
+        self._parking = parking
+        self._approvals = approvals
+        self._writes = writes
+        self._consent = consent
+        self._conversations = conversations
+        self._sender = sender
+        self._channels = channels
+        self._streams = streams
+        self._commands = commands
+        self._backoff = backoff
+        self._open_agent = open_agent
+        self._deadline_seconds = deadline_seconds
+
+    async def answer(self, message: StoredMessage) -> None:
+        """Work off a running message: it is done, failed or parked and its sender is owed word of it.
+
+        Or a fault that passes by itself lets it wait for another try.
+        """
+        if message.interruptions and await self._writes.of_message(message.principal, message.message_id):
+            await self.give_up(message, STOPPED_WRITING, "interrupted")
+            return
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                mine = await self._answer(message)
+        except TimeoutError:
+            apology, error_class, fault = TOO_LATE, "deadline", None
+        except AgentError as error:
+            error_class = type(error.__cause__ or error).__name__
+            log.warning("message %s failed: %s", message.message_id, error_class)
+            apology, fault = str(error), passing_fault(error)
+        else:
+            if mine:
+                self._sender.look(ConversationKey.of(message))
+            return
+        await self.stop(message, apology, error_class, fault)
+
+    async def stop(self, message: StoredMessage, apology: str, error_class: str, fault: Fault | None) -> None:
+        """End an attempt that failed: with another try later if the fault passes by itself, else with the apology.
+
+        Once something may have been written, there is no other try: it might be written twice.
+        """
+        wait = self._backoff.seconds(message.failures, fault) if fault else None
+        if fault and wait is not None and not await self._begun(message):
+            await self._inbox.try_later(message, wait, fault)
+        else:
+            await self.give_up(message, apology, fault or error_class)
+
+    async def give_up(self, message: StoredMessage, apology: str, error_class: str) -> None:
+        """Fail a running message and owe its sender the apology, unless another attempt has taken it over."""
+        if begun := await self._begun(message):
+            apology = f"{apology} {MAY_BE_DONE.format(', '.join(begun))}"
+        if await self._inbox.fail(message, apology, error_class):
+            self._sender.look(ConversationKey.of(message))
+
+    async def _begun(self, message: StoredMessage) -> list[str]:
+        """The tools that may have changed something for this message since it was last begun anew."""
+        asked = await self._approvals.of_message(message.principal, message.message_id)
+        acted = [approval.call.tool for approval in asked if approval.state in _MAY_BE_DONE]
+        return [*acted, *await self._writes.of_message(message.principal, message.message_id)]
+
+    async def _answer(self, message: StoredMessage) -> bool:
+        """Work it off up to its new state; False when another attempt has taken it over, and nothing was changed."""
+        for command in self._commands:
+            reply = await command.reply(message)
+            if reply is not None:
+                return await self._inbox.finish(message, reply, private=True)
+        outcome = await self._run(message)
+        if isinstance(outcome, Answered):
+            turn = partial(
+                self._conversations.append,
+                principal=message.principal,
+                conversation=message.conversation,
+                sequence=message.sequence,
+                turn=outcome.turn,
+                private=outcome.private,
+            )
+            return await self._inbox.finish(message, outcome.text, private=outcome.private, alongside=turn)
+        if not outcome.oauth_scopes:
+            return await self._parking.park_for_approval(message, outcome.dump(), outcome.pending_calls)
+        link_id = await self._consent.ask(
+            message.principal,
+            outcome.oauth_scopes,
+            conversation=message.conversation,
+            place=place_of(message, self._channels),
+        )
+        covered = partial(
+            self._consent.covers,
+            principal=message.principal,
+            oauth_scopes=outcome.oauth_scopes,
+            conversation=message.conversation,
+        )
+        return await self._parking.park_for_consent(message, outcome.dump(), link_id, covered)
+
+    async def _run(self, message: StoredMessage) -> Answered | StoppedRun:
+        parked = await self._parking.find(message) if message.attempt > 1 else None
+        listener = self._streams.listener(message)
+        async with self._open_agent(message.principal, Deadline.after(self._deadline_seconds)) as agent:
+            if parked is None:
+                return await agent.answer(message, listener)
+            approvals = await self._approvals.of_message(message.principal, message.message_id)
+            stopped = StoppedRun.load(parked.run)
+            return await agent.go_on(message, stopped, listener, granted=parked.granted, approvals=approvals)

@@ -1,0 +1,34 @@
+"""The intake by which every message comes in."""
+
+from __future__ import annotations
+
+from app.delivery.engines.engine import Wakeups
+from app.delivery.store.inbox import Inbox
+from app.delivery.work.backlog import Backlog
+from app.messages import ConversationKey, InboundMessage, StoredMessage
+from app.users import Users
+
+
+class Intake:
+    """Stores a message and wakes its conversation; lives as long as the process."""
+
+    def __init__(self, inbox: Inbox, wakeups: Wakeups, backlog: Backlog, users: Users) -> None:
+        self._inbox = inbox
+        self._wakeups = wakeups
+        self._backlog = backlog
+        self._users = users
+
+    async def accept(self, message: InboundMessage) -> StoredMessage:
+        """The message's row; once this returns it may be acknowledged. A repeated event id yields the first row.
+
+        A duplicate wakes its conversation too: whoever stored the first may have ended before the wake-up.
+
+        Raises:
+            OffboardedError: The sender was offboarded; nothing is stored.
+            InvalidMessageError: There is no text, or it is too long.
+            UnavailableError: Too many messages wait, and nothing was stored.
+        """
+        await self._users.see(message.principal)
+        stored, _ = await self._inbox.accept(message, self._backlog.admit)
+        await self._wakeups.wake(ConversationKey.of(stored))
+        return stored

@@ -1,0 +1,65 @@
+"""Maintenance: what is looked for every few seconds, as a lost hint or a process that ended left it behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+
+from app.delivery.engines.engine import Wakeups
+from app.delivery.replies.sender import Sender
+from app.delivery.store.inbox import Inbox
+from app.delivery.store.parking import Parking
+from app.delivery.store.retention import Retention
+from app.messages import ConversationKey
+from app.supervisor import guarded
+
+_ERASE_SECONDS = 3600.0
+
+
+class Maintenance:
+    """Finds what waits for nobody; lives as long as the process. Each step can be done twice.
+
+    Args:
+        chores: Done too, for what has to end or go on though nobody writes.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        parking: Parking,
+        wakeups: Wakeups,
+        sender: Sender,
+        retention: Retention,
+        chores: Sequence[Callable[[], Awaitable[None]]] = (),
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._inbox = inbox
+        self._parking = parking
+        self._wakeups = wakeups
+        self._sender = sender
+        self._retention = retention
+        self._chores = chores
+        self._now = now
+        self._erase_at = now()
+
+    async def do(self, in_hands: Collection[ConversationKey]) -> None:
+        """Look once.
+
+        Args:
+            in_hands: The conversations that this process works on.
+        """
+        await guarded("giving expired messages up", self._parking.give_up_expired())
+        await guarded("waking answered messages", self._parking.wake_answered())
+        await guarded("putting lost messages back", self._inbox.put_back_lost(in_hands))
+        await guarded("waking undone messages", self._wake_undone(in_hands))
+        await guarded("telling again", self._sender.look_for_due())
+        for chore in self._chores:
+            await guarded(f"the chore {chore.__qualname__}", chore())
+        if self._now() >= self._erase_at:
+            self._erase_at = self._now() + _ERASE_SECONDS
+            await guarded("erasing what is old", self._retention.erase())
+
+    async def _wake_undone(self, in_hands: Collection[ConversationKey]) -> None:
+        for conversation in await self._inbox.conversations_with_work():
+            if conversation not in in_hands:  # whoever has it in hands looks again by itself
+                await self._wakeups.wake(conversation)

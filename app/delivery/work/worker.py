@@ -1,0 +1,211 @@
+"""The worker: answers the messages of each conversation that is woken, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from app.delivery.backoff import passing_fault
+from app.delivery.engines.engine import Engine
+from app.delivery.store.inbox import Inbox
+from app.delivery.work.answering import Answering
+from app.delivery.work.fairness import Fairness
+from app.delivery.work.maintenance import Maintenance
+from app.messages import ConversationKey, StoredMessage
+from app.principal import Principal
+from app.supervisor import Supervisor, describe_crash, guarded
+
+log = logging.getLogger(__name__)
+
+CRASHED = "Something went wrong on my side, so I stopped. Please try again."
+INTERRUPTED = "I was interrupted several times while I worked on this, so I stopped. Please try again."
+
+
+@dataclass(slots=True)
+class _Run:
+    """What is in work: a message, the task that answers it, and what ends that task when the lease is over."""
+
+    message: StoredMessage
+    task: asyncio.Task[None]
+    lease_over: asyncio.TimerHandle
+
+
+class Worker:
+    """Works conversations off as the engine wakes them; lives as long as the process.
+
+    A conversation is in the hands of one task, which takes its undone rows in order. The leases of what is in work are
+    renewed. A message whose lease is over by this process's own clock, as it stood still or could not renew it, is let
+    go at once: another process may have it by now. What it holds of a message dies with the message's task.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        inbox: Inbox,
+        answering: Answering,
+        maintenance: Maintenance,
+        turns: Fairness,
+        supervisor: Supervisor,
+        *,
+        attempts: int,
+        scan_seconds: float,
+        lease_seconds: float,
+        grace_seconds: float,
+    ) -> None:
+        self._engine = engine
+        self._inbox = inbox
+        self._answering = answering
+        self._upkeep = maintenance
+        self._turns = turns
+        self._supervisor = supervisor
+        self._attempts = attempts
+        self._scan_seconds = scan_seconds
+        self._lease_seconds = lease_seconds
+        self._grace_seconds = grace_seconds
+        self._in_hands: Counter[ConversationKey] = Counter()
+        self._in_work: dict[str, _Run] = {}
+        self._stopping = False
+        self._working = AsyncExitStack()
+
+    @property
+    def in_work(self) -> frozenset[str]:
+        """The ids of the messages that are being answered."""
+        return frozenset(self._in_work)
+
+    def interrupt(self, message_id: str) -> bool:
+        """Cancel the run of a message; it is undone again, and given up after too many attempts."""
+        run = self._in_work.get(message_id)
+        return run.task.cancel() if run is not None else False
+
+    @property
+    def people_in_work(self) -> frozenset[Principal]:
+        """Whose messages are being answered."""
+        return frozenset(run.message.principal for run in self._in_work.values())
+
+    def interrupt_all(self, principal: Principal) -> int:
+        """Cancel every run of this person; returns how many. As with `interrupt`, undone rows are run again."""
+        return sum(run.task.cancel() for run in self._in_work.values() if run.message.principal == principal)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Work until the context ends, or `drain` is called."""
+        self._stopping = False
+        async with AsyncExitStack() as self._working:
+            await self._working.enter_async_context(self._supervisor.keeping(leases=self._renew))
+            await self._working.enter_async_context(self._engine.running(self.work_off, self._grace_seconds))
+            await self._working.enter_async_context(self._supervisor.keeping(maintenance=self._keep_up))
+            try:
+                yield
+            finally:
+                await self.drain()
+
+    async def drain(self) -> None:
+        """Begin nothing more; finish what is begun within the grace, and hand over what is not."""
+        self._stopping = True
+        await self._working.aclose()
+
+    async def work_off(self, conversation: ConversationKey) -> None:
+        """Answer the undone messages of a conversation until there is none left to begin."""
+        self._in_hands[conversation] += 1  # twice, when the engine took this process for dead
+        try:
+            while await self._work_off_one(conversation):
+                pass
+        finally:
+            self._in_hands[conversation] -= 1
+            if not self._in_hands[conversation]:
+                del self._in_hands[conversation]
+
+    async def _work_off_one(self, conversation: ConversationKey) -> bool:
+        """Answer the next undone message; False when there is none, or its person has all their turns."""
+        if self._stopping:
+            return False
+        sender = await self._inbox.next_sender(conversation)
+        if sender is None or not self._turns.enter(sender, conversation):
+            return False
+        try:
+            async with self._turns.room:
+                if self._stopping:
+                    return False
+                until = self._lease_until()
+                message = await self._inbox.begin_next(conversation)
+                if message is not None:
+                    await self._work_on(message, until)
+        finally:
+            if aside := self._turns.leave(sender):
+                await guarded("waking who stepped aside", self._engine.wake(aside))
+        return True
+
+    def _lease_until(self) -> float:
+        """When a lease is over that is taken from now on, by the event loop's clock."""
+        return asyncio.get_running_loop().time() + self._lease_seconds
+
+    async def _work_on(self, message: StoredMessage, until: float) -> None:
+        task = asyncio.create_task(self._answer(message))
+        run = self._in_work[message.message_id] = _Run(message, task, self._let_go_at(until, message, task))
+        try:
+            await asyncio.wait([task])
+        finally:
+            run.lease_over.cancel()
+            task.cancel()  # without effect on one that has ended; else this worker is being stopped
+            del self._in_work[message.message_id]
+            await asyncio.wait([task])
+
+    def _let_go_at(self, until: float, message: StoredMessage, task: asyncio.Task[None]) -> asyncio.TimerHandle:
+        def let_go() -> None:
+            log.warning("message %s is let go, as its lease is over", message.message_id)
+            task.cancel()
+
+        return asyncio.get_running_loop().call_at(until, let_go)
+
+    async def _answer(self, message: StoredMessage) -> None:
+        """The outermost edge of a message's task: nothing leaves it, so no traceback keeps the scope alive."""
+        ending: Awaitable[object]
+        try:
+            if message.interruptions >= self._attempts:
+                await self._answering.give_up(message, INTERRUPTED, "interrupted")
+            else:
+                await self._answering.answer(message)
+            return
+        except asyncio.CancelledError:
+            ending = self._hand_back(message)
+        except Exception as error:
+            log.error("message %s crashed: %s", message.message_id, describe_crash(error))
+            ending = self._answering.stop(message, CRASHED, type(error).__name__, passing_fault(error))
+        # Here, where the error and all that its frames hold is gone.
+        await guarded(f"ending message {message.message_id}", ending)
+
+    async def _hand_back(self, message: StoredMessage) -> None:
+        if await self._inbox.put_back(message):
+            await self._engine.wake(ConversationKey.of(message))  # for another process, when this one stops
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease_seconds / 3)
+            await guarded("renewing leases", self._renew_once())
+
+    async def _renew_once(self) -> None:
+        until, runs = self._lease_until(), [*self._in_work.values()]
+        lost = await self._inbox.renew([run.message for run in runs]) if runs else []
+        for run in runs:
+            if run.task.done():
+                continue
+            run.lease_over.cancel()
+            if run.message in lost:
+                log.warning("message %s was taken over by another process", run.message.message_id)
+                run.task.cancel()
+            else:
+                run.lease_over = self._let_go_at(until, run.message, run.task)
+
+    async def _keep_up(self) -> None:
+        while True:
+            await self._upkeep.do(self.in_hands)
+            await asyncio.sleep(self._scan_seconds)
+
+    @property
+    def in_hands(self) -> Collection[ConversationKey]:
+        """The conversations that this process works on now."""
+        return self._in_hands.keys()

@@ -1,0 +1,1 @@
+"""What Google granted to a person: grants, accounts and their refresh."""

@@ -1,0 +1,248 @@
+"""Grants at rest: what one person's consent yielded for one Google account."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.audit import AuditEntry, AuditEvent, record
+from app.database.database import Database, take_turns
+from app.database.tables import grants, owned_by, owner
+from app.google.auth import GoogleTokens
+from app.grants.accounts import alias_for, choose, chosen, has_default
+from app.keys.ring import KeyRing
+from app.principal import Principal
+from app.users import offboarded
+
+ACTIVE = "active"
+ENDING = "ending"  # given out no more; its tokens are kept until Google has been told
+REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One person's grant, opened. Lives within one request; its tokens show in no `repr`.
+
+    Attributes:
+        grant_id: 32 hexadecimal digits.
+        subject: The Google account's stable id, digits.
+        granted_scopes: What Google granted, which may be less than was asked for.
+        expires_at: When the access token ends, POSIX seconds.
+        version: Counts every change of the tokens; a change says which version it saw.
+    """
+
+    grant_id: str
+    principal: Principal
+    subject: str
+    email: str
+    granted_scopes: frozenset[str]
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_at: float
+    version: int
+
+    @property
+    def credential_id(self) -> str:
+        """What names this grant in the audit trail."""
+        return self.grant_id
+
+
+class Grants:
+    """Stores grants with their tokens sealed; lives as long as the process and holds none of them."""
+
+    def __init__(self, database: Database, key_ring: KeyRing, now: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._key_ring = key_ring
+        self._now = now
+
+    async def find(self, principal: Principal, conversation: str | None = None) -> Grant | None:
+        """The active grant of the account that the person uses in this conversation, or by default; else None.
+
+        Raises:
+            SealError: The row was sealed for somebody else, or with a key that is gone.
+        """
+        return await self._find(principal, grants.c.id == chosen(principal, conversation))
+
+    async def get(self, principal: Principal, grant_id: str) -> Grant | None:
+        """This active grant of the person, or None; raises as `find`."""
+        return await self._find(principal, grants.c.id == grant_id)
+
+    async def of_account(self, principal: Principal, subject: str) -> Grant | None:
+        """The person's active grant for this Google account, or None; raises as `find`."""
+        return await self._find(principal, grants.c.subject == subject)
+
+    async def granted_scopes(
+        self, connection: AsyncConnection, principal: Principal, conversation: str | None
+    ) -> frozenset[str] | None:
+        """What the grant that `find` would find has, in the caller's transaction; None where there is none."""
+        query = self._usable(principal, grants.c.id == chosen(principal, conversation))
+        row = (await connection.execute(query)).one_or_none()
+        return frozenset(row.granted_scopes.split()) if row is not None else None
+
+    async def _find(self, principal: Principal, which: sa.ColumnElement[bool]) -> Grant | None:
+        async with self._database.reading() as connection:
+            row = (await connection.execute(self._usable(principal, which))).one_or_none()
+        return self._open(principal, row) if row is not None else None
+
+    def _usable(self, principal: Principal, which: sa.ColumnElement[bool]) -> sa.Select[tuple[Any, ...]]:
+        """The person's active grant among these; none of a person who was offboarded, however it came about."""
+        return sa.select(grants).where(
+            owned_by(grants, principal), grants.c.state == ACTIVE, which, ~offboarded(principal)
+        )
+
+    async def find_ending(self, principal: Principal, grant_id: str) -> Grant | None:
+        """This grant of the person's if it is being ended, or None; for ending it at Google and nothing else.
+
+        Raises:
+            SealError: As for `find`.
+        """
+        ending = sa.and_(owned_by(grants, principal), grants.c.id == grant_id, grants.c.state == ENDING)
+        async with self._database.reading() as connection:
+            row = (await connection.execute(sa.select(grants).where(ending))).one_or_none()
+        return self._open(principal, row) if row is not None else None
+
+    async def activate(
+        self, connection: AsyncConnection, principal: Principal, tokens: GoogleTokens, *, alias: str | None = None
+    ) -> str:
+        """Make this an active grant of the person, and return its id; the caller's transaction commits it.
+
+        A grant for the same account is renewed, and those for others stay as they are. It is the person's default if
+        they have none. Which of several is used is theirs to say, never a consequence of what was connected last.
+
+        Args:
+            connection: The caller's.
+            principal: Whose grant.
+            tokens: What Google gave.
+            alias: What the person wants to call the account.
+        """
+        assert tokens.account is not None
+        assert tokens.refresh_token is not None
+        await take_turns(connection, "grants", principal.platform, principal.tenant, principal.user)
+        same_account = sa.and_(owned_by(grants, principal), grants.c.subject == tokens.account.subject)
+        version = (
+            sa.select(grants.c.id, grants.c.version, grants.c.alias, grants.c.state)
+            .where(same_account)
+            .with_for_update()
+        )
+        known = (await connection.execute(version)).one_or_none()
+        now = self._now()
+        grant = Grant(
+            grant_id=known.id if known else uuid.uuid4().hex,
+            principal=principal,
+            subject=tokens.account.subject,
+            email=tokens.account.email,
+            granted_scopes=tokens.granted_scopes,
+            access_token=tokens.access_token,
+            refresh_token=tokens.refresh_token,
+            expires_at=tokens.expires_at,
+            version=known.version + 1 if known else 1,
+        )
+        values = {
+            "email": grant.email,
+            "granted_scopes": " ".join(sorted(grant.granted_scopes)),
+            "sealed_tokens": self._seal(grant),
+            "version": grant.version,
+            "state": ACTIVE,
+            "alias": await alias_for(
+                connection, principal, grant.grant_id, grant.email, alias or (known.alias if known else None)
+            ),
+            "changed_at": now,
+        }
+        if known:
+            await connection.execute(grants.update().where(grants.c.id == grant.grant_id).values(**values))
+        else:
+            await connection.execute(
+                grants.insert().values(
+                    id=grant.grant_id, **owner(principal), subject=grant.subject, created_at=now, **values
+                )
+            )
+        if not await has_default(connection, principal):
+            await choose(connection, principal, grant.grant_id)
+        event = AuditEvent.WIDEN if known and known.state == ACTIVE else AuditEvent.CONFIRM
+        await record(connection, AuditEntry(principal, event, now, credential=grant.grant_id))
+        return grant.grant_id
+
+    async def replace_tokens(self, grant: Grant, tokens: GoogleTokens) -> Grant | None:
+        """Keep what a refresh yielded, if the stored version is still the one that was refreshed; else None.
+
+        None too for a grant that is being ended; what Google rotated is kept all the same, to end it with.
+        """
+        fresh = replace(
+            grant,
+            access_token=tokens.access_token,
+            refresh_token=tokens.refresh_token or grant.refresh_token,  # Google sends one only when it rotates
+            expires_at=tokens.expires_at,
+            granted_scopes=tokens.granted_scopes or grant.granted_scopes,
+            version=grant.version + 1,
+        )
+        changed = await self._change(
+            grant,
+            AuditEvent.REFRESH,
+            among=(ACTIVE, ENDING),
+            sealed_tokens=self._seal(fresh),
+            granted_scopes=" ".join(sorted(fresh.granted_scopes)),
+            version=fresh.version,
+        )
+        return fresh if changed == ACTIVE else None
+
+    async def mark_revoked(self, grant: Grant) -> bool:
+        """Say that Google no longer honours the grant, if its version is still the one that was tried.
+
+        Its tokens are erased. False means that somebody renewed it in the meantime.
+        """
+        changed = await self._change(
+            grant, AuditEvent.REVOKE, among=(ACTIVE,), state=REVOKED, sealed_tokens="", version=grant.version + 1
+        )
+        return changed is not None
+
+    async def mark_ending(self, grant: Grant) -> bool:
+        """Give the grant out no more, if its version is still the one that was tried; `Revocation` ends it at Google.
+
+        False means that somebody renewed it in the meantime.
+        """
+        return await self._change(grant, AuditEvent.REVOKE, among=(ACTIVE,), state=ENDING) is not None
+
+    async def _change(self, grant: Grant, event: AuditEvent, *, among: tuple[str, ...], **values: object) -> str | None:
+        """Change the grant if it is as it was read and in one of these states; its state then, or None."""
+        seen = sa.and_(
+            owned_by(grants, grant.principal),
+            grants.c.id == grant.grant_id,
+            grants.c.version == grant.version,
+            grants.c.state.in_(among),
+        )
+        now = self._now()
+        change = grants.update().where(seen).values(**values, changed_at=now).returning(grants.c.state)
+        async with self._database.writing() as connection:
+            state: str | None = (await connection.execute(change)).scalar_one_or_none()
+            if state is not None:
+                await record(connection, AuditEntry(grant.principal, event, now, credential=grant.grant_id))
+        return state
+
+    def _seal(self, grant: Grant) -> str:
+        tokens = {"access": grant.access_token, "refresh": grant.refresh_token, "expires_at": grant.expires_at}
+        return self._key_ring.seal(json.dumps(tokens), *_bindings(grant.principal, grant.subject, grant.grant_id))
+
+    def _open(self, principal: Principal, row: sa.Row[tuple[object, ...]]) -> Grant:
+        tokens = json.loads(self._key_ring.open(row.sealed_tokens, *_bindings(principal, row.subject, row.id)))
+        return Grant(
+            grant_id=row.id,
+            principal=principal,
+            subject=row.subject,
+            email=row.email,
+            granted_scopes=frozenset(row.granted_scopes.split()),
+            access_token=tokens["access"],
+            refresh_token=tokens["refresh"],
+            expires_at=tokens["expires_at"],
+            version=row.version,
+        )
+
+
+def _bindings(principal: Principal, subject: str, grant_id: str) -> tuple[str, ...]:
+    return ("grants", principal.platform, principal.tenant, principal.user, subject, grant_id)

@@ -1,0 +1,108 @@
+"""The janitor: ends the work of offboarded people in this process, and finishes what others began and left.
+
+The two are looked after apart: Google may let the second one wait, and nobody's work goes on because of that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from app.consent.revocation import Revocation
+from app.delivery.store.cancellation import Cancellation
+from app.offboarding import Offboarding
+from app.principal import Principal
+from app.supervisor import Supervisor, guarded
+from app.users import Users
+
+log = logging.getLogger(__name__)
+
+_OTHERS_ARE_AT_IT_SECONDS = 20.0  # an end takes so long at most, a lease that has to run out included
+_TRY_AGAIN_SECONDS = 30.0
+
+
+class InWork(Protocol):
+    """The part of the worker that the janitor needs."""
+
+    @property
+    def people_in_work(self) -> frozenset[Principal]:
+        """Whose messages are being answered in this process."""
+        ...
+
+    def interrupt_all(self, principal: Principal) -> int:
+        """Cancel every run of this person; returns how many."""
+        ...
+
+
+class Janitor:
+    """Looks every second; lives as long as the process and holds only whom it tried to end, and when.
+
+    Args:
+        worker: Answers messages in this process.
+        look_seconds: How often it looks.
+    """
+
+    def __init__(
+        self,
+        worker: InWork,
+        users: Users,
+        cancellation: Cancellation,
+        offboarding: Offboarding,
+        revocation: Revocation,
+        supervisor: Supervisor,
+        *,
+        look_seconds: float = 1.0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._worker = worker
+        self._users = users
+        self._withdrawal = cancellation
+        self._offboarding = offboarding
+        self._revocation = revocation
+        self._supervisor = supervisor
+        self._look_seconds = look_seconds
+        self._now = now
+        self._tried: dict[Principal, float] = {}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Look until the context ends; what is being ended then is finished by the next one who looks."""
+        async with self._supervisor.keeping(stopping_leavers=self._stop_for_ever, finishing_ends=self._finish_for_ever):
+            yield
+
+    async def _stop_for_ever(self) -> None:
+        await self._look_for_ever("stopping offboarded people's work", self.stop_work)
+
+    async def _finish_for_ever(self) -> None:
+        await self._look_for_ever("finishing offboardings and ends of grants", self.finish)
+
+    async def _look_for_ever(self, what: str, look: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await guarded(what, look())
+            await asyncio.sleep(self._look_seconds)
+
+    async def stop_work(self) -> None:
+        """Look once: afterwards no run of an offboarded person goes on here."""
+        for principal in await self._withdrawal.undone_of_offboarded():
+            await self._withdrawal.end_all(principal)
+        for principal in await self._users.offboarded_among(self._worker.people_in_work):
+            await self._withdrawal.end_all(principal)  # first: a run that is cancelled is else put back and run again
+            count = self._worker.interrupt_all(principal)
+            log.info("%s was offboarded: %d runs cancelled", principal, count)
+
+    async def finish(self) -> None:
+        """Look once: afterwards what could be finished is."""
+        offboarded = await self._users.not_ended()
+        ending = await self._revocation.unfinished(older_than_seconds=_OTHERS_ARE_AT_IT_SECONDS)
+        now = self._now()
+        self._tried = {principal: at for principal, at in self._tried.items() if at > now - _TRY_AGAIN_SECONDS}
+        for principal in dict.fromkeys([*offboarded, *ending]):
+            if principal in self._tried:
+                continue
+            self._tried[principal] = now
+            finish = self._offboarding.finish if principal in offboarded else self._revocation.finish
+            await guarded(f"ending what {principal} had", finish(principal))

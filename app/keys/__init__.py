@@ -1,0 +1,1 @@
+"""The keys that seal tokens at rest, and their rotation."""

@@ -1,0 +1,219 @@
+"""Google's REST APIs as their discovery documents describe them: each call is held to its document, both ways.
+
+A call passes in this order: its path names a method, its bearer is somebody's, the bearer's scopes allow the method,
+its parameters and its body fit the document. The answer has to fit the document too.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from app.sandbox.google.discovery import Route, find_route
+from app.sandbox.google.fields import FieldsError, select
+from app.sandbox.google.grants import Grants
+from app.sandbox.google.media import Media, MediaError, read_upload
+from app.sandbox.google.parameters import ParameterError, read_parameters
+from app.sandbox.log import Call, bearer_of, fingerprint
+from app.sandbox.people import People, Person
+
+logger = logging.getLogger(__name__)
+
+
+class ApiError(Exception):
+    """The API refuses a call.
+
+    Attributes:
+        code: The HTTP status.
+        message: What Google would say.
+        reason: Google's machine-readable reason, such as ``notFound``.
+    """
+
+    _STATUSES: Mapping[int, str] = {
+        400: "INVALID_ARGUMENT",
+        401: "UNAUTHENTICATED",
+        403: "PERMISSION_DENIED",
+        404: "NOT_FOUND",
+        409: "ALREADY_EXISTS",
+        500: "INTERNAL",
+        501: "UNIMPLEMENTED",
+    }
+
+    def __init__(self, code: int, message: str, reason: str = "invalidArgument") -> None:
+        self.code = code
+        self.message = message
+        self.reason = reason
+        super().__init__(message)
+
+    def json(self) -> dict[str, Any]:
+        """The error as Google writes it: https://cloud.google.com/apis/design/errors#http_mapping."""
+        return {
+            "error": {
+                "code": self.code,
+                "message": self.message,
+                "errors": [{"message": self.message, "domain": "global", "reason": self.reason}],
+                "status": self._STATUSES.get(self.code, "UNKNOWN"),
+            }
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class WireRequest:
+    """A call as it travels; `target` is the percent-encoded path with its query, header names are in lower case."""
+
+    verb: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WireResponse:
+    """An answer as it travels."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRequest:
+    """A call that fits its method's description. Lives for one call.
+
+    Attributes:
+        person: Whose credentials it carries.
+        scopes: Those of the bearer's scopes that allow the method.
+        parameters: The path's and the query's, typed, with the document's defaults; repeated ones as a list.
+        body: The JSON body, or an empty mapping.
+        media: What was uploaded, or None.
+    """
+
+    person: Person
+    scopes: frozenset[str]
+    parameters: Mapping[str, Any]
+    body: Mapping[str, Any]
+    media: Media | None = None
+
+
+Handler = Callable[[ApiRequest], Mapping[str, Any] | None]
+
+
+class RestApi:
+    """Every method of every API; those with a handler work, the others answer 501. Lives with the sandbox."""
+
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        people: People,
+        grants: Grants,
+        record: Callable[[Call], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._handlers = handlers
+        self._people = people
+        self._grants = grants
+        self._record = record
+        self._now = now
+
+    def answer(self, request: WireRequest, api: str | None = None) -> WireResponse:
+        """The answer to one call, logged; `api` limits the call to one API, such as ``gmail.v1``."""
+        bearer = bearer_of(request.headers.get("authorization"))
+        owner = self._grants.owner(bearer)
+        path, _, query = request.target.partition("?")
+        found = find_route(request.verb, path)
+        method_id = found[0].method_id if found else "unknown"
+        try:
+            if found is None or (api and found[0].api.name != api):
+                raise ApiError(404, f"The sandbox knows no method at {request.verb} {path}.", "notFound")
+            response = self._call(*found, query, request, owner)
+        except ApiError as error:
+            response = error_response(error, found[0] if found else None)
+        self._record(Call(method_id, owner[0] if owner else None, fingerprint(bearer), response.status, self._now()))
+        return response
+
+    def _call(
+        self,
+        route: Route,
+        path_parameters: Mapping[str, str],
+        query: str,
+        request: WireRequest,
+        owner: tuple[str, frozenset[str]] | None,
+    ) -> WireResponse:
+        if owner is None:
+            raise ApiError(
+                401, "Request had invalid authentication credentials. Expected OAuth 2 access token.", "authError"
+            )
+        email, scopes = owner
+        if not scopes & route.scopes:
+            raise ApiError(403, "Request had insufficient authentication scopes.", "insufficientPermissions")
+        try:
+            parameters = read_parameters(route, path_parameters, parse_qsl(query, keep_blank_values=True))
+            media, content = None, request.body
+            if route.upload:
+                media, content = read_upload(
+                    parameters.get("uploadType"), request.headers.get("content-type", ""), content
+                )
+        except (ParameterError, MediaError) as error:
+            raise ApiError(400, str(error)) from None
+        body = _read_body(route, content, uploaded=media is not None)
+        handler = self._handlers.get(route.method_id)
+        if handler is None:
+            raise ApiError(501, f"The sandbox has no {route.method_id} yet.", "notImplemented")
+        answer = handler(ApiRequest(self._people[email], scopes & route.scopes, parameters, body, media))
+        return _write_body(route, answer, parameters.get("fields"))
+
+
+def _read_body(route: Route, content: bytes, *, uploaded: bool) -> Mapping[str, Any]:
+    schema = route.schema_of("request")
+    if not content:
+        body = {}
+    else:
+        try:
+            body = json.loads(content)
+        except ValueError:
+            raise ApiError(400, "Invalid JSON payload received. Parse error.", "parseError") from None
+    if schema is None:
+        if body:
+            raise ApiError(400, f"{route.method_id} takes no request body.")
+        return {}
+    if error := route.api.schemas.error(schema, body):
+        raise ApiError(400, f"Invalid JSON payload received. {error}")
+    if not uploaded and (missing := route.api.schemas.missing(schema, body, route.method_id)):
+        raise ApiError(400, f"Missing in the request body: {', '.join(missing)}", "required")
+    return body
+
+
+def _write_body(route: Route, answer: Mapping[str, Any] | None, fields: str | None) -> WireResponse:
+    schema = route.schema_of("response")
+    if schema is None and answer is None:
+        return WireResponse(204, {}, b"")
+    error = "has no response" if schema is None else route.api.schemas.error(schema, answer)
+    if error:
+        logger.error("the sandbox's own answer to %s does not fit the discovery document: %s", route.method_id, error)
+        raise ApiError(500, f"The sandbox's own answer does not fit the discovery document: {error}", "backendError")
+    try:
+        return _json_response(200, select(fields, answer) if fields else answer)
+    except FieldsError as wrong:
+        raise ApiError(400, str(wrong), "invalidParameter") from None
+
+
+def error_response(error: ApiError, route: Route | None = None) -> WireResponse:
+    """The answer that says why a call is refused; `route` is the method that was called."""
+    headers = {}
+    if error.code == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="https://accounts.google.com/", error="invalid_token"'
+    elif error.reason == "insufficientPermissions" and route:
+        scopes = " ".join(sorted(route.scopes))
+        headers["WWW-Authenticate"] = (
+            f'Bearer realm="https://accounts.google.com/", error="insufficient_scope", scope="{scopes}"'
+        )
+    return _json_response(error.code, error.json(), headers)
+
+
+def _json_response(status: int, value: object, headers: Mapping[str, str] | None = None) -> WireResponse:
+    body = json.dumps(value, ensure_ascii=False).encode()
+    return WireResponse(status, {"Content-Type": "application/json; charset=UTF-8", **(headers or {})}, body)

@@ -1,0 +1,120 @@
+"""The sandbox's Google: one ASGI application with the endpoints of Google's OAuth server and of its APIs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from urllib.parse import quote
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.sandbox.google.api import ApiError, RestApi, WireRequest, WireResponse, error_response
+from app.sandbox.google.authorize import Client, ConsentScreen
+from app.sandbox.google.batch import answer_batch
+from app.sandbox.google.delegation import Delegation, ServiceAccount
+from app.sandbox.google.gmail.api import Gmail
+from app.sandbox.google.gmail.message import StoredMessage
+from app.sandbox.google.grants import Grants
+from app.sandbox.google.media import MediaError
+from app.sandbox.google.oauth import OAuth
+from app.sandbox.log import Call
+from app.sandbox.people import PEOPLE, People, Person
+
+_VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+class GoogleSandbox:
+    """A Google with one OAuth client and a few people, whose mail is written anew each time. Lives for the process.
+
+    Serve `app` with `app.sandbox.server.serve_loopback`. The issuer of its id_tokens is the base URL at which the
+    token endpoint was called. State is in memory and ends with the sandbox.
+
+    Args:
+        client_id: The OAuth client's id.
+        client_secret: The OAuth client's secret.
+        redirect_uris: Where consent may be answered, exactly.
+        people: Who has an account; two made-up people when nobody is named.
+        service_accounts: Who may act as people of a domain without asking them.
+        rotate_refresh_tokens: Whether a refresh gives out a new refresh token and spends the old one.
+        access_token_seconds: How long an access token lives.
+        now: The clock, in seconds since the epoch.
+
+    Attributes:
+        app: The ASGI application.
+        calls: What was asked of it, oldest first.
+        people: Who has an account.
+    """
+
+    def __init__(
+        self,
+        *,
+        client_id: str,
+        client_secret: str,
+        redirect_uris: frozenset[str],
+        people: Sequence[Person] | None = None,
+        service_accounts: Sequence[ServiceAccount] = (),
+        rotate_refresh_tokens: bool = True,
+        access_token_seconds: int = 3600,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        accounts = People(PEOPLE if people is None else people)
+        client = Client(client_id, client_secret, redirect_uris)
+        self.calls: list[Call] = []
+        self.people: tuple[Person, ...] = tuple(accounts.values())
+        self._grants = Grants(
+            rotate_refresh_tokens=rotate_refresh_tokens, access_token_seconds=access_token_seconds, now=now
+        )
+        self._gmail = Gmail(accounts, now)
+        self._api = RestApi(self._gmail.handlers, accounts, self._grants, self.calls.append, now)
+        consent = ConsentScreen(client, accounts, self._grants, self.calls.append, now)
+        delegation = Delegation(service_accounts, accounts, self._grants, now)
+        oauth = OAuth(client, accounts, self._grants, delegation, self.calls.append, now)
+        self.app = Starlette(
+            routes=[
+                *consent.routes,
+                *oauth.routes,
+                Route("/batch", self._batch, methods=["POST"]),
+                Route("/batch/{name}/{version}", self._batch, methods=["POST"]),
+                Route("/{path:path}", self._method, methods=_VERBS),
+            ]
+        )
+
+    def mailbox(self, email: str) -> list[StoredMessage]:
+        """This person's messages as they are now, trash and drafts included, newest first.
+
+        Raises:
+            KeyError: Nobody has this address.
+        """
+        return self._gmail.post.mailboxes[email].messages
+
+    def bearer_owner(self, bearer: str) -> str | None:
+        """The address of the person whose access token this is, or None when it is nobody's, expired or revoked."""
+        owner = self._grants.owner(bearer)
+        return owner[0] if owner else None
+
+    async def _method(self, request: Request) -> Response:
+        call = WireRequest(request.method, _target(request), dict(request.headers), await request.body())
+        return _response(self._api.answer(call))
+
+    async def _batch(self, request: Request) -> Response:
+        parameters = request.path_params
+        api = f"{parameters['name']}.{parameters['version']}" if parameters else None
+        try:
+            answer = answer_batch(dict(request.headers), await request.body(), lambda call: self._api.answer(call, api))
+        except (ApiError, MediaError) as error:
+            answer = error_response(error if isinstance(error, ApiError) else ApiError(400, str(error), "badRequest"))
+        return _response(answer)
+
+
+def _target(request: Request) -> str:
+    """The percent-encoded path below the application's root, with the query: ``%2F`` in an id is no slash."""
+    raw = request.scope.get("raw_path") or quote(request.scope["path"]).encode()
+    path = raw.partition(b"?")[0].decode("ascii").removeprefix(quote(request.scope.get("root_path", "")))
+    return f"{path}?{request.url.query}" if request.url.query else path
+
+
+def _response(answer: WireResponse) -> Response:
+    return Response(answer.body, answer.status, headers=dict(answer.headers))

@@ -1,0 +1,148 @@
+"""A Slack on loopback: the Web API methods that Deputy calls (https://docs.slack.dev/reference/methods)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from app.sandbox.log import bearer_of
+from app.sandbox.slack.events import SlackEvents
+from app.sandbox.slack.openid import SlackOpenId
+from app.sandbox.slack.posts import Post, SlackError, SlackPosts, direct_channel, user_id
+
+Method = Callable[[Mapping[str, Any], str], dict[str, Any]]
+
+
+class SlackSandbox(SlackEvents):
+    """A Slack with one app, in one workspace or more. Lives for the process; serve `app`, its URL is ``…/api/``.
+
+    A channel that an event has named takes posts of the workspaces alone that it was named in.
+
+    Args:
+        signing_secret: What its events are signed with.
+        bot_token: The bot's token in the first workspace.
+        team: The first workspace's id.
+        bot_user: The bot's user id.
+        openid: Where people sign in with a browser, if they can.
+        posts: What the bot posts is added to it; by default an empty list.
+
+    Attributes:
+        app: The ASGI application.
+        posts: What the bot posted and has not deleted, oldest first.
+        members: By user id, what ``users.info`` says beside the names, such as ``is_email_confirmed``; others are
+            full members without an address.
+    """
+
+    def __init__(
+        self,
+        *,
+        signing_secret: str,
+        bot_token: str,
+        team: str = "T0SANDBOX",
+        bot_user: str = "U0BOT",
+        openid: SlackOpenId | None = None,
+        posts: list[Post] | None = None,
+    ) -> None:
+        super().__init__(signing_secret=signing_secret, team=team, bot_user=bot_user)
+        self._workspaces = {bot_token: team}
+        self._organisations: dict[str, str] = {}  # of which one a workspace is part
+        self.posts: list[Post] = [] if posts is None else posts
+        posting = SlackPosts(bot_user, self.homes, self.new_ts, self.posts)
+        self._methods: Mapping[str, Method] = {
+            "auth.revoke": self._auth_revoke,
+            "auth.test": self._auth_test,
+            "chat.delete": posting.delete,
+            "chat.postEphemeral": posting.post_ephemeral,
+            "chat.postMessage": posting.post_message,
+            "conversations.history": posting.conversations_history,
+            "conversations.open": self._conversations_open,
+            "conversations.replies": posting.conversations_replies,
+            "users.info": self._users_info,
+        }
+        self.members: dict[str, dict[str, Any]] = {}
+        methods = Route("/api/{method}", self._call, methods=["GET", "POST"])
+        self.app = Starlette(routes=[*(openid.routes if openid else ()), methods])
+
+    def admit(self, place: str, bot_token: str, *, organisation: str | None = None) -> None:
+        """Take this bot token from now on, for one workspace, which may be an organisation's, or organisation."""
+        self._workspaces[bot_token] = place
+        if organisation is not None:
+            self._organisations[place] = organisation
+
+    def takes(self, bot_token: str) -> bool:
+        """Whether this bot token is good."""
+        return bot_token in self._workspaces
+
+    def forget(self, bot_token: str) -> None:
+        """Take this bot token no more."""
+        del self._workspaces[bot_token]
+
+    async def _call(self, request: Request) -> Response:
+        try:
+            bearer = bearer_of(request.headers.get("authorization"))
+            if bearer is None:
+                raise SlackError("not_authed")
+            workspace = self._workspaces.get(bearer)
+            if workspace is None:
+                raise SlackError("invalid_auth")
+            method = self._methods.get(request.path_params["method"])
+            if method is None:
+                raise SlackError("unknown_method")
+            arguments = {**await _arguments(request), "token": bearer}
+            return JSONResponse({"ok": True, **method(arguments, workspace)})
+        except SlackError as error:
+            return JSONResponse({"ok": False, "error": str(error)})
+
+    def _auth_revoke(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
+        trial = str(arguments.get("test", "")) in ("1", "true", "True")
+        if not trial:
+            self.forget(arguments["token"])
+        return {"revoked": not trial}
+
+    def _auth_test(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
+        return {
+            "url": "https://sandbox.slack.example/",
+            "team": "Sandbox",
+            "user": "deputy",
+            "team_id": workspace,
+            "enterprise_id": self._organisations.get(workspace),
+            "user_id": self._bot_user,
+            "bot_id": "B0SANDBOX",
+            "is_enterprise_install": False,
+        }
+
+    def _conversations_open(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
+        users = arguments.get("users") or ""
+        return {"channel": {"id": direct_channel(user_id(users if isinstance(users, str) else ",".join(users)))}}
+
+    def _users_info(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
+        user = user_id(arguments.get("user"))
+        name = user.lower()
+        profile = {"real_name": name, "display_name": name}
+        user_object = {"id": user, "team_id": workspace, "name": name, "real_name": name, "profile": profile}
+        flags: dict[str, Any] = {"deleted": False, "is_bot": user == self._bot_user}
+        member = self.members.get(user, {})
+        if workspace in self._organisations:
+            flags["enterprise_user"] = {"id": user, "enterprise_id": self._organisations[workspace]}
+        return {"user": {**user_object, **flags, **member, "profile": profile | member.get("profile", {})}}
+
+
+async def _arguments(request: Request) -> dict[str, Any]:
+    """A method's arguments, wherever they are: Slack takes a query, a form or JSON."""
+    arguments: dict[str, Any] = dict(request.query_params)
+    if request.headers.get("content-type", "").startswith("application/json"):
+        try:
+            body = json.loads(await request.body() or b"{}")
+        except ValueError:
+            raise SlackError("invalid_json") from None
+        if not isinstance(body, dict):
+            raise SlackError("json_not_object")
+        return {**arguments, **body}
+    async with request.form() as form:
+        return arguments | dict(form)

@@ -1,0 +1,1 @@
+"""The proof of lifetimes: nothing of a request outlives it."""

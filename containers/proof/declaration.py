@@ -1,0 +1,125 @@
+"""Faults that the declared graph of a container shows by itself: nothing is called."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Iterator
+
+from dependency_injector import providers, resources
+
+from ..scopes.providers import is_async
+from ..scopes.scope import Scoped
+from .findings import Finding
+from .graph import AnyProvider, Edge, Graph, Lifetime, effective, lifetime, product
+
+
+def faults(graph: Graph) -> Iterator[Finding]:
+    """Every fault of the declaration: captives, cycles, async and racy providers, overrides that change a lifetime.
+
+    Overridden providers are judged by what overrides them. A provider that is handed over as a factory
+    (`creds.provider`, an Aggregate) is not held: whoever has it must call it in an open scope.
+    """
+    yield from _cycles(graph)
+    for provider in graph.edges:
+        if _holds(provider):
+            yield from _captives(graph, provider)
+        if isinstance(provider, Scoped):
+            yield from _changed_lifetime(graph, provider)
+        if provider.last_overriding is None:
+            yield from _async(graph, provider)
+            yield from _racy(graph, provider)
+
+
+def _captives(graph: Graph, holder: AnyProvider) -> Iterator[Finding]:
+    lives = lifetime(holder)
+    shorter = {Lifetime.REQUEST, Lifetime.CONTEXT} if lives is Lifetime.PROCESS else {Lifetime.REQUEST}
+
+    def is_captive(found: AnyProvider) -> bool:
+        return effective(found) is found and lifetime(found) in shorter
+
+    for path in graph.paths(holder, to=is_captive, around=_holds):
+        captive = path[-1].target
+        yield Finding(
+            f"`{graph.label(holder)}` lives as long as the {lives} and would keep `{graph.label(captive)}`, "
+            f"which lives as long as the {lifetime(captive)}",
+            graph.draw(path),
+            f"make `{graph.label(holder)}` Scoped, or hand it the factory `{graph.label(captive)}.provider` "
+            "to call in an open scope",
+            holder,
+        )
+
+
+def _holds(provider: AnyProvider) -> bool:
+    """Whether a provider keeps what it is given beyond the request; one that is overridden keeps nothing."""
+    holding = isinstance(provider, providers.BaseSingleton | providers.BaseResource)
+    return holding and provider.last_overriding is None
+
+
+def _cycles(graph: Graph) -> Iterator[Finding]:
+    for path in graph.cycles():
+        names = " → ".join(f"`{graph.label(edge.target)}`" for edge in path)
+        yield Finding(
+            f"to build `{graph.label(path[0].target)}`, it must be there already: {names}",
+            graph.draw(path, cycle=True),
+            "take what both need into a third provider, or hand one of them over as a factory with `.provider`",
+            path[0].target,
+        )
+
+
+def _changed_lifetime(graph: Graph, provider: AnyProvider) -> Iterator[Finding]:
+    answering = effective(provider)
+    if lifetime(provider) in (Lifetime.PROCESS, Lifetime.CONTEXT):
+        becomes = "one object would be shared by all requests"
+    elif isinstance(answering, providers.Factory | providers.Callable) and not isinstance(answering, Scoped):
+        becomes = "every user of it in a request would get another object"
+    else:
+        return
+    yield Finding(
+        f"`{graph.label(provider)}` is overridden by a {type(answering).__name__}: {becomes}",
+        graph.draw(graph.answering(provider)),
+        f"override `{graph.label(provider)}` with a Scoped provider",
+        provider,
+    )
+
+
+def _async(graph: Graph, provider: AnyProvider) -> Iterator[Finding]:
+    if _gives_awaitables(provider):
+        yield Finding(
+            f"`{graph.label(provider)}` is asynchronous: it and all that use it would give out Futures",
+            graph.draw((Edge(provider, "", called=True),)),
+            "await it before the container is built, or before the scope opens, and give the container the value",
+            provider,
+        )
+
+
+def turned_async(graph: Graph, blocked: Collection[AnyProvider]) -> Iterator[Finding]:
+    """Providers that were found out to give a Future only when they were called; not those that pass one on."""
+    for provider, edges in graph.edges.items():
+        passes_on = any(edge.called and edge.target.is_async_mode_enabled() for edge in edges)
+        if provider not in blocked and not passes_on:
+            yield from _async(graph, provider)
+
+
+def _gives_awaitables(provider: AnyProvider) -> bool:
+    """Whether a provider gives out something to be awaited, by its kind, by what it calls or by what it has done."""
+    makes = product(provider)
+    if isinstance(provider, providers.BaseResource) and callable(makes):
+        makes = inspect.unwrap(makes)  # the library wraps generator functions
+    return (
+        isinstance(provider, providers.Coroutine)
+        or provider.is_async_mode_enabled()
+        or is_async(makes)
+        or (isinstance(makes, type) and issubclass(makes, resources.AsyncResource))
+    )
+
+
+def _racy(graph: Graph, provider: AnyProvider) -> Iterator[Finding]:
+    # The compiled ThreadSafeSingleton is no subclass of Singleton, whatever its type stub says.
+    if isinstance(provider, providers.Singleton):
+        yield Finding(
+            f"`{graph.label(provider)}` is a {type(provider).__name__}: threads that ask for it at once build several",
+            graph.draw((Edge(provider, "", called=True),)),
+            "use ThreadSafeSingleton",
+            provider,
+            blocks=False,
+        )

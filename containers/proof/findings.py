@@ -1,0 +1,85 @@
+"""What the proof of lifetimes found wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from app.errors import DeputyError
+
+from ..scopes.scope import Scoped, ScopeError
+from .graph import AnyProvider, Edge, Graph
+
+# Modules that are on the way to a constructor, and are not what raised.
+_PROOF = ("containers.proof.probe", "containers.proof.lifetimes")
+_LIBRARY = (
+    "dependency_injector.",
+    "containers.scopes.",
+    *_PROOF,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fault of a container.
+
+    Attributes:
+        fault: What is wrong, in one sentence that names the provider.
+        drawn: The path of providers, or the chain of holders, that shows it; several lines.
+        mend: What to do about it.
+        provider: The provider at fault, or None when the fault is not one provider's.
+        blocks: Whether the provider cannot be tried, nor whatever uses it, until this is mended.
+    """
+
+    fault: str
+    drawn: str
+    mend: str
+    provider: AnyProvider | None = field(default=None, repr=False)
+    blocks: bool = True
+
+    def __str__(self) -> str:
+        return "\n".join(part for part in (self.fault, self.drawn, f"   To mend it: {self.mend}") if part)
+
+
+class LifetimeError(DeputyError):
+    """A container could mix up two requests, or cannot be built; the start is refused.
+
+    Attributes:
+        findings: Everything that was found, in the order of the checks. What uses a faulty provider was not tried, so
+            mending one fault can bring up the next.
+    """
+
+    def __init__(self, container: str, findings: Sequence[Finding]) -> None:
+        self.findings = tuple(findings)
+        listed = "\n\n".join(f"{number}. {finding}" for number, finding in enumerate(self.findings, 1))
+        super().__init__(f"{container} fails the proof of lifetimes, {len(self.findings)} finding(s):\n\n{listed}")
+
+
+def failure(graph: Graph, provider: AnyProvider | None, error: Exception, action: str) -> Finding:
+    """A finding of something that raised, with the place in the code and the scoped provider it asked for, if any."""
+    place, asked = _traced(graph, error.__traceback__)
+    path = [Edge(provider, "", called=True)] if provider else []
+    if asked and asked is not provider:
+        path.append(Edge(asked, place, called=True))
+    mend = "see to it that this cannot fail"
+    if isinstance(error, ScopeError):
+        mend = "let its constructor take what it needs as arguments, and ask for nothing scoped"
+    raised = f"{action} raised {type(error).__name__}: {error}" + (f" ({place})" if place else "")
+    return Finding(raised, graph.draw(tuple(path)) if path else "", mend, provider)
+
+
+def _traced(graph: Graph, traceback: TracebackType | None) -> tuple[str, AnyProvider | None]:
+    """The innermost place outside the library and the containers, and the provider that was asked last."""
+    place, asked = "", None
+    while traceback is not None:
+        frame = traceback.tb_frame
+        module = frame.f_globals.get("__name__", "")  # compiled code has none
+        if module and not module.startswith(_LIBRARY):
+            place = f"{module}:{traceback.tb_lineno}, in {frame.f_code.co_qualname}"
+        # A frame of the proof is running: a snapshot of its locals would keep the error, and the error the frame.
+        called = None if module in _PROOF else frame.f_locals.get("self")
+        if isinstance(called, Scoped) and called in graph.edges:
+            asked = called
+        traceback = traceback.tb_next
+    return place, asked

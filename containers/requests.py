@@ -1,0 +1,43 @@
+"""Opening a request scope for a message."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from traceback import clear_frames
+
+from dependency_injector import providers
+
+from app.agents.agent import Agent
+from app.deadline import Deadline
+from app.principal import Principal
+from containers.scopes.scope import Scope
+
+
+class RequestScopes:
+    """Opens a scope for each message; lives as long as the process and holds providers, never what they made.
+
+    Args:
+        agents: The scoped agents by their names.
+        agent_of_channel: The platform of each channel that is served, and the name of the agent that answers there.
+        deadline_seconds: How long a request may take that names no deadline of its own.
+    """
+
+    def __init__(
+        self, agents: providers.Aggregate[Agent], agent_of_channel: Mapping[str, str], deadline_seconds: float
+    ) -> None:
+        self._agents = agents
+        self._agent_of_channel = agent_of_channel
+        self._deadline_seconds = deadline_seconds
+
+    @asynccontextmanager
+    async def open_agent(self, principal: Principal, deadline: Deadline) -> AsyncIterator[Agent]:
+        """A fresh agent of this principal; it and all that is theirs is dead once the context ends."""
+        async with Scope(principal, deadline) as scope:
+            try:
+                yield scope.get(self._agents.providers[self._agent_of_channel[principal.platform]])
+            except BaseException as error:
+                # Libraries keep an error in a variable of a frame that it passes: a cycle, in which the agent and all
+                # that is the person's would wait for the collector.
+                clear_frames(error.__traceback__)
+                raise

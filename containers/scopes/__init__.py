@@ -1,0 +1,1 @@
+"""The request scope: what lives for one message, on dependency-injector."""

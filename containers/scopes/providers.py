@@ -1,0 +1,173 @@
+"""The providers of what lives for one request: `Scoped` makes it, `Seed` is given it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator
+from contextvars import ContextVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from weakref import WeakSet
+
+from dependency_injector import providers
+
+from .tombstone import ScopeError, tombstone
+
+if TYPE_CHECKING:
+    from .compiled import Plan
+    from .scope import Scope
+
+T = TypeVar("T")
+Y = TypeVar("Y")  # what a generator function yields
+
+# Set only while a provider of another kind runs inside a synchronous get(): no task spawned later inherits it.
+active_scope: ContextVar[Scope | None] = ContextVar("active_scope", default=None)
+
+graph_lock = providers.Provider.overriding_lock  # type: ignore[attr-defined]  # not in the stubs
+
+_planned: WeakSet[Scoped[Any]] = WeakSet()
+
+
+class Scoped(providers.Factory[T]):
+    """A factory that makes one object in each `Scope`, whoever asks for it and however often.
+
+    The object of a class is dead when its scope has closed: any use raises `ScopeError`. If the class has a method
+    `aclose()`, it is called first. A generator function is entered now and finished when the scope closes; it sees
+    the error that ended the scope. What a function returns or yields is left alone, because it may be shared.
+
+    It needs an open scope, takes no arguments at the call, and may be overridden by a value or by another `Scoped`.
+
+    Raises:
+        ScopeError: `provides` is asynchronous. One such provider would turn all that depend on it into futures.
+    """
+
+    plan: Plan | None = None  # what is below it, compiled; None again after every change of a scoped provider
+
+    @overload
+    def __init__(
+        self: Scoped[Y], provides: Callable[..., Generator[Y, None, None]], *args: Any, **kwargs: Any
+    ) -> None: ...
+    @overload
+    def __init__(self, provides: Callable[..., T] | str | None = None, *args: Any, **kwargs: Any) -> None: ...
+    def __init__(self, provides: Any = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(provides, *args, **kwargs)
+
+    def set_provides(self, provides: Callable[..., T] | str | None) -> Self:
+        """Set the class or function, and refuse an asynchronous one."""
+        with graph_lock:
+            forget_plans()
+            super().set_provides(provides)
+        if is_async(self.provides):
+            raise ScopeError(
+                f"{name_of(self)} is asynchronous, and scoped objects are made without waiting: "
+                "await it before the scope opens and pass the result to Scope(...) as a seed"
+            )
+        return self
+
+    def override(self, provider: Any) -> Any:
+        """Let a value or another `Scoped` stand in, from the next scope on; returns a context that undoes it.
+
+        Raises:
+            ScopeError: Another kind of provider. A `Factory` would make an object for each consumer, a `Singleton`
+                one for all scopes, both without a word.
+        """
+        if isinstance(provider, providers.Provider) and not isinstance(provider, Scoped | providers.Object):
+            raise ScopeError(
+                f"{name_of(self)} cannot be overridden with {type(provider).__name__}: its object would not be the "
+                "one of a scope. Override it with a Scoped(...), or with the object itself"
+            )
+        if inspect.isawaitable(provider):
+            raise ScopeError(f"{name_of(self)} cannot be overridden with an awaitable: await it first")
+        with graph_lock:
+            forget_plans()
+            return super().override(provider)
+
+    def reset_last_overriding(self) -> None:
+        """Undo the last override, from the next scope on."""
+        with graph_lock:
+            forget_plans()
+            super().reset_last_overriding()
+
+    def reset_override(self) -> None:
+        """Undo all overrides, from the next scope on."""
+        with graph_lock:
+            forget_plans()
+            super().reset_override()
+
+    @property
+    def dies_with_its_scope(self) -> bool:
+        """Whether the object refuses to be used after its scope has closed: it is of a class that can change."""
+        return tombstone_of(self) is not None
+
+    def _provide(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        scope = active_scope.get()
+        if scope is None:
+            raise ScopeError(
+                f"{name_of(self)} is asked for outside an open scope: `async with Scope(...) as scope`, then "
+                "`scope.get(provider)`; a singleton cannot depend on it"
+            )
+        if args or kwargs:
+            raise ScopeError(
+                f"{name_of(self)} has one object in a scope and takes no arguments at the call: "
+                "declare them in the container"
+            )
+        return scope._resolve_below(self)
+
+
+class Seed(Scoped[T]):
+    """A value that is given to `Scope(...)`, looked up by its exact type: ``principal = Seed(Principal)``.
+
+    `Seed(Scope)` is the scope itself and need not be given. A seed belongs to whoever made it: it does not die.
+    """
+
+
+def _changes_the_graph(method: str) -> Callable[..., Scoped[Any]]:
+    change = getattr(providers.Factory, method)
+
+    def changed(self: Scoped[Any], *args: Any, **kwargs: Any) -> Scoped[Any]:
+        with graph_lock:
+            forget_plans()
+            change(self, *args, **kwargs)
+        return self
+
+    return changed
+
+
+for _verb in ("add", "set", "clear"):
+    for _noun in ("args", "kwargs", "attributes"):
+        setattr(Scoped, f"{_verb}_{_noun}", _changes_the_graph(f"{_verb}_{_noun}"))
+
+
+def keep_plan(provider: Scoped[Any], plan: Plan) -> None:
+    """Keep a plan until the graph changes; the caller holds `graph_lock`."""
+    provider.plan = plan
+    _planned.add(provider)
+
+
+def forget_plans() -> None:
+    """Make the next scopes see the graph as it will be; the caller holds `graph_lock` and changes it."""
+    for provider in _planned:
+        provider.plan = None
+    _planned.clear()
+
+
+def name_of(provider: providers.Provider[Any]) -> str:
+    """Return what an error calls the provider, such as ``Scoped(Gmail)``."""
+    provides = getattr(provider, "provides", None)
+    while isinstance(provides, partial):
+        provides = provides.func
+    return f"{type(provider).__name__}({getattr(provides, '__qualname__', '')})"
+
+
+def is_async(provides: object) -> bool:
+    """Tell whether a call of `provides` gives an awaitable or an asynchronous generator."""
+    if provides is None or isinstance(provides, type):
+        return False
+    call = getattr(type(provides), "__call__", None)  # noqa: B004  # an object with `async def __call__`
+    return any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in (provides, call))
+
+
+def tombstone_of(provider: Scoped[Any]) -> type | None:
+    """Return the class that the provider's object is given when its scope closes, or None if it is left alone."""
+    cls = provider.provides
+    return tombstone(cls) if isinstance(cls, type) and not isinstance(provider, Seed) else None

@@ -1,0 +1,124 @@
+"""What holds for every route: errors become statuses in one place, and bodies have a limit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import DeputyError, MessageError, PrincipalError, TooLargeError, UnavailableError
+from app.supervisor import describe_crash
+
+log = logging.getLogger(__name__)
+
+# asyncpg raises a plain OSError when there is no database to connect to.
+DATABASE_FAILURES = (SQLAlchemyError, OSError)
+
+
+def install(app: FastAPI, *, max_body_bytes: int) -> None:
+    """Translate errors into ``{"error": class, "detail": text}``, and refuse bodies over the limit.
+
+    Nothing of a body is repeated in an answer, and no error's own text in the log.
+    """
+    app.add_middleware(LimitBody, max_bytes=max_body_bytes)
+    app.add_middleware(LastResort)  # outermost
+    for kind in (DeputyError, HTTPException, RequestValidationError, *DATABASE_FAILURES):
+        app.add_exception_handler(kind, _translate)
+
+
+async def _translate(_request: Request, error: Exception) -> JSONResponse:
+    headers: dict[str, str] = {}
+    if isinstance(error.__cause__, TooLargeError):
+        error = error.__cause__  # FastAPI makes a 400 of whatever it meets as it reads a body
+    if isinstance(error, DATABASE_FAILURES):
+        log.error("a request met no database: %s", describe_crash(error))
+        error = UnavailableError("the server cannot reach its database; try again")
+    if isinstance(error, MessageError):
+        status, detail = error.status, str(error)
+        if status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        if status == 503:
+            headers["Retry-After"] = "5"
+    elif isinstance(error, PrincipalError):
+        status, detail = 400, str(error)
+    elif isinstance(error, RequestValidationError):
+        status = 400
+        detail = "; ".join(map(_describe, error.errors()))
+    elif isinstance(error, HTTPException):
+        status, detail = error.status_code, str(error.detail)
+        headers.update(error.headers or {})
+    else:
+        log.error("a request failed: %s", describe_crash(error))
+        status, detail = 500, "an error of the server; its log says where"
+    return JSONResponse({"error": type(error).__name__, "detail": detail}, status, headers=headers)
+
+
+def _describe(fault: Mapping[str, Any]) -> str:
+    place = [str(step) for step in fault["loc"]]
+    if fault["type"] == "extra_forbidden":
+        return f"{'.'.join(place[:-1])}: there is a key that is not known here"  # the key is the client's own text
+    return f"{'.'.join(place)}: {fault['msg']}"
+
+
+class LastResort:
+    """Answers 500 to what nobody foresaw, and logs where it arose and no more: its text may quote a message."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; no error leaves."""
+        started = False
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except Exception as error:  # the outermost edge of a request's task
+            answer = await _translate(Request(scope), error)
+            if not started:
+                await answer(scope, receive, send)
+
+
+class LimitBody:
+    """Refuses a request body over a limit, by its declared length or as soon as it is over."""
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, its body counted."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        seen = int(declared[:19]) if declared.isdigit() else 0  # Python refuses to read thousands of digits
+        if seen > self._max_bytes:
+            response = await _translate(Request(scope), self._too_large())
+            await response(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._max_bytes:
+                raise self._too_large()
+            return message
+
+        await self._app(scope, counted, send)
+
+    def _too_large(self) -> TooLargeError:
+        return TooLargeError(f"a body has at most {self._max_bytes} bytes")
