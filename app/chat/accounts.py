@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 
-from app.chat.command import LinkReply
 from app.consent.codes import find_typed
 from app.consent.confirmation import Confirmation
 from app.consent.flow import Consent
@@ -14,6 +13,7 @@ from app.delivery.replies.channel import Channel, place_of
 from app.google.auth import SIGN_IN_SCOPES
 from app.grants.accounts import Account, Accounts, is_alias
 from app.messages import StoredMessage
+from app.reply import LinkReply
 
 _NOTHING = (
     "No sign-in of yours waits for this code. It may be used already, or over, or of a link that somebody else asked "

@@ -53,6 +53,47 @@ RULES = (
 )
 
 
+# The order inside `app`: a part imports itself and those before it in this list, so no two can import each other.
+ORDER = (
+    "errors principal",  # an error names the person whom it concerns
+    "deadline",
+    "single_flight",
+    "supervisor",
+    "messages",
+    "reply",
+    "settings_file",
+    "identities",
+    "database",
+    "google",
+    "audit",
+    "keys",
+    "users",
+    "grants",
+    "consent",
+    "credentials",
+    "api_tokens",
+    "approvals",
+    "conversations",
+    "toolkits",
+    "agents",
+    "llm",
+    "delivery",
+    "delivery.store",
+    "delivery.replies",
+    "delivery.engines",
+    "delivery.work",
+    "chat",
+    "offboarding",
+    "janitor",
+    "sections",
+    "settings",
+    "settings_reference",
+    "sandbox",
+    "main cli commands demo",
+)
+RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts.split()}
+
+
 def _below(module: str, names: tuple[str, ...]) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in names)
 
@@ -89,6 +130,56 @@ def violations(root: Path) -> list[str]:
 def test_imports_point_inward() -> None:
     """No module imports what lies further out than itself."""
     assert violations(ROOT) == []
+
+
+def part_of(module: str) -> str | None:
+    """Return the part of `app` that a dotted name belongs to, or None outside `app`."""
+    package, *names = module.split(".")
+    if package != "app" or not names:
+        return None
+    return ".".join(names[:2]) if ".".join(names[:2]) in RANK else names[0]
+
+
+def outward(root: Path) -> list[str]:
+    """Return each import of a part of `app` that comes later in the order, as ``module:line imports name``."""
+    return [
+        f"{module}:{line} imports {imported}"
+        for module, path in modules(root)
+        if (part := part_of(module)) is not None
+        for line, imported in imports(module, path)
+        if (other := part_of(imported)) is not None and RANK[other] > RANK[part]
+    ]
+
+
+def test_the_parts_of_app_import_in_one_order() -> None:
+    """No part of `app` imports one that stands after it, so there is no ring of packages."""
+    assert outward(ROOT) == []
+
+
+def test_every_part_of_app_has_its_place_in_the_order() -> None:
+    """A new package or module has to be placed before anything can import it."""
+    parts = {part for module, _ in modules(ROOT) if (part := part_of(module)) is not None}
+
+    assert parts == RANK.keys()
+
+
+@pytest.mark.parametrize(
+    ("place", "statement"),
+    [
+        ("app/grants/grants.py", "from app.consent.links import ConsentLinks"),
+        ("app/database/tables.py", "from app import grants"),
+        ("app/delivery/store/inbox.py", "from ...chat import approvals"),
+        ("app/delivery/store/inbox.py", "from app.delivery.work.intake import Intake"),
+        ("app/messages.py", "def late():\n    from app.database.tables import messages"),
+    ],
+)
+def test_a_planted_import_against_the_order_is_found(tmp_path: Path, place: str, statement: str) -> None:
+    """One import of a later part is reported with its module and line."""
+    path = tmp_path / place
+    path.parent.mkdir(parents=True)
+    path.write_text(f"{statement}\n")
+
+    assert len(outward(tmp_path)) == 1
 
 
 def test_the_walk_sees_every_module() -> None:

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.chat.command import LinkReply
 from app.database.database import Database
 from app.database.tables import begun_writes, messages, owned_by, parked_runs, principal_of
 from app.delivery.store.insert import enter
@@ -21,6 +20,7 @@ from app.delivery.store.validation import check
 from app.errors import NotFoundError, OffboardedError, UnavailableError
 from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage
 from app.principal import Principal
+from app.reply import LinkReply
 
 _WOKEN_AT_ONCE = 200  # conversations
 

@@ -13,7 +13,6 @@ from app.agents.agent import Agent, Answered
 from app.agents.run import StoppedRun
 from app.agents.writes import Writes
 from app.approvals.approvals import Approvals, ApprovalState
-from app.chat.command import ChatCommand
 from app.consent.flow import Consent
 from app.conversations.history import Conversations
 from app.deadline import Deadline
@@ -23,6 +22,7 @@ from app.delivery.replies.sender import Sender
 from app.delivery.replies.streams import Streams
 from app.delivery.store.inbox import Inbox
 from app.delivery.store.parking import Parking
+from app.delivery.work.command import ChatCommand
 from app.errors import AgentError
 from app.messages import ConversationKey, StoredMessage
 from app.principal import Principal
