@@ -1,0 +1,55 @@
+"""Changing a row's state by compare-and-set: of several that try, exactly one succeeds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+def changing(
+    table: sa.Table,
+    which: sa.ColumnElement[bool],
+    before: StrEnum | Collection[StrEnum],
+    after: StrEnum,
+    /,
+    *,
+    fence: sa.ColumnElement[bool] | None = None,
+    **values: object,
+) -> sa.Update:
+    """Return the statement that moves rows from one state to the next; add `.returning()` to read what it changed.
+
+    Args:
+        table: A table with a column `state`.
+        which: Which of its rows.
+        before: The state, or the states, that a row has to be in to be changed.
+        after: The state that it is in afterwards.
+        fence: What else must still hold, such as the attempt or the version that the caller has seen.
+        values: What changes along with the state, by column.
+    """
+    states = (before,) if isinstance(before, StrEnum) else tuple(before)
+    conditions = [which, table.c.state.in_(states)]
+    if fence is not None:
+        conditions.append(fence)
+    return table.update().where(*conditions).values(state=after, **values)
+
+
+async def changed(
+    connection: AsyncConnection,
+    table: sa.Table,
+    which: sa.ColumnElement[bool],
+    before: StrEnum | Collection[StrEnum],
+    after: StrEnum,
+    /,
+    *,
+    fence: sa.ColumnElement[bool] | None = None,
+    **values: object,
+) -> bool:
+    """Move one row from one state to the next in the caller's transaction; return whether it was there to be moved.
+
+    The arguments are those of `changing`.
+    """
+    statement = changing(table, which, before, after, fence=fence, **values)
+    return (await connection.execute(statement)).rowcount == 1
