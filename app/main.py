@@ -75,6 +75,7 @@ async def running(container: Application, settings: Settings, *, answers: bool =
             await container.inbox().recover()
         await stack.enter_async_context(container.engine().opened())
         await stack.enter_async_context(container.sender().running(settings.delivery.grace_seconds))
+        await stack.enter_async_context(container.waiters().running(container.supervisor()))
         if answers:
             await stack.enter_async_context(container.worker().running())
         await stack.enter_async_context(container.janitor().running())

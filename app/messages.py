@@ -43,6 +43,10 @@ class InboundMessage:
     payload: str | None = None
 
 
+# A message's state and attempt: one of them differs after every change that its sender may want to know of.
+Version = tuple[MessageState, int]
+
+
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
     """An accepted message as its row says.
@@ -73,6 +77,11 @@ class StoredMessage:
     link_id: str | None
     private: bool
     created_at: float
+
+    @property
+    def version(self) -> Version:
+        """The state and the attempt in which the message was read."""
+        return self.state, self.attempt
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from app.delivery.engines.engine import open_engine
 from app.delivery.replies.sender import Sender
 from app.delivery.replies.status import Statuses
 from app.delivery.replies.streams import Streams
+from app.delivery.replies.waiters import Waiters
 from app.delivery.store.cancellation import Cancellation
 from app.delivery.store.inbox import Inbox
 from app.delivery.store.lease import MessageLease, new_holder
@@ -110,6 +111,7 @@ class Application(DeclarativeContainer):
     intake = Once(Intake, inbox, engine, backlog, users)
     cancellation = Once(Cancellation, database, outbox)
     streams = Once(Streams)
+    waiters = Once(Waiters, inbox)
     parking = Once(
         Parking,
         database,

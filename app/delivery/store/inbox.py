@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,11 +18,12 @@ from app.delivery.store.outbox import Outbox
 from app.delivery.store.queries import leaving, of_conversation, stored
 from app.delivery.store.validation import check
 from app.errors import NotFoundError, OffboardedError, UnavailableError
-from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage
+from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage, Version
 from app.principal import Principal
 from app.reply import LinkReply
 
 _WOKEN_AT_ONCE = 200  # conversations
+_IDS_AT_ONCE = 500  # of a statement; databases take some thousands of parameters at most
 
 Alongside = Callable[[AsyncConnection], Awaitable[None]]
 Admit = Callable[[], Awaitable[None]]
@@ -79,6 +80,17 @@ class Inbox:
         if row is None:
             raise NotFoundError("there is no such message of yours")
         return stored(row)
+
+    async def versions(self, message_ids: Iterable[str]) -> dict[str, Version]:
+        """Return the state and attempt of each of these messages, whoever wrote them; no contents."""
+        query = sa.select(messages.c.id, messages.c.state, messages.c.attempt)
+        ids, versions = [*message_ids], {}
+        async with self._database.reading() as connection:
+            for start in range(0, len(ids), _IDS_AT_ONCE):
+                some = messages.c.id.in_(ids[start : start + _IDS_AT_ONCE])
+                for row in await connection.execute(query.where(some)):
+                    versions[row.id] = (MessageState(row.state), row.attempt)
+        return versions
 
     async def next_sender(self, conversation: ConversationKey) -> Principal | None:
         """Whose message is the next one that can be begun now; None when there is none."""
