@@ -26,8 +26,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from benchmarks.delivery_target import Target, answered, bare_target, our_target, post
 from benchmarks.figures import Figure, show, show_figures, within
+from tests.delivery.deployment import Layout
 from tests.delivery.preloaded import preloaded
-from tests.delivery.stage import Layout
 from tests.fakes.postgres import Cluster, find_binaries, running_postgres
 
 RATE, PACE = 200, 20  # messages a second

@@ -22,11 +22,11 @@ from app.sandbox.slack.posts import Post
 from app.sandbox.slack.sandbox import SlackSandbox
 from benchmarks.slack_load import Posted
 from tests.delivery.badge import RECORD, gate
+from tests.delivery.deployment import Layout, Load, open_deployment
 from tests.delivery.ledger import Ledger
 from tests.delivery.preloaded import Preloaded
 from tests.delivery.record import ANSWER, Record
 from tests.delivery.script import write_script
-from tests.delivery.stage import Layout, Load, stage
 from tests.fakes.ports import free_port
 
 CONVERSATIONS = 200
@@ -127,7 +127,7 @@ async def our_target(
             gate(folder / "record", f"m{number:04}").touch()
         url = database_url or f"sqlite+aiosqlite:///{folder / 'deputy.db'}"
         nothing = Load(messages=1, conversations=1, repeated=0, kills=0)  # we post for ourselves
-        async with stage(
+        async with open_deployment(
             *(process, folder, url, layout, nothing),
             seed=1,
             posts=(posts := TimedPosts()),

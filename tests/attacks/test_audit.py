@@ -18,8 +18,9 @@ from app.principal import Principal
 from containers.application import Application
 from tests.contract.channels import Sender
 from tests.fakes.databases import Databases
-from tests.fakes.deputy_server import ADA, GRACE, world
+from tests.fakes.environment import open_environment
 from tests.fakes.journey import all_travel, prying
+from tests.fakes.server import ADA, GRACE
 
 PEOPLE = (Sender("ada", ADA), Sender("grace", GRACE))
 
@@ -40,7 +41,7 @@ def counted(calls: Iterable[tuple[str, int | None]]) -> Counter[tuple[str, int |
 
 async def test_it_holds_exactly_the_calls_that_google_saw(tmp_path: Path, databases: Databases) -> None:
     """After everybody's whole way: by each credential as many calls of each method and answer as under its bearers."""
-    async with world(tmp_path, databases) as outside, outside.server(with_prying) as server:
+    async with open_environment(tmp_path, databases) as environment, environment.server(with_prying) as server:
         travellers = await all_travel(server, *PEOPLE)
         audit, kept = server.container.audit(), server.container.grants()
         rows = {each: await audit.of_principal(each.driver.principal(each.sender)) for each in travellers}
@@ -68,7 +69,7 @@ async def test_it_holds_exactly_the_calls_that_google_saw(tmp_path: Path, databa
 
 async def test_an_end_is_written_down(tmp_path: Path, databases: Databases, ada: Principal, grace: Principal) -> None:
     """Disconnecting leaves a row of the grant that ended, offboarding one of the person; each has their own."""
-    async with world(tmp_path, databases) as outside, outside.server() as server:
+    async with open_environment(tmp_path, databases) as environment, environment.server() as server:
         for person, email in ((ada, ADA), (grace, GRACE)):
             await server.connect(person, email)
         held = {person: await server.container.grants().find(person) for person in (ada, grace)}
@@ -84,7 +85,7 @@ async def test_an_end_is_written_down(tmp_path: Path, databases: Databases, ada:
 
 async def test_each_message_has_its_own_rows(tmp_path: Path, databases: Databases) -> None:
     """A message's rows are its sender's alone; what acts has a row before its call, and the tool's own comes last."""
-    async with world(tmp_path, databases) as outside, outside.server(with_prying) as server:
+    async with open_environment(tmp_path, databases) as environment, environment.server(with_prying) as server:
         travellers = await all_travel(server, *PEOPLE)
         audit = server.container.audit()
         entries = [

@@ -27,8 +27,10 @@ from app.principal import Principal
 from tests.contract.channels import Sender
 from tests.fakes.canaries import Records, Tap, columns, living, logging_as_served, seen_in
 from tests.fakes.databases import Databases
-from tests.fakes.deputy_server import ADA, GRACE, DeputyServer, SlackDoor, direct, own_markers, world
+from tests.fakes.environment import open_environment
 from tests.fakes.journey import Traveller, all_travel, prying
+from tests.fakes.server import ADA, GRACE, Server, direct, own_markers
+from tests.fakes.slack_proxy import SlackProxy
 
 # Where what people write and read is kept for them: histories, answers, parked runs, and what waits for their word.
 TEXT_COLUMNS = {"messages.body", "messages.answer", "turns.messages", "parked_runs.run", "approvals.arguments"}
@@ -48,9 +50,9 @@ class Run:
     """
 
     records: Records
-    server: DeputyServer
+    server: Server
     tap: Tap
-    slack_door: SlackDoor
+    slack_proxy: SlackProxy
     travellers: list[Traveller] = field(default_factory=list)
     secrets: set[str] = field(default_factory=set)
     texts: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -87,7 +89,7 @@ def collect(run: Run, key_file: Path) -> None:
     for traveller in run.travellers:
         run.texts[traveller.sender.email].add(traveller.word)
     answers = "".join(
-        [exchange.answer for exchange in run.tap.exchanges] + [str(asked) for asked in run.slack_door.asked]
+        [exchange.answer for exchange in run.tap.exchanges] + [str(asked) for asked in run.slack_proxy.asked]
     )
     run.links = {piece[:43] for piece in answers.split("/connect/google/")[1:] if not piece.startswith("callback")}
 
@@ -115,10 +117,10 @@ async def ran(folder: Path, databases: Databases, patch: pytest.MonkeyPatch) -> 
 
     with logging_as_served(folder) as records:
         async with (
-            world(folder, databases) as outside,
-            outside.server(lambda container: prying(container, look)) as server,
+            open_environment(folder, databases) as environment,
+            environment.server(lambda container: prying(container, look)) as server,
         ):
-            run = Run(records, server, taps[0], outside.slack_door, meanwhile=alive)
+            run = Run(records, server, taps[0], environment.slack_proxy, meanwhile=alive)
             looking = asyncio.create_task(look_again_and_again())
             run.travellers = await all_travel(server, *PEOPLE)
             looking.cancel()
@@ -129,7 +131,7 @@ async def ran(folder: Path, databases: Databases, patch: pytest.MonkeyPatch) -> 
             yield run
 
 
-async def knock(server: DeputyServer, who: Traveller) -> None:
+async def knock(server: Server, who: Traveller) -> None:
     """What is refused, with secrets in it: each answer is an error."""
     token = server._tokens[who.driver.principal(who.sender)]
     client, bearer = server.client, {"Authorization": f"Bearer {token}"}
@@ -182,12 +184,12 @@ async def test_answers_hold_no_secret_and_only_their_own_words(run: Run) -> None
         owner = next((who for who in run.travellers if owns(run, who, exchange.authorization)), None)
         foreign = run.all_texts - (run.texts[owner.sender.email] if owner else set())
         assert seen_in(exchange.answer, run.secrets | foreign) == set(), exchange.path
-    for asked in run.slack_door.asked:
+    for asked in run.slack_proxy.asked:
         mine = {direct(each.sender.name): run.texts[each.sender.email] for each in run.travellers}
         foreign = run.all_texts - mine[asked["channel"]]
         assert seen_in(str(asked), run.secrets | foreign) == set()
     assert len(run.tap.exchanges) > 30
-    assert len(run.slack_door.asked) > 15
+    assert len(run.slack_proxy.asked) > 15
 
 
 def owns(run: Run, who: Traveller, authorization: str) -> bool:

@@ -5,29 +5,29 @@ from __future__ import annotations
 import pytest
 
 from app.sandbox.visitor import code_on
-from tests.attacks.stage import Scene
+from tests.attacks.attack import Attack
 from tests.contract.channels import Sender, SlackDriver
-from tests.fakes.deputy_server import CONSENT_LINK, QUESTION, DeputyServer, direct, user
+from tests.fakes.server import CONSENT_LINK, QUESTION, Server, direct, user
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture
-def slack(server: DeputyServer) -> SlackDriver:
+def slack(server: Server) -> SlackDriver:
     """Slack, seen from its people's side."""
     return SlackDriver(server)
 
 
-def people(scene: Scene) -> tuple[Sender, Sender]:
-    """The scene's victim and Mallory, in Slack."""
-    return Sender(scene.victim.user, scene.victims), Sender(scene.mallory.user, scene.mallorys)
+def people(attack: Attack) -> tuple[Sender, Sender]:
+    """Return the victim and Mallory of this attack, in Slack."""
+    return Sender(attack.victim.user, attack.victims), Sender(attack.mallory.user, attack.mallorys)
 
 
-def seen_by(scene: Scene, person: Sender) -> str:
+def seen_by(attack: Attack, person: Sender) -> str:
     """All that this person could read in Slack: what everybody was shown, and what they alone were."""
     return "\n".join(
         post.text
-        for post in scene.server.slack.posts
+        for post in attack.server.slack.posts
         if post.channel == direct(person.name)
         or (post.channel.startswith("C") and post.user in (None, user(person.name)))
     )
@@ -41,52 +41,52 @@ async def link_for(slack: SlackDriver, person: Sender, group: str | None = None)
     return found[0]
 
 
-async def test_link_in_a_group_channel(scene: Scene, slack: SlackDriver) -> None:
+async def test_link_in_a_group_channel(attack: Attack, slack: SlackDriver) -> None:
     """Mallory sits in the channel where the victim asks: link, code notice and mail are shown to the victim alone."""
-    victim, mallory = people(scene)
-    group = f"watched{scene.victim.user}"
+    victim, mallory = people(attack)
+    group = f"watched{attack.victim.user}"
     link = await link_for(slack, victim, group)
-    code = code_on(await scene.server.consent(link, victim.email))
+    code = code_on(await attack.server.consent(link, victim.email))
     await slack.say(victim, f"confirm {code}", group=group)
     told = {await slack.next(victim), await slack.next(victim)}
-    posts = [post for post in scene.server.slack.posts if post.channel == f"C0{group.upper()}"]
+    posts = [post for post in attack.server.slack.posts if post.channel == f"C0{group.upper()}"]
 
     assert any(victim.email in each for each in told)
     assert slack.public(group) == []
     assert {post.user for post in posts} == {user(victim.name)}
     assert {post.method for post in posts} == {"chat.postEphemeral"}
-    assert link not in seen_by(scene, mallory)
+    assert link not in seen_by(attack, mallory)
 
 
-async def test_asking_after_the_victim_in_her_thread(scene: Scene, slack: SlackDriver) -> None:
+async def test_asking_after_the_victim_in_her_thread(attack: Attack, slack: SlackDriver) -> None:
     """Mallory asks in the thread in which the victim has just read mail: she is asked for her own consent."""
-    victim, mallory = people(scene)
-    group = f"thread{scene.victim.user}"
-    code = code_on(await scene.server.consent(await link_for(slack, victim, group), victim.email))
+    victim, mallory = people(attack)
+    group = f"thread{attack.victim.user}"
+    code = code_on(await attack.server.consent(await link_for(slack, victim, group), victim.email))
     await slack.say(victim, f"confirm {code}", group=group)
     read = {await slack.next(victim), await slack.next(victim)}
     link = await link_for(slack, mallory, group)
-    page = await scene.browser.http.get(link)
+    page = await attack.browser.http.get(link)
     typed = await _told(slack, mallory, "google accounts")
 
     assert any(victim.email in each for each in read)
     assert user(mallory.name) in page.text
     assert user(victim.name) not in page.text
     assert "No Google account of yours" in typed
-    assert victim.email not in seen_by(scene, mallory)
+    assert victim.email not in seen_by(attack, mallory)
 
 
-async def test_forwarded_link_in_a_chat(scene: Scene, slack: SlackDriver) -> None:
+async def test_forwarded_link_in_a_chat(attack: Attack, slack: SlackDriver) -> None:
     """Mallory forwards her link from Slack, and the victim writes the code in her own chat: it connects nothing."""
-    victim, mallory = people(scene)
-    page = await scene.browser.allow(await link_for(slack, mallory), victim.email)
+    victim, mallory = people(attack)
+    page = await attack.browser.allow(await link_for(slack, mallory), victim.email)
     hers = await _told(slack, victim, f"confirm {code_on(page)}")
     accounts = await _told(slack, mallory, "google accounts")
 
     assert user(mallory.name) in page.text
     assert "No sign-in of yours" in hers
     assert "No Google account of yours" in accounts
-    assert victim.email not in seen_by(scene, mallory)
+    assert victim.email not in seen_by(attack, mallory)
 
 
 async def _told(slack: SlackDriver, person: Sender, text: str) -> str:

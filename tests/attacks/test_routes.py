@@ -17,9 +17,10 @@ from starlette.routing import BaseRoute, Mount, Route
 from app.main import create_app
 from app.sections.interfaces import InterfacesSettings, SlackSettings
 from containers.build import build
-from tests.attacks.stage import CALLBACK, Scene, shown
+from tests.attacks.attack import CALLBACK, Attack, shown
 from tests.fakes.consent import query
-from tests.fakes.deputy_server import QUESTION, world
+from tests.fakes.environment import open_environment
+from tests.fakes.server import QUESTION
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -49,10 +50,10 @@ WITHOUT_ID = {
 
 async def test_every_route_is_tried(tmp_path: Path) -> None:
     """A route that is added is an attack to be written: with all interfaces on, each stands in a table above."""
-    async with world(tmp_path) as outside:
+    async with open_environment(tmp_path) as environment:
         slack = SlackSettings(signing_secret=SecretStr("s"), client_id="1.2", client_secret=SecretStr("s"))
-        interfaces = outside.settings.interfaces.model_copy(update={"slack": slack})
-        settings = outside.settings.model_copy(update={"interfaces": interfaces})
+        interfaces = environment.settings.interfaces.model_copy(update={"slack": slack})
+        settings = environment.settings.model_copy(update={"interfaces": interfaces})
         app = create_app(build(settings), settings, asyncio.Event())
     found = set(walk(app.routes))
 
@@ -73,99 +74,99 @@ def walk(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
             yield from ((method, route.path) for method in route.methods or ())
 
 
-async def test_idor_message(scene: Scene) -> None:
+async def test_idor_message(attack: Attack) -> None:
     """Mallory asks for the victim's message by its id: it is answered as one that never was."""
-    await scene.connect(scene.victim, scene.victims)
-    read = await scene.ask(scene.victim)
-    bearer = await scene.server.bearer(scene.mallory)
+    await attack.connect(attack.victim, attack.victims)
+    read = await attack.ask(attack.victim)
+    bearer = await attack.server.bearer(attack.mallory)
     ids = [read["message"], read["message"].upper(), "0" * 32]
     seen = [
-        await scene.server.client.get(f"/v1/messages/{each}", params=wait, headers=bearer)
+        await attack.server.client.get(f"/v1/messages/{each}", params=wait, headers=bearer)
         for each in ids
         for wait in ({}, {"wait": 0.1})
     ]
 
     assert {each.status_code for each in seen} == {404}
     assert len({each.text for each in seen}) == 1
-    await scene.assert_nothing_gained()
+    await attack.assert_nothing_gained()
 
 
-async def test_idor_event_and_conversation(scene: Scene) -> None:
+async def test_idor_event_and_conversation(attack: Attack) -> None:
     """Mallory names the victim's conversation and message ids as her own: she gets her own ones, streamed or not."""
-    await scene.connect(scene.victim, scene.victims)
+    await attack.connect(attack.victim, attack.victims)
     body = {"id": "id-1", "conversation": "private"}
-    hers = await scene.ask(scene.victim, **body)
-    length = len(scene.victim.user)
+    hers = await attack.ask(attack.victim, **body)
+    length = len(attack.victim.user)
     taken = [
-        await scene.ask(scene.mallory, **body),
-        await scene.ask(scene.mallory, id=f"{length}:{scene.victim.user}:id-1", conversation="private"),
-        await scene.ask(scene.mallory, conversation=f"{length}:{scene.victim.user}:private"),
+        await attack.ask(attack.mallory, **body),
+        await attack.ask(attack.mallory, id=f"{length}:{attack.victim.user}:id-1", conversation="private"),
+        await attack.ask(attack.mallory, conversation=f"{length}:{attack.victim.user}:private"),
     ]
-    headers = {**await scene.server.bearer(scene.mallory), "Accept": "text/event-stream"}
+    headers = {**await attack.server.bearer(attack.mallory), "Accept": "text/event-stream"}
     async with asyncio.timeout(20):
-        stream = await scene.server.client.post("/v1/messages", json={**body, "text": QUESTION}, headers=headers)
+        stream = await attack.server.client.post("/v1/messages", json={**body, "text": QUESTION}, headers=headers)
 
     assert hers["state"] == "done"
     assert all((each["state"], each["waits_for"]) == ("parked", "consent") for each in taken)
     assert hers["message"] not in {each["message"] for each in taken}
     assert hers["answer"] not in stream.text
     assert hers["message"] not in stream.text
-    await scene.assert_nothing_gained()
+    await attack.assert_nothing_gained()
 
 
-async def test_idor_link(scene: Scene) -> None:
+async def test_idor_link(attack: Attack) -> None:
     """Mallory has every id of the victim's link but its token: by none of them is it shown or opened."""
-    parked = await scene.ask(scene.victim)
-    links = scene.server.container.links()
-    (link,) = await links.open_links(scene.victim)
+    parked = await attack.ask(attack.victim)
+    links = attack.server.container.links()
+    (link,) = await links.open_links(attack.victim)
     token = parked["consent_url"].rpartition("/")[2]
-    guesses = [link.link_id, parked["message"], scene.victim.user, token[:-1], token.swapcase(), f"{token}%00"]
+    guesses = [link.link_id, parked["message"], attack.victim.user, token[:-1], token.swapcase(), f"{token}%00"]
     seen = [
-        await scene.own_browser.http.request(method, f"{scene.server.base_url}/connect/google/{guess}")
+        await attack.own_browser.http.request(method, f"{attack.server.base_url}/connect/google/{guess}")
         for method in ("GET", "POST", "HEAD")
         for guess in guesses
     ]
 
     assert {each.status_code for each in seen} == {410}
-    assert not any(scene.victim.user in shown(each) for each in seen)
-    assert await links.find_issued(scene.victim, link.link_id) == token
-    await scene.assert_nothing_gained()
+    assert not any(attack.victim.user in shown(each) for each in seen)
+    assert await links.find_issued(attack.victim, link.link_id) == token
+    await attack.assert_nothing_gained()
 
 
-async def test_idor_login(scene: Scene) -> None:
+async def test_idor_login(attack: Attack) -> None:
     """Mallory knows the id of the victim's link, with which a channel's sign-in is named: it is not enough."""
-    await scene.browser.allow(await scene.link(scene.victim), scene.victims)
-    (link,) = await scene.server.container.links().open_links(scene.victim)
+    await attack.browser.allow(await attack.link(attack.victim), attack.victims)
+    (link,) = await attack.server.container.links().open_links(attack.victim)
     for state in (link.link_id, f"{link.link_id}.", f"{link.link_id}.{'x' * 43}"):
-        page = await scene.own_browser.http.get(
-            f"{scene.server.base_url}/oauth/login/callback", params={"state": state, "code": "x"}
+        page = await attack.own_browser.http.get(
+            f"{attack.server.base_url}/oauth/login/callback", params={"state": state, "code": "x"}
         )
         assert page.status_code == 400
 
-    assert await scene.waiting(scene.victim) == 1
-    await scene.assert_nothing_gained()
+    assert await attack.waiting(attack.victim) == 1
+    await attack.assert_nothing_gained()
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer x", "Basic dmljdGltOng=", "Bearer dpt_" + "A" * 43])
-async def test_no_route_of_a_person_without_a_token(scene: Scene, authorization: str) -> None:
+async def test_no_route_of_a_person_without_a_token(attack: Attack, authorization: str) -> None:
     """Without a token of her own Mallory is nobody, whatever name she gives beside it."""
-    names = {"X-User": scene.victim.user, "X-Principal": str(scene.victim), "X-Forwarded-User": scene.victim.user}
+    names = {"X-User": attack.victim.user, "X-Principal": str(attack.victim), "X-Forwarded-User": attack.victim.user}
     headers = {**names, **({"Authorization": authorization} if authorization else {})}
-    message = (await scene.ask(scene.victim))["message"]
-    client = scene.server.client
+    message = (await attack.ask(attack.victim))["message"]
+    client = attack.server.client
     seen = [
-        await client.get("/v1/me", headers=headers, params={"principal": str(scene.victim)}),
+        await client.get("/v1/me", headers=headers, params={"principal": str(attack.victim)}),
         await client.get(f"/v1/messages/{message}", headers=headers),
         await client.post("/v1/messages", headers=headers, json={"conversation": "main", "text": QUESTION}),
     ]
 
     assert [each.status_code for each in seen] == [401, 401, 401]
-    assert not any(scene.victim.user in shown(each) for each in seen)
+    assert not any(attack.victim.user in shown(each) for each in seen)
 
 
-async def test_forged_event(scene: Scene) -> None:
+async def test_forged_event(attack: Attack) -> None:
     """Mallory sends what Slack would send if the victim wrote: unsigned, or signed for other words, it is refused."""
-    slack, client = scene.server.slack, scene.server.client
+    slack, client = attack.server.slack, attack.server.client
     event = slack.event(user="U0VICTIM", text=QUESTION, channel="D0MALLORY")
     signed = slack.sign(json.dumps({"type": "url_verification"}).encode(), time.time())
     body = json.dumps(event).encode()
@@ -175,7 +176,7 @@ async def test_forged_event(scene: Scene) -> None:
     ]
 
     assert [each.status_code for each in seen] == [401, 401, 401]
-    assert scene.server.posted("D0MALLORY") == []
+    assert attack.server.posted("D0MALLORY") == []
 
 
 # --- addresses that lead astray
@@ -188,9 +189,9 @@ PARAMETERS = ("redirect_uri", "redirect", "next", "return_to", "url", "continue"
 
 
 @pytest.mark.parametrize("target", ASTRAY)
-async def test_open_redirect(scene: Scene, target: str) -> None:
+async def test_open_redirect(attack: Attack, target: str) -> None:
     """Mallory hangs an address of hers on ours, for people who trust ours: nobody is sent there from any route."""
-    token = urlsplit(await scene.link(scene.victim)).path
+    token = urlsplit(await attack.link(attack.victim)).path
     parameters = dict.fromkeys(PARAMETERS, target)
     paths = [
         token,
@@ -204,24 +205,24 @@ async def test_open_redirect(scene: Scene, target: str) -> None:
         "/healthz",
     ]
     seen = [
-        await scene.server.client.get(path, params=each)
+        await attack.server.client.get(path, params=each)
         for path in paths
         for each in (parameters, {**parameters, "code": "x"}, {**parameters, "error": "access_denied"})
     ]
-    seen.append(opened := await scene.server.client.post(token, params=parameters, data=parameters))
+    seen.append(opened := await attack.server.client.post(token, params=parameters, data=parameters))
 
     assert not any(EVIL in (urlsplit(each.headers.get("location", "")).netloc) for each in seen)
     assert {each.status_code for each in seen[:-1]} <= {200, 400, 401, 404}
-    _assert_leads_to_google(opened, scene)
+    _assert_leads_to_google(opened, attack)
 
 
 @pytest.mark.parametrize("header", ["Host", "X-Forwarded-Host", "X-Original-Host", "Forwarded"])
-async def test_host_header_poisoning(scene: Scene, header: str) -> None:
+async def test_host_header_poisoning(attack: Attack, header: str) -> None:
     """Mallory says that the server is called as hers is: no link, redirect, cookie or page of ours repeats it."""
     value = f"host={EVIL};proto=https" if header == "Forwarded" else EVIL
     headers = {header: value, "X-Forwarded-Proto": "https", "X-Forwarded-Prefix": f"//{EVIL}"}
-    bearer = await scene.server.bearer(scene.victim)
-    client = scene.server.client
+    bearer = await attack.server.bearer(attack.victim)
+    client = attack.server.client
     asked = await client.post(
         "/v1/messages", json={"conversation": "main", "text": QUESTION}, headers={**headers, **bearer}
     )
@@ -239,13 +240,13 @@ async def test_host_header_poisoning(scene: Scene, header: str) -> None:
     seen = [await client.request(method, path, headers=headers) for path in paths for method in ("GET", "POST")]
     opened = next(each for each in seen if each.status_code == 303)
 
-    assert f"{link.scheme}://{link.netloc}" == scene.server.settings.server.public_url
+    assert f"{link.scheme}://{link.netloc}" == attack.server.settings.server.public_url
     assert not any(EVIL in shown(each) for each in [asked, *seen])
-    _assert_leads_to_google(opened, scene)
+    _assert_leads_to_google(opened, attack)
 
 
-def _assert_leads_to_google(response: httpx2.Response, scene: Scene) -> None:
-    settings = scene.server.settings
+def _assert_leads_to_google(response: httpx2.Response, attack: Attack) -> None:
+    settings = attack.server.settings
     assert response.status_code == 303
     assert response.headers["location"].startswith(f"{settings.google.endpoints.authorize}?")
     assert query(response.headers["location"])["redirect_uri"] == f"{settings.server.public_url}{CALLBACK}"

@@ -29,7 +29,7 @@ from app.database.tables import (
 )
 from app.principal import Principal
 from app.sandbox.visitor import code_on
-from tests.attacks.stage import EXCHANGE, Scene
+from tests.attacks.attack import EXCHANGE, Attack
 from tests.fakes.workspaces import Workspaces, workspaces
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -37,17 +37,17 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 SEND = "/gmail_send to=nobody@example.com subject=x body=x"
 
 
-async def write(scene: Scene, *statements: sa.Update | sa.Delete | sa.Insert) -> None:
+async def write(attack: Attack, *statements: sa.Update | sa.Delete | sa.Insert) -> None:
     """What somebody does at the database, in one transaction."""
-    async with scene.server.container.database().writing() as connection:
+    async with attack.server.container.database().writing() as connection:
         for statement in statements:
             await connection.execute(statement)
 
 
-async def values(scene: Scene, person: Principal, *columns: sa.Column[Any]) -> Sequence[Any]:
+async def values(attack: Attack, person: Principal, *columns: sa.Column[Any]) -> Sequence[Any]:
     """This person's values in these columns of one table, in which they have one row."""
     query = sa.select(*columns).where(owned_by(columns[0].table, person))
-    async with scene.server.container.database().reading() as connection:
+    async with attack.server.container.database().reading() as connection:
         return (await connection.execute(query)).one()
 
 
@@ -56,14 +56,14 @@ def give(table: sa.Table, person: Principal, to: Principal) -> sa.Update:
     return table.update().where(owned_by(table, person)).values(**owner(to))
 
 
-async def exchange(scene: Scene, *columns: sa.Column[Any]) -> None:
+async def exchange(attack: Attack, *columns: sa.Column[Any]) -> None:
     """Both have the other's values in these columns."""
     table = columns[0].table
     assert isinstance(table, sa.Table)
-    theirs = {person: await values(scene, person, *columns) for person in (scene.victim, scene.mallory)}
+    theirs = {person: await values(attack, person, *columns) for person in (attack.victim, attack.mallory)}
     names = [column.name for column in columns]
     await write(
-        scene,
+        attack,
         *(  # out of the way first, for some are unique
             table.update()
             .where(owned_by(table, person))
@@ -73,189 +73,189 @@ async def exchange(scene: Scene, *columns: sa.Column[Any]) -> None:
         ),
         *(
             table.update().where(owned_by(table, person)).values(dict(zip(names, theirs[other], strict=True)))
-            for person, other in ((scene.victim, scene.mallory), (scene.mallory, scene.victim))
+            for person, other in ((attack.victim, attack.mallory), (attack.mallory, attack.victim))
         ),
     )
 
 
-async def test_grant_given_to_mallory(scene: Scene) -> None:
+async def test_grant_given_to_mallory(attack: Attack) -> None:
     """Mallory writes her name into the victim's grant, and chooses it: it does not open for her."""
-    await scene.connect(scene.victim, scene.victims)
-    await write(scene, *(give(table, scene.victim, scene.mallory) for table in (grants, account_choices)))
-    status = await scene.ask(scene.mallory)
+    await attack.connect(attack.victim, attack.victims)
+    await write(attack, *(give(table, attack.victim, attack.mallory) for table in (grants, account_choices)))
+    status = await attack.ask(attack.mallory)
 
     assert status["state"] == "failed"
-    assert scene.calls("gmail.users.messages.list") == 1  # the victim's own
-    assert scene.victims not in str(status)
-    await write(scene, *(give(table, scene.mallory, scene.victim) for table in (grants, account_choices)))
-    await scene.assert_reads_her_mail()
-    await scene.assert_nothing_gained()
+    assert attack.calls("gmail.users.messages.list") == 1  # the victim's own
+    assert attack.victims not in str(status)
+    await write(attack, *(give(table, attack.mallory, attack.victim) for table in (grants, account_choices)))
+    await attack.assert_reads_her_mail()
+    await attack.assert_nothing_gained()
 
 
 @pytest.mark.parametrize("columns", [("sealed_tokens",), ("sealed_tokens", "subject", "email")])
-async def test_tokens_put_into_mallorys_grant(scene: Scene, columns: tuple[str, ...]) -> None:
+async def test_tokens_put_into_mallorys_grant(attack: Attack, columns: tuple[str, ...]) -> None:
     """Mallory, who has a grant of her own, puts the victim's sealed tokens into it: they open in no other row."""
-    await scene.connect(scene.victim, scene.victims)
-    await scene.connect(scene.mallory, scene.mallorys)
-    before = await values(scene, scene.mallory, *(grants.c[name] for name in columns))
-    await exchange(scene, *(grants.c[name] for name in columns))
-    states = [(await scene.ask(person))["state"] for person in (scene.mallory, scene.victim)]
-    await exchange(scene, *(grants.c[name] for name in columns))
+    await attack.connect(attack.victim, attack.victims)
+    await attack.connect(attack.mallory, attack.mallorys)
+    before = await values(attack, attack.mallory, *(grants.c[name] for name in columns))
+    await exchange(attack, *(grants.c[name] for name in columns))
+    states = [(await attack.ask(person))["state"] for person in (attack.mallory, attack.victim)]
+    await exchange(attack, *(grants.c[name] for name in columns))
 
     assert states == ["failed", "failed"]
-    assert tuple(await values(scene, scene.mallory, *(grants.c[name] for name in columns))) == tuple(before)
-    await scene.assert_reads_her_mail()
-    await scene.note_bearer(scene.mallory)
-    await scene.assert_nothing_gained()
+    assert tuple(await values(attack, attack.mallory, *(grants.c[name] for name in columns))) == tuple(before)
+    await attack.assert_reads_her_mail()
+    await attack.note_bearer(attack.mallory)
+    await attack.assert_nothing_gained()
 
 
-async def test_link_given_to_mallory(scene: Scene) -> None:
+async def test_link_given_to_mallory(attack: Attack) -> None:
     """Mallory writes her name into the link that the victim has open: its callback is refused, nothing is kept."""
-    callback = await scene.browser.decide(await scene.browser.open(await scene.link(scene.victim)), scene.victims)
-    await write(scene, give(consent_links, scene.victim, scene.mallory))
-    page = await scene.browser.http.get(callback)
+    callback = await attack.browser.decide(await attack.browser.open(await attack.link(attack.victim)), attack.victims)
+    await write(attack, give(consent_links, attack.victim, attack.mallory))
+    page = await attack.browser.http.get(callback)
 
     assert page.status_code >= 400
     assert code_on(page) is None
-    assert scene.calls(EXCHANGE) == 0
-    assert (await scene.waiting(scene.mallory), await scene.waiting(scene.victim)) == (0, 0)
-    await scene.assert_nothing_gained()
+    assert attack.calls(EXCHANGE) == 0
+    assert (await attack.waiting(attack.mallory), await attack.waiting(attack.victim)) == (0, 0)
+    await attack.assert_nothing_gained()
 
 
-async def test_link_tokens_exchanged(scene: Scene) -> None:
+async def test_link_tokens_exchanged(attack: Attack) -> None:
     """Mallory lets the address that the victim was sent lead to Mallory's own row: it is not opened."""
-    link, _ = await scene.link(scene.victim), await scene.link(scene.mallory)
-    await exchange(scene, consent_links.c.token_hash)
-    seen = [await scene.browser.http.get(link), await scene.browser.http.post(link)]
+    link, _ = await attack.link(attack.victim), await attack.link(attack.mallory)
+    await exchange(attack, consent_links.c.token_hash)
+    seen = [await attack.browser.http.get(link), await attack.browser.http.post(link)]
 
     assert all(each.status_code >= 400 for each in seen)
-    assert not any("location" in each.headers or scene.mallory.user in each.text for each in seen)
-    await scene.assert_nothing_gained()
+    assert not any("location" in each.headers or attack.mallory.user in each.text for each in seen)
+    await attack.assert_nothing_gained()
 
 
-async def test_link_states_exchanged(scene: Scene) -> None:
+async def test_link_states_exchanged(attack: Attack) -> None:
     """Mallory lets the victim's callback end in Mallory's row, cookie and all: the PKCE verifier is another one."""
-    victims_url = await scene.browser.open(await scene.link(scene.victim))
-    await scene.own_browser.open(await scene.link(scene.mallory))
-    await exchange(scene, consent_links.c.state_hash, consent_links.c.cookie_hash)
-    page = await scene.browser.http.get(await scene.browser.decide(victims_url, scene.victims))
+    victims_url = await attack.browser.open(await attack.link(attack.victim))
+    await attack.own_browser.open(await attack.link(attack.mallory))
+    await exchange(attack, consent_links.c.state_hash, consent_links.c.cookie_hash)
+    page = await attack.browser.http.get(await attack.browser.decide(victims_url, attack.victims))
 
     assert page.status_code == 400
-    assert scene.statuses(EXCHANGE) == [400]  # Google refused it
-    assert await scene.waiting(scene.mallory) == 0
-    await scene.assert_nothing_gained()
+    assert attack.statuses(EXCHANGE) == [400]  # Google refused it
+    assert await attack.waiting(attack.mallory) == 0
+    await attack.assert_nothing_gained()
 
 
-async def test_quarantine_given_to_mallory(scene: Scene) -> None:
+async def test_quarantine_given_to_mallory(attack: Attack) -> None:
     """Mallory makes the victim's sign-in her own, and knows its code as well: neither code nor tokens open for her."""
-    code = code_on(await scene.browser.allow(await scene.link(scene.victim), scene.victims))
-    await write(scene, *(give(table, scene.victim, scene.mallory) for table in (quarantined_grants, consent_links)))
-    status = await scene.ask(scene.mallory, f"confirm {code}")
+    code = code_on(await attack.browser.allow(await attack.link(attack.victim), attack.victims))
+    await write(attack, *(give(table, attack.victim, attack.mallory) for table in (quarantined_grants, consent_links)))
+    status = await attack.ask(attack.mallory, f"confirm {code}")
 
     assert "Connected" not in str(status)
-    assert await scene.account_of(scene.mallory) is None
-    await write(scene, quarantined_grants.delete().where(owned_by(quarantined_grants, scene.mallory)))
-    await scene.assert_nothing_gained()
+    assert await attack.account_of(attack.mallory) is None
+    await write(attack, quarantined_grants.delete().where(owned_by(quarantined_grants, attack.mallory)))
+    await attack.assert_nothing_gained()
 
 
 @pytest.mark.parametrize("columns", [("sealed_tokens",), ("sealed_tokens", "subject", "email")])
-async def test_quarantine_values_exchanged(scene: Scene, columns: tuple[str, ...]) -> None:
+async def test_quarantine_values_exchanged(attack: Attack, columns: tuple[str, ...]) -> None:
     """Mallory puts the victim's sealed tokens into a sign-in of her own, whose code she knows: nothing opens."""
-    theirs = code_on(await scene.browser.allow(await scene.link(scene.victim), scene.victims))
-    code = code_on(await scene.own_browser.allow(await scene.link(scene.mallory), scene.mallorys))
-    before = await values(scene, scene.victim, *(quarantined_grants.c[name] for name in columns))
-    await exchange(scene, *(quarantined_grants.c[name] for name in columns))
-    status = await scene.ask(scene.mallory, f"confirm {code}")
-    back = quarantined_grants.update().where(owned_by(quarantined_grants, scene.victim))
-    await write(scene, back.values(dict(zip(columns, before, strict=True))))
+    theirs = code_on(await attack.browser.allow(await attack.link(attack.victim), attack.victims))
+    code = code_on(await attack.own_browser.allow(await attack.link(attack.mallory), attack.mallorys))
+    before = await values(attack, attack.victim, *(quarantined_grants.c[name] for name in columns))
+    await exchange(attack, *(quarantined_grants.c[name] for name in columns))
+    status = await attack.ask(attack.mallory, f"confirm {code}")
+    back = quarantined_grants.update().where(owned_by(quarantined_grants, attack.victim))
+    await write(attack, back.values(dict(zip(columns, before, strict=True))))
 
-    assert "Connected" in str(await scene.ask(scene.victim, f"confirm {theirs}"))
-    await scene.note_bearer(scene.victim)
+    assert "Connected" in str(await attack.ask(attack.victim, f"confirm {theirs}"))
+    await attack.note_bearer(attack.victim)
     assert "Connected" not in str(status)
-    assert await scene.account_of(scene.mallory) is None
-    await scene.assert_nothing_gained()
+    assert await attack.account_of(attack.mallory) is None
+    await attack.assert_nothing_gained()
 
 
-async def test_api_token_made_the_victims(scene: Scene) -> None:
+async def test_api_token_made_the_victims(attack: Attack) -> None:
     """Mallory lets her own API token stand for the victim, by name or by hash: it stands for nobody then."""
-    await scene.connect(scene.victim, scene.victims)
-    bearer, hers = await scene.server.bearer(scene.mallory), await scene.server.bearer(scene.victim)
-    client = scene.server.client
-    await write(scene, give(api_tokens, scene.mallory, scene.victim))
+    await attack.connect(attack.victim, attack.victims)
+    bearer, hers = await attack.server.bearer(attack.mallory), await attack.server.bearer(attack.victim)
+    client = attack.server.client
+    await write(attack, give(api_tokens, attack.mallory, attack.victim))
     renamed = await client.get("/v1/me", headers=bearer)
-    mine = sa.and_(owned_by(api_tokens, scene.victim), api_tokens.c.token_hash == _hash(bearer))
-    await write(scene, api_tokens.update().where(mine).values(**owner(scene.mallory)))
-    await exchange(scene, api_tokens.c.token_hash)
+    mine = sa.and_(owned_by(api_tokens, attack.victim), api_tokens.c.token_hash == _hash(bearer))
+    await write(attack, api_tokens.update().where(mine).values(**owner(attack.mallory)))
+    await exchange(attack, api_tokens.c.token_hash)
     exchanged = [await client.get("/v1/me", headers=each) for each in (bearer, hers)]
-    await exchange(scene, api_tokens.c.token_hash)
+    await exchange(attack, api_tokens.c.token_hash)
     restored = await client.get("/v1/me", headers=bearer)
 
     assert (renamed.status_code, [each.status_code for each in exchanged]) == (401, [401, 401])
-    assert restored.json()["principal"] == str(scene.mallory)
-    await scene.assert_nothing_gained()
+    assert restored.json()["principal"] == str(attack.mallory)
+    await attack.assert_nothing_gained()
 
 
-async def test_approval_given_to_mallory(scene: Scene) -> None:
+async def test_approval_given_to_mallory(attack: Attack) -> None:
     """Mallory makes the victim's waiting approval her own and says yes: what the victim did not approve is not sent."""
-    await scene.connect(scene.victim, scene.victims)
-    code = await waiting_approval(scene, scene.victim, scene.victims)
-    await write(scene, give(approvals, scene.victim, scene.mallory))
-    await scene.ask(scene.mallory, f"approve {code}")
-    late = await scene.ask(scene.victim, f"approve {code}")
+    await attack.connect(attack.victim, attack.victims)
+    code = await waiting_approval(attack, attack.victim, attack.victims)
+    await write(attack, give(approvals, attack.victim, attack.mallory))
+    await attack.ask(attack.mallory, f"approve {code}")
+    late = await attack.ask(attack.victim, f"approve {code}")
 
     assert "Nothing of yours waits" in late["answer"]
-    assert scene.calls("gmail.users.messages.send") == 0
-    await scene.assert_nothing_gained()
+    assert attack.calls("gmail.users.messages.send") == 0
+    await attack.assert_nothing_gained()
 
 
-async def test_own_approval_put_before_the_victims_run(scene: Scene) -> None:
+async def test_own_approval_put_before_the_victims_run(attack: Attack) -> None:
     """Mallory approves a call of her own and hangs it on the victim's message: it is not the call that waits there."""
-    await scene.connect(scene.victim, scene.victims)
-    await scene.connect(scene.mallory, scene.mallorys)
-    await waiting_approval(scene, scene.victim, scene.victims, " body=hers")
-    code = await waiting_approval(scene, scene.mallory, scene.mallorys, " body=mallorys")
-    await exchange(scene, approvals.c.message_id)
-    await scene.ask(scene.mallory, f"approve {code}")
-    await scene.server.container.parking().wake_answered()
-    await scene.ask(scene.victim, "google accounts")  # whatever was woken before is over: one conversation, in order
+    await attack.connect(attack.victim, attack.victims)
+    await attack.connect(attack.mallory, attack.mallorys)
+    await waiting_approval(attack, attack.victim, attack.victims, " body=hers")
+    code = await waiting_approval(attack, attack.mallory, attack.mallorys, " body=mallorys")
+    await exchange(attack, approvals.c.message_id)
+    await attack.ask(attack.mallory, f"approve {code}")
+    await attack.server.container.parking().wake_answered()
+    await attack.ask(attack.victim, "google accounts")  # whatever was woken before is over: one conversation, in order
 
-    assert scene.calls("gmail.users.messages.send") == 0
-    await scene.assert_nothing_gained()
+    assert attack.calls("gmail.users.messages.send") == 0
+    await attack.assert_nothing_gained()
 
 
-async def test_parked_runs_exchanged(scene: Scene) -> None:
+async def test_parked_runs_exchanged(attack: Attack) -> None:
     """Mallory exchanges her parked run and the victim's: each goes on with its own sender's account.
 
     A run names no person and no account, so whose it is, is always its message's.
     """
-    links = {person: await scene.link(person) for person in (scene.victim, scene.mallory)}
-    await exchange(scene, parked_runs.c.run)
+    links = {person: await attack.link(person) for person in (attack.victim, attack.mallory)}
+    await exchange(attack, parked_runs.c.run)
     answers = {}
-    for person, email in ((scene.victim, scene.victims), (scene.mallory, scene.mallorys)):
-        waiting = scene.said[person][0]
-        code = code_on(await scene.server.consent(links[person], email))
-        await scene.ask(person, f"confirm {code}")
-        await scene.note_bearer(person)
-        answers[person] = str(await scene.server.told(person, waiting))
+    for person, email in ((attack.victim, attack.victims), (attack.mallory, attack.mallorys)):
+        waiting = attack.said[person][0]
+        code = code_on(await attack.server.consent(links[person], email))
+        await attack.ask(person, f"confirm {code}")
+        await attack.note_bearer(person)
+        answers[person] = str(await attack.server.told(person, waiting))
 
-    assert scene.mallorys in answers[scene.mallory]
-    assert scene.victims in answers[scene.victim]
-    await scene.assert_nothing_gained()
+    assert attack.mallorys in answers[attack.mallory]
+    assert attack.victims in answers[attack.victim]
+    await attack.assert_nothing_gained()
 
 
-async def test_parked_run_given_to_mallory(scene: Scene) -> None:
+async def test_parked_run_given_to_mallory(attack: Attack) -> None:
     """Mallory writes her name into the victim's parked run: it is found neither for her nor by her."""
-    status = await scene.ask(scene.victim)
-    await write(scene, give(parked_runs, scene.victim, scene.mallory))
-    seen = await scene.server.client.get(
-        f"/v1/messages/{status['message']}", headers=await scene.server.bearer(scene.mallory)
+    status = await attack.ask(attack.victim)
+    await write(attack, give(parked_runs, attack.victim, attack.mallory))
+    seen = await attack.server.client.get(
+        f"/v1/messages/{status['message']}", headers=await attack.server.bearer(attack.mallory)
     )
-    theirs = await scene.server.told(scene.victim, status["message"], wait=0)
+    theirs = await attack.server.told(attack.victim, status["message"], wait=0)
 
     assert seen.status_code == 404
     assert theirs["state"] == "parked"
     assert "consent_url" not in theirs
-    await scene.assert_nothing_gained()
+    await attack.assert_nothing_gained()
 
 
 # --- Slack installations
@@ -305,14 +305,14 @@ async def test_installation_finished_in_another_browser(slacks: Workspaces) -> N
     assert [each.workspace for each in await slacks.server.container.slack_installations().all()] == ["T0ONE", "T0TWO"]
 
 
-async def waiting_approval(scene: Scene, person: Principal, email: str, more: str = "") -> str:
+async def waiting_approval(attack: Attack, person: Principal, email: str, more: str = "") -> str:
     """Let a person's sending wait for their word, all permissions given; the code that it waits for."""
     conversation = f"send-{person.user}"
-    status = await scene.ask(person, SEND.replace(" body=x", more or " body=x"), conversation=conversation)
-    page = await scene.server.consent(status["consent_url"], email)
-    await scene.ask(person, f"confirm {code_on(page)}")
-    await scene.note_bearer(person)
-    client, bearer = scene.server.client, await scene.server.bearer(person)
+    status = await attack.ask(person, SEND.replace(" body=x", more or " body=x"), conversation=conversation)
+    page = await attack.server.consent(status["consent_url"], email)
+    await attack.ask(person, f"confirm {code_on(page)}")
+    await attack.note_bearer(person)
+    client, bearer = attack.server.client, await attack.server.bearer(person)
     found: list[str] = []
     async with asyncio.timeout(20):
         while not found:

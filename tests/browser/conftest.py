@@ -12,8 +12,9 @@ from playwright.async_api import Browser, Page
 from tests.browser.people import NAME, Person, at, chromium
 from tests.browser.tls import tls_before
 from tests.contract.channels import HttpDriver, SlackDriver, pair
-from tests.fakes.deputy_server import DeputyServer, user, world
+from tests.fakes.environment import open_environment
 from tests.fakes.ports import free_port
+from tests.fakes.server import Server, user
 
 Pair = tuple[Person, Person]
 
@@ -26,12 +27,12 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(loop_scope="package", scope="package")
-async def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DeputyServer]:
+async def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """A server that browsers reach at https://deputy.test, HTTP and Slack served."""
     folder, port = Path(tmp_path_factory.mktemp("browsed")), free_port()
     async with (
-        world(folder, public_url=f"https://{NAME}:{port}") as outside,
-        outside.server() as server,
+        open_environment(folder, public_url=f"https://{NAME}:{port}") as environment,
+        environment.server() as server,
         tls_before(port, server.settings.server.port, name=NAME, folder=folder),
     ):
         yield server
@@ -47,7 +48,7 @@ async def pages(browser: Browser) -> AsyncIterator[list[Page]]:
 
 
 @pytest_asyncio.fixture(loop_scope="package")
-async def people(pages: list[Page], server: DeputyServer) -> AsyncIterator[Pair]:
+async def people(pages: list[Page], server: Server) -> AsyncIterator[Pair]:
     """Ada, who writes over HTTP, and Grace, whom Slack knows by her name; each has a browser of her own."""
     ada, grace = pair()
     server.slack.members[user(grace.name)] = {"profile": {"real_name": "Grace Hopper"}}

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, ConsoleMessage, Page, Request, Respons
 
 from tests.conftest import lacking
 from tests.contract.channels import ChannelDriver, Sender
-from tests.fakes.deputy_server import CONSENT_LINK, QUESTION
+from tests.fakes.server import CONSENT_LINK, QUESTION
 
 NAME = "deputy.test"
 NARROW = ViewportSize(width=360, height=740)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.conftest import Pair
 from tests.browser.people import NAME, Person
-from tests.fakes.deputy_server import ADA, GRACE, TEAM, DeputyServer, own_markers
+from tests.fakes.server import ADA, GRACE, TEAM, Server, own_markers
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -23,7 +23,7 @@ async def consent(person: Person) -> str:
     return await person.code()
 
 
-async def confirm(server: DeputyServer, person: Person, code: str) -> set[str]:
+async def confirm(server: Server, person: Person, code: str) -> set[str]:
     """Write the code in the chat; whose mail they are shown then, by its addresses."""
     told = await person.say(f"confirm {code}")
     assert f"Connected: {person.sender.email}" in told
@@ -39,12 +39,12 @@ def shown_as(person: Person) -> str:
     return f"Grace Hopper ({user}, Slack, {TEAM})" if person.driver.platform == "slack" else f"{user} (HTTP, demo)"
 
 
-def exchanges(server: DeputyServer) -> int:
+def exchanges(server: Server) -> int:
     """How often Google was asked for tokens for a code."""
     return sum(call.method_id == EXCHANGE for call in server.google.calls)
 
 
-async def test_two_people_consent_at_once(server: DeputyServer, people: Pair) -> None:
+async def test_two_people_consent_at_once(server: Server, people: Pair) -> None:
     """Each confirms with the code that her own browser shows, and is answered from her own mailbox by itself."""
     codes = await asyncio.gather(*(consent(person) for person in people))
     whose = [await person.page.locator("dd").last.inner_text() for person in people]
@@ -62,7 +62,7 @@ async def test_two_people_consent_at_once(server: DeputyServer, people: Pair) ->
         assert await person.page.context.cookies() == []
 
 
-async def test_cookies_keep_a_sign_in_to_the_browser_that_opened_it(server: DeputyServer, people: Pair) -> None:
+async def test_cookies_keep_a_sign_in_to_the_browser_that_opened_it(server: Server, people: Pair) -> None:
     """Ada's address at Google, opened in Grace's browser, leads nowhere; in her own it leads to her code."""
     ada, grace = people
     await asyncio.gather(*[person.go_to_google(await person.link()) for person in people])
@@ -85,7 +85,7 @@ async def test_cookies_keep_a_sign_in_to_the_browser_that_opened_it(server: Depu
     assert exchanges(server) == before + 2
 
 
-async def test_a_forwarded_link_gives_the_one_who_sent_it_nothing(server: DeputyServer, people: Pair) -> None:
+async def test_a_forwarded_link_gives_the_one_who_sent_it_nothing(server: Server, people: Pair) -> None:
     """Grace consents by Ada's link: the page names both, and neither chat has anything without Ada's code."""
     ada, grace = people
     link = await ada.link()
@@ -106,7 +106,7 @@ async def test_a_forwarded_link_gives_the_one_who_sent_it_nothing(server: Deputy
         assert await server.container.grants().find(person.driver.principal(person.sender)) is None
 
 
-async def test_back_and_reload_consume_nothing_twice(server: DeputyServer, people: Pair) -> None:
+async def test_back_and_reload_consume_nothing_twice(server: Server, people: Pair) -> None:
     """The code that was shown is still good afterwards, Google was asked once, and the link opens nothing more."""
     before = exchanges(server)
     codes = await asyncio.gather(*(consent(person) for person in people))

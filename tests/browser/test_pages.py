@@ -22,7 +22,7 @@ from tests.browser.conftest import Pair
 from tests.browser.people import NAME, NARROW, Person, at
 from tests.browser.readable import faults, focus_on
 from tests.contract.channels import HttpDriver, Sender
-from tests.fakes.deputy_server import ADA, GRACE, DeputyServer, eventually
+from tests.fakes.server import ADA, GRACE, Server, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -81,7 +81,7 @@ async def test_no_other_site_frames_a_page_or_presses_its_button(elsewhere: str,
 
 
 async def test_no_script_runs_and_nothing_is_loaded_from_elsewhere(
-    server: DeputyServer, pages: list[Page], elsewhere: str
+    server: Server, pages: list[Page], elsewhere: str
 ) -> None:
     """Not by what stands in a person's name, and not by what somebody got into a page after all."""
     for page, email in zip(pages, (ADA, GRACE), strict=True):

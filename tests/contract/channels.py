@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from app.database.tables import messages
 from app.principal import Principal
-from tests.fakes.deputy_server import ADA, GRACE, NOTICE, PATIENCE_SECONDS, TEAM, DeputyServer, direct, eventually, user
+from tests.fakes.server import ADA, GRACE, NOTICE, PATIENCE_SECONDS, TEAM, Server, direct, eventually, user
 
 _count = itertools.count(1)
 
@@ -80,7 +80,7 @@ class HttpDriver:
 
     platform, shows_groups = "http", False
 
-    def __init__(self, server: DeputyServer) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
         self._seen: defaultdict[Sender, dict[str, str | None]] = defaultdict(dict)
 
@@ -134,7 +134,7 @@ class SlackDriver:
 
     platform, shows_groups = "slack", True
 
-    def __init__(self, server: DeputyServer) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
         self._read: defaultdict[Sender, int] = defaultdict(int)
 

@@ -15,8 +15,8 @@ from app.database.database import Database
 from app.delivery.engines.engine import Engine, open_engine
 from app.messages import ConversationKey
 from app.supervisor import Supervisor
+from tests.fakes.core_server import until
 from tests.fakes.databases import PostgresServer
-from tests.fakes.office import until
 
 ONE, OTHER = (ConversationKey("slack", "T0TEAM", name) for name in ("one", "other"))
 

@@ -17,17 +17,9 @@ from app.database.tables import messages, owned_by
 from app.sandbox.google.gmail.letters import MARKER
 from app.sandbox.visitor import code_on
 from tests.contract.channels import DRIVERS, ChannelDriver, Sender, event_id, pair
-from tests.fakes.deputy_server import (
-    APPROVAL_CODE,
-    CONSENT_LINK,
-    QUESTION,
-    DeputyServer,
-    eventually,
-    own_markers,
-    with_http,
-    world,
-)
+from tests.fakes.environment import open_environment, with_http
 from tests.fakes.scripted_model import ScriptedModel
+from tests.fakes.server import APPROVAL_CODE, CONSENT_LINK, QUESTION, Server, eventually, own_markers
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -39,16 +31,16 @@ async def model() -> ScriptedModel:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> AsyncIterator[DeputyServer]:
+async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> AsyncIterator[Server]:
     """A server that all channels reach; a POST over HTTP is acknowledged after 50 ms when there is no answer yet."""
-    async with world(Path(tmp_path_factory.mktemp("contract"))) as outside:
-        interfaces = with_http(outside.settings, wait_seconds=0.05)
-        async with outside.server(model.install, interfaces=interfaces) as server:
+    async with open_environment(Path(tmp_path_factory.mktemp("contract"))) as environment:
+        interfaces = with_http(environment.settings, wait_seconds=0.05)
+        async with environment.server(model.install, interfaces=interfaces) as server:
             yield server
 
 
 @pytest.fixture(params=sorted(DRIVERS))
-def channel(request: pytest.FixtureRequest, server: DeputyServer, model: ScriptedModel) -> ChannelDriver:
+def channel(request: pytest.FixtureRequest, server: Server, model: ScriptedModel) -> ChannelDriver:
     """Each channel in turn."""
     model.gate.clear()
     model.begun.clear()
@@ -56,7 +48,7 @@ def channel(request: pytest.FixtureRequest, server: DeputyServer, model: Scripte
     return cast(ChannelDriver, driver)
 
 
-async def stored(server: DeputyServer, channel: ChannelDriver, *senders: object) -> list[str]:
+async def stored(server: Server, channel: ChannelDriver, *senders: object) -> list[str]:
     """The texts of these people's messages as they are in the database, in the order of their arrival."""
     mine = sa.or_(*(owned_by(messages, channel.principal(sender)) for sender in senders))  # type: ignore[arg-type]
     query = sa.select(messages.c.body).where(mine).order_by(messages.c.created_at)
@@ -65,7 +57,7 @@ async def stored(server: DeputyServer, channel: ChannelDriver, *senders: object)
 
 
 async def test_a_message_is_stored_and_acknowledged_before_it_is_answered(
-    server: DeputyServer, channel: ChannelDriver, model: ScriptedModel
+    server: Server, channel: ChannelDriver, model: ScriptedModel
 ) -> None:
     """The acknowledgement waits for the row and not for the model."""
     ada, grace = pair()
@@ -79,9 +71,7 @@ async def test_a_message_is_stored_and_acknowledged_before_it_is_answered(
     assert [await channel.next(sender) for sender in (ada, grace)] == [f"waited {ada.name}", f"waited {grace.name}"]
 
 
-async def test_a_message_that_cannot_be_stored_is_not_acknowledged(
-    server: DeputyServer, channel: ChannelDriver
-) -> None:
+async def test_a_message_that_cannot_be_stored_is_not_acknowledged(server: Server, channel: ChannelDriver) -> None:
     """While the database takes no message the platform is asked to try again, and what it sends then is answered."""
     ada, _ = pair()
     await channel.say(ada, "repeat hello")
@@ -98,7 +88,7 @@ async def test_a_message_that_cannot_be_stored_is_not_acknowledged(
     assert await channel.next(ada) == "gently"
 
 
-async def test_a_duplicate_is_answered_once(server: DeputyServer, channel: ChannelDriver, model: ScriptedModel) -> None:
+async def test_a_duplicate_is_answered_once(server: Server, channel: ChannelDriver, model: ScriptedModel) -> None:
     """However often the platform delivers a message, at once or later, it runs once and is answered once."""
     ada, grace = pair()
     delivery = event_id()
@@ -123,7 +113,7 @@ async def test_a_retry_that_was_not_seen_before_is_answered(channel: ChannelDriv
     assert await channel.next(ada) == "hello"
 
 
-async def test_two_people_are_answered_from_their_own_mailboxes(server: DeputyServer, channel: ChannelDriver) -> None:
+async def test_two_people_are_answered_from_their_own_mailboxes(server: Server, channel: ChannelDriver) -> None:
     """Two people ask at once, consent at once, and each sees mail of their own and nobody else's."""
     people = pair()
     await asyncio.gather(*(channel.say(sender, QUESTION) for sender in people))
@@ -141,7 +131,7 @@ async def test_two_people_are_answered_from_their_own_mailboxes(server: DeputySe
         assert set(MARKER.findall(answer.lower())) <= own[sender.email]
 
 
-async def test_links_and_private_answers_reach_the_sender_alone(server: DeputyServer, channel: ChannelDriver) -> None:
+async def test_links_and_private_answers_reach_the_sender_alone(server: Server, channel: ChannelDriver) -> None:
     """In a group, consent links and what comes out of somebody's account are shown to that person only."""
     ada, grace = pair()
     group = f"team{ada.name}"
@@ -164,7 +154,7 @@ async def test_links_and_private_answers_reach_the_sender_alone(server: DeputySe
         assert await channel.next(grace) == "hello"
 
 
-async def test_an_apology_in_a_group_reaches_the_sender_alone(server: DeputyServer, channel: ChannelDriver) -> None:
+async def test_an_apology_in_a_group_reaches_the_sender_alone(server: Server, channel: ChannelDriver) -> None:
     """Why something was given up says what was asked for; others who write there are answered for all to see."""
     ada, grace = pair()
     group = f"sorry{ada.name}"
@@ -182,7 +172,7 @@ async def test_an_apology_in_a_group_reaches_the_sender_alone(server: DeputyServ
         assert await channel.next(grace) == "hello"
 
 
-async def test_only_the_one_who_was_asked_can_approve(server: DeputyServer, channel: ChannelDriver) -> None:
+async def test_only_the_one_who_was_asked_can_approve(server: Server, channel: ChannelDriver) -> None:
     """A code in somebody else's hands approves nothing; in its owner's it runs the call, once."""
     ada, grace = pair()
     await server.connect(channel.principal(ada), ada.email)
@@ -222,7 +212,7 @@ async def test_a_conversation_is_answered_in_order(channel: ChannelDriver, model
     assert [await channel.next(ada) for _ in range(6)] == ["waited first", "0", "1", "2", "3", "4"]
 
 
-async def test_a_group_shares_neither_credentials_nor_history(server: DeputyServer, channel: ChannelDriver) -> None:
+async def test_a_group_shares_neither_credentials_nor_history(server: Server, channel: ChannelDriver) -> None:
     """In one thread each speaker is answered with their own account, and with what they themselves said before."""
     ada, grace = pair()
     group = f"team{ada.name}"
@@ -246,7 +236,7 @@ async def test_a_group_shares_neither_credentials_nor_history(server: DeputyServ
 
 
 @asynccontextmanager
-async def _without_messages(server: DeputyServer) -> AsyncIterator[None]:
+async def _without_messages(server: Server) -> AsyncIterator[None]:
     """Let the database answer every look at the messages with an error."""
     database = server.container.database()
     for away, name in ((True, "messages_away"), (False, "messages")):
@@ -270,7 +260,7 @@ def _link(text: str) -> str:
     return found[0]
 
 
-def _sent(server: DeputyServer, email: str, subject: str) -> int:
+def _sent(server: Server, email: str, subject: str) -> int:
     return sum(
         "SENT" in letter.label_ids and letter.header("Subject") == subject for letter in server.google.mailbox(email)
     )

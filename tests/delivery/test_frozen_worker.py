@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from tests.delivery.badge import gate
+from tests.delivery.deployment import SETTLE_SECONDS, Deployment, Layout, Load, open_deployment, run_with_outage
 from tests.delivery.preloaded import Preloaded
-from tests.delivery.stage import SETTLE_SECONDS, Layout, Load, Stage, run_with_outage, stage
 from tests.delivery.verdict import Verdict
 
 LOAD = Load(messages=60, conversations=12, repeated=6, kills=0)
@@ -17,14 +17,14 @@ POSTING = Layout("procrastinate", workers=2, server_answers=False)  # the server
 LEASE_SECONDS = 5.0
 
 
-async def freeze_and_wake(stage_: Stage) -> None:
+async def freeze_and_wake(deployment: Deployment) -> None:
     """Freeze a worker that has a message in work, which another process then answers, and let it go on with it."""
-    held = gate(stage_.record.path, "m0000")
-    run = await stage_.begun("m0000")
-    (frozen,) = (deputy for deputy in stage_.deputies if deputy.pid == run.pid)
+    held = gate(deployment.record.path, "m0000")
+    run = await deployment.begun("m0000")
+    (frozen,) = (deputy for deputy in deployment.deputies if deputy.pid == run.pid)
     frozen.freeze()
     held.unlink()
-    await stage_.answered("m0000")
+    await deployment.answered("m0000")
     frozen.wake()
 
 
@@ -33,13 +33,13 @@ async def run_with_a_frozen_worker(
 ) -> tuple[Verdict, str]:
     """The verdict on a run in which a worker was frozen, and what happened."""
     gate(folder / "record", "m0000").touch()
-    async with stage(
+    async with open_deployment(
         preloaded, folder, url, LAYOUT, LOAD, seed=seed, fault=fault, lease_seconds=LEASE_SECONDS
-    ) as stage_:
-        await run_with_outage(stage_, LOAD, lambda: freeze_and_wake(stage_))
-        await stage_.settled()
-        await stage_.stop()
-        return await stage_.judge(), stage_.describe()
+    ) as deployment:
+        await run_with_outage(deployment, LOAD, lambda: freeze_and_wake(deployment))
+        await deployment.settled()
+        await deployment.stop()
+        return await deployment.judge(), deployment.describe()
 
 
 async def test_it_finishes_nothing_that_was_taken_over(preloaded: Preloaded, tmp_path: Path, postgres_url: str) -> None:
@@ -56,33 +56,35 @@ async def test_one_that_ignores_its_attempt_is_noticed(preloaded: Preloaded, tmp
     assert "m0000" in verdict.doubled | verdict.lost, described
 
 
-async def wake_in_the_post(stage_: Stage, copies_at_last: int) -> None:
+async def wake_in_the_post(deployment: Deployment, copies_at_last: int) -> None:
     """Wake a process that stopped itself as it posted, once another one has posted the same answer."""
-    stopped = stage_.record.path.with_name("stood_still")
-    await stage_.until(lambda: stopped.exists() and stopped.read_text() != "")
-    (frozen,) = (deputy for deputy in stage_.deputies if deputy.pid == int(stopped.read_text()))
+    stopped = deployment.record.path.with_name("stood_still")
+    await deployment.until(lambda: stopped.exists() and stopped.read_text() != "")
+    (frozen,) = (deputy for deputy in deployment.deputies if deputy.pid == int(stopped.read_text()))
     frozen.freeze()  # it is already, and that is noted
     async with asyncio.timeout(SETTLE_SECONDS):
-        while stage_.answers("m0000") == 0 or await stage_.ledger.undone() != 0:  # the other one has left it behind
+        while (
+            deployment.answers("m0000") == 0 or await deployment.ledger.undone() != 0
+        ):  # the other one has left it behind
             await asyncio.sleep(0.01)
     frozen.wake()
-    await stage_.until(lambda: stage_.answers("m0000") == 2)
-    await stage_.until(lambda: stage_.answers("m0000") == copies_at_last)
+    await deployment.until(lambda: deployment.answers("m0000") == 2)
+    await deployment.until(lambda: deployment.answers("m0000") == copies_at_last)
     await asyncio.sleep(0.4 * LEASE_SECONDS)  # time to look again, and to delete what must stay
-    assert stage_.answers("m0000") == copies_at_last
+    assert deployment.answers("m0000") == copies_at_last
 
 
 async def run_with_a_late_post(
     preloaded: Preloaded, folder: Path, url: str, seed: int, fault: str, copies: int
 ) -> Verdict:
     """The verdict on a run in which a process stood still as it posted, and what is left was so many copies."""
-    async with stage(
+    async with open_deployment(
         preloaded, folder, url, POSTING, LOAD, seed=seed, fault=fault, lease_seconds=LEASE_SECONDS
-    ) as stage_:
-        await run_with_outage(stage_, LOAD, partial(wake_in_the_post, stage_, copies))
-        await stage_.settled()
-        await stage_.stop()
-        return await stage_.judge()
+    ) as deployment:
+        await run_with_outage(deployment, LOAD, partial(wake_in_the_post, deployment, copies))
+        await deployment.settled()
+        await deployment.stop()
+        return await deployment.judge()
 
 
 async def test_what_it_posts_too_late_is_deleted(preloaded: Preloaded, tmp_path: Path, postgres_url: str) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.delivery.deployment import SHORT, WHOLE, Layout, Load, open_deployment, run_with_kills
 from tests.delivery.preloaded import Preloaded
-from tests.delivery.stage import SHORT, WHOLE, Layout, Load, run_with_kills, stage
 from tests.delivery.verdict import Verdict
 
 LAYOUTS = {
@@ -26,14 +26,14 @@ async def assert_survives(
     preloaded: Preloaded, folder: Path, database_url: str, layout: Layout, load: Load, seed: int
 ) -> None:
     """Run a load with its kills and hold the outcome to what this module promises."""
-    async with stage(preloaded, folder, database_url, layout, load, seed=seed) as stage_:
-        await run_with_kills(stage_, load)
-        settled = await stage_.settled()
-        await stage_.stop()
-        verdict = await stage_.judge()
+    async with open_deployment(preloaded, folder, database_url, layout, load, seed=seed) as deployment:
+        await run_with_kills(deployment, load)
+        settled = await deployment.settled()
+        await deployment.stop()
+        verdict = await deployment.judge()
 
-    assert verdict == Verdict(), stage_.describe()
-    assert settled, stage_.describe()
+    assert verdict == Verdict(), deployment.describe()
+    assert settled, deployment.describe()
 
 
 async def test_sqlite(preloaded: Preloaded, tmp_path: Path) -> None:

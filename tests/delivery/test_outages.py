@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.delivery.deployment import Deployment, Layout, Load, open_deployment, run_with_outage
 from tests.delivery.preloaded import Preloaded
-from tests.delivery.stage import Layout, Load, Stage, run_with_outage, stage
 from tests.delivery.verdict import Verdict
 from tests.fakes.postgres import Cluster
 
@@ -19,14 +19,14 @@ LOAD = Load(messages=150, conversations=20, repeated=15, kills=0)
 LAYOUTS = {"one process": Layout(), "2 workers": Layout("procrastinate", workers=2)}
 
 
-async def assert_came_through(stage_: Stage) -> None:
+async def assert_came_through(deployment: Deployment) -> None:
     """Every message is answered once, in order, in its own place."""
-    settled = await stage_.settled()
-    await stage_.stop()
-    verdict = await stage_.judge()
+    settled = await deployment.settled()
+    await deployment.stop()
+    verdict = await deployment.judge()
 
-    assert verdict == Verdict(), stage_.describe()
-    assert settled, stage_.describe()
+    assert verdict == Verdict(), deployment.describe()
+    assert settled, deployment.describe()
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -34,15 +34,15 @@ async def test_postgresql_restarts(
     preloaded: Preloaded, tmp_path: Path, cluster: Cluster, postgres_url: str, layout: str
 ) -> None:
     """It restarts in the middle, and crashes a little later."""
-    async with stage(preloaded, tmp_path, postgres_url, LAYOUTS[layout], LOAD, seed=5) as stage_:
+    async with open_deployment(preloaded, tmp_path, postgres_url, LAYOUTS[layout], LOAD, seed=5) as deployment:
 
         async def outage() -> None:
             await asyncio.to_thread(cluster.restart, "fast")
-            await stage_.until_begun(LOAD.messages * 2 // 3)
+            await deployment.until_begun(LOAD.messages * 2 // 3)
             await asyncio.to_thread(cluster.restart, "immediate")
 
-        await run_with_outage(stage_, LOAD, outage)
-        await assert_came_through(stage_)
+        await run_with_outage(deployment, LOAD, outage)
+        await assert_came_through(deployment)
 
 
 @pytest.fixture
@@ -77,20 +77,20 @@ def fill(disk: Path) -> Path:
 async def assert_full_disk_is_survived(preloaded: Preloaded, disk: Path, load: Load, seconds: float) -> None:
     """Fill the disk for so long, early, while SQLite's log still grows; the webhook says 503 meanwhile."""
     url = f"sqlite+aiosqlite:///{disk / 'deputy.db'}"
-    async with stage(preloaded, disk.parent, url, Layout(), load, seed=6) as stage_:
+    async with open_deployment(preloaded, disk.parent, url, Layout(), load, seed=6) as deployment:
 
         async def outage() -> None:
             ballast = fill(disk)
-            await stage_.until_refused()
+            await deployment.until_refused()
             await asyncio.sleep(seconds)
-            acknowledged = len(stage_.posting.acknowledged)
-            assert await stage_.ledger.stored() >= acknowledged
+            acknowledged = len(deployment.posting.acknowledged)
+            assert await deployment.ledger.stored() >= acknowledged
             os.unlink(ballast)
 
-        await run_with_outage(stage_, load, outage)
-        await assert_came_through(stage_)
+        await run_with_outage(deployment, load, outage)
+        await assert_came_through(deployment)
 
-        assert stage_.posting.outcomes["503"] > 0
+        assert deployment.posting.outcomes["503"] > 0
 
 
 async def test_the_disk_is_full(preloaded: Preloaded, small_disk: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.delivery.deployment import Layout, Load, open_deployment, run_with_kills
 from tests.delivery.preloaded import Preloaded
-from tests.delivery.stage import Layout, Load, run_with_kills, stage
 from tests.delivery.verdict import Verdict
 
 LOAD = Load(messages=40, conversations=4, repeated=4, kills=0)
@@ -20,11 +20,11 @@ LOAD = Load(messages=40, conversations=4, repeated=4, kills=0)
 async def test_a_planted_fault_is_noticed(preloaded: Preloaded, tmp_path: Path, fault: str, noticed: str) -> None:
     """What it leads to is in the verdict."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'deputy.db'}"
-    async with stage(preloaded, tmp_path, url, Layout(), LOAD, seed=8, fault=fault) as stage_:
-        await run_with_kills(stage_, LOAD)
-        await stage_.settled(20)
-        await stage_.stop()
-        verdict = await stage_.judge()
+    async with open_deployment(preloaded, tmp_path, url, Layout(), LOAD, seed=8, fault=fault) as deployment:
+        await run_with_kills(deployment, LOAD)
+        await deployment.settled(20)
+        await deployment.stop()
+        verdict = await deployment.judge()
 
     assert getattr(verdict, noticed)
     assert verdict != Verdict()

@@ -38,8 +38,8 @@ from app.sandbox.visitor import code_on
 from interfaces.listening import listening
 from interfaces.middleware import install
 from interfaces.web.interface import CALLBACK_PATH, router
-from tests.fakes.deputy_server import Ahead
 from tests.fakes.sandbox import CLIENT_ID, CLIENT_SECRET, sandbox
+from tests.fakes.server import Ahead
 
 LINK_SECONDS = 600.0
 CODE_SECONDS = 600.0
@@ -116,7 +116,7 @@ class Browser:
 
 
 @dataclass
-class Stage:
+class ConsentServer:
     """The server on loopback, and what its consents leave behind.
 
     Attributes:
@@ -214,18 +214,20 @@ class Stage:
 
 
 @asynccontextmanager
-async def on_stage(database: Database, key_ring: KeyRing, *, secure: bool = False) -> AsyncIterator[Stage]:
+async def open_consent_server(
+    database: Database, key_ring: KeyRing, *, secure: bool = False
+) -> AsyncIterator[ConsentServer]:
     """Serve the pages, and the sandbox's Google, until the block ends."""
     clock = Ahead()
     links = ConsentLinks(database, key_ring, lifetime_seconds=LINK_SECONDS, now=clock)
     quarantine = Quarantine(database, key_ring, code_tries=CODE_TRIES, now=clock)
-    stage = Stage(database, key_ring, Grants(database, key_ring), links, quarantine, clock, BY_CODE)
+    server = ConsentServer(database, key_ring, Grants(database, key_ring), links, quarantine, clock, BY_CODE)
 
     async def consent() -> Consent:
-        return stage.consent
+        return server.consent
 
     async def confirmation() -> Confirmation:
-        return stage.confirmation
+        return server.confirmation
 
     async def google_apis() -> GoogleApis:
         return GoogleApis(None)
@@ -246,10 +248,10 @@ async def on_stage(database: Database, key_ring: KeyRing, *, secure: bool = Fals
     )
     app.include_router(pages)
     pool = open_pool()
-    async with listening(app, "127.0.0.1", 0) as stage.url, open_http() as http:
-        redirect_uri = f"{stage.url}{CALLBACK_PATH}"
-        stage.google = sandbox(redirect_uris=frozenset({redirect_uri}))
-        async with serve_loopback(stage.google.app) as google_url:
+    async with listening(app, "127.0.0.1", 0) as server.url, open_http() as http:
+        redirect_uri = f"{server.url}{CALLBACK_PATH}"
+        server.google = sandbox(redirect_uris=frozenset({redirect_uri}))
+        async with serve_loopback(server.google.app) as google_url:
             endpoints = GoogleEndpoints(
                 authorize=f"{google_url}/o/oauth2/v2/auth",
                 token=f"{google_url}/token",
@@ -265,8 +267,8 @@ async def on_stage(database: Database, key_ring: KeyRing, *, secure: bool = Fals
                 http=http,
                 pool=pool,
             )
-            stage.use(google_auth)
-            yield stage
+            server.use(google_auth)
+            yield server
     pool.clear()
 
 

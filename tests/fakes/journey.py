@@ -15,7 +15,7 @@ from app.toolkits.toolkit import tool
 from containers.application import Application
 from containers.scopes.scope import Scoped
 from tests.contract.channels import ChannelDriver, HttpDriver, Sender, SlackDriver
-from tests.fakes.deputy_server import APPROVAL_CODE, CONSENT_LINK, QUESTION, DeputyServer
+from tests.fakes.server import APPROVAL_CODE, CONSENT_LINK, QUESTION, Server
 
 UNKNOWN_MAIL = "0123456789abcdef"
 
@@ -65,13 +65,13 @@ class Traveller:
         return await self.driver.next(self.sender)
 
 
-def travellers(server: DeputyServer, *people: Sender) -> list[Traveller]:
+def travellers(server: Server, *people: Sender) -> list[Traveller]:
     """Everybody, on each channel."""
     drivers: list[ChannelDriver] = [HttpDriver(server), SlackDriver(server)]
     return [Traveller(driver, person) for driver in drivers for person in people]
 
 
-async def journey(server: DeputyServer, who: Traveller) -> None:
+async def journey(server: Server, who: Traveller) -> None:
     """One person's whole way, each step answered before the next one."""
     await consent(server, who, await who.ask(QUESTION))
     await note_bearer(server, who)
@@ -93,7 +93,7 @@ async def journey(server: DeputyServer, who: Traveller) -> None:
     await note_bearer(server, who)
 
 
-async def consent(server: DeputyServer, who: Traveller, asked: str) -> str:
+async def consent(server: Server, who: Traveller, asked: str) -> str:
     """Go by the link that a person was sent, and confirm with the code in their chat; all that they are told then."""
     link = CONSENT_LINK.search(asked)
     assert link is not None, asked
@@ -104,7 +104,7 @@ async def consent(server: DeputyServer, who: Traveller, asked: str) -> str:
     return told
 
 
-async def note_bearer(server: DeputyServer, who: Traveller) -> str:
+async def note_bearer(server: Server, who: Traveller) -> str:
     """Remember and return the access token that this person's grant has now."""
     grant = await server.container.grants().find(who.driver.principal(who.sender))
     assert grant is not None
@@ -112,14 +112,14 @@ async def note_bearer(server: DeputyServer, who: Traveller) -> str:
     return grant.access_token
 
 
-async def expire_access(server: DeputyServer, who: Traveller) -> None:
+async def expire_access(server: Server, who: Traveller) -> None:
     """Let Google end this person's access token before its time; the grant lives on."""
     token = await note_bearer(server, who)
     access = server.google._grants._access
     access[token] = replace(access[token], expires_at=0.0)
 
 
-async def all_travel(server: DeputyServer, *people: Sender) -> list[Traveller]:
+async def all_travel(server: Server, *people: Sender) -> list[Traveller]:
     """Everybody's whole way, on every channel at once."""
     who = travellers(server, *people)
     await asyncio.gather(*(journey(server, each) for each in who))

@@ -1,4 +1,4 @@
-"""Real `deputy` processes on one database, to be stopped, killed and frozen; the world around them is the test's."""
+"""Real `deputy` processes on one database, which a test stops, kills and freezes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ import yaml
 
 from app.sections.agents import ModelSettings
 from app.settings import Settings
-from tests.fakes.deputy_server import NO_REUSE, PATIENCE_SECONDS, World
+from tests.fakes.environment import Environment
+from tests.fakes.server import NO_REUSE, PATIENCE_SECONDS
 
 _START_SECONDS = 120.0  # a start takes two seconds of CPU, of which other processes may want their share
 
 
 def write_config(
-    path: Path, world: World, model: ModelSettings, database_url: str, *, port: int, **delivery: Any
+    path: Path, environment: Environment, model: ModelSettings, database_url: str, *, port: int, **delivery: Any
 ) -> Path:
-    """A configuration file for a process in this world: Slack and HTTP, a model, and any database."""
-    settings: Settings = world.settings
+    """Write a configuration file for a process in this environment: Slack and HTTP, a model, and any database."""
+    settings: Settings = environment.settings
     google, slack, keys = settings.google, settings.interfaces.slack, settings.key_ring.file
     assert google.client_secret is not None
     assert slack is not None

@@ -15,8 +15,9 @@ from app.sandbox.slack.install import SlackInstalls
 from app.sandbox.slack.sandbox import SlackSandbox
 from app.sections.interfaces import InterfacesSettings, SlackSettings
 from interfaces.slack.pages import callback_url
-from tests.fakes.deputy_server import DeputyServer, world
+from tests.fakes.environment import open_environment
 from tests.fakes.scripted_model import ScriptedModel
+from tests.fakes.server import Server
 
 CLIENT_ID, CLIENT_SECRET, SIGNING_SECRET = "1.2", "client-secret", "8f742231b10e8888abcd99yyyzzz85a5"
 PLACES = {"T0ONE": "One Inc", "T0TWO": "Two Ltd", "T0THREE": "Three AG", "E0GRID": "Grid Group", "T0PART": "Part of it"}
@@ -31,7 +32,7 @@ class Workspaces:
         server: Its `slack` is this Slack.
     """
 
-    server: DeputyServer
+    server: Server
     installs: SlackInstalls
 
     async def install(self, place: str) -> httpx2.Response:
@@ -64,8 +65,8 @@ def sandbox(redirect_uri: str) -> tuple[SlackSandbox, SlackInstalls]:
 @asynccontextmanager
 async def workspaces(folder: Path, *, allowed: Sequence[str] = ()) -> AsyncIterator[Workspaces]:
     """A server on a socket that is installed nowhere yet, and may be in these places, or in any."""
-    async with world(folder) as outside:
-        slack, installs = sandbox(callback_url(outside.settings.server.public_url))
+    async with open_environment(folder) as environment:
+        slack, installs = sandbox(callback_url(environment.settings.server.public_url))
         async with serve_loopback(installs.app) as slack_url:
             section = SlackSettings(
                 signing_secret=SecretStr(SIGNING_SECRET),
@@ -75,6 +76,8 @@ async def workspaces(folder: Path, *, allowed: Sequence[str] = ()) -> AsyncItera
                 api_base_url=f"{slack_url}/api/",
                 authorize_url=f"{slack_url}/oauth/v2/authorize",
             )
-            async with outside.server(ScriptedModel().install, interfaces=InterfacesSettings(slack=section)) as server:
+            async with environment.server(
+                ScriptedModel().install, interfaces=InterfacesSettings(slack=section)
+            ) as server:
                 server.slack = slack
                 yield Workspaces(server, installs)

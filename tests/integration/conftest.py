@@ -8,13 +8,13 @@ import pytest
 
 from app.database.database import Database
 from app.keys.ring import KeyRing
-from tests.fakes.consent import Browser, Stage, on_stage
+from tests.fakes.consent import Browser, ConsentServer, open_consent_server
 
 
 @pytest.fixture
-async def stage(database: Database, key_ring: KeyRing) -> AsyncIterator[Stage]:
+async def server(database: Database, key_ring: KeyRing) -> AsyncIterator[ConsentServer]:
     """The pages and Google, served."""
-    async with on_stage(database, key_ring) as found:
+    async with open_consent_server(database, key_ring) as found:
         yield found
 
 

@@ -17,34 +17,34 @@ from app.messages import MessageState, StoredMessage
 from app.principal import Principal
 from app.sandbox.people import PEOPLE
 from app.sandbox.visitor import code_on
-from tests.fakes.consent import Browser, Stage, query
+from tests.fakes.consent import Browser, ConsentServer, query
+from tests.fakes.core_server import CoreServer
 from tests.fakes.credentials import connect, google_tokens
-from tests.fakes.office import Office
 from tests.fakes.sandbox import ADA, GRACE, MODIFY, READ, SEND
 
 ADAS_SUBJECT = PEOPLE[0].subject
 
 
 @pytest.fixture
-def office(database: Database, key_ring: KeyRing) -> Office:
+def server(database: Database, key_ring: KeyRing) -> CoreServer:
     """Nothing said yet."""
-    return Office(database, key_ring)
+    return CoreServer(database, key_ring)
 
 
-async def has(office: Office, person: Principal, *names: str, scopes: frozenset[str] = frozenset({READ})) -> None:
+async def has(server: CoreServer, person: Principal, *names: str, scopes: frozenset[str] = frozenset({READ})) -> None:
     """Let a person have connected these accounts, the first one their default."""
     for name in names:
-        await connect(office.database, office.grants, person, google_tokens(f"{name}-1", scopes=scopes))
+        await connect(server.database, server.grants, person, google_tokens(f"{name}-1", scopes=scopes))
 
 
-async def reply(office: Office, person: Principal, text: str, conversation: str = "c") -> str:
+async def reply(server: CoreServer, person: Principal, text: str, conversation: str = "c") -> str:
     """What a person is told when they write this."""
-    return str((await office.status(await office.ask(person, text, conversation))).answer)
+    return str((await server.status(await server.ask(person, text, conversation))).answer)
 
 
-async def used(office: Office, person: Principal, conversation: str) -> str | None:
+async def used(server: CoreServer, person: Principal, conversation: str) -> str | None:
     """The address of the account that a message in this conversation would use."""
-    grant = await office.grants.find(person, conversation)
+    grant = await server.grants.find(person, conversation)
     return grant.email if grant else None
 
 
@@ -52,77 +52,77 @@ async def used(office: Office, person: Principal, conversation: str) -> str | No
 
 
 async def test_a_link_asks_for_what_is_lacking_only(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """A second tool's link names its own scope, hints at the account, and yields the old scopes as well."""
-    await stage.connect(browser, ada, ADA, READ)
-    google_url = await browser.open(await stage.link(ada, READ, SEND))
+    await server.connect(browser, ada, ADA, READ)
+    google_url = await browser.open(await server.link(ada, READ, SEND))
     asked = query(google_url)
-    first = query(await browser.open(await stage.link(grace, READ, SEND)))
-    await stage.confirm(ada, await browser.http.get(await browser.decide(google_url, ADA)))
+    first = query(await browser.open(await server.link(grace, READ, SEND)))
+    await server.confirm(ada, await browser.http.get(await browser.decide(google_url, ADA)))
 
     assert asked["scope"].split() == ["openid", "email", SEND]
     assert (asked["login_hint"], asked["include_granted_scopes"]) == (ADAS_SUBJECT, "true")
     assert set(first["scope"].split()) == {"openid", "email", READ, SEND}
     assert not {"login_hint", "include_granted_scopes"} & first.keys()
-    assert await stage.covers(ada, READ, SEND)
+    assert await server.covers(ada, READ, SEND)
 
 
 async def test_a_widening_takes_no_other_account(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """Ada's link for more, finished with Grace's account, is refused with words, and Ada's grant is as it was."""
-    await stage.connect(browser, ada, ADA, READ)
-    page = await browser.allow(await stage.link(ada, SEND), GRACE)
-    grant = await stage.grants.find(ada)
+    await server.connect(browser, ada, ADA, READ)
+    page = await browser.allow(await server.link(ada, SEND), GRACE)
+    grant = await server.grants.find(ada)
 
     assert page.status_code == 400
     assert "connect google" in page.text
     assert code_on(page) is None
-    assert stage.calls("oauth.revoke") == 1
-    assert await stage.quarantined() == []
+    assert server.calls("oauth.revoke") == 1
+    assert await server.quarantined() == []
     assert grant is not None
     assert (grant.email, SEND in grant.granted_scopes) == (ADA, False)
-    assert await stage.grants.find(grace) is None
+    assert await server.grants.find(grace) is None
 
 
 async def test_a_widening_waits_for_its_code_as_well(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """What a forwarded link for more would yield is in quarantine: until the code the old grant is all there is."""
-    await stage.connect(browser, ada, ADA, READ)
-    page = await browser.allow(await stage.link(ada, SEND), ADA)
-    before = await stage.covers(ada, SEND)
-    await stage.confirm(ada, page)
+    await server.connect(browser, ada, ADA, READ)
+    page = await browser.allow(await server.link(ada, SEND), ADA)
+    before = await server.covers(ada, SEND)
+    await server.confirm(ada, page)
 
     assert not before
-    assert await stage.covers(ada, READ, SEND)
-    assert await stage.grants.find(grace) is None
+    assert await server.covers(ada, READ, SEND)
+    assert await server.grants.find(grace) is None
 
 
-async def test_the_end_of_a_widening_leaves_the_grant(stage: Stage, browser: Browser, ada: Principal) -> None:
+async def test_the_end_of_a_widening_leaves_the_grant(server: ConsentServer, browser: Browser, ada: Principal) -> None:
     """Five wrong codes drop what was added; the account stays connected and alive at Google."""
-    await stage.connect(browser, ada, ADA, READ)
-    await browser.allow(await stage.link(ada, SEND), ADA)
+    await server.connect(browser, ada, ADA, READ)
+    await browser.allow(await server.link(ada, SEND), ADA)
     for _ in range(5):
-        await stage.confirmation.confirm(ada, "22222222")
-    grant = await stage.grants.find(ada)
+        await server.confirmation.confirm(ada, "22222222")
+    grant = await server.grants.find(ada)
 
     assert grant is not None
-    assert stage.google_knows(grant)
-    assert stage.calls("oauth.revoke") == 0
+    assert server.google_knows(grant)
+    assert server.calls("oauth.revoke") == 0
 
 
 async def test_nothing_is_included_where_the_account_is_no_longer_connected(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """A link for more that is opened after the grant ended is like a first one: no include_granted_scopes."""
-    await stage.connect(browser, ada, ADA, READ)
-    await stage.connect(browser, grace, ADA, MODIFY)
-    link = await stage.link(ada, SEND)
-    grant = await stage.grants.find(ada)
+    await server.connect(browser, ada, ADA, READ)
+    await server.connect(browser, grace, ADA, MODIFY)
+    link = await server.link(ada, SEND)
+    grant = await server.grants.find(ada)
     assert grant is not None
-    await stage.grants.mark_revoked(grant)
+    await server.grants.mark_revoked(grant)
     asked = query(await browser.open(link))
 
     assert "include_granted_scopes" not in asked
@@ -133,15 +133,15 @@ async def test_nothing_is_included_where_the_account_is_no_longer_connected(
 
 
 async def test_a_second_account_is_added_by_its_persons_words(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """`connect google as work` leads to a link for any account, and the one that is chosen gets that name."""
-    await stage.connect(browser, ada, ADA, READ)
-    link_id, scopes = await stage.consent.ask_to_add(ada, alias="work")
-    hidden = await stage.consent.sign_in(grace, link_id)
-    page = await browser.allow(str((await stage.consent.sign_in(ada, link_id)).url), GRACE)
-    connected = await stage.confirm(ada, page)
-    accounts = await Accounts(stage.database).list(ada)
+    await server.connect(browser, ada, ADA, READ)
+    link_id, scopes = await server.consent.ask_to_add(ada, alias="work")
+    hidden = await server.consent.sign_in(grace, link_id)
+    page = await browser.allow(str((await server.consent.sign_in(ada, link_id)).url), GRACE)
+    connected = await server.confirm(ada, page)
+    accounts = await Accounts(server.database).list(ada)
 
     assert isinstance(connected, Connected)
     assert scopes == {READ}
@@ -149,96 +149,96 @@ async def test_a_second_account_is_added_by_its_persons_words(
     assert [(each.alias, each.email, each.is_default) for each in accounts] == [
         ("ada", ADA, True), ("work", GRACE, False),
     ]  # fmt: skip
-    assert await Accounts(stage.database).list(grace) == []
-    assert stage.waiting.accounts == [{None, ADAS_SUBJECT}, {None, PEOPLE[1].subject}]
+    assert await Accounts(server.database).list(grace) == []
+    assert server.waiting.accounts == [{None, ADAS_SUBJECT}, {None, PEOPLE[1].subject}]
 
 
-async def test_accounts_are_listed_with_what_they_may(office: Office, ada: Principal, grace: Principal) -> None:
+async def test_accounts_are_listed_with_what_they_may(server: CoreServer, ada: Principal, grace: Principal) -> None:
     """`google accounts` shows each person their own: name, address, default, choice and permissions."""
-    await has(office, ada, "ada", "work")
-    await office.accounts.use(ada, "work", conversation="c")
-    await has(office, grace, "grace")
-    told = await reply(office, ada, "google accounts")
+    await has(server, ada, "ada", "work")
+    await server.accounts.use(ada, "work", conversation="c")
+    await has(server, grace, "grace")
+    told = await reply(server, ada, "google accounts")
 
     assert told.splitlines()[1:] == [
         f"- ada: ada@example.com (default); granted: {READ}",
         f"- work: work@example.com (used here); granted: {READ}",
     ]
-    assert (await reply(office, grace, "Google accounts.", "g")).splitlines()[1:] == [
+    assert (await reply(server, grace, "Google accounts.", "g")).splitlines()[1:] == [
         f"- grace: grace@example.com (default, used here); granted: {READ}"
     ]
 
 
-async def test_a_choice_counts_where_it_was_made(office: Office, ada: Principal, grace: Principal) -> None:
+async def test_a_choice_counts_where_it_was_made(server: CoreServer, ada: Principal, grace: Principal) -> None:
     """`use work for this` is for this conversation, `use work` for all others; nobody else's choice changes."""
     for person in (ada, grace):
-        await has(office, person, person.user, "work")
-    here = await reply(office, ada, "use work for this", "project")
-    after_one = [await used(office, ada, each) for each in ("project", "main")]
-    everywhere = await reply(office, ada, "Use Work", "main")
-    after_all = [await used(office, ada, each) for each in ("project", "main", "new")]
+        await has(server, person, person.user, "work")
+    here = await reply(server, ada, "use work for this", "project")
+    after_one = [await used(server, ada, each) for each in ("project", "main")]
+    everywhere = await reply(server, ada, "Use Work", "main")
+    after_all = [await used(server, ada, each) for each in ("project", "main", "new")]
 
     assert "In this conversation I use work" in here
     assert after_one == ["work@example.com", "ada@example.com"]
     assert "From now on I use work" in everywhere
     assert after_all == ["work@example.com"] * 3
-    assert await used(office, grace, "project") == "grace@example.com"
+    assert await used(server, grace, "project") == "grace@example.com"
 
 
-async def test_a_default_counts_again_where_it_is_chosen(office: Office, ada: Principal) -> None:
+async def test_a_default_counts_again_where_it_is_chosen(server: CoreServer, ada: Principal) -> None:
     """Who chose one account for a conversation and then another one for all means this conversation too."""
-    await has(office, ada, "ada", "work")
-    await reply(office, ada, "use work for this", "c")
-    await reply(office, ada, "use ada", "c")
+    await has(server, ada, "ada", "work")
+    await reply(server, ada, "use work for this", "c")
+    await reply(server, ada, "use ada", "c")
 
-    assert await used(office, ada, "c") == "ada@example.com"
+    assert await used(server, ada, "c") == "ada@example.com"
 
 
-async def test_the_end_of_a_chosen_account_brings_no_other_one_in(office: Office, ada: Principal) -> None:
+async def test_the_end_of_a_chosen_account_brings_no_other_one_in(server: CoreServer, ada: Principal) -> None:
     """In a conversation for which work was chosen nothing runs as home once work is revoked: consent is asked for."""
-    await has(office, ada, "home", "work")
-    await reply(office, ada, "use work for this", "c")
-    work = await office.grants.find(ada, "c")
+    await has(server, ada, "home", "work")
+    await reply(server, ada, "use work for this", "c")
+    work = await server.grants.find(ada, "c")
     assert work is not None
-    await office.grants.mark_revoked(work)
-    asked = await office.ask(ada, "/letters_read", "c")
+    await server.grants.mark_revoked(work)
+    asked = await server.ask(ada, "/letters_read", "c")
 
     assert asked.state is MessageState.PARKED
-    assert await used(office, ada, "main") == "home@example.com"
-    assert office.post.done == []
+    assert await used(server, ada, "main") == "home@example.com"
+    assert server.post.done == []
 
 
-async def test_each_account_is_widened_by_itself(office: Office, ada: Principal, grace: Principal) -> None:
+async def test_each_account_is_widened_by_itself(server: CoreServer, ada: Principal, grace: Principal) -> None:
     """Two conversations with two accounts ask for their own; the consent of one wakes what waits for it, no other."""
-    await has(office, ada, "home", "work", scopes=frozenset())
-    await has(office, grace, "grace", scopes=frozenset())
-    await reply(office, ada, "use work for this", "office")
-    at_home, at_work = await office.ask(ada, "/letters_read", "main"), await office.ask(ada, "/letters_read", "office")
-    hers = await office.ask(grace, "/letters_read", "g")
-    await connect(office.database, office.grants, ada, google_tokens("work-2"))
-    await office.parking.consent_ended(ada, granted=True, accounts={"subject-work"})
-    states = [(await office.inbox.get(each.principal, each.message_id)).state for each in (at_home, at_work, hers)]
+    await has(server, ada, "home", "work", scopes=frozenset())
+    await has(server, grace, "grace", scopes=frozenset())
+    await reply(server, ada, "use work for this", "office")
+    at_home, at_work = await server.ask(ada, "/letters_read", "main"), await server.ask(ada, "/letters_read", "office")
+    hers = await server.ask(grace, "/letters_read", "g")
+    await connect(server.database, server.grants, ada, google_tokens("work-2"))
+    await server.parking.consent_ended(ada, granted=True, accounts={"subject-work"})
+    states = [(await server.inbox.get(each.principal, each.message_id)).state for each in (at_home, at_work, hers)]
 
     assert states == [MessageState.PARKED, MessageState.NEW, MessageState.PARKED]
-    assert (await office.answer_next(at_work)).answer == "a letter to ada"
+    assert (await server.answer_next(at_work)).answer == "a letter to ada"
 
 
 @pytest.mark.parametrize("text", ["use python for this", "use grace", "rename it to that", "use work for dinner"])
-async def test_other_words_go_to_the_assistant(office: Office, ada: Principal, grace: Principal, text: str) -> None:
+async def test_other_words_go_to_the_assistant(server: CoreServer, ada: Principal, grace: Principal, text: str) -> None:
     """What names no account of the sender's own is no command, be it an account of somebody else."""
-    await has(office, ada, "ada", "work")
-    await has(office, grace, "grace")
+    await has(server, ada, "ada", "work")
+    await has(server, grace, "grace")
 
-    assert "/help" in await reply(office, ada, text)
-    assert await used(office, ada, "c") == "ada@example.com"
+    assert "/help" in await reply(server, ada, text)
+    assert await used(server, ada, "c") == "ada@example.com"
 
 
-async def test_names_are_the_persons_and_unique(office: Office, ada: Principal, grace: Principal) -> None:
+async def test_names_are_the_persons_and_unique(server: CoreServer, ada: Principal, grace: Principal) -> None:
     """An account is renamed to a free name only; two people's names do not meet."""
     for person in (ada, grace):
-        await has(office, person, "home", "work")
+        await has(server, person, "home", "work")
     replies = [
-        await reply(office, ada, text)
+        await reply(server, ada, text)
         for text in ("rename home to work", "rename home to this", "rename home to family", "use family")
     ]
 
@@ -246,75 +246,75 @@ async def test_names_are_the_persons_and_unique(office: Office, ada: Principal, 
     assert replies[1].startswith("Call an account by a short word")
     assert replies[2] == "home is called family now."
     assert "family: home@example.com" in replies[3]
-    assert [each.alias for each in await office.accounts.list(grace)] == ["home", "work"]
+    assert [each.alias for each in await server.accounts.list(grace)] == ["home", "work"]
 
 
-async def test_connect_google_sends_a_link_of_ones_own(office: Office, ada: Principal, grace: Principal) -> None:
+async def test_connect_google_sends_a_link_of_ones_own(server: CoreServer, ada: Principal, grace: Principal) -> None:
     """Each person gets their own link, privately; a name that is taken or none is refused before anybody consents."""
-    await has(office, ada, "ada")
-    links = [await reply(office, person, "connect google as work", person.user) for person in (ada, grace)]
-    taken, wrong = await reply(office, ada, "connect google as ada"), await reply(office, ada, "connect google as _")
+    await has(server, ada, "ada")
+    links = [await reply(server, person, "connect google as work", person.user) for person in (ada, grace)]
+    taken, wrong = await reply(server, ada, "connect google as ada"), await reply(server, ada, "connect google as _")
 
     assert all("/connect/google/" in link for link in links)
     assert links[0].splitlines()[0] != links[1].splitlines()[0]
     assert READ in links[0]
     assert "already" in taken
     assert wrong.startswith("Call an account by")
-    assert all(sent.private for sent in office.channel.sent)
+    assert all(sent.private for sent in server.channel.sent)
 
 
 @pytest.mark.parametrize("before", [(), (SEND,)])
 async def test_a_lost_link_is_replaced_and_the_message_goes_on(
-    office: Office, ada: Principal, before: tuple[str, ...]
+    server: CoreServer, ada: Principal, before: tuple[str, ...]
 ) -> None:
     """Whoever writes `connect google` while a message waits is asked for what it needs, and it goes on."""
     if before:
-        await has(office, ada, "ada", scopes=frozenset(before))
-    message = await office.ask(ada, "/letters_read", "m")
-    office.clock.now += 601  # the first link is over
-    link = await reply(office, ada, "connect google", "d")
-    opened = await office.links.open(link.split()[8].rpartition("/")[2])
-    back = await office.links.come_back(opened.state, opened.cookie, granted=True)
-    tokens = google_tokens("ada-1", now=office.clock.now, scopes=opened.link.oauth_scopes)
-    waits = await office.confirmation.begin(back.link, tokens)
-    await reply(office, ada, f"confirm {getattr(waits, 'code', '')}", "d")
+        await has(server, ada, "ada", scopes=frozenset(before))
+    message = await server.ask(ada, "/letters_read", "m")
+    server.clock.now += 601  # the first link is over
+    link = await reply(server, ada, "connect google", "d")
+    opened = await server.links.open(link.split()[8].rpartition("/")[2])
+    back = await server.links.come_back(opened.state, opened.cookie, granted=True)
+    tokens = google_tokens("ada-1", now=server.clock.now, scopes=opened.link.oauth_scopes)
+    waits = await server.confirmation.begin(back.link, tokens)
+    await reply(server, ada, f"confirm {getattr(waits, 'code', '')}", "d")
 
     assert opened.link.oauth_scopes == {READ, *before}
-    assert (await office.answer_next(message)).answer == "a letter to ada"
+    assert (await server.answer_next(message)).answer == "a letter to ada"
 
 
-async def test_a_request_uses_one_account(office: Office, ada: Principal) -> None:
+async def test_a_request_uses_one_account(server: CoreServer, ada: Principal) -> None:
     """Whoever chooses another account while a message is in work changes the next one, not this one."""
-    await has(office, ada, "home", "work", scopes=frozenset({READ, SEND}))
+    await has(server, ada, "home", "work", scopes=frozenset({READ, SEND}))
     seen: list[str | None] = []
 
     async def choose(user: str, tool: str) -> None:
-        seen.append(await used(office, ada, "c"))
-        await office.accounts.use(ada, "work", conversation=None)
+        seen.append(await used(server, ada, "c"))
+        await server.accounts.use(ada, "work", conversation=None)
 
-    office.post.before = choose
-    answered: StoredMessage = await office.ask(ada, "/letters_read", "c")
+    server.post.before = choose
+    answered: StoredMessage = await server.ask(ada, "/letters_read", "c")
 
     assert answered.answer == "a letter to ada"
     assert seen == ["home@example.com"]
-    assert await used(office, ada, "c") == "work@example.com"
+    assert await used(server, ada, "c") == "work@example.com"
 
 
-async def test_all_tools_of_a_request_use_one_account(office: Office, ada: Principal, grace: Principal) -> None:
+async def test_all_tools_of_a_request_use_one_account(server: CoreServer, ada: Principal, grace: Principal) -> None:
     """What a request ensured first names the account for all that it ensures later, whatever is chosen meanwhile."""
-    await has(office, ada, "home", "work", scopes=frozenset({READ, SEND}))
-    await has(office, grace, "grace", scopes=frozenset({READ, SEND}))
-    of_ada, of_grace = (Credentials(person, office.tokens, Deadline.after(10)) for person in (ada, grace))
+    await has(server, ada, "home", "work", scopes=frozenset({READ, SEND}))
+    await has(server, grace, "grace", scopes=frozenset({READ, SEND}))
+    of_ada, of_grace = (Credentials(person, server.tokens, Deadline.after(10)) for person in (ada, grace))
     tokens = []
     for scope in (READ, SEND):
         for credentials in (of_ada, of_grace):
             credentials.use_in("c")
             await credentials.ensure(frozenset({scope}))
             tokens.append(credentials.for_google().token)
-        await office.accounts.use(ada, "work", conversation="c")
+        await server.accounts.use(ada, "work", conversation="c")
 
     assert tokens == ["access-home-1", "access-grace-1"] * 2
-    later = Credentials(ada, office.tokens, Deadline.after(10))
+    later = Credentials(ada, server.tokens, Deadline.after(10))
     later.use_in("c")
     await later.ensure(frozenset({READ}))
     assert later.for_google().token == "access-work-1"
@@ -323,10 +323,10 @@ async def test_all_tools_of_a_request_use_one_account(office: Office, ada: Princ
 class Slow:
     """Access whose first finding takes until it is let go on."""
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, server: CoreServer) -> None:
         self.found, self.go_on = asyncio.Event(), asyncio.Event()
-        self._tokens = office.tokens
-        self.refused = office.tokens.refused
+        self._tokens = server.tokens
+        self.refused = server.tokens.refused
 
     async def fresh(self, principal: Principal, oauth_scopes: frozenset[str], **options: Any) -> Access:
         access = await self._tokens.fresh(principal, oauth_scopes, **options)
@@ -336,11 +336,11 @@ class Slow:
         return access
 
 
-async def test_tools_that_run_together_use_one_account(office: Office, ada: Principal, grace: Principal) -> None:
+async def test_tools_that_run_together_use_one_account(server: CoreServer, ada: Principal, grace: Principal) -> None:
     """A choice that falls between the lookups of two tools of one request counts for neither."""
-    await has(office, ada, "home", "work", scopes=frozenset({READ, SEND}))
-    await has(office, grace, "grace", scopes=frozenset({READ, SEND}))
-    slow = Slow(office)
+    await has(server, ada, "home", "work", scopes=frozenset({READ, SEND}))
+    await has(server, grace, "grace", scopes=frozenset({READ, SEND}))
+    slow = Slow(server)
     of_ada, of_grace = (Credentials(person, slow, Deadline.after(10)) for person in (ada, grace))
 
     async def tool(credentials: Credentials, scope: str) -> str:
@@ -349,7 +349,7 @@ async def test_tools_that_run_together_use_one_account(office: Office, ada: Prin
 
     first = asyncio.create_task(tool(of_ada, READ))
     await slow.found.wait()
-    await office.accounts.use(ada, "work", conversation=None)
+    await server.accounts.use(ada, "work", conversation=None)
     second = asyncio.create_task(tool(of_ada, SEND))
     hers = await tool(of_grace, READ)
     await asyncio.wait([second], timeout=0.1)

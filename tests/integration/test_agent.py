@@ -36,8 +36,8 @@ from app.principal import Principal
 from app.toolkits.toolkit import Effect, tool
 from containers.testing import FakeTokens, answering, call, prompts, scripted
 from tests.fakes.assistants import Letters, Post
+from tests.fakes.core_server import inbound
 from tests.fakes.fading import fading
-from tests.fakes.office import inbound
 from tests.fakes.sandbox import READ, SEND
 
 READ_LETTER = call("letters_read", "r")

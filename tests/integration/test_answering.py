@@ -19,114 +19,116 @@ from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 from containers.testing import answering, call, prompts, scripted
-from tests.fakes.office import Office
+from tests.fakes.core_server import CoreServer
 from tests.fakes.sandbox import READ, SEND
 
 TWO_ACTS = scripted([call("letters_shout", "one", text="one"), call("letters_shout", "two", text="two")])
 
 
 @pytest.fixture
-def office(database: Database, key_ring: KeyRing) -> Office:
+def server(database: Database, key_ring: KeyRing) -> CoreServer:
     """A process with the offline model."""
-    return Office(database, key_ring)
+    return CoreServer(database, key_ring)
 
 
-async def _restarted(office: Office, key_ring: KeyRing) -> Office:
+async def _restarted(server: CoreServer, key_ring: KeyRing) -> CoreServer:
     """The process that is started after this one ended, on the same database and channel."""
-    after = Office(office.database, key_ring, post=office.post, clock=office.clock, channel=office.channel)
+    after = CoreServer(server.database, key_ring, post=server.post, clock=server.clock, channel=server.channel)
     await after.inbox.recover()
     return after
 
 
-async def _begin(office: Office, message: StoredMessage) -> StoredMessage:
-    begun = await office.inbox.begin_next(ConversationKey.of(message))
+async def _begin(server: CoreServer, message: StoredMessage) -> StoredMessage:
+    begun = await server.inbox.begin_next(ConversationKey.of(message))
     assert begun is not None
     return begun
 
 
-async def test_two_people_are_answered_with_what_is_their_own(office: Office, ada: Principal, grace: Principal) -> None:
+async def test_two_people_are_answered_with_what_is_their_own(
+    server: CoreServer, ada: Principal, grace: Principal
+) -> None:
     """In one group, each speaker reads their own letter, and each answer is for its reader's eyes alone."""
     for person in (ada, grace):
-        await office.grant(person, READ)
-    messages = [await office.say(person, "/letters_read") for person in (ada, grace, ada, grace)]
+        await server.grant(person, READ)
+    messages = [await server.say(person, "/letters_read") for person in (ada, grace, ada, grace)]
     for message in messages:
-        await office.answer_next(message)
+        await server.answer_next(message)
 
-    assert [(sent.principal, sent.text, sent.private) for sent in office.channel.sent] == [
+    assert [(sent.principal, sent.text, sent.private) for sent in server.channel.sent] == [
         (person, f"a letter to {person.user}", True) for person in (ada, grace, ada, grace)
     ]
 
 
 async def test_an_answer_is_private_only_when_it_may_hold_something_of_theirs(
-    office: Office, ada: Principal, grace: Principal
+    server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
     """What needs no account is told to all; after a letter was read, that person's further answers are private."""
-    await office.grant(ada, READ)
+    await server.grant(ada, READ)
     for person, text in ((ada, "/letters_clock"), (ada, "/letters_read"), (ada, "/letters_clock"), (grace, "/help")):
-        await office.ask(person, text)
+        await server.ask(person, text)
 
-    assert [sent.private for sent in office.channel.sent] == [False, True, True, False]
+    assert [sent.private for sent in server.channel.sent] == [False, True, True, False]
 
 
 async def test_a_message_without_consent_waits_with_a_private_link(
-    office: Office, ada: Principal, grace: Principal
+    server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
     """Whoever lacks a grant is sent their own link, privately; another person's consent does not wake them."""
-    mine, hers = [await office.ask(person, "/letters_read") for person in (ada, grace)]
-    await office.grant(grace, READ)
-    await office.parking.consent_ended(grace, granted=True)
-    answered = await office.answer_next(hers)
+    mine, hers = [await server.ask(person, "/letters_read") for person in (ada, grace)]
+    await server.grant(grace, READ)
+    await server.parking.consent_ended(grace, granted=True)
+    answered = await server.answer_next(hers)
 
-    assert (await office.inbox.get(ada, mine.message_id)).state is MessageState.PARKED
+    assert (await server.inbox.get(ada, mine.message_id)).state is MessageState.PARKED
     assert answered.answer == "a letter to grace"
-    assert [sent.private for sent in office.channel.sent] == [True, True, True]
-    assert "/connect/google/" in office.channel.texts(ada)[0]
-    assert office.channel.texts(ada)[0] != office.channel.texts(grace)[0]
+    assert [sent.private for sent in server.channel.sent] == [True, True, True]
+    assert "/connect/google/" in server.channel.texts(ada)[0]
+    assert server.channel.texts(ada)[0] != server.channel.texts(grace)[0]
 
 
-async def test_a_consent_lets_the_same_call_go_on_once(office: Office, key_ring: KeyRing, ada: Principal) -> None:
+async def test_a_consent_lets_the_same_call_go_on_once(server: CoreServer, key_ring: KeyRing, ada: Principal) -> None:
     """After the consent, in a new process, the call that waited runs once and nothing of the wait remains."""
-    message = await office.ask(ada, "/letters_read")
-    await office.grant(ada, READ)
-    after = await _restarted(office, key_ring)
+    message = await server.ask(ada, "/letters_read")
+    await server.grant(ada, READ)
+    after = await _restarted(server, key_ring)
     await after.parking.consent_ended(ada, granted=True)
     answered = await after.answer_next(message)
 
     assert (answered.state, answered.answer, answered.private) == (MessageState.DONE, "a letter to ada", True)
-    assert office.post.names("ada") == ["read"]
+    assert server.post.names("ada") == ["read"]
     assert await after.parking.find(message) is None
     history = await after.conversations.load(ada, "c", turns_at_most=9)
     assert prompts(history.messages) == ["/letters_read"]
 
 
-async def test_a_refused_consent_is_told(office: Office, ada: Principal, grace: Principal) -> None:
+async def test_a_refused_consent_is_told(server: CoreServer, ada: Principal, grace: Principal) -> None:
     """Who says no to Google gets an answer that says so; another person's message waits on."""
-    mine, hers = [await office.ask(person, "/letters_read") for person in (ada, grace)]
-    await office.parking.consent_ended(ada, granted=False)
-    answered = await office.answer_next(mine)
+    mine, hers = [await server.ask(person, "/letters_read") for person in (ada, grace)]
+    await server.parking.consent_ended(ada, granted=False)
+    answered = await server.answer_next(mine)
 
     assert "declined to connect" in (answered.answer or "")
-    assert (await office.inbox.get(grace, hers.message_id)).state is MessageState.PARKED
-    assert office.post.done == []
+    assert (await server.inbox.get(grace, hers.message_id)).state is MessageState.PARKED
+    assert server.post.done == []
 
 
-async def test_a_partial_consent_ends_with_an_answer(office: Office, ada: Principal) -> None:
+async def test_a_partial_consent_ends_with_an_answer(server: CoreServer, ada: Principal) -> None:
     """Who grants less than was asked for is told what is missing, and is not asked again by itself."""
-    message = await office.ask(ada, "/letters_read")
-    await office.grant(ada, SEND)
-    await office.parking.consent_ended(ada, granted=True)
-    answered = await office.answer_next(message)
+    message = await server.ask(ada, "/letters_read")
+    await server.grant(ada, SEND)
+    await server.parking.consent_ended(ada, granted=True)
+    answered = await server.answer_next(message)
 
     assert answered.state is MessageState.DONE
     assert "did not grant" in (answered.answer or "")
 
 
 async def test_a_grant_that_comes_between_the_run_and_the_parking_wakes_it(
-    office: Office, ada: Principal, grace: Principal
+    server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
     """When the consent ends while the run is about to be parked, nobody else wakes it, so it wakes itself."""
-    message, other = await office.say(ada, "/letters_read", "a"), await office.ask(grace, "/letters_read", "g")
-    ask = office.consent.ask
+    message, other = await server.say(ada, "/letters_read", "a"), await server.ask(grace, "/letters_read", "g")
+    ask = server.consent.ask
 
     async def grant_and_ask(
         principal: Principal,
@@ -136,134 +138,136 @@ async def test_a_grant_that_comes_between_the_run_and_the_parking_wakes_it(
         place: Place = Place.DIRECT,
     ) -> str:
         link_id = await ask(principal, oauth_scopes, conversation=conversation, place=place)
-        await office.grant(principal, *oauth_scopes)
-        await office.parking.consent_ended(principal, granted=True)
+        await server.grant(principal, *oauth_scopes)
+        await server.parking.consent_ended(principal, granted=True)
         return link_id
 
-    office.consent.ask = grant_and_ask  # type: ignore[method-assign]
-    woken = await office.answer_next(message)
+    server.consent.ask = grant_and_ask  # type: ignore[method-assign]
+    woken = await server.answer_next(message)
 
     assert woken.state is MessageState.NEW
-    assert office.channel.texts(ada) == []
-    assert (await office.answer_next(message)).answer == "a letter to ada"
-    assert (await office.inbox.get(grace, other.message_id)).state is MessageState.PARKED
+    assert server.channel.texts(ada) == []
+    assert (await server.answer_next(message)).answer == "a letter to ada"
+    assert (await server.inbox.get(grace, other.message_id)).state is MessageState.PARKED
 
 
-async def test_acting_shows_its_exact_arguments_and_runs_once(office: Office, ada: Principal, grace: Principal) -> None:
+async def test_acting_shows_its_exact_arguments_and_runs_once(
+    server: CoreServer, ada: Principal, grace: Principal
+) -> None:
     """Only the asked person's word counts; said twice, it runs once, and the answer comes where it was asked for."""
-    message = await office.ask(ada, '/letters_shout text="Grüße, all" volume=0.1')
-    (code,) = await office.codes(message)
-    stranger = await office.ask(grace, f"approve {code}")
-    first = await office.ask(ada, f"approve {code}", "elsewhere")
-    second = await office.ask(ada, f"approve {code}", "elsewhere")
-    answered = await office.answer_next(message)
+    message = await server.ask(ada, '/letters_shout text="Grüße, all" volume=0.1')
+    (code,) = await server.codes(message)
+    stranger = await server.ask(grace, f"approve {code}")
+    first = await server.ask(ada, f"approve {code}", "elsewhere")
+    second = await server.ask(ada, f"approve {code}", "elsewhere")
+    answered = await server.answer_next(message)
 
-    assert "    text: Grüße, all\n    volume: 0.1" in office.channel.texts(ada)[0]
+    assert "    text: Grüße, all\n    volume: 0.1" in server.channel.texts(ada)[0]
     assert "Nothing of yours waits" in (stranger.answer or "")
     assert first.answer == "Approved: letters_shout."
     assert "Nothing of yours waits" in (second.answer or "")
     assert answered.answer == "shouted Grüße, all"
-    assert [(who, name) for who, name, _ in office.post.done] == [("ada", "shout")]
+    assert [(who, name) for who, name, _ in server.post.done] == [("ada", "shout")]
 
 
-async def test_a_denied_call_is_answered_without_being_done(office: Office, ada: Principal) -> None:
+async def test_a_denied_call_is_answered_without_being_done(server: CoreServer, ada: Principal) -> None:
     """Who denies is told that it was denied, and then that it was not done."""
-    message = await office.ask(ada, "/letters_shout text=hey")
-    (code,) = await office.codes(message)
-    decision = await office.ask(ada, f"deny {code}")
-    answered = await office.answer_next(message)
+    message = await server.ask(ada, "/letters_shout text=hey")
+    (code,) = await server.codes(message)
+    decision = await server.ask(ada, f"deny {code}")
+    answered = await server.answer_next(message)
 
     assert decision.answer == "Denied: letters_shout."
     assert "It was not done" in (answered.answer or "")
-    assert office.post.done == []
+    assert server.post.done == []
 
 
 async def test_two_calls_need_both_decisions(database: Database, key_ring: KeyRing, ada: Principal) -> None:
     """The run goes on when the last call is decided; what was approved runs and what was denied does not."""
-    office = Office(database, key_ring, model=TWO_ACTS)
-    message = await office.ask(ada, "go")
-    status = await office.status(message)
+    server = CoreServer(database, key_ring, model=TWO_ACTS)
+    message = await server.ask(ada, "go")
+    status = await server.status(message)
     codes = {str(approval.call.arguments["text"]): approval.code for approval in status.approvals}
-    await office.ask(ada, f"approve {codes['two']}")
-    assert await office.is_in(message, MessageState.PARKED)
-    await office.ask(ada, f"deny {codes['one']}")
-    answered = await office.answer_next(message)
+    await server.ask(ada, f"approve {codes['two']}")
+    assert await server.is_in(message, MessageState.PARKED)
+    await server.ask(ada, f"deny {codes['one']}")
+    answered = await server.answer_next(message)
 
     assert "letters_shout: shouted two" in (answered.answer or "")
-    assert [arguments["text"] for _, _, arguments in office.post.done] == ["two"]
+    assert [arguments["text"] for _, _, arguments in server.post.done] == ["two"]
 
 
-async def test_an_approval_that_comes_too_late_does_nothing(office: Office, ada: Principal) -> None:
+async def test_an_approval_that_comes_too_late_does_nothing(server: CoreServer, ada: Principal) -> None:
     """A wait that expired is told as such, and a late yes finds nothing."""
-    message = await office.ask(ada, "/letters_shout text=hey")
-    (code,) = await office.codes(message)
-    office.clock.now += 3601
-    late = await office.ask(ada, f"approve {code}", "other")
-    await office.parking.give_up_expired()
-    office.clock.now += 31
-    await office.sender.send_waiting(ConversationKey.of(message))
-    after = await office.ask(ada, f"approve {code}", "other")
+    message = await server.ask(ada, "/letters_shout text=hey")
+    (code,) = await server.codes(message)
+    server.clock.now += 3601
+    late = await server.ask(ada, f"approve {code}", "other")
+    await server.parking.give_up_expired()
+    server.clock.now += 31
+    await server.sender.send_waiting(ConversationKey.of(message))
+    after = await server.ask(ada, f"approve {code}", "other")
 
     assert "Nothing of yours waits" in (late.answer or "")
     assert "Nothing of yours waits" in (after.answer or "")
-    assert "given up" in office.channel.texts(ada)[2]
-    assert office.post.done == []
+    assert "given up" in server.channel.texts(ada)[2]
+    assert server.post.done == []
 
 
-async def test_consent_and_then_approval_for_one_call(office: Office, ada: Principal) -> None:
+async def test_consent_and_then_approval_for_one_call(server: CoreServer, ada: Principal) -> None:
     """A call that lacks both asks for the link, then for the word, and runs once with what was shown."""
-    message = await office.ask(ada, "/letters_send to=bob text=hi")
-    await office.grant(ada, SEND)
-    await office.parking.consent_ended(ada, granted=True)
-    await office.answer_next(message)
-    (code,) = await office.codes(message)
-    await office.ask(ada, f"approve {code}")
-    answered = await office.answer_next(message)
+    message = await server.ask(ada, "/letters_send to=bob text=hi")
+    await server.grant(ada, SEND)
+    await server.parking.consent_ended(ada, granted=True)
+    await server.answer_next(message)
+    (code,) = await server.codes(message)
+    await server.ask(ada, f"approve {code}")
+    answered = await server.answer_next(message)
 
-    link, question, approved, answer = office.channel.texts(ada)
+    link, question, approved, answer = server.channel.texts(ada)
     assert "/connect/google/" in link
     assert "Shall I run letters_send?\n    text: hi\n    to: bob\n" in question
     assert (approved, answer) == ("Approved: letters_send.", "sent to bob")
     assert answered.private
-    assert office.post.done == [("ada", "send", {"to": "bob", "text": "hi"})]
+    assert server.post.done == [("ada", "send", {"to": "bob", "text": "hi"})]
 
 
 async def test_a_crash_between_claim_and_completion_does_not_run_it_again(
-    office: Office, key_ring: KeyRing, ada: Principal, grace: Principal
+    server: CoreServer, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
     """When the process ends while an approved call runs, the next one says that its effect is not known."""
-    mine, hers = [await office.ask(person, f"/letters_shout text={person.user}") for person in (ada, grace)]
+    mine, hers = [await server.ask(person, f"/letters_shout text={person.user}") for person in (ada, grace)]
     for person, message in ((ada, mine), (grace, hers)):
-        (code,) = await office.codes(message)
-        await office.ask(person, f"approve {code}", "other")
-    (approval,) = await office.approvals.of_message(ada, mine.message_id)
-    await _begin(office, mine)
-    assert await office.approvals.claim(ada, approval.approval_id, approval.call)
-    after = await _restarted(office, key_ring)
+        (code,) = await server.codes(message)
+        await server.ask(person, f"approve {code}", "other")
+    (approval,) = await server.approvals.of_message(ada, mine.message_id)
+    await _begin(server, mine)
+    assert await server.approvals.claim(ada, approval.approval_id, approval.call)
+    after = await _restarted(server, key_ring)
     answered = await after.answer_next(mine)
     await after.answer_next(hers)
 
     assert "Whether it took effect is not known" in (answered.answer or "")
-    assert office.post.done == [("grace", "shout", {"text": "grace", "volume": 1.0, "notes": None})]
+    assert server.post.done == [("grace", "shout", {"text": "grace", "volume": 1.0, "notes": None})]
 
 
 async def test_a_message_that_fails_after_an_act_says_that_it_may_have_been_done(
     database: Database, key_ring: KeyRing, ada: Principal
 ) -> None:
     """Whoever approved something and then reads an apology is not led to have it done twice."""
-    office = Office(database, key_ring, deadline_seconds=3.0)
-    message = await office.ask(ada, "/letters_shout text=hey")
-    (code,) = await office.codes(message)
-    await office.ask(ada, f"approve {code}")
+    server = CoreServer(database, key_ring, deadline_seconds=3.0)
+    message = await server.ask(ada, "/letters_shout text=hey")
+    (code,) = await server.codes(message)
+    await server.ask(ada, f"approve {code}")
 
     async def hang(person: str, name: str) -> None:
         await asyncio.sleep(60)
 
-    office.post.before = hang
-    answered = await office.answer_next(message)
+    server.post.before = hang
+    answered = await server.answer_next(message)
 
     assert answered.answer == f"{TOO_LATE} {MAY_BE_DONE.format('letters_shout')}"
-    (approval,) = await office.approvals.of_message(ada, message.message_id)
+    (approval,) = await server.approvals.of_message(ada, message.message_id)
     assert approval.state is ApprovalState.DONE
 
 
@@ -276,62 +280,64 @@ async def test_a_message_that_takes_too_long_is_given_up(
         await asyncio.sleep(60 if prompts(messages) == ["slow"] else 0)
         return "quick"
 
-    office = Office(database, key_ring, model=answering(answer), deadline_seconds=3.0)
-    messages = [await office.ask(ada, "slow", "a"), await office.ask(grace, "hello", "g")]
+    server = CoreServer(database, key_ring, model=answering(answer), deadline_seconds=3.0)
+    messages = [await server.ask(ada, "slow", "a"), await server.ask(grace, "hello", "g")]
 
     assert [(message.state, message.answer) for message in messages] == [
         (MessageState.FAILED, TOO_LATE),
         (MessageState.DONE, "quick"),
     ]
-    assert office.channel.texts(ada) == [TOO_LATE]
-    assert office.open_now == 0
+    assert server.channel.texts(ada) == [TOO_LATE]
+    assert server.open_now == 0
 
 
-async def test_an_overtaken_attempt_changes_and_says_nothing(office: Office, ada: Principal, grace: Principal) -> None:
+async def test_an_overtaken_attempt_changes_and_says_nothing(
+    server: CoreServer, ada: Principal, grace: Principal
+) -> None:
     """Whoever was overtaken neither stores an answer or a turn, nor tells anybody anything, however it ends."""
-    stored = [await office.say(person, "/letters_clock", person.user) for person in (ada, grace)]
-    begun = [await _begin(office, message) for message in stored]
-    await office.inbox.put_back(begun[0])
-    await office.answer_next(stored[0])
+    stored = [await server.say(person, "/letters_clock", person.user) for person in (ada, grace)]
+    begun = [await _begin(server, message) for message in stored]
+    await server.inbox.put_back(begun[0])
+    await server.answer_next(stored[0])
     for message in begun:
-        await office.answering.answer(message)
-    await office.answering.give_up(begun[0], "sorry", "test")
+        await server.answering.answer(message)
+    await server.answering.give_up(begun[0], "sorry", "test")
     for message in begun:
-        await office.sender.send_waiting(ConversationKey.of(message))
+        await server.sender.send_waiting(ConversationKey.of(message))
 
-    assert [(sent.principal, sent.text) for sent in office.channel.sent] == [(ada, "noon"), (grace, "noon")]
-    assert len((await office.conversations.load(ada, "ada", turns_at_most=9)).messages) == 4
+    assert [(sent.principal, sent.text) for sent in server.channel.sent] == [(ada, "noon"), (grace, "noon")]
+    assert len((await server.conversations.load(ada, "ada", turns_at_most=9)).messages) == 4
 
 
 async def test_an_answer_that_the_channel_does_not_take_is_kept(
-    office: Office, ada: Principal, caplog: pytest.LogCaptureFixture
+    server: CoreServer, ada: Principal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The answer is owed though it could not be sent, so that it can be told later; the log says which, not what."""
-    office.channel.failures.append(UnavailableError("Slack is away"))
-    message = await office.ask(ada, "/letters_clock")
+    server.channel.failures.append(UnavailableError("Slack is away"))
+    message = await server.ask(ada, "/letters_clock")
     key = ConversationKey.of(message)
-    kept = await office.outbox.waiting(key)
-    office.clock.now += 11
-    await office.sender.send_waiting(key)
+    kept = await server.outbox.waiting(key)
+    server.clock.now += 11
+    await server.sender.send_waiting(key)
 
     assert [(place.reply.message_id, place.due) for place in kept] == [(message.message_id, False)]
     assert message.message_id in caplog.text
     assert "noon" not in caplog.text
-    assert office.channel.texts(ada) == ["noon"]
-    assert await office.outbox.waiting(key) == []
+    assert server.channel.texts(ada) == ["noon"]
+    assert await server.outbox.waiting(key) == []
 
 
 async def test_a_channel_that_is_gone_from_the_settings_is_no_crash(
-    office: Office, ada: Principal, caplog: pytest.LogCaptureFixture
+    server: CoreServer, ada: Principal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What was accepted from an interface that is no longer configured is answered by its row and logged."""
     elsewhere = replace(ada, platform="slack")
     with caplog.at_level(logging.ERROR):
-        message = await office.ask(elsewhere, "/letters_clock")
+        message = await server.ask(elsewhere, "/letters_clock")
 
     assert message.answer == "noon"
     assert "the interface slack is not configured" in caplog.text
-    assert office.channel.sent == []
+    assert server.channel.sent == []
 
 
 async def test_a_busy_model_is_asked_again_later(
@@ -345,38 +351,38 @@ async def test_a_busy_model_is_asked_again_later(
             raise faults.pop()
         return "done"
 
-    office = Office(database, key_ring, model=answering(answer))
-    message = await office.ask(ada, "busy", "a")
-    hers = await office.ask(grace, "hello", "g")
+    server = CoreServer(database, key_ring, model=answering(answer))
+    message = await server.ask(ada, "busy", "a")
+    hers = await server.ask(grace, "hello", "g")
     waits = [message.state, hers.state]
     for _ in range(2):
-        office.clock.now += 61
-        message = await office.answer_next(message)
+        server.clock.now += 61
+        message = await server.answer_next(message)
     faults += [ModelHTTPError(503, "m")] * 9
-    lost = await office.ask(ada, "busy", "b")
+    lost = await server.ask(ada, "busy", "b")
     for _ in range(3):
-        office.clock.now += 61
-        lost = await office.answer_next(lost)
+        server.clock.now += 61
+        lost = await server.answer_next(lost)
 
     assert waits == [MessageState.NEW, MessageState.DONE]
     assert (message.answer, message.failures) == ("done", 2)
     assert (lost.state, lost.failures) == (MessageState.FAILED, 3)
-    assert office.channel.texts(ada) == ["done", lost.answer]
+    assert server.channel.texts(ada) == ["done", lost.answer]
 
 
 async def test_a_message_that_was_interrupted_as_it_wrote_is_not_begun_again(
-    office: Office, ada: Principal, grace: Principal
+    server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
     """After a write that must not be repeated its person is told; one that wrote nothing goes on."""
-    stored = [await office.say(person, "/letters_clock", person.user) for person in (ada, grace)]
-    begun = [await _begin(office, message) for message in stored]
-    await office.writes.begin(ada, begun[0].message_id, begun[0].attempt, "letters_draft")
+    stored = [await server.say(person, "/letters_clock", person.user) for person in (ada, grace)]
+    begun = [await _begin(server, message) for message in stored]
+    await server.writes.begin(ada, begun[0].message_id, begun[0].attempt, "letters_draft")
     for message in begun:
-        await office.inbox.put_back(message)
+        await server.inbox.put_back(message)
     with pytest.raises(AgentError):  # whoever stood still meanwhile writes no more
-        await office.writes.begin(ada, begun[0].message_id, begun[0].attempt, "letters_draft")
-    mine, hers = [await office.answer_next(message) for message in stored]
+        await server.writes.begin(ada, begun[0].message_id, begun[0].attempt, "letters_draft")
+    mine, hers = [await server.answer_next(message) for message in stored]
 
     assert mine.answer == f"{STOPPED_WRITING} {MAY_BE_DONE.format('letters_draft')}"
     assert hers.answer == "noon"
-    assert await office.writes.of_message(ada, mine.message_id) == []
+    assert await server.writes.of_message(ada, mine.message_id) == []

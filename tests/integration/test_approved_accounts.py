@@ -9,15 +9,15 @@ from app.keys.ring import KeyRing
 from app.messages import StoredMessage
 from app.principal import Principal
 from interfaces.http.formatting import as_json
+from tests.fakes.core_server import CoreServer
 from tests.fakes.credentials import connect, google_tokens
-from tests.fakes.office import Office
 from tests.fakes.sandbox import SEND
 
 WRITE = "/letters_send to=bob text=hi"
 
 
-class PostOffice(Office):
-    """An office that knows whose account each letter was sent from.
+class PostingServer(CoreServer):
+    """A server that records which account each letter was sent from.
 
     Attributes:
         sent_from: The addresses, oldest first.
@@ -48,76 +48,78 @@ class PostOffice(Office):
 
 
 @pytest.fixture
-def office(database: Database, key_ring: KeyRing) -> PostOffice:
+def server(database: Database, key_ring: KeyRing) -> PostingServer:
     """Nothing said yet."""
-    return PostOffice(database, key_ring)
+    return PostingServer(database, key_ring)
 
 
 async def test_what_was_approved_goes_out_from_the_account_that_was_shown(
-    office: PostOffice, ada: Principal, grace: Principal
+    server: PostingServer, ada: Principal, grace: Principal
 ) -> None:
     """Whoever chooses another account between the question and the approval has chosen it for what comes after."""
     for person in (ada, grace):
-        await office.connect(person, f"{person.user}work", f"{person.user}home")
-    mine, hers = [await office.ask(person, WRITE, person.user) for person in (ada, grace)]
-    await office.ask(ada, "use adahome", "elsewhere")
-    told = [await office.approve(message) for message in (mine, hers)]
-    later = await office.ask(ada, WRITE, "ada")
-    told.append(await office.approve(later))
+        await server.connect(person, f"{person.user}work", f"{person.user}home")
+    mine, hers = [await server.ask(person, WRITE, person.user) for person in (ada, grace)]
+    await server.ask(ada, "use adahome", "elsewhere")
+    told = [await server.approve(message) for message in (mine, hers)]
+    later = await server.ask(ada, WRITE, "ada")
+    told.append(await server.approve(later))
 
     assert told == ["sent to bob"] * 3
-    assert office.sent_from == ["adawork@example.com", "gracework@example.com", "adahome@example.com"]
+    assert server.sent_from == ["adawork@example.com", "gracework@example.com", "adahome@example.com"]
 
 
 async def test_what_was_approved_for_an_account_that_is_gone_is_not_done(
-    office: PostOffice, ada: Principal, grace: Principal
+    server: PostingServer, ada: Principal, grace: Principal
 ) -> None:
     """No other account steps in for one that has ended, though it is the default by then; the person is told."""
-    await office.connect(ada, "work")
-    await office.connect(grace, "gracework", "gracehome")
-    mine, hers = [await office.ask(person, WRITE, person.user) for person in (ada, grace)]
-    work = await office.grants.find(ada)
+    await server.connect(ada, "work")
+    await server.connect(grace, "gracework", "gracehome")
+    mine, hers = [await server.ask(person, WRITE, person.user) for person in (ada, grace)]
+    work = await server.grants.find(ada)
     assert work is not None
-    await office.grants.mark_revoked(work)
-    await office.connect(ada, "home")
-    told = [await office.approve(message) for message in (mine, hers)]
+    await server.grants.mark_revoked(work)
+    await server.connect(ada, "home")
+    told = [await server.approve(message) for message in (mine, hers)]
 
-    default = await office.grants.find(ada)
+    default = await server.grants.find(ada)
     assert default is not None
     assert default.email == "home@example.com"
     assert "connected no more, so it was not done" in told[0]
     assert told[1] == "sent to bob"
-    assert office.sent_from == ["gracework@example.com"]
+    assert server.sent_from == ["gracework@example.com"]
 
 
 async def test_an_account_that_was_connected_again_is_the_one_that_was_shown(
-    office: PostOffice, ada: Principal
+    server: PostingServer, ada: Principal
 ) -> None:
     """A consent that renews the grant in the meantime takes nothing from the approval."""
-    await office.connect(ada, "work", "home")
-    message = await office.ask(ada, WRITE)
-    work = await office.grants.find(ada)
+    await server.connect(ada, "work", "home")
+    message = await server.ask(ada, WRITE)
+    work = await server.grants.find(ada)
     assert work is not None
-    await office.grants.mark_revoked(work)
-    await office.connect(ada, "work")
+    await server.grants.mark_revoked(work)
+    await server.connect(ada, "work")
 
-    assert await office.approve(message) == "sent to bob"
-    assert office.sent_from == ["work@example.com"]
+    assert await server.approve(message) == "sent to bob"
+    assert server.sent_from == ["work@example.com"]
 
 
-async def test_the_question_names_one_of_several_accounts(office: PostOffice, ada: Principal, grace: Principal) -> None:
+async def test_the_question_names_one_of_several_accounts(
+    server: PostingServer, ada: Principal, grace: Principal
+) -> None:
     """Whoever has two is told, in the chat and as JSON, with which one it would run; whoever has one is not."""
-    await office.connect(ada, "work", "home")
-    await office.connect(grace, "grace")
+    await server.connect(ada, "work", "home")
+    await server.connect(grace, "grace")
     mine, hers, aloud = [
-        await office.ask(person, text, conversation)
+        await server.ask(person, text, conversation)
         for person, text, conversation in ((ada, WRITE, "a"), (grace, WRITE, "g"), (ada, "/letters_shout text=hi", "s"))
     ]
     of_ada, of_grace, without = [
-        as_json("id", await office.status(message))["approval"].get("account") for message in (mine, hers, aloud)
+        as_json("id", await server.status(message))["approval"].get("account") for message in (mine, hers, aloud)
     ]
 
-    assert "Shall I run letters_send with your account work: work@example.com?" in office.channel.texts(ada)[0]
-    assert "Shall I run letters_send?" in office.channel.texts(grace)[0]
-    assert "Shall I run letters_shout?" in office.channel.texts(ada)[1]
+    assert "Shall I run letters_send with your account work: work@example.com?" in server.channel.texts(ada)[0]
+    assert "Shall I run letters_send?" in server.channel.texts(grace)[0]
+    assert "Shall I run letters_shout?" in server.channel.texts(ada)[1]
     assert (of_ada, of_grace, without) == ("work@example.com", None, None)

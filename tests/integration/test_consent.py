@@ -17,7 +17,7 @@ from app.errors import ConsentError
 from app.keys.ring import KeyRing
 from app.principal import Principal
 from app.sandbox.visitor import code_on
-from tests.fakes.consent import LINK_SECONDS, Browser, Stage, cookie_of, on_stage, query
+from tests.fakes.consent import LINK_SECONDS, Browser, ConsentServer, cookie_of, open_consent_server, query
 from tests.fakes.credentials import stored_bytes
 from tests.fakes.google_sign_in import GoogleSignIn, google_sign_in, id_token, token_answer
 from tests.fakes.sandbox import ADA, GRACE, READ, SEND
@@ -42,56 +42,56 @@ def fake_google() -> Iterator[GoogleSignIn]:
         yield found
 
 
-async def email_of(stage: Stage, principal: Principal) -> str | None:
+async def email_of(server: ConsentServer, principal: Principal) -> str | None:
     """The address of the account that this person has connected."""
-    grant = await stage.grants.find(principal)
+    grant = await server.grants.find(principal)
     return grant.email if grant else None
 
 
 async def test_two_people_connect_at_once(
-    stage: Stage, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """Each ends with the account that they chose, both are told so, and what waited for each of them goes on."""
     of_ada, of_grace = await asyncio.gather(
-        stage.connect(browser, ada, ADA, READ), stage.connect(other_browser, grace, GRACE, READ, SEND)
+        server.connect(browser, ada, ADA, READ), server.connect(other_browser, grace, GRACE, READ, SEND)
     )
 
     assert (of_ada.status_code, of_grace.status_code) == (200, 200)
     assert ADA in of_ada.text
     assert GRACE not in of_ada.text
-    assert (await email_of(stage, ada), await email_of(stage, grace)) == (ADA, GRACE)
-    assert sorted(stage.waiting.ended, key=str) == [(ada, True), (grace, True)]
+    assert (await email_of(server, ada), await email_of(server, grace)) == (ADA, GRACE)
+    assert sorted(server.waiting.ended, key=str) == [(ada, True), (grace, True)]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_looking_at_a_link_consumes_nothing(
-    method: str, stage: Stage, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
+    method: str, server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """A preview bot may fetch a link as often as it likes: no cookie is set, and its person can still open it."""
-    link, _ = await stage.link(ada, READ), await stage.link(grace, READ)
+    link, _ = await server.link(ada, READ), await server.link(grace, READ)
     seen = [await other_browser.http.request(method, link) for _ in range(3)]
 
     assert [each.status_code for each in seen] == [200] * 3
     assert not any("set-cookie" in each.headers for each in seen)
     assert (await browser.allow(link, ADA)).status_code == 200
-    assert await email_of(stage, grace) is None
+    assert await email_of(server, grace) is None
 
 
 async def test_the_page_says_who_asks_for_what(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """The page names the chat user and every scope of that link, and nobody else's."""
-    link, _ = await stage.link(ada, READ), await stage.link(grace, SEND)
+    link, _ = await server.link(ada, READ), await server.link(grace, SEND)
     text = (await browser.http.get(link)).text
 
     assert all(each in text for each in (ada.user, ada.platform, ada.tenant, READ))
     assert not any(each in text for each in (grace.user, SEND))
 
 
-async def test_names_are_escaped(stage: Stage, browser: Browser) -> None:
+async def test_names_are_escaped(server: ConsentServer, browser: Browser) -> None:
     """A person who calls themselves a script is shown as text, before and after."""
     crook = Principal("slack", '"><img src=x onerror=alert(1)>', "<script>alert('&')</script>")
-    link = await stage.link(crook, READ)
+    link = await server.link(crook, READ)
     pages = [await browser.http.get(link), await browser.allow(link, ADA)]
 
     for page in pages:
@@ -101,9 +101,11 @@ async def test_names_are_escaped(stage: Stage, browser: Browser) -> None:
         assert "<img" not in page.text
 
 
-async def test_a_link_opens_once(stage: Stage, browser: Browser, other_browser: Browser, ada: Principal) -> None:
+async def test_a_link_opens_once(
+    server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal
+) -> None:
     """A second POST, of whoever has the link, is 410 and sets no cookie; so is a look at it."""
-    link = await stage.link(ada, READ)
+    link = await server.link(ada, READ)
     await browser.open(link)
     again = [await each.http.request(method, link) for each in (browser, other_browser) for method in ("POST", "GET")]
 
@@ -112,77 +114,77 @@ async def test_a_link_opens_once(stage: Stage, browser: Browser, other_browser: 
 
 
 async def test_a_link_that_is_over_is_gone(
-    stage: Stage, database: Database, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, database: Database, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """Expired, superseded and unknown links are 410, and another person's link still opens."""
-    expired, _ = await stage.link(ada, READ), await stage.link(grace, READ)
+    expired, _ = await server.link(ada, READ), await server.link(grace, READ)
     async with database.writing() as connection:
         mine = owned_by(consent_links, ada)
         await connection.execute(consent_links.update().where(mine).values(expires_at=0.0))
-    superseded = await stage.link(ada, READ)
-    last = await stage.link(ada, SEND)
+    superseded = await server.link(ada, READ)
+    last = await server.link(ada, SEND)
 
-    for link in (expired, superseded, f"{stage.url}/connect/google/unknown", f"{last}x"):
+    for link in (expired, superseded, f"{server.url}/connect/google/unknown", f"{last}x"):
         for method in ("GET", "POST"):
             assert (await browser.http.request(method, link)).status_code == 410
     assert (await browser.http.get(last)).status_code == 200
-    assert (await browser.http.get(await stage.link(grace, READ))).status_code == 200
+    assert (await browser.http.get(await server.link(grace, READ))).status_code == 200
 
 
-async def test_a_link_that_covers_is_given_again(stage: Stage, ada: Principal, grace: Principal) -> None:
+async def test_a_link_that_covers_is_given_again(server: ConsentServer, ada: Principal, grace: Principal) -> None:
     """Who waits for less gets the same link; who needs more gets one for the union; other people's stay."""
-    first, of_grace = await stage.link(ada, READ, SEND), await stage.link(grace, READ)
+    first, of_grace = await server.link(ada, READ, SEND), await server.link(grace, READ)
 
-    assert await stage.link(ada, SEND) == first
-    wider = await stage.link(ada, GOOGLE_MAIL)
-    found = await stage.consent.look_at(wider.rpartition("/")[2])
+    assert await server.link(ada, SEND) == first
+    wider = await server.link(ada, GOOGLE_MAIL)
+    found = await server.consent.look_at(wider.rpartition("/")[2])
     assert found.oauth_scopes == {READ, SEND, GOOGLE_MAIL}
     with pytest.raises(ConsentError):
-        await stage.consent.look_at(first.rpartition("/")[2])
-    assert await stage.link(grace, READ) == of_grace
+        await server.consent.look_at(first.rpartition("/")[2])
+    assert await server.link(grace, READ) == of_grace
 
 
-async def test_what_was_granted_stays(stage: Stage, browser: Browser, ada: Principal) -> None:
+async def test_what_was_granted_stays(server: ConsentServer, browser: Browser, ada: Principal) -> None:
     """Consent to more asks for that alone, and keeps what works already."""
-    await stage.connect(browser, ada, ADA, READ, GOOGLE_MAIL)
-    link = await stage.link(ada, SEND)
+    await server.connect(browser, ada, ADA, READ, GOOGLE_MAIL)
+    link = await server.link(ada, SEND)
 
-    assert (await stage.consent.look_at(link.rpartition("/")[2])).oauth_scopes == {SEND}
-    await stage.confirm(ada, await browser.allow(link, ADA))
-    assert await stage.covers(ada, READ, GOOGLE_MAIL, SEND)
+    assert (await server.consent.look_at(link.rpartition("/")[2])).oauth_scopes == {SEND}
+    await server.confirm(ada, await browser.allow(link, ADA))
+    assert await server.covers(ada, READ, GOOGLE_MAIL, SEND)
 
 
 async def test_google_is_asked_for_this_link_alone(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """No include_granted_scopes: else a forwarded link would yield all that its victim once granted."""
-    await stage.connect(browser, grace, ADA, SEND)
-    asked = query(await browser.open(await stage.link(ada, READ)))
+    await server.connect(browser, grace, ADA, SEND)
+    asked = query(await browser.open(await server.link(ada, READ)))
 
     assert "include_granted_scopes" not in asked
     assert asked["scope"].split() == ["openid", "email", READ]
-    assert asked["redirect_uri"] == f"{stage.url}{CALLBACK}"
+    assert asked["redirect_uri"] == f"{server.url}{CALLBACK}"
     assert (asked["code_challenge_method"], asked["access_type"]) == ("S256", "offline")
-    await stage.connect(browser, grace, ADA, READ)
-    assert await stage.covers(grace, READ)
+    await server.connect(browser, grace, ADA, READ)
+    assert await server.covers(grace, READ)
 
 
-async def test_another_host_header_changes_nothing(stage: Stage, browser: Browser, ada: Principal) -> None:
+async def test_another_host_header_changes_nothing(server: ConsentServer, browser: Browser, ada: Principal) -> None:
     """Where Google sends people back to is a constant, whatever a request calls this server."""
-    link = await stage.link(ada, READ)
+    link = await server.link(ada, READ)
     response = await browser.http.post(link, headers={"Host": "evil.example", "X-Forwarded-Host": "evil.example"})
 
     assert response.status_code == 303
     assert "evil" not in response.headers["location"]
-    assert query(response.headers["location"])["redirect_uri"] == f"{stage.url}{CALLBACK}"
+    assert query(response.headers["location"])["redirect_uri"] == f"{server.url}{CALLBACK}"
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 async def test_another_site_cannot_press_the_button(
-    site: str, stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    site: str, server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """A form on somebody's page would take its visitor past the page that says whose assistant asks."""
-    link, other = await stage.link(ada, READ), await stage.link(grace, READ)
+    link, other = await server.link(ada, READ), await server.link(grace, READ)
     forged = await browser.http.post(link, headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"})
 
     assert forged.status_code == 403
@@ -193,13 +195,13 @@ async def test_another_site_cannot_press_the_button(
 
 
 async def test_a_callback_needs_the_browser_that_opened_the_link(
-    stage: Stage, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """Without cookies, or with those of another sign-in, a callback is refused before Google is asked."""
-    callback = await browser.decide(await browser.open(await stage.link(ada, READ)), ADA)
+    callback = await browser.decide(await browser.open(await server.link(ada, READ)), ADA)
     async with httpx2.AsyncClient() as without_cookies:
         refused = [await without_cookies.get(callback)]
-    await other_browser.open(await stage.link(grace, READ))
+    await other_browser.open(await server.link(grace, READ))
     refused.append(await other_browser.http.get(callback))
     theirs = next(iter(other_browser.http.cookies.jar))
     forged = f"{next(iter(browser.http.cookies.jar)).name}={theirs.value}"
@@ -207,123 +209,127 @@ async def test_a_callback_needs_the_browser_that_opened_the_link(
         refused.append(await with_their_value.get(callback))
 
     assert [each.status_code for each in refused] == [400] * 3
-    assert stage.calls(EXCHANGE) == 0
-    assert await stage.confirm(ada, await browser.http.get(callback))
-    assert (await email_of(stage, ada), await email_of(stage, grace)) == (ADA, None)
+    assert server.calls(EXCHANGE) == 0
+    assert await server.confirm(ada, await browser.http.get(callback))
+    assert (await email_of(server, ada), await email_of(server, grace)) == (ADA, None)
 
 
 async def test_a_victim_of_a_forwarded_google_address_binds_nothing(
-    stage: Stage, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """Who is sent Grace's address at Google, not her link, has no cookie: their consent goes nowhere."""
-    google_url = await other_browser.open(await stage.link(grace, READ))
+    google_url = await other_browser.open(await server.link(grace, READ))
     callback = await browser.decide(google_url, ADA)
     response = await browser.http.get(callback)
 
     assert response.status_code == 400
-    assert (await email_of(stage, ada), await email_of(stage, grace)) == (None, None)
-    assert stage.waiting.ended == []
+    assert (await email_of(server, ada), await email_of(server, grace)) == (None, None)
+    assert server.waiting.ended == []
 
 
-async def test_a_callback_counts_once(stage: Stage, browser: Browser, ada: Principal, grace: Principal) -> None:
+async def test_a_callback_counts_once(
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
+) -> None:
     """A replay is 400 and changes nothing, with the same code or another, also as a refusal."""
-    callback = await browser.decide(await browser.open(await stage.link(ada, READ)), ADA)
-    await stage.link(grace, READ)
+    callback = await browser.decide(await browser.open(await server.link(ada, READ)), ADA)
+    await server.link(grace, READ)
     first = await browser.http.get(callback)
     state = query(callback)["state"]
-    replays = [callback, f"{stage.url}{CALLBACK}?state={state}&code=4/other", f"{CALLBACK}?state={state}&error=x"]
-    again = [await browser.http.get(f"{stage.url}{each.removeprefix(stage.url)}") for each in replays]
+    replays = [callback, f"{server.url}{CALLBACK}?state={state}&code=4/other", f"{CALLBACK}?state={state}&error=x"]
+    again = [await browser.http.get(f"{server.url}{each.removeprefix(server.url)}") for each in replays]
 
-    assert await stage.confirm(ada, first)
+    assert await server.confirm(ada, first)
     assert [each.status_code for each in again] == [400] * 3
-    assert await email_of(stage, ada) == ADA
-    assert stage.waiting.ended == [(ada, True)]
+    assert await email_of(server, ada) == ADA
+    assert server.waiting.ended == [(ada, True)]
 
 
 async def test_of_six_callbacks_at_once_one_succeeds(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """The code is exchanged once, one page shows what to confirm, and what waited is woken once."""
-    callback = await browser.decide(await browser.open(await stage.link(ada, READ)), ADA)
+    callback = await browser.decide(await browser.open(await server.link(ada, READ)), ADA)
     pages = await asyncio.gather(*(browser.http.get(callback) for _ in range(6)))
     pages.sort(key=lambda page: page.status_code)
 
     assert [page.status_code for page in pages] == [200] + [400] * 5
-    assert await stage.confirm(ada, pages[0])
-    assert stage.calls(EXCHANGE) == 1
-    assert stage.waiting.ended == [(ada, True)]
-    assert await email_of(stage, grace) is None
+    assert await server.confirm(ada, pages[0])
+    assert server.calls(EXCHANGE) == 1
+    assert server.waiting.ended == [(ada, True)]
+    assert await email_of(server, grace) is None
 
 
 @pytest.mark.parametrize("state", ["", "x", "0" * 43, "%00", "%ff%fe", "x" * 5000])
 async def test_a_state_that_was_never_given_out_is_refused(
-    state: str, stage: Stage, browser: Browser, ada: Principal
+    state: str, server: ConsentServer, browser: Browser, ada: Principal
 ) -> None:
     """Whatever stands in the callback's query is answered with a page, and Google is not asked."""
-    await browser.open(await stage.link(ada, READ))
+    await browser.open(await server.link(ada, READ))
     for rest in ("code=4/x", "error=access_denied", "", "code=4/x&error=access_denied"):
-        page = await browser.http.get(f"{stage.url}{CALLBACK}?state={state}&{rest}")
+        page = await browser.http.get(f"{server.url}{CALLBACK}?state={state}&{rest}")
 
         assert page.status_code == 400
         assert "Not connected" in page.text
-    assert stage.calls(EXCHANGE) == 0
+    assert server.calls(EXCHANGE) == 0
 
 
 async def test_a_code_of_another_sign_in_is_refused(
-    stage: Stage, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """Ada's browser, handed the code that Grace got, cannot redeem it: PKCE ties a code to its own sign-in."""
-    mine = query(await browser.open(await stage.link(ada, READ)))["state"]
-    callback = await other_browser.decide(await other_browser.open(await stage.link(grace, READ)), GRACE)
-    page = await browser.http.get(f"{stage.url}{CALLBACK}", params={"state": mine, "code": query(callback)["code"]})
+    mine = query(await browser.open(await server.link(ada, READ)))["state"]
+    callback = await other_browser.decide(await other_browser.open(await server.link(grace, READ)), GRACE)
+    page = await browser.http.get(f"{server.url}{CALLBACK}", params={"state": mine, "code": query(callback)["code"]})
 
     assert page.status_code == 400
-    assert stage.calls(EXCHANGE) == 1
-    assert (await email_of(stage, ada), await email_of(stage, grace)) == (None, None)
-    assert stage.waiting.ended == []
+    assert server.calls(EXCHANGE) == 1
+    assert (await email_of(server, ada), await email_of(server, grace)) == (None, None)
+    assert server.waiting.ended == []
 
 
-async def test_a_code_is_exchanged_once(stage: Stage, browser: Browser, ada: Principal, grace: Principal) -> None:
+async def test_a_code_is_exchanged_once(
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
+) -> None:
     """A code that was redeemed is no use in a second sign-in of the same browser."""
-    callback = await browser.decide(await browser.open(await stage.link(ada, READ)), ADA)
-    await stage.confirm(ada, await browser.http.get(callback))
-    second = query(await browser.open(await stage.link(grace, READ)))["state"]
-    page = await browser.http.get(f"{stage.url}{CALLBACK}", params={"state": second, "code": query(callback)["code"]})
+    callback = await browser.decide(await browser.open(await server.link(ada, READ)), ADA)
+    await server.confirm(ada, await browser.http.get(callback))
+    second = query(await browser.open(await server.link(grace, READ)))["state"]
+    page = await browser.http.get(f"{server.url}{CALLBACK}", params={"state": second, "code": query(callback)["code"]})
 
     assert page.status_code == 400
-    assert await email_of(stage, grace) is None
-    assert stage.waiting.ended == [(ada, True)]
+    assert await email_of(server, grace) is None
+    assert server.waiting.ended == [(ada, True)]
 
 
 async def test_a_person_may_say_no(
-    stage: Stage, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """Nothing is connected, what waited is told so, and another person's consent goes on."""
-    google_url = await browser.open(await stage.link(ada, READ))
-    theirs = await other_browser.open(await stage.link(grace, READ))
+    google_url = await browser.open(await server.link(ada, READ))
+    theirs = await other_browser.open(await server.link(grace, READ))
     page = await browser.http.get(await browser.decide(google_url, ADA, decision="deny"))
-    await stage.confirm(grace, await other_browser.http.get(await other_browser.decide(theirs, GRACE)))
+    await server.confirm(grace, await other_browser.http.get(await other_browser.decide(theirs, GRACE)))
 
     assert page.status_code == 200
     assert "Nothing was connected" in page.text
-    assert stage.waiting.ended == [(ada, False), (grace, True)]
-    assert (await email_of(stage, ada), await email_of(stage, grace)) == (None, GRACE)
-    assert stage.calls(EXCHANGE) == 1
+    assert server.waiting.ended == [(ada, False), (grace, True)]
+    assert (await email_of(server, ada), await email_of(server, grace)) == (None, GRACE)
+    assert server.calls(EXCHANGE) == 1
 
 
 async def test_granted_is_what_google_granted(
-    stage: Stage, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """A scope that was unticked is not there, the page says so, and another person's grant has it."""
-    page = await stage.connect(browser, ada, ADA, READ, SEND, unticked=[SEND])
-    whole = await stage.connect(other_browser, grace, GRACE, READ, SEND)
+    page = await server.connect(browser, ada, ADA, READ, SEND, unticked=[SEND])
+    whole = await server.connect(other_browser, grace, GRACE, READ, SEND)
 
     assert SEND in page.text
     assert READ not in page.text
     assert SEND not in whole.text
-    assert await stage.covers(ada, READ)
-    assert not await stage.covers(ada, SEND)
-    assert await stage.covers(grace, READ, SEND)
+    assert await server.covers(ada, READ)
+    assert not await server.covers(ada, SEND)
+    assert await server.covers(grace, READ, SEND)
 
 
 @pytest.mark.parametrize(
@@ -341,7 +347,7 @@ async def test_granted_is_what_google_granted(
 )
 async def test_an_id_token_that_does_not_fit_connects_nothing(
     claims: dict[str, Any],
-    stage: Stage,
+    server: ConsentServer,
     fake_google: GoogleSignIn,
     browser: Browser,
     other_browser: Browser,
@@ -349,34 +355,39 @@ async def test_an_id_token_that_does_not_fit_connects_nothing(
     grace: Principal,
 ) -> None:
     """The wrong nonce, issuer, audience, signature or time, or an address that is not verified, is 400."""
-    stage.use(fake_google.auth)
+    server.use(fake_google.auth)
     for each, person, changes in ((browser, ada, claims), (other_browser, grace, {})):
-        asked = query(await each.open(await stage.link(person, READ)))
+        asked = query(await each.open(await server.link(person, READ)))
         token = id_token(**{"nonce": asked["nonce"], **changes})
         fake_google.answers["/token"] = token_answer(id_token=token, scope=f"openid {READ}")
-        page = await each.http.get(f"{stage.url}{CALLBACK}", params={"state": asked["state"], "code": "4/x"})
+        page = await each.http.get(f"{server.url}{CALLBACK}", params={"state": asked["state"], "code": "4/x"})
 
         assert page.status_code == (400 if changes else 200)
-        assert code_on(page) is None if changes else await stage.confirm(person, page)
-    assert await email_of(stage, ada) is None
-    assert await email_of(stage, grace) is not None
-    assert stage.waiting.ended == [(grace, True)]
+        assert code_on(page) is None if changes else await server.confirm(person, page)
+    assert await email_of(server, ada) is None
+    assert await email_of(server, grace) is not None
+    assert server.waiting.ended == [(grace, True)]
 
 
 @pytest.mark.parametrize(("status", "answer"), [(503, {}), (200, {}), (401, {"error": "invalid_client"})])
 async def test_a_google_that_does_not_answer_is_said_so(
-    status: int, answer: dict[str, Any], stage: Stage, fake_google: GoogleSignIn, browser: Browser, ada: Principal
+    status: int,
+    answer: dict[str, Any],
+    server: ConsentServer,
+    fake_google: GoogleSignIn,
+    browser: Browser,
+    ada: Principal,
 ) -> None:
     """The page is 502 and the sign-in is over; a new link is given for the same."""
-    stage.use(fake_google.auth)
+    server.use(fake_google.auth)
     fake_google.status, fake_google.answers["/token"] = status, answer
-    link = await stage.link(ada, READ)
+    link = await server.link(ada, READ)
     params = {"state": query(await browser.open(link))["state"], "code": "4/x"}
-    pages = [await browser.http.get(f"{stage.url}{CALLBACK}", params=params) for _ in range(2)]
+    pages = [await browser.http.get(f"{server.url}{CALLBACK}", params=params) for _ in range(2)]
 
     assert [page.status_code for page in pages] == [502, 400]
-    assert await stage.link(ada, READ) != link
-    assert await email_of(stage, ada) is None
+    assert await server.link(ada, READ) != link
+    assert await email_of(server, ada) is None
 
 
 @pytest.mark.parametrize("secure", [False, True])
@@ -384,8 +395,8 @@ async def test_the_cookie_goes_nowhere_else(
     secure: bool, database: Database, key_ring: KeyRing, browser: Browser, ada: Principal
 ) -> None:
     """It is for this host, HTTP and top-level navigation alone, over HTTPS where there is HTTPS."""
-    async with on_stage(database, key_ring, secure=secure) as stage:
-        response = await browser.http.post(await stage.link(ada, READ))
+    async with open_consent_server(database, key_ring, secure=secure) as server:
+        response = await browser.http.post(await server.link(ada, READ))
     cookie = cookie_of(response)
 
     assert cookie.key.startswith("__Host-deputy-consent-") is secure
@@ -396,28 +407,28 @@ async def test_the_cookie_goes_nowhere_else(
 
 
 async def test_two_sign_ins_in_one_browser_do_not_meet(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """Each has a cookie of its own, which is gone once its callback was taken, whatever came of it."""
-    urls = [await browser.open(await stage.link(person, READ)) for person in (ada, grace)]
+    urls = [await browser.open(await server.link(person, READ)) for person in (ada, grace)]
     assert len(list(browser.http.cookies.jar)) == 2
     callbacks = [await browser.decide(urls[0], ADA), await browser.decide(urls[1], GRACE, decision="deny")]
     pages = [await browser.http.get(callback) for callback in callbacks]
 
     assert [page.status_code for page in pages] == [200, 200]
-    assert await stage.confirm(ada, pages[0])
-    assert (await email_of(stage, ada), await email_of(stage, grace)) == (ADA, None)
+    assert await server.confirm(ada, pages[0])
+    assert (await email_of(server, ada), await email_of(server, grace)) == (ADA, None)
     assert list(browser.http.cookies.jar) == []
 
 
-async def test_the_pages_keep_their_secrets(stage: Stage, browser: Browser, ada: Principal) -> None:
+async def test_the_pages_keep_their_secrets(server: ConsentServer, browser: Browser, ada: Principal) -> None:
     """No page is stored, framed, indexed or told to the next one, and none can run a script."""
-    link = await stage.link(ada, READ)
+    link = await server.link(ada, READ)
     shown = await browser.http.get(link)
     done = await browser.allow(link, ADA)
     over = await browser.http.get(link)
 
-    for page in (shown, done, over, await browser.http.get(f"{stage.url}{CALLBACK}")):
+    for page in (shown, done, over, await browser.http.get(f"{server.url}{CALLBACK}")):
         assert page.headers["cache-control"] == "no-store"
         assert page.headers["referrer-policy"] == "no-referrer"
         assert page.headers["x-frame-options"] == "DENY"
@@ -427,9 +438,9 @@ async def test_the_pages_keep_their_secrets(stage: Stage, browser: Browser, ada:
         assert "frame-ancestors 'none'" in policy
 
 
-async def test_the_way_to_google_keeps_its_secrets(stage: Stage, browser: Browser, ada: Principal) -> None:
+async def test_the_way_to_google_keeps_its_secrets(server: ConsentServer, browser: Browser, ada: Principal) -> None:
     """The redirect, whose address holds the state, is not stored and tells Google nothing of the link."""
-    response = await browser.http.post(await stage.link(ada, READ))
+    response = await browser.http.post(await server.link(ada, READ))
 
     assert response.status_code == 303
     assert response.headers["cache-control"] == "no-store"
@@ -437,7 +448,7 @@ async def test_the_way_to_google_keeps_its_secrets(stage: Stage, browser: Browse
 
 
 async def test_secrets_stand_nowhere(
-    stage: Stage,
+    server: ConsentServer,
     database: Database,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -450,7 +461,7 @@ async def test_secrets_stand_nowhere(
     caplog.set_level(logging.DEBUG)
     secrets, written = set(), b""
     for each, person, account in ((browser, ada, ADA), (other_browser, grace, GRACE)):
-        link = await stage.link(person, READ)
+        link = await server.link(person, READ)
         google_url = await each.open(link)
         asked = query(google_url)
         cookies = {str(cookie.value) for cookie in each.http.cookies.jar}
@@ -458,8 +469,8 @@ async def test_secrets_stand_nowhere(
         page = await each.http.get(callback)
         secrets.add(code_on(page) or "")
         written += await stored_bytes(database, tmp_path)
-        await stage.confirm(person, page)
-        grant = await stage.grants.find(person)
+        await server.confirm(person, page)
+        grant = await server.grants.find(person)
         assert grant is not None
         secrets |= {link.rpartition("/")[2], asked["state"], asked["nonce"], query(callback)["code"], *cookies}
         secrets |= {grant.access_token, grant.refresh_token}

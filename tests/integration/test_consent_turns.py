@@ -18,7 +18,7 @@ from app.grants.refresh_leases import RefreshLeases
 from app.principal import Principal
 from app.sandbox.visitor import code_on
 from app.users import Users
-from tests.fakes.consent import Browser, Stage
+from tests.fakes.consent import Browser, ConsentServer
 from tests.fakes.sandbox import ADA, GRACE, READ
 
 
@@ -29,26 +29,26 @@ def users(database: Database) -> Users:
 
 
 @pytest.fixture
-def revocation(stage: Stage, database: Database) -> Revocation:
+def revocation(server: ConsentServer, database: Database) -> Revocation:
     """What ends grants."""
     cancellation = Cancellation(database, Outbox(database, MessageLease(new_holder())))
-    google = stage.consent._google
-    return Revocation(database, stage.grants, RefreshLeases(database), stage.dropping, google, cancellation)
+    google = server.consent._google
+    return Revocation(database, server.grants, RefreshLeases(database), server.dropping, google, cancellation)
 
 
-async def sign_in(stage: Stage, browser: Browser, principal: Principal, email: str) -> str:
+async def sign_in(server: ConsentServer, browser: Browser, principal: Principal, email: str) -> str:
     """Consent by this person's link with that account; the code that the page shows."""
-    code = code_on(await browser.allow(await stage.link(principal, READ), email))
+    code = code_on(await browser.allow(await server.link(principal, READ), email))
     assert code is not None
     return code
 
 
 async def test_an_end_that_meets_a_confirmation_waits_for_it(
-    stage: Stage, browser: Browser, revocation: Revocation, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, revocation: Revocation, ada: Principal, grace: Principal
 ) -> None:
     """Both lock the person's link and what is in quarantine: the second one ends what the first one made."""
-    codes = {ada: await sign_in(stage, browser, ada, ADA), grace: await sign_in(stage, browser, grace, GRACE)}
-    activate = stage.links.activate
+    codes = {ada: await sign_in(server, browser, ada, ADA), grace: await sign_in(server, browser, grace, GRACE)}
+    activate = server.links.activate
     begun = asyncio.Event()
 
     async def slowly(connection: AsyncConnection, principal: Principal, link_id: str) -> Link | None:
@@ -56,24 +56,24 @@ async def test_an_end_that_meets_a_confirmation_waits_for_it(
         await asyncio.sleep(0.2)
         return await activate(connection, principal, link_id)
 
-    stage.links.activate = slowly  # type: ignore[method-assign]
-    confirming = asyncio.create_task(stage.confirmation.confirm(ada, codes[ada]))
+    server.links.activate = slowly  # type: ignore[method-assign]
+    confirming = asyncio.create_task(server.confirmation.confirm(ada, codes[ada]))
     await begun.wait()
     ended = await revocation.end(ada)
 
     assert isinstance(await confirming, Connected)
     assert [grant.email for grant in ended.erased] == [ADA]
-    assert await stage.grants.find(ada) is None
-    assert isinstance(await stage.confirmation.confirm(grace, codes[grace]), Connected)
+    assert await server.grants.find(ada) is None
+    assert isinstance(await server.confirmation.confirm(grace, codes[grace]), Connected)
 
 
 async def test_an_end_that_meets_a_wrong_proof_waits_for_it(
-    stage: Stage, browser: Browser, revocation: Revocation, ada: Principal
+    server: ConsentServer, browser: Browser, revocation: Revocation, ada: Principal
 ) -> None:
     """UnconfirmedConsents a sign-in and ending all of a person's is done by both, and each is done."""
-    await sign_in(stage, browser, ada, ADA)
-    link = (await stage.links.open_links(ada))[0]
-    end, begun = stage.quarantine.end, asyncio.Event()
+    await sign_in(server, browser, ada, ADA)
+    link = (await server.links.open_links(ada))[0]
+    end, begun = server.quarantine.end, asyncio.Event()
 
     async def slowly(connection: AsyncConnection, principal: Principal, link_id: str) -> bool:
         ended = await end(connection, principal, link_id)
@@ -81,79 +81,79 @@ async def test_an_end_that_meets_a_wrong_proof_waits_for_it(
         await asyncio.sleep(0.2)
         return ended
 
-    stage.quarantine.end = slowly  # type: ignore[method-assign]
-    dropping = asyncio.create_task(stage.dropping.drop(ada, link.link_id))
+    server.quarantine.end = slowly  # type: ignore[method-assign]
+    dropping = asyncio.create_task(server.dropping.drop(ada, link.link_id))
     await begun.wait()
     await asyncio.gather(dropping, revocation.end(ada))
 
-    assert await stage.quarantined() == []
-    assert await stage.links.open_links(ada) == []
+    assert await server.quarantined() == []
+    assert await server.links.open_links(ada) == []
 
 
 async def test_who_has_left_confirms_nothing(
-    stage: Stage, browser: Browser, users: Users, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, users: Users, ada: Principal, grace: Principal
 ) -> None:
     """What waits for the code of a person who is offboarded becomes no grant, and Google is told; the other's does."""
-    codes = {ada: await sign_in(stage, browser, ada, ADA), grace: await sign_in(stage, browser, grace, GRACE)}
+    codes = {ada: await sign_in(server, browser, ada, ADA), grace: await sign_in(server, browser, grace, GRACE)}
     await users.offboard(ada)
-    outcomes = [await stage.confirmation.confirm(person, code) for person, code in codes.items()]
+    outcomes = [await server.confirmation.confirm(person, code) for person, code in codes.items()]
     await users.mark_ended(ada)
     await users.restore(ada)
 
     assert outcomes[0] is None
     assert isinstance(outcomes[1], Connected)
-    assert await stage.grants.find(ada) is None
-    assert await stage.quarantined() == []
-    assert stage.calls("oauth.revoke") == 1
+    assert await server.grants.find(ada) is None
+    assert await server.quarantined() == []
+    assert server.calls("oauth.revoke") == 1
 
 
 async def test_who_leaves_while_they_confirm_ends_without_a_grant(
-    stage: Stage, browser: Browser, users: Users, revocation: Revocation, ada: Principal
+    server: ConsentServer, browser: Browser, users: Users, revocation: Revocation, ada: Principal
 ) -> None:
     """However an offboarding and a confirmation meet, no grant is left: not made, or ended."""
     for _ in range(5):
-        code = await sign_in(stage, browser, ada, ADA)
+        code = await sign_in(server, browser, ada, ADA)
 
         async def leave() -> None:
             await users.offboard(ada)
             await revocation.end(ada)
 
-        await asyncio.gather(stage.confirmation.confirm(ada, code), leave())
+        await asyncio.gather(server.confirmation.confirm(ada, code), leave())
         await users.mark_ended(ada)
         await users.restore(ada)
 
-        assert await stage.grants.find(ada) is None
-        assert await stage.quarantined() == []
+        assert await server.grants.find(ada) is None
+        assert await server.quarantined() == []
 
 
 async def test_who_has_left_does_not_come_back_from_google(
-    stage: Stage, browser: Browser, users: Users, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, users: Users, ada: Principal, grace: Principal
 ) -> None:
     """The callback of an offboarded person is refused before Google is asked for tokens."""
     callbacks = {}
     for person, email in ((ada, ADA), (grace, GRACE)):
-        callbacks[person] = await browser.decide(await browser.open(await stage.link(person, READ)), email)
+        callbacks[person] = await browser.decide(await browser.open(await server.link(person, READ)), email)
     await users.offboard(ada)
     pages = {person: await browser.http.get(callback) for person, callback in callbacks.items()}
 
     assert (pages[ada].status_code, code_on(pages[ada])) == (400, None)
     assert code_on(pages[grace]) is not None
-    assert await stage.quarantined() == [("grace", "waiting")]
-    assert stage.calls("oauth.token.authorization_code") == 1
+    assert await server.quarantined() == [("grace", "waiting")]
+    assert server.calls("oauth.token.authorization_code") == 1
 
 
 async def test_who_has_left_is_given_no_grant(
-    stage: Stage, browser: Browser, users: Users, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, users: Users, ada: Principal, grace: Principal
 ) -> None:
     """From the moment of the offboarding, though their grants have not been ended yet; the other person is."""
     for person, email in ((ada, ADA), (grace, GRACE)):
-        await stage.connect(browser, person, email, READ)
-    grant = await stage.grants.find(ada)
+        await server.connect(browser, person, email, READ)
+    grant = await server.grants.find(ada)
     assert grant is not None
     await users.offboard(ada)
 
-    assert await stage.grants.find(ada) is None
-    assert await stage.grants.get(ada, grant.grant_id) is None
-    assert await stage.grants.of_account(ada, grant.subject) is None
-    assert not await stage.covers(ada, READ)
-    assert await stage.covers(grace, READ)
+    assert await server.grants.find(ada) is None
+    assert await server.grants.get(ada, grant.grant_id) is None
+    assert await server.grants.of_account(ada, grant.subject) is None
+    assert not await server.covers(ada, READ)
+    assert await server.covers(grace, READ)

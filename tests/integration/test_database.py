@@ -19,9 +19,9 @@ from app.database.database import Database
 from app.database.tables import api_tokens, messages, metadata, owned_by, owner, parked_runs, principal_of, replicas
 from app.errors import SettingsError
 from app.principal import Principal
+from tests.fakes.core_server import until
 from tests.fakes.databases import Databases, PostgresServer
 from tests.fakes.leaks import everything_in
-from tests.fakes.office import until
 
 CANARY = "CANARY-7f3a"
 

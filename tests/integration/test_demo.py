@@ -17,7 +17,8 @@ from app.errors import ConsentRequiredError
 from app.principal import Principal
 from containers.application import Application
 from containers.scopes.scope import Scoped
-from tests.fakes.deputy_server import ADA, GRACE, PATIENCE_SECONDS, world
+from tests.fakes.environment import open_environment
+from tests.fakes.server import ADA, GRACE, PATIENCE_SECONDS
 
 ADA_OVER_HTTP = Principal("http", "demo", "ada")
 
@@ -87,7 +88,10 @@ def confuse(container: Application) -> None:
 @pytest.mark.parametrize("confused", [False, True])
 async def test_it_notices_a_confused_deputy(tmp_path: Path, confused: bool) -> None:
     """When one person is answered with another's credentials, their letters and calls are counted as foreign."""
-    async with world(tmp_path) as outside, outside.server(confuse if confused else lambda _: None) as server:
+    async with (
+        open_environment(tmp_path) as environment,
+        environment.server(confuse if confused else lambda _: None) as server,
+    ):
         api_tokens, grants = server.container.api_tokens(), server.container.grants()
         stage = Stage(server.client, server.slack, server.google, api_tokens, grants)
         outcome = await asyncio.wait_for(stage.perform(), PATIENCE_SECONDS)

@@ -10,82 +10,82 @@ import pytest
 
 from app.errors import GoogleError, ToolError
 from app.toolkits.untrusted import unquoted
-from tests.fakes.gmail_stage import GmailStage, open_gmail_stage
+from tests.fakes.gmail_sandbox import GmailSandbox, open_gmail_sandbox
 from tests.fakes.sandbox import ADA, GRACE, encoded
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[GmailStage]:
+async def gmail() -> AsyncIterator[GmailSandbox]:
     """A sandbox of the test's own."""
-    async with open_gmail_stage() as stage:
-        yield stage
+    async with open_gmail_sandbox() as gmail:
+        yield gmail
 
 
-async def test_a_sent_mail_arrives_at_the_other(stage: GmailStage) -> None:
+async def test_a_sent_mail_arrives_at_the_other(gmail: GmailSandbox) -> None:
     """It comes from the sender's own address, unchanged, and no third person gets it."""
-    ada, grace = [await stage.toolkit(email) for email in (ADA, GRACE)]
+    ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
     sent = await ada.send(to=GRACE, subject="Grüße", body="At noon?\nAda")
-    newest = stage.mail(GRACE, "INBOX")[0]
+    newest = gmail.mail(GRACE, "INBOX")[0]
     read = unquoted(await grace.read(newest.id))
 
     assert (read["subject"], read["to"], read["body"].split()) == ("Grüße", GRACE, ["At", "noon?", "Ada"])
     assert ADA in read["from"]
-    assert stage.mail(ADA, "SENT")[0].id == sent["id"]
+    assert gmail.mail(ADA, "SENT")[0].id == sent["id"]
 
 
-async def test_an_answer_joins_the_thread_on_both_sides(stage: GmailStage) -> None:
+async def test_an_answer_joins_the_thread_on_both_sides(gmail: GmailSandbox) -> None:
     """Its headers refer to the answered mail and to all before it, so both people see one thread."""
-    ada, grace = [await stage.toolkit(email) for email in (ADA, GRACE)]
-    first = await stage.deliver(
+    ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
+    first = await gmail.deliver(
         ADA, GRACE, f"To: {GRACE}\nSubject: Lunch\nMessage-ID: <{'1' * 120}@x.example>\n\nNoon?"
     )
     await grace.reply(first.id, to=ADA, body="Yes.")
-    answer = stage.mail(ADA, "INBOX")[0]
+    answer = gmail.mail(ADA, "INBOX")[0]
     await ada.reply(answer.id, to=GRACE, body="Good.")
-    last = stage.mail(GRACE, "INBOX")[0]
+    last = gmail.mail(GRACE, "INBOX")[0]
 
     assert (answer.subject, last.subject, last.body.strip()) == ("Re: Lunch", "Re: Lunch", "Good.")
     assert last.header("In-Reply-To") == answer.message_id
     assert last.header("References").split() == [first.message_id, answer.message_id]
     assert last.thread_id == first.thread_id
-    assert len({each.thread_id for each in stage.mail(ADA) if each.subject.endswith("Lunch")}) == 1
+    assert len({each.thread_id for each in gmail.mail(ADA) if each.subject.endswith("Lunch")}) == 1
 
 
-async def test_an_answer_goes_to_all_who_are_named_and_no_further(stage: GmailStage) -> None:
+async def test_an_answer_goes_to_all_who_are_named_and_no_further(gmail: GmailSandbox) -> None:
     """Those of the mail's own people that the arguments name, and nobody by Reply-To or Cc alone."""
     headers = f"To: {GRACE}, c@x.example\nCc: d@x.example\nReply-To: list@x.example\nSubject: s"
-    received = await stage.deliver(ADA, GRACE, f"{headers}\n\nhi")
-    grace = await stage.toolkit(GRACE)
+    received = await gmail.deliver(ADA, GRACE, f"{headers}\n\nhi")
+    grace = await gmail.toolkit(GRACE)
     await grace.reply(received.id, to="LIST@x.example", body="to the list", cc=f"d@x.example, {ADA}")
-    sent = stage.mail(GRACE, "SENT")[0]
+    sent = gmail.mail(GRACE, "SENT")[0]
 
     assert sent.addresses("To") == ["list@x.example"]
     assert sent.addresses("Cc", "Bcc") == ["d@x.example", ADA]
 
 
-async def test_an_answer_to_a_stranger_is_not_sent(stage: GmailStage) -> None:
+async def test_an_answer_to_a_stranger_is_not_sent(gmail: GmailSandbox) -> None:
     """Who took no part in a mail cannot be brought into its thread, and the refusal says who and what else to do."""
-    mails = [stage.mail(email, "INBOX")[0] for email in (ADA, GRACE)]
-    ada, grace = [await stage.toolkit(email) for email in (ADA, GRACE)]
-    before = [len(stage.google.mailbox(email)) for email in (ADA, GRACE)]
+    mails = [gmail.mail(email, "INBOX")[0] for email in (ADA, GRACE)]
+    ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
+    before = [len(gmail.google.mailbox(email)) for email in (ADA, GRACE)]
 
     with pytest.raises(ToolError, match=r"eve@evil\.example took no part .* nothing was sent; .* gmail_send"):
         await ada.reply(mails[0].id, to=mails[0].sender, body="b", cc="eve@evil.example")
     with pytest.raises(GoogleError):  # another person's mail
         await grace.reply(mails[0].id, to=mails[0].sender, body="b")
-    assert [len(stage.google.mailbox(email)) for email in (ADA, GRACE)] == before
+    assert [len(gmail.google.mailbox(email)) for email in (ADA, GRACE)] == before
 
 
-async def test_a_draft_is_sent_as_it_was_approved(stage: GmailStage) -> None:
+async def test_a_draft_is_sent_as_it_was_approved(gmail: GmailSandbox) -> None:
     """It arrives, and is no draft any more."""
-    ada = await stage.toolkit(ADA)
+    ada = await gmail.toolkit(ADA)
     draft = await ada.create_draft(to=GRACE, subject="Grüße", body="At noon?\n\nAda", cc="c@x.example")
     sent = await ada.send_draft(draft["id"], to=f"c@x.example, {GRACE}", subject="Grüße", body="At noon?\nAda")
-    arrived = stage.mail(GRACE, "INBOX")[0]
+    arrived = gmail.mail(GRACE, "INBOX")[0]
 
     assert (arrived.subject, arrived.sender, arrived.body.split()) == ("Grüße", ADA, ["At", "noon?", "Ada"])
-    assert stage.labels_of(ADA, sent["id"]) == {"SENT"}
-    assert stage.mail(ADA, "DRAFT") == []
+    assert gmail.labels_of(ADA, sent["id"]) == {"SENT"}
+    assert gmail.mail(ADA, "DRAFT") == []
 
 
 @pytest.mark.parametrize(
@@ -100,50 +100,50 @@ async def test_a_draft_is_sent_as_it_was_approved(stage: GmailStage) -> None:
     ],
 )
 async def test_a_draft_that_is_another_is_not_sent(
-    stage: GmailStage, headers: str, argument: dict[str, Any], refusal: str
+    gmail: GmailSandbox, headers: str, argument: dict[str, Any], refusal: str
 ) -> None:
     """What the person approved is what is sent: a recipient, text or file that they were not shown stops it."""
-    ada = await stage.toolkit(ADA)
-    bearer = (await stage.browser.sign_in(ADA, "https://www.googleapis.com/auth/gmail.compose"))["access_token"]
+    ada = await gmail.toolkit(ADA)
+    bearer = (await gmail.browser.sign_in(ADA, "https://www.googleapis.com/auth/gmail.compose"))["access_token"]
     raw = encoded(f"To: {GRACE}\nSubject: s\nMIME-Version: 1.0\n{headers}\nb\n")
     path = "/gmail/v1/users/me/drafts"
-    draft = (await stage.browser.call(bearer, "POST", path, json={"message": {"raw": raw}})).json()
+    draft = (await gmail.browser.call(bearer, "POST", path, json={"message": {"raw": raw}})).json()
 
     with pytest.raises(ToolError, match=f"{refusal}.*so it was not sent"):
         await ada.send_draft(draft["id"], **({"to": GRACE, "subject": "s", "body": "b"} | argument))
-    assert len(stage.mail(ADA, "DRAFT")) == 1
+    assert len(gmail.mail(ADA, "DRAFT")) == 1
 
 
-async def test_another_persons_draft_is_not_there(stage: GmailStage) -> None:
+async def test_another_persons_draft_is_not_there(gmail: GmailSandbox) -> None:
     """An id out of another mailbox sends nothing."""
-    ada, grace = [await stage.toolkit(email) for email in (ADA, GRACE)]
+    ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
     draft = await ada.create_draft(to=GRACE, subject="s", body="b")
 
     with pytest.raises(GoogleError) as missing:
         await grace.send_draft(draft["id"], to=GRACE, subject="s", body="b")
     assert missing.value.status == 404
-    assert len(stage.mail(ADA, "DRAFT")) == 1
+    assert len(gmail.mail(ADA, "DRAFT")) == 1
 
 
-async def test_mail_is_thrown_away_and_taken_back(stage: GmailStage) -> None:
+async def test_mail_is_thrown_away_and_taken_back(gmail: GmailSandbox) -> None:
     """One batch each, each person's own; what is in the trash is in no list."""
-    people = {email: await stage.toolkit(email) for email in (ADA, GRACE)}
-    chosen = {email: [each.id for each in stage.mail(email, "INBOX")[:10]] for email in people}
+    people = {email: await gmail.toolkit(email) for email in (ADA, GRACE)}
+    chosen = {email: [each.id for each in gmail.mail(email, "INBOX")[:10]] for email in people}
     trashed = await asyncio.gather(*(people[email].trash(chosen[email]) for email in people))
-    gone = [stage.labels_of(email, each) for email in people for each in chosen[email]]
+    gone = [gmail.labels_of(email, each) for email in people for each in chosen[email]]
     back = await asyncio.gather(*(people[email].untrash(chosen[email]) for email in people))
 
-    assert stage.requests == ["/batch"] * 4
+    assert gmail.requests == ["/batch"] * 4
     assert trashed == [{"trashed": ids} for ids in chosen.values()]
     assert back == [{"untrashed": ids} for ids in chosen.values()]
     assert all("TRASH" in labels and "INBOX" not in labels for labels in gone)
-    assert set(chosen[ADA]) <= {each.id for each in stage.mail(ADA, "INBOX")}
+    assert set(chosen[ADA]) <= {each.id for each in gmail.mail(ADA, "INBOX")}
 
 
-async def test_anothers_mail_is_not_thrown_away(stage: GmailStage) -> None:
+async def test_anothers_mail_is_not_thrown_away(gmail: GmailSandbox) -> None:
     """It is not found, and stays."""
-    theirs = stage.mail(GRACE, "INBOX")[0]
-    result = await (await stage.toolkit(ADA)).trash([theirs.id])
+    theirs = gmail.mail(GRACE, "INBOX")[0]
+    result = await (await gmail.toolkit(ADA)).trash([theirs.id])
 
     assert (result["trashed"], "404" in result["problems"][0]["problem"]) == ([], True)
-    assert stage.labels_of(GRACE, theirs.id) == theirs.label_ids
+    assert gmail.labels_of(GRACE, theirs.id) == theirs.label_ids

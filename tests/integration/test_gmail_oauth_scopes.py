@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.toolkits.gmail import COMPOSE_MAIL, EDIT_LABELS, MODIFY_MAIL, READ_MAIL, SEND_MAIL, GmailToolkit
-from tests.fakes.gmail_stage import GmailStage, open_gmail_stage
+from tests.fakes.gmail_sandbox import GmailSandbox, open_gmail_sandbox
 from tests.fakes.sandbox import ADA, GRACE
 
 ALL_MAIL = "https://mail.google.com/"
@@ -35,18 +35,18 @@ NOT_ENOUGH = {
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[GmailStage]:
+async def gmail() -> AsyncIterator[GmailSandbox]:
     """A sandbox of the test's own."""
-    async with open_gmail_stage() as stage:
-        yield stage
+    async with open_gmail_sandbox() as gmail:
+        yield gmail
 
 
-async def arguments(stage: GmailStage, method: str) -> dict[str, Any]:
+async def arguments(gmail: GmailSandbox, method: str) -> dict[str, Any]:
     """Arguments with which a tool succeeds."""
-    mail = stage.mail(ADA)[0]
-    attached = next(each for each in stage.mail(ADA) if each.attachments)
+    mail = gmail.mail(ADA)[0]
+    attached = next(each for each in gmail.mail(ADA) if each.attachments)
     if method == "send_draft":
-        draft = await (await stage.toolkit(ADA, COMPOSE_MAIL)).create_draft(to=GRACE, subject="s", body="b")
+        draft = await (await gmail.toolkit(ADA, COMPOSE_MAIL)).create_draft(to=GRACE, subject="s", body="b")
         return {"draft_id": draft["id"], "to": GRACE, "subject": "s", "body": "b"}
     by_tool: dict[str, dict[str, Any]] = {
         "search": {"query": "a"},
@@ -67,18 +67,18 @@ async def arguments(stage: GmailStage, method: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("method", [spec.method for spec in GmailToolkit.tools().values()])
-async def test_the_declared_scopes_are_enough_and_the_least(stage: GmailStage, method: str) -> None:
+async def test_the_declared_scopes_are_enough_and_the_least(gmail: GmailSandbox, method: str) -> None:
     """Each tool works with the scopes that it declares alone, and no method that it calls would do with less."""
     declared = set(GmailToolkit.tools()[f"gmail_{method}"].oauth_scopes)
-    given = await arguments(stage, method)
-    ada = await stage.toolkit(ADA, *declared)
-    stage.google.calls.clear()
+    given = await arguments(gmail, method)
+    ada = await gmail.toolkit(ADA, *declared)
+    gmail.google.calls.clear()
     await getattr(ada, method)(**given)
-    called = {call.method_id for call in stage.google.calls}
-    enough = {method_id: stage.apis.method_scopes(method_id) - NOT_ENOUGH for method_id in called}
+    called = {call.method_id for call in gmail.google.calls}
+    enough = {method_id: gmail.apis.method_scopes(method_id) - NOT_ENOUGH for method_id in called}
 
     assert called
-    assert {call.status // 100 for call in stage.google.calls} == {2}
+    assert {call.status // 100 for call in gmail.google.calls} == {2}
     for scope in declared:
         needing = [accepted for accepted in enough.values() if accepted & declared == {scope}]
         assert needing, f"{scope} is not needed"

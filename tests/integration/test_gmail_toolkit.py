@@ -13,7 +13,7 @@ from app.errors import GoogleError, ToolError
 from app.google.client import GoogleClient
 from app.sandbox.google.gmail.message import StoredMessage
 from app.toolkits.untrusted import unquoted
-from tests.fakes.gmail_stage import GmailStage, open_gmail_stage
+from tests.fakes.gmail_sandbox import GmailSandbox, open_gmail_sandbox
 from tests.fakes.sandbox import ADA, GRACE, MODIFY
 
 
@@ -26,10 +26,10 @@ class OneGone(GoogleClient):
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[GmailStage]:
+async def gmail() -> AsyncIterator[GmailSandbox]:
     """A sandbox of the test's own."""
-    async with open_gmail_stage() as stage:
-        yield stage
+    async with open_gmail_sandbox() as gmail:
+        yield gmail
 
 
 def ids(result: Mapping[str, Any]) -> list[str]:
@@ -37,10 +37,10 @@ def ids(result: Mapping[str, Any]) -> list[str]:
     return [each["id"] for each in result["messages"]]
 
 
-async def test_two_people_at_once_list_their_own_mail(stage: GmailStage) -> None:
+async def test_two_people_at_once_list_their_own_mail(gmail: GmailSandbox) -> None:
     """Interleaved lists, searches and reads of two people give each one's own mail."""
-    people = {email: await stage.toolkit(email) for email in (ADA, GRACE)}
-    own = {email: {each.id for each in stage.mail(email)} for email in people}
+    people = {email: await gmail.toolkit(email) for email in (ADA, GRACE)}
+    own = {email: {each.id for each in gmail.mail(email)} for email in people}
 
     async def look(email: str) -> set[str]:
         listed = await people[email].latest(limit=3)
@@ -54,27 +54,27 @@ async def test_two_people_at_once_list_their_own_mail(stage: GmailStage) -> None
     assert all(mails <= own[GRACE] for mails in seen[1::2])
 
 
-async def test_a_list_is_two_requests(stage: GmailStage) -> None:
+async def test_a_list_is_two_requests(gmail: GmailSandbox) -> None:
     """However many mails there are, one request lists them and one batch fetches their headers."""
-    ada = await stage.toolkit(ADA)
+    ada = await gmail.toolkit(ADA)
     listed = await ada.latest(limit=10)
 
     assert len(ids(listed)) == 10
-    assert stage.requests == ["/gmail/v1/users/me/messages", "/batch"]
+    assert gmail.requests == ["/gmail/v1/users/me/messages", "/batch"]
 
 
-async def test_a_list_that_finds_nothing_is_one_request(stage: GmailStage) -> None:
+async def test_a_list_that_finds_nothing_is_one_request(gmail: GmailSandbox) -> None:
     """Nothing found is no batch and no note."""
-    ada = await stage.toolkit(ADA)
+    ada = await gmail.toolkit(ADA)
 
     assert await ada.search("subject:nothing-has-this-subject") == {"messages": []}
-    assert len(stage.requests) == 1
+    assert len(gmail.requests) == 1
 
 
-async def test_a_summary_says_who_when_and_what(stage: GmailStage) -> None:
+async def test_a_summary_says_who_when_and_what(gmail: GmailSandbox) -> None:
     """Headers and snippet are quoted, id and date are not, and there is no body."""
-    newest = stage.mail(ADA, "INBOX")[0]
-    listed = await (await stage.toolkit(ADA)).latest(limit=1)
+    newest = gmail.mail(ADA, "INBOX")[0]
+    listed = await (await gmail.toolkit(ADA)).latest(limit=1)
     summary = listed["messages"][0]
 
     assert list(listed) == ["untrusted", "messages", "next_page"]
@@ -85,18 +85,18 @@ async def test_a_summary_says_who_when_and_what(stage: GmailStage) -> None:
     assert unquoted(summary)["snippet"] == newest.snippet
 
 
-async def test_one_message_that_is_gone_does_not_spoil_the_list(stage: GmailStage) -> None:
+async def test_one_message_that_is_gone_does_not_spoil_the_list(gmail: GmailSandbox) -> None:
     """Its place says what happened; the others are there."""
-    ada = await stage.toolkit(ADA, client=OneGone)
+    ada = await gmail.toolkit(ADA, client=OneGone)
     gone, *others = (await ada.latest(limit=3))["messages"]
 
     assert (list(gone), "404" in gone["problem"]) == (["id", "problem"], True)
     assert [list(each)[-1] for each in others] == ["snippet", "snippet"]
 
 
-async def test_pages_go_on_where_they_ended(stage: GmailStage) -> None:
+async def test_pages_go_on_where_they_ended(gmail: GmailSandbox) -> None:
     """All pages together are the inbox, in order, once each."""
-    ada = await stage.toolkit(ADA)
+    ada = await gmail.toolkit(ADA)
     seen: list[str] = []
     page = None
     while page or not seen:
@@ -104,90 +104,90 @@ async def test_pages_go_on_where_they_ended(stage: GmailStage) -> None:
         seen += ids(listed)
         page = listed.get("next_page")
 
-    assert seen == [each.id for each in stage.mail(ADA, "INBOX")]
+    assert seen == [each.id for each in gmail.mail(ADA, "INBOX")]
 
 
-async def test_unread_is_the_unread_mail_of_the_inbox(stage: GmailStage) -> None:
+async def test_unread_is_the_unread_mail_of_the_inbox(gmail: GmailSandbox) -> None:
     """Nothing that was read, and nothing that was archived or thrown away."""
-    archived = stage.mail(ADA, "INBOX", "UNREAD")[0].id
-    bearer = (await stage.browser.sign_in(ADA, MODIFY))["access_token"]
+    archived = gmail.mail(ADA, "INBOX", "UNREAD")[0].id
+    bearer = (await gmail.browser.sign_in(ADA, MODIFY))["access_token"]
     path = f"/gmail/v1/users/me/messages/{archived}/modify"
-    await stage.browser.call(bearer, "POST", path, json={"removeLabelIds": ["INBOX"]})
-    listed = await (await stage.toolkit(ADA)).unread(limit=50)
+    await gmail.browser.call(bearer, "POST", path, json={"removeLabelIds": ["INBOX"]})
+    listed = await (await gmail.toolkit(ADA)).unread(limit=50)
 
-    assert archived in {each.id for each in stage.mail(ADA, "UNREAD")}
-    assert ids(listed) == [each.id for each in stage.mail(ADA, "INBOX", "UNREAD")]
+    assert archived in {each.id for each in gmail.mail(ADA, "UNREAD")}
+    assert ids(listed) == [each.id for each in gmail.mail(ADA, "INBOX", "UNREAD")]
 
 
-async def test_search_takes_gmails_language(stage: GmailStage) -> None:
+async def test_search_takes_gmails_language(gmail: GmailSandbox) -> None:
     """The query is Gmail's own."""
-    wanted = stage.mail(ADA, "INBOX")[2]
-    listed = await (await stage.toolkit(ADA)).search(f"from:{wanted.sender}", limit=50)
+    wanted = gmail.mail(ADA, "INBOX")[2]
+    listed = await (await gmail.toolkit(ADA)).search(f"from:{wanted.sender}", limit=50)
 
     assert wanted.id in ids(listed)
     assert all(wanted.sender in each["from"] for each in listed["messages"])
 
 
-async def test_starred_mail_is_listed(stage: GmailStage) -> None:
+async def test_starred_mail_is_listed(gmail: GmailSandbox) -> None:
     """What has a star, in two requests."""
-    ada, grace = [await stage.toolkit(email) for email in (ADA, GRACE)]
+    ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
     starred = await asyncio.gather(ada.starred(limit=50), grace.starred(limit=50))
 
-    assert [ids(each) for each in starred] == [[mail.id for mail in stage.mail(who, "STARRED")] for who in (ADA, GRACE)]
-    assert stage.requests.count("/batch") == 2
+    assert [ids(each) for each in starred] == [[mail.id for mail in gmail.mail(who, "STARRED")] for who in (ADA, GRACE)]
+    assert gmail.requests.count("/batch") == 2
 
 
-async def test_mail_from_somebody(stage: GmailStage) -> None:
+async def test_mail_from_somebody(gmail: GmailSandbox) -> None:
     """All mails that they wrote, and no other, though their name stands in another's."""
-    wanted = stage.mail(ADA, "INBOX")[4]
-    ada = await stage.toolkit(ADA)
+    wanted = gmail.mail(ADA, "INBOX")[4]
+    ada = await gmail.toolkit(ADA)
     listed = await ada.from_person(wanted.sender, limit=50)
     elsewhere = await ada.from_person(f"{wanted.sender} OR in:anywhere")
 
-    assert ids(listed) == [each.id for each in stage.mail(ADA) if each.sender == wanted.sender]
+    assert ids(listed) == [each.id for each in gmail.mail(ADA) if each.sender == wanted.sender]
     assert ids(elsewhere) == []
 
 
-async def test_mail_of_some_days(stage: GmailStage) -> None:
+async def test_mail_of_some_days(gmail: GmailSandbox) -> None:
     """From the first day's first moment to the last day's last, in UTC; alone and of one person."""
-    middle = stage.mail(ADA)[8]
+    middle = gmail.mail(ADA)[8]
     since = until = day_of(middle)
-    ada = await stage.toolkit(ADA)
+    ada = await gmail.toolkit(ADA)
     listed = await ada.by_date(since, until, limit=50)
     later = await ada.by_date(since, limit=50)
     of_person = await ada.from_person(middle.sender, since=since, until=until)
 
-    assert ids(listed) == [each.id for each in stage.mail(ADA) if day_of(each) == since]
-    assert ids(later) == [each.id for each in stage.mail(ADA) if day_of(each) >= since]
+    assert ids(listed) == [each.id for each in gmail.mail(ADA) if day_of(each) == since]
+    assert ids(later) == [each.id for each in gmail.mail(ADA) if day_of(each) >= since]
     assert middle.id in ids(of_person)
     with pytest.raises(ToolError, match="the first day comes first"):
         await ada.by_date(since, date(1999, 12, 31))
 
 
-async def test_threads_are_two_requests(stage: GmailStage) -> None:
+async def test_threads_are_two_requests(gmail: GmailSandbox) -> None:
     """One request lists them and one batch fetches what is in them, each person's own."""
-    ada, grace = [await stage.toolkit(email) for email in (ADA, GRACE)]
+    ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
     listed = (await ada.threads(limit=50))["threads"]
     theirs = (await grace.threads(limit=50))["threads"]
     thread = next(each for each in listed if each["mails"] == 3)
 
-    assert stage.requests == ["/gmail/v1/users/me/threads", "/batch"] * 2
+    assert gmail.requests == ["/gmail/v1/users/me/threads", "/batch"] * 2
     assert list(thread) == ["id", "subject", "from", "mails", "unread", "date", "snippet"]
-    assert {each["id"] for each in listed} <= {mail.thread_id for mail in stage.mail(ADA)}
-    assert {each["id"] for each in theirs} <= {mail.thread_id for mail in stage.mail(GRACE)}
+    assert {each["id"] for each in listed} <= {mail.thread_id for mail in gmail.mail(ADA)}
+    assert {each["id"] for each in theirs} <= {mail.thread_id for mail in gmail.mail(GRACE)}
 
 
-async def test_drafts_are_listed(stage: GmailStage) -> None:
+async def test_drafts_are_listed(gmail: GmailSandbox) -> None:
     """One's own, newest first, in two requests; the text is read by the message's id."""
-    ada, grace = [await stage.toolkit(email) for email in (ADA, GRACE)]
+    ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
     drafts = [
         await each.create_draft(to="x@x.example", subject=f"s{index}", body="b")
         for index, each in enumerate((ada, ada, grace))
     ]
-    stage.requests.clear()
+    gmail.requests.clear()
     listed = (await ada.drafts())["drafts"]
 
-    assert stage.requests == ["/gmail/v1/users/me/drafts", "/batch"]
+    assert gmail.requests == ["/gmail/v1/users/me/drafts", "/batch"]
     assert {each["id"] for each in listed} == {each["id"] for each in drafts[:2]}
     assert {unquoted(each["subject"]) for each in listed} == {"s0", "s1"}
     assert unquoted((await ada.read(listed[0]["message_id"]))["body"]) == "b"

@@ -30,7 +30,7 @@ ADA, GRACE = "ada@sandbox.example", "grace@sandbox.example"
 
 
 @dataclass(frozen=True)
-class Stage:
+class GoogleAccess:
     """The sandbox, and what lives as long as the process."""
 
     sandbox: GoogleSandbox
@@ -56,7 +56,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage() -> AsyncIterator[Stage]:
+async def open_google() -> AsyncIterator[GoogleAccess]:
     """Serve a sandbox and open what talks to it."""
     sandbox = GoogleSandbox(client_id="client", client_secret="secret", redirect_uris=frozenset({CALLBACK}))
     async with serve_loopback(sandbox.app) as url, httpx2.AsyncClient() as http:
@@ -67,19 +67,19 @@ async def open_stage() -> AsyncIterator[Stage]:
             auth = GoogleAuth(
                 endpoints, client_id="client", client_secret="secret", redirect_uri=CALLBACK, http=http, pool=pool
             )
-            yield Stage(sandbox, auth, GoogleApis(url), pool, http)
+            yield GoogleAccess(sandbox, auth, GoogleApis(url), pool, http)
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
+async def google() -> AsyncIterator[GoogleAccess]:
     """A sandbox of the test's own."""
-    async with open_stage() as stage:
-        yield stage
+    async with open_google() as google:
+        yield google
 
 
-async def test_two_people_connect_and_grant_what_each_ticked(stage: Stage) -> None:
+async def test_two_people_connect_and_grant_what_each_ticked(google: GoogleAccess) -> None:
     """Each exchange gives its own account, and only the scopes that this person left ticked."""
-    ada, grace = await asyncio.gather(stage.connect(ADA), stage.connect(GRACE, granted=READ))
+    ada, grace = await asyncio.gather(google.connect(ADA), google.connect(GRACE, granted=READ))
 
     assert ada.account
     assert ada.account.email == ADA
@@ -90,49 +90,51 @@ async def test_two_people_connect_and_grant_what_each_ticked(stage: Stage) -> No
     assert SEND not in grace.granted_scopes
 
 
-async def test_anothers_callback_is_refused(stage: Stage) -> None:
+async def test_anothers_callback_is_refused(google: GoogleAccess) -> None:
     """Ada's code fits neither Grace's verifier nor Grace's nonce, and no code is taken twice."""
     with pytest.raises(CallbackRefusedError):
-        await stage.auth.exchange(code=await stage.code(ADA), code_verifier=f"verifier of {GRACE}", nonce=ADA)
+        await google.auth.exchange(code=await google.code(ADA), code_verifier=f"verifier of {GRACE}", nonce=ADA)
     with pytest.raises(CallbackRefusedError):
-        await stage.auth.exchange(code=await stage.code(ADA), code_verifier=f"verifier of {ADA}", nonce=GRACE)
-    used = await stage.code(ADA)
-    await stage.auth.exchange(code=used, code_verifier=f"verifier of {ADA}", nonce=ADA)
+        await google.auth.exchange(code=await google.code(ADA), code_verifier=f"verifier of {ADA}", nonce=GRACE)
+    used = await google.code(ADA)
+    await google.auth.exchange(code=used, code_verifier=f"verifier of {ADA}", nonce=ADA)
     with pytest.raises(CallbackRefusedError):
-        await stage.auth.exchange(code=used, code_verifier=f"verifier of {ADA}", nonce=ADA)
+        await google.auth.exchange(code=used, code_verifier=f"verifier of {ADA}", nonce=ADA)
 
 
-async def test_a_refresh_rotates_and_leaves_the_other_person_alone(stage: Stage) -> None:
+async def test_a_refresh_rotates_and_leaves_the_other_person_alone(google: GoogleAccess) -> None:
     """A spent refresh token ends its grant; another person's goes on."""
-    ada, grace = await stage.connect(ADA), await stage.connect(GRACE)
-    next_ada = await stage.auth.refresh(ada.refresh_token or "")
+    ada, grace = await google.connect(ADA), await google.connect(GRACE)
+    next_ada = await google.auth.refresh(ada.refresh_token or "")
 
     with pytest.raises(InvalidGrantError):
-        await stage.auth.refresh(ada.refresh_token or "")
-    next_grace = await stage.auth.refresh(grace.refresh_token or "")
+        await google.auth.refresh(ada.refresh_token or "")
+    next_grace = await google.auth.refresh(grace.refresh_token or "")
 
     assert next_ada.refresh_token not in (None, ada.refresh_token)
     assert next_ada.granted_scopes == ada.granted_scopes
-    assert stage.sandbox.bearer_owner(next_grace.access_token) == GRACE
+    assert google.sandbox.bearer_owner(next_grace.access_token) == GRACE
 
 
-async def test_a_revoked_grant_is_over_and_may_be_revoked_again(stage: Stage) -> None:
+async def test_a_revoked_grant_is_over_and_may_be_revoked_again(google: GoogleAccess) -> None:
     """After a revocation neither token works, and to revoke once more is no error."""
-    ada, grace = await stage.connect(ADA), await stage.connect(GRACE)
-    await stage.auth.revoke(ada.refresh_token or "")
-    await stage.auth.revoke(ada.refresh_token or "")
+    ada, grace = await google.connect(ADA), await google.connect(GRACE)
+    await google.auth.revoke(ada.refresh_token or "")
+    await google.auth.revoke(ada.refresh_token or "")
 
     with pytest.raises(InvalidGrantError):
-        await stage.auth.refresh(ada.refresh_token or "")
-    assert stage.sandbox.bearer_owner(ada.access_token) is None
-    assert stage.sandbox.bearer_owner(grace.access_token) == GRACE
+        await google.auth.refresh(ada.refresh_token or "")
+    assert google.sandbox.bearer_owner(ada.access_token) is None
+    assert google.sandbox.bearer_owner(grace.access_token) == GRACE
 
 
-async def test_two_people_read_their_own_mail_at_once(stage: Stage) -> None:
+async def test_two_people_read_their_own_mail_at_once(google: GoogleAccess) -> None:
     """Calls and batches of two people, interleaved, read each one's own mailbox and leave with each one's own token."""
-    people = {email: stage.client(FakeCredentials((await stage.connect(email)).access_token)) for email in (ADA, GRACE)}
-    messages = stage.apis.resource("gmail", "v1", "users", "messages")
-    users = stage.apis.resource("gmail", "v1", "users")
+    people = {
+        email: google.client(FakeCredentials((await google.connect(email)).access_token)) for email in (ADA, GRACE)
+    }
+    messages = google.apis.resource("gmail", "v1", "users", "messages")
+    users = google.apis.resource("gmail", "v1", "users")
 
     async def read(email: str) -> set[str]:
         client = people[email]
@@ -143,14 +145,14 @@ async def test_two_people_read_their_own_mail_at_once(stage: Stage) -> None:
     owners = await asyncio.gather(*(read(email) for email in [ADA, GRACE] * 10))
 
     assert owners == [{ADA}, {GRACE}] * 10
-    assert {call.status for call in stage.sandbox.calls} <= {200, 302}
+    assert {call.status for call in google.sandbox.calls} <= {200, 302}
 
 
-async def test_a_batch_gives_each_part_its_own_answer(stage: Stage) -> None:
+async def test_a_batch_gives_each_part_its_own_answer(google: GoogleAccess) -> None:
     """A message that is another's is not found, and the parts around it are answered."""
-    ada = stage.client(FakeCredentials((await stage.connect(ADA)).access_token))
-    grace = stage.client(FakeCredentials((await stage.connect(GRACE)).access_token))
-    messages = stage.apis.resource("gmail", "v1", "users", "messages")
+    ada = google.client(FakeCredentials((await google.connect(ADA)).access_token))
+    grace = google.client(FakeCredentials((await google.connect(GRACE)).access_token))
+    messages = google.apis.resource("gmail", "v1", "users", "messages")
     mine = (await ada.execute(messages.list(userId="me")))["messages"][0]["id"]
     theirs = (await grace.execute(messages.list(userId="me")))["messages"][0]["id"]
 
@@ -161,24 +163,24 @@ async def test_a_batch_gives_each_part_its_own_answer(stage: Stage) -> None:
     assert (missing.status, missing.reason) == (404, "notFound")
 
 
-async def test_a_batch_with_an_ended_token_is_renewed_once(stage: Stage) -> None:
+async def test_a_batch_with_an_ended_token_is_renewed_once(google: GoogleAccess) -> None:
     """When Google refuses every part with 401, one renewal is enough for all of them."""
-    token = (await stage.connect(ADA)).access_token
+    token = (await google.connect(ADA)).access_token
     credentials = FakeCredentials("ya29.ended", renewed=token)
-    users = stage.apis.resource("gmail", "v1", "users")
+    users = google.apis.resource("gmail", "v1", "users")
 
-    profiles = await stage.client(credentials).execute_batch([users.getProfile(userId="me") for _ in range(60)])
+    profiles = await google.client(credentials).execute_batch([users.getProfile(userId="me") for _ in range(60)])
 
     assert [profile["emailAddress"] for profile in profiles] == [ADA] * 60
     assert len(credentials.renewals) == 1
 
 
-async def test_a_scope_that_was_not_granted_is_named_by_reason(stage: Stage) -> None:
+async def test_a_scope_that_was_not_granted_is_named_by_reason(google: GoogleAccess) -> None:
     """A call beyond the grant is refused by Google with a reason that a tool can tell apart."""
-    tokens = await stage.connect(ADA, granted=SEND)
-    messages = stage.apis.resource("gmail", "v1", "users", "messages")
+    tokens = await google.connect(ADA, granted=SEND)
+    messages = google.apis.resource("gmail", "v1", "users", "messages")
 
     with pytest.raises(GoogleError) as refused:
-        await stage.client(FakeCredentials(tokens.access_token)).execute(messages.list(userId="me"))
+        await google.client(FakeCredentials(tokens.access_token)).execute(messages.list(userId="me"))
 
     assert (refused.value.status, refused.value.reason) == (403, "insufficientPermissions")

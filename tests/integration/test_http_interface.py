@@ -17,8 +17,9 @@ from app.database.tables import messages
 from app.main import create_app
 from app.messages import MAX_TEXT_LENGTH
 from app.principal import Principal
-from tests.fakes.deputy_server import DeputyServer, World, with_http, world
+from tests.fakes.environment import Environment, open_environment, with_http
 from tests.fakes.scripted_model import ScriptedModel
+from tests.fakes.server import Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -26,26 +27,26 @@ SECRET = "dpt_a-secret-that-nobody-should-see-again"
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def outside(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def environment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Environment]:
     """A Google and a Slack."""
-    async with world(Path(tmp_path_factory.mktemp("http"))) as outside:
-        yield outside
+    async with open_environment(Path(tmp_path_factory.mktemp("http"))) as environment:
+        yield environment
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def server(outside: World) -> AsyncIterator[DeputyServer]:
+async def server(environment: Environment) -> AsyncIterator[Server]:
     """A server on a socket."""
-    async with outside.server(lambda container: ScriptedModel().install(container)) as server:
+    async with environment.server(lambda container: ScriptedModel().install(container)) as server:
         yield server
 
 
-async def post(server: DeputyServer, principal: Principal, content: Any, **headers: str) -> httpx2.Response:
+async def post(server: Server, principal: Principal, content: Any, **headers: str) -> httpx2.Response:
     """Post raw content with a valid token."""
     headers = {"Content-Type": "application/json", **await server.bearer(principal), **headers}
     return await server.client.post("/v1/messages", content=content, headers=headers)
 
 
-async def count_messages(server: DeputyServer) -> int:
+async def count_messages(server: Server) -> int:
     """How many messages are stored."""
     async with server.container.database().reading() as connection:
         return int((await connection.execute(sa.select(sa.func.count()).select_from(messages))).scalar_one())
@@ -97,7 +98,7 @@ BAD_BODIES = {
 
 
 @pytest.mark.parametrize("content", BAD_BODIES.values(), ids=BAD_BODIES.keys())
-async def test_a_bad_body_is_refused(server: DeputyServer, ada: Principal, content: bytes) -> None:
+async def test_a_bad_body_is_refused(server: Server, ada: Principal, content: bytes) -> None:
     """A body that cannot be taken is a 400 that says why, stores nothing, and repeats nothing."""
     before = await count_messages(server)
     response = await post(server, ada, content)
@@ -107,7 +108,7 @@ async def test_a_bad_body_is_refused(server: DeputyServer, ada: Principal, conte
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-async def test_another_content_type_is_refused(server: DeputyServer, ada: Principal, kind: str) -> None:
+async def test_another_content_type_is_refused(server: Server, ada: Principal, kind: str) -> None:
     """JSON that does not say that it is JSON is not read: a form on another site can send no other."""
     before = await count_messages(server)
     response = await post(server, ada, body(), **{"Content-Type": kind})
@@ -131,7 +132,7 @@ BAD_TOKENS = {
     ("method", "path"), [("POST", "/v1/messages"), ("GET", f"/v1/messages/{'0' * 32}"), ("GET", "/v1/me")]
 )
 async def test_without_a_valid_token_nothing_is_done(
-    server: DeputyServer, headers: dict[str, str], method: str, path: str
+    server: Server, headers: dict[str, str], method: str, path: str
 ) -> None:
     """Every route asks for a token first, and says how to send one."""
     before = await count_messages(server)
@@ -142,7 +143,7 @@ async def test_without_a_valid_token_nothing_is_done(
     assert await count_messages(server) == before
 
 
-async def test_a_revoked_token_is_refused(server: DeputyServer, ada: Principal, grace: Principal) -> None:
+async def test_a_revoked_token_is_refused(server: Server, ada: Principal, grace: Principal) -> None:
     """A person's token ends when it is revoked, another person's goes on."""
     ada = Principal("http", "demo", "ada-revoked")
     headers = {person: await server.bearer(person) for person in (ada, grace)}
@@ -155,7 +156,7 @@ async def test_a_revoked_token_is_refused(server: DeputyServer, ada: Principal, 
     assert after[1].json()["principal"] == str(grace)
 
 
-async def test_a_declared_oversize_body_is_refused_unread(server: DeputyServer, ada: Principal) -> None:
+async def test_a_declared_oversize_body_is_refused_unread(server: Server, ada: Principal) -> None:
     """A body whose declared length is over the limit is refused before it is sent."""
     length = str(server.settings.server.max_body_bytes + 1)
     headers = {**await server.bearer(ada), "Content-Type": "application/json", "Content-Length": length}
@@ -170,7 +171,7 @@ async def test_a_declared_oversize_body_is_refused_unread(server: DeputyServer, 
     assert b"TooLargeError" in answer
 
 
-async def test_a_chunked_oversize_body_is_refused(server: DeputyServer, ada: Principal) -> None:
+async def test_a_chunked_oversize_body_is_refused(server: Server, ada: Principal) -> None:
     """A body without a declared length is read up to the limit and no further."""
     limit = server.settings.server.max_body_bytes
 
@@ -186,7 +187,7 @@ async def test_a_chunked_oversize_body_is_refused(server: DeputyServer, ada: Pri
     assert await count_messages(server) == before
 
 
-async def test_a_body_at_the_limit_is_read(server: DeputyServer, ada: Principal) -> None:
+async def test_a_body_at_the_limit_is_read(server: Server, ada: Principal) -> None:
     """The limit itself is no refusal: what stands against this body is its text's length."""
     limit = server.settings.server.max_body_bytes
     padded = body(text="repeat hello") + b" " * (limit - len(body(text="repeat hello")))
@@ -209,14 +210,12 @@ async def test_a_body_at_the_limit_is_read(server: DeputyServer, ada: Principal)
         ("GET", "/static/../app/main.py", 404),
     ],
 )
-async def test_an_unknown_route_is_refused(server: DeputyServer, method: str, path: str, status: int) -> None:
+async def test_an_unknown_route_is_refused(server: Server, method: str, path: str, status: int) -> None:
     """What there is not is a 404 in JSON, and a wrong method a 405."""
     assert_refused(await server.client.request(method, path), status)
 
 
-async def test_somebody_elses_message_is_as_unknown_as_none(
-    server: DeputyServer, ada: Principal, grace: Principal
-) -> None:
+async def test_somebody_elses_message_is_as_unknown_as_none(server: Server, ada: Principal, grace: Principal) -> None:
     """Nobody learns from an answer that a message of another person exists."""
     message = (await server.ask(ada, "repeat hello")).json()["message"]
     path = "/v1/messages/"
@@ -230,7 +229,7 @@ async def test_somebody_elses_message_is_as_unknown_as_none(
 
 
 @pytest.mark.parametrize("message_id", ["%00", "x" * 5000, "%ED%A0%80", "..%2F..", "' OR 1=1 --"])
-async def test_a_malformed_message_id_is_refused(server: DeputyServer, ada: Principal, message_id: str) -> None:
+async def test_a_malformed_message_id_is_refused(server: Server, ada: Principal, message_id: str) -> None:
     """An id that cannot be one never reaches the database."""
     response = await server.client.get(f"/v1/messages/{message_id}", headers=await server.bearer(ada))
 
@@ -238,7 +237,7 @@ async def test_a_malformed_message_id_is_refused(server: DeputyServer, ada: Prin
 
 
 @pytest.mark.parametrize("wait", ["-1", "61", "nan", "inf", "soon", ""])
-async def test_a_wait_out_of_range_is_refused(server: DeputyServer, ada: Principal, wait: str) -> None:
+async def test_a_wait_out_of_range_is_refused(server: Server, ada: Principal, wait: str) -> None:
     """Nobody holds a connection longer than a minute."""
     message = (await server.ask(ada, "repeat hello")).json()["message"]
     response = await server.client.get(
@@ -248,9 +247,7 @@ async def test_a_wait_out_of_range_is_refused(server: DeputyServer, ada: Princip
     assert_refused(response, 400)
 
 
-async def test_the_same_id_of_two_people_is_two_messages(
-    server: DeputyServer, ada: Principal, grace: Principal
-) -> None:
+async def test_the_same_id_of_two_people_is_two_messages(server: Server, ada: Principal, grace: Principal) -> None:
     """An id that a person repeats yields their first answer; another person's equal one is a message of its own."""
     first = (await server.ask(ada, "repeat one", id="7")).json()
     again = (await server.ask(ada, "repeat two", id="7")).json()
@@ -260,11 +257,11 @@ async def test_the_same_id_of_two_people_is_two_messages(
     assert (first["answer"], other["answer"]) == ("one", "three")
 
 
-async def test_an_answer_that_takes_longer_is_fetched_later(outside: World, ada: Principal) -> None:
+async def test_an_answer_that_takes_longer_is_fetched_later(environment: Environment, ada: Principal) -> None:
     """A POST says 202 when its time is over, and a GET waits for the answer."""
     model = ScriptedModel()
-    interfaces = with_http(outside.settings, wait_seconds=0.05)
-    async with outside.in_process(model.install, interfaces=interfaces) as server:
+    interfaces = with_http(environment.settings, wait_seconds=0.05)
+    async with environment.in_process(model.install, interfaces=interfaces) as server:
         posted = await server.ask(ada, "wait hello")
         fetched = asyncio.create_task(server.told(ada, posted.json()["message"]))
         await asyncio.sleep(0)
@@ -276,7 +273,7 @@ async def test_an_answer_that_takes_longer_is_fetched_later(outside: World, ada:
 
 
 async def test_an_error_that_nobody_foresaw_tells_nothing(
-    outside: World, ada: Principal, caplog: pytest.LogCaptureFixture
+    environment: Environment, ada: Principal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is a 500 in JSON; neither the answer nor the log has the error's text."""
 
@@ -284,7 +281,7 @@ async def test_an_error_that_nobody_foresaw_tells_nothing(
         async def principal_of(self, token: str) -> Principal:
             raise LookupError(SECRET)
 
-    async with outside.in_process(database="broken") as server:
+    async with environment.in_process(database="broken") as server:
         headers = await server.bearer(ada)
         with server.container.api_tokens.override(Broken()):
             response = await server.client.get("/v1/me", headers=headers)
@@ -294,9 +291,9 @@ async def test_an_error_that_nobody_foresaw_tells_nothing(
     assert SECRET not in caplog.text
 
 
-async def test_health_and_readiness(outside: World) -> None:
+async def test_health_and_readiness(environment: Environment) -> None:
     """Alive is whoever answers; ready is who takes messages, so not before the start, nor without a database."""
-    async with outside.in_process(database="health") as server:
+    async with environment.in_process(database="health") as server:
         ready = asyncio.Event()
         transport = httpx2.ASGITransport(create_app(server.container, server.settings, ready))
         async with httpx2.AsyncClient(transport=transport, base_url="http://deputy.test") as client:

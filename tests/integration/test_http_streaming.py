@@ -20,9 +20,10 @@ from app.principal import Principal
 from app.sections.agents import AgentSettings
 from app.sections.delivery import DeliverySettings
 from tests.fakes.chat_server import ChatServer, chat_server
-from tests.fakes.deputy_server import ADA, GRACE, PATIENCE_SECONDS, DeputyServer, World, eventually, world
+from tests.fakes.core_server import CoreServer
+from tests.fakes.environment import Environment, open_environment
 from tests.fakes.fading import fading
-from tests.fakes.office import Office
+from tests.fakes.server import ADA, GRACE, PATIENCE_SECONDS, Server, eventually
 
 Event = tuple[str, dict[str, Any]]
 
@@ -35,24 +36,26 @@ async def model() -> AsyncIterator[ChatServer]:
 
 
 @pytest.fixture
-async def outside(tmp_path: Path, model: ChatServer) -> AsyncIterator[World]:
-    """A world whose assistant asks that model."""
-    async with world(tmp_path) as outside:
+async def environment(tmp_path: Path, model: ChatServer) -> AsyncIterator[Environment]:
+    """An environment whose assistant asks that model."""
+    async with open_environment(tmp_path) as environment:
         agents = {"assistant": AgentSettings(model="local", toolkits=("gmail",))}
-        outside.settings = outside.settings.model_copy(update={"models": {"local": model.settings}, "agents": agents})
-        yield outside
+        environment.settings = environment.settings.model_copy(
+            update={"models": {"local": model.settings}, "agents": agents}
+        )
+        yield environment
 
 
 @pytest.fixture
-async def server(outside: World) -> AsyncIterator[DeputyServer]:
+async def server(environment: Environment) -> AsyncIterator[Server]:
     """A server on a socket."""
-    async with outside.server() as server:
+    async with environment.server() as server:
         yield server
 
 
 @asynccontextmanager
 async def streaming(
-    server: DeputyServer, principal: Principal, text: str, **body: Any
+    server: Server, principal: Principal, text: str, **body: Any
 ) -> AsyncIterator[tuple[httpx2.Response, AsyncIterator[Event]]]:
     """Post a message and read its events one by one."""
     headers = {**await server.bearer(principal), "Accept": "text/event-stream"}
@@ -61,7 +64,7 @@ async def streaming(
         yield response, _events(response)
 
 
-async def stream(server: DeputyServer, principal: Principal, text: str, **body: Any) -> list[Event]:
+async def stream(server: Server, principal: Principal, text: str, **body: Any) -> list[Event]:
     """Post a message and read all of its events."""
     async with streaming(server, principal, text, **body) as (_, events):
         return [event async for event in events]
@@ -82,7 +85,7 @@ def texts(events: list[Event]) -> str:
     return "".join(data["delta"] for name, data in events if name == "text")
 
 
-async def test_an_answer_is_streamed_as_it_is_written(server: DeputyServer, ada: Principal) -> None:
+async def test_an_answer_is_streamed_as_it_is_written(server: Server, ada: Principal) -> None:
     """First what was accepted, then the text in pieces, and last what a POST without events would have said."""
     events = await stream(server, ada, "hello to you")
     (_, accepted), *pieces, (last, status) = events
@@ -95,7 +98,7 @@ async def test_an_answer_is_streamed_as_it_is_written(server: DeputyServer, ada:
     assert status == await server.told(ada, status["message"])
 
 
-async def test_the_events_are_not_held_back(server: DeputyServer, ada: Principal, model: ChatServer) -> None:
+async def test_the_events_are_not_held_back(server: Server, ada: Principal, model: ChatServer) -> None:
     """A word arrives before the next one is written, as events that nobody may keep."""
     write = asyncio.Semaphore(2)
     model.before_word = lambda _: write.acquire()
@@ -112,7 +115,7 @@ async def test_the_events_are_not_held_back(server: DeputyServer, ada: Principal
 
 
 async def test_two_people_streaming_at_once_hear_their_own_only(
-    server: DeputyServer, ada: Principal, grace: Principal, model: ChatServer
+    server: Server, ada: Principal, grace: Principal, model: ChatServer
 ) -> None:
     """Word by word in turn, in conversations and with ids of the same names, each hears what is theirs."""
     turn = asyncio.Barrier(2)
@@ -129,7 +132,7 @@ async def test_two_people_streaming_at_once_hear_their_own_only(
     )
 
 
-async def test_tools_are_told_by_name_alone(server: DeputyServer, ada: Principal, grace: Principal) -> None:
+async def test_tools_are_told_by_name_alone(server: Server, ada: Principal, grace: Principal) -> None:
     """A tool's start and end are events; its arguments are not, and its result only as far as the model repeats it."""
     await server.connect(ada, ADA)
     await server.connect(grace, GRACE)
@@ -145,7 +148,7 @@ async def test_tools_are_told_by_name_alone(server: DeputyServer, ada: Principal
         assert events[-1][1]["state"] == "done"
 
 
-async def test_a_failed_tool_is_told(server: DeputyServer, ada: Principal) -> None:
+async def test_a_failed_tool_is_told(server: Server, ada: Principal) -> None:
     """A call that the toolkit refuses has failed."""
     await server.connect(ada, ADA)
 
@@ -154,7 +157,7 @@ async def test_a_failed_tool_is_told(server: DeputyServer, ada: Principal) -> No
     assert [data["state"] for name, data in events if name == "tool"][:2] == ["started", "failed"]
 
 
-async def test_a_run_that_waits_ends_the_stream_without_an_answer(server: DeputyServer, ada: Principal) -> None:
+async def test_a_run_that_waits_ends_the_stream_without_an_answer(server: Server, ada: Principal) -> None:
     """What the model wrote before its call is followed by what is waited for, and is not repeated as an answer."""
     events = await stream(server, ada, "try gmail_unread")
     status = events[-1][1]
@@ -166,7 +169,7 @@ async def test_a_run_that_waits_ends_the_stream_without_an_answer(server: Deputy
     assert "try" not in json.dumps(status)
 
 
-async def test_a_client_that_hangs_up_loses_nothing(server: DeputyServer, ada: Principal, model: ChatServer) -> None:
+async def test_a_client_that_hangs_up_loses_nothing(server: Server, ada: Principal, model: ChatServer) -> None:
     """The message is answered all the same, and nothing of its listener is kept."""
     write = asyncio.Semaphore(1)
     model.before_word = lambda _: write.acquire()
@@ -180,9 +183,7 @@ async def test_a_client_that_hangs_up_loses_nothing(server: DeputyServer, ada: P
     await eventually(lambda: server.container.streams().listener_count == 0)
 
 
-async def test_a_message_that_was_answered_yields_its_status(
-    server: DeputyServer, ada: Principal, grace: Principal
-) -> None:
+async def test_a_message_that_was_answered_yields_its_status(server: Server, ada: Principal, grace: Principal) -> None:
     """Posted again it is not answered again; somebody else's message of the same id is their own."""
     once = await stream(server, ada, "hello", id="1")
     again, other = await stream(server, ada, "hello", id="1"), await stream(server, grace, "hi", id="1")
@@ -194,7 +195,7 @@ async def test_a_message_that_was_answered_yields_its_status(
 
 
 async def test_a_message_that_another_process_answers_yields_its_status(
-    outside: World, ada: Principal, model: ChatServer
+    environment: Environment, ada: Principal, model: ChatServer
 ) -> None:
     """A stream on one process ends with what another one has stored."""
     begun, gate = asyncio.Event(), asyncio.Event()
@@ -204,7 +205,10 @@ async def test_a_message_that_another_process_answers_yields_its_status(
         await gate.wait()
 
     model.before_word = wait
-    async with outside.server(database="shared") as answering, outside.in_process(database="shared") as watching:
+    async with (
+        environment.server(database="shared") as answering,
+        environment.in_process(database="shared") as watching,
+    ):
         first = asyncio.create_task(stream(answering, ada, "hello", id="1"))
         await asyncio.wait_for(begun.wait(), PATIENCE_SECONDS)
         watching._tokens.update(answering._tokens)
@@ -218,7 +222,7 @@ async def test_a_message_that_another_process_answers_yields_its_status(
 
 
 async def test_the_model_is_asked_to_stream_only_for_a_listener(
-    server: DeputyServer, ada: Principal, model: ChatServer
+    server: Server, ada: Principal, model: ChatServer
 ) -> None:
     """A plain POST costs what it did."""
     plain = await server.ask(ada, "hello")
@@ -229,19 +233,19 @@ async def test_the_model_is_asked_to_stream_only_for_a_listener(
 
 
 async def test_a_model_that_fails_ends_the_stream_with_an_apology(
-    outside: World, ada: Principal, model: ChatServer
+    environment: Environment, ada: Principal, model: ChatServer
 ) -> None:
     """The last event says that the message has failed, once it is not tried again."""
     model.faults.extend([503] * 3)
 
-    async with outside.server(delivery=DeliverySettings(tries=1)) as server:
+    async with environment.server(delivery=DeliverySettings(tries=1)) as server:
         events = await stream(server, ada, "hello")
 
     assert [name for name, _ in events] == ["accepted", "status"]
     assert events[-1][1]["state"] == "failed"
 
 
-async def test_a_refused_message_is_no_stream(server: DeputyServer, ada: Principal) -> None:
+async def test_a_refused_message_is_no_stream(server: Server, ada: Principal) -> None:
     """An error is a status and JSON, whatever the client accepts."""
     async with streaming(server, ada, "   ") as (response, _):
         body = json.loads(await response.aread())
@@ -254,15 +258,15 @@ async def test_a_run_that_is_heard_outlives_nothing(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
     """Both people's agents are dead once their messages are answered, before the cyclic collector runs."""
-    office = Office(database, key_ring)
-    messages = [await office.say(person, "/letters_clock", person.user) for person in (ada, grace)]
+    server = CoreServer(database, key_ring)
+    messages = [await server.say(person, "/letters_clock", person.user) for person in (ada, grace)]
     gc.disable()
     try:
-        with office.streams.listening(messages[0]) as hers, office.streams.listening(messages[1]) as theirs:
-            await asyncio.gather(*(office.answer_next(message) for message in messages))
+        with server.streams.listening(messages[0]) as hers, server.streams.listening(messages[1]) as theirs:
+            await asyncio.gather(*(server.answer_next(message) for message in messages))
             heard = [await hers.next(), await theirs.next()]
-            await fading(office.agents)
-            alive = [agent() for agent in office.agents if agent() is not None]
+            await fading(server.agents)
+            alive = [agent() for agent in server.agents if agent() is not None]
     finally:
         gc.enable()
 

@@ -15,9 +15,9 @@ from app.grants.listing import connected
 from app.grants.refresh import Refresher
 from app.messages import MessageState
 from app.principal import Principal
-from tests.fakes.command_stage import CommandStage, command_stage
+from tests.fakes.core_server import inbound
 from tests.fakes.databases import Databases
-from tests.fakes.office import inbound
+from tests.fakes.installation import DeputyInstallation, open_installation
 from tests.fakes.sandbox import ADA, GRACE, READ
 
 REFRESH = "app.google.auth:GoogleAuth.refresh"
@@ -35,63 +35,67 @@ KILLED = -signal.SIGKILL
 
 
 @pytest.fixture
-async def stage(tmp_path: Path, databases: Databases) -> AsyncIterator[CommandStage]:
+async def installation(tmp_path: Path, databases: Databases) -> AsyncIterator[DeputyInstallation]:
     """A database and a Google, with two people's grants whose access tokens are over."""
-    async with command_stage(tmp_path, await databases.migrated("deputy")) as stage:
-        yield stage
+    async with open_installation(tmp_path, await databases.migrated("deputy")) as installation:
+        yield installation
 
 
-async def connect_both(stage: CommandStage, ada: Principal, grace: Principal, expires_in: float) -> None:
+async def connect_both(installation: DeputyInstallation, ada: Principal, grace: Principal, expires_in: float) -> None:
     """Grants of both people."""
     for person, email in ((ada, ADA), (grace, GRACE)):
-        await stage.connect(person, email, READ, expires_in=expires_in)
+        await installation.connect(person, email, READ, expires_in=expires_in)
 
 
 async def test_who_waits_takes_over_from_a_refresh_that_was_killed(
-    stage: CommandStage, ada: Principal, grace: Principal
+    installation: DeputyInstallation, ada: Principal, grace: Principal
 ) -> None:
     """Killed with the lease and before Google was asked: those who wait get a token, by one call, within the lease."""
-    await connect_both(stage, ada, grace, expires_in=0)
-    assert [code async for code in stage.killed([f"{REFRESH}=before"], "refresh", "--principal", str(ada))] == [KILLED]
-    assert stage.token_calls() == 0
-    refresher: Refresher = stage.container.refresher()
+    await connect_both(installation, ada, grace, expires_in=0)
+    assert [code async for code in installation.killed([f"{REFRESH}=before"], "refresh", "--principal", str(ada))] == [
+        KILLED
+    ]
+    assert installation.token_calls() == 0
+    refresher: Refresher = installation.container.refresher()
     found = await asyncio.gather(*(refresher.fresh(ada) for _ in range(8)), refresher.fresh(grace))
 
-    assert stage.token_calls() == 2
-    owners = [stage.google.bearer_owner(grant.access_token) for grant in found if grant]
+    assert installation.token_calls() == 2
+    owners = [installation.google.bearer_owner(grant.access_token) for grant in found if grant]
     assert owners == [ADA] * 8 + [GRACE]
 
 
 async def test_a_rotated_token_that_died_with_its_process_costs_a_consent(
-    stage: CommandStage, ada: Principal, grace: Principal
+    installation: DeputyInstallation, ada: Principal, grace: Principal
 ) -> None:
     """Killed after Google rotated: the next one is refused, the person consents again, and nobody else is affected."""
-    await connect_both(stage, ada, grace, expires_in=0)
-    assert [code async for code in stage.killed([f"{REFRESH}=after"], "refresh", "--principal", str(ada))] == [KILLED]
-    refresher: Refresher = stage.container.refresher()
+    await connect_both(installation, ada, grace, expires_in=0)
+    assert [code async for code in installation.killed([f"{REFRESH}=after"], "refresh", "--principal", str(ada))] == [
+        KILLED
+    ]
+    refresher: Refresher = installation.container.refresher()
     with pytest.raises(GrantRevokedError):
         await refresher.fresh(ada)
 
     assert await refresher.fresh(ada) is None  # so a tool asks for consent
     assert await refresher.fresh(grace) is not None
-    await stage.connect(ada, ADA, READ, expires_in=0)
+    await installation.connect(ada, ADA, READ, expires_in=0)
     again = await refresher.fresh(ada)
     assert again is not None
-    assert stage.google.bearer_owner(again.access_token) == ADA
+    assert installation.google.bearer_owner(again.access_token) == ADA
 
 
 async def test_an_offboarding_that_is_killed_at_every_step_finishes(
-    stage: CommandStage, ada: Principal, grace: Principal
+    installation: DeputyInstallation, ada: Principal, grace: Principal
 ) -> None:
     """Eight times the same command is killed, each time a step later; the ninth one finishes, with nothing left."""
-    await connect_both(stage, ada, grace, expires_in=3600)
-    container = stage.container
+    await connect_both(installation, ada, grace, expires_in=3600)
+    container = installation.container
     bearers = {person: await container.api_tokens().issue(person, label="test") for person in (ada, grace)}
     undone = {person: await container.intake().accept(inbound(person, conversation=str(person))) for person in bearers}
     access = await container.grants().find(ada)
     offboard = ("users", "offboard", "--principal", str(ada))
     codes = []
-    async with aclosing(stage.killed([*STEPS, "nowhere=never"], *offboard)) as endings:
+    async with aclosing(installation.killed([*STEPS, "nowhere=never"], *offboard)) as endings:
         async for code in endings:
             codes.append(code)
             with pytest.raises(OffboardedError):
@@ -104,7 +108,7 @@ async def test_an_offboarding_that_is_killed_at_every_step_finishes(
     assert [grant.principal for grant in await connected(container.database())] == [grace]
     assert [user.ended_at is not None for user in await container.users().everybody()] == [True, False]
     assert access is not None
-    assert stage.google.bearer_owner(access.access_token) is None
+    assert installation.google.bearer_owner(access.access_token) is None
     with pytest.raises(UnauthenticatedError):
         await container.api_tokens().principal_of(bearers[ada])
     states = [(await container.inbox().get(person, undone[person].message_id)).state for person in (ada, grace)]

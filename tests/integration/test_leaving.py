@@ -21,8 +21,8 @@ from app.messages import MessageState
 from app.offboarding import Offboarded, Offboarding
 from app.principal import Principal
 from app.users import stays_offboarded
+from tests.fakes.core_server import CoreServer, until
 from tests.fakes.credentials import TokenEndpoint, connect, google_tokens
-from tests.fakes.office import Office, until
 
 
 class InWork:
@@ -38,82 +38,85 @@ class InWork:
         return 1
 
 
-class Desk:
-    """One process that offboards people."""
+class OffboardingServer(CoreServer):
+    """A server that offboards people."""
 
-    def __init__(self, office: Office, key_ring: KeyRing) -> None:
-        database = office.database
-        self.office = office
-        self.google = TokenEndpoint(now=office.clock)
+    def __init__(self, database: Database, key_ring: KeyRing) -> None:
+        super().__init__(database, key_ring)
+        self.google = TokenEndpoint(now=self.clock)
         self.api_tokens = ApiTokens(database, key_ring)
-        self.cancellation = Cancellation(database, office.outbox, office.clock)
-        quarantine = Quarantine(database, key_ring, code_tries=5, now=office.clock)
-        dropping = UnconfirmedConsents(database, office.links, quarantine, self.google)
+        self.cancellation = Cancellation(database, self.outbox, self.clock)
+        quarantine = Quarantine(database, key_ring, code_tries=5, now=self.clock)
+        dropping = UnconfirmedConsents(database, self.links, quarantine, self.google)
         leases = RefreshLeases(database)
         self.revocation = Revocation(
-            database, office.grants, leases, dropping, self.google, self.cancellation, office.clock
+            database, self.grants, leases, dropping, self.google, self.cancellation, self.clock
         )
-        self.offboarding = Offboarding(office.users, self.api_tokens, self.cancellation, self.revocation)
+        self.offboarding = Offboarding(self.users, self.api_tokens, self.cancellation, self.revocation)
 
     async def settle(self, person: Principal) -> tuple[str, str]:
         """Let a person have a grant, a token and an undone message; the token, and the message's id."""
-        await connect(self.office.database, self.office.grants, person, google_tokens(f"{person.user}-1"))
+        await connect(self.database, self.grants, person, google_tokens(f"{person.user}-1"))
         token = await self.api_tokens.issue(person, label="test")
-        return token, (await self.office.say(person, "hello", person.user)).message_id
+        return token, (await self.say(person, "hello", person.user)).message_id
 
     def janitor(self, worker: InWork) -> Janitor:
         """What looks after leavers."""
-        users, supervisor = self.office.users, self.office.supervisor
+        users, supervisor = self.users, self.supervisor
         return Janitor(
             worker, users, self.cancellation, self.offboarding, self.revocation, supervisor, look_seconds=0.02
         )
 
 
 @pytest.fixture
-def desk(database: Database, key_ring: KeyRing) -> Desk:
-    """A process."""
-    return Desk(Office(database, key_ring), key_ring)
+def server(database: Database, key_ring: KeyRing) -> OffboardingServer:
+    """Nobody has left yet."""
+    return OffboardingServer(database, key_ring)
 
 
-async def test_a_late_finish_takes_nothing_from_who_was_restored(desk: Desk, ada: Principal, grace: Principal) -> None:
+async def test_a_late_finish_takes_nothing_from_who_was_restored(
+    server: OffboardingServer, ada: Principal, grace: Principal
+) -> None:
     """Whoever begins to finish after another one has, and the person is back, ends nothing of theirs."""
     for person in (ada, grace):
-        await desk.offboarding.offboard(person)
-    await desk.office.users.restore(ada)
-    token, message_id = await desk.settle(ada)
-    late = [await desk.offboarding.finish(person) for person in (ada, grace)]
+        await server.offboarding.offboard(person)
+    await server.users.restore(ada)
+    token, message_id = await server.settle(ada)
+    late = [await server.offboarding.finish(person) for person in (ada, grace)]
 
     assert late == [Offboarded(0, 0, Ended())] * 2
-    assert await desk.api_tokens.principal_of(token) == ada
-    assert (await desk.office.inbox.get(ada, message_id)).state is MessageState.NEW
-    assert await desk.office.grants.find(ada) is not None
+    assert await server.api_tokens.principal_of(token) == ada
+    assert (await server.inbox.get(ada, message_id)).state is MessageState.NEW
+    assert await server.grants.find(ada) is not None
 
 
-async def test_each_step_looks_whether_the_person_has_still_left(desk: Desk, ada: Principal, grace: Principal) -> None:
+async def test_each_step_looks_whether_the_person_has_still_left(
+    server: OffboardingServer, ada: Principal, grace: Principal
+) -> None:
     """The steps of a finish that stood still for so long, taken one by one, end nothing of who is back."""
-    token, message_id = await desk.settle(ada)
-    of_grace, _ = await desk.settle(grace)
-    await desk.office.users.offboard(grace)
+    token, message_id = await server.settle(ada)
+    of_grace, _ = await server.settle(grace)
+    await server.users.offboard(grace)
     for person in (ada, grace):
-        await desk.api_tokens.revoke(person, leaver=True)
-        await desk.cancellation.end_all(person)
-        await desk.revocation.end(person, leaver=True)
+        await server.api_tokens.revoke(person, leaver=True)
+        await server.cancellation.end_all(person)
+        await server.revocation.end(person, leaver=True)
 
-    assert await desk.api_tokens.principal_of(token) == ada
-    assert (await desk.office.inbox.get(ada, message_id)).state is MessageState.NEW
-    assert await desk.office.grants.find(ada) is not None
-    assert desk.google.revoked == ["refresh-grace-1"]
+    assert await server.api_tokens.principal_of(token) == ada
+    assert (await server.inbox.get(ada, message_id)).state is MessageState.NEW
+    assert await server.grants.find(ada) is not None
+    assert server.google.revoked == ["refresh-grace-1"]
     with pytest.raises(UnauthenticatedError):
-        await desk.api_tokens.principal_of(of_grace)
+        await server.api_tokens.principal_of(of_grace)
 
 
-async def test_who_is_being_ended_is_not_restored_in_between(desk: Desk, ada: Principal) -> None:
+async def test_who_is_being_ended_is_not_restored_in_between(server: OffboardingServer, ada: Principal) -> None:
     """A restoring waits for the step that looked just before, and does not come between its look and its end."""
-    await desk.office.users.offboard(ada)
-    await desk.office.users.mark_ended(ada)
-    async with desk.office.database.writing() as connection:
+    await server.users.offboard(ada)
+    await server.users.mark_ended(ada)
+    async with server.database.writing() as connection:
         assert await stays_offboarded(connection, ada)
-        restoring = asyncio.create_task(desk.office.users.restore(ada))
+        restoring = asyncio.create_task(server.users.restore(ada))
         await asyncio.sleep(0.1)
         assert not restoring.done()
 
@@ -121,34 +124,34 @@ async def test_who_is_being_ended_is_not_restored_in_between(desk: Desk, ada: Pr
 
 
 @pytest.fixture
-async def hanging(desk: Desk) -> AsyncIterator[TokenEndpoint]:
+async def hanging(server: OffboardingServer) -> AsyncIterator[TokenEndpoint]:
     """A Google that gives no answer until the test ends."""
-    desk.google.gate.clear()
-    yield desk.google
-    desk.google.gate.set()
+    server.google.gate.clear()
+    yield server.google
+    server.google.gate.set()
 
 
 async def test_a_google_that_hangs_lets_nobodys_work_go_on(
-    desk: Desk, hanging: TokenEndpoint, ada: Principal, grace: Principal
+    server: OffboardingServer, hanging: TokenEndpoint, ada: Principal, grace: Principal
 ) -> None:
     """While the end of one person's grant waits for Google, another one who leaves is stopped all the same."""
     for person in (ada, grace):
-        await desk.settle(person)
+        await server.settle(person)
     worker = InWork(grace)
-    await desk.office.users.offboard(ada)
-    async with desk.janitor(worker).running():
+    await server.users.offboard(ada)
+    async with server.janitor(worker).running():
         await hanging.asked.wait()
-        await desk.office.users.offboard(grace)
+        await server.users.offboard(grace)
         await until(lambda: worker.interrupted == [grace])
 
         assert hanging.revoked == []
-        assert await desk.office.inbox.conversations_with_work() == []
+        assert await server.inbox.conversations_with_work() == []
 
 
-async def test_the_work_of_who_leaves_ends_at_once(desk: Desk, ada: Principal, grace: Principal) -> None:
+async def test_the_work_of_who_leaves_ends_at_once(server: OffboardingServer, ada: Principal, grace: Principal) -> None:
     """With the word that they have left, though no janitor looks; the other person's goes on."""
-    (_, mine), (_, hers) = [await desk.settle(person) for person in (ada, grace)]
-    await desk.offboarding.begin(ada)
+    (_, mine), (_, hers) = [await server.settle(person) for person in (ada, grace)]
+    await server.offboarding.begin(ada)
 
-    assert (await desk.office.inbox.get(ada, mine)).state is MessageState.FAILED
-    assert (await desk.office.inbox.get(grace, hers)).state is MessageState.NEW
+    assert (await server.inbox.get(ada, mine)).state is MessageState.FAILED
+    assert (await server.inbox.get(grace, hers)).state is MessageState.NEW

@@ -27,7 +27,7 @@ from interfaces.slack.directory import SlackDirectory, confirmed_address
 from interfaces.slack.installations import OneWorkspace
 from interfaces.slack.openid import SlackLogin
 from interfaces.web.interface import LOGIN_PATH, login_url
-from tests.fakes.consent import Browser, Stage, on_stage, query
+from tests.fakes.consent import Browser, ConsentServer, open_consent_server, query
 from tests.fakes.google_sign_in import key
 from tests.fakes.sandbox import ADA, GRACE, READ
 
@@ -38,10 +38,10 @@ BOT_TOKEN = "xoxb-1"
 
 
 @dataclass
-class Office:
+class LinkingServer:
     """The consent pages beside a Slack that knows two people."""
 
-    stage: Stage
+    pages: ConsentServer
     slack: SlackSandbox
     openid: SlackOpenId
     slack_url: str
@@ -50,7 +50,7 @@ class Office:
 
     def use(self, linking: LinkingMode) -> None:
         """Ask for this proof."""
-        self.stage.prove_by(Linking(linking, {"slack": self.directory}, {"slack": self.login}))
+        self.pages.prove_by(Linking(linking, {"slack": self.directory}, {"slack": self.login}))
 
     def has(self, user: str, email: str, **flags: Any) -> None:
         """Let Slack know this address of a member."""
@@ -58,7 +58,7 @@ class Office:
 
     async def to_slack(self, browser: Browser, principal: Principal, email: str) -> str:
         """Consent at Google; the address at Slack that the browser is sent on to."""
-        page = await browser.allow(await self.stage.link(principal, READ), email)
+        page = await browser.allow(await self.pages.link(principal, READ), email)
         assert page.status_code == 303, page.text
         return str(page.headers["location"])
 
@@ -71,30 +71,30 @@ class Office:
 
     async def email_of(self, name: str) -> str | None:
         """The address of the account that this person has connected."""
-        grant = await self.stage.grants.find(IN_SLACK[name])
+        grant = await self.pages.grants.find(IN_SLACK[name])
         return grant.email if grant else None
 
 
 @pytest.fixture
-async def office(database: Database, key_ring: KeyRing) -> AsyncIterator[Office]:
+async def server(database: Database, key_ring: KeyRing) -> AsyncIterator[LinkingServer]:
     """Served on loopback."""
     openid = SlackOpenId(client_id="123.456", client_secret="s3cret", redirect_uris=frozenset())
     slack = SlackSandbox(signing_secret="signs", bot_token=BOT_TOKEN, team=TEAM, openid=openid)
     async with AsyncExitStack() as stack:
-        stage = await stack.enter_async_context(on_stage(database, key_ring))
+        pages = await stack.enter_async_context(open_consent_server(database, key_ring))
         slack_url = await stack.enter_async_context(serve_loopback(slack.app))
         http = await stack.enter_async_context(open_http())
-        openid.redirect_uris = frozenset({login_url(stage.url)})
+        openid.redirect_uris = frozenset({login_url(pages.url)})
         login = SlackLogin(
             client_id=openid.client_id,
             client_secret=openid.client_secret,
             api_base_url=f"{slack_url}/api/",
             openid_root=slack_url,
-            redirect_uri=login_url(stage.url),
+            redirect_uri=login_url(pages.url),
             http=http,
         )
         directory = SlackDirectory(OneWorkspace(BOT_TOKEN), ANY, f"{slack_url}/api/")
-        yield Office(stage, slack, openid, slack_url, login, directory)
+        yield LinkingServer(pages, slack, openid, slack_url, login, directory)
 
 
 @pytest.fixture
@@ -117,66 +117,66 @@ async def other_browser() -> AsyncIterator[Browser]:
 
 
 async def test_the_address_that_slack_knows_connects_at_once(
-    office: Office, browser: Browser, other_browser: Browser
+    server: LinkingServer, browser: Browser, other_browser: Browser
 ) -> None:
     """Whoever signs in with the address of the link's person is connected without a code; another one is refused."""
-    office.use(LinkingMode.EMAIL_MATCH)
-    office.has("U0ADA", ADA.upper())
-    office.has("U0GRACE", "grace@elsewhere.example")
-    links = [await office.stage.link(IN_SLACK[name], READ) for name in ("ada", "grace")]
+    server.use(LinkingMode.EMAIL_MATCH)
+    server.has("U0ADA", ADA.upper())
+    server.has("U0GRACE", "grace@elsewhere.example")
+    links = [await server.pages.link(IN_SLACK[name], READ) for name in ("ada", "grace")]
     pages = [await browser.allow(links[0], ADA), await other_browser.allow(links[1], GRACE)]
 
     assert [page.status_code for page in pages] == [200, 400]
     assert [code_on(page) for page in pages] == [None, None]
     assert "another address" in pages[1].text
-    assert (await office.email_of("ada"), await office.email_of("grace")) == (ADA, None)
-    assert office.stage.waiting.ended == [(IN_SLACK["ada"], True)]
-    assert office.stage.calls("oauth.revoke") == 1
-    assert await office.stage.quarantined() == []
+    assert (await server.email_of("ada"), await server.email_of("grace")) == (ADA, None)
+    assert server.pages.waiting.ended == [(IN_SLACK["ada"], True)]
+    assert server.pages.calls("oauth.revoke") == 1
+    assert await server.pages.quarantined() == []
 
 
-async def test_a_forwarded_link_is_refused_by_the_address(office: Office, browser: Browser) -> None:
+async def test_a_forwarded_link_is_refused_by_the_address(server: LinkingServer, browser: Browser) -> None:
     """Ada consents by Grace's link: Slack knows Grace by another address, so there is not even a code."""
-    office.use(LinkingMode.EMAIL_MATCH)
-    office.has("U0ADA", ADA)
-    office.has("U0GRACE", GRACE)
-    page = await browser.allow(await office.stage.link(IN_SLACK["grace"], READ), ADA)
+    server.use(LinkingMode.EMAIL_MATCH)
+    server.has("U0ADA", ADA)
+    server.has("U0GRACE", GRACE)
+    page = await browser.allow(await server.pages.link(IN_SLACK["grace"], READ), ADA)
 
     assert (page.status_code, code_on(page)) == (400, None)
-    assert (await office.email_of("ada"), await office.email_of("grace")) == (None, None)
+    assert (await server.email_of("ada"), await server.email_of("grace")) == (None, None)
 
 
 async def test_where_no_address_is_known_the_code_proves_it(
-    office: Office, browser: Browser, other_browser: Browser, ada: Principal
+    server: LinkingServer, browser: Browser, other_browser: Browser, ada: Principal
 ) -> None:
     """A person without a confirmed address, and a channel that knows none, take the code."""
-    office.use(LinkingMode.EMAIL_MATCH)
-    office.has("U0GRACE", GRACE, is_restricted=True)
+    server.use(LinkingMode.EMAIL_MATCH)
+    server.has("U0GRACE", GRACE, is_restricted=True)
     pages = {
-        IN_SLACK["grace"]: await browser.allow(await office.stage.link(IN_SLACK["grace"], READ), GRACE),
-        ada: await other_browser.allow(await office.stage.link(ada, READ), ADA),
+        IN_SLACK["grace"]: await browser.allow(await server.pages.link(IN_SLACK["grace"], READ), GRACE),
+        ada: await other_browser.allow(await server.pages.link(ada, READ), ADA),
     }
 
-    assert await office.email_of("grace") is None
+    assert await server.email_of("grace") is None
     for person, page in pages.items():
-        assert await office.stage.confirm(person, page)
-    assert await office.email_of("grace") == GRACE
+        assert await server.pages.confirm(person, page)
+    assert await server.email_of("grace") == GRACE
 
 
-async def test_a_slack_that_does_not_answer_connects_nothing(office: Office, browser: Browser) -> None:
+async def test_a_slack_that_does_not_answer_connects_nothing(server: LinkingServer, browser: Browser) -> None:
     """Without Slack's word there is no grant and no code: what Google granted is revoked."""
-    office.stage.prove_by(
+    server.pages.prove_by(
         Linking(
             LinkingMode.EMAIL_MATCH,
-            {"slack": SlackDirectory(OneWorkspace("xoxb-wrong"), ANY, f"{office.slack_url}/api/")},
+            {"slack": SlackDirectory(OneWorkspace("xoxb-wrong"), ANY, f"{server.slack_url}/api/")},
             {},
         )
     )
-    page = await browser.allow(await office.stage.link(IN_SLACK["ada"], READ), ADA)
+    page = await browser.allow(await server.pages.link(IN_SLACK["ada"], READ), ADA)
 
     assert (page.status_code, code_on(page)) == (400, None)
-    assert office.stage.calls("oauth.revoke") == 1
-    assert await office.email_of("ada") is None
+    assert server.pages.calls("oauth.revoke") == 1
+    assert await server.email_of("ada") is None
 
 
 OWN = {"team_id": TEAM, "enterprise_id": "E0ORG"}
@@ -213,47 +213,47 @@ def test_another_companys_word_for_its_people_counts_for_nothing(tenant: str) ->
     assert confirmed_address(Principal("slack", tenant, "U0ADA"), MEMBER, OWN) is None
 
 
-async def test_slack_knows_nobody_by_that_id(office: Office) -> None:
+async def test_slack_knows_nobody_by_that_id(server: LinkingServer) -> None:
     """An unknown user has no address, and a token that may not ask is an error that says what the app lacks."""
-    assert await office.directory.find_email(Principal("slack", TEAM, "X-1")) is None
+    assert await server.directory.find_email(Principal("slack", TEAM, "X-1")) is None
     with pytest.raises(UnavailableError, match=r"users:read\.email"):
-        await SlackDirectory(OneWorkspace("xoxb-2"), ANY, f"{office.slack_url}/api/").find_email(IN_SLACK["ada"])
+        await SlackDirectory(OneWorkspace("xoxb-2"), ANY, f"{server.slack_url}/api/").find_email(IN_SLACK["ada"])
 
 
 # --- channel_login
 
 
-async def test_signing_in_at_slack_connects(office: Office, browser: Browser, other_browser: Browser) -> None:
+async def test_signing_in_at_slack_connects(server: LinkingServer, browser: Browser, other_browser: Browser) -> None:
     """Two people at once: from Google on to Slack, and back with a grant of their own, without any code."""
-    office.use(LinkingMode.CHANNEL_LOGIN)
+    server.use(LinkingMode.CHANNEL_LOGIN)
     pages = [
-        await office.to_slack(browser, IN_SLACK["ada"], ADA),
-        await office.to_slack(other_browser, IN_SLACK["grace"], GRACE),
+        await server.to_slack(browser, IN_SLACK["ada"], ADA),
+        await server.to_slack(other_browser, IN_SLACK["grace"], GRACE),
     ]
-    before = await office.email_of("ada")
+    before = await server.email_of("ada")
     back = [
-        await office.at_slack(browser, pages[0], "U0ADA"), await office.at_slack(other_browser, pages[1], "U0GRACE"),
+        await server.at_slack(browser, pages[0], "U0ADA"), await server.at_slack(other_browser, pages[1], "U0GRACE"),
     ]  # fmt: skip
     last = await asyncio.gather(browser.http.get(back[0]), other_browser.http.get(back[1]))
 
     assert before is None
     assert [page.status_code for page in last] == [200, 200]
     assert ADA in last[0].text
-    assert (await office.email_of("ada"), await office.email_of("grace")) == (ADA, GRACE)
-    assert sorted(office.stage.waiting.ended, key=str) == [(IN_SLACK["ada"], True), (IN_SLACK["grace"], True)]
+    assert (await server.email_of("ada"), await server.email_of("grace")) == (ADA, GRACE)
+    assert sorted(server.pages.waiting.ended, key=str) == [(IN_SLACK["ada"], True), (IN_SLACK["grace"], True)]
 
 
-async def test_a_forwarded_link_is_refused_by_the_login(office: Office, browser: Browser) -> None:
+async def test_a_forwarded_link_is_refused_by_the_login(server: LinkingServer, browser: Browser) -> None:
     """Ada consents by Grace's link and signs in as herself: refused, dropped, and revoked."""
-    office.use(LinkingMode.CHANNEL_LOGIN)
-    slack_page = await office.to_slack(browser, IN_SLACK["grace"], ADA)
-    page = await browser.http.get(await office.at_slack(browser, slack_page, "U0ADA"))
+    server.use(LinkingMode.CHANNEL_LOGIN)
+    slack_page = await server.to_slack(browser, IN_SLACK["grace"], ADA)
+    page = await browser.http.get(await server.at_slack(browser, slack_page, "U0ADA"))
 
     assert page.status_code == 400
     assert "not who asked" in page.text
-    assert (await office.email_of("ada"), await office.email_of("grace")) == (None, None)
-    assert await office.stage.quarantined() == []
-    assert office.stage.calls("oauth.revoke") == 1
+    assert (await server.email_of("ada"), await server.email_of("grace")) == (None, None)
+    assert await server.pages.quarantined() == []
+    assert server.pages.calls("oauth.revoke") == 1
 
 
 @pytest.mark.parametrize("claims", [
@@ -261,27 +261,27 @@ async def test_a_forwarded_link_is_refused_by_the_login(office: Office, browser:
     {"aud": "another-app"}, {"iss": "https://slack.example"}, {"exp": 1, "iat": 0}, {"https://slack.com/user_id": None},
 ], ids=lambda claims: next(iter(claims)))  # fmt: skip
 async def test_an_id_token_that_does_not_fit_connects_nothing(
-    claims: dict[str, Any], office: Office, browser: Browser
+    claims: dict[str, Any], server: LinkingServer, browser: Browser
 ) -> None:
     """Another team, user, nonce, app, issuer or time is refused and dropped."""
-    office.use(LinkingMode.CHANNEL_LOGIN)
-    office.openid.claims = claims
-    back = await office.at_slack(browser, await office.to_slack(browser, IN_SLACK["ada"], ADA), "U0ADA")
+    server.use(LinkingMode.CHANNEL_LOGIN)
+    server.openid.claims = claims
+    back = await server.at_slack(browser, await server.to_slack(browser, IN_SLACK["ada"], ADA), "U0ADA")
     page = await browser.http.get(back)
 
     assert page.status_code == 400
-    assert await office.email_of("ada") is None
-    assert await office.stage.quarantined() == []
+    assert await server.email_of("ada") is None
+    assert await server.pages.quarantined() == []
 
 
 async def test_an_id_token_signed_by_somebody_else_connects_nothing(
-    office: Office, browser: Browser, monkeypatch: pytest.MonkeyPatch
+    server: LinkingServer, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither another key nor no signature at all is Slack's."""
-    office.use(LinkingMode.CHANNEL_LOGIN)
+    server.use(LinkingMode.CHANNEL_LOGIN)
     encode = jwt.encode
     for forged in (("RS256", key("mallory")), ("none", None)):
-        back = await office.at_slack(browser, await office.to_slack(browser, IN_SLACK["ada"], ADA), "U0ADA")
+        back = await server.at_slack(browser, await server.to_slack(browser, IN_SLACK["ada"], ADA), "U0ADA")
         with monkeypatch.context() as patch:
             algorithm, secret = forged
             patch.setattr(
@@ -292,16 +292,16 @@ async def test_an_id_token_signed_by_somebody_else_connects_nothing(
 
         assert page.status_code == 400
         assert "not signed by Slack" in page.text
-    assert await office.email_of("ada") is None
+    assert await server.email_of("ada") is None
 
 
 async def test_a_login_needs_the_browser_that_consented(
-    office: Office, browser: Browser, other_browser: Browser
+    server: LinkingServer, browser: Browser, other_browser: Browser
 ) -> None:
     """Without the cookie, or with another sign-in's, Slack is not asked, and the right browser can still finish."""
-    office.use(LinkingMode.CHANNEL_LOGIN)
-    back = await office.at_slack(browser, await office.to_slack(browser, IN_SLACK["ada"], ADA), "U0ADA")
-    await office.to_slack(other_browser, IN_SLACK["grace"], GRACE)
+    server.use(LinkingMode.CHANNEL_LOGIN)
+    back = await server.at_slack(browser, await server.to_slack(browser, IN_SLACK["ada"], ADA), "U0ADA")
+    await server.to_slack(other_browser, IN_SLACK["grace"], GRACE)
     async with httpx2.AsyncClient() as without_cookies:
         refused = [await without_cookies.get(back)]
     theirs = next(iter(other_browser.http.cookies.jar))
@@ -311,57 +311,57 @@ async def test_a_login_needs_the_browser_that_consented(
 
     assert [each.status_code for each in refused] == [400, 400]
     assert (await browser.http.get(back)).status_code == 200
-    assert (await office.email_of("ada"), await office.email_of("grace")) == (ADA, None)
+    assert (await server.email_of("ada"), await server.email_of("grace")) == (ADA, None)
 
 
-async def test_a_login_counts_once(office: Office, browser: Browser) -> None:
+async def test_a_login_counts_once(server: LinkingServer, browser: Browser) -> None:
     """Of six that come back together one asks Slack and connects; what waited is woken once, a replay is refused."""
-    office.use(LinkingMode.CHANNEL_LOGIN)
-    back = await office.at_slack(browser, await office.to_slack(browser, IN_SLACK["ada"], ADA), "U0ADA")
+    server.use(LinkingMode.CHANNEL_LOGIN)
+    back = await server.at_slack(browser, await server.to_slack(browser, IN_SLACK["ada"], ADA), "U0ADA")
     pages = await asyncio.gather(*(browser.http.get(back) for _ in range(6)))
 
     assert sorted(page.status_code for page in pages) == [200] + [400] * 5
-    assert office.openid.asked == 1
-    assert office.stage.waiting.ended == [(IN_SLACK["ada"], True)]
+    assert server.openid.asked == 1
+    assert server.pages.waiting.ended == [(IN_SLACK["ada"], True)]
     assert (await browser.http.get(back)).status_code == 400
 
 
 @pytest.mark.parametrize("how", ["denied", "wrong code", "code of another sign-in"])
 async def test_a_login_without_a_good_code_drops_the_consent(
-    how: str, office: Office, browser: Browser, other_browser: Browser
+    how: str, server: LinkingServer, browser: Browser, other_browser: Browser
 ) -> None:
     """Who cancels at Slack, or brings a code that is not of this sign-in, connects nothing."""
-    office.use(LinkingMode.CHANNEL_LOGIN)
-    slack_page = await office.to_slack(browser, IN_SLACK["ada"], ADA)
-    back = await office.at_slack(browser, slack_page, "U0ADA", "deny" if how == "denied" else "allow")
+    server.use(LinkingMode.CHANNEL_LOGIN)
+    slack_page = await server.to_slack(browser, IN_SLACK["ada"], ADA)
+    back = await server.at_slack(browser, slack_page, "U0ADA", "deny" if how == "denied" else "allow")
     if how != "denied":
-        other = await office.to_slack(other_browser, IN_SLACK["grace"], GRACE)
-        theirs = query(await office.at_slack(other_browser, other, "U0ADA"))["code"]
+        other = await server.to_slack(other_browser, IN_SLACK["grace"], GRACE)
+        theirs = query(await server.at_slack(other_browser, other, "U0ADA"))["code"]
         params = {"state": query(back)["state"], "code": theirs if how == "code of another sign-in" else "x"}
-        back = f"{office.stage.url}{LOGIN_PATH}?{httpx2.QueryParams(params)}"
+        back = f"{server.pages.url}{LOGIN_PATH}?{httpx2.QueryParams(params)}"
     page = await browser.http.get(back)
 
     assert page.status_code == 400
-    assert await office.email_of("ada") is None
-    assert ("U0ADA", "waiting") not in await office.stage.quarantined()
+    assert await server.email_of("ada") is None
+    assert ("U0ADA", "waiting") not in await server.pages.quarantined()
 
 
-async def test_no_code_stands_in_for_a_login(office: Office, browser: Browser) -> None:
+async def test_no_code_stands_in_for_a_login(server: LinkingServer, browser: Browser) -> None:
     """Where people sign in at Slack, nothing that is written in the chat confirms anything, nor uses up a try."""
-    office.use(LinkingMode.CHANNEL_LOGIN)
-    slack_page = await office.to_slack(browser, IN_SLACK["ada"], ADA)
-    outcome = await office.stage.confirmation.confirm(IN_SLACK["ada"], "22222222")
-    page = await browser.http.get(await office.at_slack(browser, slack_page, "U0ADA"))
+    server.use(LinkingMode.CHANNEL_LOGIN)
+    slack_page = await server.to_slack(browser, IN_SLACK["ada"], ADA)
+    outcome = await server.pages.confirmation.confirm(IN_SLACK["ada"], "22222222")
+    page = await browser.http.get(await server.at_slack(browser, slack_page, "U0ADA"))
 
     assert outcome is None
     assert page.status_code == 200
 
 
-async def test_the_way_to_slack_keeps_its_secrets(database: Database, key_ring: KeyRing, office: Office) -> None:
+async def test_the_way_to_slack_keeps_its_secrets(database: Database, key_ring: KeyRing, server: LinkingServer) -> None:
     """Its cookie is for this host and HTTP alone, and the redirect is stored by nobody and tells nothing."""
-    office.use(LinkingMode.CHANNEL_LOGIN)
+    server.use(LinkingMode.CHANNEL_LOGIN)
     browser = Browser()
-    page = await browser.allow(await office.stage.link(IN_SLACK["ada"], READ), ADA)
+    page = await browser.allow(await server.pages.link(IN_SLACK["ada"], READ), ADA)
     kept = [cookie for cookie in browser.http.cookies.jar if cookie.name.startswith("deputy-consent-")]
     asked = query(page.headers["location"])
     await browser.http.aclose()
@@ -369,17 +369,17 @@ async def test_the_way_to_slack_keeps_its_secrets(database: Database, key_ring: 
     assert (page.headers["cache-control"], page.headers["referrer-policy"]) == ("no-store", "no-referrer")
     assert len(kept) == 1
     assert asked["scope"] == "openid"
-    assert asked["redirect_uri"] == login_url(office.stage.url)
+    assert asked["redirect_uri"] == login_url(server.pages.url)
     assert asked["team"] == TEAM
     assert str(kept[0].value) not in page.headers["location"]
 
 
-async def test_the_sandbox_refuses_what_slack_refuses(office: Office) -> None:
+async def test_the_sandbox_refuses_what_slack_refuses(server: LinkingServer) -> None:
     """Another app, secret, code or redirect URI yields no id_token, and a used code none either."""
-    async with httpx2.AsyncClient(base_url=office.slack_url) as http:
+    async with httpx2.AsyncClient(base_url=server.slack_url) as http:
         asked = {
             "client_id": "123.456",
-            "redirect_uri": login_url(office.stage.url),
+            "redirect_uri": login_url(server.pages.url),
             "response_type": "code",
             "scope": "openid",
             "state": "s",
@@ -410,41 +410,41 @@ async def test_the_sandbox_refuses_what_slack_refuses(office: Office) -> None:
     assert [page.status_code for page in pages] == [400] * 4
 
 
-async def test_a_state_that_was_never_given_out_is_refused(office: Office, browser: Browser) -> None:
+async def test_a_state_that_was_never_given_out_is_refused(server: LinkingServer, browser: Browser) -> None:
     """Whatever stands in the login's query is answered with a page; an id of a link alone opens nothing."""
-    office.use(LinkingMode.CHANNEL_LOGIN)
-    slack_page = await office.to_slack(browser, IN_SLACK["ada"], ADA)
+    server.use(LinkingMode.CHANNEL_LOGIN)
+    slack_page = await server.to_slack(browser, IN_SLACK["ada"], ADA)
     link_id = query(slack_page)["state"].partition(".")[0]
     for state in ("", "x", link_id, f"{link_id}.", f"{link_id}.x", "%00", "é.é"):
-        page = await browser.http.get(f"{office.stage.url}{LOGIN_PATH}", params={"state": state, "code": "x"})
+        page = await browser.http.get(f"{server.pages.url}{LOGIN_PATH}", params={"state": state, "code": "x"})
 
         assert page.status_code == 400
-    assert await office.stage.quarantined() == [("U0ADA", "waiting")]
+    assert await server.pages.quarantined() == [("U0ADA", "waiting")]
 
 
-async def test_a_state_with_another_token_is_refused(office: Office, browser: Browser) -> None:
+async def test_a_state_with_another_token_is_refused(server: LinkingServer, browser: Browser) -> None:
     """Who knows the link's id and the browser's cookie, but not the state, does not get to Slack's word."""
-    office.use(LinkingMode.CHANNEL_LOGIN)
-    link_id = query(await office.to_slack(browser, IN_SLACK["ada"], ADA))["state"].partition(".")[0]
+    server.use(LinkingMode.CHANNEL_LOGIN)
+    link_id = query(await server.to_slack(browser, IN_SLACK["ada"], ADA))["state"].partition(".")[0]
     cookie = next(iter(browser.http.cookies.jar)).value
     with pytest.raises(CallbackRefusedError, match="unknown"):
-        await office.stage.confirmation.prove_by_login(
+        await server.pages.confirmation.prove_by_login(
             state=f"{link_id}.forged", cookie=str(cookie), answer={"code": "x"}
         )
 
-    assert office.openid.asked == 0
-    assert await office.stage.quarantined() == [("U0ADA", "waiting")]
+    assert server.openid.asked == 0
+    assert await server.pages.quarantined() == [("U0ADA", "waiting")]
 
 
-async def test_a_login_of_nobody_is_an_error(office: Office) -> None:
+async def test_a_login_of_nobody_is_an_error(server: LinkingServer) -> None:
     """A Slack whose keys cannot be read, or that refuses the app, proves nothing."""
     login = SlackLogin(
         client_id="123.456",
         client_secret="wrong",
-        api_base_url=f"{office.slack_url}/api/",
-        openid_root=office.slack_url,
-        redirect_uri=login_url(office.stage.url),
-        http=office.login._http,
+        api_base_url=f"{server.slack_url}/api/",
+        openid_root=server.slack_url,
+        redirect_uri=login_url(server.pages.url),
+        http=server.login._http,
     )
     with pytest.raises(CallbackRefusedError, match="bad_client_secret"):
         await login.proves(IN_SLACK["ada"], {"code": "x"}, nonce="n")

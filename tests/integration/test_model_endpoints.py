@@ -20,7 +20,8 @@ from app.principal import Principal
 from app.sections.agents import AgentSettings, ModelSettings
 from app.sections.delivery import DeliverySettings
 from tests.fakes.chat_server import ChatServer, chat_server
-from tests.fakes.deputy_server import ADA, GRACE, DeputyServer, world
+from tests.fakes.environment import open_environment
+from tests.fakes.server import ADA, GRACE, Server
 
 KEY = "sk-canary-0123456789"
 UNREACHABLE = ModelSettings(base_url="http://127.0.0.1:9/v1", model="nobody")
@@ -41,12 +42,12 @@ async def spare() -> AsyncIterator[ChatServer]:
 
 
 @asynccontextmanager
-async def deputy(folder: Path, *chain: str, **models: ModelSettings) -> AsyncIterator[DeputyServer]:
+async def deputy(folder: Path, *chain: str, **models: ModelSettings) -> AsyncIterator[Server]:
     """A server whose assistant has these models, and which tells a fault at once instead of trying again later."""
-    async with world(folder) as outside:
+    async with open_environment(folder) as environment:
         agents = {"assistant": AgentSettings(model=chain, toolkits=("gmail",))}
-        outside.settings = outside.settings.model_copy(update={"models": models, "agents": agents})
-        async with outside.server(delivery=DeliverySettings(tries=1)) as server:
+        environment.settings = environment.settings.model_copy(update={"models": models, "agents": agents})
+        async with environment.server(delivery=DeliverySettings(tries=1)) as server:
             yield server
 
 

@@ -16,49 +16,39 @@ from containers.application import Application
 from containers.build import build
 from interfaces.slack.interface import find_leaver
 from tests.conftest import databases_of
-from tests.fakes.deputy_server import (
-    ADA,
-    CONSENT_LINK,
-    GRACE,
-    QUESTION,
-    TEAM,
-    DeputyServer,
-    World,
-    direct,
-    eventually,
-    own_markers,
-    user,
-    world,
-)
-from tests.fakes.office import inbound
+from tests.fakes.core_server import inbound
+from tests.fakes.environment import Environment, open_environment
 from tests.fakes.scripted_model import ScriptedModel
+from tests.fakes.server import ADA, CONSENT_LINK, GRACE, QUESTION, TEAM, Server, direct, eventually, own_markers, user
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module", params=["sqlite", "postgresql"])
-async def outside(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def environment(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Environment]:
     """A Google and a Slack; the databases are of one kind and the other in turn."""
     folder = Path(tmp_path_factory.mktemp("offboarding"))
-    async with databases_of(request, folder) as databases, world(folder, databases) as outside:
-        yield outside
+    async with databases_of(request, folder) as databases, open_environment(folder, databases) as environment:
+        yield environment
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def model(outside: World) -> ScriptedModel:
+async def model(environment: Environment) -> ScriptedModel:
     """What answers, anew for each kind of database; its gate is closed."""
     return ScriptedModel()
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def server(outside: World, model: ScriptedModel) -> AsyncIterator[DeputyServer]:
+async def server(environment: Environment, model: ScriptedModel) -> AsyncIterator[Server]:
     """A server whose janitor looks twenty times a second."""
 
     def prepare(container: Application) -> None:
         model.install(container)
         container.janitor.add_kwargs(look_seconds=0.05)
 
-    async with outside.server(prepare) as server:
+    async with environment.server(prepare) as server:
         yield server
         model.gate.set()
 
@@ -68,7 +58,7 @@ def slack(name: str) -> Principal:
     return Principal("slack", TEAM, user(name))
 
 
-async def say(server: DeputyServer, name: str, text: str) -> None:
+async def say(server: Server, name: str, text: str) -> None:
     """Write in the direct chat; Slack is told that it was taken."""
     event = server.slack.event(user=user(name), text=text, channel=direct(name))
     assert (await server.deliver(event)).json() == {"ok": True}
@@ -80,7 +70,7 @@ def user_change(changed: Any, **outer: Any) -> dict[str, Any]:
     return {"type": "event_callback", "team_id": TEAM, "event_id": "Ev0CHANGE", "event": event, **outer}
 
 
-async def test_who_is_deactivated_in_slack_is_offboarded(server: DeputyServer, model: ScriptedModel) -> None:
+async def test_who_is_deactivated_in_slack_is_offboarded(server: Server, model: ScriptedModel) -> None:
     """Their run is cancelled, their grant is gone at Google and here, and they are told nothing; the other goes on."""
     tokens = {}
     for name, email in (("ada", ADA), ("grace", GRACE)):
@@ -106,7 +96,7 @@ async def test_who_is_deactivated_in_slack_is_offboarded(server: DeputyServer, m
     assert "repeat let me in" not in model.begun
 
 
-async def test_another_process_offboards(server: DeputyServer, model: ScriptedModel) -> None:
+async def test_another_process_offboards(server: Server, model: ScriptedModel) -> None:
     """What a command offboards, a server cancels; their token ends, and with a new one the intake refuses them."""
     people = {name: Principal("http", "demo", name) for name in ("leaving", "staying")}
     intake = server.container.intake()
@@ -135,7 +125,7 @@ async def test_another_process_offboards(server: DeputyServer, model: ScriptedMo
     model.gate.clear()
 
 
-async def test_a_grant_that_ended_at_google_is_asked_for_again(server: DeputyServer) -> None:
+async def test_a_grant_that_ended_at_google_is_asked_for_again(server: Server) -> None:
     """A 401 in a run, and no refresh: the message waits for a new consent and is answered after it, for each alone."""
     for name, email in (("adagone", ADA), ("gracekept", GRACE)):
         await server.connect(slack(name), email)
@@ -155,7 +145,7 @@ async def test_a_grant_that_ended_at_google_is_asked_for_again(server: DeputySer
         assert set(MARKER.findall(answer.lower())) <= own[email]
 
 
-async def test_disconnecting_in_the_chat(server: DeputyServer) -> None:
+async def test_disconnecting_in_the_chat(server: Server) -> None:
     """The person is told what ended, and the next question asks for consent; the account is over at Google."""
     await server.connect(slack("adaoff"), ADA)
     grant = await server.container.grants().find(slack("adaoff"))
@@ -207,7 +197,7 @@ async def test_who_leaves_is_of_the_tenant_that_says_so(
     assert leaver == tuple(Principal("slack", tenant, "U1") for tenant in tenants)
 
 
-async def test_who_leaves_an_organisation_leaves_other_companies_channels(server: DeputyServer) -> None:
+async def test_who_leaves_an_organisation_leaves_other_companies_channels(server: Server) -> None:
     """There they are of one of its workspaces, by which they are refused as well; a colleague still is answered."""
     in_organisation = {**ENTERPRISE, "teams": ["T0HERS"]}
     gone = {"id": user("gridada"), "team_id": "T0HERS", "deleted": True, "enterprise_user": in_organisation}
@@ -226,7 +216,7 @@ async def test_who_leaves_an_organisation_leaves_other_companies_channels(server
     assert await server.container.users().offboarded_among(people) == people
 
 
-async def test_an_event_that_slack_did_not_sign_offboards_nobody(server: DeputyServer) -> None:
+async def test_an_event_that_slack_did_not_sign_offboards_nobody(server: Server) -> None:
     """Without the signature the same event is a 401, and the person stays."""
     event = user_change({"id": user("staying"), "team_id": TEAM, "deleted": True})
     response = await server.client.post("/slack/events", json=event)

@@ -15,7 +15,8 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from app.principal import Principal
 from app.toolkits.toolkit import Toolkit, tool
 from containers.scopes.scope import Scoped
-from tests.fakes.deputy_server import DeputyServer, world
+from tests.fakes.environment import open_environment
+from tests.fakes.server import Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -35,13 +36,16 @@ class Greeter(Toolkit):
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DeputyServer]:
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """A server on a socket."""
-    async with world(Path(tmp_path_factory.mktemp("overrides"))) as outside, outside.server() as server:
+    async with (
+        open_environment(Path(tmp_path_factory.mktemp("overrides"))) as environment,
+        environment.server() as server,
+    ):
         yield server
 
 
-async def tool_names(server: DeputyServer, principal: Principal) -> set[str]:
+async def tool_names(server: Server, principal: Principal) -> set[str]:
     """What this person's assistant can do, by the live route."""
     response = await server.client.get("/v1/me", headers=await server.bearer(principal))
     assert response.json()["principal"] == str(principal)
@@ -49,7 +53,7 @@ async def tool_names(server: DeputyServer, principal: Principal) -> set[str]:
 
 
 async def test_an_override_of_a_toolkit_reaches_the_next_request(
-    server: DeputyServer, ada: Principal, grace: Principal
+    server: Server, ada: Principal, grace: Principal
 ) -> None:
     """While it lasts every person's requests have the other toolkit, each their own one; then Gmail is back."""
     before = await tool_names(server, ada)
@@ -62,9 +66,7 @@ async def test_an_override_of_a_toolkit_reaches_the_next_request(
     assert "gmail_unread" in before
 
 
-async def test_an_override_of_a_toolkit_reaches_the_worker(
-    server: DeputyServer, ada: Principal, grace: Principal
-) -> None:
+async def test_an_override_of_a_toolkit_reaches_the_worker(server: Server, ada: Principal, grace: Principal) -> None:
     """Messages that the worker answers meanwhile are answered with it, each for its sender; later ones are not."""
     with server.container.gmail.override(Scoped(Greeter, server.container.principal)):
         during = [(await server.ask(person, "show my unread mail")).json() for person in (ada, grace)]
@@ -74,7 +76,7 @@ async def test_an_override_of_a_toolkit_reaches_the_worker(
     assert after["state"] == "parked"
 
 
-async def test_an_override_below_the_toolkit_reaches_it(server: DeputyServer, ada: Principal) -> None:
+async def test_an_override_below_the_toolkit_reaches_it(server: Server, ada: Principal) -> None:
     """What the toolkit depends on can be overridden without naming the toolkit: a singleton, used by the next scope."""
 
     class Unreachable:
@@ -90,9 +92,7 @@ async def test_an_override_below_the_toolkit_reaches_it(server: DeputyServer, ad
     assert not isinstance(after, Unreachable)
 
 
-async def test_an_override_of_the_model_reaches_new_shells(
-    server: DeputyServer, ada: Principal, grace: Principal
-) -> None:
+async def test_an_override_of_the_model_reaches_new_shells(server: Server, ada: Principal, grace: Principal) -> None:
     """A shell is built once with its model, so both are overridden; the answer says which model gave it."""
 
     async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:

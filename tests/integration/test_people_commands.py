@@ -17,8 +17,8 @@ from app.commands.container import opened_container
 from app.principal import Principal
 from app.settings import load_settings
 from containers.application import Application
+from tests.fakes.core_server import inbound
 from tests.fakes.credentials import connect, google_tokens
-from tests.fakes.office import inbound
 
 CONFIG = {
     "agents": {"assistant": {"toolkits": ["gmail"]}},

@@ -19,25 +19,26 @@ from app.cli import cli
 from app.database.tables import messages
 from app.sandbox.slack.posts import Post
 from tests.fakes.chat_server import ChatServer, chat_server
+from tests.fakes.core_server import until
 from tests.fakes.databases import PostgresServer
-from tests.fakes.deputy_server import PATIENCE_SECONDS, World, direct, user, world
-from tests.fakes.office import until
+from tests.fakes.environment import Environment, open_environment
 from tests.fakes.ports import free_port
 from tests.fakes.processes import DeputyProcess, deputy_process, write_config
+from tests.fakes.server import PATIENCE_SECONDS, direct, user
 
 QUICK = {"scan_seconds": 0.2, "lease_seconds": 5.0, "grace_seconds": 20.0}
 
 
 @dataclass
-class Site:
-    """Where processes run.
+class Host:
+    """A machine on which processes run, and the Slack and the model that they ask.
 
     Attributes:
         gate: The model answers what begins with "wait" once it is set.
     """
 
     folder: Path
-    world: World
+    environment: Environment
     model: ChatServer
     database_url: str
     gate: asyncio.Event
@@ -46,17 +47,19 @@ class Site:
         """A configuration of a process's own."""
         path = self.folder / f"{name}.yaml"
         settings = {**QUICK, **delivery}
-        return write_config(path, self.world, self.model.settings, self.database_url, port=free_port(), **settings)
+        return write_config(
+            path, self.environment, self.model.settings, self.database_url, port=free_port(), **settings
+        )
 
     async def say(self, process: DeputyProcess, name: str, text: str) -> None:
         """Write to the assistant in Slack, in the direct chat."""
-        slack = self.world.slack
+        slack = self.environment.slack
         event = slack.event(user=user(name), text=text, channel=direct(name))
         (await slack.post_event(process.client, "/slack/events", event)).raise_for_status()
 
     def posts(self, name: str) -> list[Post]:
         """What a person was told."""
-        return [post for post in self.world.slack.posts if post.channel == direct(name)]
+        return [post for post in self.environment.slack.posts if post.channel == direct(name)]
 
     async def rows(self) -> list[sa.Row[Any]]:
         """Every message's row, in order."""
@@ -77,63 +80,63 @@ class Site:
 
 
 @asynccontextmanager
-async def _site(folder: Path, database_url: str) -> AsyncIterator[Site]:
-    async with world(folder) as outside, chat_server() as model:
-        site = Site(folder, outside, model, database_url, asyncio.Event())
+async def _open_host(folder: Path, database_url: str) -> AsyncIterator[Host]:
+    async with open_environment(folder) as environment, chat_server() as model:
+        host = Host(folder, environment, model, database_url, asyncio.Event())
 
         async def wait(prompt: str) -> None:
             if prompt.startswith("wait"):
-                await site.gate.wait()
+                await host.gate.wait()
 
         model.before_answer = wait
         try:
-            yield site
+            yield host
         finally:
-            site.gate.set()
+            host.gate.set()
 
 
 @pytest.fixture
-async def site(tmp_path: Path, postgres: PostgresServer) -> AsyncIterator[Site]:
+async def host(tmp_path: Path, postgres: PostgresServer) -> AsyncIterator[Host]:
     """Processes on a PostgreSQL."""
-    async with postgres.databases() as databases, _site(tmp_path, await databases.empty("deputy")) as site:
-        yield site
+    async with postgres.databases() as databases, _open_host(tmp_path, await databases.empty("deputy")) as host:
+        yield host
 
 
 @pytest.fixture
-async def small_site(tmp_path: Path) -> AsyncIterator[Site]:
+async def small_host(tmp_path: Path) -> AsyncIterator[Host]:
     """Processes on an SQLite file."""
-    async with _site(tmp_path, f"sqlite+aiosqlite:///{tmp_path / 'deputy.db'}") as site:
-        yield site
+    async with _open_host(tmp_path, f"sqlite+aiosqlite:///{tmp_path / 'deputy.db'}") as host:
+        yield host
 
 
 @asynccontextmanager
-async def _two_servers(site: Site) -> AsyncIterator[tuple[DeputyProcess, DeputyProcess]]:
+async def _two_servers(host: Host) -> AsyncIterator[tuple[DeputyProcess, DeputyProcess]]:
     async with AsyncExitStack() as stack:
         one = await stack.enter_async_context(
-            deputy_process("serve", site.config("one", engine="procrastinate", concurrency=2))
+            deputy_process("serve", host.config("one", engine="procrastinate", concurrency=2))
         )
         other = await stack.enter_async_context(
-            deputy_process("serve", site.config("other", engine="procrastinate", concurrency=2))
+            deputy_process("serve", host.config("other", engine="procrastinate", concurrency=2))
         )
         yield one, other
 
 
-def _told(site: Site, name: str, *texts: str) -> Callable[[], bool]:
-    return lambda: [post.text for post in site.posts(name)] == list(texts)
+def _told(host: Host, name: str, *texts: str) -> Callable[[], bool]:
+    return lambda: [post.text for post in host.posts(name)] == list(texts)
 
 
-async def test_a_killed_process_message_is_answered_by_the_other(site: Site) -> None:
+async def test_a_killed_process_message_is_answered_by_the_other(host: Host) -> None:
     """After kill -9 in the middle of a message another replica answers it, in order, and nobody is told twice."""
-    async with _two_servers(site) as processes:
-        await site.say(processes[0], "ada", "wait first")
-        dying, living = await site.holder(*processes)
+    async with _two_servers(host) as processes:
+        await host.say(processes[0], "ada", "wait first")
+        dying, living = await host.holder(*processes)
         await dying.end(signal.SIGKILL)
-        await site.say(living, "ada", "second")
-        await site.say(living, "grace", "hello")
-        await until(_told(site, "grace", "you said hello"))
-        site.gate.set()
-        await until(_told(site, "ada", "you said wait first", "you said second"))
-        rows = await site.rows()
+        await host.say(living, "ada", "second")
+        await host.say(living, "grace", "hello")
+        await until(_told(host, "grace", "you said hello"))
+        host.gate.set()
+        await until(_told(host, "ada", "you said wait first", "you said second"))
+        rows = await host.rows()
 
     assert [(row.state, row.attempt, row.interruptions) for row in rows] == [
         ("done", 2, 1),
@@ -142,89 +145,89 @@ async def test_a_killed_process_message_is_answered_by_the_other(site: Site) -> 
     ]
 
 
-async def test_a_frozen_process_finishes_nothing_that_was_taken_over(site: Site) -> None:
+async def test_a_frozen_process_finishes_nothing_that_was_taken_over(host: Host) -> None:
     """A process that stood still past its lease wakes up and changes nothing: the other one answered."""
-    async with _two_servers(site) as processes:
-        await site.say(processes[0], "ada", "wait long")
-        frozen, _ = await site.holder(*processes)
+    async with _two_servers(host) as processes:
+        await host.say(processes[0], "ada", "wait long")
+        frozen, _ = await host.holder(*processes)
         frozen.send(signal.SIGSTOP)
         try:
-            await until(lambda: len(site.model.asked) == 2)
-            site.gate.set()
-            await until(_told(site, "ada", "you said wait long"))
+            await until(lambda: len(host.model.asked) == 2)
+            host.gate.set()
+            await until(_told(host, "ada", "you said wait long"))
         finally:
             frozen.send(signal.SIGCONT)
-        await site.say(frozen, "grace", "hello")
-        await until(_told(site, "grace", "you said hello"))
+        await host.say(frozen, "grace", "hello")
+        await until(_told(host, "grace", "you said hello"))
         await asyncio.sleep(1)
-        rows = await site.rows()
+        rows = await host.rows()
 
     assert [(row.state, row.attempt) for row in rows] == [("done", 2), ("done", 1)]
-    assert _told(site, "ada", "you said wait long")()
+    assert _told(host, "ada", "you said wait long")()
 
 
-async def test_sigterm_hands_over_what_is_not_finished(site: Site) -> None:
+async def test_sigterm_hands_over_what_is_not_finished(host: Host) -> None:
     """What does not end within the grace is answered by another replica at once, not when a lease runs out."""
     async with AsyncExitStack() as stack:
         shared = {"engine": "procrastinate", "grace_seconds": 0.5, "lease_seconds": 60.0}
         processes = [
-            await stack.enter_async_context(deputy_process(command, site.config(command, **shared)))
+            await stack.enter_async_context(deputy_process(command, host.config(command, **shared)))
             for command in ("serve", "worker")
         ]
-        await site.say(processes[0], "ada", "wait long")
-        leaving, staying = await site.holder(*processes)
+        await host.say(processes[0], "ada", "wait long")
+        leaving, staying = await host.holder(*processes)
         assert await leaving.end(signal.SIGTERM) == 0
-        await until(lambda: len(site.model.asked) == 2)
-        site.gate.set()
-        await until(_told(site, "ada", "you said wait long"))
+        await until(lambda: len(host.model.asked) == 2)
+        host.gate.set()
+        await until(_told(host, "ada", "you said wait long"))
 
     assert staying.pid != leaving.pid
 
 
-async def test_sigterm_lets_what_is_begun_finish_and_says_so(small_site: Site) -> None:
+async def test_sigterm_lets_what_is_begun_finish_and_says_so(small_host: Host) -> None:
     """While it drains a server is not ready, still stores what comes, finishes what is begun, and ends with 0."""
-    site = small_site
-    config = site.config("serve")
+    host = small_host
+    config = host.config("serve")
     async with deputy_process("serve", config) as server:
-        await site.say(server, "ada", "wait first")
-        await until(lambda: site.model.asked)
+        await host.say(server, "ada", "wait first")
+        await until(lambda: host.model.asked)
         server.send(signal.SIGTERM)
         while (ready := await server.client.get("/readyz")).status_code == 200:
             await asyncio.sleep(0.01)
-        await site.say(server, "grace", "hello")
-        site.gate.set()
+        await host.say(server, "grace", "hello")
+        host.gate.set()
         code = await asyncio.wait_for(server.running.wait(), PATIENCE_SECONDS)
-    told = [post.text for post in site.posts("ada")]
+    told = [post.text for post in host.posts("ada")]
     async with deputy_process("serve", config):
-        await until(_told(site, "grace", "you said hello"))
+        await until(_told(host, "grace", "you said hello"))
 
     assert (ready.status_code, ready.json()["why"], code) == (503, "stopping", 0)
     assert told == ["you said wait first"]
 
 
-async def test_after_a_kill_the_embedded_engine_goes_on_at_once(small_site: Site) -> None:
+async def test_after_a_kill_the_embedded_engine_goes_on_at_once(small_host: Host) -> None:
     """A server that is started again on this machine need not wait for the leases of the one that was killed."""
-    site = small_site
-    config = site.config("serve", lease_seconds=60.0)
+    host = small_host
+    config = host.config("serve", lease_seconds=60.0)
     async with deputy_process("serve", config) as server:
-        await site.say(server, "ada", "wait first")
-        await until(lambda: site.model.asked)
+        await host.say(server, "ada", "wait first")
+        await until(lambda: host.model.asked)
         await server.end(signal.SIGKILL)
-    site.gate.set()
+    host.gate.set()
     async with deputy_process("serve", config):
-        await until(_told(site, "ada", "you said wait first"))
+        await until(_told(host, "ada", "you said wait first"))
 
 
-async def test_two_embedded_processes_on_one_database_are_refused(small_site: Site) -> None:
+async def test_two_embedded_processes_on_one_database_are_refused(small_host: Host) -> None:
     """The second one does not start, and the check says why: who is at work, and which lines share the work."""
-    site = small_site
-    async with deputy_process("serve", site.config("one")) as server:
+    host = small_host
+    async with deputy_process("serve", host.config("one")) as server:
         checked, own = [
             await asyncio.to_thread(CliRunner().invoke, cli, ["check", "--config", str(config)])
-            for config in (site.config("two"), site.folder / "one.yaml")
+            for config in (host.config("two"), host.folder / "one.yaml")
         ]
         with pytest.raises(AssertionError, match="ended before it was at work"):
-            async with deputy_process("serve", site.folder / "two.yaml"):
+            async with deputy_process("serve", host.folder / "two.yaml"):
                 pass
 
     assert checked.exit_code == 2, checked.output

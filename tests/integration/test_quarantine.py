@@ -20,7 +20,7 @@ from app.database.tables import consent_links, owned_by, owner, quarantined_gran
 from app.errors import GoogleError
 from app.principal import Principal
 from app.sandbox.visitor import code_on
-from tests.fakes.consent import CODE_SECONDS, CODE_TRIES, Browser, Stage
+from tests.fakes.consent import CODE_SECONDS, CODE_TRIES, Browser, ConsentServer
 from tests.fakes.credentials import stored_bytes
 from tests.fakes.sandbox import ADA, GRACE, READ, SEND
 
@@ -28,23 +28,23 @@ WRONG = "22222222"
 REVOKE = "oauth.revoke"
 
 
-async def sign_in(stage: Stage, browser: Browser, principal: Principal, email: str) -> str:
+async def sign_in(server: ConsentServer, browser: Browser, principal: Principal, email: str) -> str:
     """Consent by this person's link with that account; the code that the page shows."""
-    code = code_on(await browser.allow(await stage.link(principal, READ), email))
+    code = code_on(await browser.allow(await server.link(principal, READ), email))
     assert code is not None
     return code
 
 
-async def email_of(stage: Stage, principal: Principal) -> str | None:
+async def email_of(server: ConsentServer, principal: Principal) -> str | None:
     """The address of the account that this person has connected."""
-    grant = await stage.grants.find(principal)
+    grant = await server.grants.find(principal)
     return grant.email if grant else None
 
 
-async def link_state(stage: Stage, principal: Principal) -> str:
+async def link_state(server: ConsentServer, principal: Principal) -> str:
     """The state of this person's only link."""
     query = sa.select(consent_links.c.state).where(owned_by(consent_links, principal))
-    async with stage.database.reading() as connection:
+    async with server.database.reading() as connection:
         return str((await connection.execute(query)).scalar_one())
 
 
@@ -64,55 +64,60 @@ class Unreachable:
 
 
 async def test_nothing_is_granted_before_the_code(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """Google's yes is a grant of nobody until the code is written in the chat of who asked; then it is theirs."""
-    code = await sign_in(stage, browser, ada, ADA)
-    before = await email_of(stage, ada)
-    connected = await stage.confirmation.confirm(ada, code)
+    code = await sign_in(server, browser, ada, ADA)
+    before = await email_of(server, ada)
+    connected = await server.confirmation.confirm(ada, code)
 
     assert before is None
     assert isinstance(connected, Connected)
-    assert (await email_of(stage, ada), await email_of(stage, grace)) == (ADA, None)
-    assert stage.waiting.ended == [(ada, True)]
-    assert await stage.quarantined() == []
-    assert await link_state(stage, ada) == "active"
+    assert (await email_of(server, ada), await email_of(server, grace)) == (ADA, None)
+    assert server.waiting.ended == [(ada, True)]
+    assert await server.quarantined() == []
+    assert await link_state(server, ada) == "active"
 
 
 async def test_a_forwarded_link_gets_its_sender_nothing(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """Ada is sent Grace's link and consents: she is shown whose it is, and her own chat takes no code of Grace's."""
-    page = await browser.allow(await stage.link(grace, READ), ADA)
+    page = await browser.allow(await server.link(grace, READ), ADA)
     code = code_on(page)
     assert code is not None
-    outcome = await stage.confirmation.confirm(ada, code)
+    outcome = await server.confirmation.confirm(ada, code)
 
     assert all(each in page.text for each in (ADA, grace.user, grace.tenant, "Never give this code"))
     assert outcome is None
-    assert (await email_of(stage, ada), await email_of(stage, grace)) == (None, None)
-    assert stage.waiting.ended == []
-    assert await stage.quarantined() == [("grace", "waiting")]
+    assert (await email_of(server, ada), await email_of(server, grace)) == (None, None)
+    assert server.waiting.ended == []
+    assert await server.quarantined() == [("grace", "waiting")]
 
 
 async def test_a_code_counts_for_its_own_person_alone(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """Two sign-ins wait: each person's code is a wrong one in the other's chat, and the right one in their own."""
-    codes = {ada: await sign_in(stage, browser, ada, ADA), grace: await sign_in(stage, browser, grace, GRACE)}
-    crossed = [await stage.confirmation.confirm(ada, codes[grace]), await stage.confirmation.confirm(grace, codes[ada])]
-    own = [await stage.confirmation.confirm(person, code) for person, code in codes.items()]
+    codes = {ada: await sign_in(server, browser, ada, ADA), grace: await sign_in(server, browser, grace, GRACE)}
+    crossed = [
+        await server.confirmation.confirm(ada, codes[grace]),
+        await server.confirmation.confirm(grace, codes[ada]),
+    ]
+    own = [await server.confirmation.confirm(person, code) for person, code in codes.items()]
 
     assert crossed == [WrongCode(CODE_TRIES - 1, ())] * 2
     assert all(isinstance(each, Connected) for each in own)
-    assert (await email_of(stage, ada), await email_of(stage, grace)) == (ADA, GRACE)
+    assert (await email_of(server, ada), await email_of(server, grace)) == (ADA, GRACE)
 
 
-async def test_a_code_is_hard_to_guess_and_easy_to_read(stage: Stage, browser: Browser, ada: Principal) -> None:
+async def test_a_code_is_hard_to_guess_and_easy_to_read(
+    server: ConsentServer, browser: Browser, ada: Principal
+) -> None:
     """Eight signs of thirty, none that looks like another; each sign-in has its own."""
-    codes = [await sign_in(stage, browser, ada, ADA)]
-    await stage.confirmation.confirm(ada, codes[0])
-    codes.append(await sign_in(stage, browser, Principal("http", "demo", "ada-2"), ADA))
+    codes = [await sign_in(server, browser, ada, ADA)]
+    await server.confirmation.confirm(ada, codes[0])
+    codes.append(await sign_in(server, browser, Principal("http", "demo", "ada-2"), ADA))
 
     assert len(ALPHABET) == len(set(ALPHABET)) == 30
     assert not set(ALPHABET) & set("0O1IL")
@@ -121,287 +126,301 @@ async def test_a_code_is_hard_to_guess_and_easy_to_read(stage: Stage, browser: B
 
 
 async def test_of_six_confirmations_at_once_one_connects(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """The grant is made once, what waited is woken once, all six are told, and nobody else's sign-in moves."""
-    code, _ = await sign_in(stage, browser, ada, ADA), await sign_in(stage, browser, grace, GRACE)
-    outcomes = await asyncio.gather(*(stage.confirmation.confirm(ada, code) for _ in range(6)))
+    code, _ = await sign_in(server, browser, ada, ADA), await sign_in(server, browser, grace, GRACE)
+    outcomes = await asyncio.gather(*(server.confirmation.confirm(ada, code) for _ in range(6)))
 
     assert all(isinstance(each, Connected) for each in outcomes)
-    assert stage.waiting.ended == [(ada, True)]
-    grant = await stage.grants.find(ada)
+    assert server.waiting.ended == [(ada, True)]
+    grant = await server.grants.find(ada)
     assert grant is not None
     assert grant.version == 1
-    assert await stage.quarantined() == [("grace", "waiting")]
+    assert await server.quarantined() == [("grace", "waiting")]
 
 
 async def test_five_wrong_codes_drop_the_sign_in(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """After the fifth the right one is too late, and Google was told; another person's sign-in still counts."""
-    code, hers = await sign_in(stage, browser, ada, ADA), await sign_in(stage, browser, grace, GRACE)
-    outcomes = [await stage.confirmation.confirm(ada, WRONG) for _ in range(CODE_TRIES)]
-    late = await stage.confirmation.confirm(ada, code)
+    code, hers = await sign_in(server, browser, ada, ADA), await sign_in(server, browser, grace, GRACE)
+    outcomes = [await server.confirmation.confirm(ada, WRONG) for _ in range(CODE_TRIES)]
+    late = await server.confirmation.confirm(ada, code)
 
     assert [each.tries_left for each in outcomes if isinstance(each, WrongCode)] == [4, 3, 2, 1, 0]
     assert late is None
-    assert await link_state(stage, ada) == "expired"
-    assert stage.calls(REVOKE) == 1
-    assert await stage.quarantined() == [("grace", "waiting")]
-    assert isinstance(await stage.confirmation.confirm(grace, hers), Connected)
+    assert await link_state(server, ada) == "expired"
+    assert server.calls(REVOKE) == 1
+    assert await server.quarantined() == [("grace", "waiting")]
+    assert isinstance(await server.confirmation.confirm(grace, hers), Connected)
 
 
-async def test_guesses_at_once_are_counted(stage: Stage, browser: Browser, ada: Principal) -> None:
+async def test_guesses_at_once_are_counted(server: ConsentServer, browser: Browser, ada: Principal) -> None:
     """Of twenty wrong codes sent together no more than five are compared, so the right one right after is refused."""
-    code = await sign_in(stage, browser, ada, ADA)
-    outcomes = await asyncio.gather(*(stage.confirmation.confirm(ada, WRONG) for _ in range(20)))
+    code = await sign_in(server, browser, ada, ADA)
+    outcomes = await asyncio.gather(*(server.confirmation.confirm(ada, WRONG) for _ in range(20)))
 
     assert sum(isinstance(each, WrongCode) for each in outcomes) == CODE_TRIES
-    assert await stage.confirmation.confirm(ada, code) is None
+    assert await server.confirmation.confirm(ada, code) is None
 
 
-async def test_a_guess_counts_against_all_that_wait(stage: Stage, browser: Browser, ada: Principal) -> None:
+async def test_a_guess_counts_against_all_that_wait(server: ConsentServer, browser: Browser, ada: Principal) -> None:
     """Who has several sign-ins waiting has five tries, not five for each."""
-    first = await sign_in(stage, browser, ada, ADA)
-    second = code_on(await browser.allow(await stage.link(ada, READ, SEND), GRACE))
+    first = await sign_in(server, browser, ada, ADA)
+    second = code_on(await browser.allow(await server.link(ada, READ, SEND), GRACE))
     for _ in range(CODE_TRIES):
-        await stage.confirmation.confirm(ada, WRONG)
+        await server.confirmation.confirm(ada, WRONG)
 
     assert second is not None
-    assert [await stage.confirmation.confirm(ada, code) for code in (first, second)] == [None, None]
-    assert await stage.quarantined() == []
+    assert [await server.confirmation.confirm(ada, code) for code in (first, second)] == [None, None]
+    assert await server.quarantined() == []
 
 
 async def test_a_sign_in_ends_after_ten_minutes(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """Then its code is too late, and the scan revokes and erases it; a younger one still counts."""
-    code = await sign_in(stage, browser, ada, ADA)
-    stage.clock.seconds += CODE_SECONDS / 2
-    younger = await sign_in(stage, browser, grace, GRACE)
-    stage.clock.seconds += CODE_SECONDS / 2 + 1
-    late = await stage.confirmation.confirm(ada, code)
-    await stage.dropping.sweep()
+    code = await sign_in(server, browser, ada, ADA)
+    server.clock.seconds += CODE_SECONDS / 2
+    younger = await sign_in(server, browser, grace, GRACE)
+    server.clock.seconds += CODE_SECONDS / 2 + 1
+    late = await server.confirmation.confirm(ada, code)
+    await server.dropping.sweep()
 
     assert late is None
-    assert stage.calls(REVOKE) == 1
-    assert await link_state(stage, ada) == "expired"
-    assert await stage.quarantined() == [("grace", "waiting")]
-    assert isinstance(await stage.confirmation.confirm(grace, younger), Connected)
+    assert server.calls(REVOKE) == 1
+    assert await link_state(server, ada) == "expired"
+    assert await server.quarantined() == [("grace", "waiting")]
+    assert isinstance(await server.confirmation.confirm(grace, younger), Connected)
 
 
 async def test_a_forwarded_link_cannot_end_the_victims_own_link(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """Ada has connected her account and consents to Grace's link too: what Grace lets expire leaves Ada's alive."""
-    await stage.connect(browser, ada, ADA, READ)
-    await sign_in(stage, browser, grace, ADA)
+    await server.connect(browser, ada, ADA, READ)
+    await sign_in(server, browser, grace, ADA)
     for _ in range(CODE_TRIES):
-        await stage.confirmation.confirm(grace, WRONG)
-    grant = await stage.grants.find(ada)
+        await server.confirmation.confirm(grace, WRONG)
+    grant = await server.grants.find(ada)
 
-    assert stage.calls(REVOKE) == 0
+    assert server.calls(REVOKE) == 0
     assert grant is not None
-    assert stage.google_knows(grant)
-    assert await stage.quarantined() == []
+    assert server.google_knows(grant)
+    assert await server.quarantined() == []
 
 
 async def test_a_forwarded_link_cannot_end_a_sign_in_that_waits(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """While Ada's own sign-in waits for its code, the end of Grace's with the same account revokes nothing."""
-    code = await sign_in(stage, browser, ada, ADA)
-    await sign_in(stage, browser, grace, ADA)
+    code = await sign_in(server, browser, ada, ADA)
+    await sign_in(server, browser, grace, ADA)
     for _ in range(CODE_TRIES):
-        await stage.confirmation.confirm(grace, WRONG)
+        await server.confirmation.confirm(grace, WRONG)
 
-    assert stage.calls(REVOKE) == 0
-    assert isinstance(await stage.confirmation.confirm(ada, code), Connected)
-    grant = await stage.grants.find(ada)
+    assert server.calls(REVOKE) == 0
+    assert isinstance(await server.confirmation.confirm(ada, code), Connected)
+    grant = await server.grants.find(ada)
     assert grant is not None
-    assert stage.google_knows(grant)
+    assert server.google_knows(grant)
 
 
 async def test_what_google_did_not_hear_is_said_again(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """While Google is down nothing can be used and nothing is forgotten; once it is back, the scan finishes."""
-    code, _ = await sign_in(stage, browser, ada, ADA), await sign_in(stage, browser, grace, GRACE)
-    google = stage.dropping._google = Unreachable(stage.dropping)
+    code, _ = await sign_in(server, browser, ada, ADA), await sign_in(server, browser, grace, GRACE)
+    google = server.dropping._google = Unreachable(server.dropping)
     for _ in range(CODE_TRIES):
-        await stage.confirmation.confirm(ada, WRONG)
-    waits = await stage.quarantined()
-    refused = await stage.confirmation.confirm(ada, code)
+        await server.confirmation.confirm(ada, WRONG)
+    waits = await server.quarantined()
+    refused = await server.confirmation.confirm(ada, code)
     google.down = False
-    await stage.dropping.sweep()
+    await server.dropping.sweep()
 
     assert waits == [("ada", "ending"), ("grace", "waiting")]
     assert refused is None
-    assert (google.asked, stage.calls(REVOKE)) == (2, 1)
-    assert await stage.quarantined() == [("grace", "waiting")]
+    assert (google.asked, server.calls(REVOKE)) == (2, 1)
+    assert await server.quarantined() == [("grace", "waiting")]
 
 
 async def test_an_end_between_revocation_and_erasure_is_finished(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that ends after Google was told leaves a row that nobody can use and that the next scan erases."""
-    code, _ = await sign_in(stage, browser, ada, ADA), await sign_in(stage, browser, grace, GRACE)
+    code, _ = await sign_in(server, browser, ada, ADA), await sign_in(server, browser, grace, GRACE)
 
     async def crash(principal: Principal, link_id: str) -> None:
         raise ConnectionError("the process ends here")
 
     for _ in range(CODE_TRIES - 1):
-        await stage.confirmation.confirm(ada, WRONG)
+        await server.confirmation.confirm(ada, WRONG)
     with monkeypatch.context() as patch:
-        patch.setattr(stage.quarantine, "erase", crash)
+        patch.setattr(server.quarantine, "erase", crash)
         with pytest.raises(ConnectionError):
-            await stage.confirmation.confirm(ada, WRONG)
-    left = await stage.quarantined()
-    refused = await stage.confirmation.confirm(ada, code)
-    await stage.dropping.sweep()
+            await server.confirmation.confirm(ada, WRONG)
+    left = await server.quarantined()
+    refused = await server.confirmation.confirm(ada, code)
+    await server.dropping.sweep()
 
     assert left == [("ada", "ending"), ("grace", "waiting")]
     assert refused is None
-    assert stage.calls(REVOKE) == 2  # the second one is told that there is nothing left
-    assert await stage.quarantined() == [("grace", "waiting")]
+    assert server.calls(REVOKE) == 2  # the second one is told that there is nothing left
+    assert await server.quarantined() == [("grace", "waiting")]
 
 
 @pytest.mark.parametrize("column", ["owner", "subject"])
 async def test_a_sign_in_made_over_to_somebody_else_does_not_open(
-    column: str, stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    column: str, server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """Whoever writes Grace's name, or another account, into Ada's row gets no grant out of it; it waits for nothing."""
-    code = await sign_in(stage, browser, ada, ADA)
+    code = await sign_in(server, browser, ada, ADA)
     changes = owner(grace) if column == "owner" else {"subject": "123"}
-    async with stage.database.writing() as connection:
+    async with server.database.writing() as connection:
         await connection.execute(quarantined_grants.update().values(**changes))
 
-    assert await stage.confirmation.confirm(grace if column == "owner" else ada, code) is None
-    assert (await email_of(stage, ada), await email_of(stage, grace)) == (None, None)
-    await stage.dropping.drop(grace if column == "owner" else ada, await _only_link(stage))
-    assert await stage.quarantined() == []
+    assert await server.confirmation.confirm(grace if column == "owner" else ada, code) is None
+    assert (await email_of(server, ada), await email_of(server, grace)) == (None, None)
+    await server.dropping.drop(grace if column == "owner" else ada, await _only_link(server))
+    assert await server.quarantined() == []
 
 
 @pytest.mark.parametrize("column", ["sealed_proof", "sealed_tokens"])
 async def test_a_sign_in_that_does_not_open_is_over(
-    column: str, stage: Stage, browser: Browser, ada: Principal, grace: Principal, caplog: pytest.LogCaptureFixture
+    column: str,
+    server: ConsentServer,
+    browser: Browser,
+    ada: Principal,
+    grace: Principal,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Its person is told that nothing waits, and its page and link say so; another sign-in is confirmed as ever."""
-    codes = {ada: await sign_in(stage, browser, ada, ADA), grace: await sign_in(stage, browser, grace, GRACE)}
-    link = (await stage.links.open_links(ada))[0]
-    async with stage.database.writing() as connection:
+    codes = {ada: await sign_in(server, browser, ada, ADA), grace: await sign_in(server, browser, grace, GRACE)}
+    link = (await server.links.open_links(ada))[0]
+    async with server.database.writing() as connection:
         mine = quarantined_grants.update().where(owned_by(quarantined_grants, ada))
         await connection.execute(mine.values({column: "v1.k9.AAAA"}))
-    outcomes = [await stage.confirmation.confirm(person, code) for person, code in codes.items()]
-    stood = await stage.consent.sign_in(ada, link.link_id)
+    outcomes = [await server.confirmation.confirm(person, code) for person, code in codes.items()]
+    stood = await server.consent.sign_in(ada, link.link_id)
 
     assert outcomes[0] is None
     assert isinstance(outcomes[1], Connected)
     assert stood.stage is (SignInStage.OVER if column == "sealed_tokens" else SignInStage.WINDOW)
     assert link.link_id in caplog.text
-    stage.clock.seconds += CODE_SECONDS + 1
-    await stage.dropping.sweep()
-    assert await stage.quarantined() == []
+    server.clock.seconds += CODE_SECONDS + 1
+    await server.dropping.sweep()
+    assert await server.quarantined() == []
 
 
 async def test_a_granted_link_by_which_nothing_waits_is_not_given_again(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """A process that ended between Google's yes and the quarantine leaves one that leads nowhere: a new one is sent."""
     callbacks = {}
     for person, email in ((ada, ADA), (grace, GRACE)):
-        callbacks[person] = await browser.decide(await browser.open(await stage.link(person, READ)), email)
-    lost = (await stage.links.open_links(ada))[0]
-    async with stage.database.writing() as connection:
-        assert await stage.links.advance(connection, lost.link_id, LinkState.OPENED, LinkState.GRANTED)
+        callbacks[person] = await browser.decide(await browser.open(await server.link(person, READ)), email)
+    lost = (await server.links.open_links(ada))[0]
+    async with server.database.writing() as connection:
+        assert await server.links.advance(connection, lost.link_id, LinkState.OPENED, LinkState.GRANTED)
     await browser.http.get(callbacks[grace])
 
-    assert (await stage.consent.sign_in(ada, await stage.consent.ask(ada, frozenset({READ})))).stage is SignInStage.LINK
-    assert (await stage.consent.sign_in(grace, await stage.consent.ask(grace, frozenset({READ})))).stage is (
+    assert (
+        await server.consent.sign_in(ada, await server.consent.ask(ada, frozenset({READ})))
+    ).stage is SignInStage.LINK
+    assert (await server.consent.sign_in(grace, await server.consent.ask(grace, frozenset({READ})))).stage is (
         SignInStage.CODE
     )
 
 
 async def test_a_link_that_ended_meanwhile_connects_nothing(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """What Google grants by a link that was ended during the exchange is revoked, and the page says so."""
-    callback = await browser.decide(await browser.open(await stage.link(ada, READ)), ADA)
-    await sign_in(stage, browser, grace, GRACE)
-    exchange = stage.consent._google.exchange
+    callback = await browser.decide(await browser.open(await server.link(ada, READ)), ADA)
+    await sign_in(server, browser, grace, GRACE)
+    exchange = server.consent._google.exchange
 
     async def end_meanwhile(*, code: str, code_verifier: str, nonce: str) -> object:
         tokens = await exchange(code=code, code_verifier=code_verifier, nonce=nonce)
-        async with stage.database.writing() as connection:
+        async with server.database.writing() as connection:
             await connection.execute(consent_links.update().where(owned_by(consent_links, ada)).values(state="expired"))
         return tokens
 
-    stage.consent._google.exchange = end_meanwhile  # type: ignore[method-assign,assignment]
+    server.consent._google.exchange = end_meanwhile  # type: ignore[method-assign,assignment]
     page = await browser.http.get(callback)
 
     assert page.status_code == 400
     assert code_on(page) is None
-    assert stage.calls(REVOKE) == 1
-    assert await stage.quarantined() == [("grace", "waiting")]
+    assert server.calls(REVOKE) == 1
+    assert await server.quarantined() == [("grace", "waiting")]
 
 
-async def test_the_sign_in_says_how_it_stands(stage: Stage, browser: Browser, ada: Principal, grace: Principal) -> None:
+async def test_the_sign_in_says_how_it_stands(
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
+) -> None:
     """Link, window, code, over: its person is told each stage anew, and is shown the link at the first one only."""
-    await stage.link(grace, READ)
-    link_id = await stage.consent.ask(ada, frozenset({READ}))
-    stages = [await stage.consent.sign_in(ada, link_id)]
+    await server.link(grace, READ)
+    link_id = await server.consent.ask(ada, frozenset({READ}))
+    stages = [await server.consent.sign_in(ada, link_id)]
     google_url = await browser.open(str(stages[0].url))
-    stages.append(await stage.consent.sign_in(ada, link_id))
+    stages.append(await server.consent.sign_in(ada, link_id))
     await browser.http.get(await browser.decide(google_url, ADA))
-    stages.append(await stage.consent.sign_in(ada, link_id))
+    stages.append(await server.consent.sign_in(ada, link_id))
     for _ in range(CODE_TRIES):
-        await stage.confirmation.confirm(ada, WRONG)
-    stages.append(await stage.consent.sign_in(ada, link_id))
+        await server.confirmation.confirm(ada, WRONG)
+    stages.append(await server.consent.sign_in(ada, link_id))
 
     assert [each.stage for each in stages] == list(SignInStage)
     assert [each.url is not None for each in stages] == [True, False, False, False]
-    assert stage.waiting.changed == [ada, ada]
-    assert (await stage.consent.sign_in(grace, link_id)).stage is SignInStage.OVER
+    assert server.waiting.changed == [ada, ada]
+    assert (await server.consent.sign_in(grace, link_id)).stage is SignInStage.OVER
 
 
 async def test_while_a_sign_in_waits_no_second_link_is_made(
-    stage: Stage, browser: Browser, ada: Principal, grace: Principal
+    server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
     """A run that needs what waits for its code already waits for the same code; another person gets a link."""
-    code = await sign_in(stage, browser, ada, ADA)
-    again = await stage.consent.sign_in(ada, await stage.consent.ask(ada, frozenset({READ})))
-    hers = await stage.consent.sign_in(grace, await stage.consent.ask(grace, frozenset({READ})))
+    code = await sign_in(server, browser, ada, ADA)
+    again = await server.consent.sign_in(ada, await server.consent.ask(ada, frozenset({READ})))
+    hers = await server.consent.sign_in(grace, await server.consent.ask(grace, frozenset({READ})))
 
     assert (again.stage, hers.stage) == (SignInStage.CODE, SignInStage.LINK)
-    assert isinstance(await stage.confirmation.confirm(ada, code), Connected)
+    assert isinstance(await server.confirmation.confirm(ada, code), Connected)
 
 
 @pytest.mark.parametrize("databases", ["sqlite"], indirect=True)  # whose files can be read
 async def test_secrets_in_quarantine_stand_nowhere(
-    stage: Stage, browser: Browser, tmp_path: Path, caplog: pytest.LogCaptureFixture, ada: Principal, grace: Principal
+    server: ConsentServer,
+    browser: Browser,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    ada: Principal,
+    grace: Principal,
 ) -> None:
     """Neither code nor tokens are in the database's files, in a log or in a `repr`, before or after the code."""
     caplog.set_level("DEBUG", "aiosqlite")
     pages = {
-        person: await browser.allow(await stage.link(person, READ), email)
+        person: await browser.allow(await server.link(person, READ), email)
         for person, email in ((ada, ADA), (grace, GRACE))
     }
     codes = {person: str(code_on(page)) for person, page in pages.items()}
-    written = await stored_bytes(stage.database, tmp_path)
-    outcome = await stage.confirmation.confirm(ada, codes[ada])
-    grant = await stage.grants.find(ada)
+    written = await stored_bytes(server.database, tmp_path)
+    outcome = await server.confirmation.confirm(ada, codes[ada])
+    grant = await server.grants.find(ada)
     assert grant is not None
-    written += await stored_bytes(stage.database, tmp_path)
+    written += await stored_bytes(server.database, tmp_path)
 
     for secret in (*codes.values(), grant.access_token, grant.refresh_token):
         assert secret.encode() not in written
-        assert secret not in caplog.text + repr((outcome, stage.quarantine, stage.confirmation))
+        assert secret not in caplog.text + repr((outcome, server.quarantine, server.confirmation))
     assert "sealed_proof" in caplog.text  # the driver's own log, with the parameters of every statement, was caught
 
 
-async def test_the_code_page_is_kept_by_nobody(stage: Stage, browser: Browser, ada: Principal) -> None:
+async def test_the_code_page_is_kept_by_nobody(server: ConsentServer, browser: Browser, ada: Principal) -> None:
     """It is stored nowhere, framed by nobody and shown once: who loads it again is refused."""
-    callback = await browser.decide(await browser.open(await stage.link(ada, READ)), ADA)
+    callback = await browser.decide(await browser.open(await server.link(ada, READ)), ADA)
     page: httpx2.Response = await browser.http.get(callback)
     again = await browser.http.get(callback)
 
@@ -412,6 +431,6 @@ async def test_the_code_page_is_kept_by_nobody(stage: Stage, browser: Browser, a
     assert (again.status_code, code_on(again)) == (400, None)
 
 
-async def _only_link(stage: Stage) -> str:
-    async with stage.database.reading() as connection:
+async def _only_link(server: ConsentServer) -> str:
+    async with server.database.reading() as connection:
         return str((await connection.execute(sa.select(quarantined_grants.c.link_id))).scalar_one())

@@ -14,7 +14,9 @@ from app.sandbox.google.gmail.letters import MARKER
 from app.sections.delivery import DeliverySettings
 from containers.application import Application
 from tests.conftest import databases_of
-from tests.fakes.deputy_server import (
+from tests.fakes.environment import Environment, open_environment
+from tests.fakes.scripted_model import ScriptedModel
+from tests.fakes.server import (
     ADA,
     APPROVAL_CODE,
     CONSENT_LINK,
@@ -22,16 +24,13 @@ from tests.fakes.deputy_server import (
     QUESTION,
     TEAM,
     Ahead,
-    DeputyServer,
-    World,
+    Server,
     direct,
     eventually,
     hasty,
     own_markers,
     user,
-    world,
 )
-from tests.fakes.scripted_model import ScriptedModel
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -39,11 +38,13 @@ PEOPLE = {"ada": ADA, "grace": GRACE}
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module", params=["sqlite", "postgresql"])
-async def outside(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def environment(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Environment]:
     """A Google and a Slack, which outlive the servers; the databases are of one kind and the other in turn."""
     folder = Path(tmp_path_factory.mktemp("restart"))
-    async with databases_of(request, folder) as databases, world(folder, databases) as outside:
-        yield outside
+    async with databases_of(request, folder) as databases, open_environment(folder, databases) as environment:
+        yield environment
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def prefix(request: pytest.FixtureRequest) -> str:
     return str(request.function.__name__).removeprefix("test_").replace("_", "")
 
 
-async def say(server: DeputyServer, name: str, text: str) -> None:
+async def say(server: Server, name: str, text: str) -> None:
     """Write to the assistant in Slack, in the direct chat."""
     event = server.slack.event(user=user(name), text=text, channel=direct(name))
     (await server.deliver(event)).raise_for_status()
@@ -63,35 +64,35 @@ def person(name: str) -> Principal:
     return Principal("slack", TEAM, user(name))
 
 
-async def test_what_waits_for_consent_goes_on_after_a_restart(outside: World, prefix: str) -> None:
+async def test_what_waits_for_consent_goes_on_after_a_restart(environment: Environment, prefix: str) -> None:
     """Two people were sent links by a server that is gone; the next one takes their consent and answers each."""
     names = [f"{name}{prefix}" for name in PEOPLE]
-    async with outside.server(database=prefix) as server:
+    async with environment.server(database=prefix) as server:
         for name in names:
             await say(server, name, QUESTION)
         asked = [(await server.posts(direct(name), 1))[0].text for name in names]
-    async with outside.server(database=prefix) as server:
+    async with environment.server(database=prefix) as server:
         for name, text, email in zip(names, asked, PEOPLE.values(), strict=True):
             link = CONSENT_LINK.search(text)
             assert link is not None
             await server.confirm(person(name), await server.consent(link[0], email))
         posts = [await server.posts(direct(name), 2) for name in names]
 
-    own = own_markers(outside.google, PEOPLE.values())
+    own = own_markers(environment.google, PEOPLE.values())
     for (_, answer), email in zip(posts, PEOPLE.values(), strict=True):
         assert set(MARKER.findall(answer.text.lower()))
         assert set(MARKER.findall(answer.text.lower())) <= own[email]
 
 
-async def test_what_waits_for_approval_goes_on_after_a_restart(outside: World, prefix: str) -> None:
+async def test_what_waits_for_approval_goes_on_after_a_restart(environment: Environment, prefix: str) -> None:
     """A call that one server asked about is approved at the next one, and runs there once."""
     names = [f"{name}{prefix}" for name in PEOPLE]
-    async with outside.server(database=prefix) as server:
+    async with environment.server(database=prefix) as server:
         for name, email in zip(names, PEOPLE.values(), strict=True):
             await server.connect(person(name), email)
             await say(server, name, f'/gmail_send to=nobody@example.com subject="{name}" body="hello"')
         asked = [(await server.posts(direct(name), 1))[0].text for name in names]
-    async with outside.server(database=prefix) as server:
+    async with environment.server(database=prefix) as server:
         for name, text in zip(names, asked, strict=True):
             code = APPROVAL_CODE.search(text)
             assert code is not None
@@ -100,11 +101,11 @@ async def test_what_waits_for_approval_goes_on_after_a_restart(outside: World, p
             await server.posts(direct(name), 3)
 
     for name, email in zip(names, PEOPLE.values(), strict=True):
-        sent = [letter for letter in outside.google.mailbox(email) if "SENT" in letter.label_ids]
+        sent = [letter for letter in environment.google.mailbox(email) if "SENT" in letter.label_ids]
         assert [letter.subject for letter in sent].count(name) == 1
 
 
-async def test_what_was_begun_is_answered_after_a_restart(outside: World, prefix: str) -> None:
+async def test_what_was_begun_is_answered_after_a_restart(environment: Environment, prefix: str) -> None:
     """Messages that a server took in and did not answer are answered by the next one, each where it came from."""
     names = [f"{name}{prefix}" for name in PEOPLE]
     model = ScriptedModel()
@@ -113,14 +114,14 @@ async def test_what_was_begun_is_answered_after_a_restart(outside: World, prefix
         hasty(container)
         model.install(container)
 
-    async with outside.server(prepare, database=prefix) as server:
+    async with environment.server(prepare, database=prefix) as server:
         for name in names:
             await say(server, name, f"wait {name}")
             await say(server, name, "repeat later")
         await eventually(lambda: len(model.begun) == 2)
     told = [server.posted(direct(name)) for name in names]
     model.gate.set()
-    async with outside.server(model.install, database=prefix) as server:
+    async with environment.server(model.install, database=prefix) as server:
         posts = [await server.posts(direct(name), 2) for name in names]
         await asyncio.sleep(0.1)
 
@@ -130,7 +131,7 @@ async def test_what_was_begun_is_answered_after_a_restart(outside: World, prefix
             assert server.posted(direct(name)) == answers
 
 
-async def test_an_interrupted_message_is_given_up_in_the_end(outside: World, prefix: str) -> None:
+async def test_an_interrupted_message_is_given_up_in_the_end(environment: Environment, prefix: str) -> None:
     """A message that ends every server that runs it is told so after some tries; the next one is answered."""
     model = ScriptedModel()
     delivery = DeliverySettings(attempts=2)
@@ -140,13 +141,13 @@ async def test_an_interrupted_message_is_given_up_in_the_end(outside: World, pre
         model.install(container)
 
     for _ in range(2):
-        async with outside.server(prepare, database=prefix, delivery=delivery) as server:
+        async with environment.server(prepare, database=prefix, delivery=delivery) as server:
             begun = len(model.begun)
             if not begun:
                 await say(server, prefix, "wait for ever")
                 await say(server, prefix, "repeat hello")
             await eventually(lambda: len(model.begun) > begun)  # noqa: B023
-    async with outside.server(model.install, database=prefix, delivery=delivery) as server:
+    async with environment.server(model.install, database=prefix, delivery=delivery) as server:
         posts = await server.posts(direct(prefix), 2)
 
     assert "interrupted several times" in posts[0].text
@@ -154,7 +155,7 @@ async def test_an_interrupted_message_is_given_up_in_the_end(outside: World, pre
     assert model.begun == ["wait for ever", "wait for ever", "repeat hello"]
 
 
-async def test_what_waits_too_long_expires(outside: World, prefix: str) -> None:
+async def test_what_waits_too_long_expires(environment: Environment, prefix: str) -> None:
     """Its person is told that it was given up, also when it expired while no server ran; consent then wakes nothing."""
     delivery = DeliverySettings(parked_seconds=60, scan_seconds=0.02)
 
@@ -162,10 +163,10 @@ async def test_what_waits_too_long_expires(outside: World, prefix: str) -> None:
         Ahead(60).install(container)
         container.parking.add_kwargs(now=Ahead(60))
 
-    async with outside.server(database=prefix, delivery=delivery) as server:
+    async with environment.server(database=prefix, delivery=delivery) as server:
         await say(server, prefix, QUESTION)
         asked = (await server.posts(direct(prefix), 1))[0].text
-    async with outside.server(later, database=prefix, delivery=delivery) as server:
+    async with environment.server(later, database=prefix, delivery=delivery) as server:
         await server.posts(direct(prefix), 2)
         link = CONSENT_LINK.search(asked)
         assert link is not None

@@ -18,31 +18,35 @@ from app.database.tables import replicas
 from app.errors import SettingsError
 from app.sections.delivery import DeliverySettings
 from tests.fakes.databases import PostgresServer
-from tests.fakes.deputy_server import DeputyServer, direct, eventually, user, world
+from tests.fakes.environment import open_environment
 from tests.fakes.scripted_model import ScriptedModel
-from tests.fakes.silence import SilentWay, silent_way
+from tests.fakes.server import Server, direct, eventually, user
+from tests.fakes.silenced_postgres import SilencedPostgres, open_silenced_postgres
 
 LIMIT_SECONDS = 1.0
 
 
 @pytest.fixture
-async def way(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SilentWay]:
+async def way(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SilencedPostgres]:
     """The way to a server's databases, on which nobody waits for long."""
     for name in ("ANSWER_SECONDS", "CONNECT_SECONDS"):
         monkeypatch.setattr(postgresql, name, LIMIT_SECONDS)
     monkeypatch.setattr("app.delivery.engines.procrastinate.ANSWER_SECONDS", LIMIT_SECONDS)
-    async with postgres.databases() as databases, silent_way(databases, postgres.url) as way:
+    async with postgres.databases() as databases, open_silenced_postgres(databases, postgres.url) as way:
         yield way
 
 
 @pytest.mark.parametrize("engine", ["embedded", "procrastinate"])
 async def test_what_was_accepted_is_answered_once_the_database_is_back(
-    way: SilentWay, tmp_path: Path, engine: Literal["embedded", "procrastinate"]
+    way: SilencedPostgres, tmp_path: Path, engine: Literal["embedded", "procrastinate"]
 ) -> None:
     """A webhook is refused in time meanwhile; then server and worker go on by themselves, and everybody is answered."""
     model = ScriptedModel()
     delivery = DeliverySettings(engine=engine, scan_seconds=0.2, lease_seconds=4, backoff_seconds=0.2, grace_seconds=1)
-    async with world(tmp_path, way, delivery=delivery) as outside, outside.in_process(model.install) as server:
+    async with (
+        open_environment(tmp_path, way, delivery=delivery) as environment,
+        environment.in_process(model.install) as server,
+    ):
         await _say(server, "ada", "wait one")
         await eventually(lambda: model.begun)
         way.fall_silent()
@@ -60,7 +64,7 @@ async def test_what_was_accepted_is_answered_once_the_database_is_back(
     assert told == [["waited one"], ["two"]]
 
 
-async def _say(server: DeputyServer, name: str, text: str) -> int:
+async def _say(server: Server, name: str, text: str) -> int:
     event = server.slack.event(user=user(name), text=text, channel=direct(name), event_id=f"Ev{name}")
     return (await server.deliver(event)).status_code
 

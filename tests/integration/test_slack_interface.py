@@ -19,8 +19,9 @@ from app.messages import MAX_TEXT_LENGTH
 from app.principal import Principal
 from app.sections.delivery import DeliverySettings
 from containers.application import Application
-from tests.fakes.deputy_server import ADA, QUESTION, TEAM, DeputyServer, World, direct, eventually, user, world
+from tests.fakes.environment import Environment, open_environment
 from tests.fakes.scripted_model import ScriptedModel
+from tests.fakes.server import ADA, QUESTION, TEAM, Server, direct, eventually, user
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -28,36 +29,36 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def outside(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def environment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Environment]:
     """A Google and a Slack."""
-    async with world(Path(tmp_path_factory.mktemp("slack"))) as outside:
-        yield outside
+    async with open_environment(Path(tmp_path_factory.mktemp("slack"))) as environment:
+        yield environment
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def server(outside: World) -> AsyncIterator[DeputyServer]:
+async def server(environment: Environment) -> AsyncIterator[Server]:
     """A server on a socket."""
-    async with outside.server(lambda container: ScriptedModel().install(container)) as server:
+    async with environment.server(lambda container: ScriptedModel().install(container)) as server:
         yield server
 
 
-async def post(server: DeputyServer, body: bytes, headers: dict[str, str]) -> httpx2.Response:
+async def post(server: Server, body: bytes, headers: dict[str, str]) -> httpx2.Response:
     """Post raw bytes to the events route."""
     return await server.client.post("/slack/events", content=body, headers={**JSON, **headers})
 
 
-async def post_signed(server: DeputyServer, body: bytes) -> httpx2.Response:
+async def post_signed(server: Server, body: bytes) -> httpx2.Response:
     """Post raw bytes that Slack signed just now."""
     return await post(server, body, server.slack.sign(body, time.time()))
 
 
-async def texts(server: DeputyServer) -> list[str]:
+async def texts(server: Server) -> list[str]:
     """The texts of all messages that are stored, in their order."""
     async with server.container.database().reading() as connection:
         return list((await connection.execute(sa.select(messages.c.body).order_by(messages.c.created_at))).scalars())
 
 
-def event(server: DeputyServer, name: str = "ada", text: str = "repeat hello", **changes: Any) -> dict[str, Any]:
+def event(server: Server, name: str = "ada", text: str = "repeat hello", **changes: Any) -> dict[str, Any]:
     """A direct message whose inner event has some keys changed; None leaves one out."""
     payload = server.slack.event(user=user(name), text=text, channel=direct(name))
     payload["event"] = {key: value for key, value in {**payload["event"], **changes}.items() if value is not None}
@@ -87,7 +88,7 @@ UNSIGNED = {
 
 @pytest.mark.parametrize("headers", UNSIGNED.values(), ids=UNSIGNED.keys())
 @pytest.mark.parametrize("kind", ["event_callback", "url_verification"])
-async def test_what_slack_did_not_sign_is_refused(server: DeputyServer, headers: Any, kind: str) -> None:
+async def test_what_slack_did_not_sign_is_refused(server: Server, headers: Any, kind: str) -> None:
     """Without a valid signature over body and time nothing is read, the verification of the URL included."""
     payload = event(server) if kind == "event_callback" else {"type": kind, "challenge": "secret-challenge"}
     body = json.dumps(payload).encode()
@@ -101,7 +102,7 @@ async def test_what_slack_did_not_sign_is_refused(server: DeputyServer, headers:
 
 
 @pytest.mark.parametrize("seconds", [-3600, -301, 360, 3600])  # the future comes nearer while it is sent
-async def test_a_signature_of_another_time_is_refused(server: DeputyServer, seconds: int) -> None:
+async def test_a_signature_of_another_time_is_refused(server: Server, seconds: int) -> None:
     """Five minutes after it was signed a request is taken for a replay, and one from the future as well."""
     body = json.dumps(event(server)).encode()
     before = await texts(server)
@@ -111,7 +112,7 @@ async def test_a_signature_of_another_time_is_refused(server: DeputyServer, seco
     assert await texts(server) == before
 
 
-async def test_a_changed_body_is_refused(server: DeputyServer) -> None:
+async def test_a_changed_body_is_refused(server: Server) -> None:
     """A signature holds for its body only."""
     signed = json.dumps(event(server)).encode()
     response = await post(server, signed.replace(b"hello", b"HELLO"), server.slack.sign(signed, time.time()))
@@ -119,7 +120,7 @@ async def test_a_changed_body_is_refused(server: DeputyServer) -> None:
     assert response.status_code == 401
 
 
-async def test_the_url_is_verified(server: DeputyServer) -> None:
+async def test_the_url_is_verified(server: Server) -> None:
     """The challenge of a signed verification is given back."""
     response = await post_signed(server, json.dumps({"type": "url_verification", "challenge": "3eZb"}).encode())
 
@@ -141,7 +142,7 @@ BAD_BODIES = {
 
 
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
-async def test_a_bad_body_is_refused(server: DeputyServer, body: bytes) -> None:
+async def test_a_bad_body_is_refused(server: Server, body: bytes) -> None:
     """A signed body that cannot be read is a 4xx in JSON."""
     before = await texts(server)
     response = await post_signed(server, body)
@@ -153,7 +154,7 @@ async def test_a_bad_body_is_refused(server: DeputyServer, body: bytes) -> None:
 
 @pytest.mark.parametrize("value", [None, "", 7, {"a": 1}, "\x00", "\ud83d"])
 @pytest.mark.parametrize("key", ["event_id", "team_id", "user", "channel"])
-async def test_an_event_that_lacks_an_id_is_refused(server: DeputyServer, key: str, value: Any) -> None:
+async def test_an_event_that_lacks_an_id_is_refused(server: Server, key: str, value: Any) -> None:
     """Two events without an id are not taken for one, and nobody is taken for somebody: both are a 400."""
     payload = event(server)
     place = payload if key in payload else payload["event"]
@@ -169,14 +170,14 @@ async def test_an_event_that_lacks_an_id_is_refused(server: DeputyServer, key: s
 
 
 @pytest.mark.parametrize("text", ["hello \x00", "hello \ud83d"])
-async def test_a_text_that_cannot_be_stored_is_refused(server: DeputyServer, text: str) -> None:
+async def test_a_text_that_cannot_be_stored_is_refused(server: Server, text: str) -> None:
     """NUL and half a surrogate pair are a 400, which no retry makes better."""
     response = await post_signed(server, json.dumps(event(server, text=text)).encode())
 
     assert response.status_code == 400
 
 
-async def test_an_oversize_body_is_refused(server: DeputyServer) -> None:
+async def test_an_oversize_body_is_refused(server: Server) -> None:
     """A body over the limit is not read to its end, signed or not."""
     response = await post_signed(server, b" " * (server.settings.server.max_body_bytes + 1))
 
@@ -202,7 +203,7 @@ NOBODYS = {
 
 
 @pytest.mark.parametrize("changes", NOBODYS.values(), ids=NOBODYS.keys())
-async def test_what_no_person_said_to_it_is_ignored(server: DeputyServer, changes: dict[str, Any]) -> None:
+async def test_what_no_person_said_to_it_is_ignored(server: Server, changes: dict[str, Any]) -> None:
     """Bots, edits, notices and other people's talk are acknowledged and not stored."""
     before = await texts(server)
     response = await server.deliver(event(server, **changes))
@@ -214,7 +215,7 @@ async def test_what_no_person_said_to_it_is_ignored(server: DeputyServer, change
 @pytest.mark.parametrize(
     "payload", [{"type": "app_rate_limited"}, {"type": "event_callback"}, {"type": "event_callback", "event": []}, {}]
 )
-async def test_a_payload_of_another_kind_is_ignored(server: DeputyServer, payload: dict[str, Any]) -> None:
+async def test_a_payload_of_another_kind_is_ignored(server: Server, payload: dict[str, Any]) -> None:
     """What is signed by Slack and no event is acknowledged, so that Slack does not send it again."""
     response = await server.deliver(payload)
 
@@ -222,7 +223,7 @@ async def test_a_payload_of_another_kind_is_ignored(server: DeputyServer, payloa
 
 
 @pytest.mark.parametrize("subtype", ["file_share", "thread_broadcast"])
-async def test_a_persons_message_of_another_form_is_answered(server: DeputyServer, subtype: str) -> None:
+async def test_a_persons_message_of_another_form_is_answered(server: Server, subtype: str) -> None:
     """A message with a file, or one that is shown in the channel as well, is a person's message too."""
     name = subtype.replace("_", "")
     await server.deliver(event(server, name, subtype=subtype))
@@ -239,21 +240,21 @@ async def test_a_persons_message_of_another_form_is_answered(server: DeputyServe
     ("repeat a &lt; b &amp;&amp; b &gt; c", "repeat a < b && b > c"),
     ("repeat &amp;lt;", "repeat &lt;"),
 ])  # fmt: skip
-async def test_what_a_person_typed_is_restored(server: DeputyServer, typed: str, understood: str) -> None:
+async def test_what_a_person_typed_is_restored(server: Server, typed: str, understood: str) -> None:
     """The mention is taken off, and Slack's marks for links and characters are undone, once."""
     await server.deliver(event(server, "typist", text=typed))
 
     assert (await texts(server))[-1] == understood
 
 
-async def test_a_text_over_the_limit_is_cut(server: DeputyServer) -> None:
+async def test_a_text_over_the_limit_is_cut(server: Server) -> None:
     """Slack's longest message is the limit; what is beyond it is left out, and the message is not lost."""
     await server.deliver(event(server, "longtypist", text="repeat " + "x" * MAX_TEXT_LENGTH))
 
     assert len((await texts(server))[-1]) == MAX_TEXT_LENGTH
 
 
-async def test_a_long_answer_is_posted_in_parts(server: DeputyServer) -> None:
+async def test_a_long_answer_is_posted_in_parts(server: Server) -> None:
     """No part is longer than Slack takes, and together they are the whole answer in order."""
     lines = [f"line {number:04}" for number in range(900)]
     await server.deliver(event(server, "long", text="repeat " + "\n".join(lines)))
@@ -263,7 +264,7 @@ async def test_a_long_answer_is_posted_in_parts(server: DeputyServer) -> None:
     assert all(len(post.text) <= 4000 for post in posts)
 
 
-async def test_a_mail_cannot_call_the_channel(server: DeputyServer) -> None:
+async def test_a_mail_cannot_call_the_channel(server: Server) -> None:
     """What Slack would take for a command, a mention or a link is text when it comes out of a mail."""
     ada = Principal("slack", TEAM, user("victim"))
     await server.connect(ada, ADA)
@@ -279,7 +280,7 @@ async def test_a_mail_cannot_call_the_channel(server: DeputyServer) -> None:
 MARKED = "~do not~ pay *5* _or_ `6`, see <https://pay.example/a_b?c=*d*>."
 
 
-async def test_what_slack_takes_for_marks_is_shown_as_it_is(outside: World, server: DeputyServer) -> None:
+async def test_what_slack_takes_for_marks_is_shown_as_it_is(environment: Environment, server: Server) -> None:
     """To one person and to all: else what somebody approves would not read as it is sent."""
     await server.deliver(event(server, "marks", text=f"repeat {MARKED}"))
     payload = server.slack.event(user=user("marked"), text="repeat x", channel="C0MARKS", kind="app_mention")
@@ -289,8 +290,8 @@ async def test_what_slack_takes_for_marks_is_shown_as_it_is(outside: World, serv
     (row,) = [each for each in await _rows(server) if each.user_id == user("marked")]
     message = await server.container.inbox().get(Principal("slack", TEAM, user("marked")), row.id)
     await server.container.channels()["slack"].send(message, MARKED, private=True, reply_id="d" * 32, again=False)
-    for_all = next(each for each in outside.slack_door.asked if each["channel"] == direct("marks"))
-    for_one = next(each for each in outside.slack_door.asked if each["channel"] == "C0MARKS" and each.get("user"))
+    for_all = next(each for each in environment.slack_proxy.asked if each["channel"] == direct("marks"))
+    for_one = next(each for each in environment.slack_proxy.asked if each["channel"] == "C0MARKS" and each.get("user"))
 
     assert for_all["mrkdwn"] is False
     assert "~do not~ pay *5* _or_ `6`" in for_all["text"]
@@ -304,16 +305,16 @@ async def test_what_slack_takes_for_marks_is_shown_as_it_is(outside: World, serv
     ]
 
 
-async def test_links_in_answers_are_not_unfurled(outside: World, server: DeputyServer) -> None:
+async def test_links_in_answers_are_not_unfurled(environment: Environment, server: Server) -> None:
     """Slack is told not to fetch what an answer links to, which would open consent links and tell who read what."""
     await server.deliver(event(server, "unfurl", text="repeat https://example.com/"))
     await server.posts(direct("unfurl"), 1)
-    asked = next(each for each in outside.slack_door.asked if each["channel"] == direct("unfurl"))
+    asked = next(each for each in environment.slack_proxy.asked if each["channel"] == direct("unfurl"))
 
     assert (asked["unfurl_links"], asked["unfurl_media"]) == (False, False)
 
 
-async def test_people_of_two_companies_are_two_people(server: DeputyServer) -> None:
+async def test_people_of_two_companies_are_two_people(server: Server) -> None:
     """In a shared channel the tenant is the sender's own company, whichever receives the event."""
     for team in ("T0OTHER", TEAM):
         await server.deliver(event(server, "shared", team=team, user_team=team))
@@ -325,7 +326,7 @@ async def test_people_of_two_companies_are_two_people(server: DeputyServer) -> N
 
 
 @pytest.mark.parametrize(("shared", "status"), [(True, 400), ("yes", 400), (False, 200), (None, 200)])
-async def test_nobody_is_of_the_receiving_team_by_default(server: DeputyServer, shared: object, status: int) -> None:
+async def test_nobody_is_of_the_receiving_team_by_default(server: Server, shared: object, status: int) -> None:
     """Where another company may read along, a sender whose team is not named is nobody."""
     name = f"nowhere{status}{shared}".lower()
     payload = event(server, name, team=None)
@@ -339,7 +340,7 @@ async def test_nobody_is_of_the_receiving_team_by_default(server: DeputyServer, 
     assert tenants == ([TEAM] if status == 200 else [])
 
 
-async def test_people_of_an_organisation_are_one_across_its_teams(server: DeputyServer) -> None:
+async def test_people_of_an_organisation_are_one_across_its_teams(server: Server) -> None:
     """In Enterprise Grid ids are the organisation's, so a person is the same in each of its teams."""
     for team in ("T0ONE", "T0TWO"):
         payload = event(server, "grid", text="repeat hello", team=team)
@@ -351,15 +352,15 @@ async def test_people_of_an_organisation_are_one_across_its_teams(server: Deputy
     assert tenants == ["E0GRID", "E0GRID"]
 
 
-async def test_an_answer_that_slack_refuses_is_sent_later_once(outside: World) -> None:
+async def test_an_answer_that_slack_refuses_is_sent_later_once(environment: Environment) -> None:
     """While Slack is busy the answer waits in its row, and is posted once when Slack takes it again."""
-    asked = outside.slack_door.asked
-    faults, delivery = outside.slack_door.faults, DeliverySettings(scan_seconds=0.02, backoff_seconds=0.4)
+    asked = environment.slack_proxy.asked
+    faults, delivery = environment.slack_proxy.faults, DeliverySettings(scan_seconds=0.02, backoff_seconds=0.4)
 
     def prepare(container: Application) -> None:
         ScriptedModel().install(container)
 
-    async with outside.in_process(prepare, database="refused", delivery=delivery) as server:
+    async with environment.in_process(prepare, database="refused", delivery=delivery) as server:
         faults[direct("refused")].extend(["ratelimited"] * 9)
         await server.deliver(event(server, "refused"))
         await eventually(lambda: [each for each in asked if each["channel"] == direct("refused")])
@@ -375,7 +376,7 @@ async def test_an_answer_that_slack_refuses_is_sent_later_once(outside: World) -
 
 
 @pytest.mark.parametrize("place", ["direct", "thread"])
-async def test_a_reply_that_is_tried_again_is_posted_once(server: DeputyServer, place: str) -> None:
+async def test_a_reply_that_is_tried_again_is_posted_once(server: Server, place: str) -> None:
     """What Slack has of a reply already is looked up by its metadata, and only the missing part is posted."""
     name = f"again{place}"
     payload = event(server, name, text="repeat hello", thread_ts="1700000000.000001" if place == "thread" else None)
@@ -399,9 +400,9 @@ async def test_a_reply_that_is_tried_again_is_posted_once(server: DeputyServer, 
 
 
 @pytest.mark.parametrize("fault", ["fatal_error", "ratelimited"])
-async def test_a_post_without_an_answer_is_not_repeated_blindly(outside: World, fault: str) -> None:
+async def test_a_post_without_an_answer_is_not_repeated_blindly(environment: Environment, fault: str) -> None:
     """What Slack took before it broke off is found when it is tried again; what it refused is posted."""
-    asked, name = outside.slack_door.asked, f"broken{fault.replace('_', '')}"
+    asked, name = environment.slack_proxy.asked, f"broken{fault.replace('_', '')}"
     broken = fault == "fatal_error"
     delivery = DeliverySettings(scan_seconds=0.02, backoff_seconds=0.1, lease_seconds=3)
 
@@ -411,8 +412,8 @@ async def test_a_post_without_an_answer_is_not_repeated_blindly(outside: World, 
     def prepare(container: Application) -> None:
         ScriptedModel().install(container)
 
-    async with outside.in_process(prepare, database=name, delivery=delivery) as server:
-        (outside.slack_door.broken if broken else outside.slack_door.faults)[direct(name)].append(fault)
+    async with environment.in_process(prepare, database=name, delivery=delivery) as server:
+        (environment.slack_proxy.broken if broken else environment.slack_proxy.faults)[direct(name)].append(fault)
         await server.deliver(event(server, name))
         await eventually(lambda: len(tries()) >= (2 if broken else 4))
         await server.posts(direct(name), 1)
@@ -426,7 +427,7 @@ async def test_a_post_without_an_answer_is_not_repeated_blindly(outside: World, 
         assert [post.text for post in server.posted(direct(name))] == ["hello"]
 
 
-async def test_an_answer_for_one_person_alone_may_come_twice(server: DeputyServer) -> None:
+async def test_an_answer_for_one_person_alone_may_come_twice(server: Server) -> None:
     """Slack keeps no ephemeral post, so nothing is looked up for one, and nothing of it is shown to others."""
     payload = server.slack.event(user=user("alone"), text="<@U0BOT> repeat x", channel="C0ALONE", kind="app_mention")
     await server.deliver(payload)
@@ -441,6 +442,6 @@ async def test_an_answer_for_one_person_alone_may_come_twice(server: DeputyServe
     assert [(post.user, post.text) for post in server.posted("C0ALONE")[1:]] == [(user("alone"), "private")] * 2
 
 
-async def _rows(server: DeputyServer) -> list[sa.Row[Any]]:
+async def _rows(server: Server) -> list[sa.Row[Any]]:
     async with server.container.database().reading() as connection:
         return list(await connection.execute(sa.select(messages)))

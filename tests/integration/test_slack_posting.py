@@ -24,8 +24,8 @@ LONG = "\n".join(f"line {number:04}" for number in range(900))  # three posts
 
 
 @dataclass
-class Site:
-    """A Slack, and the way to it of two processes."""
+class TwoChannels:
+    """A Slack, and the channels of two processes that post to it."""
 
     slack: SlackSandbox
     one: SlackChannel
@@ -39,12 +39,12 @@ class Site:
 
 
 @pytest.fixture
-async def site() -> AsyncIterator[Site]:
+async def channels() -> AsyncIterator[TwoChannels]:
     """Nothing is posted yet."""
     slack = SlackSandbox(signing_secret="secret", bot_token=TOKEN)
     async with serve_loopback(slack.app) as url:
         one, other = (SlackChannel(OneWorkspace(TOKEN), f"{url}/api/") for _ in range(2))
-        yield Site(slack, one, other)
+        yield TwoChannels(slack, one, other)
 
 
 def _message(name: str, *, thread: str | None = None) -> StoredMessage:
@@ -73,26 +73,28 @@ async def _send(channel: SlackChannel, message: StoredMessage, *, again: bool = 
 
 
 @pytest.mark.parametrize("thread", [None, THREAD])
-async def test_two_who_look_for_copies_at_once_keep_the_same(site: Site, thread: str | None) -> None:
+async def test_two_who_look_for_copies_at_once_keep_the_same(channels: TwoChannels, thread: str | None) -> None:
     """Of each part the first post stays, whoever posted it; what another person was told stays as it is."""
     ada, grace = _message("ADA", thread=thread), _message("GRACE", thread=thread)
-    for channel in (site.one, site.other):
+    for channel in (channels.one, channels.other):
         await _send(channel, ada)
-    first = site.slack.posts[:3]
-    await _send(site.one, grace)
-    await asyncio.gather(site.one.keep_one(ada, "ADA" * 8), site.other.keep_one(ada, "ADA" * 8))
+    first = channels.slack.posts[:3]
+    await _send(channels.one, grace)
+    await asyncio.gather(channels.one.keep_one(ada, "ADA" * 8), channels.other.keep_one(ada, "ADA" * 8))
 
-    assert site.slack.posts[:3] == first
-    assert [(part, reply_id) for _, part, reply_id in site.shown] == [
+    assert channels.slack.posts[:3] == first
+    assert [(part, reply_id) for _, part, reply_id in channels.shown] == [
         *[(part, "ADA" * 8) for part in range(3)],
         *[(part, "GRACE" * 8) for part in range(3)],
     ]
 
 
-async def test_who_tries_again_sees_what_was_posted_since_the_look(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_tries_again_sees_what_was_posted_since_the_look(
+    channels: TwoChannels, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The one before woke up and posted after this one's look: of the two copies the first stays."""
     ada, grace = _message("ADA"), _message("GRACE")
-    history = site.slack._methods["conversations.history"]
+    history = channels.slack._methods["conversations.history"]
     late = [ada, grace]
 
     def look(arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
@@ -101,21 +103,23 @@ async def test_who_tries_again_sees_what_was_posted_since_the_look(site: Site, m
             message = late.pop(0)
             metadata = {"event_type": "deputy_reply", "event_payload": {"reply_id": message.message_id, "part": 0}}
             post = {"channel": message.address["channel"], "text": "late", "metadata": metadata}
-            site.slack._methods["chat.postMessage"](post, workspace)
+            channels.slack._methods["chat.postMessage"](post, workspace)
         return page
 
-    monkeypatch.setitem(site.slack._methods, "conversations.history", look)
+    monkeypatch.setitem(channels.slack._methods, "conversations.history", look)
     for message in (ada, grace):
-        await _send(site.other, message, again=True, text="in time")
+        await _send(channels.other, message, again=True, text="in time")
 
-    assert [(post.channel, post.text) for post in site.slack.posts] == [("D0ADA", "late"), ("D0GRACE", "late")]
+    assert [(post.channel, post.text) for post in channels.slack.posts] == [("D0ADA", "late"), ("D0GRACE", "late")]
 
 
 @pytest.mark.parametrize("reason", ["compliance_exports_prevent_deletion", "ratelimited"])
-async def test_a_copy_that_cannot_be_deleted(site: Site, monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
+async def test_a_copy_that_cannot_be_deleted(
+    channels: TwoChannels, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
     """Where the workspace forbids it both stay; where Slack is busy whoever looks is told to come again."""
     ada, grace = _message("ADA"), _message("GRACE")
-    for channel in (site.one, site.other):
+    for channel in (channels.one, channels.other):
         for message in (ada, grace):
             await _send(channel, message, text="hello")
 
@@ -123,15 +127,15 @@ async def test_a_copy_that_cannot_be_deleted(site: Site, monkeypatch: pytest.Mon
         raise SlackError(reason)
 
     with monkeypatch.context() as patch:
-        patch.setitem(site.slack._methods, "chat.delete", refuse)
+        patch.setitem(channels.slack._methods, "chat.delete", refuse)
         if reason == "ratelimited":
             with pytest.raises(UnavailableError):
-                await site.one.keep_one(ada, ada.message_id)
+                await channels.one.keep_one(ada, ada.message_id)
         else:
-            await site.one.keep_one(ada, ada.message_id)
-    await site.one.keep_one(grace, grace.message_id)
+            await channels.one.keep_one(ada, ada.message_id)
+    await channels.one.keep_one(grace, grace.message_id)
 
-    assert [channel for channel, _, _ in site.shown] == ["D0ADA", "D0GRACE", "D0ADA"]
+    assert [channel for channel, _, _ in channels.shown] == ["D0ADA", "D0GRACE", "D0ADA"]
 
 
 async def test_a_connection_that_breaks_after_the_post_is_not_used_again() -> None:

@@ -30,7 +30,7 @@ from containers.testing import (
     settings_in,
     use_model,
 )
-from tests.fakes.deputy_server import eventually
+from tests.fakes.server import eventually
 
 
 @pytest.fixture

@@ -17,20 +17,21 @@ from app.sandbox.visitor import code_on
 from app.sections.delivery import DeliverySettings
 from app.sections.google import ConsentSettings
 from tests.fakes.consent import Browser
-from tests.fakes.deputy_server import ADA, GRACE, QUESTION, TEAM, DeputyServer, eventually, world
+from tests.fakes.environment import open_environment
 from tests.fakes.sandbox import READ
+from tests.fakes.server import ADA, GRACE, QUESTION, TEAM, Server, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DeputyServer]:
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """A server on a socket."""
-    async with world(Path(tmp_path_factory.mktemp("web"))) as outside, outside.server() as server:
+    async with open_environment(Path(tmp_path_factory.mktemp("web"))) as environment, environment.server() as server:
         yield server
 
 
-async def ask_for_mail(server: DeputyServer, principal: Principal) -> dict[str, str]:
+async def ask_for_mail(server: Server, principal: Principal) -> dict[str, str]:
     """The status of a message that waits for consent."""
     response = await server.ask(principal, QUESTION)
     assert response.status_code == 202
@@ -50,7 +51,7 @@ BAD_TOKENS = ["x", "%00", "%ED%A0%80", "x" * 5000, "<script>alert(1)", "' OR 1=1
 
 @pytest.mark.parametrize("token", BAD_TOKENS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_link_that_was_never_issued_is_gone(server: DeputyServer, method: str, token: str) -> None:
+async def test_a_link_that_was_never_issued_is_gone(server: Server, method: str, token: str) -> None:
     """Whatever stands in the link's place is a page that says so, and repeats nothing of it."""
     response = await server.client.request(method, f"/connect/google/{token}")
 
@@ -67,7 +68,7 @@ BAD_CALLBACKS = [
 
 
 @pytest.mark.parametrize("query", BAD_CALLBACKS)
-async def test_a_callback_that_fits_no_sign_in_is_refused(server: DeputyServer, query: str) -> None:
+async def test_a_callback_that_fits_no_sign_in_is_refused(server: Server, query: str) -> None:
     """A callback with a made-up state is a page with 400, whatever else it brings; Google is not asked."""
     asked = len(server.google.calls)
     response = await server.client.get(f"/oauth/google/callback?{query}")
@@ -77,7 +78,7 @@ async def test_a_callback_that_fits_no_sign_in_is_refused(server: DeputyServer, 
     assert len(server.google.calls) == asked
 
 
-async def test_links_lead_to_the_public_address(server: DeputyServer, ada: Principal, grace: Principal) -> None:
+async def test_links_lead_to_the_public_address(server: Server, ada: Principal, grace: Principal) -> None:
     """Two people who wait get two links, below the address in the settings, whatever the request's Host says."""
     headers = {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
     told = [
@@ -94,7 +95,7 @@ async def test_links_lead_to_the_public_address(server: DeputyServer, ada: Princ
     assert links[0] != links[1]
 
 
-async def test_who_says_no_is_told_so_and_nobody_else_waits(server: DeputyServer) -> None:
+async def test_who_says_no_is_told_so_and_nobody_else_waits(server: Server) -> None:
     """One person refuses and one allows; each message ends by itself, the one with words and the other with mail."""
     people = [Principal("http", "demo", name) for name in ("ada-no", "grace-yes")]
     parked = [await ask_for_mail(server, person) for person in people]
@@ -112,7 +113,7 @@ async def test_who_says_no_is_told_so_and_nobody_else_waits(server: DeputyServer
     assert ADA not in told[0]["answer"]
 
 
-async def test_the_style_sheet_is_served(server: DeputyServer) -> None:
+async def test_the_style_sheet_is_served(server: Server) -> None:
     """What the pages refer to is there, and nothing beside it."""
     style = await server.client.get("/static/page.css")
     beside = await server.client.get("/static/..%2Finterface.py")
@@ -122,13 +123,13 @@ async def test_the_style_sheet_is_served(server: DeputyServer) -> None:
 
 async def test_a_server_that_asks_for_a_login_sends_people_to_slack(tmp_path: Path) -> None:
     """With `channel_login` a Slack user's browser goes on to Slack; over HTTP there is no login, so it is the code."""
-    async with world(tmp_path) as outside:
-        slack = outside.settings.interfaces.slack
+    async with open_environment(tmp_path) as environment:
+        slack = environment.settings.interfaces.slack
         assert slack is not None
         client = {"client_id": "1.2", "client_secret": SecretStr("s"), "openid_root": "http://127.0.0.1:9"}
-        interfaces = outside.settings.interfaces.model_copy(update={"slack": slack.model_copy(update=client)})
-        google = outside.settings.google.model_copy(update={"linking": LinkingMode.CHANNEL_LOGIN})
-        async with outside.server(interfaces=interfaces, google=google) as server:
+        interfaces = environment.settings.interfaces.model_copy(update={"slack": slack.model_copy(update=client)})
+        google = environment.settings.google.model_copy(update={"linking": LinkingMode.CHANNEL_LOGIN})
+        async with environment.server(interfaces=interfaces, google=google) as server:
             pages = {}
             for person, email in ((Principal("slack", TEAM, "U0ADA"), ADA), (Principal("http", "demo", "g"), GRACE)):
                 consent = server.container.consent()
@@ -145,7 +146,10 @@ async def test_a_server_that_asks_for_a_login_sends_people_to_slack(tmp_path: Pa
 async def test_what_waits_too_long_for_its_code_is_dropped_by_the_server(tmp_path: Path) -> None:
     """Nobody writes anything: the worker's scan ends the sign-in, Google is told, and the person of the message too."""
     consent, delivery = ConsentSettings(code_seconds=0.2), DeliverySettings(scan_seconds=0.05)
-    async with world(tmp_path, consent=consent, delivery=delivery) as outside, outside.server() as server:
+    async with (
+        open_environment(tmp_path, consent=consent, delivery=delivery) as environment,
+        environment.server() as server,
+    ):
         person = Principal("http", "demo", "late")
         parked = await ask_for_mail(server, person)
         page = await server.consent(parked["consent_url"], ADA)

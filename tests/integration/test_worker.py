@@ -20,8 +20,8 @@ from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 from containers.testing import answering, prompts
+from tests.fakes.core_server import CoreServer, inbound, until
 from tests.fakes.fading import fading
-from tests.fakes.office import Office, inbound, until
 from tests.fakes.sandbox import SEND
 
 SECRET = "text-of-a-mail and ya29.token"
@@ -77,257 +77,263 @@ def says() -> Says:
 
 
 @pytest.fixture
-def office(database: Database, key_ring: KeyRing, says: Says) -> Office:
+def server(database: Database, key_ring: KeyRing, says: Says) -> CoreServer:
     """A process whose model repeats what is said."""
-    return Office(database, key_ring, model=answering(says))
+    return CoreServer(database, key_ring, model=answering(says))
 
 
-async def _all_ended(office: Office, messages: list[StoredMessage]) -> None:
+async def _all_ended(server: CoreServer, messages: list[StoredMessage]) -> None:
     for message in messages:
-        await until(lambda message=message: office.ended(message))  # type: ignore[misc]
+        await until(lambda message=message: server.ended(message))  # type: ignore[misc]
 
 
 async def test_conversations_are_answered_in_order_and_side_by_side(
-    office: Office, says: Says, ada: Principal, grace: Principal
+    server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
     """Each conversation's messages are answered one by one, in order; of different ones as many at once as allowed."""
     said = [
-        await office.say(person, f"{name} {number}", name)
+        await server.say(person, f"{name} {number}", name)
         for number in range(4)
         for name, person in (("a", ada), ("b", grace), ("c", ada), ("d", grace), ("e", ada))
     ]
     for name in "abcde":
-        says.before[f"{name} 0"] = lambda: until(lambda: office.open_at_most == 3)
-    async with office.working(concurrency=3):
-        await _all_ended(office, said)
+        says.before[f"{name} 0"] = lambda: until(lambda: server.open_at_most == 3)
+    async with server.working(concurrency=3):
+        await _all_ended(server, said)
 
     for name in "abcde":
         assert [prompt for prompt in says.began if prompt.startswith(name)] == [f"{name} {n}" for n in range(4)]
-    assert (says.most_of_one, office.open_at_most) == (1, 3)
-    assert len(office.channel.sent) == 20
+    assert (says.most_of_one, server.open_at_most) == (1, 3)
+    assert len(server.channel.sent) == 20
 
 
-async def test_two_speakers_of_a_group_take_turns(office: Office, says: Says, ada: Principal, grace: Principal) -> None:
+async def test_two_speakers_of_a_group_take_turns(
+    server: CoreServer, says: Says, ada: Principal, grace: Principal
+) -> None:
     """In one conversation nobody's message is begun before the one before it is answered, whoever wrote it."""
-    said = [await office.say(person, f"group {n}", "group") for n in range(4) for person in (ada, grace)]
-    async with office.working():
-        await _all_ended(office, said)
+    said = [await server.say(person, f"group {n}", "group") for n in range(4) for person in (ada, grace)]
+    async with server.working():
+        await _all_ended(server, said)
 
     assert says.most_of_one == 1
-    assert office.channel.texts(ada) == office.channel.texts(grace) == [f"answer to group {n}" for n in range(4)]
+    assert server.channel.texts(ada) == server.channel.texts(grace) == [f"answer to group {n}" for n in range(4)]
 
 
 async def test_a_wake_up_during_the_last_look_is_not_lost(
-    office: Office, says: Says, ada: Principal, grace: Principal
+    server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
     """A message that is stored while the worker finds that there is no more is answered without the scan."""
-    next_sender = office.inbox.next_sender
+    next_sender = server.inbox.next_sender
     late: list[StoredMessage] = []
 
     async def look_and_be_late(conversation: ConversationKey) -> Principal | None:
         sender = await next_sender(conversation)
         if sender is None and not late:
-            late.append(await office.say(grace, "group late", "group"))
+            late.append(await server.say(grace, "group late", "group"))
             await asyncio.sleep(0.02)  # long enough for the wake-up to be taken
         return sender
 
-    office.inbox.next_sender = look_and_be_late  # type: ignore[method-assign]
-    async with office.working(scan_seconds=60):
-        await office.say(ada, "group first", "group")
-        await until(lambda: len(office.channel.sent) == 2)
+    server.inbox.next_sender = look_and_be_late  # type: ignore[method-assign]
+    async with server.working(scan_seconds=60):
+        await server.say(ada, "group first", "group")
+        await until(lambda: len(server.channel.sent) == 2)
 
     assert says.began == ["group first", "group late"]
 
 
-async def test_many_posts_during_the_work_are_all_answered(office: Office, ada: Principal, grace: Principal) -> None:
+async def test_many_posts_during_the_work_are_all_answered(
+    server: CoreServer, ada: Principal, grace: Principal
+) -> None:
     """Messages that arrive in bursts, duplicates among them, are each answered once without the scan."""
-    async with office.working(scan_seconds=60):
+    async with server.working(scan_seconds=60):
         said = []
         for number in range(10):
             accepted = await asyncio.gather(
-                *(office.say(person, f"{person.user} {number}", person.user) for person in (ada, grace))
+                *(server.say(person, f"{person.user} {number}", person.user) for person in (ada, grace))
             )
             said += accepted
-            await office.wakeups.wake(ConversationKey.of(accepted[0]))
+            await server.wakeups.wake(ConversationKey.of(accepted[0]))
             await asyncio.sleep(0.002 * (number % 3))
-        await _all_ended(office, said)
+        await _all_ended(server, said)
 
-    assert office.channel.texts(ada) == [f"answer to ada {number}" for number in range(10)]
-    assert office.channel.texts(grace) == [f"answer to grace {number}" for number in range(10)]
+    assert server.channel.texts(ada) == [f"answer to ada {number}" for number in range(10)]
+    assert server.channel.texts(grace) == [f"answer to grace {number}" for number in range(10)]
 
 
 async def test_what_an_earlier_process_left_is_answered_in_its_place(
-    office: Office, says: Says, ada: Principal, grace: Principal
+    server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
     """At its start the worker takes up what was running, before what came after it, and what was never woken."""
-    said = [await office.say(ada, "a 1", "a")]
-    await office.inbox.begin_next(ConversationKey.of(said[0]))
-    said.append(await office.say(ada, "a 2", "a"))
-    said.append((await office.inbox.accept(inbound(grace, "g 1", conversation="g")))[0])
+    said = [await server.say(ada, "a 1", "a")]
+    await server.inbox.begin_next(ConversationKey.of(said[0]))
+    said.append(await server.say(ada, "a 2", "a"))
+    said.append((await server.inbox.accept(inbound(grace, "g 1", conversation="g")))[0])
 
-    async with office.working():
-        await _all_ended(office, said)
+    async with server.working():
+        await _all_ended(server, said)
 
     assert [prompt for prompt in says.began if prompt != "g 1"] == ["a 1", "a 2"]
-    assert office.channel.texts(grace) == ["answer to g 1"]
+    assert server.channel.texts(grace) == ["answer to g 1"]
 
 
-async def test_a_message_in_nobodys_hands_is_taken_up_again(office: Office, ada: Principal, grace: Principal) -> None:
+async def test_a_message_in_nobodys_hands_is_taken_up_again(
+    server: CoreServer, ada: Principal, grace: Principal
+) -> None:
     """What is running by its row and in no task, as its end could not be stored, does not wait for the next start."""
-    async with office.working():
-        lost = await office.say(ada, "ada 1", "a")
-        await until(lambda: office.ended(lost))
-        again = await office.inbox.accept(inbound(ada, "ada 2", conversation="a"))
-        await office.inbox.begin_next(ConversationKey.of(lost))
-        other = await office.say(grace, "grace 1", "g")
-        await _all_ended(office, [again[0], other])
+    async with server.working():
+        lost = await server.say(ada, "ada 1", "a")
+        await until(lambda: server.ended(lost))
+        again = await server.inbox.accept(inbound(ada, "ada 2", conversation="a"))
+        await server.inbox.begin_next(ConversationKey.of(lost))
+        other = await server.say(grace, "grace 1", "g")
+        await _all_ended(server, [again[0], other])
 
-    assert office.channel.texts(ada) == ["answer to ada 1", "answer to ada 2"]
+    assert server.channel.texts(ada) == ["answer to ada 1", "answer to ada 2"]
 
 
 async def test_a_message_in_work_is_left_alone_by_the_scan(
-    office: Office, says: Says, ada: Principal, grace: Principal
+    server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
     """However often the scan looks while a message is answered, it is begun once, and told once."""
     says.before["slow"] = lambda: asyncio.sleep(0.3)
     for person, text, conversation in ((ada, "slow", "a"), (grace, "grace", "g")):
-        await office.say(person, text, conversation)
-    async with office.working(scan_seconds=0.01):
-        await until(lambda: len(office.channel.sent) == 2)
-        office.clock.now += 11
+        await server.say(person, text, conversation)
+    async with server.working(scan_seconds=0.01):
+        await until(lambda: len(server.channel.sent) == 2)
+        server.clock.now += 11
         await asyncio.sleep(0.1)
 
     assert sorted(says.began) == ["grace", "slow"]
-    assert len(office.channel.sent) == 2
+    assert len(server.channel.sent) == 2
 
 
 async def test_a_reply_lost_between_commit_and_send_is_sent_by_the_scan(
-    office: Office, ada: Principal, grace: Principal
+    server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
     """An answer that the channel did not take is told later, once; one that it took is not told again."""
-    office.channel.failures.append(UnavailableError("away"))
-    async with office.working(scan_seconds=0.02):
-        lost = await office.say(ada, "ada 1", "a")
-        await until(lambda: office.puts_off(1))
-        told = await office.say(grace, "grace 1", "g")
-        await until(lambda: len(office.channel.sent) == 1)
-        office.clock.now += 11
-        await until(lambda: len(office.channel.sent) == 2)
-        office.clock.now += 11
+    server.channel.failures.append(UnavailableError("away"))
+    async with server.working(scan_seconds=0.02):
+        lost = await server.say(ada, "ada 1", "a")
+        await until(lambda: server.puts_off(1))
+        told = await server.say(grace, "grace 1", "g")
+        await until(lambda: len(server.channel.sent) == 1)
+        server.clock.now += 11
+        await until(lambda: len(server.channel.sent) == 2)
+        server.clock.now += 11
         await asyncio.sleep(0.1)
 
-    assert [sent.message_id for sent in office.channel.sent] == [told.message_id, lost.message_id]
+    assert [sent.message_id for sent in server.channel.sent] == [told.message_id, lost.message_id]
 
 
-async def test_a_reply_that_is_under_way_is_not_sent_twice(office: Office, ada: Principal) -> None:
+async def test_a_reply_that_is_under_way_is_not_sent_twice(server: CoreServer, ada: Principal) -> None:
     """While a channel takes its time over a reply, the scan does not send another one."""
-    office.channel.gate.clear()
-    async with office.working(scan_seconds=0.01):
-        await office.say(ada, "ada 1", "a")
-        await until(lambda: office.sender._begun)
-        office.clock.now += 60
+    server.channel.gate.clear()
+    async with server.working(scan_seconds=0.01):
+        await server.say(ada, "ada 1", "a")
+        await until(lambda: server.sender._begun)
+        server.clock.now += 60
         await asyncio.sleep(0.1)
-        office.channel.gate.set()
-        await until(lambda: office.channel.sent)
+        server.channel.gate.set()
+        await until(lambda: server.channel.sent)
         await asyncio.sleep(0.1)
 
-    assert office.channel.texts(ada) == ["answer to ada 1"]
+    assert server.channel.texts(ada) == ["answer to ada 1"]
 
 
 async def test_one_reply_that_cannot_be_sent_does_not_stop_the_others(
-    office: Office, ada: Principal, grace: Principal, caplog: pytest.LogCaptureFixture
+    server: CoreServer, ada: Principal, grace: Principal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A channel that fails in an unforeseen way on one message keeps no other message from being told or begun."""
-    office.channel.failures += [RuntimeError(SECRET), UnavailableError("away")]
-    async with office.working(scan_seconds=0.02):
-        await office.say(ada, "ada 1", "a")
-        await until(lambda: len(office.channel.failures) == 1)
-        await office.say(grace, "grace 1", "g")
-        await until(lambda: office.puts_off(2))
-        office.channel.failures.append(RuntimeError(SECRET))
-        office.clock.now += 11
-        await until(lambda: len(office.channel.sent) == 1)
-        await until(lambda: office.puts_off(1))
-        office.clock.now += 11
-        await until(lambda: len(office.channel.sent) == 2)
-        undone, _ = await office.inbox.accept(inbound(grace, "grace 2", conversation="g"))
-        await until(lambda: office.ended(undone))
+    server.channel.failures += [RuntimeError(SECRET), UnavailableError("away")]
+    async with server.working(scan_seconds=0.02):
+        await server.say(ada, "ada 1", "a")
+        await until(lambda: len(server.channel.failures) == 1)
+        await server.say(grace, "grace 1", "g")
+        await until(lambda: server.puts_off(2))
+        server.channel.failures.append(RuntimeError(SECRET))
+        server.clock.now += 11
+        await until(lambda: len(server.channel.sent) == 1)
+        await until(lambda: server.puts_off(1))
+        server.clock.now += 11
+        await until(lambda: len(server.channel.sent) == 2)
+        undone, _ = await server.inbox.accept(inbound(grace, "grace 2", conversation="g"))
+        await until(lambda: server.ended(undone))
 
-    assert (office.channel.texts(ada), office.channel.texts(grace)[0]) == (["answer to ada 1"], "answer to grace 1")
+    assert (server.channel.texts(ada), server.channel.texts(grace)[0]) == (["answer to ada 1"], "answer to grace 1")
     assert "telling about message" in caplog.text
     assert SECRET not in caplog.text
 
 
 async def test_an_interrupted_message_is_answered_later(
-    office: Office, says: Says, ada: Principal, grace: Principal
+    server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
     """A cancelled run makes its message undone again, in its place; the one behind it waits, others are not touched."""
     gate = asyncio.Event()
     says.before["a 1"] = gate.wait
-    async with office.working() as worker:
-        said = [await office.say(ada, "a 1", "a"), await office.say(ada, "a 2", "a"), await office.say(grace, "g", "g")]
+    async with server.working() as worker:
+        said = [await server.say(ada, "a 1", "a"), await server.say(ada, "a 2", "a"), await server.say(grace, "g", "g")]
         await until(lambda: "a 1" in says.began)
         assert worker.interrupt(said[0].message_id)
         gate.set()
-        await _all_ended(office, said)
+        await _all_ended(server, said)
 
     assert [prompt for prompt in says.began if prompt != "g"] == ["a 1", "a 1", "a 2"]
-    assert office.channel.texts(ada) == ["answer to a 1", "answer to a 2"]
+    assert server.channel.texts(ada) == ["answer to a 1", "answer to a 2"]
     assert not worker.interrupt(said[0].message_id)
 
 
 async def test_a_message_that_is_interrupted_too_often_is_given_up(
-    office: Office, says: Says, ada: Principal, grace: Principal
+    server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
     """After as many interruptions as there are attempts, its sender is told, and the conversation goes on."""
     says.before["a 1"] = _never
-    async with office.working(attempts=2) as worker:
-        said = [await office.say(ada, "a 1", "a"), await office.say(grace, "a 2", "a")]
+    async with server.working(attempts=2) as worker:
+        said = [await server.say(ada, "a 1", "a"), await server.say(grace, "a 2", "a")]
         for times in (1, 2):
             await until(lambda times=times: says.began.count("a 1") == times)  # type: ignore[misc]
             worker.interrupt(said[0].message_id)
-        await _all_ended(office, said)
+        await _all_ended(server, said)
 
     assert says.began == ["a 1", "a 1", "a 2"]
-    assert (office.channel.texts(ada), office.channel.texts(grace)) == ([INTERRUPTED], ["answer to a 2"])
+    assert (server.channel.texts(ada), server.channel.texts(grace)) == ([INTERRUPTED], ["answer to a 2"])
 
 
 @pytest.mark.parametrize("renewed", [True, False])
 async def test_what_cannot_be_renewed_is_let_go(
-    office: Office, says: Says, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch, renewed: bool
+    server: CoreServer, says: Says, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch, renewed: bool
 ) -> None:
     """When a lease is over by the worker's own clock, its run is cancelled, though nobody else has taken it yet."""
     if not renewed:
-        monkeypatch.setattr(office.inbox, "renew", AsyncMock(side_effect=OSError("the database is away")))
+        monkeypatch.setattr(server.inbox, "renew", AsyncMock(side_effect=OSError("the database is away")))
     for prompt in ("a 1", "g 1"):
         says.before[prompt] = partial(_once, says, prompt, lambda: asyncio.sleep(3.5))
-    async with office.working(lease_seconds=3.0):
-        said = [await office.say(ada, "a 1", "a"), await office.say(grace, "g 1", "g")]
-        await _all_ended(office, said)
+    async with server.working(lease_seconds=3.0):
+        said = [await server.say(ada, "a 1", "a"), await server.say(grace, "g 1", "g")]
+        await _all_ended(server, said)
 
     assert sorted(says.began) == (["a 1", "g 1"] if renewed else ["a 1", "a 1", "g 1", "g 1"])
-    assert (office.channel.texts(ada), office.channel.texts(grace)) == (["answer to a 1"], ["answer to g 1"])
+    assert (server.channel.texts(ada), server.channel.texts(grace)) == (["answer to a 1"], ["answer to g 1"])
 
 
 async def test_waiting_for_its_person_is_no_interruption(database: Database, key_ring: KeyRing, ada: Principal) -> None:
     """A message that waited more often than there are attempts is answered all the same."""
-    office = Office(database, key_ring)
-    async with office.working(attempts=1):
-        message = await office.say(ada, "/letters_send to=bob", "a")
-        await until(lambda: office.is_in(message, MessageState.PARKED))
-        await office.grant(ada, SEND)
-        await office.parking.consent_ended(ada, granted=True)
-        await until(lambda: office.codes(message))
-        (code,) = await office.codes(message)
-        await office.say(ada, f"approve {code}", "a")
-        await until(lambda: office.ended(message))
+    server = CoreServer(database, key_ring)
+    async with server.working(attempts=1):
+        message = await server.say(ada, "/letters_send to=bob", "a")
+        await until(lambda: server.is_in(message, MessageState.PARKED))
+        await server.grant(ada, SEND)
+        await server.parking.consent_ended(ada, granted=True)
+        await until(lambda: server.codes(message))
+        (code,) = await server.codes(message)
+        await server.say(ada, f"approve {code}", "a")
+        await until(lambda: server.ended(message))
 
-    assert office.channel.texts(ada)[-1] == "sent to bob"
-    assert office.post.names("ada") == ["send"]
+    assert server.channel.texts(ada)[-1] == "sent to bob"
+    assert server.post.names("ada") == ["send"]
 
 
 async def test_a_crash_fails_the_message_with_an_apology_and_says_nothing_of_its_text(
-    office: Office, says: Says, ada: Principal, grace: Principal, caplog: pytest.LogCaptureFixture
+    server: CoreServer, says: Says, ada: Principal, grace: Principal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever an agent raises, its message has failed and the others go on; the log holds neither text nor token."""
 
@@ -335,23 +341,23 @@ async def test_a_crash_fails_the_message_with_an_apology_and_says_nothing_of_its
         raise RuntimeError(SECRET) from ValueError(SECRET)
 
     says.before["a 1"] = crash
-    async with office.working():
-        said = [await office.say(ada, "a 1", "a"), await office.say(ada, "a 2", "a"), await office.say(grace, "g", "g")]
-        await _all_ended(office, said)
+    async with server.working():
+        said = [await server.say(ada, "a 1", "a"), await server.say(ada, "a 2", "a"), await server.say(grace, "g", "g")]
+        await _all_ended(server, said)
     gc.collect()
 
-    assert office.channel.texts(ada) == [CRASHED, "answer to a 2"]
-    assert office.channel.texts(grace) == ["answer to g"]
+    assert server.channel.texts(ada) == [CRASHED, "answer to a 2"]
+    assert server.channel.texts(grace) == ["answer to g"]
     assert "RuntimeError at " in caplog.text
     assert SECRET not in caplog.text + "".join(str(record.exc_info) for record in caplog.records)
 
 
 async def test_an_end_that_cannot_be_stored_is_made_up_for(
-    office: Office, says: Says, ada: Principal, caplog: pytest.LogCaptureFixture
+    server: CoreServer, says: Says, ada: Principal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """When even the failing of a crashed message fails, nothing escapes its task, and the scan begins it again."""
     broken = [RuntimeError(SECRET)] * 2
-    fail = office.inbox.fail
+    fail = server.inbox.fail
 
     async def crash() -> None:
         if broken:
@@ -362,41 +368,41 @@ async def test_an_end_that_cannot_be_stored_is_made_up_for(
             raise broken.pop()
         return await fail(message, apology, error)
 
-    office.inbox.fail = fail_or_break  # type: ignore[method-assign]
+    server.inbox.fail = fail_or_break  # type: ignore[method-assign]
     says.before["a 1"] = crash
     gc.collect()  # what other tests left behind complains now
     with caplog.at_level(logging.DEBUG):
-        async with office.working(scan_seconds=0.02):
-            message = await office.say(ada, "a 1", "a")
-            await until(lambda: office.ended(message))
+        async with server.working(scan_seconds=0.02):
+            message = await server.say(ada, "a 1", "a")
+            await until(lambda: server.ended(message))
         gc.collect()
 
-    assert office.channel.texts(ada) == ["answer to a 1"]
+    assert server.channel.texts(ada) == ["answer to a 1"]
     assert "never retrieved" not in caplog.text
     assert SECRET not in caplog.text
 
 
 @pytest.mark.parametrize("how", ["answered", "crashed", "interrupted"])
 async def test_an_ended_message_leaves_no_agent_behind(
-    office: Office, says: Says, ada: Principal, grace: Principal, how: str
+    server: CoreServer, says: Says, ada: Principal, grace: Principal, how: str
 ) -> None:
     """While its sender is still being told, the agent is gone, without the cyclic collector, however it ended."""
     says.before["a 1"] = {"answered": _soon, "crashed": _crash, "interrupted": _never}[how]
-    office.channel.gate.clear()
+    server.channel.gate.clear()
     gc.collect()
     gc.disable()
     try:
-        async with office.working(attempts=1) as worker:
-            message = await office.say(ada, "a 1", "a")
+        async with server.working(attempts=1) as worker:
+            message = await server.say(ada, "a 1", "a")
             await until(lambda: says.began)
             if how == "interrupted":
                 worker.interrupt(message.message_id)
-            await until(lambda: office.ended(message))
-            await fading(office.agents)
+            await until(lambda: server.ended(message))
+            await fading(server.agents)
 
-            assert [agent() for agent in office.agents] == [None]
-            office.channel.gate.set()
-            await until(lambda: office.channel.sent)
+            assert [agent() for agent in server.agents] == [None]
+            server.channel.gate.set()
+            await until(lambda: server.channel.sent)
     finally:
         gc.enable()
 
@@ -406,90 +412,90 @@ async def _crash() -> None:
 
 
 async def test_stopping_hands_back_what_is_not_finished_and_begins_nothing(
-    office: Office, says: Says, ada: Principal, grace: Principal
+    server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
     """At the end the messages in work have a moment to finish; what is not finished is undone, and nothing is begun."""
     leaving = asyncio.Event()
     says.before |= {"slow": _never, "g 1": leaving.wait}
-    async with office.working(concurrency=2, grace_seconds=3.0):
+    async with server.working(concurrency=2, grace_seconds=3.0):
         said = [
-            await office.say(ada, "slow", "a"),
-            await office.say(grace, "g 1", "g"),
-            await office.say(grace, "g 2", "g"),
+            await server.say(ada, "slow", "a"),
+            await server.say(grace, "g 1", "g"),
+            await server.say(grace, "g 2", "g"),
         ]
         await until(lambda: {"slow", "g 1"} <= set(says.began))
         leaving.set()  # seen once the worker has been told to stop
 
-    states = [(await office.inbox.get(each.principal, each.message_id)).state for each in said]
+    states = [(await server.inbox.get(each.principal, each.message_id)).state for each in said]
     assert states == [MessageState.NEW, MessageState.DONE, MessageState.NEW]
     assert "g 2" not in says.began
-    assert office.open_now == 0
+    assert server.open_now == 0
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
 async def test_no_transaction_is_open_while_the_model_answers(
-    office: Office, says: Says, ada: Principal, grace: Principal
+    server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
     """While one person's model takes its time, everybody else's messages are stored and answered."""
     gate = asyncio.Event()
     says.before["slow"] = gate.wait
-    async with office.working():
-        slow = await office.say(ada, "slow", "a")
+    async with server.working():
+        slow = await server.say(ada, "slow", "a")
         await until(lambda: says.began)
-        quick = await asyncio.wait_for(office.say(grace, "g 1", "g"), 30)
-        await until(lambda: office.ended(quick))
-        assert not await office.ended(slow)
+        quick = await asyncio.wait_for(server.say(grace, "g 1", "g"), 30)
+        await until(lambda: server.ended(quick))
+        assert not await server.ended(slow)
         gate.set()
-        await until(lambda: office.ended(slow))
+        await until(lambda: server.ended(slow))
 
 
 async def test_a_waiting_message_that_expires_is_told(database: Database, key_ring: KeyRing, ada: Principal) -> None:
     """A run that nobody answered is given up by the scan, and its person is told."""
-    office = Office(database, key_ring)
-    async with office.working(scan_seconds=0.02):
-        message = await office.say(ada, "/letters_shout text=hey", "a")
-        await until(lambda: office.channel.sent)
-        office.clock.now += 3601
-        await until(lambda: office.ended(message))
-        office.clock.now += 11
-        await until(lambda: len(office.channel.sent) == 2)
+    server = CoreServer(database, key_ring)
+    async with server.working(scan_seconds=0.02):
+        message = await server.say(ada, "/letters_shout text=hey", "a")
+        await until(lambda: server.channel.sent)
+        server.clock.now += 3601
+        await until(lambda: server.ended(message))
+        server.clock.now += 11
+        await until(lambda: len(server.channel.sent) == 2)
 
-    assert "given up" in office.channel.texts(ada)[1]
+    assert "given up" in server.channel.texts(ada)[1]
 
 
 async def test_a_decision_whose_wake_up_was_lost_is_found(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
     """A process that ended between a person's word and the wake-up does not leave the run waiting."""
-    office = Office(database, key_ring)
-    async with office.working(scan_seconds=0.02):
-        said = [await office.say(person, f"/letters_shout text={person.user}", person.user) for person in (ada, grace)]
-        await until(lambda: len(office.channel.sent) == 2)
-        (code,) = await office.codes(said[0])
-        await office.approvals.decide(ada, code, approved=True)
-        await until(lambda: office.ended(said[0]))
+    server = CoreServer(database, key_ring)
+    async with server.working(scan_seconds=0.02):
+        said = [await server.say(person, f"/letters_shout text={person.user}", person.user) for person in (ada, grace)]
+        await until(lambda: len(server.channel.sent) == 2)
+        (code,) = await server.codes(said[0])
+        await server.approvals.decide(ada, code, approved=True)
+        await until(lambda: server.ended(said[0]))
 
-    assert office.channel.texts(ada)[-1] == "shouted ada"
-    assert await office.is_in(said[1], MessageState.PARKED)
-    assert [name for name, _, _ in office.post.done] == ["ada"]
+    assert server.channel.texts(ada)[-1] == "shouted ada"
+    assert await server.is_in(said[1], MessageState.PARKED)
+    assert [name for name, _, _ in server.post.done] == ["ada"]
 
 
 async def test_one_busy_person_does_not_keep_others_waiting(
-    office: Office, says: Says, ada: Principal, grace: Principal
+    server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
     """Though one person's many chats came first, another person is answered at once, and none of theirs is lost."""
     gate = asyncio.Event()
     for number in range(6):
         says.before[f"a{number} x"] = gate.wait
-    async with office.working(concurrency=3, person_concurrency=2, scan_seconds=60):
-        said = [await office.say(ada, f"a{number} x", f"a{number}") for number in range(6)]
+    async with server.working(concurrency=3, person_concurrency=2, scan_seconds=60):
+        said = [await server.say(ada, f"a{number} x", f"a{number}") for number in range(6)]
         await until(lambda: len(says.began) == 2)
-        hers = await office.say(grace, "g x", "g")
-        await until(lambda: office.ended(hers))
+        hers = await server.say(grace, "g x", "g")
+        await until(lambda: server.ended(hers))
         begun = list(says.began)
         gate.set()
-        await _all_ended(office, said)
+        await _all_ended(server, said)
 
     # Which two of the six come first is nobody's promise.
     assert sorted(prompt[0] for prompt in begun) == ["a", "a", "g"]
-    assert office.open_at_most == 3
+    assert server.open_at_most == 3

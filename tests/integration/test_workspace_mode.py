@@ -20,7 +20,8 @@ from app.sandbox.google.gmail.letters import MARKER
 from app.sections.google import GoogleSettings, WorkspaceSettings
 from app.toolkits.gmail import READ_MAIL
 from containers.build import build
-from tests.fakes.deputy_server import ADA, GRACE, QUESTION, DeputyServer, direct, own_markers, user, world
+from tests.fakes.environment import open_environment
+from tests.fakes.server import ADA, GRACE, QUESTION, Server, direct, own_markers, user
 
 ACCOUNT = ServiceAccount.delegated("sandbox.example", [READ_MAIL])
 
@@ -28,10 +29,10 @@ ACCOUNT = ServiceAccount.delegated("sandbox.example", [READ_MAIL])
 @asynccontextmanager
 async def workspace(
     folder: Path, *, account: ServiceAccount = ACCOUNT, domains: Sequence[str] = ("sandbox.example",)
-) -> AsyncIterator[DeputyServer]:
+) -> AsyncIterator[Server]:
     """A server in workspace mode; `account` signs, and the sandbox knows `ACCOUNT`."""
-    async with world(folder, service_accounts=[ACCOUNT]) as outside:
-        google = outside.settings.google.model_copy(
+    async with open_environment(folder, service_accounts=[ACCOUNT]) as environment:
+        google = environment.settings.google.model_copy(
             update={
                 "mode": "workspace",
                 "client_id": None,
@@ -39,16 +40,16 @@ async def workspace(
                 "workspace": WorkspaceSettings(key=SecretStr(account.key()), domains=tuple(domains)),
             }
         )
-        async with outside.server(google=google) as server:
+        async with environment.server(google=google) as server:
             yield server
 
 
-async def vouch(server: DeputyServer, principal: Principal, email: str | None) -> None:
+async def vouch(server: Server, principal: Principal, email: str | None) -> None:
     """Issue this person's token with an address."""
     server._tokens[principal] = await server.container.api_tokens().issue(principal, label="test", email=email)
 
 
-async def answer(server: DeputyServer, principal: Principal, text: str = QUESTION) -> str:
+async def answer(server: Server, principal: Principal, text: str = QUESTION) -> str:
     """What this person is answered."""
     response = await server.ask(principal, text)
     assert response.status_code == 200, response.text
@@ -214,11 +215,11 @@ def test_half_a_configuration_is_refused(change: Callable[[], object]) -> None:
 
 async def test_a_key_that_is_none_stops_the_start(tmp_path: Path) -> None:
     """The server is not served with a key that is no service account's."""
-    async with world(tmp_path) as outside:
+    async with open_environment(tmp_path) as environment:
         section = WorkspaceSettings(key=SecretStr("{}"), domains=("sandbox.example",))
-        google = outside.settings.google.model_copy(update={"mode": "workspace", "workspace": section})
+        google = environment.settings.google.model_copy(update={"mode": "workspace", "workspace": section})
         with pytest.raises(SettingsError, match=r"google\.workspace\.key"):
-            async with outside.server(google=google):
+            async with environment.server(google=google):
                 pass
 
 

@@ -36,7 +36,8 @@ from app.toolkits.toolkit import tool
 from containers.application import Application
 from containers.scopes.scope import Scoped
 from tests.fakes.databases import Databases
-from tests.fakes.deputy_server import TEAM, DeputyServer, direct, user, world
+from tests.fakes.environment import open_environment
+from tests.fakes.server import TEAM, Server, direct, user
 from tests.isolation.watch import Verdict, Watch, judge
 
 DEADLINE_SECONDS = 4.0
@@ -92,7 +93,7 @@ class Member:
 class Crowd:
     """A server and all who write to it."""
 
-    server: DeputyServer
+    server: Server
     members: list[Member]
     watch: Watch
 
@@ -168,8 +169,8 @@ async def crowd(folder: Path, people: int, databases: Databases | None = None) -
 
     delivery = DeliverySettings(concurrency=16, deadline_seconds=DEADLINE_SECONDS, scan_seconds=0.5)
     async with (
-        world(folder, databases, people=accounts, delivery=delivery) as outside,
-        outside.server(prepare) as server,
+        open_environment(folder, databases, people=accounts, delivery=delivery) as environment,
+        environment.server(prepare) as server,
     ):
         slots = asyncio.Semaphore(8)
 

@@ -15,8 +15,8 @@ from app.sandbox.log import fingerprint
 from app.sandbox.slack.posts import Post
 from containers.application import Application
 from containers.scopes.scope import Scope, Scoped
-from tests.fakes.deputy_server import own_markers
 from tests.fakes.fading import fading
+from tests.fakes.server import own_markers
 
 
 class Watch:

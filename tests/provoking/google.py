@@ -25,9 +25,9 @@ from containers.testing import (
     settings_in,
     use_model,
 )
-from tests.fakes.gmail_stage import open_gmail_stage
+from tests.fakes.core_server import inbound
+from tests.fakes.gmail_sandbox import open_gmail_sandbox
 from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder
-from tests.fakes.office import inbound
 from tests.fakes.sandbox import ADA as ADAS_ADDRESS
 from tests.fakes.sandbox import sandbox
 from tests.provoking.showing import ADA, READ_MAIL, Provoke, Shown, raised
@@ -37,9 +37,9 @@ NOWHERE = "http://127.0.0.1:9"  # the port of discard, where nobody listens
 
 async def mail_that_is_not_there(folder: Path) -> Shown:
     """An id of no mail."""
-    async with open_gmail_stage() as stage:
-        gmail = await stage.toolkit(ADAS_ADDRESS)
-        return await raised(gmail.read("0123456789abcdef"))
+    async with open_gmail_sandbox() as gmail:
+        toolkit = await gmail.toolkit(ADAS_ADDRESS)
+        return await raised(toolkit.read("0123456789abcdef"))
 
 
 async def google_that_is_away(folder: Path) -> Shown:
@@ -65,9 +65,9 @@ async def refresh_token_that_is_over(folder: Path) -> Shown:
 
 async def access_token_that_is_over(folder: Path) -> Shown:
     """A token that Google refuses, and that a renewal does not make better."""
-    async with open_gmail_stage() as stage:
+    async with open_gmail_sandbox() as gmail:
         credentials = FakeCredentials("spent", renewed="spent as well")
-        google = GoogleClient(credentials, stage.apis, stage.pool, LoopThreads(), Deadline.after(20), Recorder())
+        google = GoogleClient(credentials, gmail.apis, gmail.pool, LoopThreads(), Deadline.after(20), Recorder())
         return await raised(GmailToolkit(google).latest())
 
 

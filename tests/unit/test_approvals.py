@@ -13,14 +13,14 @@ from app.chat.approvals import Decision, find_decision
 from app.database.database import Database
 from app.delivery.store.inbox import Inbox
 from app.principal import Principal
-from tests.fakes.office import inbound
+from tests.fakes.core_server import inbound
 from tests.fakes.sandbox import Clock
 
 SEND = PendingCall("call-1", "letters_send", {"to": "bob@example.com"})
 
 
-class Desk:
-    """Approvals of messages that are there."""
+class AskingRuns:
+    """Asks for approvals as runs do, each for a message that is stored."""
 
     def __init__(self, database: Database) -> None:
         self.clock = Clock()
@@ -42,78 +42,78 @@ class Desk:
 
 
 @pytest.fixture
-def desk(database: Database) -> Desk:
+def runs(database: Database) -> AskingRuns:
     """Nothing asked for yet."""
-    return Desk(database)
+    return AskingRuns(database)
 
 
-async def test_what_is_asked_is_stored_exactly(desk: Desk, ada: Principal, grace: Principal) -> None:
+async def test_what_is_asked_is_stored_exactly(runs: AskingRuns, ada: Principal, grace: Principal) -> None:
     """Each person finds their own call, as it will run; nobody finds another's."""
-    (mine,), (theirs,) = await desk.ask(ada, SEND), await desk.ask(grace, replace(SEND, arguments={"to": "eve"}))
+    (mine,), (theirs,) = await runs.ask(ada, SEND), await runs.ask(grace, replace(SEND, arguments={"to": "eve"}))
 
     assert (mine.principal, mine.call, mine.state) == (ada, SEND, ApprovalState.PENDING)
     assert theirs.call.arguments == {"to": "eve"}
-    assert await desk.approvals.of_message(grace, mine.message_id) == []
+    assert await runs.approvals.of_message(grace, mine.message_id) == []
 
 
-async def test_only_the_person_who_was_asked_decides(desk: Desk, ada: Principal, grace: Principal) -> None:
+async def test_only_the_person_who_was_asked_decides(runs: AskingRuns, ada: Principal, grace: Principal) -> None:
     """A code counts for its own person alone: in another user's, tenant's or platform's hands it does nothing."""
-    (mine,) = await desk.ask(ada, SEND)
+    (mine,) = await runs.ask(ada, SEND)
     strangers = [grace, replace(ada, tenant="other"), replace(ada, platform="slack")]
 
-    decided = [await desk.approvals.decide(each, mine.code, approved=True) for each in strangers]
+    decided = [await runs.approvals.decide(each, mine.code, approved=True) for each in strangers]
 
     assert decided == [None, None, None]
-    assert await desk.state(mine) is ApprovalState.PENDING
-    assert await desk.approvals.decide(ada, mine.code, approved=True) is not None
+    assert await runs.state(mine) is ApprovalState.PENDING
+    assert await runs.approvals.decide(ada, mine.code, approved=True) is not None
 
 
-async def test_a_decision_counts_once(desk: Desk, ada: Principal) -> None:
+async def test_a_decision_counts_once(runs: AskingRuns, ada: Principal) -> None:
     """Of several decisions that arrive at once, the first one counts; no later one changes it."""
-    (approval,) = await desk.ask(ada, SEND)
+    (approval,) = await runs.ask(ada, SEND)
     code = approval.code.upper()
 
-    decided = await asyncio.gather(*(desk.approvals.decide(ada, code, approved=yes) for yes in (True, False) * 3))
+    decided = await asyncio.gather(*(runs.approvals.decide(ada, code, approved=yes) for yes in (True, False) * 3))
 
     assert sum(each is not None for each in decided) == 1
-    assert await desk.state(approval) in (ApprovalState.APPROVED, ApprovalState.DENIED)
-    assert await desk.approvals.decide(ada, code, approved=False) is None
+    assert await runs.state(approval) in (ApprovalState.APPROVED, ApprovalState.DENIED)
+    assert await runs.approvals.decide(ada, code, approved=False) is None
 
 
-async def test_an_expired_approval_cannot_be_given(desk: Desk, ada: Principal) -> None:
+async def test_an_expired_approval_cannot_be_given(runs: AskingRuns, ada: Principal) -> None:
     """After its time a code does nothing."""
-    (approval,) = await desk.ask(ada, SEND)
-    desk.clock.now += 61
+    (approval,) = await runs.ask(ada, SEND)
+    runs.clock.now += 61
 
-    assert await desk.approvals.decide(ada, approval.code, approved=True) is None
-    assert await desk.state(approval) is ApprovalState.PENDING
+    assert await runs.approvals.decide(ada, approval.code, approved=True) is None
+    assert await runs.state(approval) is ApprovalState.PENDING
 
 
-async def test_of_many_claims_at_once_one_succeeds(desk: Desk, ada: Principal) -> None:
+async def test_of_many_claims_at_once_one_succeeds(runs: AskingRuns, ada: Principal) -> None:
     """An approved call is claimed once, however many try, and not before it is approved nor after it has run."""
-    (approval,) = await desk.ask(ada, SEND)
-    assert not await desk.approvals.claim(ada, approval.approval_id, SEND)
-    await desk.approvals.decide(ada, approval.code, approved=True)
+    (approval,) = await runs.ask(ada, SEND)
+    assert not await runs.approvals.claim(ada, approval.approval_id, SEND)
+    await runs.approvals.decide(ada, approval.code, approved=True)
 
-    claims = await asyncio.gather(*(desk.approvals.claim(ada, approval.approval_id, SEND) for _ in range(10)))
-    await desk.approvals.complete(ada, approval.approval_id)
+    claims = await asyncio.gather(*(runs.approvals.claim(ada, approval.approval_id, SEND) for _ in range(10)))
+    await runs.approvals.complete(ada, approval.approval_id)
 
     assert sorted(claims) == [False] * 9 + [True]
-    assert not await desk.approvals.claim(ada, approval.approval_id, SEND)
-    assert await desk.state(approval) is ApprovalState.DONE
+    assert not await runs.approvals.claim(ada, approval.approval_id, SEND)
+    assert await runs.state(approval) is ApprovalState.DONE
 
 
 async def test_nobody_claims_or_completes_what_another_person_approved(
-    desk: Desk, ada: Principal, grace: Principal
+    runs: AskingRuns, ada: Principal, grace: Principal
 ) -> None:
     """An approval's id is worth nothing in another person's request."""
-    (approval,) = await desk.ask(ada, SEND)
-    await desk.approvals.decide(ada, approval.code, approved=True)
+    (approval,) = await runs.ask(ada, SEND)
+    await runs.approvals.decide(ada, approval.code, approved=True)
 
-    assert not await desk.approvals.claim(grace, approval.approval_id, SEND)
-    assert await desk.approvals.claim(ada, approval.approval_id, SEND)
-    await desk.approvals.complete(grace, approval.approval_id)
-    assert await desk.state(approval) is ApprovalState.RUNNING
+    assert not await runs.approvals.claim(grace, approval.approval_id, SEND)
+    assert await runs.approvals.claim(ada, approval.approval_id, SEND)
+    await runs.approvals.complete(grace, approval.approval_id)
+    assert await runs.state(approval) is ApprovalState.RUNNING
 
 
 @pytest.mark.parametrize(
@@ -125,13 +125,13 @@ async def test_nobody_claims_or_completes_what_another_person_approved(
         replace(SEND, call_id="call-2"),
     ],
 )
-async def test_a_claim_is_for_what_was_shown_only(desk: Desk, ada: Principal, other: PendingCall) -> None:
+async def test_a_claim_is_for_what_was_shown_only(runs: AskingRuns, ada: Principal, other: PendingCall) -> None:
     """Another recipient, one argument more, another tool or another call is not what the person approved."""
-    (approval,) = await desk.ask(ada, SEND)
-    await desk.approvals.decide(ada, approval.code, approved=True)
+    (approval,) = await runs.ask(ada, SEND)
+    await runs.approvals.decide(ada, approval.code, approved=True)
 
-    assert not await desk.approvals.claim(ada, approval.approval_id, other)
-    assert await desk.approvals.claim(ada, approval.approval_id, SEND)
+    assert not await runs.approvals.claim(ada, approval.approval_id, other)
+    assert await runs.approvals.claim(ada, approval.approval_id, SEND)
 
 
 @pytest.mark.parametrize(
@@ -144,24 +144,24 @@ async def test_a_claim_is_for_what_was_shown_only(desk: Desk, ada: Principal, ot
     ],
 )
 async def test_equal_arguments_are_claimed_in_whatever_order(
-    desk: Desk, ada: Principal, arguments: dict[str, Any]
+    runs: AskingRuns, ada: Principal, arguments: dict[str, Any]
 ) -> None:
     """Floats, any script and nested values compare equal to themselves, whatever order their keys come in."""
-    (approval,) = await desk.ask(ada, replace(SEND, arguments=arguments))
-    await desk.approvals.decide(ada, approval.code, approved=True)
+    (approval,) = await runs.ask(ada, replace(SEND, arguments=arguments))
+    await runs.approvals.decide(ada, approval.code, approved=True)
 
     assert approval.call.arguments == arguments
     turned = dict(reversed(arguments.items()))
-    assert await desk.approvals.claim(ada, approval.approval_id, replace(SEND, arguments=turned))
+    assert await runs.approvals.claim(ada, approval.approval_id, replace(SEND, arguments=turned))
 
 
-async def test_codes_are_told_apart(desk: Desk, ada: Principal, grace: Principal) -> None:
+async def test_codes_are_told_apart(runs: AskingRuns, ada: Principal, grace: Principal) -> None:
     """No two approvals of a person have one code, and a decision on one leaves the others alone."""
-    mine = await desk.ask(ada, *(replace(SEND, call_id=f"call-{number}") for number in range(50)))
-    await desk.ask(grace, SEND)
-    await desk.approvals.decide(ada, mine[7].code, approved=True)
+    mine = await runs.ask(ada, *(replace(SEND, call_id=f"call-{number}") for number in range(50)))
+    await runs.ask(grace, SEND)
+    await runs.approvals.decide(ada, mine[7].code, approved=True)
 
-    found = await desk.approvals.of_message(ada, mine[0].message_id)
+    found = await runs.approvals.of_message(ada, mine[0].message_id)
     assert len({approval.code for approval in found}) == 50
     assert [approval for approval in found if approval.state is not ApprovalState.PENDING] == [
         replace(mine[7], state=ApprovalState.APPROVED)

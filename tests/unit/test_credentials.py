@@ -27,10 +27,10 @@ from app.grants.refresh import Refresher
 from app.grants.refresh_leases import RefreshLeases
 from app.keys.ring import KeyRing
 from app.principal import Principal
+from tests.fakes.core_server import until
 from tests.fakes.credentials import TokenEndpoint, connect, google_tokens, invalid_grant, unavailable
 from tests.fakes.fading import fading
 from tests.fakes.leaks import everything_in
-from tests.fakes.office import until
 from tests.fakes.sandbox import READ, SEND, Clock
 
 Make = Callable[[Principal], Credentials]

@@ -14,7 +14,7 @@ from app.delivery.store.inbox import Inbox
 from app.errors import InvalidMessageError, NotFoundError
 from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage
 from app.principal import Principal
-from tests.fakes.office import inbound
+from tests.fakes.core_server import inbound
 from tests.fakes.sandbox import Clock
 
 

@@ -12,20 +12,20 @@ from app.delivery.store.lease import MessageLease, process_is_gone, this_machine
 from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState
 from app.principal import Principal
-from tests.fakes.office import Office, inbound
+from tests.fakes.core_server import CoreServer, inbound
 from tests.fakes.sandbox import Clock
 
 
 @pytest.fixture
-def offices(database: Database, key_ring: KeyRing) -> tuple[Office, Office]:
+def servers(database: Database, key_ring: KeyRing) -> tuple[CoreServer, CoreServer]:
     """Two processes on one database."""
     clock = Clock()
-    return Office(database, key_ring, clock=clock), Office(database, key_ring, clock=clock)
+    return CoreServer(database, key_ring, clock=clock), CoreServer(database, key_ring, clock=clock)
 
 
-async def test_a_lease_that_is_renewed_is_nobody_elses(offices: tuple[Office, Office], ada: Principal) -> None:
+async def test_a_lease_that_is_renewed_is_nobody_elses(servers: tuple[CoreServer, CoreServer], ada: Principal) -> None:
     """While it is renewed no other process makes the message undone; once it is not, the other one answers it."""
-    here, there = offices
+    here, there = servers
     message = await here.say(ada, "/letters_clock")
     begun = await here.inbox.begin_next(ConversationKey.of(message))
     assert begun is not None
@@ -41,9 +41,9 @@ async def test_a_lease_that_is_renewed_is_nobody_elses(offices: tuple[Office, Of
     assert (answered.state, answered.attempt, answered.interruptions) == (MessageState.DONE, 2, 1)
 
 
-async def test_who_stood_still_finishes_nothing(offices: tuple[Office, Office], ada: Principal) -> None:
+async def test_who_stood_still_finishes_nothing(servers: tuple[CoreServer, CoreServer], ada: Principal) -> None:
     """A process that wakes up after its lease neither renews, ends nor tells what another one has taken over."""
-    here, there = offices
+    here, there = servers
     message = await here.say(ada, "/letters_clock")
     begun = await here.inbox.begin_next(ConversationKey.of(message))
     assert begun is not None
@@ -76,27 +76,27 @@ async def test_clocks_that_differ_by_a_minute_take_nothing_away(
 
 
 async def test_later_messages_wait_for_one_that_is_tried_again(
-    office: Office, ada: Principal, grace: Principal
+    server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
     """Order first: while a message waits after a passing fault, nothing behind it is begun; other chats go on."""
-    first, second = [await office.say(ada, "/letters_clock") for _ in range(2)]
-    other = await office.say(grace, "/letters_clock", "g")
-    begun = await office.inbox.begin_next(ConversationKey.of(first))
+    first, second = [await server.say(ada, "/letters_clock") for _ in range(2)]
+    other = await server.say(grace, "/letters_clock", "g")
+    begun = await server.inbox.begin_next(ConversationKey.of(first))
     assert begun is not None
-    await office.inbox.try_later(begun, 30, "model_busy")
+    await server.inbox.try_later(begun, 30, "model_busy")
 
-    assert await office.inbox.begin_next(ConversationKey.of(first)) is None
-    assert await office.inbox.begin_next(ConversationKey.of(other)) is not None
-    office.clock.now += 30
-    answered = await office.answer_next(second)
+    assert await server.inbox.begin_next(ConversationKey.of(first)) is None
+    assert await server.inbox.begin_next(ConversationKey.of(other)) is not None
+    server.clock.now += 30
+    answered = await server.answer_next(second)
     assert answered.state is MessageState.NEW
-    assert (await office.inbox.get(ada, first.message_id)).state is MessageState.DONE
+    assert (await server.inbox.get(ada, first.message_id)).state is MessageState.DONE
 
 
 @pytest.fixture
-def office(offices: tuple[Office, Office]) -> Office:
+def server(servers: tuple[CoreServer, CoreServer]) -> CoreServer:
     """One process."""
-    return offices[0]
+    return servers[0]
 
 
 def test_a_process_is_known_to_be_gone_only_where_that_can_be_seen() -> None:

@@ -20,16 +20,16 @@ from app.delivery.store.parking import EXPIRED, ParkedRun, WaitsFor
 from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
+from tests.fakes.core_server import CoreServer, inbound
 from tests.fakes.credentials import google_tokens
-from tests.fakes.office import Office, inbound
 from tests.fakes.sandbox import READ
 
 SEND = PendingCall("call-1", "letters_send", {"to": "bob"})
 SHOUT = PendingCall("call-2", "letters_shout", {"text": "hey"})
 
 
-class Lot(Office):
-    """An office in which runs are parked by hand."""
+class Lot(CoreServer):
+    """A server in which runs are parked by hand."""
 
     async def begun(self, person: Principal, conversation: str = "c") -> StoredMessage:
         """A message in work."""

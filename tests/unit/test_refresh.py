@@ -19,6 +19,7 @@ from app.grants.refresh import FRESH_SECONDS, Refresher
 from app.grants.refresh_leases import RefreshLease, RefreshLeases
 from app.keys.ring import KeyRing
 from app.principal import Principal
+from tests.fakes.core_server import until
 from tests.fakes.credentials import (
     HOUR,
     TokenEndpoint,
@@ -28,7 +29,6 @@ from tests.fakes.credentials import (
     invalid_grant,
     unavailable,
 )
-from tests.fakes.office import until
 from tests.fakes.sandbox import READ, SEND, Clock
 
 

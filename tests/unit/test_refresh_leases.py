@@ -16,9 +16,9 @@ from app.grants.refresh import BEGIN_SECONDS, Refresher
 from app.grants.refresh_leases import LEASE_SECONDS, RefreshLease, RefreshLeases
 from app.keys.ring import KeyRing
 from app.principal import Principal
+from tests.fakes.core_server import until
 from tests.fakes.credentials import TokenEndpoint, WatchedGrants, connect, google_tokens, invalid_grant, unavailable
 from tests.fakes.databases import Databases
-from tests.fakes.office import until
 from tests.fakes.sandbox import Clock
 
 

@@ -14,7 +14,7 @@ from app.errors import NotFoundError, UnavailableError
 from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState
 from app.principal import Principal
-from tests.fakes.office import Office, inbound
+from tests.fakes.core_server import CoreServer, inbound
 
 DAY = 86_400
 
@@ -23,57 +23,57 @@ async def test_past_the_backlog_new_messages_are_refused_and_known_ones_acknowle
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
     """What is refused is not stored, so that its platform sends it again; a duplicate of what is stored is taken."""
-    office = Office(database, key_ring, backlog=2)
-    await office.intake.accept(inbound(ada, event_id="e1"))
-    await office.intake.accept(inbound(grace, event_id="e2"))
+    server = CoreServer(database, key_ring, backlog=2)
+    await server.intake.accept(inbound(ada, event_id="e1"))
+    await server.intake.accept(inbound(grace, event_id="e2"))
     with pytest.raises(UnavailableError):
-        await office.intake.accept(inbound(grace, event_id="e3"))
-    again = await office.intake.accept(inbound(ada, event_id="e1"))
+        await server.intake.accept(inbound(grace, event_id="e3"))
+    again = await server.intake.accept(inbound(ada, event_id="e1"))
 
     assert again.sequence == 1
-    assert await office.inbox.count_undone() == 2
+    assert await server.inbox.count_undone() == 2
 
 
 async def test_what_is_old_is_erased_and_what_is_not_stays(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
     """Texts, answers, addresses and arguments of ended messages go; rows stay, so that a late duplicate is known."""
-    office = Office(database, key_ring)
-    await office.intake.accept(inbound(ada, "/letters_clock", event_id="e1"))
-    old = await office.answer_next(await office.intake.accept(inbound(ada, "/letters_clock", event_id="e1")))
-    office.clock.now += 31 * DAY
-    fresh = await office.ask(grace, "/letters_clock", "g")
-    assert await office.retention.erase() == 1
-    assert await office.retention.erase() == 0
-    again = await office.intake.accept(inbound(ada, "hello", event_id="e1"))
+    server = CoreServer(database, key_ring)
+    await server.intake.accept(inbound(ada, "/letters_clock", event_id="e1"))
+    old = await server.answer_next(await server.intake.accept(inbound(ada, "/letters_clock", event_id="e1")))
+    server.clock.now += 31 * DAY
+    fresh = await server.ask(grace, "/letters_clock", "g")
+    assert await server.retention.erase() == 1
+    assert await server.retention.erase() == 0
+    again = await server.intake.accept(inbound(ada, "hello", event_id="e1"))
 
     assert (again.message_id, again.text, again.answer, again.address) == (old.message_id, "", None, {})
-    assert (await office.inbox.get(grace, fresh.message_id)).answer == "noon"
+    assert (await server.inbox.get(grace, fresh.message_id)).answer == "noon"
     async with database.reading() as connection:
         left = [
             (await connection.execute(sa.select(sa.func.count()).select_from(table))).scalar()
             for table in (messages, outbox, turns, approvals)
         ]
     assert left == [2, 1, 2, 0]
-    office.clock.now += 61 * DAY
-    await office.retention.erase()
-    assert (await office.conversations.load(ada, "c", turns_at_most=9)).messages == []
+    server.clock.now += 61 * DAY
+    await server.retention.erase()
+    assert (await server.conversations.load(ada, "c", turns_at_most=9)).messages == []
 
 
 async def test_an_administrator_sees_no_text_and_can_have_it_tried_again(
     database: Database, key_ring: KeyRing, ada: Principal
 ) -> None:
     """A message that failed is shown by its class of error, and answered after all in its place."""
-    office = Office(database, key_ring)
-    message = await office.say(ada, "/letters_clock SECRET")
-    begun = await office.inbox.begin_next(ConversationKey.of(message))
+    server = CoreServer(database, key_ring)
+    message = await server.say(ada, "/letters_clock SECRET")
+    begun = await server.inbox.begin_next(ConversationKey.of(message))
     assert begun is not None
-    await office.inbox.fail(begun, "an apology with SECRET", "model_busy")
-    deliveries = Deliveries(database, office.clock)
+    await server.inbox.fail(begun, "an apology with SECRET", "model_busy")
+    deliveries = Deliveries(database, server.clock)
     (failed,) = await deliveries.latest([MessageState.FAILED], at_most=9)
     shown, steps = await deliveries.show(message.message_id)
     await deliveries.retry(message.message_id)
-    answered = await office.answer_next(message)
+    answered = await server.answer_next(message)
 
     assert (failed.last_error, shown, [step.kind for step in steps]) == ("model_busy", failed, ["reply"])
     assert "SECRET" not in str(asdict(failed)) + repr(steps)

@@ -25,31 +25,29 @@ from app.grants.refresh_leases import RefreshLeases
 from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState
 from app.principal import Principal
+from tests.fakes.core_server import CoreServer, inbound
 from tests.fakes.credentials import HOUR, TokenEndpoint, connect, google_tokens, unavailable
-from tests.fakes.office import Office, inbound
 from tests.fakes.sandbox import READ
 
 
-class Desk:
-    """One process that ends grants."""
+class RevokingServer(CoreServer):
+    """A server that ends grants."""
 
-    def __init__(self, office: Office, key_ring: KeyRing) -> None:
-        self.office = office
-        self.database = office.database
-        self.grants = office.grants
-        self.google = TokenEndpoint(now=office.clock)
-        self.refresh_leases = RefreshLeases(self.database, lease_seconds=5)
-        self.refresher = Refresher(self.grants, self.refresh_leases, self.google, now=office.clock)
-        self.quarantine = Quarantine(self.database, key_ring, code_tries=5, now=office.clock)
-        self.unproven = UnconfirmedConsents(self.database, office.links, self.quarantine, self.google)
+    def __init__(self, database: Database, key_ring: KeyRing) -> None:
+        super().__init__(database, key_ring)
+        self.google = TokenEndpoint(now=self.clock)
+        self.refresh_leases = RefreshLeases(database, lease_seconds=5)
+        self.refresher = Refresher(self.grants, self.refresh_leases, self.google, now=self.clock)
+        self.quarantine = Quarantine(database, key_ring, code_tries=5, now=self.clock)
+        self.unproven = UnconfirmedConsents(database, self.links, self.quarantine, self.google)
         self.revocation = Revocation(
-            self.database,
+            database,
             self.grants,
             self.refresh_leases,
             self.unproven,
             self.google,
-            Cancellation(self.database, office.outbox, office.clock),
-            office.clock,
+            Cancellation(database, self.outbox, self.clock),
+            self.clock,
         )
 
     async def connect(self, principal: Principal, name: str = "", account: str = "") -> str:
@@ -59,12 +57,12 @@ class Desk:
 
     async def sign_in(self, principal: Principal, name: str, account: str = "") -> None:
         """Let what Google granted by a link of this person wait for its proof."""
-        link, _ = await self.office.links.issue(principal, frozenset({READ}))
+        link, _ = await self.links.issue(principal, frozenset({READ}))
         async with self.database.writing() as connection:
             for before, after in ((LinkState.ISSUED, LinkState.OPENED), (LinkState.OPENED, LinkState.GRANTED)):
-                assert await self.office.links.advance(connection, link.link_id, before, after)
+                assert await self.links.advance(connection, link.link_id, before, after)
             tokens = google_tokens(name, account=account)
-            await self.quarantine.hold(connection, link, tokens, {}, expires_at=self.office.clock.now + 600)
+            await self.quarantine.hold(connection, link, tokens, {}, expires_at=self.clock.now + 600)
 
     async def states(self) -> dict[str, str]:
         """Every grant's state by its person and account."""
@@ -72,306 +70,313 @@ class Desk:
 
 
 @pytest.fixture
-def desk(database: Database, key_ring: KeyRing) -> Desk:
-    """A process."""
-    return Desk(Office(database, key_ring), key_ring)
+def server(database: Database, key_ring: KeyRing) -> RevokingServer:
+    """Nothing is ended yet."""
+    return RevokingServer(database, key_ring)
 
 
-async def test_a_grant_is_ended_at_google_and_erased(desk: Desk, ada: Principal, grace: Principal) -> None:
+async def test_a_grant_is_ended_at_google_and_erased(server: RevokingServer, ada: Principal, grace: Principal) -> None:
     """Nothing of it is left; the other person's is untouched; a second end has nothing to do."""
-    ids = [await desk.connect(person) for person in (ada, grace)]
-    ended = await desk.revocation.end(ada)
-    again = await desk.revocation.end(ada)
+    ids = [await server.connect(person) for person in (ada, grace)]
+    ended = await server.revocation.end(ada)
+    again = await server.revocation.end(ada)
 
     assert ended.erased == (EndedGrant(ids[0], "ada@example.com", at_google=True),)
     assert (again.erased, again.waiting) == ((), ())
-    assert desk.google.revoked == ["refresh-ada-1"]
-    assert await desk.states() == {"grace grace@example.com": ACTIVE}
-    assert await desk.refresher.fresh(ada) is None
-    assert await desk.refresher.fresh(grace) is not None
+    assert server.google.revoked == ["refresh-ada-1"]
+    assert await server.states() == {"grace grace@example.com": ACTIVE}
+    assert await server.refresher.fresh(ada) is None
+    assert await server.refresher.fresh(grace) is not None
 
 
-async def test_no_link_that_is_over_names_an_account(desk: Desk, ada: Principal, grace: Principal) -> None:
+async def test_no_link_that_is_over_names_an_account(server: RevokingServer, ada: Principal, grace: Principal) -> None:
     """What a person called an account, and its id, go with their last grant; the other person's links keep theirs."""
     for person in (ada, grace):
-        await desk.connect(person)
+        await server.connect(person)
         purpose = Purpose(widens=f"subject-{person.user}", alias="work")
-        await desk.office.links.issue(person, frozenset({READ}), purpose)
-    await desk.revocation.end(ada)
+        await server.links.issue(person, frozenset({READ}), purpose)
+    await server.revocation.end(ada)
     columns = (links_table.c.user_id, links_table.c.widens, links_table.c.alias)
-    async with desk.database.reading() as connection:
+    async with server.database.reading() as connection:
         rows = (await connection.execute(sa.select(*columns).order_by(links_table.c.user_id))).all()
 
     assert [tuple(row) for row in rows] == [("ada", None, None), ("grace", "subject-grace", "work")]
 
 
 async def test_an_account_that_somebody_else_needs_stays_at_google(
-    desk: Desk, ada: Principal, grace: Principal
+    server: RevokingServer, ada: Principal, grace: Principal
 ) -> None:
     """Google would end both grants at once; so it is told only when the last one that is in use ends."""
     for person in (ada, grace):
-        await desk.connect(person, f"{person.user}-1", account="shared")
-    first = await desk.revocation.end(ada)
+        await server.connect(person, f"{person.user}-1", account="shared")
+    first = await server.revocation.end(ada)
     assert [grant.at_google for grant in first.erased] == [False]
-    assert desk.google.revoked == []
-    assert await desk.refresher.fresh(grace) is not None
-    second = await desk.revocation.end(grace)
+    assert server.google.revoked == []
+    assert await server.refresher.fresh(grace) is not None
+    second = await server.revocation.end(grace)
 
     assert [grant.at_google for grant in second.erased] == [True]
-    assert desk.google.revoked == ["refresh-grace-1"]
-    assert await desk.states() == {}
+    assert server.google.revoked == ["refresh-grace-1"]
+    assert await server.states() == {}
 
 
 async def test_an_account_that_waits_for_its_proof_stays_at_google(
-    desk: Desk, ada: Principal, grace: Principal
+    server: RevokingServer, ada: Principal, grace: Principal
 ) -> None:
     """What somebody else is just connecting would end with it, so Google is not told."""
-    await desk.connect(ada, "ada-1", account="shared")
-    await desk.sign_in(grace, "grace-1", account="shared")
-    ended = await desk.revocation.end(ada)
+    await server.connect(ada, "ada-1", account="shared")
+    await server.sign_in(grace, "grace-1", account="shared")
+    ended = await server.revocation.end(ada)
 
     assert [grant.at_google for grant in ended.erased] == [False]
-    assert desk.google.revoked == []
+    assert server.google.revoked == []
 
 
-async def test_what_waits_for_its_proof_ends_too(desk: Desk, ada: Principal, grace: Principal) -> None:
+async def test_what_waits_for_its_proof_ends_too(server: RevokingServer, ada: Principal, grace: Principal) -> None:
     """The person's own unproven sign-in is revoked and erased with their grant; somebody else's is left to wait."""
     for person in (ada, grace):
-        await desk.connect(person)
-        await desk.sign_in(person, f"{person.user}2-1")
-    ended = await desk.revocation.end(ada)
-    async with desk.database.reading() as connection:
+        await server.connect(person)
+        await server.sign_in(person, f"{person.user}2-1")
+    ended = await server.revocation.end(ada)
+    async with server.database.reading() as connection:
         waiting = (await connection.execute(sa.select(quarantined_grants.c.user_id))).scalars().all()
 
     assert (ended.links, ended.waiting) == (1, ())
-    assert sorted(desk.google.revoked) == ["refresh-ada-1", "refresh-ada2-1"]
+    assert sorted(server.google.revoked) == ["refresh-ada-1", "refresh-ada2-1"]
     assert waiting == ["grace"]
 
 
-async def test_an_unproven_sign_in_that_google_was_not_told_of_is_said(desk: Desk, ada: Principal) -> None:
+async def test_an_unproven_sign_in_that_google_was_not_told_of_is_said(server: RevokingServer, ada: Principal) -> None:
     """It is not over as long as Google gave no answer; the next one finishes it."""
-    await desk.sign_in(ada, "ada-1")
-    desk.google.failure = unavailable
-    ended = await desk.revocation.end(ada)
-    desk.google.failure = None
-    finished = await desk.revocation.finish(ada)
+    await server.sign_in(ada, "ada-1")
+    server.google.failure = unavailable
+    ended = await server.revocation.end(ada)
+    server.google.failure = None
+    finished = await server.revocation.finish(ada)
 
     assert ended.waiting == ("ada@example.com",)
     assert finished.waiting == ()
-    assert desk.google.revoked == ["refresh-ada-1"]
+    assert server.google.revoked == ["refresh-ada-1"]
 
 
-async def test_two_who_share_an_account_end_at_once(desk: Desk, ada: Principal, grace: Principal) -> None:
+async def test_two_who_share_an_account_end_at_once(server: RevokingServer, ada: Principal, grace: Principal) -> None:
     """Whichever way they meet, the account is ended at Google and both are erased."""
     for person in (ada, grace):
-        await desk.connect(person, f"{person.user}-1", account="shared")
-    ended = await asyncio.gather(desk.revocation.end(ada), desk.revocation.end(grace))
+        await server.connect(person, f"{person.user}-1", account="shared")
+    ended = await asyncio.gather(server.revocation.end(ada), server.revocation.end(grace))
 
     assert any(grant.at_google for outcome in ended for grant in outcome.erased)
-    assert await desk.states() == {}
+    assert await server.states() == {}
 
 
-async def test_a_google_that_is_away_is_told_later(desk: Desk, ada: Principal, grace: Principal) -> None:
+async def test_a_google_that_is_away_is_told_later(server: RevokingServer, ada: Principal, grace: Principal) -> None:
     """The grant is not given out any more, not even to a refresh; what was left is finished by the next one."""
     for person in (ada, grace):
-        await desk.connect(person)
-    desk.google.failure = unavailable
-    ended = await desk.revocation.end(ada)
-    desk.google.failure = None
+        await server.connect(person)
+    server.google.failure = unavailable
+    ended = await server.revocation.end(ada)
+    server.google.failure = None
 
     assert (ended.erased, ended.waiting) == ((), ("ada@example.com",))
-    assert await desk.refresher.fresh(ada) is None
-    assert await desk.states() == {"ada ada@example.com": ENDING, "grace grace@example.com": ACTIVE}
-    desk.office.clock.now += 60
-    assert await desk.revocation.unfinished(older_than_seconds=61) == []
-    assert await desk.revocation.unfinished(older_than_seconds=60) == [ada]
-    finished = await desk.revocation.finish(ada)
+    assert await server.refresher.fresh(ada) is None
+    assert await server.states() == {"ada ada@example.com": ENDING, "grace grace@example.com": ACTIVE}
+    server.clock.now += 60
+    assert await server.revocation.unfinished(older_than_seconds=61) == []
+    assert await server.revocation.unfinished(older_than_seconds=60) == [ada]
+    finished = await server.revocation.finish(ada)
     assert [grant.at_google for grant in finished.erased] == [True]
-    assert await desk.states() == {"grace grace@example.com": ACTIVE}
+    assert await server.states() == {"grace grace@example.com": ACTIVE}
 
 
-async def test_a_refresh_under_way_is_waited_for(desk: Desk, ada: Principal, grace: Principal) -> None:
+async def test_a_refresh_under_way_is_waited_for(server: RevokingServer, ada: Principal, grace: Principal) -> None:
     """What Google rotates during the end is what it is told to end; nobody is given it."""
     for person in (ada, grace):
-        await desk.connect(person)
-    desk.office.clock.now += HOUR
-    desk.google.gate.clear()
-    refresh = asyncio.create_task(desk.refresher.fresh(ada))
-    await desk.google.asked.wait()
-    end = asyncio.create_task(desk.revocation.end(ada))
+        await server.connect(person)
+    server.clock.now += HOUR
+    server.google.gate.clear()
+    refresh = asyncio.create_task(server.refresher.fresh(ada))
+    await server.google.asked.wait()
+    end = asyncio.create_task(server.revocation.end(ada))
     await asyncio.sleep(0.3)
     assert not end.done()
-    desk.google.gate.set()
+    server.google.gate.set()
     with pytest.raises(GrantRevokedError):
         await refresh
     await end
 
-    assert desk.google.revoked == ["refresh-ada-2"]
-    assert await desk.states() == {"grace grace@example.com": ACTIVE}
+    assert server.google.revoked == ["refresh-ada-2"]
+    assert await server.states() == {"grace grace@example.com": ACTIVE}
 
 
-async def test_a_consent_during_the_end_survives(desk: Desk, ada: Principal) -> None:
+async def test_a_consent_during_the_end_survives(server: RevokingServer, ada: Principal) -> None:
     """A grant that the person gave again while Google was away is in use, and is not erased by the end before it."""
-    await desk.connect(ada)
-    desk.google.failure = unavailable
-    await desk.revocation.end(ada)
-    desk.google.failure = None
-    await desk.connect(ada, "ada-2")
-    finished = await desk.revocation.finish(ada)
+    await server.connect(ada)
+    server.google.failure = unavailable
+    await server.revocation.end(ada)
+    server.google.failure = None
+    await server.connect(ada, "ada-2")
+    finished = await server.revocation.finish(ada)
 
     assert finished.erased == ()
-    assert desk.google.revoked == []
-    assert await desk.states() == {"ada ada@example.com": ACTIVE}
+    assert server.google.revoked == []
+    assert await server.states() == {"ada ada@example.com": ACTIVE}
 
 
-async def test_a_consent_while_google_is_told_survives(desk: Desk, ada: Principal) -> None:
+async def test_a_consent_while_google_is_told_survives(server: RevokingServer, ada: Principal) -> None:
     """What the person grants in that very moment is not erased with what it took the place of."""
-    await desk.connect(ada)
-    desk.google.gate.clear()
-    end = asyncio.create_task(desk.revocation.end(ada))
-    await desk.google.asked.wait()
-    await desk.connect(ada, "ada-2")
-    desk.google.gate.set()
+    await server.connect(ada)
+    server.google.gate.clear()
+    end = asyncio.create_task(server.revocation.end(ada))
+    await server.google.asked.wait()
+    await server.connect(ada, "ada-2")
+    server.google.gate.set()
     await end
 
-    assert await desk.states() == {"ada ada@example.com": ACTIVE}
+    assert await server.states() == {"ada ada@example.com": ACTIVE}
 
 
 async def test_a_grant_whose_token_an_api_refused_ends_at_google_too(
-    desk: Desk, ada: Principal, grace: Principal
+    server: RevokingServer, ada: Principal, grace: Principal
 ) -> None:
     """Its refresh token is kept until Google was told, by the usual way; the other person's grant is in use."""
-    of_ada, _ = [await desk.connect(person) for person in (ada, grace)]
+    of_ada, _ = [await server.connect(person) for person in (ada, grace)]
     with pytest.raises(GrantRevokedError):
-        await desk.refresher.refused(ada, of_ada, "access-ada-1")
+        await server.refresher.refused(ada, of_ada, "access-ada-1")
 
-    assert await desk.refresher.fresh(ada) is None
-    assert await desk.states() == {"ada ada@example.com": ENDING, "grace grace@example.com": ACTIVE}
-    desk.office.clock.now += 60
-    assert await desk.revocation.unfinished(older_than_seconds=60) == [ada]
-    await desk.revocation.finish(ada)
-    assert desk.google.revoked == ["refresh-ada-1"]
-    assert await desk.states() == {"grace grace@example.com": ACTIVE}
+    assert await server.refresher.fresh(ada) is None
+    assert await server.states() == {"ada ada@example.com": ENDING, "grace grace@example.com": ACTIVE}
+    server.clock.now += 60
+    assert await server.revocation.unfinished(older_than_seconds=60) == [ada]
+    await server.revocation.finish(ada)
+    assert server.google.revoked == ["refresh-ada-1"]
+    assert await server.states() == {"grace grace@example.com": ACTIVE}
 
 
-async def test_one_grant_ends_alone(desk: Desk, ada: Principal, grace: Principal) -> None:
+async def test_one_grant_ends_alone(server: RevokingServer, ada: Principal, grace: Principal) -> None:
     """Its id ends it for its person only, and leaves their links as they are."""
-    of_ada, of_grace = await desk.connect(ada), await desk.connect(grace)
-    link, _ = await desk.office.links.issue(ada, frozenset({READ}))
-    nothing = await desk.revocation.end(ada, grant_id=of_grace)
-    one = await desk.revocation.end(ada, grant_id=of_ada)
+    of_ada, of_grace = await server.connect(ada), await server.connect(grace)
+    link, _ = await server.links.issue(ada, frozenset({READ}))
+    nothing = await server.revocation.end(ada, grant_id=of_grace)
+    one = await server.revocation.end(ada, grant_id=of_ada)
 
     assert nothing.erased == ()
     assert [grant.grant_id for grant in one.erased] == [of_ada]
-    assert await desk.office.links.open_links(ada) == [link]
-    assert await desk.states() == {"grace grace@example.com": ACTIVE}
+    assert await server.links.open_links(ada) == [link]
+    assert await server.states() == {"grace grace@example.com": ACTIVE}
 
 
-async def test_an_account_that_ended_is_not_replaced_by_another(desk: Desk, ada: Principal, grace: Principal) -> None:
+async def test_an_account_that_ended_is_not_replaced_by_another(
+    server: RevokingServer, ada: Principal, grace: Principal
+) -> None:
     """Of two accounts the one that was in use ends: no other one steps in, and connected again it is in use again."""
-    first = await desk.connect(ada, "ada-1")
-    await desk.connect(ada, "work-1")
-    await desk.connect(grace)
-    await desk.revocation.end(ada, grant_id=first)
+    first = await server.connect(ada, "ada-1")
+    await server.connect(ada, "work-1")
+    await server.connect(grace)
+    await server.revocation.end(ada, grant_id=first)
 
-    assert await desk.refresher.fresh(ada) is None
-    assert await desk.states() == {
+    assert await server.refresher.fresh(ada) is None
+    assert await server.states() == {
         "ada ada@example.com": "revoked", "ada work@example.com": ACTIVE, "grace grace@example.com": ACTIVE,
     }  # fmt: skip
-    assert await desk.connect(ada, "ada-2") == first
-    again = await desk.refresher.fresh(ada)
+    assert await server.connect(ada, "ada-2") == first
+    again = await server.refresher.fresh(ada)
     assert again is not None
     assert again.email == "ada@example.com"
 
 
-async def test_a_grant_that_does_not_open_is_kept(desk: Desk, ada: Principal, grace: Principal) -> None:
+async def test_a_grant_that_does_not_open_is_kept(server: RevokingServer, ada: Principal, grace: Principal) -> None:
     """Google cannot be told of it, so it is not erased and the end says so; it is given out no more."""
     for person in (ada, grace):
-        await desk.connect(person)
+        await server.connect(person)
     broken = grants_table.update().where(grants_table.c.user_id == "ada").values(sealed_tokens="v1.k9.AAAA")
-    async with desk.database.writing() as connection:
+    async with server.database.writing() as connection:
         await connection.execute(broken)
     with pytest.raises(SealError):
-        await desk.revocation.end(ada)
+        await server.revocation.end(ada)
 
-    assert await desk.states() == {"ada ada@example.com": ENDING, "grace grace@example.com": ACTIVE}
-    assert await desk.grants.find(ada) is None
+    assert await server.states() == {"ada ada@example.com": ENDING, "grace grace@example.com": ACTIVE}
+    assert await server.grants.find(ada) is None
 
 
-async def test_who_disconnects_what_does_not_open_is_told(desk: Desk, ada: Principal, grace: Principal) -> None:
+async def test_who_disconnects_what_does_not_open_is_told(
+    server: RevokingServer, ada: Principal, grace: Principal
+) -> None:
     """That it is used no more, and where to end it at Google, as Deputy cannot; the other person's ends as ever."""
     for person in (ada, grace):
-        await desk.connect(person)
+        await server.connect(person)
     broken = grants_table.update().where(grants_table.c.user_id == "ada").values(sealed_tokens="v1.k9.AAAA")
-    async with desk.database.writing() as connection:
+    async with server.database.writing() as connection:
         await connection.execute(broken)
-    command = DisconnectCommand(desk.revocation)
-    told = [str(await command.reply(await desk.office.say(person, "disconnect google"))) for person in (ada, grace)]
+    command = DisconnectCommand(server.revocation)
+    told = [str(await command.reply(await server.say(person, "disconnect google"))) for person in (ada, grace)]
 
     assert "myaccount.google.com/connections" in told[0]
     assert "Disconnected grace@example.com" in told[1]
 
 
-async def test_links_and_what_waits_for_consent_end_too(desk: Desk, ada: Principal, grace: Principal) -> None:
+async def test_links_and_what_waits_for_consent_end_too(
+    server: RevokingServer, ada: Principal, grace: Principal
+) -> None:
     """The person's links lead nowhere and their parked messages are given up with words; the other's wait on."""
-    office = desk.office
     parked = {}
     for person in (ada, grace):
-        message = await office.say(person, "hello", conversation=person.user)
-        begun = await office.inbox.begin_next(ConversationKey.of(message))
+        message = await server.say(person, "hello", conversation=person.user)
+        begun = await server.inbox.begin_next(ConversationKey.of(message))
         assert begun is not None
-        link, _ = await office.links.issue(person, frozenset({READ}))
-        assert await office.parking.park_for_consent(begun, "{}", link.link_id)
+        link, _ = await server.links.issue(person, frozenset({READ}))
+        assert await server.parking.park_for_consent(begun, "{}", link.link_id)
         parked[person] = begun
-    ended = await desk.revocation.end(ada)
-    of_ada, of_grace = [await office.inbox.get(person, parked[person].message_id) for person in (ada, grace)]
+    ended = await server.revocation.end(ada)
+    of_ada, of_grace = [await server.inbox.get(person, parked[person].message_id) for person in (ada, grace)]
 
     assert (ended.links, ended.runs) == (1, 1)
     assert (of_ada.state, of_ada.answer) == (MessageState.FAILED, DISCONNECTED)
     assert of_grace.state is MessageState.PARKED
-    assert await office.links.open_links(ada) == []
-    assert len(await office.links.open_links(grace)) == 1
-    assert await office.parking.find(parked[ada]) is None
+    assert await server.links.open_links(ada) == []
+    assert len(await server.links.open_links(grace)) == 1
+    assert await server.parking.find(parked[ada]) is None
 
 
 @pytest.mark.parametrize("words", ["disconnect google", " Disconnect  Google. ", "DISCONNECT GOOGLE!"])
-async def test_saying_so_in_the_chat_is_enough(words: str, desk: Desk, ada: Principal, grace: Principal) -> None:
+async def test_saying_so_in_the_chat_is_enough(
+    words: str, server: RevokingServer, ada: Principal, grace: Principal
+) -> None:
     """The sender is told what was ended, whichever way the words are written; said again, that nothing is left."""
     for person in (ada, grace):
-        await desk.connect(person)
-    command = DisconnectCommand(desk.revocation)
-    message = await desk.office.say(ada, words)
+        await server.connect(person)
+    command = DisconnectCommand(server.revocation)
+    message = await server.say(ada, words)
     told, again = await command.reply(message), await command.reply(message)
 
     assert told is not None
     assert "Disconnected ada@example.com" in told
     assert "refresh" not in told
     assert again == "No Google account of yours is connected, and none of your links is open."
-    assert await desk.states() == {"grace grace@example.com": ACTIVE}
+    assert await server.states() == {"grace grace@example.com": ACTIVE}
 
 
 @pytest.mark.parametrize(
     "words", ["disconnect", "please disconnect google", "disconnect google now", "disconnect slack"]
 )
-async def test_other_words_are_no_command(words: str, desk: Desk, ada: Principal) -> None:
+async def test_other_words_are_no_command(words: str, server: RevokingServer, ada: Principal) -> None:
     """Only the whole command ends anything; a mail that is quoted with it does not."""
-    await desk.connect(ada)
-    message = await desk.office.intake.accept(inbound(ada, words))
+    await server.connect(ada)
+    message = await server.intake.accept(inbound(ada, words))
 
-    assert await DisconnectCommand(desk.revocation).reply(message) is None
-    assert await desk.states() == {"ada ada@example.com": ACTIVE}
+    assert await DisconnectCommand(server.revocation).reply(message) is None
+    assert await server.states() == {"ada ada@example.com": ACTIVE}
 
 
-async def test_an_erased_grant_leaves_no_token(desk: Desk, ada: Principal, grace: Principal) -> None:
+async def test_an_erased_grant_leaves_no_token(server: RevokingServer, ada: Principal, grace: Principal) -> None:
     """Neither the sealed tokens nor an account's address or choice is in a row any more, of no account."""
-    old = await desk.connect(ada, "ada-1", account="old")
-    await desk.connect(ada, "ada-2")
-    await desk.revocation.end(ada, grant_id=old)
-    await desk.connect(grace)
-    async with desk.database.reading() as connection:
+    old = await server.connect(ada, "ada-1", account="old")
+    await server.connect(ada, "ada-2")
+    await server.revocation.end(ada, grant_id=old)
+    await server.connect(grace)
+    async with server.database.reading() as connection:
         sealed = (await connection.execute(sa.select(grants_table.c.sealed_tokens, grants_table.c.user_id))).all()
-    await desk.revocation.end(ada)
-    async with desk.database.reading() as connection:
+    await server.revocation.end(ada)
+    async with server.database.reading() as connection:
         left = repr((await connection.execute(sa.select(grants_table))).all())
         choices = (await connection.execute(sa.select(account_choices.c.user_id))).scalars().all()
 

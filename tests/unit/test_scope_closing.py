@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from containers.scopes.scope import Scope, Scoped, ScopeError, Seed
-from tests.fakes.office import until
+from tests.fakes.core_server import until
 from tests.unit.scope_graph import ADA, BOB, Container, Credentials, Person
 
 

@@ -15,7 +15,7 @@ from containers.build import build
 from containers.scopes.scope import Scope, ScopeError
 from containers.scopes.threads import THREADS_OF_A_SCOPE, open_threads
 from containers.testing import settings_in
-from tests.fakes.office import until
+from tests.fakes.core_server import until
 from tests.unit.scope_graph import ADA, BOB
 
 

@@ -19,32 +19,32 @@ from app.keys.ring import KeyRing
 from app.messages import ConversationKey, StoredMessage
 from app.principal import Principal
 from containers.testing import RecordingChannel
-from tests.fakes.office import Office, until
+from tests.fakes.core_server import CoreServer, until
 from tests.fakes.sandbox import Clock
 
 
 @pytest.fixture
-def offices(database: Database, key_ring: KeyRing) -> tuple[Office, Office]:
+def servers(database: Database, key_ring: KeyRing) -> tuple[CoreServer, CoreServer]:
     """Two processes on one database, with one channel."""
     clock = Clock()
-    here = Office(database, key_ring, clock=clock)
-    return here, Office(database, key_ring, clock=clock, channel=here.channel)
+    here = CoreServer(database, key_ring, clock=clock)
+    return here, CoreServer(database, key_ring, clock=clock, channel=here.channel)
 
 
-async def _answered(office: Office, person: Principal, conversation: str = "c") -> StoredMessage:
+async def _answered(server: CoreServer, person: Principal, conversation: str = "c") -> StoredMessage:
     """A message that was answered, and whose sender is not told yet."""
-    message = await office.say(person, "/letters_clock", conversation)
-    begun = await office.inbox.begin_next(ConversationKey.of(message))
+    message = await server.say(person, "/letters_clock", conversation)
+    begun = await server.inbox.begin_next(ConversationKey.of(message))
     assert begun is not None
-    await office.answering.answer(begun)
+    await server.answering.answer(begun)
     return begun
 
 
 async def test_what_a_dead_process_owed_is_sent_by_another_and_marked(
-    offices: tuple[Office, Office], ada: Principal, grace: Principal
+    servers: tuple[CoreServer, CoreServer], ada: Principal, grace: Principal
 ) -> None:
     """Nobody else sends it while its process may live; then it is sent with the hint that it may have arrived."""
-    here, there = offices
+    here, there = servers
     lost = await _answered(here, ada)
     await _answered(there, grace, "g")
     for conversation in (ConversationKey.of(lost), ConversationKey("http", "demo", "g")):
@@ -59,10 +59,10 @@ async def test_what_a_dead_process_owed_is_sent_by_another_and_marked(
 
 
 async def test_replies_go_out_in_order_though_two_processes_owe_them(
-    offices: tuple[Office, Office], ada: Principal
+    servers: tuple[CoreServer, CoreServer], ada: Principal
 ) -> None:
     """A later reply waits for an earlier one that another process has in hand."""
-    here, there = offices
+    here, there = servers
     first, second = await _answered(here, ada), await _answered(there, ada)
     key = ConversationKey.of(first)
     await there.sender.send_waiting(key)
@@ -76,83 +76,83 @@ async def test_replies_go_out_in_order_though_two_processes_owe_them(
 
 
 async def test_a_reply_that_is_refused_lets_later_ones_pass_and_is_given_up(
-    offices: tuple[Office, Office], ada: Principal
+    servers: tuple[CoreServer, CoreServer], ada: Principal
 ) -> None:
     """A channel that never takes one reply keeps no other one back; after its tries it is given up."""
-    office, _ = offices
-    office.channel.failures += [UnavailableError("no")]
-    first, second = await _answered(office, ada), await _answered(office, ada)
+    server, _ = servers
+    server.channel.failures += [UnavailableError("no")]
+    first, second = await _answered(server, ada), await _answered(server, ada)
     key = ConversationKey.of(first)
-    await office.sender.send_waiting(key)
-    told = [sent.message_id for sent in office.channel.sent]
+    await server.sender.send_waiting(key)
+    told = [sent.message_id for sent in server.channel.sent]
     for _ in range(3):
-        office.channel.failures.append(UnavailableError("no"))
-        office.clock.now += 100
-        await office.sender.send_waiting(key)
+        server.channel.failures.append(UnavailableError("no"))
+        server.clock.now += 100
+        await server.sender.send_waiting(key)
 
     assert told == [second.message_id]
-    assert await office.outbox.count() == {ReplyState.SENT: 1, ReplyState.GIVEN_UP: 1}
+    assert await server.outbox.count() == {ReplyState.SENT: 1, ReplyState.GIVEN_UP: 1}
 
 
 async def test_a_reply_whose_end_was_not_stored_is_sent_with_the_hint(
-    offices: tuple[Office, Office], ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
+    servers: tuple[CoreServer, CoreServer], ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database was away after the channel took it: the same process tries again, and says that it may be there."""
-    office, _ = offices
-    messages = [await _answered(office, ada), await _answered(office, grace, "g")]
+    server, _ = servers
+    messages = [await _answered(server, ada), await _answered(server, grace, "g")]
     with monkeypatch.context() as patch:
-        patch.setattr(office.outbox, "sent", AsyncMock(side_effect=OSError("the database is away")))
+        patch.setattr(server.outbox, "sent", AsyncMock(side_effect=OSError("the database is away")))
         for message in messages:
             with pytest.raises(OSError, match="away"):
-                await office.sender.send_waiting(ConversationKey.of(message))
+                await server.sender.send_waiting(ConversationKey.of(message))
     for message in messages:
-        await office.sender.send_waiting(ConversationKey.of(message))
+        await server.sender.send_waiting(ConversationKey.of(message))
 
-    told = [(sent.principal, sent.again) for sent in office.channel.sent]
+    told = [(sent.principal, sent.again) for sent in server.channel.sent]
     assert told == [(ada, False), (grace, False), (ada, True), (grace, True)]
-    assert await office.outbox.count() == {ReplyState.SENT: 2}
+    assert await server.outbox.count() == {ReplyState.SENT: 2}
 
 
-async def test_what_was_overtaken_by_events_is_not_told(offices: tuple[Office, Office], ada: Principal) -> None:
+async def test_what_was_overtaken_by_events_is_not_told(servers: tuple[CoreServer, CoreServer], ada: Principal) -> None:
     """Who was to be asked for a word and has given it meanwhile is not asked."""
-    office, _ = offices
-    message = await office.say(ada, "/letters_shout text=hey")
-    begun = await office.inbox.begin_next(ConversationKey.of(message))
+    server, _ = servers
+    message = await server.say(ada, "/letters_shout text=hey")
+    begun = await server.inbox.begin_next(ConversationKey.of(message))
     assert begun is not None
-    await office.answering.answer(begun)
-    (code,) = await office.codes(message)
-    await office.approvals.decide(ada, code, approved=True)
-    await office.parking.approval_decided(ada, message.message_id)
-    await office.sender.send_waiting(ConversationKey.of(message))
+    await server.answering.answer(begun)
+    (code,) = await server.codes(message)
+    await server.approvals.decide(ada, code, approved=True)
+    await server.parking.approval_decided(ada, message.message_id)
+    await server.sender.send_waiting(ConversationKey.of(message))
 
-    assert office.channel.sent == []
-    assert await office.outbox.count() == {ReplyState.OBSOLETE: 1}
+    assert server.channel.sent == []
+    assert await server.outbox.count() == {ReplyState.OBSOLETE: 1}
 
 
 async def test_what_may_have_arrived_is_looked_up_after_a_lease(
-    offices: tuple[Office, Office], ada: Principal, grace: Principal
+    servers: tuple[CoreServer, CoreServer], ada: Principal, grace: Principal
 ) -> None:
     """A channel that said no is asked again soon; one that gave no answer, when what it took must show there."""
-    office, _ = offices
-    refused, unclear = await _answered(office, ada), await _answered(office, grace, "g")
+    server, _ = servers
+    refused, unclear = await _answered(server, ada), await _answered(server, grace, "g")
     for message, failure in ((refused, UnavailableError("no")), (unclear, UnclearError("no answer"))):
-        office.channel.failures.append(failure)
-        await office.sender.send_waiting(ConversationKey.of(message))
+        server.channel.failures.append(failure)
+        await server.sender.send_waiting(ConversationKey.of(message))
     told = []
     for seconds in (10, 25):
-        office.clock.now += seconds
+        server.clock.now += seconds
         for message in (refused, unclear):
-            await office.sender.send_waiting(ConversationKey.of(message))
-        told.append([(sent.principal, sent.again) for sent in office.channel.sent])
+            await server.sender.send_waiting(ConversationKey.of(message))
+        told.append([(sent.principal, sent.again) for sent in server.channel.sent])
 
     assert told == [[(ada, True)], [(ada, True), (grace, True)]]
 
 
 async def test_a_reply_that_waited_for_its_turn_is_held_on_to(
-    offices: tuple[Office, Office], ada: Principal, grace: Principal
+    servers: tuple[CoreServer, CoreServer], ada: Principal, grace: Principal
 ) -> None:
     """Nobody else may send it while its try goes on, though it was owed long before."""
-    here, there = offices
+    here, there = servers
     messages = [await _answered(here, ada), await _answered(here, grace, "g")]
     here.clock.now += 20
     here.channel.gate.clear()
@@ -169,10 +169,10 @@ async def test_a_reply_that_waited_for_its_turn_is_held_on_to(
 
 
 async def test_a_reply_that_was_overtaken_is_not_sent(
-    offices: tuple[Office, Office], ada: Principal, grace: Principal
+    servers: tuple[CoreServer, CoreServer], ada: Principal, grace: Principal
 ) -> None:
     """A process that stood still between its look and the try finds that the reply is another's by now."""
-    here, there = offices
+    here, there = servers
     messages = [await _answered(here, ada), await _answered(here, grace, "g")]
     held = here.outbox.held
 
@@ -210,9 +210,9 @@ async def test_who_was_overtaken_as_it_sent_has_one_copy_kept(
 ) -> None:
     """A process that stood still in the very step that sends, sends what another one has sent meanwhile."""
     monkeypatch.setattr("app.delivery.replies.sender._TO_ARRIVE", 0.001)
-    there = Office(database, key_ring)
+    there = CoreServer(database, key_ring)
     beside = _Beside(there.channel.sent, unclear=unclear)
-    here = Office(database, key_ring, clock=there.clock, channel=beside)
+    here = CoreServer(database, key_ring, clock=there.clock, channel=beside)
     messages = [await _answered(here, ada), await _answered(here, grace, "g")]
     beside.gate.clear()
     sending = [asyncio.create_task(here.sender.send_waiting(ConversationKey.of(each))) for each in messages]
@@ -249,43 +249,43 @@ async def test_an_outage_of_hours_loses_nothing(
 ) -> None:
     """One person's channel is away, the other one is told meanwhile; after a day it is given up, and can be retried."""
     channel = _Away(away={ada})
-    office = Office(database, key_ring, channel=channel, reply_seconds=86_400)
-    message = await _answered(office, ada)
+    server = CoreServer(database, key_ring, channel=channel, reply_seconds=86_400)
+    message = await _answered(server, ada)
     for hour in range(hours):
-        others = await _answered(office, grace, f"g{hour}")
+        others = await _answered(server, grace, f"g{hour}")
         for each in (message, others, message, message):
-            office.clock.now += 900
-            await office.sender.send_waiting(ConversationKey.of(each))
+            server.clock.now += 900
+            await server.sender.send_waiting(ConversationKey.of(each))
     channel.away.clear()
-    office.clock.now += 61  # the longest wait is 60
-    await office.sender.send_waiting(ConversationKey.of(message))
+    server.clock.now += 61  # the longest wait is 60
+    await server.sender.send_waiting(ConversationKey.of(message))
     told = [sent.principal for sent in channel.sent]
-    deliveries = Deliveries(database, office.clock)
+    deliveries = Deliveries(database, server.clock)
     untold = [each.message_id for each in await deliveries.latest([], at_most=9, untold=True)]
     if untold:
         await deliveries.retry(message.message_id)
-        await office.sender.send_waiting(ConversationKey.of(message))
+        await server.sender.send_waiting(ConversationKey.of(message))
 
     assert told == [grace] * hours + [ada] * told_at_last
     assert untold == [message.message_id] * (not told_at_last)
     assert [sent.principal for sent in channel.sent][-1] == ada
-    assert await office.outbox.count() == {ReplyState.SENT: hours + 1}
+    assert await server.outbox.count() == {ReplyState.SENT: hours + 1}
     with pytest.raises(NotFoundError):
         await deliveries.retry(message.message_id)
 
 
 async def test_a_channel_that_hangs_holds_up_no_other(database: Database, key_ring: KeyRing, ada: Principal) -> None:
     """However many replies hang on their way to one platform, those to another one go out."""
-    office, slack = Office(database, key_ring), RecordingChannel()
-    office.channel.gate.clear()
-    channels = {"http": office.channel, "slack": slack}
-    sender = Sender(office.outbox, office.statuses, channels, Backoff(4, 2.0, 60.0), lease_seconds=30.0)
-    hanging = [await _answered(office, ada, f"c{number}") for number in range(17)]
-    other = await _answered(office, Principal("slack", ada.tenant, "U0GRACE"))
+    server, slack = CoreServer(database, key_ring), RecordingChannel()
+    server.channel.gate.clear()
+    channels = {"http": server.channel, "slack": slack}
+    sender = Sender(server.outbox, server.statuses, channels, Backoff(4, 2.0, 60.0), lease_seconds=30.0)
+    hanging = [await _answered(server, ada, f"c{number}") for number in range(17)]
+    other = await _answered(server, Principal("slack", ada.tenant, "U0GRACE"))
     async with sender.running(0.0):
         for message in (*hanging, other):
             sender.look(ConversationKey.of(message))
         await until(lambda: slack.sent)
 
-    assert office.channel.sent == []
+    assert server.channel.sent == []
     assert [sent.message_id for sent in slack.sent] == [other.message_id]

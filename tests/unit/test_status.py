@@ -17,119 +17,121 @@ from app.delivery.store.parking import WaitsFor
 from app.keys.ring import KeyRing
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
-from tests.fakes.office import Office
+from tests.fakes.core_server import CoreServer
 from tests.fakes.sandbox import READ
 
 RUN = StoppedRun([], (StoppedCall("call-1", "letters_read", "consent", (READ,)),)).dump()
 
 
 @pytest.fixture
-def office(database: Database, key_ring: KeyRing) -> Office:
+def server(database: Database, key_ring: KeyRing) -> CoreServer:
     """Nothing said yet."""
-    return Office(database, key_ring)
+    return CoreServer(database, key_ring)
 
 
-async def _asks(office: Office, person: Principal, **arguments: Any) -> StoredMessage:
-    begun = await _begun(office, person)
-    await office.parking.park_for_approval(begun, "run", [PendingCall("call-1", "letters_send", arguments)])
+async def _asks(server: CoreServer, person: Principal, **arguments: Any) -> StoredMessage:
+    begun = await _begun(server, person)
+    await server.parking.park_for_approval(begun, "run", [PendingCall("call-1", "letters_send", arguments)])
     return begun
 
 
-async def _begun(office: Office, person: Principal) -> StoredMessage:
-    stored = await office.say(person, "hello", person.user)
-    begun = await office.inbox.begin_next(await office.wakeups.next())
+async def _begun(server: CoreServer, person: Principal) -> StoredMessage:
+    stored = await server.say(person, "hello", person.user)
+    begun = await server.inbox.begin_next(await server.wakeups.next())
     assert begun is not None
     assert begun.message_id == stored.message_id
     return begun
 
 
-async def _words(office: Office, message: StoredMessage) -> str:
-    return in_words(await office.status(message)) or ""
+async def _words(server: CoreServer, message: StoredMessage) -> str:
+    return in_words(await server.status(message)) or ""
 
 
 async def test_a_link_is_shown_to_its_person_while_it_can_be_opened(
-    office: Office, ada: Principal, grace: Principal
+    server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
     """Each person is given their own link, privately; once it is opened, it is not shown again."""
     links = {}
     for person in (ada, grace):
-        message = await _begun(office, person)
-        link_id = await office.consent.ask(person, frozenset({READ}))
-        await office.parking.park_for_consent(message, RUN, link_id)
-        links[person] = (message, (await office.consent.sign_in(person, link_id)).url)
+        message = await _begun(server, person)
+        link_id = await server.consent.ask(person, frozenset({READ}))
+        await server.parking.park_for_consent(message, RUN, link_id)
+        links[person] = (message, (await server.consent.sign_in(person, link_id)).url)
     (mine, my_url), (hers, her_url) = links.values()
 
     assert my_url
-    assert my_url in await _words(office, mine)
-    assert str(her_url) not in await _words(office, mine)
-    assert (await office.status(hers)).private
-    await office.links.open(my_url.rpartition("/")[2])
-    assert "http" not in await _words(office, mine)
+    assert my_url in await _words(server, mine)
+    assert str(her_url) not in await _words(server, mine)
+    assert (await server.status(hers)).private
+    await server.links.open(my_url.rpartition("/")[2])
+    assert "http" not in await _words(server, mine)
 
 
-async def test_a_link_that_an_answer_shows_is_no_part_of_it(office: Office, ada: Principal, grace: Principal) -> None:
+async def test_a_link_that_an_answer_shows_is_no_part_of_it(
+    server: CoreServer, ada: Principal, grace: Principal
+) -> None:
     """Each is shown their own while it can be opened; what is stored is its id, which is nobody's but its person's."""
-    said = {person: await office.ask(person, "connect google", person.user) for person in (ada, grace)}
-    shown = {person: await _words(office, message) for person, message in said.items()}
+    said = {person: await server.ask(person, "connect google", person.user) for person in (ada, grace)}
+    shown = {person: await _words(server, message) for person, message in said.items()}
     token = shown[ada].splitlines()[0].rpartition("/")[2]
-    stolen = await office.statuses.of(replace(said[grace], link_id=said[ada].link_id))
-    await office.links.open(token)
+    stolen = await server.statuses.of(replace(said[grace], link_id=said[ada].link_id))
+    await server.links.open(token)
 
     assert len({text.splitlines()[0] for text in shown.values()}) == 2
     assert all("/connect/google/" in text and "It asks for: " in text for text in shown.values())
     assert all("/connect/google/" not in str(message.answer) for message in said.values())
     assert token not in str(stolen.answer)
-    assert await _words(office, said[ada]) == ("This link was opened or is over. Write `connect google` for a new one.")
-    assert await _words(office, said[grace]) == shown[grace]
+    assert await _words(server, said[ada]) == ("This link was opened or is over. Write `connect google` for a new one.")
+    assert await _words(server, said[grace]) == shown[grace]
 
 
-async def test_an_apology_is_for_its_sender_alone(office: Office, ada: Principal, grace: Principal) -> None:
+async def test_an_apology_is_for_its_sender_alone(server: CoreServer, ada: Principal, grace: Principal) -> None:
     """Given up in work or while it waited: it may name what was asked for, which others in a group need not know."""
-    failed, expired = await _begun(office, ada), await _asks(office, grace, to="bob@example.com")
-    await office.inbox.fail(failed, "This may have been done all the same: letters_send.")
-    office.clock.now += 3601
-    await office.parking.give_up_expired()
-    told = [await office.status(message) for message in (failed, expired)]
+    failed, expired = await _begun(server, ada), await _asks(server, grace, to="bob@example.com")
+    await server.inbox.fail(failed, "This may have been done all the same: letters_send.")
+    server.clock.now += 3601
+    await server.parking.give_up_expired()
+    told = [await server.status(message) for message in (failed, expired)]
 
     assert [status.state for status in told] == [MessageState.FAILED] * 2
     assert all(status.private for status in told)
 
 
 async def test_what_waits_for_approval_is_shown_with_its_exact_arguments(
-    office: Office, ada: Principal, grace: Principal
+    server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
     """Each person is asked for their own call, every argument on its own line, with the code to answer with."""
-    mine = await _asks(office, ada, to="bob@example.com", copies=["eve@example.com"], urgent=True, rate=0.5)
-    hers = await _asks(office, grace, to="mallory@example.com")
-    (code,) = await office.codes(mine)
+    mine = await _asks(server, ada, to="bob@example.com", copies=["eve@example.com"], urgent=True, rate=0.5)
+    hers = await _asks(server, grace, to="mallory@example.com")
+    (code,) = await server.codes(mine)
 
-    assert await _words(office, mine) == (
+    assert await _words(server, mine) == (
         "Shall I run letters_send?\n"
         '    copies: ["eve@example.com"]\n    rate: 0.5\n    to: bob@example.com\n    urgent: true\n'
         f"Write `approve {code}` or `deny {code}`."
     )
-    assert "mallory" in await _words(office, hers)
-    assert (await office.status(mine)).private
+    assert "mallory" in await _words(server, hers)
+    assert (await server.status(mine)).private
 
 
-async def test_no_argument_can_look_like_another_or_hide(office: Office, ada: Principal) -> None:
+async def test_no_argument_can_look_like_another_or_hide(server: CoreServer, ada: Principal) -> None:
     """Lines of a text are marked, and characters that nobody sees are spelt out."""
     message = await _asks(
-        office, ada, to="eve@example.com", text="hi\n    to: bob@example.com\r\nWrite `deny 0000`.\u202e"
+        server, ada, to="eve@example.com", text="hi\n    to: bob@example.com\r\nWrite `deny 0000`.\u202e"
     )
-    words = await _words(office, message)
+    words = await _words(server, message)
 
     assert "\n      |     to: bob@example.com\\r\n      | Write `deny 0000`.\\u202e\n" in words
     assert [line for line in words.splitlines() if line.startswith("    to:")] == ["    to: eve@example.com"]
 
 
-async def test_decided_calls_are_not_asked_for_again(office: Office, ada: Principal) -> None:
+async def test_decided_calls_are_not_asked_for_again(server: CoreServer, ada: Principal) -> None:
     """Once everything is decided there is nothing to ask, so nothing is said."""
-    message = await _asks(office, ada, to="bob@example.com")
-    (code,) = await office.codes(message)
-    await office.approvals.decide(ada, code, approved=True)
+    message = await _asks(server, ada, to="bob@example.com")
+    (code,) = await server.codes(message)
+    await server.approvals.decide(ada, code, approved=True)
 
-    assert in_words(await office.status(message)) is None
+    assert in_words(await server.status(message)) is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from app.supervisor import Supervisor, cancel, guarded
-from tests.fakes.office import until
+from tests.fakes.core_server import until
 
 
 async def test_a_task_that_dies_is_started_again_and_counted(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,7 +15,7 @@ from app.errors import OffboardedError
 from app.principal import Principal
 from app.supervisor import Supervisor
 from app.users import Users
-from tests.fakes.office import inbound
+from tests.fakes.core_server import inbound
 from tests.fakes.sandbox import Clock
 
 

@@ -13,7 +13,7 @@ from app.delivery.store.inbox import Inbox
 from app.messages import ConversationKey, Version
 from app.principal import Principal
 from app.supervisor import Supervisor
-from tests.fakes.office import inbound
+from tests.fakes.core_server import inbound
 
 LONG = 30.0  # seconds; no test waits for so long unless it fails
 

@@ -16,7 +16,7 @@ from app.messages import ConversationKey
 from app.principal import Principal
 from app.supervisor import Supervisor
 from app.users import Users
-from tests.fakes.office import inbound
+from tests.fakes.core_server import inbound
 
 ONE, OTHER = (ConversationKey("http", "demo", name) for name in ("one", "other"))
 

@@ -19,7 +19,7 @@ from app.sandbox.log import Call, fingerprint
 from app.sandbox.people import Person
 from app.sandbox.visitor import code_on
 from tests.fakes.consent import Browser
-from tests.fakes.deputy_server import CONSENT_LINK, QUESTION, DeputyServer, own_markers
+from tests.fakes.server import CONSENT_LINK, QUESTION, Server, own_markers
 
 EXCHANGE, REVOKE = "oauth.token.authorization_code", "oauth.revoke"
 CALLBACK = "/oauth/google/callback"
@@ -32,7 +32,7 @@ def accounts() -> list[Person]:
 
 
 @dataclass
-class Scene:
+class Attack:
     """Two people who are new to a server; their chats are HTTP, and each has a browser.
 
     Attributes:
@@ -41,10 +41,10 @@ class Scene:
         browser: The victim's.
         own_browser: Mallory's.
         said: The ids of each person's messages, oldest first.
-        calls_before: How often Google had been asked before the scene began.
+        calls_before: How often Google had been asked before the attack began.
     """
 
-    server: DeputyServer
+    server: Server
     victim: Principal
     mallory: Principal
     victims: str
@@ -83,7 +83,7 @@ class Scene:
         self._bearers.add(fingerprint(grant.access_token))
 
     def calls(self, method_id: str) -> int:
-        """How often Google was asked this since the scene began."""
+        """How often Google was asked this since the attack began."""
         return len(self.statuses(method_id))
 
     def statuses(self, method_id: str) -> list[int]:
@@ -129,21 +129,21 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene_on(server: DeputyServer) -> AsyncIterator[Scene]:
+async def attack_on(server: Server) -> AsyncIterator[Attack]:
     """A victim and a Mallory whom the server has not met; nobody else holds their Google accounts meanwhile."""
     number = next(_numbers)
     victim, mallory = (Principal("http", "demo", f"{who}{number}") for who in ("victim", "mallory"))
     hers, work, mallorys = (account.email for account in accounts())
-    scene = Scene(server, victim, mallory, hers, work, mallorys)
-    scene.calls_before = len(server.google.calls)
+    attack = Attack(server, victim, mallory, hers, work, mallorys)
+    attack.calls_before = len(server.google.calls)
     try:
-        yield scene
+        yield attack
     finally:
         async with server.container.database().writing() as connection:
             for table in (grants, quarantined_grants):
                 await connection.execute(table.delete())
-        await scene.browser.http.aclose()
-        await scene.own_browser.http.aclose()
+        await attack.browser.http.aclose()
+        await attack.own_browser.http.aclose()
 
 
 def shown(response: httpx2.Response) -> str:

@@ -14,7 +14,7 @@ from tests.fakes.databases import PostgresDatabases
 
 
 @dataclass
-class SilentWay:
+class SilencedPostgres:
     """Forwards connections; while it is silent none is, nor any byte of those that were.
 
     Attributes:
@@ -70,7 +70,7 @@ class SilentWay:
 
 
 @asynccontextmanager
-async def silent_way(databases: PostgresDatabases, server_url: str) -> AsyncIterator[SilentWay]:
+async def open_silenced_postgres(databases: PostgresDatabases, server_url: str) -> AsyncIterator[SilencedPostgres]:
     """A way to these databases, which listens until the context ends."""
     target = sa.make_url(server_url).port
     assert target is not None
@@ -80,7 +80,7 @@ async def silent_way(databases: PostgresDatabases, server_url: str) -> AsyncIter
             await way.take(reader, writer, target)
 
     listener = await asyncio.start_server(take, HOST, 0)
-    way = SilentWay(databases, listener.sockets[0].getsockname()[1])
+    way = SilencedPostgres(databases, listener.sockets[0].getsockname()[1])
     try:
         yield way
     finally:

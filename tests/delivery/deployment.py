@@ -1,4 +1,4 @@
-"""The stage of the chaos suite: a Slack that survives, and Deputy processes that do not."""
+"""A deployment for the chaos suite: a Slack that survives, and Deputy processes that are killed."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ WHOLE = Load(messages=2000, conversations=200, repeated=200, kills=20)
 
 
 @dataclass
-class Stage:
-    """Everything that a scenario acts on.
+class Deployment:
+    """Everything that a scenario acts on: servers, workers, the Slack before them and what it records.
 
     Attributes:
         record: What the badge toolkit noted.
@@ -146,7 +146,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(
+async def open_deployment(
     preloaded: Preloaded,
     folder: Path,
     database_url: str,
@@ -157,7 +157,7 @@ async def stage(
     fault: str | None = None,
     posts: list[Post] | None = None,
     **delivery: Any,
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[Deployment]:
     """Everything is up and ready, and nobody has written yet.
 
     Args:
@@ -220,16 +220,16 @@ async def stage(
         posting = Posting(slack, [server.url for server in servers], client, random_)
         stack.push_async_callback(end_all, [*servers, *workers])
         await asyncio.gather(*(each.start() for each in (*servers, *workers)))
-        yield Stage(seed, script, signing_secret, slack, record, ledger, posting, servers, workers)
+        yield Deployment(seed, script, signing_secret, slack, record, ledger, posting, servers, workers)
 
 
 @asynccontextmanager
-async def writing(stage_: Stage) -> AsyncIterator[None]:
+async def writing(deployment: Deployment) -> AsyncIterator[None]:
     """People write meanwhile, as much as they are allowed to; at the end everything was written and acknowledged."""
-    posting = asyncio.create_task(stage_.posting.post(stage_.script, stage_.allowed))
+    posting = asyncio.create_task(deployment.posting.post(deployment.script, deployment.allowed))
     try:
         yield
-        stage_.allow(len(stage_.script.lines))
+        deployment.allow(len(deployment.script.lines))
         async with asyncio.timeout(SETTLE_SECONDS):
             await posting
     finally:
@@ -237,36 +237,36 @@ async def writing(stage_: Stage) -> AsyncIterator[None]:
         await asyncio.gather(posting, return_exceptions=True)
 
 
-async def run_with_kills(stage_: Stage, load: Load) -> None:
+async def run_with_kills(deployment: Deployment, load: Load) -> None:
     """Let everything be written and answered, while processes are killed and started again.
 
     The messages come in as many parts as there are kills, and one more; each kill falls into the work on its part.
     """
-    random_ = random.Random(f"kills of {stage_.seed}")
+    random_ = random.Random(f"kills of {deployment.seed}")
     part = load.messages // (load.kills + 1)
-    async with writing(stage_):
+    async with writing(deployment):
         for _ in range(load.kills):
-            begun = len(stage_.record.runs())
-            stage_.allow(part)
-            await stage_.until_begun(begun + random_.randint(1, max(1, part * 3 // 4)))
+            begun = len(deployment.record.runs())
+            deployment.allow(part)
+            await deployment.until_begun(begun + random_.randint(1, max(1, part * 3 // 4)))
             await asyncio.sleep(random_.uniform(0, 0.03))  # at any line, not only where a run has begun
-            victims = _choose(stage_, random_)
+            victims = _choose(deployment, random_)
             await asyncio.gather(*(victim.kill() for victim in victims))
             await asyncio.gather(*(victim.start() for victim in victims))
 
 
-async def run_with_outage(stage_: Stage, load: Load, outage: Callable[[], Awaitable[None]]) -> None:
+async def run_with_outage(deployment: Deployment, load: Load, outage: Callable[[], Awaitable[None]]) -> None:
     """Let everything be written and answered, with an outage once the work has begun."""
-    async with writing(stage_):
-        stage_.allow(load.messages)
-        await stage_.until_begun(load.messages // 10)
+    async with writing(deployment):
+        deployment.allow(load.messages)
+        await deployment.until_begun(load.messages // 10)
         await outage()
 
 
-def _choose(stage_: Stage, random_: random.Random) -> list[Deputy]:
+def _choose(deployment: Deployment, random_: random.Random) -> list[Deputy]:
     """A server, a worker, or one of either."""
-    server = random_.choice(stage_.servers)
-    if not stage_.workers:
+    server = random_.choice(deployment.servers)
+    if not deployment.workers:
         return [server]
-    worker = random_.choice(stage_.workers)
+    worker = random_.choice(deployment.workers)
     return random_.choice([[server], [worker], [server, worker]])

@@ -1,4 +1,7 @@
-"""Everything that answers messages, on a real database: only Google, the model and the channel are made up."""
+"""A server without its container and interfaces: everything that answers messages, on a real database.
+
+Only Google, the model and the channel are fakes.
+"""
 
 from __future__ import annotations
 
@@ -96,8 +99,8 @@ async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
             await asyncio.sleep(0.005)
 
 
-class Office:
-    """One process's objects; two offices on one database are a process and the one that was started after it.
+class CoreServer:
+    """The objects of one process; two on one database are a process and the one that was started after it.
 
     Attributes:
         agents: Every agent that was opened, while it lives.

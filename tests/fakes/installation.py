@@ -23,7 +23,7 @@ from tests.fakes.sandbox import CLIENT_ID, CLIENT_SECRET, SandboxClient, on_loop
 
 
 @dataclass
-class CommandStage:
+class DeputyInstallation:
     """What the commands of one configuration work on.
 
     Attributes:
@@ -75,7 +75,7 @@ class CommandStage:
 
 
 @asynccontextmanager
-async def command_stage(folder: Path, database_url: str) -> AsyncIterator[CommandStage]:
+async def open_installation(folder: Path, database_url: str) -> AsyncIterator[DeputyInstallation]:
     """A configuration in a folder, with a Google on loopback that rotates refresh tokens."""
     google = sandbox()
     async with on_loopback(google) as (base_url, client):
@@ -102,4 +102,4 @@ async def command_stage(folder: Path, database_url: str) -> AsyncIterator[Comman
         config = folder / "config.yaml"
         config.write_text(yaml.safe_dump(tree))
         async with opened_container(load_settings(config, {})) as container:
-            yield CommandStage(config, google, client, container)
+            yield DeputyInstallation(config, google, client, container)

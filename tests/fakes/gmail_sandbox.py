@@ -24,7 +24,7 @@ ALL_SCOPES = (READ_MAIL, EDIT_LABELS, MODIFY_MAIL, COMPOSE_MAIL, SEND_MAIL)
 
 
 @dataclass
-class GmailStage:
+class GmailSandbox:
     """The sandbox on loopback and what lives as long as the process.
 
     Attributes:
@@ -70,7 +70,7 @@ class GmailStage:
 
 
 @asynccontextmanager
-async def open_gmail_stage() -> AsyncIterator[GmailStage]:
+async def open_gmail_sandbox() -> AsyncIterator[GmailSandbox]:
     """A sandbox of the test's own, until the block ends."""
     google = sandbox()
     requests: list[str] = []
@@ -81,4 +81,4 @@ async def open_gmail_stage() -> AsyncIterator[GmailStage]:
 
     async with serve_loopback(counted) as url, httpx2.AsyncClient(base_url=url) as http:
         with urllib3.PoolManager(maxsize=16) as pool:
-            yield GmailStage(google, GoogleApis(url), pool, SandboxClient(http), requests)
+            yield GmailSandbox(google, GoogleApis(url), pool, SandboxClient(http), requests)

@@ -1,0 +1,146 @@
+"""What a server under test runs in: a Google and a Slack on loopback, keys and databases."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from pydantic import SecretStr
+
+from app.main import serving
+from app.sandbox.attachment import CLIENT_ID, lead_to_sandbox
+from app.sandbox.google.delegation import ServiceAccount
+from app.sandbox.google.sandbox import GoogleSandbox
+from app.sandbox.people import Person
+from app.sandbox.server import serve_loopback
+from app.sandbox.slack.sandbox import SlackSandbox
+from app.sections.agents import AgentSettings
+from app.sections.interfaces import HttpSettings, InterfacesSettings, SlackSettings
+from app.sections.section import Section
+from app.sections.server import DatabaseSettings, KeyRingSettings, ServerSettings
+from app.settings import Settings
+from containers.application import Application
+from containers.build import build
+from containers.testing import open_test_app
+from containers.testing.app import PATIENCE_SECONDS as PATIENCE_SECONDS  # of everybody who waits for a server
+from interfaces.web.interface import callback_url
+from tests.fakes.databases import Databases, SqliteDatabases
+from tests.fakes.ports import free_port
+from tests.fakes.server import NO_REUSE, TEAM, Server
+from tests.fakes.slack_proxy import SlackProxy
+
+Prepare = Callable[[Application], object]
+
+
+@dataclass
+class Environment:
+    """What servers run in, one at a time on its port.
+
+    Attributes:
+        slack_proxy: Stands before Slack's Web API.
+    """
+
+    google: GoogleSandbox
+    slack: SlackSandbox
+    slack_proxy: SlackProxy
+    settings: Settings
+    databases: Databases
+
+    @asynccontextmanager
+    async def server(
+        self, prepare: Prepare = lambda _: None, *, database: str = "deputy", **sections: Section
+    ) -> AsyncIterator[Server]:
+        """Serve on loopback.
+
+        Args:
+            prepare: Called with the container before anything is built, to override providers.
+            database: The database's name; a second server on the same one finds what the first one left.
+            sections: Sections of the settings that differ from the environment's.
+        """
+        settings = await self._settings(database, sections)
+        container = build(settings)
+        prepare(container)
+        async with (
+            serving(container, settings) as base_url,
+            httpx2.AsyncClient(base_url=base_url, timeout=2 * PATIENCE_SECONDS, limits=NO_REUSE) as client,
+        ):
+            yield Server(client, container, settings, self.google, self.slack)
+
+    @asynccontextmanager
+    async def in_process(
+        self, prepare: Prepare = lambda _: None, *, database: str = "in-process", **sections: Section
+    ) -> AsyncIterator[Server]:
+        """The same without a socket, as many at a time as one likes; browsers cannot reach it.
+
+        An error that leaves the application is raised in the test.
+        """
+        settings = await self._settings(database, sections)
+        async with open_test_app(settings, prepare) as app:
+            yield Server(app.client, app.container, settings, self.google, self.slack)
+
+    async def _settings(self, database: str, sections: dict[str, Section]) -> Settings:
+        url = DatabaseSettings(url=SecretStr(await self.databases.empty(database)))
+        return self.settings.model_copy(update={"database": url, **sections})
+
+
+@asynccontextmanager
+async def open_environment(
+    folder: Path,
+    databases: Databases | None = None,
+    *,
+    public_url: str | None = None,
+    people: Sequence[Person] | None = None,
+    service_accounts: Sequence[ServiceAccount] = (),
+    **sections: Section,
+) -> AsyncIterator[Environment]:
+    """A Google and a Slack on loopback, and settings that lead to them; HTTP and Slack are served.
+
+    Args:
+        folder: Where keys are kept.
+        databases: Where servers get their databases; SQLite files in the folder when it is None.
+        public_url: Where browsers reach a server; where it listens when it is None.
+        people: Who has a Google account; Ada and Grace when nobody is named.
+        service_accounts: Who may act as them without asking.
+        sections: Sections of the settings, such as ``delivery=DeliverySettings(…)``.
+    """
+    port = free_port()
+    public_url = public_url or f"http://127.0.0.1:{port}"
+    client_secret, signing_secret = secrets.token_hex(16), secrets.token_hex(16)
+    bot_token = f"xoxb-{secrets.token_hex(16)}"
+    slack = SlackSandbox(signing_secret=signing_secret, bot_token=bot_token, team=TEAM)
+    slack_proxy = SlackProxy(slack.app)
+    google = GoogleSandbox(
+        client_id=CLIENT_ID,
+        client_secret=client_secret,
+        redirect_uris=frozenset({callback_url(public_url)}),
+        people=people,
+        service_accounts=service_accounts,
+    )
+    async with (
+        serve_loopback(google.app) as google_url,
+        serve_loopback(slack_proxy) as slack_url,
+    ):
+        slack_settings = SlackSettings(
+            signing_secret=SecretStr(signing_secret),
+            bot_token=SecretStr(bot_token),
+            api_base_url=f"{slack_url}/api/",
+        )
+        settings = Settings(
+            server=ServerSettings(port=port, public_url=public_url),
+            key_ring=KeyRingSettings(file=folder / "keys.yaml"),
+            agents={"assistant": AgentSettings(toolkits=("gmail",))},
+            default_agent="assistant",
+            interfaces=InterfacesSettings(http=HttpSettings(wait_seconds=PATIENCE_SECONDS), slack=slack_settings),
+        ).model_copy(update=sections)
+        settings = lead_to_sandbox(settings, google_url, client_secret)
+        yield Environment(google, slack, slack_proxy, settings, databases or SqliteDatabases(folder))
+
+
+def with_http(settings: Settings, **changes: Any) -> InterfacesSettings:
+    """The interfaces, HTTP's settings changed."""
+    return settings.interfaces.model_copy(update={"http": HttpSettings(**changes)})

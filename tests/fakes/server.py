@@ -1,0 +1,160 @@
+"""A real server under test, and what a test does to it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+import time
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
+
+import httpx2
+from dependency_injector import providers
+
+from app.consent.outcome import Connected
+from app.delivery.store.inbox import Inbox
+from app.principal import Principal
+from app.sandbox.google.gmail.letters import MARKER
+from app.sandbox.google.sandbox import GoogleSandbox
+from app.sandbox.slack.posts import Post
+from app.sandbox.slack.sandbox import SlackSandbox
+from app.sandbox.visitor import code_on, visit
+from app.settings import Settings
+from app.toolkits.gmail import GmailToolkit
+from containers.application import Application
+from containers.testing import AppClient
+from containers.testing.app import PATIENCE_SECONDS as PATIENCE_SECONDS  # of everybody who waits for a server
+
+ADA, GRACE = "ada@sandbox.example", "grace@sandbox.example"
+TEAM = "T0SANDBOX"
+QUESTION = "show my unread mail"
+CONSENT_LINK = re.compile(r"https?://\S+/connect/google/[\w-]+")
+NOTICE = "A sign-in by your link waits for its code"  # comes with a scan, if the code has not come before it
+APPROVAL_CODE = re.compile(r"approve ([0-9a-f]{4,8})")
+# Uvicorn closes a connection that was idle for 5 s, by its own clock: a request must not go out on it just then.
+NO_REUSE = httpx2.Limits(max_keepalive_connections=0)
+
+T = TypeVar("T")
+
+
+async def eventually(look: Callable[[], T], patience_seconds: float = PATIENCE_SECONDS) -> T:
+    """What `look` returns once that is true.
+
+    Raises:
+        AssertionError: It was not within that time.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + patience_seconds
+    while not (seen := look()):
+        assert loop.time() < end, "it did not happen in time"
+        await asyncio.sleep(0.005)
+    return seen
+
+
+class Ahead:
+    """The inbox's clock, so many seconds ahead: what it would do after a while it does now.
+
+    Attributes:
+        seconds: How many.
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+
+    def __call__(self) -> float:
+        return time.time() + self.seconds
+
+    def install(self, container: Application) -> None:
+        """Let the inbox go by this clock."""
+        container.inbox.override(providers.Object(Inbox(container.database(), self, container.message_lease())))
+
+
+def hasty(container: Application) -> None:
+    """Let the worker hand back at once what is in work as the server stops."""
+    container.worker.add_kwargs(grace_seconds=0.05)
+
+
+class Server(AppClient):
+    """A server that runs in an environment, and what a test does to it.
+
+    Attributes:
+        base_url: Where it is.
+        settings: What it was built from.
+        google: The environment's Google.
+        slack: The environment's Slack.
+    """
+
+    def __init__(
+        self,
+        client: httpx2.AsyncClient,
+        container: Application,
+        settings: Settings,
+        google: GoogleSandbox,
+        slack: SlackSandbox,
+    ) -> None:
+        super().__init__(client, container)
+        self.base_url = str(client.base_url).rstrip("/")
+        self.settings = settings
+        self.google = google
+        self.slack = slack
+
+    async def consent(self, link: str, email: str, *, allow: bool = True) -> httpx2.Response:
+        """Open a consent link in a browser of its own and decide with that account; the last page."""
+        return await visit(link, email, allow=allow)
+
+    async def confirm(self, principal: Principal, page: httpx2.Response) -> None:
+        """Let this person confirm with the code that the last page shows, as if they wrote it in their chat."""
+        code = code_on(page.raise_for_status())
+        assert code is not None, page.text
+        assert isinstance(await self.container.confirmation().confirm(principal, code), Connected)
+
+    async def connect(self, principal: Principal, email: str) -> None:
+        """Give this person a grant for all that Gmail's tools need, by a link as they would be sent."""
+        oauth_scopes = frozenset(scope for spec in GmailToolkit.tools().values() for scope in spec.oauth_scopes)
+        consent = self.container.consent()
+        link = (await consent.sign_in(principal, await consent.ask(principal, oauth_scopes))).url
+        assert link is not None
+        await self.confirm(principal, await self.consent(link, email))
+
+    async def send_mail(self, principal: Principal, raw: str) -> None:
+        """Send a mail as this person, by Google's API and past Deputy."""
+        grant = await self.container.grants().find(principal)
+        assert grant is not None
+        async with httpx2.AsyncClient(base_url=str(self.settings.google.api_root)) as client:
+            sent = await client.post(
+                "/gmail/v1/users/me/messages/send",
+                json={"raw": base64.urlsafe_b64encode(raw.encode()).decode()},
+                headers={"Authorization": f"Bearer {grant.access_token}"},
+            )
+        sent.raise_for_status()
+
+    async def deliver(self, event: dict[str, Any], retry_num: int | None = None) -> httpx2.Response:
+        """Send an event as Slack does."""
+        return await self.slack.post_event(self.client, "/slack/events", event, retry_num)
+
+    async def posts(self, channel: str, count: int) -> list[Post]:
+        """What was posted in a channel, once there are so many."""
+        return await eventually(lambda: found if len(found := self.posted(channel)) >= count else [])
+
+    def posted(self, channel: str) -> list[Post]:
+        """What was posted in a channel so far, without what the scan tells at a time of its own."""
+        return [post for post in self.slack.posts if post.channel == channel and NOTICE not in post.text]
+
+
+def user(name: str) -> str:
+    """A person's id in Slack."""
+    return f"U0{name.upper()}"
+
+
+def direct(name: str) -> str:
+    """The id of their direct chat with the assistant in Slack."""
+    return f"D0{name.upper()}"
+
+
+def own_markers(google: GoogleSandbox, emails: Collection[str]) -> dict[str, set[str]]:
+    """The markers in everybody's mail, by address."""
+    return {
+        email: {marker.lower() for letter in google.mailbox(email) for marker in MARKER.findall(letter.raw.decode())}
+        for email in emails
+    }
