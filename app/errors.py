@@ -14,6 +14,7 @@ DeputyError
 ├── ConsentError               a consent link or callback cannot be used
 │   ├── LinkExpiredError           expired, used, superseded or never issued              (HTTP 410)
 │   └── CallbackRefusedError       state, cookie, code or id_token does not fit           (HTTP 400)
+├── ForeignRunError            an account was about to be used in another request than its own
 ├── CredentialsError           no usable credentials of this principal
 │   ├── AccessRefusedError         nothing that the person can grant would help: the model is told why
 │   ├── ConsentRequiredError       a grant or an OAuth scope is missing: the run is parked
@@ -112,6 +113,16 @@ class LinkExpiredError(ConsentError):
 
 class CallbackRefusedError(ConsentError):
     """The callback does not belong to a consent that this browser started."""
+
+
+class ForeignRunError(DeputyError):
+    """One request was about to use what belongs to another; nothing was sent."""
+
+    def __init__(self, used: str) -> None:
+        super().__init__(
+            f"{used} belongs to another request and was not used. Keep what a toolkit is given in the toolkit itself, "
+            "and start threads with the scope's to_thread"
+        )
 
 
 class CredentialsError(DeputyError):

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Header
 from app.api_tokens import ApiTokens
 from app.deadline import Deadline
 from app.principal import Principal
+from app.run import new_run
 from app.sections.interfaces import SlackSettings
 from app.settings import Settings
 from containers.application import Application
@@ -47,8 +48,9 @@ def scoped(provider: providers.Provider[T], principal_of: PrincipalOf, deadline_
     """
 
     async def resolve(principal: Principal = Depends(principal_of)) -> AsyncIterator[T]:
-        async with Scope(principal, Deadline.after(deadline_seconds)) as scope:
-            yield scope.get(provider)
+        with new_run():
+            async with Scope(principal, Deadline.after(deadline_seconds)) as scope:
+                yield scope.get(provider)
 
     return Depends(resolve)
 

@@ -11,6 +11,7 @@ from dependency_injector import providers
 from app.agents.agent import Agent
 from app.deadline import Deadline
 from app.principal import Principal
+from app.run import new_run
 from containers.scopes.scope import Scope
 
 
@@ -33,11 +34,12 @@ class RequestScopes:
     @asynccontextmanager
     async def open_agent(self, principal: Principal, deadline: Deadline) -> AsyncIterator[Agent]:
         """A fresh agent of this principal; it and all that is theirs is dead once the context ends."""
-        async with Scope(principal, deadline) as scope:
-            try:
-                yield scope.get(self._agents.providers[self._agent_of_channel[principal.platform]])
-            except BaseException as error:
-                # Libraries keep an error in a variable of a frame that it passes: a cycle, in which the agent and all
-                # that is the person's would wait for the collector.
-                clear_frames(error.__traceback__)
-                raise
+        with new_run():
+            async with Scope(principal, deadline) as scope:
+                try:
+                    yield scope.get(self._agents.providers[self._agent_of_channel[principal.platform]])
+                except BaseException as error:
+                    # Libraries keep an error in a variable of a frame that it passes: a cycle, in which the agent and
+                    # all that is the person's would wait for the collector.
+                    clear_frames(error.__traceback__)
+                    raise

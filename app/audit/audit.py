@@ -42,7 +42,8 @@ class AuditEntry:
         credential: A grant's id, or in workspace mode the address that was acted as.
         method: Of Google's, such as ``gmail.users.messages.get``.
         status: What Google answered; None where no answer was seen, so that it may have taken effect.
-        outcome: Of a tool: begun, done or failed.
+        outcome: Of a tool: begun, done or failed. Of a call: refused, when another run than this person's tried it;
+            `tool_call` is then that run's.
     """
 
     principal: Principal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -12,6 +13,9 @@ from typing import Protocol
 from app.audit.audit import AuditEntry, AuditEvent
 from app.google.request_recorder import SentRequest
 from app.principal import Principal
+from app.run import current_run
+
+log = logging.getLogger(__name__)
 
 # The call of a tool that runs in this context: an id and nothing of a person's, so it may outlive the request.
 _TOOL_CALL: ContextVar[str | None] = ContextVar("tool_call", default=None)
@@ -54,10 +58,12 @@ class AuditRecorder:
         self._credentials = credentials
         self._rows = rows
         self._now = now
+        self._run = current_run()
         self._running: dict[str, _ToolCall] = {}
 
     async def begin(self, message_id: str, tool: str, *, acts: bool) -> str:
         """Take the calls that follow in this task, and in those that it starts, for this tool's; returns an id."""
+        self._run.check("The audit recorder")
         tool_call = uuid.uuid4().hex
         self._running[tool_call] = _ToolCall(message_id, tool)
         if acts:
@@ -74,7 +80,22 @@ class AuditRecorder:
 
     def sending(self) -> SentRequest:
         """Something is about to be sent to Google as the person, with the credential that is in use."""
+        self._run.check("The audit recorder")
         return SentRequest(self._credentials.credential_id)
+
+    async def refused(self, method_ids: Sequence[str]) -> None:
+        """Write that another run tried to call these methods as this person; the tool call is the other run's."""
+        tool_call = _TOOL_CALL.get()
+        log.error("a request tried to use another one's Google account and was refused (tool call %s)", tool_call)
+        at = self._now()
+        await self._rows.append(
+            [
+                AuditEntry(
+                    self._principal, AuditEvent.CALL, at, tool_call=tool_call, method=method_id, outcome="refused"
+                )
+                for method_id in method_ids
+            ]
+        )
 
     async def sent(self, sent: SentRequest) -> None:
         """It was sent: each call goes to the rows of the tool that made it, or outside of a tool is written at once."""

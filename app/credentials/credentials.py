@@ -17,6 +17,7 @@ from google.oauth2.credentials import Credentials as GoogleCredentials
 from app.deadline import Deadline
 from app.errors import CredentialsError, DeputyError
 from app.principal import Principal
+from app.run import current_run
 
 # The OAuth scopes of the tool that runs in this context; nothing of a person's, so it may outlive the request.
 _IN_USE: ContextVar[frozenset[str]] = ContextVar("oauth_scopes_in_use", default=frozenset())
@@ -73,15 +74,17 @@ class TokenSource(Protocol):
 class Credentials:
     """Gives the toolkits of one request Google credentials of its principal; lives for that request.
 
-    Built without I/O. Whoever needs a token awaits `ensure` first, in the same task or one that it was started from:
-    what a tool is given is good for the OAuth scopes that this tool ensured. What is handed out holds an access token
-    and a way back to its source, never a refresh token or the client's secret, and is emptied when the request ends.
+    Built without I/O. Await `ensure` before a token is needed, in the same task or one that it started: what a tool is
+    given is good for the OAuth scopes that this tool ensured. They refuse to be used in any run but their own. What is
+    handed out holds an access token and a way back to its source, never a refresh token or the client's secret, and is
+    emptied when the request ends.
     """
 
     def __init__(self, principal: Principal, tokens: TokenSource, deadline: Deadline) -> None:
         self._principal = principal
         self._tokens = tokens
         self._deadline = deadline
+        self._run = current_run()
         self._held: dict[frozenset[str], Access] = {}
         self._conversation: str | None = None
         self._account: str | None = None  # the one of this request, once it is known
@@ -110,7 +113,9 @@ class Credentials:
             GrantRevokedError: Google no longer honours the grant.
             AccessRefusedError: There is no access, and the person cannot grant it.
             GoogleError: The token could not be got.
+            ForeignRunError: Another request than their own uses them.
         """
+        self._run.check("Credentials")
         if oauth_scopes:
             async with self._choosing if self._account is None else nullcontext():
                 access = await self._fresh(oauth_scopes)
@@ -154,7 +159,9 @@ class Credentials:
 
         Raises:
             GrantRevokedError: The grant counts as over; the person has to consent again.
+            ForeignRunError: Another request than their own uses them.
         """
+        self._run.check("Credentials")
         if self._account is not None:
             await self._tokens.refused(self._principal, self._account, access_token)
 
@@ -196,6 +203,7 @@ class Credentials:
         return renewed
 
     def _current(self, oauth_scopes: frozenset[str]) -> Access:
+        self._run.check("Credentials")
         access = self._held.get(oauth_scopes)
         if access is None:
             raise CredentialsError(

@@ -13,11 +13,12 @@ from google_auth_httplib2 import AuthorizedHttp
 from googleapiclient.http import HttpRequest
 
 from app.deadline import Deadline
-from app.errors import DeputyError, GoogleError, TokenRefusedError
+from app.errors import DeputyError, ForeignRunError, GoogleError, TokenRefusedError
 from app.google.apis import GoogleApis
 from app.google.reasons import api_reason
 from app.google.request_recorder import RecordingBatch, RecordingHttp, SentRequest
 from app.google.transport import PooledHttp
+from app.run import current_run
 
 # Gmail takes 100 and asks for at most 50, Calendar takes 50:
 # https://developers.google.com/workspace/gmail/api/guides/batch
@@ -55,6 +56,9 @@ class Recorder(Protocol):
     async def sent(self, sent: SentRequest) -> None:
         """It was sent, or given up."""
 
+    async def refused(self, method_ids: Sequence[str]) -> None:
+        """Another request tried to make these calls, and was refused."""
+
 
 class Threads(Protocol):
     """Runs what blocks; waits for it before the request ends."""
@@ -66,7 +70,8 @@ class Threads(Protocol):
 class GoogleClient:
     """Calls Google's APIs as one person. Lives for one request, and costs next to nothing to make.
 
-    What is a person's in it is only `credentials`; templates and connections are everybody's.
+    What is a person's in it is only `credentials`; templates and connections are everybody's. It sends nothing in
+    another run than the one that it was made in.
 
     Args:
         credentials: The person's.
@@ -92,6 +97,7 @@ class GoogleClient:
         self._credentials = credentials
         self._apis = apis
         self._threads = threads
+        self._run = current_run()
         self._recorder = recorder
         self._http = PooledHttp(pool, lambda: deadline.clip(timeout_seconds))
 
@@ -110,7 +116,9 @@ class GoogleClient:
             GoogleError: Google answered with an error, or not in time.
             CredentialsError: The access token had to be renewed and could not be, for the reason that the error gives;
                 or Google refuses the renewed one as well.
+            ForeignRunError: Another request than its own made the call.
         """
+        await self._check_run([request.methodId])
         http = self._authorized()
         try:
             return await self._recorded(http, [request.methodId], _execute, request)
@@ -129,12 +137,13 @@ class GoogleClient:
 
         Raises:
             GoogleError: A whole batch failed, or there was no answer in time.
-            CredentialsError: As `execute`.
+            CredentialsError, ForeignRunError: As `execute`.
             ValueError: The requests are of more than one API.
         """
         urls = {self._apis.batch_url(request.methodId) for request in requests}
         if len(urls) > 1:
             raise ValueError("the requests of a batch are of one API")
+        await self._check_run([request.methodId for request in requests])
         http = self._authorized()
         answers: list[Any] = []
         for start in range(0, len(requests), BATCH_SIZE):
@@ -144,6 +153,13 @@ class GoogleClient:
         if any(isinstance(answer, TokenRefusedError) for answer in answers):
             await self._credentials.refused(http.credentials.token)
         return answers
+
+    async def _check_run(self, method_ids: Sequence[str]) -> None:
+        try:
+            self._run.check(f"The Google client that called {', '.join(sorted(set(method_ids)))}")
+        except ForeignRunError:
+            await self._recorder.refused(method_ids)
+            raise
 
     def _authorized(self) -> AuthorizedHttp:
         # One renewal a call: a token that is refused right after it was renewed will not get better.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from app.deadline import Deadline
 from app.principal import Principal
+from app.run import new_run
 from app.sandbox.attachment import configured_for_sandbox
 from app.sections.agents import AgentSettings
 from app.sections.interfaces import HttpSettings, InterfacesSettings
@@ -70,6 +71,9 @@ async def open_test_container(settings: Settings) -> AsyncIterator[Application]:
         await database.close()
 
 
-def open_test_scope(principal: Principal, *seeds: object) -> AbstractAsyncContextManager[Scope]:
-    """A request scope of this person, as a message of theirs would have it."""
-    return Scope(principal, Deadline.after(_DEADLINE_SECONDS), *seeds)
+@asynccontextmanager
+async def open_test_scope(principal: Principal, *seeds: object) -> AsyncIterator[Scope]:
+    """Open a request scope of this person, and a run, as a message of theirs does."""
+    with new_run():
+        async with Scope(principal, Deadline.after(_DEADLINE_SECONDS), *seeds) as scope:
+            yield scope

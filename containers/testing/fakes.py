@@ -17,6 +17,7 @@ from app.google.apis import GoogleApis
 from app.google.client import GoogleClient
 from app.messages import StoredMessage
 from app.principal import Principal
+from app.run import current_run
 from containers.application import Application
 from containers.scopes.scope import Scoped
 
@@ -97,6 +98,7 @@ class FakeGoogle(GoogleClient):
         self._principal = principal
         self._apis = apis
         self._answer = answer
+        self._run = current_run()
 
     @classmethod
     def install(cls, container: Application, answer: AnswerOf) -> None:
@@ -111,6 +113,7 @@ class FakeGoogle(GoogleClient):
 
     async def execute(self, request: HttpRequest) -> Any:
         """What the function answers."""
+        self._run.check(f"The Google client that called {request.methodId}")
         await asyncio.sleep(0)
         return self._answer(self._principal, request)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.parser import BytesParser
@@ -34,12 +34,16 @@ class Recorder:
     """Takes down what was sent; `calls` are methods and statuses."""
 
     calls: list[tuple[str, int | None]] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
 
     def sending(self) -> SentRequest:
         return SentRequest("fake")
 
     async def sent(self, sent: SentRequest) -> None:
         self.calls += sent.calls
+
+    async def refused(self, method_ids: Sequence[str]) -> None:
+        self.refusals += method_ids
 
 
 @dataclass

@@ -56,7 +56,7 @@ RULES = (
 # The order inside `app`: a part imports itself and those before it in this list, so no two can import each other.
 ORDER = (
     "errors principal",  # an error names the person whom it concerns
-    "deadline",
+    "deadline log_once run",
     "single_flight",
     "supervisor",
     "messages",
