@@ -1,8 +1,8 @@
 # `make run` and `make test` need Python >= 3.11, make and the package registries; everything else they set up.
 PYTHON ?= python3
 BIN := .venv/bin
-# A file's tests share servers, so they stay together; in the order of the folders, which begins with the slow ones.
-TESTS := pytest -m "not soak" -n auto --dist loadfile --no-loadscope-reorder
+# Each core gets one half of the tests in order, so files keep their servers, and takes over what the other has left.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
 
@@ -25,19 +25,25 @@ run: setup  ## Serve the shipped config.yaml: SQLite, the Google sandbox, the of
 demo: setup  ## Two people at once through Slack and HTTP, each answered from their own mailbox
 	$(BIN)/deputy demo
 
-test: setup  ## Run the tests, on every core
-	$(BIN)/$(TESTS)
+test: setup  ## Run the tests that need no process of their own, on every core
+	$(PYTEST) -m "not system and not soak"
+
+test-system: setup  ## Run the tests of processes, kills, outages and browsers
+	$(PYTEST) -m "system and not soak"
 
 soak: setup  ## Run the long tests
 	$(BIN)/pytest -m soak
 
-check: setup  ## Format, lint, types and tests: what CI runs
+lint: setup  ## Check format and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/$(TESTS)
 
-format: setup  ## Format the code and mend what ruff can
+types: setup  ## Check types
+	$(BIN)/mypy
+
+check: lint types test test-system  ## Lint, types and all tests but the long ones
+
+format: setup  ## Format the code and fix what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -63,4 +69,4 @@ lock: setup  ## Resolve the requirements files again from pyproject.toml
 			--no-annotate --no-header --quiet --output-file $${files%%:*}.txt; \
 	done
 
-.PHONY: help setup run demo test soak check format docs bench lock
+.PHONY: help setup run demo test test-system soak lint types check format docs bench lock

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import socket
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 
@@ -20,42 +17,34 @@ from containers.testing import two_principals
 from tests.fakes.databases import Databases, PostgresServer, SqliteDatabases
 from tests.fakes.haste import haste
 from tests.fakes.postgres import Cluster, find_binaries, running_postgres
+from tests.guards import processes
 
-_SENDING = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
-_RESOLVING = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"})
-
-
-class NetworkRefusedError(RuntimeError):
-    """A test tried to leave this machine. No OSError, so that nothing takes it for a network that is down."""
-
-
-def _keep_to_loopback(event: str, arguments: tuple[Any, ...]) -> None:
-    """Refuse to connect, send or look a name up beyond loopback; an audit hook, so no client gets around it."""
-    if event in _SENDING:
-        connection, address = arguments
-        inside = connection.family == socket.AF_UNIX or not address or _is_loopback(address[0])
-    elif event in _RESOLVING:
-        address = arguments[0]
-        inside = address in (None, "", "localhost", b"localhost") or _is_address(address)
-    else:
-        return
-    if not inside:
-        raise NetworkRefusedError(f"a test may reach loopback only, not {address!r}")
+# Tests that need processes of their own, an outage or a browser; a single test elsewhere has the marker itself.
+SYSTEM = (
+    "browser",
+    "delivery",
+    "integration/test_docs.py",
+    "integration/test_key_rotation.py",
+    "integration/test_killed.py",
+    "integration/test_processes.py",
+    "integration/test_silent_database.py",
+    "integration/test_start.py",
+)
+_TESTS = Path(__file__).parent
 
 
-def _is_address(host: str | bytes) -> bool:
-    try:
-        ipaddress.ip_address(host.decode() if isinstance(host, bytes) else host)
-    except ValueError:
-        return False
-    return True
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests in `SYSTEM` its marker."""
+    for item in items:
+        if any(item.path.is_relative_to(_TESTS / place) for place in SYSTEM):
+            item.add_marker(pytest.mark.system)
 
 
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
-
-
-sys.addaudithook(_keep_to_loopback)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Refuse to start processes unless the test has the marker `system`."""
+    with processes(allowed=item.get_closest_marker("system") is not None):
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -242,6 +242,7 @@ async def test_a_canary_in_a_log_is_found(tmp_path: Path, capfd: pytest.CaptureF
     assert "canary-text" in captured.err
 
 
+@pytest.mark.system
 async def test_a_canary_on_an_output_is_found(capfd: pytest.CaptureFixture[str]) -> None:
     """What a subprocess or a C library writes counts as well."""
     process = await asyncio.create_subprocess_shell("echo canary-out; echo canary-err >&2")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from tests.fakes.ports import free_port
+from tests.guards import processes
 
 _USER = "deputy"
 _BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)  # Debian's place, the newest first
@@ -77,4 +78,5 @@ def running_postgres(binaries: Path) -> Iterator[Cluster]:
 
 
 def _run(user: str | None, *command: Path | str) -> None:
-    subprocess.run(command, check=True, user=user, cwd="/", stdout=subprocess.DEVNULL, timeout=60)
+    with processes(allowed=True):  # the server is the session's, not one test's
+        subprocess.run(command, check=True, user=user, cwd="/", stdout=subprocess.DEVNULL, timeout=60)

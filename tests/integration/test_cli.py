@@ -75,6 +75,7 @@ async def process(*arguments: str | Path) -> AsyncIterator[asyncio.subprocess.Pr
         await running.communicate()
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
@@ -142,6 +143,7 @@ def test_a_token_is_issued_and_revoked(config: Path) -> None:
     assert [result.stdout for result in (*revoked, other)] == ["2 ended\n", "0 ended\n", "1 ended\n"]
 
 
+@pytest.mark.system
 async def test_slack_installations_are_listed_without_their_tokens(config: Path) -> None:
     """Two workspaces, as a table and as JSON, and no token in either."""
     settings = load_settings(config, {})
@@ -208,6 +210,7 @@ def test_an_unknown_toolkit_stops_the_start(config: Path) -> None:
     assert "gmail" in result.stderr
 
 
+@pytest.mark.system
 async def test_a_taken_port_stops_the_start(config: Path) -> None:
     """Exit code 1 and one line, not a traceback."""
     port = yaml.safe_load(config.read_text())["server"]["port"]
@@ -224,6 +227,7 @@ async def test_a_taken_port_stops_the_start(config: Path) -> None:
     assert b"Traceback" not in told
 
 
+@pytest.mark.system
 async def test_serve_serves_until_it_is_told_to_stop(config: Path) -> None:
     """Its tokens answer for two people while it runs; SIGTERM ends it with exit code 0 and nothing on stderr."""
     async with process("serve", "--config", config) as serving:
@@ -246,6 +250,7 @@ async def test_serve_serves_until_it_is_told_to_stop(config: Path) -> None:
     assert not any(token.encode() in errors for token in tokens)
 
 
+@pytest.mark.system
 async def test_demo_holds() -> None:
     """Exit code 0, and JSON that says of each of the four that they saw their own mail only."""
     async with process("demo", "--json") as demo:

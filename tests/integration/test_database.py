@@ -103,6 +103,7 @@ async def test_two_objects_that_open_at_once_take_turns(databases: Databases) ->
         await asyncio.gather(*(database.close() for database in opened))
 
 
+@pytest.mark.system
 async def test_processes_that_start_together_all_open(databases: Databases) -> None:
     """Processes that migrate the same empty database at the same moment take turns."""
     script = (

@@ -202,7 +202,7 @@ async def test_a_rotation_that_is_killed_again_and_again_loses_nothing(
     moments = random.Random(7)
     for _ in range(3):
         timer = f"threading.Timer({moments.uniform(0.0, 0.3)}, os.kill, (os.getpid(), 9)).start()"
-        await rotate(config, patch=f"import os, threading\nfrom app.credentials import rotation\n{timer}")
+        await rotate(config, patch=f"import os, threading\nfrom app.keys import rotation\n{timer}")
         await everything.assert_intact(open_key_ring(None, key_file.path))
     code, printed = await rotate(config)
 

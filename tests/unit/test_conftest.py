@@ -1,13 +1,18 @@
-"""The tests themselves cannot leave this machine."""
+"""The tests themselves cannot leave this machine, and start processes only where they say so."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import NetworkRefusedError
+from tests.conftest import SYSTEM
+from tests.guards import NetworkRefusedError, ProcessRefusedError
 
 
 def test_a_connection_beyond_loopback_is_refused() -> None:
@@ -37,3 +42,32 @@ async def test_loopback_is_reached(family: socket.AddressFamily, host: str) -> N
 
         assert await reader.read() == b""
         writer.close()
+
+
+def test_a_process_is_refused() -> None:
+    """A test without the marker `system` starts no process, in whichever way."""
+    for start in (
+        lambda: subprocess.run([sys.executable, "--version"]),
+        os.fork,
+        lambda: os.system("true"),
+        lambda: os.posix_spawn(sys.executable, [sys.executable, "--version"], {}),
+    ):
+        with pytest.raises(ProcessRefusedError, match="`system`"):
+            start()
+
+
+async def test_a_process_of_the_event_loop_is_refused() -> None:
+    """Nor through asyncio."""
+    with pytest.raises(ProcessRefusedError):
+        await asyncio.create_subprocess_exec(sys.executable, "--version")
+
+
+@pytest.mark.system
+def test_a_system_test_starts_processes() -> None:
+    """The marker allows it."""
+    assert subprocess.run([sys.executable, "-c", ""]).returncode == 0
+
+
+def test_the_places_of_system_tests_exist() -> None:
+    """Every folder and module that is given the marker is there, so that a renamed one does not lose it unnoticed."""
+    assert [place for place in SYSTEM if not (Path(__file__).parents[1] / place).exists()] == []

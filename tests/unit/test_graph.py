@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
 from dependency_injector import providers
 from dependency_injector.containers import DeclarativeContainer
 
@@ -124,6 +125,7 @@ def test_the_drawing_follows_an_override_without_a_name() -> None:
     assert "request_google_auth -.-> request_credentials" in drawn
 
 
+@pytest.mark.system
 def test_the_drawing_is_the_same_in_every_process() -> None:
     """Neither the hash seed nor a second container changes a character."""
     program = "from tests.unit.test_graph import Team, mermaid; print(mermaid(Team()), end='')"

@@ -61,6 +61,7 @@ def test_a_missing_or_empty_key_is_named(key: str | None, monkeypatch: pytest.Mo
         build_model("openai:gpt-5")
 
 
+@pytest.mark.system
 def test_offline_imports_no_provider() -> None:
     """Starting with the offline model does not pay for a provider's package."""
     program = (

@@ -1,0 +1,70 @@
+"""What no test may do: reach another machine, or start a process without the marker `system`.
+
+Both are enforced by an audit hook, which no library gets around.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_SENDING = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
+_RESOLVING = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"})
+_STARTING = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
+_LOCAL_NAMES = (None, "", "localhost", b"localhost")
+
+
+class NetworkRefusedError(RuntimeError):
+    """A test tried to leave this machine. Not an OSError, so that nothing mistakes it for a network that is down."""
+
+
+class ProcessRefusedError(RuntimeError):
+    """A test without the marker `system` tried to start a process."""
+
+
+class _Guard:
+    """Refuses what a test may not do; lives as long as the process."""
+
+    def __init__(self) -> None:
+        self.may_start_processes = True
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event in _SENDING:
+            connection, address = arguments
+            if connection.family != socket.AF_UNIX and address and not _is_loopback(address[0]):
+                raise NetworkRefusedError(f"a test may reach loopback only, not {address!r}")
+        elif event in _RESOLVING:
+            if arguments[0] not in _LOCAL_NAMES and not _is_address(arguments[0]):
+                raise NetworkRefusedError(f"a test may look up loopback only, not {arguments[0]!r}")
+        elif event in _STARTING and not self.may_start_processes:
+            raise ProcessRefusedError(f"a test that starts a process needs the marker `system` ({event})")
+
+
+_guard = _Guard()
+sys.addaudithook(_guard)
+
+
+@contextmanager
+def processes(allowed: bool) -> Iterator[None]:
+    """Allow or refuse to start processes until the block ends."""
+    before, _guard.may_start_processes = _guard.may_start_processes, allowed
+    try:
+        yield
+    finally:
+        _guard.may_start_processes = before
+
+
+def _is_address(host: str | bytes) -> bool:
+    try:
+        ipaddress.ip_address(host.decode() if isinstance(host, bytes) else host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
