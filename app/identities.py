@@ -9,7 +9,16 @@ from app.principal import Principal
 
 
 class People(Protocol):
-    """A channel that knows its people; one object, as long as the process."""
+    """Knows the people of a channel. One object, which lives as long as the process."""
+
+    async def find_name(self, principal: Principal) -> str | None:
+        """Return what this person calls themselves there, or None if the channel does not know them.
+
+        Raises:
+            UnavailableError: The channel did not answer.
+            SealError: The token to ask with cannot be opened.
+        """
+        ...
 
     async def identities(self, principal: Principal) -> tuple[Principal, ...]:
         """Every principal that is this person, by what the channel says; empty if it does not know them.

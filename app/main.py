@@ -18,7 +18,6 @@ from app.keys.check import check_or_begin
 from app.principal import Principal
 from app.settings import Settings
 from containers.application import Application
-from containers.fastapi import routers
 from containers.proof.lifetimes import Proof, prove
 from containers.scopes.threads import open_threads
 from interfaces.listening import listening
@@ -102,8 +101,8 @@ def create_app(container: Application, settings: Settings, ready: asyncio.Event)
     # Starlette's redirect from or to a slash at the end leads to whatever host the request names.
     app = FastAPI(title="Deputy", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     install(app, max_body_bytes=settings.server.max_body_bytes)
-    for router in routers(container, settings):
-        app.include_router(router)
+    for routes in container.routes():
+        app.include_router(routes.router())
     app.mount("/static", StaticFiles(directory=STATIC_FILES))
 
     @app.get("/healthz")
@@ -148,4 +147,4 @@ async def serving(container: Application, settings: Settings) -> AsyncIterator[s
                 ready.clear()  # from here on nobody should send more, though what comes is still stored
                 await container.worker().drain()
                 await container.sender().drain(settings.delivery.grace_seconds)
-                container.http_channel().end_waits()
+                container.waiters().end()

@@ -1,4 +1,7 @@
-"""The container: every provider of Deputy, in the order of the graph. `containers/build.py` fills it in."""
+"""The container: every provider of Deputy, in the order of the graph. `containers/build.py` fills it in.
+
+It has more than 300 lines because it is one list.
+"""
 
 from __future__ import annotations
 
@@ -70,9 +73,10 @@ from app.toolkits.gmail import GmailToolkit
 from app.users import Users
 from containers.requests import RequestScopes
 from containers.scopes.scope import Scope, Scoped, Seed
-from interfaces.http.client import HttpChannel
+from interfaces.channel import directories_of, logins_of, people_of, senders_of
 from interfaces.slack.installations import Installations
-from interfaces.web.interface import callback_url
+from interfaces.web.cookies import Cookies
+from interfaces.web.interface import ConsentPages, callback_url
 
 Once = providers.ThreadSafeSingleton  # a plain Singleton is built twice when two threads ask for it at once
 
@@ -128,6 +132,12 @@ class Application(DeclarativeContainer):
         address=providers.Callable("{}:{}".format, settings.provided.server.host, settings.provided.server.port),
     )
 
+    # Process: the channels that are served, by platform, and all that they consist of; `containers/channels.py` adds
+    # them.
+    channels = providers.Dict()
+    channel_parts: providers.Aggregate[Any] = providers.Aggregate()
+    senders = providers.Callable(senders_of, channels)
+
     # Process: Google, without anybody's credentials.
     http = Once(open_http)
     pool = Once(open_pool)
@@ -157,11 +167,9 @@ class Application(DeclarativeContainer):
     links = Once(ConsentLinks, database, key_ring, lifetime_seconds=settings.provided.consent.link_seconds)
     quarantine = Once(Quarantine, database, key_ring, code_tries=settings.provided.consent.code_tries)
     unconfirmed = Once(UnconfirmedConsents, database, links, quarantine, google_auth)
-    directories = providers.Dict()  # the channels that know addresses, and those at which people can sign in
-    logins = providers.Dict()
-    people = providers.Dict()  # the channels that know who somebody is
-    identities = Once(Identities, people)
-    linking = Once(Linking, settings.provided.google.linking, directories, logins)
+    identities = Once(Identities, providers.Callable(people_of, channels))
+    directories = providers.Callable(directories_of, channels)
+    linking = Once(Linking, settings.provided.google.linking, directories, providers.Callable(logins_of, channels))
     confirmation = Once(
         Confirmation,
         database,
@@ -222,20 +230,18 @@ class Application(DeclarativeContainer):
         settings.provided.agent_of_channel.call(),
         settings.provided.delivery.deadline_seconds,
     )
-    http_channel = Once(HttpChannel)
-    channels = providers.Dict()
     approval_command = Once(ApprovalCommand, approvals, parking)
     commands = providers.List(
         approval_command,
         Once(ConfirmCommand, confirmation, google_apis.provided.permission),
-        Once(AccountsCommand, consent, accounts, channels, google_apis.provided.permission),
+        Once(AccountsCommand, consent, accounts, senders, google_apis.provided.permission),
         Once(DisconnectCommand, revocation),
     )
     sender = Once(
         Sender,
         outbox,
         statuses,
-        channels,
+        senders,
         Once(
             Backoff,
             tries=settings.provided.delivery.reply_tries,
@@ -254,7 +260,7 @@ class Application(DeclarativeContainer):
         consent,
         conversations,
         sender,
-        channels,
+        senders,
         streams,
         commands,
         Once(
@@ -294,3 +300,17 @@ class Application(DeclarativeContainer):
         grace_seconds=settings.provided.delivery.grace_seconds,
     )
     janitor = Once(Janitor, worker, users, cancellation, offboarding, revocation, supervisor)
+
+    # Process: what answers HTTP requests; `containers/channels.py` adds the routes of the channels.
+    cookies = Once(Cookies, secure=settings.provided.server.public_url.startswith.call("https://"))
+    consent_pages = Once(
+        ConsentPages,
+        consent=consent,
+        confirmation=confirmation,
+        google_apis=google_apis,
+        channels=channels,
+        cookies=cookies,
+        cookie_seconds=settings.provided.consent.link_seconds,
+        code_seconds=settings.provided.consent.code_seconds,
+    )
+    routes = providers.List(consent_pages)

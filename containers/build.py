@@ -22,8 +22,9 @@ from app.sections.agents import AgentSettings, ModelSettings
 from app.sections.google import WorkspaceSettings
 from app.settings import Settings
 from containers.application import Application, Once
+from containers.channels import add_channels
+from containers.offers import Offers
 from containers.scopes.scope import Scoped
-from containers.slack import add_slack
 from containers.toolkits import outside_toolkit
 
 
@@ -47,11 +48,7 @@ def build(settings: Settings) -> Application:
     container.agents.set_providers(
         {name: _agent(container, name, shells[name], agent.toolkits) for name, agent in settings.agents.items()}
     )
-    if settings.interfaces.http is not None:
-        container.channels.add_kwargs(http=container.http_channel)
-        container.directories.add_kwargs(http=container.api_tokens)
-    if settings.interfaces.slack is not None:
-        add_slack(container, settings, settings.interfaces.slack)
+    add_channels(container, settings)
     if settings.google.workspace is not None:
         container.tokens.override(_workspace_tokens(container, settings.google.workspace))
         container.commands.set_args(container.approval_command)  # the others are about consent, which nobody gives here
@@ -62,12 +59,8 @@ def _toolkits(container: Application, outside: Mapping[str, str]) -> dict[str, p
     built_in: dict[str, providers.Provider[Any]] = {"gmail": container.gmail}
     if taken := built_in.keys() & outside.keys():
         raise SettingsError(f"toolkits.{min(taken)}: a toolkit of this name is built in; take another one")
-    available: dict[type, providers.Provider[Any]] = {
-        Principal: container.principal,
-        Deadline: container.deadline,
-        GoogleClient: container.google,
-    }
-    return built_in | {name: outside_toolkit(name, path, available) for name, path in outside.items()}
+    offers = Offers({Principal: container.principal, Deadline: container.deadline, GoogleClient: container.google})
+    return built_in | {name: outside_toolkit(name, path, offers) for name, path in outside.items()}
 
 
 def _workspace_tokens(container: Application, workspace: WorkspaceSettings) -> providers.Provider[WorkspaceTokens]:

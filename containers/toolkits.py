@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import typing
-from collections.abc import Mapping
 from typing import Any
 
 from dependency_injector import providers
 
 from app.errors import DeputyError, SettingsError
 from app.toolkits.toolkit import Toolkit
+from containers.offers import NotOfferedError, Offers
 from containers.scopes.scope import Scoped
 
-Available = Mapping[type, providers.Provider[Any]]
 
-
-def outside_toolkit(name: str, import_path: str, available: Available) -> Scoped[Any]:
+def outside_toolkit(name: str, import_path: str, offers: Offers) -> Scoped[Any]:
     """A scoped provider of the toolkit class at ``package.module:Class``.
 
     Its constructor is given what its annotations ask for, by type, anew for each request.
@@ -25,7 +22,7 @@ def outside_toolkit(name: str, import_path: str, available: Available) -> Scoped
     Args:
         name: The key in the settings; the class has to carry the same `name`, as its tools are called by it.
         import_path: Where the class is.
-        available: What a constructor may ask for.
+        offers: What a constructor may ask for.
 
     Raises:
         SettingsError: The class cannot be used; the message names it, the place in the settings and the mend.
@@ -36,7 +33,10 @@ def outside_toolkit(name: str, import_path: str, available: Available) -> Scoped
         raise SettingsError(f"{place} has the name {toolkit.name!r}; use that as the key, so that its tools match it")
     if not toolkit.tools():
         raise SettingsError(f"{place} has no tools; mark at least one method with @tool")
-    return Scoped(toolkit, **_arguments(place, toolkit, available))
+    try:
+        return Scoped(toolkit, **offers.arguments(toolkit))
+    except NotOfferedError as error:
+        raise SettingsError(f"{place}: its constructor {error}") from error
 
 
 def toolkit_class(provider: providers.Provider[Any]) -> type[Toolkit]:
@@ -60,26 +60,3 @@ def _load(place: str, import_path: str) -> type[Toolkit]:
     if not (inspect.isclass(found) and issubclass(found, Toolkit) and found is not Toolkit):
         raise SettingsError(f"{place} is no toolkit; make it a class that inherits app.toolkits.toolkit.Toolkit")
     return found
-
-
-def _arguments(place: str, toolkit: type[Toolkit], available: Available) -> dict[str, providers.Provider[Any]]:
-    if toolkit.__init__ is object.__init__:
-        return {}
-    try:
-        hints = typing.get_type_hints(toolkit.__init__)
-    except NameError as error:
-        raise SettingsError(f"{place}: an annotation of its constructor cannot be read: {error}") from error
-    arguments = {}
-    for parameter in list(inspect.signature(toolkit.__init__).parameters.values())[1:]:
-        if parameter.default is not parameter.empty:
-            continue
-        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise SettingsError(f"{place}: its constructor takes {parameter}; name each parameter instead")
-        wanted = hints.get(parameter.name)
-        provider = next((provider for kind, provider in available.items() if kind is wanted), None)
-        if provider is None:
-            asked = f"{parameter.name}: {getattr(wanted, '__name__', wanted)}" if wanted else f"{parameter}, untyped"
-            has = ", ".join(sorted(kind.__name__ for kind in available))
-            raise SettingsError(f"{place}: its constructor asks for {asked}; what there is: {has}")
-        arguments[parameter.name] = provider
-    return arguments

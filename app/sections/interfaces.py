@@ -11,20 +11,24 @@ from app.sections.section import Name, Positive, Secret, Section, Text, Url
 SlackPlace = Annotated[str, StringConstraints(pattern=r"^[TE][A-Z0-9]+$")]
 
 
-class HttpSettings(Section):
-    """POST /v1/messages."""
+class ChannelSettings(Section):
+    """What every channel has."""
 
     agent: Name | None = Field(default=None, description="Unset: default_agent")
+
+
+class HttpSettings(ChannelSettings):
+    """POST /v1/messages."""
+
     wait_seconds: Positive = Field(default=30, description="How long a POST waits for its answer before it says 202")
 
 
-class SlackSettings(Section):
+class SlackSettings(ChannelSettings):
     """POST /slack/events; either `bot_token`, for one workspace, or `client_id` and `client_secret`, for many.
 
     With `google.linking: channel_login` the client stands beside the token too: people sign in by it.
     """
 
-    agent: Name | None = Field(default=None, description="Unset: default_agent")
     signing_secret: Secret = Field(description="The app's signing secret")
     bot_token: Secret | None = Field(default=None, description="The bot's token, xoxb-…")
     client_id: Text | None = Field(
@@ -42,6 +46,10 @@ class SlackSettings(Section):
     )
     openid_root: Url = Field(default="https://slack.com", description="Who issues Slack's id_tokens")
 
+    def client(self) -> tuple[str, str]:
+        """Return the app's client id and secret; both are empty if the settings have none."""
+        return self.client_id or "", self.client_secret.get_secret_value() if self.client_secret else ""
+
     @model_validator(mode="after")
     def _a_way_in(self) -> SlackSettings:
         if (self.client_id is None) != (self.client_secret is None):
@@ -57,7 +65,6 @@ class InterfacesSettings(Section):
     http: HttpSettings | None = None
     slack: SlackSettings | None = None
 
-    def served(self) -> dict[str, HttpSettings | SlackSettings]:
-        """The sections that are there, by the name of their channel."""
-        sections = {"http": self.http, "slack": self.slack}
-        return {channel: section for channel, section in sections.items() if section is not None}
+    def served(self) -> dict[str, ChannelSettings]:
+        """Return the sections that are there, by the name of their channel."""
+        return {channel: section for channel, section in self if section is not None}

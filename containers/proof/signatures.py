@@ -22,8 +22,9 @@ _UNRESOLVED = (NameError, AttributeError, TypeError, SyntaxError, ImportError)
 def faults(graph: Graph) -> Iterator[Finding]:
     """Every missing, unknown and provably wrong argument in the declared graph; overridden providers are skipped.
 
-    Only a class that is no subclass of the annotated one is provably wrong: protocols, type variables, annotations
-    that cannot be resolved, and what functions return are given the benefit of the doubt.
+    Only a class that is no subclass of the annotated one, or that lacks a method of the annotated protocol, is provably
+    wrong: type variables, annotations that cannot be resolved, and what functions return are given the benefit of the
+    doubt.
     """
     for provider in graph.edges:
         makes = product(provider)
@@ -93,7 +94,7 @@ def _annotated(makes: Any, parameter: inspect.Parameter) -> tuple[type, ...]:
 def _is_certain(wanted: object) -> bool:
     if not isinstance(wanted, type) or wanted is Any:
         return False
-    return not getattr(wanted, "_is_protocol", False) and not typing.is_typeddict(wanted)
+    return wanted is not typing.Protocol and not typing.is_typeddict(wanted)
 
 
 def _given_type(value: object) -> type | None:
@@ -119,7 +120,27 @@ def _makes_itself(makes: Any) -> bool:
 
 
 def _accepts(wanted: type, given: type) -> bool:
+    if getattr(wanted, "_is_protocol", False):
+        return _has_methods_of(wanted, given)
     # https://typing.python.org/en/latest/spec/special-types.html: an int is accepted where a float is asked for.
     return (
         issubclass(given, wanted) or (wanted is float and given is int) or (wanted is complex and given in (int, float))
     )
+
+
+def _has_methods_of(protocol: type, given: type) -> bool:
+    """Return whether a class has every method of a protocol, as far as can be seen without an instance of it."""
+    if hasattr(given, "__getattr__"):
+        return True
+    has = {name for cls in given.__mro__ for name in (*vars(cls), *vars(cls).get("__annotations__", ()))}
+    return _methods(protocol) <= has
+
+
+def _methods(protocol: type) -> set[str]:
+    return {
+        name
+        for cls in protocol.__mro__
+        if getattr(cls, "_is_protocol", False) and cls is not typing.Protocol
+        for name, member in vars(cls).items()
+        if isinstance(member, types.FunctionType) and (name == "__call__" or not name.startswith("_"))
+    }

@@ -20,6 +20,7 @@ from app.principal import Principal
 from app.run import current_run
 from containers.application import Application
 from containers.scopes.scope import Scoped
+from interfaces.channel import ServedChannel
 
 _HOUR = 3600.0  # seconds
 
@@ -160,7 +161,7 @@ class RecordingChannel:
 
     def install(self, container: Application, platform: str) -> None:
         """Be the channel of a platform."""
-        container.channels.add_kwargs({platform: providers.Object(self)})
+        container.channels.add_kwargs({platform: providers.Object(ServedChannel(platform, self))})
 
     def is_group(self, message: StoredMessage) -> bool:
         """Whether the test says so."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import re
 import time
@@ -12,26 +11,28 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.agents.agent import Agent
+from app.api_tokens import ApiTokens
+from app.deadline import Deadline
 from app.delivery.replies.status import Status, Statuses
 from app.delivery.replies.streams import Streams
+from app.delivery.replies.waiters import Waiters
 from app.delivery.store.inbox import Inbox
+from app.delivery.work.answering import OpenAgent
 from app.delivery.work.intake import Intake
 from app.errors import NotFoundError
 from app.messages import MAX_TEXT_LENGTH, InboundMessage, MessageState
 from app.principal import Principal
 from interfaces.http import streaming
-from interfaces.http.client import HttpChannel
 from interfaces.http.formatting import as_json
+from interfaces.http.verification import bearer_token
 
 _MESSAGE_ID = re.compile(r"[0-9a-f]{32}")  # nothing else reaches the database: PostgreSQL fails on NUL
 _ENDED = frozenset({MessageState.DONE, MessageState.FAILED})
 _ANSWERED = _ENDED | {MessageState.PARKED}
-_LOOK_AGAIN_SECONDS = 1.0  # another replica may answer, and it cannot wake this one
 _MAX_WAIT_SECONDS = 60.0
 
 
@@ -50,40 +51,63 @@ class MessageBody(BaseModel):
     id: str | None = Field(default=None, min_length=1, max_length=200)
 
 
-def router(
-    *,
-    principal: Any,
-    intake: Any,
-    inbox: Any,
-    statuses: Any,
-    channel: Any,
-    streams: Any,
-    agent: Any,
-    wait_seconds: float,
-) -> APIRouter:
-    """The routes below /v1.
+async def _until_sent() -> AsyncIterator[ExitStack]:
+    """What is entered here is left once the response is sent, or its client is gone."""
+    with ExitStack() as stack:
+        yield stack
+
+
+class HttpRoutes:
+    """Handles the routes below /v1. Lives as long as the process and holds nothing of a person's.
 
     Args:
-        principal: Depends: whose request it is.
-        intake: Depends: the Intake.
-        inbox: Depends: the Inbox.
-        statuses: Depends: the Statuses.
-        channel: Depends: the HttpChannel.
-        streams: Depends: the Streams.
-        agent: Depends: the person's Agent, scoped to the request.
         wait_seconds: How long a POST waits for its answer.
+        deadline_seconds: How long a request may take that is no message.
     """
-    routes = APIRouter(prefix="/v1")
 
-    @routes.post("/messages")
+    def __init__(
+        self,
+        tokens: ApiTokens,
+        intake: Intake,
+        inbox: Inbox,
+        statuses: Statuses,
+        waiters: Waiters,
+        streams: Streams,
+        open_agent: OpenAgent,
+        *,
+        wait_seconds: float,
+        deadline_seconds: float,
+    ) -> None:
+        self._tokens = tokens
+        self._intake = intake
+        self._inbox = inbox
+        self._statuses = statuses
+        self._waiters = waiters
+        self._streams = streams
+        self._open_agent = open_agent
+        self._wait_seconds = wait_seconds
+        self._deadline_seconds = deadline_seconds
+
+    def router(self) -> APIRouter:
+        """Return the routes; each needs a token."""
+        routes = APIRouter(prefix="/v1", dependencies=[Depends(self.authenticate)])
+        routes.add_api_route("/messages", self.post_message, methods=["POST"], response_model=None)
+        routes.add_api_route("/messages/{message_id}", self.get_message, methods=["GET"], response_model=None)
+        routes.add_api_route("/me", self.get_me, methods=["GET"])
+        return routes
+
+    async def authenticate(self, request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
+        """Note whose request it is, by its bearer token.
+
+        Raises:
+            UnauthenticatedError: There is no token, or it is nobody's.
+        """
+        request.state.principal = await self._tokens.principal_of(bearer_token(authorization))
+
     async def post_message(
+        self,
+        request: Request,
         body: MessageBody,
-        principal: Principal = principal,
-        intake: Intake = intake,
-        inbox: Inbox = inbox,
-        statuses: Statuses = statuses,
-        channel: HttpChannel = channel,
-        streams: Streams = streams,
         accept: Annotated[str | None, Header()] = None,
         until_sent: ExitStack = Depends(_until_sent),
     ) -> Response:
@@ -91,48 +115,53 @@ def router(
 
         A client that accepts events is sent what happens meanwhile, and waits as long as the message takes.
         """
-        accepted = await intake.accept(_inbound(principal, body))
-        waiter = _Waiter(inbox, statuses, channel)
+        principal = _principal(request)
+        accepted = await self._intake.accept(_inbound(principal, body))
         if streaming.wants_events(accept):
             # At once, before the worker's task has its turn: a run that has begun tells nobody new.
-            listening = until_sent.enter_context(streams.listening(accepted))
-            status = partial(waiter.status, principal, accepted.message_id, _ANSWERED, math.inf)
+            listening = until_sent.enter_context(self._streams.listening(accepted))
+            status = partial(self._status, principal, accepted.message_id, _ANSWERED, math.inf)
             return streaming.respond(accepted, listening, status)
         return _respond(
-            accepted.message_id, await waiter.status(principal, accepted.message_id, _ANSWERED, wait_seconds)
+            accepted.message_id, await self._status(principal, accepted.message_id, _ANSWERED, self._wait_seconds)
         )
 
-    @routes.get("/messages/{message_id}")
     async def get_message(
-        message_id: str,
-        wait: Annotated[float, Query(ge=0, le=_MAX_WAIT_SECONDS)] = 0.0,
-        principal: Principal = principal,
-        inbox: Inbox = inbox,
-        statuses: Statuses = statuses,
-        channel: HttpChannel = channel,
+        self, request: Request, message_id: str, wait: Annotated[float, Query(ge=0, le=_MAX_WAIT_SECONDS)] = 0.0
     ) -> JSONResponse:
-        """How a message of one's own stands; waits up to `wait` seconds for its end."""
+        """Return how a message of the caller's stands, after waiting up to `wait` seconds for its end."""
         if not _MESSAGE_ID.fullmatch(message_id):
             raise NotFoundError("there is no such message of yours")  # the words for somebody else's
-        waiter = _Waiter(inbox, statuses, channel)
-        return _respond(message_id, await waiter.status(principal, message_id, _ENDED, wait))
+        return _respond(message_id, await self._status(_principal(request), message_id, _ENDED, wait))
 
-    @routes.get("/me")
-    async def get_me(agent: Agent = agent) -> dict[str, Any]:
-        """Who the token stands for, and what their assistant can do."""
-        tools = [
-            {"name": name, "effect": spec.effect.value, "oauth_scopes": list(spec.oauth_scopes)}
-            for name, spec in agent.tools().items()
-        ]
-        return {"principal": str(agent.principal), "agent": agent.name, "tools": tools}
+    async def get_me(self, request: Request) -> dict[str, Any]:
+        """Return whom the token stands for, and what their assistant can do."""
+        async with self._open_agent(_principal(request), Deadline.after(self._deadline_seconds)) as agent:
+            tools = [
+                {"name": name, "effect": spec.effect.value, "oauth_scopes": list(spec.oauth_scopes)}
+                for name, spec in agent.tools().items()
+            ]
+            return {"principal": str(agent.principal), "agent": agent.name, "tools": tools}
 
-    return routes
+    async def _status(
+        self, principal: Principal, message_id: str, until: Collection[MessageState], seconds: float
+    ) -> Status:
+        """Return the status once the message is in one of these states, or after so many seconds."""
+        deadline = time.monotonic() + seconds
+        with self._waiters.waiting(message_id) as waiter:
+            while True:
+                message = await self._inbox.get(principal, message_id)
+                remaining = deadline - time.monotonic()
+                if message.state in until or remaining <= 0 or self._waiters.ended:
+                    return await self._statuses.of(message)
+                await waiter.changed(message, remaining)
 
 
-async def _until_sent() -> AsyncIterator[ExitStack]:
-    """What is entered here is left once the response is sent, or its client is gone."""
-    with ExitStack() as stack:
-        yield stack
+def _principal(request: Request) -> Principal:
+    """Return whose request it is, as `authenticate` has noted."""
+    principal = request.state.principal
+    assert isinstance(principal, Principal)
+    return principal
 
 
 def _inbound(principal: Principal, body: MessageBody) -> InboundMessage:
@@ -144,32 +173,6 @@ def _inbound(principal: Principal, body: MessageBody) -> InboundMessage:
         conversation=f"{person}:{body.conversation}",
         text=body.text,
     )
-
-
-class _Waiter:
-    """Waits for a message's status within one HTTP request."""
-
-    def __init__(self, inbox: Inbox, statuses: Statuses, channel: HttpChannel) -> None:
-        self._inbox = inbox
-        self._statuses = statuses
-        self._channel = channel
-
-    async def status(
-        self, principal: Principal, message_id: str, until: Collection[MessageState], seconds: float
-    ) -> Status:
-        """The status once the message is in one of these states, or as it is when the time is over."""
-        deadline = time.monotonic() + seconds
-        with self._channel.waiting(message_id) as told:
-            while True:
-                told.clear()
-                message = await self._inbox.get(principal, message_id)
-                remaining = deadline - time.monotonic()
-                if message.state in until or remaining <= 0 or self._channel.ended:
-                    return await self._statuses.of(message)
-                try:
-                    await asyncio.wait_for(told.wait(), min(remaining, _LOOK_AGAIN_SECONDS))
-                except TimeoutError:
-                    continue
 
 
 def _respond(message_id: str, status: Status) -> JSONResponse:

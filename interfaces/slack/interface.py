@@ -28,67 +28,69 @@ _NOT_ALLOWED = "an event of %s is refused: it is not in interfaces.slack.workspa
 _PERSONS_SUBTYPES = (None, "file_share", "thread_broadcast")  # every other one is an edit, a notice or a bot
 
 
-def router(
-    *,
-    intake: Any,
-    bot_tokens: Any,
-    offboarding: Any,
-    allow_list: AllowList,
-    signing_secret: str,
-    now: Callable[[], float] = time.time,
-) -> APIRouter:
-    """The route that Slack posts events to.
+class SlackEvents:
+    """Handles the events that Slack posts. Lives as long as the process and holds no message.
 
     Args:
-        intake: Depends: the Intake.
-        bot_tokens: Depends: the BotTokens.
-        offboarding: Depends: the Offboarding.
-        allow_list: Whose events are taken; of any other place only the end of its installation is.
+        allow_list: Whose events are taken; from any other place only the end of its installation is.
         signing_secret: The app's.
         now: The time, POSIX seconds.
     """
-    routes = APIRouter()
 
-    @routes.post("/slack/events")
-    async def post_event(
-        request: Request,
-        intake: Intake = intake,
-        bot_tokens: BotTokens = bot_tokens,
-        offboarding: Offboarding = offboarding,
-    ) -> JSONResponse:
-        """Store what a person wrote, and acknowledge; the answer is posted later."""
+    def __init__(
+        self,
+        intake: Intake,
+        bot_tokens: BotTokens,
+        offboarding: Offboarding,
+        allow_list: AllowList,
+        *,
+        signing_secret: str,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._intake = intake
+        self._bot_tokens = bot_tokens
+        self._offboarding = offboarding
+        self._allow_list = allow_list
+        self._signing_secret = signing_secret
+        self._now = now
+
+    def router(self) -> APIRouter:
+        """Return the route."""
+        routes = APIRouter()
+        routes.add_api_route("/slack/events", self.post_event, methods=["POST"])
+        return routes
+
+    async def post_event(self, request: Request) -> JSONResponse:
+        """Store what a person wrote, and acknowledge it; the answer is posted later."""
         body = await request.body()
-        verify(signing_secret, body, request.headers, now=now())
+        verify(self._signing_secret, body, request.headers, now=self._now())
         payload = _parse(body)
         if payload.get("type") == "url_verification":
             return JSONResponse({"challenge": _name(payload, "challenge")})
         if _ends_installation(payload):
-            await bot_tokens.uninstalled(receiving_workspace(payload), at=_time(payload))
-        if payload.get("type") == "event_callback" and not allow_list.admits(*receiving_places(payload)):
+            await self._bot_tokens.uninstalled(receiving_workspace(payload), at=_time(payload))
+        if payload.get("type") == "event_callback" and not self._allow_list.admits(*receiving_places(payload)):
             log.warning(_NOT_ALLOWED, receiving_workspace(payload))
             return JSONResponse({"ok": True})  # Slack would send again what is refused
         for identity in find_leaver(payload):
-            await offboarding.begin(identity)
+            await self._offboarding.begin(identity)
         message = find_message(payload)
-        if message is not None and allow_list.admits(*home(payload)):
-            await _take(message, intake, bot_tokens)
+        if message is not None and self._allow_list.admits(*home(payload)):
+            await self._take(message)
         elif message is not None:
             log.warning(_NOT_ALLOWED, message.principal.tenant)
         return JSONResponse({"ok": True})
 
-    return routes
-
-
-async def _take(message: InboundMessage, intake: Intake, bot_tokens: BotTokens) -> None:
-    """Store it; what can be answered to nobody is ignored, for Slack would send again what is refused."""
-    workspace = message.address["workspace"]
-    if await bot_tokens.bot_token(workspace) is None:
-        log.warning("a message from %s is ignored: the app is not installed there", workspace)
-        return
-    try:
-        await intake.accept(message)
-    except OffboardedError as error:
-        log.warning("a message was ignored: %s", error)
+    async def _take(self, message: InboundMessage) -> None:
+        """Store it, or ignore it if nobody could be answered, because Slack would send again what is refused."""
+        workspace = message.address["workspace"]
+        if await self._bot_tokens.bot_token(workspace) is None:
+            log.warning("a message from %s is ignored: the app is not installed there", workspace)
+            return
+        try:
+            await self._intake.accept(message)
+        except OffboardedError as error:
+            log.warning("a message was ignored: %s", error)
 
 
 def find_message(payload: Mapping[str, Any]) -> InboundMessage | None:

@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
 from app.errors import CallbackRefusedError, UnavailableError
 from interfaces.slack.installing import INSTALL_SECONDS, Installing
+from interfaces.web.cookies import Cookies
+from interfaces.web.formatting import away, from_our_page, notice, page
 
 CALLBACK_PATH = "/slack/oauth/callback"
 _NOT_INSTALLED = "Not installed"
-
-
-class Page(Protocol):
-    """Makes a page of a template."""
-
-    def __call__(self, template: str, title: str, *, status: int = 200, **values: object) -> HTMLResponse:
-        """The page, which nobody keeps and nobody frames."""
-        ...
-
-
-class Cookies(Protocol):
-    """What a browser keeps of an installation, so that no other browser can finish it."""
-
-    def keep(self, response: Response, state: str, value: str, *, seconds: float) -> None:
-        """Have the browser keep the cookie of the one with this state."""
-        ...
-
-    def find(self, request: Request, state: str) -> str | None:
-        """What this browser kept of it."""
-        ...
-
-    def forget(self, response: Response, state: str) -> None:
-        """Have the browser forget it."""
-        ...
 
 
 def callback_url(public_url: str) -> str:
@@ -43,56 +19,50 @@ def callback_url(public_url: str) -> str:
     return public_url.rstrip("/") + CALLBACK_PATH
 
 
-def router(*, installing: Any, page: Page, cookies: Cookies) -> APIRouter:
-    """The routes.
+class InstallPages:
+    """Handles the pages. Lives as long as the process and holds no installation."""
 
-    Args:
-        installing: Depends: the Installing.
-        page: Makes the pages.
-        cookies: Bind an installation to the browser that began it.
-    """
-    routes = APIRouter(default_response_class=HTMLResponse)
+    def __init__(self, installing: Installing, cookies: Cookies) -> None:
+        self._installing = installing
+        self._cookies = cookies
 
-    @routes.api_route("/slack/install", methods=["GET", "HEAD"])
-    async def show() -> Response:
-        """Show what is about to happen. Begins nothing: chats fetch links to preview them."""
+    def router(self) -> APIRouter:
+        """Return the routes."""
+        routes = APIRouter(default_response_class=HTMLResponse)
+        routes.add_api_route("/slack/install", self.show, methods=["GET", "HEAD"])
+        routes.add_api_route("/slack/install", self.begin, methods=["POST"])
+        routes.add_api_route(CALLBACK_PATH, self.come_back, methods=["GET"])
+        return routes
+
+    async def show(self) -> Response:
+        """Show what is about to happen. Begins nothing, because chats fetch links to preview them."""
         return page("slack_install.html", "Install in Slack")
 
-    @routes.post("/slack/install")
-    async def begin(request: Request, installing: Installing = installing) -> Response:
+    async def begin(self, request: Request) -> Response:
         """Begin in this browser, and send it on to Slack."""
-        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            text = "Another page sent you here. Open /slack/install yourself."
-            return page("notice.html", _NOT_INSTALLED, status=403, text=text)
-        begun = await installing.begin()
-        headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-        response = RedirectResponse(begun.url, 303, headers=headers)
-        cookies.keep(response, begun.state, begun.cookie, seconds=INSTALL_SECONDS)
+        if not from_our_page(request):
+            return notice(_NOT_INSTALLED, "Another page sent you here. Open /slack/install yourself.", status=403)
+        begun = await self._installing.begin()
+        response = away(begun.url)
+        self._cookies.keep(response, begun.state, begun.cookie, seconds=INSTALL_SECONDS)
         return response
 
-    @routes.get(CALLBACK_PATH)
     async def come_back(
-        request: Request,
-        state: str = "",
-        code: str | None = None,
-        error: str | None = None,
-        installing: Installing = installing,
+        self, request: Request, state: str = "", code: str | None = None, error: str | None = None
     ) -> Response:
-        """Take what Slack says of the installation; without this browser's cookie nothing is taken."""
-        cookie = cookies.find(request, state)
+        """Take Slack's answer about the installation, but only with this browser's cookie."""
+        cookie = self._cookies.find(request, state)
         title, status = _NOT_INSTALLED, 200
         try:
             if code is None or error is not None:
-                await installing.refuse(state=state, cookie=cookie)
+                await self._installing.refuse(state=state, cookie=cookie)
                 text = "You did not allow it. Nothing was installed."
             else:
-                installation = await installing.finish(state=state, cookie=cookie, code=code)
+                installation = await self._installing.finish(state=state, cookie=cookie, code=code)
                 title, text = "Installed", f"The assistant is now in {installation.name}. Write to it in Slack."
         except (CallbackRefusedError, UnavailableError) as refusal:
             text, status = str(refusal), refusal.status
-        response = page("notice.html", title, status=status, text=text)
-        if cookie is not None:  # whatever came of it, it is over
-            cookies.forget(response, state)
+        response = notice(title, text, status=status)
+        if cookie is not None:  # the installation is over, whatever its outcome
+            self._cookies.forget(response, state)
         return response
-
-    return routes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -28,9 +29,6 @@ _HEADERS = {
 }
 
 
-_CHANNELS = {"http": "HTTP", "slack": "Slack"}
-
-
 @dataclass(frozen=True, slots=True)
 class Who:
     """A person as a page shows them.
@@ -44,9 +42,14 @@ class Who:
     details: str
 
 
-def who(principal: Principal, name: str | None) -> Who:
-    """How this person is shown, who may be known by a name; the channel's id of them is never left out."""
-    channel = _CHANNELS.get(principal.platform, principal.platform)
+def who(principal: Principal, channel: str, name: str | None) -> Who:
+    """Return how this person is shown; the channel's id of them is never left out.
+
+    Args:
+        principal: The person.
+        channel: The name of their channel.
+        name: What the channel calls them, if it says.
+    """
     if name is None:
         return Who(principal.user, f"{channel}, {principal.tenant}")
     return Who(name, f"{principal.user}, {channel}, {principal.tenant}")
@@ -61,6 +64,15 @@ def page(template: str, title: str, *, status: int = 200, **values: object) -> H
 def notice(title: str, text: str, *, status: int) -> HTMLResponse:
     """A page that says one thing."""
     return page("notice.html", title, status=status, text=text)
+
+
+def from_our_page(request: Request) -> bool:
+    """Return whether the person pressed our button: a form on another site would take them past what our page says.
+
+    https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header; `Origin` says nothing, as our pages send no referrer.
+    A browser from before 2023 may not say it, and is let through.
+    """
+    return request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
 
 
 def away(url: str) -> RedirectResponse:

@@ -11,8 +11,9 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx2
 import sqlalchemy as sa
 from bs4 import BeautifulSoup
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.types import Receive, Scope, Send
 
 from app.consent.confirmation import Confirmation, Wake
 from app.consent.flow import Consent
@@ -37,7 +38,8 @@ from app.sandbox.server import serve_loopback
 from app.sandbox.visitor import code_on
 from interfaces.listening import listening
 from interfaces.middleware import install
-from interfaces.web.interface import CALLBACK_PATH, router
+from interfaces.web.cookies import Cookies
+from interfaces.web.interface import CALLBACK_PATH, ConsentPages
 from tests.fakes.sandbox import CLIENT_ID, CLIENT_SECRET, sandbox
 from tests.fakes.server import Ahead
 
@@ -132,12 +134,14 @@ class ConsentServer:
     quarantine: Quarantine
     clock: Ahead
     proofs: Linking
+    cookies: Cookies
     url: str = ""
     waiting: Waiting = field(default_factory=Waiting)
     google: GoogleSandbox = field(init=False)
     dropping: UnconfirmedConsents = field(init=False)
     confirmation: Confirmation = field(init=False)
     consent: Consent = field(init=False)
+    pages: FastAPI = field(init=False)
 
     def use(self, google_auth: GoogleAuth, revoking: Revoking | None = None) -> None:
         """Ask this Google from now on, and have grants revoked there or as `revoking` does."""
@@ -165,6 +169,18 @@ class ConsentServer:
             self.waiting,
             public_url=self.url,
         )
+        self.pages = FastAPI()
+        install(self.pages, max_body_bytes=10_000)
+        pages = ConsentPages(
+            self.consent,
+            self.confirmation,
+            GoogleApis(None),
+            {},
+            self.cookies,
+            cookie_seconds=LINK_SECONDS,
+            code_seconds=CODE_SECONDS,
+        )
+        self.pages.include_router(pages.router())
 
     def prove_by(self, proofs: Linking) -> None:
         """Ask for these proofs from now on."""
@@ -221,34 +237,15 @@ async def open_consent_server(
     clock = Ahead()
     links = ConsentLinks(database, key_ring, lifetime_seconds=LINK_SECONDS, now=clock)
     quarantine = Quarantine(database, key_ring, code_tries=CODE_TRIES, now=clock)
-    server = ConsentServer(database, key_ring, Grants(database, key_ring), links, quarantine, clock, BY_CODE)
-
-    async def consent() -> Consent:
-        return server.consent
-
-    async def confirmation() -> Confirmation:
-        return server.confirmation
-
-    async def google_apis() -> GoogleApis:
-        return GoogleApis(None)
-
-    async def people() -> dict[str, object]:
-        return {}
-
-    app = FastAPI()
-    install(app, max_body_bytes=10_000)
-    pages = router(
-        consent=Depends(consent),
-        confirmation=Depends(confirmation),
-        google_apis=Depends(google_apis),
-        people=Depends(people),
-        secure=secure,
-        cookie_seconds=LINK_SECONDS,
-        code_seconds=CODE_SECONDS,
+    server = ConsentServer(
+        database, key_ring, Grants(database, key_ring), links, quarantine, clock, BY_CODE, Cookies(secure=secure)
     )
-    app.include_router(pages)
+
+    async def pages(scope: Scope, receive: Receive, send: Send) -> None:
+        await server.pages(scope, receive, send)
+
     pool = open_pool()
-    async with listening(app, "127.0.0.1", 0) as server.url, open_http() as http:
+    async with listening(pages, "127.0.0.1", 0) as server.url, open_http() as http:
         redirect_uri = f"{server.url}{CALLBACK_PATH}"
         server.google = sandbox(redirect_uris=frozenset({redirect_uri}))
         async with serve_loopback(server.google.app) as google_url:

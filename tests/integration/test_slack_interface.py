@@ -289,7 +289,7 @@ async def test_what_slack_takes_for_marks_is_shown_as_it_is(environment: Environ
     await server.posts("C0MARKS", 1)
     (row,) = [each for each in await _rows(server) if each.user_id == user("marked")]
     message = await server.container.inbox().get(Principal("slack", TEAM, user("marked")), row.id)
-    await server.container.channels()["slack"].send(message, MARKED, private=True, reply_id="d" * 32, again=False)
+    await server.container.channels()["slack"].sends.send(message, MARKED, private=True, reply_id="d" * 32, again=False)
     for_all = next(each for each in environment.slack_proxy.asked if each["channel"] == direct("marks"))
     for_one = next(each for each in environment.slack_proxy.asked if each["channel"] == "C0MARKS" and each.get("user"))
 
@@ -384,7 +384,7 @@ async def test_a_reply_that_is_tried_again_is_posted_once(server: Server, place:
     await server.posts(direct(name), 1)
     (row,) = [each for each in await _rows(server) if each.user_id == user(name)]
     message = await server.container.inbox().get(Principal("slack", TEAM, user(name)), row.id)
-    channel = server.container.channels()["slack"]
+    channel = server.container.channels()["slack"].sends
     text = "\n".join(f"line {number:04}" for number in range(900))
     for again in (False, True, True):
         await channel.send(message, text, private=False, reply_id="a" * 32, again=again)
@@ -435,7 +435,7 @@ async def test_an_answer_for_one_person_alone_may_come_twice(server: Server) -> 
     (row,) = [each for each in await _rows(server) if each.user_id == user("alone")]
     message = await server.container.inbox().get(Principal("slack", TEAM, user("alone")), row.id)
     for again in (False, True):
-        await server.container.channels()["slack"].send(
+        await server.container.channels()["slack"].sends.send(
             message, "private", private=True, reply_id="c" * 32, again=again
         )
 

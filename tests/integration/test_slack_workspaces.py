@@ -272,7 +272,7 @@ async def test_a_forged_callback_installs_nothing(slacks: Workspaces) -> None:
 
 async def test_an_answer_after_the_end_is_sent_with_no_other_token(slacks: Workspaces) -> None:
     """A message whose workspace has left while it waited is not answered, whoever else has the app."""
-    channel = slacks.server.container.channels()["slack"]
+    channel = slacks.server.container.channels()["slack"].sends
     await slacks.install("T0THREE")
     await say(slacks, "D0LEAVING", "hello", team="T0THREE")
     await posts(slacks, "D0LEAVING")

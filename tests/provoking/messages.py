@@ -87,7 +87,7 @@ async def without_an_answer(folder: Path) -> Shown:
             address={"channel": "D1", "thread_ts": None, "direct": True, "workspace": "T0TEAM"},
         )
         stored = await app.container.intake().accept(message)
-        channel = app.container.channels()["slack"]
+        channel = app.container.channels()["slack"].sends
         return await raised(channel.send(stored, "hello", private=False, reply_id="a" * 32, again=False))
 
 

@@ -45,11 +45,16 @@ RULES = (
             "app.settings_reference",
             "app.sandbox.attachment",
             "containers",
+            *(f"{channel}.channel" for channel in CHANNELS),  # says what a channel's parts are given from its section
         ),
         never=("app.settings", "app.sections"),
     ),
     Rule(within=PACKAGES, besides=("interfaces.slack",), never=("slack_sdk", "slack_bolt")),
-    *(Rule(within=(one,), never=tuple(other for other in CHANNELS if other != one)) for one in CHANNELS),
+    # The pages are no channel: a channel may have some, in the same style.
+    *(
+        Rule(within=(one,), never=tuple(other for other in CHANNELS if other not in (one, "interfaces.web")))
+        for one in CHANNELS
+    ),
 )
 
 

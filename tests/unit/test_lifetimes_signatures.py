@@ -20,6 +20,12 @@ class Sender(Protocol):
     def send(self) -> None: ...
 
 
+class Mailer:
+    """Has the protocol's method."""
+
+    def send(self) -> None: ...
+
+
 class Overridden(Database):
     """A subclass, where its parent is asked for."""
 
@@ -84,6 +90,16 @@ async def test_a_wrong_type_is_found() -> None:
     assert "╰─> cache   ThreadSafeSingleton(GoogleAuth)   process   argument database" in found
 
 
+async def test_a_class_without_a_method_of_the_protocol_is_found() -> None:
+    """A class that could not be used where the protocol is asked for is wrong, though it inherits nothing of it."""
+    container = Sample()
+    container.needs = providers.Factory(_needs_protocol, providers.Factory(Holder))
+
+    (found,) = await faults(container)
+
+    assert "argument sender of `needs` must be Sender, and is given Holder" in found
+
+
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
@@ -114,7 +130,7 @@ def _needs_anything(one: Any, *others: Database, **named: float) -> None: ...
 @pytest.mark.parametrize(
     ("makes", "arguments"),
     [
-        (_needs_protocol, [providers.Factory(Holder)]),
+        (_needs_protocol, [providers.Factory(Mailer)]),
         (_needs_class, [Database, Database]),
         (_needs_anything, [3, providers.Factory(Overridden), providers.Factory(Made)]),
         (GoogleAuth, [providers.Factory(Made)]),

@@ -1,0 +1,120 @@
+"""The channels that the settings serve: the list of all channels, and how one becomes a part of the container."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import httpx2
+
+from app.api_tokens import ApiTokens
+from app.database.database import Database
+from app.delivery.replies.status import Statuses
+from app.delivery.replies.streams import Streams
+from app.delivery.replies.waiters import Waiters
+from app.delivery.store.inbox import Inbox
+from app.delivery.work.answering import OpenAgent
+from app.delivery.work.intake import Intake
+from app.errors import SettingsError
+from app.keys.ring import KeyRing
+from app.offboarding import Offboarding
+from app.sections.section import Section
+from app.settings import Settings
+from containers.application import Application, Once
+from containers.offers import AnyProvider, NotOfferedError, Offers
+from interfaces.channel import ChannelDescription, ServedChannel
+from interfaces.slack.installations import Installations
+from interfaces.web.cookies import Cookies
+
+# By platform, the module whose function `describe(section, settings)` returns a ChannelDescription. It is imported only
+# where the channel is served, and so is the platform's SDK.
+CHANNELS = {
+    "http": "interfaces.http.channel",
+    "slack": "interfaces.slack.channel",
+}
+
+
+def add_channels(container: Application, settings: Settings) -> None:
+    """Give the container every channel that has a section in the settings: its parts and its routes.
+
+    Raises:
+        SettingsError: A channel lacks a part, or a part asks for something that there is none of.
+    """
+    parts: dict[str, AnyProvider] = {}
+    for platform, section in settings.interfaces.served().items():
+        description = _describe(platform, section, settings)
+        made = _Parts(platform, _offers(container))
+        for kind, part in description.shares.items():
+            made.add(part, offered_as=kind)
+        served = {
+            name: made.add(part)
+            for name in ("sends", "people", "directory", "login")
+            if (part := getattr(description, name)) is not None
+        }
+        container.routes.add_args(*map(made.add, description.routes))
+        container.channels.add_kwargs({platform: Once(ServedChannel, description.title, **served)})
+        parts |= made.named
+    container.channel_parts.set_providers(parts)
+
+
+def _describe(platform: str, section: Section, settings: Settings) -> ChannelDescription:
+    if platform not in CHANNELS:
+        raise SettingsError(f"interfaces.{platform}: containers/channels.py lists no channel of this name")
+    try:
+        description = importlib.import_module(CHANNELS[platform]).describe(section, settings)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise SettingsError(f"interfaces.{platform}: {CHANNELS[platform]} does not describe it: {error}") from error
+    if not isinstance(description, ChannelDescription):
+        raise SettingsError(f"interfaces.{platform}: {CHANNELS[platform]} returns no ChannelDescription")
+    for name in ("sends", "routes"):
+        if not getattr(description, name):
+            raise SettingsError(f"interfaces.{platform}: its description has no `{name}`")
+    return description
+
+
+def _offers(container: Application) -> Offers:
+    """What the parts of a channel can ask for."""
+    return Offers(
+        {
+            ApiTokens: container.api_tokens,
+            Cookies: container.cookies,
+            Database: container.database,
+            Inbox: container.inbox,
+            Installations: container.slack_installations,
+            Intake: container.intake,
+            KeyRing: container.key_ring,
+            Offboarding: container.offboarding,
+            OpenAgent: container.request_scopes.provided.open_agent,
+            Statuses: container.statuses,
+            Streams: container.streams,
+            Waiters: container.waiters,
+            httpx2.AsyncClient: container.http,
+        }
+    )
+
+
+class _Parts:
+    """Makes the providers of one channel's parts, one for each class."""
+
+    def __init__(self, platform: str, offers: Offers) -> None:
+        self.named: dict[str, AnyProvider] = {}
+        self._platform = platform
+        self._offers = offers
+
+    def add(self, part: Callable[..., Any], offered_as: type | None = None) -> AnyProvider:
+        makes, given = (part.func, part.keywords) if isinstance(part, partial) else (part, {})
+        provider = self._offers.find(makes)
+        if provider is None:
+            try:
+                arguments = self._offers.arguments(makes, given)
+            except NotOfferedError as error:
+                name = f"{makes.__module__}.{makes.__qualname__}"
+                raise SettingsError(f"interfaces.{self._platform}: the constructor of {name} {error}") from error
+            provider = Once(makes, **arguments, **given)
+            self._offers.add(makes, provider)
+            self.named[f"{self._platform}.{makes.__name__}"] = provider
+        if offered_as is not None:
+            self._offers.add(offered_as, provider)
+        return provider

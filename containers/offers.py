@@ -1,0 +1,63 @@
+"""What constructors can ask for, by type: how toolkits and channels are given what they need."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from dependency_injector import providers
+
+from app.errors import DeputyError
+
+AnyProvider = providers.Provider[Any]
+
+
+class NotOfferedError(DeputyError):
+    """A constructor asks for something that nothing provides. The message completes "its constructor …"."""
+
+
+class Offers:
+    """Providers by the type that a constructor asks for; lives while a container is built."""
+
+    def __init__(self, offers: Mapping[type, AnyProvider]) -> None:
+        self._offers: dict[Any, AnyProvider] = dict(offers)
+
+    def add(self, kind: object, provider: AnyProvider) -> None:
+        """Offer one thing more."""
+        self._offers[kind] = provider
+
+    def find(self, kind: object) -> AnyProvider | None:
+        """Return the provider of exactly this type, or None."""
+        return next((provider for offered, provider in self._offers.items() if offered is kind), None)
+
+    def arguments(self, makes: Callable[..., Any], given: Collection[str] = ()) -> dict[str, AnyProvider]:
+        """Return a provider for each required parameter of a class or function, except those already given.
+
+        Raises:
+            NotOfferedError: A parameter has no usable annotation, or one that nothing is offered for.
+        """
+        function: object = getattr(makes, "__init__") if isinstance(makes, type) else makes  # noqa: B009
+        if function is object.__init__:
+            return {}
+        try:
+            hints = typing.get_type_hints(function)
+        except NameError as error:
+            raise NotOfferedError(f"has an annotation that cannot be read: {error}") from error
+        arguments = {}
+        for parameter in inspect.signature(makes).parameters.values():
+            if parameter.name in given or parameter.default is not parameter.empty:
+                continue
+            if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                raise NotOfferedError(f"takes {parameter}; name each parameter instead")
+            wanted = hints.get(parameter.name)
+            provider = self.find(wanted)
+            if provider is None:
+                asked = (
+                    f"{parameter.name}: {getattr(wanted, '__name__', wanted)}" if wanted else f"{parameter}, untyped"
+                )
+                has = ", ".join(sorted(kind.__name__ for kind in self._offers))
+                raise NotOfferedError(f"asks for {asked}; it can ask for: {has}")
+            arguments[parameter.name] = provider
+        return arguments

@@ -1,0 +1,82 @@
+"""What a channel consists of: as its folder describes it, and as it is served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from fastapi import APIRouter
+
+from app.consent.linking import ChannelProof, Directory
+from app.delivery.replies.channel import Channel
+from app.identities import People
+
+
+class Routes(Protocol):
+    """Handles HTTP requests. One object, which lives as long as the process."""
+
+    def router(self) -> APIRouter:
+        """Return the routes, ready to be included in the application."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelDescription:
+    """All parts of a channel, each a class or a `functools.partial` of one with what the settings say.
+
+    The container makes every class once. It fills in the other parameters by their types: from the container
+    (`containers/channels.py` lists what there is) or with another part of the same channel. A class that the container
+    already has is taken from there.
+
+    Attributes:
+        title: The name of the platform on pages that people read.
+        sends: Sends replies.
+        routes: Handle the requests of the platform and of browsers.
+        people: Knows what people call themselves, and which principals are one person; None if nothing does.
+        directory: Knows addresses that the platform has verified; None if nothing does.
+        login: Lets people sign in with a browser; None if nothing does, or if the settings do not ask for it.
+        shares: What several parts need, by the type that they ask for; each can use those before it.
+    """
+
+    title: str
+    sends: Callable[..., Channel]
+    routes: Sequence[Callable[..., Routes]]
+    people: Callable[..., People] | None = None
+    directory: Callable[..., Directory] | None = None
+    login: Callable[..., ChannelProof] | None = None
+    shares: Mapping[type, Callable[..., Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedChannel:
+    """A channel that is served, its routes aside. Lives as long as the process; the attributes are as described."""
+
+    title: str
+    sends: Channel
+    people: People | None = None
+    directory: Directory | None = None
+    login: ChannelProof | None = None
+
+
+ServedChannels = Mapping[str, ServedChannel]  # by platform
+
+
+def senders_of(channels: ServedChannels) -> dict[str, Channel]:
+    """Return what sends replies, by platform."""
+    return {platform: channel.sends for platform, channel in channels.items()}
+
+
+def people_of(channels: ServedChannels) -> dict[str, People]:
+    """Return what knows people, by platform, where there is such a thing."""
+    return {platform: channel.people for platform, channel in channels.items() if channel.people is not None}
+
+
+def directories_of(channels: ServedChannels) -> dict[str, Directory]:
+    """Return what knows verified addresses, by platform, where there is such a thing."""
+    return {platform: channel.directory for platform, channel in channels.items() if channel.directory is not None}
+
+
+def logins_of(channels: ServedChannels) -> dict[str, ChannelProof]:
+    """Return where people can sign in, by platform, where they can."""
+    return {platform: channel.login for platform, channel in channels.items() if channel.login is not None}

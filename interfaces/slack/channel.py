@@ -1,0 +1,73 @@
+"""The parts of the Slack channel: for one workspace by the settings, or for as many as have installed the app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from app.consent.linking import LinkingMode
+from app.sections.interfaces import SlackSettings
+from app.settings import Settings
+from interfaces.channel import ChannelDescription, Routes
+from interfaces.slack.allow_list import AllowList
+from interfaces.slack.client import SlackChannel
+from interfaces.slack.directory import SlackDirectory
+from interfaces.slack.installations import BotTokens, Installations, OneWorkspace
+from interfaces.slack.installing import Installing
+from interfaces.slack.interface import SlackEvents
+from interfaces.slack.openid import SlackLogin
+from interfaces.slack.pages import InstallPages, callback_url
+from interfaces.slack.people import SlackPeople
+from interfaces.web.interface import login_url
+
+
+def describe(slack: SlackSettings, settings: Settings) -> ChannelDescription:
+    """Return the parts that these settings ask for."""
+    root = slack.api_base_url
+    installed = slack.bot_token is None
+    logs_in = settings.google.linking is LinkingMode.CHANNEL_LOGIN
+    routes: list[Callable[..., Routes]] = [partial(SlackEvents, signing_secret=slack.signing_secret.get_secret_value())]
+    return ChannelDescription(
+        title="Slack",
+        sends=partial(SlackChannel, api_base_url=root),
+        people=partial(SlackPeople, api_base_url=root),
+        directory=partial(SlackDirectory, api_base_url=root),
+        login=_login(slack, settings) if logs_in else None,
+        routes=[*routes, InstallPages] if installed else routes,
+        shares={
+            AllowList: partial(AllowList, places=slack.workspaces),
+            BotTokens: _bot_tokens(slack),
+            **({Installing: _installing(slack, settings)} if installed else {}),
+        },
+    )
+
+
+def _bot_tokens(slack: SlackSettings) -> Callable[..., BotTokens]:
+    if slack.bot_token is None:
+        return Installations
+    return partial(OneWorkspace, bot_token=slack.bot_token.get_secret_value())
+
+
+def _installing(slack: SlackSettings, settings: Settings) -> Callable[..., Installing]:
+    client_id, client_secret = slack.client()
+    return partial(
+        Installing,
+        client_id=client_id,
+        client_secret=client_secret,
+        api_base_url=slack.api_base_url,
+        authorize_url=slack.authorize_url,
+        redirect_uri=callback_url(settings.server.public_url),
+        by_address=settings.google.linking is LinkingMode.EMAIL_MATCH or settings.google.workspace is not None,
+    )
+
+
+def _login(slack: SlackSettings, settings: Settings) -> Callable[..., SlackLogin]:
+    client_id, client_secret = slack.client()
+    return partial(
+        SlackLogin,
+        client_id=client_id,
+        client_secret=client_secret,
+        api_base_url=slack.api_base_url,
+        openid_root=slack.openid_root,
+        redirect_uri=login_url(settings.server.public_url),
+    )

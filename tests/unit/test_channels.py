@@ -1,0 +1,174 @@
+"""A channel is described once, and a served channel that lacks a part, or a wrong provider below a route, is found."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from dependency_injector import providers
+from pydantic import SecretStr
+
+from app.errors import SettingsError
+from app.main import prove_lifetimes
+from app.sections.interfaces import InterfacesSettings, SlackSettings
+from app.settings import Settings
+from containers import channels
+from containers.application import Application
+from containers.build import build
+from containers.proof import signatures
+from containers.proof.graph import Graph
+from containers.proof.lifetimes import LifetimeError
+from containers.testing import settings_in
+from interfaces.channel import ChannelDescription
+from interfaces.slack import channel as slack
+
+
+def settings_with_slack(folder: Path) -> Settings:
+    """Settings that serve every channel there is, Slack for many workspaces."""
+    settings = settings_in(folder)
+    client = SlackSettings(signing_secret=SecretStr("s"), client_id="1.2", client_secret=SecretStr("s"))
+    interfaces = settings.interfaces.model_copy(update={"slack": client})
+    return settings.model_copy(update={"interfaces": interfaces})
+
+
+def test_each_channel_of_the_settings_is_listed() -> None:
+    """A section without a line in the list of channels could be configured, and would then be missing."""
+    assert InterfacesSettings.model_fields.keys() == channels.CHANNELS.keys()
+
+
+def test_a_served_channel_is_one_object(tmp_path: Path) -> None:
+    """Whatever a served channel can do is there under its name, and its routes are served."""
+    container = build(settings_with_slack(tmp_path))
+    served = container.channels()
+    paths = {route.path for each in container.routes() for route in each.router().routes}
+
+    assert {platform: channel.title for platform, channel in served.items()} == {"http": "HTTP", "slack": "Slack"}
+    assert served["slack"].people is not None
+    assert served["slack"].directory is not None
+    assert served["slack"].login is None  # the settings do not ask for it
+    assert served["http"].directory is container.api_tokens()
+    assert container.senders().keys() == served.keys()
+    assert {"/v1/messages", "/slack/events", "/slack/install", "/connect/google/{token}"} <= paths
+
+
+def test_a_served_channel_that_is_not_listed_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would answer 200 to every event, and no reply would ever be sent."""
+    monkeypatch.delitem(channels.CHANNELS, "slack")
+
+    with pytest.raises(SettingsError, match=r"^interfaces\.slack: .*lists no channel of this name"):
+        build(settings_with_slack(tmp_path))
+
+
+class Greedy:
+    """Asks for something that nothing provides."""
+
+    def __init__(self, everything: dict[str, str]) -> None: ...
+
+
+def without(name: str) -> Any:
+    """What describes Slack without one of its parts."""
+
+    def describe(section: SlackSettings, settings: Settings) -> Any:
+        description = slack.describe(section, settings)
+        parts = {part: getattr(description, part) for part in ChannelDescription.__dataclass_fields__}
+        return ChannelDescription(**{part: value for part, value in parts.items() if part != name})
+
+    return describe
+
+
+def changed(**parts: Any) -> Any:
+    """What describes Slack with other parts."""
+    return lambda section, settings: replace(slack.describe(section, settings), **parts)
+
+
+@pytest.mark.parametrize(
+    ("describe", "told"),
+    [
+        (without("title"), "does not describe it: .*'title'"),
+        (without("sends"), "does not describe it: .*'sends'"),
+        (without("routes"), "does not describe it: .*'routes'"),
+        (without("shares"), r"SlackChannel asks for bot_tokens: BotTokens; it can ask for: ApiTokens, "),
+        (changed(sends=None), "its description has no `sends`"),
+        (changed(routes=[]), "its description has no `routes`"),
+        (changed(people=Greedy), "Greedy asks for everything: dict"),
+        (changed(login=partial(Greedy)), "Greedy asks for everything: dict"),
+        (lambda *_: {}, "returns no ChannelDescription"),
+        (None, "does not describe it"),
+    ],
+)
+def test_a_served_channel_that_lacks_a_part_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, describe: Any, told: str
+) -> None:
+    """The message names the channel, and the part that is missing or cannot be made."""
+    module = SimpleNamespace(**({"describe": describe} if describe else {}))
+    monkeypatch.setitem(channels.CHANNELS, "slack", "tests.planted_channel")
+    monkeypatch.setitem(sys.modules, "tests.planted_channel", module)
+
+    with pytest.raises(SettingsError, match=rf"^interfaces\.slack: .*{told}"):
+        build(settings_with_slack(tmp_path))
+
+
+def given_parts(container: Application) -> Iterator[tuple[str, Any, str]]:
+    """Each parameter of each route's class that is filled in by a provider."""
+    for handler in container.routes.args:
+        for name in handler.kwargs:
+            if isinstance(handler.kwargs[name], providers.Provider):
+                yield handler.cls.__name__, handler, name
+
+
+ROUTES = {
+    "ConsentPages": {"consent", "confirmation", "google_apis", "cookies"},
+    "HttpRoutes": {"tokens", "intake", "inbox", "statuses", "waiters", "streams", "open_agent"},
+    "SlackEvents": {"intake", "bot_tokens", "offboarding", "allow_list"},
+    "InstallPages": {"installing", "cookies"},
+}
+
+
+@pytest.fixture(scope="module")
+def container(tmp_path_factory: pytest.TempPathFactory) -> Application:
+    """The container with every route there is."""
+    return build(settings_with_slack(tmp_path_factory.mktemp("routes")))
+
+
+def test_each_route_stands_in_the_table(container: Application) -> None:
+    """A new class of routes, or a new parameter of one, is a planted fault to be written."""
+    found: dict[str, set[str]] = {}
+    for route, _, name in given_parts(container):
+        found.setdefault(route, set()).add(name)
+
+    # A mapping and two numbers: what they hold has no class of its own that could be another one's.
+    plain = {"channels", "cookie_seconds", "code_seconds"}
+    assert found == {**ROUTES, "ConsentPages": ROUTES["ConsentPages"] | plain}
+
+
+@pytest.mark.parametrize(
+    ("route", "name"), [(route, name) for route, names in ROUTES.items() for name in sorted(names)]
+)
+def test_a_wrong_provider_below_a_route_is_found(container: Application, route: str, name: str) -> None:
+    """Every POST would be a 500, and nothing would say so before: the proof names the route and the parameter."""
+    (handler,) = (each for found, each, parameter in given_parts(container) if (found, parameter) == (route, name))
+    right = handler.kwargs
+    handler.add_kwargs(**{name: container.refresh_leases})
+    findings = [finding.fault for finding in signatures.faults(Graph(container))]
+    handler.set_kwargs(**right)
+
+    (fault,) = findings
+    assert fault.startswith(f"argument {name} of `")
+    assert fault.endswith(", and is given RefreshLeases")
+
+
+async def test_a_wrong_provider_below_a_route_fails_the_check(tmp_path: Path) -> None:
+    """`deputy check` and every start run the whole proof, which refuses it; the container as it is passes."""
+    settings = settings_with_slack(tmp_path)
+    container = build(settings)
+    await prove_lifetimes(container, settings)
+    container.consent_pages.add_kwargs(consent=container.inbox)
+
+    with pytest.raises(LifetimeError, match="argument consent of `consent_pages` must be Consent, and is given Inbox"):
+        await prove_lifetimes(container, settings)
