@@ -82,11 +82,11 @@ async def measure(size: Size = SHORT) -> list[Row]:
             if cluster is None and name != SQLITE:
                 continue
             if name in HELD:
-                async with our_target(process, await _new_database(cluster, name), layout, held=True) as ours:
+                async with our_target(process, await _database_of(cluster, name), layout, held=True) as ours:
                     rows += [Row(WEBHOOK, HELD[name], await webhook_row(ours, "/slack/events", size))]
-            async with our_target(process, await _new_database(cluster, name), layout) as ours:
+            async with our_target(process, await _database_of(cluster, name), layout) as ours:
                 rows += [Row(WEBHOOK, name, await webhook_row(ours, "/slack/events", size))]
-            async with our_target(process, await _new_database(cluster, name), layout) as ours:
+            async with our_target(process, await _database_of(cluster, name), layout) as ours:
                 rows += [Row(DELIVERY, name, await delivery_row(ours, size))]
     return rows
 
@@ -107,7 +107,7 @@ async def webhook_row(target: Target, path: str, size: Size) -> dict[str, float]
     """How long an acknowledgement takes; whatever else the processes have to do goes on meanwhile."""
     posted = await post(target, path, int(RATE * size.webhook_seconds), RATE)
     took = [each.acknowledged - each.due for each in posted]
-    return {**_percentiles("", took), "max": max(took) * 1000, "refused": sum(each.status != 200 for each in posted)}
+    return {**percentiles("", took), "max": max(took) * 1000, "refused": sum(each.status != 200 for each in posted)}
 
 
 async def delivery_row(target: Target, size: Size) -> dict[str, float]:
@@ -121,22 +121,26 @@ async def delivery_row(target: Target, size: Size) -> dict[str, float]:
     await answered(target, size.paced + size.burst)
     seconds = max(target.posts.times) - min(each.due for each in burst)
     return {
-        **_percentiles("start ", [begun[name] - at for name, at in acknowledged.items()]),
-        **_percentiles("answer ", [told[name] - at for name, at in acknowledged.items()]),
-        **_percentiles("ack burst ", [each.acknowledged - each.due for each in burst]),
+        **percentiles("start ", [begun[name] - at for name, at in acknowledged.items()]),
+        **percentiles("answer ", [told[name] - at for name, at in acknowledged.items()]),
+        **percentiles("ack burst ", [each.acknowledged - each.due for each in burst]),
         "messages/s": size.burst / seconds,
     }
 
 
-def _percentiles(what: str, seconds: Sequence[float]) -> dict[str, float]:
+def percentiles(what: str, seconds: Sequence[float]) -> dict[str, float]:
+    """Return the median and the 99th percentile in milliseconds, as ``{what}p50`` and ``{what}p99``."""
     ordered = sorted(seconds)
     return {f"{what}p{part}": ordered[min(len(ordered) - 1, len(ordered) * part // 100)] * 1000 for part in (50, 99)}
 
 
-async def _new_database(cluster: Cluster | None, layout: str) -> str | None:
-    """The address of an empty database, None for a layout on SQLite. They end with the cluster."""
-    if cluster is None or layout == SQLITE:
-        return None
+async def _database_of(cluster: Cluster | None, layout: str) -> str | None:
+    """Return the address of an empty database, or None for a layout on SQLite."""
+    return None if cluster is None or layout == SQLITE else await new_database(cluster)
+
+
+async def new_database(cluster: Cluster) -> str:
+    """Create an empty database, which ends with the cluster, and return its address."""
     name = f"bench_{uuid.uuid4().hex}"
     engine = create_async_engine(f"{cluster.url}/postgres", isolation_level="AUTOCOMMIT")
     try:

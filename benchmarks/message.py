@@ -33,6 +33,7 @@ ROUNDS = 150
 TIMES = 10  # in a round
 OURS, SHARED = "Deputy: a request scope for each message", "Deputy: one shared agent, no scope"
 PLAIN = "pydantic-ai: one shared Agent, no guard"
+SEARCH, SEARCHED = "files_search", '{"query": "harbour", "limit": 3}'  # the model's only tool call
 FOUND = "[{'query': 'harbour', 'limit': 3, 'page': None}]"
 
 Variant = Callable[[], Awaitable[str]]
@@ -44,7 +45,7 @@ def search_and_tell(messages: list[ModelMessage], info: AgentInfo) -> ModelRespo
     for part in messages[-1].parts:
         if isinstance(part, ToolReturnPart):
             return ModelResponse(parts=[TextPart(str(part.content))])
-    return ModelResponse(parts=[ToolCallPart("files_search", {"query": "harbour", "limit": 3})])
+    return ModelResponse(parts=[ToolCallPart(SEARCH, SEARCHED)])
 
 
 def _ours(container: Application) -> Variant:

@@ -26,17 +26,18 @@ class Person:
 
 def pydantic_ai_agent(model: Model, person: Person) -> pydantic_ai.Agent[None, str]:
     """An agent as pydantic-ai's documentation makes one, with a tool of each bound method."""
-    tools = [pydantic_ai.Tool(method, name=name) for kit in toolkits_of(person) for method, name in _methods(kit)]
+    tools = [pydantic_ai.Tool(method, name=name) for kit in toolkits_of(person) for method, name in methods_of(kit)]
     return pydantic_ai.Agent(model, name="assistant", instructions=INSTRUCTIONS, tools=tools)
 
 
 def agno_agent(model: AgnoStub, person: Person) -> Any:
     """An agent of agno's with a toolkit for each of ours; it tells its makers nothing."""
-    toolkits = [AgnoToolkit(name=kit.name, async_tools=_methods(kit)) for kit in toolkits_of(person)]
+    toolkits = [AgnoToolkit(name=kit.name, async_tools=methods_of(kit)) for kit in toolkits_of(person)]
     return AgnoAgent(model=model, name="assistant", instructions=INSTRUCTIONS, tools=toolkits, telemetry=False)
 
 
-def _methods(kit: Toolkit) -> list[tuple[Any, str]]:
+def methods_of(kit: Toolkit) -> list[tuple[Any, str]]:
+    """Return the bound methods that are tools, each with the tool's name."""
     return [(getattr(kit, spec.method), spec.name) for spec in kit.tools().values()]
 
 
