@@ -69,7 +69,6 @@ from app.offboarding import Offboarding
 from app.principal import Principal
 from app.settings import Settings
 from app.supervisor import Supervisor
-from app.toolkits.gmail import GmailToolkit
 from app.users import Users
 from containers.requests import RequestScopes
 from containers.scopes.scope import Scope, Scoped, Seed
@@ -219,7 +218,6 @@ class Application(DeclarativeContainer):
         audit_recorder,
         timeout_seconds=settings.provided.google.timeout_seconds,
     )
-    gmail = Scoped(GmailToolkit, google)
     toolkits: providers.Aggregate[Any] = providers.Aggregate()  # of Toolkit; a provider of a subclass is none of it
     agents: providers.Aggregate[Agent] = providers.Aggregate()
 

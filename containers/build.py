@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 from dependency_injector import providers
 from pydantic_ai.models import Model
 
 from app.agents.agent import Agent, AgentShell
 from app.credentials.workspace import WorkspaceTokens
-from app.deadline import Deadline
 from app.errors import SettingsError
-from app.google.client import GoogleClient
 from app.google.service_account import open_service_account
 from app.llm.endpoints import build_endpoint
 from app.llm.fallback import with_fallbacks
 from app.llm.models import build_model
-from app.principal import Principal
 from app.sections.agents import AgentSettings, ModelSettings
 from app.sections.google import WorkspaceSettings
 from app.settings import Settings
 from containers.application import Application, Once
 from containers.channels import add_channels
-from containers.offers import Offers
 from containers.scopes.scope import Scoped
-from containers.toolkits import outside_toolkit
+from containers.toolkits import toolkits
 
 
 def build(settings: Settings) -> Application:
@@ -35,7 +30,7 @@ def build(settings: Settings) -> Application:
         SettingsError: An agent names a toolkit that there is none of, or a toolkit from outside is refused.
     """
     container = Application(settings=settings)
-    container.toolkits.set_providers(_toolkits(container, settings.toolkits))
+    container.toolkits.set_providers(toolkits(container, settings.toolkits))
     used = {model for agent in settings.agents.values() for model in agent.model}
     models = {name: _model(container, name, settings.models.get(name)) for name in sorted(used)}
     permission = container.google_apis.provided.permission
@@ -53,14 +48,6 @@ def build(settings: Settings) -> Application:
         container.tokens.override(_workspace_tokens(container, settings.google.workspace))
         container.commands.set_args(container.approval_command)  # the others are about consent, which nobody gives here
     return container
-
-
-def _toolkits(container: Application, outside: Mapping[str, str]) -> dict[str, providers.Provider[Any]]:
-    built_in: dict[str, providers.Provider[Any]] = {"gmail": container.gmail}
-    if taken := built_in.keys() & outside.keys():
-        raise SettingsError(f"toolkits.{min(taken)}: a toolkit of this name is built in; take another one")
-    offers = Offers({Principal: container.principal, Deadline: container.deadline, GoogleClient: container.google})
-    return built_in | {name: outside_toolkit(name, path, offers) for name, path in outside.items()}
 
 
 def _workspace_tokens(container: Application, workspace: WorkspaceSettings) -> providers.Provider[WorkspaceTokens]:

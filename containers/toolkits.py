@@ -1,21 +1,43 @@
-"""Toolkits from outside: a class that the settings name becomes a scoped provider."""
+"""The toolkits: those that are built in, and how a class becomes a scoped provider, built in or from outside."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from dependency_injector import providers
 
+from app.deadline import Deadline
 from app.errors import DeputyError, SettingsError
+from app.google.client import GoogleClient
+from app.principal import Principal
 from app.toolkits.toolkit import Toolkit
+from containers.application import Application
 from containers.offers import NotOfferedError, Offers
 from containers.scopes.scope import Scoped
 
+# By the name that agents use. A toolkit from outside stands in the settings in the same form.
+BUILT_IN = {
+    "gmail": "app.toolkits.gmail:GmailToolkit",
+}
 
-def outside_toolkit(name: str, import_path: str, offers: Offers) -> Scoped[Any]:
-    """A scoped provider of the toolkit class at ``package.module:Class``.
+
+def toolkits(container: Application, outside: Mapping[str, str]) -> dict[str, providers.Provider[Any]]:
+    """Return a scoped provider for each toolkit, built in or from outside, by its name.
+
+    Raises:
+        SettingsError: One from outside has the name of one that is built in, or cannot be used.
+    """
+    if taken := BUILT_IN.keys() & outside.keys():
+        raise SettingsError(f"toolkits.{min(taken)}: a toolkit of this name is built in; take another one")
+    offers = Offers({Principal: container.principal, Deadline: container.deadline, GoogleClient: container.google})
+    return {name: _provider(name, path, offers) for name, path in (BUILT_IN | dict(outside)).items()}
+
+
+def _provider(name: str, import_path: str, offers: Offers) -> Scoped[Any]:
+    """Return a scoped provider of the toolkit class at ``package.module:Class``.
 
     Its constructor is given what its annotations ask for, by type, anew for each request.
 
@@ -25,7 +47,7 @@ def outside_toolkit(name: str, import_path: str, offers: Offers) -> Scoped[Any]:
         offers: What a constructor may ask for.
 
     Raises:
-        SettingsError: The class cannot be used; the message names it, the place in the settings and the mend.
+        SettingsError: The class cannot be used; the message names it, its place in the settings and how to fix it.
     """
     place = f"toolkits.{name}: {import_path}"
     toolkit = _load(place, import_path)
@@ -40,7 +62,7 @@ def outside_toolkit(name: str, import_path: str, offers: Offers) -> Scoped[Any]:
 
 
 def toolkit_class(provider: providers.Provider[Any]) -> type[Toolkit]:
-    """The class that a toolkit's provider makes."""
+    """Return the class that a toolkit's provider makes."""
     assert isinstance(provider, Scoped)
     made = provider.cls
     assert issubclass(made, Toolkit)

@@ -57,7 +57,7 @@ async def test_an_override_of_a_toolkit_reaches_the_next_request(
 ) -> None:
     """While it lasts every person's requests have the other toolkit, each their own one; then Gmail is back."""
     before = await tool_names(server, ada)
-    with server.container.gmail.override(Scoped(Greeter, server.container.principal)):
+    with server.container.toolkits.gmail.override(Scoped(Greeter, server.container.principal)):
         during = [await tool_names(server, person) for person in (ada, grace)]
     after = [await tool_names(server, person) for person in (ada, grace)]
 
@@ -68,7 +68,7 @@ async def test_an_override_of_a_toolkit_reaches_the_next_request(
 
 async def test_an_override_of_a_toolkit_reaches_the_worker(server: Server, ada: Principal, grace: Principal) -> None:
     """Messages that the worker answers meanwhile are answered with it, each for its sender; later ones are not."""
-    with server.container.gmail.override(Scoped(Greeter, server.container.principal)):
+    with server.container.toolkits.gmail.override(Scoped(Greeter, server.container.principal)):
         during = [(await server.ask(person, "show my unread mail")).json() for person in (ada, grace)]
     after = (await server.ask(ada, "show my unread mail")).json()
 

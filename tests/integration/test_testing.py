@@ -104,7 +104,7 @@ async def test_google_answers_each_person_their_own(settings: Settings) -> None:
     """A toolkit on the double is isolated as it is on Google."""
     async with open_test_container(settings) as container:
         FakeGoogle.install(container, labels_of)
-        hers, theirs = await assert_isolated(container, container.gmail, lambda gmail: gmail.labels())
+        hers, theirs = await assert_isolated(container, container.toolkits.gmail, lambda gmail: gmail.labels())
 
     assert "label of ada" in str(hers)
     assert "label of grace" in str(theirs)

@@ -164,7 +164,7 @@ async def crowd(folder: Path, people: int, databases: Databases | None = None) -
     watch = Watch()
 
     def prepare(container: Application) -> None:
-        container.gmail.override(Scoped(TryingGmail, container.google, container.threads))
+        container.toolkits.gmail.override(Scoped(TryingGmail, container.google, container.threads))
         watch.install(container)
 
     delivery = DeliverySettings(concurrency=16, deadline_seconds=DEADLINE_SECONDS, scan_seconds=0.5)
@@ -237,7 +237,7 @@ def keep(container: Application, crowd_: Crowd) -> None:
             kept.append(self)
             crowd_.watch.note(self)
 
-    container.gmail.override(Scoped(Kept, container.google, container.threads))
+    container.toolkits.gmail.override(Scoped(Kept, container.google, container.threads))
 
 
 def share(container: Application, crowd_: Crowd) -> None:

@@ -32,7 +32,7 @@ class Watch:
 
     def install(self, container: Application) -> None:
         """Put a class that notes its instances in the place of each scoped class."""
-        for provider in (container.google, container.gmail, *container.agents.providers.values()):
+        for provider in (container.google, container.toolkits.gmail, *container.agents.providers.values()):
             self._replace(provider, lambda cls: _noting(cls, self.note))
         self._replace(container.credentials, lambda cls: self._telling(_noting(cls, self.note)))
 

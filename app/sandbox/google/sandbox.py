@@ -68,7 +68,10 @@ class GoogleSandbox:
             rotate_refresh_tokens=rotate_refresh_tokens, access_token_seconds=access_token_seconds, now=now
         )
         self._gmail = Gmail(accounts, now)
-        self._api = RestApi(self._gmail.handlers, accounts, self._grants, self.calls.append, now)
+        handlers = {
+            **self._gmail.handlers,
+        }
+        self._api = RestApi(handlers, accounts, self._grants, self.calls.append, now)
         consent = ConsentScreen(client, accounts, self._grants, self.calls.append, now)
         delegation = Delegation(service_accounts, accounts, self._grants, now)
         oauth = OAuth(client, accounts, self._grants, delegation, self.calls.append, now)
