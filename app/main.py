@@ -20,6 +20,7 @@ from app.settings import Settings
 from containers.application import Application
 from containers.proof.lifetimes import Proof, prove
 from containers.scopes.threads import open_threads
+from interfaces.connections import ConnectionLimits
 from interfaces.listening import listening
 from interfaces.middleware import DATABASE_FAILURES, install
 from interfaces.web.formatting import STATIC_FILES
@@ -139,7 +140,12 @@ async def serving(container: Application, settings: Settings) -> AsyncIterator[s
     ready = asyncio.Event()
     async with running(container, settings, answers=settings.delivery.server_answers):
         app = create_app(container, settings, ready)
-        async with listening(app, settings.server.host, settings.server.port) as base_url:
+        limits = ConnectionLimits(
+            per_client=settings.server.connections_per_client,
+            head_seconds=settings.server.head_seconds,
+            body_seconds=settings.server.body_seconds,
+        )
+        async with listening(app, settings.server.host, settings.server.port, limits) as base_url:
             ready.set()
             try:
                 yield base_url

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from interfaces.connections import ConnectionLimits, Connections, guarded
+
 _DRAIN_SECONDS = 10  # for requests that are under way when the server stops
 
 
@@ -22,7 +24,9 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def listening(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
+async def listening(
+    app: ASGIApp, host: str, port: int, limits: ConnectionLimits = ConnectionLimits()
+) -> AsyncIterator[str]:
     """Serve an application until the context ends; yields its base URL, such as ``http://127.0.0.1:8080``.
 
     No access log is written: the paths of consent links are secrets.
@@ -31,6 +35,7 @@ async def listening(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
         app: The application; its lifespan is not run.
         host: The address to listen on.
         port: The port, or 0 for any free one.
+        limits: For connections and requests that arrive slowly.
 
     Raises:
         OSError: The port is taken, or the address is not this machine's.
@@ -38,6 +43,7 @@ async def listening(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
     with _listener(host, port) as listener:
         config = uvicorn.Config(
             app,
+            http=guarded(Connections(limits)),  # type: ignore[arg-type]  # it is called as the class would be
             lifespan="off",
             ws="none",
             log_config=None,

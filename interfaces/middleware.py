@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import DeputyError, MessageError, PrincipalError, TooLargeError, UnavailableError
@@ -84,6 +85,8 @@ class LastResort:
 
         try:
             await self._app(scope, receive, noted)
+        except ClientDisconnect:
+            return  # nobody is left to be answered
         except Exception as error:  # the outermost edge of a request's task
             answer = await _translate(Request(scope), error)
             if not started:
@@ -91,7 +94,10 @@ class LastResort:
 
 
 class LimitBody:
-    """Refuses a request body over a limit, by its declared length or as soon as it is over."""
+    """Refuses a request body over a limit, by its declared length or as soon as it is over.
+
+    FastAPI's own `max_body_size` would answer a declared length in plain text, from outside of every middleware.
+    """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
         self._app = app

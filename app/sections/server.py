@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from app.sections.section import Named, Secret, Section, Text, Url
+from app.sections.section import Named, Positive, Secret, Section, Text, Url
 
 
 class ServerSettings(Section):
@@ -19,6 +19,13 @@ class ServerSettings(Section):
         default="http://127.0.0.1:8080",
         description="Consent links and Google's redirect URI start with it; never taken from a request",
     )
+    connections_per_client: int = Field(
+        default=256,
+        gt=0,
+        description="More connections of one address are refused. Behind a proxy, all of them are the proxy's",
+    )
+    head_seconds: Positive = Field(default=10, description="How long the headers of a request may take to arrive")
+    body_seconds: Positive = Field(default=30, description="How long the body may take after them")
     max_body_bytes: int = Field(default=1_000_000, gt=0, description="A larger request body is refused")
 
 

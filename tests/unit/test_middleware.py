@@ -228,6 +228,23 @@ async def test_a_declared_length_is_believed(declared: str) -> None:
     assert response.status_code == 413
 
 
+async def test_a_client_that_hangs_up_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """A body that ends before its time is nobody's fault here: nothing is logged, and nobody is answered."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/raw", "headers": [], "query_string": b""}
+    await make_app()(scope, receive, send)
+
+    assert sent == []
+    assert caplog.records == []
+
+
 async def test_an_answer_that_has_begun_is_not_begun_again(caplog: pytest.LogCaptureFixture) -> None:
     """An error after the first byte is logged, and the answer is left unfinished, which the server makes visible."""
     sent: list[Message] = []

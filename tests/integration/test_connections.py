@@ -1,0 +1,195 @@
+"""Connections that stay half-open, are too many or send without end lock nobody out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from interfaces import connections
+from interfaces.connections import ConnectionLimits
+from interfaces.listening import listening
+
+PATIENCE_SECONDS = 20.0
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def echo(request: Request) -> PlainTextResponse:
+    """Answers with the length of the body."""
+    try:
+        return PlainTextResponse(str(len(await request.body())))
+    except ClientDisconnect:
+        return PlainTextResponse("gone")
+
+
+APP = Starlette(routes=[Route("/", echo, methods=["GET", "POST"])])
+
+
+@pytest.fixture(autouse=True)
+def every_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line is left out because another test has caused it within the last minute."""
+    monkeypatch.setattr(connections.log_once, "_silent_until", {})
+
+
+@asynccontextmanager
+async def dialled(url: str, count: int = 1) -> AsyncIterator[list[Streams]]:
+    """So many open connections."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        opened = [await asyncio.open_connection(host, int(port)) for _ in range(count)]
+        try:
+            yield opened
+        finally:
+            for _, writer in opened:
+                writer.transport.abort()
+
+
+async def end_of(streams: Streams) -> bytes:
+    """What the server says until it closes the connection."""
+    try:
+        return await streams[0].read()
+    except ConnectionResetError:
+        return b""
+
+
+async def test_many_half_open_connections_lock_nobody_out(caplog: pytest.LogCaptureFixture) -> None:
+    """With ten times as many as the server keeps, somebody else is answered; the oldest are closed, with one line."""
+    limits = ConnectionLimits(half_open=30, per_client=1_000, head_seconds=60)
+    async with listening(APP, "127.0.0.1", 0, limits) as url, dialled(url, 300) as half_open:
+        for _, writer in half_open:
+            writer.write(b"GET / HTTP/1.1\r\nHost: ")
+        async with httpx2.AsyncClient() as http:
+            answer = await http.get(url)
+        ends = await asyncio.gather(*map(end_of, half_open[:200]))
+
+    assert answer.status_code == 200
+    assert set(ends) == {b""}
+    lines = [record.getMessage() for record in caplog.records if record.name == "interfaces.connections"]
+    assert lines == ["30 connections without a request are open, so the oldest are closed"]
+
+
+async def test_a_client_has_so_many_connections_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    """One too many is closed; another client is answered meanwhile, and the first again when it has let go of one."""
+    limits = ConnectionLimits(per_client=5)
+    async with listening(APP, "127.0.0.1", 0, limits) as url, dialled(url, 5) as mine:
+        async with dialled(url) as (too_many,):
+            refused = await end_of(too_many)
+        transport = httpx2.AsyncHTTPTransport(local_address="127.0.0.2")
+        async with httpx2.AsyncClient(transport=transport) as other:
+            answer = await other.get(url)
+        mine[0][1].write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        last = await end_of(mine[0])
+        async with httpx2.AsyncClient() as http:
+            again = await http.get(url)
+
+    assert refused == b""
+    assert (answer.status_code, again.status_code) == (200, 200)
+    assert last.startswith(b"HTTP/1.1 200")
+    assert "127.0.0.1 has 5 connections open, so more are refused" in caplog.text
+
+
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n", b"GET / HTT", HEAD], ids=["nothing", "a line", "a word", "no end"])
+async def test_the_headers_have_to_arrive_in_time(sent: bytes) -> None:
+    """Wherever a client stops, its connection ends by the server's own clock, with a word if it had begun."""
+    async with listening(APP, "127.0.0.1", 0, ConnectionLimits(head_seconds=0.1)) as url, dialled(url) as (slow,):
+        slow[1].write(sent)
+        told = await end_of(slow)
+
+    assert status_of(told) in ({b""} if not sent else {b"", b"408"})  # nothing, if it was read too late even to begin
+
+
+@pytest.mark.parametrize("sent", [b"", b"some"])
+async def test_the_body_has_to_arrive_in_time(sent: bytes) -> None:
+    """A body that does not end is refused, and whoever reads it learns that the client is gone."""
+    async with listening(APP, "127.0.0.1", 0, ConnectionLimits(body_seconds=0.1)) as url, dialled(url) as (slow,):
+        slow[1].write(HEAD + b"\r\n" + sent)
+        told = await end_of(slow)
+
+    assert status_of(told) == b"408"
+
+
+@pytest.mark.parametrize("sent", [b"\r\n", b"GET / HT"])
+async def test_a_later_request_has_to_arrive_in_time(sent: bytes) -> None:
+    """A connection that was used before is no better than a new one."""
+    limits = ConnectionLimits()
+    async with listening(APP, "127.0.0.1", 0, limits) as url, dialled(url) as (slow,):
+        slow[1].write(HEAD + b"\r\nall of it")
+        first = await slow[0].readuntil(b"\r\n\r\n9")
+        object.__setattr__(limits, "head_seconds", 0.05)
+        slow[1].write(sent)
+        told = await end_of(slow)
+
+    assert status_of(first) == b"200"
+    assert status_of(told) == b"408"
+
+
+def status_of(answer: bytes) -> bytes:
+    """The status that an answer begins with."""
+    return answer.removeprefix(b"HTTP/1.1 ")[:3]
+
+
+async def test_headers_come_to_an_end() -> None:
+    """Headers without end are refused at a length, and not kept."""
+    async with listening(APP, "127.0.0.1", 0, ConnectionLimits(head_seconds=60)) as url, dialled(url) as (endless,):
+        endless[1].write(b"GET / HTTP/1.1\r\n" + b"X-More: " + b"x" * 80_000)
+        told = await end_of(endless)
+
+    assert told.startswith(b"HTTP/1.1 431 ")
+    assert b'"detail": "the headers are too long"' in told
+
+
+async def test_an_answer_may_take_longer_than_its_request() -> None:
+    """The limits are for requests: what is awaited for longer is answered, though the client sends a line meanwhile."""
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: Request) -> PlainTextResponse:
+        asked.set()
+        await go.wait()
+        return PlainTextResponse("at last")
+
+    app = Starlette(routes=[Route("/", slow)])
+    limits = ConnectionLimits()
+    async with listening(app, "127.0.0.1", 0, limits) as url, dialled(url) as (patient,):
+        patient[1].write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        await asked.wait()
+        object.__setattr__(limits, "head_seconds", 0.05)
+        patient[1].write(b"\r\n")
+        async with dialled(url) as (idle,):
+            await end_of(idle)  # the server's clock has closed one that began no request
+        async with dialled(url) as (later,):
+            await end_of(later)
+        go.set()
+        told = await end_of(patient)
+
+    assert told.endswith(b"at last")
+
+
+@pytest.mark.parametrize(
+    ("peer", "client"),
+    [
+        (("192.0.2.7", 1), "192.0.2.7"),
+        (("2001:db8:1:2:aaaa::1", 1, 0, 0), "2001:db8:1:2::/64"),
+        (("::ffff:192.0.2.7", 1, 0, 0), "192.0.2.7"),
+        (("fe80::1%eth0", 1, 0, 2), "fe80::/64"),
+        ("/run/deputy.sock", ""),
+        (None, ""),
+    ],
+)
+def test_a_client_is_an_address_or_a_network(peer: object, client: str) -> None:
+    """Whoever has an IPv6 address has 2^64 of them, which count as one client."""
+
+    class Transport(asyncio.Transport):
+        def get_extra_info(self, name: str, default: object = None) -> object:
+            return peer if name == "peername" else default
+
+    assert connections._client_of(Transport()) == client
