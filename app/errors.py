@@ -10,6 +10,7 @@ DeputyError
 │   ├── NotFoundError              there is no such thing for this principal              (HTTP 404)
 │   ├── TooLargeError              it is over the size limit                              (HTTP 413)
 │   └── UnavailableError           not now: the platform should send it again             (HTTP 503)
+│       ├── OverLimitError         this person has reached a limit of their own           (HTTP 429)
 │       └── UnclearError           no answer: the platform may have taken it              (HTTP 503)
 ├── ConsentError               a consent link or callback cannot be used
 │   ├── LinkExpiredError           expired, used, superseded or never issued              (HTTP 410)
@@ -93,6 +94,12 @@ class UnavailableError(MessageError):
     """The server cannot take the message now; nothing was stored and the sender should try again."""
 
     status = 503
+
+
+class OverLimitError(UnavailableError):
+    """One person has reached a limit of their own; the text says which and what to do, and is meant for them."""
+
+    status = 429
 
 
 class UnclearError(UnavailableError):

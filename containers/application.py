@@ -110,7 +110,7 @@ class Application(DeclarativeContainer):
         concurrency=settings.provided.delivery.concurrency,
         lease_seconds=settings.provided.delivery.lease_seconds,
     )
-    backlog = Once(Backlog, inbox, settings.provided.delivery.backlog)
+    backlog = Once(Backlog, inbox, settings.provided.delivery.backlog, settings.provided.delivery.person_backlog)
     intake = Once(Intake, inbox, engine, backlog, users)
     cancellation = Once(Cancellation, database, outbox)
     streams = Once(Streams)

@@ -45,7 +45,7 @@ async def _translate(_request: Request, error: Exception) -> JSONResponse:
         status, detail = error.status, str(error)
         if status == 401:
             headers["WWW-Authenticate"] = "Bearer"
-        if status == 503:
+        if status in (429, 503):
             headers["Retry-After"] = "5"
     elif isinstance(error, PrincipalError):
         status, detail = 400, str(error)

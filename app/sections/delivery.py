@@ -23,7 +23,11 @@ class DeliverySettings(Section):
     concurrency: int = Field(default=32, gt=0, description="Messages in work at once in a process")
     person_concurrency: int = Field(default=4, gt=0, description="Of these, messages of one person")
     deadline_seconds: Positive = Field(default=120, description="For one message, tools and model included")
-    attempts: int = Field(default=3, gt=0, description="After so many interrupted runs a message has failed")
+    attempts: int = Field(
+        default=4,
+        ge=3,
+        description="A message is given up when the process died or froze under it so often, the last times alone",
+    )
     tries: int = Field(
         default=6, gt=0, description="After so many passing faults (a busy model, a quota, no network) it has failed"
     )
@@ -39,6 +43,9 @@ class DeliverySettings(Section):
         default=10_000,
         gt=0,
         description="While so many messages wait, new ones are answered 503 for the platform to retry",
+    )
+    person_backlog: int = Field(
+        default=500, gt=0, description="While so many messages of one person wait, their new ones are answered 429"
     )
     scan_seconds: Positive = Field(default=5, description="How often undone and expired rows are looked for")
     lease_seconds: Positive = Field(

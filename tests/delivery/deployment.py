@@ -207,7 +207,6 @@ async def open_deployment(
                     "engine": layout.engine,
                     "server_answers": layout.server_answers,
                     "concurrency": 8,
-                    "attempts": 50,
                     "scan_seconds": 0.5,
                     "lease_seconds": 5,  # so long what a killed process held is in nobody's hands
                     **delivery,

@@ -25,7 +25,8 @@ class Verdict:
         doubled: It was finished more than once, or Slack shows another run's answer than the row holds.
         overlapping: It was in work while another message of its conversation, or another run of itself, was.
         disordered: It was stored, begun or finished out of the order in which it was written, or its history
-            was not what the same person had written before.
+            was not what the same person had written before. What was put back to wait may be overtaken by
+            somebody else's.
         unanswered: Slack has no answer to it.
         copies: How many answers Slack has beyond the first.
         foreign: Its answer is in another place or carries another person's badge, or its row names another sender.
@@ -120,7 +121,12 @@ class _Walked:
 
 
 def _walk(lines: Mapping[str, Line], changes: Iterable[Change]) -> _Walked:
-    """Follow the rows through their changes: one at a time in a conversation, each after all before it are done."""
+    """Follow the rows through their changes: one at a time in a conversation, each after all before it are done.
+
+    What was put back, and may wait for another try, holds up its own person's messages only.
+    """
+    put_back: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    overtook: defaultdict[str, set[str]] = defaultdict(set)  # by what was overtaken
     doubled, overlapping, disordered = set[str](), set[str](), set[str]()
     running: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     done: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
@@ -130,10 +136,17 @@ def _walk(lines: Mapping[str, Line], changes: Iterable[Change]) -> _Walked:
             running[conversation].add(name)
             if len(running[conversation]) > 1:
                 overlapping |= running[conversation]
-            if len(done[conversation]) != lines[name].position:
+            waiting = put_back[conversation] - {*done[conversation], *lines[name].earlier}
+            overtaken = {other for other in waiting if lines[other].position < lines[name].position}
+            late = {other for other in done[conversation] if other in overtook[name]}
+            if len(done[conversation]) - len(late) + len(overtaken) != lines[name].position:
                 disordered.add(name)
+            for other in overtaken:
+                overtook[other].add(name)
             continue
         running[conversation].discard(name)
+        if change.state == "new":
+            put_back[conversation].add(name)
         if change.state == "done":
             if name in done[conversation]:
                 doubled.add(name)

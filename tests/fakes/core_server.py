@@ -119,6 +119,7 @@ class CoreServer:
         deadline_seconds: float = 30.0,
         history_turns: int = 20,
         backlog: int = 1000,
+        person_backlog: int = 1000,
         reply_seconds: float = 0.0,
     ) -> None:
         now = self.clock = clock or Clock()
@@ -131,7 +132,7 @@ class CoreServer:
         self.outbox = Outbox(database, self.lease)
         self.supervisor = Supervisor(pause_seconds=0.01)
         self.wakeups = EmbeddedEngine(self.supervisor)
-        self.intake = Intake(self.inbox, self.wakeups, Backlog(self.inbox, backlog), self.users)
+        self.intake = Intake(self.inbox, self.wakeups, Backlog(self.inbox, backlog, person_backlog), self.users)
         self.approvals = Approvals(database, now)
         self.audit = Audit(database)
         self.writes = Writes(database, now)

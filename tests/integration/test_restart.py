@@ -131,30 +131,6 @@ async def test_what_was_begun_is_answered_after_a_restart(environment: Environme
             assert server.posted(direct(name)) == answers
 
 
-async def test_an_interrupted_message_is_given_up_in_the_end(environment: Environment, prefix: str) -> None:
-    """A message that ends every server that runs it is told so after some tries; the next one is answered."""
-    model = ScriptedModel()
-    delivery = DeliverySettings(attempts=2)
-
-    def prepare(container: Application) -> None:
-        hasty(container)
-        model.install(container)
-
-    for _ in range(2):
-        async with environment.server(prepare, database=prefix, delivery=delivery) as server:
-            begun = len(model.begun)
-            if not begun:
-                await say(server, prefix, "wait for ever")
-                await say(server, prefix, "repeat hello")
-            await eventually(lambda: len(model.begun) > begun)  # noqa: B023
-    async with environment.server(model.install, database=prefix, delivery=delivery) as server:
-        posts = await server.posts(direct(prefix), 2)
-
-    assert "interrupted several times" in posts[0].text
-    assert posts[1].text == "hello"
-    assert model.begun == ["wait for ever", "wait for ever", "repeat hello"]
-
-
 async def test_what_waits_too_long_expires(environment: Environment, prefix: str) -> None:
     """Its person is told that it was given up, also when it expired while no server ran; consent then wakes nothing."""
     delivery = DeliverySettings(parked_seconds=60, scan_seconds=0.02)

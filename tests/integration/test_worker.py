@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Any
 from unittest.mock import AsyncMock
@@ -14,6 +14,7 @@ import pytest
 from pydantic_ai.messages import ModelMessage
 
 from app.database.database import Database
+from app.delivery.store.inbox import Upcoming
 from app.delivery.work.worker import CRASHED, INTERRUPTED
 from app.errors import UnavailableError
 from app.keys.ring import KeyRing
@@ -123,17 +124,17 @@ async def test_a_wake_up_during_the_last_look_is_not_lost(
     server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
     """A message that is stored while the worker finds that there is no more is answered without the scan."""
-    next_sender = server.inbox.next_sender
+    next_up = server.inbox.next_up
     late: list[StoredMessage] = []
 
-    async def look_and_be_late(conversation: ConversationKey) -> Principal | None:
-        sender = await next_sender(conversation)
-        if sender is None and not late:
+    async def look_and_be_late(conversation: ConversationKey, besides: Collection[Principal] = ()) -> Upcoming | None:
+        upcoming = await next_up(conversation, besides)
+        if upcoming is None and not late:
             late.append(await server.say(grace, "group late", "group"))
             await asyncio.sleep(0.02)  # long enough for the wake-up to be taken
-        return sender
+        return upcoming
 
-    server.inbox.next_sender = look_and_be_late  # type: ignore[method-assign]
+    server.inbox.next_up = look_and_be_late  # type: ignore[method-assign]
     async with server.working(scan_seconds=60):
         await server.say(ada, "group first", "group")
         await until(lambda: len(server.channel.sent) == 2)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from app.database.database import Database
 from app.database.tables import messages
-from app.delivery.store.inbox import Inbox
+from app.delivery.store.inbox import Inbox, Upcoming
 from app.errors import InvalidMessageError, NotFoundError
 from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage
 from app.principal import Principal
@@ -96,7 +96,7 @@ async def test_messages_are_begun_in_their_order_and_one_at_a_time(
     for _ in range(6):
         begun = await asyncio.gather(*(inbox.begin_next(key) for _ in range(5)))
         (message,) = [each for each in begun if each is not None]
-        assert await inbox.next_sender(key) is None
+        assert await inbox.next_up(key) is None
         sequences.append(message.sequence)
         await inbox.finish(message, "done", private=False)
 
@@ -155,15 +155,18 @@ async def test_what_is_stored_with_an_answer_is_stored_with_that_answer_only(inb
 
 
 async def test_interruptions_are_counted_and_a_new_attempt_alone_is_none(inbox: Inbox, ada: Principal) -> None:
-    """Being put back and being recovered count; being begun does not."""
+    """Being broken off and being recovered count; being begun, and being handed over by a process that ends, do not."""
     message = await _begun(inbox, inbound(ada))
     await inbox.put_back(message)
+    handed_over = await inbox.begin_next(ConversationKey.of(message))
+    assert handed_over is not None
+    await inbox.put_back(handed_over, suspect=False)
     await inbox.begin_next(ConversationKey.of(message))
     await inbox.recover()
     again = await inbox.begin_next(ConversationKey.of(message))
 
     assert again is not None
-    assert (message.interruptions, again.interruptions, again.attempt) == (0, 2, 3)
+    assert (message.interruptions, again.interruptions, again.attempt) == (0, 2, 4)
 
 
 async def test_recover_undoes_what_was_running_and_nothing_else(inbox: Inbox, ada: Principal, grace: Principal) -> None:
@@ -176,6 +179,51 @@ async def test_recover_undoes_what_was_running_and_nothing_else(inbox: Inbox, ad
 
     assert await inbox.conversations_with_work() == [ConversationKey.of(running)]
     assert (await inbox.get(ada, done.message_id)).state is MessageState.DONE
+
+
+async def test_hundreds_of_one_persons_conversations_do_not_crowd_out_anothers(
+    inbox: Inbox, clock: Clock, ada: Principal, grace: Principal
+) -> None:
+    """Though all of hers have waited longer, another person's only conversation is among the first that are woken."""
+    for number in range(210):
+        await inbox.accept(inbound(ada, conversation=f"a{number}"))
+    clock.now += 1
+    await inbox.accept(inbound(grace, conversation="g"))
+
+    woken = [key.conversation for key in await inbox.conversations_with_work()]
+
+    assert woken[:3] == ["a0", "g", "a1"]
+    assert len(woken) == 200
+
+
+async def test_what_waits_for_another_try_holds_up_its_own_person_only(
+    inbox: Inbox, ada: Principal, grace: Principal
+) -> None:
+    """In a shared thread others go on, in their order; what the same person wrote later waits."""
+    first = await _begun(inbox, inbound(ada, "a 1"))
+    for person, text in ((ada, "a 2"), (grace, "g 1"), (grace, "g 2")):
+        await inbox.accept(inbound(person, text))
+    await inbox.try_later(first, 60, "model_busy")
+    key, begun = ConversationKey.of(first), list[str]()
+    while (message := await inbox.begin_next(key)) is not None:
+        begun.append(message.text)
+        await inbox.finish(message, "done", private=False)
+
+    assert begun == ["g 1", "g 2"]
+    assert await inbox.conversations_with_work() == []
+
+
+async def test_who_has_no_turn_holds_up_nobody_else_in_a_shared_thread(
+    inbox: Inbox, ada: Principal, grace: Principal
+) -> None:
+    """While a person has all their turns elsewhere, the next one of somebody else is begun."""
+    (first, _), _ = [await inbox.accept(inbound(person)) for person in (ada, grace)]
+    upcoming = await inbox.next_up(ConversationKey.of(first), {ada})
+    begun = await inbox.begin_next(ConversationKey.of(first), {ada})
+
+    assert upcoming == Upcoming(grace, 0)
+    assert begun is not None
+    assert begun.principal == grace
 
 
 @pytest.mark.parametrize(

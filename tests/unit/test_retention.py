@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 
 import pytest
@@ -10,11 +11,11 @@ import sqlalchemy as sa
 from app.database.database import Database
 from app.database.tables import approvals, messages, outbox, turns
 from app.delivery.store.admin import Deliveries
-from app.errors import NotFoundError, UnavailableError
+from app.errors import NotFoundError, OverLimitError, UnavailableError
 from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState
 from app.principal import Principal
-from tests.fakes.core_server import CoreServer, inbound
+from tests.fakes.core_server import CoreServer, inbound, until
 
 DAY = 86_400
 
@@ -31,7 +32,27 @@ async def test_past_the_backlog_new_messages_are_refused_and_known_ones_acknowle
     again = await server.intake.accept(inbound(ada, event_id="e1"))
 
     assert again.sequence == 1
-    assert await server.inbox.count_undone() == 2
+    assert await server.inbox.count_undone() == {ada: 1, grace: 1}
+
+
+async def test_who_fills_their_own_share_shuts_nobody_else_out(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
+) -> None:
+    """A person's own limit comes long before everybody's; once some of theirs are answered they may write again."""
+    server = CoreServer(database, key_ring, backlog=100, person_backlog=2)
+    first = [await server.say(ada, f"hello {number}", f"a{number}") for number in range(2)]
+    with pytest.raises(OverLimitError, match="2 of your messages wait"):
+        await server.say(ada, "hello 2", "a2")
+    assert (await server.say(grace, "hello", "g")).state is MessageState.NEW
+    await server.answer_next(first[0])
+
+    async def is_taken() -> bool:
+        with suppress(OverLimitError):
+            await server.say(ada, "hello 3", "a3")
+            return True
+        return False
+
+    await until(is_taken)  # it counts twice a second at most
 
 
 async def test_what_is_old_is_erased_and_what_is_not_stays(

@@ -132,7 +132,7 @@ def test_the_line_is_that_of_the_key(faults: Callable[..., str]) -> None:
 
     assert told.splitlines() == [
         f"{LINE + 2}: server.prot: unknown key; docs/configuration.md lists those that there are",
-        f"{LINE + 5}: delivery.attempts: Input should be greater than 0",
+        f"{LINE + 5}: delivery.attempts: Input should be greater than or equal to 3",
     ]
 
 

@@ -69,7 +69,7 @@ async def test_nothing_of_theirs_is_stored(
 ) -> None:
     """The intake refuses before a row is written or a conversation is woken."""
     inbox, wakeups = Inbox(database), EmbeddedEngine(Supervisor())
-    intake = Intake(inbox, wakeups, Backlog(inbox, 10), users)
+    intake = Intake(inbox, wakeups, Backlog(inbox, 10, 10), users)
     if known:
         await intake.accept(inbound(ada, event_id="Ev0", conversation="of-grace"))  # and this process remembers it
     await users.offboard(ada)

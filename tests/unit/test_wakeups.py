@@ -60,7 +60,7 @@ async def test_the_door_stores_and_then_wakes_a_duplicate_too(
     """Every post wakes its conversation, for whoever stored the first may have ended before the wake-up."""
     wakeups = EmbeddedEngine(Supervisor())
     inbox = Inbox(database)
-    intake = Intake(inbox, wakeups, Backlog(inbox, 10), Users(database))
+    intake = Intake(inbox, wakeups, Backlog(inbox, 10, 10), Users(database))
     first = await intake.accept(inbound(ada, event_id="e1"))
     taken = await wakeups.next()
     again = await intake.accept(inbound(ada, event_id="e1"))
@@ -75,7 +75,7 @@ async def test_what_is_refused_wakes_nobody(database: Database, ada: Principal) 
     """A message without text is refused at the intake, and no conversation is woken."""
     wakeups, inbox = EmbeddedEngine(Supervisor()), Inbox(database)
     with pytest.raises(InvalidMessageError):
-        await Intake(inbox, wakeups, Backlog(inbox, 10), Users(database)).accept(inbound(ada, "  "))
+        await Intake(inbox, wakeups, Backlog(inbox, 10, 10), Users(database)).accept(inbound(ada, "  "))
 
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(wakeups.next(), 0.01)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,10 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.database import Database
 from app.database.tables import begun_writes, messages, owned_by, parked_runs, principal_of
+from app.database.transition import changing
 from app.delivery.store.insert import enter
 from app.delivery.store.lease import FREE, MessageLease, new_holder
+from app.delivery.store.order import is_next, to_wake, undone_of_everybody
 from app.delivery.store.outbox import Outbox
-from app.delivery.store.queries import leaving, of_conversation, stored
+from app.delivery.store.queries import leaving, stored
 from app.delivery.store.validation import check
 from app.errors import NotFoundError, OffboardedError, UnavailableError
 from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage, Version
@@ -26,7 +30,15 @@ _WOKEN_AT_ONCE = 200  # conversations
 _IDS_AT_ONCE = 500  # of a statement; databases take some thousands of parameters at most
 
 Alongside = Callable[[AsyncConnection], Awaitable[None]]
-Admit = Callable[[], Awaitable[None]]
+Admit = Callable[[Principal], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """The message that comes next in a conversation: whose it is, and how often it was interrupted."""
+
+    principal: Principal
+    interruptions: int
 
 
 class Inbox:
@@ -52,7 +64,7 @@ class Inbox:
 
         Args:
             message: What arrived.
-            admit: Awaited before a new one is stored; what it raises keeps it out.
+            admit: Awaited with the sender before the message is stored; what it raises keeps it out.
 
         Raises:
             InvalidMessageError: There is no text, or a part is too long or cannot be stored.
@@ -61,7 +73,7 @@ class Inbox:
         check(message)
         try:
             if admit is not None:
-                await admit()
+                await admit(message.principal)
             # Without a look first: nearly every message is new, and the look took a third of what accepting one costs.
             return await self._insert(message), True
         except (IntegrityError, UnavailableError):
@@ -92,30 +104,36 @@ class Inbox:
                     versions[row.id] = (MessageState(row.state), row.attempt)
         return versions
 
-    async def next_sender(self, conversation: ConversationKey) -> Principal | None:
-        """Whose message is the next one that can be begun now; None when there is none."""
+    async def next_up(self, conversation: ConversationKey, besides: Collection[Principal] = ()) -> Upcoming | None:
+        """Return which message `begin_next` would begin now; None when there is none."""
         async with self._database.reading() as connection:
-            query = sa.select(messages).where(self._is_next(conversation, connection))
-            row = (await connection.execute(query)).one_or_none()
-        return principal_of(row) if row is not None else None
+            which = is_next(conversation, besides, self._lease.time_of(connection))
+            row = (await connection.execute(sa.select(messages).where(which))).one_or_none()
+        return Upcoming(principal_of(row), row.interruptions) if row is not None else None
 
-    async def begin_next(self, conversation: ConversationKey) -> StoredMessage | None:
-        """Take the oldest undone message of a conversation into work, under a lease; None when there is none to begin.
+    async def begin_next(
+        self, conversation: ConversationKey, besides: Collection[Principal] = ()
+    ) -> StoredMessage | None:
+        """Take the oldest undone message of a conversation into work, under a lease; None when none can be begun.
 
-        There is none while another one is in work, and none while the oldest one waits for another try: order first.
+        None can while another one is in work. One that waits for another try holds up its own person's later ones.
+
+        Args:
+            conversation: Where.
+            besides: Of these people none is begun.
         """
         try:
             async with self._database.writing() as connection:
                 begun = await connection.execute(
-                    messages.update()
-                    .where(self._is_next(conversation, connection))
-                    .values(
-                        state=MessageState.RUNNING,
+                    changing(
+                        messages,
+                        is_next(conversation, besides, self._lease.time_of(connection)),
+                        MessageState.NEW,
+                        MessageState.RUNNING,
                         attempt=messages.c.attempt + 1,
                         changed_at=self._now(),
                         **self._lease.taken(connection),
-                    )
-                    .returning(*messages.c)
+                    ).returning(*messages.c)
                 )
                 row = begun.one_or_none()
         except IntegrityError:  # another process has begun another one of it at the same moment
@@ -139,9 +157,15 @@ class Inbox:
             mine = {(row.id, row.attempt) for row in rows}
         return [message for message in in_work if (message.message_id, message.attempt) not in mine]
 
-    async def put_back(self, message: StoredMessage) -> bool:
-        """Make a message that was interrupted undone again; it keeps its place. False when it was overtaken."""
-        return await self._leave(message, MessageState.NEW, interruptions=messages.c.interruptions + 1)
+    async def put_back(self, message: StoredMessage, *, suspect: bool = True) -> bool:
+        """Make a message that was interrupted undone again; it keeps its place. False when it was overtaken.
+
+        Args:
+            message: What was interrupted.
+            suspect: The message itself may be why; from then on it is tried with care.
+        """
+        interruptions = messages.c.interruptions + (1 if suspect else 0)
+        return await self._leave(message, MessageState.NEW, interruptions=interruptions)
 
     async def try_later(self, message: StoredMessage, seconds: float, error: str) -> bool:
         """Let a message wait for another try after a passing fault; those behind it wait too.
@@ -171,38 +195,38 @@ class Inbox:
 
     async def recover(self) -> None:
         """Make undone again all that is in work. Call it only when no other process can be at work."""
-        await self._put_back(sa.true())
+        await self._put_back(sa.true(), suspect=True)
 
     async def put_back_lost(self, in_hands: Collection[ConversationKey]) -> None:
         """Make undone again what is in work by its row and in nobody's hands.
 
-        Its lease has run out, as its process ended; or it is this process's and in none of these conversations, as its
-        end could not be stored.
+        Either its lease has run out because its process died or froze, and then the message may be why; or this very
+        process holds it and has it in none of these conversations, because its end could not be stored.
         """
         async with self._database.reading() as connection:
-            lost = sa.or_(self._lease.is_over(messages, connection), messages.c.lease_holder == self._lease.holder)
+            is_over = self._lease.is_over(messages, connection)
+            lost = sa.or_(is_over, messages.c.lease_holder == self._lease.holder)
             query = sa.select(messages).where(messages.c.state == MessageState.RUNNING, lost)
-            rows = (await connection.execute(query.add_columns(self._lease.is_over(messages, connection)))).all()
+            rows = (await connection.execute(query.add_columns(is_over))).all()
         for row in rows:
-            message, is_over = stored(row), bool(row[-1])
-            if is_over or ConversationKey.of(message) not in in_hands:
-                await self._put_back(sa.and_(messages.c.id == row.id, messages.c.attempt == row.attempt), over=is_over)
+            message, is_over_now = stored(row), bool(row[-1])
+            if is_over_now or ConversationKey.of(message) not in in_hands:
+                this = sa.and_(messages.c.id == row.id, messages.c.attempt == row.attempt)
+                mine = row.lease_holder == self._lease.holder
+                await self._put_back(this, suspect=not mine, over=is_over_now)
 
     async def conversations_with_work(self) -> list[ConversationKey]:
-        """Conversations with an undone message whose time has come: those that have waited longest, and not all."""
-        columns = (messages.c.platform, messages.c.tenant, messages.c.conversation)
+        """Return conversations with a message that can be begun, at most 200; their people take turns in the list."""
         async with self._database.reading() as connection:
-            due = sa.or_(messages.c.next_try_at.is_(None), messages.c.next_try_at <= self._lease.time_of(connection))
-            query = sa.select(*columns).where(messages.c.state == MessageState.NEW, due).group_by(*columns)
-            longest = query.order_by(sa.func.min(messages.c.changed_at)).limit(_WOKEN_AT_ONCE)
-            rows = (await connection.execute(longest)).all()
+            query = to_wake(self._lease.time_of(connection), at_most=_WOKEN_AT_ONCE)
+            rows = (await connection.execute(query)).all()
         return [ConversationKey(*row) for row in rows]
 
-    async def count_undone(self) -> int:
-        """How many messages wait to be begun."""
-        query = sa.select(sa.func.count()).select_from(messages).where(messages.c.state == MessageState.NEW)
+    async def count_undone(self) -> Counter[Principal]:
+        """Return how many messages wait to be begun, by person."""
         async with self._database.reading() as connection:
-            return int((await connection.execute(query)).scalar_one())
+            rows = await connection.execute(undone_of_everybody())
+            return Counter({principal_of(row): row.how_many for row in rows})
 
     async def find(self, message: InboundMessage) -> StoredMessage | None:
         """The row of this event, if it was stored before."""
@@ -222,33 +246,16 @@ class Inbox:
             raise OffboardedError(f"{message.principal} was offboarded; `deputy users restore` lets them in again")
         return entered
 
-    def _is_next(self, conversation: ConversationKey, connection: AsyncConnection) -> sa.ColumnElement[bool]:
-        """The condition that a row is the one of its conversation that can be begun now."""
-        others = messages.alias()
-        oldest = (
-            sa.select(others.c.id)
-            .where(of_conversation(conversation, others), others.c.state == MessageState.NEW)
-            .order_by(others.c.sequence)
-            .limit(1)
-            .scalar_subquery()
-        )
-        in_work = sa.exists().where(of_conversation(conversation, others), others.c.state == MessageState.RUNNING)
-        return sa.and_(
-            messages.c.id == oldest,
-            messages.c.state == MessageState.NEW,  # looked at again by PostgreSQL when another one was quicker
-            sa.or_(messages.c.next_try_at.is_(None), messages.c.next_try_at <= self._lease.time_of(connection)),
-            ~in_work,
-        )
-
-    async def _put_back(self, which: sa.ColumnElement[bool], *, over: bool = False) -> None:
+    async def _put_back(self, which: sa.ColumnElement[bool], *, suspect: bool, over: bool = False) -> None:
         async with self._database.writing() as connection:
-            still = self._lease.is_over(messages, connection) if over else sa.true()
             await connection.execute(
-                messages.update()
-                .where(messages.c.state == MessageState.RUNNING, which, still)
-                .values(
-                    state=MessageState.NEW,
-                    interruptions=messages.c.interruptions + 1,
+                changing(
+                    messages,
+                    which,
+                    MessageState.RUNNING,
+                    MessageState.NEW,
+                    fence=self._lease.is_over(messages, connection) if over else None,
+                    interruptions=messages.c.interruptions + (1 if suspect else 0),
                     changed_at=self._now(),
                     **FREE,
                 )

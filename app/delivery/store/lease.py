@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -37,7 +38,7 @@ class MessageLease:
     seconds: float = 30.0
     time_of: TimeOf = database_time
 
-    def taken(self, connection: AsyncConnection) -> dict[str, object]:
+    def taken(self, connection: AsyncConnection) -> dict[str, Any]:
         """The column values of a row that is this process's from now on."""
         return {"lease_holder": self.holder, "lease_until": self.time_of(connection) + self.seconds}
 

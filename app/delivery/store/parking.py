@@ -254,7 +254,9 @@ class Parking:
             goes_on = covered is not None and await covered(connection)
             state = MessageState.NEW if goes_on else MessageState.PARKED
             row = (
-                await connection.execute(leaving(message, state, now, failures=0).returning(*messages.c))
+                await connection.execute(
+                    leaving(message, state, now, failures=0, interruptions=0).returning(*messages.c)
+                )
             ).one_or_none()
             if row is None:
                 return False

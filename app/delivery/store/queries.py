@@ -7,25 +7,28 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.database.tables import messages, principal_of
+from app.database.transition import changing
 from app.delivery.store.lease import FREE
 from app.messages import ConversationKey, MessageState, StoredMessage
 
 
 def leaving(message: StoredMessage, state: MessageState, now: float, **values: object) -> sa.Update:
-    """The change by which a running message leaves its attempt; it matches no row when it was overtaken."""
-    return (
-        messages.update()
-        .where(
-            messages.c.id == message.message_id,
-            messages.c.state == MessageState.RUNNING,
-            messages.c.attempt == message.attempt,
-        )
-        .values(state=state, changed_at=now, replied_at=None, **FREE, **values)
+    """Return the change by which a running message leaves its attempt; it matches no row when it was overtaken."""
+    return changing(
+        messages,
+        messages.c.id == message.message_id,
+        MessageState.RUNNING,
+        state,
+        fence=messages.c.attempt == message.attempt,
+        changed_at=now,
+        replied_at=None,
+        **FREE,
+        **values,
     )
 
 
 def of_conversation(conversation: ConversationKey, table: sa.FromClause = messages) -> sa.ColumnElement[bool]:
-    """The condition that a row is part of a conversation."""
+    """Return the condition that a row is part of a conversation."""
     return sa.and_(
         table.c.platform == conversation.platform,
         table.c.tenant == conversation.tenant,
@@ -34,7 +37,7 @@ def of_conversation(conversation: ConversationKey, table: sa.FromClause = messag
 
 
 def stored(row: sa.Row[Any]) -> StoredMessage:
-    """The message that a whole row says."""
+    """Return the message that a whole row says."""
     return StoredMessage(
         message_id=row.id,
         principal=principal_of(row),

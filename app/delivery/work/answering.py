@@ -82,7 +82,7 @@ class Answering:
 
         Or a fault that passes by itself lets it wait for another try.
         """
-        if message.interruptions and await self._writes.of_message(message.principal, message.message_id):
+        if message.attempt > 1 and await self._writes.of_message(message.principal, message.message_id):
             await self.give_up(message, STOPPED_WRITING, "interrupted")
             return
         try:

@@ -1,48 +1,109 @@
-"""Fairness: how many messages are in work at once, in all and a person, so that nobody keeps the others waiting."""
+"""Fairness: who may be in work at once, so that nobody keeps the others waiting or takes them down."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+from app.delivery.store.inbox import Upcoming
 from app.messages import ConversationKey
 from app.principal import Principal
 
+_ALONE_FROM = 2  # interruptions
+
 
 class Fairness:
-    """Gives turns within one process; lives as long as it does.
+    """Gives turns within one process. Lives as long as the process and holds people and conversations, never messages.
 
     A person who has all their turns takes no room from others: a further conversation of theirs steps aside and is
-    woken when one of their messages ends. It holds persons and conversations, never messages.
+    woken when one of their messages ends.
 
-    Attributes:
-        room: Held while a message is in work; first come, first served.
+    A message under which a process died or froze is a suspect. Suspects are tried one at a time, so that the next death
+    points at one of them; one that was interrupted twice runs alone, so that nobody else is hit by a third.
     """
 
     def __init__(self, concurrency: int, person_concurrency: int) -> None:
-        self.room = asyncio.Semaphore(concurrency)
         self._person_concurrency = person_concurrency
         self._taken: Counter[Principal] = Counter()
         self._aside: defaultdict[Principal, dict[ConversationKey, None]] = defaultdict(dict)
+        self._on_trial = False
+        self._suspects: dict[ConversationKey, None] = {}  # whose trial comes later, in order
+        self._places = asyncio.Semaphore(concurrency)
+        self._inside = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._open = asyncio.Event()  # cleared while a suspect is, or is about to be, alone
+        self._open.set()
 
-    def enter(self, principal: Principal, conversation: ConversationKey) -> bool:
-        """Take one of this person's turns; False when they have all, and the conversation stepped aside."""
-        if self._taken[principal] >= self._person_concurrency:
-            self._aside[principal][conversation] = None
+    def enter(self, upcoming: Upcoming, conversation: ConversationKey) -> bool:
+        """Take a turn for this message; False when its conversation has to step aside until it is woken again."""
+        if self._taken[upcoming.principal] >= self._person_concurrency:
+            self._aside[upcoming.principal][conversation] = None
             return False
-        self._taken[principal] += 1
+        if upcoming.interruptions:
+            if self._on_trial:
+                self._suspects[conversation] = None
+                return False
+            self._on_trial = True
+        self._taken[upcoming.principal] += 1
         return True
 
-    def leave(self, principal: Principal) -> ConversationKey | None:
-        """Give a turn of this person back; returns the conversation of theirs that stepped aside first."""
-        self._taken[principal] -= 1
-        if not self._taken[principal]:
-            del self._taken[principal]
-        aside = self._aside.get(principal)
-        if not aside:
-            return None
-        conversation = next(iter(aside))
-        del aside[conversation]
-        if not aside:
-            del self._aside[principal]
-        return conversation
+    def leave(self, upcoming: Upcoming) -> list[ConversationKey]:
+        """Give the turn of this message back; return the conversations that stepped aside and are next."""
+        self._taken[upcoming.principal] -= 1
+        if not self._taken[upcoming.principal]:
+            del self._taken[upcoming.principal]
+        woken = []
+        if (aside := self._aside.get(upcoming.principal)) is not None:
+            woken.append(_take_first(aside))
+            if not aside:
+                del self._aside[upcoming.principal]
+        if upcoming.interruptions:
+            self._on_trial = False
+            if self._suspects:
+                woken.append(_take_first(self._suspects))
+        return woken
+
+    @asynccontextmanager
+    async def room(self, upcoming: Upcoming) -> AsyncIterator[None]:
+        """Wait for room, first come, first served, and hold it while the message is in work.
+
+        Enter the turn first: only the one suspect that is on trial can ask to be alone.
+        """
+        async with self._alone() if upcoming.interruptions >= _ALONE_FROM else self._place():
+            yield
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        while True:
+            await self._open.wait()
+            await self._places.acquire()
+            if self._open.is_set():
+                break
+            self._places.release()
+        self._inside += 1
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self._inside -= 1
+            if not self._inside:
+                self._empty.set()
+            self._places.release()
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        self._open.clear()
+        try:
+            await self._empty.wait()
+            yield
+        finally:
+            self._open.set()
+
+
+def _take_first(waiting: dict[ConversationKey, None]) -> ConversationKey:
+    conversation = next(iter(waiting))
+    del waiting[conversation]
+    return conversation

@@ -7,11 +7,11 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.delivery.backoff import passing_fault
 from app.delivery.engines.engine import Engine
-from app.delivery.store.inbox import Inbox
+from app.delivery.store.inbox import Inbox, Upcoming
 from app.delivery.work.answering import Answering
 from app.delivery.work.fairness import Fairness
 from app.delivery.work.maintenance import Maintenance
@@ -22,16 +22,25 @@ from app.supervisor import Supervisor, describe_crash, guarded
 log = logging.getLogger(__name__)
 
 CRASHED = "Something went wrong on my side, so I stopped. Please try again."
-INTERRUPTED = "I was interrupted several times while I worked on this, so I stopped. Please try again."
+INTERRUPTED = (
+    "I was interrupted several times while I worked on this message, so I gave it up. Please put it differently, or "
+    "send it in parts."
+)
+_LATE_SECONDS = 1.0  # a timer that fires so late shows that the whole process stood still
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Run:
-    """What is in work: a message, the task that answers it, and what ends that task when the lease is over."""
+    """What is in work: a message, the task that answers it, and what ends that task when the lease is over.
+
+    Attributes:
+        suspect: When the run is broken off now, the message itself may be why.
+    """
 
     message: StoredMessage
-    task: asyncio.Task[None]
-    lease_over: asyncio.TimerHandle
+    suspect: bool = True
+    task: asyncio.Task[None] = field(init=False)
+    lease_over: asyncio.TimerHandle = field(init=False)
 
 
 class Worker:
@@ -120,66 +129,90 @@ class Worker:
                 del self._in_hands[conversation]
 
     async def _work_off_one(self, conversation: ConversationKey) -> bool:
-        """Answer the next undone message; False when there is none, or its person has all their turns."""
-        if self._stopping:
-            return False
-        sender = await self._inbox.next_sender(conversation)
-        if sender is None or not self._turns.enter(sender, conversation):
-            return False
+        """Answer the next undone message; False when there is none, or none that has a turn now."""
+        aside: set[Principal] = set()  # those whose next message has no turn; in a group others go first
+        while not self._stopping:
+            upcoming = await self._inbox.next_up(conversation, aside)
+            if upcoming is None:
+                return False
+            if self._turns.enter(upcoming, conversation):
+                await self._take(conversation, upcoming, aside)
+                return True
+            aside.add(upcoming.principal)
+        return False
+
+    async def _take(self, conversation: ConversationKey, upcoming: Upcoming, aside: Collection[Principal]) -> None:
+        """Begin the message whose turn it is, and answer it."""
         try:
-            async with self._turns.room:
+            async with self._turns.room(upcoming):
                 if self._stopping:
-                    return False
+                    return
                 until = self._lease_until()
-                message = await self._inbox.begin_next(conversation)
-                if message is not None:
-                    await self._work_on(message, until)
+                message = await self._inbox.begin_next(conversation, aside)
+                if message is None:
+                    return
+                if message.interruptions > upcoming.interruptions:  # another one by now, which needs a trial
+                    await self._inbox.put_back(message, suspect=False)
+                    return
+                await self._work_on(message, until)
         finally:
-            if aside := self._turns.leave(sender):
-                await guarded("waking who stepped aside", self._engine.wake(aside))
-        return True
+            for woken in self._turns.leave(upcoming):
+                await guarded("waking a conversation that stepped aside", self._engine.wake(woken))
 
     def _lease_until(self) -> float:
         """When a lease is over that is taken from now on, by the event loop's clock."""
         return asyncio.get_running_loop().time() + self._lease_seconds
 
     async def _work_on(self, message: StoredMessage, until: float) -> None:
-        task = asyncio.create_task(self._answer(message))
-        run = self._in_work[message.message_id] = _Run(message, task, self._let_go_at(until, message, task))
+        run = _Run(message)
+        run.task = asyncio.create_task(self._answer(run))
+        run.lease_over = self._let_go_at(until, run)
+        self._in_work[message.message_id] = run
         try:
-            await asyncio.wait([task])
+            await asyncio.wait([run.task])
         finally:
             run.lease_over.cancel()
-            task.cancel()  # without effect on one that has ended; else this worker is being stopped
+            run.task.cancel()  # without effect on one that has ended; else this worker is being stopped
             del self._in_work[message.message_id]
-            await asyncio.wait([task])
+            await asyncio.wait([run.task])
 
-    def _let_go_at(self, until: float, message: StoredMessage, task: asyncio.Task[None]) -> asyncio.TimerHandle:
+    def _let_go_at(self, until: float, run: _Run) -> asyncio.TimerHandle:
+        loop = asyncio.get_running_loop()
+
         def let_go() -> None:
-            log.warning("message %s is let go, as its lease is over", message.message_id)
-            task.cancel()
+            run.suspect = loop.time() - until > _LATE_SECONDS
+            why = "because the process stood still" if run.suspect else "because its lease could not be renewed"
+            log.warning("message %s of %s is let go, %s", run.message.message_id, run.message.principal, why)
+            run.task.cancel()
 
-        return asyncio.get_running_loop().call_at(until, let_go)
+        return loop.call_at(until, let_go)
 
-    async def _answer(self, message: StoredMessage) -> None:
+    async def _answer(self, run: _Run) -> None:
         """The outermost edge of a message's task: nothing leaves it, so no traceback keeps the scope alive."""
         ending: Awaitable[object]
+        message = run.message
         try:
             if message.interruptions >= self._attempts:
+                log.error(
+                    "message %s of %s is given up: a process died or froze under it %d times",
+                    message.message_id,
+                    message.principal,
+                    message.interruptions,
+                )
                 await self._answering.give_up(message, INTERRUPTED, "interrupted")
             else:
                 await self._answering.answer(message)
             return
         except asyncio.CancelledError:
-            ending = self._hand_back(message)
+            ending = self._hand_back(message, suspect=run.suspect and not self._stopping)
         except Exception as error:
-            log.error("message %s crashed: %s", message.message_id, describe_crash(error))
+            log.error("message %s of %s crashed: %s", message.message_id, message.principal, describe_crash(error))
             ending = self._answering.stop(message, CRASHED, type(error).__name__, passing_fault(error))
         # Here, where the error and all that its frames hold is gone.
         await guarded(f"ending message {message.message_id}", ending)
 
-    async def _hand_back(self, message: StoredMessage) -> None:
-        if await self._inbox.put_back(message):
+    async def _hand_back(self, message: StoredMessage, *, suspect: bool) -> None:
+        if await self._inbox.put_back(message, suspect=suspect):
             await self._engine.wake(ConversationKey.of(message))  # for another process, when this one stops
 
     async def _renew(self) -> None:
@@ -198,7 +231,7 @@ class Worker:
                 log.warning("message %s was taken over by another process", run.message.message_id)
                 run.task.cancel()
             else:
-                run.lease_over = self._let_go_at(until, run.message, run.task)
+                run.lease_over = self._let_go_at(until, run)
 
     async def _keep_up(self) -> None:
         while True:

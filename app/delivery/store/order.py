@@ -1,0 +1,94 @@
+"""The order of work: which message of a conversation comes next, and which conversations are woken first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.database.tables import messages
+from app.delivery.store.queries import of_conversation
+from app.messages import ConversationKey, MessageState
+from app.principal import Principal
+
+_CONVERSATION = ("platform", "tenant", "conversation")
+_PERSON = ("platform", "tenant", "user_id")
+
+
+def is_next(
+    conversation: ConversationKey, besides: Iterable[Principal], now: sa.ColumnElement[float]
+) -> sa.ColumnElement[bool]:
+    """Return the condition that a row is the message of its conversation that can be begun now.
+
+    It is the oldest one among those that are first of their person. So a message that waits for another try holds up
+    what the same person wrote after it, and nobody else's.
+
+    Args:
+        conversation: Where.
+        besides: Of these people none is taken.
+        now: The database's clock.
+    """
+    candidates, earlier, others = messages.alias(), messages.alias(), messages.alias()
+    is_behind = sa.exists().where(
+        of_conversation(conversation, earlier),
+        *(earlier.c[name] == candidates.c[name] for name in _PERSON),
+        earlier.c.state == MessageState.NEW,
+        earlier.c.sequence < candidates.c.sequence,
+    )
+    oldest = (
+        sa.select(candidates.c.id)
+        .where(
+            of_conversation(conversation, candidates),
+            candidates.c.state == MessageState.NEW,
+            is_due(candidates, now),
+            ~is_behind,
+            *(~_is_of(candidates, principal) for principal in besides),
+        )
+        .order_by(candidates.c.sequence)
+        .limit(1)
+        .scalar_subquery()
+    )
+    in_work = sa.exists().where(of_conversation(conversation, others), others.c.state == MessageState.RUNNING)
+    return sa.and_(
+        messages.c.id == oldest,
+        messages.c.state == MessageState.NEW,  # looked at again by PostgreSQL when another process was quicker
+        is_due(messages, now),
+        ~in_work,
+    )
+
+
+def is_due(table: sa.FromClause, now: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
+    """Return the condition that a row does not wait for another try."""
+    return sa.or_(table.c.next_try_at.is_(None), table.c.next_try_at <= now)
+
+
+def _is_of(table: sa.FromClause, principal: Principal) -> sa.ColumnElement[bool]:
+    parts = (principal.platform, principal.tenant, principal.user)
+    return sa.and_(*(table.c[name] == part for name, part in zip(_PERSON, parts, strict=True)))
+
+
+def to_wake(now: sa.ColumnElement[float], *, at_most: int) -> sa.Select[Any]:
+    """Return the query for the conversations that have something to begin; their people take turns.
+
+    First comes each person's conversation that has waited longest, then each one's second, and so on: hundreds of one
+    person's conversations do not crowd out another person's only one.
+    """
+    place = sa.func.row_number().over(
+        partition_by=[messages.c[name] for name in (*_PERSON, "conversation")], order_by=messages.c.sequence
+    )
+    undone = sa.select(messages, place.label("place")).where(messages.c.state == MessageState.NEW).subquery()
+    turn = sa.func.row_number().over(
+        partition_by=[undone.c[name] for name in _PERSON], order_by=(undone.c.changed_at, undone.c.sequence)
+    )
+    heads = sa.select(undone, turn.label("turn")).where(undone.c.place == 1, is_due(undone, now)).subquery()
+    conversation = [heads.c[name] for name in _CONVERSATION]
+    first = (sa.func.min(heads.c.turn), sa.func.min(heads.c.changed_at))
+    return sa.select(*conversation).group_by(*conversation).order_by(*first).limit(at_most)
+
+
+def undone_of_everybody() -> sa.Select[Any]:
+    """Return the query for how many messages wait to be begun, a row a person: its three parts and `how_many`."""
+    person = [messages.c[name] for name in _PERSON]
+    counted = sa.select(*person, sa.func.count().label("how_many")).where(messages.c.state == MessageState.NEW)
+    return counted.group_by(*person)
