@@ -109,6 +109,17 @@ class Approvals:
         async with self._database.reading() as connection:
             return [_approval(row) for row in await connection.execute(query)]
 
+    async def is_pending(self, principal: Principal, code: str) -> bool:
+        """Return whether this person can decide on the approval with this code."""
+        mine = sa.and_(
+            owned_by(approvals, principal),
+            approvals.c.code == code,
+            approvals.c.state == ApprovalState.PENDING,
+            approvals.c.expires_at > self._now(),
+        )
+        async with self._database.reading() as connection:
+            return bool((await connection.execute(sa.select(sa.exists().where(mine)))).scalar())
+
     async def decide(self, principal: Principal, code: str, *, approved: bool) -> Approval | None:
         """Take this person's decision; None when nothing of theirs waits under the code (any more)."""
         mine = sa.and_(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
-from app.consent.codes import find_typed
+from app.chat.words import words_of
+from app.consent.codes import is_given_out, read_code
 from app.consent.confirmation import Confirmation
 from app.consent.flow import Consent
 from app.consent.outcome import Connected
@@ -22,14 +23,30 @@ _NOTHING = (
 _NO_ALIAS = "Call an account by a short word of letters, digits and hyphens, such as work."
 _NONE = "No Google account of yours is connected. Write `connect google` to connect one."
 
-_ALIAS = r"(?P<alias>[\w-]+)"
-_END = r"\s*[.!]?\s*"
-_LIST = re.compile(rf"\s*google\s+accounts{_END}", re.IGNORECASE)
-_CONNECT = re.compile(
-    rf"\s*(?:connect\s+google(?:\s+account)?|add\s+google\s+account)(?:\s+as\s+{_ALIAS})?{_END}", re.IGNORECASE
-)
-_USE = re.compile(rf"\s*use\s+{_ALIAS}(?P<here>\s+for\s+this(?:\s+conversation)?)?{_END}", re.IGNORECASE)
-_RENAME = re.compile(rf"\s*rename\s+{_ALIAS}\s+to\s+(?P<new>[\w-]+){_END}", re.IGNORECASE)
+
+@dataclass(frozen=True, slots=True)
+class TypedCode:
+    """A code that a message holds.
+
+    Attributes:
+        certain: The message can mean nothing else; otherwise it counts only while a sign-in waits for a code.
+    """
+
+    code: str = field(repr=False)
+    certain: bool
+
+
+def find_code(text: str) -> TypedCode | None:
+    """Return the code of ``confirm K7P2QX9M``, of the code alone, or of a text that speaks of a code and holds one."""
+    words = words_of(text)
+    if words[:1] == ("confirm",) and (code := read_code("".join(words[1:]))):
+        return TypedCode(code, certain=True)
+    if words and (code := read_code("".join(words))) and is_given_out(code):
+        return TypedCode(code, certain=False)
+    if {"confirm", "code"} & set(words):
+        found = [code for word in words if (code := read_code(word)) and is_given_out(code)]
+        return TypedCode(found[0], certain=False) if len(found) == 1 else None
+    return None
 
 
 class ConfirmCommand:
@@ -44,15 +61,15 @@ class ConfirmCommand:
         self._permission = permission
 
     async def reply(self, message: StoredMessage) -> str | None:
-        """Confirm the sign-in whose code a message is, and say so; None when it is anything else."""
-        typed = find_typed(message.text)
+        """Confirm the sign-in whose code a message holds, and say so; None when it is anything else."""
+        typed = find_code(message.text)
         if typed is None:
             return None
-        outcome = await self._confirmation.confirm(message.principal, typed, message_id=message.message_id)
+        outcome = await self._confirmation.confirm(message.principal, typed.code, message_id=message.message_id)
         if isinstance(outcome, Connected):
             return self._connected(outcome)
         if outcome is None:
-            return _NOTHING
+            return _NOTHING if typed.certain else None
         if not outcome.tries_left:
             return "That is not the code either, so nothing was connected. Write `connect google` for a new link."
         tries = "one more try" if outcome.tries_left == 1 else f"{outcome.tries_left} more tries"
@@ -93,15 +110,21 @@ class AccountsCommand:
 
         ``use`` and ``rename`` are this command's only where they name an account of the sender's.
         """
-        if _LIST.fullmatch(message.text):
-            return await self._list(message)
-        if match := _CONNECT.fullmatch(message.text):
-            return await self._connect(message, match["alias"])
-        if match := _USE.fullmatch(message.text):
-            return await self._use(message, match["alias"].lower(), here=match["here"] is not None)
-        if match := _RENAME.fullmatch(message.text):
-            return await self._rename(message, match["alias"].lower(), match["new"].lower())
-        return None
+        match words_of(message.text):
+            case ("google", "accounts"):
+                return await self._list(message)
+            case ("connect", "google") | ("connect" | "add", "google", "account"):
+                return await self._connect(message, None)
+            case ("connect", "google", "as", alias) | ("connect" | "add", "google", "account", "as", alias):
+                return await self._connect(message, alias)
+            case ("use", alias):
+                return await self._use(message, alias, here=False)
+            case ("use", alias, "for", "this") | ("use", alias, "for", "this", "conversation"):
+                return await self._use(message, alias, here=True)
+            case ("rename", alias, "to", new):
+                return await self._rename(message, alias, new)
+            case _:
+                return None
 
     async def _list(self, message: StoredMessage) -> str:
         accounts = await self._accounts.list(message.principal)
@@ -118,7 +141,6 @@ class AccountsCommand:
         return f"- {account.alias}: {account.email}{marked}; granted: {granted}"
 
     async def _connect(self, message: StoredMessage, alias: str | None) -> str | LinkReply:
-        alias = alias.lower() if alias else None
         accounts = await self._accounts.list(message.principal)
         if alias is not None and not is_alias(alias):
             return _NO_ALIAS

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import re
 
+from app.chat.words import words_of
 from app.consent.revocation import Ended, Revocation
 from app.errors import SealError
 from app.messages import StoredMessage
 
 log = logging.getLogger(__name__)
 
-_WORDS = re.compile(r"\s*disconnect\s+google\s*[.!]?\s*", re.IGNORECASE)
 _SEALED = (
     "Disconnected: I no longer use your Google accounts. One of them could not be told to Google, as its tokens do not "
     "open any more; end it yourself at https://myaccount.google.com/connections."
@@ -27,7 +26,7 @@ class DisconnectCommand:
 
     async def reply(self, message: StoredMessage) -> str | None:
         """End the sender's grants and links, and say what was ended; None when the message is anything else."""
-        if _WORDS.fullmatch(message.text) is None:
+        if words_of(message.text) != ("disconnect", "google"):
             return None
         try:
             return in_words(await self._revocation.end(message.principal))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hmac
-import re
 import secrets
 
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # 30 signs, none of which looks like another
 LENGTH = 8
-_TYPED = re.compile(r"\s*confirm\s+([0-9A-Za-z]{4}[- ]?[0-9A-Za-z]{4})\s*[.!]?\s*", re.IGNORECASE)
+_SEPARATORS = {ord("-"): None, ord(" "): None}
 
 
 def new_code() -> str:
@@ -19,11 +18,15 @@ def new_code() -> str:
             return code
 
 
-def find_typed(text: str) -> str | None:
-    """The code in ``confirm K7P2QX9M``, as it was given out if it is the right one; None for any other message."""
-    match = _TYPED.fullmatch(text)
-    code = re.sub("[- ]", "", match[1]).upper() if match else ""
-    return code if _has_digit(code) else None
+def read_code(typed: str) -> str | None:
+    """Return the code that somebody typed, as it was given out; None if it has not the form of one."""
+    code = typed.translate(_SEPARATORS).upper()
+    return code if len(code) == LENGTH and code.isascii() and code.isalnum() and _has_digit(code) else None
+
+
+def is_given_out(code: str) -> bool:
+    """Return whether a code consists of the signs that codes are made of."""
+    return set(code) <= set(ALPHABET)
 
 
 def is_code(typed: str, code: str) -> bool:

@@ -1,0 +1,75 @@
+"""What people type is what they meant, and costs no more than its length."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.chat.accounts import find_code
+from app.chat.approvals import find_decision
+from app.chat.words import words_of
+
+COMMANDS = ("google accounts", "connect google as work", "use work for this conversation", "disconnect google")
+SENT_BACK = (
+    "{}", "`{}`", "```{}```", "*{}*", "_{}_", "~{}~", "**{}**", "{}.", "{}!", "{} ", "\n{}\n", "\u200b{}\u200b", "“{}”",
+    "> {}", "'{}'", "`{}`.", "({})", "\ufeff{}\u2060",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("form", SENT_BACK)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_is_understood_as_it_is_sent_back(command: str, form: str) -> None:
+    """Marks of code and style, quotes, stops, spaces and signs that nobody sees are no part of a command."""
+    assert words_of(form.format(command.upper())) == tuple(command.split())
+
+
+def test_words_are_compared_in_one_normal_form() -> None:
+    """A letter with its accent is one word, however a keyboard composes it."""
+    assert words_of("use ars\u0327iv") == words_of("use ar\u015fiv") == ("use", "ar\u015fiv")
+
+
+def test_a_long_text_is_no_command() -> None:
+    """It has no words at all, so no command looks at it."""
+    assert words_of("use work " * 50) == ()
+    assert find_decision("approve 3f2a" + " " * 39_980 + "x") is None
+
+
+HOSTILE: dict[str, Callable[[int], str]] = {
+    "spaces": lambda length: "approve 3f2a" + " " * length + "x",
+    "spaces after confirm": lambda length: "confirm" + " " * length + "K7P2QX9M x",
+    "words": lambda length: "use " + "a " * (length // 2),
+    "one word": lambda length: "rename " + "a" * length,
+    "backticks": lambda length: "`" * length,
+    "accents": lambda length: "use " + "a\u0301\u0327" * (length // 3),
+    "signs that nobody sees": lambda length: "\u200b" * length + "approve 3f2a",
+    "colons": lambda length: "confirm" + ":" * length,
+    "line ends": lambda length: "google" + "\n" * length + "accounts now",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_text_costs_no_more_than_its_length(text: Callable[[int], str]) -> None:
+    """A hundred times the length costs about a hundred times as much; a pattern that tries again costs 10,000 times."""
+    short, long = (_cost(text(length)) for length in (2_000, 200_000))
+
+    assert long < 1_500 * short
+
+
+def _cost(text: str) -> float:
+    """The processor time of all that looks at a message before a model does, the least of some tries."""
+    costs = []
+    for _ in range(5):
+        before = time.process_time()
+        for _ in range(20):
+            words_of(text), find_code(text), find_decision(text)
+        costs.append(time.process_time() - before)
+    return min(costs)
+
+
+def test_no_command_has_a_pattern() -> None:
+    """Commands compare words: a regular expression over a whole message is what was quadratic."""
+    chat = Path(__file__).parents[2] / "app" / "chat"
+    assert [path.name for path in sorted(chat.glob("*.py")) if "re.compile" in path.read_text()] == []
