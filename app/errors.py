@@ -29,7 +29,8 @@ DeputyError
 
 An error says what happened, to whom, and what to do next. None carries a token, a secret or the text of a mail.
 Errors are raised inside and translated once at the edge: an HTTP status, a chat reply, or what the model is told.
-`LifetimeError` stands where it is raised, in containers/proof/findings.py: the proof failed, and the start is refused.
+`LifetimeError` (containers/proof) and `ScopeError` (containers/scopes) have roots of their own: those two packages know
+nothing of Deputy. The first says that the proof failed, and the start is refused.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from app.keys.check import check_or_begin
 from app.principal import Principal
 from app.settings import Settings
 from containers.application import Application
-from containers.proof.lifetimes import Proof, prove
-from containers.scopes.threads import open_threads
+from containers.proof import Proof, prove
+from containers.scopes import open_threads
 from interfaces.connections import ConnectionLimits
 from interfaces.listening import listening
 from interfaces.middleware import DATABASE_FAILURES, install

@@ -53,7 +53,7 @@ from benchmarks.figures import Figure, against, elsewhere, in_turn, repeat, show
 from benchmarks.google_server import serve
 from benchmarks.unkept import keep_nothing
 from containers.application import Application
-from containers.scopes.scope import Scope
+from containers.scopes import Scope
 from containers.testing import open_test_container, settings_in
 
 ROUNDS = 100

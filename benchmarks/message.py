@@ -26,7 +26,7 @@ from benchmarks.agent import ADA, MESSAGE, opened_container
 from benchmarks.figures import Figure, against, in_turn, repeat, show, show_figures
 from benchmarks.peers import Person, pydantic_ai_agent
 from containers.application import Application
-from containers.scopes.scope import Scope
+from containers.scopes import Scope
 from containers.testing import use_model
 
 ROUNDS = 150

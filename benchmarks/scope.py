@@ -39,7 +39,7 @@ from dependency_injector import providers
 from dependency_injector.containers import DeclarativeContainer
 
 from benchmarks.figures import Batch, Figure, against, in_turn, show, show_figures
-from containers.scopes.scope import Scope, Scoped, Seed
+from containers.scopes import Scope, Scoped, Seed
 
 ROUNDS = 200
 SCOPES = 100  # in a round

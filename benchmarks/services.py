@@ -30,7 +30,7 @@ from app.google.client import GoogleClient
 from app.principal import Principal
 from benchmarks.figures import Figure, against, elsewhere, in_turn, repeat, show, show_figures, within
 from containers.application import Application
-from containers.scopes.scope import Scope
+from containers.scopes import Scope
 from containers.testing import open_test_container, settings_in
 
 ROUNDS = 60

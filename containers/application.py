@@ -71,7 +71,7 @@ from app.settings import Settings
 from app.supervisor import Supervisor
 from app.users import Users
 from containers.requests import RequestScopes
-from containers.scopes.scope import Scope, Scoped, Seed
+from containers.scopes import Scope, Scoped, Seed
 from interfaces.channel import directories_of, logins_of, people_of, senders_of
 from interfaces.slack.installations import Installations
 from interfaces.web.cookies import Cookies

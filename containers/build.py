@@ -19,7 +19,7 @@ from app.sections.google import WorkspaceSettings
 from app.settings import Settings
 from containers.application import Application, Once
 from containers.channels import add_channels
-from containers.scopes.scope import Scoped
+from containers.scopes import Scoped
 from containers.toolkits import toolkits
 
 

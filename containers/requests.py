@@ -12,7 +12,7 @@ from app.agents.agent import Agent
 from app.deadline import Deadline
 from app.principal import Principal
 from app.run import new_run
-from containers.scopes.scope import Scope
+from containers.scopes import Scope
 
 
 class RequestScopes:

@@ -16,7 +16,7 @@ from app.principal import Principal
 from app.toolkits.toolkit import Toolkit
 from containers.application import Application
 from containers.offers import NotOfferedError, Offers
-from containers.scopes.scope import Scoped
+from containers.scopes import Scoped
 
 # By the name that agents use. A toolkit from outside stands in the settings in the same form.
 BUILT_IN = {

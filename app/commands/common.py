@@ -59,8 +59,15 @@ def run(work: Coroutine[object, object, T]) -> T:
             return runner.run(work)
     except SettingsError as error:
         fail(str(error), WRONG)
-    except (DeputyError, OSError) as error:
+    except _failures() as error:
         fail(str(error), FAILED)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what a command can fail with; the proof is imported only once something has failed."""
+    from containers.proof import LifetimeError
+
+    return DeputyError, LifetimeError, OSError
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:

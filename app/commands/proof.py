@@ -75,6 +75,6 @@ async def _look_at_replicas(container: Application, settings: Settings) -> str:
 async def _graph(settings: Settings) -> str:
     from app.sandbox.attachment import configured_for_sandbox
     from containers.build import build
-    from containers.proof.mermaid import mermaid
+    from containers.proof import mermaid
 
     return mermaid(build(configured_for_sandbox(settings)))

@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterator
 
 from dependency_injector import providers, resources
 
-from ..scopes.providers import is_async
-from ..scopes.scope import Scoped
+from ..scopes import Kind, Scoped, is_async, kin, kind_of
 from .findings import Finding
 from .graph import AnyProvider, Edge, Graph, Lifetime, effective, lifetime, product
 
@@ -20,6 +19,7 @@ def faults(graph: Graph) -> Iterator[Finding]:
     (`creds.provider`, an Aggregate) is not held: whoever has it must call it in an open scope.
     """
     yield from _cycles(graph)
+    yield from _twins(graph)
     for provider in graph.edges:
         if _holds(provider):
             yield from _captives(graph, provider)
@@ -32,6 +32,12 @@ def faults(graph: Graph) -> Iterator[Finding]:
 
 def _captives(graph: Graph, holder: AnyProvider) -> Iterator[Finding]:
     lives = lifetime(holder)
+    if kind_of(holder) is None:
+        keeps = (
+            f"`{graph.label(holder)}` is a {type(holder).__name__}, which is not known to keep nothing, and is given"
+        )
+    else:
+        keeps = f"`{graph.label(holder)}` lives as long as the {lives} and would keep"
     shorter = {Lifetime.REQUEST, Lifetime.CONTEXT} if lives is Lifetime.PROCESS else {Lifetime.REQUEST}
 
     def is_captive(found: AnyProvider) -> bool:
@@ -40,8 +46,7 @@ def _captives(graph: Graph, holder: AnyProvider) -> Iterator[Finding]:
     for path in graph.paths(holder, to=is_captive, around=_holds):
         captive = path[-1].target
         yield Finding(
-            f"`{graph.label(holder)}` lives as long as the {lives} and would keep `{graph.label(captive)}`, "
-            f"which lives as long as the {lifetime(captive)}",
+            f"{keeps} `{graph.label(captive)}`, which lives as long as the {lifetime(captive)}",
             graph.draw(path),
             f"make `{graph.label(holder)}` Scoped, or hand it the factory `{graph.label(captive)}.provider` "
             "to call in an open scope",
@@ -50,9 +55,10 @@ def _captives(graph: Graph, holder: AnyProvider) -> Iterator[Finding]:
 
 
 def _holds(provider: AnyProvider) -> bool:
-    """Whether a provider keeps what it is given beyond the request; one that is overridden keeps nothing."""
-    holding = isinstance(provider, providers.BaseSingleton | providers.BaseResource)
-    return holding and provider.last_overriding is None
+    """Whether a provider may keep what it is given beyond the request; one that is overridden keeps nothing."""
+    if provider.last_overriding is not None or isinstance(provider, Scoped):
+        return False
+    return kind_of(provider) in (Kind.PROCESS, Kind.CONTEXT, None)
 
 
 def _cycles(graph: Graph) -> Iterator[Finding]:
@@ -64,6 +70,21 @@ def _cycles(graph: Graph) -> Iterator[Finding]:
             "take what both need into a third provider, or hand one of them over as a factory with `.provider`",
             path[0].target,
         )
+
+
+def _twins(graph: Graph) -> Iterator[Finding]:
+    """Scoped providers that dependency-injector has copied by two ways into one container."""
+    scoped = [provider for provider in graph.edges if isinstance(provider, Scoped)]
+    for index, one in enumerate(scoped):
+        for other in scoped[:index]:
+            if kin(one, other):
+                yield Finding(
+                    f"`{graph.label(one)}` is a second copy of `{graph.label(other)}`: one request would have both",
+                    "",
+                    "refer to it through one container only: not through a container's class from another one, nor "
+                    "through `containers.copy` of a container whose providers the copy replaces",
+                    one,
+                )
 
 
 def _changed_lifetime(graph: Graph, provider: AnyProvider) -> Iterator[Finding]:

@@ -6,18 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from app.errors import DeputyError
-
-from ..scopes.scope import Scoped, ScopeError
+from ..scopes import Scoped, ScopeError
 from .graph import AnyProvider, Edge, Graph
 
 # Modules that are on the way to a constructor, and are not what raised.
-_PROOF = ("containers.proof.probe", "containers.proof.lifetimes")
-_LIBRARY = (
-    "dependency_injector.",
-    "containers.scopes.",
-    *_PROOF,
-)
+_PROOF = f"{__package__}."
+_LIBRARY = ("dependency_injector.", f"{Scoped.__module__.rpartition('.')[0]}.", _PROOF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +36,7 @@ class Finding:
         return "\n".join(part for part in (self.fault, self.drawn, f"   To mend it: {self.mend}") if part)
 
 
-class LifetimeError(DeputyError):
+class LifetimeError(Exception):
     """A container could mix up two requests, or cannot be built; the start is refused.
 
     Attributes:
@@ -78,7 +72,7 @@ def _traced(graph: Graph, traceback: TracebackType | None) -> tuple[str, AnyProv
         if module and not module.startswith(_LIBRARY):
             place = f"{module}:{traceback.tb_lineno}, in {frame.f_code.co_qualname}"
         # A frame of the proof is running: a snapshot of its locals would keep the error, and the error the frame.
-        called = None if module in _PROOF else frame.f_locals.get("self")
+        called = None if module.startswith(_PROOF) else frame.f_locals.get("self")
         if isinstance(called, Scoped) and called in graph.edges:
             asked = called
         traceback = traceback.tb_next

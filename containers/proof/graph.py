@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from dependency_injector import providers
 from dependency_injector.containers import Container, DeclarativeContainer
 
-from ..scopes.scope import Scoped
+from ..scopes import Scoped
 
 AnyProvider: TypeAlias = providers.Provider[Any]
 AnyContainer: TypeAlias = Container | type[DeclarativeContainer]

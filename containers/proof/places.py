@@ -15,12 +15,7 @@ from typing import Any
 
 MAX_KEY_LENGTH = 24  # characters of a dictionary's key that are shown; a longer text may be a secret
 
-_OWN_MODULES = {
-    "containers.proof.places",
-    "containers.proof.holders",
-    "containers.proof.lifetimes",
-    "containers.proof.probe",
-}
+_OWN_MODULES = {f"{__package__}.{name}" for name in ("places", "holders", "lifetimes", "probe")}
 
 
 def place(holder: Any, held: Any) -> str:

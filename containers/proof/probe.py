@@ -9,7 +9,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType, NoneType
 from typing import Any
 from weakref import ref
 
-from ..scopes.scope import Scope, Scoped, Seed
+from ..scopes import Scope, Scoped, Seed
 from .findings import Finding, failure
 from .graph import AnyProvider, Graph
 from .holders import Watch

@@ -10,7 +10,7 @@ from typing import Any
 
 from dependency_injector import providers
 
-from ..scopes.scope import Scoped, Seed
+from ..scopes import Scoped, Seed
 from .findings import Finding
 from .graph import AnyProvider, Edge, Graph, effective, product
 

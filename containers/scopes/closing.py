@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import warnings
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from inspect import isawaitable
 from typing import Any, NamedTuple
 
-import anyio
+try:
+    from anyio import CancelScope
+except ImportError:  # then nobody can cancel by anyio either
+
+    def CancelScope(*, shield: bool) -> nullcontext[None]:  # type: ignore[no-redef]  # noqa: N802
+        """Shield from nothing."""
+        return nullcontext()
+
 
 _POLL = 0.001  # seconds
+
+_STILL_BUILDING = "a scope closed while a thread was building one of its objects; it will be dead when it is made"
 
 log = logging.getLogger(__name__)
 
@@ -52,27 +63,60 @@ async def close(
     Raises:
         asyncio.CancelledError: A cancellation arrived meanwhile, and `error` is not one already.
         Exception: What a finalizer raised, when `error` is None; an `ExceptionGroup` when several did.
+        BaseException: What a finalizer raised that is no `Exception`, such as `KeyboardInterrupt`, after all others.
     """
-    failures: list[Exception] = []
+    failures: list[BaseException] = []
     try:
         if isinstance(error, GeneratorExit):
-            _finish_collected(finalizers, error, failures)
+            _finish_now(finalizers, error, failures)
             cancelled = False
         else:
             cancelled = await _stopped(stop, grace)
             cancelled |= await _wait_for_threads(threads, grace)
             cancelled |= await _run(finalizers, error, grace, failures)
-        if failures and (cancelled or error is not None):
-            for failure in failures:
-                log.error("a finalizer failed: %s: %s", type(failure).__name__, "; ".join(failure.__notes__))
-        if cancelled and not isinstance(error, asyncio.CancelledError):
-            raise asyncio.CancelledError
-        if len(failures) == 1 and error is None:
-            raise failures[0]
-        if failures and error is None:
-            raise ExceptionGroup("finalizers failed as their scope closed", failures)
+        _tell(failures, error, cancelled)
     finally:
         failures.clear()  # an error holds its frames, and this one would hold the error
+
+
+def close_now(stop: Callable[[], bool], finalizers: list[Finalizer], error: BaseException | None, grace: float) -> None:
+    """Stop a scope in which nothing is asynchronous, and run its finalizers as `close` does.
+
+    Args, Raises: As `close`.
+    """
+    failures: list[BaseException] = []
+    deadline = time.monotonic() + grace
+    try:
+        while not stop():
+            time.sleep(_POLL)
+            if time.monotonic() > deadline:
+                log.error(_STILL_BUILDING)
+                break
+        _finish_now(finalizers, error, failures)
+        _tell(failures, error, cancelled=False)
+    finally:
+        failures.clear()
+
+
+def _tell(failures: list[BaseException], error: BaseException | None, cancelled: bool) -> None:
+    """Raise what has to be raised after the finalizers, and log the rest."""
+    exits = [failure for failure in failures if not isinstance(failure, Exception)]
+    errors = [failure for failure in failures if isinstance(failure, Exception)]
+    try:
+        if exits or cancelled or error is not None:
+            for failure in errors:
+                log.error("a finalizer failed: %s: %s", type(failure).__name__, "; ".join(failure.__notes__))
+        if exits:
+            raise exits[0]
+        if cancelled and not isinstance(error, asyncio.CancelledError):
+            raise asyncio.CancelledError
+        if len(errors) == 1 and error is None:
+            raise errors[0]
+        if errors and error is None:
+            raise ExceptionGroup("finalizers failed as their scope closed", errors)
+    finally:
+        exits.clear()
+        errors.clear()
 
 
 async def _stopped(stop: Callable[[], bool], grace: float) -> bool:
@@ -81,7 +125,7 @@ async def _stopped(stop: Callable[[], bool], grace: float) -> bool:
     while not stop():
         cancelled |= await _settle((), _POLL)
         if asyncio.get_running_loop().time() > deadline:
-            log.error("a scope closed while a thread was building one of its objects; it will be dead when it is made")
+            log.error(_STILL_BUILDING)
             break
     return cancelled
 
@@ -95,7 +139,7 @@ async def _wait_for_threads(threads: Collection[asyncio.Future[Any]], grace: flo
 
 
 async def _run(
-    finalizers: list[Finalizer], error: BaseException | None, grace: float, failures: list[Exception]
+    finalizers: list[Finalizer], error: BaseException | None, grace: float, failures: list[BaseException]
 ) -> bool:
     """Run all; true if a cancellation arrived meanwhile."""
     if not any(finalizer.is_async for finalizer in finalizers):
@@ -136,12 +180,13 @@ async def _watch(worker: asyncio.Task[None], finalizers: list[Finalizer], grace:
     return cancelled
 
 
-async def _work(finalizers: list[Finalizer], error: BaseException | None, failures: list[Exception]) -> None:
+async def _work(finalizers: list[Finalizer], error: BaseException | None, failures: list[BaseException]) -> None:
     while finalizers:
         name, finish, _ = finalizers.pop()
+        waits = False
         try:
             outcome = finish(error)
-            if isawaitable(outcome):
+            if waits := isawaitable(outcome):
                 await outcome
         except asyncio.CancelledError:
             if (worker := asyncio.current_task()) is not None and worker.cancelling():
@@ -149,12 +194,14 @@ async def _work(finalizers: list[Finalizer], error: BaseException | None, failur
                 failures.append(_named(TimeoutError("it took longer than its scope can wait"), name))
             else:
                 failures.append(_named(RuntimeError("it was cancelled from within"), name))
-        except Exception as failure:  # the others are tried all the same; close() raises or logs it
+        except BaseException as failure:  # the others are tried all the same; close() raises or logs it
+            if waits and isinstance(failure, GeneratorExit):
+                raise  # the worker itself is thrown away, with its event loop
             failures.append(_named(failure, name))
 
 
-def _finish_collected(finalizers: list[Finalizer], error: GeneratorExit, failures: list[Exception]) -> None:
-    """Finish what can be: the coroutine that held the scope was thrown away, so nothing can be awaited."""
+def _finish_now(finalizers: list[Finalizer], error: BaseException | None, failures: list[BaseException]) -> None:
+    """Finish what can be where nothing can be awaited, such as when the scope's coroutine was thrown away."""
     while finalizers:
         name, finish, is_async = finalizers.pop()
         if is_async:
@@ -162,11 +209,11 @@ def _finish_collected(finalizers: list[Finalizer], error: GeneratorExit, failure
             continue
         try:
             finish(error)
-        except Exception as failure:  # the others are tried all the same; close() logs it
+        except BaseException as failure:  # the others are tried all the same; close() raises or logs it
             failures.append(_named(failure, name))
 
 
-def _named(failure: Exception, name: str) -> Exception:
+def _named(failure: BaseException, name: str) -> BaseException:
     failure.add_note(f"while {name} was finished, as its scope closed")
     return failure
 
@@ -176,7 +223,7 @@ async def _settle(futures: Collection[asyncio.Future[Any]], seconds: float) -> b
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     cancelled = False
-    with anyio.CancelScope(shield=True):  # anyio would cancel again at every await
+    with CancelScope(shield=True):  # anyio would cancel again at every await
         while (left := deadline - loop.time()) > 0 and not (futures and all(future.done() for future in futures)):
             try:
                 await (asyncio.wait(futures, timeout=left) if futures else asyncio.sleep(left))

@@ -34,19 +34,11 @@ from typing import TYPE_CHECKING, Any
 from dependency_injector import providers
 from dependency_injector.providers import is_provider
 
-from .providers import Scoped, Seed, graph_lock, keep_plan, name_of, tombstone_of
-from .resolve import (
-    Provider,
-    call_in,
-    check,
-    enter_generator,
-    finish_with_aclose,
-    has_aclose,
-    is_generator,
-    is_injected_as_is,
-    is_steady,
-)
-from .tombstone import ScopeError, bury
+from .kinds import is_steady
+from .objects import check, enter_generator, finish_with_aclose, has_aclose, is_generator
+from .providers import Scoped, Seed, graph_lock, keep_plan, kin, name_of, tombstone_of
+from .resolve import Provider, is_injected_as_is, twins
+from .tombstone import OutsideScopeError, ScopeError, bury
 
 if TYPE_CHECKING:
     from .scope import Scope
@@ -99,7 +91,7 @@ class _Compiler:
         self._variables: dict[Provider, str] = {}
         self._names: dict[str, Any] = {
             "NotPlanned": NotPlanned,
-            "ScopeError": ScopeError,
+            "OutsideScopeError": OutsideScopeError,
             "bury": bury,
             "call_outside": _call_outside,
             "check": check,
@@ -147,15 +139,21 @@ class _Compiler:
             cycle = [*self._path[self._path.index(provider) :], provider]
             raise ScopeError(f"providers need each other to be built: {' -> '.join(map(name_of, cycle))}")
         if provider not in self._variables:
+            if isinstance(provider, Scoped):
+                self._refuse_twins(provider)
             self._path.append(provider)
             lines = self._scoped(provider) if isinstance(provider, Scoped) else self._steady(provider)
             self._path.pop()
             variable = self._variables[provider] = f"v{len(self._variables)}"
             self._build += [line.replace("$", variable) for line in lines]
-            if isinstance(provider, Scoped) and provider.last_overriding is None and tombstone_of(provider):
+            if isinstance(provider, Scoped) and provider.last_overriding is None and _is_mortal(provider):
                 self._mortal.append(len(self._variables) - 1)
                 self._kill.append(self._death(provider).replace("$", variable))
         return self._variables[provider]
+
+    def _refuse_twins(self, provider: Scoped[Any]) -> None:
+        if any(isinstance(other, Scoped) and kin(provider, other) for other in self._variables):
+            raise ScopeError(twins(provider))
 
     def _scoped(self, provider: Scoped[Any]) -> list[str]:
         if provider.last_overriding is not None:
@@ -180,7 +178,7 @@ class _Compiler:
 
     def _steady(self, provider: Provider) -> list[str]:
         call = f"try: made = {self._name(provider)}()"
-        return [call, "except ScopeError: raise NotPlanned from None", *self._checked(provider)]
+        return [call, "except OutsideScopeError: raise NotPlanned from None", *self._checked(provider)]
 
     def _checked(self, provider: Provider) -> list[str]:
         seen = self._name(None, "type")  # one comparison, as long as the type stays the same
@@ -209,18 +207,26 @@ class _Compiler:
 
     def _death(self, provider: Scoped[Any]) -> str:
         cls: Any = provider.provides
-        is_plain = (
-            cls.__setattr__ is object.__setattr__
-            and cls.__new__ is object.__new__
-            and type(cls).__call__ is type.__call__
-        )
+        is_plain = cls.__setattr__ is object.__setattr__ and _makes_itself(cls)
         return f"$.__class__ = {self._name(tombstone_of(provider))}" if is_plain else "bury($)"
+
+
+def _is_mortal(provider: Scoped[Any]) -> bool:
+    cls = provider.provides
+    if isinstance(provider, Seed) or not isinstance(cls, type):
+        return False
+    return tombstone_of(provider) is not None or not _makes_itself(cls)
+
+
+def _makes_itself(cls: Any) -> bool:
+    """Tell whether calling a class gives its own instance: neither a metaclass nor a `__new__` may give another."""
+    return cls.__new__ is object.__new__ and type(cls).__call__ is type.__call__
 
 
 def _call_outside(provider: Provider) -> Any:
     try:
-        value = call_in(None, provider)
-    except ScopeError:  # an override has put a scoped provider below it
+        value = provider()
+    except OutsideScopeError:  # an override has put a scoped provider below it
         raise NotPlanned from None
     check(provider, value)
     return value

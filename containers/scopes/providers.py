@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Generator
-from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from weakref import WeakSet
 
 from dependency_injector import providers
 
-from .tombstone import ScopeError, tombstone
+from .tombstone import OutsideScopeError, ScopeError, tombstone
 
 if TYPE_CHECKING:
     from .compiled import Plan
-    from .scope import Scope
 
 T = TypeVar("T")
 Y = TypeVar("Y")  # what a generator function yields
-
-# Set only while a provider of another kind runs inside a synchronous get(): no task spawned later inherits it.
-active_scope: ContextVar[Scope | None] = ContextVar("active_scope", default=None)
 
 graph_lock = providers.Provider.overriding_lock  # type: ignore[attr-defined]  # not in the stubs
 
@@ -32,8 +28,9 @@ class Scoped(providers.Factory[T]):
     """A factory that makes one object in each `Scope`, whoever asks for it and however often.
 
     The object of a class is dead when its scope has closed: any use raises `ScopeError`. If the class has a method
-    `aclose()`, it is called first. A generator function is entered now and finished when the scope closes; it sees
-    the error that ended the scope. What a function returns or yields is left alone, because it may be shared.
+    `aclose()`, it is called first. A generator function, decorated with `@contextmanager` or not, is entered now and
+    finished when the scope closes; it sees the error that ended the scope. What a function returns or yields is left
+    alone, because it may be shared.
 
     It needs an open scope, takes no arguments at the call, and may be overridden by a value or by another `Scoped`.
 
@@ -42,10 +39,22 @@ class Scoped(providers.Factory[T]):
     """
 
     plan: Plan | None = None  # what is below it, compiled; None again after every change of a scoped provider
+    copied_from: Scoped[Any] | None = None  # containers copy the providers of their class
+    grave: type | None = None  # the class of its dead objects: kept as long as the provider is
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a subclass that provides in its own way: a scope would never ask it."""
+        super().__init_subclass__(**kwargs)
+        if cls.__module__ != __name__ and {"__call__", "_provide"} & vars(cls).keys():
+            raise ScopeError(f"{cls.__qualname__} overrides how a Scoped provides, which a scope does not call")
 
     @overload
     def __init__(
         self: Scoped[Y], provides: Callable[..., Generator[Y, None, None]], *args: Any, **kwargs: Any
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Scoped[Y], provides: Callable[..., contextlib._GeneratorContextManager[Y]], *args: Any, **kwargs: Any
     ) -> None: ...
     @overload
     def __init__(self, provides: Callable[..., T] | str | None = None, *args: Any, **kwargs: Any) -> None: ...
@@ -57,6 +66,7 @@ class Scoped(providers.Factory[T]):
         with graph_lock:
             forget_plans()
             super().set_provides(provides)
+            self.grave = None
         if is_async(self.provides):
             raise ScopeError(
                 f"{name_of(self)} is asynchronous, and scoped objects are made without waiting: "
@@ -99,19 +109,16 @@ class Scoped(providers.Factory[T]):
         """Whether the object refuses to be used after its scope has closed: it is of a class that can change."""
         return tombstone_of(self) is not None
 
+    def __deepcopy__(self, memo: dict[Any, Any] | None) -> Self:
+        """Return the copy that a container makes of its class's provider."""
+        if memo is not None and id(self) in memo:
+            return memo[id(self)]  # type: ignore[no-any-return]
+        copied: Any = super().__deepcopy__(memo)
+        copied.copied_from = self
+        return copied  # type: ignore[no-any-return]
+
     def _provide(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        scope = active_scope.get()
-        if scope is None:
-            raise ScopeError(
-                f"{name_of(self)} is asked for outside an open scope: `async with Scope(...) as scope`, then "
-                "`scope.get(provider)`; a singleton cannot depend on it"
-            )
-        if args or kwargs:
-            raise ScopeError(
-                f"{name_of(self)} has one object in a scope and takes no arguments at the call: "
-                "declare them in the container"
-            )
-        return scope._resolve_below(self)
+        raise OutsideScopeError(name_of(self))  # a scope never calls it: see resolve.py
 
 
 class Seed(Scoped[T]):
@@ -160,14 +167,51 @@ def name_of(provider: providers.Provider[Any]) -> str:
 
 
 def is_async(provides: object) -> bool:
-    """Tell whether a call of `provides` gives an awaitable or an asynchronous generator."""
+    """Tell whether a call of `provides` gives an awaitable or something to be entered asynchronously."""
     if provides is None or isinstance(provides, type):
         return False
     call = getattr(type(provides), "__call__", None)  # noqa: B004  # an object with `async def __call__`
-    return any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in (provides, call))
+    called = (provides, call, context_function(provides))
+    return any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in called)
+
+
+def context_function(provides: object) -> object | None:
+    """Return the generator function that @contextmanager or @asynccontextmanager was given, if one of them was."""
+    while isinstance(provides, partial):
+        provides = provides.func
+    function = getattr(provides, "__func__", provides)
+    code = getattr(function, "__code__", None)
+    if code is None or code.co_filename != contextlib.__file__:
+        return None
+    return getattr(function, "__wrapped__", None)
 
 
 def tombstone_of(provider: Scoped[Any]) -> type | None:
     """Return the class that the provider's object is given when its scope closes, or None if it is left alone."""
     cls = provider.provides
-    return tombstone(cls) if isinstance(cls, type) and not isinstance(provider, Seed) else None
+    if not isinstance(cls, type) or isinstance(provider, Seed):
+        return None
+    if provider.grave is None:
+        provider.grave = tombstone(cls)
+    return provider.grave
+
+
+def kin(one: Scoped[Any], other: Scoped[Any]) -> bool:
+    """Tell whether two providers are one to whoever wrote them, copied by different ways into one graph.
+
+    Copies of one provider that are made alike, such as those of two containers of one class, are two.
+    """
+    return one is not other and (_descends(one, other) or _descends(other, one))
+
+
+def _descends(one: Scoped[Any], other: Scoped[Any]) -> bool:
+    """Tell whether `one` is a copy of a copy of what `other` is a copy of, or a copy of `other` itself."""
+    origin = other.copied_from or other
+    ancestor = one.copied_from
+    if other.copied_from is not None and ancestor is not None:
+        ancestor = ancestor.copied_from
+    while ancestor is not None:
+        if ancestor is origin:
+            return True
+        ancestor = ancestor.copied_from
+    return False

@@ -1,20 +1,22 @@
-"""Builds the objects of a scope one provider at a time; `compiled` does the same in one function."""
+"""Builds the objects of a scope one provider at a time; `compiled` does the same in one function.
+
+The library is never left alone with a scoped provider: whatever is above one is resolved here, kind by kind, and what
+the library calls by itself finds no scope. So nothing that the library remembers can hold what belongs to a scope.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dependency_injector import providers
+from dependency_injector import errors, providers
 from dependency_injector.providers import is_delegated, is_provider
 
-from .closing import Finalizer
-from .providers import Scoped, Seed, active_scope, name_of
-from .tombstone import ScopeError
+from .kinds import KINDS, Kind, base_of, is_steady
+from .objects import check, enter_generator, finish_with_aclose, has_aclose, is_generator
+from .providers import Scoped, Seed, kin, name_of
+from .tombstone import OutsideScopeError, ScopeError
 
 if TYPE_CHECKING:
     from .scope import Scope
@@ -22,18 +24,9 @@ if TYPE_CHECKING:
 Provider: TypeAlias = providers.Provider[Any]
 
 MISSING: Any = object()
-
-# One object for the whole process: asked for once a scope, so that an override never mixes inside one.
-_STEADY = (
-    providers.Singleton,
-    providers.ThreadSafeSingleton,
-    providers.Resource,
-    providers.Object,
-    providers.Configuration,
-    providers.ConfigurationOption,
-    providers.TypedConfigurationOption,
-)
-_GETTERS = (providers.ProvidedInstance, providers.AttributeGetter, providers.ItemGetter)
+_NONE: Mapping[str, Any] = {}
+_FACTORIES = (providers.Factory, providers.DelegatedFactory)
+_CALLS = (*_FACTORIES, providers.Callable, providers.DelegatedCallable)
 
 
 def is_injected_as_is(value: object) -> bool:
@@ -41,134 +34,197 @@ def is_injected_as_is(value: object) -> bool:
     return not is_provider(value) or is_delegated(value)
 
 
-def is_steady(provider: Any) -> bool:
-    """Tell whether the provider's value, or what it is taken from, is the same for the whole process."""
-    while isinstance(provider, _GETTERS):
-        provider = provider.provides
-    return isinstance(provider, _STEADY)
-
-
-def resolve(scope: Scope, memo: dict[Provider, Any], provider: Provider) -> Any:
-    """Return the provider's value in the scope; it and what is built on the way are kept in `memo`.
-
-    The first value stays: an override that comes while the scope is open reaches only what is not in `memo` yet.
-    """
-    value = memo.get(provider, MISSING)
-    if value is MISSING:
-        value = _scoped(scope, memo, provider) if isinstance(provider, Scoped) else _steady(scope, memo, provider)
-        memo[provider] = value
-    return value
-
-
-def _scoped(scope: Scope, memo: dict[Provider, Any], provider: Scoped[Any]) -> Any:
-    if provider.last_overriding is not None:
-        return resolve(scope, memo, provider.last_overriding)
-    if isinstance(provider, Seed):
-        return scope._seed(provider.provides)
-    args = [_argument(scope, memo, value) for value in provider.args]
-    kwargs = {name: _argument(scope, memo, value) for name, value in provider.kwargs.items()}
-    attributes = {name: _argument(scope, memo, value) for name, value in provider.attributes.items()}
-    call: Any = provider.provides
-    value = _made(scope, provider, partial(call, *args, **kwargs))
-    for name, attribute in attributes.items():
-        setattr(value, name, attribute)
-    return value
-
-
-def _made(scope: Scope, provider: Scoped[Any], make: Callable[[], Any]) -> Any:
-    if isinstance(provider.provides, type):
-        value = make()
-        scope._dies(value)
-        if has_aclose(provider):
-            finish_with_aclose(scope, provider, value)
-        return value
-    value = call_in(scope, make) if is_provider(provider.provides) else make()
-    if is_generator(provider):
-        return enter_generator(scope, provider, value)
-    check(provider, value)
-    return value
-
-
-def _argument(scope: Scope, memo: dict[Provider, Any], value: Any) -> Any:
-    if is_injected_as_is(value):
-        return value
-    if isinstance(value, Scoped) or is_steady(value):
-        return resolve(scope, memo, value)
-    if type(value) is providers.List and value.last_overriding is None:
-        return [_argument(scope, memo, item) for item in value.args]
-    if type(value) is providers.Dict and value.last_overriding is None and not any(map(is_provider, value.kwargs)):
-        return {key: _argument(scope, memo, item) for key, item in value.kwargs.items()}
-    return provide(scope, value)
-
-
-def provide(scope: Scope, provider: Provider) -> Any:
-    """Return what a provider gives that is neither scoped nor the same for the whole process."""
-    value = call_in(scope, provider)
-    check(provider, value)
-    return value
-
-
-def _steady(scope: Scope, memo: dict[Provider, Any], provider: Provider) -> Any:
-    try:
-        value = call_in(None, provider)
-    except ScopeError:
-        root: Any = provider
-        while isinstance(root, _GETTERS) or root.last_overriding is not None:
-            root = root.last_overriding or root.provides
-        if isinstance(root, _STEADY):  # it outlives the scope, so it must not get what belongs to the scope
-            raise
-        value = call_in(scope, provider)
-    check(provider, value)
-    return value
-
-
-def call_in(scope: Scope | None, provide: Callable[[], Any]) -> Any:
-    """Return what is provided while `scope` is active; where none is, a scoped provider raises."""
-    token = active_scope.set(scope)
-    try:
-        return provide()
-    finally:
-        active_scope.reset(token)
-
-
-def check(provider: Provider, value: object) -> type:
-    """Return the value's type.
+def refuse_unknown(provider: Provider, asked: str) -> None:
+    """Raise what tells that a provider may remember what it is given.
 
     Raises:
-        ScopeError: The value would have to be awaited first.
+        ScopeError: Always.
     """
-    if asyncio.isfuture(value) or inspect.iscoroutine(value) or inspect.isasyncgen(value):
-        if inspect.iscoroutine(value):
-            value.close()
-        raise ScopeError(
-            f"{name_of(provider)} gives {type(value).__name__}, and scoped objects are made without waiting: "
-            "await it before the scope opens and pass the result to Scope(...) as a seed"
+    base = base_of(type(provider))
+    kind = KINDS.get(base) if base is not None else None
+    why = "is not known to keep nothing of what it makes"
+    if kind in (Kind.PROCESS, Kind.CONTEXT):
+        why = f"keeps what it makes for longer than a scope ({kind})"
+    raise ScopeError(
+        f"{name_of(provider)} {why}, and it depends on {asked}, which is one scope's: a singleton cannot depend on "
+        "it. Make it Scoped, or hand it a factory (`provider.provider`) to pass to `scope.get`"
+    ) from None
+
+
+class Resolver:
+    """Resolves providers in one scope; lives for one `get`.
+
+    Args:
+        scope: Whose objects are built.
+        memo: What it has built, by provider; is added to. The first value stays: an override that comes while the
+            scope is open reaches only what is not in here yet.
+    """
+
+    __slots__ = ("_memo", "_path", "_scope")
+
+    def __init__(self, scope: Scope, memo: dict[Provider, Any]) -> None:
+        self._scope = scope
+        self._memo = memo
+        self._path: list[Provider] = []
+
+    def value(self, provider: Provider, args: Sequence[Any] = (), kwargs: Mapping[str, Any] = _NONE) -> Any:
+        """Return what a provider gives in the scope.
+
+        Args:
+            provider: Of any kind.
+            args: The arguments of the call, such as those that a `Callable` hands to the provider that it calls.
+            kwargs: Those with names.
+        """
+        is_scoped = isinstance(provider, Scoped)
+        if not is_scoped and not is_steady(provider):
+            return self._followed(provider, args, kwargs)
+        if is_scoped and (args or kwargs):
+            raise ScopeError(
+                f"{name_of(provider)} has one object in a scope and takes no arguments at the call: "
+                "declare them in the container"
+            )
+        value = self._memo.get(provider, MISSING)
+        if value is MISSING:
+            if isinstance(provider, Scoped):
+                self._refuse_twins(provider)
+            value = self._followed(provider, args, kwargs)
+            self._memo[provider] = value
+        return value
+
+    def _refuse_twins(self, provider: Scoped[Any]) -> None:
+        for other in self._memo:
+            if isinstance(other, Scoped) and kin(provider, other):
+                raise ScopeError(twins(provider))
+
+    def _followed(self, provider: Provider, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Return what the provider, or what overrides it, gives; refuse a circle."""
+        if provider in self._path:
+            cycle = [*self._path[self._path.index(provider) :], provider]
+            raise ScopeError(f"providers need each other to be built: {' -> '.join(map(name_of, cycle))}")
+        self._path.append(provider)
+        try:
+            stand_in = provider.last_overriding
+            if stand_in is not None and type(provider) is not providers.Container:
+                value = self.value(stand_in, args, kwargs)
+                if isinstance(provider, providers.Dependency):
+                    _check_instance(provider, value)
+                return value
+            if isinstance(provider, Scoped):
+                return self._scoped(provider)
+            value = self._by_kind(provider, args, kwargs)
+            check(provider, value)
+            return value
+        finally:
+            self._path.pop()
+
+    # -- scoped providers --
+
+    def _scoped(self, provider: Scoped[Any]) -> Any:
+        if isinstance(provider, Seed):
+            return self._scope._seed(provider.provides)
+        args = self._arguments(provider.args)
+        kwargs = self._keywords(provider.kwargs)
+        attributes = self._keywords(provider.attributes)
+        value = self._made(provider, args, kwargs)
+        for name, attribute in attributes.items():
+            setattr(value, name, attribute)
+        return value
+
+    def _made(self, provider: Scoped[Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
+        make: Any = provider.provides
+        if isinstance(make, type):
+            value = make(*args, **kwargs)
+            self._scope._dies(value)
+            if has_aclose(provider):
+                finish_with_aclose(self._scope, provider, value)
+            return value
+        value = self.value(make, args, kwargs) if is_provider(make) else make(*args, **kwargs)
+        if is_generator(provider):
+            return enter_generator(self._scope, provider, value)
+        check(provider, value)
+        return value
+
+    # -- what stands between them --
+
+    def _by_kind(self, provider: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        base: Any = base_of(type(provider))
+        if base in _CALLS:
+            return self._called(provider, args, kwargs)
+        if base is providers.List:
+            return [*self._arguments(provider.args), *args]
+        if base is providers.Dict:
+            return {
+                self.value(key) if is_provider(key) else key: self._argument(item)
+                for key, item in provider.kwargs.items()
+            } | dict(kwargs)
+        if base is providers.ProvidedInstance:
+            return self.value(provider.provides, args, kwargs)
+        if base is providers.AttributeGetter:
+            return getattr(self.value(provider.provides), provider.name)
+        if base is providers.ItemGetter:
+            return self.value(provider.provides)[provider.name]
+        if base is providers.MethodCaller:
+            method = self.value(provider.provides)
+            return method(*self._arguments(provider.args), *args, **{**self._keywords(provider.kwargs), **kwargs})
+        if base in (providers.Aggregate, providers.FactoryAggregate) and args:
+            return self.value(_chosen(provider, args[0]), args[1:], kwargs)
+        if base is providers.Selector:
+            selector = provider.selector
+            chosen = self.value(selector) if is_provider(selector) else selector()
+            return self.value(_chosen(provider, chosen), args, kwargs)
+        if base in (providers.Dependency, providers.ExternalDependency) and provider.default is not None:
+            value = self.value(provider.default, args, kwargs)
+            _check_instance(provider, value)
+            return value
+        return _outside(provider, args, kwargs)
+
+    def _called(self, provider: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        given = [*self._arguments(provider.args), *args]
+        named = {**self._keywords(provider.kwargs), **kwargs}
+        make: Any = provider.provides
+        value = self.value(make, given, named) if is_provider(make) else make(*given, **named)
+        if isinstance(provider, _FACTORIES):
+            for name, attribute in self._keywords(provider.attributes).items():
+                setattr(value, name, attribute)
+        return value
+
+    def _arguments(self, values: Sequence[Any]) -> list[Any]:
+        return [self._argument(value) for value in values]
+
+    def _keywords(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: self._argument(value) for name, value in values.items()}
+
+    def _argument(self, value: Any) -> Any:
+        return value if is_injected_as_is(value) else self.value(value)
+
+
+def _outside(provider: Provider, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Return what the library makes by itself; a scoped provider below it refuses."""
+    try:
+        return partial(provider, *args, **kwargs)()
+    except OutsideScopeError as error:
+        refuse_unknown(provider, error.provider)
+
+
+def _chosen(provider: Any, name: Any) -> Provider:
+    members: Mapping[Any, Provider] = provider.providers
+    if name not in members:
+        raise errors.NoSuchProviderError(f"{name_of(provider)} has no provider {name!r}")
+    return members[name]
+
+
+def _check_instance(provider: Any, value: Any) -> None:
+    check(provider, value)
+    if not isinstance(value, provider.instance_of):
+        raise errors.Error(
+            f"{name_of(provider)} was given a {type(value).__qualname__}: {provider.instance_of} is asked"
         )
-    return type(value)
 
 
-def is_generator(provider: Scoped[Any]) -> bool:
-    """Tell whether the provider's function yields its object and then finishes it."""
-    return inspect.isgeneratorfunction(provider.provides)
-
-
-def has_aclose(provider: Scoped[Any]) -> bool:
-    """Tell whether the provider's objects are to be closed with `aclose()`."""
-    return callable(getattr(provider.provides, "aclose", None))
-
-
-def enter_generator(scope: Scope, provider: Scoped[Any], generator: Generator[Any, None, None]) -> Any:
-    """Return what the generator yields first; it goes on when the scope closes, and sees its error."""
-    manager = contextmanager(lambda: generator)()
-
-    def finish(error: BaseException | None) -> None:
-        manager.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
-
-    value = manager.__enter__()
-    scope._finish(Finalizer(name_of(provider), finish, is_async=False))
-    return value
-
-
-def finish_with_aclose(scope: Scope, provider: Scoped[Any], value: Any) -> None:
-    """Have `value.aclose()` called when the scope closes."""
-    scope._finish(Finalizer(name_of(provider), lambda error: value.aclose(), is_async=True))
+def twins(provider: Scoped[Any]) -> str:
+    """Return what is said of a provider that is in one scope twice, as two copies."""
+    return (
+        f"{name_of(provider)} is in this graph twice: dependency-injector has copied it, and two copies would be two "
+        "objects in one scope. Refer to it through one container only: not through a container's class from another "
+        "one, nor through `containers.copy` of a container whose providers the copy replaces"
+    )

@@ -1,23 +1,7 @@
-"""Request scopes for dependency-injector: one container for the process, one `Scope` for a request.
-
-The library has singletons and factories, and nothing that lives as long as one request. Here is what was missing; it
-depends on nothing else of Deputy::
-
-    class Container(DeclarativeContainer):
-        database = ThreadSafeSingleton(Database)
-        principal = Seed(Principal)
-        credentials = Scoped(Credentials, principal, database)
-
-    async with Scope(Principal("ada")) as scope:
-        credentials = scope.get(container.credentials)  # the same object until the scope closes, and then a dead one
-
-See docs/scopes.md for what holds and what does not.
-"""
+"""The scope: one request, and what is built in it."""
 
 from __future__ import annotations
 
-import sys
-import time
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -25,24 +9,23 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from dependency_injector import providers
+from dependency_injector.providers import is_provider
 
-from .closing import Finalizer, close
+from .closing import Finalizer, close, close_now
 from .compiled import NotPlanned, Plan, plan_of
-from .providers import Scoped, Seed, name_of
-from .resolve import is_steady, provide, resolve
+from .providers import Scoped
+from .resolve import Resolver
 from .threads import Threads
 from .tombstone import ScopeError, bury
+from .turns import WAIT_SECONDS, builders, wait_for_turn
 
 if TYPE_CHECKING:
     from .resolve import Provider
-
-__all__ = ["Scope", "ScopeError", "Scoped", "Seed"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _NEW, _OPEN, _CLOSED = "not entered yet", "open", "closed"
-_POLL = 0.0005  # seconds between two looks whether another thread has built what it is building
 
 
 class _Rest:
@@ -59,8 +42,9 @@ class _Rest:
 class Scope:
     """One request: each scoped provider gives one object in it, to every task and thread, and to no other scope.
 
-    It is open inside ``async with``. As it closes, nothing new can be got from it; it waits for the threads that it
-    started, finishes its objects in reverse order, and then all of them are dead and forgotten.
+    It is open inside ``async with``, or inside ``with`` where nothing has to be awaited. As it closes, nothing new can
+    be got from it; it waits for the threads that it started, finishes its objects in reverse order, and then all of
+    them are dead and forgotten.
 
     Finalizers run to their end under an error, a cancellation and a second one. What a finalizer raises is raised
     when the body raised nothing, and logged otherwise.
@@ -75,7 +59,18 @@ class Scope:
 
     # `_turn` is there while the scope is open and nobody builds. Deleting it is one step under the GIL, without which
     # dependency-injector does not run, and succeeds for one thread only: a lock, at a quarter of its price.
-    __slots__ = ("__weakref__", "_grace", "_plan", "_rest", "_seeds", "_state", "_threads", "_turn", "_values")
+    __slots__ = (
+        "__weakref__",
+        "_grace",
+        "_is_synchronous",
+        "_plan",
+        "_rest",
+        "_seeds",
+        "_state",
+        "_threads",
+        "_turn",
+        "_values",
+    )
 
     _turn: None
 
@@ -85,6 +80,7 @@ class Scope:
             raise ScopeError("two seeds of one type: a provider could not tell them apart; give each its own class")
         self._seeds = seeds
         self._grace = grace
+        self._is_synchronous = False
         self._plan: Plan | None = None
         self._values: Any = None  # a tuple, once something is built
         self._rest: _Rest | None = None
@@ -95,16 +91,23 @@ class Scope:
         """Whether the scope gives no object any more; its threads and finalizers may still be running."""
         return self._state is _CLOSED
 
+    @property
+    def is_open(self) -> bool:
+        """Whether objects can be got from it."""
+        return self._state is _OPEN
+
     def get(self, provider: providers.Provider[T]) -> T:
         """Return the provider's object in this scope, built now if it was not asked for before.
 
-        It waits for nothing but another thread that is building; constructors do no I/O.
+        It waits for nothing but another thread that is building, and not for long; constructors do no I/O.
 
         Raises:
-            ScopeError: The scope is not open, a seed is missing, something below the provider is asynchronous, or a
-                constructor calls this (it should be given what it needs).
+            ScopeError: The scope is not open, a seed is missing, something below the provider is asynchronous or would
+                keep what belongs to the scope, another thread builds for too long, or a constructor calls this (it
+                should be given what it needs).
         """
         if type(provider) is not Scoped and not isinstance(provider, Scoped):
+            _check_provider(provider)
             return self._in_turn(provider)  # type: ignore[no-any-return]
         plan = provider.plan or plan_of(provider)
         try:
@@ -117,7 +120,7 @@ class Scope:
                     return plan.build(self)  # type: ignore[no-any-return]
                 except NotPlanned:
                     pass
-            return resolve(self, self._built(), provider)  # type: ignore[no-any-return]
+            return Resolver(self, self._built()).value(provider)  # type: ignore[no-any-return]
         finally:
             if self._state is _OPEN:
                 self._turn = None
@@ -141,13 +144,32 @@ class Scope:
     def _check_open(self) -> None:
         if self._state is not _OPEN:
             raise ScopeError(f"the scope is {self._state}: it starts no thread")
+        if self._is_synchronous:
+            raise ScopeError("a scope that was opened by `with` waits for no threads: open it by `async with`")
 
     async def __aenter__(self) -> Self:
+        return self._open()
+
+    def __enter__(self) -> Self:
+        """Open the scope where nothing is asynchronous: Flask, Django, Celery."""
+        self._open()
+        self._is_synchronous = True
+        return self
+
+    def _open(self) -> Self:
         if self._state is not _NEW:
             raise ScopeError(f"the scope is {self._state}: a scope is entered once; make another one")
         self._state = _OPEN
         self._turn = None
         return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            close_now(self._stop, self._more().finalizers, error, self._grace)
+        finally:
+            self._bury_all()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -168,17 +190,16 @@ class Scope:
                 self._seeds = ()
                 return
         try:
-            await self._close(error)
+            threads = self._threads.running if self._threads else ()
+            await close(self._stop, threads, self._more().finalizers, error, self._grace)
         finally:
             self._bury_all()
 
     def __del__(self) -> None:
         if self._state is _OPEN:
-            warnings.warn("a Scope was never closed: use `async with`", ResourceWarning, source=self, stacklevel=2)
-
-    async def _close(self, error: BaseException | None) -> None:
-        finalizers = self._more().finalizers
-        await close(self._stop, self._threads.running if self._threads else (), finalizers, error, self._grace)
+            warnings.warn(
+                "a Scope was never closed: use `async with` or `with`", ResourceWarning, source=self, stacklevel=2
+            )
 
     def _stop(self) -> bool:
         """Tell whether nothing is being built, and see to it that nothing will be."""
@@ -211,50 +232,17 @@ class Scope:
         except AttributeError:
             self._wait_for_turn(provider)
         try:
-            return self._resolve(provider)
+            return Resolver(self, self._built()).value(provider)
         finally:
-            self._end_turn()
-
-    def _end_turn(self) -> None:
-        if self._state is _OPEN:
-            self._turn = None
-        else:  # it was closed meanwhile, and did not wait any longer
-            self._bury_all()
+            if self._state is _OPEN:
+                self._turn = None
+            else:  # it was closed meanwhile, and did not wait any longer
+                self._bury_all()
 
     def _wait_for_turn(self, provider: Provider) -> None:
-        if self._builds_here():
-            raise ScopeError(
-                f"a constructor asks its scope for {name_of(provider)}: declare it as an argument in the container, "
-                "or ask for it later, in a method"
-            )
-        while self._state is _OPEN:
-            time.sleep(_POLL)
-            try:
-                del self._turn
-            except AttributeError:
-                continue
-            return
-        raise ScopeError(f"{name_of(provider)} is asked of a scope that is {self._state}: use it in its `async with`")
-
-    def _builds_here(self) -> bool:
-        """Tell whether this thread has the turn: a call that took it is on its stack."""
-        frame = sys._getframe(2).f_back  # past the call that now asks for the turn
-        while frame is not None:
-            if frame.f_code in _BUILDERS and frame.f_locals.get("self") is self:
-                return True
-            frame = frame.f_back
-        return False
+        wait_for_turn(self, provider, min(self._grace, WAIT_SECONDS))
 
     # -- for the code that builds --
-
-    def _resolve_below(self, provider: Scoped[Any]) -> Any:
-        """Return a scoped provider's object for a provider of another kind that depends on it."""
-        return self._resolve(provider) if self._builds_here() else self._in_turn(provider)
-
-    def _resolve(self, provider: Provider) -> Any:
-        if isinstance(provider, Scoped) or is_steady(provider):
-            return resolve(self, self._built(), provider)
-        return provide(self, provider)
 
     def _built(self) -> dict[Provider, Any]:
         """Return all that was built in this scope, to be added to."""
@@ -287,7 +275,18 @@ class Scope:
         self._more().mortals.append(obj)
 
     def _finish(self, finalizer: Finalizer) -> None:
+        if finalizer.is_async and self._is_synchronous:
+            raise ScopeError(
+                f"{finalizer.name} has to be awaited at the end (`aclose`), and its scope was opened by `with`: "
+                "open it by `async with`"
+            )
         self._more().finalizers.append(finalizer)
 
 
-_BUILDERS = frozenset({Scope.get.__code__, Scope._in_turn.__code__})
+def _check_provider(asked: object) -> None:
+    if not is_provider(asked):
+        name = getattr(asked, "__name__", type(asked).__name__)
+        raise ScopeError(f"scope.get takes a provider of the container, such as `container.{name.lower()}`, not {name}")
+
+
+builders.update({Scope.get.__code__, Scope._in_turn.__code__})

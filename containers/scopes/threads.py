@@ -18,7 +18,7 @@ _THREADS_OF_NOBODY = 8  # for what is short and in no scope, such as looking a n
 
 def open_threads(scopes: int) -> ThreadPoolExecutor:
     """A pool in which no scope waits for the threads of another one, while no more than so many are open."""
-    return ThreadPoolExecutor(scopes * THREADS_OF_A_SCOPE + _THREADS_OF_NOBODY, thread_name_prefix="deputy")
+    return ThreadPoolExecutor(scopes * THREADS_OF_A_SCOPE + _THREADS_OF_NOBODY, thread_name_prefix="scope")
 
 
 class Threads:

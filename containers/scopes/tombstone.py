@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
-from functools import cache
-from types import FunctionType, MethodDescriptorType, WrapperDescriptorType
+from types import FunctionType, WrapperDescriptorType
 from typing import Any, NoReturn
+from weakref import WeakKeyDictionary, ref
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement
 _IMMUTABLE_TYPE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: refuses a change of __class__
 
-# Identity, and what runs on the class rather than on the instance: these stay as they were.
-_KEPT = frozenset({"__new__", "__init__", "__eq__", "__ne__", "__hash__", "__del__"})
+# What runs on the class rather than on the instance, and what an instance's memory is laid out by.
+_KEPT = frozenset(
+    {
+        "__new__",
+        "__init__",
+        "__del__",
+        "__dict__",
+        "__weakref__",
+        "__class__",
+        "__init_subclass__",
+        "__subclasshook__",
+        "__class_getitem__",
+    }
+)
 
 
 class ScopeError(RuntimeError):
     """A request scope was used in a way that could mix two requests; the message says what to do."""
+
+
+class OutsideScopeError(ScopeError):
+    """A scoped provider was called directly, and not by a scope.
+
+    Attributes:
+        provider: What it is called in messages.
+    """
+
+    def __init__(self, provider: str) -> None:
+        self.provider = provider
+        super().__init__(
+            f"{provider} was called directly, outside a scope's `get`: `async with Scope(...) as scope`, then "
+            "`scope.get(provider)`. A constructor, @inject with Provide[...] and a singleton cannot call it, even "
+            "while a scope is open; let the container declare it as an argument, and get the outermost object"
+        )
 
 
 class _Dead:
@@ -41,6 +69,15 @@ class _Dead:
 
     __str__ = __repr__
 
+    def __eq__(self, other: object) -> bool:  # by identity, so that a collection can let go of a dead object
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
+
     def __format__(self, spec: str) -> str:
         return format(repr(self), spec)
 
@@ -53,11 +90,10 @@ def _refuse(dead: object, use: str) -> NoReturn:
 
 def bury(obj: object) -> None:
     """Give the object its tombstone, if its class has one; a dead object stays as it is."""
-    if (dead := tombstone(type(obj))) is not None:  # type: ignore[arg-type]  # mypy doubts that a type is hashable
+    if (dead := tombstone(type(obj))) is not None:
         object.__setattr__(obj, "__class__", dead)
 
 
-@cache
 def tombstone(cls: type) -> type | None:
     """Return the class that an instance of `cls` is given when its scope closes, or None where it cannot change.
 
@@ -65,8 +101,21 @@ def tombstone(cls: type) -> type | None:
     access (`object.__getattribute__`, C code) still reads it.
 
     A type that is not made by a Python class statement cannot change its class, nor can one that inherits its own
-    way of setting attributes from such a type.
+    way of setting attributes from such a type. The class lives as long as a dead object of it does, or a provider that
+    has asked for it; it keeps a class that is made for one request only no longer than that.
     """
+    known = _tombstones.get(cls)
+    dead = known() if known is not None else None
+    if dead is None and (dead := _made(cls)) is not None:
+        _tombstones[cls] = ref(dead)
+    return dead
+
+
+_tombstones: WeakKeyDictionary[type, ref[type]] = WeakKeyDictionary()
+_metaclasses: WeakKeyDictionary[type, ref[type[type]]] = WeakKeyDictionary()
+
+
+def _made(cls: type) -> type | None:
     flags = cls.__flags__
     if not flags & _HEAP_TYPE or flags & _IMMUTABLE_TYPE or _sets_attributes_in_c(cls) or issubclass(cls, _Dead):
         return None
@@ -79,11 +128,10 @@ def tombstone(cls: type) -> type | None:
     if hasattr(cls, "__del__"):
         namespace["__del__"] = _deletion(cls)
     # Not type(cls)(...): neither the metaclass nor __init_subclass__ may run, a toolkit builds its schemas there.
-    metaclass = _silent(type(cls))  # type: ignore[arg-type]  # mypy doubts that a type is hashable
+    metaclass = _silent(type(cls))
     return type.__new__(metaclass, cls.__name__, (cls, _Dead), namespace)
 
 
-@cache
 def _silent(metaclass: type[type]) -> type[type]:
     """Return a metaclass whose classes look in their second base first.
 
@@ -95,7 +143,12 @@ def _silent(metaclass: type[type]) -> type[type]:
         living, dead = self.__bases__
         return [self, dead, *living.__mro__]
 
-    return type.__new__(type(metaclass), metaclass.__name__, (metaclass,), {"mro": mro})
+    known = _metaclasses.get(metaclass)
+    silent: type[type] | None = known() if known is not None else None
+    if silent is None:
+        silent = type.__new__(type(metaclass), metaclass.__name__, (metaclass,), {"mro": mro})
+        _metaclasses[metaclass] = ref(silent)
+    return silent
 
 
 def _sets_attributes_in_c(cls: type) -> bool:
@@ -105,7 +158,10 @@ def _sets_attributes_in_c(cls: type) -> bool:
 
 
 def _operators(cls: type) -> set[str]:
-    """Return the special methods of `cls`: the interpreter finds them on the class, past `__getattribute__`."""
+    """Return the special methods of `cls`: the interpreter finds them on the class, past `__getattribute__`.
+
+    They may be anything that can be called or that a descriptor gives: functions, cached ones, `partialmethod`s.
+    """
     return {
         name
         for base in cls.__mro__
@@ -113,7 +169,7 @@ def _operators(cls: type) -> set[str]:
         for name, value in vars(base).items()
         if name.startswith("__")
         and name.endswith("__")
-        and isinstance(value, FunctionType | MethodDescriptorType | WrapperDescriptorType)
+        and (callable(value) or hasattr(type(value), "__get__"))
         and name not in _KEPT
         and name not in vars(_Dead)
     }

@@ -18,7 +18,7 @@ from app.sections.server import DatabaseSettings, KeyRingSettings
 from app.settings import Settings
 from containers.application import Application
 from containers.build import build
-from containers.scopes.scope import Scope
+from containers.scopes import Scope
 
 _DEADLINE_SECONDS = 30.0
 

@@ -19,7 +19,7 @@ from app.messages import StoredMessage
 from app.principal import Principal
 from app.run import current_run
 from containers.application import Application
-from containers.scopes.scope import Scoped
+from containers.scopes import Scoped
 from interfaces.channel import ServedChannel
 
 _HOUR = 3600.0  # seconds

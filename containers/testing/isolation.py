@@ -11,7 +11,7 @@ from dependency_injector import providers
 
 from app.principal import Principal
 from containers.application import Application
-from containers.proof.lifetimes import collector_off
+from containers.proof import collector_off
 from containers.testing.container import open_test_scope, two_principals
 
 T = TypeVar("T")

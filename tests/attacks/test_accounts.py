@@ -12,7 +12,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from app.sandbox.visitor import code_on
 from app.toolkits.toolkit import Toolkit
-from containers.scopes.scope import Scoped
+from containers.scopes import Scoped
 from containers.testing import call, use_model
 from tests.attacks.attack import REVOKE, Attack, accounts, attack_on
 from tests.fakes.consent import query

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.commands.common import configured
 from app.database.database import Database
 from app.database.tables import metadata
-from containers.scopes.scope import ScopeError
+from containers.scopes import ScopeError
 from tests.fakes.leaks import everything_in
 
 OUR_PACKAGES = ("app.", "containers.", "interfaces.")

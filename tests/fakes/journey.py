@@ -13,7 +13,7 @@ from app.sandbox.visitor import code_on
 from app.toolkits.gmail import GmailToolkit
 from app.toolkits.toolkit import tool
 from containers.application import Application
-from containers.scopes.scope import Scoped
+from containers.scopes import Scoped
 from tests.contract.channels import ChannelDriver, HttpDriver, Sender, SlackDriver
 from tests.fakes.server import APPROVAL_CODE, CONSENT_LINK, QUESTION, Server
 

@@ -16,7 +16,7 @@ from app.demo.setup import Stage
 from app.errors import ConsentRequiredError
 from app.principal import Principal
 from containers.application import Application
-from containers.scopes.scope import Scoped
+from containers.scopes import Scoped
 from tests.fakes.environment import open_environment
 from tests.fakes.server import ADA, GRACE, PATIENCE_SECONDS
 

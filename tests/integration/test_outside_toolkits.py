@@ -9,7 +9,7 @@ import pytest
 from app.errors import SettingsError
 from app.main import prove_lifetimes
 from app.settings import Settings
-from containers.proof.lifetimes import LifetimeError
+from containers.proof import LifetimeError
 from containers.testing import (
     IsolationError,
     assert_isolated,

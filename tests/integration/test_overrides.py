@@ -14,7 +14,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from app.principal import Principal
 from app.toolkits.toolkit import Toolkit, tool
-from containers.scopes.scope import Scoped
+from containers.scopes import Scoped
 from tests.fakes.environment import open_environment
 from tests.fakes.server import Server
 

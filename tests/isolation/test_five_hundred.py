@@ -34,7 +34,7 @@ from app.sections.delivery import DeliverySettings
 from app.toolkits.gmail import READ_MAIL, GmailToolkit
 from app.toolkits.toolkit import tool
 from containers.application import Application
-from containers.scopes.scope import Scoped
+from containers.scopes import Scoped
 from tests.fakes.databases import Databases
 from tests.fakes.environment import open_environment
 from tests.fakes.server import TEAM, Server, direct, user

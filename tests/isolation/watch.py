@@ -14,7 +14,7 @@ from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.log import fingerprint
 from app.sandbox.slack.posts import Post
 from containers.application import Application
-from containers.scopes.scope import Scope, Scoped
+from containers.scopes import Scope, Scoped
 from tests.fakes.fading import fading
 from tests.fakes.server import own_markers
 

@@ -12,8 +12,8 @@ from starlette.applications import Starlette
 from app.main import prove_lifetimes
 from app.principal import Principal
 from app.toolkits.toolkit import Toolkit, tool
-from containers.proof.lifetimes import prove
-from containers.scopes.scope import Scope, Scoped, ScopeError, Seed
+from containers.proof import prove
+from containers.scopes import Scope, Scoped, ScopeError, Seed
 from containers.testing import assert_isolated, open_test_container, settings_in
 from interfaces.listening import listening
 from tests.fakes.ports import free_port
@@ -79,7 +79,7 @@ async def outside_a_scope(folder: Path) -> Shown:
     """A scoped provider, called like any other."""
     with pytest.raises(ScopeError) as error:
         Mail().mailbox()
-    return shown(error.value)
+    return "ScopeError", str(error.value)
 
 
 async def scope_without_its_seed(folder: Path) -> Shown:

@@ -50,7 +50,7 @@ async def google_that_is_away(folder: Path) -> Shown:
         tokens.install(container)
         async with open_test_scope(ADA) as scope:
             await scope.get(container.credentials).ensure(frozenset({READ_MAIL}))
-            return await raised(scope.get(container.gmail).latest())
+            return await raised(scope.get(container.toolkits.providers["gmail"]).latest())
 
 
 async def refresh_token_that_is_over(folder: Path) -> Shown:
@@ -106,7 +106,9 @@ async def model_that_is_away(folder: Path) -> Shown:
 async def days_the_wrong_way_round(folder: Path) -> Shown:
     """A time that ends before it begins."""
     async with open_test_container(settings_in(folder)) as container, open_test_scope(ADA) as scope:
-        return await raised(scope.get(container.gmail).by_date(date(2026, 2, 1), date(2026, 1, 1)))
+        return await raised(
+            scope.get(container.toolkits.providers["gmail"]).by_date(date(2026, 2, 1), date(2026, 1, 1))
+        )
 
 
 PROVOKED: list[Provoke] = [

@@ -10,6 +10,7 @@ from app.credentials.workspace import WorkspaceTokens
 from app.errors import DeputyError
 from app.google.tokens import GoogleTokens
 from app.keys.ring import KeyRing
+from app.run import new_run
 from containers.testing import open_test_container, open_test_scope, settings_in
 from tests.fakes.credentials import connect, google_tokens
 from tests.provoking.showing import ADA, GRACE, READ_MAIL, Provoke, Shown, raised, shown
@@ -41,6 +42,14 @@ async def sign_in_of_another_browser(folder: Path) -> Shown:
         _, token = await links.issue(ADA, frozenset({READ_MAIL}))
         opened = await links.open(token)
         return await raised(links.come_back(opened.state, "another cookie", granted=True))
+
+
+async def client_of_another_request(folder: Path) -> Shown:
+    """A Google client that was kept for the next request."""
+    async with open_test_container(settings_in(folder)) as container, open_test_scope(ADA) as scope:
+        google = scope.get(container.google)
+        with new_run():
+            return await raised(google.execute(google.resource("gmail", "v1", "users", "labels").list(userId="me")))
 
 
 async def credentials_before_ensure(folder: Path) -> Shown:
@@ -93,6 +102,7 @@ PROVOKED: list[Provoke] = [
     link_that_is_over,
     sign_in_that_is_over,
     sign_in_of_another_browser,
+    client_of_another_request,
     credentials_before_ensure,
     no_verified_address,
     no_consent,

@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx2
 
 from app.errors import DeputyError
-from containers.scopes.scope import ScopeError
+from containers.proof import LifetimeError
+from containers.scopes import ScopeError
 from containers.testing import IsolationError, two_principals
 
 Shown = tuple[str, str]  # the class of an error and its text
@@ -22,7 +23,7 @@ async def raised(work: Awaitable[object]) -> Shown:
     """What this work raises."""
     try:
         await work
-    except (DeputyError, ScopeError, IsolationError, OSError) as error:
+    except (DeputyError, LifetimeError, ScopeError, IsolationError, OSError) as error:
         return shown(error)
     raise AssertionError("nothing was raised")
 

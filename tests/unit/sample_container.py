@@ -7,8 +7,8 @@ from dependency_injector import providers
 from dependency_injector.containers import DeclarativeContainer
 
 from app.principal import Principal
-from containers.proof.lifetimes import LifetimeError, Proof, prove
-from containers.scopes.scope import Scoped, Seed
+from containers.proof import LifetimeError, Proof, prove
+from containers.scopes import Scoped, Seed
 
 ADA = Principal("http", "demo", "ada")
 BOB = Principal("http", "demo", "bob")

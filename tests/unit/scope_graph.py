@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dependency_injector import providers
 from dependency_injector.containers import DeclarativeContainer
 
-from containers.scopes.scope import Scoped, Seed
+from containers.scopes import Scoped, Seed
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,8 @@ from app.settings import Settings
 from containers import channels
 from containers.application import Application
 from containers.build import build
-from containers.proof import signatures
+from containers.proof import LifetimeError, signatures
 from containers.proof.graph import Graph
-from containers.proof.lifetimes import LifetimeError
 from containers.testing import settings_in
 from interfaces.channel import ChannelDescription
 from interfaces.slack import channel as slack

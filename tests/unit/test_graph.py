@@ -10,9 +10,9 @@ import pytest
 from dependency_injector import providers
 from dependency_injector.containers import DeclarativeContainer
 
+from containers.proof import mermaid
 from containers.proof.graph import Graph, Lifetime, lifetime, made
-from containers.proof.mermaid import mermaid
-from containers.scopes.scope import Scoped
+from containers.scopes import Scoped
 from tests.unit.sample_container import Credentials, Database, Gmail, Holder, Sample
 
 

@@ -10,7 +10,7 @@ from dependency_injector import providers
 from dependency_injector.containers import DeclarativeContainer
 
 from app.principal import Principal
-from containers.scopes.scope import Scoped, Seed
+from containers.scopes import Scoped, Seed
 from tests.unit.sample_container import Agent, Credentials, Database, Gmail, Holder, Sample, faults, proof
 
 

@@ -13,8 +13,8 @@ import pytest
 from dependency_injector import providers
 
 from app.principal import Principal
-from containers.proof.lifetimes import LifetimeError, prove
-from containers.scopes.scope import Scoped, Seed
+from containers.proof import LifetimeError, prove
+from containers.scopes import Scoped, Seed
 from tests.unit.sample_container import ADA, BOB, Credentials, Database, Gmail, Holder, Sample, faults, proof
 
 KEPT: dict[str, list[Gmail]] = {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 from dependency_injector import providers
 
-from containers.scopes.scope import Scoped
+from containers.scopes import Scoped
 from tests.unit.sample_container import Agent, Credentials, Database, Gmail, GoogleAuth, Holder, Sample, faults, proof
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from containers.scopes.scope import Scope, Scoped, ScopeError, Seed
+from containers.scopes import Scope, Scoped, ScopeError, Seed
 from tests.fakes.core_server import until
 from tests.unit.scope_graph import ADA, BOB, Container, Credentials, Person
 
@@ -94,6 +94,33 @@ async def test_finalizers_that_fail_do_not_stop_the_others() -> None:
 
     assert log == ["third", "second", "first", "fourth", "third", "second", "first"]
     assert [str(error) for error in group.value.exceptions] == ["fourth", "second"]
+
+
+@pytest.mark.parametrize("exit_", [KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("waits", [True, False])
+async def test_finalizers_that_end_the_process_do_not_stop_the_others(exit_: type[BaseException], waits: bool) -> None:
+    """What is no Exception is raised after all the others have been tried, also where the body raised."""
+    log: list[str] = []
+
+    def leaves() -> Generator[None, None, None]:
+        try:
+            yield
+        finally:
+            raise exit_
+
+    for error in (None, LookupError()):
+        asked: list[Scoped[Any]] = [Scoped(Note, log, "first") if waits else Scoped(_noted, log), Scoped(leaves)]
+        with pytest.raises(exit_):
+            await use(*asked, Scoped(Note, log, "last") if waits else Scoped(_noted, log), error=error)
+
+    assert len(log) == 4
+
+
+def _noted(log: list[str]) -> Generator[None, None, None]:
+    try:
+        yield
+    finally:
+        log.append("noted")
 
 
 async def test_the_error_of_the_body_comes_first(caplog: pytest.LogCaptureFixture) -> None:

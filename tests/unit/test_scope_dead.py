@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import functools
 import gc
+import operator
+import os
+import sys
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, NoReturn, TypeVar
 
 import pytest
+from dependency_injector import providers
 from pydantic import BaseModel
 from pydantic_ai import RunContext
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
 
-from containers.scopes.scope import Scope, Scoped, ScopeError, Seed
+from containers.scopes import Scope, Scoped, ScopeError, Seed
 from containers.scopes.tombstone import tombstone
 from tests.fakes.fading import fading
 from tests.unit.scope_graph import ADA, BOB, Container, Credentials, Person
@@ -166,6 +172,174 @@ async def test_use_after_close_through_operators() -> None:
     for use in (lambda: obj(), lambda: obj["a"], lambda: len(obj), lambda: list(obj), lambda: "a" in obj):
         with pytest.raises(ScopeError, match="Index"):
             use()
+
+
+class CallableObject:
+    """Stands in a class as a special method without being a function."""
+
+    def __call__(self, *args: object) -> int:
+        return 1
+
+
+class Descriptor:
+    """Gives a function to whoever asks."""
+
+    def __get__(self, instance: object, owner: object = None) -> Any:
+        return lambda *args: 1
+
+
+WAYS: dict[str, Callable[[], Any]] = {
+    "function": lambda: lambda self, *args: 1,
+    "cached": lambda: functools.lru_cache(lambda self, *args: 1),
+    "callable object": CallableObject,
+    "partialmethod": lambda: functools.partialmethod(lambda self, *args: 1),
+    "staticmethod": lambda: staticmethod(lambda *args: 1),
+    "classmethod": lambda: classmethod(lambda cls, *args: 1),
+    "descriptor": Descriptor,
+    "property": lambda: property(lambda self: lambda *args: 1),
+}
+# https://docs.python.org/3/reference/datamodel.html#special-method-names
+OPERATIONS: dict[str, Callable[[Any], object]] = {
+    "__call__": lambda obj: obj(),
+    "__len__": len,
+    "__bool__": bool,
+    "__getitem__": lambda obj: obj[0],
+    "__setitem__": lambda obj: operator.setitem(obj, 0, 1),
+    "__delitem__": lambda obj: operator.delitem(obj, 0),
+    "__contains__": lambda obj: 0 in obj,
+    "__iter__": iter,
+    "__reversed__": reversed,
+    "__next__": next,
+    "__add__": lambda obj: obj + 1,
+    "__radd__": lambda obj: 1 + obj,
+    "__iadd__": lambda obj: exec("obj += 1", {"obj": obj}),
+    "__matmul__": lambda obj: obj @ 1,
+    "__neg__": operator.neg,
+    "__lt__": lambda obj: obj < 1,
+    "__int__": int,
+    "__index__": operator.index,
+    "__enter__": lambda obj: type(obj).__enter__(obj),
+    "__await__": lambda obj: type(obj).__await__(obj),
+    "__aiter__": aiter,
+    "__anext__": anext,
+    "__bytes__": bytes,
+    "__fspath__": os.fspath,
+    "__format__": lambda obj: "closed scope" in f"{obj:}" and refuse(obj),
+    "__copy__": copy.copy,
+    "__deepcopy__": copy.deepcopy,
+    "__reduce_ex__": lambda obj: obj.__reduce_ex__(2),
+    "__getattr__": lambda obj: obj.never_there,
+    "__dir__": dir,
+    "__sizeof__": sys.getsizeof,
+}
+
+
+def refuse(obj: object) -> NoReturn:
+    """Stand for an answer that gave nothing away."""
+    raise ScopeError(type(obj).__name__)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("way", WAYS)
+async def test_use_after_close_through_special_methods_of_any_make(name: str, way: str) -> None:
+    """Whatever stands in a class as a special method, the dead object does not answer by it."""
+    index = type("Index", (), {name: WAYS[way]()})
+    async with Scope() as scope:
+        obj = scope.get(Scoped(index))
+
+    with pytest.raises(ScopeError, match="Index"):
+        OPERATIONS[name](obj)
+
+
+async def test_dead_objects_are_compared_by_identity() -> None:
+    """What the class makes of equality would tell what is in it; a list can still let go of a dead object."""
+
+    class Labels(dict[str, int]): ...
+
+    @dataclass
+    class Value:
+        x: int = 1
+
+    async with Scope() as scope:
+        labels, value = scope.get(Scoped(Labels, a=1)), scope.get(Scoped(Value))
+    kept = [labels, value]
+
+    assert labels != {"a": 1}
+    assert value != Value()
+    assert kept.index(value) == 1
+    kept.remove(labels)
+    assert {value: 1}[value] == 1
+
+
+async def test_an_object_of_another_class_dies_too() -> None:
+    """What `__new__` or a metaclass gives in place of an instance is dead like the rest, C type or not."""
+
+    class Other:
+        x = 1
+
+    class Fixed(int):
+        def __new__(cls) -> Any:
+            return Other()
+
+    class Meta(type):
+        def __call__(cls) -> Any:
+            return Other()
+
+    class Metaclassed(metaclass=Meta): ...
+
+    class CSet(BaseException):
+        def __new__(cls) -> Any:
+            return Other()
+
+    for cls in (Fixed, Metaclassed, CSet):
+        for compiled in (True, False):
+            async with Scope() as scope:
+                if not compiled:
+                    scope.get(Scoped(Plain))
+                obj: Any = scope.get(Scoped(cls))
+                assert obj.x == 1
+            with pytest.raises(ScopeError, match="Other"):
+                _ = obj.x
+
+
+async def test_an_asynchronous_call_lives_and_dies() -> None:
+    """An object with `async def __call__` is given, awaited, and dead afterwards."""
+
+    class Handler:
+        async def __call__(self) -> int:
+            return 1
+
+    async with Scope() as scope:
+        provider = Scoped(Handler)
+        handler = scope.get(provider)
+        handlers: Scoped[list[Any]] = Scoped(list, providers.List(provider))
+        (injected,) = scope.get(handlers)
+        assert injected is handler
+        assert await handler() == 1
+    with pytest.raises(ScopeError, match="Handler"):
+        handler()
+
+
+async def test_a_class_that_is_made_for_one_request_is_forgotten() -> None:
+    """Neither the class nor its tombstone is kept after the request, nor is a metaclass of its own."""
+
+    async def request() -> list[weakref.ref[Any]]:
+        class Meta(type): ...
+
+        class Mine(metaclass=Meta):
+            x = 1
+
+        async with Scope() as scope:
+            obj = scope.get(Scoped(Mine))
+            scope.get(Scoped(list, (Scoped(Mine),)))
+        with pytest.raises(ScopeError):
+            _ = obj.x
+        return [weakref.ref(Mine), weakref.ref(Meta), weakref.ref(type(obj))]
+
+    alive = await request()
+    gc.collect()
+
+    assert [ref() for ref in alive] == [None] * 3
 
 
 async def test_objects_that_no_plan_built_die_too() -> None:

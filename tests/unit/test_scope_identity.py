@@ -11,8 +11,7 @@ import pytest
 from dependency_injector import providers
 from dependency_injector.containers import DeclarativeContainer
 
-from containers.scopes.providers import active_scope
-from containers.scopes.scope import Scope, Scoped, Seed
+from containers.scopes import OutsideScopeError, Scope, Scoped, Seed
 from tests.unit.scope_graph import ADA, BOB, Agent, Container, Credentials, Gmail, Person
 
 
@@ -96,16 +95,24 @@ async def test_no_object_in_two_scopes() -> None:
     assert found == [{name} for name in names]
 
 
-async def test_no_scope_is_left_in_the_context() -> None:
-    """After `get`, no scope is active: a task that is spawned later inherits none."""
+async def test_no_scope_is_found_by_a_task_that_a_constructor_begins() -> None:
+    """What a Factory, a Callable or a scoped constructor starts while the scope builds cannot ask the container."""
     container = Container()
-    seen = providers.Factory(active_scope.get)
-    look = Scoped(lambda scope: scope, seen)
-    async with Scope(ADA) as scope:
-        scope.get(container.agent)
+    begun: list[asyncio.Task[Credentials]] = []
 
-        assert scope.get(look) is scope
-        assert active_scope.get() is None
+    async def ask() -> Credentials:
+        return container.credentials()
+
+    def begin(credentials: Credentials) -> str:
+        begun.append(asyncio.create_task(ask()))
+        return credentials.token
+
+    parts: list[Any] = [kind(begin, container.credentials) for kind in (providers.Factory, providers.Callable, Scoped)]
+    async with Scope(ADA) as scope:
+        assert scope.get(Scoped(list, providers.List(*parts))) == ["token of ada"] * 3
+        results = await asyncio.gather(*begun, return_exceptions=True)
+
+    assert [type(result) for result in results] == [OutsideScopeError] * 3
 
 
 async def test_seed_of_scope_is_the_scope_itself() -> None:

@@ -9,7 +9,7 @@ import pytest
 from dependency_injector import providers
 from dependency_injector.containers import DeclarativeContainer
 
-from containers.scopes.scope import Scope, Scoped, ScopeError, Seed
+from containers.scopes import Scope, Scoped, ScopeError, Seed
 from tests.unit.scope_graph import ADA, BOB, Agent, Calendar, Container, Credentials, FakeDatabase, Gmail, Person
 
 

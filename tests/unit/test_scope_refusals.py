@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from dependency_injector import providers
 
-from containers.scopes.scope import Scope, Scoped, ScopeError, Seed
+from containers.scopes import Scope, Scoped, ScopeError, Seed
 from tests.unit.scope_graph import ADA, BOB, Container, Credentials, Database, Person
 
 

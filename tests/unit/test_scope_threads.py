@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -12,8 +13,7 @@ import pytest
 
 from app.main import running
 from containers.build import build
-from containers.scopes.scope import Scope, ScopeError
-from containers.scopes.threads import THREADS_OF_A_SCOPE, open_threads
+from containers.scopes import THREADS_OF_A_SCOPE, Scope, Scoped, ScopeError, Seed, open_threads
 from containers.testing import settings_in
 from tests.fakes.core_server import until
 from tests.unit.scope_graph import ADA, BOB
@@ -86,6 +86,48 @@ async def test_a_call_that_waits_for_room_is_not_begun_when_the_scope_has_closed
     with pytest.raises(ScopeError, match="it starts no thread"):
         await waiting
     assert begun == []
+
+
+async def test_a_constructor_that_waits_for_the_loop_ends_in_an_error() -> None:
+    """In a thread, it waits for a task on the loop, which asks the same scope: both are named, and nothing hangs."""
+    loop, begun, refused = asyncio.get_running_loop(), threading.Event(), asyncio.Event()
+
+    async def asked() -> str:
+        await refused.wait()
+        return "the loop's answer"
+
+    class Waits:
+        def __init__(self) -> None:
+            begun.set()
+            self.answer = asyncio.run_coroutine_threadsafe(asked(), loop).result(60)
+
+    class Other: ...
+
+    waits = Scoped(Waits)
+    async with Scope(ADA, grace=0.2) as scope:
+        building = asyncio.create_task(scope.to_thread(scope.get, waits))
+        while not begun.is_set():
+            await asyncio.sleep(0.001)
+        with pytest.raises(ScopeError, match=r"Scoped\(.*Other\) was asked for while .*Scoped\(.*Waits\) \(.*__init__"):
+            scope.get(Scoped(Other))
+        refused.set()
+        assert (await building).answer == "the loop's answer"
+
+
+async def test_a_constructor_that_waits_for_a_thread_ends_in_an_error() -> None:
+    """On the loop, it waits for a thread that asks the same scope: the thread is refused, and the loop goes on."""
+
+    class Other: ...
+
+    class Waits:
+        def __init__(self, scope: Scope) -> None:
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(scope.get, Scoped(Other)).result(60)
+
+    async with Scope(ADA, grace=0.2) as scope:
+        with pytest.raises(ScopeError, match=r"Other\) was asked for while .*Waits\).*longer|more than 0.2 s"):
+            scope.get(Scoped(Waits, Seed(Scope)))
+        assert isinstance(scope.get(Scoped(Other)), Other)
 
 
 async def test_a_server_has_threads_for_all_messages_in_work(tmp_path: Path) -> None:
