@@ -12,6 +12,7 @@ DeputyError
 │   └── UnavailableError           not now: the platform should send it again             (HTTP 503)
 │       ├── OverLimitError         this person has reached a limit of their own           (HTTP 429)
 │       └── UnclearError           no answer: the platform may have taken it              (HTTP 503)
+├── UndeliverableError         a platform will never take this answer: it is not tried again
 ├── ConsentError               a consent link or callback cannot be used
 │   ├── LinkExpiredError           expired, used, superseded or never issued              (HTTP 410)
 │   └── CallbackRefusedError       state, cookie, code or id_token does not fit           (HTTP 400)
@@ -92,9 +93,19 @@ class TooLargeError(MessageError):
 
 
 class UnavailableError(MessageError):
-    """The server cannot take the message now; nothing was stored and the sender should try again."""
+    """The server, or a platform, cannot take the message now; nothing was stored and the sender should try again.
+
+    Attributes:
+        reason: The platform's own word, such as ``ratelimited``, if it gave one.
+        retry_after: How many seconds the platform asks to wait.
+    """
 
     status = 503
+
+    def __init__(self, message: str, *, reason: str | None = None, retry_after: float = 0.0) -> None:
+        self.reason = reason
+        self.retry_after = retry_after
+        super().__init__(message)
 
 
 class OverLimitError(UnavailableError):
@@ -105,6 +116,18 @@ class OverLimitError(UnavailableError):
 
 class UnclearError(UnavailableError):
     """A platform gave no answer: whether it took what it was given is not known, and may show a while later."""
+
+
+class UndeliverableError(DeputyError):
+    """A platform will never take this answer, however often it is tried.
+
+    Attributes:
+        reason: The platform's own word, such as ``is_archived``.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        self.reason = reason
+        super().__init__(message)
 
 
 class ConsentError(DeputyError):

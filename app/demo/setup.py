@@ -91,14 +91,14 @@ class Stage:
     async def _over_slack(self, person: Person, *, channel: str, mention: bool) -> tuple[Principal, Person, str]:
         user = f"U0{_first_name(person).upper()}"
         team = await self._write(person, user, channel, QUESTION, mention=mention)
-        asked = await self._told(person, channel, _LINK)
+        directly = f"D{user[1:]}"  # a link, and what comes out of an account, is for its person alone
+        asked = await self._told(person, directly, _LINK)
         link = _LINK.search(asked.text)
         assert link is not None
         code = await self._consent(link[0], "slack", person)
-        # In their direct chat, wherever they asked; what they asked is answered where they asked it.
-        await self._write(person, user, f"D{user[1:]}", f"confirm {code}", mention=False)
-        await self._told(person, f"D{user[1:]}", _CONNECTED)
-        answer = await self._told(person, channel, MARKER)
+        await self._write(person, user, directly, f"confirm {code}", mention=False)
+        await self._told(person, directly, _CONNECTED)
+        answer = await self._told(person, directly, MARKER)
         return Principal("slack", team, user), person, answer.text
 
     async def _write(self, person: Person, user: str, channel: str, text: str, *, mention: bool) -> str:
@@ -128,7 +128,7 @@ class Stage:
         while True:
             for post in self._slack.posts:
                 if post.channel == channel and what.search(post.text):
-                    self._note("slack", person, "Deputy" if post.user is None else "Deputy, to them alone", post.text)
+                    self._note("slack", person, "Deputy", post.text)
                     return post
             await asyncio.sleep(_LOOK_SECONDS)
 

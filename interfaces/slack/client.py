@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-import aiohttp
-from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from app.errors import UnavailableError, UnclearError
+from app.errors import UndeliverableError
 from app.messages import StoredMessage
-from interfaces.slack.formatting import escaped, exactly, posts
+from interfaces.slack.copies import EVENT_TYPE, CopyFinder, Where
+from interfaces.slack.formatting import escaped, posts
 from interfaces.slack.installations import BotTokens
+from interfaces.slack.refusals import ClosedPlaceError, in_our_words
 
 log = logging.getLogger(__name__)
 
-_EVENT_TYPE = "deputy_reply"
+ANSWERED_DIRECTLY = "I've sent you a direct message."
+CANNOT_WRITE_DIRECTLY = (
+    "I have a private answer for you, but Slack does not let me send you a direct message. Open a chat with me (click "
+    "my name, then Messages) and ask me there."
+)
+
 _CLOCKS_DIFFER_SECONDS = 300.0  # ours and Slack's, at most
-_PAGES_AT_MOST = 20
-_SERVER_ERROR = 500
-_IS_DELETED = "message_not_found"
-_MAY_NOT_DELETE = frozenset({"cant_delete_message", "compliance_exports_prevent_deletion"})
-_MAY_NOT_LOOK = frozenset({"missing_scope", "no_permission", "not_in_channel", "not_allowed_token_type"})
+_PUBLIC_LINES_AT_MOST = 10_000  # that are remembered
+# The numbers of the public lines, where an answer's posts are 0, 1, 2, …
+_TOLD_DIRECTLY, _NOT_TOLD = -1, -2
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """One reply on its way; lives as long as one try.
+
+    Attributes:
+        parts: By number, what is posted, escaped as Slack wants it.
+        again: An earlier try may have got through.
+    """
+
+    message: StoredMessage
+    reply_id: str
+    parts: Mapping[int, str] = field(repr=False)
+    again: bool
 
 
 class SlackChannel:
@@ -35,152 +52,147 @@ class SlackChannel:
     message is ``{"channel": "D…" | "C…" | "G…", "thread_ts": str | None, "direct": bool, "workspace": "T…" | "E…"}``.
 
     Args:
-        bot_tokens: Knows them.
+        bot_tokens: Knows the bot tokens.
         api_base_url: Where Slack's Web API is; ends with a slash.
+        copies: Finds what was posted before; this object's own by default.
     """
 
-    def __init__(self, bot_tokens: BotTokens, api_base_url: str) -> None:
+    def __init__(self, bot_tokens: BotTokens, api_base_url: str, copies: CopyFinder | None = None) -> None:
         self._bot_tokens = bot_tokens
         self._api_base_url = api_base_url
+        self._copies = copies or CopyFinder()
+        self._public_lines: OrderedDict[tuple[str, int], None] = OrderedDict()
 
     async def send(self, message: StoredMessage, text: str, *, private: bool, reply_id: str, again: bool) -> None:
-        """Post the answer; where others read along, a private one is shown to the sender alone.
+        """Post the answer where the message came from; a private one goes to the sender's direct chat.
 
-        It is shown as it is, without Slack's markup: what somebody approves must not lose a ``~`` or a ``_``.
+        The thread then gets one line that says so, once a message. An answer whose channel or thread is closed to the
+        bot goes to the direct chat as well. It is shown as it is, without Slack's markup: a person who approves
+        something must see every ``~`` and ``_`` of it.
 
-        A post carries the reply's id as metadata, so when it is tried again, what arrived before is not posted twice.
-        What is shown to one person alone (an ephemeral post) Slack does not keep, so that may be.
+        Each post carries the reply's id as metadata, so that a later try posts only what is missing.
 
         Raises:
-            UnclearError: Slack gave no answer, or that of a server with a fault of its own.
-            UnavailableError: Slack did not take it, or the app is not installed there any more.
+            UnclearError: Slack gave no answer, or had a fault of its own.
+            UnavailableError: Slack refuses it for now.
+            UndeliverableError: Slack refuses it for good, or the app was removed; if only the direct chat is refused,
+                the thread says so.
         """
-        alone = private and not message.address["direct"]
-        look = again and not alone
-        with _in_our_words():
+        parts = dict(enumerate(map(escaped, posts(text))))
+        here, reply = _where(message), _Reply(message, reply_id, parts, again)
+        with in_our_words():
             client = await self._client(message)
-            arrived = await _find_copies(client, message, reply_id) if look else {}
-            missing = [(number, post) for number, post in enumerate(posts(text)) if number not in arrived]
-            for number, post in missing:
-                if alone:
-                    await _show(client, message, post)
-                else:
-                    await _post(client, message, post, reply_id, number)
-            if look:  # who tried before may have posted since the look
-                await _keep_first(
-                    client, message, await _find_copies(client, message, reply_id) if missing else arrived
-                )
+            if private and self.is_group(message):
+                await self._post_privately(client, here, reply)
+            else:
+                await self._post_here(client, here, reply)
+            self._copies.forget(reply_id)
 
     async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
-        """Delete what was posted of a reply after its first copy, whoever did.
+        """Delete all posts of a reply after its first copy, whichever process posted them.
 
         Raises:
-            UnavailableError: Slack did not do it, or did not say.
+            UnavailableError: Slack refuses it for now, or gave no answer.
+            UndeliverableError: Slack refuses it for good.
         """
-        with _in_our_words():
+        with in_our_words():
             client = await self._client(message)
-            await _keep_first(client, message, await _find_copies(client, message, reply_id))
+            places = [_where(message)]
+            if self.is_group(message):
+                places.append(await self._direct_chat(client, message))
+            for where in places:
+                copies = self._copies.of(reply_id, where, since=_since(message))
+                await self._copies.look(client, reply_id, where, copies)
+                await self._copies.keep_first(client, where, copies)
+            self._copies.forget(reply_id)
 
     def is_group(self, message: StoredMessage) -> bool:
-        """Whether it was written anywhere but in a direct chat."""
+        """Return whether it was written anywhere but in a direct chat."""
         return not message.address["direct"]
 
     async def _client(self, message: StoredMessage) -> AsyncWebClient:
         token = await self._bot_tokens.bot_token(message.address.get("workspace"))
         if token is None:
-            raise UnavailableError("the app is not installed any more where the message came from")
-        # By itself it would post again what a broken connection leaves open, without a look.
+            raise UndeliverableError("the app was removed from the workspace", reason="not_installed")
+        # Its own handlers would post again after a broken connection, without looking first.
         return AsyncWebClient(token=token, base_url=self._api_base_url, retry_handlers=[])
 
+    async def _direct_chat(self, client: AsyncWebClient, message: StoredMessage) -> Where:
+        """Open the direct chat with the sender: https://docs.slack.dev/reference/methods/conversations.open."""
+        with in_our_words():
+            opened = await client.conversations_open(users=message.principal.user)
+        channel = (opened.get("channel") or {}).get("id")
+        if not isinstance(channel, str) or not channel.startswith("D"):
+            raise ClosedPlaceError("Slack opened no direct chat", reason="no_direct_chat")
+        return Where(message.address.get("workspace"), channel, None)
 
-@contextmanager
-def _in_our_words() -> Iterator[None]:
-    """Raise what Slack's client does as our own error; the text of its own may quote what was posted."""
-    try:
-        yield
-    except SlackApiError as error:
-        refused = error.response.status_code < _SERVER_ERROR
-        kind = UnavailableError if refused else UnclearError
-        raise kind(f"Slack did not take the answer (HTTP {error.response.status_code})") from None
-    except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
-        raise UnclearError(f"Slack did not say whether it took the answer ({type(error).__name__})") from None
+    async def _post_here(self, client: AsyncWebClient, here: Where, reply: _Reply) -> None:
+        """Post where the message came from; if that is closed to the bot, in the direct chat."""
+        try:
+            await self._post(client, here, reply)
+        except ClosedPlaceError as error:
+            if here.thread_ts is None:  # it is the direct chat
+                raise
+            log.warning("message %s: answered in the direct chat: %s", reply.message.message_id, error)
+            await self._post(client, await self._direct_chat(client, reply.message), reply)
+
+    async def _post_privately(self, client: AsyncWebClient, here: Where, reply: _Reply) -> None:
+        try:
+            await self._post(client, await self._direct_chat(client, reply.message), reply)
+        except UndeliverableError:
+            await self._say_publicly(client, here, reply, _NOT_TOLD, CANNOT_WRITE_DIRECTLY)
+            raise
+        await self._say_publicly(client, here, reply, _TOLD_DIRECTLY, ANSWERED_DIRECTLY)
+
+    async def _say_publicly(self, client: AsyncWebClient, here: Where, reply: _Reply, number: int, line: str) -> None:
+        """Post a line that everybody may read, once a message; where that is refused for good, go without it."""
+        said = (reply.message.message_id, number)
+        if said in self._public_lines:
+            return
+        try:
+            line = f"<@{reply.message.principal.user}> {escaped(line)}"
+            await self._post(client, here, replace(reply, parts={number: line}))
+        except UndeliverableError as error:
+            log.warning("message %s: no public line, as Slack says %s", reply.message.message_id, error.reason)
+            return
+        self._public_lines[said] = None
+        if len(self._public_lines) > _PUBLIC_LINES_AT_MOST:
+            self._public_lines.popitem(last=False)
+
+    async def _post(self, client: AsyncWebClient, where: Where, reply: _Reply) -> None:
+        """Post the parts of a reply that are not there yet, and let one copy of each stay."""
+        with in_our_words():
+            copies = self._copies.of(reply.reply_id, where, since=_since(reply.message))
+            if reply.again:
+                await self._copies.look(client, reply.reply_id, where, copies)
+            missing = {number: text for number, text in reply.parts.items() if not copies.found[number]}
+            for number, text in missing.items():
+                copies.found[number].add(await _post(client, where, text, reply.reply_id, number))
+            if reply.again:
+                if missing:  # another process may have posted since the look
+                    await self._copies.look(client, reply.reply_id, where, copies)
+                await self._copies.keep_first(client, where, copies)
 
 
-async def _post(client: AsyncWebClient, message: StoredMessage, post: str, reply_id: str, number: int) -> None:
-    """Post a part for all to see who are there."""
-    await client.chat_postMessage(
-        channel=message.address["channel"],
-        thread_ts=message.address["thread_ts"],
-        text=escaped(post),
+async def _post(client: AsyncWebClient, where: Where, text: str, reply_id: str, number: int) -> str:
+    """Post one part for everybody who is there; returns its timestamp."""
+    posted = await client.chat_postMessage(
+        channel=where.channel,
+        thread_ts=where.thread_ts,
+        text=text,
         mrkdwn=False,
         unfurl_links=False,
         unfurl_media=False,
-        metadata={"event_type": _EVENT_TYPE, "event_payload": {"reply_id": reply_id, "part": number}},
+        metadata={"event_type": EVENT_TYPE, "event_payload": {"reply_id": reply_id, "part": number}},
     )
+    return str(posted.get("ts"))
 
 
-async def _show(client: AsyncWebClient, message: StoredMessage, post: str) -> None:
-    """Show a part to the sender alone; here Slack's markup cannot be switched off, but in a block."""
-    await client.chat_postEphemeral(
-        channel=message.address["channel"],
-        user=message.principal.user,
-        thread_ts=message.address["thread_ts"],
-        text=escaped(post),
-        blocks=[exactly(post)],
-    )
+def _where(message: StoredMessage) -> Where:
+    """Return where a message came from."""
+    return Where(message.address.get("workspace"), message.address["channel"], message.address["thread_ts"])
 
 
-async def _find_copies(client: AsyncWebClient, message: StoredMessage, reply_id: str) -> Mapping[int, Sequence[str]]:
-    """What is in the conversation of each part of a reply: https://docs.slack.dev/messaging/message-metadata.
-
-    A post is known by its ``ts``, such as "1700000000.000001", which is its time too.
-    """
-    thread = message.address["thread_ts"]
-    where = {"channel": message.address["channel"], **({"ts": thread} if thread else {})}
-    look = client.conversations_replies if thread else client.conversations_history
-    found: defaultdict[int, list[str]] = defaultdict(list)
-    cursor = ""
-    for _ in range(_PAGES_AT_MOST):
-        try:
-            page = await look(
-                **where,
-                oldest=f"{message.created_at - _CLOCKS_DIFFER_SECONDS:.6f}",
-                include_all_metadata=True,
-                limit=200,
-                cursor=cursor,
-            )
-        except SlackApiError as error:
-            if error.response.get("error") not in _MAY_NOT_LOOK:
-                raise
-            log.warning("message %s: may not read the conversation, so its answer may come twice", message.message_id)
-            break
-        assert isinstance(page.data, dict)
-        for part, ts in _parts(page.data, reply_id):
-            found[part].append(ts)
-        if not (cursor := (page.data.get("response_metadata") or {}).get("next_cursor", "")):
-            break
-    return found
-
-
-def _parts(page: Mapping[str, Any], reply_id: str) -> Iterator[tuple[int, str]]:
-    """The parts of a reply that are on a page of a conversation: the number of each, and the post's ``ts``."""
-    for post in page["messages"]:
-        metadata: Mapping[str, Any] = post.get("metadata") or {}
-        payload: Mapping[str, Any] = metadata.get("event_payload") or {}
-        if metadata.get("event_type") == _EVENT_TYPE and payload.get("reply_id") == reply_id:
-            yield int(payload["part"]), str(post["ts"])
-
-
-async def _keep_first(client: AsyncWebClient, message: StoredMessage, copies: Mapping[int, Sequence[str]]) -> None:
-    """Delete every copy but the first one of each part, which is the same one to whoever else does it at once."""
-    for posted in copies.values():
-        for ts in sorted(posted, key=float)[1:]:
-            log.warning("message %s: its answer was posted twice, and is deleted once", message.message_id)
-            try:  # https://docs.slack.dev/reference/methods/chat.delete
-                await client.chat_delete(channel=message.address["channel"], ts=ts)
-            except SlackApiError as error:
-                reason = error.response.get("error")
-                if reason in _MAY_NOT_DELETE:
-                    log.warning("message %s: Slack does not let it be deleted (%s)", message.message_id, reason)
-                elif reason != _IS_DELETED:
-                    raise
+def _since(message: StoredMessage) -> float:
+    """Return the earliest time at which its answer can have been posted, by Slack's clock."""
+    return message.created_at - _CLOCKS_DIFFER_SECONDS

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from html import unescape
-from typing import Any
 
 MAX_POST_LENGTH = 3_900  # characters; Slack advises to stay below 4,000
 
 _LEADING_MENTION = re.compile(r"^\s*<@[UW][A-Z0-9]+(\|[^>]*)?>\s*")
-_ADDRESS = re.compile(r"(https?://[^\s<>\"']*[^\s<>\"'.,;:!?)\]}])")
 _LINK = re.compile(r"<(https?://|mailto:)([^|>]+)(?:\|[^>]*)?>")
 
 
@@ -39,16 +37,3 @@ def escaped(post: str) -> str:
     Where Slack's markup is on, it still takes ``*``, ``_``, ``~`` and backticks for marks.
     """
     return post.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def exactly(post: str) -> dict[str, Any]:
-    """The post as a block that shows every character as it is (https://docs.slack.dev/reference/block-kit/blocks/rich-text-block).
-
-    A web address in it can be clicked, and shows itself.
-    """
-    elements = [
-        {"type": "link", "url": piece} if number % 2 else {"type": "text", "text": piece}
-        for number, piece in enumerate(_ADDRESS.split(post))
-        if piece
-    ]
-    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": elements}]}

@@ -27,9 +27,17 @@ from interfaces.slack.installations import Installation, Installations
 log = logging.getLogger(__name__)
 
 INSTALL_SECONDS = 600
-# What the assistant needs of a workspace: to be written to, to answer, to look whether an answer has arrived, and to
-# know who has left …
-BOT_SCOPES = ("app_mentions:read", "channels:history", "chat:write", "groups:history", "im:history", "users:read")
+# To be written to, to answer, to open direct chats for private answers, to look whether an answer has arrived, and to
+# know people's names and who has left …
+BOT_SCOPES = (
+    "app_mentions:read",
+    "channels:history",
+    "chat:write",
+    "groups:history",
+    "im:history",
+    "im:write",
+    "users:read",
+)
 EMAIL_SCOPE = "users:read.email"  # … and, where people go by their addresses, what those are
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.sandbox.visitor import code_on
+from interfaces.slack.client import ANSWERED_DIRECTLY
 from tests.attacks.attack import Attack
 from tests.contract.channels import Sender, SlackDriver
 from tests.fakes.server import CONSENT_LINK, QUESTION, Server, direct, user
@@ -53,8 +54,8 @@ async def test_link_in_a_group_channel(attack: Attack, slack: SlackDriver) -> No
 
     assert any(victim.email in each for each in told)
     assert slack.public(group) == []
-    assert {post.user for post in posts} == {user(victim.name)}
-    assert {post.method for post in posts} == {"chat.postEphemeral"}
+    assert {post.text for post in posts} == {f"<@{user(victim.name)}> {ANSWERED_DIRECTLY}"}
+    assert {post.method for post in attack.server.slack.posts} == {"chat.postMessage"}
     assert link not in seen_by(attack, mallory)
 
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from app.database.tables import messages
 from app.principal import Principal
+from interfaces.slack.client import ANSWERED_DIRECTLY
 from tests.fakes.server import ADA, GRACE, NOTICE, PATIENCE_SECONDS, TEAM, Server, direct, eventually, user
 
 _count = itertools.count(1)
@@ -71,7 +72,11 @@ class ChannelDriver(Protocol):
         ...
 
     def public(self, group: str) -> list[str]:
-        """What everybody in a group was shown."""
+        """What everybody in a group was shown, but for the lines of `directed`."""
+        ...
+
+    def directed(self, group: str) -> list[str]:
+        """The lines by which everybody in a group was shown that somebody was answered directly."""
         ...
 
 
@@ -106,6 +111,9 @@ class HttpDriver:
         return await self._look(sender) is None
 
     def public(self, group: str) -> list[str]:
+        return []
+
+    def directed(self, group: str) -> list[str]:
         return []
 
     async def _look(self, sender: Sender) -> str | None:
@@ -164,14 +172,20 @@ class SlackDriver:
         return len(self._shown_to(sender)) == self._read[sender]
 
     def public(self, group: str) -> list[str]:
-        return [post.text for post in self._server.posted(f"C0{group.upper()}") if post.user is None]
+        return [text for text in self._in_group(group) if ANSWERED_DIRECTLY not in text]
+
+    def directed(self, group: str) -> list[str]:
+        return [text for text in self._in_group(group) if ANSWERED_DIRECTLY in text]
+
+    def _in_group(self, group: str) -> list[str]:
+        return [post.text for post in self._server.posted(f"C0{group.upper()}")]
 
     def _shown_to(self, sender: Sender) -> list[str]:
-        """What this person alone was shown, in order."""
+        """What this person alone can read, in order; what Slack shows once and forgets does not count."""
         return [
             post.text
-            for post in self._server.slack.posts
-            if (post.channel == direct(sender.name) or post.user == user(sender.name)) and NOTICE not in post.text
+            for post in self._server.slack.readable(user(sender.name))
+            if post.channel == direct(sender.name) and NOTICE not in post.text
         ]
 
 

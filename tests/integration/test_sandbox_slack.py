@@ -24,8 +24,12 @@ SECRET, TOKEN = "8f742231b10e8888abcd99yyyzzz85a5", "xoxb-sandbox"
 
 @pytest.fixture
 def slack() -> SlackSandbox:
-    """A workspace."""
-    return SlackSandbox(signing_secret=SECRET, bot_token=TOKEN)
+    """A workspace with two channels, in which the bot and two people are; a thread has begun in one."""
+    slack = SlackSandbox(signing_secret=SECRET, bot_token=TOKEN)
+    for channel in ("C1", "C2"):
+        slack.places.invite(channel, "U0ADA", "U0GRACE")
+    slack.event(user="U0ADA", text="<@U0BOT> hello", channel="C1", ts="1.000001", kind="app_mention")
+    return slack
 
 
 @pytest.fixture
@@ -65,6 +69,7 @@ async def test_the_other_methods_answer_as_slacks_do(api: str) -> None:
 async def test_the_bot_deletes_its_own_posts_alone(slack: SlackSandbox, api: str) -> None:
     """What is deleted is gone, and cannot be deleted again; another workspace's post, or an ephemeral one, cannot."""
     slack.admit("T0OTHER", "xoxb-other")
+    slack.places["C1"].homes.add("T0OTHER")  # a channel that both share
     client, other = AsyncWebClient(TOKEN, base_url=api), AsyncWebClient("xoxb-other", base_url=api)
     posts = [await client.chat_postMessage(channel="C1", text=text) for text in ("for Ada", "for Grace")]
     ephemeral = await client.chat_postEphemeral(channel="C1", user="U0ADA", text="for Ada alone")

@@ -19,6 +19,7 @@ from app.messages import MAX_TEXT_LENGTH
 from app.principal import Principal
 from app.sections.delivery import DeliverySettings
 from containers.application import Application
+from interfaces.slack.client import ANSWERED_DIRECTLY
 from tests.fakes.environment import Environment, open_environment
 from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import ADA, QUESTION, TEAM, Server, direct, eventually, user
@@ -281,28 +282,14 @@ MARKED = "~do not~ pay *5* _or_ `6`, see <https://pay.example/a_b?c=*d*>."
 
 
 async def test_what_slack_takes_for_marks_is_shown_as_it_is(environment: Environment, server: Server) -> None:
-    """To one person and to all: else what somebody approves would not read as it is sent."""
+    """Nothing of an answer is taken for markup: else an approval would not read as it is sent."""
     await server.deliver(event(server, "marks", text=f"repeat {MARKED}"))
-    payload = server.slack.event(user=user("marked"), text="repeat x", channel="C0MARKS", kind="app_mention")
-    await server.deliver(payload)
     await server.posts(direct("marks"), 1)
-    await server.posts("C0MARKS", 1)
-    (row,) = [each for each in await _rows(server) if each.user_id == user("marked")]
-    message = await server.container.inbox().get(Principal("slack", TEAM, user("marked")), row.id)
-    await server.container.channels()["slack"].sends.send(message, MARKED, private=True, reply_id="d" * 32, again=False)
-    for_all = next(each for each in environment.slack_proxy.asked if each["channel"] == direct("marks"))
-    for_one = next(each for each in environment.slack_proxy.asked if each["channel"] == "C0MARKS" and each.get("user"))
+    (asked,) = [each for each in environment.slack_proxy.asked if each["channel"] == direct("marks")]
 
-    assert for_all["mrkdwn"] is False
-    assert "~do not~ pay *5* _or_ `6`" in for_all["text"]
-    (block,) = for_one["blocks"]
-    (section,) = block["elements"]
-    assert block["type"] == "rich_text"
-    assert section["elements"] == [
-        {"type": "text", "text": "~do not~ pay *5* _or_ `6`, see <"},
-        {"type": "link", "url": "https://pay.example/a_b?c=*d*"},
-        {"type": "text", "text": ">."},
-    ]
+    assert asked["mrkdwn"] is False
+    assert "~do not~ pay *5* _or_ `6`" in asked["text"]
+    assert "blocks" not in asked
 
 
 async def test_links_in_answers_are_not_unfurled(environment: Environment, server: Server) -> None:
@@ -379,7 +366,8 @@ async def test_an_answer_that_slack_refuses_is_sent_later_once(environment: Envi
 async def test_a_reply_that_is_tried_again_is_posted_once(server: Server, place: str) -> None:
     """What Slack has of a reply already is looked up by its metadata, and only the missing part is posted."""
     name = f"again{place}"
-    payload = event(server, name, text="repeat hello", thread_ts="1700000000.000001" if place == "thread" else None)
+    thread = "1700000000.000001" if place == "thread" else None
+    payload = server.slack.event(user=user(name), text="repeat hello", channel=direct(name), thread_ts=thread)
     await server.deliver(payload)
     await server.posts(direct(name), 1)
     (row,) = [each for each in await _rows(server) if each.user_id == user(name)]
@@ -427,8 +415,8 @@ async def test_a_post_without_an_answer_is_not_repeated_blindly(environment: Env
         assert [post.text for post in server.posted(direct(name))] == ["hello"]
 
 
-async def test_an_answer_for_one_person_alone_may_come_twice(server: Server) -> None:
-    """Slack keeps no ephemeral post, so nothing is looked up for one, and nothing of it is shown to others."""
+async def test_a_private_answer_that_is_tried_again_comes_once(server: Server) -> None:
+    """What stands in the direct chat and in the thread is found there and not posted twice."""
     payload = server.slack.event(user=user("alone"), text="<@U0BOT> repeat x", channel="C0ALONE", kind="app_mention")
     await server.deliver(payload)
     await server.posts("C0ALONE", 1)
@@ -439,7 +427,8 @@ async def test_an_answer_for_one_person_alone_may_come_twice(server: Server) -> 
             message, "private", private=True, reply_id="c" * 32, again=again
         )
 
-    assert [(post.user, post.text) for post in server.posted("C0ALONE")[1:]] == [(user("alone"), "private")] * 2
+    assert [post.text for post in server.posted(direct("alone"))] == ["private"]
+    assert [post.text for post in server.posted("C0ALONE")] == ["x", f"<@{user('alone')}> {ANSWERED_DIRECTLY}"]
 
 
 async def _rows(server: Server) -> list[sa.Row[Any]]:

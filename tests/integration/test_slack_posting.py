@@ -14,7 +14,7 @@ from app.errors import UnavailableError, UnclearError
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
 from app.sandbox.server import serve_loopback
-from app.sandbox.slack.posts import SlackError
+from app.sandbox.slack.places import SlackError
 from app.sandbox.slack.sandbox import SlackSandbox
 from interfaces.slack.client import SlackChannel
 from interfaces.slack.installations import OneWorkspace
@@ -42,6 +42,7 @@ class TwoChannels:
 async def channels() -> AsyncIterator[TwoChannels]:
     """Nothing is posted yet."""
     slack = SlackSandbox(signing_secret="secret", bot_token=TOKEN)
+    slack.event(user="U0ADA", text="<@U0BOT> hello", channel="C0ALL", ts=THREAD, kind="app_mention")
     async with serve_loopback(slack.app) as url:
         one, other = (SlackChannel(OneWorkspace(TOKEN), f"{url}/api/") for _ in range(2))
         yield TwoChannels(slack, one, other)

@@ -62,6 +62,7 @@ RULES = (
 ORDER = (
     "errors principal",  # an error names the person whom it concerns
     "deadline log_once run",
+    "repeating",
     "single_flight",
     "supervisor",
     "messages",

@@ -14,7 +14,7 @@ from app.delivery.backoff import Backoff
 from app.delivery.replies.sender import Sender
 from app.delivery.store.admin import Deliveries
 from app.delivery.store.outbox import Held, Reply, ReplyState
-from app.errors import NotFoundError, UnavailableError, UnclearError
+from app.errors import NotFoundError, UnavailableError, UnclearError, UndeliverableError
 from app.keys.ring import KeyRing
 from app.messages import ConversationKey, StoredMessage
 from app.principal import Principal
@@ -289,3 +289,80 @@ async def test_a_channel_that_hangs_holds_up_no_other(database: Database, key_ri
 
     assert server.channel.sent == []
     assert [sent.message_id for sent in slack.sent] == [other.message_id]
+
+
+async def test_a_refusal_for_good_is_not_tried_again(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The reply is given up at once; the platform's word is in the log and in `deliveries`; another person is told."""
+    server = CoreServer(database, key_ring, reply_seconds=86_400)
+    server.channel.failures.append(UndeliverableError("Slack refused it: is_archived", reason="is_archived"))
+    refused = await _answered(server, ada)
+    await server.sender.send_waiting(ConversationKey.of(refused))
+    told = await _answered(server, grace, "g")
+    for message in (refused, told):
+        server.clock.now += 3_600
+        await server.sender.send_waiting(ConversationKey.of(message))
+    _, steps = await Deliveries(database, server.clock).show(refused.message_id)
+
+    assert [sent.principal for sent in server.channel.sent] == [grace]
+    assert [(step.state, step.tries, step.last_error) for step in steps] == [("given_up", 1, "is_archived")]
+    assert "is_archived" in caplog.text
+
+
+async def test_a_platform_that_asks_to_wait_is_left_alone_so_long(
+    servers: tuple[CoreServer, CoreServer], ada: Principal, grace: Principal
+) -> None:
+    """`Retry-After` counts where it is longer than the backoff, for the person that it was said of."""
+    server, _ = servers
+    server.channel.failures.append(UnavailableError("busy", reason="ratelimited", retry_after=90))
+    messages = [await _answered(server, ada), await _answered(server, grace, "g")]
+    told = []
+    for seconds in (0, 89, 2):
+        server.clock.now += seconds
+        for message in messages:
+            await server.sender.send_waiting(ConversationKey.of(message))
+        told.append([sent.principal for sent in server.channel.sent])
+    _, steps = await Deliveries(server.database, server.clock).show(messages[0].message_id)
+
+    assert told == [[grace], [grace], [grace, ada]]
+    assert [step.tries for step in steps] == [2]
+
+
+@dataclass
+class _Slow(RecordingChannel):
+    """A channel on which sending to some people takes until the gate opens.
+
+    Attributes:
+        slow: Who.
+    """
+
+    slow: set[Principal] = field(default_factory=set)
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def send(self, message: StoredMessage, text: str, *, private: bool, reply_id: str, again: bool) -> None:
+        if message.principal in self.slow:
+            await self.opened.wait()
+        await super().send(message, text, private=private, reply_id=reply_id, again=again)
+
+
+async def test_in_a_shared_thread_nobody_waits_for_somebody_elses_reply(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
+) -> None:
+    """While a reply to one person hangs, somebody else's of the same thread goes out; one's own keep their order."""
+    channel = _Slow(slow={ada})
+    server = CoreServer(database, key_ring, channel=channel)
+    first, second, hers = [await _answered(server, person) for person in (ada, ada, grace)]
+    async with server.sender.running(0.0):
+        server.sender.look(ConversationKey.of(first))
+        await until(lambda: channel.sent)
+        before = [sent.message_id for sent in channel.sent]
+        later = await _answered(server, grace)
+        server.sender.look(ConversationKey.of(later))
+        await until(lambda: len(channel.sent) == 2)
+        channel.opened.set()
+        await until(lambda: len(channel.sent) == 4)
+
+    assert before == [hers.message_id]
+    told = [sent.message_id for sent in channel.sent]
+    assert told == [hers.message_id, later.message_id, first.message_id, second.message_id]

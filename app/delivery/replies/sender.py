@@ -1,4 +1,4 @@
-"""The sender: works the outbox off."""
+"""The sender: brings what stands in the outbox to people."""
 
 from __future__ import annotations
 
@@ -7,29 +7,41 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from app.delivery.backoff import Backoff
 from app.delivery.replies.channel import Channel
 from app.delivery.replies.status import Statuses, in_words
 from app.delivery.store.outbox import Outbox, Place, Reply, ReplyState
-from app.errors import UnavailableError, UnclearError
+from app.errors import UnavailableError, UnclearError, UndeliverableError
 from app.messages import ConversationKey
+from app.principal import Principal
+from app.repeating import Repeating
 from app.supervisor import cancel, describe_crash, guarded
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 16  # replies that are on their way at a time, of one platform: one that hangs holds up itself alone
+_AT_ONCE = 16  # people of one platform who are sent replies at a time
 _TO_ARRIVE = 0.2  # the part of a lease that what was posted has to show on its channel
 _LOOKS_AT_MOST = 5  # for copies of a reply, each after twice the time; the channel may be busy
 _LOOK_AGAIN_SECONDS = 1.0  # how long a reply lets an earlier one go first that another process has in hand
 
 
-class Sender:
-    """Tells people what is owed to them; lives as long as the process and holds no text.
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """The replies of one person in one conversation, which go out one after the other."""
 
-    The replies of a conversation go out in order, one at a time. One that its channel refuses waits longer each time
-    and lets the later ones pass. What a process left behind that ended as it sent is tried again with `again`. One that
-    was overtaken as it sent has its channel keep one copy of the two.
+    conversation: ConversationKey
+    person: Principal
+
+
+class Sender:
+    """Sends people the replies that are owed to them; lives as long as the process and holds no text.
+
+    Each person's replies of a conversation go out in order, one at a time; in a shared thread nobody waits for somebody
+    else's. A reply that its channel refuses for now waits longer each time and lets later ones pass; a reply that is
+    refused for good is given up at once. What a process left behind because it ended while sending is tried again with
+    `again`. A process that was overtaken while sending has the channel keep one of the two copies.
     """
 
     def __init__(
@@ -47,67 +59,78 @@ class Sender:
         self._backoff = backoff
         self._lease_seconds = lease_seconds
         self._room = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(_AT_ONCE))
-        self._at_work: dict[ConversationKey, asyncio.Task[None]] = {}
-        self._again: set[ConversationKey] = set()
+        self._scouts = Repeating[ConversationKey]()
+        self._lanes = Repeating[_Lane]()
         self._begun: set[str] = set()  # replies that may be on their channel, and whose end is not stored
         self._looking: set[asyncio.Task[None]] = set()  # for copies
         self._open = False
 
     @asynccontextmanager
     async def running(self, grace_seconds: float) -> AsyncIterator[None]:
-        """Send what is hinted at until the context ends; then what is on its way has so long to end."""
+        """Send until the context ends; replies on their way then have this time to end."""
         self._open = True
         try:
             yield
         finally:
             await self.drain(grace_seconds)
             self._open = False
-            await cancel(self._at_work.values())
-            self._at_work.clear()
+            await cancel([*self._scouts.tasks, *self._lanes.tasks])
             await cancel(self._looking)
 
     async def drain(self, grace_seconds: float) -> None:
-        """Return when nothing is on its way, or the time is over."""
-        if under_way := {*self._at_work.values(), *self._looking}:
-            await asyncio.wait(under_way, timeout=grace_seconds)
+        """Return when no reply is on its way, or the time has passed."""
+        try:
+            async with asyncio.timeout(grace_seconds):
+                while under_way := {*self._scouts.tasks, *self._lanes.tasks, *self._looking}:
+                    await asyncio.wait(under_way)
+        except TimeoutError:
+            pass
 
     def look(self, conversation: ConversationKey) -> None:
-        """Send what waits in a conversation, soon; a hint that may be lost, as the rows are the truth."""
-        if not self._open:
-            return
-        if conversation in self._at_work:
-            self._again.add(conversation)
-            return
-        self._at_work[conversation] = asyncio.create_task(self._work(conversation))
+        """Send soon what waits in a conversation. The hint may be lost, because the rows are the truth."""
+        if self._open:
+            self._scouts.run(conversation, self._scout)
 
     async def look_for_due(self) -> None:
-        """Look at every conversation in which something is due that nobody holds."""
+        """Look at every conversation that has a due reply which no process holds."""
         for conversation in await self._outbox.due():
             self.look(conversation)
 
     async def send_waiting(self, conversation: ConversationKey) -> None:
-        """Send what waits in a conversation and can be had, in order, and return."""
+        """Send what waits in a conversation and is free, each person's in order, and return."""
+        people = await self._people(conversation)
+        await asyncio.gather(*(self._send_to(_Lane(conversation, person)) for person in people))
+
+    async def _people(self, conversation: ConversationKey) -> list[Principal]:
+        """Return who waits for replies in a conversation."""
+        return list(dict.fromkeys(place.reply.principal for place in await self._outbox.waiting(conversation)))
+
+    async def _scout(self, conversation: ConversationKey) -> None:
+        """Start a lane for everyone who waits in a conversation; the outermost edge of a task."""
+        await guarded("looking for replies", self._start_lanes(conversation))
+
+    async def _start_lanes(self, conversation: ConversationKey) -> None:
+        for person in await self._people(conversation):
+            self._lanes.run(_Lane(conversation, person), self._work)
+
+    async def _work(self, lane: _Lane) -> None:
+        """Send what waits in a lane; the outermost edge of a task."""
+        async with self._room[lane.conversation.platform]:
+            await guarded("sending replies", self._send_to(lane))
+
+    async def _send_to(self, lane: _Lane) -> None:
         done: set[str] = set()
-        while (reply := await self._next(conversation, done)) is not None:
+        while (reply := await self._next(lane, done)) is not None:
             done.add(reply.reply_id)
             await self._send(reply)
 
-    async def _work(self, conversation: ConversationKey) -> None:
-        """The outermost edge of a conversation's task."""
-        try:
-            while True:
-                self._again.discard(conversation)
-                async with self._room[conversation.platform]:
-                    await guarded("sending replies", self.send_waiting(conversation))
-                if conversation not in self._again:
-                    return
-        finally:
-            self._again.discard(conversation)
-            self._at_work.pop(conversation, None)
-
-    async def _next(self, conversation: ConversationKey, done: set[str]) -> Reply | None:
-        """The reply to send now, held by this process; None when there is none or an earlier one goes first."""
-        places = [place for place in await self._outbox.waiting(conversation) if place.reply.reply_id not in done]
+    async def _next(self, lane: _Lane, done: set[str]) -> Reply | None:
+        """Return the reply to send now, held by this process; None if there is none or an earlier one goes first."""
+        places = [
+            place
+            for place in await self._outbox.waiting(lane.conversation)
+            if place.reply.principal == lane.person and place.reply.reply_id not in done
+        ]
         for number, place in enumerate(places):
             if place.mine:
                 return place.reply
@@ -135,16 +158,19 @@ class Sender:
         self._begun.discard(reply.reply_id)
 
     async def _try(self, reply: Reply) -> bool:
-        """Tell the person and store what came of it; False when another process has taken the reply over."""
+        """Tell the person and store the outcome; False if another process has taken the reply over."""
         at_least = 0.0
         try:
             state = await self._tell(reply)
+        except UndeliverableError as error:
+            log.error("message %s: its answer cannot be delivered: %s", reply.message_id, error)
+            return await self._outbox.end(reply, ReplyState.GIVEN_UP, error.reason)
         except UnclearError as error:
             log.warning("message %s: the answer waits: %s", reply.message_id, error)
-            fault, at_least = "unclear", self._lease_seconds
+            fault, at_least = error.reason or "unclear", max(self._lease_seconds, error.retry_after)
         except UnavailableError as error:
             log.warning("message %s: the answer waits: %s", reply.message_id, error)
-            fault = "unavailable"
+            fault, at_least = error.reason or "unavailable", error.retry_after
         except TimeoutError:
             log.warning("message %s: the answer waits: the channel took too long", reply.message_id)
             fault, at_least = "timeout", self._lease_seconds
@@ -157,16 +183,27 @@ class Sender:
             return state is not None and await self._outbox.end(reply, state)
         wait = self._backoff.seconds(reply.tries - 1, passed=reply.owed_seconds)
         if wait is None:
-            log.error("message %s: its person could not be told, given up", reply.message_id)
+            log.error("message %s: its answer is given up after %s tries: %s", reply.message_id, reply.tries, fault)
             return await self._outbox.end(reply, ReplyState.GIVEN_UP, fault)
-        # What may have arrived is looked for when it must be there, if it ever will.
+        # A post that may have arrived is looked for when it must show.
         return await self._outbox.try_later(reply, max(wait, at_least), fault)
 
     async def _keep_one(self, reply: Reply) -> None:
-        """Let one copy stay, when all that were posted must show; the outermost edge of a task."""
+        """Let one copy stay, once all that were posted must show; the outermost edge of a task."""
+        rest = 0.0
         for looks in range(_LOOKS_AT_MOST):
-            await asyncio.sleep(self._lease_seconds * _TO_ARRIVE * 2**looks)
-            if await guarded(f"looking for copies of the answer to {reply.message_id}", self._look_for_copies(reply)):
+            await asyncio.sleep(max(self._lease_seconds * _TO_ARRIVE * 2**looks, rest))
+            try:
+                await self._look_for_copies(reply)
+            except UndeliverableError as error:
+                log.warning("message %s: no look for copies: %s", reply.message_id, error)
+                return
+            except UnavailableError as error:
+                rest = error.retry_after
+                log.warning("message %s: the look for copies waits: %s", reply.message_id, error)
+            except Exception as error:
+                log.error("looking for copies of message %s failed: %s", reply.message_id, describe_crash(error))
+            else:
                 return
 
     async def _look_for_copies(self, reply: Reply) -> None:

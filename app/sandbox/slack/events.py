@@ -10,12 +10,13 @@ import itertools
 import json
 import secrets
 import time
-from collections import defaultdict
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Literal
 
 import httpx2
+
+from app.sandbox.slack.places import SlackPlaces
 
 
 class SlackEvents:
@@ -27,7 +28,7 @@ class SlackEvents:
         bot_user: The bot's user id.
 
     Attributes:
-        homes: By channel, the workspaces in which events have named it.
+        places: The channels and direct chats, as far as events have named them.
     """
 
     def __init__(self, *, signing_secret: str, team: str, bot_user: str) -> None:
@@ -35,7 +36,7 @@ class SlackEvents:
         self._team = team
         self._bot_user = bot_user
         self._count = itertools.count(1)
-        self.homes: defaultdict[str, set[str]] = defaultdict(set)
+        self.places = SlackPlaces(bot_user)
 
     def event(
         self,
@@ -82,7 +83,7 @@ class SlackEvents:
         if thread_ts is not None:
             event["thread_ts"] = thread_ts
         place = enterprise if whole_organisation and enterprise else team
-        self.homes[channel].add(place)
+        self.places.hear(channel, user, place, ts=ts, thread_ts=thread_ts)
         payload = self.notice(event, place, team=team, enterprise=enterprise)
         return payload | ({"event_id": event_id} if event_id else {}) | {"event_time": int(float(ts))}
 

@@ -1,17 +1,19 @@
-"""What the bot posts in a Slack on loopback, and how it reads what it has posted.
+"""What the bot posts in a Slack on loopback, who can read it, and how the bot reads what it has posted.
 
 https://docs.slack.dev/reference/methods/chat.postMessage and https://docs.slack.dev/messaging/message-metadata
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from app.sandbox.slack.places import Place, SlackError, SlackPlaces, direct_channel, user_id
+from app.sandbox.slack.rates import ReadLimits
 
-class SlackError(Exception):
-    """A method refuses, in Slack's words; the HTTP status is 200 all the same."""
+MAX_TEXT_LENGTH = 40_000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Post:
     Attributes:
         method: ``chat.postMessage`` or ``chat.postEphemeral``.
         channel: Where, such as "C…", or "D…" for a direct message, also when it was addressed to a user.
-        user: Who alone sees it, for an ephemeral message; otherwise None.
+        user: For whom alone it is, for an ephemeral message; otherwise None.
         thread_ts: The thread that it is in, or None.
         text: Its text, or its markdown.
         ts: Its own timestamp, Slack's id of a message in a channel.
@@ -44,34 +46,96 @@ class SlackPosts:
 
     Args:
         bot_user: Whose posts they are.
-        homes: By channel, the workspaces that alone may post in it; in any other one everybody may.
+        places: Where posts go.
         new_ts: Gives a post its timestamp.
         posts: The posts, oldest first.
+
+    Attributes:
+        limits: How often the bot may read conversations; None for no limit.
     """
 
-    def __init__(
-        self, bot_user: str, homes: Mapping[str, set[str]], new_ts: Callable[[], str], posts: list[Post]
-    ) -> None:
+    def __init__(self, bot_user: str, places: SlackPlaces, new_ts: Callable[[], str], posts: list[Post]) -> None:
         self._bot_user = bot_user
-        self._homes = homes
+        self._places = places
         self._new_ts = new_ts
         self._posts = posts
+        self._on_screen: defaultdict[str, list[Post]] = defaultdict(list)
+        self.limits: ReadLimits | None = None
 
     def post_message(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
-        """Post for all to see."""
-        post = self._post("chat.postMessage", arguments, workspace, user=None)
+        """Post for all to see; a user's id in place of a channel's means the direct chat with them."""
+        channel = arguments.get("channel")
+        if isinstance(channel, str) and channel[:1] in {"U", "W"}:
+            channel = self._places.open_direct(user_id(channel), workspace)
+        post = self._post("chat.postMessage", {**arguments, "channel": channel}, workspace, user=None)
         return {"channel": post.channel, "ts": post.ts, "message": self._message(post, with_metadata=True)}
+
+    def post_ephemeral(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
+        """Post for one person alone, who sees it if they are online now, and never again after a reload.
+
+        In a thread it shows only if somebody has replied before:
+        https://docs.slack.dev/reference/methods/chat.postEphemeral.
+        """
+        user = user_id(arguments.get("user"))
+        channel, place = self._places.find(arguments.get("channel"), workspace)
+        if not channel.startswith("D") and user not in place.members:
+            raise SlackError("user_not_in_channel")
+        post = self._post("chat.postEphemeral", arguments, workspace, user=user)
+        if user in self._places.online and (post.thread_ts is None or post.thread_ts in place.active):
+            self._on_screen[user].append(post)
+        return {"message_ts": post.ts}
+
+    def readable(self, user: str) -> list[Post]:
+        """Return what a person can read whenever they look, oldest first: no ephemeral post."""
+        return [
+            post
+            for post in self._posts
+            if post.user is None and (post.channel == direct_channel(user) or self._is_in(user, post.channel))
+        ]
+
+    def on_screen(self, user: str) -> list[Post]:
+        """Return what a person can read now: also the ephemeral posts that came since they last loaded Slack."""
+        return sorted(self.readable(user) + self._on_screen[user], key=self._posts.index)
+
+    def reload(self, user: str) -> None:
+        """Let a person load Slack anew: their ephemeral posts are gone."""
+        self._on_screen.pop(user, None)
 
     def delete(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
         """Delete what this workspace's bot has posted: https://docs.slack.dev/reference/methods/chat.delete."""
-        channel = self._place(arguments, workspace)
+        channel, place = self._places.find(arguments.get("channel"), workspace)
         found = [post for post in self._posts if post.ts == arguments.get("ts") and post.channel == channel]
         if not found or found[0].user is not None:  # an ephemeral post is none that Slack keeps
             raise SlackError("message_not_found")
         if found[0].workspace != workspace:
             raise SlackError("cant_delete_message")
         self._posts.remove(found[0])
+        place.messages.discard(found[0].ts)
         return {"channel": channel, "ts": found[0].ts}
+
+    def conversations_history(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
+        """The bot's posts outside of threads, newest first: what people wrote is not kept here."""
+        self._count("conversations.history", workspace)
+        self._places.find(arguments.get("channel"), workspace)
+        newest_first = [post for post in self._kept(arguments, workspace) if post.thread_ts is None][::-1]
+        return self._page(newest_first, arguments, order=-1)
+
+    def conversations_replies(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
+        """The bot's posts in a thread, oldest first."""
+        self._count("conversations.replies", workspace)
+        _, place = self._places.find(arguments.get("channel"), workspace)
+        thread = arguments.get("ts")
+        if thread not in place.messages:
+            raise SlackError("thread_not_found")
+        in_thread = [post for post in self._kept(arguments, workspace) if post.thread_ts == thread]
+        return self._page(in_thread, arguments, order=1)
+
+    def _count(self, method: str, workspace: str) -> None:
+        if self.limits is not None:
+            self.limits.take(method, workspace)
+
+    def _is_in(self, user: str, channel: str) -> bool:
+        return user in self._places[channel].members
 
     def _message(self, post: Post, *, with_metadata: bool) -> dict[str, Any]:
         message: dict[str, Any] = {"type": "message", "user": self._bot_user, "team": post.workspace}
@@ -81,19 +145,6 @@ class SlackPosts:
         if with_metadata and post.metadata is not None:
             message["metadata"] = post.metadata
         return message
-
-    def conversations_history(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
-        """The bot's posts outside of threads, newest first: what people wrote is not kept here."""
-        return self._page(
-            [post for post in self._kept(arguments, workspace) if post.thread_ts is None][::-1], arguments
-        )
-
-    def conversations_replies(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
-        """The bot's posts in a thread, oldest first."""
-        thread = arguments.get("ts")
-        if not thread:
-            raise SlackError("thread_not_found")
-        return self._page([post for post in self._kept(arguments, workspace) if post.thread_ts == thread], arguments)
 
     def _kept(self, arguments: Mapping[str, Any], workspace: str) -> list[Post]:
         """The posts of a channel that Slack keeps, which ephemeral ones are not."""
@@ -107,53 +158,44 @@ class SlackPosts:
             and float(post.ts) > oldest
         ]
 
-    def _page(self, posts: list[Post], arguments: Mapping[str, Any]) -> dict[str, Any]:
-        start, limit = int(arguments.get("cursor") or 0), int(arguments.get("limit") or 100)
+    def _page(self, posts: list[Post], arguments: Mapping[str, Any], order: Literal[1, -1]) -> dict[str, Any]:
+        """One page; a cursor is the timestamp of the last post that was read, so that new posts move nothing."""
+        cursor, limit = arguments.get("cursor") or "", int(arguments.get("limit") or 100)
+        if self.limits is not None:
+            limit = min(limit, self.limits.page)
+        seen = [post for post in posts if cursor and (float(post.ts) - float(cursor)) * order <= 0]
+        start = len(seen)
         end = start + limit
         with_metadata = str(arguments.get("include_all_metadata", "")).lower() in {"1", "true"}
         return {
             "messages": [self._message(post, with_metadata=with_metadata) for post in posts[start:end]],
             "has_more": end < len(posts),
-            "response_metadata": {"next_cursor": str(end) if end < len(posts) else ""},
+            "response_metadata": {"next_cursor": posts[end - 1].ts if end < len(posts) else ""},
         }
 
-    def post_ephemeral(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
-        """Post for one person alone."""
-        post = self._post("chat.postEphemeral", arguments, workspace, user=user_id(arguments.get("user")))
-        return {"message_ts": post.ts}
-
     def _post(self, method: str, arguments: Mapping[str, Any], workspace: str, user: str | None) -> Post:
-        channel, text = self._place(arguments, workspace), arguments.get("text") or arguments.get("markdown_text")
+        channel, place = self._places.find(arguments.get("channel"), workspace)
+        text, thread = arguments.get("text") or arguments.get("markdown_text"), arguments.get("thread_ts")
+        self._check(method, channel, place, thread)
         if not text and not arguments.get("blocks"):
             raise SlackError("no_text")
+        if len(str(text or "")) > MAX_TEXT_LENGTH:
+            raise SlackError("msg_too_long")
         metadata = arguments.get("metadata")
         if metadata is not None and not (
             isinstance(metadata, dict) and {"event_type", "event_payload"} <= set(metadata)
         ):
             raise SlackError("invalid_metadata_format")
-        thread = arguments.get("thread_ts")
         post = Post(method, channel, user, thread, str(text or ""), self._new_ts(), workspace, metadata)
         self._posts.append(post)
+        if user is None:
+            place.keep(post.ts, thread)
         return post
 
-    def _place(self, arguments: Mapping[str, Any], workspace: str) -> str:
-        """The channel that is meant, which is this workspace's."""
-        channel = arguments.get("channel")
-        if not isinstance(channel, str) or channel[:1] not in {"C", "D", "G", "U", "W"}:
-            raise SlackError("channel_not_found")
-        place = direct_channel(channel)
-        if workspace not in self._homes.get(place, {workspace}):
-            raise SlackError("channel_not_found")  # it is another workspace's
-        return place
-
-
-def user_id(user: object) -> str:
-    """A user's id, as an argument gives it."""
-    if not isinstance(user, str) or user[:1] not in {"U", "W"} or not user.isalnum():
-        raise SlackError("user_not_found")
-    return user
-
-
-def direct_channel(channel: str) -> str:
-    """Where a message to a user goes: the direct conversation with them, whose id follows from theirs."""
-    return f"D{channel[1:]}" if channel[:1] in {"U", "W"} else channel
+    def _check(self, method: str, channel: str, place: Place, thread: object) -> None:
+        if refusal := self._places.refusals.get((method, channel)):
+            raise SlackError(refusal)
+        if place.is_archived:
+            raise SlackError("is_archived")
+        if thread is not None and thread not in place.messages:
+            raise SlackError("thread_not_found")

@@ -14,7 +14,9 @@ from starlette.routing import Route
 from app.sandbox.log import bearer_of
 from app.sandbox.slack.events import SlackEvents
 from app.sandbox.slack.openid import SlackOpenId
-from app.sandbox.slack.posts import Post, SlackError, SlackPosts, direct_channel, user_id
+from app.sandbox.slack.places import SlackError, user_id
+from app.sandbox.slack.posts import Post, SlackPosts
+from app.sandbox.slack.rates import ReadLimits
 
 Method = Callable[[Mapping[str, Any], str], dict[str, Any]]
 
@@ -53,7 +55,7 @@ class SlackSandbox(SlackEvents):
         self._workspaces = {bot_token: team}
         self._organisations: dict[str, str] = {}  # of which one a workspace is part
         self.posts: list[Post] = [] if posts is None else posts
-        posting = SlackPosts(bot_user, self.homes, self.new_ts, self.posts)
+        self._posting = posting = SlackPosts(bot_user, self.places, self.new_ts, self.posts)
         self._methods: Mapping[str, Method] = {
             "auth.revoke": self._auth_revoke,
             "auth.test": self._auth_test,
@@ -83,6 +85,22 @@ class SlackSandbox(SlackEvents):
         """Take this bot token no more."""
         del self._workspaces[bot_token]
 
+    def limit_reads(self, limits: ReadLimits | None) -> None:
+        """Limit how often the bot may read conversations, as Slack does apps outside its Marketplace."""
+        self._posting.limits = limits
+
+    def readable(self, user: str) -> list[Post]:
+        """Return what a person can read whenever they look, oldest first: no ephemeral post."""
+        return self._posting.readable(user)
+
+    def on_screen(self, user: str) -> list[Post]:
+        """Return what a person can read now, ephemeral posts included."""
+        return self._posting.on_screen(user)
+
+    def reload(self, user: str) -> None:
+        """Let a person load Slack anew: their ephemeral posts are gone."""
+        self._posting.reload(user)
+
     async def _call(self, request: Request) -> Response:
         try:
             bearer = bearer_of(request.headers.get("authorization"))
@@ -97,7 +115,10 @@ class SlackSandbox(SlackEvents):
             arguments = {**await _arguments(request), "token": bearer}
             return JSONResponse({"ok": True, **method(arguments, workspace)})
         except SlackError as error:
-            return JSONResponse({"ok": False, "error": str(error)})
+            refusal = {"ok": False, "error": str(error)}
+            if error.retry_after is None:
+                return JSONResponse(refusal)
+            return JSONResponse(refusal, 429, headers={"Retry-After": str(error.retry_after)})
 
     def _auth_revoke(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
         trial = str(arguments.get("test", "")) in ("1", "true", "True")
@@ -119,7 +140,10 @@ class SlackSandbox(SlackEvents):
 
     def _conversations_open(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
         users = arguments.get("users") or ""
-        return {"channel": {"id": direct_channel(user_id(users if isinstance(users, str) else ",".join(users)))}}
+        user = user_id(users if isinstance(users, str) else ",".join(users))
+        if self.members.get(user, {}).get("deleted"):
+            raise SlackError("user_disabled")
+        return {"channel": {"id": self.places.open_direct(user, workspace)}}
 
     def _users_info(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
         user = user_id(arguments.get("user"))

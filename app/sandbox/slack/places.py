@@ -1,0 +1,128 @@
+"""The channels and direct chats of a Slack on loopback: who is in them, and which messages stand there."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+
+class SlackError(Exception):
+    """A method refuses, in Slack's words; the HTTP status is 200, but for ``ratelimited``.
+
+    Attributes:
+        retry_after: Whole seconds until the method is allowed again, for ``ratelimited``.
+    """
+
+    def __init__(self, reason: str, *, retry_after: int | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(reason)
+
+
+@dataclass
+class Place:
+    """A channel, "C…", or a direct chat, "D…".
+
+    Attributes:
+        homes: The workspaces that it is part of; none if that was never said, and then any may use it.
+        members: The user ids of those who are in it.
+        messages: The timestamps of the messages in it.
+        active: The timestamps of the messages that have replies: threads.
+        is_archived: Nobody can write in it any more.
+    """
+
+    homes: set[str] = field(default_factory=set)
+    members: set[str] = field(default_factory=set)
+    messages: set[str] = field(default_factory=set)
+    active: set[str] = field(default_factory=set)
+    is_archived: bool = False
+
+    def keep(self, ts: str, thread_ts: str | None) -> None:
+        """Add a message; one that replies makes its thread active."""
+        self.messages.add(ts)
+        if thread_ts is not None:
+            self.active.add(thread_ts)
+
+
+class SlackPlaces:
+    """Knows every place of a sandbox. Lives for the process.
+
+    Args:
+        bot_user: The bot's user id.
+
+    Attributes:
+        online: The user ids of those who have Slack open.
+        unreachable: By user id, Slack's word for why the bot can open no direct chat, such as ``user_disabled``.
+        refusals: By method and channel, the error that every such call gets, such as ``messages_tab_disabled``.
+    """
+
+    def __init__(self, bot_user: str) -> None:
+        self._bot_user = bot_user
+        self._places: defaultdict[str, Place] = defaultdict(Place)
+        self.online: set[str] = set()
+        self.unreachable: dict[str, str] = {}
+        self.refusals: dict[tuple[str, str], str] = {}
+
+    def __getitem__(self, channel: str) -> Place:
+        return self._places[channel]
+
+    def hear(self, channel: str, user: str, home: str, *, ts: str, thread_ts: str | None) -> None:
+        """Keep that a person wrote where the bot heard it: both are members, and a thread has its first message."""
+        place = self._places[channel]
+        place.homes.add(home)
+        place.members |= {user, self._bot_user}
+        if thread_ts is not None:
+            place.messages.add(thread_ts)
+        place.keep(ts, thread_ts)
+
+    def invite(self, channel: str, *users: str) -> None:
+        """Add the bot and these people to a channel."""
+        self._places[channel].members |= {self._bot_user, *users}
+
+    def open_direct(self, user: str, home: str) -> str:
+        """Return the id of the direct chat of the bot with this person, which always follows from theirs.
+
+        Raises:
+            SlackError: The bot cannot write to this person.
+        """
+        if reason := self.unreachable.get(user):
+            raise SlackError(reason)
+        channel = direct_channel(user)
+        self._places[channel].members |= {user, self._bot_user}
+        if self._places[channel].homes:
+            self._places[channel].homes.add(home)
+        return channel
+
+    def find(self, channel: object, workspace: str) -> tuple[str, Place]:
+        """Return the id and the place that an argument names, if this workspace's bot is in it.
+
+        A direct chat is there for everyone, as the person may have opened it.
+
+        Raises:
+            SlackError: It does not exist in this workspace, or the bot is not in it.
+        """
+        if not isinstance(channel, str) or channel[:1] not in {"C", "D", "G"}:
+            raise SlackError("channel_not_found")
+        if channel not in self._places and not channel.startswith("D"):
+            raise SlackError("channel_not_found")
+        place = self._places[channel]
+        if place.homes and workspace not in place.homes:
+            raise SlackError("channel_not_found")
+        if not channel.startswith("D") and self._bot_user not in place.members:
+            raise SlackError("not_in_channel")
+        return channel, place
+
+
+def user_id(user: object) -> str:
+    """Return a user's id, as an argument gives it.
+
+    Raises:
+        SlackError: It is no such id.
+    """
+    if not isinstance(user, str) or user[:1] not in {"U", "W"} or not user.isalnum():
+        raise SlackError("user_not_found")
+    return user
+
+
+def direct_channel(user: str) -> str:
+    """Return the id of the direct chat with a user."""
+    return f"D{user[1:]}"

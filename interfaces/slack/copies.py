@@ -1,0 +1,155 @@
+"""The posts of a reply that stand in a conversation already (https://docs.slack.dev/messaging/message-metadata)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from app.errors import UnavailableError
+from interfaces.slack.refusals import reason_of, translated
+
+log = logging.getLogger(__name__)
+
+EVENT_TYPE = "deputy_reply"
+_LOOKS_AT_MOST = 10_000  # replies whose looks are kept
+_PAGES_AT_MOST = 100  # of one look
+_PAGE_LENGTH = 200  # messages; apps outside the Marketplace are given 15
+_INVALID_CURSOR = "invalid_cursor"
+_IS_DELETED = "message_not_found"
+_MAY_NOT_DELETE = frozenset({"cant_delete_message", "compliance_exports_prevent_deletion"})
+_MAY_NOT_LOOK = frozenset({"missing_scope", "no_permission", "not_allowed_token_type"})
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A place in Slack: a channel or a direct chat, or a thread in it; of one workspace's bot."""
+
+    workspace: str | None
+    channel: str
+    thread_ts: str | None
+
+
+@dataclass
+class Copies:
+    """What is known of one reply in one place. It is kept between tries, so that a look goes on where it was refused.
+
+    Attributes:
+        found: By the number of the part, the timestamps of its posts, such as "1700000000.000001".
+        oldest: Up to here everything was read, POSIX seconds as Slack writes them.
+        newest: The latest post that this look has seen; the next look begins there.
+        cursor: Where this look goes on; empty at its beginning.
+    """
+
+    oldest: str
+    found: defaultdict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    newest: str = ""
+    cursor: str = ""
+
+
+class CopyFinder:
+    """Finds and removes copies of replies; lives as long as the process and holds timestamps, never a text.
+
+    Apps that are distributed outside Slack's Marketplace may read one page of 15 messages a minute. So a look goes on
+    where it was refused, and once Slack asks to wait, nobody asks until the time has passed.
+
+    Args:
+        now: A clock that only goes forward, in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._looks: OrderedDict[str, dict[Where, Copies]] = OrderedDict()
+        self._rests_until: dict[tuple[str | None, str], float] = {}
+
+    def of(self, reply_id: str, where: Where, *, since: float) -> Copies:
+        """Return what is known of a reply in a place, at first nothing.
+
+        Args:
+            reply_id: Which reply.
+            where: In which place.
+            since: The reply cannot be older, POSIX seconds.
+        """
+        known = self._looks.setdefault(reply_id, {})
+        self._looks.move_to_end(reply_id)
+        if len(self._looks) > _LOOKS_AT_MOST:
+            self._looks.popitem(last=False)
+        return known.setdefault(where, Copies(oldest=f"{since:.6f}"))
+
+    def forget(self, reply_id: str) -> None:
+        """Forget a reply that has arrived."""
+        self._looks.pop(reply_id, None)
+
+    async def look(self, client: AsyncWebClient, reply_id: str, where: Where, copies: Copies) -> None:
+        """Read what has come since the last look, and add the posts of this reply.
+
+        Raises:
+            UnavailableError: Slack refuses it for now; the next look goes on from here.
+        """
+        for _ in range(_PAGES_AT_MOST):
+            page = await self._read(client, reply_id, where, copies)
+            for part, ts in _parts(page, reply_id):
+                copies.found[part].add(ts)
+            stamps = [str(post["ts"]) for post in page["messages"]]
+            copies.newest = max((copies.newest or copies.oldest, *stamps), key=float)
+            copies.cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
+            if not copies.cursor:
+                break
+        copies.oldest, copies.newest, copies.cursor = copies.newest, "", ""
+
+    async def keep_first(self, client: AsyncWebClient, where: Where, copies: Copies) -> None:
+        """Delete every copy but the first one of each part, which is the same for everyone who does it at once.
+
+        Raises:
+            UnavailableError: Slack refuses it for now.
+        """
+        for posted in copies.found.values():
+            for ts in sorted(posted, key=float)[1:]:
+                log.warning("an answer was posted twice, and is deleted once")
+                try:  # https://docs.slack.dev/reference/methods/chat.delete
+                    await client.chat_delete(channel=where.channel, ts=ts)
+                except SlackApiError as error:
+                    if reason_of(error) in _MAY_NOT_DELETE:
+                        log.warning("Slack does not let it be deleted (%s)", reason_of(error))
+                    elif reason_of(error) != _IS_DELETED:
+                        raise
+                posted.discard(ts)
+
+    async def _read(self, client: AsyncWebClient, reply_id: str, where: Where, copies: Copies) -> Mapping[str, Any]:
+        """Read the next page; an empty one if the bot may not read."""
+        method = "conversations.replies" if where.thread_ts else "conversations.history"
+        rest = self._rests_until.get((where.workspace, method), 0.0) - self._now()
+        if rest > 0:
+            raise UnavailableError(f"Slack asked to wait with {method}", reason="ratelimited", retry_after=rest)
+        arguments: dict[str, Any] = {"channel": where.channel, "oldest": copies.oldest, "cursor": copies.cursor}
+        arguments |= {"include_all_metadata": True, "limit": _PAGE_LENGTH}
+        arguments |= {"ts": where.thread_ts} if where.thread_ts else {}
+        try:
+            page = await client.api_call(method, http_verb="GET", params=arguments)
+        except SlackApiError as error:
+            if reason_of(error) in _MAY_NOT_LOOK:
+                log.warning("reply %s may come twice: the bot may not look for it (%s)", reply_id, reason_of(error))
+                return {"messages": []}
+            if reason_of(error) == _INVALID_CURSOR:
+                copies.cursor = ""
+            refusal = translated(error)
+            if isinstance(refusal, UnavailableError):
+                self._rests_until[where.workspace, method] = self._now() + refusal.retry_after
+            raise refusal from None
+        assert isinstance(page.data, dict)
+        return page.data
+
+
+def _parts(page: Mapping[str, Any], reply_id: str) -> Iterator[tuple[int, str]]:
+    """Yield the number and the timestamp of each post of a reply on a page."""
+    for post in page["messages"]:
+        metadata: Mapping[str, Any] = post.get("metadata") or {}
+        payload: Mapping[str, Any] = metadata.get("event_payload") or {}
+        if metadata.get("event_type") == EVENT_TYPE and payload.get("reply_id") == reply_id:
+            yield int(payload["part"]), str(post["ts"])

@@ -1,0 +1,120 @@
+"""What Slack's errors mean for an answer: wait, go elsewhere, or give up (https://docs.slack.dev/reference/methods)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import aiohttp
+from slack_sdk.errors import SlackApiError, SlackClientError
+
+from app.errors import UnavailableError, UnclearError, UndeliverableError
+
+_SERVER_ERROR = 500
+_LONGEST_WAIT_SECONDS = 3600.0
+_REASON_LENGTH = 64  # characters; the column that keeps it has no more
+
+# Slack may have done some of what it was asked.
+_UNCLEAR = frozenset({"fatal_error", "internal_error", "request_timeout"})
+# The bot cannot write in this place, or to this person; elsewhere it may.
+_CLOSED = frozenset(
+    {
+        "cannot_dm_bot",
+        "cannot_reply_to_message",
+        "channel_not_found",
+        "channel_type_not_supported",
+        "ekm_access_denied",
+        "is_archived",
+        "is_inactive",
+        "message_not_found",
+        "messages_tab_disabled",
+        "method_not_supported_for_channel_type",
+        "not_in_channel",
+        "restricted_action",
+        "restricted_action_non_threadable_channel",
+        "restricted_action_read_only_channel",
+        "restricted_action_thread_locked",
+        "restricted_action_thread_only_channel",
+        "team_access_not_granted",
+        "thread_not_found",
+        "user_disabled",
+        "user_not_found",
+        "user_not_in_channel",
+        "user_not_visible",
+    }
+)
+# The bot's token, its scopes or the text itself is refused: it is the same everywhere.
+_FINAL = frozenset(
+    {
+        "access_denied",
+        "account_inactive",
+        "enterprise_is_restricted",
+        "invalid_arguments",
+        "invalid_auth",
+        "invalid_blocks",
+        "invalid_metadata_format",
+        "invalid_metadata_schema",
+        "method_deprecated",
+        "metadata_too_large",
+        "missing_scope",
+        "msg_too_long",
+        "no_permission",
+        "no_text",
+        "not_allowed_token_type",
+        "not_authed",
+        "org_login_required",
+        "token_expired",
+        "token_revoked",
+        "two_factor_setup_required",
+    }
+)
+
+
+class ClosedPlaceError(UndeliverableError):
+    """The bot cannot write in this channel, thread or direct chat; the person may be reached elsewhere."""
+
+
+@contextmanager
+def in_our_words() -> Iterator[None]:
+    """Raise the errors of Slack's client as our own; their texts may quote what was posted.
+
+    An error word that is not known here is taken for one that passes, so that no answer is lost for it.
+
+    Raises:
+        UnclearError: Slack gave no answer, or had a fault of its own; it may have done what it was asked.
+        UnavailableError: Slack refuses it for now.
+        ClosedPlaceError: Slack refuses it in this place for good.
+        UndeliverableError: Slack refuses it everywhere for good.
+    """
+    try:
+        yield
+    except SlackApiError as error:
+        raise translated(error) from None
+    except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
+        raise UnclearError(f"Slack gave no answer ({type(error).__name__})", reason=type(error).__name__) from None
+
+
+def reason_of(error: SlackApiError) -> str:
+    """Return Slack's own word for an error, such as ``is_archived``; it is one of a list and holds nothing private."""
+    reason = error.response.get("error")
+    return str(reason)[:_REASON_LENGTH] if reason else f"http_{error.response.status_code}"
+
+
+def translated(error: SlackApiError) -> UnavailableError | UndeliverableError:
+    """Return an error of Slack's client as our own."""
+    reason = reason_of(error)
+    message = f"Slack refused it: {reason}"
+    if error.response.status_code >= _SERVER_ERROR or reason in _UNCLEAR:
+        return UnclearError(message, reason=reason)
+    if reason in _CLOSED:
+        return ClosedPlaceError(message, reason=reason)
+    if reason in _FINAL:
+        return UndeliverableError(message, reason=reason)
+    return UnavailableError(message, reason=reason, retry_after=_retry_after(error))
+
+
+def _retry_after(error: SlackApiError) -> float:
+    """How many seconds Slack asks to wait (https://docs.slack.dev/apis/web-api/rate-limits); 0 if it does not say."""
+    headers = {str(name).lower(): str(value) for name, value in (error.response.headers or {}).items()}
+    value = headers.get("retry-after", "")
+    return min(float(value), _LONGEST_WAIT_SECONDS) if value.isascii() and value.isdigit() else 0.0
