@@ -19,7 +19,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from app.llm.offline import offline
 from app.principal import Principal
-from interfaces.slack.formatting import plain
+from interfaces.slack.markup import typed
 from tests.delivery.badge import BadgeToolkit
 
 
@@ -34,7 +34,7 @@ def bare_app(slack: AsyncWebClient) -> FastAPI:
             event = await queues[conversation].get()
             toolkit = BadgeToolkit(Principal("slack", event.get("user_team") or event["team"], event["user"]))
             agent = pydantic_ai.Agent(offline(), toolsets=[toolkit])
-            result = await agent.run(plain(event["text"]))
+            result = await agent.run(typed(event["text"], own_id="U0BOT", names={}))
             await slack.chat_postMessage(
                 channel=event["channel"], thread_ts=event.get("thread_ts"), text=str(result.output)
             )

@@ -1,38 +1,78 @@
-"""Text to and from Slack (https://docs.slack.dev/messaging/formatting-message-text)."""
+"""Answers as posts that Slack takes (https://docs.slack.dev/messaging/formatting-message-text)."""
 
 from __future__ import annotations
 
-import re
-from html import unescape
+import unicodedata
 
 MAX_POST_LENGTH = 3_900  # characters; Slack advises to stay below 4,000
-
-_LEADING_MENTION = re.compile(r"^\s*<@[UW][A-Z0-9]+(\|[^>]*)?>\s*")
-_LINK = re.compile(r"<(https?://|mailto:)([^|>]+)(?:\|[^>]*)?>")
-
-
-def plain(text: str) -> str:
-    """What the person typed: without the mention of the assistant, links and entities undone."""
-    text = _LEADING_MENTION.sub("", text)
-    text = _LINK.sub(lambda link: link[2] if link[1] == "mailto:" else link[1] + link[2], text)
-    return unescape(text).strip()
+_ROOM = 120  # characters of a post that its mark and the ends of a code block need
+_FENCE = "```"
+_JOINER = "\u200d"
 
 
 def posts(text: str) -> list[str]:
-    """An answer cut into posts that Slack takes whole, at line ends where possible."""
-    pieces: list[str] = []
-    rest = text.strip() or "(no text)"
-    while rest:
-        cut = len(rest)
-        if cut > MAX_POST_LENGTH:
-            cut = rest.rfind("\n", 1, MAX_POST_LENGTH) + 1 or MAX_POST_LENGTH
-        pieces.append(rest[:cut].rstrip())
-        rest = rest[cut:].lstrip("\n")
-    return pieces
+    """Return an answer cut into posts, at line ends where possible.
+
+    Every post but the first begins with a mark, so that nothing that somebody wrote can begin a post and pass for the
+    assistant's own words. A code block that is cut is closed, and opened again in the next post.
+    """
+    text = text.strip() or "(no text)"
+    if len(text) <= MAX_POST_LENGTH:
+        return [text]
+    pieces, start, fence = [], 0, ""
+    while start < len(text):
+        end = _cut(text, start)
+        piece = text[start:end].rstrip()
+        opened = _fence_after(piece, fence)
+        pieces.append(f"{fence}\n{piece}" if fence else piece)
+        if opened:
+            pieces[-1] += f"\n{_FENCE}"
+        start, fence = _skip_line_ends(text, end), opened
+    return [
+        piece if number == 1 else f"(continued, {number} of {len(pieces)})\n{piece}"
+        for number, piece in enumerate(pieces, 1)
+    ]
+
+
+def _cut(text: str, start: int) -> int:
+    """Return where a post ends that begins at `start`: after a line, else a word, else a whole character."""
+    end = start + MAX_POST_LENGTH - _ROOM
+    if end >= len(text):
+        return len(text)
+    for separator, earliest in (("\n", (start + end) // 2), (" ", end - _ROOM)):
+        if (found := text.rfind(separator, earliest, end)) > 0:
+            return found + 1
+    while end > start + 1 and end > start + MAX_POST_LENGTH - 2 * _ROOM and _continues(text, end):
+        end -= 1
+    return end
+
+
+def _continues(text: str, index: int) -> bool:
+    """Return whether a character belongs to the one before it: an accent, a variant, or joined by a joiner."""
+    return unicodedata.category(text[index])[0] == "M" or _JOINER in text[index - 1 : index + 1]
+
+
+def _skip_line_ends(text: str, start: int) -> int:
+    while start < len(text) and text[start] == "\n":
+        start += 1
+    return start
+
+
+def _fence_after(piece: str, fence: str) -> str:
+    """Return the line that opened the code block in which a piece ends, or nothing.
+
+    Args:
+        piece: A part of an answer.
+        fence: The line that opened the code block in which it begins, or nothing.
+    """
+    for line in piece.split("\n"):
+        if line.startswith(_FENCE):
+            fence = "" if fence else line[: _ROOM // 2].rstrip()
+    return fence
 
 
 def escaped(post: str) -> str:
-    """The post as `text`: the three characters with a meaning are escaped, so that no mail can call ``<!channel>``.
+    """Return a post as `text`: three characters are escaped, so that no mail can call ``<!channel>``.
 
     Where Slack's markup is on, it still takes ``*``, ``_``, ``~`` and backticks for marks.
     """

@@ -6,26 +6,30 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from app.delivery.work.intake import Intake
-from app.errors import InvalidMessageError, OffboardedError
+from app.errors import InvalidMessageError, OffboardedError, UnauthenticatedError
+from app.log_once import LogOnce
 from app.messages import MAX_TEXT_LENGTH, InboundMessage
 from app.offboarding import Offboarding
 from app.principal import Principal
 from interfaces.slack.allow_list import AllowList
-from interfaces.slack.formatting import plain
 from interfaces.slack.installations import BotTokens
-from interfaces.slack.people import tenants_of
+from interfaces.slack.markup import mentioned
+from interfaces.slack.people import SlackPeople, tenants_of
 from interfaces.slack.verification import verify
+from interfaces.slack.wording import words_of
 
 log = logging.getLogger(__name__)
 
 _NOT_ALLOWED = "an event of %s is refused: it is not in interfaces.slack.workspaces"
-_PERSONS_SUBTYPES = (None, "file_share", "thread_broadcast")  # every other one is an edit, a notice or a bot
+# Every other one is an edit, a notice or a bot.
+_PERSONS_SUBTYPES = (None, "file_share", "me_message", "thread_broadcast")
 
 
 class SlackEvents:
@@ -43,6 +47,7 @@ class SlackEvents:
         bot_tokens: BotTokens,
         offboarding: Offboarding,
         allow_list: AllowList,
+        people: SlackPeople,
         *,
         signing_secret: str,
         now: Callable[[], float] = time.time,
@@ -51,8 +56,10 @@ class SlackEvents:
         self._bot_tokens = bot_tokens
         self._offboarding = offboarding
         self._allow_list = allow_list
+        self._people = people
         self._signing_secret = signing_secret
         self._now = now
+        self._log = LogOnce(log)
 
     def router(self) -> APIRouter:
         """Return the route."""
@@ -63,23 +70,33 @@ class SlackEvents:
     async def post_event(self, request: Request) -> JSONResponse:
         """Store what a person wrote, and acknowledge it; the answer is posted later."""
         body = await request.body()
-        verify(self._signing_secret, body, request.headers, now=self._now())
+        try:
+            verify(self._signing_secret, body, request.headers, now=self._now())
+        except UnauthenticatedError as error:
+            self._log.warning("signature", "POST /slack/events was refused: %s", error)
+            raise
         payload = _parse(body)
         if payload.get("type") == "url_verification":
             return JSONResponse({"challenge": _name(payload, "challenge")})
         if _ends_installation(payload):
             await self._bot_tokens.uninstalled(receiving_workspace(payload), at=_time(payload))
         if payload.get("type") == "event_callback" and not self._allow_list.admits(*receiving_places(payload)):
-            log.warning(_NOT_ALLOWED, receiving_workspace(payload))
+            self._log.warning(receiving_workspace(payload), _NOT_ALLOWED, receiving_workspace(payload))
             return JSONResponse({"ok": True})  # Slack would send again what is refused
         for identity in find_leaver(payload):
             await self._offboarding.begin(identity)
-        message = find_message(payload)
+        message = find_message(payload, await self._names(payload))
         if message is not None and self._allow_list.admits(*home(payload)):
             await self._take(message)
         elif message is not None:
             log.warning(_NOT_ALLOWED, message.principal.tenant)
         return JSONResponse({"ok": True})
+
+    async def _names(self, payload: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return what the people are called whom a message mentions, as far as Slack says so quickly."""
+        event = _persons_message(payload)
+        others = [user for user in mentioned(str(event.get("text") or "")) if user != _own_id(payload)] if event else []
+        return await self._people.names(receiving_workspace(payload), others) if others else {}
 
     async def _take(self, message: InboundMessage) -> None:
         """Store it, or ignore it if nobody could be answered, because Slack would send again what is refused."""
@@ -93,41 +110,63 @@ class SlackEvents:
             log.warning("a message was ignored: %s", error)
 
 
-def find_message(payload: Mapping[str, Any]) -> InboundMessage | None:
-    """What a person wrote to the assistant, or None for every other event: bots, edits, joins, other people's talk.
+def find_message(payload: Mapping[str, Any], names: Mapping[str, str] = MappingProxyType({})) -> InboundMessage | None:
+    """Return what a person wrote to the assistant, or None for every other event: bots, edits, joins, other talk.
 
-    A direct chat is one conversation, and so is each thread; a mention outside a thread begins one.
+    A direct chat is one conversation, and so is each thread; a mention outside a thread begins one. A message is known
+    by its channel and timestamp: an edited mention comes again under another event id, and a message may come as two
+    kinds of event.
+
+    Args:
+        payload: The event.
+        names: By user id, what people are called.
 
     Raises:
         InvalidMessageError: The event lacks what Slack documents for its kind.
     """
-    event = payload.get("event")
-    if payload.get("type") != "event_callback" or not isinstance(event, dict):
+    event = _persons_message(payload)
+    if event is None:
         return None
-    direct = event.get("type") == "message" and event.get("channel_type") == "im"
-    if not direct and event.get("type") != "app_mention":
-        return None
-    if event.get("bot_id") or event.get("subtype") not in _PERSONS_SUBTYPES:
-        return None
-    text = plain(str(event.get("text") or ""))
-    if not text:
-        return None
-    channel = _name(event, "channel")
+    channel, ts = _name(event, "channel"), _name(event, "ts")
+    direct = _is_direct(event)
     in_thread = event.get("thread_ts") is not None
-    thread = _name(event, "thread_ts" if in_thread else "ts") if in_thread or not direct else None
+    thread = _name(event, "thread_ts") if in_thread else None if direct else ts
     return InboundMessage(
         principal=sender(payload),
-        event_id=_name(payload, "event_id"),
+        event_id=f"{channel}:{ts}",
         conversation=f"{channel}:{thread or ''}",
-        text=text[:MAX_TEXT_LENGTH],
+        text=words_of(event, own_id=_own_id(payload), names=names)[:MAX_TEXT_LENGTH],
         address={
             "channel": channel,
             "thread_ts": thread,
             "direct": direct,
             "workspace": receiving_workspace(payload),
         },
-        payload=f"{channel}:{event['ts']}" if isinstance(event.get("ts"), str) else None,
+        payload=f"{channel}:{ts}",
     )
+
+
+def _persons_message(payload: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the inner event if a person has written to the assistant by it."""
+    event = payload.get("event")
+    if payload.get("type") != "event_callback" or not isinstance(event, dict):
+        return None
+    if not _is_direct(event) and event.get("type") != "app_mention":
+        return None
+    return None if event.get("bot_id") or event.get("subtype") not in _PERSONS_SUBTYPES else event
+
+
+def _is_direct(event: Mapping[str, Any]) -> bool:
+    """Return whether a message was written in a direct chat; a mention there is such a message too."""
+    if event.get("type") == "app_mention":
+        return str(event.get("channel")).startswith("D")
+    return event.get("type") == "message" and event.get("channel_type") == "im"
+
+
+def _own_id(payload: Mapping[str, Any]) -> str | None:
+    """Return the assistant's user id, as the event's authorization says it."""
+    own_id = _authorization(payload).get("user_id")
+    return own_id if isinstance(own_id, str) else None
 
 
 def sender(payload: Mapping[str, Any]) -> Principal:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -14,6 +15,8 @@ from app.principal import Principal
 from interfaces.slack.installations import BotTokens
 
 _TIMEOUT_SECONDS = 3  # somebody waits for a page
+_NAME_SECONDS = 2  # Slack waits three for an acknowledgement
+_NAMES_AT_MOST = 10
 _UNKNOWN = ("user_not_found", "user_not_visible")
 MAX_NAME_LENGTH = 60
 
@@ -46,6 +49,25 @@ class SlackPeople:
         """
         tenants = tenants_of(await self._find(principal))
         return tuple(Principal("slack", tenant, principal.user) for tenant in tenants)
+
+    async def names(self, workspace: str, user_ids: Sequence[str]) -> dict[str, str]:
+        """Return what people call themselves, by user id; some are missing if Slack does not say so in two seconds.
+
+        Args:
+            workspace: The installation that is asked.
+            user_ids: Who; the first ten are looked up.
+        """
+        token = await self._bot_tokens.bot_token(workspace)
+        asked = user_ids[:_NAMES_AT_MOST] if token is not None else ()
+        found = await asyncio.gather(*(self._name(str(token), user_id) for user_id in asked))
+        return {user_id: name for user_id, name in zip(asked, found, strict=True) if name is not None}
+
+    async def _name(self, token: str, user_id: str) -> str | None:
+        try:
+            async with asyncio.timeout(_NAME_SECONDS):
+                return name_of(await self._ask(token, user_id))
+        except (UnavailableError, TimeoutError):
+            return None
 
     async def _find(self, principal: Principal) -> Mapping[str, Any]:
         """The user object of this person; an empty one if no installation knows them as of this tenant.

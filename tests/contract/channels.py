@@ -145,6 +145,7 @@ class SlackDriver:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._read: defaultdict[Sender, int] = defaultdict(int)
+        self._stamps: defaultdict[str, str] = defaultdict(server.slack.new_ts)  # what a delivery repeats
 
     def principal(self, sender: Sender) -> Principal:
         return Principal("slack", TEAM, user(sender.name))
@@ -157,7 +158,7 @@ class SlackDriver:
             text=f"<@U0BOT> {text}" if group else text,
             channel=f"C0{group.upper()}" if group else direct(sender.name),
             thread_ts="1700000000.000001" if group else None,
-            event_id=f"Ev{event_id}" if event_id else None,
+            ts=self._stamps[event_id or secrets.token_hex(6)],
             kind="app_mention" if group else "message.im",
         )
         return await self._server.deliver(event, 1 if retry else None)

@@ -32,6 +32,16 @@ class Line:
     earlier: tuple[str, ...]
 
     @property
+    def ts(self) -> str:
+        """Slack's id of the message in its channel."""
+        return f"1700000001.{int(self.name[1:]):06}"
+
+    @property
+    def event_id(self) -> str:
+        """The id by which the message is stored once."""
+        return f"{self.place[0]}:{self.ts}"
+
+    @property
     def text(self) -> str:
         """What the model is asked."""
         return f"say {self.name}"
@@ -44,7 +54,7 @@ class Line:
             text=self.text if thread is None else f"<@U0BOT> {self.text}",
             channel=channel,
             thread_ts=thread,
-            event_id=f"Ev{self.name.upper()}",
+            ts=self.ts,
             kind="message.im" if thread is None else "app_mention",
         )
         if self.principal.tenant != event["team_id"]:

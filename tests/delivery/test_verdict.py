@@ -37,7 +37,7 @@ def flawless(script: Script) -> Evidence:
     runs, posts, rows, changes = [], [], [], []
     for conversation in script.conversations:
         for line in conversation:
-            number, event_id = float(int(line.name[1:])), f"Ev{line.name.upper()}"
+            number, event_id = float(int(line.name[1:])), line.event_id
             runs.append(Run(run_of(line), line.name, 1, line.earlier, number, number + 0.5))
             posts.append(
                 Post(
@@ -62,7 +62,8 @@ OTHER = next(line for line in SCRIPT.lines.values() if line.principal.tenant != 
 
 def index(items: Sequence[T], line: Line) -> int:
     """Where the first one of a line is among rows, changes, runs or posts."""
-    return next(number for number, item in enumerate(items) if line.name in repr(item).lower())
+    marks = (line.name, line.event_id)
+    return next(number for number, item in enumerate(items) if any(mark in repr(item) for mark in marks))
 
 
 def changed(items: Sequence[T], line: Line, change: Callable[[T], T]) -> list[T]:
@@ -73,7 +74,7 @@ def changed(items: Sequence[T], line: Line, change: Callable[[T], T]) -> list[T]
 
 def run_twice() -> Evidence:
     """A row that was finished a second time."""
-    again = Change(f"Ev{FIRST.name.upper()}", FIRST.conversation, "done", 1)
+    again = Change(FIRST.event_id, FIRST.conversation, "done", 1)
     return replace(EVIDENCE, changes=[*EVIDENCE.changes, again])
 
 
@@ -108,7 +109,7 @@ def others_badge(post: Post) -> Post:
 F, S = frozenset({FIRST.name}), frozenset({SECOND.name})
 FAULTS: dict[str, tuple[Evidence, Verdict]] = {
     "a row is gone": (
-        replace(EVIDENCE, rows=[row for row in EVIDENCE.rows if row.event_id != f"Ev{FIRST.name.upper()}"]),
+        replace(EVIDENCE, rows=[row for row in EVIDENCE.rows if row.event_id != FIRST.event_id]),
         Verdict(lost=F),
     ),
     "a row failed": (

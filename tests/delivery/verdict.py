@@ -100,7 +100,7 @@ def _by_name(rows: Iterable[Row]) -> defaultdict[str, list[Row]]:
 
 
 def _name(event_id: str) -> str:
-    return event_id.removeprefix("Ev").lower()
+    return f"m{int(event_id.rpartition('.')[2]):04}"
 
 
 def _is_own(line: Line | None, post: Post, badge: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest_asyncio
 import sqlalchemy as sa
 
 from app.database.tables import messages
+from app.log_once import LogOnce
 from app.messages import MAX_TEXT_LENGTH
 from app.principal import Principal
 from app.sections.delivery import DeliverySettings
@@ -154,7 +157,7 @@ async def test_a_bad_body_is_refused(server: Server, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", 7, {"a": 1}, "\x00", "\ud83d"])
-@pytest.mark.parametrize("key", ["event_id", "team_id", "user", "channel"])
+@pytest.mark.parametrize("key", ["ts", "team_id", "user", "channel"])
 async def test_an_event_that_lacks_an_id_is_refused(server: Server, key: str, value: Any) -> None:
     """Two events without an id are not taken for one, and nobody is taken for somebody: both are a 400."""
     payload = event(server)
@@ -198,8 +201,6 @@ NOBODYS = {
     "a group chat's message": {"channel_type": "mpim", "channel": "G0TEAM"},
     "a reaction": {"type": "reaction_added"},
     "no type": {"type": None},
-    "no text": {"text": ""},
-    "a mention and nothing else": {"text": "<@U0BOT> "},
 }
 
 
@@ -235,8 +236,8 @@ async def test_a_persons_message_of_another_form_is_answered(server: Server, sub
 @pytest.mark.parametrize(("typed", "understood"), [
     ("<@U0BOT> repeat hello", "repeat hello"),
     ("  <@U0BOT|deputy>   repeat hello", "repeat hello"),
-    ("<@U0BOT> repeat hello <@U0GRACE>", "repeat hello <@U0GRACE>"),
-    ("repeat <https://example.com/?a=1&amp;b=2|example>", "repeat https://example.com/?a=1&b=2"),
+    ("<@U0BOT> repeat hello <@U0GRACE>", "repeat hello @u0grace"),
+    ("repeat <https://example.com/?a=1&amp;b=2|example>", "repeat example (https://example.com/?a=1&b=2)"),
     ("repeat <mailto:ada@example.com|ada@example.com>", "repeat ada@example.com"),
     ("repeat a &lt; b &amp;&amp; b &gt; c", "repeat a < b && b > c"),
     ("repeat &amp;lt;", "repeat &lt;"),
@@ -246,6 +247,78 @@ async def test_what_a_person_typed_is_restored(server: Server, typed: str, under
     await server.deliver(event(server, "typist", text=typed))
 
     assert (await texts(server))[-1] == understood
+
+
+def _shared(**attachment: Any) -> dict[str, Any]:
+    return {"attachments": [{"is_share": True, "author_name": "Grace", **attachment}]}
+
+
+WORDLESS = {
+    "a file": ({"text": "", "subtype": "file_share", "files": [{"name": "plan.pdf"}]}, "plan.pdf"),
+    "a forward": ({"text": "", **_shared(text="pay &lt;now&gt;\nplease")}, "> pay <now>\n> please"),
+    "a forward with a comment": ({"text": "see this", **_shared(text="pay now")}, "see this"),
+    "its forwarded part": ({"text": "see this", **_shared(text="pay now")}, "by Grace:]\n> pay now"),
+    "a bare mention": ({"text": "<@U0BOT> "}, "mentions you"),
+    "no text": ({"text": ""}, "no words"),
+    "no text at all": ({"text": None}, "no words"),
+    "blocks alone": ({"text": " ", "blocks": [{"type": "divider"}]}, ""),
+    "a picture": ({"text": "", "attachments": [{"fallback": "a cat"}]}, "a cat"),
+    "an action": ({"text": "waves", "subtype": "me_message"}, "waves"),
+}
+
+
+@pytest.mark.parametrize(("changes", "understood"), WORDLESS.values(), ids=WORDLESS.keys())
+async def test_a_message_without_words_gets_an_answer(
+    server: Server, changes: dict[str, Any], understood: str, request: pytest.FixtureRequest
+) -> None:
+    """A file, a forward or a bare mention does not end in silence: the assistant learns what was sent."""
+    name = "wordless" + re.sub("[^a-z]", "", request.node.callspec.id)
+    await server.deliver(event(server, name, **changes))
+    stored = (await texts(server))[-1]
+
+    assert understood in stored
+    assert len(await server.posts(direct(name), 1)) == 1
+
+
+async def test_a_message_under_two_event_ids_is_answered_once(server: Server) -> None:
+    """An edit sends a mention again, and one message can come as two kinds of event, each with an event id."""
+    mention = server.slack.event(
+        user=user("editor"), text="<@U0BOT> repeat one", channel="C0EDITS", ts="1700000009.000001", kind="app_mention"
+    )
+    inner = mention["event"]
+    edited = {**inner, "text": "<@U0BOT> repeat two", "edited": {"user": user("editor"), "ts": "1700000010.000000"}}
+    for number, each in enumerate((inner, inner, edited)):
+        await server.deliver({**mention, "event_id": f"Ev{number}", "event": each})
+    written = event(server, "editor", text="<@U0BOT> repeat three")
+    for kind in ({}, {"type": "app_mention", "channel_type": None}):
+        await server.deliver({**written, "event_id": f"Ev{len(kind)}", "event": {**written["event"], **kind}})
+    other = server.slack.event(
+        user=user("other"), text="<@U0BOT> repeat four", channel="C0OTHER", ts="1700000009.000001", kind="app_mention"
+    )
+    await server.deliver(other)
+    await server.posts("C0OTHER", 1)
+    await server.posts(direct("editor"), 1)
+    mine = [row.body for row in await _rows(server) if row.user_id == user("editor")]
+
+    assert mine == ["repeat one", "repeat three"]
+    assert [post.text for post in await server.posts("C0EDITS", 1)] == ["one"]
+    assert [post.text for post in server.posted("C0OTHER")] == ["four"]
+
+
+async def test_rejected_signatures_are_in_the_log_once_a_minute(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An operator sees that the signing secret is wrong, however often Slack posts."""
+    caplog.clear()
+    server.container.channel_parts.providers["slack.SlackEvents"]()._log = LogOnce(logging.getLogger("test"))
+    body = json.dumps(event(server)).encode()
+    for _ in range(5):
+        await post(server, body, {"X-Slack-Request-Timestamp": str(int(time.time())), "X-Slack-Signature": "v0=00"})
+
+    lines = [record.getMessage() for record in caplog.records if record.name == "test"]
+    assert len(lines) == 1
+    assert "POST /slack/events was refused" in lines[0]
+    assert "check" in lines[0]
 
 
 async def test_a_text_over_the_limit_is_cut(server: Server) -> None:
@@ -261,7 +334,8 @@ async def test_a_long_answer_is_posted_in_parts(server: Server) -> None:
     await server.deliver(event(server, "long", text="repeat " + "\n".join(lines)))
     posts = await server.posts(direct("long"), 3)
 
-    assert [line for post in posts for line in post.text.splitlines()] == lines
+    shown = [line for post in posts for line in post.text.splitlines() if not line.startswith("(continued, ")]
+    assert shown == lines
     assert all(len(post.text) <= 4000 for post in posts)
 
 
