@@ -21,6 +21,9 @@ class HttpSettings(ChannelSettings):
     """POST /v1/messages."""
 
     wait_seconds: Positive = Field(default=30, description="How long a POST waits for its answer before it says 202")
+    waits_per_person: int = Field(
+        default=32, gt=0, description="How many requests of one person may wait at once, event streams included"
+    )
 
 
 class SlackSettings(ChannelSettings):

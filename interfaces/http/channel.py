@@ -10,6 +10,7 @@ from app.settings import Settings
 from interfaces.channel import ChannelDescription
 from interfaces.http.client import HttpChannel
 from interfaces.http.interface import HttpRoutes
+from interfaces.http.waits import Waits
 
 
 def describe(http: HttpSettings, settings: Settings) -> ChannelDescription:
@@ -18,6 +19,7 @@ def describe(http: HttpSettings, settings: Settings) -> ChannelDescription:
         title="HTTP",
         sends=HttpChannel,
         directory=ApiTokens,
+        shares={Waits: partial(Waits, most=http.waits_per_person)},
         routes=[
             partial(HttpRoutes, wait_seconds=http.wait_seconds, deadline_seconds=settings.delivery.deadline_seconds)
         ],

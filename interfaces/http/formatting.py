@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from fastapi.sse import format_sse_event
+
 from app.agents.listening import Progress, TextWritten
 from app.delivery.replies.status import Status
-
-KEEP_ALIVE = ": keep-alive\n\n"  # a comment, which clients pass over
 
 
 def as_json(message_id: str, status: Status) -> dict[str, Any]:
@@ -32,13 +32,13 @@ def as_json(message_id: str, status: Status) -> dict[str, Any]:
     return body
 
 
-def as_event(name: str, data: Mapping[str, Any]) -> str:
-    """One event of a stream, its data JSON on one line."""
-    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
+def as_event(name: str, data: Mapping[str, Any]) -> bytes:
+    """Return one event of a stream, its data JSON on one line."""
+    return format_sse_event(event=name, data_str=json.dumps(data))
 
 
-def progress_as_event(progress: Progress) -> str:
-    """What happened in a run, as the event ``text`` or ``tool``."""
+def progress_as_event(progress: Progress) -> bytes:
+    """Return what happened in a run, as the event ``text`` or ``tool``."""
     if isinstance(progress, TextWritten):
         return as_event("text", {"delta": progress.delta})
     return as_event("tool", {"name": progress.name, "state": progress.state.value})

@@ -7,13 +7,14 @@ import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Collection
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import ClientDisconnect
 
 from app.api_tokens import ApiTokens
 from app.deadline import Deadline
@@ -29,6 +30,7 @@ from app.principal import Principal
 from interfaces.http import streaming
 from interfaces.http.formatting import as_json
 from interfaces.http.verification import bearer_token
+from interfaces.http.waits import Waits, hanging_up
 
 _MESSAGE_ID = re.compile(r"[0-9a-f]{32}")  # nothing else reaches the database: PostgreSQL fails on NUL
 _ENDED = frozenset({MessageState.DONE, MessageState.FAILED})
@@ -74,6 +76,7 @@ class HttpRoutes:
         waiters: Waiters,
         streams: Streams,
         open_agent: OpenAgent,
+        waits: Waits,
         *,
         wait_seconds: float,
         deadline_seconds: float,
@@ -85,6 +88,7 @@ class HttpRoutes:
         self._waiters = waiters
         self._streams = streams
         self._open_agent = open_agent
+        self._waits = waits
         self._wait_seconds = wait_seconds
         self._deadline_seconds = deadline_seconds
 
@@ -116,15 +120,16 @@ class HttpRoutes:
         A client that accepts events is sent what happens meanwhile, and waits as long as the message takes.
         """
         principal = _principal(request)
-        accepted = await self._intake.accept(_inbound(principal, body))
         if streaming.wants_events(accept):
+            until_sent.enter_context(self._waits.one(principal))
+            accepted = await self._intake.accept(_inbound(principal, body))
             # At once, before the worker's task has its turn: a run that has begun tells nobody new.
             listening = until_sent.enter_context(self._streams.listening(accepted))
             status = partial(self._status, principal, accepted.message_id, _ANSWERED, math.inf)
             return streaming.respond(accepted, listening, status)
-        return _respond(
-            accepted.message_id, await self._status(principal, accepted.message_id, _ANSWERED, self._wait_seconds)
-        )
+        accepted = await self._intake.accept(_inbound(principal, body))
+        seconds = 0.0 if self._waits.are_full(principal) else self._wait_seconds
+        return await self._answer(request, accepted.message_id, _ANSWERED, seconds)
 
     async def get_message(
         self, request: Request, message_id: str, wait: Annotated[float, Query(ge=0, le=_MAX_WAIT_SECONDS)] = 0.0
@@ -132,7 +137,7 @@ class HttpRoutes:
         """Return how a message of the caller's stands, after waiting up to `wait` seconds for its end."""
         if not _MESSAGE_ID.fullmatch(message_id):
             raise NotFoundError("there is no such message of yours")  # the words for somebody else's
-        return _respond(message_id, await self._status(_principal(request), message_id, _ENDED, wait))
+        return await self._answer(request, message_id, _ENDED, wait)
 
     async def get_me(self, request: Request) -> dict[str, Any]:
         """Return whom the token stands for, and what their assistant can do."""
@@ -143,18 +148,53 @@ class HttpRoutes:
             ]
             return {"principal": str(agent.principal), "agent": agent.name, "tools": tools}
 
+    async def _answer(
+        self, request: Request, message_id: str, until: Collection[MessageState], seconds: float
+    ) -> JSONResponse:
+        """Answer with the status once the message is in one of these states, or after so many seconds.
+
+        Raises:
+            OverLimitError: Too many requests of this person wait.
+            ClientDisconnect: The client has hung up.
+        """
+        principal = _principal(request)
+        if not seconds:
+            message = await self._inbox.get(principal, message_id)
+            return _respond(message_id, await self._statuses.of(message))
+        with self._waits.one(principal):
+            return _respond(message_id, await self._status(principal, message_id, until, seconds, request))
+
     async def _status(
-        self, principal: Principal, message_id: str, until: Collection[MessageState], seconds: float
+        self,
+        principal: Principal,
+        message_id: str,
+        until: Collection[MessageState],
+        seconds: float,
+        request: Request | None = None,
     ) -> Status:
-        """Return the status once the message is in one of these states, or after so many seconds."""
+        """Return the status once the message is in one of these states, or after so many seconds.
+
+        Args:
+            principal: Whose message it is.
+            message_id: The message.
+            until: The states.
+            seconds: How long to wait at most.
+            request: Its client may hang up; None if something else sees to that.
+
+        Raises:
+            ClientDisconnect: The client has hung up.
+        """
         deadline = time.monotonic() + seconds
         with self._waiters.waiting(message_id) as waiter:
-            while True:
-                message = await self._inbox.get(principal, message_id)
-                remaining = deadline - time.monotonic()
-                if message.state in until or remaining <= 0 or self._waiters.ended:
-                    return await self._statuses.of(message)
-                await waiter.changed(message, remaining)
+            async with hanging_up(request, waiter.wake) if request else nullcontext() as hung_up:
+                while True:
+                    message = await self._inbox.get(principal, message_id)
+                    remaining = deadline - time.monotonic()
+                    if message.state in until or remaining <= 0 or self._waiters.ended:
+                        return await self._statuses.of(message)
+                    await waiter.changed(message, remaining)
+                    if hung_up is not None and hung_up.done():
+                        raise ClientDisconnect
 
 
 def _principal(request: Request) -> Principal:

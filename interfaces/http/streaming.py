@@ -6,36 +6,33 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-from fastapi.responses import StreamingResponse
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse
 
 from app.delivery.replies.status import Status
 from app.delivery.replies.streams import Listening
 from app.messages import StoredMessage
-from interfaces.http.formatting import KEEP_ALIVE, as_event, as_json, progress_as_event
+from interfaces.http.formatting import as_event, as_json, progress_as_event
 
 ReadStatus = Callable[[], Coroutine[Any, Any, Status]]
 
-MEDIA_TYPE = "text/event-stream"  # https://html.spec.whatwg.org/multipage/server-sent-events.html
 KEEP_ALIVE_SECONDS = 15.0  # proxies close what is silent for a minute; the standard advises this interval
 
 
 def wants_events(accept: str | None) -> bool:
     """Whether a client asks for events, by its Accept header."""
     kinds = (part.partition(";")[0].strip().lower() for part in (accept or "").split(","))
-    return MEDIA_TYPE in kinds
+    return EventSourceResponse.media_type in kinds
 
 
-def respond(message: StoredMessage, listening: Listening, status: ReadStatus) -> StreamingResponse:
+def respond(message: StoredMessage, listening: Listening, status: ReadStatus) -> EventSourceResponse:
     """The response whose body is the message's events; a proxy is asked not to hold it back."""
     events = message_events(message, listening, status, keep_alive_seconds=KEEP_ALIVE_SECONDS)
-    return StreamingResponse(
-        events, media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    )
+    return EventSourceResponse(events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
 async def message_events(
     message: StoredMessage, listening: Listening, status: ReadStatus, *, keep_alive_seconds: float
-) -> AsyncIterator[str]:
+) -> AsyncIterator[bytes]:
     """Yield the events of one message: ``accepted``, what is heard meanwhile, and last its ``status``.
 
     Args:
@@ -55,12 +52,12 @@ async def message_events(
         ending.cancel()
 
 
-async def _heard(listening: Listening, keep_alive_seconds: float) -> AsyncIterator[str]:
+async def _heard(listening: Listening, keep_alive_seconds: float) -> AsyncIterator[bytes]:
     while True:
         try:
             progress = await asyncio.wait_for(listening.next(), keep_alive_seconds)
         except TimeoutError:
-            yield KEEP_ALIVE
+            yield KEEPALIVE_COMMENT
             continue
         if progress is None:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -72,6 +73,18 @@ async def without_a_database(folder: Path) -> Shown:
         return answered(await app.client.get("/v1/me", headers=headers))
 
 
+async def waiting_too_often(folder: Path) -> Shown:
+    """A person whose requests wait already, as many as may."""
+    async with open_test_app(settings_in(folder)) as app:
+        message = (await app.ask(ADA, "help")).json()["message"]
+        (waits,) = (part() for name, part in app.container.channel_parts.providers.items() if name == "http.Waits")
+        with ExitStack() as waiting:
+            while not waits.are_full(ADA):
+                waiting.enter_context(waits.one(ADA))
+            got = await app.client.get(f"/v1/messages/{message}?wait=9", headers=await app.bearer(ADA))
+        return answered(got)
+
+
 async def without_an_answer(folder: Path) -> Shown:
     """A Slack that is not there."""
     slack = SlackSettings(
@@ -100,5 +113,6 @@ PROVOKED: list[Provoke] = [
     somebody_elses,
     too_large,
     without_a_database,
+    waiting_too_often,
     without_an_answer,
 ]

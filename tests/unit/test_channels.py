@@ -123,7 +123,7 @@ def given_parts(container: Application) -> Iterator[tuple[str, Any, str]]:
 
 ROUTES = {
     "ConsentPages": {"consent", "confirmation", "google_apis", "cookies"},
-    "HttpRoutes": {"tokens", "intake", "inbox", "statuses", "waiters", "streams", "open_agent"},
+    "HttpRoutes": {"tokens", "intake", "inbox", "statuses", "waiters", "streams", "open_agent", "waits"},
     "SlackEvents": {"intake", "bot_tokens", "offboarding", "allow_list"},
     "InstallPages": {"installing", "cookies"},
 }

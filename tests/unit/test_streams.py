@@ -114,9 +114,9 @@ async def test_a_silence_is_filled_with_comments(ada: Principal) -> None:
     gate.set()
     rest = [event async for event in events]
 
-    assert silence[1:] == [": keep-alive\n\n"] * 2
-    assert told == 'event: tool\ndata: {"name": "clock", "state": "started"}\n\n'
-    assert rest[-1].startswith("event: status\n")
+    assert silence[1:] == [b": ping\n\n"] * 2
+    assert told == b'event: tool\ndata: {"name": "clock", "state": "started"}\n\n'
+    assert rest[-1].startswith(b"event: status\n")
 
 
 @pytest.mark.parametrize("text", ["a\n\nevent: status\ndata: {}", "\u2028", "\ud800", 'a"b'])
@@ -130,8 +130,8 @@ async def test_text_cannot_break_out_of_its_event(ada: Principal, text: str) -> 
 
     events = [event async for event in message_events(message(ada), listening, status, keep_alive_seconds=9)]
 
-    assert [event.partition("\n")[0] for event in events] == ["event: accepted", "event: text", "event: status"]
-    assert all(event.isascii() and event.count("\n") == 3 for event in events)
+    assert [event.partition(b"\n")[0] for event in events] == [b"event: accepted", b"event: text", b"event: status"]
+    assert all(event.isascii() and event.count(b"\n") == 3 for event in events)
 
 
 def test_what_is_heard_shows_in_no_repr() -> None:
