@@ -39,7 +39,13 @@ async def serve_loopback(asgi_app: ASGIApp, port: int = 0) -> AsyncIterator[str]
     guarded = TrustedHostMiddleware(asgi_app, allowed_hosts=[HOST, "localhost"], www_redirect=False)
     with _listener(port) as listener:
         config = uvicorn.Config(
-            guarded, lifespan="off", ws="none", log_level="warning", access_log=False, timeout_graceful_shutdown=1
+            guarded,
+            lifespan="off",
+            ws="none",
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=1,
+            timeout_keep_alive=3600,  # as Google's, which does not close a connection just as a client uses it again
         )
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]), name="sandbox server")

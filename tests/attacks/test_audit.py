@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 import sqlalchemy as sa
 
 from app.audit.audit import Audit, AuditEntry, AuditEvent
@@ -15,11 +17,13 @@ from app.audit.recorder import AuditRecorder
 from app.database.database import Database
 from app.database.tables import audit_events
 from app.principal import Principal
+from app.sandbox.log import Call
 from containers.application import Application
+from tests.conftest import databases_of
 from tests.contract.channels import Sender
 from tests.fakes.databases import Databases
 from tests.fakes.environment import open_environment
-from tests.fakes.journey import all_travel, prying
+from tests.fakes.journey import Traveller, all_travel, prying
 from tests.fakes.server import ADA, GRACE
 
 PEOPLE = (Sender("ada", ADA), Sender("grace", GRACE))
@@ -39,32 +43,63 @@ def counted(calls: Iterable[tuple[str, int | None]]) -> Counter[tuple[str, int |
     return Counter(calls)
 
 
-async def test_it_holds_exactly_the_calls_that_google_saw(tmp_path: Path, databases: Databases) -> None:
-    """After everybody's whole way: by each credential as many calls of each method and answer as under its bearers."""
-    async with open_environment(tmp_path, databases) as environment, environment.server(with_prying) as server:
-        travellers = await all_travel(server, *PEOPLE)
-        audit, kept = server.container.audit(), server.container.grants()
-        rows = {each: await audit.of_principal(each.driver.principal(each.sender)) for each in travellers}
-        credentials = {each: await kept.find(each.driver.principal(each.sender)) for each in travellers}
-        seen = [call for call in server.google.calls if call.method_id.startswith("gmail.")]
-        answered = Counter(call.method_id for call in server.google.calls if call.status == 200)
+@dataclass
+class Journeys:
+    """What is left after everybody's whole way.
 
-    for each, entries in rows.items():
-        grant, calls = credentials[each], [entry for entry in entries if entry.event is AuditEvent.CALL]
+    Attributes:
+        rows: Each traveller's audit rows, oldest first.
+        messages: The rows of each message that has any.
+        credentials: The id of the grant that each of them has.
+        calls: What Google was asked, oldest first.
+    """
+
+    rows: dict[Traveller, list[AuditEntry]]
+    messages: dict[str, list[AuditEntry]]
+    credentials: dict[Traveller, str]
+    calls: list[Call]
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["sqlite", "postgresql"])
+async def journeys(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Journeys:
+    """Both people's whole way, on each channel."""
+    folder = Path(tmp_path_factory.mktemp("audited"))
+    async with (
+        databases_of(request, folder) as databases,
+        open_environment(folder, databases) as environment,
+        environment.server(with_prying) as server,
+    ):
+        travellers = await all_travel(server, *PEOPLE)
+        audit, grants = server.container.audit(), server.container.grants()
+        people = {each: each.driver.principal(each.sender) for each in travellers}
+        rows = {each: await audit.of_principal(person) for each, person in people.items()}
+        ids = {entry.message_id for entries in rows.values() for entry in entries if entry.message_id}
+        messages = {message_id: await audit.of_message(message_id) for message_id in ids}
+        kept = {each: await grants.find(person) for each, person in people.items()}
+        credentials = {each: grant.grant_id for each, grant in kept.items() if grant}
+        return Journeys(rows, messages, credentials, list(server.google.calls))
+
+
+async def test_it_holds_exactly_the_calls_that_google_saw(journeys: Journeys) -> None:
+    """After everybody's whole way: by each credential as many calls of each method and answer as under its bearers."""
+    seen = [call for call in journeys.calls if call.method_id.startswith("gmail.")]
+    answered = Counter(call.method_id for call in journeys.calls if call.status == 200)
+
+    for each, entries in journeys.rows.items():
+        calls = [entry for entry in entries if entry.event is AuditEvent.CALL]
         under_their_bearers = [call for call in seen if call.bearer_sha256 in each.bearers]
-        assert grant is not None
-        assert {entry.credential for entry in calls} == {grant.grant_id}
+        assert {entry.credential for entry in calls} == {journeys.credentials[each]}
         assert {call.email for call in under_their_bearers if call.status != 401} == {each.sender.email}
         assert counted((str(entry.method), entry.status) for entry in calls) == counted(
             (call.method_id, call.status) for call in under_their_bearers
         )
         assert {200, 401, 404} <= {entry.status for entry in calls}
         assert all(entry.message_id and entry.tool and entry.tool_call for entry in calls)
-    assert sum(entry.event is AuditEvent.CALL for entries in rows.values() for entry in entries) == len(seen)
-    events = Counter(entry.event for entries in rows.values() for entry in entries)
-    assert events[AuditEvent.LINK] == answered["oauth.token.authorization_code"] == 2 * len(rows)
-    assert events[AuditEvent.CONFIRM] == events[AuditEvent.WIDEN] == len(rows)
-    assert events[AuditEvent.REFRESH] == answered["oauth.token.refresh_token"] == len(rows)
+    events = Counter(entry.event for entries in journeys.rows.values() for entry in entries)
+    assert events[AuditEvent.CALL] == len(seen)
+    assert events[AuditEvent.LINK] == answered["oauth.token.authorization_code"] == 2 * len(journeys.rows)
+    assert events[AuditEvent.CONFIRM] == events[AuditEvent.WIDEN] == len(journeys.rows)
+    assert events[AuditEvent.REFRESH] == answered["oauth.token.refresh_token"] == len(journeys.rows)
 
 
 async def test_an_end_is_written_down(tmp_path: Path, databases: Databases, ada: Principal, grace: Principal) -> None:
@@ -83,26 +118,16 @@ async def test_an_end_is_written_down(tmp_path: Path, databases: Databases, ada:
     assert rows[grace] == [("link", None), ("confirm", grants[grace]), ("offboard", None)]
 
 
-async def test_each_message_has_its_own_rows(tmp_path: Path, databases: Databases) -> None:
+async def test_each_message_has_its_own_rows(journeys: Journeys) -> None:
     """A message's rows are its sender's alone; what acts has a row before its call, and the tool's own comes last."""
-    async with open_environment(tmp_path, databases) as environment, environment.server(with_prying) as server:
-        travellers = await all_travel(server, *PEOPLE)
-        audit = server.container.audit()
-        entries = [
-            entry
-            for each in travellers
-            for entry in await audit.of_principal(each.driver.principal(each.sender))
-            if entry.message_id
-        ]
-        messages = {entry.message_id: await audit.of_message(str(entry.message_id)) for entry in entries}
-
+    entries = [entry for rows in journeys.rows.values() for entry in rows if entry.message_id]
     tools = defaultdict(list)
     for entry in entries:
         tools[entry.tool_call].append(entry)
-    assert all(len({entry.principal for entry in rows}) == 1 for rows in messages.values())
+    assert all(len({entry.principal for entry in rows}) == 1 for rows in journeys.messages.values())
     assert all(rows[-1].event is AuditEvent.TOOL and rows[-1].outcome in ("done", "failed") for rows in tools.values())
     sending = [rows for rows in tools.values() if rows[0].tool == "gmail_send"]
-    assert len(sending) == len(travellers)
+    assert len(sending) == len(journeys.rows)
     for rows in sending:
         assert [(row.event, row.outcome) for row in (rows[0], rows[-1])] == [("tool", "begun"), ("tool", "done")]
         assert [(row.method, row.status) for row in rows[1:-1]] == [("gmail.users.messages.send", 200)]

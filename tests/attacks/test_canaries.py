@@ -60,7 +60,6 @@ class Run:
     meanwhile: set[tuple[str, str]] = field(default_factory=set)
     afterwards: set[tuple[str, str]] = field(default_factory=set)
     columns: list[tuple[str, str]] = field(default_factory=list)
-    output: str = ""
 
     @property
     def all_texts(self) -> set[str]:
@@ -147,18 +146,18 @@ async def knock(server: Server, who: Traveller) -> None:
     assert all(response.status_code >= 400 for response in refused)
 
 
-@pytest.fixture
-async def run(
+async def test_nothing_is_shown_anywhere(
     tmp_path: Path, databases: Databases, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> AsyncIterator[Run]:
-    """A run, and all that it left."""
-    async with ran(tmp_path, databases, monkeypatch) as run:
-        yield run
-
-
-async def test_nothing_is_shown_anywhere(run: Run, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+) -> None:
     """Logs, output, errors, reprs, answers, posts, queues and columns: no secret, and no word where none belongs."""
-    captured = capfd.readouterr()
+    async with ran(tmp_path, databases, monkeypatch) as run:
+        captured = capfd.readouterr()
+        assert_shown_nowhere(run, captured.out + captured.err, tmp_path)
+        assert_answers_hold_only_their_own(run)
+
+
+def assert_shown_nowhere(run: Run, output: str, folder: Path) -> None:
+    """No log, output, `repr` or column shows a secret, nor a word where none belongs."""
     logged = "".join(run.records.texts)
     shown = {kind: text for kind, text in run.meanwhile | run.afterwards if seen_in(text, run.everything)}
     for email, words in run.texts.items():
@@ -169,16 +168,16 @@ async def test_nothing_is_shown_anywhere(run: Run, capfd: pytest.CaptureFixture[
     assert {"app.google.client.GoogleClient", "app.principal.Principal"} <= {kind for kind, _ in run.meanwhile}
 
     assert seen_in(logged, run.everything) == set()
-    assert seen_in(captured.out + captured.err, run.everything) == set()
+    assert seen_in(output, run.everything) == set()
     assert shown.keys() == set()
     for name, value in run.columns:
         assert seen_in(value, run.secrets | run.links) == set(), name
         assert name in TEXT_COLUMNS or seen_in(value, run.all_texts) == set(), name
-    raw = b"".join(file.read_bytes() for file in tmp_path.glob("*.db*"))
+    raw = b"".join(file.read_bytes() for file in folder.glob("*.db*"))
     assert [secret for secret in run.secrets if secret.encode() in raw] == []
 
 
-async def test_answers_hold_no_secret_and_only_their_own_words(run: Run) -> None:
+def assert_answers_hold_only_their_own(run: Run) -> None:
     """An HTTP answer and a post in Slack show their own person's words at most, and nobody's secrets."""
     for exchange in run.tap.exchanges:
         owner = next((who for who in run.travellers if owns(run, who, exchange.authorization)), None)

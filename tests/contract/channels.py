@@ -13,6 +13,7 @@ import httpx2
 import sqlalchemy as sa
 
 from app.database.tables import messages
+from app.messages import MessageState
 from app.principal import Principal
 from interfaces.slack.client import ANSWERED_DIRECTLY
 from tests.fakes.server import ADA, GRACE, NOTICE, PATIENCE_SECONDS, TEAM, Server, direct, eventually, user
@@ -87,7 +88,8 @@ class HttpDriver:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._seen: defaultdict[Sender, dict[str, str | None]] = defaultdict(dict)
+        self._seen: defaultdict[Sender, dict[str, str | None]] = defaultdict(dict)  # of messages that may still change
+        self._ended: set[str] = set()  # whose last word was seen
 
     def principal(self, sender: Sender) -> Principal:
         return Principal("http", "demo", sender.name)
@@ -97,8 +99,8 @@ class HttpDriver:
     ) -> httpx2.Response:
         conversation = group or "main"
         response = await self._server.ask(self.principal(sender), text, id=event_id, conversation=conversation)
-        if response.is_success:
-            self._seen[sender].setdefault(response.json()["message"], None)
+        if response.is_success and (message_id := response.json()["message"]) not in self._ended:
+            self._seen[sender].setdefault(message_id, None)
         return response
 
     async def next(self, sender: Sender) -> str:
@@ -124,16 +126,22 @@ class HttpDriver:
         query = sa.select(messages.c.id).where(messages.c.id.in_(unseen)).order_by(messages.c.changed_at).limit(1)
         async with self._server.container.database().reading() as connection:
             first = str((await connection.execute(query)).scalar_one())
-        self._seen[sender][first] = unseen[first]
-        return unseen[first]
+        told, has_ended = unseen[first]
+        if has_ended:
+            del self._seen[sender][first]
+            self._ended.add(first)
+        else:
+            self._seen[sender][first] = told
+        return told
 
-    async def _unseen(self, sender: Sender) -> dict[str, str]:
+    async def _unseen(self, sender: Sender) -> dict[str, tuple[str, bool]]:
+        """What is new, by message, and whether it is the last of that message."""
         unseen = {}
         for message_id, seen in self._seen[sender].items():
             status = await self._server.told(self.principal(sender), message_id, wait=0)
             told = status.get("answer") or status.get("consent_url") or _question(status.get("approval"))
             if told is not None and told != seen:
-                unseen[message_id] = told
+                unseen[message_id] = (told, status["state"] in (MessageState.DONE, MessageState.FAILED))
         return unseen
 
 

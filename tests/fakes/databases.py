@@ -103,7 +103,8 @@ class PostgresDatabases:
 
     async def _create(self, template: str) -> str:
         name = f"test_{uuid.uuid4().hex}"
-        await self._connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        # Copying the files takes half as long as logging every page, which is the default.
+        await self._connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
         return name
 
     def _url(self, name: str) -> str:

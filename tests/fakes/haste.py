@@ -1,30 +1,42 @@
-"""What libraries do slowly once a process, and tests do hundreds of times."""
+"""Shortcuts around what libraries do slowly once a process, and tests do hundreds of times."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 import httpcore2
 import pytest
 import uvicorn.server
+from httpx2._config import DEFAULT_TIMEOUT_CONFIG
+from sqlalchemy.engine import Engine
 
 _GLANCE_SECONDS = 0.005
+_PATIENCE_SECONDS = 60.0
 
 
 @contextmanager
 def haste() -> Iterator[None]:
-    """Let servers stop when they are told to, and clients be made without reading all of the system's certificates.
+    """Speed up servers, HTTP clients and databases until the block ends.
 
-    Uvicorn looks ten times a second whether it is to stop, and then whether its connections are closed. An HTTP client
-    reads the certificates in 25 ms; here all of one process share what the first one read.
+    - Uvicorn looks ten times a second whether it is to stop, and then whether its connections are closed. Here it is
+      woken, and looks every 5 ms while it stops.
+    - An HTTP client gives up after 5 s, which a machine that is busy may need. Here it waits for a minute.
+    - An HTTP client reads the system's certificates, in 25 ms. Here all clients share what the first one read.
+    - SQLAlchemy compiles each statement once an engine. Here all engines of one database's kind share them.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(uvicorn.server, "asyncio", _Impatient("asyncio"))
+        patch.setattr(uvicorn.Server, "main_loop", _until_told)
+        patch.setattr(uvicorn.Server, "should_exit", _ShouldExit(), raising=False)
+        for phase in ("connect", "read", "write", "pool"):
+            patch.setattr(DEFAULT_TIMEOUT_CONFIG, phase, _PATIENCE_SECONDS)
         patch.setattr(httpcore2, "default_ssl_context", cache(httpcore2.default_ssl_context))
+        patch.setattr(Engine, "_compiled_cache", _SharedStatements(), raising=False)
         yield
 
 
@@ -38,3 +50,53 @@ class _Impatient(ModuleType):
     async def sleep(seconds: float) -> None:
         """Sleep at most for a glance."""
         await asyncio.sleep(min(seconds, _GLANCE_SECONDS))
+
+
+class _ShouldExit:
+    """The attribute `should_exit` of Uvicorn's servers, which wakes the server that is told to."""
+
+    def __get__(self, server: Any, owner: type) -> bool:
+        return server is not None and self._told(server).is_set()
+
+    def __set__(self, server: Any, value: bool) -> None:
+        if value:
+            self._told(server).set()
+
+    @staticmethod
+    def _told(server: Any) -> asyncio.Event:
+        told: asyncio.Event = vars(server).setdefault("_told_to_exit", asyncio.Event())
+        return told
+
+
+async def _until_told(server: uvicorn.Server) -> None:
+    """Serve until the server is told to stop; its Date header stays as it was at the start."""
+    await server.on_tick(0)
+    await _ShouldExit._told(server).wait()
+
+
+class _SharedStatements:
+    """The attribute `_compiled_cache` of SQLAlchemy's engines, one for all; an engine's own is never used.
+
+    A compiled statement depends on the kind of database alone, as all engines here are made with the same arguments.
+    """
+
+    def __init__(self) -> None:
+        self._compiled: dict[Hashable, Any] = {}
+
+    def __get__(self, engine: object, owner: type) -> _SharedStatements:
+        return self
+
+    def __set__(self, engine: object, value: object) -> None:
+        """Ignore an engine's own."""
+
+    def get(self, key: tuple[Any, ...]) -> Any:
+        """Return the compiled statement, or None."""
+        return self._compiled.get(self._shared(key))
+
+    def __setitem__(self, key: tuple[Any, ...], compiled: Any) -> None:
+        self._compiled[self._shared(key)] = compiled
+
+    @staticmethod
+    def _shared(key: tuple[Any, ...]) -> Hashable:
+        dialect, *rest = key
+        return (type(dialect), *rest)

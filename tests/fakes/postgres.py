@@ -18,6 +18,8 @@ from tests.guards import processes
 _USER = "deputy"
 _BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)  # Debian's place, the newest first
 
+# The data is thrown away: nothing need reach the disk, be copied for a replica, or be vacuumed.
+_FORGETFUL = "-c fsync=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0 -c autovacuum=off"
 _MEMORY = Path("/dev/shm")  # Linux's file system in memory
 _ROOM = 2**30  # bytes
 
@@ -65,8 +67,7 @@ def running_postgres(binaries: Path) -> Iterator[Cluster]:
     port = free_port()
     try:
         _run(owner, binaries / "initdb", "-D", folder / "data", "-U", _USER, "-A", "trust", "-E", "UTF8", "--no-locale")
-        # The data is thrown away, so nothing need reach the disk.
-        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories= -c fsync=off"
+        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories= {_FORGETFUL}"
         control = (binaries / "pg_ctl", "-D", folder / "data", "-l", folder / "log", "-w", "-t", "30")
         _run(owner, *control, "-o", options, "start")
         try:
