@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +17,7 @@ import sqlalchemy as sa
 from app.database import postgresql, turn
 from app.database.database import Database
 from app.database.tables import replicas
+from app.delivery.engines import procrastinate
 from app.errors import SettingsError
 from app.sections.delivery import DeliverySettings
 from tests.fakes.databases import PostgresServer
@@ -24,24 +27,56 @@ from tests.fakes.server import Server, direct, eventually, user
 from tests.fakes.silenced_postgres import SilencedPostgres, open_silenced_postgres
 
 LIMIT_SECONDS = 1.0
+HANGING_SECONDS = 60.0  # a request that takes so long hangs
 
 
 @pytest.fixture
-async def way(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SilencedPostgres]:
-    """The way to a server's databases, on which nobody waits for long."""
-    for name in ("ANSWER_SECONDS", "CONNECT_SECONDS"):
-        monkeypatch.setattr(postgresql, name, LIMIT_SECONDS)
-    monkeypatch.setattr("app.delivery.engines.procrastinate.ANSWER_SECONDS", LIMIT_SECONDS)
+async def way(postgres: PostgresServer) -> AsyncIterator[SilencedPostgres]:
+    """The way to a server's databases."""
     async with postgres.databases() as databases, open_silenced_postgres(databases, postgres.url) as way:
         yield way
 
 
+@dataclass
+class Limits:
+    """How long connections to PostgreSQL wait: as ever, but while they are short.
+
+    A start or a reply may take any time, as the machine has other things to do; only the silence is to be noticed soon.
+    """
+
+    short: bool = False
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        """Apply to what connects from now on."""
+        connect, usual = postgresql._connect, postgresql.ANSWER_SECONDS
+
+        async def limited(*arguments: Any, **named: Any) -> Any:
+            limits = {"timeout": LIMIT_SECONDS, "command_timeout": LIMIT_SECONDS} if self.short else {}
+            return await connect(*arguments, **named | limits)
+
+        async def wait(connection: Any, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+            patch.setattr(procrastinate, "ANSWER_SECONDS", LIMIT_SECONDS if self.short else usual)
+            return await waiting(connection, gen, interval, timeout)
+
+        waiting = procrastinate._Connection.wait
+        patch.setattr(postgresql, "_connect", limited)
+        patch.setattr(procrastinate._Connection, "wait", wait)
+
+    async def shorten(self, database: Database) -> None:
+        """Connect anew, so that the pool has a connection that does not wait for long."""
+        self.short = True
+        await database._engine.dispose()
+        while not await _answers(database):
+            pass
+
+
 @pytest.mark.parametrize("engine", ["embedded", "procrastinate"])
 async def test_what_was_accepted_is_answered_once_the_database_is_back(
-    way: SilencedPostgres, tmp_path: Path, engine: Literal["embedded", "procrastinate"]
+    way: SilencedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Literal["embedded", "procrastinate"]
 ) -> None:
     """A webhook is refused in time meanwhile; then server and worker go on by themselves, and everybody is answered."""
-    model = ScriptedModel()
+    model, limits = ScriptedModel(), Limits()
+    limits.install(monkeypatch)
     delivery = DeliverySettings(engine=engine, scan_seconds=0.2, lease_seconds=4, backoff_seconds=0.2, grace_seconds=1)
     async with (
         open_environment(tmp_path, way, delivery=delivery) as environment,
@@ -49,19 +84,28 @@ async def test_what_was_accepted_is_answered_once_the_database_is_back(
     ):
         await _say(server, "ada", "wait one")
         await eventually(lambda: model.begun)
+        await limits.shorten(server.container.database())
         way.fall_silent()
+        opened = way.opened
         model.gate.set()
-        began = time.monotonic()
-        refused = await _say(server, "grace", "repeat two")
-        seconds = time.monotonic() - began
-        await asyncio.sleep(3 * LIMIT_SECONDS)
+        async with asyncio.timeout(HANGING_SECONDS):
+            refused = await _say(server, "grace", "repeat two")
+        await eventually(lambda: way.opened >= opened + 3)  # the worker has tried too
+        limits.short = False
         way.speak()
         taken = await _say(server, "grace", "repeat two")
         told = [[post.text for post in await server.posts(direct(name), 1)] for name in ("ada", "grace")]
 
     assert (refused, taken) == (503, 200)
-    assert seconds < 8 * LIMIT_SECONDS
     assert told == [["waited one"], ["two"]]
+
+
+async def _answers(database: Database) -> bool:
+    try:
+        await database.ping()
+    except (sa.exc.SQLAlchemyError, OSError):
+        return False
+    return True
 
 
 async def _say(server: Server, name: str, text: str) -> int:
@@ -69,18 +113,30 @@ async def _say(server: Server, name: str, text: str) -> int:
     return (await server.deliver(event)).status_code
 
 
+def be_impatient(patch: pytest.MonkeyPatch, stuck_seconds: float) -> None:
+    """End who does nothing for so long, until somebody has the turn, who may then take any time."""
+    usual, take = turn._STUCK_SECONDS, turn._take
+
+    async def taken(*arguments: Any) -> None:
+        await take(*arguments)
+        patch.setattr(turn, "_STUCK_SECONDS", usual)
+
+    patch.setattr(turn, "_STUCK_SECONDS", stuck_seconds)
+    patch.setattr(turn, "_LOOK_SECONDS", 0.1)
+    patch.setattr(turn, "_take", taken)
+
+
 @pytest.mark.parametrize(("application", "refused"), [("deputy", False), ("psql", True)])
 async def test_a_start_waits_for_nobody_who_is_gone(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, application: str, refused: bool
 ) -> None:
     """The transaction of a Deputy that was migrating is ended; whatever else is in the way is named with what to do."""
-    monkeypatch.setattr(turn, "_STUCK_SECONDS", 0.3)
-    monkeypatch.setattr(turn, "_LOOK_SECONDS", 0.1)
+    be_impatient(monkeypatch, 0.3)
     async with postgres.databases() as databases:
         database = Database(await databases.empty("deputy"))
         gone = await _migrator(database, application)
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(HANGING_SECONDS):
                 if refused:
                     pid = gone.get_server_pid()
                     with pytest.raises(SettingsError, match=rf"pg_terminate_backend\({pid}\)"):
@@ -99,15 +155,15 @@ async def test_a_start_ends_what_a_process_that_is_gone_holds(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not the turn to migrate alone: whoever starts next gets any other one at once, with no other process there."""
-    monkeypatch.setattr(turn, "_STUCK_SECONDS", 0.3)
     async with postgres.databases() as databases:
         database = Database(await databases.migrated("deputy"))
+        be_impatient(monkeypatch, 0.3)
         gone = await _session(database, "deputy")
         await gone.execute("LOCK TABLE replicas")
         await asyncio.sleep(0.4)
         try:
             await database.open()
-            async with asyncio.timeout(5), database.writing() as connection:
+            async with asyncio.timeout(HANGING_SECONDS), database.writing() as connection:
                 left = await connection.scalar(sa.select(sa.func.count()).select_from(replicas))
         finally:
             gone.terminate()
@@ -118,16 +174,34 @@ async def test_a_start_ends_what_a_process_that_is_gone_holds(
 
 async def test_a_start_waits_for_a_long_migration(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is at work is not ended, however long a statement of it takes, nor is anybody's who waits for it."""
-    monkeypatch.setattr(turn, "_STUCK_SECONDS", 0.3)
-    monkeypatch.setattr(turn, "_LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(postgresql, "ANSWER_SECONDS", 0.5)
-    async with postgres.databases() as databases:
+    looked = Counter[str]()
+    refuse_idle = turn._refuse_idle
+
+    async def refuse(url: sa.URL) -> None:
+        await refuse_idle(url)
+        looked["idle"] += 1
+
+    monkeypatch.setattr(turn, "_refuse_idle", refuse)
+    async with postgres.databases() as databases, AsyncExitStack() as stack:
         database = Database(await databases.empty("deputy"))
-        async with turn.to_migrate(database.url) as at_work:
+        slow = await _session(database, "psql")
+        stack.callback(slow.terminate)
+        await slow.execute("SELECT pg_advisory_xact_lock(1)")
+        with monkeypatch.context() as patch:
+            patch.setattr(postgresql, "ANSWER_SECONDS", LIMIT_SECONDS / 2)
+            at_work = await stack.enter_async_context(turn.to_migrate(database.url))
+        statement = asyncio.create_task(at_work.execute(sa.text("SELECT pg_advisory_xact_lock(1)")))
+        while not await slow.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"):
+            pass
+        with monkeypatch.context() as patch:
+            be_impatient(patch, LIMIT_SECONDS)
             opening = asyncio.create_task(database.open())
-            await at_work.execute(sa.text("SELECT pg_sleep(2)"))
-            waited = not opening.done()
-        await asyncio.wait_for(opening, 30)
+            await eventually(lambda: looked["idle"] >= 2 or opening.done() or statement.done())
+            waited = not opening.done() and not statement.done()
+        await slow.execute("ROLLBACK")
+        await statement
+        await stack.aclose()
+        await asyncio.wait_for(opening, HANGING_SECONDS)
         await database.close()
 
     assert waited
