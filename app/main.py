@@ -18,8 +18,10 @@ from app.keys.check import check_or_begin
 from app.principal import Principal
 from app.settings import Settings
 from containers.application import Application
-from containers.proof import Proof, prove
+from containers.proof import LifetimeError, Proof, prove
 from containers.scopes import open_threads
+from containers.toolkit_trial import try_toolkit
+from containers.toolkits import BUILT_IN
 from interfaces.connections import ConnectionLimits
 from interfaces.listening import listening
 from interfaces.middleware import DATABASE_FAILURES, install
@@ -31,13 +33,18 @@ _PROBES = (Principal("probe", "lifetimes", "one"), Principal("probe", "lifetimes
 
 
 async def prove_lifetimes(container: Application, settings: Settings) -> Proof:
-    """Prove that nothing of a person's outlives its request.
+    """Prove that nothing of a person's outlives its request, nor reaches another one by a toolkit from outside.
 
     Raises:
         LifetimeError: Something may; the message draws the path.
+        SettingsError: Something cannot be built as it is configured.
     """
     one, other = ((probe, Deadline.after(settings.delivery.deadline_seconds)) for probe in _PROBES)
-    return await prove(container, one, other)
+    proof = await prove(container, one, other, passes=(SettingsError,))
+    outside = container.toolkits.providers.keys() - BUILT_IN.keys()
+    if findings := [finding for name in sorted(outside) for finding in await try_toolkit(container, name)]:
+        raise LifetimeError("Application", findings)
+    return proof
 
 
 @asynccontextmanager

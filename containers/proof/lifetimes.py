@@ -64,7 +64,13 @@ class Proof:
         return text + (f"; not watched: {', '.join(self.unwatched)}" if self.unwatched else "")
 
 
-async def prove(container: AnyContainer, one: Sequence[object], other: Sequence[object]) -> Proof:
+async def prove(
+    container: AnyContainer,
+    one: Sequence[object],
+    other: Sequence[object],
+    *,
+    passes: tuple[type[Exception], ...] = (),
+) -> Proof:
     """Prove the lifetimes of a container; to be run before its first request, while its singletons are unbuilt.
 
     The two requests run to their end, finalizers included. What a scoped object refers to inside itself is not watched:
@@ -74,6 +80,7 @@ async def prove(container: AnyContainer, one: Sequence[object], other: Sequence[
         container: Any container of dependency-injector.
         one: The seeds of a request of one principal.
         other: The seeds of a request of another.
+        passes: Errors of singletons that are raised as they are, such as those that name a wrong setting.
 
     Raises:
         LifetimeError: There are findings; it lists them all.
@@ -83,7 +90,7 @@ async def prove(container: AnyContainer, one: Sequence[object], other: Sequence[
     findings = [*declaration.faults(graph), *signatures.faults(graph)]
     blocked = graph.callers({finding.provider for finding in findings if finding.provider and finding.blocks})
     long_lived: dict[int, str] = {}
-    findings += _build_long_lived(graph, blocked, long_lived)
+    findings += _build_long_lived(graph, blocked, long_lived, passes)
     probe = Probe(graph, long_lived, blocked)
     known = long_lived | {id(provider): f"provider `{graph.label(provider)}`" for provider in graph.edges}
     with collector_off():
@@ -107,7 +114,9 @@ async def prove(container: AnyContainer, one: Sequence[object], other: Sequence[
     )
 
 
-def _build_long_lived(graph: Graph, blocked: set[AnyProvider], long_lived: dict[int, str]) -> Iterator[Finding]:
+def _build_long_lived(
+    graph: Graph, blocked: set[AnyProvider], long_lived: dict[int, str], passes: tuple[type[Exception], ...]
+) -> Iterator[Finding]:
     """Build every singleton outside any scope; `long_lived` then names each one's object, and each Object's, by id."""
     for provider in graph.order:
         is_object = type(provider) is providers.Object
@@ -117,6 +126,8 @@ def _build_long_lived(graph: Graph, blocked: set[AnyProvider], long_lived: dict[
             label = graph.label(provider)
             try:
                 value = provider()
+            except passes:
+                raise
             except Exception as error:  # a constructor is anybody's code
                 yield failure(graph, provider, error, f"building `{label}` outside any scope")
                 blocked |= graph.callers({provider})

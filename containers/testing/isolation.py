@@ -13,6 +13,7 @@ from app.principal import Principal
 from containers.application import Application
 from containers.proof import collector_off
 from containers.testing.container import open_test_scope, two_principals
+from containers.toolkit_trial import try_toolkit
 
 T = TypeVar("T")
 
@@ -30,6 +31,9 @@ async def assert_isolated(
 ) -> list[Any]:
     """Run two people's requests interleaved, and fail unless they have nothing in common and leave nothing behind.
 
+    Of a toolkit, each tool is run as well, in two requests of nobody's, with arguments that its schema allows and where
+    nothing can leave the process.
+
     Args:
         container: The container that the provider is of.
         provider: A scoped provider, such as that of a toolkit.
@@ -40,7 +44,8 @@ async def assert_isolated(
         What `use` returned, Ada's first.
 
     Raises:
-        IsolationError: Both got the same object, or one lived on after its request.
+        IsolationError: Both got the same object, or one lived on after its request; or a tool left in one request what
+            the other one found.
     """
     with collector_off():
         watched, results = await _interleaved(provider, use, seeds)
@@ -48,6 +53,9 @@ async def assert_isolated(
         if alive := [ref for ref in watched if ref() is not None]:
             kinds = ", ".join(sorted(type(ref()).__mro__[0].__name__ for ref in alive))
             raise IsolationError(f"{kinds} outlived its request; `deputy check` names who holds it")
+    for name, toolkit in container.toolkits.providers.items():
+        if toolkit is provider and (findings := await try_toolkit(container, name)):
+            raise IsolationError("\n\n".join(map(str, findings)))
     return results
 
 

@@ -1,0 +1,52 @@
+"""A Google client that sends nothing: it answers everything, in words that only its person's request can know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from googleapiclient.http import HttpRequest
+
+from app.errors import ForeignRunError
+from app.google.apis import GoogleApis
+from app.google.client import GoogleClient
+from app.principal import Principal
+from app.run import current_run
+
+
+class DryGoogle(GoogleClient):
+    """Answers a toolkit's calls for a dry run. Lives for one request.
+
+    Attributes:
+        foreign: The methods that another request tried to call with it.
+    """
+
+    def __init__(self, principal: Principal, apis: GoogleApis) -> None:
+        self._apis = apis
+        self._run = current_run()
+        self._marker = principal.user
+        self.foreign: list[str] = []
+
+    async def execute(self, request: HttpRequest) -> Any:
+        """Return an answer in which every field is there."""
+        try:
+            self._run.check(f"The Google client that called {request.methodId}")
+        except ForeignRunError:
+            self.foreign.append(request.methodId)
+            raise
+        return Answer(self._marker)
+
+    async def execute_batch(self, requests: Sequence[HttpRequest]) -> list[Any]:
+        """Return an answer to each."""
+        return [await self.execute(request) for request in requests]
+
+
+class Answer(dict[str, Any]):
+    """A JSON object that has every key; the value is another such object."""
+
+    def __init__(self, marker: str) -> None:
+        super().__init__(id=marker)
+        self._marker = marker
+
+    def __missing__(self, key: str) -> Answer:
+        return Answer(self._marker)

@@ -1,0 +1,104 @@
+"""A place to run somebody's code in which nothing leaves the process: no socket, no file, no child process.
+
+The code runs on an event loop in a thread of its own. Python's audit hooks (PEP 578) see what it is about to do, and
+refuse; what Python does not report, such as a C library with sockets of its own, is not seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_THREADS = 8  # of one dry run, for calls that block
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+# https://docs.python.org/3/library/audit_events.html; a name that ends in a dot stands for all that begin with it.
+_REFUSED = (
+    "socket.connect",
+    "socket.bind",
+    "socket.send",
+    "socket.get",
+    "subprocess.",
+    "os.system",
+    "os.exec",
+    "os.fork",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.kill",
+    "os.remove",
+    "os.rename",
+    "os.rmdir",
+    "os.mkdir",
+    "os.link",
+    "os.symlink",
+    "os.truncate",
+    "os.ch",
+    "shutil.",
+    "sqlite3.connect",
+    "_thread.start_",
+)
+
+_thread = threading.local()  # has `is_dry` in the threads of a dry run
+_install = threading.Lock()
+_is_installed = False
+
+
+class DryRunError(PermissionError):
+    """Code in a dry run was about to reach outside the process."""
+
+
+async def run_dry(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Return what a coroutine returns, run where nothing can leave the process.
+
+    Args:
+        work: Begins the coroutine, in the thread where it runs.
+    """
+    _install_hook()
+    return await asyncio.to_thread(_run, work)
+
+
+def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="dry-run", initializer=_enter)
+    started = threading.Barrier(_THREADS)
+    list(pool.map(lambda _: started.wait(), range(_THREADS)))  # all threads now: later none can be started
+    try:
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # uvloop's sockets are not reported
+            runner.get_loop().set_default_executor(pool)
+            _enter()
+            try:
+                return runner.run(work())
+            finally:
+                _thread.is_dry = False  # it goes back to the pool that it came from
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _enter() -> None:
+    _thread.is_dry = True
+
+
+def _install_hook() -> None:
+    global _is_installed
+    with _install:
+        if not _is_installed:
+            sys.addaudithook(_hook)
+            _is_installed = True
+
+
+def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    if getattr(_thread, "is_dry", False) and _is_refused(event, arguments):
+        raise DryRunError(f"nothing leaves a dry run: {event} was refused")
+
+
+def _is_refused(event: str, arguments: tuple[Any, ...]) -> bool:
+    return event.startswith(_REFUSED) or (event == "open" and _is_write(*arguments))
+
+
+def _is_write(path: object, mode: object, flags: object) -> bool:
+    return isinstance(flags, int) and bool(flags & _WRITES) and path != os.devnull

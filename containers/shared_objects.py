@@ -1,0 +1,89 @@
+"""What two requests of one toolkit have in common, and what its class looks like before and after."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import weakref
+from collections import deque
+from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence, MutableSet
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from app.google.client import GoogleClient
+
+_COLLECTIONS = (MutableMapping, MutableSequence, MutableSet, deque)
+_NEVER = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, Enum, str, bytes, int, float)
+
+
+@dataclass(frozen=True)
+class ClassState:
+    """The attributes of a class and its bases, by name, with what they are bound to."""
+
+    attributes: Mapping[str, object]
+
+    def changed(self, later: ClassState) -> set[str]:
+        """Return the names that are bound to something else by then, or not at all."""
+        both = self.attributes.keys() | later.attributes.keys()
+        missing = object()
+        return {name for name in both if self.attributes.get(name, missing) is not later.attributes.get(name, missing)}
+
+
+def class_state(cls: type) -> ClassState:
+    """Return what the attributes of a class and of its bases are bound to now."""
+    return ClassState(
+        {f"{base.__qualname__}.{name}": value for base in cls.__mro__[:-1] for name, value in vars(base).items()}
+    )
+
+
+def shared(toolkit: object, results: object, other: object, other_results: object) -> Iterator[str]:
+    """Describe each object that both toolkits, or what their tools returned, lead to and that could carry anything.
+
+    Collections that can change, and instances of classes of the toolkit's own package; what is behind an object of
+    somebody else's class, such as a logger or a shared client, is not looked at.
+    """
+    package = type(toolkit).__module__.partition(".")[0]
+    mine = _reached(toolkit, package) | _reached(results, package)
+    theirs = _reached(other, package) | _reached(other_results, package)
+    for address in mine.keys() & theirs.keys():
+        yield mine[address][0]
+
+
+def _reached(start: Any, package: str) -> dict[int, tuple[str, object]]:
+    found: dict[int, tuple[str, object]] = {}
+    seen = {id(start)}
+    todo: list[tuple[str, Any]] = list(_parts("", start, package, is_start=True))
+    for place, value in todo:
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if _can_carry(value, package):
+            found[id(value)] = (f"{place}, a {type(value).__qualname__}", value)
+        todo += _parts(place, value, package)
+    return found
+
+
+def _can_carry(value: object, package: str) -> bool:
+    if isinstance(value, _NEVER):
+        return False
+    if isinstance(value, (*_COLLECTIONS, GoogleClient)):
+        return True
+    parameters = getattr(value, "__dataclass_params__", None) if dataclasses.is_dataclass(value) else None
+    return _is_of(value, package) and not getattr(parameters, "frozen", False)
+
+
+def _is_of(value: object, package: str) -> bool:
+    return type(value).__module__.partition(".")[0] == package
+
+
+def _parts(place: str, value: Any, package: str, *, is_start: bool = False) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, weakref.ref):
+        yield f"{place}()", value()
+    elif isinstance(value, Mapping):
+        yield from ((f"{place}[...]", part) for part in list(value.values()))
+    elif isinstance(value, list | tuple | set | frozenset | deque | weakref.WeakSet):
+        yield from ((f"{place or 'a result'}[...]" if place else "a result", part) for part in list(value))
+    elif is_start or (_is_of(value, package) and not isinstance(value, _NEVER)):
+        for name, part in vars(value).items() if hasattr(value, "__dict__") else ():
+            yield f"{place or type(value).__qualname__}.{name}", part

@@ -1,0 +1,161 @@
+"""The trial of a toolkit: each tool is run in two requests at once, and nothing of one may reach the other.
+
+A toolkit that keeps something when it is built is found by the proof of lifetimes; this finds one that keeps something
+when a tool runs. Nothing is sent meanwhile (`dry_run`), and a tool that fails for that reason is no finding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from traceback import clear_frames
+from typing import Any
+from weakref import ref
+
+from pydantic_ai import RunContext
+from pydantic_ai.models.test import TestModel
+from pydantic_ai.usage import RunUsage
+
+from app.deadline import Deadline
+from app.principal import Principal
+from app.run import new_run
+from app.toolkits.toolkit import Toolkit, ToolSpec
+from containers.application import Application
+from containers.dry_google import DryGoogle
+from containers.dry_run import run_dry
+from containers.proof import Finding, Watch, collector_off, explain
+from containers.sample_arguments import sample
+from containers.scopes import Scope, Scoped
+from containers.shared_objects import class_state, shared
+
+_TOOL_SECONDS = 2.0  # a tool that waits longer is given up
+_ROUNDS = 2  # each tool in turns: what the first one leaves is found by the second, and the other way round
+_LOOP_TURNS = 5
+_TO_FIX = "keep what a tool remembers in the toolkit's instance; it is built for each request"
+
+
+async def try_toolkit(container: Application, name: str) -> list[Finding]:
+    """Run each tool of a toolkit in two interleaved requests, and return what one request had of the other.
+
+    Args:
+        container: Where the toolkit is.
+        name: The toolkit's name.
+    """
+    provider = container.toolkits.providers[name]
+    while provider.last_overriding is not None:
+        provider = provider.last_overriding
+    toolkit = getattr(provider, "provides", None)
+    if not (isinstance(provider, Scoped) and isinstance(toolkit, type) and issubclass(toolkit, Toolkit)):
+        return []
+    trial = _Trial(f"toolkits.{name}", toolkit, _on_dry_client(container, provider))
+    with collector_off():
+        return await run_dry(trial.run)
+
+
+def _on_dry_client(container: Application, toolkit: Scoped[Any]) -> tuple[Scoped[Any], Scoped[DryGoogle]]:
+    """Return a provider of the same toolkit whose Google client sends nothing, and one of that client."""
+    dry = Scoped(DryGoogle, container.principal, container.google_apis)
+
+    def swapped(value: object) -> object:
+        return dry if value is container.google else value
+
+    kwargs = {name: swapped(value) for name, value in toolkit.kwargs.items()}
+    return Scoped(toolkit.provides, *map(swapped, toolkit.args), **kwargs), dry
+
+
+@dataclass
+class _Request:
+    """One of the two requests, in a context of its own."""
+
+    scope: Scope
+    person: str
+    toolkit: Any
+    google: DryGoogle
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
+    results: list[object] = field(default_factory=list)
+
+    async def call(self, spec: ToolSpec) -> None:
+        """Call one tool as the model would; what goes wrong in it is nobody's business here."""
+        task = asyncio.get_running_loop().create_task(self._call(spec), context=self.context)
+        await asyncio.wait([task])
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            clear_frames(error.__traceback__)  # they hold the toolkit
+        else:
+            self.results.append(task.result())
+
+    async def _call(self, spec: ToolSpec) -> object:
+        arguments = spec.validator.validate_python(sample(spec.definition.parameters_json_schema))
+        context = (RunContext(deps=None, model=TestModel(), usage=RunUsage()),) if spec.takes_context else ()
+        async with asyncio.timeout(_TOOL_SECONDS):
+            return await getattr(self.toolkit, spec.method)(*context, **arguments)
+
+
+class _Trial:
+    def __init__(self, label: str, toolkit: type[Toolkit], made: tuple[Scoped[Any], Scoped[DryGoogle]]) -> None:
+        self._label = label
+        self._toolkit = toolkit
+        self._provider, self._google = made
+        self._watches: list[Watch] = []
+
+    async def run(self) -> list[Finding]:
+        before = class_state(self._toolkit)
+        findings = [*await self._in_two_requests()]
+        for attribute in sorted(before.changed(class_state(self._toolkit))):
+            fault = f"a tool of `{self._label}` changed {attribute}, which all people share"
+            findings.append(Finding(fault, "", _TO_FIX))
+        for _ in range(_LOOP_TURNS):
+            await asyncio.sleep(0)
+        if any(watch.ref() is not None for watch in self._watches):
+            gc.collect()  # a tool may make cycles: here it counts only what somebody holds
+            findings += [
+                Finding(
+                    f"`{held.name}` is alive after a request in which its tools ran",
+                    "\n".join(f"   {step}" for step in held.chain),
+                    _TO_FIX,
+                )
+                for held in explain(self._watches, {})
+            ]
+        return findings
+
+    async def _in_two_requests(self) -> list[Finding]:
+        people = [f"trial-{secrets.token_hex(4)}" for _ in range(2)]
+        seeds = [(Principal("probe", "trial", person), Deadline.after(60)) for person in people]
+        async with Scope(*seeds[0]) as one, Scope(*seeds[1]) as other:
+            with ExitStack() as stack:
+                first, second = (
+                    self._request(stack, scope, person) for scope, person in zip((one, other), people, strict=True)
+                )
+                for spec in self._toolkit.tools().values():
+                    for _ in range(_ROUNDS):
+                        await first.call(spec)
+                        await second.call(spec)
+                    await asyncio.gather(first.call(spec), second.call(spec))
+                return [*self._judge(first, second), *self._judge(second, first)]
+
+    def _request(self, stack: ExitStack, scope: Scope, person: str) -> _Request:
+        context = contextvars.copy_context()
+        run = new_run()
+        context.run(run.__enter__)
+        stack.callback(context.run, run.__exit__, None, None, None)
+        toolkit, google = (context.run(scope.get, provider) for provider in (self._provider, self._google))
+        self._watches += [Watch(self._label, ref(toolkit)), Watch("the Google client", ref(google))]
+        return _Request(scope, person, toolkit, google, context)
+
+    def _judge(self, one: _Request, other: _Request) -> Iterator[Finding]:
+        """What the other request had of this one."""
+        if one.google.foreign:
+            methods = ", ".join(sorted(set(one.google.foreign)))
+            yield Finding(
+                f"a tool of `{self._label}` called {methods} with the Google client of another request", "", _TO_FIX
+            )
+        if one.person in repr(other.results):
+            yield Finding(f"a tool of `{self._label}` returned what belongs to another request", "", _TO_FIX)
+        for place in shared(one.toolkit, one.results, other.toolkit, other.results):
+            yield Finding(f"`{self._label}` has one object in two requests: {place}", "", _TO_FIX)

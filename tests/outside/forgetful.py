@@ -1,0 +1,155 @@
+"""Toolkits that leave something for the next person when a tool runs, and one that only looks as if."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
+
+from pydantic_ai import RunContext
+
+from app.google.client import GoogleClient
+from app.principal import Principal
+from app.toolkits.toolkit import Effect, Toolkit, tool
+
+COLOURS = {"red": 1}
+PLACES: list[tuple[str, int]] = []  # where the sending toolkit would connect to; a test says
+
+_text = ""
+_letters: list[str] = []
+
+
+class Notebook:
+    """Has one person's notes."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+
+
+_notebooks: WeakValueDictionary[str, Notebook] = WeakValueDictionary()
+
+
+class TextToolkit(Toolkit):
+    """Keeps a text in a global."""
+
+    name = "text"
+
+    def __init__(self, principal: Principal) -> None:
+        self._owner = principal.user
+
+    @tool(oauth_scopes=())
+    async def look(self) -> str:
+        """Look at the notes."""
+        global _text
+        _text = _text or f"notes of {self._owner}"
+        return _text
+
+
+class LettersToolkit(Toolkit):
+    """Keeps Google's answer in a global, and returns it."""
+
+    name = "letters"
+
+    def __init__(self, google: GoogleClient) -> None:
+        self._google = google
+
+    @tool(oauth_scopes=())
+    async def look(self) -> list[str]:
+        """Look at the letters."""
+        if not _letters:
+            labels = self._google.resource("gmail", "v1", "users", "labels")
+            _letters.append(str(await self._google.execute(labels.list(userId="me"))))
+        return _letters
+
+
+class CountingToolkit(Toolkit):
+    """Binds an attribute of its class again."""
+
+    name = "counting"
+    last: ClassVar[str] = ""
+
+    def __init__(self, principal: Principal) -> None:
+        self._owner = principal.user
+
+    @tool(oauth_scopes=())
+    async def look(self, ctx: RunContext[Any], days: int) -> str:
+        """Look at the days."""
+        type(self).last = self._owner
+        return "looked"
+
+
+class NotebookToolkit(Toolkit):
+    """Takes its notebook from a weak dictionary, where somebody's may be."""
+
+    name = "notebook"
+
+    def __init__(self, principal: Principal) -> None:
+        self._owner = principal.user
+        self._notebook: Notebook | None = None
+
+    @tool(oauth_scopes=())
+    async def look(self) -> str:
+        """Look into the notebook."""
+        self._notebook = _notebooks.setdefault("notebook", Notebook(self._owner))
+        return "looked"
+
+
+class OwnToolkit(Toolkit):
+    """Keeps everything in its instance, cycles included, and reads constants of its module."""
+
+    name = "own"
+
+    def __init__(self, google: GoogleClient, principal: Principal) -> None:
+        self._google = google
+        self._notes: dict[str, object] = {}
+        self._owner = principal.user
+
+    @tool(oauth_scopes=())
+    async def look(self, colour: str, days: list[int], when: str | None) -> dict[str, object]:
+        """Look at the notes."""
+        labels = self._google.resource("gmail", "v1", "users", "labels")
+        answer = await self._google.execute(labels.list(userId="me"))
+        self._notes[f"{self._owner} {COLOURS.get(colour)}"] = answer["labels"]
+        self._notes["self"] = self
+        return dict.fromkeys(self._notes, self._owner)
+
+    @tool(oauth_scopes=())
+    async def fail(self) -> str:
+        """Fail in the middle."""
+        raise LookupError(self._owner)
+
+
+class SendingToolkit(Toolkit):
+    """Reaches outside by itself."""
+
+    name = "sending"
+    reached: ClassVar[tuple[str, ...]] = ()
+
+    @tool(oauth_scopes=(), effect=Effect.ACT)
+    async def publish(self, text: str) -> str:
+        """Publish a text."""
+        for place in PLACES:
+            socket.create_connection(place).close()
+        return "published"
+
+    @tool(oauth_scopes=(), effect=Effect.ACT)
+    async def file(self, text: str) -> str:
+        """Make a folder for a text."""
+        Path("printed").mkdir()
+        return "filed"
+
+    @tool(oauth_scopes=(), effect=Effect.ACT)
+    async def write(self, text: str) -> str:
+        """Write a text down."""
+        Path("written").write_text(text)
+        return "written"
+
+
+def forget() -> None:
+    """Forget everything that was kept."""
+    global _text
+    _text = CountingToolkit.last = ""
+    _letters.clear()
+    _notebooks.clear()
+    PLACES.clear()
