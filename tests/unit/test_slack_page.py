@@ -1,0 +1,68 @@
+"""docs/slack.md is true: the app that it makes has what Deputy uses, and its settings are taken as they stand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.settings import load_settings
+from interfaces.slack.channel import describe
+from interfaces.slack.installing import BOT_SCOPES
+from interfaces.slack.interface import find_leaver, find_message
+from interfaces.slack.pages import CALLBACK_PATH
+
+PAGE = (Path(__file__).parents[2] / "docs/slack.md").read_text()
+BLOCKS: list[dict[str, Any]] = [yaml.safe_load(code) for code in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+ENVIRON = {
+    "SLACK_SIGNING_SECRET": "8f742231b10e8888abcd99yyyzzz85a5",
+    "SLACK_BOT_TOKEN": "xoxb-1-2-abc",
+    "SLACK_CLIENT_ID": "1.2",
+    "SLACK_CLIENT_SECRET": "client-secret",
+}
+
+
+def test_the_manifest_asks_for_the_scopes_that_are_used() -> None:
+    """The app of the page has the scopes that an installation in many workspaces asks for, each explained."""
+    manifest = BLOCKS[0]
+
+    assert tuple(manifest["oauth_config"]["scopes"]["bot"]) == BOT_SCOPES
+    assert all(f"`{scope}`" in PAGE for scope in BOT_SCOPES)
+    assert manifest["features"]["app_home"]["messages_tab_enabled"] is True
+    assert manifest["settings"]["token_rotation_enabled"] is False
+
+
+def test_the_events_of_the_page_are_the_ones_that_are_handled() -> None:
+    """Each event that step 4 subscribes to makes a difference."""
+    base = {"type": "event_callback", "team_id": "T1", "authorizations": [{"team_id": "T1", "user_id": "U0BOT"}]}
+    message = {"user": "U1", "ts": "1.1", "text": "help"}
+    mention = {**base, "event": {**message, "type": "app_mention", "channel": "C1"}}
+    direct = {**base, "event": {**message, "type": "message", "channel_type": "im", "channel": "D1"}}
+    left = {**base, "event": {"type": "user_change", "user": {"id": "U1", "team_id": "T1", "deleted": True}}}
+
+    assert "`app_mention`, `message.im` and `user_change`" in PAGE
+    assert find_message(mention) is not None
+    assert find_message(direct) is not None
+    assert len(find_leaver(left)) == 1
+
+
+@pytest.mark.parametrize("block", BLOCKS[1:], ids=["one workspace", "many workspaces"])
+def test_the_settings_of_the_page_serve_its_addresses(tmp_path: Path, block: dict[str, Any]) -> None:
+    """Each block is taken as it stands, and the server has every route that the page names."""
+    config = tmp_path / "config.yaml"
+    tree = {
+        "agents": {"assistant": {}}, "default_agent": "assistant", "key_ring": {"file": str(tmp_path / "keys.yaml")},
+        "google": {"sandbox": {"port": 0}}, **block,
+    }  # fmt: skip
+    config.write_text(yaml.safe_dump(tree))
+    settings = load_settings(config, ENVIRON)
+    assert settings.interfaces.slack is not None
+    description = describe(settings.interfaces.slack, settings)
+    many = "client_id" in block["interfaces"]["slack"]
+    paths = {"/slack/events"} | ({"/slack/install", CALLBACK_PATH} if many else set())
+
+    assert all(f"https://deputy.example.com{path}" in PAGE for path in paths)
+    assert len(description.routes) == (2 if many else 1)
