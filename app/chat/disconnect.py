@@ -12,8 +12,8 @@ from app.messages import StoredMessage
 log = logging.getLogger(__name__)
 
 _SEALED = (
-    "Disconnected: I no longer use your Google accounts. One of them could not be told to Google, as its tokens do not "
-    "open any more; end it yourself at https://myaccount.google.com/connections."
+    "Disconnected: I no longer use your Google accounts. I could not revoke one of them at Google, because "
+    "its tokens cannot be read any more; remove it yourself at https://myaccount.google.com/connections."
 )
 _NOTHING = "No Google account of yours is connected, and none of your links is open."
 
@@ -36,7 +36,7 @@ class DisconnectCommand:
 
 
 def in_words(ended: Ended) -> str:
-    """What was ended, for its person."""
+    """Return a text that tells the person what was ended."""
     told = []
     for grant in ended.erased:
         at_google = (

@@ -1,4 +1,4 @@
-"""The words of a chat command, as its sender meant them."""
+"""The words of a chat command, without the marks that chats and keyboards add."""
 
 from __future__ import annotations
 

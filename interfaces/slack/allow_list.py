@@ -1,4 +1,4 @@
-"""Which workspaces may install the app, and whose people are served."""
+"""The workspaces that may install the app, and whose people are served."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Collection
 
 
 class AllowList:
-    """The workspaces, "T…", and organisations, "E…", that the settings name; without one, any is allowed.
+    """Holds the workspaces, "T…", and organisations, "E…", that the settings name; if they name none, all are allowed.
 
-    It lives as long as the process.
+    Lives as long as the process.
     """
 
     def __init__(self, places: Collection[str]) -> None:
         self._places = frozenset(places)
 
     def admits(self, *places: object) -> bool:
-        """Whether one of these ids is allowed, such as a workspace's and that of the organisation that it is part of.
+        """Return whether one of these ids is allowed, such as that of a workspace or of its organisation.
 
         Args:
-            places: As Slack names them; what is no text is no id.
+            places: As Slack names them; anything but text is ignored.
         """
         return not self._places or any(isinstance(place, str) and place in self._places for place in places)

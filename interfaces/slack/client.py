@@ -48,7 +48,7 @@ class _Reply:
 class SlackChannel:
     """Posts answers with the bot token of the workspace that the message came from; lives as long as the process.
 
-    It holds nothing of a person's, and no token: each answer is posted by a client of its own. The address of a Slack
+    It holds no personal data and no token: each answer is posted with a new client. The address of a Slack
     message is ``{"channel": "D…" | "C…" | "G…", "thread_ts": str | None, "direct": bool, "workspace": "T…" | "E…"}``.
 
     Args:
@@ -89,7 +89,7 @@ class SlackChannel:
             self._copies.forget(reply_id)
 
     async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
-        """Delete all posts of a reply after its first copy, whichever process posted them.
+        """Delete all posts of a reply but its first copy, also those of other processes.
 
         Raises:
             UnavailableError: Slack refuses it for now, or gave no answer.

@@ -38,7 +38,7 @@ class Where:
 
 @dataclass
 class Copies:
-    """What is known of one reply in one place. It is kept between tries, so that a look goes on where it was refused.
+    """The posts of one reply that were found in one place. Kept between tries, so that a look resumes where it stopped.
 
     Attributes:
         found: By the number of the part, the timestamps of its posts, such as "1700000000.000001".
@@ -69,7 +69,7 @@ class CopyFinder:
         self._rests_until: dict[tuple[str | None, str], float] = {}
 
     def of(self, reply_id: str, where: Where, *, since: float) -> Copies:
-        """Return what is known of a reply in a place, at first nothing.
+        """Return the posts of a reply that were found in a place so far.
 
         Args:
             reply_id: Which reply.

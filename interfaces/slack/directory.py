@@ -18,11 +18,11 @@ _NOT_FULL_MEMBERS = ("deleted", "is_bot", "is_restricted", "is_ultra_restricted"
 
 
 class SlackDirectory:
-    """Asks Slack for addresses, with the scopes users:read and users:read.email; one object, as long as the process.
+    """Asks Slack for addresses, with the scopes users:read and users:read.email; lives as long as the process.
 
     Args:
-        bot_tokens: Knows with which token to ask: that of the place which the person is of.
-        allow_list: Whose word is taken.
+        bot_tokens: Has the token to ask with, that of the place to which the person belongs.
+        allow_list: The places whose word is trusted.
         api_base_url: Where Slack's Web API is; ends with a slash.
     """
 
@@ -32,10 +32,10 @@ class SlackDirectory:
         self._api_base_url = api_base_url
 
     async def find_email(self, principal: Principal) -> str | None:
-        """The confirmed address of a full member of the bot's own workspace or organisation, or None.
+        """Return the confirmed address of a full member of the bot's own workspace or organisation, or None.
 
-        What another company says of its people (Slack Connect), or what a guest gave, proves nothing here. Of an
-        organisation that has not installed the app as a whole, its workspaces that have are asked one by one.
+        The word of another company about its people (Slack Connect) and a guest's address prove nothing here. If an
+        organisation has not installed the app as a whole, those of its workspaces that have are asked one by one.
 
         Raises:
             UnavailableError: Slack did not answer, or the app may not ask.
@@ -55,7 +55,7 @@ class SlackDirectory:
             reason = str(error.response.get("error"))
             if reason in ("user_not_found", "user_not_visible"):
                 return None
-            raise UnavailableError(f"Slack tells no addresses ({reason}); the app needs users:read.email") from None
+            raise UnavailableError(f"Slack gives no addresses ({reason}); the app needs users:read.email") from None
         except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
             raise UnavailableError(f"Slack did not answer ({type(error).__name__})") from None
         assert isinstance(own, dict)
@@ -67,19 +67,19 @@ class SlackDirectory:
 
 
 def _places(place: Mapping[str, Any]) -> tuple[object, ...]:
-    """The workspaces and the organisation that Slack says somebody, or a bot, is of."""
+    """Return the workspaces and the organisation to which somebody, or a bot, belongs."""
     in_organisation = place.get("enterprise_user") or {}
     teams = in_organisation.get("teams") or ()
     return (place.get("team_id"), place.get("enterprise_id"), in_organisation.get("enterprise_id"), *teams)
 
 
 def confirmed_address(principal: Principal, user: dict[str, Any], own: dict[str, Any]) -> str | None:
-    """The address in a user object, if it is this principal's, confirmed, and of the bot's own people.
+    """Return the address in a user object if it is confirmed and the person is this one and belongs where the bot does.
 
     Args:
-        principal: Whose address.
-        user: What ``users.info`` says of them.
-        own: What ``auth.test`` says of the bot.
+        principal: The person.
+        user: Their user object, from ``users.info``.
+        own: The answer of ``auth.test`` about the bot.
     """
     team, organisation = own.get("team_id"), own.get("enterprise_id")
     their_organisation = (user.get("enterprise_user") or {}).get("enterprise_id")

@@ -1,4 +1,4 @@
-"""Where the app is installed, and the bot token of each place, sealed and bound to it."""
+"""The places in which the app is installed, with their bot tokens, sealed and bound to them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from app.keys.ring import KeyRing
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The app in one place; holds no token.
+    """The app in one place, without its token.
 
     Attributes:
         workspace: The workspace's id, "T…", or the organisation's, "E…", when all of its workspaces have the app.
         organisation: The id of the organisation that it is part of, "E…", or None for a workspace of its own.
-        name: What people call it.
+        name: The name that people see.
         bot_user: The bot's user id there.
-        bot_scopes: What the bot may do, parted by a space.
-        installed_by: The Slack user id of who did it.
-        installed_at: When, POSIX seconds.
+        bot_scopes: The scopes of the bot, separated by spaces.
+        installed_by: The Slack user id of the person who installed it.
+        installed_at: POSIX seconds.
     """
 
     workspace: str
@@ -39,49 +39,49 @@ class Installation:
 
 
 class BotTokens(Protocol):
-    """Knows the bot token of each place that the app is installed in."""
+    """Has the bot token of each place in which the app is installed."""
 
     async def tokens_of(self, tenant: str) -> Sequence[str]:
-        """The tokens with which to ask about the people of a tenant: its own, else those of its workspaces."""
+        """Return the tokens to ask with about the people of a tenant: its own, else those of its workspaces."""
         ...
 
     async def all_tokens(self) -> Sequence[str]:
-        """Every token that there is."""
+        """Return all tokens."""
         ...
 
     async def bot_token(self, workspace: str | None) -> str | None:
-        """The token to answer with there, or None where the app is not installed."""
+        """Return the token to answer with there, or None if the app is not installed."""
         ...
 
     async def uninstalled(self, workspace: str, *, at: float) -> None:
-        """Forget the token of a place that Slack says has none any more since then, POSIX seconds."""
+        """Forget the token of a place that, by Slack's word, has had none since then (POSIX seconds)."""
         ...
 
 
 class OneWorkspace:
-    """The bot token of the settings, for the one workspace that the app was made in; lives as long as the process."""
+    """Holds the bot token of the settings, for the app's own workspace; lives as long as the process."""
 
     def __init__(self, bot_token: str) -> None:
         self._bot_token = bot_token
 
     async def tokens_of(self, tenant: str) -> Sequence[str]:
-        """The token; what Slack says with it of another tenant's people is for the caller to look at."""
+        """Return the token; the caller has to check to which tenant a person belongs."""
         return (self._bot_token,)
 
     async def all_tokens(self) -> Sequence[str]:
-        """The token."""
+        """Return the token."""
         return (self._bot_token,)
 
     async def bot_token(self, workspace: str | None) -> str | None:
-        """The token; Slack sends the app no other workspace's events."""
+        """Return the token: Slack sends the app no other workspace's events."""
         return self._bot_token
 
     async def uninstalled(self, workspace: str, *, at: float) -> None:
-        """Nothing: the settings keep it."""
+        """Do nothing: the settings keep the token."""
 
 
 class Installations:
-    """Stores installations, their tokens sealed; lives as long as the process and holds no token."""
+    """Stores installations with their tokens sealed; lives as long as the process and holds no token."""
 
     def __init__(self, database: Database, key_ring: KeyRing, now: Callable[[], float] = time.time) -> None:
         self._database = database
@@ -89,7 +89,7 @@ class Installations:
         self._now = now
 
     async def save(self, installation: Installation, bot_token: str) -> None:
-        """Keep an installation; one of the same place is replaced, with its token."""
+        """Store an installation; it replaces an earlier one of the same place."""
         values = {
             "organisation": installation.organisation,
             "name": installation.name[:255],
@@ -110,7 +110,7 @@ class Installations:
                 await connection.execute(table.insert().values(id=row_id, workspace=workspace, **values))
 
     async def bot_token(self, workspace: str | None) -> str | None:
-        """The token of exactly this place, or None.
+        """Return the token of exactly this place, or None.
 
         Raises:
             SealError: The row was sealed for another place, or with a key that is gone.
@@ -123,7 +123,7 @@ class Installations:
         return self._key_ring.open(row.sealed_bot_token, *_bindings(workspace, row.id))
 
     async def tokens_of(self, tenant: str) -> Sequence[str]:
-        """The token of this place, or, for an organisation that has none itself, those of its workspaces, oldest first.
+        """Return the token of this place or, for an organisation without one, those of its workspaces, oldest first.
 
         Raises:
             SealError: As for `bot_token`.
@@ -134,7 +134,7 @@ class Installations:
         return await self._tokens(table.c.organisation == tenant)
 
     async def all_tokens(self) -> Sequence[str]:
-        """The tokens of all places, oldest first.
+        """Return the tokens of all places, oldest first.
 
         Raises:
             SealError: As for `bot_token`.
@@ -148,13 +148,13 @@ class Installations:
         return [self._key_ring.open(row.sealed_bot_token, *_bindings(row.workspace, row.id)) for row in rows]
 
     async def uninstalled(self, workspace: str, *, at: float) -> None:
-        """Erase the installation, unless it was made after that: Slack may tell of the end of a former one late."""
+        """Erase the installation, unless it was made after that: Slack may report the end of an earlier one late."""
         async with self._database.writing() as connection:
             ended = sa.and_(table.c.workspace == workspace, table.c.installed_at <= at)
             await connection.execute(table.delete().where(ended))
 
     async def all(self) -> list[Installation]:
-        """Every installation, by workspace."""
+        """Return every installation, ordered by workspace."""
         async with self._database.reading() as connection:
             rows = await connection.execute(sa.select(table).order_by(table.c.workspace))
             return [Installation(**{name: getattr(row, name) for name in _PARTS}) for row in rows]

@@ -43,7 +43,7 @@ EMAIL_SCOPE = "users:read.email"  # … and, where people go by their addresses,
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What a browser needs to install: where to go on at Slack, and what it must keep."""
+    """An installation that has begun: where the browser goes on at Slack, and the secrets that it keeps."""
 
     url: str = field(repr=False)
     state: str = field(repr=False)
@@ -51,14 +51,14 @@ class Begun:
 
 
 class Installing:
-    """Sends browsers to Slack and takes their callbacks; lives as long as the process and holds none of them.
+    """Sends browsers to Slack and handles their callbacks; lives as long as the process and holds none of them.
 
     Args:
         api_base_url: Where Slack's Web API is; ends with a slash.
         authorize_url: Slack's page that asks whether to install.
         redirect_uri: Where Slack sends the browser back to, exactly.
-        allow_list: Who may install.
-        by_address: People are known by the addresses that Slack has confirmed, so the app may read them.
+        allow_list: The places that may install the app.
+        by_address: Whether people are known by addresses that Slack has confirmed, so that the app has to read them.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Installing:
         self._now = now
 
     async def begin(self) -> Begun:
-        """Let this browser install, within ten minutes and once."""
+        """Let this browser install the app once, within ten minutes."""
         state, cookie = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         now = self._now()
         async with self._database.writing() as connection:
@@ -106,7 +106,7 @@ class Installing:
         return Begun(f"{self._authorize_url}?{urlencode(query)}", state, cookie)
 
     async def refuse(self, *, state: str, cookie: str | None) -> None:
-        """Take the callback of somebody who said no.
+        """Handle the callback of somebody who said no.
 
         Raises:
             CallbackRefusedError: As for `finish`.
@@ -114,42 +114,44 @@ class Installing:
         await self._take(state, cookie)
 
     async def finish(self, *, state: str, cookie: str | None, code: str) -> Installation:
-        """Take the callback of somebody who said yes: the app is installed, its token kept sealed.
+        """Handle the callback of somebody who said yes: install the app and store its token sealed.
 
         Raises:
-            CallbackRefusedError: This browser did not begin it, it is used or expired, Slack refuses the code, or the
-                place is not allowed to install; nothing is kept then, and the token of such a place is ended at Slack.
+            CallbackRefusedError: This browser did not begin it, it was used or has expired, Slack refuses the code, or
+                the place is not on the list. Nothing is stored then; the token of such a place is revoked at Slack.
             UnavailableError: Slack did not answer.
         """
         await self._take(state, cookie)
         installation, bot_token = _read(await self._exchange(code), self._now())
         if not self._allow_list.admits(installation.workspace, installation.organisation):
             log.warning(
-                "an installation in %s is refused: it is not in interfaces.slack.workspaces", installation.workspace
+                "an installation in %s was refused: it is not in interfaces.slack.workspaces", installation.workspace
             )
             await self._revoke(installation, bot_token)
             raise CallbackRefusedError(
-                f"{installation.name} ({installation.workspace}) is not among the workspaces that this server is for, "
-                "so nothing was kept; remove the app in Slack again, or ask whoever runs the server to add the id to "
-                "interfaces.slack.workspaces"
+                f"{installation.name} ({installation.workspace}) is not one of the workspaces that this server "
+                "is for, so nothing was stored. Remove the app in Slack, or ask the administrator of the server to add "
+                "the id to interfaces.slack.workspaces"
             )
         await self._installations.save(installation, bot_token)
         return installation
 
     async def _revoke(self, installation: Installation, bot_token: str) -> None:
-        """End a token that is not kept, https://docs.slack.dev/reference/methods/auth.revoke."""
+        """Revoke a token that is not stored, https://docs.slack.dev/reference/methods/auth.revoke."""
         try:
             await AsyncWebClient(token=bot_token, base_url=self._api_base_url).auth_revoke()
         except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
-            # Nobody has it, so it is no use; the place is told to remove the app.
-            log.warning("the bot token of %s could not be ended (%s)", installation.workspace, type(error).__name__)
+            # Nobody has the token, and the page asks for the app to be removed.
+            log.warning("the bot token of %s could not be revoked (%s)", installation.workspace, type(error).__name__)
 
     async def _take(self, state: str, cookie: str | None) -> None:
         mine = sa.and_(table.c.state_hash == _hash(state), table.c.expires_at > self._now())
         async with self._database.reading() as connection:
             cookie_hash = (await connection.execute(sa.select(table.c.cookie_hash).where(mine))).scalar()
         if cookie_hash is None:
-            raise CallbackRefusedError("this installation is unknown, used or expired; begin again at /slack/install")
+            raise CallbackRefusedError(
+                "this installation is unknown, was used, or has expired; begin again at /slack/install"
+            )
         if cookie is None or not hmac.compare_digest(_hash(cookie), cookie_hash):
             raise CallbackRefusedError("this browser did not begin the installation; begin again at /slack/install")
         async with self._database.writing() as connection:
@@ -159,7 +161,7 @@ class Installing:
     async def _exchange(self, code: str) -> Mapping[str, Any]:
         client = AsyncWebClient(base_url=self._api_base_url)
         try:
-            # Not oauth_v2_access(), which uses what aiohttp has deprecated; not in the body, which the SDK logs.
+            # Not by oauth_v2_access(), which uses a deprecated class of aiohttp; not in the body, which the SDK logs.
             response = await client.api_call(
                 "oauth.v2.access",
                 data={"code": code, "redirect_uri": self._redirect_uri},
@@ -177,16 +179,16 @@ class Installing:
 
 
 def _read(granted: Mapping[str, Any], now: float) -> tuple[Installation, str]:
-    """The installation that Slack's answer speaks of, and its bot token.
+    """Return the installation that Slack's answer describes, and its bot token.
 
     Raises:
-        CallbackRefusedError: It is not a bot's, its token would expire, or it does not say where.
+        CallbackRefusedError: The token is no bot's or would expire, or the answer names no place.
     """
     whole_organisation = granted.get("is_enterprise_install") is True
     place = granted.get("enterprise" if whole_organisation else "team") or {}
     workspace, bot_token = place.get("id"), granted.get("access_token")
     if granted.get("token_type") != "bot" or not bot_token or not workspace:
-        raise CallbackRefusedError("Slack did not grant the assistant a bot token; look at the app's bot scopes")
+        raise CallbackRefusedError("Slack gave the assistant no bot token; look at the app's bot scopes")
     if granted.get("refresh_token"):
         raise CallbackRefusedError("the app rotates its tokens; switch token rotation off in the app's settings")
     installation = Installation(

@@ -36,7 +36,7 @@ class SlackEvents:
     """Handles the events that Slack posts. Lives as long as the process and holds no message.
 
     Args:
-        allow_list: Whose events are taken; from any other place only the end of its installation is.
+        allow_list: The places whose events count; from any other only the end of its installation does.
         signing_secret: The app's.
         now: The time, POSIX seconds.
     """
@@ -68,7 +68,7 @@ class SlackEvents:
         return routes
 
     async def post_event(self, request: Request) -> JSONResponse:
-        """Store what a person wrote, and acknowledge it; the answer is posted later."""
+        """Store a person's message and acknowledge it; the answer is posted later."""
         body = await request.body()
         try:
             verify(self._signing_secret, body, request.headers, now=self._now())
@@ -93,7 +93,7 @@ class SlackEvents:
         return JSONResponse({"ok": True})
 
     async def _names(self, payload: Mapping[str, Any]) -> Mapping[str, str]:
-        """Return what the people are called whom a message mentions, as far as Slack says so quickly."""
+        """Return the names of the people whom a message mentions, as far as Slack gives them quickly."""
         event = _persons_message(payload)
         others = [user for user in mentioned(str(event.get("text") or "")) if user != _own_id(payload)] if event else []
         return await self._people.names(receiving_workspace(payload), others) if others else {}
@@ -111,7 +111,7 @@ class SlackEvents:
 
 
 def find_message(payload: Mapping[str, Any], names: Mapping[str, str] = MappingProxyType({})) -> InboundMessage | None:
-    """Return what a person wrote to the assistant, or None for every other event: bots, edits, joins, other talk.
+    """Return the message that a person wrote to the assistant; None for bots, edits, joins and other people's talk.
 
     A direct chat is one conversation, and so is each thread; a mention outside a thread begins one. A message is known
     by its channel and timestamp: an edited mention comes again under another event id, and a message may come as two
@@ -119,7 +119,7 @@ def find_message(payload: Mapping[str, Any], names: Mapping[str, str] = MappingP
 
     Args:
         payload: The event.
-        names: By user id, what people are called.
+        names: By user id, the names of other people.
 
     Raises:
         InvalidMessageError: The event lacks what Slack documents for its kind.
@@ -170,7 +170,7 @@ def _own_id(payload: Mapping[str, Any]) -> str | None:
 
 
 def sender(payload: Mapping[str, Any]) -> Principal:
-    """Who wrote the message, in the tenant that they themselves are of.
+    """Return the sender of a message, in the tenant to which they themselves belong.
 
     Raises:
         InvalidMessageError: The event does not say who or in which team.
@@ -180,11 +180,11 @@ def sender(payload: Mapping[str, Any]) -> Principal:
 
 
 def home(payload: Mapping[str, Any]) -> tuple[str, str | None]:
-    """The team that the sender of a message is of, and its organisation where that is the receiver's own.
+    """Return the team of the sender of a message, and its organisation if that is the receiver's own.
 
     In a channel that two companies share (Slack Connect) the receiving team is not the sender's: Slack names the
-    sender's in ``user_team``. An organisation (Enterprise Grid) numbers its people across its teams, and whoever writes
-    where no other company reads along is one of them.
+    sender's in ``user_team``. An organisation (Enterprise Grid) numbers its people across its teams, and everyone who
+    writes where no other company reads along is one of them.
 
     Raises:
         InvalidMessageError: The event does not say in which team, and the channel is shared with another company.
@@ -201,7 +201,7 @@ def home(payload: Mapping[str, Any]) -> tuple[str, str | None]:
 
 
 def receiving_workspace(payload: Mapping[str, Any]) -> str:
-    """Which installation an event was sent to: a workspace, or the organisation that installed the app as a whole.
+    """Return the installation that an event was sent to: a workspace, or an organisation with the app as a whole.
 
     It is the first of ``authorizations``; in a channel that two companies share ``team_id`` may be the other one's
     (https://docs.slack.dev/apis/events-api#authorizations).
@@ -214,7 +214,7 @@ def receiving_workspace(payload: Mapping[str, Any]) -> str:
 
 
 def receiving_places(payload: Mapping[str, Any]) -> tuple[object, object]:
-    """The workspace, and the organisation that it is part of, whose installation an event was sent to."""
+    """Return the workspace that an event was sent to, and its organisation."""
     first = _authorization(payload)
     return first.get("team_id"), first.get("enterprise_id")
 
@@ -223,12 +223,12 @@ def _authorization(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     authorizations = payload.get("authorizations")
     first = authorizations[0] if isinstance(authorizations, list) and authorizations else payload
     if not isinstance(first, dict):
-        raise InvalidMessageError("the event's authorizations are none")
+        raise InvalidMessageError("the first of the event's authorizations is no object")
     return first
 
 
 def _ends_installation(payload: Mapping[str, Any]) -> bool:
-    """Whether an event says that the bot's token is over; that of people's own tokens is nothing to us."""
+    """Return whether an event says that the bot's token was revoked; people's own tokens do not matter here."""
     event = payload.get("event")
     if payload.get("type") != "event_callback" or not isinstance(event, dict):
         return False
@@ -238,7 +238,7 @@ def _ends_installation(payload: Mapping[str, Any]) -> bool:
 
 
 def _time(payload: Mapping[str, Any]) -> float:
-    """When an event happened; a retry repeats it."""
+    """Return when an event happened, POSIX seconds; a retry repeats it."""
     time = payload.get("event_time")
     if not isinstance(time, int | float):
         raise InvalidMessageError("the event has no event_time")
@@ -246,11 +246,11 @@ def _time(payload: Mapping[str, Any]) -> float:
 
 
 def find_leaver(payload: Mapping[str, Any]) -> tuple[Principal, ...]:
-    """Who was deactivated by this event (https://docs.slack.dev/reference/events/user_change), in every identity.
+    """Return the person whom an event deactivates, in every tenant: https://docs.slack.dev/reference/events/user_change.
 
-    Only a person of the workspace, or of the organisation, that the event is from: in a shared channel Slack also
-    tells of other companies' people, whose own workspace decides about them. A person of an organisation is of it where
-    it receives what they write, and of one of its workspaces in another company's shared channel: both have left.
+    Only people of the workspace or organisation that sends the event count: in a shared channel Slack also reports
+    people of other companies, about whom their own workspace decides. A person of an organisation belongs to it where
+    it receives their messages, and to one of its workspaces in another company's shared channel: both are returned.
 
     Raises:
         InvalidMessageError: The event does not say who or of which team.
@@ -274,10 +274,10 @@ def find_leaver(payload: Mapping[str, Any]) -> tuple[Principal, ...]:
 
 
 def _name(place: Mapping[str, Any], key: str) -> str:
-    """What Slack calls something; two events without an id must not be taken for one."""
+    """Return an id from an event; two events without an id must not count as one."""
     name = place.get(key)
     if not isinstance(name, str) or not name or not name.isprintable():
-        raise InvalidMessageError(f"the event has no {key}, or it is no name")
+        raise InvalidMessageError(f"the event has no usable {key}")
     return name
 
 

@@ -1,4 +1,4 @@
-"""What a person typed, out of Slack's markup (https://docs.slack.dev/messaging/formatting-message-text)."""
+"""The text that a person typed, recovered from Slack's markup (https://docs.slack.dev/messaging/formatting-message-text)."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def mentioned(text: str) -> tuple[str, ...]:
 
 
 def typed(text: str, *, own_id: str | None = None, names: Mapping[str, str]) -> str:
-    """Return what a person typed, without the mentions of the assistant.
+    """Return the text that a person typed, without the mentions of the assistant.
 
     A link keeps its label, and its target too where that differs; everything else that Slack marks is its name.
 
     Args:
         text: The text of an event.
         own_id: The assistant's user id, if mentions of it are to be left out.
-        names: By user id, what other people are called; those who are missing stay as their ids.
+        names: By user id, the names of other people; a missing one is replaced by the id.
     """
     pieces = _MARK.split(text)  # text, mark, text, …, text
     said = [_unescaped(pieces[0])]

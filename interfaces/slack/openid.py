@@ -1,4 +1,4 @@
-"""Sign in with Slack (https://docs.slack.dev/authentication/sign-in-with-slack): who sits at a browser."""
+"""Sign in with Slack (https://docs.slack.dev/authentication/sign-in-with-slack): the person at a browser."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CLAIM = "https://slack.com/"  # what Slack's own claims begin with
 
 
 class SlackLogin:
-    """The app as a client of Slack's OpenID Connect; lives as long as the process and holds nothing of a person's.
+    """The app as a client of Slack's OpenID Connect; lives as long as the process and holds no personal data.
 
     Args:
         client_id: The app's.
@@ -29,7 +29,7 @@ class SlackLogin:
         api_base_url: Where Slack's Web API is; ends with a slash.
         openid_root: Slack's issuer, below which its authorization page and its keys are.
         redirect_uri: Where Slack sends the browser back to; one constant from the settings.
-        http: For both; give it a cookie jar that keeps nothing, as everybody shares it.
+        http: The client for both; its cookie jar has to keep nothing, because everybody shares it.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class SlackLogin:
         self._http = http
 
     def login_url(self, principal: Principal, *, state: str, nonce: str) -> str:
-        """Slack's page at which a browser signs in to this person's workspace."""
+        """Return the address of Slack's page where a browser signs in to this person's workspace."""
         query = {
             "response_type": "code",
             "scope": "openid",
@@ -64,7 +64,7 @@ class SlackLogin:
         return f"{self._issuer}/openid/connect/authorize?{urlencode(query)}"
 
     async def proves(self, principal: Principal, answer: Mapping[str, str], *, nonce: str) -> bool:
-        """Whether Slack says, for this sign-in, that it was this user of this workspace or organisation.
+        """Return whether this sign-in, by Slack's word, was by this user of this workspace or organisation.
 
         Raises:
             CallbackRefusedError: The person said no, or the code or the id_token is not good.
@@ -96,14 +96,14 @@ class SlackLogin:
         return str(answer.get("id_token"))
 
     async def _claims(self, id_token: str) -> dict[str, Any]:
-        """What an id_token says, once its signature, issuer, audience and time are found good."""
+        """Return the claims of an id_token, after its signature, issuer, audience and time were checked."""
         keys = await self._keys()
         try:
             key = keys[str(jwt.get_unverified_header(id_token).get("kid"))]
             claims: dict[str, Any] = jwt.decode(
                 id_token,
                 key,
-                algorithms=["RS256"],  # what Slack signs with; nothing that the token says itself
+                algorithms=["RS256"],  # Slack's own; the token cannot choose
                 audience=self._client_id,
                 issuer=self._issuer,
                 leeway=_CLOCK_SKEW_SECONDS,
@@ -123,7 +123,7 @@ class SlackLogin:
             raise UnavailableError("Slack's keys cannot be read; try again") from None
 
     async def _ask(self, verb: str, url: str, form: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Slack's answer, a JSON object."""
+        """Return Slack's answer, a JSON object."""
         answer: object = None
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):

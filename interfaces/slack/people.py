@@ -1,4 +1,4 @@
-"""Who somebody is, by what Slack says of them (https://docs.slack.dev/reference/methods/users.info)."""
+"""People's names and tenants, from Slack's user objects (https://docs.slack.dev/reference/methods/users.info)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ MAX_NAME_LENGTH = 60
 
 
 class SlackPeople:
-    """Asks Slack about people, with the scope users:read; one object, as long as the process, which holds nobody.
+    """Asks Slack about people, with the scope users:read; lives as long as the process and remembers nobody.
 
     Args:
-        bot_tokens: Knows with which token to ask.
+        bot_tokens: Has the tokens to ask with.
         api_base_url: Where Slack's Web API is; ends with a slash.
     """
 
@@ -34,7 +34,7 @@ class SlackPeople:
         self._api_base_url = api_base_url
 
     async def find_name(self, principal: Principal) -> str | None:
-        """What this person calls themselves in Slack; it proves nothing.
+        """Return the name that this person gave themselves in Slack; it proves nothing.
 
         Raises:
             UnavailableError: Slack did not answer, or the app may not ask.
@@ -42,7 +42,7 @@ class SlackPeople:
         return name_of(await self._find(principal))
 
     async def identities(self, principal: Principal) -> tuple[Principal, ...]:
-        """This person in every tenant that they are of: their organisation and its workspaces, or their workspace.
+        """Return this person in all of their tenants: their organisation and its workspaces, or their workspace.
 
         Raises:
             UnavailableError: Slack did not answer, or the app may not ask.
@@ -51,11 +51,11 @@ class SlackPeople:
         return tuple(Principal("slack", tenant, principal.user) for tenant in tenants)
 
     async def names(self, workspace: str, user_ids: Sequence[str]) -> dict[str, str]:
-        """Return what people call themselves, by user id; some are missing if Slack does not say so in two seconds.
+        """Return the names that people gave themselves, by user id; only those that Slack gives within two seconds.
 
         Args:
             workspace: The installation that is asked.
-            user_ids: Who; the first ten are looked up.
+            user_ids: The people; the first ten are looked up.
         """
         token = await self._bot_tokens.bot_token(workspace)
         asked = user_ids[:_NAMES_AT_MOST] if token is not None else ()
@@ -70,17 +70,17 @@ class SlackPeople:
             return None
 
     async def _find(self, principal: Principal) -> Mapping[str, Any]:
-        """The user object of this person; an empty one if no installation knows them as of this tenant.
+        """Return the user object of this person; an empty one if no installation knows them in this tenant.
 
-        The tenant may be a workspace of an organisation that has installed the app as a whole, so its own token is not
-        the only one that can know.
+        The tenant may be a workspace of an organisation that has installed the app as a whole, so tokens other than its
+        own may know the person.
         """
         own = await self._bot_tokens.tokens_of(principal.tenant)
         unsaid: str | None = None
         for token in own or await self._bot_tokens.all_tokens():
             try:
                 user = await self._ask(token, principal.user)
-            except UnavailableError as error:  # another installation may know them all the same
+            except UnavailableError as error:  # another installation may still know them
                 unsaid = str(error)
                 continue
             if user.get("id") == principal.user and principal.tenant in tenants_of(user):
@@ -104,7 +104,7 @@ class SlackPeople:
 
 
 def tenants_of(user: Mapping[str, Any]) -> tuple[str, ...]:
-    """Every tenant that a user object says its person is of: the organisation first, then their workspaces."""
+    """Return every tenant to which the person of a user object belongs: the organisation first, then workspaces."""
     in_organisation = user.get("enterprise_user")
     in_organisation = in_organisation if isinstance(in_organisation, dict) else {}
     teams = in_organisation.get("teams")
@@ -113,7 +113,7 @@ def tenants_of(user: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def name_of(user: Mapping[str, Any]) -> str | None:
-    """The name in a user object, without what would be drawn as something else than it is; None if there is none."""
+    """Return the name in a user object, without characters that could disguise it, or None."""
     profile = user.get("profile")
     profile = profile if isinstance(profile, dict) else {}
     for name in (profile.get("real_name"), profile.get("display_name"), user.get("real_name")):

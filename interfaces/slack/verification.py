@@ -1,4 +1,4 @@
-"""Whether a request comes from Slack (https://docs.slack.dev/authentication/verifying-requests-from-slack)."""
+"""The check that a request comes from Slack (https://docs.slack.dev/authentication/verifying-requests-from-slack)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from slack_sdk.signature import Clock, SignatureVerifier
 
 from app.errors import UnauthenticatedError
 
-_TIMESTAMP = re.compile(r"[0-9]{1,12}")  # what the SDK's int() takes
+_TIMESTAMP = re.compile(r"[0-9]{1,12}")  # the SDK calls int() on it
 
 
 class _At(Clock):
@@ -25,8 +25,8 @@ def verify(signing_secret: str, body: bytes, headers: Mapping[str, str], *, now:
 
     Args:
         signing_secret: The app's, 32 hexadecimal digits.
-        body: The raw body, as it was signed.
-        headers: Looked up without regard to case.
+        body: The raw, signed body.
+        headers: The request's headers; their case does not matter.
         now: The time, POSIX seconds.
 
     Raises:

@@ -22,7 +22,7 @@ def words_of(event: Mapping[str, Any], *, own_id: str | None, names: Mapping[str
     Args:
         event: The inner event: https://docs.slack.dev/reference/events/message.
         own_id: The assistant's user id.
-        names: By user id, what other people are called.
+        names: By user id, the names of other people.
     """
     text = str(event.get("text") or "")
     said = typed(text, own_id=own_id, names=names)

@@ -51,7 +51,7 @@ async def test_another_workspace_installs_nothing(slacks: Workspaces) -> None:
     whole = await slacks.install("E0GRID")
 
     assert (page.status_code, whole.status_code) == (400, 400)
-    assert "Two Ltd (T0TWO) is not among the workspaces that this server is for" in page.text
+    assert "Two Ltd (T0TWO) is not one of the workspaces that this server is for" in page.text
     assert "interfaces.slack.workspaces" in page.text
     kept = await slacks.server.container.slack_installations().all()
     assert [each.workspace for each in kept] == ["T0ONE", "T0PART"]
@@ -68,7 +68,7 @@ async def test_a_token_that_slack_does_not_end_is_told_in_the_log(
     slacks.installs.revoke("T0TWO")
 
     assert page.status_code == 400
-    assert "the bot token of T0TWO could not be ended (SlackApiError)" in caplog.text
+    assert "the bot token of T0TWO could not be revoked (SlackApiError)" in caplog.text
     assert left not in caplog.text
     assert await slacks.server.container.slack_installations().bot_token("T0TWO") is None
 

@@ -241,7 +241,7 @@ async def test_another_browser_cannot_finish_an_installation(slacks: Workspaces)
     assert "This browser did not begin" in elsewhere.text
     assert (first.status_code, "One Inc" in first.text) == (200, True)
     assert again.status_code == 400
-    assert "unknown, used or expired" in again.text
+    assert "unknown, was used, or has expired" in again.text
 
 
 async def test_who_says_no_installs_nothing(slacks: Workspaces) -> None:

@@ -190,7 +190,7 @@ async def test_a_state_is_good_for_ten_minutes(
     code = await allow(begun, "T0ONE")
     clock.now += 601
 
-    with pytest.raises(CallbackRefusedError, match="unknown, used or expired"):
+    with pytest.raises(CallbackRefusedError, match="unknown, was used, or has expired"):
         await installing.finish(state=begun.state, cookie=begun.cookie, code=code)
     assert await installations.all() == []
 
@@ -234,10 +234,10 @@ GRANTED: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"token_type": "user"}, "did not grant the assistant a bot token"),
-        ({"access_token": ""}, "did not grant the assistant a bot token"),
-        ({"team": None}, "did not grant the assistant a bot token"),
-        ({"is_enterprise_install": True, "enterprise": None}, "did not grant the assistant a bot token"),
+        ({"token_type": "user"}, "gave the assistant no bot token"),
+        ({"access_token": ""}, "gave the assistant no bot token"),
+        ({"team": None}, "gave the assistant no bot token"),
+        ({"is_enterprise_install": True, "enterprise": None}, "gave the assistant no bot token"),
         ({"refresh_token": "xoxe-1"}, "switch token rotation off"),
     ],
 )

@@ -37,8 +37,12 @@ def test_the_manifest_asks_for_the_scopes_that_are_used() -> None:
 
 def test_the_events_of_the_page_are_the_ones_that_are_handled() -> None:
     """Each event that step 4 subscribes to makes a difference."""
-    base = {"type": "event_callback", "team_id": "T1", "authorizations": [{"team_id": "T1", "user_id": "U0BOT"}]}
-    message = {"user": "U1", "ts": "1.1", "text": "help"}
+    base: dict[str, Any] = {
+        "type": "event_callback",
+        "team_id": "T1",
+        "authorizations": [{"team_id": "T1", "user_id": "U0BOT"}],
+    }
+    message: dict[str, Any] = {"user": "U1", "ts": "1.1", "text": "help"}
     mention = {**base, "event": {**message, "type": "app_mention", "channel": "C1"}}
     direct = {**base, "event": {**message, "type": "message", "channel_type": "im", "channel": "D1"}}
     left = {**base, "event": {"type": "user_change", "user": {"id": "U1", "team_id": "T1", "deleted": True}}}

@@ -1,4 +1,4 @@
-"""What delivery needs of a channel."""
+"""The channel, as delivery needs it."""
 
 from __future__ import annotations
 
@@ -10,40 +10,42 @@ from app.messages import StoredMessage
 
 
 class Channel(Protocol):
-    """Tells people something; one object a platform, as long as the process."""
+    """Sends people their replies; one object for each platform, which lives as long as the process."""
 
     async def send(self, message: StoredMessage, text: str, *, private: bool, reply_id: str, again: bool) -> None:
-        """Answer where the message came from.
+        """Send a reply to a message, where everybody who should see it can read it at any time.
 
         Args:
-            message: What is answered; its address says where, its principal to whom.
-            text: What to say, Markdown.
-            private: Only the sender may see it: in a group it goes to them alone.
-            reply_id: Names this reply, the same at every try; 32 hexadecimal digits.
-            again: An earlier try may have got through. A channel that can look that up does, and sends what is missing.
+            message: The message; its address says where it came from, its principal who wrote it.
+            text: The reply, Markdown.
+            private: Only the sender may see it. In a group it goes to their direct chat, and one public line says so.
+            reply_id: The id of this reply, the same at every try; 32 hexadecimal digits.
+            again: An earlier try may have got through; a channel that can look this up sends only the missing parts.
 
         Raises:
-            UnclearError: The platform gave no answer; it is tried again when it must have arrived, if it has.
-            UnavailableError: The platform did not take it; it is tried again later.
+            UnclearError: The platform gave no answer. It is tried again once a reply that has arrived must be visible.
+            UnavailableError: The platform refuses it for now. It is tried again, not before `retry_after`.
+            UndeliverableError: The platform refuses it for good. It is not tried again.
         """
         ...
 
     async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
-        """Let the first copy of a reply stay, and no other, where the channel can see to that.
+        """Delete all copies of a reply but the first, if the channel can.
 
-        For a process that sent it though another one had taken it over. Several may do so at once.
+        A process that sent a reply although another had taken it over calls this; several may do so at once.
 
         Raises:
-            UnavailableError: The platform did not do it; it can be tried again later.
+            UnavailableError: The platform refuses it for now.
+            UndeliverableError: The platform refuses it for good.
         """
         ...
 
     def is_group(self, message: StoredMessage) -> bool:
-        """Whether others read along where the message came from."""
+        """Return whether others can read along where the message came from."""
         ...
 
 
 def place_of(message: StoredMessage, channels: Mapping[str, Channel]) -> Place:
-    """Whether a message comes from a chat that its sender has with the assistant alone, or from a group."""
+    """Return whether a message comes from a direct chat with the assistant or from a group."""
     channel = channels.get(message.principal.platform)
     return Place.GROUP if channel is not None and channel.is_group(message) else Place.DIRECT

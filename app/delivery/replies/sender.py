@@ -40,7 +40,7 @@ class Sender:
 
     Each person's replies of a conversation go out in order, one at a time; in a shared thread nobody waits for somebody
     else's. A reply that its channel refuses for now waits longer each time and lets later ones pass; a reply that is
-    refused for good is given up at once. What a process left behind because it ended while sending is tried again with
+    refused for good is given up at once. A reply that a process was sending when it ended is tried again with
     `again`. A process that was overtaken while sending has the channel keep one of the two copies.
     """
 
@@ -125,7 +125,7 @@ class Sender:
             await self._send(reply)
 
     async def _next(self, lane: _Lane, done: set[str]) -> Reply | None:
-        """Return the reply to send now, held by this process; None if there is none or an earlier one goes first."""
+        """Return the reply to send now, held by this process; None if nothing waits or an earlier one goes first."""
         places = [
             place
             for place in await self._outbox.waiting(lane.conversation)
@@ -212,9 +212,9 @@ class Sender:
             await channel.keep_one(await self._outbox.message_of(reply), reply.reply_id)
 
     async def _tell(self, reply: Reply) -> ReplyState | None:
-        """Tell the person how their message stands, if it still stands so; None when another process has the reply.
+        """Tell the person how their message stands, if it still does; None if another process has the reply.
 
-        The try is over well before the lease is, so that what it has posted can be seen by whoever comes next.
+        The try ends well before the lease does, so that its posts are visible to the process that comes next.
         """
         now = asyncio.get_running_loop().time
         asked_at = now()

@@ -1,4 +1,4 @@
-"""The events of a Slack on loopback: what it sends when somebody writes, or when something happens, and its signature.
+"""The events that a Slack on loopback sends when somebody writes or something happens, and their signatures.
 
 https://docs.slack.dev/apis/events-api and https://docs.slack.dev/authentication/verifying-requests-from-slack
 """
@@ -19,12 +19,12 @@ import httpx2
 from app.sandbox.slack.places import SlackPlaces
 
 
-class SlackEvents:
+class SlackEventSource:
     """Makes and sends the events of one app. Lives for the process.
 
     Args:
-        signing_secret: What they are signed with.
-        team: The workspace that they are of where no other one is named.
+        signing_secret: The app's.
+        team: The workspace in which things happen if no other is named.
         bot_user: The bot's user id.
 
     Attributes:
@@ -52,12 +52,12 @@ class SlackEvents:
         enterprise: str | None = None,
         whole_organisation: bool = False,
     ) -> dict[str, Any]:
-        """What Slack sends when somebody writes to the bot: https://docs.slack.dev/apis/events-api#callback-field.
+        """Return the event of a message to the bot: https://docs.slack.dev/apis/events-api#callback-field.
 
         Args:
-            user: Who writes, such as "U0ADA".
-            text: What they write, as it is; a mention starts with ``<@U0BOT>``.
-            channel: Where: "D…" for a direct message, "C…" for a channel.
+            user: The sender, such as "U0ADA".
+            text: The text in Slack's markup; a mention starts with ``<@U0BOT>``.
+            channel: "D…" for a direct message, "C…" for a channel.
             ts: The message's timestamp; a fresh one if None.
             thread_ts: The thread that it is in, or None.
             event_id: The event's id, which a retry repeats; a fresh one if None.
@@ -90,11 +90,11 @@ class SlackEvents:
     def notice(
         self, event: dict[str, Any], place: str, *, team: str | None = None, enterprise: str | None = None
     ) -> dict[str, Any]:
-        """What Slack sends of any event: https://docs.slack.dev/apis/events-api#callback-field.
+        """Return the payload of any event: https://docs.slack.dev/apis/events-api#callback-field.
 
         Args:
             event: The inner event.
-            place: Where the app is installed that it is sent to: a workspace, "T…", or an organisation, "E…".
+            place: The installation that gets it: a workspace, "T…", or an organisation, "E…".
             team: The workspace in which it happened; `place` if None.
             enterprise: The organisation that the workspace is part of.
         """
@@ -120,7 +120,7 @@ class SlackEvents:
         }
 
     def sign(self, body: bytes, now: float) -> dict[str, str]:
-        """The headers that prove that this body is Slack's, sent at `now`, in seconds since the epoch."""
+        """Return the headers that prove that Slack sent this body at `now`, POSIX seconds."""
         timestamp = str(int(now))
         digest = hmac.new(self._signing_secret, b"v0:" + timestamp.encode() + b":" + body, sha256).hexdigest()
         return {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": f"v0={digest}"}
@@ -128,7 +128,7 @@ class SlackEvents:
     async def post_event(
         self, client: httpx2.AsyncClient, url: str, payload: Mapping[str, Any], retry_num: int | None = None
     ) -> httpx2.Response:
-        """Send an event as Slack does, signed now; `retry_num` counts the times that it was sent before."""
+        """Send an event as Slack does, signed now; `retry_num` says how often it was sent before."""
         body = json.dumps(payload).encode()
         headers = {"Content-Type": "application/json", **self.sign(body, time.time())}
         if retry_num is not None:
@@ -136,5 +136,5 @@ class SlackEvents:
         return await client.post(url, content=body, headers=headers)
 
     def new_ts(self) -> str:
-        """A fresh timestamp, Slack's id of a message in a channel."""
+        """Return a fresh timestamp, Slack's id of a message in a channel."""
         return f"{int(time.time())}.{next(self._count):06d}"

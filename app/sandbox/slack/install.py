@@ -45,11 +45,11 @@ class SlackInstalls:
     """The part of a Slack that installs one app. Lives for the process; serve `app`, which is the Web API as well.
 
     Args:
-        slack: Whose tokens it gives out.
+        slack: The Slack whose tokens it gives out.
         client_id: The app's.
         client_secret: The app's.
         redirect_uri: The only place that browsers are sent back to.
-        places: Where the app can be installed: workspaces, "T…", and organisations as a whole, "E…", with their names.
+        places: By id, the names of the workspaces, "T…", and organisations, "E…", in which the app can be installed.
         organisations: Of which organisation a workspace is part.
 
     Attributes:
@@ -84,16 +84,16 @@ class SlackInstalls:
 
     @property
     def tokens(self) -> dict[str, str]:
-        """The bot token of each place in which the app is installed."""
+        """Return the bot token of each place in which the app is installed."""
         return {place: token for place, token in self._tokens.items() if self._slack.takes(token)}
 
     def uninstall(self, place: str) -> dict[str, Any]:
-        """Take the app out of a place: its token is over. Returns the event that Slack sends."""
+        """Remove the app from a place, which revokes its token. Return the event that Slack sends."""
         self._slack.forget(self._tokens.pop(place))
         return self._slack.notice({"type": "app_uninstalled"}, place)
 
     def revoke(self, place: str) -> dict[str, Any]:
-        """End a place's bot token alone. Returns the event that Slack sends."""
+        """Revoke a place's bot token alone. Return the event that Slack sends."""
         self._slack.forget(self._tokens.pop(place))
         return self._slack.notice({"type": "tokens_revoked", "tokens": {"oauth": [], "bot": ["U0BOT"]}}, place)
 
@@ -120,7 +120,7 @@ class SlackInstalls:
     async def _access(self, request: Request) -> Response:
         async with request.form() as form:
             code, redirect_uri = str(form.get("code", "")), form.get("redirect_uri")
-        granted = self._codes.pop(code, None)  # whatever comes of it, a code is good once
+        granted = self._codes.pop(code, None)  # a code works once, even if the exchange fails
         if not self._is_client(request.headers.get("authorization", "")):
             return JSONResponse({"ok": False, "error": "bad_client_secret"})
         if granted is None:
@@ -154,7 +154,7 @@ class SlackInstalls:
         return {"id": place, "name": self._places.get(place, place)}
 
     def _is_client(self, authorization: str) -> bool:
-        """Whether the request carries the client's own name and secret (RFC 6749 §2.3.1)."""
+        """Return whether the request carries the client's own id and secret (RFC 6749 §2.3.1)."""
         scheme, _, encoded = authorization.partition(" ")
         try:
             given = base64.b64decode(encoded, validate=True)

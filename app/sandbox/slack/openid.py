@@ -33,7 +33,7 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Sign in -
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Who signed in, for which request; `team` is where."""
+    """The person who signed in, in which team and for which request."""
 
     user: str
     team: str
@@ -49,7 +49,7 @@ class SlackOpenId:
     Attributes:
         redirect_uris: Where people may be sent back to, exactly.
         team: The workspace that people sign in to; ids of an organisation go into `enterprise`.
-        claims: What is added to, or put in place of, what id_tokens say.
+        claims: Claims that are added to id_tokens, or replace theirs.
         asked: How often a code was brought.
     """
 

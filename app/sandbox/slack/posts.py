@@ -1,4 +1,4 @@
-"""What the bot posts in a Slack on loopback, who can read it, and how the bot reads what it has posted.
+"""The bot's posts in a Slack on loopback: posting, reading and deleting them.
 
 https://docs.slack.dev/reference/methods/chat.postMessage and https://docs.slack.dev/messaging/message-metadata
 """
@@ -28,7 +28,7 @@ class Post:
         text: Its text, or its markdown.
         ts: Its own timestamp, Slack's id of a message in a channel.
         workspace: Whose bot token it was posted with.
-        metadata: What the bot attached for itself; nobody sees it.
+        metadata: Data that the bot attached for itself; nobody sees it.
     """
 
     method: str

@@ -17,7 +17,7 @@ class ReadLimits:
     The default is that of apps which are distributed outside the Marketplace, since May 2025.
 
     Attributes:
-        page: The largest number of messages in an answer, whatever is asked for.
+        page: The largest number of messages in an answer, even if more are asked for.
         seconds: The shortest time between two calls of one method by one workspace's bot.
         now: A clock, in seconds.
         refused: How many calls came too early.

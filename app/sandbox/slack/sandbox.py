@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.sandbox.log import bearer_of
-from app.sandbox.slack.events import SlackEvents
+from app.sandbox.slack.events import SlackEventSource
 from app.sandbox.slack.openid import SlackOpenId
 from app.sandbox.slack.places import SlackError, user_id
 from app.sandbox.slack.posts import Post, SlackPosts
@@ -21,24 +21,24 @@ from app.sandbox.slack.rates import ReadLimits
 Method = Callable[[Mapping[str, Any], str], dict[str, Any]]
 
 
-class SlackSandbox(SlackEvents):
+class SlackSandbox(SlackEventSource):
     """A Slack with one app, in one workspace or more. Lives for the process; serve `app`, its URL is ``…/api/``.
 
-    A channel that an event has named takes posts of the workspaces alone that it was named in.
+    A channel that events have named takes posts only from the workspaces in which they named it.
 
     Args:
-        signing_secret: What its events are signed with.
+        signing_secret: The app's, for its events.
         bot_token: The bot's token in the first workspace.
         team: The first workspace's id.
         bot_user: The bot's user id.
         openid: Where people sign in with a browser, if they can.
-        posts: What the bot posts is added to it; by default an empty list.
+        posts: The list to which the bot's posts are added; by default an empty one.
 
     Attributes:
         app: The ASGI application.
-        posts: What the bot posted and has not deleted, oldest first.
-        members: By user id, what ``users.info`` says beside the names, such as ``is_email_confirmed``; others are
-            full members without an address.
+        posts: The bot's posts that it has not deleted, oldest first.
+        members: By user id, what ``users.info`` adds to the names, such as ``is_email_confirmed``; everyone else is a
+            full member without an address.
     """
 
     def __init__(
@@ -72,17 +72,17 @@ class SlackSandbox(SlackEvents):
         self.app = Starlette(routes=[*(openid.routes if openid else ()), methods])
 
     def admit(self, place: str, bot_token: str, *, organisation: str | None = None) -> None:
-        """Take this bot token from now on, for one workspace, which may be an organisation's, or organisation."""
+        """Accept this bot token from now on, for a workspace, perhaps of an organisation, or for an organisation."""
         self._workspaces[bot_token] = place
         if organisation is not None:
             self._organisations[place] = organisation
 
     def takes(self, bot_token: str) -> bool:
-        """Whether this bot token is good."""
+        """Return whether this bot token is valid."""
         return bot_token in self._workspaces
 
     def forget(self, bot_token: str) -> None:
-        """Take this bot token no more."""
+        """Stop accepting this bot token."""
         del self._workspaces[bot_token]
 
     def limit_reads(self, limits: ReadLimits | None) -> None:
@@ -158,7 +158,7 @@ class SlackSandbox(SlackEvents):
 
 
 async def _arguments(request: Request) -> dict[str, Any]:
-    """A method's arguments, wherever they are: Slack takes a query, a form or JSON."""
+    """Return a method's arguments from the query, the form or the JSON, as Slack does."""
     arguments: dict[str, Any] = dict(request.query_params)
     if request.headers.get("content-type", "").startswith("application/json"):
         try:
