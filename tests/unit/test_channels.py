@@ -124,7 +124,8 @@ def given_parts(container: Application) -> Iterator[tuple[str, Any, str]]:
 def test_a_wrong_provider_below_a_route_is_found(tmp_path: Path) -> None:
     """Every POST would be a 500, and nothing would say so before: the proof names the route and the parameter."""
     container = build(settings_with_slack(tmp_path))
-    found, unseen = set(), set()
+    found: set[tuple[str, str]] = set()
+    unseen: set[tuple[str, str]] = set()
     for route, handler, name in given_parts(container):
         right = handler.kwargs
         handler.add_kwargs(**{name: container.refresh_leases})
