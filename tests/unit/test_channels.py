@@ -144,7 +144,9 @@ async def test_a_wrong_provider_below_a_route_fails_the_check(tmp_path: Path) ->
     settings = settings_with_slack(tmp_path)
     container = build(settings)
     await prove_lifetimes(container, settings)
-    container.consent_pages.add_kwargs(consent=container.inbox)
+    container.consent_pages.add_kwargs(google_apis=container.inbox)
 
-    with pytest.raises(LifetimeError, match="argument consent of `consent_pages` must be Consent, and is given Inbox"):
+    with pytest.raises(
+        LifetimeError, match="argument google_apis of `consent_pages` must be GoogleApis, and is given Inbox"
+    ):
         await prove_lifetimes(container, settings)
