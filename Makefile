@@ -31,6 +31,12 @@ test: setup  ## Run the tests that need no process of their own, on every core
 test-system: setup  ## Run the tests of processes, kills, outages and browsers
 	$(PYTEST) -m "system and not soak"
 
+coverage: setup  ## Measure which branches all tests but the long ones reach
+	$(BIN)/coverage erase
+	PYTHONDONTWRITEBYTECODE= $(BIN)/coverage run -m pytest -n auto --dist worksteal -m "not soak"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
 soak: setup  ## Run the long tests
 	$(BIN)/pytest -m soak
 
@@ -69,4 +75,4 @@ lock: setup  ## Resolve the requirements files again from pyproject.toml
 			--no-annotate --no-header --quiet --output-file $${files%%:*}.txt; \
 	done
 
-.PHONY: help setup run demo test test-system soak lint types check format docs bench lock
+.PHONY: help setup run demo test test-system coverage soak lint types check format docs bench lock

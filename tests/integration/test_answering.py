@@ -255,7 +255,7 @@ async def test_a_message_that_fails_after_an_act_says_that_it_may_have_been_done
     database: Database, key_ring: KeyRing, ada: Principal
 ) -> None:
     """Whoever approved something and then reads an apology is not led to have it done twice."""
-    server = CoreServer(database, key_ring, deadline_seconds=3.0)
+    server = CoreServer(database, key_ring)
     message = await server.ask(ada, "/letters_shout text=hey")
     (code,) = await server.codes(message)
     await server.ask(ada, f"approve {code}")
@@ -264,6 +264,7 @@ async def test_a_message_that_fails_after_an_act_says_that_it_may_have_been_done
         await asyncio.sleep(60)
 
     server.post.before = hang
+    server.answering._deadline_seconds = 3.0
     answered = await server.answer_next(message)
 
     assert answered.answer == f"{TOO_LATE} {MAY_BE_DONE.format('letters_shout')}"
@@ -281,7 +282,9 @@ async def test_a_message_that_takes_too_long_is_given_up(
         return "quick"
 
     server = CoreServer(database, key_ring, model=answering(answer), deadline_seconds=3.0)
-    messages = [await server.ask(ada, "slow", "a"), await server.ask(grace, "hello", "g")]
+    slow = await server.ask(ada, "slow", "a")
+    server.answering._deadline_seconds = 30.0
+    messages = [slow, await server.ask(grace, "hello", "g")]
 
     assert [(message.state, message.answer) for message in messages] == [
         (MessageState.FAILED, TOO_LATE),
