@@ -26,6 +26,10 @@ class Databases(Protocol):
         """The address of a new database of this name, with the newest schema."""
         ...
 
+    async def reopened(self, name: str) -> str:
+        """The address of the database of this name as it was left; it is made by `migrated` the first time."""
+        ...
+
 
 class SqliteDatabases:
     """Files in a folder."""
@@ -45,6 +49,9 @@ class SqliteDatabases:
             self._path("template").unlink()
         self._path(name).write_bytes(SqliteDatabases._template)
         return await self.empty(name)
+
+    async def reopened(self, name: str) -> str:
+        return await (self.empty(name) if self._path(name).exists() else self.migrated(name))
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.db"
@@ -95,6 +102,9 @@ class PostgresDatabases:
             self._server.template = template
         self._names[name] = await self._create(self._server.template)
         return self._url(self._names[name])
+
+    async def reopened(self, name: str) -> str:
+        return await (self.empty(name) if name in self._names else self.migrated(name))
 
     async def drop(self) -> None:
         """Drop all that a test was given, whoever is still connected."""

@@ -84,7 +84,7 @@ class Environment:
             yield Server(app.client, app.container, settings, self.google, self.slack)
 
     async def _settings(self, database: str, sections: dict[str, Section]) -> Settings:
-        url = DatabaseSettings(url=SecretStr(await self.databases.empty(database)))
+        url = DatabaseSettings(url=SecretStr(await self.databases.reopened(database)))
         return self.settings.model_copy(update={"database": url, **sections})
 
 

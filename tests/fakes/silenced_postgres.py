@@ -36,6 +36,9 @@ class SilencedPostgres:
     async def migrated(self, name: str) -> str:
         return self._through(await self.databases.migrated(name))
 
+    async def reopened(self, name: str) -> str:
+        return self._through(await self.databases.reopened(name))
+
     def fall_silent(self) -> None:
         """Forward nothing more: what is connected stays so, and is never heard of again."""
         self._silent = True
