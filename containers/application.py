@@ -20,6 +20,7 @@ from app.audit.recorder import AuditRecorder
 from app.chat.accounts import AccountsCommand, ConfirmCommand
 from app.chat.approvals import ApprovalCommand
 from app.chat.disconnect import DisconnectCommand
+from app.chat.new_conversation import NewConversationCommand
 from app.consent.confirmation import Confirmation
 from app.consent.flow import Consent
 from app.consent.linking import Linking
@@ -229,8 +230,10 @@ class Application(DeclarativeContainer):
         settings.provided.delivery.deadline_seconds,
     )
     approval_command = Once(ApprovalCommand, approvals, parking)
+    new_conversation = Once(NewConversationCommand, conversations)
     commands = providers.List(
         approval_command,
+        new_conversation,
         Once(ConfirmCommand, confirmation, google_apis.provided.permission),
         Once(AccountsCommand, consent, accounts, senders, google_apis.provided.permission),
         Once(DisconnectCommand, revocation),
@@ -269,6 +272,7 @@ class Application(DeclarativeContainer):
         ),
         request_scopes.provided.open_agent,
         deadline_seconds=settings.provided.delivery.deadline_seconds,
+        person_parked=settings.provided.delivery.person_parked,
     )
     retention = Once(
         Retention,

@@ -46,7 +46,9 @@ def build(settings: Settings) -> Application:
     add_channels(container, settings)
     if settings.google.workspace is not None:
         container.tokens.override(_workspace_tokens(container, settings.google.workspace))
-        container.commands.set_args(container.approval_command)  # the others are about consent, which nobody gives here
+        container.commands.set_args(
+            container.approval_command, container.new_conversation
+        )  # the others are about consent, which nobody gives here
     return container
 
 
@@ -86,6 +88,7 @@ def _shell(
         Once(with_fallbacks, *models) if len(models) > 1 else models[0],
         instructions=agent.instructions,
         history_turns=agent.history_turns,
+        history_characters=agent.history_characters,
         request_limit=agent.request_limit,
         tool_calls_limit=agent.tool_calls_limit,
         permission=permission,

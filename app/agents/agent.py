@@ -15,12 +15,15 @@ from pydantic_ai.models import Model
 from app.agents.guard import GuardedToolkit
 from app.agents.listening import Listener, telling
 from app.agents.run import StoppedRun
+from app.agents.wording import OUTGROWN, finished, in_words
 from app.agents.writes import Writes
 from app.approvals.approvals import Approval, Approvals
 from app.audit.recorder import AuditRecorder
-from app.conversations.history import Conversations
+from app.conversations.history import HISTORY_CHARACTERS, Conversations, History
 from app.credentials.credentials import Credentials
 from app.errors import AgentError, GoogleError
+from app.llm.faults import ModelFault, model_fault
+from app.llm.patience import PatientModel
 from app.messages import StoredMessage
 from app.principal import Principal
 from app.toolkits.toolkit import Toolkit, ToolSpec
@@ -33,11 +36,13 @@ class Answered:
     Attributes:
         private: The answer may hold something out of the person's account, so they alone may see it.
         turn: What the run added to the history.
+        forget_before: The conversation has outgrown the model, so turns with a lower sequence are to be erased.
     """
 
     text: str = field(repr=False)
     private: bool
     turn: list[ModelMessage] = field(repr=False)
+    forget_before: int | None = None
 
 
 class AgentShell:
@@ -58,12 +63,15 @@ class AgentShell:
         history_turns: int,
         request_limit: int,
         tool_calls_limit: int,
+        history_characters: int = HISTORY_CHARACTERS,
         permission: Callable[[str], str] = str,
     ) -> None:
         self.name = name
         self.permission = permission
         self.history_turns = history_turns
+        self.history_characters = history_characters
         self.limits = UsageLimits(request_limit=request_limit, tool_calls_limit=tool_calls_limit)
+        self.model = model
         self.runner: pydantic_ai.Agent[None, str | DeferredToolRequests] = pydantic_ai.Agent(
             model, name=name, instructions=instructions or None, output_type=[str, DeferredToolRequests]
         )
@@ -146,7 +154,10 @@ class Agent:
         listener: Listener | None,
     ) -> Answered | StoppedRun:
         history = await self._conversations.load(
-            self.principal, message.conversation, turns_at_most=self._shell.history_turns
+            self.principal,
+            message.conversation,
+            turns_at_most=self._shell.history_turns,
+            characters_at_most=self._shell.history_characters,
         )
         guards = [
             GuardedToolkit(
@@ -161,9 +172,11 @@ class Agent:
             )
             for toolkit in self._toolkits
         ]
+        model = PatientModel(self._shell.model)
         try:
             run = await self._shell.runner.run(
                 text,
+                model=model,
                 message_history=[*history.messages, *turn_so_far],
                 deferred_tool_results=results,
                 toolsets=guards,
@@ -173,7 +186,7 @@ class Agent:
         except UsageLimitExceeded as error:
             raise AgentError("This took more steps than I may use for one message. Try a smaller request.") from error
         except (AgentRunError, FallbackExceptionGroup, UserError) as error:
-            raise AgentError("The model could not be reached or gave no usable answer. Please try again.") from error
+            raise AgentError(in_words(model_fault(error) or ModelFault.UNUSABLE)) from error
         except GoogleError as error:
             raise AgentError("Google is busy and takes no more from you for now. Please try again later.") from error
         finally:
@@ -182,7 +195,11 @@ class Agent:
         turn = run.all_messages()[len(history.messages) :]
         if isinstance(run.output, DeferredToolRequests):
             return StoppedRun.of(turn, run.output)
-        return Answered(run.output, history.private or self._is_private(turn), turn)
+        text, turn = finished(run.output, turn)
+        forget_before = _oldest_kept(history, model.left_out, message.sequence)
+        if forget_before is not None:
+            text = f"{text}\n\n{OUTGROWN}"
+        return Answered(text, history.private or self._is_private(turn), turn, forget_before)
 
     def _is_private(self, turn: list[ModelMessage]) -> bool:
         tools = self.tools()
@@ -195,3 +212,13 @@ class Agent:
         )
         # A parked run may hold the result of a tool that the agent no longer has.
         return any(name not in tools or tools[name].oauth_scopes for name in returned)
+
+
+def _oldest_kept(history: History, left_out: int, sequence: int) -> int | None:
+    """Return before which message everything is to be forgotten; None when the model was shown all of the history."""
+    if left_out:
+        kept = history.sequences[left_out:]
+        return kept[0] if kept else sequence
+    if history.outgrown:
+        return history.sequences[0] if history.sequences else sequence
+    return None

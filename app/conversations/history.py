@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, repair_messages
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,17 +18,25 @@ from app.database.database import Database
 from app.database.tables import owned_by, owner, turns
 from app.principal import Principal
 
+log = logging.getLogger(__name__)
+
+HISTORY_CHARACTERS = 200_000  # of the turns as they are stored: about 50 000 tokens
+
 
 @dataclass(frozen=True, slots=True)
 class History:
     """Earlier turns, oldest first.
 
     Attributes:
+        sequences: Of each turn, the sequence of the message that it answered.
         private: One of them holds something out of the person's account, so what is said next may repeat it.
+        outgrown: Older turns were left out because all of them together are too long.
     """
 
     messages: list[ModelMessage] = field(repr=False)
     private: bool
+    sequences: tuple[int, ...] = field(default=(), repr=False)
+    outgrown: bool = field(default=False, repr=False)
 
 
 class Conversations:
@@ -36,19 +46,49 @@ class Conversations:
         self._database = database
         self._now = now
 
-    async def load(self, principal: Principal, conversation: str, *, turns_at_most: int) -> History:
-        """This person's latest turns in a conversation. A turn is taken whole, so no tool call loses its result."""
+    async def load(
+        self,
+        principal: Principal,
+        conversation: str,
+        *,
+        turns_at_most: int,
+        characters_at_most: int = HISTORY_CHARACTERS,
+    ) -> History:
+        """Return this person's latest turns in a conversation, as many as both limits allow.
+
+        A turn is taken whole, so no tool call loses its result. One that cannot be read any more is left out.
+        """
         query = (
-            sa.select(turns.c.messages, turns.c.private)
-            .where(owned_by(turns, principal), turns.c.conversation == conversation)
+            sa.select(turns.c.sequence, turns.c.messages, turns.c.private)
+            .where(_of(principal, conversation))
             .order_by(turns.c.sequence.desc())
             .limit(turns_at_most)
         )
         async with self._database.reading() as connection:
-            rows = list(reversed((await connection.execute(query)).all()))
-        loaded = [message for row in rows for message in ModelMessagesTypeAdapter.validate_json(row.messages)]
+            rows = (await connection.execute(query)).all()
+        kept: list[tuple[int, list[ModelMessage], bool]] = []
+        room = characters_at_most
+        for row in rows:
+            room -= len(row.messages)
+            if room < 0:
+                break
+            try:
+                kept.insert(0, (row.sequence, ModelMessagesTypeAdapter.validate_json(row.messages), row.private))
+            except ValidationError:
+                log.error("turn %d of %s cannot be read and is left out", row.sequence, principal)
+        loaded = [message for _, turn, _ in kept for message in turn]
         # A run does the same to its history, and who counts on from its length must know what it does.
-        return History(repair_messages(loaded), any(row.private for row in rows))
+        return History(
+            repair_messages(loaded),
+            any(private for *_, private in kept),
+            tuple(sequence for sequence, *_ in kept),
+            outgrown=room < 0,
+        )
+
+    async def forget(self, principal: Principal, conversation: str) -> None:
+        """Erase everything that this person and the assistant said in a conversation."""
+        async with self._database.writing() as connection:
+            await connection.execute(turns.delete().where(_of(principal, conversation)))
 
     async def append(
         self,
@@ -59,8 +99,22 @@ class Conversations:
         turn: list[ModelMessage],
         *,
         private: bool,
+        forget_before: int | None = None,
     ) -> None:
-        """Store the turn that answered the message with this sequence, in the caller's transaction."""
+        """Store the turn that answered the message with this sequence, in the caller's transaction.
+
+        Args:
+            connection: The caller's.
+            principal: Whose turn.
+            conversation: Where.
+            sequence: Of the message.
+            turn: What was said.
+            private: It holds something out of the person's account.
+            forget_before: Turns with a lower sequence are erased, as the model cannot take them any more.
+        """
+        if forget_before is not None:
+            old = sa.and_(_of(principal, conversation), turns.c.sequence < forget_before)
+            await connection.execute(turns.delete().where(old))
         await connection.execute(
             turns.insert().values(
                 id=uuid.uuid4().hex,
@@ -74,7 +128,11 @@ class Conversations:
         )
 
 
+def _of(principal: Principal, conversation: str) -> sa.ColumnElement[bool]:
+    return sa.and_(owned_by(turns, principal), turns.c.conversation == conversation)
+
+
 def dump(turn: list[ModelMessage]) -> str:
-    """A turn as JSON text that `load` can read, also when a tool's result holds half of a surrogate pair."""
+    """Return a turn as JSON text that `load` can read, also when a tool's result holds half of a surrogate pair."""
     values = ModelMessagesTypeAdapter.dump_python(turn, mode="json")
     return json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode(errors="replace").decode()

@@ -8,28 +8,27 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import sqlalchemy as sa
-from pydantic_ai.exceptions import FallbackExceptionGroup, ModelAPIError, ModelHTTPError
 
 from app.errors import GoogleError
+from app.llm.faults import ModelFault, model_fault
 
 
 class Fault(StrEnum):
-    """A fault that passes, by its class."""
+    """A fault that passes, by its class; those of models are `ModelFault`s."""
 
-    MODEL_BUSY = "model_busy"  # 429
-    MODEL_DOWN = "model_down"  # 5xx
     GOOGLE_BUSY = "google_busy"  # a quota
-    NETWORK = "network"  # no answer
     DATABASE = "database"  # it was away, or its disk is full
 
 
+PassingFault = Fault | ModelFault
+
 # What the database says of a statement, not of itself.
 _OUR_MISTAKES = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError, sa.exc.NotSupportedError)
-_PACE = {Fault.MODEL_BUSY: 2.0, Fault.MODEL_DOWN: 1.0, Fault.GOOGLE_BUSY: 4.0, Fault.NETWORK: 1.0, Fault.DATABASE: 1.0}
+_PACE: dict[PassingFault, float] = {ModelFault.BUSY: 2.0, Fault.GOOGLE_BUSY: 4.0}  # the others: 1.0
 
 
-def passing_fault(error: BaseException) -> Fault | None:
-    """The passing fault that an error arose from; None when another try would meet the same again."""
+def passing_fault(error: BaseException) -> PassingFault | None:
+    """Return the passing fault that an error arose from; None when another try would meet the same again."""
     cause: BaseException | None = error
     while cause is not None:
         if fault := _fault(cause):
@@ -38,15 +37,10 @@ def passing_fault(error: BaseException) -> Fault | None:
     return None
 
 
-def _fault(error: BaseException) -> Fault | None:
-    if isinstance(error, FallbackExceptionGroup):
-        return next((fault for each in error.exceptions if (fault := passing_fault(each))), None)
-    if isinstance(error, ModelHTTPError):
-        if error.status_code == 429:
-            return Fault.MODEL_BUSY
-        return Fault.MODEL_DOWN if error.status_code == 408 or error.status_code >= 500 else None
-    if isinstance(error, ModelAPIError):
-        return Fault.NETWORK
+def _fault(error: BaseException) -> PassingFault | None:
+    fault = model_fault(error)
+    if fault is not None:
+        return fault if fault.passes else None
     if isinstance(error, _OUR_MISTAKES):
         return None
     # The second is that no connection became free; the third is what asyncpg raises when there is no server.
@@ -73,8 +67,10 @@ class Backoff:
     at_least_seconds: float = 0.0
     draw: Callable[[], float] = random.random
 
-    def seconds(self, earlier_faults: int, fault: Fault = Fault.NETWORK, *, passed: float = 0.0) -> float | None:
-        """How long to wait, after so many earlier faults and this one; None when it is time to give up.
+    def seconds(
+        self, earlier_faults: int, fault: PassingFault = Fault.DATABASE, *, passed: float = 0.0
+    ) -> float | None:
+        """Return how long to wait, after so many earlier faults and this one; None when it is time to give up.
 
         Args:
             earlier_faults: How many.
@@ -83,5 +79,5 @@ class Backoff:
         """
         if earlier_faults + 1 >= self.tries and passed >= self.at_least_seconds:
             return None
-        longest = min(self.first_seconds * _PACE[fault] * 2.0 ** min(earlier_faults, 30), self.most_seconds)
+        longest = min(self.first_seconds * _PACE.get(fault, 1.0) * 2.0 ** min(earlier_faults, 30), self.most_seconds)
         return longest * (0.5 + self.draw() / 2)

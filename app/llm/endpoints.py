@@ -11,6 +11,19 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
     from pydantic_ai.models import Model
 
+_OK, _CLIENT_ERROR, _BAD_GATEWAY, _LAST_STATUS = 200, 400, 502, 599  # HTTP statuses
+# What an error's own words say, in the order in which they are looked for.
+_IMPLIED = {
+    "insufficient_quota": 402,
+    "context_length": 400,
+    "context length": 400,
+    "invalid_api_key": 401,
+    "model_not_found": 404,
+    "rate_limit": 429,
+    "rate limit": 429,
+    "overload": 503,
+    "capacity": 503,
+}
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 600.0  # a model on a small machine takes its time; the message's deadline ends it earlier
 
@@ -21,7 +34,28 @@ def open_model_http() -> httpx2.AsyncClient:
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         timeout=httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
         trust_env=False,
+        event_hooks={"response": [_tell_errors]},
     )
+
+
+async def _tell_errors(response: httpx2.Response) -> None:
+    """Give an error that comes with the status 200, as of some gateways, the status that it names or implies."""
+    if response.status_code != _OK or "json" not in response.headers.get("content-type", ""):
+        return
+    await response.aread()
+    try:
+        body = response.json()
+    except ValueError:
+        return
+    error = body.get("error") if isinstance(body, dict) and not body.get("choices") else None
+    if not error:
+        return
+    code = error.get("code") if isinstance(error, dict) else None
+    if isinstance(code, (int, str)) and str(code).isdecimal() and _CLIENT_ERROR <= int(code) <= _LAST_STATUS:
+        response.status_code = int(code)
+        return
+    words = str(error).lower()
+    response.status_code = next((status for word, status in _IMPLIED.items() if word in words), _BAD_GATEWAY)
 
 
 def build_endpoint(

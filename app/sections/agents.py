@@ -28,5 +28,11 @@ class AgentSettings(Section):
     )
     toolkits: tuple[Name, ...] = Field(default=(), description="By their names: `gmail`, and those of your own")
     history_turns: int = Field(default=20, ge=0, description="Earlier messages of the same person and conversation")
+    history_characters: int = Field(
+        default=200_000,
+        gt=0,
+        description="Of these, at most so many characters in all; beyond, and where the model says that it is too much,"
+        " the oldest are forgotten",
+    )
     request_limit: int = Field(default=12, gt=0, description="Model requests a message")
     tool_calls_limit: int = Field(default=24, gt=0, description="Tool calls a message")

@@ -55,6 +55,9 @@ class DeliverySettings(Section):
         default=20, description="At SIGTERM what is begun has so long to finish; the rest is handed over"
     )
     parked_seconds: Positive = Field(default=3600, description="How long a message waits for consent or approval")
+    person_parked: int = Field(
+        default=20, gt=0, description="Messages of one person that may wait for consent or approval at a time"
+    )
     retention_days: Positive = Field(
         default=30, description="Texts, answers and addresses of ended messages are erased after so long"
     )

@@ -25,6 +25,7 @@ from app.audit.audit import Audit
 from app.audit.recorder import AuditRecorder
 from app.chat.accounts import AccountsCommand, ConfirmCommand
 from app.chat.approvals import ApprovalCommand
+from app.chat.new_conversation import NewConversationCommand
 from app.consent.confirmation import Confirmation
 from app.consent.flow import Consent
 from app.consent.linking import Linking, LinkingMode
@@ -120,6 +121,7 @@ class CoreServer:
         history_turns: int = 20,
         backlog: int = 1000,
         person_backlog: int = 1000,
+        person_parked: int = 20,
         reply_seconds: float = 0.0,
     ) -> None:
         now = self.clock = clock or Clock()
@@ -205,12 +207,14 @@ class CoreServer:
             self.streams,
             [
                 ApprovalCommand(self.approvals, self.parking),
+                NewConversationCommand(self.conversations),
                 ConfirmCommand(self.confirmation),
                 AccountsCommand(self.consent, self.accounts, {"http": self.channel}),
             ],
             backoff,
             self.open_agent,
             deadline_seconds=deadline_seconds,
+            person_parked=person_parked,
         )
 
     @asynccontextmanager

@@ -13,7 +13,7 @@ from pydantic_ai.messages import ModelMessage
 from app.approvals.approvals import ApprovalState
 from app.consent.link import Place
 from app.database.database import Database
-from app.delivery.work.answering import MAY_BE_DONE, STOPPED_WRITING, TOO_LATE
+from app.delivery.work.answering import MAY_BE_DONE, STOPPED_WRITING, TOO_LATE, referenced
 from app.errors import AgentError, UnavailableError
 from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState, StoredMessage
@@ -267,7 +267,7 @@ async def test_a_message_that_fails_after_an_act_says_that_it_may_have_been_done
     server.answering._deadline_seconds = 3.0
     answered = await server.answer_next(message)
 
-    assert answered.answer == f"{TOO_LATE} {MAY_BE_DONE.format('letters_shout')}"
+    assert answered.answer == referenced(f"{TOO_LATE} {MAY_BE_DONE.format('letters_shout')}", message)
     (approval,) = await server.approvals.of_message(ada, message.message_id)
     assert approval.state is ApprovalState.DONE
 
@@ -287,10 +287,10 @@ async def test_a_message_that_takes_too_long_is_given_up(
     messages = [slow, await server.ask(grace, "hello", "g")]
 
     assert [(message.state, message.answer) for message in messages] == [
-        (MessageState.FAILED, TOO_LATE),
+        (MessageState.FAILED, referenced(TOO_LATE, messages[0])),
         (MessageState.DONE, "quick"),
     ]
-    assert server.channel.texts(ada) == [TOO_LATE]
+    assert server.channel.texts(ada) == [referenced(TOO_LATE, messages[0])]
     assert server.open_now == 0
 
 
@@ -386,6 +386,23 @@ async def test_a_message_that_was_interrupted_as_it_wrote_is_not_begun_again(
         await server.writes.begin(ada, begun[0].message_id, begun[0].attempt, "letters_draft")
     mine, hers = [await server.answer_next(message) for message in stored]
 
-    assert mine.answer == f"{STOPPED_WRITING} {MAY_BE_DONE.format('letters_draft')}"
+    assert mine.answer == referenced(f"{STOPPED_WRITING} {MAY_BE_DONE.format('letters_draft')}", mine)
     assert hers.answer == "noon"
     assert await server.writes.of_message(ada, mine.message_id) == []
+
+
+async def test_a_person_with_too_many_open_questions_is_told_so(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
+) -> None:
+    """Past their own limit nothing more is parked for them; another person's is."""
+    server = CoreServer(database, key_ring, person_parked=2)
+    mine = [await server.ask(ada, "/letters_shout text=hey", f"a{number}") for number in range(3)]
+    hers = await server.ask(grace, "/letters_shout text=hey", "g")
+
+    assert [message.state for message in (*mine, hers)] == [
+        MessageState.PARKED,
+        MessageState.PARKED,
+        MessageState.FAILED,
+        MessageState.PARKED,
+    ]
+    assert (mine[2].answer or "").startswith("2 of your messages wait for your consent or approval already")

@@ -13,6 +13,7 @@ from pydantic_ai.messages import ModelMessage
 
 from app.database.database import Database
 from app.delivery.store.inbox import Inbox
+from app.delivery.work.answering import referenced
 from app.delivery.work.worker import INTERRUPTED
 from app.keys.ring import KeyRing
 from app.messages import MessageState, StoredMessage
@@ -132,7 +133,7 @@ async def test_the_culprit_is_found_and_nobody_else_pays(
     await machine.run([*said, poison])
 
     given_up = await accepting.inbox.get(grace, poison.message_id)
-    assert (given_up.state, given_up.answer) == (MessageState.FAILED, INTERRUPTED)
+    assert (given_up.state, given_up.answer) == (MessageState.FAILED, referenced(INTERRUPTED, poison))
     assert len(machine.deaths) == ATTEMPTS
     assert len(machine.deaths[0]) == PEOPLE + 1
     assert machine.deaths[2:] == [frozenset({"poison"})] * (ATTEMPTS - 2)

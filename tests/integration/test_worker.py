@@ -15,6 +15,7 @@ from pydantic_ai.messages import ModelMessage
 
 from app.database.database import Database
 from app.delivery.store.inbox import Upcoming
+from app.delivery.work.answering import referenced
 from app.delivery.work.worker import CRASHED, INTERRUPTED
 from app.errors import UnavailableError
 from app.keys.ring import KeyRing
@@ -296,7 +297,10 @@ async def test_a_message_that_is_interrupted_too_often_is_given_up(
         await _all_ended(server, said)
 
     assert says.began == ["a 1", "a 1", "a 2"]
-    assert (server.channel.texts(ada), server.channel.texts(grace)) == ([INTERRUPTED], ["answer to a 2"])
+    assert (server.channel.texts(ada), server.channel.texts(grace)) == (
+        [referenced(INTERRUPTED, said[0])],
+        ["answer to a 2"],
+    )
 
 
 @pytest.mark.parametrize("renewed", [True, False])
@@ -347,7 +351,7 @@ async def test_a_crash_fails_the_message_with_an_apology_and_says_nothing_of_its
         await _all_ended(server, said)
     gc.collect()
 
-    assert server.channel.texts(ada) == [CRASHED, "answer to a 2"]
+    assert server.channel.texts(ada) == [referenced(CRASHED, said[0]), "answer to a 2"]
     assert server.channel.texts(grace) == ["answer to g"]
     assert "RuntimeError at " in caplog.text
     assert SECRET not in caplog.text + "".join(str(record.exc_info) for record in caplog.records)

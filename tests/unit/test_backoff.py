@@ -6,19 +6,24 @@ import pytest
 import sqlalchemy as sa
 from pydantic_ai.exceptions import FallbackExceptionGroup, ModelAPIError, ModelHTTPError, UnexpectedModelBehavior
 
-from app.delivery.backoff import Backoff, Fault, passing_fault
+from app.delivery.backoff import Backoff, Fault, PassingFault, passing_fault
 from app.errors import AgentError, GoogleError
+from app.llm.faults import ModelFault, OddAnswerError
 
 
 @pytest.mark.parametrize(
     ("cause", "fault"),
     [
-        (ModelHTTPError(429, "m"), Fault.MODEL_BUSY),
-        (ModelHTTPError(503, "m"), Fault.MODEL_DOWN),
+        (ModelHTTPError(429, "m"), ModelFault.BUSY),
+        (ModelHTTPError(503, "m"), ModelFault.DOWN),
         (ModelHTTPError(401, "m"), None),
-        (ModelAPIError("m", "connection refused"), Fault.NETWORK),
+        (ModelAPIError("m", "connection refused"), ModelFault.NETWORK),
         (UnexpectedModelBehavior("nonsense"), None),
-        (FallbackExceptionGroup("all", [ModelHTTPError(401, "m"), ModelHTTPError(429, "n")]), Fault.MODEL_BUSY),
+        (OddAnswerError("m", "no choices"), ModelFault.ODD),
+        (ModelHTTPError(400, "m", {"message": "This model's maximum context length is 8192 tokens"}), None),
+        (ModelHTTPError(429, "m", {"code": "insufficient_quota", "message": "You exceeded your quota"}), None),
+        (ModelHTTPError(404, "m", {"code": "model_not_found"}), None),
+        (FallbackExceptionGroup("all", [ModelHTTPError(401, "m"), ModelHTTPError(429, "n")]), ModelFault.BUSY),
         (GoogleError("no", status=429), Fault.GOOGLE_BUSY),
         (GoogleError("no", status=403, reason="userRateLimitExceeded"), Fault.GOOGLE_BUSY),
         (GoogleError("no", status=403, reason="insufficientPermissions"), None),
@@ -29,7 +34,7 @@ from app.errors import AgentError, GoogleError
         (RuntimeError(), None),
     ],
 )
-def test_a_fault_is_known_by_its_cause(cause: Exception, fault: Fault | None) -> None:
+def test_a_fault_is_known_by_its_cause(cause: Exception, fault: PassingFault | None) -> None:
     """The class of a fault is that of what the error arose from, however deep; what does not pass has none."""
     error = AgentError("Please try again.")
     error.__cause__ = cause

@@ -17,6 +17,7 @@ from pydantic_ai.messages import (
 
 from app.conversations.history import Conversations, History
 from app.database.database import Database
+from app.database.tables import turns
 from app.principal import Principal
 from containers.testing import prompts
 
@@ -146,3 +147,34 @@ async def test_no_text_shows_in_a_repr(shelf: Shelf, ada: Principal) -> None:
     await shelf.add(ada, "secret", private=True)
 
     assert repr(await shelf.load(ada)) == "History(private=True)"
+
+
+async def test_what_is_too_long_together_loses_its_oldest_turns(
+    shelf: Shelf, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """As many of the latest turns as fit are loaded, each whole; another person's are counted apart."""
+    for number in range(4):
+        for person in (ada, grace):
+            await shelf.add(person, f"{number} {'x' * 1000}", sequence=10 * number + 1)
+    two_turns = 6000  # what was said stands in a turn twice
+    history = await shelf.conversations.load(ada, "c", turns_at_most=20, characters_at_most=two_turns)
+    everything = await shelf.conversations.load(grace, "c", turns_at_most=20)
+
+    assert (history.sequences, history.outgrown) == ((21, 31), True)
+    assert (everything.sequences, everything.outgrown) == ((1, 11, 21, 31), False)
+
+
+async def test_one_turn_that_is_too_long_or_unreadable_holds_up_nothing(
+    shelf: Shelf, database: Database, ada: Principal
+) -> None:
+    """The history goes on without it."""
+    await shelf.add(ada, "x" * 10_000)
+    for text in ("one", "two"):
+        await shelf.add(ada, text)
+    async with database.writing() as connection:
+        await connection.execute(turns.update().where(turns.c.sequence == 2).values(messages='[{"kind": "strange"}]'))
+
+    assert prompts((await shelf.conversations.load(ada, "c", turns_at_most=9, characters_at_most=5000)).messages) == [
+        "two"
+    ]
+    assert len((await shelf.load(ada)).sequences) == 2

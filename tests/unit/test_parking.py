@@ -16,7 +16,8 @@ from app.consent.link import LinkState
 from app.consent.lock import take_consent_turn
 from app.database.database import Database
 from app.database.tables import approvals, consent_links, parked_runs
-from app.delivery.store.parking import EXPIRED, ParkedRun, WaitsFor
+from app.delivery.store.parked_run import ParkedRun, WaitsFor
+from app.delivery.store.parking import EXPIRED
 from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal

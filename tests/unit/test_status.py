@@ -13,7 +13,7 @@ from app.consent.flow import SignIn, Stage
 from app.consent.link import Place
 from app.database.database import Database
 from app.delivery.replies.status import Status, in_words
-from app.delivery.store.parking import WaitsFor
+from app.delivery.store.parked_run import WaitsFor
 from app.keys.ring import KeyRing
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal

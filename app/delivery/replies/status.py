@@ -10,7 +10,8 @@ from app.agents.run import StoppedRun
 from app.approvals.approvals import Approval, Approvals, ApprovalState
 from app.consent.flow import Consent, SignIn, Stage
 from app.consent.link import Place
-from app.delivery.store.parking import ParkedRun, Parking, WaitsFor
+from app.delivery.store.parked_run import ParkedRun, WaitsFor
+from app.delivery.store.parking import Parking
 from app.grants.accounts import Account, Accounts
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal

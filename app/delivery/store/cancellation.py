@@ -13,7 +13,7 @@ from app.database.database import Database
 from app.database.tables import approvals, messages, owned_by, parked_runs, principal_of, users
 from app.delivery.store.lease import FREE
 from app.delivery.store.outbox import Outbox
-from app.delivery.store.parking import WaitsFor
+from app.delivery.store.parked_run import WaitsFor
 from app.messages import MessageState
 from app.principal import Principal
 from app.users import stays_offboarded

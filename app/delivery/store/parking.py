@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import partial
 from typing import Any
 
@@ -26,7 +24,9 @@ from app.database.tables import (
     parked_runs,
     principal_of,
 )
+from app.database.transition import changing
 from app.delivery.store.outbox import Outbox
+from app.delivery.store.parked_run import ParkedRun, WaitsFor
 from app.delivery.store.queries import leaving
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
@@ -34,28 +34,6 @@ from app.principal import Principal
 Covered = Callable[[AsyncConnection], Awaitable[bool]]
 
 EXPIRED = "I waited for your answer to this and have given up. Ask again when you want it done."
-
-
-class WaitsFor(StrEnum):
-    """What a parked run waits for."""
-
-    CONSENT = "consent"
-    APPROVAL = "approval"
-
-
-@dataclass(frozen=True, slots=True)
-class ParkedRun:
-    """A run that was parked, as its row says.
-
-    Attributes:
-        run: The run so far, as the agent wrote it; only the agent reads it.
-        granted: For a consent: None while it waits, then whether it was granted.
-    """
-
-    waits_for: WaitsFor
-    link_id: str | None
-    run: str = field(repr=False)
-    granted: bool | None
 
 
 class Parking:
@@ -100,6 +78,12 @@ class Parking:
     async def park_for_approval(self, message: StoredMessage, run: str, calls: Sequence[PendingCall]) -> bool:
         """Let a running message wait until its person has decided on every one of these calls."""
         return await self._park(message, run, WaitsFor.APPROVAL, calls=calls)
+
+    async def count(self, principal: Principal, *, besides: str) -> int:
+        """Return how many messages of this person are parked, without the one with this id."""
+        theirs = sa.and_(owned_by(parked_runs, principal), parked_runs.c.message_id != besides)
+        async with self._database.reading() as connection:
+            return int(await connection.scalar(sa.select(sa.func.count()).where(theirs)) or 0)
 
     async def find(self, message: StoredMessage) -> ParkedRun | None:
         """What was parked for this message, or None when it runs for the first time."""
@@ -226,10 +210,15 @@ class Parking:
     async def _give_up(self, message_id: str) -> None:
         async with self._database.writing() as connection:
             given_up = await connection.execute(
-                messages.update()
-                .where(messages.c.id == message_id, messages.c.state == MessageState.PARKED)
-                .values(state=MessageState.FAILED, answer=EXPIRED, changed_at=self._now(), replied_at=None)
-                .returning(*messages.c)
+                changing(
+                    messages,
+                    messages.c.id == message_id,
+                    MessageState.PARKED,
+                    MessageState.FAILED,
+                    answer=EXPIRED,
+                    changed_at=self._now(),
+                    replied_at=None,
+                ).returning(*messages.c)
             )
             if (row := given_up.one_or_none()) is not None:
                 await self._outbox.owe(connection, row, held=False)
@@ -279,13 +268,11 @@ class Parking:
         return True
 
     async def _back_to_work(self, connection: Any, which: sa.ColumnElement[bool]) -> list[ConversationKey]:
+        woken = changing(messages, which, MessageState.PARKED, MessageState.NEW, changed_at=self._now())
         rows = await connection.execute(
-            messages.update()
-            .where(which, messages.c.state == MessageState.PARKED)
-            .values(state=MessageState.NEW, changed_at=self._now())
-            .returning(messages.c.platform, messages.c.tenant, messages.c.user_id, messages.c.conversation)
+            woken.returning(messages.c.platform, messages.c.tenant, messages.c.conversation)
         )
-        return [ConversationKey(row.platform, row.tenant, row.conversation) for row in rows]
+        return [ConversationKey(*row) for row in rows]
 
     async def _wake_all(self, conversations: Sequence[ConversationKey]) -> None:
         for conversation in dict.fromkeys(conversations):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Protocol
@@ -16,7 +17,7 @@ from app.approvals.approvals import Approvals, ApprovalState
 from app.consent.flow import Consent
 from app.conversations.history import Conversations
 from app.deadline import Deadline
-from app.delivery.backoff import Backoff, Fault, passing_fault
+from app.delivery.backoff import Backoff, PassingFault, passing_fault
 from app.delivery.replies.channel import Channel, place_of
 from app.delivery.replies.sender import Sender
 from app.delivery.replies.streams import Streams
@@ -24,6 +25,7 @@ from app.delivery.store.inbox import Inbox
 from app.delivery.store.parking import Parking
 from app.delivery.work.command import ChatCommand
 from app.errors import AgentError
+from app.llm.faults import describe_fault, model_fault
 from app.messages import ConversationKey, StoredMessage
 from app.principal import Principal
 
@@ -31,6 +33,10 @@ log = logging.getLogger(__name__)
 
 TOO_LATE = "This took too long, so I stopped. Please try again, perhaps with a smaller request."
 STOPPED_WRITING = "I was interrupted while I worked on this, and did not begin again by myself."
+TOO_MANY_PARKED = (
+    "{} of your messages wait for your consent or approval already, so I did not keep this one. Answer some of them, "
+    "and ask again."
+)
 MAY_BE_DONE = "This may have been done all the same: {}. Look before you ask for it again."
 _MAY_BE_DONE = frozenset({ApprovalState.RUNNING, ApprovalState.DONE})
 
@@ -62,6 +68,8 @@ class Answering:
         open_agent: OpenAgent,
         *,
         deadline_seconds: float,
+        person_parked: int,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._inbox = inbox
         self._parking = parking
@@ -76,6 +84,8 @@ class Answering:
         self._backoff = backoff
         self._open_agent = open_agent
         self._deadline_seconds = deadline_seconds
+        self._person_parked = person_parked
+        self._now = now
 
     async def answer(self, message: StoredMessage) -> None:
         """Work off a running message: it is done, failed or parked and its sender is owed word of it.
@@ -91,16 +101,14 @@ class Answering:
         except TimeoutError:
             apology, error_class, fault = TOO_LATE, "deadline", None
         except AgentError as error:
-            error_class = type(error.__cause__ or error).__name__
-            log.warning("message %s failed: %s", message.message_id, error_class)
-            apology, fault = str(error), passing_fault(error)
+            apology, error_class, fault = str(error), _cause(message, error), passing_fault(error)
         else:
             if mine:
                 self._sender.look(ConversationKey.of(message))
             return
         await self.stop(message, apology, error_class, fault)
 
-    async def stop(self, message: StoredMessage, apology: str, error_class: str, fault: Fault | None) -> None:
+    async def stop(self, message: StoredMessage, apology: str, error_class: str, fault: PassingFault | None) -> None:
         """End an attempt that failed: with another try later if the fault passes by itself, else with the apology.
 
         Once something may have been written, there is no other try: it might be written twice.
@@ -109,13 +117,17 @@ class Answering:
         if fault and wait is not None and not await self._begun(message):
             await self._inbox.try_later(message, wait, fault)
         else:
+            if fault:
+                apology = (
+                    f"{apology} I tried for {_duration(self._now() - message.created_at)}; please try again later."
+                )
             await self.give_up(message, apology, fault or error_class)
 
     async def give_up(self, message: StoredMessage, apology: str, error_class: str) -> None:
         """Fail a running message and owe its sender the apology, unless another attempt has taken it over."""
         if begun := await self._begun(message):
             apology = f"{apology} {MAY_BE_DONE.format(', '.join(begun))}"
-        if await self._inbox.fail(message, apology, error_class):
+        if await self._inbox.fail(message, referenced(apology, message), error_class):
             self._sender.look(ConversationKey.of(message))
 
     async def _begun(self, message: StoredMessage) -> list[str]:
@@ -139,8 +151,12 @@ class Answering:
                 sequence=message.sequence,
                 turn=outcome.turn,
                 private=outcome.private,
+                forget_before=outcome.forget_before,
             )
             return await self._inbox.finish(message, outcome.text, private=outcome.private, alongside=turn)
+        if await self._parking.count(message.principal, besides=message.message_id) >= self._person_parked:
+            await self.give_up(message, TOO_MANY_PARKED.format(self._person_parked), "too_many_parked")
+            return False  # its sender is told
         if not outcome.oauth_scopes:
             return await self._parking.park_for_approval(message, outcome.dump(), outcome.pending_calls)
         link_id = await self._consent.ask(
@@ -166,3 +182,26 @@ class Answering:
             approvals = await self._approvals.of_message(message.principal, message.message_id)
             stopped = StoppedRun.load(parked.run)
             return await agent.go_on(message, stopped, listener, granted=parked.granted, approvals=approvals)
+
+
+def referenced(apology: str, message: StoredMessage) -> str:
+    """Return an apology with what an administrator can look up: `deputy deliveries show` and the log know it."""
+    return f"{apology} (reference {message.message_id[:8]})"
+
+
+def _cause(message: StoredMessage, error: AgentError) -> str:
+    """Return the class of what ended a run, after it was logged."""
+    cause = error.__cause__ or error
+    if (fault := model_fault(cause)) is None:
+        log.warning("message %s of %s failed: %s", message.message_id, message.principal, type(cause).__name__)
+        return type(cause).__name__
+    level = logging.WARNING if fault.passes else logging.ERROR
+    log.log(level, "message %s of %s failed: %s", message.message_id, message.principal, describe_fault(cause, fault))
+    return fault.value
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "some seconds"
+    return "a minute" if minutes == 1 else f"{minutes} minutes"

@@ -1,0 +1,23 @@
+"""The words by which a person starts afresh: ``new conversation``."""
+
+from __future__ import annotations
+
+from app.chat.words import words_of
+from app.conversations.history import Conversations
+from app.messages import StoredMessage
+
+FORGOTTEN = "I have forgotten what we said here. What can I do for you?"
+
+
+class NewConversationCommand:
+    """Erases the history of whoever says so, where they say it; lives as long as the process and holds none."""
+
+    def __init__(self, conversations: Conversations) -> None:
+        self._conversations = conversations
+
+    async def reply(self, message: StoredMessage) -> str | None:
+        """Forget what the sender and the assistant said here; None when the message is anything else."""
+        if words_of(message.text) != ("new", "conversation"):
+            return None
+        await self._conversations.forget(message.principal, message.conversation)
+        return FORGOTTEN
