@@ -39,6 +39,8 @@ async def prove_lifetimes(container: Application, settings: Settings) -> Proof:
         LifetimeError: Something may; the message draws the path.
         SettingsError: Something cannot be built as it is configured.
     """
+    for model in _models(container, settings):
+        del model  # built, or refused with the key of the agent that names it
     one, other = ((probe, Deadline.after(settings.delivery.deadline_seconds)) for probe in _PROBES)
     proof = await prove(container, one, other, passes=(SettingsError,))
     outside = container.toolkits.providers.keys() - BUILT_IN.keys()
@@ -94,8 +96,8 @@ def _models(container: Application, settings: Settings) -> Iterator[Model]:
         try:
             yield provider()
         except SettingsError as error:
-            agents = (f"agents.{agent}.model" for agent, its in settings.agents.items() if name in its.model)
-            raise SettingsError(f"{', '.join(agents)}: {error}") from None
+            agent = next(agent for agent, its in settings.agents.items() if name in its.model)
+            raise SettingsError(f"agents.{agent}.model: {error}") from None
 
 
 def create_app(container: Application, settings: Settings, ready: asyncio.Event) -> FastAPI:

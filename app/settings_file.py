@@ -24,7 +24,22 @@ Tree = dict[str, "Tree"] | list["Tree"] | str
 
 _PLACEHOLDER = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_QUOTATION = re.compile(r"'(?!<)[^']{3,}'")  # of the file, in a message of the YAML parser; '<block end>' is a token
+_SHELL_VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
+_NO_VARIABLE = "${…} holds the name of a variable only, without a default; write $${ for a literal ${"
+_KEY = re.compile(r"([a-z_]+(?:\.[\w-]+)*): ")  # at the beginning of an error's text
+_YAML_WORDS = (  # by how PyYAML's message begins; its own words may quote the file
+    ("found character '\\t'", "a tab stands here; indent with spaces"),
+    ("found character", "quote a text that begins with @, % or `"),
+    ("mapping values are not allowed", "the indentation is wrong here, or a text with a colon in it needs quotes"),
+    ("expected <block end>", "the indentation is wrong here: the keys of a section begin in the same column"),
+    ("found unexpected end of stream", "a quote is opened here and never closed"),
+    ("found unknown escape character", "in double quotes a backslash begins an escape; use single quotes"),
+    ("could not find expected ':'", "a key needs a colon and a value; a text of several lines needs quotes"),
+    ("expected ',' or", "a bracket that is opened before is not closed here, or a comma is missing"),
+    ("expected the node content", "a bracket is closed here that was not opened"),
+    ("but found another document", "--- begins a second document here; keep one"),
+    ("aliases are not used", "aliases are not used; write the value out"),
+)
 _PLAIN_TAGS = frozenset(
     f"tag:yaml.org,2002:{kind}"
     for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge", "value")
@@ -48,11 +63,19 @@ class SettingsFile:
     variables: Mapping[Place, tuple[str, ...]]
 
     def locate(self, place: Place, fault: str) -> str:
-        """A fault as ``file:line: path: what to do``."""
+        """Return a fault as ``file:line: path: what to do``."""
         known = next((place[:end] for end in range(len(place), -1, -1) if place[:end] in self.lines), ())
         if place[-1:] == ("[key]",):  # pydantic's mark for a bad key, which may be a secret that stands in its place
             place = place[:-2]
         return _written(self.path, self.lines.get(known, 1), place, fault)
+
+    def located(self, text: str) -> str:
+        """Return the text of an error, with file and line before it if it begins with the key of a section here."""
+        key = _KEY.match(text)
+        place: Place = tuple(key[1].split(".")) if key else ()
+        if key is None or place[:1] not in self.lines:
+            return text
+        return self.locate(place, text[key.end() :])
 
 
 def read_settings_file(path: Path, environ: Mapping[str, str]) -> SettingsFile:
@@ -123,13 +146,15 @@ class _Reading:
                 return "${"
             value = self._environ.get(name, "")
             if not end or not _VARIABLE.fullmatch(name):
-                self._fault(node, place, "a ${ here names no environment variable; write $${ for a literal ${")
+                self._fault(node, place, _NO_VARIABLE)
             elif not value.strip():
                 state = "is empty" if name in self._environ else "is not set"
                 self._fault(node, place, f"the environment variable {name} {state}; set it, or take this key out")
             self.variables[place] = (*self.variables.get(place, ()), name)
             return value
 
+        if _SHELL_VARIABLE.fullmatch(node.value):
+            self._fault(node, place, "write ${NAME}, with braces, for an environment variable")
         return _PLACEHOLDER.sub(variable, node.value)
 
     def _fault(self, node: yaml.Node, place: Place, fault: str) -> None:
@@ -143,19 +168,20 @@ def _composed(path: Path) -> yaml.Node:
     try:
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        fault = _QUOTATION.sub("'…'", error.problem or "this is not YAML")
-        if "'\\t'" in fault:
-            fault += "; indent with spaces"
+        problem = error.problem or ""
+        mark = error.context_mark if "end of stream" in problem else error.problem_mark
+        line = mark.line + 1 if mark else 1
+        fault = next((words for start, words in _YAML_WORDS if problem.startswith(start)), "this is not YAML")
     except RecursionError:
-        fault = "lists or mappings stand too deep in one another"
+        fault = "lists or mappings are nested too deep"
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         fault = "a control character is in the file; take it out"
     else:
         if isinstance(node, yaml.MappingNode):
             return node
-        fault = "keys with values are needed here"
+        fault = "keys with values are needed here, such as those of the config.yaml that ships with Deputy"
+        fault = f"the file is empty: {fault}" if node is None else fault
     raise SettingsError(_written(path, line, (), fault))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from app.sections.section import Section
 from app.settings import Settings
+from app.settings_faults import is_mapping, section_of
 from app.settings_file import Place, SettingsFile
 
 MASK = "********"
@@ -85,21 +86,14 @@ def _section(path: str, model: type[Section]) -> Iterator[str]:
     yield "| key | what | default |\n|---|---|---|"
     below: list[tuple[str, type[Section]]] = []
     for name, field in model.model_fields.items():
-        inner = _inner(field.annotation)
+        inner = section_of(field.annotation)
         place = f"{path}.{name}" if path else name
         if inner is not None:
-            place += ".<name>" if "Mapping" in str(field.annotation) or "dict" in str(field.annotation) else ""
+            place += ".<name>" if is_mapping(field.annotation) else ""
             below.append((place, inner))
         yield f"| `{name}` | {_what(field, place, inner)} | {_default(field, inner)} |"
     for place, inner in below:
         yield from _section(place, inner)
-
-
-def _inner(annotation: Any) -> type[Section] | None:
-    """The section that a field holds, one or many of it."""
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _inner(part)) is not None), None)
 
 
 def _what(field: FieldInfo, place: str, inner: type[Section] | None) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.commands.common import CONFIG, ConfigOption, configured, run
+from app.commands.common import CONFIG, ConfigOption, configured, note, run
 from app.keys.check import check_key_ring
 from app.settings import Settings
+from app.settings_checks import notes
 
 if TYPE_CHECKING:
     from app.database.database import Database
@@ -19,7 +20,9 @@ def check(config: ConfigOption = CONFIG) -> None:
     Exit 1 with the paths where something may, 2 with the key that is missing or another one, or with who is in the way
     of the configured engine on the database.
     """
-    print(run(_check(configured(config))))
+    settings = configured(config)
+    note(notes(settings))
+    print(run(_check(settings)))
 
 
 def graph(config: ConfigOption = CONFIG) -> None:

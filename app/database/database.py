@@ -24,7 +24,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from app.database import postgresql
+from app.database.reach import make_private, refuse_transaction_pooling, unreachable
 from app.database.turn import to_migrate
+from app.database.url import described, fault_of
 from app.errors import SettingsError
 
 _BUSY_TIMEOUT_MS = 10_000  # SQLite waits so long for another process's write
@@ -45,19 +47,19 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
+        if fault := fault_of(url):
+            raise SettingsError(f"database.url: {fault}")
+        self._url = sa.make_url(url)
+        arguments = {} if self._is_sqlite() else postgresql.engine_arguments(self._url)
         try:
-            self._url = sa.make_url(url)
-            arguments = {} if url.startswith("sqlite") else postgresql.engine_arguments(self._url)
             # Hidden, as an error's text would quote what people wrote.
             self._engine = create_async_engine(self._url, hide_parameters=True, **arguments)
-        except (sa.exc.ArgumentError, sa.exc.InvalidRequestError, ImportError, ValueError) as error:
+        except (sa.exc.ArgumentError, sa.exc.InvalidRequestError, ImportError, ValueError, TypeError) as error:
             kind = type(error).__name__  # not the text: it may quote the URL with its password
         else:
-            kind = "in memory, where nothing survives a restart" if self._in_memory() else ""
+            kind = ""
         if kind:
-            raise SettingsError(
-                f"database.url cannot be opened ({kind}); write it like sqlite+aiosqlite:///var/deputy.db"
-            )
+            raise SettingsError(f"database.url: what follows the ? in it does not fit its driver ({kind})")
         # SQLite has one writer at a time. Queueing here is fair and costs no polling; PostgreSQL needs no queue.
         self._writer: AbstractAsyncContextManager[Any] = nullcontext()
         self._reader = self._engine
@@ -71,11 +73,11 @@ class Database:
             sa.event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
 
     def __repr__(self) -> str:
-        return f"Database({self._url.set(query={}).render_as_string(hide_password=True)})"  # a query may hold one too
+        return f"Database({described(self._url)})"
 
     @property
     def url(self) -> sa.URL:
-        """Where it is; holds the password, which its text form masks."""
+        """Where it is. It holds the password: never log it, not even masked, but `described` of it."""
         return self._url
 
     def exists(self) -> bool:
@@ -142,11 +144,12 @@ class Database:
     async def _reach(self) -> None:
         try:
             if self._is_sqlite():
-                Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
+                make_private(Path(str(self._url.database)))
             await self.ping()
-        except (sa.exc.DBAPIError, OSError, TypeError) as error:  # TypeError: a parameter that the driver lacks
-            reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-            raise self._unreachable(reason) from None
+            if not self._is_sqlite():
+                await refuse_transaction_pooling(self._url)
+        except (sa.exc.SQLAlchemyError, OSError, TypeError) as error:  # TypeError: a parameter that the driver lacks
+            raise unreachable(self._url, error) from None
 
     async def _write_ahead(self) -> None:
         """Let the file write ahead (https://www.sqlite.org/wal.html), for good.
@@ -161,19 +164,13 @@ class Database:
                     await driver.execute_fetchall("PRAGMA journal_mode=WAL")
                 except sqlite3.OperationalError as error:
                     if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or not tries_left:
-                        raise self._unreachable(error) from None
+                        raise unreachable(self._url, error) from None
                 else:
                     return
                 await asyncio.sleep(_TRY_AGAIN_MS / 1000)
 
-    def _unreachable(self, reason: object) -> SettingsError:
-        return SettingsError(f"{self!r} cannot be reached: {reason}; look at database.url")
-
     def _is_sqlite(self) -> bool:
         return self._url.get_backend_name() == "sqlite"
-
-    def _in_memory(self) -> bool:
-        return self._is_sqlite() and self._url.database in (None, "", ":memory:")
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:

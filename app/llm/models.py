@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from pydantic_ai.exceptions import UserError
@@ -14,6 +15,11 @@ from app.llm.offline import MODEL_NAME, offline
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
+
+_PROVIDERS = (
+    "openai", "anthropic", "google", "azure", "bedrock", "cohere", "deepseek", "github", "grok", "groq", "huggingface",
+    "mistral", "ollama", "openrouter", "together", "xai",
+)  # fmt: skip
 
 
 def build_model(name: str) -> Model:
@@ -33,15 +39,13 @@ def build_model(name: str) -> Model:
         return offline()
     provider, _, model = name.partition(":")
     if not provider or not model:
-        raise SettingsError(f"no model is called {name!r}; write {MODEL_NAME} or provider:model, such as openai:gpt-5")
+        raise SettingsError(f"there is no such model; write {MODEL_NAME} or provider:model, such as openai:gpt-5")
     try:
         infer_provider_class(provider)
     except ValueError:
-        raise SettingsError(
-            f"no model provider is called {provider!r} (in {name!r}); see https://ai.pydantic.dev/models/"
-        ) from None
+        raise SettingsError(_unknown_provider(provider)) from None
     except ImportError as error:
-        raise SettingsError(f"the model {name!r} needs a package: {_how_to_install(error)}") from error
+        raise SettingsError(f"this model's provider needs a package: {_how_to_install(error)}") from error
     return _infer(name)
 
 
@@ -51,9 +55,16 @@ def _infer(name: str) -> Model:
     try:
         return infer_model(name)
     except ImportError as error:
-        raise SettingsError(f"the model {name!r} needs a package: {_how_to_install(error)}") from error
+        raise SettingsError(f"this model's provider needs a package: {_how_to_install(error)}") from error
     except (UserError, OpenAIError) as error:
-        raise SettingsError(f"the model {name!r} cannot be set up: {_what_is_missing(error)}") from None
+        raise SettingsError(f"this model cannot be set up: {_what_is_missing(error)}") from None
+
+
+def _unknown_provider(provider: str) -> str:
+    """Return what to write instead; the name is not repeated, as it may be a secret in the wrong place."""
+    close = get_close_matches(provider.removeprefix("gateway/"), _PROVIDERS, n=1)
+    meant = f"; did you mean {close[0]}:?" if close else f", such as {', '.join(_PROVIDERS[:3])}"
+    return f"no model provider has this name{meant} (https://ai.pydantic.dev/models/ lists them)"
 
 
 def _how_to_install(error: ImportError) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from app.sections.section import Name, OneOrMore, Secret, Section, Text, UrlWithoutLogin
+from app.sections.section import Name, OneOrMore, Secret, Section, Text, Url
 
 OFFLINE = "offline"  # the embedded model, which needs no entry in `models`
 
@@ -12,7 +12,7 @@ OFFLINE = "offline"  # the embedded model, which needs no entry in `models`
 class ModelSettings(Section):
     """An endpoint that speaks OpenAI's chat protocol, such as Ollama, vLLM or LM Studio."""
 
-    base_url: UrlWithoutLogin = Field(description="Up to and with /v1; a key goes into api_key, never in here")
+    base_url: Url = Field(description="Up to and with /v1; a key goes into api_key, never in here")
     model: Text = Field(description="The model's name at the endpoint")
     api_key: Secret | None = Field(default=None, description="Sent as a bearer token; local servers need none")
 

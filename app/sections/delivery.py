@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from app.sections.section import Positive, Section
+from app.sections.section import Positive, Section, wrong
 
 
 class DeliverySettings(Section):
@@ -68,11 +68,13 @@ class DeliverySettings(Section):
     @model_validator(mode="after")
     def _somebody_answers(self) -> DeliverySettings:
         if self.engine == "embedded" and not self.server_answers:
-            raise ValueError("server_answers: nobody else does with `engine: embedded`; set it to procrastinate")
+            raise wrong(
+                "server_answers", "with engine: embedded nothing else answers; write true, or engine: procrastinate"
+            )
         return self
 
     @model_validator(mode="after")
     def _waits_can_grow(self) -> DeliverySettings:
         if self.backoff_most_seconds < self.backoff_seconds:
-            raise ValueError("backoff_most_seconds is less than backoff_seconds")
+            raise wrong("backoff_most_seconds", "must be at least backoff_seconds")
         return self

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from app.consent.linking import LinkingMode
-from app.sections.section import Positive, Secret, Section, Text, Url
+from app.sections.section import Positive, Secret, Section, Text, Url, matching, wrong
 
-Domain = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")]
+Domain = Annotated[str, matching(r"[a-z0-9-]+(\.[a-z0-9-]+)+", "write a domain in lower case, such as acme.example")]
 
 
 class EndpointSettings(Section):
@@ -82,9 +82,17 @@ class GoogleSettings(Section):
     @model_validator(mode="after")
     def _has_account(self) -> GoogleSettings:
         if (self.mode == "workspace") != (self.workspace is not None):
-            raise ValueError("mode: workspace and the section workspace go together")
+            missing = self.mode == "workspace"
+            raise wrong(
+                "workspace",
+                "mode: workspace needs this section, with key_file and domains"
+                if missing
+                else "this section is only for mode: workspace; write that, or take the section out",
+            )
         if self.mode == "google" and not (self.client_id and self.client_secret):
-            raise ValueError("mode: google needs client_id and client_secret of your OAuth client")
+            raise ValueError(
+                "mode: google needs client_id and client_secret of your OAuth client (Google Cloud console)"
+            )
         return self
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from app.sections.section import Name, Positive, Secret, Section, Text, Url
+from app.sections.section import Name, Positive, Secret, Section, Text, Url, matching
 
-SlackPlace = Annotated[str, StringConstraints(pattern=r"^[TE][A-Z0-9]+$")]
+SLACK_API = "https://slack.com/api/"
+SlackPlace = Annotated[
+    str, matching(r"[TE][A-Z0-9]+", "write the id of a workspace, T0123ABCD, or of an organisation, E0123ABCD")
+]
 
 
 class ChannelSettings(Section):
@@ -43,7 +46,7 @@ class SlackSettings(ChannelSettings):
         description="Who may install the app and is served: ids of workspaces, `T…`, or of organisations, `E…`, whose "
         "workspaces are then all allowed. Without any, whoever finds the server",
     )
-    api_base_url: Url = Field(default="https://slack.com/api/", description="Where Slack's Web API is")
+    api_base_url: Url = Field(default=SLACK_API, description="Where Slack's Web API is")
     authorize_url: Url = Field(
         default="https://slack.com/oauth/v2/authorize", description="Slack's page that asks whether to install"
     )
@@ -52,6 +55,21 @@ class SlackSettings(ChannelSettings):
     def client(self) -> tuple[str, str]:
         """Return the app's client id and secret; both are empty if the settings have none."""
         return self.client_id or "", self.client_secret.get_secret_value() if self.client_secret else ""
+
+    @field_validator("bot_token")
+    @classmethod
+    def _is_bot_token(cls, token: SecretStr | None) -> SecretStr | None:
+        # https://docs.slack.dev/authentication/tokens
+        if token is not None and not token.get_secret_value().startswith("xoxb-"):
+            raise ValueError("this is no bot token; it begins with xoxb- (your app's page, OAuth & Permissions)")
+        return token
+
+    @field_validator("signing_secret", "client_secret")
+    @classmethod
+    def _is_no_token(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and secret.get_secret_value().startswith(("xox", "xapp-")):
+            raise ValueError("this is a token; the secret stands on your app's page, Basic Information")
+        return secret
 
     @model_validator(mode="after")
     def _a_way_in(self) -> SlackSettings:

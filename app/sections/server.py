@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from app.sections.section import Named, Positive, Secret, Section, Text, Url
+from app.database.url import fault_of
+from app.sections.section import Named, Positive, Secret, Section, Text, Url, wrong
+
+_KEY_BYTES = 32
 
 
 class ServerSettings(Section):
@@ -17,7 +23,8 @@ class ServerSettings(Section):
     port: int = Field(default=8080, ge=0, le=65535, description="0 takes a free port")
     public_url: Url = Field(
         default="http://127.0.0.1:8080",
-        description="Consent links and Google's redirect URI start with it; never taken from a request",
+        description="Scheme and host under which people reach Deputy; consent links and Google's redirect URI start "
+        "with it. Never taken from a request",
     )
     connections_per_client: int = Field(
         default=256,
@@ -26,7 +33,16 @@ class ServerSettings(Section):
     )
     head_seconds: Positive = Field(default=10, description="How long the headers of a request may take to arrive")
     body_seconds: Positive = Field(default=30, description="How long the body may take after them")
-    max_body_bytes: int = Field(default=1_000_000, gt=0, description="A larger request body is refused")
+    max_body_bytes: int = Field(default=1_000_000, gt=0, description="Larger request bodies are rejected")
+
+    @field_validator("public_url")
+    @classmethod
+    def _has_no_path(cls, url: str) -> str:
+        if urlsplit(url).path.strip("/"):
+            raise ValueError(
+                "Deputy serves its pages at the root of a host; write scheme and host only, without a path"
+            )
+        return url
 
 
 class DatabaseSettings(Section):
@@ -34,8 +50,20 @@ class DatabaseSettings(Section):
 
     url: Secret = Field(
         default=SecretStr("sqlite+aiosqlite:///var/deputy.db"),
-        description="A SQLAlchemy URL with an asynchronous driver; a secret, as it may hold a password",
+        description="A SQLAlchemy URL with an asynchronous driver: `sqlite+aiosqlite`, `postgresql+asyncpg` or "
+        "`postgresql+psycopg`. Percent-encode user and password. It is a secret, because it may hold a password",
     )
+
+    def is_server(self) -> bool:
+        """Return whether it is a PostgreSQL, which several processes can share."""
+        return self.url.get_secret_value().startswith("postgresql")
+
+    @field_validator("url")
+    @classmethod
+    def _can_be_opened(cls, url: SecretStr) -> SecretStr:
+        if fault := fault_of(url.get_secret_value()):
+            raise ValueError(fault)
+        return url
 
 
 class KeyRingSettings(Section):
@@ -49,21 +77,42 @@ class KeyRingSettings(Section):
     )
 
     def encoded(self) -> dict[str, str] | None:
-        """The keys in base64, if they stand in the settings."""
+        """Return the keys in base64, if they are in the settings."""
         return None if self.keys is None else {name: key.get_secret_value() for name, key in self.keys.items()}
+
+    @field_validator("keys")
+    @classmethod
+    def _are_keys(cls, keys: Mapping[str, SecretStr] | None) -> Mapping[str, SecretStr] | None:
+        for name, key in (keys or {}).items():
+            if fault := _fault_of_key(key.get_secret_value()):
+                raise wrong(name, fault)
+        return keys
 
     @model_validator(mode="after")
     def _one_source(self) -> KeyRingSettings:
         if (self.keys is None) == (self.file is None):
-            raise ValueError("give either keys or file")
+            raise ValueError("give either keys or file; file: var/keys.yaml makes its own key")
         if self.keys is not None and not self.keys:
             raise ValueError("keys must hold at least one key")
         return self
+
+
+def _fault_of_key(text: str) -> str | None:
+    try:
+        size = len(base64.b64decode(text, validate=True))
+    except ValueError:
+        return "this key is not base64; make one with `deputy keys generate`"
+    if size == _KEY_BYTES:
+        return None
+    return f"this key has {size} bytes and needs {_KEY_BYTES}; make one with `deputy keys generate`"
 
 
 class LoggingSettings(Section):
     """What the server writes to standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Of Deputy's own messages; libraries are heard from `warning` up"
+        default="info", description="Of Deputy's own lines; libraries are heard from `warning` up"
+    )
+    format: Literal["text", "json"] = Field(
+        default="text", description="One line an event: `text` for people, `json` for a log collector"
     )

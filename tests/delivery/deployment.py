@@ -192,7 +192,11 @@ async def open_deployment(
                 "server": {"port": port, "public_url": url},
                 "database": {"url": database_url},
                 "key_ring": {"file": str(folder / "keys.yaml")},
-                "google": {"mode": "google", "client_id": "nobody", "client_secret": secrets.token_hex(8)},
+                "google": {
+                    "mode": "google",
+                    "client_id": "nobody.apps.googleusercontent.com",
+                    "client_secret": secrets.token_hex(8),
+                },
                 "toolkits": {"badge": "tests.delivery.badge:BadgeToolkit"},
                 "agents": {"assistant": {"toolkits": ["badge"], "history_turns": 100}},
                 "default_agent": "assistant",

@@ -352,7 +352,7 @@ async def test_the_folder_is_made_and_may_have_any_name(tmp_path: Path) -> None:
 )
 def test_a_url_that_cannot_be_opened_is_refused_unseen(url: str) -> None:
     """An unknown or synchronous driver, nonsense, and a database that no restart survives are refused at once."""
-    with pytest.raises(SettingsError, match=r"database\.url cannot be opened") as caught:
+    with pytest.raises(SettingsError, match=r"^database\.url: ") as caught:
         Database(url)
     assert CANARY not in everything_in(caught.value)
 
@@ -361,7 +361,7 @@ def test_a_database_shows_no_password() -> None:
     """Neither one in the address nor one in its parameters."""
     database = Database(f"postgresql+asyncpg://deputy:{CANARY}@db/deputy?password={CANARY}")
 
-    assert repr(database) == "Database(postgresql+asyncpg://deputy:***@db/deputy)"
+    assert repr(database) == "Database(postgresql+asyncpg at db)"
 
 
 async def test_a_database_that_cannot_be_reached_is_told(tmp_path: Path) -> None:
@@ -375,7 +375,7 @@ async def test_a_database_that_cannot_be_reached_is_told(tmp_path: Path) -> None
 
     for url in urls:
         database = Database(url)
-        with pytest.raises(SettingsError, match=r"cannot be reached: .*; look at database\.url") as caught:
+        with pytest.raises(SettingsError, match=r"^database\.url: .* at .* cannot be used: [a-zN]") as caught:
             await database.open()
         assert CANARY not in str(caught.value)
         await database.close()

@@ -87,9 +87,19 @@ async def waiting_too_often(folder: Path) -> Shown:
 
 async def without_an_answer(folder: Path) -> Shown:
     """A Slack that is not there."""
-    slack = SlackSettings(
+    return await _sent(folder, SlackSettings(
         signing_secret=SecretStr("s"), bot_token=SecretStr("xoxb-1"), api_base_url="http://127.0.0.1:1/api/"
-    )
+    ))  # fmt: skip
+
+
+async def to_a_workspace_that_removed_the_app(folder: Path) -> Shown:
+    """An answer for which there is no token any more."""
+    return await _sent(folder, SlackSettings(
+        signing_secret=SecretStr("s"), client_id="1.2", client_secret=SecretStr("s"), workspaces=("T0TEAM",)
+    ))  # fmt: skip
+
+
+async def _sent(folder: Path, slack: SlackSettings) -> Shown:
     settings = settings_in(folder).model_copy(update={"interfaces": InterfacesSettings(slack=slack)})
     async with open_test_app(settings) as app:
         message = InboundMessage(
@@ -115,4 +125,5 @@ PROVOKED: list[Provoke] = [
     without_a_database,
     waiting_too_often,
     without_an_answer,
+    to_a_workspace_that_removed_the_app,
 ]

@@ -42,6 +42,8 @@ RULES = (
             *ENTRY_POINTS,
             "app.settings",
             "app.sections",
+            "app.settings_checks",
+            "app.settings_faults",
             "app.settings_reference",
             "app.sandbox.attachment",
             "containers",
@@ -61,7 +63,7 @@ RULES = (
 # The order inside `app`: a part imports itself and those before it in this list, so no two can import each other.
 ORDER = (
     "errors principal",  # an error names the person whom it concerns
-    "deadline log_once run",
+    "deadline log_context log_once run",
     "repeating",
     "single_flight",
     "supervisor",
@@ -92,6 +94,8 @@ ORDER = (
     "offboarding",
     "janitor",
     "sections",
+    "settings_faults",
+    "settings_checks",
     "settings",
     "settings_reference",
     "sandbox",

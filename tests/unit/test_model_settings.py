@@ -62,9 +62,9 @@ def test_a_model_that_there_is_none_of_is_refused(load: Callable[..., Settings],
     with pytest.raises(SettingsError) as caught:
         load(written)
 
-    assert "config.yaml:2: agents: assistant.model: there is no such model; there is offline, local" in str(
-        caught.value
-    )
+    told = str(caught.value)
+    assert "config.yaml:4: agents.assistant.model: there is no such model; " in told
+    assert "here is local, offline, or write provider:model, such as openai:gpt-5-mini" in told
     assert "CANARY" not in str(caught.value)
 
 

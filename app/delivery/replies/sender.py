@@ -14,6 +14,7 @@ from app.delivery.replies.channel import Channel
 from app.delivery.replies.status import Statuses, in_words
 from app.delivery.store.outbox import Outbox, Place, Reply, ReplyState
 from app.errors import UnavailableError, UnclearError, UndeliverableError
+from app.log_context import log_about
 from app.messages import ConversationKey
 from app.principal import Principal
 from app.repeating import Repeating
@@ -147,6 +148,7 @@ class Sender:
                 await self._outbox.try_later(place.reply, _LOOK_AGAIN_SECONDS, None)
 
     async def _send(self, reply: Reply) -> None:
+        log_about(reply.message_id, reply.principal)
         mine = False
         try:
             mine = await self._try(reply)

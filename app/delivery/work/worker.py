@@ -15,6 +15,7 @@ from app.delivery.store.inbox import Inbox, Upcoming
 from app.delivery.work.answering import Answering
 from app.delivery.work.fairness import Fairness
 from app.delivery.work.maintenance import Maintenance
+from app.log_context import log_about
 from app.messages import ConversationKey, StoredMessage
 from app.principal import Principal
 from app.supervisor import Supervisor, describe_crash, guarded
@@ -191,6 +192,7 @@ class Worker:
         """The outermost edge of a message's task: nothing leaves it, so no traceback keeps the scope alive."""
         ending: Awaitable[object]
         message = run.message
+        log_about(message.message_id, message.principal)
         try:
             if message.interruptions >= self._attempts:
                 log.error(

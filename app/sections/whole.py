@@ -1,0 +1,49 @@
+"""The whole of config.yaml, one section a field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from pydantic import Field, field_validator
+
+from app.sections.agents import OFFLINE, AgentSettings, ModelSettings
+from app.sections.delivery import DeliverySettings
+from app.sections.google import ConsentSettings, GoogleSettings
+from app.sections.interfaces import InterfacesSettings
+from app.sections.section import ImportPath, Name, Named, Section
+from app.sections.server import DatabaseSettings, KeyRingSettings, LoggingSettings, ServerSettings
+
+
+class Settings(Section):
+    """The whole of config.yaml."""
+
+    server: ServerSettings = ServerSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    key_ring: KeyRingSettings = Field(examples=["{file: var/keys.yaml}"])
+    google: GoogleSettings = GoogleSettings()
+    consent: ConsentSettings = ConsentSettings()
+    toolkits: Named[ImportPath] = Field(
+        default_factory=lambda: MappingProxyType({}), description="Your own toolkits: name to package.module:Class"
+    )
+    models: Named[ModelSettings] = Field(
+        default_factory=lambda: MappingProxyType({}), description="Your own endpoints, by the name that agents use"
+    )
+    agents: Named[AgentSettings] = Field(min_length=1, examples=["{assistant: {toolkits: [gmail]}}"])
+    default_agent: Name = Field(
+        description="The agent that answers where an interface names none", examples=["assistant"]
+    )
+    interfaces: InterfacesSettings = Field(examples=["{http: {}}"])
+    delivery: DeliverySettings = DeliverySettings()
+    logging: LoggingSettings = LoggingSettings()
+
+    @field_validator("models")
+    @classmethod
+    def _offline_is_taken(cls, models: Mapping[str, ModelSettings]) -> Mapping[str, ModelSettings]:
+        if OFFLINE in models:
+            raise ValueError(f"{OFFLINE} is built in; take another name")
+        return models
+
+    def agent_of_channel(self) -> dict[str, str]:
+        """Return the channels that are served, each with the name of the agent that answers there."""
+        return {channel: section.agent or self.default_agent for channel, section in self.interfaces.served().items()}
