@@ -1,4 +1,4 @@
-"""Building the container of a configuration: what only the settings know, the toolkits, models and agents by name."""
+"""Builds the container of a configuration: adds the toolkits, models, agents and channels that the settings name."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from containers.toolkits import toolkits
 
 
 def build(settings: Settings) -> Application:
-    """The container of a configuration, complete; nothing in it is open yet.
+    """Return the complete container of a configuration; nothing in it is open yet.
 
     Raises:
-        SettingsError: An agent names a toolkit that there is none of, or a toolkit from outside is refused.
+        SettingsError: An agent names an unknown toolkit, a toolkit is refused, or a channel lacks a part.
     """
     container = Application(settings=settings)
     container.toolkits.set_providers(toolkits(container, settings.toolkits))

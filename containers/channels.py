@@ -40,7 +40,7 @@ def add_channels(container: Application, settings: Settings) -> None:
     """Give the container every channel that has a section in the settings: its parts and its routes.
 
     Raises:
-        SettingsError: A channel lacks a part, or a part asks for something that there is none of.
+        SettingsError: A channel lacks a part, or a part asks for something that is not offered.
     """
     parts: dict[str, AnyProvider] = {}
     for platform, section in settings.interfaces.served().items():
@@ -75,7 +75,7 @@ def _describe(platform: str, section: Section, settings: Settings) -> ChannelDes
 
 
 def _offers(container: Application) -> Offers:
-    """What the parts of a channel can ask for."""
+    """Return everything that the parts of a channel can ask for."""
     return Offers(
         {
             ApiTokens: container.api_tokens,

@@ -1,1 +1,1 @@
-"""One folder a channel: turns what a platform sends into an InboundMessage, and an answer into what it shows."""
+"""One folder for each channel: it turns events into InboundMessages, and answers into posts."""

@@ -12,11 +12,11 @@ from starlette.types import ASGIApp
 
 from interfaces.connections import ConnectionLimits, Connections, guarded
 
-_DRAIN_SECONDS = 10  # for requests that are under way when the server stops
+_DRAIN_SECONDS = 10  # for requests in progress when the server stops
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn without signal handlers: those belong to the process, of which this server is a guest."""
+    """Uvicorn without signal handlers, which belong to the process."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -55,7 +55,7 @@ async def listening(
         task = asyncio.create_task(server.serve(sockets=[listener]))
         name = f"[{host}]" if ":" in host else host
         try:
-            yield f"http://{name}:{listener.getsockname()[1]}"  # who connects early waits in the backlog
+            yield f"http://{name}:{listener.getsockname()[1]}"  # an early connection waits in the backlog
         finally:
             server.should_exit = True
             await task

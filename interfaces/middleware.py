@@ -1,4 +1,4 @@
-"""What holds for every route: errors become statuses in one place, and bodies have a limit."""
+"""Errors become HTTP statuses in one place, and bodies have a limit, for every route."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def install(app: FastAPI, *, max_body_bytes: int) -> None:
 async def _translate(_request: Request, error: Exception) -> JSONResponse:
     headers: dict[str, str] = {}
     if isinstance(error.__cause__, TooLargeError):
-        error = error.__cause__  # FastAPI makes a 400 of whatever it meets as it reads a body
+        error = error.__cause__  # FastAPI turns any error while it reads a body into a 400
     if isinstance(error, DATABASE_FAILURES):
         log.error("a request met no database: %s", describe_crash(error))
         error = UnavailableError("the server cannot reach its database; try again")
@@ -69,13 +69,13 @@ def _describe(fault: Mapping[str, Any]) -> str:
 
 
 class LastResort:
-    """Answers 500 to what nobody foresaw, and logs where it arose and no more: its text may quote a message."""
+    """Answers 500 to an unexpected error, and logs only where it arose, because its text may quote a message."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; no error leaves."""
+        """Pass the request on, and let no error out."""
         started = False
 
         async def noted(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""A message's status as JSON, and what happens meanwhile as server-sent events."""
+"""Formats a message's status as JSON, and the progress of its run as server-sent events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.delivery.replies.status import Status
 
 
 def as_json(message_id: str, status: Status) -> dict[str, Any]:
-    """What a client is told: always ``message`` and ``state``, and of the rest what there is."""
+    """Return the body of a response: always ``message`` and ``state``, and the other keys where they apply."""
     body: dict[str, Any] = {"message": message_id, "state": status.state.value}
     if status.answer is not None:
         body["answer"] = status.answer
@@ -38,7 +38,7 @@ def as_event(name: str, data: Mapping[str, Any]) -> bytes:
 
 
 def progress_as_event(progress: Progress) -> bytes:
-    """Return what happened in a run, as the event ``text`` or ``tool``."""
+    """Return a step of a run as the event ``text`` or ``tool``."""
     if isinstance(progress, TextWritten):
         return as_event("text", {"delta": progress.delta})
     return as_event("tool", {"name": progress.name, "state": progress.state.value})

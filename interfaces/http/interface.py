@@ -54,7 +54,7 @@ class MessageBody(BaseModel):
 
 
 async def _until_sent() -> AsyncIterator[ExitStack]:
-    """What is entered here is left once the response is sent, or its client is gone."""
+    """Yield a stack that is closed once the response is sent, or its client has hung up."""
     with ExitStack() as stack:
         yield stack
 
@@ -115,9 +115,9 @@ class HttpRoutes:
         accept: Annotated[str | None, Header()] = None,
         until_sent: ExitStack = Depends(_until_sent),
     ) -> Response:
-        """Accept a message and wait a while for its answer: 200 with it, or 202 with what is still to come.
+        """Accept a message and wait a while for its answer: 200 with it, or 202 with the state so far.
 
-        A client that accepts events is sent what happens meanwhile, and waits as long as the message takes.
+        A client that accepts events is sent the run's progress, and waits as long as the message takes.
         """
         principal = _principal(request)
         if streaming.wants_events(accept):
@@ -205,7 +205,7 @@ def _principal(request: Request) -> Principal:
 
 
 def _inbound(principal: Principal, body: MessageBody) -> InboundMessage:
-    """Event ids and conversations are names that a person chose, so the person is part of them."""
+    """Return the message to store. Its ids contain the person, because each person chooses their own."""
     person = f"{len(principal.user)}:{principal.user}"  # with its length, so that no two pairs read the same
     return InboundMessage(
         principal=principal,

@@ -19,13 +19,13 @@ KEEP_ALIVE_SECONDS = 15.0  # proxies close what is silent for a minute; the stan
 
 
 def wants_events(accept: str | None) -> bool:
-    """Whether a client asks for events, by its Accept header."""
+    """Return whether a client asks for events, by its Accept header."""
     kinds = (part.partition(";")[0].strip().lower() for part in (accept or "").split(","))
     return EventSourceResponse.media_type in kinds
 
 
 def respond(message: StoredMessage, listening: Listening, status: ReadStatus) -> EventSourceResponse:
-    """The response whose body is the message's events; a proxy is asked not to hold it back."""
+    """Return a response that streams the message's events; a proxy is asked not to buffer it."""
     events = message_events(message, listening, status, keep_alive_seconds=KEEP_ALIVE_SECONDS)
     return EventSourceResponse(events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 

@@ -1,4 +1,4 @@
-"""Whose HTTP request it is."""
+"""Reads the bearer token of an HTTP request."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from app.errors import UnauthenticatedError
 
 
 def bearer_token(authorization: str | None) -> str:
-    """The token of an ``Authorization: Bearer …`` header (RFC 6750, section 2.1).
+    """Return the token of an ``Authorization: Bearer …`` header (RFC 6750, section 2.1).
 
     Raises:
-        UnauthenticatedError: There is no such header, or it holds something else.
+        UnauthenticatedError: The header is missing or holds something else.
     """
     kind, _, token = (authorization or "").partition(" ")
     if kind.lower() != "bearer" or not token.strip():
