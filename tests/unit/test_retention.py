@@ -101,3 +101,24 @@ async def test_an_administrator_sees_no_text_and_can_have_it_tried_again(
     assert answered.state is not MessageState.FAILED
     with pytest.raises(NotFoundError):
         await deliveries.retry(message.message_id)
+
+
+async def test_a_reference_names_one_message_and_what_is_owed_is_listed(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
+) -> None:
+    """The beginning of an id finds its message; one that is nobody's, or no id, is refused."""
+    server, deliveries = CoreServer(database, key_ring), Deliveries(database)
+    told = await server.ask(grace, "hello", "g")
+    message = await server.say(ada, "hello", "a")
+    begun = await server.inbox.begin_next(ConversationKey.of(message))
+    assert begun is not None
+    await server.answering.answer(begun)
+    delivery, _ = await deliveries.show(message.message_id[:8])
+
+    assert (delivery.message_id, delivery.owed) == (message.message_id, True)
+    listed = [each.message_id for each in await deliveries.latest([MessageState.NEW], at_most=9, untold=True)]
+    assert listed == [message.message_id]
+    assert not (await deliveries.show(told.message_id))[0].owed
+    for nothing in ("f" * 32, "%" * 8, "abc"):
+        with pytest.raises(NotFoundError):
+            await deliveries.show(nothing)

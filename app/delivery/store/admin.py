@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ class Delivery:
         payload: What the channel calls the raw message, if it keeps it.
         holder: Which process works on it.
         untold: What there is to tell of it was given up, as its channel did not take it.
+        owed: What there is to tell of it waits to be sent.
     """
 
     message_id: str
@@ -45,6 +47,7 @@ class Delivery:
     changed_at: float
     replied_at: float | None
     untold: bool
+    owed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class Step:
     last_error: str | None
 
 
+_BEGINNING = re.compile(r"[0-9a-f]{8,32}")
+
 # That the reply was given up which says how the message stands now.
 _UNTOLD = sa.exists().where(
     outbox.c.message_id == messages.c.id,
@@ -65,6 +70,9 @@ _UNTOLD = sa.exists().where(
     outbox.c.message_attempt == messages.c.attempt,
     outbox.c.state == ReplyState.GIVEN_UP,
 )
+
+# That a reply waits to be sent.
+_OWED = sa.exists().where(outbox.c.message_id == messages.c.id, outbox.c.state == ReplyState.WAITING)
 
 
 class Deliveries:
@@ -80,11 +88,11 @@ class Deliveries:
         Args:
             states: Which.
             at_most: How many.
-            untold: Those of another state too, if their person could not be told.
+            untold: Those of another state too, if their person could not be told, or is still to be told.
         """
         query = (
-            sa.select(messages, _UNTOLD.label("untold"))
-            .where(sa.or_(messages.c.state.in_(states), sa.and_(_UNTOLD, sa.literal(untold))))
+            sa.select(messages, _UNTOLD.label("untold"), _OWED.label("owed"))
+            .where(sa.or_(messages.c.state.in_(states), sa.and_(sa.or_(_UNTOLD, _OWED), sa.literal(untold))))
             .order_by(messages.c.changed_at.desc(), messages.c.id)
             .limit(at_most)
         )
@@ -92,17 +100,21 @@ class Deliveries:
             return [_delivery(row) for row in await connection.execute(query)]
 
     async def show(self, message_id: str) -> tuple[Delivery, list[Step]]:
-        """One message, and what hangs on it.
+        """Return one message, with its replies and approvals.
+
+        Args:
+            message_id: The id, or the beginning of it that an apology names as its reference.
 
         Raises:
-            NotFoundError: There is none with this id.
+            NotFoundError: There is none with this id, or more than one begins so.
         """
+        message_id = await self._whole(message_id)
         replies = sa.select(outbox).where(outbox.c.message_id == message_id).order_by(outbox.c.created_at)
         asked = sa.select(approvals).where(approvals.c.message_id == message_id).order_by(approvals.c.created_at)
         async with self._database.reading() as connection:
             row = (
                 await connection.execute(
-                    sa.select(messages, _UNTOLD.label("untold")).where(messages.c.id == message_id)
+                    sa.select(messages, _UNTOLD.label("untold"), _OWED.label("owed")).where(messages.c.id == message_id)
                 )
             ).one_or_none()
             if row is None:
@@ -123,6 +135,7 @@ class Deliveries:
         Raises:
             NotFoundError: There is none with this id that failed, or could not be told, and still has its text.
         """
+        message_id = await self._whole(message_id)
         async with self._database.writing() as connection:
             row = (
                 await connection.execute(
@@ -137,17 +150,33 @@ class Deliveries:
                         changed_at=self._now(),
                         replied_at=None,
                     )
-                    .returning(*messages.c, sa.false().label("untold"))
+                    .returning(*messages.c, sa.false().label("untold"), sa.false().label("owed"))
                 )
             ).one_or_none()
             if row is None:
-                untold = sa.select(messages, sa.false().label("untold")).where(messages.c.id == message_id, _UNTOLD)
+                said = (sa.false().label("untold"), sa.true().label("owed"))
+                untold = sa.select(messages, *said).where(messages.c.id == message_id, _UNTOLD)
                 row = (await connection.execute(untold)).one_or_none()
                 if row is not None:
                     await self._owe_anew(connection, row)
         if row is None:
             raise NotFoundError(f"there is no message {message_id} that failed or could not be told")
         return _delivery(row)
+
+    async def _whole(self, beginning: str) -> str:
+        """Return the only id that begins so.
+
+        Raises:
+            NotFoundError: There is none, or more than one.
+        """
+        if _BEGINNING.fullmatch(beginning) is None:
+            raise NotFoundError(f"a message's id, or its reference, has 8 to 32 hexadecimal digits, not {beginning!r}")
+        query = sa.select(messages.c.id).where(messages.c.id.startswith(beginning)).limit(2)
+        async with self._database.reading() as connection:
+            ids = (await connection.execute(query)).scalars().all()
+        if len(ids) != 1:
+            raise NotFoundError(f"{'several messages begin' if ids else 'there is no message that begins'} {beginning}")
+        return str(ids[0])
 
     async def _owe_anew(self, connection: AsyncConnection, row: sa.Row[Any]) -> None:
         """Let the reply that was given up wait again, as if it were owed from now on; its tries go on."""
@@ -180,4 +209,5 @@ def _delivery(row: sa.Row[Any]) -> Delivery:
         changed_at=row.changed_at,
         replied_at=row.replied_at,
         untold=bool(row.untold),
+        owed=bool(row.owed),
     )
