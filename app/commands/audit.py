@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +12,7 @@ from rich.table import Table
 
 from app.audit.audit import Audit, AuditEntry
 from app.commands.common import CONFIG, WRONG, ConfigOption, JsonOption, configured, fail, principal, run
+from app.commands.container import moment
 from app.commands.database import opened_database
 from app.principal import Principal
 from app.settings import Settings
@@ -45,15 +45,11 @@ async def _entries(settings: Settings, whose: Principal | None, message_id: str)
 
 
 def _as_json(entry: AuditEntry) -> dict[str, Any]:
-    return {**asdict(entry), "principal": str(entry.principal), "at": _when(entry)}
+    return {**asdict(entry), "principal": str(entry.principal), "at": moment(entry.at)}
 
 
 def _cells(entry: AuditEntry) -> tuple[str, ...]:
     what = f"{entry.event} {entry.outcome}" if entry.outcome else str(entry.event)
     answered = str(entry.status or ("not seen" if entry.method else ""))
     cells = (entry.message_id, entry.tool, entry.credential, entry.method)
-    return (_when(entry), str(entry.principal), what, *(cell or "" for cell in cells), answered)
-
-
-def _when(entry: AuditEntry) -> str:
-    return datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="milliseconds")
+    return (moment(entry.at) or "", str(entry.principal), what, *(cell or "" for cell in cells), answered)

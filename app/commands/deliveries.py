@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.commands.common import CONFIG, ConfigOption, JsonOption, configured, run
+from app.commands.container import moment
 from app.commands.database import opened_database
 from app.delivery.store.admin import Deliveries, Delivery, Step
 from app.messages import MessageState
@@ -44,7 +44,7 @@ def list_(
         attempts = f"{each.attempt} ({each.interruptions} interrupted, {each.failures} failed)"
         state_ = f"{each.state}, not told" if each.untold else each.state
         table.add_row(
-            each.message_id, str(each.principal), state_, attempts, each.last_error or "", _time(each.changed_at)
+            each.message_id, str(each.principal), state_, attempts, each.last_error or "", moment(each.changed_at)
         )
     Console().print(table, markup=False)
 
@@ -89,11 +89,6 @@ async def _retry(settings: Settings, message_id: str) -> Delivery:
 
 def _as_json(delivery: Delivery) -> dict[str, object]:
     times = {
-        name: None if (at := getattr(delivery, name)) is None else _time(at)
-        for name in ("next_try_at", "created_at", "changed_at", "replied_at")
+        name: moment(getattr(delivery, name)) for name in ("next_try_at", "created_at", "changed_at", "replied_at")
     }
     return {**asdict(delivery), "principal": str(delivery.principal), **times}
-
-
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from app.commands.common import CONFIG, ConfigOption, JsonOption, configured, run
+from app.commands.container import moment
 from app.commands.database import opened_with_keys
 from app.settings import Settings
 from interfaces.slack.installations import Installation, Installations
@@ -28,13 +28,12 @@ def list_installations(config: ConfigOption = CONFIG, as_json: JsonOption = Fals
     """List every installation: where, since when, by whom, and what the bot may do; no token."""
     found = run(_all(configured(config)))
     if as_json:
-        print(json.dumps([asdict(installation) for installation in found], indent=2))
+        print(json.dumps([{**asdict(each), "installed_at": moment(each.installed_at)} for each in found], indent=2))
         return
     table = Table("workspace", "organisation", "name", "bot", "may", "installed by", "since")
     for each in found:
-        since = datetime.fromtimestamp(each.installed_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
         where = (each.workspace, each.organisation or "", each.name)
-        table.add_row(*where, each.bot_user, each.bot_scopes, each.installed_by, since)
+        table.add_row(*where, each.bot_user, each.bot_scopes, each.installed_by, moment(each.installed_at))
     Console().print(table, markup=False)
 
 
