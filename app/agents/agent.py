@@ -14,6 +14,7 @@ from pydantic_ai.models import Model
 
 from app.agents.guard import GuardedToolkit
 from app.agents.listening import Listener, telling
+from app.agents.organised import Organised, organised_in
 from app.agents.run import StoppedRun
 from app.agents.wording import OUTGROWN, finished, in_words
 from app.agents.writes import Writes
@@ -26,7 +27,7 @@ from app.llm.faults import ModelFault, model_fault
 from app.llm.patience import PatientModel
 from app.messages import StoredMessage
 from app.principal import Principal
-from app.toolkits.toolkit import Toolkit, ToolSpec
+from app.toolkits.toolkit import Effect, Toolkit, ToolSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,9 @@ class Agent:
             turns_at_most=self._shell.history_turns,
             characters_at_most=self._shell.history_characters,
         )
+        organising = frozenset(name for name, spec in self.tools().items() if spec.effect is Effect.ORGANISE)
+        waiting = frozenset(results.approvals) if results else frozenset()
+        organised = Organised(organised_in(turn_so_far, organising, waiting))
         guards = [
             GuardedToolkit(
                 toolkit,
@@ -168,6 +172,7 @@ class Agent:
                 partial(self._writes.begin, self.principal, message.message_id, message.attempt),
                 self._trail,
                 message.message_id,
+                organised,
                 self._shell.permission,
             )
             for toolkit in self._toolkits

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic_ai import ApprovalRequired, RunContext, ToolFailed
+from pydantic_ai import ApprovalRequired, CallDeferred, ModelRetry, RunContext, ToolFailed
+from pydantic_ai.exceptions import AgentRunError
 from pydantic_ai.toolsets import ToolsetTool, WrapperToolset
 from pydantic_core import to_jsonable_python
 
+from app.agents.failure import failure
+from app.agents.organised import Organised, things_in
 from app.approvals.approvals import Approvals, PendingCall
 from app.audit.recorder import AuditRecorder
 from app.credentials.credentials import Credentials
-from app.errors import AccessRefusedError, ConsentRequiredError, GoogleError, GrantRevokedError
+from app.errors import AccessRefusedError, ConsentRequiredError, DeputyError, GoogleError, GrantRevokedError
 from app.principal import Principal
 from app.toolkits.toolkit import Effect, Toolkit, ToolSpec, describe
+
+log = logging.getLogger(__name__)
 
 # Keys of the metadata by which the guard says why a call waits …
 WAITS_FOR = "waits_for"
 OAUTH_SCOPES = "oauth_scopes"
 ARGUMENTS = "arguments"
 CREDENTIAL_ID = "credential_id"
+QUESTION = "question"
+LABELS = "labels"
 # … and by which the agent says, when the call is tried again, what the person has answered.
 CONSENT_ANSWERED = "consent_answered"
 APPROVAL_ID = "approval_id"
+
+# Errors that mean something to this guard, to pydantic-ai or to the one who answers the message.
+_ANSWERED_ABOVE = (DeputyError, AgentRunError, ToolFailed, ModelRetry, ApprovalRequired, CallDeferred)
+_MAY_BE_DONE = {
+    Effect.READ: "Say so; do not try it again.",
+    Effect.ORGANISE: "Part of it may have been done. Say so; do not try it again.",
+    Effect.ACT: "It may have been done all the same. Say so; do not try it again.",
+}
 
 ACCOUNT_GONE = (
     "This was approved for a Google account that is connected no more, so it was not done. Say so; the person can "
@@ -43,6 +59,8 @@ class GuardedToolkit(WrapperToolset[Any]):
 
     Args:
         begins_to_write: Awaited with a tool's name before it organises in a way that must not be repeated.
+        organised: How many things were organised for the message, by all of its toolkits.
+        permission: Says in words what an OAuth scope permits.
     """
 
     wrapped: Toolkit
@@ -52,7 +70,8 @@ class GuardedToolkit(WrapperToolset[Any]):
     begins_to_write: Callable[[str], Awaitable[None]]
     trail: AuditRecorder
     message_id: str
-    permission: Callable[[str], str] = str  # what an OAuth scope permits, in words
+    organised: Organised
+    permission: Callable[[str], str] = str
 
     async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
         """The toolkit's tools, each held by this guard and not by the toolkit."""
@@ -87,7 +106,7 @@ class GuardedToolkit(WrapperToolset[Any]):
             raise ToolFailed(str(error)) from error
         except GoogleError as error:
             raise ToolFailed(describe(error)) from error
-        if spec.effect is Effect.ACT:
+        if spec.effect is Effect.ACT or self._is_too_much(spec, tool_args, answered):
             return await self._act(spec, tool_args, ctx, tool)
         if spec.effect is Effect.ORGANISE and not spec.repeatable:
             await self.begins_to_write(name)
@@ -101,6 +120,12 @@ class GuardedToolkit(WrapperToolset[Any]):
             if spec.effect is Effect.READ and isinstance(error.__cause__, GoogleError) and error.__cause__.is_busy:
                 raise error.__cause__ from None
             raise
+
+    def _is_too_much(self, spec: ToolSpec, tool_args: Mapping[str, Any], answered: Mapping[str, Any]) -> bool:
+        """Return whether a tool that organises needs approval, because of all that was organised for this message."""
+        if spec.effect is not Effect.ORGANISE:
+            return False
+        return answered.get(APPROVAL_ID) is not None or not self.organised.take(things_in(tool_args))
 
     def _wait_for_consent(
         self, spec: ToolSpec, answered: Mapping[str, Any], error: ConsentRequiredError | GrantRevokedError
@@ -124,8 +149,14 @@ class GuardedToolkit(WrapperToolset[Any]):
             result = await super().call_tool(spec.name, tool_args, ctx, tool)
             done = True
             return result
+        except _ANSWERED_ABOVE:
+            raise
+        except Exception as error:
+            failed = failure(error)
         finally:
             await trail.end(tool_call, done=done)
+        log.error("message %s of %s: the tool %s failed: %s", self.message_id, self.principal, spec.name, failed)
+        raise ToolFailed(f"{spec.name} failed because of a fault in it. {_MAY_BE_DONE[spec.effect]}")
 
     async def _act(
         self, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
@@ -135,7 +166,8 @@ class GuardedToolkit(WrapperToolset[Any]):
         call = PendingCall(ctx.tool_call_id or "", spec.name, to_jsonable_python(tool_args))
         credential_id = self.credentials.credential_id if spec.oauth_scopes else None
         if approval_id is None:
-            shown = {ARGUMENTS: call.arguments, CREDENTIAL_ID: credential_id}
+            words = {QUESTION: spec.asks.sentence, LABELS: dict(spec.asks.labels)} if spec.asks else {}
+            shown = {ARGUMENTS: call.arguments, CREDENTIAL_ID: credential_id, **words}
             raise ApprovalRequired(metadata={WAITS_FOR: "approval", **shown})
         if answered.get(CREDENTIAL_ID) != credential_id:
             raise ToolFailed(ACCOUNT_GONE)

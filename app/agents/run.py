@@ -17,11 +17,14 @@ from app.agents.guard import (
     ARGUMENTS,
     CONSENT_ANSWERED,
     CREDENTIAL_ID,
+    LABELS,
     OAUTH_SCOPES,
+    QUESTION,
     UNKNOWN_EFFECT,
     WAITS_FOR,
 )
 from app.approvals.approvals import Approval, ApprovalState, PendingCall
+from app.approvals.question import Question
 
 DECLINED_CONSENT = "The person declined to connect their Google account. Nothing was read or done."
 DECLINED_CALL = "The person denied this call. It was not done; do not try it again unless they ask."
@@ -33,6 +36,7 @@ class StoppedCall:
 
     Attributes:
         credential_id: The access with which a call is shown for approval; None where it needs none.
+        question: How its person is asked for approval; None for a tool without words of its own.
     """
 
     call_id: str
@@ -41,6 +45,7 @@ class StoppedCall:
     oauth_scopes: tuple[str, ...] = ()
     arguments: dict[str, Any] = field(default_factory=dict, repr=False)
     credential_id: str | None = None
+    question: Question | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class StoppedRun:
                     oauth_scopes=tuple(reason.get(OAUTH_SCOPES, ())),
                     arguments=reason.get(ARGUMENTS, {}),
                     credential_id=reason.get(CREDENTIAL_ID),
+                    question=Question(reason[QUESTION], reason[LABELS]) if QUESTION in reason else None,
                 )
             )
         return cls(turn, tuple(calls))

@@ -109,6 +109,10 @@ class GoogleClient:
         """
         return self._apis.resource(api, version, *path)
 
+    async def to_thread(self, function: Callable[..., T], /, *arguments: Any) -> T:
+        """Return a function's result, computed in the request's threads: for answers that take long to read."""
+        return await self._threads.to_thread(function, *arguments)
+
     async def execute(self, request: HttpRequest) -> Any:
         """Send one request as the person, once, and return Google's answer.
 

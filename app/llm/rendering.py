@@ -49,13 +49,16 @@ def _render_problem(problem: Any) -> str:
     """Return a validation error as `parameter: what is wrong`, without the input, and any other reason as it is."""
     if isinstance(problem, dict) and "msg" in problem:
         place = ".".join(str(step) for step in problem.get("loc", ()))
-        return f"{place}: {problem['msg']}" if place else str(problem["msg"])
+        what = str(problem["msg"]).removeprefix("Value error, ")  # pydantic's prefix, of no use to a person
+        return f"{place}: {what}" if place else what
     return _inline(problem)
 
 
 def _render_value(value: Any) -> str:
     if isinstance(value, list):
         return "\n".join(f"- {_inline(item)}" for item in value) or "Nothing found."
+    if isinstance(value, dict) and isinstance(value.get("summary"), str):
+        return str(value["summary"])
     if isinstance(value, dict):
         return "\n".join(_render_field(name, item) for name, item in value.items()) or "Nothing found."
     return _inline(value).strip() or "Done."

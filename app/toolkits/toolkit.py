@@ -16,6 +16,7 @@ from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
 from pydantic_ai.toolsets.abstract import SchemaValidatorProt
 from pydantic_core import SchemaValidator
 
+from app.approvals.question import Question
 from app.errors import GoogleError, SettingsError, ToolError
 from app.toolkits.rules import check_parameters, check_phrases, refuse_shared_state
 
@@ -41,6 +42,7 @@ class ToolMark:
     oauth_scopes: tuple[str, ...]
     phrases: tuple[str, ...]
     repeatable: bool
+    asks: Question | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class ToolSpec:
         oauth_scopes: The Google OAuth scope URLs it needs, all of them; empty when it needs none.
         phrases: Regular expressions by which the offline demo model finds it.
         repeatable: Done twice it leaves the same as done once.
+        asks: How a person is asked for approval, or None for the tool's name and its arguments.
         definition: What the model is shown. Its metadata has ``effect``, ``oauth_scopes`` and ``phrases``.
         validator: Checks the model's arguments; stateless.
         takes_context: Whether the method's first argument is pydantic-ai's RunContext.
@@ -66,6 +69,7 @@ class ToolSpec:
     oauth_scopes: tuple[str, ...]
     phrases: tuple[str, ...]
     repeatable: bool
+    asks: Question | None
     definition: ToolDefinition
     validator: SchemaValidator | SchemaValidatorProt
     takes_context: bool
@@ -78,6 +82,7 @@ def tool(
     oauth_scopes: tuple[str, ...],
     phrases: tuple[str, ...] = (),
     repeatable: bool = False,
+    asks: Question | None = None,
 ) -> Callable[[AsyncMethod], AsyncMethod]:
     r"""Mark an ``async`` method of a toolkit as a tool; its docstring is what the model reads.
 
@@ -88,6 +93,7 @@ def tool(
             to case. Named groups are arguments: ``(?:last|latest) (?P<limit>\d+) mails``.
         repeatable: Of a tool that organises: done twice it leaves the same as done once, as a label does and a draft
             does not. A message that was interrupted is not begun again after one that is not.
+        asks: How a person is asked for approval: ``Question("Send this mail?", {"body": "Text"})``.
 
     Raises:
         SettingsError: The method is not ``async def``, or a bare string stands where a tuple should.
@@ -101,7 +107,7 @@ def tool(
         if not inspect.iscoroutinefunction(method):
             name = getattr(method, "__qualname__", repr(method))
             raise SettingsError(f"the tool {name} has to be `async def`: blocking calls belong into a client's threads")
-        setattr(method, MARK, ToolMark(effect, oauth_scopes, phrases, repeatable))
+        setattr(method, MARK, ToolMark(effect, oauth_scopes, phrases, repeatable, asks))
         return marked
 
     return mark
@@ -221,6 +227,7 @@ def _spec(cls: type[Toolkit], method: str, function: FunctionType, inherited: Ma
         oauth_scopes=mark.oauth_scopes,
         phrases=mark.phrases,
         repeatable=mark.repeatable,
+        asks=mark.asks,
         definition=replace(made.tool_def, toolset_id=cls.name),  # else pydantic-ai copies it at every step to add it
         validator=made.function_schema.validator,
         takes_context=made.takes_ctx,

@@ -164,7 +164,7 @@ def assert_shown_nowhere(run: Run, output: str, folder: Path) -> None:
         assert len(words) > 5, email
     assert len(run.secrets) > 12
     assert run.links
-    assert "crashed: LookupError" in logged  # it was at work, and said so
+    assert "gmail_crash failed: LookupError" in logged  # it was at work, and said so
     assert {"app.google.client.GoogleClient", "app.principal.Principal"} <= {kind for kind, _ in run.meanwhile}
 
     assert seen_in(logged, run.everything) == set()

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from googleapiclient.http import HttpRequest
 
 from app.errors import GoogleError, ToolError
+from app.google.client import GoogleClient
 from app.toolkits.untrusted import unquoted
 from tests.fakes.gmail_sandbox import GmailSandbox, open_gmail_sandbox
 from tests.fakes.sandbox import ADA, GRACE, encoded
@@ -39,9 +41,9 @@ async def test_an_answer_joins_the_thread_on_both_sides(gmail: GmailSandbox) -> 
     first = await gmail.deliver(
         ADA, GRACE, f"To: {GRACE}\nSubject: Lunch\nMessage-ID: <{'1' * 120}@x.example>\n\nNoon?"
     )
-    await grace.reply(first.id, to=ADA, body="Yes.")
+    await grace.reply(first.id, to=ADA, subject="Re: Lunch", body="Yes.")
     answer = gmail.mail(ADA, "INBOX")[0]
-    await ada.reply(answer.id, to=GRACE, body="Good.")
+    await ada.reply(answer.id, to=GRACE, subject="Re: Lunch", body="Good.")
     last = gmail.mail(GRACE, "INBOX")[0]
 
     assert (answer.subject, last.subject, last.body.strip()) == ("Re: Lunch", "Re: Lunch", "Good.")
@@ -56,7 +58,7 @@ async def test_an_answer_goes_to_all_who_are_named_and_no_further(gmail: GmailSa
     headers = f"To: {GRACE}, c@x.example\nCc: d@x.example\nReply-To: list@x.example\nSubject: s"
     received = await gmail.deliver(ADA, GRACE, f"{headers}\n\nhi")
     grace = await gmail.toolkit(GRACE)
-    await grace.reply(received.id, to="LIST@x.example", body="to the list", cc=f"d@x.example, {ADA}")
+    await grace.reply(received.id, to="LIST@x.example", subject="Re: s", body="to the list", cc=f"d@x.example, {ADA}")
     sent = gmail.mail(GRACE, "SENT")[0]
 
     assert sent.addresses("To") == ["list@x.example"]
@@ -70,9 +72,9 @@ async def test_an_answer_to_a_stranger_is_not_sent(gmail: GmailSandbox) -> None:
     before = [len(gmail.google.mailbox(email)) for email in (ADA, GRACE)]
 
     with pytest.raises(ToolError, match=r"eve@evil\.example took no part .* nothing was sent; .* gmail_send"):
-        await ada.reply(mails[0].id, to=mails[0].sender, body="b", cc="eve@evil.example")
+        await ada.reply(mails[0].id, to=mails[0].sender, subject="s", body="b", cc="eve@evil.example")
     with pytest.raises(GoogleError):  # another person's mail
-        await grace.reply(mails[0].id, to=mails[0].sender, body="b")
+        await grace.reply(mails[0].id, to=mails[0].sender, subject="s", body="b")
     assert [len(gmail.google.mailbox(email)) for email in (ADA, GRACE)] == before
 
 
@@ -80,10 +82,11 @@ async def test_a_draft_is_sent_as_it_was_approved(gmail: GmailSandbox) -> None:
     """It arrives, and is no draft any more."""
     ada = await gmail.toolkit(ADA)
     draft = await ada.create_draft(to=GRACE, subject="Grüße", body="At noon?\n\nAda", cc="c@x.example")
-    sent = await ada.send_draft(draft["id"], to=f"c@x.example, {GRACE}", subject="Grüße", body="At noon?\nAda")
+    sent = await ada.send_draft(draft["id"], to=GRACE, cc="C@x.example", subject="Grüße", body="At noon?\n\nAda")
     arrived = gmail.mail(GRACE, "INBOX")[0]
 
     assert (arrived.subject, arrived.sender, arrived.body.split()) == ("Grüße", ADA, ["At", "noon?", "Ada"])
+    assert sent["summary"] == f"Sent to {GRACE}, C@x.example."
     assert gmail.labels_of(ADA, sent["id"]) == {"SENT"}
     assert gmail.mail(ADA, "DRAFT") == []
 
@@ -95,7 +98,14 @@ async def test_a_draft_is_sent_as_it_was_approved(gmail: GmailSandbox) -> None:
         ("Cc: all: eve@evil.example;\n", {}, "cannot be read"),
         ("", {"to": "c@x.example"}, "other recipients"),
         ("", {"subject": "other"}, "another subject"),
+        ("", {"subject": "S"}, "another subject"),
         ("", {"body": "other"}, "another text"),
+        ("", {"body": "b  b"}, "another text"),
+        ("", {"cc": "c@x.example"}, "other recipients"),
+        ("Cc: c@x.example\n", {"to": f"{GRACE}, c@x.example"}, "other recipients"),
+        ("Reply-To: eve@evil.example\n", {}, r"headers that were not shown \(reply-to\)"),
+        ("Disposition-Notification-To: eve@evil.example\n", {}, "headers that were not shown"),
+        ("Content-Type: text/html\n", {}, "has formatting"),
         ("Content-Type: application/pdf\nContent-Disposition: attachment; filename=f.pdf\n", {}, "has attachments"),
     ],
 )
@@ -112,6 +122,39 @@ async def test_a_draft_that_is_another_is_not_sent(
     with pytest.raises(ToolError, match=f"{refusal}.*so it was not sent"):
         await ada.send_draft(draft["id"], **({"to": GRACE, "subject": "s", "body": "b"} | argument))
     assert len(gmail.mail(ADA, "DRAFT")) == 1
+
+
+async def test_an_answer_leaves_under_the_subject_that_was_approved(gmail: GmailSandbox) -> None:
+    """Whatever subject a stranger gave the mail, the person saw what leaves in their name, or nothing leaves."""
+    received = await gmail.deliver(ADA, GRACE, f"To: {GRACE}\nSubject: I agree to pay 9,000\n\nhi")
+    grace = await gmail.toolkit(GRACE)
+
+    with pytest.raises(ToolError, match=r"the subject of an answer .* nothing was sent"):
+        await grace.reply(received.id, to=ADA, subject="Re: Lunch", body="Yes.")
+    await grace.reply(received.id, to=ADA, subject="Re: I agree to pay 9,000", body="Yes.")
+    assert gmail.mail(GRACE, "SENT")[0].subject == "Re: I agree to pay 9,000"
+
+
+async def test_what_leaves_is_what_was_approved_though_the_draft_changes_meanwhile(gmail: GmailSandbox) -> None:
+    """Between the comparison and the sending a draft can become another: what was compared is sent."""
+    changed: list[str] = []
+
+    class Slow(GoogleClient):
+        async def execute(self, request: HttpRequest) -> Any:
+            if request.methodId == "gmail.users.drafts.send":
+                path = f"/gmail/v1/users/me/drafts/{draft['id']}"
+                other = {"message": {"raw": encoded("To: eve@evil.example\nSubject: s\n\nother")}}
+                changed.append(str((await gmail.browser.call(bearer, "PUT", path, json=other)).status_code))
+            return await super().execute(request)
+
+    ada = await gmail.toolkit(ADA, client=Slow)
+    bearer = (await gmail.browser.sign_in(ADA, "https://www.googleapis.com/auth/gmail.compose"))["access_token"]
+    draft = await ada.create_draft(to=GRACE, subject="s", body="b")
+    await ada.send_draft(draft["id"], to=GRACE, subject="s", body="b")
+    sent = gmail.mail(ADA, "SENT")[0]
+
+    assert changed == ["200"]
+    assert (sent.addresses("To", "Cc", "Bcc"), sent.body.strip()) == ([GRACE], "b")
 
 
 async def test_another_persons_draft_is_not_there(gmail: GmailSandbox) -> None:

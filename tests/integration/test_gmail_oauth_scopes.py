@@ -60,7 +60,7 @@ async def arguments(gmail: GmailSandbox, method: str) -> dict[str, Any]:
         "remove_label": {"message_ids": [mail.id], "label": "IMPORTANT"},
         "create_draft": {"to": GRACE, "subject": "s", "body": "b"},
         "send": {"to": GRACE, "subject": "s", "body": "b"},
-        "reply": {"message_id": mail.id, "to": mail.sender, "body": "b"},
+        "reply": {"message_id": mail.id, "to": mail.sender, "subject": mail.subject, "body": "b"},
     }
     listing = {"latest", "unread", "starred", "threads", "drafts", "labels"}
     return by_tool.get(method, {} if method in listing else {"message_ids": [mail.id]})

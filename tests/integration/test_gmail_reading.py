@@ -10,7 +10,7 @@ import pytest
 
 from app.errors import GoogleError, ToolError
 from app.toolkits.gmail.reading import MAX_FILE_BYTES, THREAD_PAGE
-from app.toolkits.mail_text import PAGE_LENGTH
+from app.toolkits.pages import PAGE_LENGTH
 from app.toolkits.untrusted import unquoted
 from tests.fakes.gmail_sandbox import GmailSandbox, open_gmail_sandbox
 from tests.fakes.sandbox import ADA, GRACE

@@ -63,7 +63,7 @@ RULES = (
 # The order inside `app`: a part imports itself and those before it in this list, so no two can import each other.
 ORDER = (
     "errors principal",  # an error names the person whom it concerns
-    "deadline log_context log_once run",
+    "characters deadline log_context log_once run",
     "repeating",
     "single_flight",
     "supervisor",

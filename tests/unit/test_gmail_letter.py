@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Mapping
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -12,11 +11,14 @@ from typing import Any
 
 import pytest
 
+from app.errors import ToolError
+from app.toolkits.gmail import letter
 from app.toolkits.gmail.letter import (
     MAX_HEADER,
     MAX_REFERENCES,
     addresses,
-    answer,
+    answering_subject,
+    body_text,
     header_text,
     outgoing,
     participants,
@@ -27,6 +29,11 @@ def answered(**headers: str) -> dict[str, Any]:
     """A mail in thread t1 with these headers; an underscore stands for a hyphen."""
     named = [{"name": name.replace("_", "-"), "value": value} for name, value in headers.items()]
     return {"threadId": "t1", "payload": {"headers": named}}
+
+
+def answer(mail: Mapping[str, Any], to: str, body: str, cc: str | None) -> dict[str, str]:
+    """An answer to a mail, under the subject that it has to have."""
+    return outgoing(to, answering_subject(mail), body, cc, answers=mail)
 
 
 def parsed(message: Mapping[str, str]) -> tuple[EmailMessage, bytes]:
@@ -164,12 +171,65 @@ def test_participants_are_all_who_wrote_or_got_it() -> None:
     assert participants(mail) == {f"{name}@x.example" for name in ("ada", "b", "c", "d", "list")}
 
 
-@pytest.mark.parametrize("hostile", ["a" * 200_000, "(" * 200_000, "a@" * 100_000, "a@a." * 50_000, '"' * 200_000])
-def test_hostile_headers_take_no_time(hostile: str) -> None:
-    """Reading addresses and ids takes time with the length alone."""
-    mail = answered(From=hostile, References=hostile.replace("a", "<"), Message_ID="<1@x>", Subject=hostile)
-    started = time.thread_time()
-    participants(mail)
-    answer(mail, "a@x.example", "Yes.", None)
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "=?utf-8?q?fake?= encoded",
+        "=?utf-8?q??=",
+        "=?utf-8?b?ZmFrZQ==?=",
+        "=?",
+        "a =?utf-8?q?b?= =?utf-8?q?c?=",
+        " leading",
+        "trailing ",
+        "two  blanks",
+        "ü" * MAX_HEADER,
+        "x" * MAX_HEADER,
+        'quotes "and" <brackets>, commas; (comments)',
+        "e\u0301 \u200b \u202e \U000e0041 \xa0",
+        "日本語" * 100,
+    ],
+)
+def test_a_subject_is_read_as_it_was_approved(subject: str) -> None:
+    """Whatever it looks like, another mail program reads the very characters that the person saw."""
+    mail, raw = parsed(outgoing("ada@x.example", subject, "b", None))
 
-    assert time.thread_time() - started < 1
+    assert str(mail["Subject"]) == subject
+    assert max(map(len, raw.splitlines())) <= 998
+
+
+@pytest.mark.parametrize(
+    "body", ["a\r\nb\rc\n", ".\nFrom x\n =?utf-8?q?x?=", "ü" * 3000, "\n\n a \n\n", "a\u2028b\xa0\t"]
+)
+def test_a_text_is_read_as_it_was_approved(body: str) -> None:
+    """Every character arrives; only the kind of the line breaks, and one at the end, are the mail's own."""
+    mail, _ = parsed(outgoing("ada@x.example", "s", body, None))
+    approved = body_text(body)
+
+    assert mail.get_content().replace("\r\n", "\n") == approved + ("" if approved.endswith("\n") else "\n")
+
+
+@pytest.mark.parametrize("body", ["a\x00b", "a\x1b[2J", "a\x85b", "a\ud800b"])
+def test_what_cannot_be_shown_is_not_written(body: str) -> None:
+    """A control character or half a character in the text of a mail is refused."""
+    with pytest.raises(ValueError, match="no control characters"):
+        body_text(body)
+
+
+@pytest.mark.parametrize("part", ["subject", "recipient", "text", "header"])
+def test_a_mail_that_reads_differently_is_not_sent(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that is not the one that was approved, in any header or in its text, is not handed over."""
+    written = letter._written
+
+    def tampered(name: str, value: str) -> str:
+        if part == "recipient" and name == "To":
+            return f"{value}, eve@evil.example"
+        if part == "subject" and name == "Subject":
+            return f"{value} and more"
+        if part == "header" and name == "To":
+            return f"{value}\r\nBcc: eve@evil.example"
+        return f"{written(name, value)}\r\nContent-Language: en\r\n\r\nother" if part == "text" else value
+
+    monkeypatch.setattr(letter, "_written", tampered)
+
+    with pytest.raises(ToolError, match="nothing was sent"):
+        outgoing("ada@x.example", "s", "b", None)

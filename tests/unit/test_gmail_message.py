@@ -7,14 +7,21 @@ from typing import Any
 
 import pytest
 
-from app.toolkits.gmail.message import (
+from app.toolkits.gmail.content import (
     CUT,
-    MAX_SHOWN,
+    MAX_ENCLOSED,
     MAX_TEXT,
+    TOO_DEEP,
+    UNREADABLE,
     Attachment,
     attached_part,
     attached_text,
     content,
+    kept_apart,
+)
+from app.toolkits.gmail.message import (
+    MAX_SHOWN,
+    UNKNOWN_DATE,
     header,
     headers,
     received_at,
@@ -36,6 +43,18 @@ def message(*parts: dict[str, Any]) -> dict[str, Any]:
     return {"payload": {"mimeType": "multipart/mixed", "body": {"size": 0}, "parts": list(parts)}}
 
 
+def multi(kind: str, *parts: dict[str, Any], **headers: str) -> dict[str, Any]:
+    """A multipart of this kind."""
+    named = [{"name": name.replace("_", "-"), "value": value} for name, value in headers.items()]
+    return {"mimeType": f"multipart/{kind}", "body": {"size": 0}, "headers": named, "parts": list(parts)}
+
+
+def enclosed(sender: str, *parts: dict[str, Any]) -> dict[str, Any]:
+    """A message that is attached to another, as Gmail gives it."""
+    inner = multi("mixed", *parts, From=sender, Subject="inner")
+    return {"mimeType": "message/rfc822", "body": {"size": 1, "attachmentId": "m"}, "headers": [], "parts": [inner]}
+
+
 def test_what_a_mail_says_shows_in_no_repr() -> None:
     """Neither its text nor the name of what came with it, which a log or an error might carry along."""
     attached = {**part("text/plain", "private words"), "filename": "private.txt", "partId": "1"}
@@ -46,22 +65,80 @@ def test_what_a_mail_says_shows_in_no_repr() -> None:
     assert "private" not in repr(found)
 
 
+PLAIN, RICH = part("text/plain", "plain words"), part("text/html", "<b>plain words</b> and rich ones")
+PICTURE = {**part("image/png", "png", "image/png"), "partId": "9"}
+
+
 @pytest.mark.parametrize(
     ("parts", "text"),
     [
-        ([part("text/plain", "plain"), part("text/html", "<b>rich</b>")], "plain"),
-        ([part("text/html", "<b>rich</b>")], "rich"),
-        ([part("text/plain", " "), part("text/html", "<b>rich</b>")], "rich"),
-        ([part("text/plain", "no HTML?"), part("text/html", f"<p>{'word ' * 50}")], "word " * 49 + "word"),
+        ([multi("alternative", PLAIN, RICH)], "plain words and rich ones"),
+        ([multi("alternative", RICH, PLAIN)], "plain words"),
+        ([multi("alternative", PLAIN, part("text/html", "<img src=a>"))], "plain words"),
+        ([multi("alternative", PLAIN, multi("related", RICH, PICTURE))], "plain words and rich ones"),
+        ([multi("related", multi("alternative", PLAIN, RICH), PICTURE)], "plain words and rich ones"),
+        ([multi("related", PICTURE, {**RICH}, part("text/plain", "referred"))], ""),
+        ([PLAIN, RICH], "plain words\n\nplain words and rich ones"),
+        ([PLAIN, PICTURE, part("text/plain", "after")], "plain words\n\nafter"),
+        ([RICH], "plain words and rich ones"),
         ([part("text/plain", "<html><body>rich</body></html>")], "rich"),
-        ([part("text/plain", "one"), part("text/plain", "two")], "one\n\ntwo"),
         ([part("text/plain", "")], ""),
-        ([{"parts": [part("text/plain", "deep")], "mimeType": "multipart/alternative"}], "deep"),
+        ([multi("signed", PLAIN, part("application/pgp-signature", "x"))], "plain words"),
+        ([multi("report", PLAIN, part("message/delivery-status", "Status: 5.1.1"))], "plain words"),
+        ([multi("unheard-of", PLAIN)], "plain words"),
     ],
 )
-def test_the_text_that_says_most_is_taken(parts: list[dict[str, Any]], text: str) -> None:
-    """Plain text, unless there is none, or it is HTML, or it says next to nothing of what the HTML says."""
+def test_the_text_follows_from_how_the_parts_are_nested(parts: list[dict[str, Any]], text: str) -> None:
+    """Of alternatives what a mail program shows, mixed parts in order, of related ones the root (RFC 2046 and 2387)."""
     assert content(message(*parts)).text == text
+
+
+def test_a_related_root_can_be_named() -> None:
+    """RFC 2387: the start parameter says which part is the root."""
+    root = {**RICH, "headers": [{"name": "Content-ID", "value": "<r>"}]}
+    named = multi("related", PICTURE, root, Content_Type='multipart/related; start="<r>"')
+
+    assert content(message(named)).text == "plain words and rich ones"
+    assert [each.part_id for each in content(message(named)).attachments] == ["9"]
+
+
+def test_versions_that_differ_are_said_to() -> None:
+    """The model reads what the reader sees, and learns that the other version says something else."""
+    other = part("text/html", "<p>Wire 9,000 EUR to this account at once.")
+
+    assert content(message(multi("alternative", part("text/plain", "Lunch at noon?"), other))).differs
+    assert content(message(multi("alternative", part("text/plain", "Lunch at noon?"), other))).text.startswith("Wire")
+    assert not content(message(multi("alternative", PLAIN, RICH))).differs
+
+
+def test_an_attached_mail_is_a_mail_of_its_own() -> None:
+    """Nothing in it is said by the one who attached it, however deep they are nested."""
+    bounce = enclosed("eve@evil.example", part("text/plain", "Wire 9,000 EUR"), enclosed("c@x.example", PLAIN))
+    found = content(message(part("text/plain", "This is a scam"), bounce))
+    ((headers_of, inner),) = found.enclosed
+    ((_, innermost),) = inner.enclosed
+
+    assert (found.text, inner.text, innermost.text) == ("This is a scam", "Wire 9,000 EUR", "plain words")
+    assert header(headers_of, "From") == "eve@evil.example"
+
+
+def test_a_text_that_gmail_keeps_apart_is_text() -> None:
+    """Where it is kept does not decide whether it is one; what cannot be had is named as an attachment."""
+    apart = {**RICH, "partId": "1", "body": {"size": 9, "attachmentId": "a1"}}
+    mail = message(multi("alternative", PLAIN, apart))
+
+    assert kept_apart(mail) == ["a1"]
+    assert content(mail, {"a1": RICH["body"]["data"]}).text == "plain words and rich ones"
+    assert [each.part_id for each in content(mail).attachments] == ["1"]
+
+
+def test_what_is_hidden_is_said_to_be() -> None:
+    """Only of the version that is shown."""
+    hiding = part("text/html", "<p>seen<p hidden>unseen")
+
+    assert content(message(hiding)).hid
+    assert content(message(multi("alternative", PLAIN, hiding))).hid
+    assert not content(message(multi("alternative", hiding, PLAIN))).hid
 
 
 @pytest.mark.parametrize(
@@ -70,12 +147,67 @@ def test_the_text_that_says_most_is_taken(parts: list[dict[str, Any]], text: str
         ("grüße".encode(), "text/plain; charset=latin-1", "grüße"),
         ("grüße".encode("latin-1"), 'text/plain; charset="ISO-8859-1"', "grüße"),
         ("grüße".encode("latin-1"), "text/plain", "grüße"),
-        ("grüße".encode("latin-1"), "text/plain; charset=x-unknown", "gr\ufffd\ufffde"),
+        ("grüße".encode("latin-1"), "text/plain; charset=x-unknown", "grüße"),
+        (b"Total \x80 1,200 \x96 don\x92t", "text/csv", "Total € 1,200 \u2013 don\u2019t"),
+        (b"Total \x80", "text/plain; charset=iso-8859-1", "Total €"),
+        (b"a\x81b", "text/plain", "a\ufffdb"),
+        (b"a\xffb", "text/plain; charset=utf-8", "a\ufffdb"),
+        ("日本".encode("utf-16"), "text/plain", "日本"),
+        ("grüße".encode("utf-16-le"), "text/plain; charset=utf-16le", "grüße"),
+        ("grüße, all of you".encode("utf-16-be"), "text/plain", "grüße, all of you"),
+        ("\ufeffgrüße".encode(), "text/plain", "grüße"),
+        ("日本".encode("iso2022_jp"), "text/plain; charset=ISO-2022-JP", "日本"),
+        ("日本".encode("iso2022_jp"), "text/plain", "日本"),
+        ("日本".encode("shift_jis"), 'text/plain; charset="Shift_JIS"', "日本"),
+        ("привет".encode("koi8-r"), "text/plain; charset=koi8-r", "привет"),
+        *(
+            (b"plain", f"text/plain; charset={name}", "plain")
+            for name in (
+                "zip",
+                "hex",
+                "rot13",
+                "idna",
+                "punycode",
+                "undefined",
+                "unicode_escape",
+                "mbcs",
+                "\x00",
+                "é",
+                "",
+            )
+        ),
     ],
 )
 def test_text_is_decoded_whatever_it_was_written_in(data: bytes, declared: str, text: str) -> None:
-    """UTF-8 as Gmail gives it, else what is declared, and never an error."""
-    assert content(message(part("text/plain", data, content_type=declared))).text == text
+    """As declared, else as it shows, else as Windows-1252; what cannot be decoded is marked, and nothing fails."""
+    kind = declared.partition(";")[0]
+    file = {**part(kind, data, content_type=declared), "filename": "f"}
+
+    assert attached_text(file, file["body"]["data"]) == text
+
+
+@pytest.mark.parametrize("data", ["a", "\ud800", "é" * 5])
+def test_what_cannot_be_decoded_is_marked(data: str) -> None:
+    """A part is never dropped without a trace."""
+    assert content(message({"mimeType": "text/plain", "body": {"size": 3, "data": data}})).text == UNREADABLE
+
+
+ODD: list[Any] = [None, 7, "text", [], {}, True, 1e99, [None, [], "x", {}], {"a": 1}]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+@pytest.mark.parametrize("key", ["payload", "headers", "parts", "body", "data", "mimeType", "filename", "internalDate"])
+def test_no_shape_of_json_makes_reading_fail(key: str, odd: Any) -> None:
+    """Whatever stands where Google documents something else reads as nothing."""
+    inner = {**part("text/plain", "x"), "partId": "0"}
+    inner = inner | ({"body": {"size": 1, "data": odd}} if key == "data" else {key: odd})
+    for mail in ({"payload": inner, key: odd}, message(inner), message(multi("alternative", inner, {key: odd}))):
+        content(mail)
+        kept_apart(mail)
+        attached_part(mail, "0")
+        received_at(mail)
+        snippet(mail)
+        assert all(isinstance(each, str) for each in headers(mail, "From"))
 
 
 def test_attachments_are_named_not_read() -> None:
@@ -96,12 +228,25 @@ def test_nesting_and_length_are_bounded() -> None:
     assert content({"payload": nested}).text == "x" * MAX_TEXT + CUT
 
 
+def test_what_is_nested_too_deeply_says_so() -> None:
+    """Alternatives in alternatives in alternatives, and mails in mails, end in a word about it."""
+    deep, mails = PLAIN, enclosed("a@x.example", PLAIN)
+    for _ in range(200):
+        deep, mails = multi("mixed", PLAIN, deep), enclosed("a@x.example", mails)
+
+    assert content(message(deep)).text.endswith(TOO_DEEP)
+    assert str(content(message(mails))).count("MailContent") <= MAX_ENCLOSED + 1
+
+
 def test_headers_date_and_snippet_are_read() -> None:
     """Names are found in any case, the time is Gmail's own, and the snippet's entities are resolved."""
     mail = {"payload": {"headers": [{"name": "FROM", "value": "Ada"}]}, "internalDate": "1795470000123"}
 
     assert (header(mail, "From"), header(mail, "Cc")) == ("Ada", "")
     assert received_at(mail) == "2026-11-23T21:40:00Z"
+    assert received_at({"internalDate": "-62135596800000"}) == "0001-01-01T00:00:00Z"
+    assert [received_at({"internalDate": each}) for each in ("9" * 18, "-" + "9" * 18, "x", None)] == [UNKNOWN_DATE] * 4
+    assert received_at({}) == UNKNOWN_DATE
     assert snippet({"snippet": "Ada&#39;s &amp; mine"}) == "Ada's & mine"
 
 

@@ -67,14 +67,20 @@ DEFINITIONS = [spec.definition for spec in GmailToolkit.tools().values()]
         ("delete mails 18f0c2,18f0c3", "trash", {"message_ids": ["18f0c2", "18f0c3"]}),
         ("untrash mail 18f0c2", "untrash", {"message_ids": ["18f0c2"]}),
         (
-            "reply to mail 18f0c2 to grace@example.com: Yes:\nat noon",
+            "reply to mail 18f0c2 to grace@example.com about Re: Lunch: Yes:\nat noon",
             "reply",
-            {"message_id": "18f0c2", "to": "grace@example.com", "body": "Yes:\nat noon"},
+            {"message_id": "18f0c2", "to": "grace@example.com", "subject": "Re: Lunch", "body": "Yes:\nat noon"},
         ),
         (
-            "answer grace@example.com about mail 18f0c2, cc c@d.example: yes",
+            "answer grace@example.com in mail 18f0c2, cc c@d.example, subject Lunch: yes",
             "reply",
-            {"message_id": "18f0c2", "to": "grace@example.com", "cc": "c@d.example", "body": "yes"},
+            {
+                "message_id": "18f0c2",
+                "to": "grace@example.com",
+                "cc": "c@d.example",
+                "subject": "Lunch",
+                "body": "yes",
+            },
         ),
         ("look for invoices in my inbox", "search", {"query": "invoices"}),
         ("read mail 18f0c2d4e6a8b0c2", "read", {"message_id": "18f0c2d4e6a8b0c2"}),
@@ -112,6 +118,7 @@ def test_a_phrase_calls_its_tool(typed: str, tool: str, arguments: dict[str, Any
             "trash everything",
         ),
         "reply to mail 18f0c2: yes",  # to whom? who approves an answer has to see it
+        "reply to mail 18f0c2 to grace@example.com: yes",  # under which subject?
     ],
 )
 def test_other_words_call_nothing(typed: str) -> None:
@@ -172,12 +179,16 @@ def test_only_what_others_notice_or_what_is_lost_acts() -> None:
         ("unread", {"limit": 0}, "greater than"),
         ("search", {"query": "a", "user_id": "grace"}, "Extra inputs"),
         ("archive", {"message_ids": []}, "at least 1"),
-        ("archive", {"message_ids": [f"18f{number}" for number in range(11)]}, "at most 10 mails .* approval"),
+        ("archive", {"message_ids": [f"18f{number}" for number in range(11)]}, "at most 10 mails in one call"),
         ("trash", {"message_ids": ["18f0", "../drafts"]}, "pattern"),
         ("add_label", {"message_ids": ["18f0"], "label": " "}, "1 to 225"),
         ("create_label", {"label": "a\nb"}, "line break"),
         ("reply", {"message_id": "18f0", "body": "b"}, "Field required"),
-        ("reply", {"message_id": "18f0", "to": "ada", "body": "b"}, "write e-mail addresses"),
+        ("reply", {"message_id": "18f0", "to": "ada", "subject": "s", "body": "b"}, "write e-mail addresses"),
+        ("reply", {"message_id": "18f0", "to": "a@x.example", "body": "b"}, "Field required"),
+        ("send", {"to": "a@x.example", "subject": " ", "body": "b"}, "subject is empty: ask the person"),
+        ("send", {"to": "a@x.example", "subject": "s", "body": "\n"}, "text is empty: ask the person"),
+        ("send", {"to": "a@x.example", "subject": "s", "body": "b\x00"}, "no control characters"),
         ("send_draft", {"draft_id": "r1"}, "Field required"),
         ("create_draft", {"to": "a@x.example", "subject": "s\nBcc: e@x.example", "body": "b"}, "line break"),
         ("by_date", {"since": "yesterday"}, "valid date"),

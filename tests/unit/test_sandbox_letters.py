@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
+
 from app.sandbox.google.gmail.letters import MARKER
 from app.sandbox.google.gmail.message import StoredMessage
 from app.sandbox.google.sandbox import GoogleSandbox
@@ -38,7 +40,7 @@ def test_mail_is_of_the_last_thirty_days_and_newest_first() -> None:
     assert ages == sorted(ages)
     assert ages[0] > 0
     assert ages[-1] < 30 * 86_400
-    assert all(abs(each.mail["Date"].datetime.timestamp() - each.at / 1000) < 1 for each in messages)
+    assert all(abs(parsedate_to_datetime(each.header("Date")).timestamp() - each.at / 1000) < 1 for each in messages)
 
 
 def test_threads_hold_several_messages_one_of_them_with_the_other_person() -> None:

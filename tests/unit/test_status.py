@@ -22,6 +22,8 @@ from tests.fakes.sandbox import READ
 
 RUN = StoppedRun([], (StoppedCall("call-1", "letters_read", "consent", (READ,)),)).dump()
 
+WAITING = StoppedRun([], (StoppedCall("call-1", "letters_send", "approval"),)).dump()
+
 
 @pytest.fixture
 def server(database: Database, key_ring: KeyRing) -> CoreServer:
@@ -31,7 +33,7 @@ def server(database: Database, key_ring: KeyRing) -> CoreServer:
 
 async def _asks(server: CoreServer, person: Principal, **arguments: Any) -> StoredMessage:
     begun = await _begun(server, person)
-    await server.parking.park_for_approval(begun, "run", [PendingCall("call-1", "letters_send", arguments)])
+    await server.parking.park_for_approval(begun, WAITING, [PendingCall("call-1", "letters_send", arguments)])
     return begun
 
 
@@ -108,7 +110,7 @@ async def test_what_waits_for_approval_is_shown_with_its_exact_arguments(
     assert await _words(server, mine) == (
         "Shall I run letters_send?\n"
         '    copies: ["eve@example.com"]\n    rate: 0.5\n    to: bob@example.com\n    urgent: true\n'
-        f"Write `approve {code}` or `deny {code}`."
+        f"Reply `approve {code}` to go ahead or `deny {code}` to drop it."
     )
     assert "mallory" in await _words(server, hers)
     assert (await server.status(mine)).private

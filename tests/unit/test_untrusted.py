@@ -30,8 +30,21 @@ def test_what_nobody_sees_is_taken_out() -> None:
     """Tag characters, direction overrides and zero-width blanks spell nothing; letters, emoji and lines stay."""
     hidden = "".join(chr(0xE0000 + ord(letter)) for letter in "obey")
 
-    assert unquoted(Quotes().quote(f"a{hidden}\u202eb\u200b\x00\r\nنی\u200cز 👩\u200d🔬")) == "ab\nنی\u200cز 👩\u200d🔬"
+    assert (
+        unquoted(Quotes().quote(f"a{hidden}\u202eb\u200b\r\nنی\u200cز 👩\u200d🔬 ❤\ufe0f"))
+        == "ab\nنی\u200cز 👩\u200d🔬 ❤\ufe0f"
+    )
     assert Quotes().quote("\u200b ") == ""
+
+
+def test_what_could_not_be_read_is_marked() -> None:
+    """A control character in a text is not dropped without a trace."""
+    assert unquoted(Quotes().quote("Total \x80 1,200\x00\t.")) == "Total \ufffd 1,200\ufffd\t."
+
+
+def test_joiners_and_styles_carry_no_bytes() -> None:
+    """Between Latin letters, or several in a row, nobody needs them, and they could spell a message."""
+    assert unquoted(Quotes().quote("a\u200db\u200cc\ufe0fd\ufe01e\U000e0101 ❤\ufe0f\ufe0e\ufe0f")) == "abcde ❤\ufe0f"
 
 
 def test_a_person_sees_a_result_without_marks() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.agents.run import StoppedRun
 from app.approvals.approvals import Approval, Approvals, ApprovalState
+from app.approvals.question import Question, ask
 from app.consent.flow import Consent, SignIn, Stage
 from app.consent.link import Place
 from app.delivery.store.parked_run import ParkedRun, WaitsFor
@@ -28,6 +28,7 @@ class Status:
         needs: For such a message: which tool needs what at Google, in Google's words.
         approvals: For a message that waits for approval: what waits.
         accounts: By the ids of the calls that wait: with which of several Google accounts each would run.
+        questions: By the same ids: how their person is asked, for tools that have words of their own.
     """
 
     state: MessageState
@@ -38,6 +39,7 @@ class Status:
     private: bool
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     accounts: Mapping[str, Account] = field(default_factory=dict)
+    questions: Mapping[str, Question] = field(default_factory=dict)
 
 
 class Statuses:
@@ -72,8 +74,18 @@ class Statuses:
         pending = tuple(approval for approval in asked if approval.state is ApprovalState.PENDING)
         needs = self._needs(parked) if sign_in else {}
         accounts = await self._accounts_of(message.principal, parked) if pending else {}
+        calls = StoppedRun.load(parked.run).calls if pending else ()
+        questions = {call.call_id: call.question for call in calls if call.question}
         return Status(
-            message.state, parked.waits_for, None, sign_in, pending, private=True, needs=needs, accounts=accounts
+            message.state,
+            parked.waits_for,
+            None,
+            sign_in,
+            pending,
+            private=True,
+            needs=needs,
+            accounts=accounts,
+            questions=questions,
         )
 
     async def _answer(self, message: StoredMessage) -> str | None:
@@ -103,7 +115,7 @@ def in_words(status: Status) -> str | None:
     if status.sign_in is not None:
         return _ask_to_sign_in(status.sign_in, status.needs)
     if status.waits_for is WaitsFor.APPROVAL and status.approvals:
-        return _ask_for_approval(status.approvals, status.accounts)
+        return _ask_for_approval(status)
     return None
 
 
@@ -128,25 +140,10 @@ def _ask_to_sign_in(sign_in: SignIn, needs: Mapping[str, Sequence[str]]) -> str:
     return "The link is over and nothing was connected. Write `connect google` for a new one; then I answer this."
 
 
-def _ask_for_approval(approvals: Sequence[Approval], accounts: Mapping[str, Account]) -> str:
+def _ask_for_approval(status: Status) -> str:
     asked = []
-    for approval in approvals:
-        arguments = "\n".join(f"    {name}: {_exactly(value)}" for name, value in approval.call.arguments.items())
-        account = accounts.get(approval.call.call_id)
-        as_whom = f" with your account {account.alias}: {account.email}" if account else ""
-        asked.append(
-            f"Shall I run {approval.call.tool}{as_whom}?\n{arguments}\n"
-            f"Write `approve {approval.code}` or `deny {approval.code}`."
-        )
+    for approval in status.approvals:
+        account = status.accounts.get(approval.call.call_id)
+        as_whom = f"{account.alias}: {account.email}" if account else ""
+        asked.append(ask(approval, status.questions.get(approval.call.call_id), as_whom))
     return "\n\n".join(asked)
-
-
-def _exactly(value: object) -> str:
-    """A value as it is, in a form that no value can use to look like another argument or to hide a part of itself."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    lines = ("".join(_visible(character) for character in line) for line in text.split("\n"))
-    return "\n      | ".join(lines)
-
-
-def _visible(character: str) -> str:
-    return character if character.isprintable() else character.encode("unicode_escape").decode()

@@ -1,25 +1,35 @@
 """What others notice, or what is thrown away: sent mail, answers, and the trash. The person approves each call.
 
-An approval shows a call's arguments and nothing else. So whatever decides who gets what is an argument here, though
-Gmail would know it by itself, and is checked against the mail or draft when the call runs.
+An approval shows a call's arguments and nothing else. So everything that leaves is an argument here, though Gmail would
+know some of it, and is checked against the mail or draft when the call runs.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from app.approvals.question import Question
 from app.errors import ToolError
+from app.toolkits.gmail import content as gmail_content
 from app.toolkits.gmail import letter
 from app.toolkits.gmail import message as gmail_message
-from app.toolkits.gmail.arguments import DraftId, HeaderText, MessageId, MessageIds, Recipients
+from app.toolkits.gmail.arguments import Body, DraftId, MessageId, MessageIds, Recipients, Subject
+from app.toolkits.gmail.message import mapping, text
 from app.toolkits.gmail.oauth_scopes import COMPOSE_MAIL, MODIFY_MAIL, READ_MAIL, SEND_MAIL
 from app.toolkits.gmail.organising import GmailOrganising
-from app.toolkits.gmail.phrases import ADDRESS, END, LETTER, MAIL_ID, MAIL_IDS, PLEASE
+from app.toolkits.gmail.phrases import CC, LETTER, MAIL_ID, MAIL_IDS
+from app.toolkits.phrases import ADDRESS, END, PLEASE
 from app.toolkits.toolkit import Effect, tool
 
-_CC = rf"(?:,? (?:and )?cc (?P<cc>{ADDRESS}))?"
+_LABELS = {"body": "Text", "message_id": "Answers mail", "message_ids": "Mails", "draft_id": "Draft"}
+_ABOUT = r",? (?:with )?(?:the )?(?:subject:?|about) (?P<subject>(?:re: ?)?[^:\n]+?)\s*:\s*(?P<body>.+)"
+# The headers of a draft that are approved, or that say how it is written. Any other header would leave unseen.
+_APPROVED_HEADERS = frozenset({"to", "cc", "bcc", "subject"})
+_TECHNICAL_HEADERS = frozenset(
+    {"from", "date", "message-id", "mime-version", "content-type", "content-transfer-encoding"}
+    | {"in-reply-to", "references", "received", "x-google-smtp-source", "x-gm-message-state"}
+)
 
 
 class GmailToolkit(GmailOrganising):
@@ -29,10 +39,13 @@ class GmailToolkit(GmailOrganising):
         google: Google's APIs as that person.
     """
 
-    @tool(effect=Effect.ACT, oauth_scopes=(SEND_MAIL,), phrases=(rf"{PLEASE}(?:send|write){LETTER}",))
-    async def send(
-        self, to: Recipients, subject: HeaderText, body: str, cc: Recipients | None = None
-    ) -> dict[str, Any]:
+    @tool(
+        effect=Effect.ACT,
+        oauth_scopes=(SEND_MAIL,),
+        asks=Question("Send this mail?", _LABELS),
+        phrases=(rf"{PLEASE}(?:send|write){LETTER}",),
+    )
+    async def send(self, to: Recipients, subject: Subject, body: Body, cc: Recipients | None = None) -> dict[str, Any]:
         """Send a mail from the person's own address; they are asked first and see exactly what will be sent.
 
         Args:
@@ -41,29 +54,30 @@ class GmailToolkit(GmailOrganising):
             body: The plain text.
             cc: Further recipients' addresses, separated by commas.
         """
-        return await self._send(letter.outgoing(to, subject, body, cc))
+        return await self._send(letter.outgoing(to, subject, body, cc), to, cc)
 
     @tool(
         effect=Effect.ACT,
         oauth_scopes=(READ_MAIL, SEND_MAIL),
+        asks=Question("Send this answer?", _LABELS),
         phrases=(
-            rf"{PLEASE}(?:reply|answer)(?: to)? {MAIL_ID} to (?P<to>{ADDRESS}?){_CC}\s*:\s*(?P<body>.+)",
-            rf"{PLEASE}(?:reply to|answer) (?P<to>{ADDRESS}) (?:in|on|about) {MAIL_ID}{_CC}\s*:\s*(?P<body>.+)",
+            rf"{PLEASE}(?:reply|answer)(?: to)? {MAIL_ID} to (?P<to>{ADDRESS}){CC}{_ABOUT}",
+            rf"{PLEASE}(?:reply to|answer) (?P<to>{ADDRESS}) (?:in|on|about) {MAIL_ID}{CC}{_ABOUT}",
         ),
     )
     async def reply(
-        self, message_id: MessageId, to: Recipients, body: str, cc: Recipients | None = None
+        self, message_id: MessageId, to: Recipients, subject: Subject, body: Body, cc: Recipients | None = None
     ) -> dict[str, Any]:
         """Answer a mail in its thread; the person is asked first and sees to whom and what.
 
-        The recipients are said here, as the person approves what they see; nobody is added. They can only be people
-        of that mail: of its from, reply_to, to and cc. To answer one person, put the address of reply_to, or else of
-        from, into `to`; to answer all, put the others into `cc`, without the person's own address. The subject is
-        that of the mail.
+        Say here all that will be sent, because the person approves what they see; nothing is added. The recipients can
+        only be people of that mail: of its from, reply_to, to and cc. To answer one person, put the address of
+        reply_to, or else of from, into `to`; to answer all, put the others into `cc`, without the person's own address.
 
         Args:
             message_id: The mail that is answered.
             to: The recipients' addresses, separated by commas.
+            subject: The subject of the mail, with `Re: ` before it where it has none yet.
             body: The plain text of the answer.
             cc: Further recipients' addresses, separated by commas.
         """
@@ -82,31 +96,49 @@ class GmailToolkit(GmailOrganising):
                 f"{', '.join(sorted(strangers))} took no part in this mail, so nothing was sent; "
                 "an answer goes to its own people, gmail_send to others"
             )
-        return await self._send(letter.answer(answered, to, body, cc))
+        if subject.split() not in (letter.answering_subject(answered).split(), _own_subject(answered)):
+            raise ToolError("the subject of an answer is that of the mail, with Re: before it, so nothing was sent")
+        return await self._send(letter.outgoing(to, subject, body, cc, answers=answered), to, cc)
 
-    @tool(effect=Effect.ACT, oauth_scopes=(COMPOSE_MAIL,))
-    async def send_draft(self, draft_id: DraftId, to: Recipients, subject: HeaderText, body: str) -> dict[str, Any]:
+    @tool(effect=Effect.ACT, oauth_scopes=(COMPOSE_MAIL,), asks=Question("Send this draft?", _LABELS))
+    async def send_draft(
+        self,
+        draft_id: DraftId,
+        to: Recipients,
+        subject: Subject,
+        body: Body,
+        cc: Recipients | None = None,
+        bcc: Recipients | None = None,
+    ) -> dict[str, Any]:
         """Send one of the person's drafts as it is; they are asked first and see what will be sent.
 
-        Say all of the draft here, as the person approves what they see: if the draft is another when it is to be
-        sent, it is not sent. A draft with attachments has to be sent in Gmail.
+        Say all of the draft here, because the person approves what they see: if the draft has changed when it is to be
+        sent, it is not sent. A draft with attachments or formatting has to be sent in Gmail.
 
         Args:
             draft_id: The `id` of the draft.
-            to: All its recipients' addresses, those of cc and bcc included, separated by commas.
+            to: The addresses of its `to`, separated by commas.
             subject: Its subject.
             body: Its whole text.
+            cc: The addresses of its `cc`.
+            bcc: The addresses of its `bcc`.
         """
+        users = self._google.resource("gmail", "v1", "users")
         drafts = self._google.resource("gmail", "v1", "users", "drafts")
-        draft = await self._google.execute(drafts.get(userId="me", id=draft_id, format="full"))
-        if difference := await asyncio.to_thread(_difference, draft["message"], to, subject, body):
+        draft = mapping(await self._google.execute(drafts.get(userId="me", id=draft_id, format="full")), "message")
+        profile = await self._google.execute(users.getProfile(userId="me", fields="emailAddress"))
+        own = text(profile, "emailAddress")
+        if difference := await self._parsed(_difference, draft, own, (to, cc, bcc), subject, body):
             raise ToolError(f"the draft {difference}, so it was not sent")
-        sent = await self._google.execute(drafts.send(userId="me", body={"id": draft_id}))
-        return {"sent": True, "id": sent["id"]}
+        # What was approved is sent, not what the draft may have become in the meantime.
+        approved = letter.outgoing(to, subject, body, cc, bcc, answers=_threaded(draft))
+        sent = await self._google.execute(drafts.send(userId="me", body={"id": draft_id, "message": approved}))
+        return _sent(sent, to, cc, bcc)
 
     @tool(
         effect=Effect.ACT,
         oauth_scopes=(MODIFY_MAIL,),
+        asks=Question("Throw these mails away?", _LABELS),
         phrases=(rf"{PLEASE}(?:trash|delete|throw away|bin) {MAIL_IDS}{END}",),
     )
     async def trash(self, message_ids: MessageIds) -> dict[str, Any]:
@@ -117,6 +149,7 @@ class GmailToolkit(GmailOrganising):
     @tool(
         effect=Effect.ACT,
         oauth_scopes=(MODIFY_MAIL,),
+        asks=Question("Take these mails back out of the trash?", _LABELS),
         phrases=(rf"{PLEASE}(?:untrash|undelete|restore) {MAIL_IDS}{END}",),
     )
     async def untrash(self, message_ids: MessageIds) -> dict[str, Any]:
@@ -126,30 +159,62 @@ class GmailToolkit(GmailOrganising):
             "untrashed", message_ids, lambda each: messages.untrash(userId="me", id=each, fields="id")
         )
 
-    async def _send(self, message: Mapping[str, str]) -> dict[str, Any]:
+    async def _send(self, message: Mapping[str, str], *recipients: str | None) -> dict[str, Any]:
         messages = self._google.resource("gmail", "v1", "users", "messages")
-        sent = await self._google.execute(messages.send(userId="me", body=message))
-        return {"sent": True, "id": sent["id"]}
+        return _sent(await self._google.execute(messages.send(userId="me", body=message)), *recipients)
 
 
-def _difference(draft: Mapping[str, Any], to: str, subject: str, body: str) -> str:
-    """In what a draft is not what was approved; empty when it is."""
-    content = gmail_message.content(draft)
-    if content.attachments:
+def _sent(sent: Mapping[str, Any], *recipients: str | None) -> dict[str, Any]:
+    everybody = ", ".join(each for each in recipients if each)
+    return {"summary": f"Sent to {everybody}.", "id": text(sent, "id")}
+
+
+def _difference(
+    draft: Mapping[str, Any], own: str, recipients: tuple[str, str | None, str | None], subject: str, body: str
+) -> str:
+    """Return how a draft differs from what was approved; empty when it does not."""
+    content = gmail_content.content(draft)
+    if content.attachments or content.enclosed:
         return "has attachments"
+    payload = mapping(draft, "payload")
+    if text(payload, "mimeType").lower() != "text/plain":
+        return "has formatting, which cannot be shown for approval"
+    names = {text(each, "name").lower() for each in gmail_message.objects(payload, "headers")}
+    if unseen := names - _APPROVED_HEADERS - _TECHNICAL_HEADERS:
+        return f"has headers that were not shown ({', '.join(sorted(unseen))[:200]})"
     try:
-        recipients = [
-            letter.addresses(each) for name in ("To", "Cc", "Bcc") for each in gmail_message.headers(draft, name)
-        ]
+        for name, approved in zip(("To", "Cc", "Bcc"), recipients, strict=True):
+            listed = [letter.addresses(each) for each in gmail_message.headers(draft, name) if each.strip()]
+            if _each_address(*listed) != _each_address(approved):
+                return "has other recipients"
+        senders = [letter.addresses(each) for each in gmail_message.headers(draft, "From")]
     except ValueError:
         return "has recipients that cannot be read here"
-    if _each_address(*recipients) != _each_address(to):
-        return "has other recipients"
-    if gmail_message.header(draft, "Subject").split() != subject.split():
+    if any(each.lower() != own.lower() for each in senders):
+        return "is from another of the person's addresses"
+    if gmail_message.headers(draft, "Subject") != [subject]:
         return "has another subject"
-    return "" if content.text.split() == body.split() else "has another text"
+    return "" if _lines(content.text) == _lines(body) else "has another text"
+
+
+def _lines(body: str) -> list[str]:
+    """Return a text line by line, without the empty lines that mail programs put around it."""
+    return [line.rstrip() for line in body.strip("\r\n").replace("\r\n", "\n").split("\n")]
+
+
+def _threaded(draft: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the message that a draft answers, as far as an answer to it needs it."""
+    referred = gmail_message.header(draft, "References").split()
+    replied = gmail_message.header(draft, "In-Reply-To")
+    named = {"Message-ID": replied, "References": " ".join(referred[:-1])} if replied else {}
+    fields = [{"name": name, "value": value} for name, value in named.items()]
+    return {"threadId": text(draft, "threadId") if named else "", "payload": {"headers": fields}}
+
+
+def _own_subject(answered: Mapping[str, Any]) -> list[str]:
+    return letter.answering_subject(answered).removeprefix("Re: ").split()
 
 
 def _each_address(*lists: str | None) -> frozenset[str]:
-    """The addresses in lists that `letter.addresses` made, in lower case."""
+    """Return the addresses in lists that `letter.addresses` made, in lower case."""
     return frozenset(address.lower() for each in lists if each for address in each.split(", "))

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import date
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from app.toolkits.gmail import letter
 
-MAX_AT_ONCE = 10  # mails that one call changes; more than that is for the person to approve
-FIRST_DAY = date(1980, 1, 1)  # there was no Internet mail before; Gmail takes a small number for something else
+MAX_AT_ONCE = 10  # mails that one call changes; the guard counts over all calls of a message
 MAX_LABEL = 225  # characters, Gmail's own limit
+MAX_BODY = 100_000  # characters of a mail that is written; a chat shows no more for approval
 
 _ID = r"[A-Za-z0-9_-]{1,64}"
 
 
 def _few(message_ids: list[str]) -> list[str]:
-    """The ids, once each.
+    """Return the ids, once each.
 
     Raises:
         ValueError: There are more than `MAX_AT_ONCE`.
     """
     if len(once := list(dict.fromkeys(message_ids))) > MAX_AT_ONCE:
-        raise ValueError(
-            f"at most {MAX_AT_ONCE} mails in one call, and these are {len(once)}: "
-            "changing more needs the person's approval, which cannot be asked for yet; tell them so"
-        )
+        raise ValueError(f"at most {MAX_AT_ONCE} mails in one call, and these are {len(once)}: make several calls")
     return once
 
 
 def _name(text: str) -> str:
-    """The text in one line without double quotes, so that it stays one term of a search.
+    """Return the text in one line without double quotes, so that it stays one term of a search.
 
     Raises:
         ValueError: Nothing is left.
@@ -42,28 +39,48 @@ def _name(text: str) -> str:
 
 
 def _label(text: str) -> str:
-    """The name of a label, without blanks around it.
+    """Return the name of a label in normal form C, without blanks around it.
 
     Raises:
         ValueError: It is empty, too long, or has a line break or a control character.
     """
-    name = letter.header_text(text).strip()
+    name = unicodedata.normalize("NFC", letter.header_text(text).strip())
     if not 1 <= len(name) <= MAX_LABEL:
         raise ValueError(f"the name of a label has 1 to {MAX_LABEL} characters")
     return name
 
 
-Limit = Annotated[int, Field(ge=1, le=50, description="How many at most.")]
-ListPage = Annotated[str | None, Field(description="`next_page` of an earlier result, to go on where it ended.")]
-TextPage = Annotated[int, Field(ge=1, description="Which page of a long text.")]
-Day = Annotated[date, Field(ge=FIRST_DAY, description="A day as YYYY-MM-DD; days begin at midnight UTC.")]
+def _subject(text: str) -> str:
+    """Return the text, when it can be a subject.
+
+    Raises:
+        ValueError: It is empty, or `letter.header_text` refuses it.
+    """
+    if not text.strip():
+        raise ValueError("the subject is empty: ask the person what it should be")
+    return letter.header_text(text)
+
+
+def _body(text: str) -> str:
+    """Return the text, when it can be the text of a mail.
+
+    Raises:
+        ValueError: It is empty or too long, or `letter.body_text` refuses it.
+    """
+    if not text.strip():
+        raise ValueError("the text is empty: ask the person what to write")
+    if len(text) > MAX_BODY:
+        raise ValueError(f"at most {MAX_BODY} characters, please")
+    return letter.body_text(text)
+
+
 Person = Annotated[str, Field(max_length=200, description="A name or an address."), AfterValidator(_name)]
 MessageId = Annotated[str, Field(pattern=rf"^{_ID}$", description="The `id` of a mail in a result.")]
 MessageIds = Annotated[
     list[MessageId],
     Field(
         min_length=1,
-        json_schema_extra={"maxItems": MAX_AT_ONCE},  # told to the model here; the validator's refusal says why
+        json_schema_extra={"maxItems": MAX_AT_ONCE},  # for the model; the validator's refusal gives the reason
         description=f"The `id`s of 1 to {MAX_AT_ONCE} mails in results.",
     ),
     AfterValidator(_few),
@@ -75,4 +92,5 @@ Reference = Annotated[
 ]
 Label = Annotated[str, Field(description="The name of a label, not its id."), AfterValidator(_label)]
 Recipients = Annotated[str, AfterValidator(letter.addresses)]
-HeaderText = Annotated[str, AfterValidator(letter.header_text)]
+Subject = Annotated[str, AfterValidator(_subject)]
+Body = Annotated[str, AfterValidator(_body)]

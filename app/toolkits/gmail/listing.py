@@ -1,4 +1,4 @@
-"""What is in the person's mailbox: lists of mails, threads and drafts."""
+"""Lists of the person's mails, threads and drafts."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Any
 
 from app.errors import GoogleError, ToolError
 from app.google.client import GoogleClient
+from app.toolkits.arguments import Day, Limit, ListPage
 from app.toolkits.gmail import message as gmail_message
-from app.toolkits.gmail.arguments import Day, Limit, ListPage, Person
+from app.toolkits.gmail.arguments import Person
+from app.toolkits.gmail.message import mapping, objects, text
 from app.toolkits.gmail.oauth_scopes import READ_MAIL
-from app.toolkits.gmail.phrases import ASK, DAY, END, MAIL
+from app.toolkits.gmail.phrases import MAIL
+from app.toolkits.phrases import ASK, DAY, END
 from app.toolkits.toolkit import Toolkit, describe, tool
 from app.toolkits.untrusted import Quotes
 
@@ -170,57 +173,58 @@ class GmailListing(Toolkit):
         summary: Callable[[Mapping[str, Any], Quotes], dict[str, Any]],
         **selection: Any,
     ) -> dict[str, Any]:
-        """A page of messages, threads or drafts, each fetched in this shape: one request, and one batch for all.
+        """Return a page of messages, threads or drafts, each fetched in this shape: one request, and one batch for all.
 
-        What is gone since it was listed, or failed, keeps its place and says so.
+        One that is gone since it was listed, or that failed, keeps its place and says so.
         """
         resource = self._google.resource("gmail", "v1", "users", kind)
         fields = f"{kind}/id,nextPageToken"
         listed = await self._google.execute(
             resource.list(userId="me", maxResults=limit, pageToken=page, fields=fields, **selection)
         )
-        ids = [entry["id"] for entry in listed.get(kind, ())]
+        ids = [each for entry in objects(listed, kind) if (each := text(entry, "id"))]
         answers = await self._google.execute_batch([resource.get(userId="me", id=each, **shape) for each in ids])
         quotes = Quotes()
         found = [
             {"id": each} | ({"problem": describe(got)} if isinstance(got, GoogleError) else summary(got, quotes))
             for each, got in zip(ids, answers, strict=True)
         ]
-        more = {"next_page": listed["nextPageToken"]} if "nextPageToken" in listed else {}
-        return {**(quotes.note if found else {}), kind: found, **more}
+        more = text(listed, "nextPageToken")
+        return {**(quotes.note if found else {}), kind: found, **({"next_page": more} if more else {})}
 
 
 def quoted_headers(message: Mapping[str, Any], quotes: Quotes, *names: str) -> dict[str, str]:
-    """These headers of a message, quoted, by their names in lower case with ``_`` for ``-``."""
+    """Return these headers of a message, quoted, by their names in lower case with ``_`` for ``-``."""
     return {name.lower().replace("-", "_"): quotes.quote(gmail_message.shown_header(message, name)) for name in names}
 
 
 def _mail_summary(message: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]:
     return {
-        "thread_id": message["threadId"],
+        "thread_id": text(message, "threadId"),
         **quoted_headers(message, quotes, *gmail_message.SUMMARY_HEADERS),
         **_beginning(message, quotes),
     }
 
 
 def _draft_summary(draft: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]:
-    message = draft["message"]
+    message = mapping(draft, "message")
     return {
-        "message_id": message["id"],
+        "message_id": text(message, "id"),
         **quoted_headers(message, quotes, "To", "Cc", "Bcc", "Subject"),
         **_beginning(message, quotes),
     }
 
 
 def _thread_summary(thread: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]:
-    messages = thread["messages"]
+    messages = objects(thread, "messages")
+    first, last = (messages[0], messages[-1]) if messages else ({}, {})
     senders = dict.fromkeys(gmail_message.shown_header(each, "From") for each in messages)
     return {
-        **quoted_headers(messages[0], quotes, "Subject"),
+        **quoted_headers(first, quotes, "Subject"),
         "from": [quotes.quote(sender) for sender in senders][:MAX_SENDERS],
         "mails": len(messages),
-        "unread": sum("UNREAD" in each.get("labelIds", ()) for each in messages),
-        **_beginning(messages[-1], quotes),
+        "unread": sum("UNREAD" in gmail_message.labels(each) for each in messages),
+        **_beginning(last, quotes),
     }
 
 
@@ -229,9 +233,10 @@ def _beginning(message: Mapping[str, Any], quotes: Quotes) -> dict[str, str]:
 
 
 def _days(since: date | None, until: date | None) -> str:
-    """A search for the days from the first to the last; in seconds, as Gmail takes a date for one in Pacific time.
+    """Return a search for the days from the first to the last.
 
-    https://developers.google.com/workspace/gmail/api/guides/filtering
+    In seconds, because Gmail takes a date for one in Pacific time:
+    https://developers.google.com/workspace/gmail/api/guides/filtering.
 
     Raises:
         ToolError: The last day is before the first.
@@ -244,5 +249,5 @@ def _days(since: date | None, until: date | None) -> str:
 
 
 def _midnight(day: date) -> int:
-    """When a day begins, in seconds since the epoch."""
+    """Return when a day begins, in seconds since the epoch."""
     return int(datetime.combine(day, time(), UTC).timestamp())

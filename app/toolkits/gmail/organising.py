@@ -5,16 +5,19 @@ All of it can be undone, and nobody else sees it. That is why no label that thro
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from app.errors import GoogleError, ToolError
 from app.google.client import GoogleClient
 from app.toolkits.gmail import letter
-from app.toolkits.gmail.arguments import HeaderText, Label, MessageIds, Recipients
+from app.toolkits.gmail.arguments import Body, Label, MessageIds, Recipients, Subject
+from app.toolkits.gmail.message import mapping, objects, text
 from app.toolkits.gmail.oauth_scopes import COMPOSE_MAIL, EDIT_LABELS, MODIFY_MAIL
-from app.toolkits.gmail.phrases import ASK, END, LETTER, MAIL, MAIL_IDS, PLEASE
+from app.toolkits.gmail.phrases import LETTER, MAIL, MAIL_IDS
 from app.toolkits.gmail.reading import GmailReading
+from app.toolkits.phrases import ASK, END, PLEASE
 from app.toolkits.toolkit import Effect, describe, tool
 from app.toolkits.untrusted import Quotes
 
@@ -38,7 +41,8 @@ class GmailOrganising(GmailReading):
     async def labels(self) -> dict[str, Any]:
         """List the names of the person's own labels, and of Gmail's labels that can be set."""
         quotes = Quotes()
-        own = [quotes.quote(each["name"]) for each in (await self._known_labels()).values() if each["type"] == "user"]
+        known = (await self._known_labels()).values()
+        own = [quotes.quote(text(each, "name")) for each in known if text(each, "type") == "user"]
         return {**(quotes.note if own else {}), "labels": own, "gmail_labels": [*SETTABLE]}
 
     @tool(
@@ -56,12 +60,12 @@ class GmailOrganising(GmailReading):
             label: The name; a slash puts it below another label: `Work/Invoices`.
         """
         known = await self._known_labels()
-        if label.casefold() in known:
+        if _key(label) in known:
             return {"label": label, "created": False, "why": "there is a label of this name already"}
         labels = self._google.resource("gmail", "v1", "users", "labels")
         shown = {"labelListVisibility": "labelShow", "messageListVisibility": "show"}
         made = await self._google.execute(labels.create(userId="me", body={"name": label, **shown}))
-        known[label.casefold()] = {"type": "user", **made}
+        known[_key(label)] = {"type": "user", **made}
         return {"label": label, "created": True}
 
     @tool(
@@ -151,7 +155,7 @@ class GmailOrganising(GmailReading):
         effect=Effect.ORGANISE, oauth_scopes=(COMPOSE_MAIL,), phrases=(rf"{PLEASE}(?:draft|write a draft of){LETTER}",)
     )
     async def create_draft(
-        self, to: Recipients, subject: HeaderText, body: str, cc: Recipients | None = None
+        self, to: Recipients, subject: Subject, body: Body, cc: Recipients | None = None
     ) -> dict[str, Any]:
         """Write a mail into the person's drafts; nothing is sent.
 
@@ -164,28 +168,29 @@ class GmailOrganising(GmailReading):
         drafts = self._google.resource("gmail", "v1", "users", "drafts")
         message = letter.outgoing(to, subject, body, cc)
         made = await self._google.execute(drafts.create(userId="me", body={"message": message}))
-        return {"draft": True, "id": made["id"], "message_id": made["message"]["id"]}
+        return {"draft": True, "id": text(made, "id"), "message_id": text(mapping(made, "message"), "id")}
 
     async def _known_labels(self) -> dict[str, Mapping[str, str]]:
-        """The person's labels as Gmail gives them, by name in lower case; asked for once a request."""
+        """Return the person's labels as Gmail gives them, by `_key` of their names; asked for once a request."""
         if self._labels is None:
             labels = self._google.resource("gmail", "v1", "users", "labels")
             listed = await self._google.execute(labels.list(userId="me", fields="labels(id,name,type)"))
-            self._labels = {label["name"].casefold(): label for label in listed.get("labels", ())}
+            self._labels = {_key(text(label, "name")): label for label in objects(listed, "labels")}
         return self._labels
 
     async def _label_id(self, name: str) -> str:
-        """The id of a label that can be set.
+        """Return the id of a label that can be set.
 
         Raises:
             ToolError: There is none of this name, or it is one that Gmail sets or that throws mail away.
         """
-        label = (await self._known_labels()).get(name.casefold())
+        label = (await self._known_labels()).get(_key(name))
         if label is None:
             raise ToolError("there is no label of this name; gmail_labels lists them, gmail_create_label makes one")
-        if label["type"] != "user" and label["id"] not in SETTABLE:
-            raise ToolError(f"the label {label['id']} cannot be set or removed; to throw mail away, use gmail_trash")
-        return label["id"]
+        label_id = text(label, "id")
+        if text(label, "type") != "user" and label_id not in SETTABLE:
+            raise ToolError(f"the label {label_id} cannot be set or removed; to throw mail away, use gmail_trash")
+        return label_id
 
     async def _relabel(
         self, done: str, message_ids: Sequence[str], *, add: str | None = None, remove: str | None = None
@@ -197,9 +202,9 @@ class GmailOrganising(GmailReading):
         )
 
     async def _each(self, done: str, message_ids: Sequence[str], request: Callable[[str], Any]) -> dict[str, Any]:
-        """The ids of the mails for which a request succeeded, and what became of the others; one batch for all.
+        """Return the ids of the mails for which a request succeeded, and what became of the others; one batch for all.
 
-        A batch of single changes, not `batchModify`, as that does not say which of the mails it did not find.
+        A batch of single changes, not `batchModify`, because that does not say which of the mails it did not find.
         """
         answers = await self._google.execute_batch([request(each) for each in message_ids])
         failed = {
@@ -212,3 +217,8 @@ class GmailOrganising(GmailReading):
             done: [each for each in message_ids if each not in failed],
             **({"problems": problems} if failed else {}),
         }
+
+
+def _key(name: str) -> str:
+    """Return what two labels that look the same have in common: normal form C, without regard to case."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

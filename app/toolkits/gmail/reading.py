@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from app.errors import ToolError
+from app.errors import GoogleError, ToolError
+from app.toolkits.arguments import TextPage
+from app.toolkits.charsets import looks_binary
+from app.toolkits.gmail import content as gmail_content
 from app.toolkits.gmail import message as gmail_message
-from app.toolkits.gmail.arguments import MessageId, Reference, TextPage, ThreadId
+from app.toolkits.gmail.arguments import MessageId, Reference, ThreadId
+from app.toolkits.gmail.content import Attachment, MailContent
 from app.toolkits.gmail.listing import GmailListing, quoted_headers
-from app.toolkits.gmail.message import Attachment, MailContent
+from app.toolkits.gmail.message import mapping, number, objects, text
 from app.toolkits.gmail.oauth_scopes import READ_MAIL
-from app.toolkits.gmail.phrases import END, ID, MAIL_ID, TEXT_PAGE
-from app.toolkits.mail_text import PAGE_LENGTH, pages
+from app.toolkits.gmail.phrases import MAIL_ID
+from app.toolkits.pages import PAGE_LENGTH, pages
+from app.toolkits.phrases import END, ID, TEXT_PAGE
 from app.toolkits.toolkit import tool
 from app.toolkits.untrusted import Quotes
 
@@ -21,7 +26,38 @@ THREAD_PAGE = 10  # mails of a thread at once
 MAX_ATTACHMENTS = 50  # named of one mail
 MAX_NAME = 200  # characters of an attachment's name
 MAX_FILE_BYTES = 300_000  # of an attachment whose text is read
+MAX_ENCLOSED_TEXT = 3_000  # characters shown of a mail that is attached to another
+MAX_FETCHED = 5  # parts of one mail's text that are fetched by themselves
+READING_SECONDS = 20.0  # to parse one answer; the longest mails take about two
+
+NO_TEXT = "[this mail has no text]"
+HIDDEN = "Some text of this mail is hidden from its reader; it is left out here."
+DIFFERS = "The plain version of this mail says something else. This is the version that its reader sees."
 _OPEN = r"(?:read|open|show)(?: me)?(?: the| my)?"
+# Text that comes under other names: Outlook sends tables, data and invitations as application/*.
+_TEXT_TYPES = frozenset(
+    {
+        "json",
+        "xml",
+        "csv",
+        "ics",
+        "calendar",
+        "yaml",
+        "x-yaml",
+        "javascript",
+        "sql",
+        "x-ndjson",
+        "rtf",
+        "toml",
+        "pgp-keys",
+    }
+)
+_TEXT_ENDINGS = (
+    *(".txt", ".csv", ".tsv", ".json", ".ics", ".vcf", ".md", ".log", ".xml", ".html", ".htm", ".yaml", ".yml"),
+    *(".eml", ".ini", ".conf", ".sql", ".srt", ".toml", ".rst", ".tex", ".jsonl", ".diff", ".patch"),
+)
+
+T = TypeVar("T")
 
 
 class GmailReading(GmailListing):
@@ -29,7 +65,9 @@ class GmailReading(GmailListing):
 
     @tool(oauth_scopes=(READ_MAIL,), phrases=(rf"{_OPEN} {MAIL_ID}{TEXT_PAGE}{END}",))
     async def read(self, message_id: MessageId, page: TextPage = 1) -> dict[str, Any]:
-        """Read one mail: its headers, its text, and what is attached, each attachment with a reference to it.
+        """Read one mail: its headers, its text as its reader sees it, and what is attached.
+
+        Each attachment has a reference. Mails that are attached to it were written by their own senders.
 
         Args:
             message_id: The `id` of a mail in a result, or the `message_id` of a draft.
@@ -37,17 +75,19 @@ class GmailReading(GmailListing):
         """
         messages = self._google.resource("gmail", "v1", "users", "messages")
         message = await self._google.execute(messages.get(userId="me", id=message_id, format="full"))
-        # A long mail takes a good part of a second. The thread is given no object of the scope's.
-        content = await asyncio.to_thread(gmail_message.content, message)
+        fetched = await self._kept_apart([message])
+        content = await self._parsed(gmail_content.content, message, fetched)
         quotes = Quotes()
         return {
             **quotes.note,
-            "id": message["id"],
-            "thread_id": message["threadId"],
+            "id": message_id,
+            "thread_id": text(message, "threadId"),
             **quoted_headers(message, quotes, "From", "Reply-To", "To", "Cc", "Bcc", "Subject"),
             "date": gmail_message.received_at(message),
-            "body": _page(content.text, page, quotes) or "[this mail has no text]",
-            **_attachments(message["id"], content, quotes),
+            "body": _page(content.text, page, quotes) or NO_TEXT,
+            **_remarks(content),
+            **_attachments(message_id, content, quotes),
+            **_enclosed(message_id, content, quotes),
         }
 
     @tool(
@@ -63,16 +103,17 @@ class GmailReading(GmailListing):
         """
         threads = self._google.resource("gmail", "v1", "users", "threads")
         thread = await self._google.execute(threads.get(userId="me", id=thread_id, format="full"))
-        messages = thread["messages"]
-        page_count = -(-len(messages) // THREAD_PAGE)
+        messages = objects(thread, "messages")
+        page_count = max(1, -(-len(messages) // THREAD_PAGE))
         if page > page_count:
             raise ToolError(f"this thread has {page_count} page(s); there is no page {page}")
         shown = messages[(page - 1) * THREAD_PAGE : page * THREAD_PAGE]
-        contents = await asyncio.to_thread(lambda: [gmail_message.content(each) for each in shown])
+        fetched = await self._kept_apart(shown)
+        contents = await self._parsed(lambda: [gmail_content.content(each, fetched) for each in shown])
         quotes = Quotes()
-        room = PAGE_LENGTH // len(shown)
+        room = PAGE_LENGTH // max(1, len(shown))
         mails = [_thread_mail(*each, room, quotes) for each in zip(shown, contents, strict=True)]
-        return {**quotes.note, "id": thread["id"], "page": f"{page} of {page_count}", "mails": mails}
+        return {**quotes.note, "id": thread_id, "page": f"{page} of {page_count}", "mails": mails}
 
     @tool(oauth_scopes=(READ_MAIL,), phrases=(rf"{_OPEN} attachment (?P<reference>{ID}/[0-9.]*[0-9]){TEXT_PAGE}{END}",))
     async def read_attachment(self, reference: Reference, page: TextPage = 1) -> dict[str, Any]:
@@ -85,30 +126,63 @@ class GmailReading(GmailListing):
         message_id, _, part_id = reference.partition("/")
         messages = self._google.resource("gmail", "v1", "users", "messages")
         message = await self._google.execute(messages.get(userId="me", id=message_id, format="full"))
-        part = gmail_message.attached_part(message, part_id)
+        part = gmail_content.attached_part(message, part_id)
         if part is None:
             raise ToolError("this mail has no such attachment; read the mail again for its references")
-        body = part["body"]
-        if not part["mimeType"].lower().startswith("text/"):
+        body = mapping(part, "body")
+        if not _may_be_text(part):
             raise ToolError("this attachment is no text, so it cannot be read here")
-        if body["size"] > MAX_FILE_BYTES:
-            raise ToolError(f"this attachment has {body['size']} bytes; up to {MAX_FILE_BYTES} can be read here")
-        if "attachmentId" in body:  # Google's own id for it is another one each time that the mail is fetched
+        if number(body, "size") > MAX_FILE_BYTES:
+            raise ToolError(
+                f"this attachment has {number(body, 'size')} bytes; up to {MAX_FILE_BYTES} can be read here"
+            )
+        if attachment_id := text(body, "attachmentId"):  # Google's own id differs each time the mail is fetched
             files = self._google.resource("gmail", "v1", "users", "messages", "attachments")
-            body = await self._google.execute(files.get(userId="me", messageId=message_id, id=body["attachmentId"]))
-        text = await asyncio.to_thread(gmail_message.attached_text, part, body.get("data", ""))
+            body = await self._google.execute(files.get(userId="me", messageId=message_id, id=attachment_id))
+        found = await self._parsed(gmail_content.attached_text, part, text(body, "data"))
+        if looks_binary(found):
+            raise ToolError("this attachment is no text, so it cannot be read here")
         quotes = Quotes()
-        name = quotes.quote(part.get("filename", "")[:MAX_NAME])
-        return {**quotes.note, "reference": reference, "name": name, "text": _page(text, page, quotes)}
+        name = quotes.quote(text(part, "filename")[:MAX_NAME])
+        return {**quotes.note, "reference": reference, "name": name, "text": _page(found, page, quotes)}
+
+    async def _kept_apart(self, messages: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        """Return the data of those parts of the mails' texts that Gmail keeps apart, by their attachment ids."""
+        files = self._google.resource("gmail", "v1", "users", "messages", "attachments")
+        wanted = [
+            (text(message, "id"), attachment_id)
+            for message in messages
+            for attachment_id in gmail_content.kept_apart(message)[:MAX_FETCHED]
+        ]
+        answers = await self._google.execute_batch(
+            [files.get(userId="me", messageId=message_id, id=each) for message_id, each in wanted]
+        )
+        return {
+            each: text(answer, "data")
+            for (_, each), answer in zip(wanted, answers, strict=True)
+            if not isinstance(answer, GoogleError)
+        }
+
+    async def _parsed(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Return a function's result, computed in a thread; what it is given holds no object of the request.
+
+        Raises:
+            ToolError: It took too long.
+        """
+        try:
+            async with asyncio.timeout(READING_SECONDS):
+                return await self._google.to_thread(function, *arguments)
+        except TimeoutError:
+            raise ToolError("this mail takes too long to read here; the person can read it in Gmail") from None
 
 
-def _page(text: str, page: int, quotes: Quotes) -> str:
-    """A page of a text, quoted, and which it is where there are several; empty when the text is.
+def _page(shown: str, page: int, quotes: Quotes) -> str:
+    """Return a page of a text, quoted, and which it is where there are several; empty when the text is.
 
     Raises:
         ToolError: There is no such page.
     """
-    text_pages = pages(text)
+    text_pages = pages(shown)
     if page > len(text_pages):
         raise ToolError(f"this text has {len(text_pages)} page(s); there is no page {page}")
     quoted = quotes.quote(text_pages[page - 1])
@@ -118,19 +192,31 @@ def _page(text: str, page: int, quotes: Quotes) -> str:
     return f"{quoted}\n[page {page} of {len(text_pages)}{further}]"
 
 
+def _cut(shown: str, room: int, quotes: Quotes) -> str:
+    body = quotes.quote(shown[:room]) or NO_TEXT
+    return body if len(shown) <= room else f"{body}\n[cut here; read the mail by its id for all of it]"
+
+
 def _thread_mail(message: Mapping[str, Any], content: MailContent, room: int, quotes: Quotes) -> dict[str, Any]:
-    body = quotes.quote(content.text[:room]) or "[this mail has no text]"
+    message_id = text(message, "id")
     return {
-        "id": message["id"],
+        "id": message_id,
         **quoted_headers(message, quotes, "From", "To", "Cc", "Subject"),
         "date": gmail_message.received_at(message),
-        "body": body if len(content.text) <= room else f"{body}\n[cut here; read the mail by its id for all of it]",
-        **_attachments(message["id"], content, quotes),
+        "body": _cut(content.text, room, quotes),
+        **_remarks(content),
+        **_attachments(message_id, content, quotes),
+        **_enclosed(message_id, content, quotes),
     }
 
 
+def _remarks(content: MailContent) -> dict[str, str]:
+    """Return what the model should know of how a mail was read."""
+    return {**({"hidden": HIDDEN} if content.hid else {}), **({"versions": DIFFERS} if content.differs else {})}
+
+
 def _attachments(message_id: str, content: MailContent, quotes: Quotes) -> dict[str, Any]:
-    """What is attached, by reference: the files themselves are never shown to a model."""
+    """Return what is attached, by reference: the files themselves are never shown to a model."""
 
     def shown(attachment: Attachment) -> dict[str, Any]:
         return {
@@ -141,3 +227,29 @@ def _attachments(message_id: str, content: MailContent, quotes: Quotes) -> dict[
         }
 
     return {"attachments": [shown(each) for each in content.attachments[:MAX_ATTACHMENTS]]}
+
+
+def _enclosed(message_id: str, content: MailContent, quotes: Quotes) -> dict[str, Any]:
+    """Return the mails that are attached to a mail: what is in them was said by their own senders."""
+
+    def shown(message: Mapping[str, Any], inner: MailContent) -> dict[str, Any]:
+        headers = quoted_headers(message, quotes, "From", "To", "Subject")
+        return {
+            **headers,
+            "date": quotes.quote(gmail_message.shown_header(message, "Date")),
+            "body": _cut(inner.text, MAX_ENCLOSED_TEXT, quotes),
+            **_remarks(inner),
+            **_attachments(message_id, inner, quotes),
+            **_enclosed(message_id, inner, quotes),
+        }
+
+    return {"attached_mails": [shown(*each) for each in content.enclosed]} if content.enclosed else {}
+
+
+def _may_be_text(part: Mapping[str, Any]) -> bool:
+    """Return whether a part says that it is a text, by its type or its name."""
+    kind, _, subtype = text(part, "mimeType").lower().partition("/")
+    if kind in ("text", "message"):
+        return True
+    is_named = text(part, "filename").lower().endswith(_TEXT_ENDINGS)
+    return kind == "application" and (is_named or subtype in _TEXT_TYPES or subtype.endswith(("+json", "+xml")))

@@ -68,7 +68,10 @@ class Drafts:
         mailbox, draft_id = self._post.mailbox_of(request), request.body["id"]
         draft = _message(mailbox, draft_id)
         own_thread = draft.thread_id if len(mailbox.thread(draft.thread_id)) > 1 else None
-        sent = self._post.send(mailbox, draft.raw, own_thread)
+        # https://developers.google.com/workspace/gmail/api/guides/drafts#sending_drafts: as it is, or updated first.
+        updated = request.body.get("message", {}).get("raw")
+        raw = self._post.raw_of(request, updated) if updated else draft.raw
+        sent = self._post.send(mailbox, raw, own_thread)
         mailbox.discard(draft.id)
         del mailbox.drafts[draft_id]
         return {"id": sent.id, "threadId": sent.thread_id, "labelIds": sorted(sent.label_ids)}

@@ -6,20 +6,21 @@ https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messag
 from __future__ import annotations
 
 import base64
+import html
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from email import message_from_bytes
-from email.message import EmailMessage, MIMEPart
-from email.policy import default
+from email.message import EmailMessage
 from email.utils import getaddresses
 from functools import cached_property
 from typing import Any
 
-from bs4 import BeautifulSoup
+from app.sandbox.google.gmail.mime import parse_mail, text_of
 
 SNIPPET_LENGTH = 200  # characters
-_INVISIBLE = ("script", "style", "head", "title")
+MAX_INLINE = 100_000  # bytes of a text; Gmail gives a larger part by an attachment's id, as it does files
+_INVISIBLE = re.compile(r"<(script|style|title)\b", re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]*+>")
 
 
 @dataclass(frozen=True)
@@ -73,16 +74,12 @@ class StoredMessage:
     @cached_property
     def body(self) -> str:
         """The text that a person reads: the plain text, or the HTML's where there is none."""
-        part = self.mail.get_body(("plain", "html"))
-        if part is None:
-            return ""
-        text = _text_of(part)
-        if part.get_content_type() != "text/html":
-            return text
-        soup = BeautifulSoup(text, "html.parser")
-        for tag in soup(_INVISIBLE):
-            tag.decompose()
-        return soup.get_text(" ")
+        texts = [part for _, part in _leaves(self.mail) if not _is_file(part)]
+        for kind in ("text/plain", "text/html"):
+            for part in texts:
+                if part.get_content_type() == kind:
+                    return text_of(part) if kind == "text/plain" else _without_tags(text_of(part))
+        return ""
 
     @property
     def snippet(self) -> str:
@@ -125,7 +122,7 @@ class StoredMessage:
 
     def attachment(self, attachment_id: str) -> bytes | None:
         """The content of an attachment, or None when there is none of this id."""
-        for part_id, part in _leaves(self.mail):
+        for part_id, part in _parts(self.mail):
             if attachment_id == self._attachment_id(part_id):
                 return _content(part)
         return None
@@ -139,10 +136,13 @@ class StoredMessage:
         }
         if part.is_multipart():
             children = [self._part(child, _child_id(part_id, index)) for index, child in enumerate(_children(part))]
-            return {**resource, "body": {"size": 0}, "parts": children}
+            body: dict[str, Any] = {"size": 0}
+            if part.get_content_type() == "message/rfc822":  # an attachment as well, whole
+                body = {"size": len(_content(part)), "attachmentId": self._attachment_id(part_id)}
+            return {**resource, "body": body, "parts": children}
         content = _content(part)
-        body: dict[str, Any] = {"size": len(content)}
-        if part.get_filename():
+        body = {"size": len(content)}
+        if _is_file(part) or len(content) > MAX_INLINE:
             body["attachmentId"] = self._attachment_id(part_id)
         else:
             body["data"] = base64.urlsafe_b64encode(content).decode()
@@ -150,11 +150,6 @@ class StoredMessage:
 
     def _attachment_id(self, part_id: str) -> str:
         return base64.urlsafe_b64encode(f"{self.id}/{part_id}".encode()).decode()
-
-
-def parse_mail(raw: bytes) -> EmailMessage:
-    """The message that these bytes are; the parser takes anything and notes what is wrong with it."""
-    return message_from_bytes(raw, policy=default)
 
 
 def addresses_in(mail: EmailMessage, *headers: str) -> list[str]:
@@ -182,25 +177,35 @@ def _child_id(part_id: str, index: int) -> str:
     return f"{part_id}.{index}" if part_id else str(index)
 
 
-def _leaves(part: EmailMessage, part_id: str = "") -> Iterator[tuple[str, EmailMessage]]:
-    if not part.is_multipart():
-        yield part_id, part
+def _parts(part: EmailMessage, part_id: str = "") -> Iterator[tuple[str, EmailMessage]]:
+    yield part_id, part
     for index, child in enumerate(_children(part)):
-        yield from _leaves(child, _child_id(part_id, index))
+        yield from _parts(child, _child_id(part_id, index))
+
+
+def _leaves(part: EmailMessage) -> Iterator[tuple[str, EmailMessage]]:
+    return ((part_id, each) for part_id, each in _parts(part) if not each.is_multipart())
+
+
+def _is_file(part: EmailMessage) -> bool:
+    return bool(part.get_filename()) or part.get_content_disposition() == "attachment"
 
 
 def _content(part: EmailMessage) -> bytes:
     """A part's content; a text's in UTF-8, whatever it was sent in."""
-    if part.get_content_maintype() == "text" and not part.get_filename():
-        return _text_of(part).encode()
+    if part.get_content_maintype() == "text" and not _is_file(part):
+        return text_of(part).encode()
+    if part.get_content_type() == "message/rfc822" and (inner := _children(part)):
+        return inner[0].as_bytes()
     content = part.get_payload(decode=True)
     return content if isinstance(content, bytes) else b""
 
 
-def _text_of(part: MIMEPart) -> str:
-    content = part.get_payload(decode=True)
-    charset = part.get_content_charset("utf-8")
-    try:
-        return content.decode(charset, "replace") if isinstance(content, bytes) else ""
-    except LookupError:  # a charset that Python does not know
-        return content.decode("utf-8", "replace") if isinstance(content, bytes) else ""
+def _without_tags(source: str) -> str:
+    """What of some HTML is text; as far as a search needs it, and in time that grows with the length alone."""
+    kept, position = [], 0
+    while match := _INVISIBLE.search(source, position):
+        kept.append(source[position : match.start()])
+        end = source.lower().find(f"</{match[1].lower()}", match.end()) if len(kept) < 100 else -1
+        position = end if end >= 0 else len(source)
+    return html.unescape(_TAG.sub(" ", "".join([*kept, source[position:]])))

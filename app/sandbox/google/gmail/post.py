@@ -13,7 +13,8 @@ from functools import cached_property
 from app.sandbox.google.api import ApiError, ApiRequest
 from app.sandbox.google.gmail.letters import write_letters
 from app.sandbox.google.gmail.mailbox import Mailbox
-from app.sandbox.google.gmail.message import StoredMessage, addresses_in, parse_mail
+from app.sandbox.google.gmail.message import StoredMessage, addresses_in
+from app.sandbox.google.gmail.mime import parse_mail
 from app.sandbox.people import People
 
 _RECIPIENTS = ("To", "Cc", "Bcc")
