@@ -27,7 +27,7 @@ class Run:
         """Return if this run is the current one.
 
         Args:
-            used: What is about to be used, for the message.
+            used: The object that is about to be used, for the message.
 
         Raises:
             ForeignRunError: Another run is current, or none.
@@ -38,7 +38,7 @@ class Run:
 
 _NO_RUN = Run()
 
-# Child tasks and the threads of `Scope.to_thread` inherit it. A thread that a library starts by itself has no run.
+# Child tasks and the threads of `Scope.to_thread` inherit it. A thread that a library starts on its own has no run.
 _current: ContextVar[Run] = ContextVar("current_run", default=_NO_RUN)
 
 

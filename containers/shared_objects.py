@@ -1,4 +1,4 @@
-"""What two requests of one toolkit have in common, and what its class looks like before and after."""
+"""Objects that two requests of one toolkit share, and the state of its class before and after."""
 
 from __future__ import annotations
 

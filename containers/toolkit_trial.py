@@ -80,7 +80,7 @@ class _Request:
     results: list[object] = field(default_factory=list)
 
     async def call(self, spec: ToolSpec) -> None:
-        """Call one tool as the model would; what goes wrong in it is nobody's business here."""
+        """Call one tool as the model would; an error in it is no finding."""
         task = asyncio.get_running_loop().create_task(self._call(spec), context=self.context)
         await asyncio.wait([task])
         if task.cancelled():
@@ -149,7 +149,7 @@ class _Trial:
         return _Request(scope, person, toolkit, google, context)
 
     def _judge(self, one: _Request, other: _Request) -> Iterator[Finding]:
-        """What the other request had of this one."""
+        """Yield a finding for each thing of this request that reached the other one."""
         if one.google.foreign:
             methods = ", ".join(sorted(set(one.google.foreign)))
             yield Finding(

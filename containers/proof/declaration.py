@@ -1,4 +1,4 @@
-"""Faults that the declared graph of a container shows by itself: nothing is called."""
+"""Faults that the declared graph of a container shows without a call."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def _gives_awaitables(provider: AnyProvider) -> bool:
 
 
 def _racy(graph: Graph, provider: AnyProvider) -> Iterator[Finding]:
-    # The compiled ThreadSafeSingleton is no subclass of Singleton, whatever its type stub says.
+    # The compiled ThreadSafeSingleton is not a subclass of Singleton, though its type stub says so.
     if isinstance(provider, providers.Singleton):
         yield Finding(
             f"`{graph.label(provider)}` is a {type(provider).__name__}: threads that ask for it at once build several",

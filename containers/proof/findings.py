@@ -1,4 +1,4 @@
-"""What the proof of lifetimes found wrong."""
+"""The findings of the proof of lifetimes."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ class Finding:
     """One fault of a container.
 
     Attributes:
-        fault: What is wrong, in one sentence that names the provider.
+        fault: The fault, in one sentence that names the provider.
         drawn: The path of providers, or the chain of holders, that shows it; several lines.
-        mend: What to do about it.
+        remedy: How to fix it.
         provider: The provider at fault, or None when the fault is not one provider's.
-        blocks: Whether the provider cannot be tried, nor whatever uses it, until this is mended.
+        blocks: Whether the provider cannot be tried, nor its users, until this is fixed.
     """
 
     fault: str
     drawn: str
-    mend: str
+    remedy: str
     provider: AnyProvider | None = field(default=None, repr=False)
     blocks: bool = True
 
     def __str__(self) -> str:
-        return "\n".join(part for part in (self.fault, self.drawn, f"   To mend it: {self.mend}") if part)
+        return "\n".join(part for part in (self.fault, self.drawn, f"   To fix it: {self.remedy}") if part)
 
 
 class LifetimeError(Exception):
     """A container could mix up two requests, or cannot be built; the start is refused.
 
     Attributes:
-        findings: Everything that was found, in the order of the checks. What uses a faulty provider was not tried, so
-            mending one fault can bring up the next.
+        findings: Everything that was found, in the order of the checks. The users of a faulty provider were not tried,
+            so fixing one fault can reveal the next.
     """
 
     def __init__(self, container: str, findings: Sequence[Finding]) -> None:
@@ -56,11 +56,11 @@ def failure(graph: Graph, provider: AnyProvider | None, error: Exception, action
     path = [Edge(provider, "", called=True)] if provider else []
     if asked and asked is not provider:
         path.append(Edge(asked, place, called=True))
-    mend = "see to it that this cannot fail"
+    remedy = "make sure that this cannot fail"
     if isinstance(error, ScopeError):
-        mend = "let its constructor take what it needs as arguments, and ask for nothing scoped"
+        remedy = "let its constructor take what it needs as arguments, and ask for nothing scoped"
     raised = f"{action} raised {type(error).__name__}: {error}" + (f" ({place})" if place else "")
-    return Finding(raised, graph.draw(tuple(path)) if path else "", mend, provider)
+    return Finding(raised, graph.draw(tuple(path)) if path else "", remedy, provider)
 
 
 def _traced(graph: Graph, traceback: TracebackType | None) -> tuple[str, AnyProvider | None]:

@@ -226,7 +226,7 @@ def _edges(provider: AnyProvider) -> Iterator[Edge]:
         yield Edge(provider.last_overriding, "override", called=True)
         return
     if isinstance(provider, (*NAMESPACES, providers.Configuration)):
-        return  # hands over a container, which builds nothing by itself; its members have names of their own
+        return  # hands over a container, which builds nothing on its own; its members have names of their own
     hands_over = isinstance(provider, (providers.Delegate, providers.Object))
     for place, value, injected in _places(provider):
         if isinstance(value, providers.Provider):
@@ -236,7 +236,7 @@ def _edges(provider: AnyProvider) -> Iterator[Edge]:
 
 
 def _places(provider: AnyProvider) -> Iterator[tuple[str, object, bool]]:
-    """What stands in each place of a provider, and whether it is there as an argument."""
+    """Yield each place of a provider with its value, and whether the value is there as an argument."""
     if isinstance(provider, _CALLERS):
         yield "provides", provider.provides, False
         yield from ((f"argument {number}", value, True) for number, value in enumerate(provider.args, 1))

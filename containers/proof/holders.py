@@ -1,4 +1,4 @@
-"""Who holds an object that should be dead: a chain of places from a module, a task or a singleton down to it."""
+"""Find the holders of an object that should be dead: places from a module, a task or a singleton down to it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Held:
     Attributes:
         name: The object at the end of the chain.
         chain: From the outermost holder down to the object.
-        also: What else is alive because of the same holders.
+        also: Other objects that are alive because of the same holders.
         is_cycle: Nothing outside holds them; they hold each other until the collector runs.
     """
 
@@ -51,7 +51,7 @@ def explain(watches: Sequence[Watch], known: Mapping[int, str]) -> list[Held]:
     """Why each watched object that is not dead is alive, one chain a name.
 
     Args:
-        watches: What should be dead; two objects of one name are explained once.
+        watches: Objects that should be dead; two objects of one name are explained once.
         known: Names of long-lived objects by `id()`, such as the container's singletons and providers; a chain
             starts at one.
     """
@@ -144,7 +144,7 @@ class _Search:
         return _Root(name, child, self.toward[child])
 
     def explain(self) -> Iterator[Held]:
-        """What hangs on an outermost holder, then cycles, then running functions, then what remains."""
+        """Yield objects held by an outermost holder, then cycles, then running functions, then the rest."""
         for root in self.roots:
             yield from self._hanging(root)
         for start in self.names:

@@ -4,7 +4,7 @@
 2. Every singleton is built once outside any scope, where a scoped provider raises: this finds the constructor that asks
    the container behind its back.
 3. Two requests of two people are run at once; no object may be in both, and when they are closed every object must be
-   dead, without a run of the collector (`containers/proof/probe.py`); who holds one that lives is told
+   dead, without a run of the collector (`containers/proof/probe.py`); whoever holds a living one is named
    (`containers/proof/holders.py`).
 4. The arguments of every provider fit what it makes (`containers/proof/signatures.py`).
 """
@@ -33,7 +33,7 @@ LOOP_TURNS = 5  # how many turns of the event loop a task or a callback that is 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What was proved of a container, and how much of it there is.
+    """The result of a proof: how much of a container was proved.
 
     Attributes:
         singletons: Providers whose one object was built outside any scope.
@@ -42,7 +42,7 @@ class Proof:
         watched: Objects that were seen dead after their scope had closed, the two scopes among them.
         unwatched: Scoped providers that gave something which takes no weak reference, such as a text or an instance of
             a class with slots: that these were released is not proved.
-        shared: Scoped providers that hand on an object of one of the container's singletons, as they may.
+        shared: Scoped providers that hand on an object of one of the container's singletons, which is allowed.
         seconds: How long the proof took, constructors and finalizers included.
     """
 
@@ -73,7 +73,7 @@ async def prove(
 ) -> Proof:
     """Prove the lifetimes of a container; to be run before its first request, while its singletons are unbuilt.
 
-    The two requests run to their end, finalizers included. What a scoped object refers to inside itself is not watched:
+    The two requests run to their end, finalizers included. Objects inside a scoped object are not watched:
     a singleton may keep a bounded map by principal. Resources are not opened.
 
     Args:
@@ -94,7 +94,7 @@ async def prove(
     probe = Probe(graph, long_lived, blocked)
     known = long_lived | {id(provider): f"provider `{graph.label(provider)}`" for provider in graph.edges}
     with collector_off():
-        # What is used comes first, which tells who fails; then last, as in a request, which asks for one thing only.
+        # Dependencies come first, which shows who fails; then last, as in a request, which asks for one thing only.
         for order in (graph.order, graph.order[::-1]):
             trial = [*await probe.run(one, other, order), *await _held(probe.watches, known)]
             findings += trial

@@ -1,6 +1,6 @@
 """Where a holder keeps an object, in words: ``dict['ada']``, ``list[0]``, ``Cache.items``.
 
-The objects may be dead ones of a closed scope, whose every attribute raises: nothing here reads an attribute of theirs,
+The objects may be dead ones of a closed scope, whose every attribute raises: nothing here reads their attributes,
 compares them or prints them.
 """
 

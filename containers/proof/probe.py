@@ -45,7 +45,7 @@ class Probe:
         self._blocked = blocked
 
     async def run(self, one: Sequence[object], other: Sequence[object], order: Sequence[AnyProvider]) -> list[Finding]:
-        """Open both scopes, build all that is scoped in this order, close them, and return what was wrong by then."""
+        """Open both scopes, build all that is scoped in this order, close them, and return the findings."""
         findings: list[Finding] = []
         try:
             async with Scope(*one) as first, Scope(*other) as second:
@@ -130,7 +130,7 @@ def _is_constant(value: object) -> bool:
 
 
 def _elements(value: Any) -> Iterator[object]:
-    """What is in a builtin collection, and in those in it."""
+    """Return the elements of a builtin collection, and of the collections in it."""
     if type(value) in _COLLECTIONS:
         for element in value.values() if type(value) is dict else value:
             yield from _elements(element) if type(element) in _COLLECTIONS else (element,)

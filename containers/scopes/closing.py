@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 
 
 class Finalizer(NamedTuple):
-    """What is to be done for one scoped object when its scope closes.
+    """How to finish one scoped object when its scope closes.
 
     Attributes:
-        name: What the object's provider is called.
+        name: The name of the object's provider.
         finish: Called with the error that ended the scope, if any; what it returns is awaited when it can be.
         is_async: Whether `finish` needs a running event loop.
     """
@@ -55,15 +55,16 @@ async def close(
 
     Args:
         stop: Tells whether nothing is being built in the scope any more, and keeps it from beginning again.
-        threads: What the scope started.
+        threads: The threads that the scope started.
         finalizers: Is empty afterwards.
-        error: What ended the scope, if anything did; finalizers see it, and it is the caller's to raise.
+        error: The error that ended the scope, if any; finalizers see it, and it is the caller's to raise.
         grace: Seconds.
 
     Raises:
         asyncio.CancelledError: A cancellation arrived meanwhile, and `error` is not one already.
-        Exception: What a finalizer raised, when `error` is None; an `ExceptionGroup` when several did.
-        BaseException: What a finalizer raised that is no `Exception`, such as `KeyboardInterrupt`, after all others.
+        Exception: An error of a finalizer, when `error` is None; an `ExceptionGroup` when several did.
+        BaseException: A finalizer raised something that is not an `Exception`, such as `KeyboardInterrupt`; all others
+            were tried first.
     """
     failures: list[BaseException] = []
     try:
@@ -99,7 +100,7 @@ def close_now(stop: Callable[[], bool], finalizers: list[Finalizer], error: Base
 
 
 def _tell(failures: list[BaseException], error: BaseException | None, cancelled: bool) -> None:
-    """Raise what has to be raised after the finalizers, and log the rest."""
+    """Raise the error that matters most after the finalizers, and log the others."""
     exits = [failure for failure in failures if not isinstance(failure, Exception)]
     errors = [failure for failure in failures if isinstance(failure, Exception)]
     try:
@@ -219,7 +220,7 @@ def _named(failure: BaseException, name: str) -> BaseException:
 
 
 async def _settle(futures: Collection[asyncio.Future[Any]], seconds: float) -> bool:
-    """Return when all are done or the time is over; true if a cancellation arrived, which is not obeyed here."""
+    """Return when all are done or the time has passed; true if a cancellation arrived, which is not obeyed here."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     cancelled = False

@@ -1,7 +1,7 @@
 """How the objects of a scope are built fast: the graph below a provider, compiled once into straight Python.
 
-The first `scope.get(provider)` of a scope finds nothing built and mostly asks for all there is. What is generated
-for it reads like what one would write by hand::
+The first `scope.get(provider)` of a scope finds nothing built and usually asks for everything. The code that is
+generated for it reads like code written by hand::
 
     def build(scope):
         try:
@@ -21,8 +21,8 @@ for it reads like what one would write by hand::
         v2.__class__ = k4                      # the tombstone of Credentials
         v3.__class__ = k5
 
-What cannot be compiled, and every later `get` of another provider, is left to `resolve`, which builds the same
-objects. A plan looks no further than scoped providers: all others are called, so that their overrides count.
+Graphs that cannot be compiled, and every later `get` of another provider, are left to `resolve`, which builds the
+same objects. A plan looks no further than scoped providers: all others are called, so that their overrides count.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class NotPlanned(Exception):  # noqa: N818  # not an error: resolve() takes over
 
 
 class Plan:
-    """What is compiled for one provider; good until the graph changes.
+    """The compiled functions of one provider; good until the graph changes.
 
     Attributes:
         keys: The providers whose values `build` leaves in the scope, in the order in which they are built.

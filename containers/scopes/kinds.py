@@ -1,4 +1,4 @@
-"""What is known of each kind of provider that dependency-injector has: whether it remembers what it makes.
+"""The kinds of provider that dependency-injector has, and whether each remembers what it makes.
 
 A scope calls no provider that could remember an object of one scope and give it to another one. Each kind is judged
 here by name; a kind that is missing, such as one that a later version of the library adds, is not trusted.
@@ -13,7 +13,7 @@ from dependency_injector import providers
 
 
 class Kind(StrEnum):
-    """What a provider does with what it makes."""
+    """How a provider treats the objects that it makes."""
 
     PASSES_ON = "passes on"  # keeps nothing: the scope itself resolves what is below it
     PROCESS = "process"  # keeps it for the process; is never called with what belongs to a scope

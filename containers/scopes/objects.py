@@ -1,4 +1,4 @@
-"""What becomes of a scoped object that was just made: it is checked, entered, and put down to be finished."""
+"""Check a scoped object that was just made, enter it where it has to be, and note how to finish it."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Scoped(providers.Factory[T]):
 
     The object of a class is dead when its scope has closed: any use raises `ScopeError`. If the class has a method
     `aclose()`, it is called first. A generator function, decorated with `@contextmanager` or not, is entered now and
-    finished when the scope closes; it sees the error that ended the scope. What a function returns or yields is left
+    finished when the scope closes; it sees the error that ended the scope. The result of a function is left
     alone, because it may be shared.
 
     It needs an open scope, takes no arguments at the call, and may be overridden by a value or by another `Scoped`.

@@ -1,7 +1,7 @@
 """Builds the objects of a scope one provider at a time; `compiled` does the same in one function.
 
-The library is never left alone with a scoped provider: whatever is above one is resolved here, kind by kind, and what
-the library calls by itself finds no scope. So nothing that the library remembers can hold what belongs to a scope.
+The library never calls a scoped provider: every provider above one is resolved here, kind by kind, and a call that the
+library makes on its own finds no scope. So nothing that the library remembers can hold an object of a scope.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def is_injected_as_is(value: object) -> bool:
 
 
 def refuse_unknown(provider: Provider, asked: str) -> None:
-    """Raise what tells that a provider may remember what it is given.
+    """Raise an error: this provider may remember the scoped object that it depends on.
 
     Raises:
         ScopeError: Always.
@@ -56,8 +56,8 @@ class Resolver:
 
     Args:
         scope: Whose objects are built.
-        memo: What it has built, by provider; is added to. The first value stays: an override that comes while the
-            scope is open reaches only what is not in here yet.
+        memo: Everything built so far, by provider; it is added to. The first value stays: an override that comes while
+            the scope is open reaches only providers that are not in here yet.
     """
 
     __slots__ = ("_memo", "_path", "_scope")
@@ -199,7 +199,7 @@ class Resolver:
 
 
 def _outside(provider: Provider, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Return what the library makes by itself; a scoped provider below it refuses."""
+    """Return what the library makes on its own; a scoped provider below it refuses."""
     try:
         return partial(provider, *args, **kwargs)()
     except OutsideScopeError as error:
@@ -222,7 +222,7 @@ def _check_instance(provider: Any, value: Any) -> None:
 
 
 def twins(provider: Scoped[Any]) -> str:
-    """Return what is said of a provider that is in one scope twice, as two copies."""
+    """Return the message for a provider that is in one scope twice, as two copies."""
     return (
         f"{name_of(provider)} is in this graph twice: dependency-injector has copied it, and two copies would be two "
         "objects in one scope. Refer to it through one container only: not through a container's class from another "

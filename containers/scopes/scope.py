@@ -1,4 +1,4 @@
-"""The scope: one request, and what is built in it."""
+"""The scope: one request, and the objects that are built in it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NEW, _OPEN, _CLOSED = "not entered yet", "open", "closed"
 
 
 class _Rest:
-    """What only some scopes have: objects that no plan built, and finalizers."""
+    """The parts that only some scopes have: objects that no plan built, and finalizers."""
 
     __slots__ = ("finalizers", "memo", "mortals")
 
@@ -46,11 +46,11 @@ class Scope:
     be got from it; it waits for the threads that it started, finishes its objects in reverse order, and then all of
     them are dead and forgotten.
 
-    Finalizers run to their end under an error, a cancellation and a second one. What a finalizer raises is raised
+    Finalizers run to their end under an error, a cancellation and a second one. An error of a finalizer is raised
     when the body raised nothing, and logged otherwise.
 
     Args:
-        seeds: What this request is about, such as its principal; a `Seed` provider takes one by its exact type.
+        seeds: The subject of this request, such as its principal; a `Seed` provider takes one by its exact type.
         grace: Seconds that its threads together, and each finalizer, are given to end.
 
     Raises:

@@ -13,7 +13,7 @@ from .tombstone import ScopeError
 T = TypeVar("T")
 
 THREADS_OF_A_SCOPE = 4  # at once
-_THREADS_OF_NOBODY = 8  # for what is short and in no scope, such as looking a name up
+_THREADS_OF_NOBODY = 8  # for short calls outside every scope, such as looking up a name
 
 
 def open_threads(scopes: int) -> ThreadPoolExecutor:
@@ -40,7 +40,7 @@ class Threads:
         It runs on when the caller is cancelled, and holds its room until it ends; one that has not begun never does.
 
         Args:
-            call: What blocks.
+            call: The blocking call.
             check: Raises if no thread may be started any more.
         """
         context = copy_context()
@@ -48,7 +48,7 @@ class Threads:
 
         def wanted() -> T:
             if not is_wanted:
-                raise ScopeError("not begun, as its caller was cancelled")
+                raise ScopeError("not begun, because its caller was cancelled")
             return context.run(call)
 
         await self._room.acquire()

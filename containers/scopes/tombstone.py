@@ -1,4 +1,4 @@
-"""What a scoped object becomes when its scope closes: an object of the same type that refuses every use."""
+"""The class of a scoped object after its scope has closed: a subclass of the same type that refuses every use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary, ref
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement
 _IMMUTABLE_TYPE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: refuses a change of __class__
 
-# What runs on the class rather than on the instance, and what an instance's memory is laid out by.
+# These run on the class rather than on the instance, or describe how an instance's memory is laid out.
 _KEPT = frozenset(
     {
         "__new__",
@@ -33,7 +33,7 @@ class OutsideScopeError(ScopeError):
     """A scoped provider was called directly, and not by a scope.
 
     Attributes:
-        provider: What it is called in messages.
+        provider: Its name in messages.
     """
 
     def __init__(self, provider: str) -> None:

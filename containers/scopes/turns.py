@@ -27,7 +27,7 @@ def wait_for_turn(scope: Scope, provider: Provider, seconds: float) -> None:
 
     Args:
         scope: Whose turn.
-        provider: What is asked for, for messages.
+        provider: The provider that is asked for, for messages.
         seconds: How long to wait for a thread that is building.
 
     Raises:

@@ -1,4 +1,4 @@
-"""For tests of what is put into Deputy: a deployer's toolkits, and Deputy's own parts.
+"""Helps to test a deployer's toolkits, and Deputy's own parts.
 
 `docs/testing.md` shows how. Nothing here needs a test framework.
 """

@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 20.0
 
 
 class AppClient:
-    """What people do with an app over HTTP, each with a bearer token of their own.
+    """Lets people use an app over HTTP, each with their own bearer token.
 
     Attributes:
         client: Reaches the app; follows no redirect.
@@ -43,7 +43,7 @@ class AppClient:
         return await self.client.post("/v1/messages", json=body, headers=await self.bearer(principal))
 
     async def told(self, principal: Principal, message_id: str, wait: float = PATIENCE_SECONDS) -> dict[str, Any]:
-        """How a message stands once it has ended, or the time is over."""
+        """Return the state of a message once it has ended, or when `wait` seconds have passed."""
         headers = await self.bearer(principal)
         response = await self.client.get(f"/v1/messages/{message_id}", params={"wait": wait}, headers=headers)
         told: dict[str, Any] = response.raise_for_status().json()

@@ -1,4 +1,4 @@
-"""A container for tests, two people, and request scopes of theirs."""
+"""A container for tests, two people, and their request scopes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def settings_in(
 
 @asynccontextmanager
 async def open_test_container(settings: Settings) -> AsyncIterator[Application]:
-    """The container of these settings, its database open; nothing of it runs by itself.
+    """The container of these settings, its database open; nothing in it runs yet.
 
     Args:
         settings: Such as those of `settings_in`.
@@ -73,7 +73,7 @@ async def open_test_container(settings: Settings) -> AsyncIterator[Application]:
 
 @asynccontextmanager
 async def open_test_scope(principal: Principal, *seeds: object) -> AsyncIterator[Scope]:
-    """Open a request scope of this person, and a run, as a message of theirs does."""
+    """Open a request scope of this person, and a run, as one of their messages does."""
     with new_run():
         async with Scope(principal, Deadline.after(_DEADLINE_SECONDS), *seeds) as scope:
             yield scope

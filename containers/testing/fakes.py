@@ -1,4 +1,4 @@
-"""Doubles for what a container is given from outside: they work, and record what was asked of them."""
+"""Doubles for the outside world: they work, and record what was asked of them."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class FakeTokens:
     """Access that a test grants, in place of consent.
 
     Attributes:
-        asked: Who asked for which OAuth scopes, oldest first.
-        failures: What is raised for a person, as long as it stands here.
+        asked: The people who asked, with the OAuth scopes, oldest first.
+        failures: Errors by person, raised while they are in here.
     """
 
     asked: list[tuple[Principal, frozenset[str]]] = field(default_factory=list)
@@ -92,7 +92,7 @@ class FakeTokens:
 class FakeGoogle(GoogleClient):
     """Google's APIs as one person, answered by a function. Lives for one request.
 
-    Requests are made by Google's own templates, so that a method or a parameter that there is none of is refused.
+    Requests are made by Google's own templates, so unknown methods and parameters are rejected.
     """
 
     def __init__(self, principal: Principal, apis: GoogleApis, answer: AnswerOf) -> None:
@@ -113,13 +113,13 @@ class FakeGoogle(GoogleClient):
         container.google.override(Scoped(cls, container.principal, container.google_apis, providers.Object(answer)))
 
     async def execute(self, request: HttpRequest) -> Any:
-        """What the function answers."""
+        """Return what the function answers."""
         self._run.check(f"The Google client that called {request.methodId}")
         await asyncio.sleep(0)
         return self._answer(self._principal, request)
 
     async def execute_batch(self, requests: Sequence[HttpRequest]) -> list[Any]:
-        """What the function answers to each; where it raises, the `GoogleError` stands in the answer's place."""
+        """Return the function's answer to each request, or in its place the `GoogleError` that it raised."""
         answers: list[Any] = []
         for request in requests:
             try:
@@ -180,5 +180,5 @@ class RecordingChannel:
         self.sent[:] = [sent for sent in self.sent if sent.reply_id != reply_id or sent is first]
 
     def texts(self, principal: Principal) -> list[str]:
-        """What this person was told, in order."""
+        """Return the texts that this person was sent, in order."""
         return [sent.text for sent in self.sent if sent.principal == principal]

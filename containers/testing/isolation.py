@@ -37,11 +37,11 @@ async def assert_isolated(
     Args:
         container: The container that the provider is of.
         provider: A scoped provider, such as that of a toolkit.
-        use: What each of them does with their object; both are under way at once.
+        use: Awaited with each person's object; both run at once.
         seeds: Further seeds of a person's scope.
 
     Returns:
-        What `use` returned, Ada's first.
+        The results of `use`, Ada's first.
 
     Raises:
         IsolationError: Both got the same object, or one lived on after its request; or a tool left in one request what

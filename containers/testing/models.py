@@ -53,7 +53,7 @@ def answering(text: Callable[[list[ModelMessage]], Awaitable[str]]) -> FunctionM
 
 
 def prompts(messages: Sequence[ModelMessage]) -> list[str]:
-    """What people said, in order."""
+    """Return the texts that people sent, in order."""
     return [str(part.content) for message in messages for part in message.parts if isinstance(part, UserPromptPart)]
 
 
