@@ -16,6 +16,7 @@ from app.database.database import Database
 from app.database.tables import api_tokens, owned_by, owner, principal_of
 from app.errors import PrincipalError, SealError, UnauthenticatedError
 from app.keys.ring import KeyRing
+from app.keys.sealed_columns import seal, unseal
 from app.principal import Principal
 from app.users import stays_offboarded
 
@@ -52,17 +53,15 @@ class ApiTokens:
         if principal.platform != "http":
             raise PrincipalError(f"a token stands for a principal of the HTTP interface, http:…:…; got {principal}")
         token = PREFIX + secrets.token_urlsafe(32)
-        token_id = uuid.uuid4().hex
+        row = {"id": uuid.uuid4().hex, **owner(principal), "email": email}
         async with self._database.writing() as connection:
             await connection.execute(
                 api_tokens.insert().values(
-                    id=token_id,
+                    **row,
                     token_hash=_hash(token),
-                    **owner(principal),
                     label=label,
-                    sealed_verifier=self._key_ring.seal(_hash(token), *_bindings(principal, token_id, email)),
+                    sealed_verifier=seal(self._key_ring, api_tokens.c.sealed_verifier, _hash(token), row),
                     created_at=self._now(),
-                    email=email,
                 )
             )
         return token
@@ -113,15 +112,11 @@ class ApiTokens:
 
     def _verifies(self, row: sa.Row[tuple[object, ...]]) -> bool:
         try:
-            verifier = self._key_ring.open(row.sealed_verifier, *_bindings(principal_of(row), row.id, row.email))
+            verifier = unseal(self._key_ring, api_tokens.c.sealed_verifier, row)
         except SealError as error:
             log.error("the API token of row %s stands for nobody: %s", row.id, error)
             return False
         return hmac.compare_digest(verifier, row.token_hash)
-
-
-def _bindings(principal: Principal, token_id: str, email: str | None) -> tuple[str, ...]:
-    return ("api_tokens", principal.platform, principal.tenant, principal.user, token_id, email or "")
 
 
 def _hash(token: str) -> str:

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
 
 # https://developers.google.com/workspace/gmail/api/guides/handle-errors; a daily limit does not pass soon.
-_QUOTA_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
+_RATE_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"})
+_USED_UP_REASONS = frozenset({"dailyLimitExceeded", "dailyLimitExceededUnreg", "quotaExceeded"})
 
 
 class DeputyError(Exception):
@@ -196,17 +197,36 @@ class GoogleError(DeputyError):
     Attributes:
         status: The HTTP status, or None when there was no answer.
         reason: Google's machine-readable reason, such as ``notFound``; never a response body.
+        retry_after: For how many seconds Google wants to be left alone; None when it does not say.
+        unsent: Nothing reached Google, as there was no connection.
     """
 
-    def __init__(self, message: str, *, status: int | None = None, reason: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        reason: str | None = None,
+        retry_after: float | None = None,
+        unsent: bool = False,
+    ) -> None:
         self.status = status
         self.reason = reason
+        self.retry_after = retry_after
+        self.unsent = unsent
         super().__init__(message)
 
     @property
     def is_busy(self) -> bool:
-        """Whether it is a quota that says no: the same call will be taken later."""
-        return self.status == 429 or self.reason in _QUOTA_REASONS
+        """Whether a rate limit says no: nothing was done, and the same call will be taken later."""
+        if self.reason in _USED_UP_REASONS:
+            return False
+        return self.status == 429 or self.reason in _RATE_REASONS
+
+    @property
+    def passes(self) -> bool:
+        """Whether it is a fault that passes: a rate limit, a fault of Google's own, or no answer."""
+        return self.is_busy or self.status is None or self.status >= 500
 
 
 class InvalidGrantError(GoogleError):

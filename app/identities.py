@@ -1,4 +1,4 @@
-"""Which principals are one person: who is of an organisation may be of one of its workspaces elsewhere."""
+"""Which principals are one person, how they are called and which address is theirs, by what their channel says."""
 
 from __future__ import annotations
 
@@ -21,7 +21,19 @@ class People(Protocol):
         ...
 
     async def identities(self, principal: Principal) -> tuple[Principal, ...]:
-        """Every principal that is this person, by what the channel says; empty if it does not know them.
+        """Return every principal that is this person, by what the channel says; empty if it does not know them.
+
+        Raises:
+            UnavailableError: The channel did not answer.
+        """
+        ...
+
+
+class Directory(Protocol):
+    """Knows the addresses of a channel's people. One object, which lives as long as the process."""
+
+    async def find_email(self, principal: Principal) -> str | None:
+        """Return the address that the channel has verified to be this person's; None when it has verified none.
 
         Raises:
             UnavailableError: The channel did not answer.
@@ -40,7 +52,7 @@ class Identities:
         self._people = people
 
     async def of(self, principal: Principal) -> tuple[Principal, ...]:
-        """This principal, and then every other one that is the same person.
+        """Return this principal, and then every other one that is the same person.
 
         Raises:
             UnavailableError: Their channel did not answer.

@@ -47,7 +47,7 @@ from googleapiclient.discovery import build
 
 from app.deadline import Deadline
 from app.errors import GrantRevokedError
-from app.grants.grants import Grant
+from app.grants.grant import Grant
 from app.principal import Principal
 from benchmarks.figures import Figure, against, elsewhere, in_turn, repeat, show, show_figures, within
 from benchmarks.google_server import serve

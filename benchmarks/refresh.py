@@ -31,6 +31,8 @@ from app.errors import DeputyError
 from app.google.auth import GoogleAuth
 from app.google.connections import open_http
 from app.google.endpoints import GoogleEndpoints
+from app.google.faults import FaultLog
+from app.google.token_endpoint import TokenEndpoint
 from app.google.tokens import GoogleAccount, GoogleTokens
 from app.grants.grants import Grants
 from app.grants.refresh import Refresher
@@ -113,7 +115,7 @@ async def opened(database_url: str, google_url: str) -> AsyncIterator[tuple[Data
             client_id=CLIENT_ID,
             client_secret=CLIENT_SECRET,
             redirect_uri=REDIRECT_URI,
-            http=http,
+            token_endpoint=TokenEndpoint(http, FaultLog()),
             pool=pool,
         )
         yield database, Grants(database, KeyRing(KEYS)), google

@@ -21,6 +21,8 @@ from app.chat.accounts import AccountsCommand, ConfirmCommand
 from app.chat.approvals import ApprovalCommand
 from app.chat.disconnect import DisconnectCommand
 from app.chat.new_conversation import NewConversationCommand
+from app.consent.browser import BrowserSignIn
+from app.consent.code_tries import CodeTries
 from app.consent.confirmation import Confirmation
 from app.consent.flow import Consent
 from app.consent.linking import Linking
@@ -58,6 +60,8 @@ from app.google.auth import GoogleAuth
 from app.google.client import GoogleClient
 from app.google.connections import open_http, open_pool
 from app.google.endpoints import GoogleEndpoints
+from app.google.faults import FaultLog
+from app.google.token_endpoint import TokenEndpoint
 from app.grants.accounts import Accounts
 from app.grants.grants import Grants
 from app.grants.refresh import Refresher
@@ -141,6 +145,8 @@ class Application(DeclarativeContainer):
     # Process: Google, without anybody's credentials.
     http = Once(open_http)
     pool = Once(open_pool)
+    google_faults = Once(FaultLog)
+    token_endpoint = Once(TokenEndpoint, http, google_faults)
     endpoints = Once(
         GoogleEndpoints,
         authorize=settings.provided.google.endpoints.authorize,
@@ -155,7 +161,7 @@ class Application(DeclarativeContainer):
         client_id=settings.provided.google.client.call()[0],
         client_secret=settings.provided.google.client.call()[1],
         redirect_uri=providers.Callable(callback_url, settings.provided.server.public_url),
-        http=http,
+        token_endpoint=token_endpoint,
         pool=pool,
     )
     google_apis = Once(GoogleApis, settings.provided.google.api_root)
@@ -165,7 +171,8 @@ class Application(DeclarativeContainer):
     refresher = Once(Refresher, grants, refresh_leases, google_auth)
     tokens = Once(ConsentedTokens, refresher)  # in workspace mode, `build` puts WorkspaceTokens in its place
     links = Once(ConsentLinks, database, key_ring, lifetime_seconds=settings.provided.consent.link_seconds)
-    quarantine = Once(Quarantine, database, key_ring, code_tries=settings.provided.consent.code_tries)
+    quarantine = Once(Quarantine, database, key_ring)
+    code_tries = Once(CodeTries, quarantine, code_tries=settings.provided.consent.code_tries)
     unconfirmed = Once(UnconfirmedConsents, database, links, quarantine, google_auth)
     identities = Once(Identities, providers.Callable(people_of, channels))
     directories = providers.Callable(directories_of, channels)
@@ -176,23 +183,16 @@ class Application(DeclarativeContainer):
         links,
         grants,
         quarantine,
+        code_tries,
         unconfirmed,
         Once(UsedCodes, key_ring),
         parking,
-        proofs=linking,
+        linking=linking,
         code_seconds=settings.provided.consent.code_seconds,
     )
-    consent = Once(
-        Consent,
-        database,
-        links,
-        grants,
-        accounts,
-        quarantine,
-        confirmation,
-        google_auth,
-        parking,
-        public_url=settings.provided.server.public_url,
+    consent = Once(Consent, links, grants, accounts, quarantine, public_url=settings.provided.server.public_url)
+    browser_sign_in = Once(
+        BrowserSignIn, database, links, grants, quarantine, unconfirmed, confirmation, google_auth, parking
     )
     revocation = Once(Revocation, database, grants, refresh_leases, unconfirmed, google_auth, cancellation)
     offboarding = Once(Offboarding, users, api_tokens, cancellation, revocation)
@@ -217,6 +217,7 @@ class Application(DeclarativeContainer):
         threads,
         deadline,
         audit_recorder,
+        google_faults,
         timeout_seconds=settings.provided.google.timeout_seconds,
     )
     toolkits: providers.Aggregate[Any] = providers.Aggregate()  # of Toolkit; a provider of a subclass is none of it
@@ -307,12 +308,11 @@ class Application(DeclarativeContainer):
     cookies = Once(Cookies, secure=settings.provided.server.public_url.startswith.call("https://"))
     consent_pages = Once(
         ConsentPages,
-        consent=consent,
+        sign_in=browser_sign_in,
         confirmation=confirmation,
         google_apis=google_apis,
         channels=channels,
         cookies=cookies,
-        cookie_seconds=settings.provided.consent.link_seconds,
-        code_seconds=settings.provided.consent.code_seconds,
+        cookie_seconds=settings.provided.consent.sign_in_seconds.call(),
     )
     routes = providers.List(consent_pages)

@@ -57,8 +57,8 @@ def _workspace_tokens(container: Application, workspace: WorkspaceSettings) -> p
         open_service_account,
         workspace.key_text(),
         workspace.key_file,
-        token_endpoint=container.endpoints.provided.token,
-        http=container.http,
+        token_url=container.endpoints.provided.token,
+        token_endpoint=container.token_endpoint,
     )
     return Once(WorkspaceTokens, container.directories, service_account, domains=workspace.domains)
 

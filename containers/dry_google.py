@@ -27,7 +27,7 @@ class DryGoogle(GoogleClient):
         self._marker = principal.user
         self.foreign: list[str] = []
 
-    async def execute(self, request: HttpRequest) -> Any:
+    async def execute(self, request: HttpRequest, *, repeatable: bool | None = None) -> Any:
         """Return an answer in which every field is there."""
         try:
             self._run.check(f"The Google client that called {request.methodId}")
@@ -36,7 +36,7 @@ class DryGoogle(GoogleClient):
             raise
         return Answer(self._marker)
 
-    async def execute_batch(self, requests: Sequence[HttpRequest]) -> list[Any]:
+    async def execute_batch(self, requests: Sequence[HttpRequest], *, repeatable: bool | None = None) -> list[Any]:
         """Return an answer to each."""
         return [await self.execute(request) for request in requests]
 

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from fastapi import APIRouter
 
-from app.consent.linking import ChannelProof, Directory
+from app.consent.linking import ChannelProof
 from app.delivery.replies.channel import Channel
-from app.identities import People
+from app.identities import Directory, People
 
 
 class Routes(Protocol):

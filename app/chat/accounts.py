@@ -1,27 +1,28 @@
-"""What a person says in the chat about their Google accounts."""
+"""The commands by which a person connects, names and chooses their Google accounts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from app.chat.words import words_of
 from app.consent.codes import is_given_out, read_code
 from app.consent.confirmation import Confirmation
 from app.consent.flow import Consent
-from app.consent.outcome import Connected
+from app.consent.outcome import Connected, Disconnected
 from app.delivery.replies.channel import Channel, place_of
-from app.google.auth import SIGN_IN_SCOPES
+from app.google.scopes import IDENTITY_SCOPES
 from app.grants.accounts import Account, Accounts, is_alias
 from app.messages import StoredMessage
 from app.reply import LinkReply
 
-_NOTHING = (
-    "No sign-in of yours waits for this code. It may be used already, or over, or of a link that somebody else asked "
-    "for: then close the page, and give the code to nobody."
+_UNKNOWN_CODE = (
+    "I don't know this code: it has expired, was used, or belongs to somebody else's link. Write `connect google` for "
+    "a new link. If somebody sent you the link, close the page and give the code to nobody."
 )
-_NO_ALIAS = "Call an account by a short word of letters, digits and hyphens, such as work."
-_NONE = "No Google account of yours is connected. Write `connect google` to connect one."
+_LAST_CODE = "That was the last wrong code I accept, so nothing was connected. Write `connect google` to try again."
+_NO_ALIAS = "An account's name is a short word of letters, digits and hyphens, such as work."
+_NONE = "You have no Google account connected. Write `connect google` to connect one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +62,22 @@ class ConfirmCommand:
         self._permission = permission
 
     async def reply(self, message: StoredMessage) -> str | None:
-        """Confirm the sign-in whose code a message holds, and say so; None when it is anything else."""
+        """Confirm the sign-in whose code a message holds, and return the reply; None when it is anything else."""
         typed = find_code(message.text)
         if typed is None:
             return None
         outcome = await self._confirmation.confirm(message.principal, typed.code, message_id=message.message_id)
         if isinstance(outcome, Connected):
             return self._connected(outcome)
+        if isinstance(outcome, Disconnected):
+            return (
+                f"That code connected {outcome.email}, which has been disconnected since. Write `connect google` to "
+                "connect it again."
+            )
         if outcome is None:
-            return _NOTHING if typed.certain else None
+            return _UNKNOWN_CODE if typed.certain else None
         if not outcome.tries_left:
-            return "That is not the code either, so nothing was connected. Write `connect google` for a new link."
+            return _LAST_CODE
         tries = "one more try" if outcome.tries_left == 1 else f"{outcome.tries_left} more tries"
         return f"That is not the code. Look at the page where you signed in; you have {tries}."
 
@@ -79,7 +85,7 @@ class ConfirmCommand:
         text = f"Connected: {connected.email}."
         if connected.missing_scopes:
             missing = "; ".join(map(self._permission, sorted(connected.missing_scopes)))
-            text += f" You did not allow this, so what needs it will not work: {missing}"
+            text += f" You did not allow the following, so I cannot do what needs it: {missing}"
         return text
 
 
@@ -106,7 +112,7 @@ class AccountsCommand:
         self._permission = permission
 
     async def reply(self, message: StoredMessage) -> str | LinkReply | None:
-        """Do what a message says about accounts, and say so; None when it is anything else.
+        """Do what the message says about accounts, and return the reply; None when it is anything else.
 
         ``use`` and ``rename`` are this command's only where they name an account of the sender's.
         """
@@ -137,8 +143,8 @@ class AccountsCommand:
     def _line(self, account: Account, *, here: bool) -> str:
         marks = [name for name, holds in (("default", account.is_default), ("used here", here)) if holds]
         marked = f" ({', '.join(marks)})" if marks else ""
-        granted = self._in_words(account.granted_scopes) or "only to know who you are"
-        return f"- {account.alias}: {account.email}{marked}; granted: {granted}"
+        granted = self._in_words(account.granted_scopes) or "I only know who you are"
+        return f"- {account.alias}: {account.email}{marked}. You allowed: {granted}"
 
     async def _connect(self, message: StoredMessage, alias: str | None) -> str | LinkReply:
         accounts = await self._accounts.list(message.principal)
@@ -146,11 +152,13 @@ class AccountsCommand:
             return _NO_ALIAS
         taken = next((account for account in accounts if account.alias == alias), None)
         if taken is not None:
-            return f"You call {taken.email} {alias} already. Take another name, or write `rename {alias} to …` first."
+            return f"You already call {taken.email} {alias}. Use another name, or write `rename {alias} to …` first."
         place = place_of(message, self._channels)
         link_id, oauth_scopes = await self._consent.ask_to_add(message.principal, alias=alias, place=place)
-        wanted = self._in_words(oauth_scopes) or "only to know who you are; the rest when you need it"
-        return LinkReply(link_id, f"It asks for: {wanted}")
+        wanted = self._in_words(oauth_scopes)
+        if not wanted:
+            return LinkReply(link_id, "For now it only tells me who you are; I'll ask for more when you need it.")
+        return LinkReply(link_id, f"It asks for your permission to: {wanted}")
 
     async def _use(self, message: StoredMessage, alias: str, *, here: bool) -> str | None:
         conversation = message.conversation if here else None
@@ -158,9 +166,9 @@ class AccountsCommand:
         if account is None:
             return None
         if here:
-            return f"In this conversation I use {account.alias}: {account.email}."
+            return f"In this conversation I now use {account.alias} ({account.email})."
         await self._accounts.forget_choice(message.principal, message.conversation)
-        return f"From now on I use {account.alias}: {account.email}, here and wherever you did not say otherwise."
+        return f"I now use {account.alias} ({account.email}) everywhere, except where you chose another account."
 
     async def _rename(self, message: StoredMessage, alias: str, new: str) -> str | None:
         accounts = {account.alias for account in await self._accounts.list(message.principal)}
@@ -169,11 +177,8 @@ class AccountsCommand:
         if not is_alias(new):
             return _NO_ALIAS
         if not await self._accounts.rename(message.principal, alias, new):
-            return f"You call another account {new} already."
-        return f"{alias} is called {new} now."
+            return f"You already call another account {new}."
+        return f"I now call {alias} {new}."
 
-    def _in_words(self, oauth_scopes: Iterable[str]) -> str:
-        return "; ".join(self._permission(scope) for scope in sorted(oauth_scopes) if scope not in _IDENTITY)
-
-
-_IDENTITY = frozenset({*SIGN_IN_SCOPES, "https://www.googleapis.com/auth/userinfo.email"})
+    def _in_words(self, oauth_scopes: frozenset[str]) -> str:
+        return "; ".join(self._permission(scope) for scope in sorted(oauth_scopes - IDENTITY_SCOPES))

@@ -1,4 +1,4 @@
-"""The words by which a person ends Deputy's access to their Google account: ``disconnect google``."""
+"""The command by which a person ends Deputy's access to their Google accounts: ``disconnect google``."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _SEALED = (
     "Disconnected: I no longer use your Google accounts. I could not revoke one of them at Google, because "
     "its tokens cannot be read any more; remove it yourself at https://myaccount.google.com/connections."
 )
-_NOTHING = "No Google account of yours is connected, and none of your links is open."
+_NOTHING = "You have no Google account connected, and no open link."
 
 
 class DisconnectCommand:
-    """Ends all grants of whoever says so; lives as long as the process and holds none."""
+    """Ends all grants of the person who says so; lives as long as the process and holds none."""
 
     def __init__(self, revocation: Revocation) -> None:
         self._revocation = revocation
 
     async def reply(self, message: StoredMessage) -> str | None:
-        """End the sender's grants and links, and say what was ended; None when the message is anything else."""
+        """End the sender's grants and links, and return the reply; None when the message is anything else."""
         if words_of(message.text) != ("disconnect", "google"):
             return None
         try:
@@ -40,18 +40,18 @@ def in_words(ended: Ended) -> str:
     told = []
     for grant in ended.erased:
         at_google = (
-            "the access was ended at Google and erased here."
+            "I ended the access at Google and erased it here."
             if grant.at_google
-            else "the access was erased here. At Google it stays, as another connection of the same account needs it."
+            else "I erased the access here. At Google it stays, as another connection of the same account needs it."
         )
         told.append(f"Disconnected {grant.email}: {at_google}")
     told += [
-        f"Disconnected {email}: I no longer use the access. Google gave no answer, so I go on trying to end it there; "
-        "you can end it yourself at https://myaccount.google.com/connections."
+        f"Disconnected {email}: I no longer use the access. Google did not answer, so I keep trying to end it there; "
+        "you can also end it yourself at https://myaccount.google.com/connections."
         for email in ended.waiting
     ]
     if ended.links:
-        told.append("The links that you were sent no longer work.")
+        told.append("The links I sent you no longer work.")
     if ended.runs:
         told.append(f"I stopped waiting for your consent to {_messages(ended.runs)}.")
     return "\n".join(told) or _NOTHING

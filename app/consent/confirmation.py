@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import hmac
 import logging
-import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import NoReturn, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.consent.code_tries import CODE, CodeTries, WrongCode
 from app.consent.codes import new_code
 from app.consent.link import Link, LinkState
 from app.consent.linking import Linking, same_address
 from app.consent.links import ConsentLinks
 from app.consent.lock import take_consent_turn
-from app.consent.outcome import Connected, SignedIn, WaitsForCode, WaitsForLogin
-from app.consent.quarantine import CODE, Quarantine, WrongCode
+from app.consent.outcome import Connected, Disconnected, WaitsForCode, WaitsForLogin
+from app.consent.quarantine import Quarantine
 from app.consent.unconfirmed import UnconfirmedConsents
 from app.consent.used_codes import UsedCodes
 from app.database.database import Database
@@ -33,21 +33,23 @@ Wake = Callable[[], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
-_STATE = re.compile(r"([0-9a-f]{32})\.[\w-]+", re.ASCII)  # the link's id, and what nobody guesses
-
-_OVER = "this sign-in is unknown, used or expired; ask the assistant for a new link"
-_SUPERSEDED = "this link ended while you signed in; ask the assistant for a new one"
+_SUPERSEDED = "this link ended while you signed in. Write `connect google` in the chat for a new one"
 _OTHER_ACCOUNT = (
-    "this link is for the Google account that is connected already, and another one was chosen; to connect one more, "
-    "write `connect google` to the assistant"
+    "this link is for the Google account that is already connected, and you chose another one. To connect one more, "
+    "write `connect google` in the chat"
 )
-_OTHER_ADDRESS = "this Google account has another address than the one by which your chat knows you"
-_OTHER_PERSON = "whoever signed in just now is not who asked for this link"
-_NO_ANSWER = "your chat did not answer, so it is not clear whose link this is; ask the assistant for a new one"
+_OTHER_ADDRESS = "this Google account has a different address from the one that your chat has for you"
+_OTHER_PERSON = "the person who signed in just now is not the one who asked for this link"
+_NO_ANSWER = (
+    "your chat did not answer, so I could not check whose link this is. Write `connect google` in the chat for a new "
+    "one"
+)
+_WRONG_CODES = "five wrong codes were sent. Write `connect google` in the chat to try again"
+_UNKNOWN = "this sign-in is unknown or over. Write `connect google` in the chat for a new link"
 
 
-class Waiting(Protocol):
-    """Whoever waits for consents to end."""
+class ConsentWaiters(Protocol):
+    """The messages that wait for a consent."""
 
     async def consent_ends(
         self,
@@ -57,7 +59,7 @@ class Waiting(Protocol):
         granted: bool,
         accounts: Collection[str | None] = (None,),
     ) -> Wake:
-        """Let what waited for this person's consent go on, whether it was granted or refused.
+        """Put what waited for this person's consent back to work, whether it was granted or refused.
 
         Args:
             connection: The transaction in which the consent ends, in its person's turn.
@@ -71,7 +73,7 @@ class Waiting(Protocol):
         ...
 
     async def sign_in_changed(self, principal: Principal, link_id: str) -> None:
-        """Tell this person anew how the sign-in stands that their messages wait for."""
+        """Tell this person again how the sign-in stands that their messages wait for."""
         ...
 
 
@@ -79,7 +81,7 @@ class Confirmation:
     """Holds consents until they are proven; lives as long as the process and holds nothing of a person.
 
     Args:
-        proofs: Which proof is asked for, and the channels that can give it.
+        linking: Which proof is asked for, and the channels that can give it.
         code_seconds: How long a consent waits for its proof.
     """
 
@@ -89,11 +91,12 @@ class Confirmation:
         links: ConsentLinks,
         grants: Grants,
         quarantine: Quarantine,
-        dropping: UnconfirmedConsents,
-        confirmed: UsedCodes,
-        waiting: Waiting,
+        code_tries: CodeTries,
+        unconfirmed: UnconfirmedConsents,
+        used_codes: UsedCodes,
+        waiting: ConsentWaiters,
         *,
-        proofs: Linking,
+        linking: Linking,
         code_seconds: float,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -101,44 +104,62 @@ class Confirmation:
         self._links = links
         self._grants = grants
         self._quarantine = quarantine
-        self._dropping = dropping
-        self._confirmed = confirmed
+        self._code_tries = code_tries
+        self._unconfirmed = unconfirmed
+        self._used_codes = used_codes
         self._waiting = waiting
-        self._proofs = proofs
+        self._linking = linking
         self._code_seconds = code_seconds
         self._now = now
 
-    async def begin(self, link: Link, tokens: GoogleTokens) -> SignedIn:
-        """Quarantine what Google granted by a link, and say what proves that its person signed in.
+    async def begin(self, link: Link, tokens: GoogleTokens) -> None:
+        """Quarantine what Google granted by a link until its proof, or activate it where the channel vouches for it.
 
         Raises:
-            CallbackRefusedError: The link is over, or not for this account: it is kept by nobody.
+            CallbackRefusedError: The link is over, or not for this account; drop what was granted.
         """
         account = tokens.account
         assert account is not None
-        login, directory = self._proofs.login(link.principal), self._proofs.directory(link.principal)
-        token, cookie, nonce = (secrets.token_urlsafe(32) for _ in range(3))
-        state, code = f"{link.link_id}.{token}", new_code()
-        proof = {"state": state, "cookie": cookie, "nonce": nonce} if login else {CODE: code}
-        await self._hold(link, tokens, proof)
+        login, directory = self._linking.login(link.principal), self._linking.directory(link.principal)
+        state, nonce = f"{link.link_id}.{secrets.token_urlsafe(32)}", secrets.token_urlsafe(32)
+        await self._hold(link, tokens, {"state": state, "nonce": nonce} if login else {CODE: new_code()})
         if link.purpose.widens not in (None, account.subject):
-            await self._refuse(link, _OTHER_ACCOUNT)
+            raise CallbackRefusedError(_OTHER_ACCOUNT)
         if login is not None:
-            return WaitsForLogin(login.login_url(link.principal, state=state, nonce=nonce), state, cookie)
+            return
         if directory is not None:
-            known = await self._or_refuse(link, directory.find_email(link.principal))
+            known = await self._answer_of(directory.find_email(link.principal))
             if known is not None:
-                return await self._judge(link, same_address(known, account.email), _OTHER_ADDRESS)
+                await self._judge(link, same_address(known, account.email), _OTHER_ADDRESS)
+                return
         await self._waiting.sign_in_changed(link.principal, link.link_id)
-        return WaitsForCode(link, account.subject, account.email, tokens.granted_scopes, code)
+
+    async def awaited(self, link: Link) -> WaitsForCode | WaitsForLogin | None:
+        """Return what proof a consent waits for, as its browser is shown it; None when it waits for none."""
+        waits = await self._quarantine.find(link.principal, link.link_id)
+        login = self._linking.login(link.principal)
+        if waits is None:
+            return None
+        if CODE in waits.proof:
+            account = waits.account
+            return WaitsForCode(link, account.subject, account.email, waits.granted_scopes, waits.proof[CODE])
+        if waits.claimed or login is None:  # the channel is being asked, or the settings have changed meanwhile
+            return None
+        state, nonce = waits.proof["state"], waits.proof["nonce"]
+        return WaitsForLogin(link, login.login_url(link.principal, state=state, nonce=nonce))
+
+    async def connected_by(self, link: Link) -> Connected | Disconnected | None:
+        """Return what an active link has connected; None when that is not known any more."""
+        async with self._database.reading() as connection:
+            return await self._used_codes.of_link(connection, link)
 
     async def confirm(
         self, principal: Principal, typed: str, *, message_id: str | None = None
-    ) -> Connected | WrongCode | None:
+    ) -> Connected | Disconnected | WrongCode | None:
         """Activate the consent of this person that waits for this code; None when none of theirs waits for one.
 
-        Of several that confirm together one activates it, and a code that comes again is answered as at first. After
-        the last try nothing is left to activate.
+        Of several that confirm together one activates it, and a code that comes again is answered as at first, unless
+        what it connected has ended meanwhile. After the last try nothing is left to activate.
 
         Args:
             principal: Whose chat.
@@ -148,65 +169,67 @@ class Confirmation:
         """
         async with self._database.writing() as connection:
             await take_consent_turn(connection, principal)
-            if (connected := await self._confirmed.find(connection, principal, typed)) is not None:
-                return connected
-            found = await self._quarantine.find_by_code(connection, principal, typed, message_id=message_id)
+            if (used := await self._used_codes.find(connection, principal, typed)) is not None:
+                return used
+            found = await self._code_tries.find(connection, principal, typed, message_id=message_id)
         if isinstance(found, str):
             connected = await self._connect(principal, found, code=typed)
-            return connected or await self._confirmed_before(principal, typed)
+            return connected or await self._used_before(principal, typed)
         for link_id in found.ended if found else ():
-            await self._drop(principal, link_id)
+            await self.drop(principal, link_id, _WRONG_CODES)
         return found
 
-    async def _confirmed_before(self, principal: Principal, typed: str) -> Connected | None:
+    async def _used_before(self, principal: Principal, typed: str) -> Connected | Disconnected | None:
         async with self._database.reading() as connection:
-            return await self._confirmed.find(connection, principal, typed)
+            return await self._used_codes.find(connection, principal, typed)
 
-    async def prove_by_login(self, *, state: str, cookie: str | None, answer: Mapping[str, str]) -> Connected:
+    async def prove_by_login(self, *, state: str, cookie: str | None, answer: Mapping[str, str]) -> Link:
         """Activate the consent whose person has signed in at their channel; anybody else's sign-in drops it.
+
+        An answer that comes again changes nothing.
 
         Args:
             state: As it came back from the channel.
             cookie: What this browser kept.
             answer: All that the browser brought back.
 
+        Returns:
+            The link, whose page says what came of it.
+
         Raises:
-            CallbackRefusedError: It does not belong to this browser's sign-in, or it is not the link's person.
+            CallbackRefusedError: It does not belong to a sign-in of this browser.
         """
-        well_formed = _STATE.fullmatch(state)
-        link = await self._links.find_granted(well_formed[1]) if well_formed else None
-        proof = await self._quarantine.find_proof(link.principal, link.link_id) if link else None
-        login = self._proofs.login(link.principal) if link else None
-        if link is None or proof is None or login is None or not _same(state, proof.get("state", "")):
-            raise CallbackRefusedError(_OVER)
-        if cookie is None or not _same(cookie, proof["cookie"]):
-            raise CallbackRefusedError(
-                "this browser did not begin the sign-in; open the link where you want to sign in"
-            )
+        link = await self._links.of_browser(state.partition(".")[0], cookie)
+        awaited = await self._quarantine.find(link.principal, link.link_id)
+        login = self._linking.login(link.principal)
+        if link.state is not LinkState.CONSENTED or awaited is None or login is None:
+            return link
+        if not _same(state, awaited.proof.get("state", "")):
+            raise CallbackRefusedError(_UNKNOWN)
         if not await self._quarantine.claim_try(link.principal, link.link_id):
-            raise CallbackRefusedError(_OVER)
-        proven = await self._or_refuse(link, login.proves(link.principal, answer, nonce=proof["nonce"]))
-        return await self._judge(link, proven, _OTHER_PERSON)
+            return link
+        try:
+            proves = login.proves(link.principal, answer, nonce=awaited.proof["nonce"])
+            await self._judge(link, await self._answer_of(proves), _OTHER_PERSON)
+        except CallbackRefusedError as refusal:
+            await self.drop(link.principal, link.link_id, str(refusal))
+        return link
 
     async def _hold(self, link: Link, tokens: GoogleTokens, proof: dict[str, str]) -> None:
-        """Quarantine it; what was granted by a link that has ended meanwhile goes the same way, and is dropped."""
+        """Quarantine it; what was granted by a link that has ended meanwhile goes the same way, to be dropped."""
         expires_at = self._now() + self._code_seconds
         async with self._database.writing() as connection:
             await take_consent_turn(connection, link.principal)
             await self._quarantine.hold(connection, link, tokens, proof, expires_at=expires_at)
-            granted = await self._links.advance(
-                connection, link.link_id, LinkState.GRANTED, LinkState.GRANTED, expires_at=expires_at
-            )
-        if not granted:
-            await self._refuse(link, _SUPERSEDED)
+            consented = await self._links.hold_until(connection, link.link_id, expires_at)
+        if not consented:
+            raise CallbackRefusedError(_SUPERSEDED)
 
-    async def _judge(self, link: Link, proven: bool, objection: str) -> Connected:
+    async def _judge(self, link: Link, proven: bool, objection: str) -> None:
         if not proven:
-            await self._refuse(link, objection)
-        connected = await self._connect(link.principal, link.link_id)
-        if connected is None:
-            raise CallbackRefusedError(_OVER)
-        return connected
+            raise CallbackRefusedError(objection)
+        if await self._connect(link.principal, link.link_id) is None:
+            raise CallbackRefusedError(_SUPERSEDED)
 
     async def _connect(self, principal: Principal, link_id: str, *, code: str | None = None) -> Connected | None:
         """Make a grant of what waits by this link, and let what waited for it go on; None, and dropped, if it ended."""
@@ -214,13 +237,12 @@ class Confirmation:
             async with self._database.writing() as connection:
                 await take_consent_turn(connection, principal)
                 connected = await self._activate(connection, principal, link_id)
-                if code is not None:
-                    await self._confirmed.remember(connection, connected, code)
+                await self._used_codes.remember(connection, connected, code)
                 accounts = {connected.subject, connected.link.purpose.widens}
                 wake = await self._waiting.consent_ends(connection, principal, granted=True, accounts=accounts)
         except (_EndedError, SealError) as error:
             log.warning("the sign-in by link %s is not confirmed: %s", link_id, error)
-            await self._drop(principal, link_id)
+            await self.drop(principal, link_id, _SUPERSEDED)
             return None
         await wake()
         return connected
@@ -233,23 +255,21 @@ class Confirmation:
         await self._grants.activate(connection, principal, held.tokens, alias=link.purpose.alias)
         return Connected(link, held.account.subject, held.account.email, held.tokens.granted_scopes)
 
-    async def _or_refuse(self, link: Link, word: Awaitable[T]) -> T:
-        """What a channel says; where it says nothing that counts, the consent is dropped."""
+    async def _answer_of(self, channel: Awaitable[T]) -> T:
+        """Return what a channel says.
+
+        Raises:
+            CallbackRefusedError: It says nothing that counts.
+        """
         try:
-            return await word
-        except CallbackRefusedError as error:
-            objection = str(error)
+            return await channel
         except UnavailableError:
-            objection = _NO_ANSWER
-        await self._drop(link.principal, link.link_id)
-        raise CallbackRefusedError(objection)
+            pass
+        raise CallbackRefusedError(_NO_ANSWER)
 
-    async def _refuse(self, link: Link, objection: str) -> NoReturn:
-        await self._drop(link.principal, link.link_id)
-        raise CallbackRefusedError(objection)
-
-    async def _drop(self, principal: Principal, link_id: str) -> None:
-        await self._dropping.drop(principal, link_id)
+    async def drop(self, principal: Principal, link_id: str, why: str) -> None:
+        """End a consent that is not to be proven any more, here and at Google, and keep why for its browser's page."""
+        await self._unconfirmed.drop(principal, link_id, why=why)
         await self._waiting.sign_in_changed(principal, link_id)
 
 

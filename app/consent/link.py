@@ -15,11 +15,11 @@ class LinkState(StrEnum):
     """Where a consent link stands."""
 
     ISSUED = "issued"
-    OPENED = "opened"
-    GRANTED = "granted"
-    ACTIVE = "active"
-    EXPIRED = "expired"
-    REFUSED = "refused"
+    OPENED = "opened"  # in a browser, which is at Google now
+    CONSENTED = "consented"  # Google said yes; it is not proven yet that the link's person signed in
+    ACTIVE = "active"  # proven: the account is connected
+    EXPIRED = "expired"  # it ended without a connection
+    REFUSED = "refused"  # its person said no
 
 
 class Place(StrEnum):
@@ -68,7 +68,7 @@ def link_of(row: sa.Row[tuple[object, ...]]) -> Link:
 
 @dataclass(frozen=True, slots=True)
 class OpenedLink:
-    """What a browser needs that opened a link: for Google the state, nonce and verifier, for itself the cookie."""
+    """A link that a browser has opened: what Google is given for it, and the cookie that this browser keeps."""
 
     link: Link
     state: str = field(repr=False)

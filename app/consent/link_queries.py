@@ -1,4 +1,4 @@
-"""Which links: the queries that more than one step of theirs needs."""
+"""The queries for links that more than one module needs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from app.consent.link import LinkState
 from app.database.tables import consent_links, owned_by, parked_runs, quarantined_grants
 from app.principal import Principal
 
-BEFORE_GOOGLE = consent_links.c.state.in_((LinkState.ISSUED, LinkState.OPENED))
-# A process that ended right after Google's yes has left a granted link behind, and nothing that waits by it.
+BEFORE_GOOGLE = (LinkState.ISSUED, LinkState.OPENED)
+# A process that ended right after Google's yes has left a consented link behind, and nothing that waits by it.
 _WAITS = sa.exists().where(quarantined_grants.c.link_id == consent_links.c.id)
-_MAY_LEAD_ON = sa.or_(BEFORE_GOOGLE, sa.and_(consent_links.c.state == LinkState.GRANTED, _WAITS))
+_MAY_LEAD_ON = sa.or_(
+    consent_links.c.state.in_(BEFORE_GOOGLE), sa.and_(consent_links.c.state == LinkState.CONSENTED, _WAITS)
+)
 
 
 def open_links(principal: Principal, now: float) -> sa.Select[tuple[object, ...]]:
-    """The links of this person that may still lead to a grant, the newest first."""
+    """Select the links of this person that may still lead to a grant, the newest first."""
     return (
         sa.select(consent_links)
         .where(owned_by(consent_links, principal), _MAY_LEAD_ON, consent_links.c.expires_at > now)
@@ -24,7 +26,7 @@ def open_links(principal: Principal, now: float) -> sa.Select[tuple[object, ...]
 
 
 def waited_for(principal: Principal) -> sa.Select[tuple[object, ...]]:
-    """The links, over or not, that parked runs of this person wait for."""
+    """Select the links, over or not, that parked runs of this person wait for."""
     return (
         sa.select(consent_links)
         .join(parked_runs, parked_runs.c.link_id == consent_links.c.id)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from app.identities import Directory
 from app.principal import Principal
 
 
@@ -16,18 +17,6 @@ class LinkingMode(StrEnum):
     CODE = "code"
     EMAIL_MATCH = "email_match"
     CHANNEL_LOGIN = "channel_login"
-
-
-class Directory(Protocol):
-    """A channel that knows people's addresses; one object, as long as the process."""
-
-    async def find_email(self, principal: Principal) -> str | None:
-        """The address that the channel has verified to be this person's, or None.
-
-        Raises:
-            UnavailableError: The channel did not answer.
-        """
-        ...
 
 
 class ChannelProof(Protocol):

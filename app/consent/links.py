@@ -1,19 +1,16 @@
 """Consent links at rest: the one-time invitations to connect a Google account, and their states.
 
-    issued ─► opened ─► granted ─► active
-       └─────────┴─────────┴──► expired | refused
+    issued ─► opened ─► consented ─► active
+       └─────────┴──────────┴──► expired | refused
 
-A link that is granted waits for the proof that its person signed in; until then its tokens are quarantined. A link is
-superseded (expired) when the same person is sent another one for the same account that asks for more. Every step is a
-compare-and-set on the state, so of several callbacks that arrive together exactly one goes on.
+A link that is consented waits for the proof that its person signed in; until then its tokens are quarantined. A link
+is superseded (expired) when the same person is sent another one for the same account that asks for more. A sign-in
+that failed at Google without anybody's fault leaves its link issued, to be opened again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import json
-import logging
 import secrets
 import time
 import uuid
@@ -25,17 +22,30 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.consent.link import ANYWHERE, Link, LinkState, OpenedLink, Purpose, link_of
 from app.consent.link_queries import BEFORE_GOOGLE, open_links, waited_for
+from app.consent.link_secrets import hashed, open_values, seal_values, try_values
 from app.consent.lock import take_consent_turn
 from app.database.database import Database
-from app.database.tables import consent_links, owned_by, owner, principal_of
+from app.database.tables import consent_links, owned_by, owner
+from app.database.transition import changed, changing
 from app.errors import CallbackRefusedError, LinkExpiredError, SealError
+from app.google.scopes import missing_scopes
 from app.keys.ring import KeyRing
 from app.principal import Principal
 from app.users import is_offboarded
 
-log = logging.getLogger(__name__)
+_OPEN_AT_MOST = 10  # links of one person; a further one takes the place of the oldest
+_USED = "this link has been used or has expired. Write `connect google` in the chat for a new one"
+_OTHER_BROWSER = (
+    "this browser did not open the link. Open it in the browser where you want to sign in, or write `connect google` "
+    "in the chat for a new one"
+)
 
-_OVER = "this sign-in is unknown, used or expired; ask the assistant for a new link"
+Kept = Callable[[str], str | None]
+"""What a browser keeps of the sign-in by a link, given the link's id: its cookie, or None."""
+
+
+def keeps_nothing(_: str) -> None:
+    """Return what a browser keeps that has not been here before."""
 
 
 class ConsentLinks:
@@ -52,7 +62,7 @@ class ConsentLinks:
     async def issue(
         self, principal: Principal, oauth_scopes: frozenset[str], purpose: Purpose = ANYWHERE, *, fresh: bool = False
     ) -> tuple[Link, str]:
-        """A link by which this person can grant these scopes, and its token.
+        """Return a link by which this person can grant these scopes, and its token.
 
         A link for the same account that is still open and covers them is given again. Else, or when a fresh one is
         wanted, a new one takes the place of those that are open, and asks for what they asked for as well, and for
@@ -66,13 +76,14 @@ class ConsentLinks:
             await take_consent_turn(connection, principal)
             rows = list(await connection.execute(open_links(principal, self._now()).where(same_account)))
             for row in rows:
-                token = self._token(row) if not fresh and oauth_scopes <= link_of(row).oauth_scopes else None
-                if token is not None:
+                covers = not fresh and not missing_scopes(oauth_scopes, link_of(row).oauth_scopes)
+                if covers and (token := self._token(row)):
                     return link_of(row), token
+            mine = owned_by(consent_links, principal)
+            newest = open_links(principal, self._now()).with_only_columns(consent_links.c.id).limit(_OPEN_AT_MOST - 1)
+            superseded = sa.or_(same_account, consent_links.c.id.not_in(newest.scalar_subquery()))
             await connection.execute(
-                consent_links.update()
-                .where(owned_by(consent_links, principal), same_account, BEFORE_GOOGLE)
-                .values(state=LinkState.EXPIRED)
+                changing(consent_links, sa.and_(mine, superseded), BEFORE_GOOGLE, LinkState.EXPIRED)
             )
             rows += await connection.execute(waited_for(principal).where(sa.true() if fresh else same_widening))
             wanted = oauth_scopes.union(*(link_of(row).oauth_scopes for row in rows))
@@ -89,8 +100,8 @@ class ConsentLinks:
             consent_links.insert().values(
                 id=link.link_id,
                 **owner(principal),
-                token_hash=_hash(token),
-                sealed_secrets=self._seal(link, {"token": token}),
+                token_hash=hashed(token),
+                sealed_secrets=seal_values(self._key_ring, link, {"token": token}),
                 oauth_scopes=" ".join(sorted(oauth_scopes)),
                 state=link.state,
                 place=purpose.place,
@@ -102,192 +113,187 @@ class ConsentLinks:
         )
         return link, token
 
-    async def open_links(self, principal: Principal) -> list[Link]:
-        """This person's links that may still lead to a grant, the newest first."""
-        async with self._database.reading() as connection:
-            return [link_of(row) for row in await connection.execute(open_links(principal, self._now()))]
-
     async def find(self, principal: Principal, link_id: str) -> Link | None:
-        """This person's link, `expired` also where only its time is over; None when there is none."""
-        query = sa.select(consent_links).where(owned_by(consent_links, principal), consent_links.c.id == link_id)
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        if row is None:
-            return None
-        link = link_of(row)
-        over = link.expires_at <= self._now() and link.state not in (LinkState.ACTIVE, LinkState.REFUSED)
-        return replace(link, state=LinkState.EXPIRED) if over else link
-
-    async def find_granted(self, link_id: str) -> Link | None:
-        """The link that waits for its proof, whoever's it is; what comes back with a proof has to show more."""
-        query = sa.select(consent_links).where(
-            consent_links.c.id == link_id, consent_links.c.state == LinkState.GRANTED
-        )
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return link_of(row) if row is not None else None
-
-    async def activate(self, connection: AsyncConnection, principal: Principal, link_id: str) -> Link | None:
-        """Say in the caller's transaction that this person's consent by this link is proven; None if it has ended."""
-        mine = sa.and_(owned_by(consent_links, principal), consent_links.c.id == link_id)
-        proven = (
-            consent_links.update()
-            .where(mine, consent_links.c.state == LinkState.GRANTED)
-            .values(state=LinkState.ACTIVE)
-            .returning(*consent_links.c)
-        )
-        row = (await connection.execute(proven)).one_or_none()
-        return link_of(row) if row is not None else None
+        """Return this person's link, `expired` also where only its time is over; None when there is none."""
+        row = await self._row(owned_by(consent_links, principal), consent_links.c.id == link_id)
+        return self._as_it_stands(row) if row is not None else None
 
     async def find_issued(self, principal: Principal, link_id: str) -> str | None:
-        """The token of a link that this person may still open, or None; to show it to them once more."""
-        query = sa.select(consent_links).where(
+        """Return the token of a link that this person may still open, to show it once more; None when they may not."""
+        row = await self._row(
             owned_by(consent_links, principal),
             consent_links.c.id == link_id,
             consent_links.c.state == LinkState.ISSUED,
             consent_links.c.expires_at > self._now(),
         )
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
         return self._token(row) if row is not None else None
 
-    async def look_at(self, token: str) -> Link:
-        """The link behind a token, untouched.
+    async def look_at(self, token: str, kept: Kept = keeps_nothing) -> Link:
+        """Return the link behind a token, untouched: one that may be opened, or that this browser has opened.
+
+        Args:
+            token: The last part of the link's address.
+            kept: What this browser kept of the link.
 
         Raises:
-            LinkExpiredError: It cannot be opened: unknown, opened already, expired or superseded.
+            LinkExpiredError: It is unknown, expired or superseded, or was opened in another browser.
             SealError: The row is not what was issued: its person, or its token, was changed.
         """
-        query = sa.select(consent_links).where(*self._may_be_opened(token))
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        if row is None:
-            raise LinkExpiredError("this link is used or expired; ask the assistant again for a new one")
-        if not hmac.compare_digest(self._open(row)["token"].encode(), token.encode()):
-            raise SealError("a consent link does not have the token that it was issued with; it is not opened")
-        return link_of(row)
+        row = await self._row(consent_links.c.token_hash == hashed(token))
+        link = self._as_it_stands(row) if row is not None else None
+        if row is None or link is None:
+            raise LinkExpiredError(_USED)
+        if link.state is not LinkState.ISSUED and not _is_kept_by(row, kept(link.link_id)):
+            raise LinkExpiredError(_USED)
+        if link.state in BEFORE_GOOGLE:
+            issued_with = open_values(self._key_ring, row)["token"]
+            if not hmac.compare_digest(issued_with.encode(), token.encode(errors="replace")):
+                raise SealError("a consent link does not have the token that it was issued with; it is not opened")
+        return link
 
-    async def open(self, token: str) -> OpenedLink:
-        """Open the link, once, for the browser that presents its token.
+    async def open(self, token: str, kept: Kept = keeps_nothing) -> OpenedLink:
+        """Open the link for the browser that presents its token; for the same browser again, as at first.
+
+        Args:
+            token: The last part of the link's address.
+            kept: What this browser kept when it was shown the link's page; nothing gives it a new cookie.
 
         Raises:
             LinkExpiredError: As for `look_at`.
             SealError: As for `look_at`.
         """
-        link = await self.look_at(token)
-        state, nonce, code_verifier, cookie = (secrets.token_urlsafe(32) for _ in range(4))
-        sealed = self._seal(link, {"token": token, "nonce": nonce, "code_verifier": code_verifier})
+        link = await self.look_at(token, kept)
+        cookie = kept(link.link_id) or secrets.token_urlsafe(32)
+        if link.state is LinkState.ISSUED:
+            secret, nonce, code_verifier = (secrets.token_urlsafe(32) for _ in range(3))
+            opened = OpenedLink(link, f"{link.link_id}.{secret}", nonce, code_verifier, cookie)
+            if await self._open(opened, token):
+                return opened
+        row = await self._row(consent_links.c.id == link.link_id, consent_links.c.state == LinkState.OPENED)
+        if row is None or not _is_kept_by(row, cookie):
+            raise LinkExpiredError(_USED)
+        return self._opened(row, cookie)
+
+    async def _open(self, opened: OpenedLink, token: str) -> bool:
+        values = {
+            "token": token,
+            "state": opened.state,
+            "nonce": opened.nonce,
+            "code_verifier": opened.code_verifier,
+        }
+        now = self._now()
         async with self._database.writing() as connection:
-            opened = await connection.execute(
-                consent_links.update()
-                .where(*self._may_be_opened(token))
-                .values(
-                    state=LinkState.OPENED,
-                    state_hash=_hash(state),
-                    cookie_hash=_hash(cookie),
-                    sealed_secrets=sealed,
-                    expires_at=self._now() + self._lifetime_seconds,
-                )
+            return await changed(
+                connection,
+                consent_links,
+                consent_links.c.id == opened.link.link_id,
+                LinkState.ISSUED,
+                LinkState.OPENED,
+                fence=consent_links.c.expires_at > now,
+                state_hash=hashed(opened.state),
+                cookie_hash=hashed(opened.cookie),
+                sealed_secrets=seal_values(self._key_ring, opened.link, values),
+                expires_at=now + self._lifetime_seconds,
             )
-        if opened.rowcount != 1:
-            raise LinkExpiredError("this link was opened a moment ago; go on in that window, or ask for a new one")
-        return OpenedLink(link, state, nonce, code_verifier, cookie)
 
-    async def come_back(self, state: str, cookie: str | None, *, granted: bool) -> OpenedLink:
-        """Take the callback for an opened link, once; it is `granted` or `refused` afterwards.
+    async def of_browser(self, link_id: str, cookie: str | None) -> Link:
+        """Return the link that this browser has opened, in whatever state it is.
 
         Raises:
-            CallbackRefusedError: As for `find_opened` and `take`.
-            SealError: As for `find_opened`.
+            CallbackRefusedError: There is none, or another browser has opened it.
         """
-        opened = await self.find_opened(state, cookie)
-        async with self._database.writing() as connection:
-            await self.take(connection, opened.link, granted=granted)
-        return opened
+        row = await self._row(consent_links.c.id == link_id) if link_id.isalnum() and link_id.isascii() else None
+        if row is None:
+            raise CallbackRefusedError(_USED.replace("link", "sign-in", 1))
+        if not _is_kept_by(row, cookie):
+            raise CallbackRefusedError(_OTHER_BROWSER)
+        return self._as_it_stands(row)
 
-    async def find_opened(self, state: str, cookie: str | None) -> OpenedLink:
-        """The opened link that a callback belongs to, untouched.
+    async def find_opened(self, state: str, cookie: str) -> OpenedLink | None:
+        """Return the opened link that a callback belongs to, untouched; None when it waits for none any more.
+
+        Args:
+            state: As it came back from Google.
+            cookie: Of the browser, which `of_browser` has compared.
 
         Raises:
-            CallbackRefusedError: The state is unknown, used or expired, or another browser opened the link.
             SealError: The row is not the one that was opened.
         """
-        query = sa.select(consent_links).where(
-            consent_links.c.state_hash == _hash(state),
+        row = await self._row(
+            consent_links.c.state_hash == hashed(state),
             consent_links.c.state == LinkState.OPENED,
             consent_links.c.expires_at > self._now(),
         )
+        return self._opened(row, cookie) if row is not None else None
+
+    async def take(self, connection: AsyncConnection, link: Link, state: LinkState) -> bool:
+        """Say in the caller's transaction that an opened link is `consented` or `refused`; return whether it was open.
+
+        An offboarded person's link ends instead.
+        """
+        mine = consent_links.c.id == link.link_id
+        offboarded = await is_offboarded(connection, link.principal)
+        after = LinkState.EXPIRED if offboarded else state
+        return await changed(connection, consent_links, mine, LinkState.OPENED, after) and not offboarded
+
+    async def activate(self, connection: AsyncConnection, principal: Principal, link_id: str) -> Link | None:
+        """Say in the caller's transaction that this person's consent by this link is proven; None if it has ended."""
+        mine = sa.and_(owned_by(consent_links, principal), consent_links.c.id == link_id)
+        proven = changing(consent_links, mine, LinkState.CONSENTED, LinkState.ACTIVE).returning(*consent_links.c)
+        row = (await connection.execute(proven)).one_or_none()
+        return link_of(row) if row is not None else None
+
+    async def hold_until(self, connection: AsyncConnection, link_id: str, expires_at: float) -> bool:
+        """Let a consented link wait for its proof until then; return whether it was still consented."""
+        mine, same = consent_links.c.id == link_id, LinkState.CONSENTED
+        return await changed(connection, consent_links, mine, same, same, expires_at=expires_at)
+
+    async def give_back(self, link: Link, before: LinkState, why: str, status: int) -> None:
+        """Let a link be opened again whose sign-in failed through nobody's fault, and keep why for its browser."""
+        mine = sa.and_(owned_by(consent_links, link.principal), consent_links.c.id == link.link_id)
+        async with self._database.writing() as connection:
+            await take_consent_turn(connection, link.principal)
+            row = (await connection.execute(sa.select(consent_links).where(mine))).one_or_none()
+            token = try_values(self._key_ring, row).get("token") if row is not None else None
+            if token:
+                values = {"token": token, "why": why, "status": str(status)}
+                sealed = seal_values(self._key_ring, link, values)
+                await changed(connection, consent_links, mine, before, LinkState.ISSUED, sealed_secrets=sealed)
+
+    async def end(self, connection: AsyncConnection, principal: Principal, link_id: str, why: tuple[str, int]) -> None:
+        """End a consented link in the caller's transaction, and keep why, and its HTTP status, for its browser."""
+        mine = sa.and_(owned_by(consent_links, principal), consent_links.c.id == link_id)
+        ended = changing(consent_links, mine, LinkState.CONSENTED, LinkState.EXPIRED).returning(*consent_links.c)
+        row = (await connection.execute(ended)).one_or_none()
+        if row is not None and why[0]:
+            values = {"why": why[0], "status": str(why[1])}
+            sealed = seal_values(self._key_ring, link_of(row), values)
+            await connection.execute(consent_links.update().where(mine).values(sealed_secrets=sealed))
+
+    async def why(self, link: Link) -> tuple[str, int] | None:
+        """Return why the last sign-in by this link connected nothing, and its HTTP status; None where none is kept."""
+        row = await self._row(owned_by(consent_links, link.principal), consent_links.c.id == link.link_id)
+        values = try_values(self._key_ring, row) if row is not None else {}
+        return (values["why"], int(values["status"])) if "why" in values else None
+
+    async def _row(self, *conditions: sa.ColumnElement[bool]) -> sa.Row[tuple[object, ...]] | None:
         async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        if row is None:
-            raise CallbackRefusedError(_OVER)
-        if cookie is None or not hmac.compare_digest(_hash(cookie), row.cookie_hash):
-            raise CallbackRefusedError("this browser did not open the link; open it again where you want to sign in")
-        opened = self._open(row)
-        return OpenedLink(link_of(row), state, opened["nonce"], opened["code_verifier"], cookie)
+            return (await connection.execute(sa.select(consent_links).where(*conditions))).one_or_none()
 
-    async def take(self, connection: AsyncConnection, link: Link, *, granted: bool) -> None:
-        """Say in the caller's transaction that an opened link is `granted` or `refused`.
+    def _as_it_stands(self, row: sa.Row[tuple[object, ...]]) -> Link:
+        link = link_of(row)
+        over = link.expires_at <= self._now() and link.state not in (LinkState.ACTIVE, LinkState.REFUSED)
+        return replace(link, state=LinkState.EXPIRED) if over else link
 
-        Raises:
-            CallbackRefusedError: It was taken or ended in the meantime, or its person was offboarded.
-        """
-        taken = LinkState.GRANTED if granted else LinkState.REFUSED
-        if await is_offboarded(connection, link.principal):
-            raise CallbackRefusedError(_OVER)
-        if not await self.advance(connection, link.link_id, LinkState.OPENED, taken):
-            raise CallbackRefusedError("this sign-in was used a moment ago; look into the chat")
-
-    async def advance(
-        self,
-        connection: AsyncConnection,
-        link_id: str,
-        before: LinkState,
-        after: LinkState,
-        *,
-        expires_at: float | None = None,
-    ) -> bool:
-        """Move a link from one state to the next in the caller's transaction; False when it is not there any more.
-
-        With `expires_at` it stays open until then.
-        """
-        later = {} if expires_at is None else {"expires_at": expires_at}
-        result = await connection.execute(
-            consent_links.update()
-            .where(consent_links.c.id == link_id, consent_links.c.state == before)
-            .values(state=after, **later)
-        )
-        return result.rowcount == 1
-
-    def _may_be_opened(self, token: str) -> tuple[sa.ColumnElement[bool], ...]:
-        return (
-            consent_links.c.token_hash == _hash(token),
-            consent_links.c.state == LinkState.ISSUED,
-            consent_links.c.expires_at > self._now(),
-        )
-
-    def _seal(self, link: Link, values: dict[str, str]) -> str:
-        return self._key_ring.seal(json.dumps(values), *secrets_bindings(link.principal, link.link_id))
+    def _opened(self, row: sa.Row[tuple[object, ...]], cookie: str) -> OpenedLink:
+        values = open_values(self._key_ring, row)
+        return OpenedLink(link_of(row), values["state"], values["nonce"], values["code_verifier"], cookie)
 
     def _token(self, row: sa.Row[tuple[object, ...]]) -> str | None:
-        """The token of a link; None where it does not open, as nobody can use that one any more."""
-        try:
-            return self._open(row)["token"]
-        except SealError as error:
-            log.error("link %s is given to nobody: %s", row.id, error)
-            return None
-
-    def _open(self, row: sa.Row[tuple[object, ...]]) -> dict[str, str]:
-        opened: dict[str, str] = json.loads(
-            self._key_ring.open(row.sealed_secrets, *secrets_bindings(principal_of(row), row.id))
-        )
-        return opened
+        """Return the token of a link; None where it does not open, as nobody can use that one any more."""
+        return try_values(self._key_ring, row).get("token")
 
 
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()  # enough for 256 random bits
-
-
-def secrets_bindings(principal: Principal, link_id: str) -> tuple[str, ...]:
-    """What the secrets of a link are bound to."""
-    return ("consent_links", principal.platform, principal.tenant, principal.user, link_id)
+def _is_kept_by(row: sa.Row[tuple[object, ...]], cookie: str | None) -> bool:
+    """Return whether the browser with this cookie is the one that opened the link."""
+    return bool(cookie and row.cookie_hash and hmac.compare_digest(hashed(cookie), row.cookie_hash))

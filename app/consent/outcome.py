@@ -1,10 +1,11 @@
-"""What came of a sign-in at Google: a grant, or one that still waits for its proof."""
+"""How a sign-in at Google stands, as the browser that made it is shown."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from app.consent.link import Link
+from app.google.scopes import missing_scopes
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +19,18 @@ class Consented:
 
     @property
     def missing_scopes(self) -> frozenset[str]:
-        """What was asked for and not granted."""
-        return self.link.oauth_scopes - self.granted_scopes
+        """What was asked for and is not permitted by what was granted."""
+        return missing_scopes(self.link.oauth_scopes, self.granted_scopes)
 
 
 @dataclass(frozen=True, slots=True)
 class Connected(Consented):
     """A finished consent: the link's person is now connected to that Google account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected(Consented):
+    """A consent that connected an account which has been disconnected since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +42,31 @@ class WaitsForCode(Consented):
 
 @dataclass(frozen=True, slots=True)
 class WaitsForLogin:
-    """A consent that counts once its person has signed in at their channel: where, and what the browser must keep."""
+    """A consent that counts once its person has signed in at their channel, to which the browser is sent."""
 
+    link: Link
     url: str = field(repr=False)
-    state: str = field(repr=False)
-    cookie: str = field(repr=False)
 
 
-SignedIn = Connected | WaitsForCode | WaitsForLogin
+@dataclass(frozen=True, slots=True)
+class InProgress:
+    """Google's answer is being fetched and checked at this moment."""
+
+    link: Link
+
+
+@dataclass(frozen=True, slots=True)
+class NotConnected:
+    """A sign-in that connected nothing.
+
+    Attributes:
+        why: What happened and what to do next, for the person.
+        status: The HTTP status that says so.
+    """
+
+    link: Link
+    why: str
+    status: int
+
+
+SignedIn = Connected | Disconnected | WaitsForCode | WaitsForLogin | InProgress | NotConnected

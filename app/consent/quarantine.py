@@ -1,11 +1,12 @@
 """Grants in quarantine: what Google granted by a link, until its person proves that it was they who signed in.
 
-    waiting ─► (a grant)
-       └─────► ending ─► (nothing)
+    unchecked ─► waiting ─► (a grant)
+        └───────────┴─────► ending ─► (nothing)
 
 Whoever is sent somebody else's link and consents binds *their* account to *that* person's chat; state and PKCE do not
-help, for they bind a callback to the link. So nothing of a consent can be used before its proof. A row that is ending
-is used by nobody any more; it stays until Google was told, so that a crash in between leaves something to go on with.
+help, for they bind a callback to the link. So nothing of a consent can be used before its proof. It is stored as soon
+as Google has given tokens, unchecked while it is not verified whose they are. A row that is ending is used by nobody
+any more; it stays until the grant has ended at Google, so that a crash in between leaves something to go on with.
 """
 
 from __future__ import annotations
@@ -13,31 +14,40 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.audit import AuditEntry, AuditEvent, record
-from app.consent.codes import is_code
 from app.consent.link import Link
 from app.database.database import Database
 from app.database.tables import grants, owned_by, owner, principal_of, quarantined_grants
+from app.database.transition import changed
 from app.errors import SealError
 from app.google.tokens import GoogleAccount, GoogleTokens
+from app.grants.grant import GrantState
 from app.keys.ring import KeyRing
+from app.keys.sealed_columns import seal, unseal
 from app.principal import Principal
 
 log = logging.getLogger(__name__)
 
-CODE = "code"  # the name under which a proof holds a code
-
-WAITING = "waiting"
-ENDING = "ending"
-
 _TABLE = quarantined_grants
 _OVER_AT_ONCE = 20
+
+
+class QuarantineState(StrEnum):
+    """Where a grant in quarantine stands."""
+
+    UNCHECKED = "unchecked"  # its account is only claimed, not verified
+    WAITING = "waiting"  # for the proof
+    ENDING = "ending"  # about to be revoked at Google and erased
+
+
+ALIVE = (QuarantineState.UNCHECKED, QuarantineState.WAITING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,84 +56,102 @@ class QuarantinedGrant:
 
     link_id: str
     principal: Principal
+    account: GoogleAccount
     tokens: GoogleTokens = field(repr=False)
-
-    @property
-    def account(self) -> GoogleAccount:
-        """The Google account that signed in."""
-        assert self.tokens.account is not None
-        return self.tokens.account
 
 
 @dataclass(frozen=True, slots=True)
-class WrongCode:
-    """A code that is none of this person's: how many tries they have left, and what has ended by it."""
+class Awaited:
+    """A consent that waits for its proof.
 
-    tries_left: int
-    ended: tuple[str, ...]  # ids of links
+    Attributes:
+        claimed: The proof is being looked at, or was wrong.
+        proof: What it is compared with: a code, or the secrets of a sign-in at the channel.
+    """
+
+    account: GoogleAccount
+    granted_scopes: frozenset[str]
+    claimed: bool
+    proof: Mapping[str, str] = field(repr=False)
 
 
 class Quarantine:
-    """Stores quarantined grants, tokens and codes sealed; lives as long as the process and holds none of them.
+    """Stores quarantined grants, tokens and proofs sealed; lives as long as the process and holds none of them."""
 
-    Args:
-        code_tries: After so many wrong codes a grant is dropped.
-    """
-
-    def __init__(
-        self, database: Database, key_ring: KeyRing, *, code_tries: int, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, database: Database, key_ring: KeyRing, now: Callable[[], float] = time.time) -> None:
         self._database = database
         self._key_ring = key_ring
-        self._code_tries = code_tries
         self._now = now
 
+    async def hold_unchecked(
+        self, connection: AsyncConnection, link: Link, tokens: GoogleTokens, claimed: GoogleAccount, *, until: float
+    ) -> None:
+        """Store what Google granted by a link, before it is verified whose account it is.
+
+        Args:
+            connection: The caller's transaction.
+            link: By which link.
+            tokens: What Google gave.
+            claimed: The account that the id_token names; it decides nothing but whose grant would end with this one.
+            until: When it is dropped unless it was checked before, POSIX seconds.
+        """
+        await self._insert(connection, link, tokens, claimed, {}, state=QuarantineState.UNCHECKED, expires_at=until)
+
     async def hold(
-        self, connection: AsyncConnection, link: Link, tokens: GoogleTokens, proof: dict[str, str], *, expires_at: float
-    ) -> QuarantinedGrant:
-        """Keep what Google granted by a link until `expires_at`; the caller's transaction commits it."""
-        held = QuarantinedGrant(link.link_id, link.principal, tokens)
-        assert tokens.refresh_token is not None
+        self,
+        connection: AsyncConnection,
+        link: Link,
+        tokens: GoogleTokens,
+        proof: Mapping[str, str],
+        *,
+        expires_at: float,
+    ) -> None:
+        """Store what Google granted by a link until `expires_at`, in place of what was stored unchecked.
+
+        Args:
+            connection: The caller's transaction.
+            link: By which link.
+            tokens: What Google gave, with the verified account.
+            proof: What will prove that the link's person signed in.
+            expires_at: POSIX seconds.
+        """
+        assert tokens.account is not None
+        mine = sa.and_(owned_by(_TABLE, link.principal), _TABLE.c.link_id == link.link_id)
+        unchecked = sa.and_(mine, _TABLE.c.state == QuarantineState.UNCHECKED)
+        await connection.execute(_TABLE.delete().where(unchecked))
+        await self._insert(
+            connection, link, tokens, tokens.account, proof, state=QuarantineState.WAITING, expires_at=expires_at
+        )
+        await record(connection, AuditEntry(link.principal, AuditEvent.LINK, self._now()))
+
+    async def _insert(
+        self,
+        connection: AsyncConnection,
+        link: Link,
+        tokens: GoogleTokens,
+        account: GoogleAccount,
+        proof: Mapping[str, str],
+        *,
+        state: QuarantineState,
+        expires_at: float,
+    ) -> None:
         secrets = {"access": tokens.access_token, "refresh": tokens.refresh_token, "expires_at": tokens.expires_at}
+        row = {"link_id": link.link_id, **owner(link.principal), "subject": account.subject}
+        sealed_tokens = seal(self._key_ring, _TABLE.c.sealed_tokens, json.dumps(secrets), row)
+        sealed_proof = seal(self._key_ring, _TABLE.c.sealed_proof, json.dumps(dict(proof)), row)
         await connection.execute(
             _TABLE.insert().values(
-                link_id=link.link_id,
-                **owner(link.principal),
-                subject=held.account.subject,
-                email=held.account.email,
+                **row,
+                email=account.email,
                 granted_scopes=" ".join(sorted(tokens.granted_scopes)),
-                sealed_tokens=self._key_ring.seal(json.dumps(secrets), *_bindings("tokens", held)),
-                sealed_proof=self._key_ring.seal(json.dumps(proof), *_bindings("proof", held)),
+                sealed_tokens=sealed_tokens,
+                sealed_proof=sealed_proof,
                 tries=0,
-                state=WAITING,
+                state=state,
                 created_at=self._now(),
                 expires_at=expires_at,
             )
         )
-        await record(connection, AuditEntry(link.principal, AuditEvent.LINK, self._now()))
-        return held
-
-    async def find_by_code(
-        self, connection: AsyncConnection, principal: Principal, typed: str, *, message_id: str | None = None
-    ) -> str | WrongCode | None:
-        """The link by which a grant waits for this code of this person; call it in the person's turn.
-
-        A wrong code counts as a try for every sign-in of the person that waits, once a message. None means that none
-        waits.
-        """
-        waiting = list(
-            await connection.execute(
-                sa.select(_TABLE).where(
-                    owned_by(_TABLE, principal), _TABLE.c.state == WAITING, _TABLE.c.expires_at > self._now()
-                )
-            )
-        )
-        codes = {row.link_id: (self._proof(row) or {}).get(CODE, "") for row in waiting}
-        waiting = [row for row in waiting if codes[row.link_id]]
-        right = [row for row in waiting if is_code(typed, codes[row.link_id])]
-        if right:
-            return str(right[0].link_id)
-        return await self._count_try(connection, waiting, message_id) if waiting else None
 
     async def take(self, connection: AsyncConnection, principal: Principal, link_id: str) -> QuarantinedGrant | None:
         """Take a waiting grant of this person out of quarantine; None when it does not wait any more.
@@ -131,135 +159,111 @@ class Quarantine:
         Raises:
             SealError: It was sealed for somebody else, or with a key that is gone.
         """
-        row = (
-            await connection.execute(
-                _TABLE.delete()
-                .where(
-                    owned_by(_TABLE, principal),
-                    _TABLE.c.link_id == link_id,
-                    _TABLE.c.state == WAITING,
-                    _TABLE.c.expires_at > self._now(),
-                )
-                .returning(*_TABLE.c)
-            )
-        ).one_or_none()
+        waiting = _TABLE.delete().where(*self._waiting(principal), _TABLE.c.link_id == link_id)
+        row = (await connection.execute(waiting.returning(*_TABLE.c))).one_or_none()
         return self._open(row) if row is not None else None
 
     async def end(self, connection: AsyncConnection, principal: Principal, link_id: str) -> bool:
-        """Let nobody use a waiting grant any more; `drop` is still to come. False when it does not wait."""
-        ended = await connection.execute(
-            _TABLE.update()
-            .where(owned_by(_TABLE, principal), _TABLE.c.link_id == link_id, _TABLE.c.state == WAITING)
-            .values(state=ENDING)
-        )
-        return ended.rowcount == 1
+        """Let nobody use a grant any more that is still to be ended at Google; return whether it was there."""
+        mine = sa.and_(owned_by(_TABLE, principal), _TABLE.c.link_id == link_id)
+        return await changed(connection, _TABLE, mine, ALIVE, QuarantineState.ENDING)
 
     async def over(self) -> list[tuple[Principal, str]]:
-        """Whose grants have waited too long, or are ending, and by which links; some of them if there are many."""
-        query = sa.select(_TABLE).where(sa.or_(_TABLE.c.state == ENDING, _TABLE.c.expires_at <= self._now()))
+        """Return whose grants have waited too long, or are ending, and by which links; some of them if many."""
+        over = sa.or_(_TABLE.c.state == QuarantineState.ENDING, _TABLE.c.expires_at <= self._now())
+        query = sa.select(_TABLE).where(over).order_by(_TABLE.c.expires_at).limit(_OVER_AT_ONCE)
         async with self._database.reading() as connection:
-            rows = await connection.execute(query.order_by(_TABLE.c.expires_at).limit(_OVER_AT_ONCE))
-            return [(principal_of(row), row.link_id) for row in rows]
+            return [(principal_of(row), row.link_id) for row in await connection.execute(query)]
 
     async def find_ending(self, principal: Principal, link_id: str) -> QuarantinedGrant | None:
-        """A grant of this person that is ending, opened, or None.
+        """Return a grant of this person that is ending, opened, or None.
 
         Raises:
             SealError: It was sealed for somebody else, or with a key that is gone.
         """
-        row = await self._ending(principal, link_id)
+        mine = sa.and_(owned_by(_TABLE, principal), _TABLE.c.link_id == link_id)
+        row = await self._row(mine, _TABLE.c.state == QuarantineState.ENDING)
         return self._open(row) if row is not None else None
 
     async def held_elsewhere(self, grant: QuarantinedGrant) -> bool:
-        """Whether anybody's active grant, or another one in quarantine, is of the same Google account.
+        """Return whether anybody's active grant, or another one in quarantine, is of the same Google account.
 
         Google ends all that an account granted to this client together: who forwards a link must not be able to end
         what its victim has connected for themselves.
         """
         subject = grant.account.subject
-        active = sa.exists().where(grants.c.subject == subject, grants.c.state == "active")
+        active = sa.exists().where(grants.c.subject == subject, grants.c.state == GrantState.ACTIVE)
         waits = sa.exists().where(
-            _TABLE.c.subject == subject, _TABLE.c.link_id != grant.link_id, _TABLE.c.state == WAITING
+            _TABLE.c.subject == subject, _TABLE.c.link_id != grant.link_id, _TABLE.c.state.in_(ALIVE)
         )
         async with self._database.reading() as connection:
             return bool((await connection.execute(sa.select(sa.or_(active, waits)))).scalar_one())
 
     async def erase(self, principal: Principal, link_id: str) -> None:
         """Erase a grant that is ending."""
-        mine = sa.and_(owned_by(_TABLE, principal), _TABLE.c.link_id == link_id, _TABLE.c.state == ENDING)
+        mine = sa.and_(owned_by(_TABLE, principal), _TABLE.c.link_id == link_id)
         async with self._database.writing() as connection:
-            await connection.execute(_TABLE.delete().where(mine))
+            await connection.execute(_TABLE.delete().where(mine, _TABLE.c.state == QuarantineState.ENDING))
 
-    async def find_proof(self, principal: Principal, link_id: str) -> dict[str, str] | None:
-        """What proves the consent that waits by this link of this person; None when none waits."""
-        query = sa.select(_TABLE).where(
-            owned_by(_TABLE, principal),
-            _TABLE.c.link_id == link_id,
-            _TABLE.c.state == WAITING,
-            _TABLE.c.expires_at > self._now(),
-        )
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return self._proof(row) if row is not None else None
+    async def find(self, principal: Principal, link_id: str) -> Awaited | None:
+        """Return the consent of this person that waits by this link; None when none waits, or it does not open."""
+        row = await self._row(*self._waiting(principal), _TABLE.c.link_id == link_id)
+        if row is None:
+            return None
+        try:
+            proof = self.proof(row)
+        except SealError as error:
+            log.error("nothing can prove the sign-in by link %s: %s", link_id, error)
+            return None
+        granted_scopes = frozenset(row.granted_scopes.split())
+        return Awaited(GoogleAccount(row.subject, row.email), granted_scopes, row.tries > 0, proof)
+
+    async def waiting(self, connection: AsyncConnection, principal: Principal) -> list[sa.Row[tuple[object, ...]]]:
+        """Return the rows of this person that wait for their proof, in the caller's transaction."""
+        return list(await connection.execute(sa.select(_TABLE).where(*self._waiting(principal))))
 
     async def claim_try(self, principal: Principal, link_id: str) -> bool:
-        """Take the only try of a proof that has one; False when it was taken."""
-        first = sa.and_(owned_by(_TABLE, principal), _TABLE.c.link_id == link_id, _TABLE.c.tries == 0)
+        """Take the only try of a proof that has one; return whether it was there to be taken."""
+        mine = sa.and_(owned_by(_TABLE, principal), _TABLE.c.link_id == link_id)
         async with self._database.writing() as connection:
-            claimed = await connection.execute(_TABLE.update().where(first, _TABLE.c.state == WAITING).values(tries=1))
-        return claimed.rowcount == 1
-
-    async def _count_try(
-        self, connection: AsyncConnection, rows: Sequence[sa.Row[tuple[object, ...]]], message_id: str | None
-    ) -> WrongCode:
-        left: dict[str, int] = {}
-        for row in rows:
-            tried_by = row.tried_by.split()
-            left[row.link_id] = self._code_tries - row.tries
-            if message_id in tried_by:
-                continue  # it was interrupted before it was answered, and is taken again
-            left[row.link_id] -= 1
-            await connection.execute(
-                _TABLE.update()
-                .where(_TABLE.c.link_id == row.link_id, _TABLE.c.state == WAITING)
-                .values(
-                    tries=_TABLE.c.tries + 1,
-                    tried_by=" ".join([*tried_by, *([message_id] if message_id else [])]),
-                    state=WAITING if left[row.link_id] > 0 else ENDING,
-                )
+            return await changed(
+                connection,
+                _TABLE,
+                mine,
+                QuarantineState.WAITING,
+                QuarantineState.WAITING,
+                fence=_TABLE.c.tries == 0,
+                tries=1,
             )
-        return WrongCode(max(left.values()), tuple(link_id for link_id, tries in left.items() if tries <= 0))
 
-    async def _ending(self, principal: Principal, link_id: str) -> sa.Row[tuple[object, ...]] | None:
-        mine = sa.and_(owned_by(_TABLE, principal), _TABLE.c.link_id == link_id, _TABLE.c.state == ENDING)
-        async with self._database.reading() as connection:
-            return (await connection.execute(sa.select(_TABLE).where(mine))).one_or_none()
+    def proof(self, row: sa.Row[tuple[object, ...]]) -> dict[str, str]:
+        """Return the proof that a row waits for.
 
-    def _proof(self, row: sa.Row[tuple[object, ...]]) -> dict[str, str] | None:
-        """The proof that a row waits for; None where it does not open, as nothing can prove that one any more."""
-        try:
-            opened: dict[str, str] = json.loads(self._key_ring.open(row.sealed_proof, *_row_bindings("proof", row)))
-        except SealError as error:
-            log.error("the sign-in by link %s waits for nothing: %s", row.link_id, error)
-            return None
+        Raises:
+            SealError: It does not open, so that nothing can prove this one any more.
+        """
+        opened: dict[str, str] = json.loads(unseal(self._key_ring, _TABLE.c.sealed_proof, row))
         return opened
 
+    def _waiting(self, principal: Principal) -> tuple[sa.ColumnElement[bool], ...]:
+        return (
+            owned_by(_TABLE, principal),
+            _TABLE.c.state == QuarantineState.WAITING,
+            _TABLE.c.expires_at > self._now(),
+        )
+
+    async def _row(self, *conditions: sa.ColumnElement[bool]) -> sa.Row[tuple[object, ...]] | None:
+        async with self._database.reading() as connection:
+            return (await connection.execute(sa.select(_TABLE).where(*conditions))).one_or_none()
+
     def _open(self, row: sa.Row[tuple[object, ...]]) -> QuarantinedGrant:
-        secrets = json.loads(self._key_ring.open(row.sealed_tokens, *_row_bindings("tokens", row)))
+        secrets = json.loads(unseal(self._key_ring, _TABLE.c.sealed_tokens, row))
+        account = GoogleAccount(row.subject, row.email)
         tokens = GoogleTokens(
             access_token=secrets["access"],
             expires_at=secrets["expires_at"],
             refresh_token=secrets["refresh"],
             granted_scopes=frozenset(row.granted_scopes.split()),
-            account=GoogleAccount(row.subject, row.email),
+            account=account,
         )
-        return QuarantinedGrant(row.link_id, principal_of(row), tokens)
-
-
-def _bindings(kind: str, held: QuarantinedGrant) -> tuple[str, ...]:
-    person = (held.principal.platform, held.principal.tenant, held.principal.user)
-    return (f"quarantined_grants.{kind}", *person, held.account.subject, held.link_id)
-
-
-def _row_bindings(kind: str, row: sa.Row[tuple[object, ...]]) -> tuple[str, ...]:
-    return (f"quarantined_grants.{kind}", row.platform, row.tenant, row.user_id, row.subject, row.link_id)
+        return QuarantinedGrant(row.link_id, principal_of(row), account, tokens)

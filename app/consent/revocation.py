@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,26 +20,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit.audit import AuditEntry, AuditEvent, record
 from app.consent.link import LinkState
 from app.consent.lock import take_consent_turn
-from app.consent.quarantine import ENDING as DROPPED
-from app.consent.quarantine import WAITING as QUARANTINED
+from app.consent.quarantine import ALIVE, QuarantineState
+from app.consent.unconfirmed import RevocationEndpoint, UnconfirmedConsents
 from app.database.database import Database, take_turns
 from app.database.tables import account_choices, consent_links, grants, owned_by, quarantined_grants
+from app.database.transition import changing
 from app.errors import GoogleError, SealError
-from app.grants.grants import ACTIVE, ENDING, REVOKED, Grant, Grants
+from app.grants.grant import Grant, GrantState
+from app.grants.grants import Grants
 from app.grants.refresh_leases import RefreshLease, RefreshLeases
 from app.principal import Principal
 from app.users import stays_offboarded
 
-DISCONNECTED = "Google was disconnected, so I no longer wait for your consent to this."
-_UNFINISHED = (LinkState.ISSUED, LinkState.OPENED, LinkState.GRANTED)
-
-
-class RevocationEndpoint(Protocol):
-    """The part of GoogleAuth that ending needs."""
-
-    async def revoke(self, token: str) -> None:
-        """End the grant that a token belongs to; one that has ended already counts as done."""
-        ...
+DISCONNECTED = "You disconnected Google, so I stopped waiting for your permission."
+_UNFINISHED = (LinkState.ISSUED, LinkState.OPENED, LinkState.CONSENTED)
 
 
 class WaitingRuns(Protocol):
@@ -47,14 +41,6 @@ class WaitingRuns(Protocol):
 
     async def stop_waiting_for_consent(self, connection: AsyncConnection, principal: Principal, apology: str) -> int:
         """Give up what waits for this person's consent, in the caller's transaction; returns how many."""
-        ...
-
-
-class UnprovenConsents(Protocol):
-    """The grants in quarantine."""
-
-    async def drop(self, principal: Principal, link_id: str) -> None:
-        """Revoke and erase one, now or later."""
         ...
 
 
@@ -97,7 +83,7 @@ class Revocation:
         database: Database,
         grants: Grants,
         leases: RefreshLeases,
-        unproven: UnprovenConsents,
+        unconfirmed: UnconfirmedConsents,
         google: RevocationEndpoint,
         waiting: WaitingRuns,
         now: Callable[[], float] = time.time,
@@ -105,7 +91,7 @@ class Revocation:
         self._database = database
         self._grants = grants
         self._leases = leases
-        self._unproven = unproven
+        self._unconfirmed = unconfirmed
         self._google = google
         self._waiting = waiting
         self._now = now
@@ -121,7 +107,7 @@ class Revocation:
         Raises:
             SealError: A grant does not open with this key ring, so Google cannot be told; it stays as it is, unused.
         """
-        mine = sa.and_(owned_by(grants, principal), grants.c.state == ACTIVE)
+        mine = owned_by(grants, principal)
         links = runs = 0
         async with self._database.writing() as connection:
             await take_consent_turn(connection, principal)
@@ -132,10 +118,10 @@ class Revocation:
             else:
                 links = (await connection.execute(_end_links(principal))).rowcount
                 runs = await self._waiting.stop_waiting_for_consent(connection, principal, DISCONNECTED)
-                unproven = sa.and_(owned_by(quarantined_grants, principal), quarantined_grants.c.state == QUARANTINED)
-                await connection.execute(quarantined_grants.update().where(unproven).values(state=DROPPED))
+                unproven = owned_by(quarantined_grants, principal)
+                await connection.execute(changing(quarantined_grants, unproven, ALIVE, QuarantineState.ENDING))
             now = self._now()
-            ending = grants.update().where(mine).values(state=ENDING, changed_at=now).returning(grants.c.id)
+            ending = changing(grants, mine, GrantState.ACTIVE, GrantState.ENDING, changed_at=now).returning(grants.c.id)
             ended = [
                 AuditEntry(principal, AuditEvent.REVOKE, now, credential=row.id)
                 for row in await connection.execute(ending)
@@ -155,13 +141,15 @@ class Revocation:
 
     async def unfinished(self, *, older_than_seconds: float) -> list[Principal]:
         """The people of whom a grant has been ending for so long."""
-        ending = sa.and_(grants.c.state == ENDING, grants.c.changed_at <= self._now() - older_than_seconds)
+        ending = sa.and_(grants.c.state == GrantState.ENDING, grants.c.changed_at <= self._now() - older_than_seconds)
         query = sa.select(grants.c.platform, grants.c.tenant, grants.c.user_id).where(ending).distinct()
         async with self._database.reading() as connection:
             return [Principal(*row) for row in await connection.execute(query)]
 
     async def _finish(self, principal: Principal) -> tuple[list[EndedGrant], list[str]]:
-        query = sa.select(grants.c.id, grants.c.email).where(owned_by(grants, principal), grants.c.state == ENDING)
+        query = sa.select(grants.c.id, grants.c.email).where(
+            owned_by(grants, principal), grants.c.state == GrantState.ENDING
+        )
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()
         erased: list[EndedGrant] = []
@@ -174,20 +162,20 @@ class Revocation:
                 waiting.append(row.email)
             except SealError as error:
                 sealed = error
-        waiting += await self._drop_unproven(principal)
+        waiting += await self._drop_unconfirmed(principal)
         await self._forget(principal)
         if sealed is not None:
             raise sealed
         return erased, waiting
 
-    async def _drop_unproven(self, principal: Principal) -> list[str]:
+    async def _drop_unconfirmed(self, principal: Principal) -> list[str]:
         """Drop what is ending in quarantine; the accounts for which Google gave no answer."""
-        dropped = sa.and_(owned_by(quarantined_grants, principal), quarantined_grants.c.state == DROPPED)
+        dropped = sa.and_(owned_by(quarantined_grants, principal), quarantined_grants.c.state == QuarantineState.ENDING)
         query = sa.select(quarantined_grants.c.link_id, quarantined_grants.c.email).where(dropped)
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()
         for row in rows:
-            await self._unproven.drop(principal, row.link_id)
+            await self._unconfirmed.drop(principal, row.link_id)
         async with self._database.reading() as connection:
             return [row.email for row in await connection.execute(query)]
 
@@ -217,10 +205,10 @@ class Revocation:
 
     async def _erase(self, grant: Grant) -> None:
         """Erase its tokens, unless the person has consented again in the meantime."""
-        ending = sa.and_(owned_by(grants, grant.principal), grants.c.id == grant.grant_id, grants.c.state == ENDING)
-        over = {"state": REVOKED, "sealed_tokens": "", "version": grants.c.version + 1, "changed_at": self._now()}
+        mine = sa.and_(owned_by(grants, grant.principal), grants.c.id == grant.grant_id)
+        over: dict[str, Any] = {"sealed_tokens": "", "version": grants.c.version + 1, "changed_at": self._now()}
         async with self._database.writing() as connection:
-            await connection.execute(grants.update().where(ending).values(**over))
+            await connection.execute(changing(grants, mine, GrantState.ENDING, GrantState.REVOKED, **over))
 
     async def _forget(self, principal: Principal) -> None:
         """Delete what is left of a person who has no grant any more: addresses, aliases, choices and ids of accounts.
@@ -228,7 +216,7 @@ class Revocation:
         As long as one is left the others' rows stay without tokens: no other account steps in where one was chosen.
         """
         mine = owned_by(grants, principal)
-        left = sa.select(grants.c.id).where(mine, grants.c.state.in_((ACTIVE, ENDING))).limit(1)
+        left = sa.select(grants.c.id).where(mine, grants.c.state.in_((GrantState.ACTIVE, GrantState.ENDING))).limit(1)
         async with self._database.writing() as connection:
             await take_turns(connection, "grants", principal.platform, principal.tenant, principal.user)
             if (await connection.execute(left)).first() is None:
@@ -244,24 +232,22 @@ async def _is_held_elsewhere(connection: AsyncConnection, grant: Grant) -> bool:
     https://developers.google.com/identity/protocols/oauth2/web-server#tokenrevoke
     """
     in_use = sa.exists().where(
-        grants.c.subject == grant.subject, grants.c.id != grant.grant_id, grants.c.state == ACTIVE
+        grants.c.subject == grant.subject, grants.c.id != grant.grant_id, grants.c.state == GrantState.ACTIVE
     )
-    unproven = sa.exists().where(
-        quarantined_grants.c.subject == grant.subject, quarantined_grants.c.state == QUARANTINED
-    )
+    unproven = sa.exists().where(quarantined_grants.c.subject == grant.subject, quarantined_grants.c.state.in_(ALIVE))
     return bool((await connection.execute(sa.select(sa.or_(in_use, unproven)))).scalar_one())
 
 
 def _end_links(principal: Principal) -> sa.Update:
     """No link of this person leads to a grant any more, not even one whose code Google is just being asked about."""
-    return (
-        consent_links.update()
-        .where(owned_by(consent_links, principal), consent_links.c.state.in_(_UNFINISHED))
-        .values(state=LinkState.EXPIRED)
-    )
+    return changing(consent_links, owned_by(consent_links, principal), _UNFINISHED, LinkState.EXPIRED)
 
 
 def _name_no_account(principal: Principal, now: float) -> sa.Update:
-    """No link of this person that is over says for which account it was, or how they called it."""
+    """Return the update by which no link of this person that is over tells for which account it was."""
     over = sa.or_(consent_links.c.state.not_in(_UNFINISHED), consent_links.c.expires_at <= now)
-    return consent_links.update().where(owned_by(consent_links, principal), over).values(widens=None, alias=None)
+    return (
+        consent_links.update()
+        .where(owned_by(consent_links, principal), over)
+        .values(widens=None, alias=None, sealed_secrets="")
+    )

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from typing import Protocol
 
-from app.consent.link import LinkState
 from app.consent.links import ConsentLinks
 from app.consent.lock import take_consent_turn
 from app.consent.quarantine import Quarantine
@@ -17,8 +16,8 @@ from app.principal import Principal
 log = logging.getLogger(__name__)
 
 
-class Revoking(Protocol):
-    """The part of GoogleAuth that dropping a grant needs."""
+class RevocationEndpoint(Protocol):
+    """The part of GoogleAuth that ending a grant needs."""
 
     async def revoke(self, token: str) -> None:
         """End the grant that a token belongs to; one that has ended already counts as done."""
@@ -28,18 +27,27 @@ class Revoking(Protocol):
 class UnconfirmedConsents:
     """Ends quarantined grants; lives as long as the process and holds none."""
 
-    def __init__(self, database: Database, links: ConsentLinks, quarantine: Quarantine, google: Revoking) -> None:
+    def __init__(
+        self, database: Database, links: ConsentLinks, quarantine: Quarantine, google: RevocationEndpoint
+    ) -> None:
         self._database = database
         self._links = links
         self._quarantine = quarantine
         self._google = google
 
-    async def drop(self, principal: Principal, link_id: str) -> None:
-        """Let nobody use what waits by this link, and bring it to its end; a Google that fails is asked again later."""
+    async def drop(self, principal: Principal, link_id: str, *, why: str = "", status: int = 400) -> None:
+        """Let nobody use what waits by this link, and bring it to its end; a Google that fails is asked again later.
+
+        Args:
+            principal: Whose.
+            link_id: By which link.
+            why: What the page of its browser says from then on, "" for no reason in particular.
+            status: The HTTP status of that page.
+        """
         async with self._database.writing() as connection:
             await take_consent_turn(connection, principal)
             await self._quarantine.end(connection, principal, link_id)
-            await self._links.advance(connection, link_id, LinkState.GRANTED, LinkState.EXPIRED)
+            await self._links.end(connection, principal, link_id, (why, status))
         try:
             await self._finish(principal, link_id)
         except GoogleError as error:
@@ -59,6 +67,5 @@ class UnconfirmedConsents:
             if ending is None:
                 return
             if not await self._quarantine.held_elsewhere(ending):
-                assert ending.tokens.refresh_token is not None
-                await self._google.revoke(ending.tokens.refresh_token)
+                await self._google.revoke(ending.tokens.refresh_token or ending.tokens.access_token)
         await self._quarantine.erase(principal, link_id)

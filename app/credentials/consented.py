@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from app.errors import ConsentRequiredError, GrantRevokedError
-from app.grants.grants import Grant
+from app.google.scopes import missing_scopes
+from app.grants.grant import Grant
 from app.grants.refresh import Refresher
 from app.principal import Principal
 
@@ -35,7 +36,7 @@ class ConsentedTokens:
         )
         if grant is None and (rejected is not None or credential_id is not None):
             raise GrantRevokedError(principal)  # it was there a moment ago
-        missing = oauth_scopes - (grant.granted_scopes if grant else frozenset())
+        missing = missing_scopes(oauth_scopes, grant.granted_scopes if grant else frozenset())
         if grant is None or missing:
             raise ConsentRequiredError(principal, missing)
         return grant

@@ -11,8 +11,10 @@ from typing import Protocol
 
 from app.credentials.token_cache import TokenCache
 from app.errors import AccessRefusedError, UnavailableError
+from app.google.scopes import missing_scopes
 from app.google.tokens import GoogleTokens
 from app.grants.refresh import FRESH_SECONDS
+from app.identities import Directory
 from app.principal import Principal
 
 ADDRESS_SECONDS = 300.0  # so long an address is believed before its channel is asked again
@@ -23,18 +25,6 @@ def domain_of(email: str) -> str | None:
     """The domain of an address, in lower case; None for what is not exactly one plain address."""
     match = _ADDRESS.fullmatch(email.lower()) if email.isascii() else None  # some letters become ASCII by lower()
     return match[1] if match else None
-
-
-class Directory(Protocol):
-    """A channel that knows the addresses of its people."""
-
-    async def find_email(self, principal: Principal) -> str | None:
-        """The address that the channel has verified to be this person's, or None when it has verified none.
-
-        Raises:
-            UnavailableError: The channel did not answer.
-        """
-        ...
 
 
 class Delegated(Protocol):
@@ -146,7 +136,7 @@ class WorkspaceTokens:
 
     async def _delegated(self, email: str, oauth_scopes: frozenset[str]) -> DelegatedAccess:
         tokens = await self._service_account.token_for(email, oauth_scopes)
-        missing = oauth_scopes - tokens.granted_scopes
+        missing = missing_scopes(oauth_scopes, tokens.granted_scopes)
         if missing:
             raise AccessRefusedError(
                 f"Google gave a token without {', '.join(sorted(missing))}. An administrator adds them to the service "

@@ -31,10 +31,10 @@ def _principal(*, primary_key: bool = False) -> tuple[sa.Column[str], ...]:
 
 
 def _sealed(name: str, kind: str, *bound_to: str) -> sa.Column[str]:
-    """A text that the key ring seals, or "" where there is nothing to seal; `deputy keys rotate` seals it anew.
+    """Return a column whose text the key ring seals, "" where there is nothing to seal.
 
-    The bindings are `kind`, which no other sealed column has, and the row's values in the columns `bound_to`, in this
-    order, "" for NULL: whoever writes the row seals it with exactly these.
+    This is the only declaration of what it is bound to: `kind`, which no other sealed column has, and the row's values
+    in the columns `bound_to`, in this order. Seal and open it with app/keys/sealed_columns.py.
     """
     return sa.Column(name, sa.Text, nullable=False, info={"kind": kind, "bound_to": bound_to})
 
@@ -204,7 +204,7 @@ grants = sa.Table(
     sa.Column("granted_scopes", sa.Text, nullable=False),  # OAuth scopes, parted by a space
     _sealed("sealed_tokens", "grants", "platform", "tenant", "user_id", "subject", "id"),
     sa.Column("version", sa.Integer, nullable=False),  # counts every change of the tokens
-    sa.Column("state", sa.String(16), nullable=False),  # active, ending or revoked; replaced in an earlier version
+    sa.Column("state", sa.String(16), nullable=False),  # a GrantState; "replaced" in an earlier version
     sa.Column("alias", sa.String(32), nullable=True),  # what the person calls the account
     _time("created_at"),
     _time("changed_at"),
@@ -237,10 +237,10 @@ consent_links = sa.Table(
     sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
     sa.Column("state_hash", sa.String(64), nullable=True, unique=True),
     sa.Column("cookie_hash", sa.String(64), nullable=True),
-    # The link's token; once opened the nonce and the PKCE verifier too.
+    # The link's token; once opened the state, the nonce and the PKCE verifier too; afterwards how the sign-in ended.
     _sealed("sealed_secrets", "consent_links", "platform", "tenant", "user_id", "id"),
     sa.Column("oauth_scopes", sa.Text, nullable=False),
-    sa.Column("state", sa.String(16), nullable=False),  # issued, opened, granted, active, expired, refused
+    sa.Column("state", sa.String(16), nullable=False),  # a LinkState
     sa.Column("place", sa.String(16), nullable=False),  # direct or group: where it was asked for
     sa.Column("widens", sa.String(255), nullable=True),  # the subject of the only account that it may be used for
     sa.Column("alias", sa.String(32), nullable=True),  # what its person wants to call the account
@@ -262,7 +262,7 @@ quarantined_grants = sa.Table(
     _sealed("sealed_proof", "quarantined_grants.proof", "platform", "tenant", "user_id", "subject", "link_id"),
     sa.Column("tries", sa.Integer, nullable=False),  # wrong codes so far …
     sa.Column("tried_by", sa.Text, nullable=False, server_default=""),  # … and the ids of the messages with them
-    sa.Column("state", sa.String(16), nullable=False),  # waiting, or ending: about to be revoked and erased
+    sa.Column("state", sa.String(16), nullable=False),  # a QuarantineState
     _time("created_at"),
     _time("expires_at"),
     sa.Index("ix_quarantined_grants_principal", "platform", "tenant", "user_id"),

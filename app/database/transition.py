@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,7 +18,7 @@ def changing(
     /,
     *,
     fence: sa.ColumnElement[bool] | None = None,
-    **values: object,
+    **values: Any,
 ) -> sa.Update:
     """Return the statement that moves rows from one state to the next; add `.returning()` to read what it changed.
 
@@ -45,7 +46,7 @@ async def changed(
     /,
     *,
     fence: sa.ColumnElement[bool] | None = None,
-    **values: object,
+    **values: Any,
 ) -> bool:
     """Move one row from one state to the next in the caller's transaction; return whether it was there to be moved.
 

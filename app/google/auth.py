@@ -8,19 +8,22 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from urllib.parse import urlencode
 
-import httpx2
 import urllib3
 
-from app.errors import CallbackRefusedError, GoogleError, InvalidGrantError
+from app.errors import CallbackRefusedError, InvalidGrantError
 from app.google.endpoints import GoogleEndpoints
-from app.google.id_token import verified_account
-from app.google.reasons import oauth_reason
-from app.google.token_endpoint import HTTP_TIMEOUT_SECONDS, post_form, read_tokens
-from app.google.tokens import GoogleAccount, GoogleTokens
-
-__all__ = ["HTTP_TIMEOUT_SECONDS", "GoogleAccount", "GoogleAuth", "GoogleTokens"]
+from app.google.id_token import claimed_account, verified_account
+from app.google.retrying import retried
+from app.google.token_endpoint import HTTP_TIMEOUT_SECONDS, TokenEndpoint, read_tokens
+from app.google.tokens import GoogleAccount, GoogleTokens, RedeemedCode
 
 SIGN_IN_SCOPES = ("openid", "email")  # they make Google say whose account it is
+
+_CODE_REFUSED = "Google does not accept this sign-in any more. Write `connect google` in the chat for a new link"
+_NO_LASTING_ACCESS = (
+    "Google gave no lasting access. Remove Deputy at https://myaccount.google.com/connections, then write "
+    "`connect google` in the chat for a new link"
+)
 
 
 class GoogleAuth:
@@ -31,7 +34,7 @@ class GoogleAuth:
         client_id: The client's id.
         client_secret: Its secret.
         redirect_uri: Where Google sends the browser back to; one constant from the settings, never from a request.
-        http: For tokens; give it a cookie jar that keeps nothing, as everybody shares it.
+        token_endpoint: For tokens.
         pool: For the certificates of id_tokens.
         now: The time, POSIX seconds.
     """
@@ -43,7 +46,7 @@ class GoogleAuth:
         client_id: str,
         client_secret: str,
         redirect_uri: str,
-        http: httpx2.AsyncClient,
+        token_endpoint: TokenEndpoint,
         pool: urllib3.PoolManager,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -51,7 +54,7 @@ class GoogleAuth:
         self._client_id = client_id
         self._client_secret = client_secret
         self._redirect_uri = redirect_uri
-        self._http = http
+        self._token_endpoint = token_endpoint
         self._pool = pool
         self._now = now
 
@@ -65,7 +68,7 @@ class GoogleAuth:
         login_hint: str | None = None,
         include_granted_scopes: bool = False,
     ) -> str:
-        """The consent page's address, https://developers.google.com/identity/protocols/oauth2/web-server.
+        """Return the consent page's address, https://developers.google.com/identity/protocols/oauth2/web-server.
 
         Args:
             oauth_scopes: What to ask for; ``openid`` and ``email`` are added.
@@ -96,35 +99,53 @@ class GoogleAuth:
             query["include_granted_scopes"] = "true"
         return f"{self._endpoints.authorize}?{urlencode(query)}"
 
-    async def exchange(self, *, code: str, code_verifier: str, nonce: str) -> GoogleTokens:
-        """Redeem the code of a callback, and make sure whose account it is.
+    async def redeem(self, *, code: str, code_verifier: str, oauth_scopes: frozenset[str]) -> RedeemedCode:
+        """Exchange the code of a callback; whose account it is remains to be verified.
+
+        Args:
+            code: As it came back.
+            code_verifier: Of the challenge that was sent along.
+            oauth_scopes: What was asked for: an answer that does not say what it grants grants that.
 
         Raises:
-            CallbackRefusedError: The code is used, expired or of another consent; the id_token is not for this client,
-                this consent and a verified address; or there is no refresh token.
+            CallbackRefusedError: The code is used, expired or of another consent.
             GoogleError: Google answered with another error, or not at all.
         """
         form = {"code": code, "code_verifier": code_verifier, "redirect_uri": self._redirect_uri}
+        asked_for = " ".join((*SIGN_IN_SCOPES, *oauth_scopes))
         try:
-            tokens, id_token = await self._ask_for_tokens("authorization_code", form)
+            tokens, id_token = await self._ask_for_tokens("authorization_code", form, default_scope=asked_for)
         except InvalidGrantError:
-            raise CallbackRefusedError("Google does not take this code; ask for a new link") from None
-        account = await asyncio.to_thread(
-            verified_account,
-            id_token,
-            nonce=nonce,
-            client_id=self._client_id,
-            endpoints=self._endpoints,
-            pool=self._pool,
-        )
-        if not tokens.refresh_token:
-            raise CallbackRefusedError(
-                "Google gave no refresh token; remove Deputy at https://myaccount.google.com/connections and try again"
+            raise CallbackRefusedError(_CODE_REFUSED) from None
+        return RedeemedCode(tokens, id_token, claimed_account(id_token))
+
+    async def verify(self, redeemed: RedeemedCode, *, nonce: str) -> GoogleTokens:
+        """Make sure whose account it is that a code was of; return its tokens with the account.
+
+        Raises:
+            CallbackRefusedError: The id_token is not for this client, this consent and a verified address; or there
+                is no refresh token.
+            GoogleError: The certificates could not be fetched.
+        """
+        ends = time.monotonic() + HTTP_TIMEOUT_SECONDS
+
+        async def look() -> GoogleAccount:
+            return await asyncio.to_thread(
+                verified_account,
+                redeemed.id_token,
+                nonce=nonce,
+                client_id=self._client_id,
+                endpoints=self._endpoints,
+                pool=self._pool,
             )
-        return replace(tokens, account=account)
+
+        account = await retried(look, seconds_left=lambda: ends - time.monotonic())
+        if not redeemed.tokens.refresh_token:
+            raise CallbackRefusedError(_NO_LASTING_ACCESS)
+        return replace(redeemed.tokens, account=account)
 
     async def refresh(self, refresh_token: str) -> GoogleTokens:
-        """Get a new access token. Where Google rotates refresh tokens, the result has the new one and the old one ends.
+        """Return a new access token. Where Google rotates refresh tokens, the new one is with it and the old one ends.
 
         Raises:
             InvalidGrantError: The grant is over: revoked, expired, or this refresh token was replaced.
@@ -141,18 +162,14 @@ class GoogleAuth:
         Raises:
             GoogleError: Google answered with an error, or not at all; the grant may be alive.
         """
-        status, body = await post_form(self._http, self._endpoints.revoke, {"token": token})
-        reason = oauth_reason(body)
-        if status != 200 and reason != "invalid_token":
-            raise GoogleError(f"Google answered {status} to a revocation", status=status, reason=reason)
+        form = {"token": token}
+        await self._token_endpoint.post(self._endpoints.revoke, form, "a revocation", accepted=("invalid_token",))
 
-    async def _ask_for_tokens(self, grant_type: str, form: dict[str, str]) -> tuple[GoogleTokens, str]:
-        """The tokens and the id_token, "" where there is none."""
+    async def _ask_for_tokens(
+        self, grant_type: str, form: dict[str, str], *, default_scope: str = ""
+    ) -> tuple[GoogleTokens, str]:
+        """Return the tokens and the id_token, "" where there is none."""
         asked_at = self._now()  # before the call, so that a token never counts as alive after its end
         client = {"client_id": self._client_id, "client_secret": self._client_secret, "grant_type": grant_type}
-        status, body = await post_form(self._http, self._endpoints.token, client | form)
-        if status != 200:
-            reason = oauth_reason(body)
-            kind = InvalidGrantError if reason == "invalid_grant" else GoogleError
-            raise kind(f"Google answered {status} to a token request ({reason})", status=status, reason=reason)
-        return read_tokens(body, asked_at)
+        body = await self._token_endpoint.post(self._endpoints.token, client | form, "a token request")
+        return read_tokens(body, asked_at, default_scope=default_scope)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-import google.auth.exceptions
 import google.oauth2.credentials
-import googleapiclient.errors
 import urllib3
 from google_auth_httplib2 import AuthorizedHttp
 from googleapiclient.http import HttpRequest
 
 from app.deadline import Deadline
-from app.errors import DeputyError, ForeignRunError, GoogleError, TokenRefusedError
+from app.errors import ForeignRunError, GoogleError, TokenRefusedError
 from app.google.apis import GoogleApis
-from app.google.reasons import api_reason
-from app.google.request_recorder import RecordingBatch, RecordingHttp, SentRequest
+from app.google.faults import FaultLog
+from app.google.request_recorder import RecordingHttp, SentRequest
+from app.google.retrying import Patience
+from app.google.sending import send, send_batch
 from app.google.transport import PooledHttp
 from app.run import current_run
 
@@ -24,15 +25,6 @@ from app.run import current_run
 # https://developers.google.com/workspace/gmail/api/guides/batch
 # https://developers.google.com/workspace/calendar/api/guides/batch
 BATCH_SIZE = 50
-
-_FAILURES = (
-    googleapiclient.errors.Error,
-    google.auth.exceptions.GoogleAuthError,
-    urllib3.exceptions.HTTPError,
-    OSError,  # TimeoutError and ssl.SSLError among them
-    UnicodeDecodeError,
-)
-_BATCH_FAILURES = (*_FAILURES, LookupError, TypeError, ValueError)  # googleapiclient reads a batch's answer unchecked
 
 T = TypeVar("T")
 
@@ -80,6 +72,7 @@ class GoogleClient:
         threads: Where calls block.
         deadline: The message's; no call waits longer.
         recorder: Told of every call.
+        faults: Told of what only an administrator can fix.
         timeout_seconds: How long one call may wait for its connection, and for each piece of its answer.
     """
 
@@ -91,6 +84,7 @@ class GoogleClient:
         threads: Threads,
         deadline: Deadline,
         recorder: Recorder,
+        faults: FaultLog,
         *,
         timeout_seconds: float = 30.0,
     ) -> None:
@@ -99,6 +93,8 @@ class GoogleClient:
         self._threads = threads
         self._run = current_run()
         self._recorder = recorder
+        self._faults = faults
+        self._deadline = deadline
         self._http = PooledHttp(pool, lambda: deadline.clip(timeout_seconds))
 
     def resource(self, api: str, version: str, *path: str) -> Any:
@@ -113,8 +109,13 @@ class GoogleClient:
         """Return a function's result, computed in the request's threads: for answers that take long to read."""
         return await self._threads.to_thread(function, *arguments)
 
-    async def execute(self, request: HttpRequest) -> Any:
-        """Send one request as the person, once, and return Google's answer.
+    async def execute(self, request: HttpRequest, *, repeatable: bool | None = None) -> Any:
+        """Send one request as the person, and return Google's answer; a fault that passes is waited out.
+
+        Args:
+            request: What to send.
+            repeatable: Whether sending it twice does no more than sending it once; None is so of what only reads.
+                Others are sent again only where it is certain that Google did nothing.
 
         Raises:
             GoogleError: Google answered with an error, or not in time.
@@ -123,21 +124,25 @@ class GoogleClient:
             ForeignRunError: Another request than its own made the call.
         """
         await self._check_run([request.methodId])
-        http = self._authorized()
-        try:
-            return await self._recorded(http, [request.methodId], _execute, request)
-        except TokenRefusedError as error:
-            refusal = error
-        try:
-            await self._credentials.refused(http.credentials.token)
-            raise refusal  # the token was renewed once more in the meantime: another try may work
-        finally:
-            del refusal  # its traceback holds this frame: no cycle
+        patience = Patience(self._deadline.remaining)
+        while True:
+            try:
+                return await self._execute(request)
+            except GoogleError as error:
+                pause = patience.pause_after(error) if _may_repeat(request, repeatable, error) else None
+                if pause is None:
+                    raise
+            await asyncio.sleep(pause)
 
-    async def execute_batch(self, requests: Sequence[HttpRequest]) -> list[Any]:
+    async def execute_batch(self, requests: Sequence[HttpRequest], *, repeatable: bool | None = None) -> list[Any]:
         """Send requests of one API as the person, up to 50 in one HTTP request; answers in the order of `requests`.
 
-        Where one of them fails, a `GoogleError` stands in its place.
+        Where one of them fails, a `GoogleError` stands in its place. A fault that passes, of all or of a part, is
+        waited out, and only what failed by it is sent again.
+
+        Args:
+            requests: What to send.
+            repeatable: As for `execute`, of each of them.
 
         Raises:
             GoogleError: A whole batch failed, or there was no answer in time.
@@ -152,8 +157,54 @@ class GoogleClient:
         answers: list[Any] = []
         for start in range(0, len(requests), BATCH_SIZE):
             part = requests[start : start + BATCH_SIZE]
-            methods = [request.methodId for request in part]
-            answers += await self._recorded(http, methods, _execute_batch, part, *urls)
+            answers += await self._whole_batch(http, part, *urls, repeatable=repeatable)
+        return answers
+
+    async def _execute(self, request: HttpRequest) -> Any:
+        http = self._authorized()
+        try:
+            return await self._recorded(http, [request.methodId], send, request)
+        except TokenRefusedError as error:
+            refusal = error
+        except GoogleError as error:
+            self._faults.notice(error, request.methodId)
+            raise
+        try:
+            await self._credentials.refused(http.credentials.token)
+            raise refusal  # the token was renewed once more in the meantime: another try may work
+        finally:
+            del refusal  # its traceback holds this frame: no cycle
+
+    async def _whole_batch(
+        self, http: AuthorizedHttp, requests: Sequence[HttpRequest], url: str, *, repeatable: bool | None
+    ) -> list[Any]:
+        """Send up to 50 requests, and again those that failed by a fault that passes."""
+        answers: list[Any] = [None] * len(requests)
+        to_send: Sequence[int] = range(len(requests))
+        patience = Patience(self._deadline.remaining)
+        while True:
+            try:
+                answered = await self._one_batch(http, [requests[place] for place in to_send], url)
+            except GoogleError as error:
+                repeated = all(_may_repeat(requests[place], repeatable, error) for place in to_send)
+                pause = patience.pause_after(error) if repeated else None
+                if pause is None and answers[to_send[0]] is None:
+                    raise  # nothing of it was ever answered
+            else:
+                for place, answer in zip(to_send, answered, strict=True):
+                    answers[place] = answer
+                to_send = [place for place in to_send if _failed(requests[place], repeatable, answers[place])]
+                pause = patience.pause_after(*(answers[place] for place in to_send)) if to_send else None
+            if pause is None:
+                return answers
+            await asyncio.sleep(pause)
+
+    async def _one_batch(self, http: AuthorizedHttp, requests: Sequence[HttpRequest], url: str) -> list[Any]:
+        methods = [request.methodId for request in requests]
+        answers = await self._recorded(http, methods, send_batch, requests, url)
+        for method_id, answer in zip(methods, answers, strict=True):
+            if isinstance(answer, GoogleError):
+                self._faults.notice(answer, method_id)
         if any(isinstance(answer, TokenRefusedError) for answer in answers):
             await self._credentials.refused(http.credentials.token)
         return answers
@@ -182,60 +233,12 @@ class GoogleClient:
             await self._recorder.sent(sent)
 
 
-def _execute(http: AuthorizedHttp, request: HttpRequest) -> Any:
-    answer = _translated(lambda: request.execute(http=http, num_retries=0), request.methodId, _FAILURES)
-    if _is_text(answer):
-        raise _unreadable(request.methodId)
-    return answer
+def _may_repeat(request: HttpRequest, repeatable: bool | None, error: GoogleError) -> bool:
+    """Return whether a request that failed so may be sent again: a write must not be done twice."""
+    harmless = request.method == "GET" if repeatable is None else repeatable
+    return error.passes if harmless else error.is_busy or error.unsent
 
 
-def _execute_batch(http: AuthorizedHttp, requests: Sequence[HttpRequest], url: str) -> list[Any]:
-    answers: dict[str, Any] = {}
-
-    def collect(number: str, answer: Any, error: googleapiclient.errors.HttpError | None) -> None:
-        method_id = requests[int(number)].methodId
-        if error:
-            answers[number] = _as_deputy_error(error, method_id)
-        else:
-            answers[number] = _unreadable(method_id) if _is_text(answer) else answer
-
-    batch = RecordingBatch(callback=collect, batch_uri=url)
-    for number, request in enumerate(requests):
-        batch.add(request, request_id=str(number))
-    _translated(lambda: batch.execute(http=http), "a batch", _BATCH_FAILURES)
-    return [answers[str(number)] for number in range(len(requests))]
-
-
-def _is_text(answer: object) -> bool:
-    """Whether googleapiclient handed JSON that it could not parse through as a string; media is bytes."""
-    return isinstance(answer, str) and answer != ""  # "" is an answer without content
-
-
-def _translated(call: Callable[[], T], what: str, failures: tuple[type[Exception], ...]) -> T:
-    try:
-        return call()
-    except failures as error:
-        failure = _as_deputy_error(error, what)
-    try:
-        raise failure  # outside the except clause: as its context, the library's error would carry the body along
-    finally:
-        del failure  # its traceback holds this frame, and so the person's credentials until the collector runs
-
-
-def _as_deputy_error(error: Exception, what: str) -> DeputyError:
-    """Ours for the library's; of the library's texts none is kept, as they quote URLs and bodies."""
-    if isinstance(error, googleapiclient.errors.HttpError):
-        status, reason = int(error.resp.status), api_reason(error.content)
-        answered = f"{status} {reason}" if reason else f"{status}"
-        kind = TokenRefusedError if status == 401 else GoogleError  # google-auth renews the token before it gives up
-        return kind(f"Google answered {answered} to {what}", status=status, reason=reason)
-    if isinstance(error, google.auth.exceptions.RefreshError):
-        for cause in (error.__cause__, *error.args):
-            if isinstance(cause, DeputyError):
-                return cause
-        return GoogleError(f"the access token could not be renewed for {what}")
-    return GoogleError(f"Google gave no answer to {what} ({type(error).__name__})")
-
-
-def _unreadable(what: str) -> GoogleError:
-    return GoogleError(f"Google's answer to {what} is not JSON", status=200)
+def _failed(request: HttpRequest, repeatable: bool | None, answer: object) -> bool:
+    """Return whether a request failed by a fault that passes, and may be sent again."""
+    return isinstance(answer, GoogleError) and _may_repeat(request, repeatable, answer)

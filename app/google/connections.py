@@ -7,14 +7,18 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx2
 import urllib3
 
+from app.google.token_endpoint import HTTP_TIMEOUT_SECONDS
+
 _CONNECTIONS_TO_ONE_HOST = 32
 
 
 def open_http() -> httpx2.AsyncClient:
-    """The client for tokens. It keeps no cookie: one person's would go out with the next one's request."""
-    return httpx2.AsyncClient(cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])), trust_env=False)
+    """Return the client for tokens. It keeps no cookie: one person's would go out with the next one's request."""
+    return httpx2.AsyncClient(
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])), trust_env=False, timeout=HTTP_TIMEOUT_SECONDS
+    )
 
 
 def open_pool() -> urllib3.PoolManager:
-    """The pool for API calls; safe for threads."""
+    """Return the pool for API calls; it is safe for threads."""
     return urllib3.PoolManager(maxsize=_CONNECTIONS_TO_ONE_HOST)

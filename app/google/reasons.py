@@ -12,7 +12,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")  # what is not one is fr
 def oauth_reason(body: bytes) -> str | None:
     """The ``error`` of an OAuth answer, such as ``invalid_grant``: RFC 6749 section 5.2."""
     answer = _parse(body)
-    return _identifier(answer.get("error")) if isinstance(answer, dict) else None
+    return identifier(answer.get("error")) if isinstance(answer, dict) else None
 
 
 def api_reason(body: bytes) -> str | None:
@@ -26,7 +26,7 @@ def api_reason(body: bytes) -> str | None:
     if not isinstance(error, dict):
         return None
     listed = [entry.get("reason") for entry in [*_list(error, "errors"), *_list(error, "details")]]
-    return next(filter(None, map(_identifier, [*listed, error.get("status")])), None)
+    return next(filter(None, map(identifier, [*listed, error.get("status")])), None)
 
 
 def _parse(body: bytes) -> Any:
@@ -41,5 +41,6 @@ def _list(error: dict[str, Any], key: str) -> list[dict[str, Any]]:
     return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
-def _identifier(text: object) -> str | None:
+def identifier(text: object) -> str | None:
+    """Return a text that is a machine-readable name; None for anything else, as it may quote a person's data."""
     return text if isinstance(text, str) and _IDENTIFIER.fullmatch(text) else None

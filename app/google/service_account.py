@@ -13,16 +13,14 @@ from typing import Any
 
 import google.auth.crypt
 import google.auth.jwt
-import httpx2
 
 from app.errors import AccessRefusedError, GoogleError, SettingsError
-from app.google.reasons import oauth_reason
-from app.google.token_endpoint import post_form, read_tokens
+from app.google.faults import CLOCK_SKEW_SECONDS
+from app.google.token_endpoint import TokenEndpoint, read_tokens
 from app.google.tokens import GoogleTokens
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ASSERTION_SECONDS = 600  # Google takes an hour at most; an answer comes within seconds
-CLOCK_SKEW_SECONDS = 10  # of our clock before Google's: an assertion from the future is refused
 _PLACE = "google.workspace.key, or the file that google.workspace.key_file names,"
 
 
@@ -33,8 +31,8 @@ class ServiceAccount:
 
     Args:
         info: The JSON key, parsed. Of its addresses none is used: where Google is, the settings say.
-        token_endpoint: Where tokens are got; also the audience of what is signed.
-        http: Shared with the other token calls.
+        token_url: Where tokens are got; also the audience of what is signed.
+        token_endpoint: Posts there.
         now: The time, POSIX seconds.
 
     Raises:
@@ -45,8 +43,8 @@ class ServiceAccount:
         self,
         info: Mapping[str, Any],
         *,
-        token_endpoint: str,
-        http: httpx2.AsyncClient,
+        token_url: str,
+        token_endpoint: TokenEndpoint,
         now: Callable[[], float] = time.time,
     ) -> None:
         if not isinstance(info.get("client_email"), str) or info.get("type") != "service_account":
@@ -61,15 +59,15 @@ class ServiceAccount:
             raise SettingsError(f"{_PLACE} holds no private_key that can be read; make a new one")
         self.email: str = info["client_email"]
         self._client_id = str(info.get("client_id") or self.email)
+        self._token_url = token_url
         self._token_endpoint = token_endpoint
-        self._http = http
         self._now = now
 
     def __repr__(self) -> str:
         return f"ServiceAccount({self.email!r})"
 
     async def token_for(self, subject: str, oauth_scopes: frozenset[str]) -> GoogleTokens:
-        """A token that acts as one person, for exactly these OAuth scopes.
+        """Return a token that acts as one person, for exactly these OAuth scopes.
 
         Args:
             subject: Their address; the caller vouches that it is theirs.
@@ -81,23 +79,23 @@ class ServiceAccount:
         """
         asked_at = self._now()  # before the call, so that a token never counts as alive after its end
         form = {"grant_type": JWT_BEARER, "assertion": self._assertion(subject, oauth_scopes, asked_at)}
-        status, body = await post_form(self._http, self._token_endpoint, form)
-        if status == 200:
-            # `scope` may be missing: it is then what was asked for (RFC 6749 section 5.1).
-            tokens, _ = read_tokens(body, asked_at, default_scope=" ".join(oauth_scopes))
-            return tokens
-        reason = oauth_reason(body)
-        if (words := self._in_words(reason, oauth_scopes)) is not None:
-            raise AccessRefusedError(words)
-        raise GoogleError(f"Google answered {status} to a token request ({reason})", status=status, reason=reason)
+        try:
+            body = await self._token_endpoint.post(self._token_url, form, "a token request")
+        except GoogleError as error:
+            words = self._in_words(error.reason, oauth_scopes)
+            if words is None:
+                raise
+            raise AccessRefusedError(words) from None
+        tokens, _ = read_tokens(body, asked_at, default_scope=" ".join(oauth_scopes))
+        return tokens
 
     def _assertion(self, subject: str, oauth_scopes: frozenset[str], at: float) -> str:
-        issued_at = int(at) - CLOCK_SKEW_SECONDS
+        issued_at = int(at - CLOCK_SKEW_SECONDS)  # Google refuses an assertion from the future
         claims = {
             "iss": self.email,
             "sub": subject,
             "scope": " ".join(sorted(oauth_scopes)),
-            "aud": self._token_endpoint,
+            "aud": self._token_url,
             "iat": issued_at,
             "exp": issued_at + ASSERTION_SECONDS,
         }
@@ -121,20 +119,22 @@ class ServiceAccount:
 
 
 def open_service_account(
-    key: str | None, file: Path | None, *, token_endpoint: str, http: httpx2.AsyncClient
+    key: str | None, file: Path | None, *, token_url: str, token_endpoint: TokenEndpoint
 ) -> ServiceAccount:
-    """The service account of the settings.
+    """Return the service account of the settings.
 
     Args:
         key: The JSON key itself.
         file: The file that holds it, if `key` is None.
+        token_url: As `ServiceAccount`.
         token_endpoint: As `ServiceAccount`.
-        http: As `ServiceAccount`.
 
     Raises:
         SettingsError: There is no key, or it cannot be used.
     """
-    return ServiceAccount(_parse(key if key is not None else _read(file)), token_endpoint=token_endpoint, http=http)
+    return ServiceAccount(
+        _parse(key if key is not None else _read(file)), token_url=token_url, token_endpoint=token_endpoint
+    )
 
 
 def _read(file: Path | None) -> str:

@@ -4,54 +4,125 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import time
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
 
-from app.errors import GoogleError
+from app.errors import GoogleError, InvalidGrantError
+from app.google.faults import FaultLog
+from app.google.reasons import oauth_reason
+from app.google.retrying import retried, retry_after
 from app.google.tokens import GoogleTokens
 
-HTTP_TIMEOUT_SECONDS = 10.0  # for a whole call; the lease of a refresh has to outlive it
+HTTP_TIMEOUT_SECONDS = 10.0  # for a whole call, its repetitions included; the lease of a refresh has to outlive it
+_USUAL_LIFETIME_SECONDS = 3600.0  # of an access token of Google's, where an answer does not say it
 
 
-async def post_form(http: httpx2.AsyncClient, url: str, form: dict[str, str]) -> tuple[int, bytes]:
-    """Post a form once; the status and the body of the answer, whatever they are.
+class TokenEndpoint:
+    """Posts forms to Google's sign-in; lives as long as the process and keeps nothing of a form or an answer.
 
-    Raises:
-        GoogleError: There was no answer in time. The error carries nothing of the form.
+    A fault that passes is waited out. No form that is posted does more the second time than the first: a code that
+    was redeemed already is refused, and a refresh, a revocation and an assertion may be repeated.
+
+    Args:
+        http: Shared by all; it keeps no cookies.
+        faults: Told of what only an administrator can fix.
     """
-    try:
-        async with asyncio.timeout(HTTP_TIMEOUT_SECONDS):  # httpx's own time-out is for each read, not for all
-            response = await http.post(url, data=form, follow_redirects=False)
-            return response.status_code, response.content
-    except (httpx2.HTTPError, TimeoutError) as error:
-        kind = type(error).__name__
-    raise GoogleError(f"Google's sign-in gave no answer ({kind})")  # the library's error would carry the form along
+
+    def __init__(self, http: httpx2.AsyncClient, faults: FaultLog) -> None:
+        self._http = http
+        self._faults = faults
+
+    async def post(self, url: str, form: Mapping[str, str], what: str, *, accepted: tuple[str, ...] = ()) -> bytes:
+        """Post a form; return the body of the answer.
+
+        Args:
+            url: Where to.
+            form: What to post.
+            what: What is asked for, in the words of an error: "a token request".
+            accepted: Reasons of Google's that count as success.
+
+        Raises:
+            InvalidGrantError: Google says ``invalid_grant``.
+            GoogleError: Google answered with another error, or there was no answer in time. It carries nothing of the
+                form.
+        """
+        ends = time.monotonic() + HTTP_TIMEOUT_SECONDS
+        return await retried(
+            lambda: self._post_once(url, form, what, accepted, ends), seconds_left=lambda: ends - time.monotonic()
+        )
+
+    async def _post_once(
+        self, url: str, form: Mapping[str, str], what: str, accepted: tuple[str, ...], ends: float
+    ) -> bytes:
+        kind, unsent = "", False
+        response: httpx2.Response | None = None
+        try:
+            # httpx's own time-out is for each read, not for all of them.
+            async with asyncio.timeout(max(0.0, ends - time.monotonic())):
+                response = await self._http.post(url, data=dict(form), follow_redirects=False)
+        except (httpx2.HTTPError, TimeoutError) as failure:
+            kind, unsent = type(failure).__name__, isinstance(failure, httpx2.ConnectError | httpx2.ConnectTimeout)
+        if response is None:  # outside the except clause: the library's error would carry the form along
+            raise GoogleError(f"Google's sign-in gave no answer to {what} ({kind})", unsent=unsent)
+        self._faults.notice_clock(response.headers.get("date"))
+        reason = oauth_reason(response.content) if response.status_code != 200 else None
+        if response.status_code == 200 or reason in accepted:
+            return response.content
+        refused = InvalidGrantError if reason == "invalid_grant" else GoogleError
+        error = refused(
+            f"Google answered {response.status_code} to {what} ({reason})",
+            status=response.status_code,
+            reason=reason,
+            retry_after=retry_after(response.headers.get("retry-after")),
+        )
+        self._faults.notice(error, what)
+        raise error
 
 
-def read_tokens(body: bytes, asked_at: float, *, default_scope: str | None = None) -> tuple[GoogleTokens, str]:
-    """The tokens of an answer of RFC 6749 section 5.1, and the id_token, "" where there is none.
+def read_tokens(body: bytes, asked_at: float, *, default_scope: str = "") -> tuple[GoogleTokens, str]:
+    """Return the tokens of an answer of RFC 6749 section 5.1, and the id_token, "" where there is none.
+
+    It is as lenient as that section and google-auth: `scope` may be missing where it is what was asked for, and
+    `expires_in` may be text or missing.
 
     Args:
         body: The answer.
         asked_at: When it was asked for, POSIX seconds.
-        default_scope: What an answer without `scope` grants; None where Google always says it.
+        default_scope: What an answer without `scope` grants, parted by spaces.
 
     Raises:
-        GoogleError: Something is missing in it.
+        GoogleError: There is no access token in it, nor a refresh token that would be lost.
     """
     answer = _json_object(body)
     access_token, refresh_token = answer.get("access_token"), answer.get("refresh_token")
-    lifetime, scope = answer.get("expires_in"), answer.get("scope", default_scope)
-    if not (isinstance(access_token, str) and isinstance(lifetime, int | float) and isinstance(scope, str)):
-        raise GoogleError("Google's token answer lacks access_token, expires_in or scope", status=200)
+    scope = answer.get("scope")
+    refresh_token = refresh_token if isinstance(refresh_token, str) and refresh_token else None
+    if not (isinstance(access_token, str) and access_token):
+        if refresh_token is None:
+            raise GoogleError("Google's token answer has no access_token", status=200)
+        access_token, lifetime = "", 0.0  # the refresh token was rotated, so the old one is over
+    else:
+        lifetime = _lifetime(answer.get("expires_in"))
     tokens = GoogleTokens(
         access_token=access_token,
         expires_at=asked_at + lifetime,
-        refresh_token=refresh_token if isinstance(refresh_token, str) else None,
-        granted_scopes=frozenset(scope.split()),
+        refresh_token=refresh_token,
+        granted_scopes=frozenset((scope if isinstance(scope, str) else default_scope).split()),
     )
     return tokens, str(answer.get("id_token") or "")
+
+
+def _lifetime(value: object) -> float:
+    """Return `expires_in` in seconds; where it is missing or no number, what Google's tokens usually live."""
+    try:
+        seconds = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
+    except ValueError:
+        seconds = math.nan
+    return seconds if math.isfinite(seconds) and seconds >= 0 else _USUAL_LIFETIME_SECONDS
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What Google's token endpoint gives."""
+"""The values that Google's token endpoint gives."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class GoogleTokens:
     """Tokens of one grant; the tokens themselves appear in no repr.
 
     Attributes:
-        access_token: Signs API calls.
+        access_token: Signs API calls; "" where Google gave a new refresh token and nothing to use.
         expires_at: When the access token ends, POSIX seconds.
         refresh_token: Gets the next access token. After a refresh: the new one, or None where the old one stays.
         granted_scopes: What the person granted, which may be less than was asked for.
@@ -35,3 +35,17 @@ class GoogleTokens:
     refresh_token: str | None = field(repr=False)
     granted_scopes: frozenset[str]
     account: GoogleAccount | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RedeemedCode:
+    """What a code was exchanged for, before it is verified whose account it is.
+
+    Attributes:
+        id_token: Signed by Google; names the account.
+        claimed: The account that it names, unverified: use it for nothing but ending the grant.
+    """
+
+    tokens: GoogleTokens
+    id_token: str = field(repr=False)
+    claimed: GoogleAccount

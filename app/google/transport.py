@@ -73,7 +73,11 @@ class PooledHttp:
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > MAX_ANSWER_BYTES:
-                    raise GoogleError(f"Google's answer is over {MAX_ANSWER_BYTES} bytes; ask for less")
+                    raise GoogleError(
+                        f"Google's answer is over {MAX_ANSWER_BYTES} bytes; ask for less",
+                        status=response.status,
+                        reason="answerTooLarge",
+                    )
                 self._seconds_left()
         except BaseException:
             response.close()

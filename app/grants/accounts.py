@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.database import Database, take_turns
 from app.database.tables import account_choices, grants, owned_by, owner
+from app.grants.grant import GrantState
 from app.principal import Principal
 
 EVERYWHERE = ""  # as a conversation: the choice that counts where none was made
 
-_ACTIVE = "active"
 _ALIAS = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 _NO_ALIASES = frozenset({"this", "google", "account", "accounts", "default", "it"})
 
@@ -143,7 +143,7 @@ async def _take_turns(connection: AsyncConnection, principal: Principal) -> None
 
 async def _list(connection: AsyncConnection, principal: Principal) -> list[Account]:
     query = sa.select(grants, (grants.c.id == chosen(principal, None)).label("is_default"))
-    mine = query.where(owned_by(grants, principal), grants.c.state == _ACTIVE).order_by(grants.c.alias)
+    mine = query.where(owned_by(grants, principal), grants.c.state == GrantState.ACTIVE).order_by(grants.c.alias)
     return [
         Account(row.id, row.alias, row.email, frozenset(row.granted_scopes.split()), bool(row.is_default))
         for row in await connection.execute(mine)

@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,43 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit.audit import AuditEntry, AuditEvent, record
 from app.database.database import Database, take_turns
 from app.database.tables import grants, owned_by, owner
-from app.google.auth import GoogleTokens
+from app.database.transition import changing
+from app.google.tokens import GoogleTokens
 from app.grants.accounts import alias_for, choose, chosen, has_default
+from app.grants.grant import Grant, GrantState
 from app.keys.ring import KeyRing
+from app.keys.sealed_columns import seal, unseal
 from app.principal import Principal
 from app.users import offboarded
-
-ACTIVE = "active"
-ENDING = "ending"  # given out no more; its tokens are kept until Google has been told
-REVOKED = "revoked"
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """One person's grant, opened. Lives within one request; its tokens show in no `repr`.
-
-    Attributes:
-        grant_id: 32 hexadecimal digits.
-        subject: The Google account's stable id, digits.
-        granted_scopes: What Google granted, which may be less than was asked for.
-        expires_at: When the access token ends, POSIX seconds.
-        version: Counts every change of the tokens; a change says which version it saw.
-    """
-
-    grant_id: str
-    principal: Principal
-    subject: str
-    email: str
-    granted_scopes: frozenset[str]
-    access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
-    expires_at: float
-    version: int
-
-    @property
-    def credential_id(self) -> str:
-        """What names this grant in the audit trail."""
-        return self.grant_id
 
 
 class Grants:
@@ -94,7 +65,7 @@ class Grants:
     def _usable(self, principal: Principal, which: sa.ColumnElement[bool]) -> sa.Select[tuple[Any, ...]]:
         """The person's active grant among these; none of a person who was offboarded, however it came about."""
         return sa.select(grants).where(
-            owned_by(grants, principal), grants.c.state == ACTIVE, which, ~offboarded(principal)
+            owned_by(grants, principal), grants.c.state == GrantState.ACTIVE, which, ~offboarded(principal)
         )
 
     async def find_ending(self, principal: Principal, grant_id: str) -> Grant | None:
@@ -103,7 +74,7 @@ class Grants:
         Raises:
             SealError: As for `find`.
         """
-        ending = sa.and_(owned_by(grants, principal), grants.c.id == grant_id, grants.c.state == ENDING)
+        ending = sa.and_(owned_by(grants, principal), grants.c.id == grant_id, grants.c.state == GrantState.ENDING)
         async with self._database.reading() as connection:
             row = (await connection.execute(sa.select(grants).where(ending))).one_or_none()
         return self._open(principal, row) if row is not None else None
@@ -149,7 +120,7 @@ class Grants:
             "granted_scopes": " ".join(sorted(grant.granted_scopes)),
             "sealed_tokens": self._seal(grant),
             "version": grant.version,
-            "state": ACTIVE,
+            "state": GrantState.ACTIVE,
             "alias": await alias_for(
                 connection, principal, grant.grant_id, grant.email, alias or (known.alias if known else None)
             ),
@@ -165,7 +136,7 @@ class Grants:
             )
         if not await has_default(connection, principal):
             await choose(connection, principal, grant.grant_id)
-        event = AuditEvent.WIDEN if known and known.state == ACTIVE else AuditEvent.CONFIRM
+        event = AuditEvent.WIDEN if known and known.state == GrantState.ACTIVE else AuditEvent.CONFIRM
         await record(connection, AuditEntry(principal, event, now, credential=grant.grant_id))
         return grant.grant_id
 
@@ -182,55 +153,49 @@ class Grants:
             granted_scopes=tokens.granted_scopes or grant.granted_scopes,
             version=grant.version + 1,
         )
-        changed = await self._change(
-            grant,
-            AuditEvent.REFRESH,
-            among=(ACTIVE, ENDING),
-            sealed_tokens=self._seal(fresh),
-            granted_scopes=" ".join(sorted(fresh.granted_scopes)),
-            version=fresh.version,
-        )
-        return fresh if changed == ACTIVE else None
+        values = {
+            "sealed_tokens": self._seal(fresh),
+            "granted_scopes": " ".join(sorted(fresh.granted_scopes)),
+            "version": fresh.version,
+        }
+        still = sa.and_(_as_read(grant), grants.c.state.in_((GrantState.ACTIVE, GrantState.ENDING)))
+        change = grants.update().where(still).values(**values, changed_at=self._now())
+        changed = await self._change(grant, AuditEvent.REFRESH, change)
+        return fresh if changed == GrantState.ACTIVE else None
 
     async def mark_revoked(self, grant: Grant) -> bool:
-        """Say that Google no longer honours the grant, if its version is still the one that was tried.
+        """Say that Google no longer honours the grant, and erase its tokens; return whether it was done.
 
-        Its tokens are erased. False means that somebody renewed it in the meantime.
+        It is not done where somebody has renewed the grant since it was read.
         """
-        changed = await self._change(
-            grant, AuditEvent.REVOKE, among=(ACTIVE,), state=REVOKED, sealed_tokens="", version=grant.version + 1
-        )
-        return changed is not None
+        return await self._end(grant, GrantState.REVOKED, sealed_tokens="", version=grant.version + 1)
 
     async def mark_ending(self, grant: Grant) -> bool:
-        """Give the grant out no more, if its version is still the one that was tried; `Revocation` ends it at Google.
+        """Give the grant out no more, so that `Revocation` ends it at Google; return whether it was done.
 
-        False means that somebody renewed it in the meantime.
+        It is not done where somebody has renewed the grant since it was read.
         """
-        return await self._change(grant, AuditEvent.REVOKE, among=(ACTIVE,), state=ENDING) is not None
+        return await self._end(grant, GrantState.ENDING)
 
-    async def _change(self, grant: Grant, event: AuditEvent, *, among: tuple[str, ...], **values: object) -> str | None:
-        """Change the grant if it is as it was read and in one of these states; its state then, or None."""
-        seen = sa.and_(
-            owned_by(grants, grant.principal),
-            grants.c.id == grant.grant_id,
-            grants.c.version == grant.version,
-            grants.c.state.in_(among),
-        )
-        now = self._now()
-        change = grants.update().where(seen).values(**values, changed_at=now).returning(grants.c.state)
+    async def _end(self, grant: Grant, state: GrantState, **values: Any) -> bool:
+        change = changing(grants, _as_read(grant), GrantState.ACTIVE, state, changed_at=self._now(), **values)
+        return await self._change(grant, AuditEvent.REVOKE, change) is not None
+
+    async def _change(self, grant: Grant, event: AuditEvent, change: sa.Update) -> str | None:
+        """Make a change and record it; return the state that the grant has then, or None if nothing was changed."""
         async with self._database.writing() as connection:
-            state: str | None = (await connection.execute(change)).scalar_one_or_none()
+            state: str | None = (await connection.execute(change.returning(grants.c.state))).scalar_one_or_none()
             if state is not None:
-                await record(connection, AuditEntry(grant.principal, event, now, credential=grant.grant_id))
+                await record(connection, AuditEntry(grant.principal, event, self._now(), credential=grant.grant_id))
         return state
 
     def _seal(self, grant: Grant) -> str:
         tokens = {"access": grant.access_token, "refresh": grant.refresh_token, "expires_at": grant.expires_at}
-        return self._key_ring.seal(json.dumps(tokens), *_bindings(grant.principal, grant.subject, grant.grant_id))
+        row = {**owner(grant.principal), "subject": grant.subject, "id": grant.grant_id}
+        return seal(self._key_ring, grants.c.sealed_tokens, json.dumps(tokens), row)
 
     def _open(self, principal: Principal, row: sa.Row[tuple[object, ...]]) -> Grant:
-        tokens = json.loads(self._key_ring.open(row.sealed_tokens, *_bindings(principal, row.subject, row.id)))
+        tokens = json.loads(unseal(self._key_ring, grants.c.sealed_tokens, row))
         return Grant(
             grant_id=row.id,
             principal=principal,
@@ -244,5 +209,6 @@ class Grants:
         )
 
 
-def _bindings(principal: Principal, subject: str, grant_id: str) -> tuple[str, ...]:
-    return ("grants", principal.platform, principal.tenant, principal.user, subject, grant_id)
+def _as_read(grant: Grant) -> sa.ColumnElement[bool]:
+    """Return the condition that nobody has changed this grant's tokens since it was read."""
+    return sa.and_(owned_by(grants, grant.principal), grants.c.id == grant.grant_id, grants.c.version == grant.version)

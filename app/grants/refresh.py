@@ -13,8 +13,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from app.errors import GoogleError, GrantRevokedError, InvalidGrantError
-from app.google.auth import HTTP_TIMEOUT_SECONDS, GoogleTokens
-from app.grants.grants import Grant, Grants
+from app.google.token_endpoint import HTTP_TIMEOUT_SECONDS
+from app.google.tokens import GoogleTokens
+from app.grants.grant import Grant
+from app.grants.grants import Grants
 from app.grants.refresh_leases import RefreshLease, RefreshLeases
 from app.principal import Principal
 from app.single_flight import SingleFlight
@@ -26,7 +28,7 @@ BEGIN_SECONDS = 3.0
 _CLOSING_SECONDS = HTTP_TIMEOUT_SECONDS + 2.0  # for the answer to a call that is under way, and for storing it
 
 
-class TokenEndpoint(Protocol):
+class RefreshEndpoint(Protocol):
     """The part of GoogleAuth that refreshing needs."""
 
     async def refresh(self, refresh_token: str) -> GoogleTokens:
@@ -45,7 +47,7 @@ class Refresher:
         self,
         grants: Grants,
         leases: RefreshLeases,
-        google: TokenEndpoint,
+        google: RefreshEndpoint,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -145,6 +147,8 @@ class Refresher:
                 raise GrantRevokedError(grant.principal) from None
         else:
             fresh = await self._grants.replace_tokens(grant, tokens)
+            if not tokens.access_token:
+                raise GoogleError("Google's token answer has no access_token", status=200)
             if fresh is not None:
                 return fresh
         return await self._current(grant)  # a new consent, or an end, was faster

@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.database.database import Database, database_time
 from app.database.tables import grants, owned_by, owner, refresh_leases
 from app.errors import GoogleError
-from app.grants.grants import Grant
+from app.grants.grant import Grant
 from app.principal import Principal
 
 LEASE_SECONDS = 15.0  # more than app.google.auth.HTTP_TIMEOUT_SECONDS

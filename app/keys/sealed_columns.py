@@ -1,9 +1,9 @@
-"""Every sealed column of the database, as app/database/tables.py declares them, and which keys they are sealed with."""
+"""Sealing and opening the sealed columns of the database, which app/database/tables.py declares."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +19,11 @@ class SealedColumn:
     """One column that the key ring seals.
 
     Attributes:
-        kind: The first of the bindings.
-        bound_to: Whose values in the row are the others.
+        bound_to: The columns whose values in the row it is bound to.
         key: The primary key, one column.
     """
 
     column: sa.Column[str]
-    kind: str
     bound_to: tuple[sa.Column[str], ...]
     key: sa.Column[str]
 
@@ -33,40 +31,51 @@ class SealedColumn:
         return f"{self.column.table.name}.{self.column.name}"
 
     def open(self, key_ring: KeyRing, row: sa.Row[Any]) -> str:
-        """What is sealed in a row that `rows` has found.
+        """Return what is sealed in a row that `rows` has found.
 
         Raises:
             SealError: It does not open with this ring for this row.
         """
-        return key_ring.open(row.sealed, *self._bindings(row))
+        return key_ring.open(row.sealed, *_bindings(self.column, row._mapping))
 
     def seal(self, key_ring: KeyRing, row: sa.Row[Any], plaintext: str) -> str:
-        """The same, or another, text sealed for the same row."""
-        return key_ring.seal(plaintext, *self._bindings(row))
+        """Return the same, or another, text sealed for the same row."""
+        return seal(key_ring, self.column, plaintext, row._mapping)
 
     def rows(self, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
-        """The rows in which something is sealed, ordered by their keys; each has `row_key` and `sealed`."""
-        columns: list[sa.ColumnElement[Any]] = [self.key.label("row_key"), self.column.label("sealed")]
-        columns += [column.label(f"bound_{number}") for number, column in enumerate(self.bound_to)]
+        """Select the rows in which something is sealed, ordered by their keys; each has `row_key` and `sealed`."""
+        columns: list[sa.ColumnElement[Any]] = [self.key.label("row_key"), self.column.label("sealed"), *self.bound_to]
         return sa.select(*columns).where(self.column.like("v1.%.%"), *conditions).order_by(self.key)
 
     def sealed_with(self, *key_ids: str) -> sa.ColumnElement[bool]:
-        """The condition that a row is sealed with one of these keys."""
+        """Return the condition that a row is sealed with one of these keys."""
         return sa.or_(*(self.column.startswith(prefix_of(key_id), autoescape=True) for key_id in key_ids))
 
-    def _bindings(self, row: sa.Row[Any]) -> tuple[str, ...]:
-        return (self.kind, *(row._mapping[f"bound_{number}"] or "" for number in range(len(self.bound_to))))
+
+def seal(key_ring: KeyRing, column: sa.Column[str], plaintext: str, values: Mapping[Any, Any]) -> str:
+    """Return a text sealed for the row that has these values, by column name."""
+    return key_ring.seal(plaintext, *_bindings(column, values))
+
+
+def unseal(key_ring: KeyRing, column: sa.Column[str], row: sa.Row[Any]) -> str:
+    """Return what is sealed in this column of a row.
+
+    Raises:
+        SealError: It does not open with this ring for this row.
+    """
+    values = row._mapping
+    return key_ring.open(values[column.name], *_bindings(column, values))
 
 
 def sealed_columns() -> list[SealedColumn]:
-    """All of them."""
+    """Return all of them."""
     return [
         _declared(column) for table in metadata.sorted_tables for column in table.columns if "bound_to" in column.info
     ]
 
 
 async def count_by_key(connection: AsyncConnection, key_ids: Collection[str]) -> Counter[str]:
-    """How many values are sealed with each of these keys."""
+    """Count the values that are sealed with each of these keys."""
     counts: Counter[str] = Counter()
     for sealed in sealed_columns():
         for key_id in key_ids:
@@ -75,8 +84,13 @@ async def count_by_key(connection: AsyncConnection, key_ids: Collection[str]) ->
     return counts
 
 
+def _bindings(column: sa.Column[Any], values: Mapping[Any, Any]) -> tuple[str, ...]:
+    """Return what this column of a row is bound to, as `tables.py` declares it; "" stands for NULL."""
+    return (column.info["kind"], *(values[name] or "" for name in column.info["bound_to"]))
+
+
 def _declared(column: sa.Column[Any]) -> SealedColumn:
     table = column.table
     assert isinstance(table, sa.Table)
     (key,) = table.primary_key.columns
-    return SealedColumn(column, column.info["kind"], tuple(table.c[name] for name in column.info["bound_to"]), key)
+    return SealedColumn(column, tuple(table.c[name] for name in column.info["bound_to"]), key)

@@ -102,3 +102,7 @@ class ConsentSettings(Section):
     link_seconds: Positive = Field(default=600, description="How long a link can be opened, and then be finished")
     code_seconds: Positive = Field(default=600, description="How long a sign-in waits for the proof that it is yours")
     code_tries: int = Field(default=5, gt=0, description="After so many wrong codes a sign-in is dropped")
+
+    def sign_in_seconds(self) -> float:
+        """Return how long one sign-in takes at most, from the link's page to the proof."""
+        return float(2 * self.link_seconds + self.code_seconds)

@@ -112,13 +112,13 @@ class FakeGoogle(GoogleClient):
         """
         container.google.override(Scoped(cls, container.principal, container.google_apis, providers.Object(answer)))
 
-    async def execute(self, request: HttpRequest) -> Any:
+    async def execute(self, request: HttpRequest, *, repeatable: bool | None = None) -> Any:
         """Return what the function answers."""
         self._run.check(f"The Google client that called {request.methodId}")
         await asyncio.sleep(0)
         return self._answer(self._principal, request)
 
-    async def execute_batch(self, requests: Sequence[HttpRequest]) -> list[Any]:
+    async def execute_batch(self, requests: Sequence[HttpRequest], *, repeatable: bool | None = None) -> list[Any]:
         """Return the function's answer to each request, or in its place the `GoogleError` that it raised."""
         answers: list[Any] = []
         for request in requests:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from app.database.database import Database, take_turns
 from app.database.tables import slack_installations as table
 from app.keys.ring import KeyRing
+from app.keys.sealed_columns import seal, unseal
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,9 @@ class Installations:
             await take_turns(connection, "slack_installations", workspace)
             known = (await connection.execute(sa.select(table.c.id).where(table.c.workspace == workspace))).scalar()
             row_id = known or uuid.uuid4().hex
-            values["sealed_bot_token"] = self._key_ring.seal(bot_token, *_bindings(workspace, row_id))
+            values["sealed_bot_token"] = seal(
+                self._key_ring, table.c.sealed_bot_token, bot_token, {"workspace": workspace, "id": row_id}
+            )
             if known:
                 await connection.execute(table.update().where(table.c.id == row_id).values(**values))
             else:
@@ -115,12 +118,10 @@ class Installations:
         Raises:
             SealError: The row was sealed for another place, or with a key that is gone.
         """
-        query = sa.select(table.c.id, table.c.sealed_bot_token).where(table.c.workspace == workspace)
+        query = sa.select(table).where(table.c.workspace == workspace)
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
-        if row is None or workspace is None:
-            return None
-        return self._key_ring.open(row.sealed_bot_token, *_bindings(workspace, row.id))
+        return None if row is None else unseal(self._key_ring, table.c.sealed_bot_token, row)
 
     async def tokens_of(self, tenant: str) -> Sequence[str]:
         """Return the token of this place or, for an organisation without one, those of its workspaces, oldest first.
@@ -145,7 +146,7 @@ class Installations:
         query = sa.select(table).where(where).order_by(table.c.installed_at, table.c.id)
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()
-        return [self._key_ring.open(row.sealed_bot_token, *_bindings(row.workspace, row.id)) for row in rows]
+        return [unseal(self._key_ring, table.c.sealed_bot_token, row) for row in rows]
 
     async def uninstalled(self, workspace: str, *, at: float) -> None:
         """Erase the installation, unless it was made after that: Slack may report the end of an earlier one late."""
@@ -161,7 +162,3 @@ class Installations:
 
 
 _PARTS = tuple(part.name for part in fields(Installation))
-
-
-def _bindings(workspace: str, row_id: str) -> tuple[str, ...]:
-    return ("slack_installations", workspace, row_id)

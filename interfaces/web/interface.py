@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection
+from functools import partial
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
+from app.consent.browser import BrowserSignIn
 from app.consent.confirmation import Confirmation
-from app.consent.flow import Consent
-from app.consent.outcome import Connected, SignedIn, WaitsForLogin
-from app.errors import ConsentError, GoogleError, SealError, UnavailableError
+from app.consent.link import Link
+from app.consent.link_queries import BEFORE_GOOGLE
+from app.consent.outcome import Connected, Disconnected, InProgress, NotConnected, SignedIn, WaitsForLogin
+from app.errors import ConsentError, SealError, UnavailableError
 from app.google.apis import GoogleApis
 from app.principal import Principal
 from interfaces.channel import ServedChannels
@@ -19,6 +23,7 @@ from interfaces.web.formatting import Who, away, from_our_page, notice, page, wh
 
 CALLBACK_PATH = "/oauth/google/callback"
 LOGIN_PATH = "/oauth/login/callback"
+SIGN_IN_PATH = "/connect/google/sign-in"
 NOT_CONNECTED = "Not connected"
 
 
@@ -40,28 +45,25 @@ class ConsentPages:
     Args:
         google_apis: Knows what an OAuth scope permits.
         channels: Know people's names.
-        cookie_seconds: How long an opened link waits for its callback.
-        code_seconds: How long what Google granted waits for its proof.
+        cookie_seconds: How long a browser is known as the one that opened a link; longer than a sign-in takes.
     """
 
     def __init__(
         self,
-        consent: Consent,
+        sign_in: BrowserSignIn,
         confirmation: Confirmation,
         google_apis: GoogleApis,
         channels: ServedChannels,
         cookies: Cookies,
         *,
         cookie_seconds: float,
-        code_seconds: float,
     ) -> None:
-        self._consent = consent
+        self._sign_in = sign_in
         self._confirmation = confirmation
         self._google_apis = google_apis
         self._channels = channels
         self._cookies = cookies
         self._cookie_seconds = cookie_seconds
-        self._code_seconds = code_seconds
 
     def router(self) -> APIRouter:
         """Return the routes."""
@@ -70,74 +72,88 @@ class ConsentPages:
         routes.add_api_route("/connect/google/{token}", self.open_link, methods=["POST"])
         routes.add_api_route(CALLBACK_PATH, self.come_back, methods=["GET"])
         routes.add_api_route(LOGIN_PATH, self.log_in, methods=["GET"])
+        routes.add_api_route(SIGN_IN_PATH + "/{link_id}", self.show_sign_in, methods=["GET"])
         return routes
 
-    async def show_link(self, token: str) -> Response:
-        """Show who asks for what. Consumes nothing, because chats fetch links to preview them."""
+    async def show_link(self, request: Request, token: str) -> Response:
+        """Show who asks for what. Consumes nothing, because chats fetch links to preview them.
+
+        The browser gets its cookie here, so that a second press of the button is known to come from the same browser.
+        """
         try:
-            link = await self._consent.look_at(token)
+            link = await self._sign_in.look_at(token, partial(self._cookies.find, request))
         except ConsentError as error:
             return notice(NOT_CONNECTED, str(error), status=error.status)
-        return page(
+        if link.state not in BEFORE_GOOGLE:
+            return _to_sign_in(link)
+        response = page(
             "connect.html",
             "Connect your Google account",
             who=await self._who(link.principal),
             permissions=self._permissions(link.oauth_scopes),
         )
+        if self._cookies.find(request, link.link_id) is None:
+            self._cookies.keep(response, link.link_id, secrets.token_urlsafe(32), seconds=self._cookie_seconds)
+        return response
 
     async def open_link(self, request: Request, token: str) -> Response:
-        """Open the link for this browser, and send it on to Google."""
+        """Open the link for this browser, and send it on to Google; the second time as at first."""
         if not from_our_page(request):
             return notice(NOT_CONNECTED, "Another page sent you here. Open the link from your chat.", status=403)
+        kept = partial(self._cookies.find, request)
         try:
-            url, opened = await self._consent.open(token)
+            link = await self._sign_in.look_at(token, kept)
+            if link.state not in BEFORE_GOOGLE:
+                return _to_sign_in(link)
+            url, opened = await self._sign_in.open(token, kept)
         except ConsentError as error:
             return notice(NOT_CONNECTED, str(error), status=error.status)
         response = away(url)
-        self._cookies.keep(response, opened.state, opened.cookie, seconds=self._cookie_seconds)
+        self._cookies.keep(response, link.link_id, opened.cookie, seconds=self._cookie_seconds)
         return response
 
     async def come_back(
         self, request: Request, state: str = "", code: str | None = None, error: str | None = None
     ) -> Response:
-        """Take Google's answer about the consent, but only with this browser's cookie."""
-        cookie = self._cookies.find(request, state)
-        response: Response
+        """Take Google's answer about the consent, and go on to a page whose address holds neither code nor state."""
+        cookie = self._cookies.find(request, state.partition(".")[0])
         try:
-            if code is None or error is not None:
-                await self._consent.refuse(state=state, cookie=cookie)
-                response = notice(NOT_CONNECTED, "You did not allow the access. Nothing was connected.", status=200)
-            else:
-                signed_in = await self._consent.finish(state=state, cookie=cookie, code=code)
-                response = await self._show(signed_in)
-                if isinstance(signed_in, WaitsForLogin):
-                    self._cookies.keep(response, signed_in.state, signed_in.cookie, seconds=self._code_seconds)
+            link = await self._sign_in.take_callback(state=state, cookie=cookie, code=code, error=error)
         except ConsentError as refusal:
-            response = notice(NOT_CONNECTED, str(refusal), status=refusal.status)
-        except GoogleError:
-            response = notice(NOT_CONNECTED, "Google did not answer. Ask the assistant for a new link.", status=502)
-        if cookie is not None:  # whatever came of it, the sign-in is over
-            self._cookies.forget(response, state)
-        return response
+            return notice(NOT_CONNECTED, str(refusal), status=refusal.status)
+        return _to_sign_in(link)
 
     async def log_in(self, request: Request, state: str = "") -> Response:
         """Take a channel's answer about who signed in there, but only with this browser's cookie."""
-        cookie = self._cookies.find(request, state)
-        response: Response
+        cookie = self._cookies.find(request, state.partition(".")[0])
+        answer = dict(request.query_params)
         try:
-            answer = dict(request.query_params)
-            connected = await self._confirmation.prove_by_login(state=state, cookie=cookie, answer=answer)
-            response = await self._show(connected)
+            link = await self._confirmation.prove_by_login(state=state, cookie=cookie, answer=answer)
         except ConsentError as refusal:
-            response = notice(NOT_CONNECTED, str(refusal), status=refusal.status)
-        if cookie is not None:
-            self._cookies.forget(response, state)
-        return response
+            return notice(NOT_CONNECTED, str(refusal), status=refusal.status)
+        return _to_sign_in(link)
+
+    async def show_sign_in(self, request: Request, link_id: str) -> Response:
+        """Show how the sign-in of this browser stands, as often as it is asked for."""
+        try:
+            signed_in = await self._sign_in.page(link_id, self._cookies.find(request, link_id))
+        except ConsentError as refusal:
+            return notice(NOT_CONNECTED, str(refusal), status=refusal.status)
+        return await self._show(signed_in)
 
     async def _show(self, signed_in: SignedIn) -> Response:
-        """Return what a person sees once Google said yes."""
+        """Return the page that says how a sign-in stands."""
         if isinstance(signed_in, WaitsForLogin):
             return away(signed_in.url)
+        if isinstance(signed_in, NotConnected):
+            return notice(NOT_CONNECTED, signed_in.why, status=signed_in.status)
+        if isinstance(signed_in, InProgress):
+            response = notice("One moment", "Google's answer is being checked. This page reloads itself.", status=200)
+            response.headers["Refresh"] = "2"
+            return response
+        if isinstance(signed_in, Disconnected):
+            text = f"{signed_in.email} was connected and has been disconnected since."
+            return notice(NOT_CONNECTED, f"{text} Write `connect google` in the chat for a new link", status=200)
         missing = self._permissions(signed_in.missing_scopes)
         shown = await self._who(signed_in.link.principal)
         if isinstance(signed_in, Connected):
@@ -157,3 +173,8 @@ class ConsentPages:
 
     def _permissions(self, oauth_scopes: Collection[str]) -> dict[str, str]:
         return {scope: self._google_apis.permission(scope) for scope in sorted(oauth_scopes)}
+
+
+def _to_sign_in(link: Link) -> Response:
+    """Return the way to the page of a sign-in, which shows what is true whenever it is loaded."""
+    return away(f"{SIGN_IN_PATH}/{link.link_id}")

@@ -73,7 +73,7 @@ async def test_asking_after_the_victim_in_her_thread(attack: Attack, slack: Slac
     assert any(victim.email in each for each in read)
     assert user(mallory.name) in page.text
     assert user(victim.name) not in page.text
-    assert "No Google account of yours" in typed
+    assert "You have no Google account connected" in typed
     assert victim.email not in seen_by(attack, mallory)
 
 
@@ -85,8 +85,8 @@ async def test_forwarded_link_in_a_chat(attack: Attack, slack: SlackDriver) -> N
     accounts = await _told(slack, mallory, "google accounts")
 
     assert user(mallory.name) in page.text
-    assert "No sign-in of yours" in hers
-    assert "No Google account of yours" in accounts
+    assert "I don't know this code" in hers
+    assert "You have no Google account connected" in accounts
     assert victim.email not in seen_by(attack, mallory)
 
 

@@ -74,7 +74,7 @@ async def test_code_typed_in_another_chat(attack: Attack) -> None:
     page = await attack.browser.allow(await attack.link(attack.mallory), attack.victims)
     told = await attack.ask(attack.victim, f"confirm {code_on(page)}")
 
-    assert "No sign-in of yours" in told["answer"]
+    assert "I don't know this code" in told["answer"]
     assert await attack.account_of(attack.victim) is None
     await attack.assert_nothing_gained()
 
@@ -85,14 +85,14 @@ async def test_code_of_the_victims_own_sign_in(attack: Attack) -> None:
     stolen = await attack.ask(attack.mallory, f"confirm {code_on(page)}")
     hers = await attack.ask(attack.victim, f"confirm {code_on(page)}")
 
-    assert "No sign-in of yours" in stolen["answer"]
+    assert "I don't know this code" in stolen["answer"]
     assert "Connected" in hers["answer"]
     await attack.note_bearer(attack.victim)
     await attack.assert_nothing_gained()
 
 
 async def test_replay(attack: Attack) -> None:
-    """Mallory has the victim's link, callback, cookies and code from yesterday: all were used, so none works again."""
+    """Mallory has the victim's link, callback, cookies and code from yesterday: all they show is that it is over."""
     link = await attack.link(attack.victim)
     callback = await attack.browser.decide(await attack.browser.open(link), attack.victims)
     cookies = dict(attack.browser.http.cookies)
@@ -107,9 +107,10 @@ async def test_replay(attack: Attack) -> None:
     ]
     told = await attack.ask(attack.mallory, f"confirm {code}")
 
-    assert [each.status_code for each in replayed] == [410, 410, 400]
+    assert [each.status_code for each in replayed] == [200, 303, 200]
+    assert all(code_on(each) is None and "<form" not in each.text for each in replayed)
     assert attack.calls(EXCHANGE) == 1
-    assert "No sign-in of yours" in told["answer"]
+    assert "I don't know this code" in told["answer"]
     await attack.assert_nothing_gained()
     await attack.assert_reads_her_mail()
 
@@ -126,8 +127,8 @@ async def test_six_concurrent_callbacks(tmp_path: Path, databases: Databases) ->
         callback = await attack.browser.decide(google_url, attack.victims)
         pages = await asyncio.gather(*(attack.browser.http.get(callback) for _ in range(6)))
 
-        assert sorted(page.status_code for page in pages) == [200, 400, 400, 400, 400, 400]
-        assert sum(code_on(page) is not None for page in pages) == 1
+        assert len({code_on(page) for page in pages} - {None}) <= 1
+        assert code_on(await attack.browser.http.get(callback)) is not None
         assert attack.calls(EXCHANGE) == 1
         assert await attack.waiting(attack.mallory) == 1
         await attack.assert_nothing_gained()
@@ -163,7 +164,7 @@ async def test_login_csrf(attack: Attack) -> None:
     typed = await attack.ask(attack.victim, f"confirm {code_on(page)}")
 
     assert [each.status_code for each in lured] == [400, 400]
-    assert "No sign-in of yours" in typed["answer"]
+    assert "I don't know this code" in typed["answer"]
     assert (await attack.account_of(attack.victim), await attack.waiting(attack.victim)) == (None, 0)
     await attack.assert_nothing_gained()
 
@@ -202,7 +203,7 @@ async def test_preview_bots(attack: Attack) -> None:
     page = await attack.browser.allow(link, attack.victims)
 
     assert {each.status_code for each in seen} == {200}
-    assert not any("set-cookie" in each.headers or "/o/oauth2/" in shown(each) for each in seen)
+    assert not any("/o/oauth2/" in shown(each) for each in seen)
     assert code_on(page) is not None
     await attack.assert_nothing_gained()
 
@@ -244,7 +245,7 @@ async def test_expired_code(attack: Attack) -> None:
     told = await attack.ask(attack.mallory, f"confirm {code_on(page)}")
     await attack.server.container.unconfirmed().sweep()
 
-    assert "No sign-in of yours" in told["answer"]
+    assert "I don't know this code" in told["answer"]
     assert await attack.waiting(attack.mallory) == 0
     assert attack.calls(REVOKE) == 1
     await attack.assert_nothing_gained()
@@ -272,11 +273,11 @@ async def test_brute_forced_code(attack: Attack) -> None:
     guesses = await asyncio.gather(
         *(attack.ask(attack.mallory, WRONG, conversation=f"guess-{number}") for number in range(12))
     )
-    counted = [each["answer"] for each in guesses if each["answer"].startswith("That is not the code")]
+    counted = [each["answer"] for each in guesses if each["answer"].startswith("That ")]
     late = await attack.ask(attack.mallory, f"confirm {code_on(page)}")
 
     assert len(counted) == TRIES
-    assert "No sign-in of yours" in late["answer"]
+    assert "I don't know this code" in late["answer"]
     assert await attack.waiting(attack.mallory) == 0
     assert attack.calls(REVOKE) == 1
     await attack.assert_nothing_gained()

@@ -18,7 +18,7 @@ from app.main import create_app
 from app.sections.interfaces import InterfacesSettings, SlackSettings
 from containers.build import build
 from tests.attacks.attack import CALLBACK, Attack, shown
-from tests.fakes.consent import query
+from tests.fakes.consent import links_of, query
 from tests.fakes.environment import open_environment
 from tests.fakes.server import QUESTION
 
@@ -118,7 +118,7 @@ async def test_idor_link(attack: Attack) -> None:
     """Mallory has every id of the victim's link but its token: by none of them is it shown or opened."""
     parked = await attack.ask(attack.victim)
     links = attack.server.container.links()
-    (link,) = await links.open_links(attack.victim)
+    (link,) = await links_of(links, attack.victim)
     token = parked["consent_url"].rpartition("/")[2]
     guesses = [link.link_id, parked["message"], attack.victim.user, token[:-1], token.swapcase(), f"{token}%00"]
     seen = [
@@ -136,7 +136,7 @@ async def test_idor_link(attack: Attack) -> None:
 async def test_idor_login(attack: Attack) -> None:
     """Mallory knows the id of the victim's link, with which a channel's sign-in is named: it is not enough."""
     await attack.browser.allow(await attack.link(attack.victim), attack.victims)
-    (link,) = await attack.server.container.links().open_links(attack.victim)
+    (link,) = await links_of(attack.server.container.links(), attack.victim)
     for state in (link.link_id, f"{link.link_id}.", f"{link.link_id}.{'x' * 43}"):
         page = await attack.own_browser.http.get(
             f"{attack.server.base_url}/oauth/login/callback", params={"state": state, "code": "x"}

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http.cookies import Morsel, SimpleCookie
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
@@ -15,13 +16,17 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.types import Receive, Scope, Send
 
+from app.consent.browser import BrowserSignIn
+from app.consent.code_tries import CodeTries, WrongCode
 from app.consent.confirmation import Confirmation, Wake
 from app.consent.flow import Consent
+from app.consent.link import Link, LinkState, OpenedLink, link_of
+from app.consent.link_queries import open_links
 from app.consent.linking import Linking, LinkingMode
 from app.consent.links import ConsentLinks
-from app.consent.outcome import Connected
-from app.consent.quarantine import Quarantine, WrongCode
-from app.consent.unconfirmed import Revoking, UnconfirmedConsents
+from app.consent.outcome import Connected, Disconnected
+from app.consent.quarantine import Quarantine
+from app.consent.unconfirmed import RevocationEndpoint, UnconfirmedConsents
 from app.consent.used_codes import UsedCodes
 from app.database.database import Database
 from app.database.tables import quarantined_grants
@@ -29,8 +34,11 @@ from app.google.apis import GoogleApis
 from app.google.auth import GoogleAuth
 from app.google.connections import open_http, open_pool
 from app.google.endpoints import GoogleEndpoints
+from app.google.faults import FaultLog
+from app.google.token_endpoint import TokenEndpoint
 from app.grants.accounts import Accounts
-from app.grants.grants import Grant, Grants
+from app.grants.grant import Grant
+from app.grants.grants import Grants
 from app.keys.ring import KeyRing
 from app.principal import Principal
 from app.sandbox.google.sandbox import GoogleSandbox
@@ -80,12 +88,22 @@ class Waiting:
         self.changed.append(principal)
 
 
+class _Client(httpx2.AsyncClient):
+    """What a browser sends with: where a page is asked for, its redirects to pages of the same server are followed."""
+
+    async def get(self, url: Any, **options: Any) -> httpx2.Response:
+        response = await super().get(url, **options)
+        while response.has_redirect_location and response.headers["location"].startswith("/"):
+            response = await super().get(response.url.join(response.headers["location"]), **options)
+        return response
+
+
 class Browser:
-    """One person's browser: keeps cookies, follows no redirect by itself."""
+    """One person's browser: keeps cookies, and follows redirects within one server."""
 
     def __init__(self) -> None:
         # Each request on a connection of its own: the server closes one that was idle just as the next goes out.
-        self.http = httpx2.AsyncClient(timeout=30, limits=httpx2.Limits(max_keepalive_connections=0))
+        self.http = _Client(timeout=30, limits=httpx2.Limits(max_keepalive_connections=0))
 
     async def open(self, link: str) -> str:
         """Look at a link's page and press its button; the address at Google that it leads to."""
@@ -133,8 +151,9 @@ class ConsentServer:
     links: ConsentLinks
     quarantine: Quarantine
     clock: Ahead
-    proofs: Linking
+    linking: Linking
     cookies: Cookies
+    google_auth: GoogleAuth = field(init=False)
     url: str = ""
     waiting: Waiting = field(default_factory=Waiting)
     google: GoogleSandbox = field(init=False)
@@ -142,50 +161,53 @@ class ConsentServer:
     confirmation: Confirmation = field(init=False)
     consent: Consent = field(init=False)
     pages: FastAPI = field(init=False)
+    browser_sign_in: BrowserSignIn = field(init=False)
 
-    def use(self, google_auth: GoogleAuth, revoking: Revoking | None = None) -> None:
+    def use(self, google_auth: GoogleAuth, revoking: RevocationEndpoint | None = None) -> None:
         """Ask this Google from now on, and have grants revoked there or as `revoking` does."""
+        self.google_auth = google_auth
         self.dropping = UnconfirmedConsents(self.database, self.links, self.quarantine, revoking or google_auth)
         self.confirmation = Confirmation(
             self.database,
             self.links,
             self.grants,
             self.quarantine,
+            CodeTries(self.quarantine, code_tries=CODE_TRIES),
             self.dropping,
             UsedCodes(self.key_ring, self.clock),
             self.waiting,
-            proofs=self.proofs,
+            linking=self.linking,
             code_seconds=CODE_SECONDS,
             now=self.clock,
         )
-        self.consent = Consent(
+        self.consent = Consent(self.links, self.grants, Accounts(self.database), self.quarantine, public_url=self.url)
+        self.browser_sign_in = BrowserSignIn(
             self.database,
             self.links,
             self.grants,
-            Accounts(self.database),
             self.quarantine,
+            self.dropping,
             self.confirmation,
             google_auth,
             self.waiting,
-            public_url=self.url,
+            self.clock,
         )
         self.pages = FastAPI()
         install(self.pages, max_body_bytes=10_000)
         pages = ConsentPages(
-            self.consent,
+            self.browser_sign_in,
             self.confirmation,
             GoogleApis(None),
             {},
             self.cookies,
-            cookie_seconds=LINK_SECONDS,
-            code_seconds=CODE_SECONDS,
+            cookie_seconds=LINK_SECONDS + CODE_SECONDS,
         )
         self.pages.include_router(pages.router())
 
-    def prove_by(self, proofs: Linking) -> None:
+    def prove_by(self, linking: Linking) -> None:
         """Ask for these proofs from now on."""
-        self.proofs = proofs
-        self.use(self.consent._google)
+        self.linking = linking
+        self.use(self.google_auth)
 
     async def link(self, principal: Principal, *oauth_scopes: str) -> str:
         """The address of this person's link for these scopes."""
@@ -199,7 +221,7 @@ class ConsentServer:
         async with self.database.reading() as connection:
             return await self.consent.covers(connection, principal, frozenset(oauth_scopes))
 
-    async def confirm(self, principal: Principal, page: httpx2.Response) -> Connected | WrongCode | None:
+    async def confirm(self, principal: Principal, page: httpx2.Response) -> Connected | Disconnected | WrongCode | None:
         """Let this person write in their chat the code that a page shows."""
         code = code_on(page)
         assert code is not None, page.text
@@ -236,7 +258,7 @@ async def open_consent_server(
     """Serve the pages, and the sandbox's Google, until the block ends."""
     clock = Ahead()
     links = ConsentLinks(database, key_ring, lifetime_seconds=LINK_SECONDS, now=clock)
-    quarantine = Quarantine(database, key_ring, code_tries=CODE_TRIES, now=clock)
+    quarantine = Quarantine(database, key_ring, clock)
     server = ConsentServer(
         database, key_ring, Grants(database, key_ring), links, quarantine, clock, BY_CODE, Cookies(secure=secure)
     )
@@ -261,7 +283,7 @@ async def open_consent_server(
                 client_id=CLIENT_ID,
                 client_secret=CLIENT_SECRET,
                 redirect_uri=redirect_uri,
-                http=http,
+                token_endpoint=TokenEndpoint(http, FaultLog()),
                 pool=pool,
             )
             server.use(google_auth)
@@ -278,3 +300,15 @@ def cookie_of(response: httpx2.Response) -> Morsel[str]:
     """The one cookie that a response sets."""
     (cookie,) = SimpleCookie(response.headers["set-cookie"]).values()
     return cookie
+
+
+async def links_of(links: ConsentLinks, principal: Principal) -> list[Link]:
+    """The links of this person that may still lead to a grant, the newest first."""
+    async with links._database.reading() as connection:
+        return [link_of(row) for row in await connection.execute(open_links(principal, links._now()))]
+
+
+async def comes_back(links: ConsentLinks, opened: OpenedLink, state: LinkState = LinkState.CONSENTED) -> bool:
+    """Let a callback come for an opened link, with Google's yes or the person's no; whether it was the first one."""
+    async with links._database.writing() as connection:
+        return await links.take(connection, opened.link, state)

@@ -26,6 +26,8 @@ from app.audit.recorder import AuditRecorder
 from app.chat.accounts import AccountsCommand, ConfirmCommand
 from app.chat.approvals import ApprovalCommand
 from app.chat.new_conversation import NewConversationCommand
+from app.consent.browser import BrowserSignIn
+from app.consent.code_tries import CodeTries
 from app.consent.confirmation import Confirmation
 from app.consent.flow import Consent
 from app.consent.linking import Linking, LinkingMode
@@ -58,6 +60,8 @@ from app.delivery.work.maintenance import Maintenance
 from app.delivery.work.worker import Worker
 from app.google.auth import GoogleAuth
 from app.google.endpoints import GoogleEndpoints
+from app.google.faults import FaultLog
+from app.google.token_endpoint import TokenEndpoint as TokenEndpointOfGoogle
 from app.grants.accounts import Accounts
 from app.grants.grants import Grants
 from app.grants.refresh import Refresher
@@ -147,34 +151,36 @@ class CoreServer:
             client_id="id",
             client_secret="secret",
             redirect_uri="http://127.0.0.1:9/callback",
-            http=httpx2.AsyncClient(),
+            token_endpoint=TokenEndpointOfGoogle(httpx2.AsyncClient(), FaultLog()),
             pool=urllib3.PoolManager(),
         )
         self.accounts = Accounts(database)
-        quarantine = Quarantine(database, key_ring, code_tries=5, now=now)
-        dropping = UnconfirmedConsents(database, self.links, quarantine, google)
+        quarantine = Quarantine(database, key_ring, now)
+        self.unconfirmed = UnconfirmedConsents(database, self.links, quarantine, google)
         self.confirmation = Confirmation(
             database,
             self.links,
             self.grants,
             quarantine,
-            dropping,
+            CodeTries(quarantine, code_tries=5),
+            self.unconfirmed,
             UsedCodes(key_ring, now),
             self.parking,
-            proofs=Linking(LinkingMode.CODE, {}, {}),
+            linking=Linking(LinkingMode.CODE, {}, {}),
             code_seconds=600,
             now=now,
         )
-        self.consent = Consent(
+        self.consent = Consent(self.links, self.grants, self.accounts, quarantine, public_url="http://127.0.0.1:9")
+        self.browser_sign_in = BrowserSignIn(
             database,
             self.links,
             self.grants,
-            self.accounts,
             quarantine,
+            self.unconfirmed,
             self.confirmation,
             google,
             self.parking,
-            public_url="http://127.0.0.1:9",
+            now,
         )
         self.statuses = Statuses(self.parking, self.approvals, self.consent, self.accounts)
         self.tokens = ConsentedTokens(Refresher(self.grants, RefreshLeases(database), TokenEndpoint(), now))

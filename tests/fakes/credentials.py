@@ -13,7 +13,8 @@ from app.database.database import Database
 from app.database.tables import metadata
 from app.errors import GoogleError, InvalidGrantError
 from app.google.tokens import GoogleAccount, GoogleTokens
-from app.grants.grants import Grant, Grants
+from app.grants.grant import Grant
+from app.grants.grants import Grants
 from app.principal import Principal
 from tests.fakes.sandbox import READ, Clock
 

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from app.deadline import Deadline
 from app.google.apis import GoogleApis
 from app.google.client import GoogleClient
+from app.google.faults import FaultLog
 from app.sandbox.google.gmail.message import StoredMessage
 from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.server import serve_loopback
@@ -46,7 +47,9 @@ class GmailSandbox:
         tokens = await self.browser.sign_in(email, *oauth_scopes or ALL_SCOPES)
         credentials = FakeCredentials(tokens["access_token"])
         self.requests.clear()
-        return GmailToolkit(client(credentials, self.apis, self.pool, LoopThreads(), Deadline.after(20), Recorder()))
+        return GmailToolkit(
+            client(credentials, self.apis, self.pool, LoopThreads(), Deadline.after(20), Recorder(), FaultLog())
+        )
 
     def mail(self, email: str, *labels: str) -> list[StoredMessage]:
         """A person's mails with these labels, newest first, without the trash."""

@@ -18,6 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from app.google.auth import GoogleAuth
 from app.google.endpoints import GoogleEndpoints
+from app.google.faults import FaultLog
+from app.google.token_endpoint import TokenEndpoint
+from app.google.tokens import GoogleTokens
 from tests.fakes.loopback import Loopback, Received, Reply, serve
 
 CLIENT_ID = "client.apps.example"
@@ -73,11 +76,13 @@ class GoogleSignIn:
     Attributes:
         answers: The bodies to answer with, by path, or by the code that is exchanged.
         status: The HTTP status of tokens and revocations.
+        certs_status: The HTTP status of the certificates.
         received: What was asked.
     """
 
     answers: dict[str, dict[str, Any]] = field(default_factory=lambda: {"/token": token_answer()})
     status: int = 200
+    certs_status: int = 200
     loopback: Loopback = field(init=False)
     auth: GoogleAuth = field(init=False)
 
@@ -88,9 +93,15 @@ class GoogleSignIn:
     def answer(self, request: Received) -> Reply:
         if request.path == "/certs":
             pem = key("google").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-            return Reply(json.dumps({"google": pem.decode()}).encode())
+            return Reply(json.dumps({"google": pem.decode()}).encode(), self.certs_status)
         body = self.answers.get(request.form.get("code", "")) or self.answers.get(request.path, {})
         return Reply(json.dumps(body).encode(), self.status)
+
+
+async def exchange(auth: GoogleAuth, *, code: str, code_verifier: str, nonce: str) -> GoogleTokens:
+    """Redeem a code and verify whose account it is of, as a callback does."""
+    redeemed = await auth.redeem(code=code, code_verifier=code_verifier, oauth_scopes=frozenset())
+    return await auth.verify(redeemed, nonce=nonce)
 
 
 @contextmanager
@@ -105,7 +116,7 @@ def google_sign_in() -> Iterator[GoogleSignIn]:
             client_id=CLIENT_ID,
             client_secret=CLIENT_SECRET,
             redirect_uri="https://deputy.example/oauth/google/callback",
-            http=httpx2.AsyncClient(),
+            token_endpoint=TokenEndpoint(httpx2.AsyncClient(), FaultLog()),
             pool=pool,
             now=lambda: 1_000.0,
         )

@@ -17,7 +17,7 @@ from app.messages import MessageState, StoredMessage
 from app.principal import Principal
 from app.sandbox.people import PEOPLE
 from app.sandbox.visitor import code_on
-from tests.fakes.consent import Browser, ConsentServer, query
+from tests.fakes.consent import Browser, ConsentServer, comes_back, query
 from tests.fakes.core_server import CoreServer
 from tests.fakes.credentials import connect, google_tokens
 from tests.fakes.sandbox import ADA, GRACE, MODIFY, READ, SEND
@@ -26,7 +26,7 @@ ADAS_SUBJECT = PEOPLE[0].subject
 
 
 @pytest.fixture
-def server(database: Database, key_ring: KeyRing) -> CoreServer:
+def core(database: Database, key_ring: KeyRing) -> CoreServer:
     """Nothing said yet."""
     return CoreServer(database, key_ring)
 
@@ -153,168 +153,175 @@ async def test_a_second_account_is_added_by_its_persons_words(
     assert server.waiting.accounts == [{None, ADAS_SUBJECT}, {None, PEOPLE[1].subject}]
 
 
-async def test_accounts_are_listed_with_what_they_may(server: CoreServer, ada: Principal, grace: Principal) -> None:
+async def test_accounts_are_listed_with_what_they_may(core: CoreServer, ada: Principal, grace: Principal) -> None:
     """`google accounts` shows each person their own: name, address, default, choice and permissions."""
-    await has(server, ada, "ada", "work")
-    await server.accounts.use(ada, "work", conversation="c")
-    await has(server, grace, "grace")
-    told = await reply(server, ada, "google accounts")
+    await has(core, ada, "ada", "work")
+    await core.accounts.use(ada, "work", conversation="c")
+    await has(core, grace, "grace")
+    told = await reply(core, ada, "google accounts")
 
     assert told.splitlines()[1:] == [
-        f"- ada: ada@example.com (default); granted: {READ}",
-        f"- work: work@example.com (used here); granted: {READ}",
+        f"- ada: ada@example.com (default). You allowed: {READ}",
+        f"- work: work@example.com (used here). You allowed: {READ}",
     ]
-    assert (await reply(server, grace, "Google accounts.", "g")).splitlines()[1:] == [
-        f"- grace: grace@example.com (default, used here); granted: {READ}"
+    assert (await reply(core, grace, "Google accounts.", "g")).splitlines()[1:] == [
+        f"- grace: grace@example.com (default, used here). You allowed: {READ}"
     ]
 
 
-async def test_a_choice_counts_where_it_was_made(server: CoreServer, ada: Principal, grace: Principal) -> None:
+async def test_a_choice_counts_where_it_was_made(core: CoreServer, ada: Principal, grace: Principal) -> None:
     """`use work for this` is for this conversation, `use work` for all others; nobody else's choice changes."""
     for person in (ada, grace):
-        await has(server, person, person.user, "work")
-    here = await reply(server, ada, "use work for this", "project")
-    after_one = [await used(server, ada, each) for each in ("project", "main")]
-    everywhere = await reply(server, ada, "Use Work", "main")
-    after_all = [await used(server, ada, each) for each in ("project", "main", "new")]
+        await has(core, person, person.user, "work")
+    here = await reply(core, ada, "use work for this", "project")
+    after_one = [await used(core, ada, each) for each in ("project", "main")]
+    everywhere = await reply(core, ada, "Use Work", "main")
+    after_all = [await used(core, ada, each) for each in ("project", "main", "new")]
 
-    assert "In this conversation I use work" in here
+    assert "In this conversation I now use work" in here
     assert after_one == ["work@example.com", "ada@example.com"]
-    assert "From now on I use work" in everywhere
+    assert "I now use work" in everywhere
     assert after_all == ["work@example.com"] * 3
-    assert await used(server, grace, "project") == "grace@example.com"
+    assert await used(core, grace, "project") == "grace@example.com"
 
 
-async def test_a_default_counts_again_where_it_is_chosen(server: CoreServer, ada: Principal) -> None:
+async def test_a_default_counts_again_where_it_is_chosen(core: CoreServer, ada: Principal) -> None:
     """Who chose one account for a conversation and then another one for all means this conversation too."""
-    await has(server, ada, "ada", "work")
-    await reply(server, ada, "use work for this", "c")
-    await reply(server, ada, "use ada", "c")
+    await has(core, ada, "ada", "work")
+    await reply(core, ada, "use work for this", "c")
+    await reply(core, ada, "use ada", "c")
 
-    assert await used(server, ada, "c") == "ada@example.com"
+    assert await used(core, ada, "c") == "ada@example.com"
 
 
-async def test_the_end_of_a_chosen_account_brings_no_other_one_in(server: CoreServer, ada: Principal) -> None:
+async def test_the_end_of_a_chosen_account_brings_no_other_one_in(core: CoreServer, ada: Principal) -> None:
     """In a conversation for which work was chosen nothing runs as home once work is revoked: consent is asked for."""
-    await has(server, ada, "home", "work")
-    await reply(server, ada, "use work for this", "c")
-    work = await server.grants.find(ada, "c")
+    await has(core, ada, "home", "work")
+    await reply(core, ada, "use work for this", "c")
+    work = await core.grants.find(ada, "c")
     assert work is not None
-    await server.grants.mark_revoked(work)
-    asked = await server.ask(ada, "/letters_read", "c")
+    await core.grants.mark_revoked(work)
+    asked = await core.ask(ada, "/letters_read", "c")
 
     assert asked.state is MessageState.PARKED
-    assert await used(server, ada, "main") == "home@example.com"
-    assert server.post.done == []
+    assert await used(core, ada, "main") == "home@example.com"
+    assert core.post.done == []
 
 
-async def test_each_account_is_widened_by_itself(server: CoreServer, ada: Principal, grace: Principal) -> None:
+async def test_each_account_is_widened_by_itself(core: CoreServer, ada: Principal, grace: Principal) -> None:
     """Two conversations with two accounts ask for their own; the consent of one wakes what waits for it, no other."""
-    await has(server, ada, "home", "work", scopes=frozenset())
-    await has(server, grace, "grace", scopes=frozenset())
-    await reply(server, ada, "use work for this", "office")
-    at_home, at_work = await server.ask(ada, "/letters_read", "main"), await server.ask(ada, "/letters_read", "office")
-    hers = await server.ask(grace, "/letters_read", "g")
-    await connect(server.database, server.grants, ada, google_tokens("work-2"))
-    await server.parking.consent_ended(ada, granted=True, accounts={"subject-work"})
-    states = [(await server.inbox.get(each.principal, each.message_id)).state for each in (at_home, at_work, hers)]
+    await has(core, ada, "home", "work", scopes=frozenset())
+    await has(core, grace, "grace", scopes=frozenset())
+    await reply(core, ada, "use work for this", "office")
+    at_home, at_work = (
+        await core.ask(ada, "/letters_read", "main"),
+        await core.ask(ada, "/letters_read", "office"),
+    )
+    hers = await core.ask(grace, "/letters_read", "g")
+    await connect(core.database, core.grants, ada, google_tokens("work-2"))
+    await core.parking.consent_ended(ada, granted=True, accounts={"subject-work"})
+    states = [(await core.inbox.get(each.principal, each.message_id)).state for each in (at_home, at_work, hers)]
 
     assert states == [MessageState.PARKED, MessageState.NEW, MessageState.PARKED]
-    assert (await server.answer_next(at_work)).answer == "a letter to ada"
+    assert (await core.answer_next(at_work)).answer == "a letter to ada"
 
 
 @pytest.mark.parametrize("text", ["use python for this", "use grace", "rename it to that", "use work for dinner"])
-async def test_other_words_go_to_the_assistant(server: CoreServer, ada: Principal, grace: Principal, text: str) -> None:
+async def test_other_words_go_to_the_assistant(core: CoreServer, ada: Principal, grace: Principal, text: str) -> None:
     """What names no account of the sender's own is no command, be it an account of somebody else."""
-    await has(server, ada, "ada", "work")
-    await has(server, grace, "grace")
+    await has(core, ada, "ada", "work")
+    await has(core, grace, "grace")
 
-    assert "/help" in await reply(server, ada, text)
-    assert await used(server, ada, "c") == "ada@example.com"
+    assert "/help" in await reply(core, ada, text)
+    assert await used(core, ada, "c") == "ada@example.com"
 
 
-async def test_names_are_the_persons_and_unique(server: CoreServer, ada: Principal, grace: Principal) -> None:
+async def test_names_are_the_persons_and_unique(core: CoreServer, ada: Principal, grace: Principal) -> None:
     """An account is renamed to a free name only; two people's names do not meet."""
     for person in (ada, grace):
-        await has(server, person, "home", "work")
+        await has(core, person, "home", "work")
     replies = [
-        await reply(server, ada, text)
+        await reply(core, ada, text)
         for text in ("rename home to work", "rename home to this", "rename home to family", "use family")
     ]
 
-    assert replies[0] == "You call another account work already."
-    assert replies[1].startswith("Call an account by a short word")
-    assert replies[2] == "home is called family now."
-    assert "family: home@example.com" in replies[3]
-    assert [each.alias for each in await server.accounts.list(grace)] == ["home", "work"]
+    assert replies[0] == "You already call another account work."
+    assert replies[1].startswith("An account's name is a short word")
+    assert replies[2] == "I now call home family."
+    assert "family (home@example.com)" in replies[3]
+    assert [each.alias for each in await core.accounts.list(grace)] == ["home", "work"]
 
 
-async def test_connect_google_sends_a_link_of_ones_own(server: CoreServer, ada: Principal, grace: Principal) -> None:
+async def test_connect_google_sends_a_link_of_ones_own(core: CoreServer, ada: Principal, grace: Principal) -> None:
     """Each person gets their own link, privately; a name that is taken or none is refused before anybody consents."""
-    await has(server, ada, "ada")
-    links = [await reply(server, person, "connect google as work", person.user) for person in (ada, grace)]
-    taken, wrong = await reply(server, ada, "connect google as ada"), await reply(server, ada, "connect google as _")
+    await has(core, ada, "ada")
+    links = [await reply(core, person, "connect google as work", person.user) for person in (ada, grace)]
+    taken, wrong = (
+        await reply(core, ada, "connect google as ada"),
+        await reply(core, ada, "connect google as it"),
+    )
 
     assert all("/connect/google/" in link for link in links)
     assert links[0].splitlines()[0] != links[1].splitlines()[0]
     assert READ in links[0]
     assert "already" in taken
-    assert wrong.startswith("Call an account by")
-    assert all(sent.private for sent in server.channel.sent)
+    assert wrong.startswith("An account's name")
+    assert all(sent.private for sent in core.channel.sent)
 
 
 @pytest.mark.parametrize("before", [(), (SEND,)])
 async def test_a_lost_link_is_replaced_and_the_message_goes_on(
-    server: CoreServer, ada: Principal, before: tuple[str, ...]
+    core: CoreServer, ada: Principal, before: tuple[str, ...]
 ) -> None:
     """Whoever writes `connect google` while a message waits is asked for what it needs, and it goes on."""
     if before:
-        await has(server, ada, "ada", scopes=frozenset(before))
-    message = await server.ask(ada, "/letters_read", "m")
-    server.clock.now += 601  # the first link is over
-    link = await reply(server, ada, "connect google", "d")
-    opened = await server.links.open(link.split()[8].rpartition("/")[2])
-    back = await server.links.come_back(opened.state, opened.cookie, granted=True)
-    tokens = google_tokens("ada-1", now=server.clock.now, scopes=opened.link.oauth_scopes)
-    waits = await server.confirmation.begin(back.link, tokens)
-    await reply(server, ada, f"confirm {getattr(waits, 'code', '')}", "d")
+        await has(core, ada, "ada", scopes=frozenset(before))
+    message = await core.ask(ada, "/letters_read", "m")
+    core.clock.now += 601  # the first link is over
+    link = await reply(core, ada, "connect google", "d")
+    opened = await core.links.open(link.split()[8].rpartition("/")[2])
+    assert await comes_back(core.links, opened)
+    tokens = google_tokens("ada-1", now=core.clock.now, scopes=opened.link.oauth_scopes)
+    await core.confirmation.begin(opened.link, tokens)
+    waits = await core.confirmation.awaited(opened.link)
+    await reply(core, ada, f"confirm {getattr(waits, 'code', '')}", "d")
 
     assert opened.link.oauth_scopes == {READ, *before}
-    assert (await server.answer_next(message)).answer == "a letter to ada"
+    assert (await core.answer_next(message)).answer == "a letter to ada"
 
 
-async def test_a_request_uses_one_account(server: CoreServer, ada: Principal) -> None:
+async def test_a_request_uses_one_account(core: CoreServer, ada: Principal) -> None:
     """Whoever chooses another account while a message is in work changes the next one, not this one."""
-    await has(server, ada, "home", "work", scopes=frozenset({READ, SEND}))
+    await has(core, ada, "home", "work", scopes=frozenset({READ, SEND}))
     seen: list[str | None] = []
 
     async def choose(user: str, tool: str) -> None:
-        seen.append(await used(server, ada, "c"))
-        await server.accounts.use(ada, "work", conversation=None)
+        seen.append(await used(core, ada, "c"))
+        await core.accounts.use(ada, "work", conversation=None)
 
-    server.post.before = choose
-    answered: StoredMessage = await server.ask(ada, "/letters_read", "c")
+    core.post.before = choose
+    answered: StoredMessage = await core.ask(ada, "/letters_read", "c")
 
     assert answered.answer == "a letter to ada"
     assert seen == ["home@example.com"]
-    assert await used(server, ada, "c") == "work@example.com"
+    assert await used(core, ada, "c") == "work@example.com"
 
 
-async def test_all_tools_of_a_request_use_one_account(server: CoreServer, ada: Principal, grace: Principal) -> None:
+async def test_all_tools_of_a_request_use_one_account(core: CoreServer, ada: Principal, grace: Principal) -> None:
     """What a request ensured first names the account for all that it ensures later, whatever is chosen meanwhile."""
-    await has(server, ada, "home", "work", scopes=frozenset({READ, SEND}))
-    await has(server, grace, "grace", scopes=frozenset({READ, SEND}))
-    of_ada, of_grace = (Credentials(person, server.tokens, Deadline.after(10)) for person in (ada, grace))
+    await has(core, ada, "home", "work", scopes=frozenset({READ, SEND}))
+    await has(core, grace, "grace", scopes=frozenset({READ, SEND}))
+    of_ada, of_grace = (Credentials(person, core.tokens, Deadline.after(10)) for person in (ada, grace))
     tokens = []
     for scope in (READ, SEND):
         for credentials in (of_ada, of_grace):
             credentials.use_in("c")
             await credentials.ensure(frozenset({scope}))
             tokens.append(credentials.for_google().token)
-        await server.accounts.use(ada, "work", conversation="c")
+        await core.accounts.use(ada, "work", conversation="c")
 
     assert tokens == ["access-home-1", "access-grace-1"] * 2
-    later = Credentials(ada, server.tokens, Deadline.after(10))
+    later = Credentials(ada, core.tokens, Deadline.after(10))
     later.use_in("c")
     await later.ensure(frozenset({READ}))
     assert later.for_google().token == "access-work-1"
@@ -323,10 +330,10 @@ async def test_all_tools_of_a_request_use_one_account(server: CoreServer, ada: P
 class Slow:
     """Access whose first finding takes until it is let go on."""
 
-    def __init__(self, server: CoreServer) -> None:
+    def __init__(self, core: CoreServer) -> None:
         self.found, self.go_on = asyncio.Event(), asyncio.Event()
-        self._tokens = server.tokens
-        self.refused = server.tokens.refused
+        self._tokens = core.tokens
+        self.refused = core.tokens.refused
 
     async def fresh(self, principal: Principal, oauth_scopes: frozenset[str], **options: Any) -> Access:
         access = await self._tokens.fresh(principal, oauth_scopes, **options)
@@ -336,11 +343,11 @@ class Slow:
         return access
 
 
-async def test_tools_that_run_together_use_one_account(server: CoreServer, ada: Principal, grace: Principal) -> None:
+async def test_tools_that_run_together_use_one_account(core: CoreServer, ada: Principal, grace: Principal) -> None:
     """A choice that falls between the lookups of two tools of one request counts for neither."""
-    await has(server, ada, "home", "work", scopes=frozenset({READ, SEND}))
-    await has(server, grace, "grace", scopes=frozenset({READ, SEND}))
-    slow = Slow(server)
+    await has(core, ada, "home", "work", scopes=frozenset({READ, SEND}))
+    await has(core, grace, "grace", scopes=frozenset({READ, SEND}))
+    slow = Slow(core)
     of_ada, of_grace = (Credentials(person, slow, Deadline.after(10)) for person in (ada, grace))
 
     async def tool(credentials: Credentials, scope: str) -> str:
@@ -349,7 +356,7 @@ async def test_tools_that_run_together_use_one_account(server: CoreServer, ada: 
 
     first = asyncio.create_task(tool(of_ada, READ))
     await slow.found.wait()
-    await server.accounts.use(ada, "work", conversation=None)
+    await core.accounts.use(ada, "work", conversation=None)
     second = asyncio.create_task(tool(of_ada, SEND))
     hers = await tool(of_grace, READ)
     await asyncio.wait([second], timeout=0.1)

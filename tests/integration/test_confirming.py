@@ -13,6 +13,7 @@ from app.errors import CallbackRefusedError
 from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
+from tests.fakes.consent import comes_back
 from tests.fakes.core_server import CoreServer
 from tests.fakes.credentials import google_tokens
 from tests.fakes.sandbox import READ, SEND
@@ -32,10 +33,10 @@ async def signs_in(server: CoreServer, message: StoredMessage, *scopes: str) -> 
     assert parked is not None
     token = await server.links.find_issued(message.principal, parked.link_id or "")
     opened = await server.links.open(token or "")
-    back = await server.links.come_back(opened.state, opened.cookie, granted=True)
+    assert await comes_back(server.links, opened)
     tokens = google_tokens(f"{message.principal.user}-1", scopes=frozenset(scopes or {READ}))
-    waits = await server.confirmation.begin(back.link, tokens)
-    return str(getattr(waits, "code", ""))
+    await server.confirmation.begin(opened.link, tokens)
+    return str(getattr(await server.confirmation.awaited(opened.link), "code", ""))
 
 
 async def reply(server: CoreServer, person: Principal, text: str, conversation: str = "c") -> str:
@@ -62,7 +63,7 @@ async def test_the_code_of_another_person_is_no_use(server: CoreServer, ada: Pri
     message = await server.ask(ada, "/letters_read")
     code = await signs_in(server, message)
 
-    assert "No sign-in of yours" in await reply(server, grace, f"confirm {code}", "g")
+    assert "I don't know this code" in await reply(server, grace, f"confirm {code}", "g")
     assert await reply(server, ada, f"confirm {code}", "d") == "Connected: ada@example.com."
 
 
@@ -71,7 +72,7 @@ async def test_wrong_codes_are_counted_aloud(server: CoreServer, ada: Principal,
     mine, hers = [await server.ask(person, "/letters_read", person.user) for person in (ada, grace)]
     for message in (mine, hers):
         await signs_in(server, message)
-    server.confirmation._dropping._google.revoke = _revoked  # type: ignore[method-assign]
+    server.unconfirmed._google.revoke = _revoked  # type: ignore[method-assign]
     replies = [await reply(server, ada, WRONG, "d") for _ in range(5)]
     for message in (mine, hers):
         await server.sender.send_waiting(ConversationKey.of(message))
@@ -108,7 +109,7 @@ async def test_who_allowed_less_is_told_what_is_missing(server: CoreServer, ada:
     code = await signs_in(server, second, READ)
     said = await reply(server, ada, f"confirm {code}", "d")
 
-    assert said.startswith("Connected: ada@example.com. You did not allow this")
+    assert said.startswith("Connected: ada@example.com. You did not allow the following")
     assert SEND in said
     assert (await server.answer_next(first)).answer == "a letter to ada"
     assert "did not grant" in str((await server.answer_next(second)).answer)
@@ -136,9 +137,10 @@ async def lost(server: CoreServer, person: Principal, words: str) -> str:
     link = re.search(r"/connect/google/(\S+)", server.channel.texts(person)[-1])
     assert link is not None
     opened = await server.links.open(link[1])
-    back = await server.links.come_back(opened.state, opened.cookie, granted=True)
+    assert await comes_back(server.links, opened)
     tokens = google_tokens(f"{person.user}-1", scopes=opened.link.oauth_scopes)
-    return str(getattr(await server.confirmation.begin(back.link, tokens), "code", ""))
+    await server.confirmation.begin(opened.link, tokens)
+    return str(getattr(await server.confirmation.awaited(opened.link), "code", ""))
 
 
 async def test_a_process_that_ends_right_after_the_confirmation_loses_nothing(
@@ -193,7 +195,9 @@ async def test_a_refusal_whose_process_ends_is_told(
     with monkeypatch.context() as patch:
         kill_after_the_consent(server, patch)
         with pytest.raises(ConnectionError):
-            await server.consent.refuse(state=opened.state, cookie=opened.cookie)
+            await server.browser_sign_in.take_callback(
+                state=opened.state, cookie=opened.cookie, code=None, error="access_denied"
+            )
 
     assert "declined to connect" in str((await server.answer_next(mine)).answer)
     assert (await server.inbox.get(grace, hers.message_id)).state is MessageState.PARKED
@@ -211,14 +215,14 @@ async def test_a_code_is_answered_again_for_a_while(server: CoreServer, ada: Pri
     late = await reply(server, ada, f"confirm {code}", "d")
 
     assert again == "Connected: ada@example.com."
-    assert "No sign-in of yours" in hers
+    assert "I don't know this code" in hers
     assert "4 more tries" in wrong
-    assert "No sign-in of yours" in late
+    assert "I don't know this code" in late
     assert other != code
 
 
 @pytest.mark.parametrize("state", ["", "\0", "\0.x", "é.x", "0" * 32, "." + "0" * 32, f"{'0' * 32}.\ud800"])
 async def test_a_state_that_is_none_is_refused(server: CoreServer, state: str) -> None:
     """Before the database, some of which cannot even be asked for it, is."""
-    with pytest.raises(CallbackRefusedError, match="unknown"):
+    with pytest.raises(CallbackRefusedError, match="used or has expired"):
         await server.confirmation.prove_by_login(state=state, cookie="cookie", answer={})

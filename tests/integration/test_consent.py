@@ -13,16 +13,24 @@ import pytest
 
 from app.database.database import Database
 from app.database.tables import consent_links, owned_by
-from app.errors import ConsentError
+from app.errors import ConsentError, GoogleError
 from app.keys.ring import KeyRing
 from app.principal import Principal
 from app.sandbox.visitor import code_on
-from tests.fakes.consent import LINK_SECONDS, Browser, ConsentServer, cookie_of, open_consent_server, query
+from tests.fakes.consent import (
+    CODE_SECONDS,
+    LINK_SECONDS,
+    Browser,
+    ConsentServer,
+    cookie_of,
+    open_consent_server,
+    query,
+)
 from tests.fakes.credentials import stored_bytes
 from tests.fakes.google_sign_in import GoogleSignIn, google_sign_in, id_token, token_answer
 from tests.fakes.sandbox import ADA, GRACE, READ, SEND
 
-GOOGLE_MAIL = "https://mail.google.com/"
+LABELS = "https://www.googleapis.com/auth/gmail.labels"
 CALLBACK = "/oauth/google/callback"
 EXCHANGE = "oauth.token.authorization_code"
 
@@ -67,12 +75,12 @@ async def test_two_people_connect_at_once(
 async def test_looking_at_a_link_consumes_nothing(
     method: str, server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """A preview bot may fetch a link as often as it likes: no cookie is set, and its person can still open it."""
+    """A preview bot may fetch a link as often as it likes: it is given cookies, and its person can still open it."""
     link, _ = await server.link(ada, READ), await server.link(grace, READ)
     seen = [await other_browser.http.request(method, link) for _ in range(3)]
 
     assert [each.status_code for each in seen] == [200] * 3
-    assert not any("set-cookie" in each.headers for each in seen)
+    assert ["set-cookie" in each.headers for each in seen] == [True, False, False]
     assert (await browser.allow(link, ADA)).status_code == 200
     assert await email_of(server, grace) is None
 
@@ -101,16 +109,21 @@ async def test_names_are_escaped(server: ConsentServer, browser: Browser) -> Non
         assert "<img" not in page.text
 
 
-async def test_a_link_opens_once(
+async def test_a_link_opens_for_one_browser(
     server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal
 ) -> None:
-    """A second POST, of whoever has the link, is 410 and sets no cookie; so is a look at it."""
+    """A double click, and "back", lead its browser to Google as at first; for all others it is 410, without cookies."""
     link = await server.link(ada, READ)
-    await browser.open(link)
-    again = [await each.http.request(method, link) for each in (browser, other_browser) for method in ("POST", "GET")]
+    await other_browser.http.get(link)
+    google_url = await browser.open(link)
+    again = [await browser.http.post(link), await browser.http.get(link), await browser.http.post(link)]
+    elsewhere = [await other_browser.http.request(method, link) for method in ("POST", "GET")]
 
-    assert [each.status_code for each in again] == [410] * 4
-    assert not any("set-cookie" in each.headers for each in again)
+    assert [each.status_code for each in again] == [303, 200, 303]
+    assert {each.headers["location"] for each in (again[0], again[2])} == {google_url}
+    assert [each.status_code for each in elsewhere] == [410, 410]
+    assert not any("set-cookie" in each.headers for each in elsewhere)
+    assert await server.confirm(ada, await browser.http.get(await browser.decide(google_url, ADA)))
 
 
 async def test_a_link_that_is_over_is_gone(
@@ -136,22 +149,22 @@ async def test_a_link_that_covers_is_given_again(server: ConsentServer, ada: Pri
     first, of_grace = await server.link(ada, READ, SEND), await server.link(grace, READ)
 
     assert await server.link(ada, SEND) == first
-    wider = await server.link(ada, GOOGLE_MAIL)
-    found = await server.consent.look_at(wider.rpartition("/")[2])
-    assert found.oauth_scopes == {READ, SEND, GOOGLE_MAIL}
+    wider = await server.link(ada, LABELS)
+    found = await server.browser_sign_in.look_at(wider.rpartition("/")[2])
+    assert found.oauth_scopes == {READ, SEND, LABELS}
     with pytest.raises(ConsentError):
-        await server.consent.look_at(first.rpartition("/")[2])
+        await server.browser_sign_in.look_at(first.rpartition("/")[2])
     assert await server.link(grace, READ) == of_grace
 
 
 async def test_what_was_granted_stays(server: ConsentServer, browser: Browser, ada: Principal) -> None:
     """Consent to more asks for that alone, and keeps what works already."""
-    await server.connect(browser, ada, ADA, READ, GOOGLE_MAIL)
+    await server.connect(browser, ada, ADA, READ)
     link = await server.link(ada, SEND)
 
-    assert (await server.consent.look_at(link.rpartition("/")[2])).oauth_scopes == {SEND}
+    assert (await server.browser_sign_in.look_at(link.rpartition("/")[2])).oauth_scopes == {SEND}
     await server.confirm(ada, await browser.allow(link, ADA))
-    assert await server.covers(ada, READ, GOOGLE_MAIL, SEND)
+    assert await server.covers(ada, READ, SEND)
 
 
 async def test_google_is_asked_for_this_link_alone(
@@ -230,7 +243,7 @@ async def test_a_victim_of_a_forwarded_google_address_binds_nothing(
 async def test_a_callback_counts_once(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """A replay is 400 and changes nothing, with the same code or another, also as a refusal."""
+    """A replay changes nothing, with the same code or another, also as a refusal: it is shown what is true."""
     callback = await browser.decide(await browser.open(await server.link(ada, READ)), ADA)
     await server.link(grace, READ)
     first = await browser.http.get(callback)
@@ -238,8 +251,10 @@ async def test_a_callback_counts_once(
     replays = [callback, f"{server.url}{CALLBACK}?state={state}&code=4/other", f"{CALLBACK}?state={state}&error=x"]
     again = [await browser.http.get(f"{server.url}{each.removeprefix(server.url)}") for each in replays]
 
+    assert {code_on(each) for each in again} == {code_on(first)}
     assert await server.confirm(ada, first)
-    assert [each.status_code for each in again] == [400] * 3
+    assert "is now connected" in (await browser.http.get(callback)).text
+    assert server.calls(EXCHANGE) == 1
     assert await email_of(server, ada) == ADA
     assert server.waiting.ended == [(ada, True)]
 
@@ -247,13 +262,13 @@ async def test_a_callback_counts_once(
 async def test_of_six_callbacks_at_once_one_succeeds(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """The code is exchanged once, one page shows what to confirm, and what waited is woken once."""
+    """The code is exchanged once, a page shows what to confirm, and what waited is woken once."""
     callback = await browser.decide(await browser.open(await server.link(ada, READ)), ADA)
     pages = await asyncio.gather(*(browser.http.get(callback) for _ in range(6)))
-    pages.sort(key=lambda page: page.status_code)
 
-    assert [page.status_code for page in pages] == [200] + [400] * 5
-    assert await server.confirm(ada, pages[0])
+    assert [page.status_code for page in pages] == [200] * 6
+    assert all(code_on(page) or "is being checked" in page.text for page in pages)
+    assert await server.confirm(ada, await browser.http.get(callback))
     assert server.calls(EXCHANGE) == 1
     assert server.waiting.ended == [(ada, True)]
     assert await email_of(server, grace) is None
@@ -311,7 +326,7 @@ async def test_a_person_may_say_no(
     await server.confirm(grace, await other_browser.http.get(await other_browser.decide(theirs, GRACE)))
 
     assert page.status_code == 200
-    assert "Nothing was connected" in page.text
+    assert "nothing was connected" in page.text
     assert server.waiting.ended == [(ada, False), (grace, True)]
     assert (await email_of(server, ada), await email_of(server, grace)) == (None, GRACE)
     assert server.calls(EXCHANGE) == 1
@@ -378,16 +393,81 @@ async def test_a_google_that_does_not_answer_is_said_so(
     browser: Browser,
     ada: Principal,
 ) -> None:
-    """The page is 502 and the sign-in is over; a new link is given for the same."""
+    """The page is 502, also when it is loaded again, and the same link can be opened once more."""
     server.use(fake_google.auth)
     fake_google.status, fake_google.answers["/token"] = status, answer
     link = await server.link(ada, READ)
     params = {"state": query(await browser.open(link))["state"], "code": "4/x"}
     pages = [await browser.http.get(f"{server.url}{CALLBACK}", params=params) for _ in range(2)]
 
-    assert [page.status_code for page in pages] == [502, 400]
-    assert await server.link(ada, READ) != link
+    assert [page.status_code for page in pages] == [502, 502]
+    assert ("administrator" in pages[1].text) is (status == 401)
+    assert await server.link(ada, READ) == link
+    assert await browser.open(link)
     assert await email_of(server, ada) is None
+
+
+async def test_what_could_not_be_checked_ends_at_google(
+    server: ConsentServer, fake_google: GoogleSignIn, browser: Browser, ada: Principal
+) -> None:
+    """Without certificates nobody knows whose account it is: what Google granted is revoked, and no row is left."""
+    server.use(fake_google.auth)
+    fake_google.certs_status = 503
+    asked = query(await browser.open(await server.link(ada, READ)))
+    fake_google.answers["/token"] = token_answer(id_token=id_token(nonce=asked["nonce"]))
+    page = await browser.http.get(f"{server.url}{CALLBACK}", params={"state": asked["state"], "code": "4/x"})
+    revoked = [request.form["token"] for request in fake_google.received if request.path == "/revoke"]
+
+    assert page.status_code == 502
+    assert revoked == ["1//refresh"]
+    assert await server.quarantined() == []
+    assert await email_of(server, ada) is None
+
+
+async def test_a_revocation_that_failed_is_found_by_a_scan(
+    server: ConsentServer, fake_google: GoogleSignIn, browser: Browser, ada: Principal
+) -> None:
+    """What could be neither checked nor revoked stays as a row that is ending, which the next scan finishes."""
+    server.use(fake_google.auth)
+    fake_google.certs_status = 503
+    asked = query(await browser.open(await server.link(ada, READ)))
+    fake_google.answers["/token"] = token_answer(id_token=id_token(nonce=asked["nonce"]))
+    server.dropping._google = _Unreachable()
+    await browser.http.get(f"{server.url}{CALLBACK}", params={"state": asked["state"], "code": "4/x"})
+    left = await server.quarantined()
+    server.dropping._google = fake_google.auth
+    await server.dropping.sweep()
+
+    assert left == [("ada", "ending")]
+    assert await server.quarantined() == []
+    assert [request.form["token"] for request in fake_google.received if request.path == "/revoke"] == ["1//refresh"]
+
+
+class _Unreachable:
+    """A Google that revokes nothing."""
+
+    async def revoke(self, token: str) -> None:
+        raise GoogleError("Google gave no answer to a revocation")
+
+
+@pytest.mark.parametrize(
+    ("error", "says"), [("server_error", "Google had a fault"), ("admin_policy_enforced", "administrator")]
+)
+async def test_an_error_that_is_not_the_persons_no_ends_nothing(
+    error: str, says: str, server: ConsentServer, browser: Browser, caplog: pytest.LogCaptureFixture, ada: Principal
+) -> None:
+    """The page says whose fault it was, the log has its name, what waits goes on waiting, and the link opens again."""
+    link = await server.link(ada, READ)
+    state = query(await browser.open(link))["state"]
+    page = await browser.http.get(f"{server.url}{CALLBACK}", params={"state": state, "error": error})
+    ended = list(server.waiting.ended)
+    last = await browser.allow(link, ADA)
+
+    assert page.status_code == 502
+    assert says in page.text
+    assert error in caplog.text
+    assert ended == []
+    assert await server.confirm(ada, last)
 
 
 @pytest.mark.parametrize("secure", [False, True])
@@ -402,14 +482,14 @@ async def test_the_cookie_goes_nowhere_else(
     assert cookie.key.startswith("__Host-deputy-consent-") is secure
     assert bool(cookie["secure"]) is secure
     assert (cookie["httponly"], cookie["samesite"].lower(), cookie["path"]) == (True, "lax", "/")
-    assert (cookie["domain"], cookie["max-age"]) == ("", str(int(LINK_SECONDS)))
+    assert (cookie["domain"], cookie["max-age"]) == ("", str(int(LINK_SECONDS + CODE_SECONDS)))
     assert query(response.headers["location"])["state"] not in response.headers["set-cookie"]
 
 
 async def test_two_sign_ins_in_one_browser_do_not_meet(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """Each has a cookie of its own, which is gone once its callback was taken, whatever came of it."""
+    """Each has a cookie of its own, by which its page can be loaded again, whatever came of it."""
     urls = [await browser.open(await server.link(person, READ)) for person in (ada, grace)]
     assert len(list(browser.http.cookies.jar)) == 2
     callbacks = [await browser.decide(urls[0], ADA), await browser.decide(urls[1], GRACE, decision="deny")]
@@ -418,7 +498,8 @@ async def test_two_sign_ins_in_one_browser_do_not_meet(
     assert [page.status_code for page in pages] == [200, 200]
     assert await server.confirm(ada, pages[0])
     assert (await email_of(server, ada), await email_of(server, grace)) == (ADA, None)
-    assert list(browser.http.cookies.jar) == []
+    again = [await browser.http.get(str(page.url)) for page in pages]
+    assert ["is now connected" in again[0].text, "You did not allow" in again[1].text] == [True, True]
 
 
 async def test_the_pages_keep_their_secrets(server: ConsentServer, browser: Browser, ada: Principal) -> None:

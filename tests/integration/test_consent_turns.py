@@ -18,7 +18,7 @@ from app.grants.refresh_leases import RefreshLeases
 from app.principal import Principal
 from app.sandbox.visitor import code_on
 from app.users import Users
-from tests.fakes.consent import Browser, ConsentServer
+from tests.fakes.consent import Browser, ConsentServer, links_of
 from tests.fakes.sandbox import ADA, GRACE, READ
 
 
@@ -32,7 +32,7 @@ def users(database: Database) -> Users:
 def revocation(server: ConsentServer, database: Database) -> Revocation:
     """What ends grants."""
     cancellation = Cancellation(database, Outbox(database, MessageLease(new_holder())))
-    google = server.consent._google
+    google = server.google_auth
     return Revocation(database, server.grants, RefreshLeases(database), server.dropping, google, cancellation)
 
 
@@ -72,7 +72,7 @@ async def test_an_end_that_meets_a_wrong_proof_waits_for_it(
 ) -> None:
     """UnconfirmedConsents a sign-in and ending all of a person's is done by both, and each is done."""
     await sign_in(server, browser, ada, ADA)
-    link = (await server.links.open_links(ada))[0]
+    link = (await links_of(server.links, ada))[0]
     end, begun = server.quarantine.end, asyncio.Event()
 
     async def slowly(connection: AsyncConnection, principal: Principal, link_id: str) -> bool:
@@ -87,7 +87,7 @@ async def test_an_end_that_meets_a_wrong_proof_waits_for_it(
     await asyncio.gather(dropping, revocation.end(ada))
 
     assert await server.quarantined() == []
-    assert await server.links.open_links(ada) == []
+    assert await links_of(server.links, ada) == []
 
 
 async def test_who_has_left_confirms_nothing(

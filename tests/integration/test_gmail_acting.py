@@ -140,7 +140,7 @@ async def test_what_leaves_is_what_was_approved_though_the_draft_changes_meanwhi
     changed: list[str] = []
 
     class Slow(GoogleClient):
-        async def execute(self, request: HttpRequest) -> Any:
+        async def execute(self, request: HttpRequest, *, repeatable: bool | None = None) -> Any:
             if request.methodId == "gmail.users.drafts.send":
                 path = f"/gmail/v1/users/me/drafts/{draft['id']}"
                 other = {"message": {"raw": encoded("To: eve@evil.example\nSubject: s\n\nother")}}

@@ -20,8 +20,8 @@ from tests.fakes.sandbox import ADA, GRACE, MODIFY
 class OneGone(GoogleClient):
     """Finds that the first message of each batch was deleted since it was listed."""
 
-    async def execute_batch(self, requests: Sequence[Any]) -> list[Any]:
-        _, *others = await super().execute_batch(requests)
+    async def execute_batch(self, requests: Sequence[Any], *, repeatable: bool | None = None) -> list[Any]:
+        _, *others = await super().execute_batch(requests, repeatable=repeatable)
         return [GoogleError("gone", status=404, reason="notFound"), *others]
 
 

@@ -15,13 +15,17 @@ import urllib3
 from app.deadline import Deadline
 from app.errors import CallbackRefusedError, GoogleError, InvalidGrantError
 from app.google.apis import GoogleApis
-from app.google.auth import GoogleAuth, GoogleTokens
+from app.google.auth import GoogleAuth
 from app.google.client import GoogleClient
 from app.google.endpoints import GoogleEndpoints
+from app.google.faults import FaultLog
 from app.google.pkce import code_challenge
+from app.google.token_endpoint import TokenEndpoint
+from app.google.tokens import GoogleTokens
 from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.server import serve_loopback
 from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder
+from tests.fakes.google_sign_in import exchange
 
 CALLBACK = "http://127.0.0.1:8080/oauth/google/callback"
 READ = "https://www.googleapis.com/auth/gmail.readonly"
@@ -49,10 +53,12 @@ class GoogleAccess:
 
     async def connect(self, email: str, granted: str | None = None) -> GoogleTokens:
         code = await self.code(email, granted)
-        return await self.auth.exchange(code=code, code_verifier=f"verifier of {email}", nonce=email)
+        return await exchange(self.auth, code=code, code_verifier=f"verifier of {email}", nonce=email)
 
     def client(self, credentials: FakeCredentials) -> GoogleClient:
-        return GoogleClient(credentials, self.apis, self.pool, LoopThreads(), Deadline.after(20), Recorder())
+        return GoogleClient(
+            credentials, self.apis, self.pool, LoopThreads(), Deadline.after(20), Recorder(), FaultLog()
+        )
 
 
 @asynccontextmanager
@@ -65,7 +71,12 @@ async def open_google() -> AsyncIterator[GoogleAccess]:
         )
         with urllib3.PoolManager(maxsize=16) as pool:
             auth = GoogleAuth(
-                endpoints, client_id="client", client_secret="secret", redirect_uri=CALLBACK, http=http, pool=pool
+                endpoints,
+                client_id="client",
+                client_secret="secret",
+                redirect_uri=CALLBACK,
+                token_endpoint=TokenEndpoint(http, FaultLog()),
+                pool=pool,
             )
             yield GoogleAccess(sandbox, auth, GoogleApis(url), pool, http)
 
@@ -93,13 +104,13 @@ async def test_two_people_connect_and_grant_what_each_ticked(google: GoogleAcces
 async def test_anothers_callback_is_refused(google: GoogleAccess) -> None:
     """Ada's code fits neither Grace's verifier nor Grace's nonce, and no code is taken twice."""
     with pytest.raises(CallbackRefusedError):
-        await google.auth.exchange(code=await google.code(ADA), code_verifier=f"verifier of {GRACE}", nonce=ADA)
+        await exchange(google.auth, code=await google.code(ADA), code_verifier=f"verifier of {GRACE}", nonce=ADA)
     with pytest.raises(CallbackRefusedError):
-        await google.auth.exchange(code=await google.code(ADA), code_verifier=f"verifier of {ADA}", nonce=GRACE)
+        await exchange(google.auth, code=await google.code(ADA), code_verifier=f"verifier of {ADA}", nonce=GRACE)
     used = await google.code(ADA)
-    await google.auth.exchange(code=used, code_verifier=f"verifier of {ADA}", nonce=ADA)
+    await exchange(google.auth, code=used, code_verifier=f"verifier of {ADA}", nonce=ADA)
     with pytest.raises(CallbackRefusedError):
-        await google.auth.exchange(code=used, code_verifier=f"verifier of {ADA}", nonce=ADA)
+        await exchange(google.auth, code=used, code_verifier=f"verifier of {ADA}", nonce=ADA)
 
 
 async def test_a_refresh_rotates_and_leaves_the_other_person_alone(google: GoogleAccess) -> None:

@@ -66,7 +66,7 @@ class Everything:
         self.database = database
         self.grants = Grants(database, key_ring)
         self.links = ConsentLinks(database, key_ring, lifetime_seconds=600)
-        self.quarantine = Quarantine(database, key_ring, code_tries=5)
+        self.quarantine = Quarantine(database, key_ring)
         self.tokens = ApiTokens(database, key_ring)
         self.installations = Installations(database, key_ring)
         self._issued: dict[Principal, tuple[str, str, str]] = {}
@@ -143,7 +143,7 @@ def test_every_sealed_column_is_declared() -> None:
     declared = sealed_columns()
 
     assert {str(sealed) for sealed in declared} == named
-    assert len({sealed.kind for sealed in declared}) == len(declared)
+    assert len({sealed.column.info["kind"] for sealed in declared}) == len(declared)
     assert all(sealed.key in sealed.bound_to or sealed.key.foreign_keys for sealed in declared)
 
 

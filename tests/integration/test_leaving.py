@@ -46,7 +46,7 @@ class OffboardingServer(CoreServer):
         self.google = TokenEndpoint(now=self.clock)
         self.api_tokens = ApiTokens(database, key_ring)
         self.cancellation = Cancellation(database, self.outbox, self.clock)
-        quarantine = Quarantine(database, key_ring, code_tries=5, now=self.clock)
+        quarantine = Quarantine(database, key_ring, now=self.clock)
         dropping = UnconfirmedConsents(database, self.links, quarantine, self.google)
         leases = RefreshLeases(database)
         self.revocation = Revocation(

@@ -128,7 +128,7 @@ async def test_the_address_that_slack_knows_connects_at_once(
 
     assert [page.status_code for page in pages] == [200, 400]
     assert [code_on(page) for page in pages] == [None, None]
-    assert "another address" in pages[1].text
+    assert "a different address" in pages[1].text
     assert (await server.email_of("ada"), await server.email_of("grace")) == (ADA, None)
     assert server.pages.waiting.ended == [(IN_SLACK["ada"], True)]
     assert server.pages.calls("oauth.revoke") == 1
@@ -250,7 +250,7 @@ async def test_a_forwarded_link_is_refused_by_the_login(server: LinkingServer, b
     page = await browser.http.get(await server.at_slack(browser, slack_page, "U0ADA"))
 
     assert page.status_code == 400
-    assert "not who asked" in page.text
+    assert "not the one who asked" in page.text
     assert (await server.email_of("ada"), await server.email_of("grace")) == (None, None)
     assert await server.pages.quarantined() == []
     assert server.pages.calls("oauth.revoke") == 1
@@ -315,15 +315,15 @@ async def test_a_login_needs_the_browser_that_consented(
 
 
 async def test_a_login_counts_once(server: LinkingServer, browser: Browser) -> None:
-    """Of six that come back together one asks Slack and connects; what waited is woken once, a replay is refused."""
+    """Of six that come back together one asks Slack and connects; what waited is woken once, a replay shows so."""
     server.use(LinkingMode.CHANNEL_LOGIN)
     back = await server.at_slack(browser, await server.to_slack(browser, IN_SLACK["ada"], ADA), "U0ADA")
     pages = await asyncio.gather(*(browser.http.get(back) for _ in range(6)))
 
-    assert sorted(page.status_code for page in pages) == [200] + [400] * 5
+    assert all("is being checked" in page.text or "is now connected" in page.text for page in pages)
     assert server.openid.asked == 1
     assert server.pages.waiting.ended == [(IN_SLACK["ada"], True)]
-    assert (await browser.http.get(back)).status_code == 400
+    assert "is now connected" in (await browser.http.get(back)).text
 
 
 @pytest.mark.parametrize("how", ["denied", "wrong code", "code of another sign-in"])

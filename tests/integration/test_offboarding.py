@@ -157,7 +157,7 @@ async def test_disconnecting_in_the_chat(server: Server) -> None:
     await say(server, "adaoff", QUESTION)
     asked = (await server.posts(direct("adaoff"), 2))[1].text
 
-    assert f"Disconnected {ADA}: the access was ended at Google and erased here." in told
+    assert f"Disconnected {ADA}: I ended the access at Google and erased it here." in told
     assert server.google.bearer_owner(grant.access_token) is None
     assert CONSENT_LINK.search(asked)
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 import sqlalchemy as sa
 
+from app.consent.code_tries import WrongCode
 from app.consent.codes import ALPHABET
 from app.consent.flow import Stage as SignInStage
 from app.consent.link import LinkState
 from app.consent.outcome import Connected
-from app.consent.quarantine import WrongCode
 from app.consent.unconfirmed import UnconfirmedConsents
 from app.database.tables import consent_links, owned_by, owner, quarantined_grants
 from app.errors import GoogleError
 from app.principal import Principal
 from app.sandbox.visitor import code_on
-from tests.fakes.consent import CODE_SECONDS, CODE_TRIES, Browser, ConsentServer
+from tests.fakes.consent import CODE_SECONDS, CODE_TRIES, Browser, ConsentServer, links_of, query
 from tests.fakes.credentials import stored_bytes
 from tests.fakes.sandbox import ADA, GRACE, READ, SEND
 
@@ -298,7 +299,7 @@ async def test_a_sign_in_that_does_not_open_is_over(
 ) -> None:
     """Its person is told that nothing waits, and its page and link say so; another sign-in is confirmed as ever."""
     codes = {ada: await sign_in(server, browser, ada, ADA), grace: await sign_in(server, browser, grace, GRACE)}
-    link = (await server.links.open_links(ada))[0]
+    link = (await links_of(server.links, ada))[0]
     async with server.database.writing() as connection:
         mine = quarantined_grants.update().where(owned_by(quarantined_grants, ada))
         await connection.execute(mine.values({column: "v1.k9.AAAA"}))
@@ -321,9 +322,9 @@ async def test_a_granted_link_by_which_nothing_waits_is_not_given_again(
     callbacks = {}
     for person, email in ((ada, ADA), (grace, GRACE)):
         callbacks[person] = await browser.decide(await browser.open(await server.link(person, READ)), email)
-    lost = (await server.links.open_links(ada))[0]
+    lost = (await links_of(server.links, ada))[0]
     async with server.database.writing() as connection:
-        assert await server.links.advance(connection, lost.link_id, LinkState.OPENED, LinkState.GRANTED)
+        assert await server.links.take(connection, lost, LinkState.CONSENTED)
     await browser.http.get(callbacks[grace])
 
     assert (
@@ -340,15 +341,15 @@ async def test_a_link_that_ended_meanwhile_connects_nothing(
     """What Google grants by a link that was ended during the exchange is revoked, and the page says so."""
     callback = await browser.decide(await browser.open(await server.link(ada, READ)), ADA)
     await sign_in(server, browser, grace, GRACE)
-    exchange = server.consent._google.exchange
+    redeem = server.google_auth.redeem
 
-    async def end_meanwhile(*, code: str, code_verifier: str, nonce: str) -> object:
-        tokens = await exchange(code=code, code_verifier=code_verifier, nonce=nonce)
+    async def end_meanwhile(**redeemed: Any) -> object:
+        tokens = await redeem(**redeemed)
         async with server.database.writing() as connection:
             await connection.execute(consent_links.update().where(owned_by(consent_links, ada)).values(state="expired"))
         return tokens
 
-    server.consent._google.exchange = end_meanwhile  # type: ignore[method-assign,assignment]
+    server.google_auth.redeem = end_meanwhile  # type: ignore[method-assign,assignment]
     page = await browser.http.get(callback)
 
     assert page.status_code == 400
@@ -419,16 +420,21 @@ async def test_secrets_in_quarantine_stand_nowhere(
 
 
 async def test_the_code_page_is_kept_by_nobody(server: ConsentServer, browser: Browser, ada: Principal) -> None:
-    """It is stored nowhere, framed by nobody and shown once: who loads it again is refused."""
+    """It is stored nowhere, framed by nobody, has no secret in its address, and is shown again to its browser alone."""
     callback = await browser.decide(await browser.open(await server.link(ada, READ)), ADA)
     page: httpx2.Response = await browser.http.get(callback)
     again = await browser.http.get(callback)
+    async with httpx2.AsyncClient() as elsewhere:
+        refused = await elsewhere.get(str(page.url))
 
     assert code_on(page) is not None
+    assert not page.url.query
+    assert query(callback)["state"].rpartition(".")[2] not in str(page.url)
     assert page.headers["cache-control"] == "no-store"
     assert page.headers["x-frame-options"] == "DENY"
     assert page.headers["referrer-policy"] == "no-referrer"
-    assert (again.status_code, code_on(again)) == (400, None)
+    assert code_on(again) == code_on(page)
+    assert (refused.status_code, code_on(refused)) == (400, None)
 
 
 async def _only_link(server: ConsentServer) -> str:

@@ -20,6 +20,7 @@ from app.sandbox.google.gmail.letters import MARKER
 from app.sections.google import GoogleSettings, WorkspaceSettings
 from app.toolkits.gmail import READ_MAIL
 from containers.build import build
+from tests.fakes.consent import links_of
 from tests.fakes.environment import open_environment
 from tests.fakes.server import ADA, GRACE, QUESTION, Server, direct, own_markers, user
 
@@ -166,7 +167,7 @@ async def test_nobody_is_offered_consent(tmp_path: Path, ada: Principal, text: s
     """The chat commands about consent are not there, so no link is made that leads nowhere."""
     async with workspace(tmp_path) as server:
         told = await answer(server, ada, text)
-        links = await server.container.links().open_links(ada)
+        links = await links_of(server.container.links(), ada)
 
     assert links == []
     assert "/connect/" not in told

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from app.deadline import Deadline
 from app.google.client import GoogleClient
+from app.google.faults import FaultLog
 from app.messages import ConversationKey
 from app.sandbox.attachment import lead_to_sandbox
 from app.sandbox.server import serve_loopback
@@ -67,7 +68,9 @@ async def access_token_that_is_over(folder: Path) -> Shown:
     """A token that Google refuses, and that a renewal does not make better."""
     async with open_gmail_sandbox() as gmail:
         credentials = FakeCredentials("spent", renewed="spent as well")
-        google = GoogleClient(credentials, gmail.apis, gmail.pool, LoopThreads(), Deadline.after(20), Recorder())
+        google = GoogleClient(
+            credentials, gmail.apis, gmail.pool, LoopThreads(), Deadline.after(20), Recorder(), FaultLog()
+        )
         return await raised(GmailToolkit(google).latest())
 
 

@@ -32,7 +32,7 @@ async def link_that_is_over(folder: Path) -> Shown:
 async def sign_in_that_is_over(folder: Path) -> Shown:
     """A callback to nothing."""
     async with open_test_container(settings_in(folder)) as container:
-        return await raised(container.links().come_back("never begun", None, granted=True))
+        return await raised(container.links().of_browser("never begun", None))
 
 
 async def sign_in_of_another_browser(folder: Path) -> Shown:
@@ -41,7 +41,7 @@ async def sign_in_of_another_browser(folder: Path) -> Shown:
         links = container.links()
         _, token = await links.issue(ADA, frozenset({READ_MAIL}))
         opened = await links.open(token)
-        return await raised(links.come_back(opened.state, "another cookie", granted=True))
+        return await raised(links.of_browser(opened.link.link_id, "another cookie"))
 
 
 async def client_of_another_request(folder: Path) -> Shown:

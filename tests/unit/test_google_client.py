@@ -18,6 +18,7 @@ from app.deadline import Deadline
 from app.errors import ConsentRequiredError, GoogleError, GrantRevokedError
 from app.google.apis import GoogleApis
 from app.google.client import GoogleClient
+from app.google.faults import FaultLog
 from app.principal import Principal
 from tests.fakes.fading import fading
 from tests.fakes.google_api import PRIVATE, FakeCredentials, LoopThreads, Recorder, gmail
@@ -34,12 +35,15 @@ class Google:
         self.received = loopback.received
         self._apis = GoogleApis(loopback.url)
         self._pool = pool
+        self._faults = FaultLog()
 
     def client(
         self, credentials: FakeCredentials, seconds: float = 60.0, recorder: Recorder | None = None
     ) -> GoogleClient:
         deadline = Deadline.after(seconds)
-        return GoogleClient(credentials, self._apis, self._pool, LoopThreads(), deadline, recorder or Recorder())
+        return GoogleClient(
+            credentials, self._apis, self._pool, LoopThreads(), deadline, recorder or Recorder(), self._faults
+        )
 
     def get(self, message_id: str) -> HttpRequest:
         messages = self._apis.resource("gmail", "v1", "users", "messages")

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app.consent.link import LinkState
+from app.consent.link import LinkState, OpenedLink
 from app.consent.links import ConsentLinks
 from app.database.database import Database
 from app.database.tables import consent_links, owned_by, owner
 from app.errors import CallbackRefusedError, LinkExpiredError, SealError
+from app.google.scopes import missing_scopes
 from app.keys.ring import KeyRing
 from app.principal import Principal
+from tests.fakes.consent import comes_back, links_of
 from tests.fakes.credentials import stored_bytes
 from tests.fakes.sandbox import MODIFY, READ, SEND, Clock
 
@@ -32,6 +34,21 @@ def clock() -> Clock:
 def links(database: Database, key_ring: KeyRing, clock: Clock) -> ConsentLinks:
     """Links that live ten minutes on that clock."""
     return ConsentLinks(database, key_ring, lifetime_seconds=LIFETIME, now=clock)
+
+
+async def come_back(
+    links: ConsentLinks, state: str, cookie: str | None, taken: LinkState = LinkState.CONSENTED
+) -> OpenedLink:
+    """Take a callback for an opened link, as the browser's flow does.
+
+    Raises:
+        CallbackRefusedError: It is not this browser's, or it was taken before.
+    """
+    link = await links.of_browser(state.partition(".")[0], cookie)
+    opened = await links.find_opened(state, cookie or "")
+    if opened is None or opened.link.link_id != link.link_id or not await comes_back(links, opened, taken):
+        raise CallbackRefusedError("it came before, or too late")
+    return opened
 
 
 async def states(database: Database, principal: Principal) -> list[str]:
@@ -74,7 +91,7 @@ async def test_a_link_ends(links: ConsentLinks, clock: Clock, ada: Principal, gr
     for use in (links.look_at, links.open):
         with pytest.raises(LinkExpiredError):
             await use(old_token)
-    assert await links.open_links(ada) == []
+    assert await links_of(links, ada) == []
     assert await links.find_issued(ada, old.link_id) is None
     assert (await links.look_at(young_token)).principal == grace
 
@@ -112,18 +129,18 @@ async def test_a_link_that_asks_for_more_supersedes(
     assert second.oauth_scopes == {READ, SEND}
     assert await states(database, ada) == [LinkState.EXPIRED, LinkState.ISSUED]
     with pytest.raises(CallbackRefusedError):
-        await links.come_back(opened.state, opened.cookie, granted=True)
+        await come_back(links, opened.state, opened.cookie)
     assert (await links.look_at(grace_token)).principal == grace
 
 
 async def test_links_asked_for_together_become_one(links: ConsentLinks, ada: Principal, grace: Principal) -> None:
-    """Runs of one person that need different scopes at once end with one link that asks for all of them."""
+    """Runs of one person that need different scopes at once end with one link that permits all of them."""
     asked = [frozenset({READ}), frozenset({SEND}), frozenset({MODIFY})]
     await asyncio.gather(*(links.issue(person, scopes) for scopes in asked for person in (ada, grace)))
 
     for person in (ada, grace):
-        (link,) = await links.open_links(person)
-        assert link.oauth_scopes == {READ, SEND, MODIFY}
+        (link,) = await links_of(links, person)
+        assert missing_scopes(frozenset({READ, SEND, MODIFY}), link.oauth_scopes) == frozenset()
 
 
 async def test_only_its_person_is_shown_a_link_again(links: ConsentLinks, ada: Principal, grace: Principal) -> None:
@@ -145,8 +162,8 @@ async def test_a_callback_needs_the_cookie_of_its_own_browser(
 
     for cookie in (None, "", grace_opened.cookie, ada_opened.cookie[:-1], "é"):
         with pytest.raises(CallbackRefusedError):
-            await links.come_back(ada_opened.state, cookie, granted=True)
-    back = await links.come_back(ada_opened.state, ada_opened.cookie, granted=True)
+            await come_back(links, ada_opened.state, cookie)
+    back = await come_back(links, ada_opened.state, ada_opened.cookie)
     assert (back.link.principal, back.nonce, back.code_verifier) == (ada, ada_opened.nonce, ada_opened.code_verifier)
 
 
@@ -156,13 +173,13 @@ async def test_one_of_several_callbacks_goes_on(
     """Of six callbacks that arrive together one is taken; a seventh is refused, and no one else's consent moves."""
     opened = await links.open((await links.issue(ada, frozenset({READ})))[1])
     await links.open((await links.issue(grace, frozenset({READ})))[1])
-    callbacks = [links.come_back(opened.state, opened.cookie, granted=True) for _ in range(6)]
+    callbacks = [come_back(links, opened.state, opened.cookie) for _ in range(6)]
     results = await asyncio.gather(*callbacks, return_exceptions=True)
 
     assert sorted(isinstance(each, CallbackRefusedError) for each in results) == [False] + [True] * 5
     with pytest.raises(CallbackRefusedError):
-        await links.come_back(opened.state, opened.cookie, granted=False)
-    assert await states(database, ada) == [LinkState.GRANTED]
+        await come_back(links, opened.state, opened.cookie, LinkState.REFUSED)
+    assert await states(database, ada) == [LinkState.CONSENTED]
     assert await states(database, grace) == [LinkState.OPENED]
 
 
@@ -174,7 +191,7 @@ async def test_a_callback_that_comes_too_late_is_refused(links: ConsentLinks, cl
     clock.now += LIFETIME
 
     with pytest.raises(CallbackRefusedError):
-        await links.come_back(opened.state, opened.cookie, granted=True)
+        await come_back(links, opened.state, opened.cookie)
 
 
 async def test_a_link_made_over_to_another_person_does_not_open(
@@ -225,7 +242,7 @@ async def test_secrets_of_an_earlier_link_of_the_same_person_do_not_open(
         await connection.execute(consent_links.update().where(mine).values(sealed_secrets=copied))
 
     with pytest.raises(SealError):
-        await links.come_back(later.state, later.cookie, granted=True)
+        await come_back(links, later.state, later.cookie)
 
 
 async def test_an_opened_link_made_over_to_another_person_takes_no_callback(
@@ -237,7 +254,7 @@ async def test_an_opened_link_made_over_to_another_person_takes_no_callback(
         await connection.execute(consent_links.update().values(**owner(ada)))
 
     with pytest.raises(SealError):
-        await links.come_back(opened.state, opened.cookie, granted=True)
+        await come_back(links, opened.state, opened.cookie)
     assert await states(database, ada) == [LinkState.OPENED]
 
 
@@ -256,7 +273,7 @@ async def test_secrets_stand_nowhere(
     for person in (ada, grace):
         link, token = await links.issue(person, frozenset({READ}))
         opened = await links.open(token)
-        back = await links.come_back(opened.state, opened.cookie, granted=True)
+        back = await come_back(links, opened.state, opened.cookie)
         secrets |= {token, opened.state, opened.nonce, opened.code_verifier, opened.cookie}
         shown += repr((link, opened, back, links)) + str(opened)
     written = await stored_bytes(database, tmp_path)

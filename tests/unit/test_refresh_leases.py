@@ -10,8 +10,9 @@ import pytest
 
 from app.database.database import Database
 from app.errors import GoogleError, GrantRevokedError
-from app.google.auth import HTTP_TIMEOUT_SECONDS
-from app.grants.grants import Grant, Grants
+from app.google.token_endpoint import HTTP_TIMEOUT_SECONDS
+from app.grants.grant import Grant
+from app.grants.grants import Grants
 from app.grants.refresh import BEGIN_SECONDS, Refresher
 from app.grants.refresh_leases import LEASE_SECONDS, RefreshLease, RefreshLeases
 from app.keys.ring import KeyRing

@@ -16,15 +16,17 @@ from app.database.database import Database
 from app.database.tables import account_choices, quarantined_grants
 from app.database.tables import consent_links as links_table
 from app.database.tables import grants as grants_table
+from app.database.transition import changed
 from app.delivery.store.cancellation import Cancellation
 from app.errors import GrantRevokedError, SealError
-from app.grants.grants import ACTIVE, ENDING
+from app.grants.grant import GrantState
 from app.grants.listing import connected
 from app.grants.refresh import Refresher
 from app.grants.refresh_leases import RefreshLeases
 from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState
 from app.principal import Principal
+from tests.fakes.consent import links_of
 from tests.fakes.core_server import CoreServer, inbound
 from tests.fakes.credentials import HOUR, TokenEndpoint, connect, google_tokens, unavailable
 from tests.fakes.sandbox import READ
@@ -38,7 +40,7 @@ class RevokingServer(CoreServer):
         self.google = TokenEndpoint(now=self.clock)
         self.refresh_leases = RefreshLeases(database, lease_seconds=5)
         self.refresher = Refresher(self.grants, self.refresh_leases, self.google, now=self.clock)
-        self.quarantine = Quarantine(database, key_ring, code_tries=5, now=self.clock)
+        self.quarantine = Quarantine(database, key_ring, self.clock)
         self.unproven = UnconfirmedConsents(database, self.links, self.quarantine, self.google)
         self.revocation = Revocation(
             database,
@@ -59,8 +61,9 @@ class RevokingServer(CoreServer):
         """Let what Google granted by a link of this person wait for its proof."""
         link, _ = await self.links.issue(principal, frozenset({READ}))
         async with self.database.writing() as connection:
-            for before, after in ((LinkState.ISSUED, LinkState.OPENED), (LinkState.OPENED, LinkState.GRANTED)):
-                assert await self.links.advance(connection, link.link_id, before, after)
+            for before, after in ((LinkState.ISSUED, LinkState.OPENED), (LinkState.OPENED, LinkState.CONSENTED)):
+                mine = links_table.c.id == link.link_id
+                assert await changed(connection, links_table, mine, before, after)
             tokens = google_tokens(name, account=account)
             await self.quarantine.hold(connection, link, tokens, {}, expires_at=self.clock.now + 600)
 
@@ -84,7 +87,7 @@ async def test_a_grant_is_ended_at_google_and_erased(server: RevokingServer, ada
     assert ended.erased == (EndedGrant(ids[0], "ada@example.com", at_google=True),)
     assert (again.erased, again.waiting) == ((), ())
     assert server.google.revoked == ["refresh-ada-1"]
-    assert await server.states() == {"grace grace@example.com": ACTIVE}
+    assert await server.states() == {"grace grace@example.com": GrantState.ACTIVE}
     assert await server.refresher.fresh(ada) is None
     assert await server.refresher.fresh(grace) is not None
 
@@ -179,13 +182,16 @@ async def test_a_google_that_is_away_is_told_later(server: RevokingServer, ada: 
 
     assert (ended.erased, ended.waiting) == ((), ("ada@example.com",))
     assert await server.refresher.fresh(ada) is None
-    assert await server.states() == {"ada ada@example.com": ENDING, "grace grace@example.com": ACTIVE}
+    assert await server.states() == {
+        "ada ada@example.com": GrantState.ENDING,
+        "grace grace@example.com": GrantState.ACTIVE,
+    }
     server.clock.now += 60
     assert await server.revocation.unfinished(older_than_seconds=61) == []
     assert await server.revocation.unfinished(older_than_seconds=60) == [ada]
     finished = await server.revocation.finish(ada)
     assert [grant.at_google for grant in finished.erased] == [True]
-    assert await server.states() == {"grace grace@example.com": ACTIVE}
+    assert await server.states() == {"grace grace@example.com": GrantState.ACTIVE}
 
 
 async def test_a_refresh_under_way_is_waited_for(server: RevokingServer, ada: Principal, grace: Principal) -> None:
@@ -205,7 +211,7 @@ async def test_a_refresh_under_way_is_waited_for(server: RevokingServer, ada: Pr
     await end
 
     assert server.google.revoked == ["refresh-ada-2"]
-    assert await server.states() == {"grace grace@example.com": ACTIVE}
+    assert await server.states() == {"grace grace@example.com": GrantState.ACTIVE}
 
 
 async def test_a_consent_during_the_end_survives(server: RevokingServer, ada: Principal) -> None:
@@ -219,7 +225,7 @@ async def test_a_consent_during_the_end_survives(server: RevokingServer, ada: Pr
 
     assert finished.erased == ()
     assert server.google.revoked == []
-    assert await server.states() == {"ada ada@example.com": ACTIVE}
+    assert await server.states() == {"ada ada@example.com": GrantState.ACTIVE}
 
 
 async def test_a_consent_while_google_is_told_survives(server: RevokingServer, ada: Principal) -> None:
@@ -232,7 +238,7 @@ async def test_a_consent_while_google_is_told_survives(server: RevokingServer, a
     server.google.gate.set()
     await end
 
-    assert await server.states() == {"ada ada@example.com": ACTIVE}
+    assert await server.states() == {"ada ada@example.com": GrantState.ACTIVE}
 
 
 async def test_a_grant_whose_token_an_api_refused_ends_at_google_too(
@@ -244,12 +250,15 @@ async def test_a_grant_whose_token_an_api_refused_ends_at_google_too(
         await server.refresher.refused(ada, of_ada, "access-ada-1")
 
     assert await server.refresher.fresh(ada) is None
-    assert await server.states() == {"ada ada@example.com": ENDING, "grace grace@example.com": ACTIVE}
+    assert await server.states() == {
+        "ada ada@example.com": GrantState.ENDING,
+        "grace grace@example.com": GrantState.ACTIVE,
+    }
     server.clock.now += 60
     assert await server.revocation.unfinished(older_than_seconds=60) == [ada]
     await server.revocation.finish(ada)
     assert server.google.revoked == ["refresh-ada-1"]
-    assert await server.states() == {"grace grace@example.com": ACTIVE}
+    assert await server.states() == {"grace grace@example.com": GrantState.ACTIVE}
 
 
 async def test_one_grant_ends_alone(server: RevokingServer, ada: Principal, grace: Principal) -> None:
@@ -261,8 +270,8 @@ async def test_one_grant_ends_alone(server: RevokingServer, ada: Principal, grac
 
     assert nothing.erased == ()
     assert [grant.grant_id for grant in one.erased] == [of_ada]
-    assert await server.links.open_links(ada) == [link]
-    assert await server.states() == {"grace grace@example.com": ACTIVE}
+    assert await links_of(server.links, ada) == [link]
+    assert await server.states() == {"grace grace@example.com": GrantState.ACTIVE}
 
 
 async def test_an_account_that_ended_is_not_replaced_by_another(
@@ -276,8 +285,10 @@ async def test_an_account_that_ended_is_not_replaced_by_another(
 
     assert await server.refresher.fresh(ada) is None
     assert await server.states() == {
-        "ada ada@example.com": "revoked", "ada work@example.com": ACTIVE, "grace grace@example.com": ACTIVE,
-    }  # fmt: skip
+        "ada ada@example.com": GrantState.REVOKED,
+        "ada work@example.com": GrantState.ACTIVE,
+        "grace grace@example.com": GrantState.ACTIVE,
+    }
     assert await server.connect(ada, "ada-2") == first
     again = await server.refresher.fresh(ada)
     assert again is not None
@@ -294,7 +305,10 @@ async def test_a_grant_that_does_not_open_is_kept(server: RevokingServer, ada: P
     with pytest.raises(SealError):
         await server.revocation.end(ada)
 
-    assert await server.states() == {"ada ada@example.com": ENDING, "grace grace@example.com": ACTIVE}
+    assert await server.states() == {
+        "ada ada@example.com": GrantState.ENDING,
+        "grace grace@example.com": GrantState.ACTIVE,
+    }
     assert await server.grants.find(ada) is None
 
 
@@ -332,8 +346,8 @@ async def test_links_and_what_waits_for_consent_end_too(
     assert (ended.links, ended.runs) == (1, 1)
     assert (of_ada.state, of_ada.answer) == (MessageState.FAILED, DISCONNECTED)
     assert of_grace.state is MessageState.PARKED
-    assert await server.links.open_links(ada) == []
-    assert len(await server.links.open_links(grace)) == 1
+    assert await links_of(server.links, ada) == []
+    assert len(await links_of(server.links, grace)) == 1
     assert await server.parking.find(parked[ada]) is None
 
 
@@ -351,8 +365,8 @@ async def test_saying_so_in_the_chat_is_enough(
     assert told is not None
     assert "Disconnected ada@example.com" in told
     assert "refresh" not in told
-    assert again == "No Google account of yours is connected, and none of your links is open."
-    assert await server.states() == {"grace grace@example.com": ACTIVE}
+    assert again == "You have no Google account connected, and no open link."
+    assert await server.states() == {"grace grace@example.com": GrantState.ACTIVE}
 
 
 @pytest.mark.parametrize(
@@ -364,7 +378,7 @@ async def test_other_words_are_no_command(words: str, server: RevokingServer, ad
     message = await server.intake.accept(inbound(ada, words))
 
     assert await DisconnectCommand(server.revocation).reply(message) is None
-    assert await server.states() == {"ada ada@example.com": ACTIVE}
+    assert await server.states() == {"ada ada@example.com": GrantState.ACTIVE}
 
 
 async def test_an_erased_grant_leaves_no_token(server: RevokingServer, ada: Principal, grace: Principal) -> None:

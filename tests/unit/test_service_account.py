@@ -14,7 +14,9 @@ import pytest
 from pydantic import SecretStr
 
 from app.errors import AccessRefusedError, GoogleError, SettingsError
+from app.google.faults import FaultLog
 from app.google.service_account import JWT_BEARER, ServiceAccount, open_service_account
+from app.google.token_endpoint import TokenEndpoint
 from app.sandbox.google.delegation import ServiceAccount as Registered
 from tests.fakes.leaks import everything_in
 from tests.fakes.sandbox import READ, SEND, Clock
@@ -41,7 +43,10 @@ class Google:
         """A service account that asks here."""
         http = httpx2.AsyncClient(transport=httpx2.MockTransport(self))
         return ServiceAccount(
-            json.loads(REGISTERED.key()), token_endpoint=TOKEN_ENDPOINT, http=http, now=now or Clock()
+            json.loads(REGISTERED.key()),
+            token_url=TOKEN_ENDPOINT,
+            token_endpoint=TokenEndpoint(http, FaultLog()),
+            now=now or Clock(),
         )
 
 
@@ -104,7 +109,12 @@ def test_a_key_that_is_none_stops_the_start(change: dict[str, Any]) -> None:
     """The error names the place in the settings and quotes nothing of the key."""
     info = {**json.loads(REGISTERED.key()), **change}
     with pytest.raises(SettingsError, match=r"google\.workspace\.key") as refused:
-        open_service_account(json.dumps(info), None, token_endpoint=TOKEN_ENDPOINT, http=httpx2.AsyncClient())
+        open_service_account(
+            json.dumps(info),
+            None,
+            token_url=TOKEN_ENDPOINT,
+            token_endpoint=TokenEndpoint(httpx2.AsyncClient(), FaultLog()),
+        )
 
     shown = everything_in(refused.value)
     assert "c2VjcmV0" not in shown
@@ -118,7 +128,9 @@ def test_a_key_is_read_from_its_file(tmp_path: Path) -> None:
     broken.write_text("not json, but secret-material")
 
     def opened(path: Path) -> ServiceAccount:
-        return open_service_account(None, path, token_endpoint=TOKEN_ENDPOINT, http=httpx2.AsyncClient())
+        return open_service_account(
+            None, path, token_url=TOKEN_ENDPOINT, token_endpoint=TokenEndpoint(httpx2.AsyncClient(), FaultLog())
+        )
 
     assert opened(file).email == REGISTERED.email
     with pytest.raises(SettingsError, match=r"absent\.json cannot be read"):

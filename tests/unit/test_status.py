@@ -80,7 +80,7 @@ async def test_a_link_that_an_answer_shows_is_no_part_of_it(
     await server.links.open(token)
 
     assert len({text.splitlines()[0] for text in shown.values()}) == 2
-    assert all("/connect/google/" in text and "It asks for: " in text for text in shown.values())
+    assert all("/connect/google/" in text and "who you are" in text for text in shown.values())
     assert all("/connect/google/" not in str(message.answer) for message in said.values())
     assert token not in str(stolen.answer)
     assert await _words(server, said[ada]) == ("This link was opened or is over. Write `connect google` for a new one.")

@@ -1,0 +1,129 @@
+"""Faults of Google's that pass are waited out where nothing can happen twice; operators are told the others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+import urllib3
+from googleapiclient.http import HttpRequest
+
+from app.deadline import Deadline
+from app.errors import GoogleError
+from app.google.apis import GoogleApis
+from app.google.client import GoogleClient
+from app.google.faults import FaultLog
+from app.google.retrying import MAX_TRIES
+from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder
+from tests.fakes.google_sign_in import google_sign_in, token_answer
+from tests.fakes.loopback import Reply, serve
+
+UNAVAILABLE = Reply(b"{}", 503)
+BUSY = Reply(b"{}", 429, headers={"Retry-After": "0"})
+USED_UP = Reply(json.dumps({"error": {"errors": [{"reason": "dailyLimitExceeded"}]}}).encode(), 429)
+NOT_ENABLED = Reply(json.dumps({"error": {"errors": [{"reason": "accessNotConfigured"}]}}).encode(), 403)
+REFUSED = Reply(b"{}", 400)
+
+
+def reading(apis: GoogleApis) -> HttpRequest:
+    """A request that only reads."""
+    request: HttpRequest = apis.resource("gmail", "v1", "users", "messages").get(userId="me", id="1")
+    return request
+
+
+def sending(apis: GoogleApis) -> HttpRequest:
+    """A request that must not be done twice."""
+    request: HttpRequest = apis.resource("gmail", "v1", "users", "messages").send(userId="me", body={"raw": ""})
+    return request
+
+
+async def tries(first: Reply, make: Callable[[GoogleApis], HttpRequest], seconds: float = 60.0) -> int:
+    """How often a request is sent whose first try is answered so, and all others well."""
+    answers = [first]
+    with serve(lambda _: answers.pop() if answers else Reply(b"{}")) as loopback, urllib3.PoolManager() as pool:
+        apis, deadline = GoogleApis(loopback.url), Deadline.after(seconds)
+        ada = FakeCredentials("token-ada")
+        client = GoogleClient(ada, apis, pool, LoopThreads(), deadline, Recorder(), FaultLog())
+        try:
+            await client.execute(make(apis))
+        except GoogleError:
+            assert len(loopback.received) == 1
+        return len(loopback.received)
+
+
+@pytest.mark.parametrize(
+    ("reply", "make", "times"),
+    [
+        (UNAVAILABLE, reading, 2),
+        (BUSY, reading, 2),
+        (UNAVAILABLE, sending, 1),  # it may have been sent
+        (BUSY, sending, 2),  # it was not
+        (USED_UP, reading, 1),
+        (NOT_ENABLED, reading, 1),
+        (REFUSED, reading, 1),
+    ],
+)
+async def test_a_call_is_repeated_where_that_helps_and_cannot_double_anything(
+    reply: Reply, make: Callable[[GoogleApis], HttpRequest], times: int
+) -> None:
+    """Reading survives a 503 and a 429; a write is repeated only after a refusal; what does not pass is not."""
+    assert await tries(reply, make) == times
+
+
+async def test_the_deadline_of_the_message_is_never_exceeded() -> None:
+    """A pause that Google asks for and that would not fit is not begun."""
+    patient = Reply(b"{}", 503, headers={"Retry-After": "3600"})
+
+    assert await tries(patient, reading) == 1
+
+
+async def test_a_fault_that_does_not_pass_in_time_is_an_error() -> None:
+    """After a few tries the last error is raised."""
+    with serve(lambda _: UNAVAILABLE) as loopback, urllib3.PoolManager() as pool:
+        apis, ada = GoogleApis(loopback.url), FakeCredentials("token-ada")
+        client = GoogleClient(ada, apis, pool, LoopThreads(), Deadline.after(60), Recorder(), FaultLog())
+        with pytest.raises(GoogleError):
+            await client.execute(reading(apis))
+
+    assert len(loopback.received) == MAX_TRIES
+
+
+async def test_what_only_an_administrator_can_fix_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The line says what to do, and stands in the log once however many calls meet it."""
+    with serve(lambda _: NOT_ENABLED) as loopback, urllib3.PoolManager() as pool:
+        apis, faults = GoogleApis(loopback.url), FaultLog()
+        for name in ("ada", "grace"):
+            credentials, deadline = FakeCredentials(f"token-{name}"), Deadline.after(60)
+            client = GoogleClient(credentials, apis, pool, LoopThreads(), deadline, Recorder(), faults)
+            with pytest.raises(GoogleError):
+                await client.execute(reading(apis))
+    lines = [record.getMessage() for record in caplog.records if record.name == "app.google.faults"]
+
+    assert len(lines) == 1
+    assert "accessNotConfigured" in lines[0]
+    assert "Google Cloud console" in lines[0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"expires_in": "3599"}, {"scope": None}, {"expires_in": None}, {"scope": "b  a", "token_type": None}],
+    ids=str,
+)
+async def test_an_answer_that_the_standard_allows_is_accepted(changes: dict[str, object]) -> None:
+    """`expires_in` as text or missing, a refresh without `scope`: RFC 6749 section 5.1."""
+    with google_sign_in() as google:
+        google.answers["/token"] = token_answer(**changes)
+        tokens = await google.auth.refresh("1//old")
+
+    assert tokens.access_token == "ya29.access"
+    assert 4000 < tokens.expires_at < 5000  # an hour after the clock's 1000
+
+
+async def test_a_rotated_refresh_token_is_never_lost() -> None:
+    """An answer that lacks all else still hands it over, to be stored in place of the one that has ended."""
+    with google_sign_in() as google:
+        google.answers["/token"] = {"refresh_token": "1//new"}
+        tokens = await google.auth.refresh("1//old")
+
+    assert (tokens.refresh_token, tokens.access_token) == ("1//new", "")
