@@ -15,7 +15,7 @@ SERVER = "app.main, app.sandbox.attachment, containers.build"
     ("modules", "unused"),
     [
         (COMMAND, {"fastapi", "pydantic_ai", "googleapiclient", "dependency_injector"}),
-        (SERVER, {"app.sandbox.google.sandbox", "bs4", "jsonschema", "slack_sdk", "openai", "mcp", "alembic"}),
+        (SERVER, {"app.sandbox.google.sandbox", "jsonschema", "slack_sdk", "openai", "mcp", "alembic"}),
     ],
     ids=["any command", "a server without Slack, and without the sandbox"],
 )
