@@ -1,1 +1,1 @@
-"""An accepted message is a row; the worker answers the rows of a conversation in their order."""
+"""Delivery: an accepted message is a row, and the worker answers the rows of a conversation in order."""

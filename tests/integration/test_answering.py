@@ -198,7 +198,7 @@ async def test_two_calls_need_both_decisions(database: Database, key_ring: KeyRi
 
 
 async def test_an_approval_that_comes_too_late_does_nothing(server: CoreServer, ada: Principal) -> None:
-    """A wait that expired is told as such, and a late yes finds nothing."""
+    """A wait that expired is reported as expired, and a late yes finds nothing."""
     message = await server.ask(ada, "/letters_shout text=hey")
     (code,) = await server.codes(message)
     server.clock.now += 3601
@@ -210,7 +210,7 @@ async def test_an_approval_that_comes_too_late_does_nothing(server: CoreServer, 
 
     assert "Nothing of yours waits" in (late.answer or "")
     assert "Nothing of yours waits" in (after.answer or "")
-    assert "given up" in server.channel.texts(ada)[2]
+    assert "it has expired" in server.channel.texts(ada)[2]
     assert server.post.done == []
 
 
@@ -405,4 +405,4 @@ async def test_a_person_with_too_many_open_questions_is_told_so(
         MessageState.FAILED,
         MessageState.PARKED,
     ]
-    assert (mine[2].answer or "").startswith("2 of your messages wait for your consent or approval already")
+    assert (mine[2].answer or "").startswith("2 of your messages already wait for your consent or approval")

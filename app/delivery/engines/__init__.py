@@ -1,1 +1,1 @@
-"""What wakes conversations: in one process, or over PostgreSQL."""
+"""Engines, which wake conversations: within one process, or over PostgreSQL."""

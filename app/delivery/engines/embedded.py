@@ -12,10 +12,10 @@ from app.supervisor import Supervisor, cancel, guarded
 
 
 class EmbeddedEngine:
-    """Hands conversations from whoever makes work to the worker; lives as long as the process.
+    """Passes woken conversations to the worker; lives as long as the process.
 
-    It holds keys, never messages, and a conversation once however often it is woken. A hint is lost with the process:
-    the worker looks for undone rows at its start and every few seconds.
+    It holds keys, never messages, and each conversation only once. Hints are lost when the process ends, so the worker
+    looks for undone rows when it starts and every few seconds.
     """
 
     def __init__(self, supervisor: Supervisor) -> None:
@@ -27,11 +27,11 @@ class EmbeddedEngine:
     async def wake(self, conversation: ConversationKey) -> None:
         """Have the worker look at a conversation, soon and at least once."""
         self._waiting[conversation] = None
-        if conversation not in self._in_hands:  # else whoever has it in hands wakes it again
+        if conversation not in self._in_hands:  # otherwise its task wakes it again at its end
             self._not_empty.set()
 
     async def next(self) -> ConversationKey:
-        """The conversation that has waited longest and is in nobody's hands; waits until there is one."""
+        """Wait for a conversation that no task has, and return the one that was woken first."""
         while True:
             for conversation in self._waiting:
                 if conversation not in self._in_hands:
@@ -42,12 +42,12 @@ class EmbeddedEngine:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Hints can be given at any time: they are kept in memory."""
+        """Do nothing: hints are kept in memory and can be given at any time."""
         yield
 
     @asynccontextmanager
     async def running(self, work_off: WorkOff, grace_seconds: float) -> AsyncIterator[None]:
-        """Have `work_off` called for what is woken, each conversation in a task of its own."""
+        """Call `work_off` for woken conversations until the context ends, each in its own task."""
 
         async def take() -> None:
             while True:
@@ -61,13 +61,13 @@ class EmbeddedEngine:
             if self._in_hands:
                 await asyncio.wait(self._in_hands.values(), timeout=grace_seconds)
             await cancel(self._in_hands.values())
-            self._in_hands.clear()  # a task that was cancelled before it began has not let go
+            self._in_hands.clear()  # a task that was cancelled before it began did not remove itself
 
     async def _hold(self, conversation: ConversationKey, work_off: WorkOff) -> None:
-        """The outermost edge of a conversation's task; whatever ends it early, the scan comes back."""
+        """Run a conversation's task; no exception leaves it, and if it ends early, the scan comes back."""
         try:
-            await guarded("working a conversation off", work_off(conversation))
+            await guarded("answering a conversation", work_off(conversation))
         finally:
             del self._in_hands[conversation]
-            if conversation in self._waiting:  # woken while it was in hands, perhaps after the last look
+            if conversation in self._waiting:  # woken meanwhile, perhaps after the task's last look
                 self._not_empty.set()

@@ -1,4 +1,4 @@
-"""What delivery needs of an engine: that a conversation which was woken is worked off."""
+"""The engine, as delivery sees it: it calls the worker for every conversation that was woken."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ WorkOff = Callable[[ConversationKey], Awaitable[None]]
 
 
 class Wakeups(Protocol):
-    """Takes the hint that a conversation may have undone messages. The rows are the truth; a hint may be lost."""
+    """Accepts hints that a conversation may have undone messages. The rows are the truth; a hint may be lost."""
 
     async def wake(self, conversation: ConversationKey) -> None:
-        """Have the conversation worked off soon, at least once, after this call."""
+        """Have the worker look at the conversation soon, at least once after this call."""
         ...
 
 
 class Engine(Wakeups, Protocol):
-    """Wakes conversations, each at least once, and no conversation twice at a time; knows no message."""
+    """Wakes conversations, each at least once and never twice at the same time; knows no message."""
 
     def opened(self) -> AbstractAsyncContextManager[None]:
-        """Hints can be given until the context ends."""
+        """Accept hints until the context ends."""
         ...
 
     def running(self, work_off: WorkOff, grace_seconds: float) -> AbstractAsyncContextManager[None]:
-        """Have `work_off` called for what is woken, until the context ends.
+        """Call `work_off` for woken conversations until the context ends.
 
-        At its end nothing new is begun, and what still runs after the grace is cancelled.
+        Then no more calls begin, and those that still run after the grace period are cancelled.
         """
         ...
 
@@ -39,10 +39,10 @@ class Engine(Wakeups, Protocol):
 def open_engine(
     name: str, supervisor: Supervisor, database: Database, *, concurrency: int, lease_seconds: float
 ) -> Engine:
-    """The engine of this name; does no I/O yet.
+    """Return the engine of this name, without any I/O yet.
 
     Raises:
-        SettingsError: The engine needs PostgreSQL, and this database is none.
+        SettingsError: The engine needs PostgreSQL, and the database is something else.
     """
     if name == "procrastinate":
         from app.delivery.engines.procrastinate import ProcrastinateEngine  # psycopg is imported only where it is used

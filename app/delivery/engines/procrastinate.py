@@ -28,57 +28,57 @@ from app.supervisor import Supervisor, cancel, guarded
 
 log = logging.getLogger(__name__)
 
-SCHEMA = "procrastinate"  # of its own in the database, so that its tables and ours do not meet
+SCHEMA = "procrastinate"  # a separate schema in the database, so that its tables and ours cannot clash
 _TASK = "work_off"
 _SCHEMA_LOCK = 0x70726F63  # "proc" in ASCII: one process at a time makes the schema
-_POLL_SECONDS = 0.2  # nobody wakes for a job whose lock has just been let go
-_LAST_WAKE_UPS_SECONDS = 2.0  # at the end; what is left then is found by a scan
-_LONG_AGO = datetime.fromtimestamp(0, UTC)  # at once, whatever this machine's clock says
+_POLL_SECONDS = 0.2  # no notification comes for a job whose lock has just been released
+_LAST_WAKE_UPS_SECONDS = 2.0  # at the end; a scan finds the wake-ups that are left then
+_LONG_AGO = datetime.fromtimestamp(0, UTC)  # means at once, even if this machine's clock is wrong
 
 
 class ProcrastinateEngine:
     """Wakes conversations through a queue that all processes share; lives as long as the process.
 
-    A job says which conversation, and nothing else. Its lock is the conversation, so that no two run at a time; its
-    queueing lock merges wake-ups that still wait. One that arrives while the conversation is in hands waits for its
-    turn, so none is lost after the last look. A job of a worker that died is taken up by those that live.
+    A job names its conversation, and nothing else. Its lock is the conversation, so no two jobs of one run at a time;
+    its queueing lock merges wake-ups that still wait. A wake-up that arrives while a job runs waits until that job
+    ends, so none is lost after the worker's last look. Living workers take over the jobs of one that died.
 
-    Work that was begun outlives a fault of the queue: then the job is over, and the rows keep the order.
+    If the queue fails, running work goes on without its job, and the rows keep the order.
     """
 
     def __init__(self, database: Database, supervisor: Supervisor, *, concurrency: int, lease_seconds: float) -> None:
         self._conninfo = postgresql_conninfo(database)
         self._supervisor = supervisor
         self._concurrency = concurrency
-        self._stalled_seconds = lease_seconds  # without a heartbeat for so long, a worker is taken for dead
+        self._stalled_seconds = lease_seconds  # a worker without a heartbeat for this long is presumed dead
         self._app = procrastinate.App(
             connector=procrastinate.PsycopgConnector(
                 conninfo=self._conninfo,
                 min_size=1,
                 max_size=4,
-                timeout=ANSWER_SECONDS,  # for one of them
+                timeout=ANSWER_SECONDS,  # to get a connection of the pool
                 connection_class=_Connection,
                 kwargs={"options": f"-c search_path={SCHEMA} -c lock_timeout={LOCK_TIMEOUT}"},
-                configure=_commit_by_itself,
+                configure=_autocommit,
             )
         )
         self._to_wake: dict[ConversationKey, None] = {}  # in the order of their first wake-up
         self._any_to_wake = asyncio.Event()
         self._work_off: WorkOff | None = None
         self._at_work: set[asyncio.Task[bool]] = set()
-        self._jobs: set[int] = set()  # that run here
-        self._worker_id: int | None = None  # under which the last one was fetched
-        self._leaked: set[int] = set()  # jobs that were found fetched by this worker, and do not run
+        self._jobs: set[int] = set()  # the jobs that run here
+        self._worker_id: int | None = None  # the worker id that fetched the last job
+        self._leaked: set[int] = set()  # jobs that this worker has fetched according to the queue, but does not run
         self._app.task(name=_TASK, pass_context=True)(self._run)
 
     async def wake(self, conversation: ConversationKey) -> None:
-        """Have the conversation put into the queue, right after; whoever wrote need not wait for it."""
+        """Have the conversation put into the queue right after this call, so that the caller need not wait for it."""
         self._to_wake[conversation] = None
         self._any_to_wake.set()
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Connect, with the queue's tables made where there are none.
+        """Connect, and create the queue's tables if they do not exist.
 
         Raises:
             SettingsError: The database cannot be reached.
@@ -99,7 +99,7 @@ class ProcrastinateEngine:
 
     @asynccontextmanager
     async def running(self, work_off: WorkOff, grace_seconds: float) -> AsyncIterator[None]:
-        """Take conversations from the queue, and take over what dead workers left."""
+        """Call `work_off` for queued conversations until the context ends, and take over jobs of dead workers."""
         self._work_off = work_off
 
         async def fetch() -> None:
@@ -109,7 +109,7 @@ class ProcrastinateEngine:
                 fetch_job_polling_interval=_POLL_SECONDS,
                 update_heartbeat_interval=self._stalled_seconds / 5,
                 stalled_worker_timeout=self._stalled_seconds,
-                shutdown_graceful_timeout=0,  # of the queue, not of the work
+                shutdown_graceful_timeout=0,  # for the queue's loop; running work gets the grace period below
                 delete_jobs="always",
             )
 
@@ -127,7 +127,7 @@ class ProcrastinateEngine:
             await guarded("waking conversations", self._wake_waiting())
 
     async def _wake_waiting(self) -> None:
-        """Put what is to be woken into the queue, unless it waits there already."""
+        """Put the conversations to wake into the queue, unless they wait there already."""
         self._any_to_wake.clear()
         while self._to_wake:
             conversation = next(iter(self._to_wake))
@@ -141,11 +141,11 @@ class ProcrastinateEngine:
                 log.warning("a wake-up waits for the next scan: %s", type(error).__name__)
 
     async def _run(self, context: procrastinate.JobContext, platform: str, tenant: str, conversation: str) -> None:
-        """The job. It does not fail: what is left undone is found by the scan."""
+        """Run a job. It never fails: a scan finds what is left undone."""
         assert self._work_off is not None
         assert context.job.id is not None
         key = ConversationKey(platform, tenant, conversation)
-        work = asyncio.create_task(guarded("working a conversation off", self._work_off(key)))
+        work = asyncio.create_task(guarded("answering a conversation", self._work_off(key)))
         self._at_work.add(work)
         work.add_done_callback(self._at_work.discard)
         self._jobs.add(context.job.id)
@@ -168,27 +168,27 @@ class ProcrastinateEngine:
             try:
                 await manager.retry_job_by_id_async(job.id, retry_at=_LONG_AGO)
             except UniqueViolation:  # the same conversation waits in the queue already
-                await self._let_go(job.id)
+                await self._delete(job.id)
             except ConnectorException:
                 continue  # another process was quicker
-        await self._let_go_of_leaked()
+        await self._delete_leaked()
 
-    async def _let_go_of_leaked(self) -> None:
-        """Delete jobs whose end could not be stored: their worker lives, so nobody else would, and the lock stays."""
+    async def _delete_leaked(self) -> None:
+        """Delete jobs whose end could not be stored; while this worker lives no other would, and locks would stay."""
         if self._worker_id is None:
             return
         status = jobs.Status.DOING.value
         fetched = await self._app.job_manager.list_jobs_async(status=status, worker_id=self._worker_id)
         leaked = {job.id for job in fetched if job.id is not None} - self._jobs
-        for job_id in leaked & self._leaked:  # seen twice: the end of one may be under way
-            await self._let_go(job_id)
+        for job_id in leaked & self._leaked:  # seen twice, because the first time its end may just be being stored
+            await self._delete(job_id)
         self._leaked = leaked
 
-    async def _let_go(self, job_id: int) -> None:
+    async def _delete(self, job_id: int) -> None:
         await self._app.job_manager.finish_job_by_id_async(job_id, jobs.Status.FAILED, delete_job=True)
 
     async def _make_schema(self) -> None:
-        """Make procrastinate's tables once; several processes that start together take turns."""
+        """Create procrastinate's tables once; processes that start at the same time take turns."""
         async with await psycopg.AsyncConnection.connect(self._conninfo) as connection:  # in one transaction
             await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
             await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
@@ -199,32 +199,32 @@ class ProcrastinateEngine:
 
 
 class _Connection(psycopg.AsyncConnection[Any]):
-    """Gives itself up when the server does not answer: psycopg waits as long as the kernel sees a connection."""
+    """Closes itself if the server does not answer: psycopg waits as long as the kernel sees a connection."""
 
     async def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         try:
             return await super().wait(gen, interval, ANSWER_SECONDS if timeout is None else timeout)
         except psycopg.errors._WaitTimeout:
-            if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:  # and not as it listens
+            if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:  # not while it only listens
                 self.pgconn.finish()
             raise
 
 
-async def _commit_by_itself(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Each of procrastinate's statements is a transaction: none is open while this process does something else."""
+async def _autocommit(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Make each of procrastinate's statements its own transaction, so none is open between two of them."""
     await connection.set_autocommit(True)
 
 
 def postgresql_conninfo(database: Database) -> str:
-    """Where a database is, in the words of PostgreSQL's own library.
+    """Return a database's address as a connection string of libpq.
 
     Raises:
-        SettingsError: It is no PostgreSQL.
+        SettingsError: The database is not PostgreSQL.
     """
     url = database.url
     if url.get_backend_name() != "postgresql":
         raise SettingsError(
-            "delivery.engine: procrastinate needs database.url of a PostgreSQL, such as"
+            "delivery.engine: procrastinate needs PostgreSQL; set database.url, for example to"
             " postgresql+asyncpg://deputy@db.example/deputy"
         )
     options: dict[str, str | int | None] = {
@@ -232,7 +232,7 @@ def postgresql_conninfo(database: Database) -> str:
         "port": url.port,
         "user": url.username,
         "dbname": url.database,
-        "application_name": APPLICATION_NAME,  # so that its transactions do not outlive a process that stands still
+        "application_name": APPLICATION_NAME,  # other processes end transactions of a process with it that hangs
         **libpq_limits(),
     }
     query = {name: str(value) for name, value in url.query.items()}
@@ -242,5 +242,5 @@ def postgresql_conninfo(database: Database) -> str:
 
 
 def _lock(conversation: ConversationKey) -> str:
-    """A name for the conversation of fixed length, of which no two are alike."""
+    """Return a name of fixed length for the conversation, different for each."""
     return hashlib.blake2b(json.dumps(list(asdict(conversation).values())).encode(), digest_size=24).hexdigest()

@@ -1,1 +1,1 @@
-"""The rows of delivery: messages, replies, parked runs, leases."""
+"""Delivery's tables: messages, replies, parked runs and leases."""

@@ -1,4 +1,4 @@
-"""What an administrator sees and does of accepted messages: no text, no answer, no argument."""
+"""Accepted messages as an administrator may see them: without text, answers or arguments."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from app.principal import Principal
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One accepted message, without what was said.
+    """One accepted message, without its text and its answer.
 
     Attributes:
-        conversation: The channel's name of it.
-        payload: What the channel calls the raw message, if it keeps it.
-        holder: Which process works on it.
-        untold: What there is to tell of it was given up, as its channel did not take it.
-        owed: What there is to tell of it waits to be sent.
+        conversation: The channel's name for the conversation.
+        payload: The channel's id of the raw message, if it keeps one.
+        holder: The process that is working on it.
+        untold: The reply about its present state was given up because the channel did not accept it.
+        owed: A reply about it is waiting to be sent.
     """
 
     message_id: str
@@ -52,7 +52,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A reply or an approval of a message: what it is, its state, how often it was tried, the last error's class."""
+    """A reply or an approval of a message: its kind, name and state, the number of tries, the last error's class."""
 
     kind: str
     name: str
@@ -63,7 +63,7 @@ class Step:
 
 _BEGINNING = re.compile(r"[0-9a-f]{8,32}")
 
-# That the reply was given up which says how the message stands now.
+# The reply about the message's present state was given up.
 _UNTOLD = sa.exists().where(
     outbox.c.message_id == messages.c.id,
     outbox.c.message_state == messages.c.state,
@@ -71,24 +71,24 @@ _UNTOLD = sa.exists().where(
     outbox.c.state == ReplyState.GIVEN_UP,
 )
 
-# That a reply waits to be sent.
+# A reply is waiting to be sent.
 _OWED = sa.exists().where(outbox.c.message_id == messages.c.id, outbox.c.state == ReplyState.WAITING)
 
 
 class Deliveries:
-    """Lists, shows and retries messages of everybody; for the administrator's command line alone."""
+    """Lists, shows and retries everybody's messages; only for the administrator's command line."""
 
     def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
         self._database = database
         self._now = now
 
     async def latest(self, states: Sequence[MessageState], *, at_most: int, untold: bool = False) -> list[Delivery]:
-        """The messages in these states that changed last, the latest first.
+        """Return the messages in these states that changed last, the latest first.
 
         Args:
-            states: Which.
-            at_most: How many.
-            untold: Those of another state too, if their person could not be told, or is still to be told.
+            states: The states to look for.
+            at_most: The maximum number of messages.
+            untold: Include messages in other states whose reply was given up or is waiting to be sent.
         """
         query = (
             sa.select(messages, _UNTOLD.label("untold"), _OWED.label("owed"))
@@ -103,10 +103,10 @@ class Deliveries:
         """Return one message, with its replies and approvals.
 
         Args:
-            message_id: The id, or the beginning of it that an apology names as its reference.
+            message_id: The id, or its first digits, which an apology gives as its reference.
 
         Raises:
-            NotFoundError: There is none with this id, or more than one begins so.
+            NotFoundError: No message has this id, or more than one begins with these digits.
         """
         message_id = await self._whole(message_id)
         replies = sa.select(outbox).where(outbox.c.message_id == message_id).order_by(outbox.c.created_at)
@@ -127,13 +127,13 @@ class Deliveries:
         return _delivery(row), steps
 
     async def retry(self, message_id: str) -> Delivery:
-        """Make a failed message undone again, in its old place; some server begins it at its next look.
+        """Queue a failed message again in its old place; a server begins it at its next look.
 
-        It is run from its beginning: whatever acts is asked for anew. Of one that did not fail, the reply that was
-        given up is owed anew; some server sends it at its next look.
+        It runs from the beginning, so calls that need approval are asked about again. If the message did not fail but
+        its reply was given up, that reply is queued again, and a server sends it at its next look.
 
         Raises:
-            NotFoundError: There is none with this id that failed, or could not be told, and still has its text.
+            NotFoundError: No message with this id failed, or had its reply given up, and still has its text.
         """
         message_id = await self._whole(message_id)
         async with self._database.writing() as connection:
@@ -160,26 +160,26 @@ class Deliveries:
                 if row is not None:
                     await self._owe_anew(connection, row)
         if row is None:
-            raise NotFoundError(f"there is no message {message_id} that failed or could not be told")
+            raise NotFoundError(f"message {message_id} has neither failed nor a reply that was given up")
         return _delivery(row)
 
     async def _whole(self, beginning: str) -> str:
-        """Return the only id that begins so.
+        """Return the one id that begins with these digits.
 
         Raises:
-            NotFoundError: There is none, or more than one.
+            NotFoundError: No id does, or more than one does.
         """
         if _BEGINNING.fullmatch(beginning) is None:
-            raise NotFoundError(f"a message's id, or its reference, has 8 to 32 hexadecimal digits, not {beginning!r}")
+            raise NotFoundError(f"{beginning!r} is not a message id or reference, which has 8 to 32 hexadecimal digits")
         query = sa.select(messages.c.id).where(messages.c.id.startswith(beginning)).limit(2)
         async with self._database.reading() as connection:
             ids = (await connection.execute(query)).scalars().all()
         if len(ids) != 1:
-            raise NotFoundError(f"{'several messages begin' if ids else 'there is no message that begins'} {beginning}")
+            raise NotFoundError(f"{'several message ids begin' if ids else 'no message id begins'} with {beginning}")
         return str(ids[0])
 
     async def _owe_anew(self, connection: AsyncConnection, row: sa.Row[Any]) -> None:
-        """Let the reply that was given up wait again, as if it were owed from now on; its tries go on."""
+        """Queue the reply that was given up again, as if it were new; its tries continue to count."""
         await connection.execute(
             outbox.update()
             .where(

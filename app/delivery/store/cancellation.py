@@ -1,4 +1,4 @@
-"""Ending what a person's messages still wait for, without their doing."""
+"""Cancelling a person's messages without the person's doing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNDONE = (MessageState.NEW, MessageState.RUNNING, MessageState.PARKED)
 
 
 class Cancellation:
-    """Gives messages up for their person; lives as long as the process and holds none."""
+    """Cancels messages; lives as long as the process and holds none."""
 
     def __init__(self, database: Database, outbox: Outbox, now: Callable[[], float] = time.time) -> None:
         self._database = database
@@ -30,9 +30,9 @@ class Cancellation:
         self._now = now
 
     async def stop_waiting_for_consent(self, connection: AsyncConnection, principal: Principal, apology: str) -> int:
-        """Fail what waits for this person's consent, in the caller's transaction; returns how many messages.
+        """Fail the messages that wait for this person's consent, in the caller's transaction, and return their number.
 
-        The apology is owed to the person.
+        The apology is queued for the person.
         """
         waiting = sa.select(parked_runs.c.message_id).where(
             owned_by(parked_runs, principal),
@@ -53,11 +53,11 @@ class Cancellation:
         return len(rows)
 
     async def end_all(self, principal: Principal) -> int:
-        """Fail every undone message of an offboarded person, the running ones too; returns how many.
+        """Fail every undone message of an offboarded person, running ones included, and return how many.
 
-        They are told nothing, and nothing is ended of a person who is not offboarded, or not any more.
-        Whoever works on one is overtaken by it: what they come to is not stored and not sent. What was approved and
-        is not begun is not done any more.
+        The person gets no reply. Nothing is changed for somebody who is not offboarded, or has been restored.
+        Runs in progress are superseded: their results are neither stored nor sent. Approved calls that have not begun
+        are not made.
         """
         now = self._now()
         mine = owned_by(messages, principal)
@@ -82,7 +82,7 @@ class Cancellation:
         return failed.rowcount
 
     async def undone_of_offboarded(self) -> list[Principal]:
-        """The offboarded people of whom a message is undone: one may have come in as they were being offboarded."""
+        """Return the offboarded people with undone messages; one may have arrived during the offboarding."""
         query = (
             sa.select(users)
             .join(messages, sa.and_(*(messages.c[part.name] == part for part in users.primary_key.columns)))

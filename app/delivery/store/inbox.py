@@ -1,4 +1,4 @@
-"""Accepted messages: rows that are written before the acknowledgement and say what is still to be done."""
+"""Accepted messages: rows that are written before the acknowledgement and record what is still to be done."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from app.principal import Principal
 from app.reply import LinkReply
 
 _WOKEN_AT_ONCE = 200  # conversations
-_IDS_AT_ONCE = 500  # of a statement; databases take some thousands of parameters at most
+_IDS_AT_ONCE = 500  # in one statement; databases limit its parameters to a few thousand
 
 Alongside = Callable[[AsyncConnection], Awaitable[None]]
 Admit = Callable[[Principal], Awaitable[None]]
@@ -35,7 +35,7 @@ Admit = Callable[[Principal], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Upcoming:
-    """The message that comes next in a conversation: whose it is, and how often it was interrupted."""
+    """The next message of a conversation: its sender, and how often it was interrupted."""
 
     principal: Principal
     interruptions: int
@@ -44,8 +44,8 @@ class Upcoming:
 class Inbox:
     """Stores messages and moves them through their states; lives as long as the process and holds no message.
 
-    A running row is leased to the process that works on it. Every change of one names the attempt it was made for, so
-    that whoever was overtaken changes nothing; and what there is to tell is owed in the same transaction.
+    A running row is leased to the process that works on it. Each change names the attempt it was made for, so a
+    process that was overtaken changes nothing. The reply about a new state is queued in the same transaction.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class Inbox:
         self._outbox = Outbox(database, lease)
 
     async def accept(self, message: InboundMessage, admit: Admit | None = None) -> tuple[StoredMessage, bool]:
-        """Store a message once. Returns the row, and False when its event id was already there.
+        """Store a message once. Return the row, and False if its event id was already stored.
 
         Args:
-            message: What arrived.
-            admit: Awaited with the sender before the message is stored; what it raises keeps it out.
+            message: The message that arrived.
+            admit: Awaited with the sender before the message is stored; if it raises, nothing is stored.
 
         Raises:
             InvalidMessageError: There is no text, or a part is too long or cannot be stored.
@@ -74,7 +74,7 @@ class Inbox:
         try:
             if admit is not None:
                 await admit(message.principal)
-            # Without a look first: nearly every message is new, and the look took a third of what accepting one costs.
+            # Without looking first: nearly every message is new, and the look was a third of the cost of accepting one.
             return await self._insert(message), True
         except (IntegrityError, UnavailableError):
             known = await self.find(message)
@@ -83,10 +83,10 @@ class Inbox:
             return known, False
 
     async def get(self, principal: Principal, message_id: str) -> StoredMessage:
-        """This person's message.
+        """Return this person's message.
 
         Raises:
-            NotFoundError: There is none with this id, or it is somebody else's.
+            NotFoundError: No message has this id, or it is somebody else's.
         """
         row = await self._one(sa.select(messages).where(owned_by(messages, principal), messages.c.id == message_id))
         if row is None:
@@ -94,7 +94,7 @@ class Inbox:
         return stored(row)
 
     async def versions(self, message_ids: Iterable[str]) -> dict[str, Version]:
-        """Return the state and attempt of each of these messages, whoever wrote them; no contents."""
+        """Return the state and attempt of each of these messages, of any sender; no contents."""
         query = sa.select(messages.c.id, messages.c.state, messages.c.attempt)
         ids, versions = [*message_ids], {}
         async with self._database.reading() as connection:
@@ -105,7 +105,7 @@ class Inbox:
         return versions
 
     async def next_up(self, conversation: ConversationKey, besides: Collection[Principal] = ()) -> Upcoming | None:
-        """Return which message `begin_next` would begin now; None when there is none."""
+        """Return the message that `begin_next` would begin now, or None."""
         async with self._database.reading() as connection:
             which = is_next(conversation, besides, self._lease.time_of(connection))
             row = (await connection.execute(sa.select(messages).where(which))).one_or_none()
@@ -114,13 +114,13 @@ class Inbox:
     async def begin_next(
         self, conversation: ConversationKey, besides: Collection[Principal] = ()
     ) -> StoredMessage | None:
-        """Take the oldest undone message of a conversation into work, under a lease; None when none can be begun.
+        """Begin the oldest undone message of a conversation, under a lease; return None if none can be begun.
 
-        None can while another one is in work. One that waits for another try holds up its own person's later ones.
+        None can while another one is running. A message that waits for another try holds up later ones of its sender.
 
         Args:
-            conversation: Where.
-            besides: Of these people none is begun.
+            conversation: The conversation.
+            besides: People whose messages are skipped.
         """
         try:
             async with self._database.writing() as connection:
@@ -136,12 +136,12 @@ class Inbox:
                     ).returning(*messages.c)
                 )
                 row = begun.one_or_none()
-        except IntegrityError:  # another process has begun another one of it at the same moment
+        except IntegrityError:  # another process began another message of the conversation at the same moment
             return None
         return stored(row) if row is not None else None
 
     async def renew(self, in_work: Collection[StoredMessage]) -> list[StoredMessage]:
-        """Renew the leases of these messages; returns those that are another's by now, or ended."""
+        """Renew the leases of these messages; return those that have ended or now belong to another process."""
         ids = [message.message_id for message in in_work]
         async with self._database.writing() as connection:
             rows = await connection.execute(
@@ -158,19 +158,19 @@ class Inbox:
         return [message for message in in_work if (message.message_id, message.attempt) not in mine]
 
     async def put_back(self, message: StoredMessage, *, suspect: bool = True) -> bool:
-        """Make a message that was interrupted undone again; it keeps its place. False when it was overtaken.
+        """Make an interrupted message undone again in its old place. Return False if it was overtaken.
 
         Args:
-            message: What was interrupted.
-            suspect: The message itself may be why; from then on it is tried with care.
+            message: The message that was interrupted.
+            suspect: The message itself may have caused the interruption; from then on it is tried with care.
         """
         interruptions = messages.c.interruptions + (1 if suspect else 0)
         return await self._leave(message, MessageState.NEW, interruptions=interruptions)
 
     async def try_later(self, message: StoredMessage, seconds: float, error: str) -> bool:
-        """Let a message wait for another try after a passing fault; those behind it wait too.
+        """Let a message wait for another try after a temporary fault; its sender's later ones wait too.
 
-        False when it was overtaken.
+        Return False if it was overtaken.
         """
         faults = messages.c.failures + 1
         return await self._leave(message, MessageState.NEW, wait_seconds=seconds, failures=faults, last_error=error)
@@ -178,30 +178,33 @@ class Inbox:
     async def finish(
         self, message: StoredMessage, answer: str | LinkReply, *, private: bool, alongside: Alongside | None = None
     ) -> bool:
-        """Store the answer; what was parked for the message is gone. False when it was overtaken.
+        """Store the answer and delete the message's parked run. Return False if it was overtaken.
 
         Args:
-            message: What is answered.
-            answer: What its sender is told.
-            private: They alone are told.
-            alongside: What else is stored with the answer, in the same transaction, and not when it was overtaken.
+            message: The message that is answered.
+            answer: The reply for its sender.
+            private: Only the sender may see the answer.
+            alongside: Stores more in the same transaction; not called if the message was overtaken.
         """
         text, link_id = (answer.text, answer.link_id) if isinstance(answer, LinkReply) else (answer, None)
         return await self._leave(message, MessageState.DONE, alongside, answer=text, link_id=link_id, private=private)
 
     async def fail(self, message: StoredMessage, apology: str, error: str | None = None) -> bool:
-        """Give the message up, with what the person is told and the error's class. False when it was overtaken."""
+        """Fail the message with an apology and the error's class. Return False if it was overtaken."""
         return await self._leave(message, MessageState.FAILED, answer=apology, last_error=error)
 
     async def recover(self) -> None:
-        """Make undone again all that is in work. Call it only when no other process can be at work."""
+        """Make all running messages undone again. Call it only when no other process can be running."""
         await self._put_back(sa.true(), suspect=True)
 
     async def put_back_lost(self, in_hands: Collection[ConversationKey]) -> None:
-        """Make undone again what is in work by its row and in nobody's hands.
+        """Make messages undone again whose row says that they are running although no process is working on them.
 
-        Either its lease has run out because its process died or froze, and then the message may be why; or this very
-        process holds it and has it in none of these conversations, because its end could not be stored.
+        Either the lease has expired because the process died or froze, perhaps because of the message; or this
+        process holds the row without working on its conversation, because the end of the run could not be stored.
+
+        Args:
+            in_hands: The conversations that this process is working on.
         """
         async with self._database.reading() as connection:
             is_over = self._lease.is_over(messages, connection)
@@ -216,20 +219,20 @@ class Inbox:
                 await self._put_back(this, suspect=not mine, over=is_over_now)
 
     async def conversations_with_work(self) -> list[ConversationKey]:
-        """Return conversations with a message that can be begun, at most 200; their people take turns in the list."""
+        """Return at most 200 conversations with a message that can be begun; people take turns in the list."""
         async with self._database.reading() as connection:
             query = to_wake(self._lease.time_of(connection), at_most=_WOKEN_AT_ONCE)
             rows = (await connection.execute(query)).all()
         return [ConversationKey(*row) for row in rows]
 
     async def count_undone(self) -> Counter[Principal]:
-        """Return how many messages wait to be begun, by person."""
+        """Return how many messages of each person wait to be begun."""
         async with self._database.reading() as connection:
             rows = await connection.execute(undone_of_everybody())
             return Counter({principal_of(row): row.how_many for row in rows})
 
     async def find(self, message: InboundMessage) -> StoredMessage | None:
-        """The row of this event, if it was stored before."""
+        """Return the row of this event, or None if it has not been stored."""
         row = await self._one(
             sa.select(messages).where(
                 messages.c.platform == message.principal.platform,
@@ -279,7 +282,7 @@ class Inbox:
                 return False
             if state in (MessageState.DONE, MessageState.FAILED):
                 tables = (parked_runs, begun_writes) if message.attempt > 1 else (begun_writes,)
-                for table in tables:  # only what was begun before can have been parked
+                for table in tables:  # only a message that was begun before can have been parked
                     await connection.execute(table.delete().where(table.c.message_id == message.message_id))
                 await self._outbox.owe(connection, row)
             if alongside is not None:

@@ -1,4 +1,4 @@
-"""The entry of a message: the statement by which it becomes a row. It is made once, as every message costs one."""
+"""The statement that inserts a message. It is compiled once because every message needs it."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _ENTER = _statement()
 
 
 async def enter(connection: AsyncConnection, message: InboundMessage, now: float) -> StoredMessage | None:
-    """Store a message at the end of its conversation; None, and nothing is stored, when its sender was offboarded.
+    """Store a message at the end of its conversation; return None, storing nothing, if its sender was offboarded.
 
     Raises:
-        sqlalchemy.exc.IntegrityError: The event was stored before.
+        sqlalchemy.exc.IntegrityError: The event is stored already.
     """
     principal = message.principal
     await take_turns(connection, "messages", principal.platform, principal.tenant, message.conversation)

@@ -1,4 +1,4 @@
-"""A lease: a row is one process's for a while, and anybody's once that process has stopped renewing it."""
+"""Leases: a row belongs to one process for a while, and is free again once that process stops renewing it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ FREE: dict[str, None] = {"lease_holder": None, "lease_until": None}
 
 
 def new_holder() -> str:
-    """A name that no other process has had or will have: ``host:pid:8 hexadecimal digits``."""
+    """Return a name that no other process has had or will have: ``host:pid:8 hexadecimal digits``."""
     return f"{socket.gethostname()[:64]}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 @dataclass(frozen=True, slots=True)
 class MessageLease:
-    """Under which name this process holds rows, and for how long at a time.
+    """The name under which this process holds rows, and for how long at a time.
 
     Attributes:
-        seconds: Unless it is renewed, a lease ends after so long.
-        time_of: The clock that leases go by; that of the database, as those of machines differ.
+        seconds: The time after which a lease expires unless it is renewed.
+        time_of: The clock for leases: the database's, because the clocks of machines differ.
     """
 
     holder: str
@@ -39,18 +39,18 @@ class MessageLease:
     time_of: TimeOf = database_time
 
     def taken(self, connection: AsyncConnection) -> dict[str, Any]:
-        """The column values of a row that is this process's from now on."""
+        """Return the column values of a row that belongs to this process from now on."""
         return {"lease_holder": self.holder, "lease_until": self.time_of(connection) + self.seconds}
 
     def is_over(self, table: sa.Table, connection: AsyncConnection) -> sa.ColumnElement[bool]:
-        """The condition that nobody holds the row (any more)."""
+        """Return the condition that no process holds the row."""
         return sa.or_(table.c.lease_until.is_(None), table.c.lease_until < self.time_of(connection))
 
 
 def this_machine() -> str:
-    """Names the boot and the process numbering that this process lives in: two alike can ask about a process id.
+    """Return an id of this boot and this PID namespace: processes with the same id can look up each other's PID.
 
-    Empty where the system does not say; then nothing is alike. 32 hexadecimal digits.
+    32 hexadecimal digits, or empty where the system does not tell; an empty id equals no other.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -61,12 +61,12 @@ def this_machine() -> str:
 
 
 def process_is_gone(holder: str, machine: str) -> bool:
-    """Whether the process of this name has certainly ended; False where that cannot be known."""
+    """Return whether the process of this name has certainly ended; False if that cannot be known."""
     if not machine or machine != this_machine():
         return False
     pid = int(holder.rsplit(":", 2)[1])
     if pid == os.getpid():
-        return True  # an earlier process of this number; it is ours now
+        return True  # an earlier process with the PID that is ours now
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

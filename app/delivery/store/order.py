@@ -1,4 +1,4 @@
-"""The order of work: which message of a conversation comes next, and which conversations are woken first."""
+"""The order of work: the next message of a conversation, and the conversations to wake first."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def is_next(
 ) -> sa.ColumnElement[bool]:
     """Return the condition that a row is the message of its conversation that can be begun now.
 
-    It is the oldest one among those that are first of their person. So a message that waits for another try holds up
-    what the same person wrote after it, and nobody else's.
+    Each person's first undone message is a candidate, and the oldest candidate is next. So a message that waits for
+    another try holds up later ones of the same person, and nobody else's.
 
     Args:
-        conversation: Where.
-        besides: Of these people none is taken.
+        conversation: The conversation.
+        besides: People whose messages are skipped.
         now: The database's clock.
     """
     candidates, earlier, others = messages.alias(), messages.alias(), messages.alias()
@@ -52,7 +52,7 @@ def is_next(
     in_work = sa.exists().where(of_conversation(conversation, others), others.c.state == MessageState.RUNNING)
     return sa.and_(
         messages.c.id == oldest,
-        messages.c.state == MessageState.NEW,  # looked at again by PostgreSQL when another process was quicker
+        messages.c.state == MessageState.NEW,  # PostgreSQL checks this again if another process was quicker
         is_due(messages, now),
         ~in_work,
     )
@@ -69,10 +69,10 @@ def _is_of(table: sa.FromClause, principal: Principal) -> sa.ColumnElement[bool]
 
 
 def to_wake(now: sa.ColumnElement[float], *, at_most: int) -> sa.Select[Any]:
-    """Return the query for the conversations that have something to begin; their people take turns.
+    """Return the query for the conversations that have something to begin; people take turns.
 
-    First comes each person's conversation that has waited longest, then each one's second, and so on: hundreds of one
-    person's conversations do not crowd out another person's only one.
+    Each person's conversation that has waited longest comes first, then each person's second, and so on: one person's
+    hundreds of conversations do not crowd out another person's only one.
     """
     place = sa.func.row_number().over(
         partition_by=[messages.c[name] for name in (*_PERSON, "conversation")], order_by=messages.c.sequence
@@ -88,7 +88,7 @@ def to_wake(now: sa.ColumnElement[float], *, at_most: int) -> sa.Select[Any]:
 
 
 def undone_of_everybody() -> sa.Select[Any]:
-    """Return the query for how many messages wait to be begun, a row a person: its three parts and `how_many`."""
+    """Return the query that counts waiting messages: a row per person with its three parts and `how_many`."""
     person = [messages.c[name] for name in _PERSON]
     counted = sa.select(*person, sa.func.count().label("how_many")).where(messages.c.state == MessageState.NEW)
     return counted.group_by(*person)

@@ -1,4 +1,4 @@
-"""The outbox: what people have still to be told, a row each, written with the state that there is to tell.
+"""The outbox: a row for each reply that is still to be sent, written together with the state that it reports.
 
 waiting ─► sent | obsolete | given_up
 """
@@ -23,25 +23,25 @@ from app.principal import Principal
 
 
 class ReplyState(StrEnum):
-    """Where a reply stands."""
+    """The state of a reply."""
 
     WAITING = "waiting"
     SENT = "sent"
-    OBSOLETE = "obsolete"  # the message moved on before its person was told
+    OBSOLETE = "obsolete"  # the message changed again before the reply was sent
     GIVEN_UP = "given_up"
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One thing that a person has to be told. It holds no text: that is made out of the rows when it is sent.
+    """One reply to a person. It holds no text: the text is written from the rows when the reply is sent.
 
     Attributes:
         reply_id: 32 hexadecimal digits, the same at every try.
-        message_state: What there is to tell …
-        message_attempt: … of which attempt; when the message has moved on there is nothing to tell.
-        tries: How often it was begun; a change made for an earlier try is refused.
-        owed_seconds: For how long it had been owed as it was read.
-        refused: The channel said no the last time, so later replies need not wait for this one.
+        message_state: The state of the message that the reply reports …
+        message_attempt: … and its attempt; if the message has changed since, the reply is obsolete.
+        tries: How often sending was begun; a change made for an earlier try is refused.
+        owed_seconds: How long the reply had been waiting when it was read.
+        refused: The channel refused it the last time, so later replies need not wait for it.
     """
 
     reply_id: str
@@ -57,7 +57,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A reply that this process holds: the message that it is about, as it is now, and how long it is held still."""
+    """A reply that this process holds: its message as it is now, and the time left of the lease."""
 
     message: StoredMessage
     seconds_left: float
@@ -65,7 +65,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A reply that waits, and how it can be had: it is this process's, it is free and due, or neither."""
+    """A waiting reply, and whether it can be sent: this process holds it, it is free and due, or neither."""
 
     reply: Reply
     mine: bool
@@ -74,9 +74,9 @@ class Place:
 
 
 class Outbox:
-    """Stores what is owed and hands each reply to one sender at a time; lives as long as the process, holds no reply.
+    """Stores replies and gives each to one sender at a time; lives as long as the process and holds no reply.
 
-    A new reply is leased to the process that owes it, so that sending it at once costs no further write.
+    A new reply is leased to the process that stores it, so sending it at once needs no further write.
     """
 
     def __init__(self, database: Database, lease: MessageLease) -> None:
@@ -84,12 +84,12 @@ class Outbox:
         self._lease = lease
 
     async def owe(self, connection: AsyncConnection, row: sa.Row[Any], *, held: bool = True) -> None:
-        """Store, in the caller's transaction, that the state of this row of `messages` has to be told.
+        """Store, in the caller's transaction, a reply about the state of this row of `messages`.
 
         Args:
             connection: The transaction that brings the message into the state.
-            row: The message, as it is now.
-            held: The caller has its own sender look right after; else whoever looks first sends it.
+            row: The message as it is now.
+            held: The caller's own sender looks right after; otherwise the first process that looks sends it.
         """
         await connection.execute(
             outbox.insert().values(
@@ -107,7 +107,7 @@ class Outbox:
         )
 
     async def waiting(self, conversation: ConversationKey) -> list[Place]:
-        """What waits in a conversation, in the order in which it has to be told."""
+        """Return the waiting replies of a conversation in the order in which they have to be sent."""
         async with self._database.reading() as connection:
             over = self._lease.is_over(outbox, connection)
             query = (
@@ -129,7 +129,7 @@ class Outbox:
         ]
 
     async def claim(self, reply: Reply) -> Reply | None:
-        """Take a reply that nobody holds, for another try; None when somebody else was quicker."""
+        """Take a free reply for another try; return None if another process was quicker."""
         async with self._database.writing() as connection:
             row = (
                 await connection.execute(
@@ -147,7 +147,7 @@ class Outbox:
         return _reply(row) if row is not None else None
 
     async def held(self, reply: Reply) -> Held | None:
-        """A reply as it is held by this process for this try; None when it was overtaken."""
+        """Return the reply as this process holds it for this try; None if it was overtaken."""
         async with self._database.reading() as connection:
             left = outbox.c.lease_until - self._lease.time_of(connection)
             query = sa.select(messages, left.label("seconds_left")).join(outbox, messages.c.id == outbox.c.message_id)
@@ -155,16 +155,16 @@ class Outbox:
         return Held(stored(row), row.seconds_left) if row is not None else None
 
     async def hold_on(self, reply: Reply) -> bool:
-        """Hold a reply for a whole lease from now on; False when it was overtaken."""
+        """Hold a reply for a whole lease from now on; return False if it was overtaken."""
         async with self._database.writing() as connection:
             held = await connection.execute(self._change(reply, **self._lease.taken(connection)))
         return held.rowcount == 1
 
     async def message_of(self, reply: Reply) -> StoredMessage:
-        """The message that a reply is about, whoever holds the reply.
+        """Return the message that a reply is about, even if another process holds the reply.
 
         Raises:
-            sqlalchemy.exc.NoResultFound: There is none.
+            sqlalchemy.exc.NoResultFound: The message does not exist.
         """
         theirs = owned_by(messages, reply.principal)
         async with self._database.reading() as connection:
@@ -172,9 +172,9 @@ class Outbox:
             return stored((await connection.execute(query)).one())
 
     async def sent(self, reply: Reply) -> bool:
-        """Say that the channel took it; False when it was overtaken."""
+        """Store that the channel accepted the reply; return False if it was overtaken."""
         async with self._database.writing() as connection:
-            # First the message and then what is owed, as everybody locks them in this order.
+            # First the message and then the reply: all transactions lock them in this order.
             await connection.execute(
                 messages.update()
                 .where(
@@ -189,15 +189,15 @@ class Outbox:
         return sent.rowcount == 1
 
     async def end(self, reply: Reply, state: ReplyState, error: str | None = None) -> bool:
-        """Say that it will not be sent, as it is obsolete or was refused too often; False when it was overtaken."""
+        """Store that the reply will not be sent: it is obsolete or was given up. Return False if it was overtaken."""
         async with self._database.writing() as connection:
             ended = await connection.execute(self._change(reply, state=state, last_error=error, **FREE))
         return ended.rowcount == 1
 
     async def try_later(self, reply: Reply, seconds: float, error: str | None) -> bool:
-        """Let it wait; with an error, the channel refused it and later replies go first.
+        """Let the reply wait; with an error, the channel refused it and later replies may go first.
 
-        False when it was overtaken.
+        Return False if it was overtaken.
         """
         async with self._database.writing() as connection:
             at = self._lease.time_of(connection) + seconds
@@ -205,12 +205,12 @@ class Outbox:
         return later.rowcount == 1
 
     async def forget(self, connection: AsyncConnection, principal: Principal) -> None:
-        """Tell this person nothing of what is owed to them, in the caller's transaction; what is under way goes out."""
+        """Drop this person's waiting replies, in the caller's transaction; one that is being sent still goes out."""
         theirs = sa.and_(owned_by(outbox, principal), outbox.c.state == ReplyState.WAITING)
         await connection.execute(outbox.update().where(theirs).values(state=ReplyState.OBSOLETE, **FREE))
 
     async def due(self) -> list[ConversationKey]:
-        """Every conversation with a reply that nobody holds and whose time has come."""
+        """Return every conversation with a free reply that is due."""
         columns = (outbox.c.platform, outbox.c.tenant, outbox.c.conversation)
         async with self._database.reading() as connection:
             query = sa.select(*columns).where(
@@ -222,20 +222,20 @@ class Outbox:
         return [ConversationKey(*row) for row in rows]
 
     async def count(self) -> Mapping[ReplyState, int]:
-        """How many replies there are in each state."""
+        """Return the number of replies in each state."""
         query = sa.select(outbox.c.state, sa.func.count().label("how_many")).group_by(outbox.c.state)
         async with self._database.reading() as connection:
             return {ReplyState(row.state): row.how_many for row in await connection.execute(query)}
 
     def _read(self, connection: AsyncConnection) -> list[sa.ColumnElement[Any]]:
-        """The columns of a reply."""
+        """Return the columns of a reply."""
         return [*outbox.c, (self._lease.time_of(connection) - outbox.c.created_at).label("owed_seconds")]
 
     def _is_due(self, connection: AsyncConnection) -> sa.ColumnElement[bool]:
         return sa.or_(outbox.c.next_try_at.is_(None), outbox.c.next_try_at <= self._lease.time_of(connection))
 
     def _is_held(self, reply: Reply) -> sa.ColumnElement[bool]:
-        """The condition that this process holds the reply for this try."""
+        """Return the condition that this process holds the reply for this try."""
         return sa.and_(
             outbox.c.id == reply.reply_id,
             outbox.c.state == ReplyState.WAITING,
@@ -244,7 +244,7 @@ class Outbox:
         )
 
     def _change(self, reply: Reply, **values: object) -> sa.Update:
-        """A change by whoever holds the reply for this try; it matches no row when it was overtaken."""
+        """Return a change by the process that holds the reply for this try; overtaken, it matches no row."""
         return outbox.update().where(self._is_held(reply)).values(**values)
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class WaitsFor(StrEnum):
-    """What a parked run waits for."""
+    """The answer that a parked run waits for."""
 
     CONSENT = "consent"
     APPROVAL = "approval"
@@ -15,11 +15,11 @@ class WaitsFor(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ParkedRun:
-    """A run that was parked, as its row says.
+    """A run that was parked, read from its row.
 
     Attributes:
         run: The run so far, as the agent wrote it; only the agent reads it.
-        granted: For a consent: None while it waits, then whether it was granted.
+        granted: If it waits for consent: None until that is decided, then whether it was granted.
     """
 
     waits_for: WaitsFor

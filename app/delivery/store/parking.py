@@ -1,4 +1,4 @@
-"""Parked runs: messages that wait for their person, and go on by themselves once that person has answered."""
+"""Parked runs: messages that wait for an answer of their sender and then continue automatically."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from app.principal import Principal
 
 Covered = Callable[[AsyncConnection], Awaitable[bool]]
 
-EXPIRED = "I waited for your answer to this and have given up. Ask again when you want it done."
+EXPIRED = "I waited for your answer to this, but it has expired. Ask again if you still want it."
 
 
 class Parking:
     """Parks runs and puts them back to work; lives as long as the process and holds no run.
 
     Args:
-        wake: Called with a conversation in which something became undone again.
+        wake: Called with each conversation in which a message became undone again.
         parked_seconds: How long a run waits before it is given up.
     """
 
@@ -64,29 +64,29 @@ class Parking:
     async def park_for_consent(
         self, message: StoredMessage, run: str, link_id: str, covered: Covered | None = None
     ) -> bool:
-        """Let a running message wait until its person's consent has ended. False when it was overtaken.
+        """Park a running message until its sender's consent is decided. Return False if it was overtaken.
 
         Args:
-            message: What waits.
+            message: The message that waits.
             run: The run so far.
-            link_id: By which link.
-            covered: Whether the consent was given meanwhile, asked in the transaction that parks: then nobody else
-                would wake the message, and it is undone again at once.
+            link_id: The consent link.
+            covered: Asked in the transaction that parks: whether consent was given in the meantime. If so, nothing
+                else would wake the message, so it is undone again at once.
         """
         return await self._park(message, run, WaitsFor.CONSENT, link_id=link_id, covered=covered)
 
     async def park_for_approval(self, message: StoredMessage, run: str, calls: Sequence[PendingCall]) -> bool:
-        """Let a running message wait until its person has decided on every one of these calls."""
+        """Park a running message until its sender has decided on all of these calls."""
         return await self._park(message, run, WaitsFor.APPROVAL, calls=calls)
 
     async def count(self, principal: Principal, *, besides: str) -> int:
-        """Return how many messages of this person are parked, without the one with this id."""
+        """Return how many messages of this person are parked, not counting the one with this id."""
         theirs = sa.and_(owned_by(parked_runs, principal), parked_runs.c.message_id != besides)
         async with self._database.reading() as connection:
             return int(await connection.scalar(sa.select(sa.func.count()).where(theirs)) or 0)
 
     async def find(self, message: StoredMessage) -> ParkedRun | None:
-        """What was parked for this message, or None when it runs for the first time."""
+        """Return the parked run of this message, or None if it runs for the first time."""
         query = sa.select(parked_runs).where(
             owned_by(parked_runs, message.principal), parked_runs.c.message_id == message.message_id
         )
@@ -100,7 +100,7 @@ class Parking:
     async def consent_ended(
         self, principal: Principal, *, granted: bool, accounts: Collection[str | None] = (None,)
     ) -> None:
-        """Put what waits for this person's consent back to work; the arguments are those of `consent_ends`."""
+        """Resume the messages that wait for this person's consent; the arguments are those of `consent_ends`."""
         async with self._database.writing() as connection:
             await take_consent_turn(connection, principal)
             wake = await self.consent_ends(connection, principal, granted=granted, accounts=accounts)
@@ -114,16 +114,16 @@ class Parking:
         granted: bool,
         accounts: Collection[str | None] = (None,),
     ) -> Callable[[], Awaitable[None]]:
-        """Put what waits for this person's consent back to work, in the transaction in which it ends.
+        """Resume the messages that wait for this person's consent, in the transaction that decides it.
 
         Args:
-            connection: The caller's, in the person's turn.
-            principal: Whose consent.
-            granted: How it ended.
-            accounts: Only what waits for a link that widens one of these accounts; None is a link for any account.
+            connection: The caller's transaction, which holds the person's consent lock.
+            principal: The person.
+            granted: Whether the consent was given.
+            accounts: Resume only what waits for a link that widens one of these accounts; None: for any account.
 
         Returns:
-            What wakes the conversations, to be awaited once the transaction is committed.
+            A function that wakes the conversations; await it once the transaction is committed.
         """
         for_these = sa.or_(*(consent_links.c.widens.is_not_distinct_from(account) for account in accounts))
         links = sa.select(consent_links.c.id).where(owned_by(consent_links, principal), for_these)
@@ -133,7 +133,7 @@ class Parking:
             parked_runs.c.link_id.in_(links),
         )
         ids = (await connection.execute(sa.select(parked_runs.c.message_id).where(waiting))).scalars().all()
-        # The messages first, as all who change both do: else two of them could wait for each other.
+        # The messages first, like every transaction that changes both: otherwise two could wait for each other.
         woken = await self._back_to_work(connection, sa.and_(owned_by(messages, principal), messages.c.id.in_(ids)))
         await connection.execute(
             parked_runs.update()
@@ -143,7 +143,7 @@ class Parking:
         return partial(self._wake_all, woken)
 
     async def sign_in_changed(self, principal: Principal, link_id: str) -> None:
-        """Owe this person word anew of how the sign-in stands that their messages wait for."""
+        """Queue a new reply about the sign-in that this person's messages wait for."""
         waiting = sa.select(parked_runs.c.message_id).where(
             owned_by(parked_runs, principal), parked_runs.c.link_id == link_id
         )
@@ -158,7 +158,7 @@ class Parking:
                 await self._outbox.owe(connection, row, held=False)
 
     async def approval_decided(self, principal: Principal, message_id: str) -> None:
-        """Put the message back to work if its person has decided on all of its calls."""
+        """Resume the message if its sender has decided on all of its calls."""
         pending = await self._approvals.of_message(principal, message_id)
         if any(approval.state is ApprovalState.PENDING for approval in pending):
             return
@@ -169,9 +169,9 @@ class Parking:
         await self._wake_all(woken)
 
     async def wake_answered(self) -> None:
-        """Put back to work what has been answered, for whoever took the answer may have ended before doing so.
+        """Resume messages that were answered: the process that took the answer may have ended before it did so.
 
-        A consent may also have ended before the run was parked for it.
+        A consent may also have been decided before the run was parked for it.
         """
         still_parked = sa.and_(messages.c.id == parked_runs.c.message_id, messages.c.state == MessageState.PARKED)
         consented = (
@@ -200,11 +200,11 @@ class Parking:
             await self.approval_decided(principal_of(row), row.message_id)
 
     async def give_up_expired(self) -> None:
-        """Fail every message that has waited too long; the apology is owed to its person."""
+        """Fail every message that has waited too long, and queue the apology."""
         query = sa.select(parked_runs.c.message_id).where(parked_runs.c.expires_at < self._now())
         async with self._database.reading() as connection:
             expired = (await connection.execute(query)).scalars().all()
-        for message_id in expired:  # a transaction each: two processes that give up the same ones never wait in a ring
+        for message_id in expired:  # one transaction each, so two processes that do this cannot deadlock
             await self._give_up(message_id)
 
     async def _give_up(self, message_id: str) -> None:
@@ -251,7 +251,7 @@ class Parking:
                 return False
             if not goes_on:
                 await self._outbox.owe(connection, row)
-            for table in (parked_runs, begun_writes):  # of an earlier wait, and of the run that is parked now
+            for table in (parked_runs, begun_writes):  # from an earlier wait, and from the run that is parked now
                 await connection.execute(table.delete().where(table.c.message_id == message.message_id))
             await connection.execute(
                 parked_runs.insert().values(
@@ -280,5 +280,5 @@ class Parking:
 
 
 def _decision(granted: bool) -> str:
-    """How a row says the end of a consent."""
+    """Return how a row stores the decision on a consent."""
     return "granted" if granted else "refused"

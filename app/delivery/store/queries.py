@@ -1,4 +1,4 @@
-"""The row of a message: read, found, and left."""
+"""Statements and conditions about a message's row that several modules need."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.messages import ConversationKey, MessageState, StoredMessage
 
 
 def leaving(message: StoredMessage, state: MessageState, now: float, **values: object) -> sa.Update:
-    """Return the change by which a running message leaves its attempt; it matches no row when it was overtaken."""
+    """Return the change that ends a running message's attempt; it matches no row if the message was overtaken."""
     return changing(
         messages,
         messages.c.id == message.message_id,
@@ -28,7 +28,7 @@ def leaving(message: StoredMessage, state: MessageState, now: float, **values: o
 
 
 def of_conversation(conversation: ConversationKey, table: sa.FromClause = messages) -> sa.ColumnElement[bool]:
-    """Return the condition that a row is part of a conversation."""
+    """Return the condition that a row belongs to a conversation."""
     return sa.and_(
         table.c.platform == conversation.platform,
         table.c.tenant == conversation.tenant,
@@ -37,7 +37,7 @@ def of_conversation(conversation: ConversationKey, table: sa.FromClause = messag
 
 
 def stored(row: sa.Row[Any]) -> StoredMessage:
-    """Return the message that a whole row says."""
+    """Return the message of a complete row."""
     return StoredMessage(
         message_id=row.id,
         principal=principal_of(row),

@@ -1,4 +1,4 @@
-"""Which processes work on this database: one with the embedded engine, or any number with a distributed one."""
+"""The processes that work on this database: one with the embedded engine, or any number with a distributed one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ THREE_LINES = """    database:
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """A process that works on the database: ``host:pid:…``, where it listens, and how long its word still holds."""
+    """A process that works on the database: ``host:pid:…``, its address, and the seconds left of its lease."""
 
     holder: str
     machine: str
@@ -42,13 +42,13 @@ class Replica:
 
 
 class Replicas:
-    """Keeps this process's row among those that work on the database; lives as long as the process.
+    """Registers this process as one that works on the database; lives as long as the process.
 
-    The row is a lease that is renewed: a process that ended without a word is forgotten when it runs out, or at once
-    where it can be seen that the process is gone. Nor does one that stands still keep a transaction for longer.
+    Its row is a lease. A process that was killed is forgotten when its lease expires, or at once if another can see
+    that it is gone. A process that hangs cannot keep a transaction open for longer than that either.
 
     Attributes:
-        lost: Set once another process has taken this one's place, as this one stood still for too long: it must end.
+        lost: Set once another process has taken this one's place because this one hung for too long: it must end.
     """
 
     def __init__(self, database: Database, lease: MessageLease, *, engine: str, address: str) -> None:
@@ -60,15 +60,15 @@ class Replicas:
 
     @property
     def alone(self) -> bool:
-        """Whether no other process may work on the database while this one does."""
+        """Return whether no other process may work on the database while this one does."""
         return self._engine == EMBEDDED
 
     @asynccontextmanager
     async def joined(self, supervisor: Supervisor) -> AsyncIterator[None]:
-        """Be one of them until the context ends; waits until the lease of one that ended has run out.
+        """Register until the context ends, first waiting for the lease of a process that has ended to expire.
 
         Raises:
-            SettingsError: Another process is at work with which this one cannot share.
+            SettingsError: Another process is running with which this one cannot share the database.
         """
         await self._join()
         try:
@@ -78,7 +78,7 @@ class Replicas:
             await guarded("leaving the replicas", self._leave())
 
     async def others(self) -> list[Replica]:
-        """The other processes with which this one cannot share the database.
+        """Return the other processes with which this one cannot share the database.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: The database was never migrated, or does not answer.
@@ -87,10 +87,10 @@ class Replicas:
             return await self._in_the_way(connection)
 
     def refusal(self, other: Replica) -> SettingsError:
-        """Why this process may not work beside that one, and what to do."""
+        """Return the error that says why this process may not work beside that one, and what to do."""
         return SettingsError(
-            f"delivery.engine: {other} works on this database, and `engine: {EMBEDDED}` is for one process alone. "
-            f"Stop it, or let all of them share the work:\n{THREE_LINES}"
+            f"delivery.engine: {other} works on this database, and `engine: {EMBEDDED}` is for a single process. "
+            f"Stop it, or let all processes share the work:\n{THREE_LINES}"
         )
 
     async def _join(self) -> None:
@@ -103,7 +103,7 @@ class Replicas:
                     await self._store(connection)
                     return
             for other in others:
-                # A lease that grew since the last look belongs to a process that lives.
+                # A lease that grew since the last look belongs to a living process.
                 if other.seconds_left > seen.get(other.holder, other.seconds_left):
                     raise self.refusal(other)
                 seen[other.holder] = other.seconds_left
@@ -145,14 +145,14 @@ class Replicas:
             await guarded("renewing this replica's lease", self._renew_once())
 
     async def _end_stuck(self) -> None:
-        """Apart from everything else that a process does: any of it may be what is held up."""
+        """End hanging transactions, in a task of its own because any other task may be waiting for one."""
         while True:
             await asyncio.sleep(self._lease.seconds / 3)
             await guarded("ending stuck transactions", self._end_stuck_once())
 
     async def _end_stuck_once(self) -> None:
         if ended := await self._database.end_stuck(self._lease.seconds):
-            log.warning("%s transactions were ended, as their process stood still in them", ended)
+            log.warning("%s transactions were ended because their process hung", ended)
 
     async def _renew_once(self) -> None:
         async with self._database.writing() as connection:

@@ -1,4 +1,4 @@
-"""Retention: what people wrote and were told is erased once it is old."""
+"""Retention: messages and answers are erased once they are old."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _ERASED = ""
 
 
 class Retention:
-    """Erases; lives as long as the process.
+    """Erases old contents; lives as long as the process.
 
     The row of an ended message stays, without its text, answer, address and the arguments of its approvals: its event
-    id refuses a late duplicate and its sequence keeps the order. A parked run is gone when its message ends, which
-    `parked_seconds` bounds. Histories have a limit of their own, as people expect to be remembered for longer.
+    id refuses a late duplicate and its sequence keeps the order. A parked run is deleted when its message ends, which
+    `parked_seconds` bounds. Histories have their own limit, because people expect to be remembered for longer.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Retention:
         self._now = now
 
     async def erase(self) -> int:
-        """Erase what is too old; returns how many messages that were."""
+        """Erase what is too old, and return how many messages that were."""
         erased = 0
         while (count := await self._erase_messages()) > 0:
             erased += count

@@ -1,4 +1,4 @@
-"""What a message may be, before it is stored."""
+"""The limits that a message must keep to be stored."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from app.messages import MAX_TEXT_LENGTH, InboundMessage
 
 
 def check(message: InboundMessage) -> None:
-    """Return if the message can be stored.
+    """Check that a message can be stored.
 
     Raises:
         InvalidMessageError: There is no text, or a part is too long or cannot be stored.
@@ -20,6 +20,6 @@ def check(message: InboundMessage) -> None:
         value: str = getattr(message, name)
         if len(value) > limit:
             raise InvalidMessageError(f"the {name} of a message has at most {limit} characters")
-        # PostgreSQL stores no NUL, and no database half of a surrogate pair, which JSON can spell.
+        # PostgreSQL stores no NUL, and no database stores half a surrogate pair, which JSON can express.
         if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
-            raise InvalidMessageError(f"the {name} of a message holds characters that are no text")
+            raise InvalidMessageError(f"the {name} of a message contains characters that cannot be stored")

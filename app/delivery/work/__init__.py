@@ -1,1 +1,1 @@
-"""Taking messages in and answering them."""
+"""Accepting messages and answering them."""

@@ -32,12 +32,12 @@ from app.principal import Principal
 log = logging.getLogger(__name__)
 
 TOO_LATE = "This took too long, so I stopped. Please try again, perhaps with a smaller request."
-STOPPED_WRITING = "I was interrupted while I worked on this, and did not begin again by myself."
+STOPPED_WRITING = "I was interrupted while I worked on this, and did not start again in case something is done twice."
 TOO_MANY_PARKED = (
-    "{} of your messages wait for your consent or approval already, so I did not keep this one. Answer some of them, "
+    "{} of your messages already wait for your consent or approval, so I did not keep this one. Answer some of them, "
     "and ask again."
 )
-MAY_BE_DONE = "This may have been done all the same: {}. Look before you ask for it again."
+MAY_BE_DONE = "This may have been done anyway: {}. Check before you ask for it again."
 _MAY_BE_DONE = frozenset({ApprovalState.RUNNING, ApprovalState.DONE})
 
 
@@ -45,7 +45,7 @@ class OpenAgent(Protocol):
     """Opens a request scope."""
 
     def __call__(self, principal: Principal, deadline: Deadline) -> AbstractAsyncContextManager[Agent]:
-        """A fresh agent of this principal, that lives until the context ends."""
+        """Return a fresh agent of this principal, which lives until the context ends."""
         ...
 
 
@@ -88,9 +88,9 @@ class Answering:
         self._now = now
 
     async def answer(self, message: StoredMessage) -> None:
-        """Work off a running message: it is done, failed or parked and its sender is owed word of it.
+        """Answer a running message until it is done, failed or parked, and queue the reply for its sender.
 
-        Or a fault that passes by itself lets it wait for another try.
+        After a temporary fault it waits for another try instead.
         """
         if message.attempt > 1 and await self._writes.of_message(message.principal, message.message_id):
             await self.give_up(message, STOPPED_WRITING, "interrupted")
@@ -109,9 +109,9 @@ class Answering:
         await self.stop(message, apology, error_class, fault)
 
     async def stop(self, message: StoredMessage, apology: str, error_class: str, fault: PassingFault | None) -> None:
-        """End an attempt that failed: with another try later if the fault passes by itself, else with the apology.
+        """End an attempt that failed: try again later if the fault is temporary, otherwise apologise.
 
-        Once something may have been written, there is no other try: it might be written twice.
+        Once something may have been written, there is no other try, because it might be written twice.
         """
         wait = self._backoff.seconds(message.failures, fault) if fault else None
         if fault and wait is not None and not await self._begun(message):
@@ -124,20 +124,20 @@ class Answering:
             await self.give_up(message, apology, fault or error_class)
 
     async def give_up(self, message: StoredMessage, apology: str, error_class: str) -> None:
-        """Fail a running message and owe its sender the apology, unless another attempt has taken it over."""
+        """Fail a running message and queue the apology, unless another attempt has taken the message over."""
         if begun := await self._begun(message):
             apology = f"{apology} {MAY_BE_DONE.format(', '.join(begun))}"
         if await self._inbox.fail(message, referenced(apology, message), error_class):
             self._sender.look(ConversationKey.of(message))
 
     async def _begun(self, message: StoredMessage) -> list[str]:
-        """The tools that may have changed something for this message since it was last begun anew."""
+        """Return the tools that may have changed something for this message since its run last began."""
         asked = await self._approvals.of_message(message.principal, message.message_id)
         acted = [approval.call.tool for approval in asked if approval.state in _MAY_BE_DONE]
         return [*acted, *await self._writes.of_message(message.principal, message.message_id)]
 
     async def _answer(self, message: StoredMessage) -> bool:
-        """Work it off up to its new state; False when another attempt has taken it over, and nothing was changed."""
+        """Bring the message into its new state; return False if another attempt has taken it over."""
         for command in self._commands:
             reply = await command.reply(message)
             if reply is not None:
@@ -156,7 +156,7 @@ class Answering:
             return await self._inbox.finish(message, outcome.text, private=outcome.private, alongside=turn)
         if await self._parking.count(message.principal, besides=message.message_id) >= self._person_parked:
             await self.give_up(message, TOO_MANY_PARKED.format(self._person_parked), "too_many_parked")
-            return False  # its sender is told
+            return False  # the apology is queued already
         if not outcome.oauth_scopes:
             return await self._parking.park_for_approval(message, outcome.dump(), outcome.pending_calls)
         link_id = await self._consent.ask(
@@ -185,12 +185,12 @@ class Answering:
 
 
 def referenced(apology: str, message: StoredMessage) -> str:
-    """Return an apology with what an administrator can look up: `deputy deliveries show` and the log know it."""
+    """Return an apology with its reference, by which an administrator finds the message in the log and deliveries."""
     return f"{apology} (reference {message.message_id[:8]})"
 
 
 def _cause(message: StoredMessage, error: AgentError) -> str:
-    """Return the class of what ended a run, after it was logged."""
+    """Log the error that ended a run, and return its class."""
     cause = error.__cause__ or error
     if (fault := model_fault(cause)) is None:
         log.warning("message %s of %s failed: %s", message.message_id, message.principal, type(cause).__name__)
@@ -203,5 +203,5 @@ def _cause(message: StoredMessage, error: AgentError) -> str:
 def _duration(seconds: float) -> str:
     minutes = round(seconds / 60)
     if minutes < 1:
-        return "some seconds"
+        return "a few seconds"
     return "a minute" if minutes == 1 else f"{minutes} minutes"

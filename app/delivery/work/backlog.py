@@ -1,4 +1,4 @@
-"""Back-pressure: past a limit nothing more is accepted, and so nothing that was accepted is dropped."""
+"""Back-pressure: messages over a limit are refused, so that no accepted message is ever dropped."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _COUNTED_FOR_SECONDS = 0.5
 
 
 class Backlog:
-    """Knows about how many messages wait, of each person and in all. Lives as long as the process.
+    """Estimates how many messages wait, of each person and in total. Lives as long as the process.
 
-    A person reaches their own limit long before everybody's, so nobody can shut the others out alone. It counts
-    seldom: between two counts it assumes that whatever is accepted here still waits. At a limit it counts again, at
-    most twice a second. Between two counts it holds those people only who had something waiting, or wrote since.
+    The limit per person is far below the total, so nobody can shut the others out alone. The database is counted only
+    at a limit, at most twice a second; between two counts every accepted message is assumed to be still waiting. The
+    estimate holds only people who had a message waiting at the last count or have written since.
 
     Args:
         inbox: Where messages wait.
-        limit: Of everybody's messages together.
-        person_limit: Of one person's.
-        now: A clock that only goes forward.
+        limit: The maximum number of waiting messages in total.
+        person_limit: The maximum number of one person's.
+        now: A monotonic clock.
     """
 
     def __init__(self, inbox: Inbox, limit: int, person_limit: int, now: Callable[[], float] = time.monotonic) -> None:
@@ -39,11 +39,11 @@ class Backlog:
         self._counted_at = -_COUNTED_FOR_SECONDS
 
     async def admit(self, principal: Principal) -> None:
-        """Return if one more message of this person can be accepted.
+        """Check that one more message of this person can be accepted, and count it.
 
         Raises:
             OverLimitError: Too many of this person's own messages wait.
-            UnavailableError: Too many messages wait in all; the sender should send it again later.
+            UnavailableError: Too many messages wait in total; the sender should send it again later.
         """
         if self._is_full(principal):
             async with self._counting:
@@ -53,7 +53,7 @@ class Backlog:
                     self._counted_at = self._now()
         if self._waiting[principal] >= self._person_limit:
             raise OverLimitError(
-                f"{self._waiting[principal]} of your messages wait for an answer already; send this one again when "
+                f"{self._waiting[principal]} of your messages wait for an answer already; send this one again once "
                 "some of them are answered"
             )
         if self._in_all >= self._limit:

@@ -1,4 +1,4 @@
-"""What the worker needs of a chat command."""
+"""The chat command, as the worker sees it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from app.reply import LinkReply
 
 
 class ChatCommand(Protocol):
-    """Something that a person says to Deputy itself; no model sees it. One object, as long as the process."""
+    """A command that a person gives to Deputy itself, unseen by any model; it lives as long as the process."""
 
     async def reply(self, message: StoredMessage) -> str | LinkReply | None:
         """Carry out the message and return a reply for its sender alone, or None if it is not this command.
 
-        An interrupted message is taken up again, so a command that was already carried out must answer accordingly.
+        An interrupted message is answered again, so a command must also reply if it was carried out before.
         """
         ...

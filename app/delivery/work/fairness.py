@@ -1,4 +1,4 @@
-"""Fairness: who may be in work at once, so that nobody keeps the others waiting or takes them down."""
+"""Fairness: which messages may run at the same time, so that nobody delays the others or takes them down."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _ALONE_FROM = 2  # interruptions
 class Fairness:
     """Gives turns within one process. Lives as long as the process and holds people and conversations, never messages.
 
-    A person who has all their turns takes no room from others: a further conversation of theirs steps aside and is
-    woken when one of their messages ends.
+    A person may run a limited number of messages at a time. Their further conversations step aside, take no room from
+    others, and are woken when one of these messages ends.
 
-    A message under which a process died or froze is a suspect. Suspects are tried one at a time, so that the next death
-    points at one of them; one that was interrupted twice runs alone, so that nobody else is hit by a third.
+    A message that was running when a process died or froze is a suspect. Suspects run one at a time, so that the next
+    death points at one of them; one that was interrupted twice runs alone, so that a third death hits nobody else.
     """
 
     def __init__(self, concurrency: int, person_concurrency: int) -> None:
@@ -29,7 +29,7 @@ class Fairness:
         self._taken: Counter[Principal] = Counter()
         self._aside: defaultdict[Principal, dict[ConversationKey, None]] = defaultdict(dict)
         self._on_trial = False
-        self._suspects: dict[ConversationKey, None] = {}  # whose trial comes later, in order
+        self._suspects: dict[ConversationKey, None] = {}  # waiting for their trial, in order
         self._places = asyncio.Semaphore(concurrency)
         self._inside = 0
         self._empty = asyncio.Event()
@@ -38,7 +38,7 @@ class Fairness:
         self._open.set()
 
     def enter(self, upcoming: Upcoming, conversation: ConversationKey) -> bool:
-        """Take a turn for this message; False when its conversation has to step aside until it is woken again."""
+        """Take a turn for this message; return False if its conversation has to step aside until it is woken again."""
         if self._taken[upcoming.principal] >= self._person_concurrency:
             self._aside[upcoming.principal][conversation] = None
             return False
@@ -51,7 +51,7 @@ class Fairness:
         return True
 
     def leave(self, upcoming: Upcoming) -> list[ConversationKey]:
-        """Give the turn of this message back; return the conversations that stepped aside and are next."""
+        """Give the turn of this message back, and return the conversations to wake that had stepped aside."""
         self._taken[upcoming.principal] -= 1
         if not self._taken[upcoming.principal]:
             del self._taken[upcoming.principal]
@@ -68,9 +68,9 @@ class Fairness:
 
     @asynccontextmanager
     async def room(self, upcoming: Upcoming) -> AsyncIterator[None]:
-        """Wait for room, first come, first served, and hold it while the message is in work.
+        """Wait for room, first come, first served, and hold it while the message runs.
 
-        Enter the turn first: only the one suspect that is on trial can ask to be alone.
+        Call `enter` first: only the one suspect on trial can ask to be alone.
         """
         async with self._alone() if upcoming.interruptions >= _ALONE_FROM else self._place():
             yield

@@ -1,4 +1,4 @@
-"""The intake by which every message comes in."""
+"""The intake: every message enters here."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ class Intake:
         self._users = users
 
     async def accept(self, message: InboundMessage) -> StoredMessage:
-        """The message's row; once this returns it may be acknowledged. A repeated event id yields the first row.
+        """Store a message and return its row; it may be acknowledged then. A repeated event id returns the first row.
 
-        A duplicate wakes its conversation too: whoever stored the first may have ended before the wake-up.
+        A duplicate wakes its conversation too: the process that stored the first may have ended before the wake-up.
 
         Raises:
             OffboardedError: The sender was offboarded; nothing is stored.
             InvalidMessageError: There is no text, or it is too long.
-            UnavailableError: Too many messages wait, and nothing was stored.
+            OverLimitError: Too many messages of this person wait; nothing is stored.
+            UnavailableError: Too many messages wait in total; nothing is stored.
         """
         await self._users.see(message.principal)
         stored, _ = await self._inbox.accept(message, self._backlog.admit)

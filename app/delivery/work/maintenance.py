@@ -1,4 +1,4 @@
-"""Maintenance: what is looked for every few seconds, as a lost hint or a process that ended left it behind."""
+"""Maintenance: looking every few seconds for work that a lost hint or a dead process left behind."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _ERASE_SECONDS = 3600.0
 
 
 class Maintenance:
-    """Finds what waits for nobody; lives as long as the process. Each step can be done twice.
+    """Finds work that nobody is doing; lives as long as the process. Each step may run twice.
 
     Args:
-        chores: Done too, for what has to end or go on though nobody writes.
+        chores: Further steps, such as ending what has expired.
     """
 
     def __init__(
@@ -46,20 +46,20 @@ class Maintenance:
         """Look once.
 
         Args:
-            in_hands: The conversations that this process works on.
+            in_hands: The conversations that this process is working on.
         """
-        await guarded("giving expired messages up", self._parking.give_up_expired())
+        await guarded("giving up expired messages", self._parking.give_up_expired())
         await guarded("waking answered messages", self._parking.wake_answered())
         await guarded("putting lost messages back", self._inbox.put_back_lost(in_hands))
         await guarded("waking undone messages", self._wake_undone(in_hands))
-        await guarded("telling again", self._sender.look_for_due())
+        await guarded("looking for due replies", self._sender.look_for_due())
         for chore in self._chores:
             await guarded(f"the chore {chore.__qualname__}", chore())
         if self._now() >= self._erase_at:
             self._erase_at = self._now() + _ERASE_SECONDS
-            await guarded("erasing what is old", self._retention.erase())
+            await guarded("erasing old messages", self._retention.erase())
 
     async def _wake_undone(self, in_hands: Collection[ConversationKey]) -> None:
         for conversation in await self._inbox.conversations_with_work():
-            if conversation not in in_hands:  # whoever has it in hands looks again by itself
+            if conversation not in in_hands:  # otherwise the task that has it looks again anyway
                 await self._wakeups.wake(conversation)

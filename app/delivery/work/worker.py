@@ -24,18 +24,18 @@ log = logging.getLogger(__name__)
 
 CRASHED = "Something went wrong on my side, so I stopped. Please try again."
 INTERRUPTED = (
-    "I was interrupted several times while I worked on this message, so I gave it up. Please put it differently, or "
+    "I was interrupted several times while I worked on this message, so I gave up. Please put it differently, or "
     "send it in parts."
 )
-_LATE_SECONDS = 1.0  # a timer that fires so late shows that the whole process stood still
+_LATE_SECONDS = 1.0  # a timer that fires this late shows that the whole process hung
 
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    """What is in work: a message, the task that answers it, and what ends that task when the lease is over.
+    """A running message: the task that answers it, and the timer that ends that task when the lease expires.
 
     Attributes:
-        suspect: When the run is broken off now, the message itself may be why.
+        suspect: If the run is interrupted now, the message itself may be the cause.
     """
 
     message: StoredMessage
@@ -45,11 +45,11 @@ class _Run:
 
 
 class Worker:
-    """Works conversations off as the engine wakes them; lives as long as the process.
+    """Answers the messages of conversations as the engine wakes them; lives as long as the process.
 
-    A conversation is in the hands of one task, which takes its undone rows in order. The leases of what is in work are
-    renewed. A message whose lease is over by this process's own clock, as it stood still or could not renew it, is let
-    go at once: another process may have it by now. What it holds of a message dies with the message's task.
+    One task handles a conversation and takes its undone rows in order. The leases of running messages are renewed. If
+    a lease expires by this process's own clock, because it hung or could not renew, the run is cancelled at once:
+    another process may have the message by now. Everything held for a message dies with the message's task.
     """
 
     def __init__(
@@ -83,21 +83,21 @@ class Worker:
 
     @property
     def in_work(self) -> frozenset[str]:
-        """The ids of the messages that are being answered."""
+        """Return the ids of the messages that are being answered."""
         return frozenset(self._in_work)
 
     def interrupt(self, message_id: str) -> bool:
-        """Cancel the run of a message; it is undone again, and given up after too many attempts."""
+        """Cancel the run of a message, which becomes undone again; after too many attempts it is given up."""
         run = self._in_work.get(message_id)
         return run.task.cancel() if run is not None else False
 
     @property
     def people_in_work(self) -> frozenset[Principal]:
-        """Whose messages are being answered."""
+        """Return the people whose messages are being answered."""
         return frozenset(run.message.principal for run in self._in_work.values())
 
     def interrupt_all(self, principal: Principal) -> int:
-        """Cancel every run of this person; returns how many. As with `interrupt`, undone rows are run again."""
+        """Cancel every run of this person and return how many; as with `interrupt`, undone rows run again."""
         return sum(run.task.cancel() for run in self._in_work.values() if run.message.principal == principal)
 
     @asynccontextmanager
@@ -114,12 +114,12 @@ class Worker:
                 await self.drain()
 
     async def drain(self) -> None:
-        """Begin nothing more; finish what is begun within the grace, and hand over what is not."""
+        """Begin nothing more; let running messages finish within the grace period, and hand over the rest."""
         self._stopping = True
         await self._working.aclose()
 
     async def work_off(self, conversation: ConversationKey) -> None:
-        """Answer the undone messages of a conversation until there is none left to begin."""
+        """Answer the undone messages of a conversation until none is left that can be begun."""
         self._in_hands[conversation] += 1  # twice, when the engine took this process for dead
         try:
             while await self._work_off_one(conversation):
@@ -130,8 +130,8 @@ class Worker:
                 del self._in_hands[conversation]
 
     async def _work_off_one(self, conversation: ConversationKey) -> bool:
-        """Answer the next undone message; False when there is none, or none that has a turn now."""
-        aside: set[Principal] = set()  # those whose next message has no turn; in a group others go first
+        """Answer the next undone message; return False if none is left, or none gets a turn now."""
+        aside: set[Principal] = set()  # people whose next message gets no turn; in a group others go first
         while not self._stopping:
             upcoming = await self._inbox.next_up(conversation, aside)
             if upcoming is None:
@@ -152,7 +152,7 @@ class Worker:
                 message = await self._inbox.begin_next(conversation, aside)
                 if message is None:
                     return
-                if message.interruptions > upcoming.interruptions:  # another one by now, which needs a trial
+                if message.interruptions > upcoming.interruptions:  # a different one by now, which needs a trial
                     await self._inbox.put_back(message, suspect=False)
                     return
                 await self._work_on(message, until)
@@ -161,7 +161,7 @@ class Worker:
                 await guarded("waking a conversation that stepped aside", self._engine.wake(woken))
 
     def _lease_until(self) -> float:
-        """When a lease is over that is taken from now on, by the event loop's clock."""
+        """Return when a lease that begins now expires, by the event loop's clock."""
         return asyncio.get_running_loop().time() + self._lease_seconds
 
     async def _work_on(self, message: StoredMessage, until: float) -> None:
@@ -173,7 +173,7 @@ class Worker:
             await asyncio.wait([run.task])
         finally:
             run.lease_over.cancel()
-            run.task.cancel()  # without effect on one that has ended; else this worker is being stopped
+            run.task.cancel()  # no effect if it has ended; otherwise this worker is being stopped
             del self._in_work[message.message_id]
             await asyncio.wait([run.task])
 
@@ -182,14 +182,14 @@ class Worker:
 
         def let_go() -> None:
             run.suspect = loop.time() - until > _LATE_SECONDS
-            why = "because the process stood still" if run.suspect else "because its lease could not be renewed"
-            log.warning("message %s of %s is let go, %s", run.message.message_id, run.message.principal, why)
+            why = "the process hung" if run.suspect else "its lease could not be renewed"
+            log.warning("message %s of %s is cancelled: %s", run.message.message_id, run.message.principal, why)
             run.task.cancel()
 
         return loop.call_at(until, let_go)
 
     async def _answer(self, run: _Run) -> None:
-        """The outermost edge of a message's task: nothing leaves it, so no traceback keeps the scope alive."""
+        """Run a message's task; no exception leaves it, so no traceback keeps the scope alive."""
         ending: Awaitable[object]
         message = run.message
         log_about(message.message_id, message.principal)
@@ -210,7 +210,7 @@ class Worker:
         except Exception as error:
             log.error("message %s of %s crashed: %s", message.message_id, message.principal, describe_crash(error))
             ending = self._answering.stop(message, CRASHED, type(error).__name__, passing_fault(error))
-        # Here, where the error and all that its frames hold is gone.
+        # Here, because the error and everything its frames held is gone.
         await guarded(f"ending message {message.message_id}", ending)
 
     async def _hand_back(self, message: StoredMessage, *, suspect: bool) -> None:
@@ -242,5 +242,5 @@ class Worker:
 
     @property
     def in_hands(self) -> Collection[ConversationKey]:
-        """The conversations that this process works on now."""
+        """Return the conversations that this process is working on now."""
         return self._in_hands.keys()
