@@ -44,13 +44,13 @@ CONFIG = """
 server: {port: 0}
 database: {url: "sqlite+aiosqlite:///%(folder)s/deputy.db"}
 key_ring: {file: "%(folder)s/keys.yaml"}
-google: {mode: google, client_id: nobody, client_secret: none}
+google: {mode: google, client_id: 1-bench.apps.googleusercontent.com, client_secret: none}
 agents:
   assistant: {instructions: You help one person., toolkits: [gmail]}
 default_agent: assistant
 interfaces:
   http: {}
-  slack: {signing_secret: %(signing_secret)s, bot_token: none, api_base_url: "http://127.0.0.1:9/api/"}
+  slack: {signing_secret: %(signing_secret)s, bot_token: xoxb-bench, api_base_url: "http://127.0.0.1:9/api/"}
 """
 
 
@@ -79,7 +79,7 @@ def _acknowledged(process: subprocess.Popen[str]) -> None:
 
 
 async def _send_message(base_url: str) -> None:
-    slack = SlackSandbox(signing_secret=SIGNING_SECRET, bot_token="none")
+    slack = SlackSandbox(signing_secret=SIGNING_SECRET, bot_token="xoxb-bench")
     async with httpx2.AsyncClient(base_url=base_url) as client:
         event = slack.event(user="U0ADA", text="show my unread mail", channel="D0ADA")
         (await slack.post_event(client, "/slack/events", event)).raise_for_status()

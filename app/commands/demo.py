@@ -10,7 +10,7 @@ from app.commands.common import FAILED, JsonOption, run
 
 
 def demo(as_json: JsonOption = False) -> None:
-    """Let two people use Slack and HTTP at once on a fresh server; exit 1 unless each saw their own mail only."""
+    """Let two people use Slack and HTTP at once on a fresh server; exit 1 unless each saw their mail only."""
     from app.demo.demonstration import run_demo
 
     outcome = run(run_demo())
