@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from starlette.routing import BaseRoute, Mount, Route
 
 from app.main import create_app
+from app.sandbox.visitor import code_on
 from app.sections.interfaces import InterfacesSettings, SlackSettings
 from containers.build import build
 from tests.attacks.attack import CALLBACK, Attack, shown
@@ -31,6 +32,7 @@ TRIED = {
     ("GET", "/connect/google/{token}"): "test_idor_link",
     ("HEAD", "/connect/google/{token}"): "test_idor_link",
     ("POST", "/connect/google/{token}"): "test_idor_link",
+    ("GET", "/connect/google/sign-in/{link_id}"): "test_idor_sign_in",
 }
 # Every other route. An id in a query or in a body is tried by the test that is named.
 WITHOUT_ID = {
@@ -130,6 +132,18 @@ async def test_idor_link(attack: Attack) -> None:
     assert {each.status_code for each in seen} == {410}
     assert not any(attack.victim.user in shown(each) for each in seen)
     assert await links.find_issued(attack.victim, link.link_id) == token
+    await attack.assert_nothing_gained()
+
+
+async def test_idor_sign_in(attack: Attack) -> None:
+    """Mallory knows the id of the victim's link, and so the address of her page: without her cookie it shows nothing."""
+    page = await attack.browser.allow(await attack.link(attack.victim), attack.victims)
+    await attack.own_browser.open(await attack.link(attack.mallory))
+    seen = await attack.own_browser.http.get(str(page.url))
+
+    assert code_on(page) is not None
+    assert seen.status_code == 400
+    assert not any(each in shown(seen) for each in (attack.victim.user, attack.victims, str(code_on(page))))
     await attack.assert_nothing_gained()
 
 
