@@ -136,7 +136,7 @@ async def test_idor_link(attack: Attack) -> None:
 
 
 async def test_idor_sign_in(attack: Attack) -> None:
-    """Mallory knows the id of the victim's link, and so the address of her page: without her cookie it shows nothing."""
+    """Mallory knows the id of the victim's link, and so her page's address: without her cookie it shows nothing."""
     page = await attack.browser.allow(await attack.link(attack.victim), attack.victims)
     await attack.own_browser.open(await attack.link(attack.mallory))
     seen = await attack.own_browser.http.get(str(page.url))
