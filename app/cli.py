@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from importlib import import_module
+from importlib.metadata import version
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -83,8 +84,19 @@ def _imported(name: str) -> TyperCommand | TyperGroup:
     return made
 
 
-def _root() -> None:
-    """Do nothing: Typer makes a group of an application that has a callback."""
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"deputy {version('deputy')}")
+        raise typer.Exit
+
+
+def _root(
+    version_: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Do nothing: Typer makes a group of an application that has a callback, and `_print_version` has printed."""
+    del version_
 
 
 cli = typer.Typer(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from dependency_injector import providers
@@ -22,6 +25,10 @@ from containers.scopes import Scoped
 BUILT_IN = {
     "gmail": "app.toolkits.gmail:GmailToolkit",
 }
+
+# Where the frames of an import that failed are not the toolkit's: in Deputy, and in Python itself.
+_ROOT = Path(__file__).parent.parent
+_NOT_THEIRS = (*(f"{_ROOT / name}{os.sep}" for name in ("app", "containers")), os.path.dirname(os.__file__), "<frozen ")
 
 
 def toolkits(container: Application, outside: Mapping[str, str]) -> dict[str, providers.Provider[Any]]:
@@ -70,15 +77,36 @@ def toolkit_class(provider: providers.Provider[Any]) -> type[Toolkit]:
 
 
 def _load(place: str, import_path: str) -> type[Toolkit]:
-    module, _, attribute = import_path.partition(":")
+    name, _, attribute = import_path.partition(":")
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise SettingsError(
-            f"{place} cannot be imported: {error}. Is its package installed, or its folder on PYTHONPATH?"
-        ) from error
+        module = importlib.import_module(name)
     except DeputyError as error:  # a rule of Toolkit that the class breaks
-        raise SettingsError(f"{place} is refused: {error}") from error
+        raise SettingsError(f"{place} is refused: {_at(error)}{error}") from error
+    except (Exception, SystemExit) as error:  # the module is somebody else's, and may fail in every way
+        raise SettingsError(f"{place} cannot be imported: {_at(error)}{_why(error)}") from error
+    try:
+        found = getattr(module, attribute)
+    except AttributeError as error:
+        raise SettingsError(f"{place} cannot be imported: {name} has no {attribute}") from error
     if not (inspect.isclass(found) and issubclass(found, Toolkit) and found is not Toolkit):
         raise SettingsError(f"{place} is no toolkit; make it a class that inherits app.toolkits.toolkit.Toolkit")
     return found
+
+
+def _at(error: BaseException) -> str:
+    """Return the file and line of a toolkit's module where it fails, ``notes.py:12: ``, or "" if it was not found."""
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return f"{error.filename}:{error.lineno}: "
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith(_NOT_THEIRS)]
+    own = [each for each in frames if "site-packages" not in each.filename] or frames
+    return f"{own[-1].filename}:{own[-1].lineno}: " if own else ""
+
+
+def _why(error: BaseException) -> str:
+    """Return what is wrong; the text only of errors that Python words, because another one may quote a secret."""
+    if isinstance(error, ImportError):
+        return f"{error}. Is its package installed, or its folder on PYTHONPATH?"
+    if isinstance(error, SyntaxError):
+        return error.msg
+    text = f": {error}" if isinstance(error, NameError | AttributeError | TypeError) else ""
+    return f"{type(error).__name__}{text}"

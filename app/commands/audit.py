@@ -7,13 +7,12 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from app.audit.audit import Audit, AuditEntry
 from app.commands.common import CONFIG, WRONG, ConfigOption, JsonOption, configured, fail, principal, run
 from app.commands.container import moment
 from app.commands.database import opened_database
+from app.commands.tables import print_table
 from app.principal import Principal
 from app.settings import Settings
 
@@ -32,10 +31,8 @@ def audit(
     if as_json:
         print(json.dumps([_as_json(entry) for entry in entries], indent=2))
         return
-    table = Table("when (UTC)", "who", "what", "message", "tool", "credential", "Google's method", "answered")
-    for entry in entries:
-        table.add_row(*_cells(entry))
-    Console().print(table, markup=False)
+    columns = ("when (UTC)", "who", "what", "message", "tool", "credential", "Google's method", "answered")
+    print_table(columns, [_cells(entry) for entry in entries])
 
 
 async def _entries(settings: Settings, whose: Principal | None, message_id: str) -> list[AuditEntry]:

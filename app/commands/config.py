@@ -7,10 +7,9 @@ import os
 from dataclasses import asdict
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from app.commands.common import CONFIG, WRONG, ConfigOption, JsonOption, fail
+from app.commands.tables import print_table
 from app.errors import SettingsError
 from app.settings import settings_of
 from app.settings_file import read_settings_file
@@ -31,10 +30,8 @@ def show(config: ConfigOption = CONFIG, as_json: JsonOption = False) -> None:
     if as_json:
         print(json.dumps([asdict(setting) for setting in settings], indent=2))
         return
-    table = Table("key", "value", "from")
-    for setting in settings:
-        table.add_row(setting.path, setting.value, setting.origin)
-    Console().print(table, markup=False)
+    rows = [(setting.path, setting.value, setting.origin) for setting in settings]
+    print_table(("key", "value", "from"), rows, wrapped=("value",))
 
 
 @config.command()

@@ -8,19 +8,18 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from app.commands.common import CONFIG, ConfigOption, JsonOption, configured, run
 from app.commands.container import moment
 from app.commands.database import opened_database
+from app.commands.tables import print_table
 from app.delivery.store.admin import Deliveries, Delivery, Step
 from app.messages import MessageState
 from app.settings import Settings
 
 deliveries = typer.Typer(no_args_is_help=True, help="Accepted messages, without what was said.")
 
-_MessageArgument = Annotated[str, typer.Argument(help="The message's id, 32 hexadecimal digits.")]
+_MessageArgument = Annotated[str, typer.Argument(help="The message's id, or the beginning of it.")]
 _UNANSWERED = (MessageState.NEW, MessageState.RUNNING, MessageState.PARKED, MessageState.FAILED)
 
 
@@ -39,14 +38,8 @@ def list_(
     if as_json:
         print(json.dumps([_as_json(each) for each in found], indent=2))
         return
-    table = Table("message", "principal", "state", "attempts", "last error", "changed")
-    for each in found:
-        attempts = f"{each.attempt} ({each.interruptions} interrupted, {each.failures} failed)"
-        state_ = f"{each.state}, not told" if each.untold else each.state
-        table.add_row(
-            each.message_id, str(each.principal), state_, attempts, each.last_error or "", moment(each.changed_at)
-        )
-    Console().print(table, markup=False)
+    columns = ("message", "principal", "state", "reply", "attempts", "last error", "changed")
+    print_table(columns, [_cells(each) for each in found])
 
 
 @deliveries.command()
@@ -85,6 +78,12 @@ async def _show(settings: Settings, message_id: str) -> tuple[Delivery, list[Ste
 async def _retry(settings: Settings, message_id: str) -> Delivery:
     async with opened_database(settings) as database:
         return await Deliveries(database).retry(message_id)
+
+
+def _cells(each: Delivery) -> tuple[str | None, ...]:
+    attempts = f"{each.attempt} ({each.interruptions} interrupted, {each.failures} failed)"
+    reply = "dropped" if each.untold else "waiting to be sent" if each.owed else None
+    return (each.message_id, str(each.principal), each.state, reply, attempts, each.last_error, moment(each.changed_at))
 
 
 def _as_json(delivery: Delivery) -> dict[str, object]:

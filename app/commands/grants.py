@@ -6,18 +6,22 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from app.commands.common import CONFIG, FAILED, ConfigOption, JsonOption, PrincipalOption, configured, principal, run
 from app.commands.container import moment, opened_container
 from app.commands.database import opened_database
+from app.commands.tables import print_table
 from app.consent.revocation import Ended
+from app.database.prefix import whole_id
+from app.database.tables import grants as stored_grants
+from app.database.tables import owned_by
 from app.grants.listing import ConnectedAccount, connected
 from app.principal import Principal
 from app.settings import Settings
 
 grants = typer.Typer(no_args_is_help=True, help="Who is connected with which Google account.")
+
+_COLUMNS = ("grant", "principal", "account", "state", "since", "changed", "OAuth scopes")
 
 
 @grants.command(name="list")
@@ -32,19 +36,17 @@ def list_grants(
     if as_json:
         print(json.dumps(found, indent=2))
         return
-    table = Table("principal", "account", "state", "OAuth scopes", "since", "changed", "grant")
-    for grant in found:
-        scopes = "\n".join(_short(scope) for scope in grant["granted_scopes"])
-        table.add_row(*(grant[key] for key in ("principal", "account", "state")), scopes,
-                      *(grant[key] for key in ("since", "changed", "grant")))  # fmt: skip
-    Console().print(table, markup=False)
+    rows = [{**grant, "OAuth scopes": "\n".join(_short(scope) for scope in grant["granted_scopes"])} for grant in found]
+    print_table(_COLUMNS, [[row[column] for column in _COLUMNS] for row in rows], wrapped=("OAuth scopes",))
 
 
 @grants.command()
 def revoke(
     principal_text: PrincipalOption,
     config: ConfigOption = CONFIG,
-    grant: Annotated[str | None, typer.Option(help="One grant's id, of `deputy grants list`. Unset: all.")] = None,
+    grant: Annotated[
+        str | None, typer.Option(help="End only this grant: its id in `deputy grants list`, or the beginning of it.")
+    ] = None,
 ) -> None:
     """End a person's grants, at Google and here. Run it again after a failure.
 
@@ -90,4 +92,8 @@ async def _connected(settings: Settings) -> list[ConnectedAccount]:
 
 async def _revoke(settings: Settings, whose: Principal, grant_id: str | None) -> Ended:
     async with opened_container(settings) as container:
+        if grant_id is not None:
+            grant_id = await whole_id(
+                container.database(), stored_grants.c.id, grant_id, "grant", owned_by(stored_grants, whose)
+            )
         return await container.revocation().end(whose, grant_id=grant_id)

@@ -6,12 +6,11 @@ import json
 from dataclasses import asdict
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from app.commands.common import CONFIG, ConfigOption, JsonOption, configured, run
 from app.commands.container import moment
 from app.commands.database import opened_with_keys
+from app.commands.tables import print_table
 from app.settings import Settings
 from interfaces.slack.installations import Installation, Installations
 
@@ -30,11 +29,15 @@ def list_installations(config: ConfigOption = CONFIG, as_json: JsonOption = Fals
     if as_json:
         print(json.dumps([{**asdict(each), "installed_at": moment(each.installed_at)} for each in found], indent=2))
         return
-    table = Table("workspace", "organisation", "name", "bot", "may", "installed by", "since")
-    for each in found:
-        where = (each.workspace, each.organisation or "", each.name)
-        table.add_row(*where, each.bot_user, each.bot_scopes, each.installed_by, moment(each.installed_at))
-    Console().print(table, markup=False)
+    columns = ("workspace", "organisation", "name", "bot", "installed by", "since", "may")
+    rows = [
+        (
+            *(each.workspace, each.organisation, each.name, each.bot_user, each.installed_by),
+            *(moment(each.installed_at), each.bot_scopes),
+        )
+        for each in found
+    ]
+    print_table(columns, rows, wrapped=("name", "may"))
 
 
 async def _all(settings: Settings) -> list[Installation]:

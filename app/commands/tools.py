@@ -6,10 +6,9 @@ import json
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from app.commands.common import CONFIG, ConfigOption, JsonOption, configured, run
+from app.commands.tables import print_table
 from app.settings import Settings
 
 tools = typer.Typer(no_args_is_help=True, help="What the agents can do.")
@@ -22,11 +21,16 @@ def list_tools(config: ConfigOption = CONFIG, as_json: JsonOption = False) -> No
     if as_json:
         print(json.dumps(found, indent=2))
         return
-    table = Table("tool", "effect", "agents", "OAuth scopes", "what it does")
-    for tool in found:
-        scopes = "\n".join(scope.rpartition("/")[2] for scope in tool["oauth_scopes"]) or "none"
-        table.add_row(tool["name"], tool["effect"], ", ".join(tool["agents"]) or "none", scopes, tool["description"])
-    Console().print(table, markup=False)
+    rows = [
+        (
+            *(tool["name"], tool["effect"], ", ".join(tool["agents"]) or "none"),
+            "\n".join(scope.rpartition("/")[2] for scope in tool["oauth_scopes"]) or "none",
+            tool["description"],
+        )
+        for tool in found
+    ]
+    columns = ("tool", "effect", "agents", "OAuth scopes", "description")
+    print_table(columns, rows, wrapped=("agents", "OAuth scopes", "description"))
 
 
 async def _tools(settings: Settings) -> list[dict[str, Any]]:

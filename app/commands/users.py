@@ -6,8 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from app.commands.common import (
     CONFIG,
@@ -23,6 +21,7 @@ from app.commands.common import (
 from app.commands.container import moment, opened_container
 from app.commands.database import opened_database
 from app.commands.grants import print_ended
+from app.commands.tables import print_table
 from app.errors import UnavailableError
 from app.offboarding import Offboarded
 from app.principal import Principal
@@ -44,10 +43,8 @@ def list_users(config: ConfigOption = CONFIG, as_json: JsonOption = False) -> No
     if as_json:
         print(json.dumps(found, indent=2))
         return
-    table = Table(*(column.replace("_", " ") for column in _COLUMNS))
-    for user in found:
-        table.add_row(*(user[column] or "" for column in _COLUMNS))
-    Console().print(table, markup=False)
+    columns = [column.replace("_", " ") for column in _COLUMNS]
+    print_table(columns, [[user[column] for column in _COLUMNS] for user in found])
 
 
 @users.command()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from app.cli import cli
 from app.errors import SettingsError
 from app.main import prove_lifetimes
 from app.settings import Settings
@@ -91,3 +94,43 @@ async def test_what_breaks_a_rule_is_refused(tmp_path: Path, name: str, path: st
 
     assert f"toolkits.{name}" in str(refused.value)
     assert told in str(refused.value)
+
+
+SENTINEL = "CANARY7f3a"
+BROKEN = {
+    "import nothing_of_this_name\n": (1, "No module named 'nothing_of_this_name'. Is its package installed"),
+    "\ndef (:\n": (2, "invalid syntax"),
+    "\n\nprint(missing)\n": (3, "NameError: name 'missing' is not defined"),
+    f"x = 1\nraise RuntimeError('{SENTINEL}')\n": (2, "RuntimeError"),
+    f"\nimport json; json.loads('{SENTINEL}')\n": (2, "JSONDecodeError"),
+    "import sys\nsys.exit(3)\n": (2, "SystemExit"),
+    "from app.toolkits.toolkit import Toolkit, tool\n\n\nclass Broken(Toolkit):\n    name = 'broken'\n\n    @tool()\n"
+    "    async def add(self) -> str: ...\n": (7, "missing 1 required keyword-only argument: 'oauth_scopes'"),
+    "from app.toolkits.toolkit import Toolkit, tool\n\n\nclass Broken(Toolkit):\n    name = 'broken'\n\n"
+    "    @tool(oauth_scopes='x')\n    async def add(self) -> str: ...\n": (7, "takes a tuple of strings"),
+    "from app.toolkits.toolkit import Toolkit\n\n\nclass Broken(Toolkit):\n    kept: list[str] = []\n": (4, "share"),
+}
+
+
+@pytest.mark.parametrize("source", BROKEN)
+def test_a_module_that_fails_to_import_is_named_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    """Exit code 2, the line of the settings, the line of the module, and no text that an exception may quote."""
+    module = f"broken_{zlib.crc32(source.encode())}"
+    (tmp_path / f"{module}.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"agents: {{a: {{toolkits: [broken]}}}}\ndefault_agent: a\ntoolkits:\n  broken: {module}:Broken\n"
+        f"interfaces: {{http: {{}}}}\nkey_ring: {{file: {tmp_path / 'keys.yaml'}}}\n"
+    )
+    line, why = BROKEN[source]
+
+    checked = CliRunner().invoke(cli, ["check", "--config", str(config)])
+
+    assert checked.exit_code == 2
+    assert checked.stderr.startswith(f"deputy: {config}:4: toolkits.broken: {module}:Broken ")
+    assert why in checked.stderr.partition(f": {tmp_path / module}.py:{line}: ")[2]
+    assert checked.stderr.count("\n") == 1
+    assert SENTINEL not in checked.output

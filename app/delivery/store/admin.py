@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.database import Database
+from app.database.prefix import whole_id
 from app.database.tables import approvals, messages, outbox, principal_of
 from app.delivery.store.outbox import ReplyState
 from app.errors import NotFoundError
@@ -61,8 +61,6 @@ class Step:
     last_error: str | None
 
 
-_BEGINNING = re.compile(r"[0-9a-f]{8,32}")
-
 # The reply about the message's present state was given up.
 _UNTOLD = sa.exists().where(
     outbox.c.message_id == messages.c.id,
@@ -108,7 +106,7 @@ class Deliveries:
         Raises:
             NotFoundError: No message has this id, or more than one begins with these digits.
         """
-        message_id = await self._whole(message_id)
+        message_id = await whole_id(self._database, messages.c.id, message_id, "message")
         replies = sa.select(outbox).where(outbox.c.message_id == message_id).order_by(outbox.c.created_at)
         asked = sa.select(approvals).where(approvals.c.message_id == message_id).order_by(approvals.c.created_at)
         async with self._database.reading() as connection:
@@ -135,7 +133,7 @@ class Deliveries:
         Raises:
             NotFoundError: No message with this id failed, or had its reply given up, and still has its text.
         """
-        message_id = await self._whole(message_id)
+        message_id = await whole_id(self._database, messages.c.id, message_id, "message")
         async with self._database.writing() as connection:
             row = (
                 await connection.execute(
@@ -162,21 +160,6 @@ class Deliveries:
         if row is None:
             raise NotFoundError(f"message {message_id} has neither failed nor a reply that was given up")
         return _delivery(row)
-
-    async def _whole(self, beginning: str) -> str:
-        """Return the one id that begins with these digits.
-
-        Raises:
-            NotFoundError: No id does, or more than one does.
-        """
-        if _BEGINNING.fullmatch(beginning) is None:
-            raise NotFoundError(f"{beginning!r} is not a message id or reference, which has 8 to 32 hexadecimal digits")
-        query = sa.select(messages.c.id).where(messages.c.id.startswith(beginning)).limit(2)
-        async with self._database.reading() as connection:
-            ids = (await connection.execute(query)).scalars().all()
-        if len(ids) != 1:
-            raise NotFoundError(f"{'several message ids begin' if ids else 'no message id begins'} with {beginning}")
-        return str(ids[0])
 
     async def _owe_anew(self, connection: AsyncConnection, row: sa.Row[Any]) -> None:
         """Queue the reply that was given up again, as if it were new; its tries continue to count."""
