@@ -17,10 +17,10 @@ from app.errors import SettingsError
 from app.keys.check import check_or_begin
 from app.principal import Principal
 from app.settings import Settings
+from app.supervisor import guarded
 from containers.application import Application
 from containers.proof import LifetimeError, Proof, prove
 from containers.scopes import open_threads
-from containers.toolkit_trial import try_toolkit
 from containers.toolkits import BUILT_IN
 from interfaces.connections import ConnectionLimits
 from interfaces.listening import listening
@@ -44,8 +44,11 @@ async def prove_lifetimes(container: Application, settings: Settings) -> Proof:
     one, other = ((probe, Deadline.after(settings.delivery.deadline_seconds)) for probe in _PROBES)
     proof = await prove(container, one, other, passes=(SettingsError,))
     outside = container.toolkits.providers.keys() - BUILT_IN.keys()
-    if findings := [finding for name in sorted(outside) for finding in await try_toolkit(container, name)]:
-        raise LifetimeError("Application", findings)
+    if outside:
+        from containers.toolkit_trial import try_toolkit  # it takes as long as the proof, and is for these alone
+
+        if findings := [finding for name in sorted(outside) for finding in await try_toolkit(container, name)]:
+            raise LifetimeError("Application", findings)
     return proof
 
 
@@ -76,8 +79,6 @@ async def running(container: Application, settings: Settings, *, answers: bool =
             await stack.enter_async_context(model)  # its end closes what connections are its own
         container.tokens()  # a service account's key that cannot be used is told as such
         log.info("%s", await prove_lifetimes(container, settings))
-        loading = asyncio.create_task(asyncio.to_thread(container.google_apis().load))
-        stack.push_async_callback(asyncio.wait, [loading])
         stack.push_async_callback(container.refresher().aclose)
         await stack.enter_async_context(container.replicas().joined(container.supervisor()))
         if container.replicas().alone:
@@ -89,6 +90,17 @@ async def running(container: Application, settings: Settings, *, answers: bool =
             await stack.enter_async_context(container.worker().running())
         await stack.enter_async_context(container.janitor().running())
         yield
+
+
+@asynccontextmanager
+async def loading(container: Application) -> AsyncIterator[None]:
+    """Load in a thread what the first answer needs and no acknowledgement does; the end of the context waits for it."""
+    loads = [container.google_apis().load, *(channel.load for channel in container.channels().values() if channel.load)]
+    tasks = [asyncio.create_task(guarded("loading", asyncio.to_thread(load))) for load in loads]
+    try:
+        yield
+    finally:
+        await asyncio.wait(tasks)
 
 
 def _models(container: Application, settings: Settings) -> Iterator[Model]:
@@ -157,7 +169,8 @@ async def serving(container: Application, settings: Settings) -> AsyncIterator[s
         async with listening(app, settings.server.host, settings.server.port, limits) as base_url:
             ready.set()
             try:
-                yield base_url
+                async with loading(container):
+                    yield base_url
             finally:
                 ready.clear()  # from here on nobody should send more, though what comes is still stored
                 await container.worker().drain()

@@ -54,7 +54,9 @@ def add_channels(container: Application, settings: Settings) -> None:
             if (part := getattr(description, name)) is not None
         }
         container.routes.add_args(*map(made.add, description.routes))
-        container.channels.add_kwargs({platform: Once(ServedChannel, description.title, **served)})
+        container.channels.add_kwargs(
+            {platform: Once(ServedChannel, description.title, load=description.load, **served)}
+        )
         parts |= made.named
     container.channel_parts.set_providers(parts)
 

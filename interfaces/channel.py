@@ -37,6 +37,8 @@ class ChannelDescription:
         directory: Knows addresses that the platform has verified; None if nothing does.
         login: Lets people sign in with a browser; None if nothing does, or if the settings do not ask for it.
         shares: What several parts need, by the type that they ask for; each can use those before it.
+        load: Imports what the first reply needs and no acknowledgement does, such as the platform's SDK. It is called
+            in a thread once the process takes messages, and must be safe to call again.
     """
 
     title: str
@@ -46,6 +48,7 @@ class ChannelDescription:
     directory: Callable[..., Directory] | None = None
     login: Callable[..., ChannelProof] | None = None
     shares: Mapping[type, Callable[..., Any]] = field(default_factory=dict)
+    load: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class ServedChannel:
     people: People | None = None
     directory: Directory | None = None
     login: ChannelProof | None = None
+    load: Callable[[], None] | None = None
 
 
 ServedChannels = Mapping[str, ServedChannel]  # by platform

@@ -20,7 +20,7 @@ def worker(config: ConfigOption = CONFIG) -> None:
 async def _work(settings: Settings) -> None:
     # Imported here: the other commands start without it.
     from app.commands.serve import until_stopped
-    from app.main import running
+    from app.main import loading, running
     from containers.build import build
 
     if settings.delivery.engine == "embedded":
@@ -30,6 +30,6 @@ async def _work(settings: Settings) -> None:
     os.nice(_GIVE_WAY)
     stopped = asyncio.create_task(told_to_stop())
     container = build(settings)
-    async with running(container, settings):
+    async with running(container, settings), loading(container):
         print("Deputy's worker is at work", flush=True)
         await until_stopped(container, stopped)

@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from app.database import postgresql
 from app.database.reach import make_private, refuse_transaction_pooling, unreachable
+from app.database.revision import revisions, upgrade
 from app.database.turn import to_migrate
 from app.database.url import described, fault_of
 from app.errors import SettingsError
@@ -93,8 +94,6 @@ class Database:
             SettingsError: The database cannot be reached, was migrated by a newer version, or somebody who does nothing
                 keeps everybody from migrating it.
         """
-        from app.database.migrate import upgrade  # Alembic is needed only here and takes a while to import
-
         async with AsyncExitStack() as on_error:
             on_error.push_async_callback(self.close)
             await self._reach()
@@ -106,14 +105,12 @@ class Database:
                 await asyncio.gather(*(self.ping() for _ in range(_OPENED_AT_START)))
             on_error.pop_all()
 
-    async def revisions(self) -> tuple[str | None, str | None]:
+    async def revisions(self) -> tuple[str | None, str]:
         """The schema's revision, None for an empty database, and the one that this version needs.
 
         Raises:
             SettingsError: The database cannot be reached.
         """
-        from app.database.migrate import revisions
-
         await self._reach()
         async with self.reading() as connection:
             return await connection.run_sync(revisions)

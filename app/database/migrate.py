@@ -7,10 +7,9 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
+from app.database.revision import revisions
 from app.errors import SettingsError
 
 
@@ -33,14 +32,8 @@ def upgrade(connection: sa.Connection) -> None:
         ) from None
 
 
-def revisions(connection: sa.Connection) -> tuple[str | None, str | None]:
-    """The revision that the database is at, None for an empty one, and the newest one."""
-    head = ScriptDirectory.from_config(config(connection)).get_current_head()
-    return MigrationContext.configure(connection).get_current_revision(), head
-
-
 def config(connection: sa.Connection) -> Config:
-    """Alembic's configuration for one connection; there is no alembic.ini."""
+    """Return Alembic's configuration for one connection; there is no alembic.ini."""
     settings = Config()
     settings.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     settings.attributes["connection"] = connection

@@ -18,6 +18,7 @@ from interfaces.slack.interface import SlackEvents
 from interfaces.slack.openid import SlackLogin
 from interfaces.slack.pages import InstallPages, callback_url
 from interfaces.slack.people import SlackPeople
+from interfaces.slack.web_api import load
 from interfaces.web.interface import login_url
 
 
@@ -39,6 +40,7 @@ def describe(slack: SlackSettings, settings: Settings) -> ChannelDescription:
             BotTokens: _bot_tokens(slack),
             **({Installing: _installing(slack, settings)} if installed else {}),
         },
+        load=load,
     )
 
 

@@ -6,8 +6,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-
-from slack_sdk.web.async_client import AsyncWebClient
+from typing import TYPE_CHECKING
 
 from app.errors import UndeliverableError
 from app.messages import StoredMessage
@@ -15,6 +14,10 @@ from interfaces.slack.copies import EVENT_TYPE, CopyFinder, Where
 from interfaces.slack.formatting import escaped, posts
 from interfaces.slack.installations import BotTokens
 from interfaces.slack.refusals import ClosedPlaceError, in_our_words
+from interfaces.slack.web_api import new_client
+
+if TYPE_CHECKING:
+    from slack_sdk.web.async_client import AsyncWebClient
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +118,7 @@ class SlackChannel:
         if token is None:
             raise UndeliverableError("the app was removed from the workspace", reason="not_installed")
         # Its own handlers would post again after a broken connection, without looking first.
-        return AsyncWebClient(token=token, base_url=self._api_base_url, retry_handlers=[])
+        return new_client(token, self._api_base_url, retries=False)
 
     async def _direct_chat(self, client: AsyncWebClient, message: StoredMessage) -> Where:
         """Open the direct chat with the sender: https://docs.slack.dev/reference/methods/conversations.open."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import aiohttp
-from slack_sdk.errors import SlackApiError, SlackClientError
-from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.errors import SlackApiError
 
 from app.errors import UnavailableError
 from app.principal import Principal
 from interfaces.slack.allow_list import AllowList
 from interfaces.slack.installations import BotTokens
+from interfaces.slack.web_api import new_client, no_answer
 
 _NOT_FULL_MEMBERS = ("deleted", "is_bot", "is_restricted", "is_ultra_restricted", "is_stranger")
 
@@ -47,7 +46,7 @@ class SlackDirectory:
         return None
 
     async def _ask(self, token: str, principal: Principal) -> str | None:
-        client = AsyncWebClient(token=token, base_url=self._api_base_url)
+        client = new_client(token, self._api_base_url)
         try:
             own = (await client.auth_test()).data
             user = (await client.users_info(user=principal.user)).data
@@ -56,7 +55,7 @@ class SlackDirectory:
             if reason in ("user_not_found", "user_not_visible"):
                 return None
             raise UnavailableError(f"Slack gives no addresses ({reason}); the app needs users:read.email") from None
-        except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
+        except no_answer() as error:
             raise UnavailableError(f"Slack did not answer ({type(error).__name__})") from None
         assert isinstance(own, dict)
         assert isinstance(user, dict)

@@ -13,16 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-import aiohttp
 import sqlalchemy as sa
-from slack_sdk.errors import SlackApiError, SlackClientError
-from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.errors import SlackApiError
 
 from app.database.database import Database
 from app.database.tables import slack_installs_begun as table
 from app.errors import CallbackRefusedError, UnavailableError
 from interfaces.slack.allow_list import AllowList
 from interfaces.slack.installations import Installation, Installations
+from interfaces.slack.web_api import new_client, no_answer
 
 log = logging.getLogger(__name__)
 
@@ -139,8 +138,8 @@ class Installing:
     async def _revoke(self, installation: Installation, bot_token: str) -> None:
         """Revoke a token that is not stored, https://docs.slack.dev/reference/methods/auth.revoke."""
         try:
-            await AsyncWebClient(token=bot_token, base_url=self._api_base_url).auth_revoke()
-        except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
+            await new_client(bot_token, self._api_base_url).auth_revoke()
+        except no_answer() as error:
             # Nobody has the token, and the page asks for the app to be removed.
             log.warning("the bot token of %s could not be revoked (%s)", installation.workspace, type(error).__name__)
 
@@ -159,7 +158,7 @@ class Installing:
                 raise CallbackRefusedError("this installation was used a moment ago; begin again at /slack/install")
 
     async def _exchange(self, code: str) -> Mapping[str, Any]:
-        client = AsyncWebClient(base_url=self._api_base_url)
+        client = new_client(None, self._api_base_url)
         try:
             # Not by oauth_v2_access(), which uses a deprecated class of aiohttp; not in the body, which the SDK logs.
             response = await client.api_call(
@@ -172,7 +171,7 @@ class Installing:
             raise CallbackRefusedError(
                 f"Slack refused the installation: {reason}; begin again at /slack/install"
             ) from None
-        except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
+        except no_answer() as error:
             raise UnavailableError(f"Slack did not answer ({type(error).__name__}); begin again later") from None
         assert isinstance(response.data, dict)
         return response.data

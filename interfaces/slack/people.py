@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import aiohttp
-from slack_sdk.errors import SlackApiError, SlackClientError
-from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.errors import SlackApiError
 
 from app.errors import UnavailableError
 from app.principal import Principal
 from interfaces.slack.installations import BotTokens
+from interfaces.slack.web_api import new_client, no_answer
 
 _TIMEOUT_SECONDS = 3  # somebody waits for a page
 _NAME_SECONDS = 2  # Slack waits three for an acknowledgement
@@ -90,7 +89,7 @@ class SlackPeople:
         return {}
 
     async def _ask(self, token: str, user_id: str) -> Mapping[str, Any]:
-        client = AsyncWebClient(token=token, base_url=self._api_base_url, timeout=_TIMEOUT_SECONDS)
+        client = new_client(token, self._api_base_url, timeout_seconds=_TIMEOUT_SECONDS)
         try:
             user = (await client.users_info(user=user_id)).get("user")
         except SlackApiError as error:
@@ -98,7 +97,7 @@ class SlackPeople:
             if reason in _UNKNOWN:
                 return {}
             raise UnavailableError(f"Slack does not say who {user_id} is ({reason}); look at users:read") from None
-        except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
+        except no_answer() as error:
             raise UnavailableError(f"Slack did not say who {user_id} is ({type(error).__name__})") from None
         return user if isinstance(user, dict) else {}
 

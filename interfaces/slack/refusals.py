@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import aiohttp
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackApiError
 
 from app.errors import UnavailableError, UnclearError, UndeliverableError
+from interfaces.slack.web_api import no_answer
 
 _SERVER_ERROR = 500
 _LONGEST_WAIT_SECONDS = 3600.0
@@ -90,7 +90,7 @@ def in_our_words() -> Iterator[None]:
         yield
     except SlackApiError as error:
         raise translated(error) from None
-    except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
+    except no_answer() as error:
         raise UnclearError(f"Slack gave no answer ({type(error).__name__})", reason=type(error).__name__) from None
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.principal import Principal
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 _HERE = Path(__file__).parent
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
 STATIC_FILES = _HERE / "static"
 
 # The addresses of these pages hold secrets: they are kept by nobody, told to nobody and framed by nobody.
@@ -57,7 +58,7 @@ def who(principal: Principal, channel: str, name: str | None) -> Who:
 
 def page(template: str, title: str, *, status: int = 200, **values: object) -> HTMLResponse:
     """A page made of a template."""
-    content = _TEMPLATES.get_template(template).render(title=title, **values)
+    content = _templates().get_template(template).render(title=title, **values)
     return HTMLResponse(content, status, headers=_HEADERS)
 
 
@@ -78,3 +79,11 @@ def from_our_page(request: Request) -> bool:
 def away(url: str) -> RedirectResponse:
     """The way to another site, which is told nothing of where it came from."""
     return RedirectResponse(url, 303, headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
+
+
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # imported with the first page that is shown
+
+    loader = FileSystemLoader(_HERE / "templates")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)

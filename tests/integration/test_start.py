@@ -9,20 +9,60 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 from typer.main import get_group
 
 from app.cli import COMMANDS, cli
+from tests.fakes.databases import SqliteDatabases
 
 HELP = "import sys; from app.cli import cli; cli(['--help'], standalone_mode=False); print('imported:', *sys.modules)"
 COMMAND = "import sys; import app.commands.common; print('imported:', *sys.modules)"
 SERVER = "import sys; import app.main, app.sandbox.attachment, containers.build; print('imported:', *sys.modules)"
 
+ACKNOWLEDGED = """
+import asyncio, json, os, sys, time
+from pathlib import Path
+import httpx2
+import app.commands.serve
+from app.main import create_app, running
+from app.settings import load_settings
+from containers.build import build
+from slack_sdk.signature import SignatureVerifier
 
-def imported(script: str, *arguments: Path) -> Set[str]:
+async def main():
+    settings = load_settings(Path(sys.argv[1]), os.environ)
+    container = build(settings)
+    async with running(container, settings, answers=False):
+        transport = httpx2.ASGITransport(create_app(container, settings, asyncio.Event()))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            event = {"type": "message", "channel_type": "im", "channel": "D0ADA", "user": "U0ADA", "team": "T0ONE"}
+            event |= {"text": "show my unread mail", "ts": "1790000000.000100", "event_ts": "1790000000.000100"}
+            body = json.dumps({"type": "event_callback", "event_id": "Ev1", "team_id": "T0ONE", "event": event})
+            now = str(int(time.time()))
+            signature = SignatureVerifier(sys.argv[2]).generate_signature(timestamp=now, body=body)
+            headers = {"X-Slack-Request-Timestamp": now, "X-Slack-Signature": signature}
+            response = await client.post("/slack/events", content=body, headers=headers)
+        imported = [*sys.modules]
+        assert response.status_code == 200, response.text
+        assert (await container.inbox().count_undone()).total() == 1
+        print("imported:", *imported)
+
+asyncio.run(main())
+"""
+SIGNING_SECRET = "8f742231b10e8888abcd99fff00085a5"
+CONFIG = {
+    "google": {"mode": "google", "client_id": "1-test.apps.googleusercontent.com", "client_secret": "none"},
+    "agents": {"assistant": {"instructions": "You help one person.", "toolkits": ["gmail"]}},
+    "default_agent": "assistant",
+    "interfaces": {"http": {}, "slack": {"signing_secret": SIGNING_SECRET, "bot_token": "xoxb-test"}},
+}
+NOT_USED = {"alembic", "bs4", "jsonschema", "mako", "markdown_it", "mcp", "openai", "procrastinate", "psycopg", "rich"}
+USED_LATER = {"aiohttp", "containers.toolkit_trial", "jinja2", "slack_sdk.web.async_client"}
+
+
+def imported(script: str, *arguments: str) -> Set[str]:
     """Return the modules that a new process has imported at the end of a script."""
-    process = subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)], capture_output=True, check=True, text=True
-    )
+    process = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, check=True, text=True)
     modules = process.stdout.rpartition("imported: ")[2].split()
     assert "sys" in modules
     return set(modules)
@@ -47,6 +87,18 @@ def test_help_imports_typer_and_nothing_else() -> None:
 def test_a_start_imports_nothing_that_it_does_not_use(script: str, unused: set[str]) -> None:
     """Each process imports what it needs, and the rest only where the configuration asks for it."""
     assert unused & imported(script) == set()
+
+
+async def test_a_message_is_acknowledged_before_what_answers_it_is_imported(tmp_path: Path) -> None:
+    """A server of HTTP and Slack, on a database that is up to date, imports no module that only a reply needs."""
+    url = await SqliteDatabases(tmp_path).migrated("deputy")
+    config = tmp_path / "config.yaml"
+    places = {"database": {"url": url}, "key_ring": {"file": str(tmp_path / "keys.yaml")}}
+    config.write_text(yaml.safe_dump({**CONFIG, **places}))
+    modules = imported(ACKNOWLEDGED, str(config), SIGNING_SECRET)
+
+    assert {"interfaces.slack.client", "interfaces.http.interface"} <= modules
+    assert (NOT_USED | USED_LATER) & modules == set()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
