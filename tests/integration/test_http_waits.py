@@ -106,13 +106,13 @@ async def test_a_wait_asks_the_database_for_nothing(
     monkeypatch.setattr(inbox, "get", noted)
     requests = [await posting(server, ada, number) for number in range(MOST)]
     await eventually(lambda: len(model.begun) == MOST)
-    for _ in range(3):  # looks for what other processes changed: each is one query for all who wait
+    for _ in range(30):  # looks for what other processes changed: each is one query for all who wait
         await server.container.waiters().look()
     read = reads.qsize()
     model.gate.set()
 
     assert {(await request).json()["answer"] for request in requests} == {"waited hello"}
-    assert read <= 2 * MOST  # new, and perhaps that its run had begun
+    assert read <= 3 * MOST  # new, that its run had begun, and once more if that was noticed in two ways
 
 
 async def test_a_person_waits_so_often_at_once(server: Server, ada: Principal, grace: Principal) -> None:
