@@ -12,12 +12,12 @@ import unicodedata
 # Default-ignorable code points, and fillers that are drawn as nothing. Python calls most of them printable.
 _UNSEEN = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2028\u2029\u2060-\u206f\u2800"
-    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\U00016fe4\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\U00013430-\U0001343f\U00016fe4\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff"
 )
 _IS_UNSEEN = re.compile(f"[{_UNSEEN}]")
 _NOT_ASCII = re.compile("[^ -~]")
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # half a surrogate pair can be sent to nobody
 _CARRIER = re.compile("[\ufe00-\ufe0d\U000e0000-\U000e0fff]")
 # These join letters in Persian and Hindi and the parts of an emoji, and choose how a symbol is drawn.
 _JOINERS, _STYLES = "\u200c\u200d", "\ufe0e\ufe0f"

@@ -12,7 +12,7 @@ from pydantic_ai.exceptions import AgentRunError
 from pydantic_ai.toolsets import ToolsetTool, WrapperToolset
 from pydantic_core import to_jsonable_python
 
-from app.agents.failure import failure
+from app.agents.failure import failure, is_sendable
 from app.agents.organised import Organised, things_in
 from app.approvals.approvals import Approvals, PendingCall
 from app.audit.recorder import AuditRecorder
@@ -148,11 +148,14 @@ class GuardedToolkit(WrapperToolset[Any]):
         try:
             result = await super().call_tool(spec.name, tool_args, ctx, tool)
             done = True
-            return result
         except _ANSWERED_ABOVE:
             raise
         except Exception as error:
             failed = failure(error)
+        else:
+            if is_sendable(result):
+                return result
+            failed = f"its result, of the type {type(result).__name__}, cannot be sent to a model as JSON"
         finally:
             await trail.end(tool_call, done=done)
         log.error("message %s of %s: the tool %s failed: %s", self.message_id, self.principal, spec.name, failed)

@@ -61,6 +61,6 @@ def _exactly(value: object, *, plainly: bool) -> str:
         plainly: Whether a list of simple words, such as ids, is written without brackets and quotes.
     """
     if plainly and isinstance(value, list) and all(isinstance(each, str) and _SIMPLE.fullmatch(each) for each in value):
-        return ", ".join(value)
+        return ", ".join(map(spelled_out, value))
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return "\n      | ".join(map(spelled_out, text.split("\n")))

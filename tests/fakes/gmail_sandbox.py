@@ -61,7 +61,7 @@ class GmailSandbox:
         """The ids of the labels of a person's mail as they are now."""
         return next(each.label_ids for each in self.google.mailbox(email) if each.id == message_id)
 
-    async def deliver(self, sender: str, recipient: str, mail: str) -> StoredMessage:
+    async def deliver(self, sender: str, recipient: str, mail: str | bytes) -> StoredMessage:
         """A mail, written out with its headers, is sent as it is; the recipient's copy of it."""
         bearer = (await self.browser.sign_in(sender, SEND))["access_token"]
         path = "/gmail/v1/users/me/messages/send"

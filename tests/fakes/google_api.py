@@ -89,7 +89,7 @@ def naive_utc(seconds: float) -> datetime:
 def gmail(request: Received) -> Reply:
     """Answer `messages.get`, alone or in a batch, with whose it is; ``missing`` is not there, ``garbled`` no JSON."""
     if request.path.startswith("/batch"):
-        return _batch(request)
+        return batch(request, gmail)
     person = request.bearer.removeprefix("token-")
     message_id = request.path.partition("?")[0].rpartition("/")[2]
     if person not in ("ada", "grace"):
@@ -106,8 +106,8 @@ def _error(status: int, reason: str) -> Reply:
     return Reply(json.dumps({"error": error}).encode(), status)
 
 
-def _batch(request: Received) -> Reply:
-    """Each part answered by `gmail`; a part without an Authorization of its own has the batch's."""
+def batch(request: Received, answer: Callable[[Received], Reply]) -> Reply:
+    """Each part answered by a function; a part without an Authorization of its own has the batch's."""
     head = f"content-type: {request.headers['content-type']}\r\n\r\n".encode()
     pieces = []
     for part in BytesParser().parsebytes(head + request.body).walk():
@@ -115,11 +115,12 @@ def _batch(request: Received) -> Reply:
             continue
         line, _, rest = str(part.get_payload()).partition("\n")
         own = {name.lower(): value for name, value in BytesParser().parsebytes(rest.encode()).items()}
-        reply = gmail(Received("GET", line.split()[1], dict(request.headers) | own, b""))
+        reply = answer(Received(line.split()[0], line.split()[1], dict(request.headers) | own, b""))
+        fields = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
         content_id = part["Content-ID"].replace("<", "<response-")
         pieces.append(
             f"--b\r\nContent-Type: application/http\r\nContent-ID: {content_id}\r\n\r\n"
-            f"HTTP/1.1 {reply.status} Status\r\nContent-Type: application/json\r\n\r\n{reply.body.decode()}\r\n"
+            f"HTTP/1.1 {reply.status} Status\r\nContent-Type: application/json\r\n{fields}\r\n{reply.body.decode()}\r\n"
         )
     body = "".join([*reversed(pieces), "--b--\r\n"])
     return Reply(body.encode(), headers={"Content-Type": "multipart/mixed; boundary=b"})

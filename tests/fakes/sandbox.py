@@ -127,9 +127,10 @@ async def on_loopback(google: GoogleSandbox) -> AsyncIterator[tuple[str, Sandbox
         yield base_url, SandboxClient(http)
 
 
-def encoded(mail: str) -> str:
-    """A message as the API takes it, in base64url."""
-    return base64.urlsafe_b64encode(mail.replace("\n", "\r\n").encode()).decode()
+def encoded(mail: str | bytes) -> str:
+    """A message as the API takes it, in base64url; bytes as they are."""
+    raw = mail if isinstance(mail, bytes) else mail.replace("\n", "\r\n").encode()
+    return base64.urlsafe_b64encode(raw).decode()
 
 
 def gmail_service(base_url: str, credentials: Credentials) -> tuple[Any, AuthorizedHttp]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import itertools
 import json
 import weakref
 from collections.abc import Iterator
@@ -14,126 +13,26 @@ from typing import Any
 
 import pytest
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart
-from pydantic_ai.models import Model
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
-from app.agents.agent import Agent, AgentShell, Answered
+from app.agents.agent import Answered
 from app.agents.guard import ACCOUNT_GONE, UNKNOWN_EFFECT
 from app.agents.run import DECLINED_CALL, DECLINED_CONSENT, StoppedRun
-from app.agents.writes import Writes
-from app.approvals.approvals import Approval, Approvals, ApprovalState
-from app.audit.audit import Audit
-from app.audit.recorder import AuditRecorder
-from app.conversations.history import Conversations
-from app.credentials.credentials import Credentials
+from app.approvals.approvals import ApprovalState
 from app.database.database import Database
-from app.database.tables import messages
-from app.deadline import Deadline
-from app.delivery.store.inbox import Inbox
 from app.errors import AgentError, GoogleError, GrantRevokedError
-from app.messages import MessageState, StoredMessage
+from app.messages import StoredMessage
 from app.principal import Principal
 from app.toolkits.toolkit import Effect, tool
-from containers.testing import FakeTokens, answering, call, prompts, scripted
-from tests.fakes.assistants import Letters, Post
-from tests.fakes.core_server import inbound
+from containers.testing import answering, call, prompts, scripted
+from tests.fakes.assistants import Letters
 from tests.fakes.fading import fading
 from tests.fakes.sandbox import READ, SEND
+from tests.fakes.studio import Studio
 
 READ_LETTER = call("letters_read", "r")
 SEND_LETTER = call("letters_send", "s", to="bob")
 SHOUT = call("letters_shout", "h", text="hey")
-
-
-_NUMBERS = itertools.count(1)
-
-
-class Studio:
-    """Agents of one shell, and what they leave behind. A new studio on the same database is a new process.
-
-    Attributes:
-        tokens: What everybody has granted.
-    """
-
-    def __init__(self, database: Database, model: Model, **limits: int) -> None:
-        self.post = Post()
-        self.approvals = Approvals(database)
-        self.conversations = Conversations(database)
-        self.writes = Writes(database)
-        self.inbox = Inbox(database)
-        self.database = database
-        self.tokens = FakeTokens()
-        figures = {"history_turns": 20, "request_limit": 8, "tool_calls_limit": 8, **limits}
-        self._shell = AgentShell(
-            "assistant",
-            model,
-            instructions="Be brief.",
-            history_turns=figures["history_turns"],
-            request_limit=figures["request_limit"],
-            tool_calls_limit=figures["tool_calls_limit"],
-        )
-
-    def agent(self, person: Principal, letters: Letters | None = None) -> Agent:
-        """A fresh agent."""
-        letters = letters or Letters(person, self.post)
-        credentials = Credentials(person, self.tokens, Deadline.after(30))
-        trail = AuditRecorder(person, credentials, Audit(self.database))
-        return Agent(
-            person, self._shell, [letters], credentials, self.approvals, self.conversations, self.writes, trail
-        )
-
-    async def message(self, person: Principal, text: str = "go") -> StoredMessage:
-        """A message in work, in one conversation of everybody."""
-        number = next(_NUMBERS)  # a row of its own conversation, as another one of the group may be in work
-        stored, _ = await self.inbox.accept(inbound(person, text, conversation=f"group-{number}"))
-        begun = replace(stored, state=MessageState.RUNNING, attempt=1, conversation="group", sequence=number)
-        async with self.database.writing() as connection:
-            change = messages.update().where(messages.c.id == begun.message_id)
-            await connection.execute(change.values(state=begun.state, attempt=begun.attempt))
-        return begun
-
-    async def run(self, message: StoredMessage) -> Answered | StoppedRun:
-        """Answer a message from its beginning."""
-        return await self.agent(message.principal).answer(message)
-
-    async def stop(self, message: StoredMessage) -> str:
-        """Answer a message up to where it stops; the run as text."""
-        stopped = await self.run(message)
-        assert isinstance(stopped, StoppedRun)
-        return stopped.dump()
-
-    async def go_on(self, message: StoredMessage, run: str, granted: bool | None = None) -> Answered | StoppedRun:
-        """Go on with a run that was stored, as another agent."""
-        asked = await self.approvals.of_message(message.principal, message.message_id)
-        stopped = StoppedRun.load(run)
-        return await self.agent(message.principal).go_on(message, stopped, granted=granted, approvals=asked)
-
-    async def ask(self, message: StoredMessage, run: str) -> list[Approval]:
-        """Ask for what a stopped run has to have approved."""
-        async with self.database.writing() as connection:
-            await self.approvals.ask(
-                connection, message.principal, message.message_id, StoppedRun.load(run).pending_calls, expires_at=9e9
-            )
-        return await self.approvals.of_message(message.principal, message.message_id)
-
-    async def approve(self, message: StoredMessage, run: str, *, approved: bool = True) -> None:
-        """Ask, and decide on everything alike."""
-        for approval in await self.ask(message, run):
-            await self.approvals.decide(message.principal, approval.code, approved=approved)
-
-    async def keep(self, message: StoredMessage, outcome: Answered | StoppedRun) -> Answered:
-        """Store an answer's turn in its person's history."""
-        assert isinstance(outcome, Answered)
-        async with self.database.writing() as connection:
-            await self.conversations.append(
-                connection,
-                message.principal,
-                message.conversation,
-                message.sequence,
-                outcome.turn,
-                private=outcome.private,
-            )
-        return outcome
 
 
 def _text(outcome: Answered | StoppedRun) -> str:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.errors import GoogleError, ToolError
+from app.toolkits.gmail import EDIT_LABELS
 from app.toolkits.untrusted import unquoted
 from tests.fakes.gmail_sandbox import GmailSandbox, open_gmail_sandbox
 from tests.fakes.sandbox import ADA, GRACE
@@ -74,6 +75,37 @@ async def test_a_label_is_made_set_and_removed_by_its_name(gmail: GmailSandbox) 
         await grace.add_label([gmail.mail(GRACE)[0].id], "Work/Bills")
     assert await ada.remove_label([mail], "Work/Bills") == {"unlabelled": [mail]}
     assert "Label_1" not in gmail.labels_of(ADA, mail)
+
+
+LOOK_ALIKE = {
+    "decomposed": ("Fu\u0308r spa\u0308ter", "F\u00fcr sp\u00e4ter"),
+    "composed": ("F\u00fcr sp\u00e4ter", "Fu\u0308r spa\u0308ter"),
+    "case": ("f\u00dcR sp\u00e4ter", "Fu\u0308r Spa\u0308ter"),
+    "unseen": ("F\u00fcr\u200b sp\u00e4ter\ufeff", "F\u00fcr sp\u00e4ter"),
+    "filler": ("F\u00fcr\u3164 sp\u00e4ter", "F\u00fcr sp\u00e4ter"),
+    "blanks": ("F\u00fcr  sp\u00e4ter", "F\u00fcr sp\u00e4ter"),
+}
+
+
+@pytest.mark.parametrize("form", LOOK_ALIKE)
+async def test_no_second_label_looks_the_same(gmail: GmailSandbox, form: str) -> None:
+    """A label that a program wrote in one form is read, set, removed and not made again by the form that is typed."""
+    stored, typed = LOOK_ALIKE[form]
+    ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
+    bearer = (await gmail.browser.sign_in(ADA, EDIT_LABELS))["access_token"]
+    label = {"name": stored, "labelListVisibility": "labelShow", "messageListVisibility": "show"}
+    made = await gmail.browser.call(bearer, "POST", "/gmail/v1/users/me/labels", json=label)
+    mail = gmail.mail(ADA)[0].id
+    again = await ada.create_label(typed)
+    await ada.add_label([mail], typed)
+    worn = made.json()["id"] in gmail.labels_of(ADA, mail)
+
+    assert again["created"] is False
+    assert worn
+    assert await ada.remove_label([mail], typed) == {"unlabelled": [mail]}
+    assert made.json()["id"] not in gmail.labels_of(ADA, mail)
+    assert len((await (await gmail.toolkit(ADA)).labels())["labels"]) == 1
+    assert (await grace.create_label(typed))["created"] is True
 
 
 async def test_labels_are_asked_for_once_a_request(gmail: GmailSandbox) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pytest
 import urllib3
@@ -15,9 +19,10 @@ from app.google.apis import GoogleApis
 from app.google.client import GoogleClient
 from app.google.faults import FaultLog
 from app.google.retrying import MAX_TRIES
-from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder
+from app.toolkits.gmail import GmailToolkit
+from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder, batch
 from tests.fakes.google_sign_in import google_sign_in, token_answer
-from tests.fakes.loopback import Reply, serve
+from tests.fakes.loopback import Received, Reply, serve
 
 UNAVAILABLE = Reply(b"{}", 503)
 BUSY = Reply(b"{}", 429, headers={"Retry-After": "0"})
@@ -69,6 +74,77 @@ async def test_a_call_is_repeated_where_that_helps_and_cannot_double_anything(
 ) -> None:
     """Reading survives a 503 and a 429; a write is repeated only after a refusal; what does not pass is not."""
     assert await tries(reply, make) == times
+
+
+RATE = Reply(json.dumps({"error": {"errors": [{"reason": "rateLimitExceeded"}]}}).encode(), 403)
+BACKEND = Reply(json.dumps({"error": {"errors": [{"reason": "backendError"}]}}).encode(), 503)
+
+
+class Mails:
+    """Answers parts of batches: the first tries of some mails with a fault, all others well; counts what it did.
+
+    Attributes:
+        batches: The ids of the mails of each batch that came in, and of the person who sent it.
+        done: How often each mail was changed or read.
+    """
+
+    def __init__(self, faults: Mapping[str, Sequence[Reply]]) -> None:
+        self._faults = {name: list(replies) for name, replies in faults.items()}
+        self._lock = threading.Lock()
+        self.batches: list[tuple[str, set[str]]] = []
+        self.done: Counter[tuple[str, str]] = Counter()
+
+    def answer(self, request: Received) -> Reply:
+        """Answer a batch."""
+        ids: set[str] = set()
+
+        def part(inner: Received) -> Reply:
+            name = inner.path.partition("?")[0].removesuffix("/modify").rpartition("/")[2]
+            ids.add(name)
+            with self._lock:
+                if self._faults.get(name):
+                    return self._faults[name].pop(0)
+                self.done[inner.bearer, name] += 1
+            return Reply(json.dumps({"id": name}).encode())
+
+        reply = batch(request, part)
+        with self._lock:
+            self.batches.append((request.bearer, ids))
+        return reply
+
+
+async def archived(mails: Mails, person: str, ids: Sequence[str], seconds: float = 60.0) -> Any:
+    """What the Gmail toolkit of a person says who archives these mails."""
+    with serve(mails.answer) as loopback, urllib3.PoolManager() as pool:
+        apis, deadline = GoogleApis(loopback.url), Deadline.after(seconds)
+        credentials = FakeCredentials(f"token-{person}")
+        client = GoogleClient(credentials, apis, pool, LoopThreads(), deadline, Recorder(), FaultLog())
+        return await GmailToolkit(client).archive([*ids])
+
+
+@pytest.mark.parametrize("fault", [BUSY, RATE, UNAVAILABLE, BACKEND], ids=["429", "rate", "503", "backend"])
+async def test_a_part_of_a_batch_that_fails_is_sent_again_alone(fault: Reply) -> None:
+    """What took effect is never repeated; two people at once each repeat their own part."""
+    mails = Mails({"a3": [fault], "g1": [fault, fault]})
+    ada, grace = await asyncio.gather(
+        archived(mails, "ada", ["a1", "a2", "a3"]), archived(mails, "grace", ["g1", "g2"])
+    )
+
+    assert (ada, grace) == ({"archived": ["a1", "a2", "a3"]}, {"archived": ["g1", "g2"]})
+    assert set(mails.done.values()) == {1}
+    assert [ids for bearer, ids in mails.batches if bearer == "token-ada"] == [{"a1", "a2", "a3"}, {"a3"}]
+    assert [ids for bearer, ids in mails.batches if bearer == "token-grace"] == [{"g1", "g2"}, {"g1"}, {"g1"}]
+
+
+async def test_the_rest_of_a_batch_is_reported_by_its_ids() -> None:
+    """What cannot pass is not tried again, what asks for more time than is left is not waited for."""
+    patient = Reply(b"{}", 429, headers={"Retry-After": "3600"})
+    mails = Mails({"a1": [REFUSED], "a2": [patient], "a3": [NOT_ENABLED]})
+    result = await archived(mails, "ada", ["a1", "a2", "a3", "a4"])
+
+    assert result["archived"] == ["a4"]
+    assert [each["id"] for each in result["problems"]] == ["a1", "a2", "a3"]
+    assert [ids for _, ids in mails.batches] == [{"a1", "a2", "a3", "a4"}]
 
 
 async def test_the_deadline_of_the_message_is_never_exceeded() -> None:

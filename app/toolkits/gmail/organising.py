@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from app.characters import seen
 from app.errors import GoogleError, ToolError
 from app.google.client import GoogleClient
 from app.toolkits.gmail import letter
@@ -204,9 +205,11 @@ class GmailOrganising(GmailReading):
     async def _each(self, done: str, message_ids: Sequence[str], request: Callable[[str], Any]) -> dict[str, Any]:
         """Return the ids of the mails for which a request succeeded, and what became of the others; one batch for all.
 
-        A batch of single changes, not `batchModify`, because that does not say which of the mails it did not find.
+        A batch of single changes, not `batchModify`, because that does not say which of the mails it did not find. Each
+        leaves the same when it is made twice, so one that Google could not answer is sent again.
         """
-        answers = await self._google.execute_batch([request(each) for each in message_ids])
+        requests = [request(each) for each in message_ids]
+        answers = await self._google.execute_batch(requests, repeatable=True)
         failed = {
             each: describe(answer)
             for each, answer in zip(message_ids, answers, strict=True)
@@ -220,5 +223,6 @@ class GmailOrganising(GmailReading):
 
 
 def _key(name: str) -> str:
-    """Return what two labels that look the same have in common: normal form C, without regard to case."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    """Return one key for all labels that look the same, whatever their case, normal form, blanks and fillers."""
+    plain = unicodedata.normalize("NFC", " ".join(seen(name).split()))
+    return unicodedata.normalize("NFC", plain.casefold())

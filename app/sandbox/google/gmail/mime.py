@@ -6,6 +6,7 @@ Headers are decoded here, because `email`'s default policy raises for some malfo
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from email import message_from_bytes
 from email.errors import MessageError
 from email.header import decode_header
@@ -47,11 +48,12 @@ def text_of(part: EmailMessage) -> str:
 
 
 def _text(content: bytes, declared: str) -> str:
-    try:
-        if declared.lower() not in ("us-ascii", "ascii", "iso-8859-1", "latin-1", ""):
+    if declared.lower() not in ("us-ascii", "ascii", "iso-8859-1", "latin-1", ""):
+        with suppress(LookupError, ValueError):  # no such codec, or one that is not for text
             return content.decode(declared, "replace")
+    try:
         return content.decode("utf-8")
-    except (LookupError, ValueError):  # no such codec, one that is not for text, or no UTF-8
+    except ValueError:
         return content.decode("cp1252", "replace")
 
 

@@ -1,0 +1,106 @@
+"""What nobody sees is spelled out where a person approves, and left out of what a model reads."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections.abc import Callable
+
+import pytest
+
+from app.approvals.approvals import Approval, ApprovalState, PendingCall
+from app.approvals.question import Question, ask
+from app.characters import seen, spelled_out
+from app.principal import Principal
+
+ADA = Principal("http", "demo", "ada")
+
+
+def _unseen() -> dict[str, list[str]]:
+    """Every code point that is drawn as nothing, by its kind, as Unicode has them and not as the code does."""
+    every = [chr(point) for point in range(sys.maxunicode + 1)]
+
+    def of(*categories: str) -> list[str]:
+        return [each for each in every if unicodedata.category(each) in categories]
+
+    return {
+        "format characters": of("Cf"),
+        "controls": of("Cc"),
+        "line and paragraph separators": of("Zl", "Zp"),
+        "blanks": [each for each in of("Zs") if each != " "],
+        "surrogates": of("Cs"),
+        "private use and unassigned": of("Co", "Cn")[::500],  # some of a million
+        "variation selectors": [*map(chr, [*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)])],
+        "tags": [chr(point) for point in range(0xE0000, 0xE1000)],
+        "fillers": [*"\u115f\u1160\u3164\uffa0\u2800\u17b4\u17b5\U00016fe4\U0001d159"],
+        "joiners": [*"\u034f\u200c\u200d\u2060"],
+    }
+
+
+UNSEEN = _unseen()
+
+
+def test_the_table_holds_what_was_found_missing() -> None:
+    """More than 260 variation selectors, fillers and tags passed a list of format characters alone."""
+    outside = {each for each in UNSEEN["variation selectors"] + UNSEEN["fillers"] if unicodedata.category(each) != "Cf"}
+
+    assert len(outside) > 260
+
+
+@pytest.mark.parametrize("kind", UNSEEN)
+def test_what_nobody_sees_is_spelled_out(kind: str) -> None:
+    """Each code point of the kind, between letters, is an escape of plain letters and digits."""
+    missed = [f"{ord(each):04x}" for each in UNSEEN[kind] if not spelled_out(f"a{each}b").isascii()]
+    lost = [f"{ord(each):04x}" for each in UNSEEN[kind] if f"{ord(each):x}" not in spelled_out(each).lower()]
+
+    assert missed == []
+    assert [each for each in lost if int(each, 16) not in (9, 10, 13)] == []  # written \t, \n and \r
+
+
+FORMS: dict[str, Callable[[str], object]] = {
+    "a text": lambda hidden: f"a{hidden}b",
+    "a list of words": lambda hidden: [f"a{hidden}b", "c"],
+    "a value in an object": lambda hidden: {"key": f"a{hidden}b"},
+    "a key of an object": lambda hidden: {f"a{hidden}b": 1},
+    "a list in a list": lambda hidden: [[f"a{hidden}b"]],
+}
+
+
+@pytest.mark.parametrize("question", [None, Question("Send it?")], ids=["without words", "with words"])
+@pytest.mark.parametrize("form", FORMS)
+def test_an_approval_spells_them_out_wherever_they_stand(form: str, question: Question | None) -> None:
+    """In a text, in a list that is written plainly, in an object and in its keys."""
+    kinds = (
+        "format characters",
+        "variation selectors",
+        "fillers",
+        "joiners",
+        "blanks",
+        "line and paragraph separators",
+    )
+    missed = []
+    for hidden in (each for kind in kinds for each in UNSEEN[kind]):
+        call = PendingCall("c", "letters_send", {"value": FORMS[form](hidden)})
+        shown = ask(Approval("0" * 32, ADA, "3f2a", "m", call, ApprovalState.PENDING), question)
+        if hidden in shown:
+            missed.append(f"{ord(hidden):04x}")
+
+    assert missed == []
+
+
+@pytest.mark.parametrize("kind", ["format characters", "variation selectors", "tags", "fillers"])
+def test_a_model_reads_none_of_them_between_letters(kind: str) -> None:
+    """They would carry a message that its reader does not see; visible signs among the format characters stay."""
+    visible = [
+        each
+        for each in UNSEEN[kind]
+        if any(word in unicodedata.name(each, "") for word in ("SIGN", "ARABIC", "SYRIAC"))
+    ]
+    kept = [each for each in UNSEEN[kind] if seen(f"a{each}b") != "ab" and each not in visible]
+
+    assert [f"{ord(each):04x} {unicodedata.name(each, '')}" for each in kept] == []
+
+
+def test_half_a_surrogate_pair_is_marked() -> None:
+    """JSON can hold it, and no text that is sent on can."""
+    assert seen("a\ud83db") == "a\ufffdb"
