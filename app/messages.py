@@ -1,4 +1,4 @@
-"""What comes in from a channel, what is stored of it, and what goes out."""
+"""Messages: as they arrive from a channel, and as they are stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_TEXT_LENGTH = 40_000  # characters; Slack's own limit for one message
 
 
 class MessageState(StrEnum):
-    """Where an accepted message stands: ``new → running → done | parked | failed``, and ``parked → new``."""
+    """The state of an accepted message: ``new → running → done | parked | failed``, and ``parked → new``."""
 
     NEW = "new"
     RUNNING = "running"
@@ -28,11 +28,11 @@ class InboundMessage:
 
     Attributes:
         principal: The sender, never anybody else in the conversation.
-        event_id: The platform's id of this delivery, unique within platform and tenant; a repeated one is a duplicate.
+        event_id: The platform's id of the message, unique within platform and tenant; a repeated one is a duplicate.
         conversation: The thread or chat, unique within platform and tenant; its messages are answered in order.
-        text: What the person wrote; it shows in no `repr`.
-        address: What the channel needs to answer, JSON; only the channel reads it.
-        payload: What the channel calls the raw message, where it keeps it: an id, never contents.
+        text: The text that the person wrote; no `repr` shows it.
+        address: JSON data that the channel needs to answer; only the channel reads it.
+        payload: The channel's id of the raw message, if it keeps one; never contents.
     """
 
     principal: Principal
@@ -43,24 +43,24 @@ class InboundMessage:
     payload: str | None = None
 
 
-# A message's state and attempt: one of them differs after every change that its sender may want to know of.
+# A message's state and attempt: every change that matters to its sender changes at least one of them.
 Version = tuple[MessageState, int]
 
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """An accepted message as its row says.
+    """An accepted message, read from its row.
 
     Attributes:
         message_id: 32 hexadecimal digits.
         sequence: 1, 2, … within its conversation.
         attempt: How often it was begun; a change made for an earlier attempt is refused.
-        interruptions: How many attempts were broken off; one that ends parked is not.
-        failures: How many attempts a passing fault ended, such as a busy model.
-        answer: What was or is to be told, once the state is done or failed.
+        interruptions: How many attempts were interrupted; parking does not count.
+        failures: How many attempts ended with a temporary fault, such as a busy model.
+        answer: The answer or apology, once the state is done or failed.
         link_id: The consent link that is shown with the answer.
         private: The answer is for the sender's eyes alone.
-        created_at: When it was stored, POSIX seconds by the clock of whoever stored it.
+        created_at: When it was stored, POSIX seconds by the clock of the process that stored it.
     """
 
     message_id: str
@@ -80,13 +80,13 @@ class StoredMessage:
 
     @property
     def version(self) -> Version:
-        """The state and the attempt in which the message was read."""
+        """Return the state and the attempt in which the message was read."""
         return self.state, self.attempt
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationKey:
-    """Names one conversation: two messages with an equal key are answered one after the other."""
+    """The key of a conversation: messages with an equal key are answered one after the other."""
 
     platform: str
     tenant: str
@@ -94,5 +94,5 @@ class ConversationKey:
 
     @classmethod
     def of(cls, message: StoredMessage | InboundMessage) -> ConversationKey:
-        """The conversation that a message is part of."""
+        """Return the conversation that a message belongs to."""
         return cls(message.principal.platform, message.principal.tenant, message.conversation)

@@ -1,4 +1,4 @@
-"""Work that is done once more when it is asked for while it goes on."""
+"""Work that runs once more if it is requested again while it is running."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Repeating(Generic[Key]):
-    """Runs one task a key; a key that is asked for meanwhile is run again afterwards. Lives as long as its owner.
+    """Runs one task per key; a key that is requested meanwhile runs again afterwards. Lives as long as its owner.
 
-    The work must not raise: it is the outermost edge of its task.
+    The work must not raise, because it is the outermost edge of its task.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Repeating(Generic[Key]):
         return set(self._tasks.values())
 
     def run(self, key: Key, work: Callable[[Key], Awaitable[None]]) -> None:
-        """Begin the work for a key, or have it done once more when the present one ends."""
+        """Start the work for a key, or run it once more when the current run ends."""
         if key in self._tasks:
             self._again.add(key)
         else:

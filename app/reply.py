@@ -13,7 +13,7 @@ class LinkReply:
 
     Attributes:
         link_id: The id of the consent link.
-        text: The sentence below the link.
+        text: The text below the link.
     """
 
     link_id: str

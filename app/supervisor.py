@@ -1,4 +1,4 @@
-"""Background tasks that do not die unnoticed."""
+"""Background tasks that are restarted when they die."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Supervisor:
     """Keeps background tasks running; lives as long as the process.
 
     Attributes:
-        restarts: How often each task died of an error, or ended by itself, and was started again.
+        restarts: How often each task was started again after it died of an error or ended without being cancelled.
     """
 
     def __init__(self, pause_seconds: float = _PAUSE_SECONDS) -> None:
@@ -28,7 +28,7 @@ class Supervisor:
 
     @asynccontextmanager
     async def keeping(self, **tasks: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-        """Run these, each under its name, until the context ends."""
+        """Run these tasks, each under its name, until the context ends."""
         running = [asyncio.create_task(self._keep(name, task), name=name) for name, task in tasks.items()]
         try:
             yield
@@ -40,43 +40,43 @@ class Supervisor:
             try:
                 await task()
             except Exception as error:
-                log.error("the task %s died and is started again: %s", name, describe_crash(error))
+                log.error("the task %s died and is restarted: %s", name, describe_crash(error))
             this = asyncio.current_task()
             if this is not None and this.cancelling():
-                return  # it was told to end, and died of something else as it did
+                return  # it was cancelled, and died of another error meanwhile
             self.restarts[name] += 1
             await asyncio.sleep(self._pause_seconds)
 
 
 async def guarded(what: str, work: Awaitable[object]) -> bool:
-    """Do it; what it meets is logged and goes no further, so that everybody else's work goes on. Whether it did.
+    """Await `work`, logging any exception instead of raising it. Return whether it succeeded.
 
     Raises:
-        asyncio.CancelledError: It was cancelled meanwhile, though it may have met something else as it was: psycopg's
-            users turn a cancellation into an error of their own.
+        asyncio.CancelledError: The task was cancelled, even if `work` raised something else then: libraries that use
+            psycopg turn a cancellation into an error of their own.
     """
     this, done = asyncio.current_task(), True
-    told = this.cancelling() if this is not None else 0
+    cancelled_before = this.cancelling() if this is not None else 0
     try:
         await work
     except Exception as error:
         log.error("%s failed: %s", what, describe_crash(error))
         done = False
-    if this is not None and this.cancelling() > told:
+    if this is not None and this.cancelling() > cancelled_before:
         raise asyncio.CancelledError
     return done
 
 
 def describe_crash(error: BaseException) -> str:
-    """Where an unforeseen error arose and of which kind it is; not its text, which may quote a mail or a token."""
+    """Return an unexpected error's class and place, without its text, which may quote a mail or a token."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     return type(error).__name__ + where
 
 
 async def cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel these and wait for their ends."""
-    told = [*tasks]
-    for task in told:
+    """Cancel these tasks and wait until they have ended."""
+    cancelled = [*tasks]
+    for task in cancelled:
         task.cancel()
-    await asyncio.gather(*told, return_exceptions=True)
+    await asyncio.gather(*cancelled, return_exceptions=True)

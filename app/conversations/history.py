@@ -1,4 +1,4 @@
-"""History: the turns of one person in one conversation. What somebody else said there is not part of it."""
+"""History: the turns of one person in one conversation, without anything that others said there."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class History:
     """Earlier turns, oldest first.
 
     Attributes:
-        sequences: Of each turn, the sequence of the message that it answered.
-        private: One of them holds something out of the person's account, so what is said next may repeat it.
-        outgrown: Older turns were left out because all of them together are too long.
+        sequences: For each turn, the sequence of the message that it answered.
+        private: A turn contains something from the person's account, so the next answer may repeat it.
+        outgrown: Older turns were left out because all turns together are too long.
     """
 
     messages: list[ModelMessage] = field(repr=False)
@@ -56,7 +56,7 @@ class Conversations:
     ) -> History:
         """Return this person's latest turns in a conversation, as many as both limits allow.
 
-        A turn is taken whole, so no tool call loses its result. One that cannot be read any more is left out.
+        Turns are taken whole, so no tool call loses its result. A turn that can no longer be read is left out.
         """
         query = (
             sa.select(turns.c.sequence, turns.c.messages, turns.c.private)
@@ -77,7 +77,7 @@ class Conversations:
             except ValidationError:
                 log.error("turn %d of %s cannot be read and is left out", row.sequence, principal)
         loaded = [message for _, turn, _ in kept for message in turn]
-        # A run does the same to its history, and who counts on from its length must know what it does.
+        # A run repairs its history in the same way, and its length before that would be wrong.
         return History(
             repair_messages(loaded),
             any(private for *_, private in kept),
@@ -104,13 +104,13 @@ class Conversations:
         """Store the turn that answered the message with this sequence, in the caller's transaction.
 
         Args:
-            connection: The caller's.
-            principal: Whose turn.
-            conversation: Where.
-            sequence: Of the message.
-            turn: What was said.
-            private: It holds something out of the person's account.
-            forget_before: Turns with a lower sequence are erased, as the model cannot take them any more.
+            connection: The caller's transaction.
+            principal: The person.
+            conversation: The conversation.
+            sequence: The sequence of the message.
+            turn: The messages of the turn.
+            private: The turn contains something from the person's account.
+            forget_before: Erase turns with a lower sequence, because the model can no longer take them.
         """
         if forget_before is not None:
             old = sa.and_(_of(principal, conversation), turns.c.sequence < forget_before)
@@ -133,6 +133,6 @@ def _of(principal: Principal, conversation: str) -> sa.ColumnElement[bool]:
 
 
 def dump(turn: list[ModelMessage]) -> str:
-    """Return a turn as JSON text that `load` can read, also when a tool's result holds half of a surrogate pair."""
+    """Return a turn as JSON text that `load` can read, even if a tool's result contains half a surrogate pair."""
     values = ModelMessagesTypeAdapter.dump_python(turn, mode="json")
     return json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode(errors="replace").decode()

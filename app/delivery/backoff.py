@@ -1,4 +1,4 @@
-"""Backoff: which faults pass by themselves, and how long to wait before another try."""
+"""Backoff: the faults that are temporary, and how long to wait before another try."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from app.llm.faults import ModelFault, model_fault
 
 
 class Fault(StrEnum):
-    """A fault that passes, by its class; those of models are `ModelFault`s."""
+    """The class of a temporary fault; those of models are `ModelFault`s."""
 
     GOOGLE_BUSY = "google_busy"  # a quota
-    DATABASE = "database"  # it was away, or its disk is full
+    DATABASE = "database"  # it cannot be reached, or its disk is full
 
 
 PassingFault = Fault | ModelFault
 
-# What the database says of a statement, not of itself.
+# Errors about a statement, not about the database.
 _OUR_MISTAKES = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError, sa.exc.NotSupportedError)
 _PACE: dict[PassingFault, float] = {ModelFault.BUSY: 2.0, Fault.GOOGLE_BUSY: 4.0}  # the others: 1.0
 
 
 def passing_fault(error: BaseException) -> PassingFault | None:
-    """Return the passing fault that an error arose from; None when another try would meet the same again."""
+    """Return the temporary fault that caused an error; None if another try would fail in the same way."""
     cause: BaseException | None = error
     while cause is not None:
         if fault := _fault(cause):
@@ -43,7 +43,7 @@ def _fault(error: BaseException) -> PassingFault | None:
         return fault if fault.passes else None
     if isinstance(error, _OUR_MISTAKES):
         return None
-    # The second is that no connection became free; the third is what asyncpg raises when there is no server.
+    # The second: no connection became free in time; the third: asyncpg found no server.
     if isinstance(error, (sa.exc.DBAPIError, sa.exc.TimeoutError, ConnectionError)):
         return Fault.DATABASE
     return Fault.GOOGLE_BUSY if isinstance(error, GoogleError) and error.is_busy else None
@@ -51,14 +51,14 @@ def _fault(error: BaseException) -> PassingFault | None:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How patient delivery is.
+    """How often and how long to try again.
 
     Attributes:
-        tries: After so many passing faults in a row it is given up.
-        first_seconds: The wait after the first fault, about; it doubles with each one.
-        most_seconds: No wait is longer.
-        at_least_seconds: And not before so long has passed since it was first to be done.
-        draw: A number between 0 and 1, so that those who failed together do not come back together.
+        tries: The number of temporary faults in a row after which to give up.
+        first_seconds: The approximate wait after the first fault; it doubles with each further one.
+        most_seconds: The longest wait.
+        at_least_seconds: Keep trying for at least this long, even after that number of faults.
+        draw: Returns a random number between 0 and 1, so that tries that failed together are spread out.
     """
 
     tries: int
@@ -70,12 +70,12 @@ class Backoff:
     def seconds(
         self, earlier_faults: int, fault: PassingFault = Fault.DATABASE, *, passed: float = 0.0
     ) -> float | None:
-        """Return how long to wait, after so many earlier faults and this one; None when it is time to give up.
+        """Return how long to wait after this fault, or None when it is time to give up.
 
         Args:
-            earlier_faults: How many.
-            fault: This one; some pass more slowly than others.
-            passed: Seconds since it was first to be done.
+            earlier_faults: The number of faults before this one.
+            fault: This fault; some need a longer wait than others.
+            passed: Seconds since the work was first due.
         """
         if earlier_faults + 1 >= self.tries and passed >= self.at_least_seconds:
             return None

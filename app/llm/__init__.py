@@ -1,1 +1,1 @@
-"""Language models: the embedded `offline` one, and whatever pydantic-ai can reach."""
+"""Language models: the embedded `offline` model, and all that pydantic-ai supports."""

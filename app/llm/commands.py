@@ -1,6 +1,6 @@
 """Reading `key=value` arguments by a tool's JSON schema, and writing the schema as one line for a person.
 
-A schema may come from a foreign MCP server, so an odd one gives plain text arguments rather than an exception.
+A schema may come from an external MCP server, so an odd one yields plain text arguments instead of an exception.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _PLACEHOLDERS = {"integer": "NUMBER", "number": "NUMBER", "boolean": "yes|no", "
 
 
 def read_arguments(text: str, tool: ToolDefinition) -> dict[str, Any]:
-    """Return what follows `/tool_name` as arguments, each of the type that the tool's schema asks for.
+    """Return the text after a tool's name as arguments, each of the type that the tool's schema asks for.
 
     A word is `key=value` or, without a key, the next parameter in schema order that has no value yet. Double quotes,
     straight or curly, keep words together; an apostrophe is a letter like any other.
@@ -66,7 +66,7 @@ def read_arguments(text: str, tool: ToolDefinition) -> dict[str, Any]:
 
 
 def coerce(name: str, text: str, tool: ToolDefinition) -> Any:
-    """Return the text as the type that the tool's schema gives the parameter; text as it is when it gives none.
+    """Return the text as the type that the tool's schema gives the parameter; unchanged if it gives no type.
 
     Raises:
         InvalidMessageError: The text is not of that type.
@@ -83,9 +83,9 @@ def coerce(name: str, text: str, tool: ToolDefinition) -> Any:
 
 
 def usage(tool: ToolDefinition) -> str:
-    """Return the command with its parameters, optional ones in brackets: `/gmail_search query=TEXT [limit=NUMBER]`."""
+    """Return the command with its parameters, optional ones in brackets: `gmail_search query=TEXT [limit=NUMBER]`."""
     required = tool.parameters_json_schema.get("required", ())
-    words = [f"/{tool.name}"]
+    words = [tool.name]
     for name, schema in _properties(tool).items():
         word = f"{name}={_placeholder(schema, tool)}"
         words.append(word if name in required else f"[{word}]")
@@ -98,7 +98,9 @@ def _split(text: str) -> Iterator[tuple[str | None, str]]:
     while position < len(text):
         word = _ARGUMENT.match(text, position)
         if word is None:
-            raise InvalidMessageError(f'I cannot read the quotes from here on: {text[position:][:40]}. Write key="…"')
+            raise InvalidMessageError(
+                f'I cannot read the quotes after this point: {text[position:][:40]}. Write key="…"'
+            )
         straight, curly, bare = word.group("straight", "curly", "bare")
         yield word["key"], re.sub(r'\\(["\\])', r"\1", straight) if straight is not None else curly or bare or ""
         position = word.end()

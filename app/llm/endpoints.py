@@ -1,4 +1,4 @@
-"""Models at endpoints of one's own that speak OpenAI's chat protocol: Ollama, vLLM, LM Studio and the like."""
+"""Models at self-hosted endpoints that speak OpenAI's chat protocol: Ollama, vLLM, LM Studio and the like."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
 _OK, _CLIENT_ERROR, _BAD_GATEWAY, _LAST_STATUS = 200, 400, 502, 599  # HTTP statuses
-# What an error's own words say, in the order in which they are looked for.
+# The status that a word in an error's text implies; the first match counts.
 _IMPLIED = {
     "insufficient_quota": 402,
     "context_length": 400,
@@ -61,17 +61,17 @@ async def _tell_errors(response: httpx2.Response) -> None:
 def build_endpoint(
     name: str, *, base_url: str, model: str, api_key: SecretStr | None, http: httpx2.AsyncClient
 ) -> Model:
-    """The model at an endpoint; it holds nobody's data and lives as long as the process. No request is made.
+    """Return the model at an endpoint; it holds nobody's data and lives as long as the process. No request is made.
 
-    Tools are sent without `strict`, which such servers refuse or take for another thing:
+    Tools are sent without `strict`, which such servers refuse or misunderstand:
     https://ai.pydantic.dev/models/openai/#openai-compatible-models
 
     Args:
-        name: What the settings call it.
-        base_url: The address up to and with ``/v1``.
+        name: Its name in the settings.
+        base_url: The address, including ``/v1``.
         model: The model's name at the endpoint.
-        api_key: Sent as a bearer token; no key of the environment ever is.
-        http: Left open.
+        api_key: Sent as a bearer token; keys in the environment are never sent.
+        http: The client, which stays open.
     """
     # Imported late: it takes a good part of a second, and `offline` needs none of it.
     from pydantic_ai.models.openai import OpenAIChatModel

@@ -1,4 +1,4 @@
-"""Why a model did not answer: what passes by itself, and what somebody has to change."""
+"""Why a model did not answer: temporary faults, and those that somebody has to fix."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class ModelFault(StrEnum):
     BUSY = "model_busy"  # overloaded, or asked too often
     DOWN = "model_down"  # 5xx
     NETWORK = "model_network"  # no connection, or no answer in time
-    ODD = "model_odd_answer"  # an answer that cannot be read: empty, or not as the protocol says
-    SET_UP = "model_set_up"  # a wrong key, an unknown model or address, a request that it does not take
-    QUOTA = "model_quota"  # what was paid for is used up
-    TOO_LONG = "model_context"  # more than the model reads at once
-    REFUSED = "model_refused"  # its provider's content filter
-    CUT = "model_cut"  # it ran out of room before it said anything
-    UNUSABLE = "model_unusable"  # it was understood, and did not do what a run needs
+    ODD = "model_odd_answer"  # an answer that cannot be read: empty, or against the protocol
+    SET_UP = "model_set_up"  # a wrong key, an unknown model or address, a request that it does not accept
+    QUOTA = "model_quota"  # the paid quota is used up
+    TOO_LONG = "model_context"  # the conversation exceeds the context window
+    REFUSED = "model_refused"  # the provider's content filter
+    CUT = "model_cut"  # the output limit was reached before any text
+    UNUSABLE = "model_unusable"  # a readable answer that a run cannot use
 
     @property
     def passes(self) -> bool:
@@ -59,26 +59,26 @@ _KINDS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], ModelFault], 
     (ModelRequestRejectedError, ModelFault.SET_UP),
 )
 _SERVER_ERROR = 500
-_UNREADABLE = "Invalid response from"  # how pydantic-ai begins what it says of an answer that breaks the protocol
+_UNREADABLE = "Invalid response from"  # the start of pydantic-ai's error about an answer that breaks the protocol
 _STATUSES = {402: ModelFault.QUOTA, 408: ModelFault.DOWN, 413: ModelFault.TOO_LONG, 429: ModelFault.BUSY}
-# What providers say whose codes the library does not know, by what a status may mean.
+# Words of providers whose codes the library does not know.
 _TOO_LONG = ("context_length", "context length", "context window", "maximum context", "prompt is too long")
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,59}|\d{1,6}")
 _USED_UP = ("insufficient_quota", "billing", "credit balance")
 
 
-# What the library raises by mistake when an answer is not as it expects.
+# The errors that the library raises by mistake about an answer that it does not expect.
 UNREADABLE = (LookupError, TypeError, AttributeError, ValueError)
 
 
 class OddAnswerError(ModelAPIError):
-    """A model's answer could not be read: it was empty, or not as its protocol says."""
+    """A model's answer could not be read: it was empty, or against the protocol."""
 
 
 def model_fault(error: BaseException) -> ModelFault | None:
     """Return why a model did not answer; None for an error that is not a model's.
 
-    Of several models in a row the fault that may pass counts, if one did: then another try is worth it.
+    If several models failed in a row, a temporary fault of one of them counts, because another try is worth it then.
     """
     if isinstance(error, FallbackExceptionGroup):
         faults = [fault for each in error.exceptions if (fault := model_fault(each)) is not None]
@@ -89,8 +89,8 @@ def model_fault(error: BaseException) -> ModelFault | None:
         return ModelFault.ODD
     if isinstance(error, UsageLimitExceeded):
         return None
-    if isinstance(error, ModelHTTPError) and (told := _told(error)) is not None:
-        return told
+    if isinstance(error, ModelHTTPError) and (stated := _stated(error)) is not None:
+        return stated
     for kinds, fault in _KINDS:
         if isinstance(error, kinds):
             return fault
@@ -117,7 +117,7 @@ def describe_fault(error: BaseException, fault: ModelFault) -> str:
 
 
 def _codes(body: object) -> list[str]:
-    """Return the provider's codes, where they are codes and no sentences."""
+    """Return the provider's codes that look like codes and not like sentences."""
     if not isinstance(body, dict):
         return []
     inner = body.get("error", body)
@@ -125,11 +125,11 @@ def _codes(body: object) -> list[str]:
     return [str(code) for code in dict.fromkeys(found) if code is not None and _CODE.fullmatch(str(code))]
 
 
-def _told(error: ModelHTTPError) -> ModelFault | None:
-    """Return what the provider's own words say, where they say it clearly."""
+def _stated(error: ModelHTTPError) -> ModelFault | None:
+    """Return the fault that the provider's own words state clearly, if they do."""
     words = str(error.body).lower()
-    if error.status_code in (400, 413, 422, 500) and any(telling in words for telling in _TOO_LONG):
+    if error.status_code in (400, 413, 422, 500) and any(phrase in words for phrase in _TOO_LONG):
         return ModelFault.TOO_LONG
-    if error.status_code in (400, 402, 403, 429) and any(telling in words for telling in _USED_UP):
+    if error.status_code in (400, 402, 403, 429) and any(phrase in words for phrase in _USED_UP):
         return ModelFault.QUOTA
     return None

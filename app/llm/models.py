@@ -61,7 +61,7 @@ def _infer(name: str) -> Model:
 
 
 def _unknown_provider(provider: str) -> str:
-    """Return what to write instead; the name is not repeated, as it may be a secret in the wrong place."""
+    """Return what to write instead, without repeating the name, which may be a secret in the wrong place."""
     close = get_close_matches(provider.removeprefix("gateway/"), _PROVIDERS, n=1)
     meant = f"; did you mean {close[0]}:?" if close else f", such as {', '.join(_PROVIDERS[:3])}"
     return f"no model provider has this name{meant} (https://ai.pydantic.dev/models/ lists them)"
@@ -74,7 +74,7 @@ def _how_to_install(error: ImportError) -> str:
 
 
 def _what_is_missing(error: Exception) -> str:
-    """Return the environment variables that the error names; none of its other words, which may quote a key."""
+    """Return the environment variables that the error names, without its other words, which may quote a key."""
     variables = dict.fromkeys(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)`", str(error)))
     if variables:
         return f"set {' or '.join(variables)} in the environment, not to an empty value"

@@ -1,9 +1,10 @@
 """The embedded default model: rules, not an AI, and it says so.
 
-It knows three things: `/help`, `/tool_name key=value …` for every tool it is given, and the phrases that the tools
+It understands three things: `help`, `tool_name key=value …` for every tool it is given, and the phrases that the tools
 themselves declare: `ToolDefinition.metadata["phrases"]`, a tuple of regular expressions whose named groups are
-parameters of the tool. Whatever it is told after that goes through the same agent loop, approvals and streaming as
-with any other model, so it serves to try Deputy out, and to test it, without a key or a network.
+parameters of the tool. A slash before `help` or a tool's name is accepted but never suggested, because Slack keeps
+messages that begin with one for itself. Calls go through the same agent loop, approvals and streaming as with any
+other model, so one can try Deputy out, and test it, without a key or a network.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pydantic_ai.tools import ToolDefinition
 
 MODEL_NAME = "offline"
-MAX_PHRASE_LENGTH = 2000  # characters; longer messages match no phrase, which bounds what a slow expression costs
+MAX_PHRASE_LENGTH = 2000  # characters; longer messages match no phrase, which bounds the cost of a slow expression
 _SUGGESTIONS = 3
 # Phones type curly quotes. One character for one, so that a position in the straight text is one in the original.
 _STRAIGHT = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
@@ -52,37 +53,45 @@ def offline() -> FunctionModel:
 def reply(messages: Sequence[ModelMessage], tools: Sequence[ToolDefinition]) -> TextPart | ToolCallPart:
     """Return the answer to the last request: a tool call for a command or phrase, otherwise text, never empty.
 
-    Tool results are answered with text, so no loop. Text that arrives beside them is not obeyed, for a tool can put
-    it there; only where no tool ran (all were denied or interrupted) is it the person's next message.
+    Tool results are answered with text, so there is no loop. Text that arrives beside them is not obeyed, because a
+    tool can put it there; only if no tool ran (all were denied or interrupted) is it the person's next message.
     """
     parts = messages[-1].parts
     results = [part for part in parts if isinstance(part, ToolReturnPart)]
     text = next((_prompt_text(part) for part in reversed(parts) if isinstance(part, UserPromptPart)), "")
     if results and not (text and all(result.outcome in ("denied", "interrupted") for result in results)):
         return TextPart(render(results))
+    text = text.strip("`").strip()  # Slack's mark for words that are to be typed as they stand
     try:
-        return _command(text, tools) if text.startswith("/") else _phrase(text, tools)
+        if text.startswith("/"):
+            return _command(text.removeprefix("/"), tools)
+        return _phrase(text, tools) or _command(text, tools, only_known=True)
     except InvalidMessageError as error:
         return TextPart(f"{error}.")
 
 
-def _command(text: str, tools: Sequence[ToolDefinition]) -> TextPart | ToolCallPart:
-    name, *rest = text.removeprefix("/").split(maxsplit=1) or ["help"]
-    if name.casefold() == "help":
+def _command(text: str, tools: Sequence[ToolDefinition], *, only_known: bool = False) -> TextPart | ToolCallPart:
+    """Return the call that a tool's name and arguments ask for, or what to write instead.
+
+    Args:
+        text: The message without a leading slash.
+        tools: The tools of the run.
+        only_known: The first word may be any word, so an unknown one is not called a command.
+    """
+    name, *rest = text.split(maxsplit=1) or ["" if only_known else "help"]
+    if name.casefold() == "help" and not (rest and only_known):
         return TextPart(_help(tools))
     tool = next((tool for tool in tools if tool.name.casefold() == name.casefold()), None)
     if tool is None:
-        return TextPart(f"There is no command /{name}. {_introduction(tools)}")
+        return TextPart(_introduction(tools) if only_known else f"There is no command {name}. {_introduction(tools)}")
     try:
         return ToolCallPart(tool.name, read_arguments("".join(rest), tool))
     except InvalidMessageError as error:
         return TextPart(f"{error}.\nUsage: {usage(tool)}")
 
 
-def _phrase(text: str, tools: Sequence[ToolDefinition]) -> TextPart | ToolCallPart:
-    """Return the call of the first tool with a phrase that is the whole message, else the introduction."""
-    if text.casefold() == "help":
-        return TextPart(_help(tools))
+def _phrase(text: str, tools: Sequence[ToolDefinition]) -> ToolCallPart | None:
+    """Return the call of the first tool with a phrase that is the whole message, or None."""
     typed = text.translate(_STRAIGHT)
     for tool in tools if len(text) <= MAX_PHRASE_LENGTH else ():
         for phrase in (tool.metadata or {}).get("phrases", ()):
@@ -90,22 +99,25 @@ def _phrase(text: str, tools: Sequence[ToolDefinition]) -> TextPart | ToolCallPa
                 spans = {name: match.span(name) for name, value in match.groupdict().items() if value is not None}
                 values = {name: text[start:end].strip() for name, (start, end) in spans.items()}
                 return ToolCallPart(tool.name, {name: coerce(name, value, tool) for name, value in values.items()})
-    return TextPart(_introduction(tools))
+    return None
 
 
 def _introduction(tools: Sequence[ToolDefinition]) -> str:
     """Return what this model is, with commands that work as they stand: read tools that need no argument."""
     ready = [
-        f"/{tool.name}"
+        f"`{tool.name}`"
         for tool in tools
         if (tool.metadata or {}).get("effect") == "read" and not tool.parameters_json_schema.get("required")
     ]
     attempt = f" Try {', '.join(ready[:_SUGGESTIONS])}." if ready else ""
-    return f"I am the offline demo model: no AI, only fixed phrases and commands.{attempt} /help lists all I can do."
+    return (
+        "I am the offline demo model: no AI, only fixed phrases and commands."
+        f"{attempt} Write `help` to see everything I can do."
+    )
 
 
 def _help(tools: Sequence[ToolDefinition]) -> str:
-    lines = ["I am the offline demo model: no AI, only fixed phrases and these commands:", "/help"]
+    lines = ["I am the offline demo model: no AI, only fixed phrases and these commands:", "help"]
     return "\n".join(lines + [f"{usage(tool)}: {_summary(tool)}" for tool in tools])
 
 

@@ -1,4 +1,4 @@
-"""What is made good between a run and its model: a conversation that is too long, and answers that cannot be read."""
+"""A model wrapper that copes with conversations that are too long and answers that cannot be read."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from app.llm.faults import UNREADABLE, ModelFault, OddAnswerError, model_fault
 
 
 class PatientModel(WrapperModel):
-    """Asks a model for one run. Lives as long as the run.
+    """Asks a model on behalf of one run, and lives as long as the run.
 
-    When the model says that the conversation is too long, its oldest turns are left out and the same step is asked
-    again, so no tool runs twice. What the library makes of an odd answer, an `IndexError` for instance, is told apart
-    from mistakes of ours.
+    If the model says that the conversation is too long, the oldest turns are left out and the same step is asked
+    again, so no tool runs twice. Errors that the library raises about an odd answer, such as an `IndexError`, are
+    kept apart from our own mistakes.
 
     Attributes:
-        left_out: How many of the oldest turns the model was not shown.
+        left_out: How many of the oldest turns were not shown to the model.
     """
 
     def __init__(self, wrapped: Model) -> None:
@@ -37,7 +37,7 @@ class PatientModel(WrapperModel):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
-        """Ask, with as many turns as the model takes."""
+        """Ask the model, with as many turns as it accepts."""
         while True:
             shown = _without(messages, self.left_out)
             try:
@@ -55,7 +55,7 @@ class PatientModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         run_context: RunContext[Any] | None = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        """Ask for a stream, with as many turns as the model takes."""
+        """Ask the model for a stream, with as many turns as it accepts."""
         async with AsyncExitStack() as stack:
             stream: StreamedResponse | None = None
             while stream is None:
@@ -71,7 +71,7 @@ class PatientModel(WrapperModel):
                 yield stream
 
     def _leave_more_out(self, messages: list[ModelMessage], error: AgentRunError) -> bool:
-        """Leave out half of the turns that are still shown; False when that would not help."""
+        """Leave out half of the turns that are still shown; return False if that would not help."""
         shown = len(_turn_starts(messages)) - self.left_out
         if model_fault(error) is not ModelFault.TOO_LONG or shown < 2:
             return False
@@ -81,7 +81,7 @@ class PatientModel(WrapperModel):
 
 @contextmanager
 def readable(model_name: str) -> Iterator[None]:
-    """Raise what a library does on an odd answer as what it is.
+    """Translate the errors that libraries raise about an odd answer.
 
     Raises:
         OddAnswerError: The answer could not be read.
@@ -98,7 +98,7 @@ def readable(model_name: str) -> Iterator[None]:
 
 
 def _turn_starts(messages: list[ModelMessage]) -> list[int]:
-    """Where each turn begins: with what the person said."""
+    """Return the positions at which turns begin: the person's messages."""
     return [
         position
         for position, message in enumerate(messages)
@@ -107,6 +107,6 @@ def _turn_starts(messages: list[ModelMessage]) -> list[int]:
 
 
 def _without(messages: list[ModelMessage], turns: int) -> list[ModelMessage]:
-    """Return the messages without the oldest turns; the last one stays."""
+    """Return the messages without the oldest turns; the last turn always stays."""
     starts = _turn_starts(messages)
     return messages[starts[min(turns, len(starts) - 1)] :] if turns and starts else messages

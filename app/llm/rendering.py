@@ -1,4 +1,4 @@
-"""What a tool returned, as text for a person."""
+"""Rendering a tool's result as text for a person."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from pydantic_ai.messages import ToolReturnPart
 
-# Every outcome that is not here was no success either: https://ai.pydantic.dev/api/messages/
+# An outcome that is missing here is no success either: https://ai.pydantic.dev/api/messages/
 _OUTCOMES = {
     "failed": "failed",
     "denied": "was not done",
     "retried": "could not be done as asked",
-    "interrupted": "was interrupted, and it is not known whether it took effect",
+    "interrupted": "was interrupted, and I don't know whether it took effect",
 }
 
 
@@ -30,7 +30,7 @@ def render(results: Sequence[ToolReturnPart]) -> str:
 
 
 def _render_result(result: ToolReturnPart) -> str:
-    """Return the content of a success; for anything else, first of all, that it was none."""
+    """Return the content of a successful result; for any other, say first that it did not succeed."""
     items = [_file_name(item) for item in result.content_items(mode="jsonable", wrap_if_error=False)]
     content = items if isinstance(result.content, list) else items[0]
     if result.outcome == "success":

@@ -183,3 +183,25 @@ def test_a_process_that_was_woken_lets_go_of_what_it_was_about_to_begin() -> Non
     assert judge(SCRIPT, replace(ended, wakes={2: [at - 0.01]})).overlapping == F | S
     assert judge(SCRIPT, replace(beside, wakes={2: [at - 1]})).overlapping == F | S
     assert judge(SCRIPT, replace(beside, wakes={1: [at - 0.01]})).overlapping == F | S
+
+
+def begun_in(order: Sequence[Line], put_back: Line) -> Evidence:
+    """The evidence with one conversation begun in another order, after one of its messages was put back."""
+    others = [change for change in EVIDENCE.changes if change.conversation != put_back.conversation]
+    begun = [Change(put_back.event_id, put_back.conversation, state, 1) for state in ("running", "new")]
+    for line in order:
+        begun += [Change(line.event_id, line.conversation, state, 2) for state in ("running", "done")]
+    return replace(EVIDENCE, changes=[*others, *begun])
+
+
+def test_what_waits_for_another_try_holds_up_its_own_person_only() -> None:
+    """Others may overtake it and all that its person wrote after it; nothing else may change places."""
+    thread = SCRIPT.conversations[2]
+    mine = [line for line in thread if line.principal == FIRST.principal]
+    others = [line for line in thread if line.principal != FIRST.principal]
+
+    assert len(mine) >= 2
+    assert len(others) >= 2
+    assert judge(SCRIPT, begun_in([*others, *mine], put_back=FIRST)) == Verdict()
+    assert judge(SCRIPT, begun_in([mine[1], mine[0], *others, *mine[2:]], put_back=FIRST)).disordered >= {mine[1].name}
+    assert judge(SCRIPT, begun_in([*others, *mine], put_back=others[0])).disordered == {line.name for line in others}

@@ -123,34 +123,34 @@ class _Walked:
 def _walk(lines: Mapping[str, Line], changes: Iterable[Change]) -> _Walked:
     """Follow the rows through their changes: one at a time in a conversation, each after all before it are done.
 
-    What was put back, and may wait for another try, holds up its own person's messages only.
+    A message that was put back may wait for another try. Meanwhile it holds up later messages of its own person, and
+    other people's may overtake them all.
     """
-    put_back: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    overtook: defaultdict[str, set[str]] = defaultdict(set)  # by what was overtaken
+    conversations: defaultdict[tuple[str, str], list[Line]] = defaultdict(list)
+    for line in lines.values():
+        conversations[line.conversation].append(line)
+    put_back, done = set[str](), set[str]()
     doubled, overlapping, disordered = set[str](), set[str](), set[str]()
     running: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    done: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for change in changes:
         name, conversation = _name(change.event_id), change.conversation
         if change.state == "running":
             running[conversation].add(name)
             if len(running[conversation]) > 1:
                 overlapping |= running[conversation]
-            waiting = put_back[conversation] - {*done[conversation], *lines[name].earlier}
-            overtaken = {other for other in waiting if lines[other].position < lines[name].position}
-            late = {other for other in done[conversation] if other in overtook[name]}
-            if len(done[conversation]) - len(late) + len(overtaken) != lines[name].position:
-                disordered.add(name)
-            for other in overtaken:
-                overtook[other].add(name)
+            before = [line for line in conversations[conversation] if line.position < lines[name].position]
+            for other in before:
+                is_held_up = not put_back.isdisjoint({other.name, *other.earlier} - done)
+                if other.name not in done and (other.principal == lines[name].principal or not is_held_up):
+                    disordered.add(name)
             continue
         running[conversation].discard(name)
         if change.state == "new":
-            put_back[conversation].add(name)
+            put_back.add(name)
         if change.state == "done":
-            if name in done[conversation]:
+            if name in done:
                 doubled.add(name)
-            done[conversation].append(name)
+            done.add(name)
     return _Walked(frozenset(doubled), frozenset(overlapping), frozenset(disordered))
 
 

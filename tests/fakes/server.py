@@ -30,7 +30,9 @@ ADA, GRACE = "ada@sandbox.example", "grace@sandbox.example"
 TEAM = "T0SANDBOX"
 QUESTION = "show my unread mail"
 CONSENT_LINK = re.compile(r"https?://\S+/connect/google/[\w-]+")
-NOTICE = "A sign-in by your link waits for its code"  # comes with a scan, if the code has not come before it
+NOTICE = (
+    "Almost done: send `confirm` and the code from the page"  # comes with a scan, if the code has not come before it
+)
 APPROVAL_CODE = re.compile(r"approve ([0-9a-f]{4,8})")
 # Uvicorn closes a connection that was idle for 5 s, by its own clock: a request must not go out on it just then.
 NO_REUSE = httpx2.Limits(max_keepalive_connections=0)

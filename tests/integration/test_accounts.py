@@ -232,7 +232,7 @@ async def test_other_words_go_to_the_assistant(core: CoreServer, ada: Principal,
     await has(core, ada, "ada", "work")
     await has(core, grace, "grace")
 
-    assert "/help" in await reply(core, ada, text)
+    assert "`help`" in await reply(core, ada, text)
     assert await used(core, ada, "c") == "ada@example.com"
 
 
@@ -277,9 +277,9 @@ async def test_a_lost_link_is_replaced_and_the_message_goes_on(
     if before:
         await has(core, ada, "ada", scopes=frozenset(before))
     message = await core.ask(ada, "/letters_read", "m")
-    core.clock.now += 601  # the first link is over
+    core.clock.now += 601  # the first link has expired
     link = await reply(core, ada, "connect google", "d")
-    opened = await core.links.open(link.split()[8].rpartition("/")[2])
+    opened = await core.links.open(link.splitlines()[0].rpartition("/")[2])
     assert await comes_back(core.links, opened)
     tokens = google_tokens("ada-1", now=core.clock.now, scopes=opened.link.oauth_scopes)
     await core.confirmation.begin(opened.link, tokens)

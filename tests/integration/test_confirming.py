@@ -80,8 +80,8 @@ async def test_wrong_codes_are_counted_aloud(server: CoreServer, ada: Principal,
     assert ["4 more tries" in replies[0], "one more try" in replies[3], "nothing was connected" in replies[4]] == [
         True
     ] * 3
-    assert "The link is over" in server.channel.texts(ada)[-1]
-    assert "waits for its code" in server.channel.texts(grace)[-1]
+    assert "The link expired before an account was connected" in server.channel.texts(ada)[-1]
+    assert "Almost done" in server.channel.texts(grace)[-1]
 
 
 async def _revoked(token: str) -> None:

@@ -262,7 +262,7 @@ async def test_one_reply_that_cannot_be_sent_does_not_stop_the_others(
         await until(lambda: server.ended(undone))
 
     assert (server.channel.texts(ada), server.channel.texts(grace)[0]) == (["answer to ada 1"], "answer to grace 1")
-    assert "telling about message" in caplog.text
+    assert "sending the answer to message" in caplog.text
     assert SECRET not in caplog.text
 
 
@@ -455,7 +455,7 @@ async def test_no_transaction_is_open_while_the_model_answers(
 
 
 async def test_a_waiting_message_that_expires_is_told(database: Database, key_ring: KeyRing, ada: Principal) -> None:
-    """A run that nobody answered is given up by the scan, and its person is told."""
+    """A run that nobody answered is given up by the scan, and its sender gets an apology."""
     server = CoreServer(database, key_ring)
     async with server.working(scan_seconds=0.02):
         message = await server.say(ada, "/letters_shout text=hey", "a")
@@ -465,7 +465,7 @@ async def test_a_waiting_message_that_expires_is_told(database: Database, key_ri
         server.clock.now += 11
         await until(lambda: len(server.channel.sent) == 2)
 
-    assert "given up" in server.channel.texts(ada)[1]
+    assert "it has expired" in server.channel.texts(ada)[1]
 
 
 async def test_a_decision_whose_wake_up_was_lost_is_found(

@@ -118,8 +118,8 @@ async def test_a_command_is_typed_by_the_schema(command: str, arguments: tuple[o
 @pytest.mark.parametrize(
     ("command", "answer"),
     [
-        ('/search "from ada', 'I cannot read the quotes from here on: "from ada.'),
-        ('/search que"ry', 'I cannot read the quotes from here on: que"ry.'),
+        ('/search "from ada', 'I cannot read the quotes after this point: "from ada.'),
+        ('/search que"ry', 'I cannot read the quotes after this point: que"ry.'),
         ("/search x limit=three", "limit takes a whole number, not 'three'."),
         ("/search x above=nan", "above takes a number, not 'nan'."),
         ("/search x unread=maybe", "unread takes yes or no, not 'maybe'."),
@@ -128,6 +128,8 @@ async def test_a_command_is_typed_by_the_schema(command: str, arguments: tuple[o
         ("/search x query=y", "query is given twice."),
         ("/latest 1 2", "latest takes no more values"),
         ("/search", "search also needs query."),
+        ("search", "search also needs query."),
+        ("latest 1 2", "latest takes no more values"),
     ],
 )
 async def test_a_command_that_cannot_be_read_is_explained(command: str, answer: str) -> None:
@@ -135,29 +137,48 @@ async def test_a_command_that_cannot_be_read_is_explained(command: str, answer: 
     output = await ask(command)
 
     assert output.startswith(answer)
-    assert "\nUsage: /" in output
+    assert "\nUsage: " in output
+    assert "/" not in output.partition("\nUsage: ")[2]
 
 
 async def test_an_unknown_command_is_explained() -> None:
     """A command that no tool has is named, and the person is shown where to look."""
     output = await ask("/gmail_burn all")
 
-    assert output.startswith("There is no command /gmail_burn. I am the offline demo model: no AI")
-    assert "/help" in output
+    assert output.startswith("There is no command gmail_burn. I am the offline demo model: no AI")
+    assert "`help`" in output
 
 
-@pytest.mark.parametrize("text", ["/help", "help", "/", "/HELP", "/ help"])
+@pytest.mark.parametrize("text", ["/help", "help", "/", "/HELP", "/ help", "`help`", "Help"])
 async def test_help_lists_every_tool_with_its_parameters(text: str) -> None:
     """The help says that this is no AI and has one line a tool, optional parameters in brackets."""
     lines = (await ask(text)).splitlines()
 
     assert "no AI" in lines[0]
     assert lines[1:] == [
-        "/help",
-        "/search query=TEXT [limit=NUMBER] [unread=yes|no] [labels=LIST] [above=NUMBER]: Search the mailbox.",
-        "/latest [limit=NUMBER]: The newest mails.",
-        "/send to=TEXT body=TEXT: Send a mail.",
+        "help",
+        "search query=TEXT [limit=NUMBER] [unread=yes|no] [labels=LIST] [above=NUMBER]: Search the mailbox.",
+        "latest [limit=NUMBER]: The newest mails.",
+        "send to=TEXT body=TEXT: Send a mail.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("search plan limit=3", "('plan', 3, False, None, None)"),
+        ("`Search query=plan`", "('plan', 5, False, None, None)"),
+        ("latest", "the newest 3"),
+    ],
+)
+async def test_a_command_needs_no_slash(text: str, answer: str) -> None:
+    """Slack keeps messages that begin with a slash for itself, so a tool's name alone is a command too."""
+    assert await ask(text) == answer
+
+
+async def test_a_phrase_goes_before_a_tool_of_the_same_name() -> None:
+    """A sentence that one tool declares is not taken for the command of another."""
+    assert await ask("find the newest", *TOOLS, Tool(send, name="find")) == "('the newest', 5, False, None, None)"
 
 
 @pytest.mark.parametrize(
@@ -185,7 +206,7 @@ async def test_the_first_phrase_in_tool_order_wins() -> None:
 
 @pytest.mark.parametrize("text", ["please find ada", "mail from", "hello", "", "find " + "a" * MAX_PHRASE_LENGTH])
 async def test_anything_else_gets_an_introduction(text: str) -> None:
-    """A message that is no phrase as a whole is answered with what this model is."""
+    """A message that is neither a phrase as a whole nor a command is answered with what this model is."""
     output = await ask(text)
 
     assert output.startswith("I am the offline demo model: no AI, only fixed phrases and commands.")
@@ -198,7 +219,7 @@ async def test_what_the_introduction_suggests_works() -> None:
     output = await ask("hello", *tools)
 
     suggestions = output.partition(" Try ")[2].partition(". ")[0].split(", ")
-    assert suggestions == ["/latest", "/readNewest"]
+    assert suggestions == ["`latest`", "`readNewest`"]
     assert [await ask(suggestion, *tools) for suggestion in suggestions] == ["the newest 3", "the newest 3"]
 
 
@@ -334,7 +355,7 @@ def test_all_results_of_a_turn_are_rendered() -> None:
 
     assert answer == TextPart(
         "latest:\n- a\n\nsend:\nsend failed: No answer.\n\ncopy:\ncopy failed.\n\n"
-        "move:\nmove was interrupted, and it is not known whether it took effect: Half way."
+        "move:\nmove was interrupted, and I don't know whether it took effect: Half way."
     )
 
 

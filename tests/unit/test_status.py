@@ -83,7 +83,10 @@ async def test_a_link_that_an_answer_shows_is_no_part_of_it(
     assert all("/connect/google/" in text and "who you are" in text for text in shown.values())
     assert all("/connect/google/" not in str(message.answer) for message in said.values())
     assert token not in str(stolen.answer)
-    assert await _words(server, said[ada]) == ("This link was opened or is over. Write `connect google` for a new one.")
+    assert (
+        await _words(server, said[ada])
+        == "This link has been used or has expired. Write `connect google` for a new one."
+    )
     assert await _words(server, said[grace]) == shown[grace]
 
 

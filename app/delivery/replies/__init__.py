@@ -1,1 +1,1 @@
-"""How an answer reaches its person."""
+"""Replies: their texts, and sending them to people."""

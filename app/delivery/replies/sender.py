@@ -1,4 +1,4 @@
-"""The sender: brings what stands in the outbox to people."""
+"""The sender, which sends the replies in the outbox to people."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from app.supervisor import cancel, describe_crash, guarded
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 16  # people of one platform who are sent replies at a time
-_TO_ARRIVE = 0.2  # the part of a lease that what was posted has to show on its channel
+_TO_ARRIVE = 0.2  # the part of a lease within which a post must be visible on its channel
 _LOOKS_AT_MOST = 5  # for copies of a reply, each after twice the time; the channel may be busy
-_LOOK_AGAIN_SECONDS = 1.0  # how long a reply lets an earlier one go first that another process has in hand
+_LOOK_AGAIN_SECONDS = 1.0  # how long a reply waits for an earlier one that another process is sending
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Sender:
         self._scouts = Repeating[ConversationKey]()
         self._lanes = Repeating[_Lane]()
         self._begun: set[str] = set()  # replies that may be on their channel, and whose end is not stored
-        self._looking: set[asyncio.Task[None]] = set()  # for copies
+        self._looking: set[asyncio.Task[None]] = set()  # tasks that look for copies
         self._open = False
 
     @asynccontextmanager
@@ -137,7 +137,7 @@ class Sender:
                 return place.reply
             if place.free and place.due:
                 return await self._outbox.claim(place.reply)
-            if not place.reply.refused:  # on its way from another process, or left behind by it
+            if not place.reply.refused:  # another process is sending it, or died while doing so
                 await self._step_back(places[number + 1 :])
                 return None
         return None
@@ -177,7 +177,7 @@ class Sender:
             log.warning("message %s: the answer waits: the channel took too long", reply.message_id)
             fault, at_least = "timeout", self._lease_seconds
         except Exception as error:
-            log.error("telling about message %s failed: %s", reply.message_id, describe_crash(error))
+            log.error("sending the answer to message %s failed: %s", reply.message_id, describe_crash(error))
             fault = type(error).__name__[:64]
         else:
             if state is ReplyState.SENT:
@@ -187,11 +187,11 @@ class Sender:
         if wait is None:
             log.error("message %s: its answer is given up after %s tries: %s", reply.message_id, reply.tries, fault)
             return await self._outbox.end(reply, ReplyState.GIVEN_UP, fault)
-        # A post that may have arrived is looked for when it must show.
+        # Look for a post that may have arrived only once it must be visible.
         return await self._outbox.try_later(reply, max(wait, at_least), fault)
 
     async def _keep_one(self, reply: Reply) -> None:
-        """Let one copy stay, once all that were posted must show; the outermost edge of a task."""
+        """Keep one copy of a reply, once all posted ones must be visible; the outermost edge of a task."""
         rest = 0.0
         for looks in range(_LOOKS_AT_MOST):
             await asyncio.sleep(max(self._lease_seconds * _TO_ARRIVE * 2**looks, rest))

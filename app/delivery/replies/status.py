@@ -1,4 +1,4 @@
-"""What there is to tell about a message: its answer, or what its person has to do first."""
+"""The status of a message in words: its answer, or what its sender has to do first."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from app.grants.accounts import Account, Accounts
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
 
-_LINK_OVER = "This link was opened or is over. Write `connect google` for a new one."
+_LINK_USED = "This link has been used or has expired. Write `connect google` for a new one."
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What to tell the sender of a message, and nobody else unless it is not private.
+    """The status of a message, for its sender's eyes alone if it is private.
 
     Attributes:
-        sign_in: For a message that waits for consent: how the sign-in stands.
-        needs: For such a message: which tool needs what at Google, in Google's words.
-        approvals: For a message that waits for approval: what waits.
-        accounts: By the ids of the calls that wait: with which of several Google accounts each would run.
-        questions: By the same ids: how their person is asked, for tools that have words of their own.
+        sign_in: The state of the sign-in, if the message waits for consent.
+        needs: For such a message, the permissions that each tool needs, in Google's words.
+        approvals: The pending approvals, if the message waits for approval.
+        accounts: By the id of a pending call, the Google account that it would use, if the person has several.
+        questions: By the same ids, the question that is asked, for tools that word it themselves.
     """
 
     state: MessageState
@@ -43,10 +43,10 @@ class Status:
 
 
 class Statuses:
-    """Finds out what there is to tell; lives as long as the process and holds nothing.
+    """Finds out the status of messages; lives as long as the process and holds nothing.
 
     Args:
-        permission: What an OAuth scope permits, in words.
+        permission: Returns what an OAuth scope permits, in words.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Statuses:
         self._permission = permission
 
     async def of(self, message: StoredMessage) -> Status:
-        """What there is to tell about a message in the state that it was read in."""
+        """Return the status of a message, in the state in which it was read."""
         parked = await self._parking.find(message) if message.state is MessageState.PARKED else None
         if parked is None:
             private = message.private or message.state is MessageState.FAILED  # an apology says what was asked for
@@ -89,18 +89,18 @@ class Statuses:
         )
 
     async def _answer(self, message: StoredMessage) -> str | None:
-        """The answer, with the consent link that it shows, while that may be opened."""
+        """Return the answer, with its consent link as long as that can be opened."""
         if message.link_id is None or message.answer is None:
             return message.answer
         url = (await self._consent.sign_in(message.principal, message.link_id)).url
-        return f"Connect a Google account here, for yourself alone: {url}\n{message.answer}" if url else _LINK_OVER
+        return f"Connect a Google account (this link is only for you): {url}\n{message.answer}" if url else _LINK_USED
 
     def _needs(self, parked: ParkedRun) -> dict[str, tuple[str, ...]]:
         calls = StoppedRun.load(parked.run).calls
         return {call.tool: tuple(map(self._permission, call.oauth_scopes)) for call in calls if call.oauth_scopes}
 
     async def _accounts_of(self, principal: Principal, parked: ParkedRun) -> dict[str, Account]:
-        """With which account each call waits, by its id; nothing for a person who has no second one."""
+        """Return the account of each pending call, by the call's id; nothing for a person with a single account."""
         accounts = {account.grant_id: account for account in await self._accounts.list(principal)}
         if len(accounts) < 2:
             return {}
@@ -109,7 +109,7 @@ class Statuses:
 
 
 def in_words(status: Status) -> str | None:
-    """The status as a chat message, Markdown; None when there is nothing to tell yet."""
+    """Return the status as a chat message in Markdown; None if there is nothing to say yet."""
     if status.state in (MessageState.DONE, MessageState.FAILED):
         return status.answer
     if status.sign_in is not None:
@@ -123,21 +123,24 @@ def _ask_to_sign_in(sign_in: SignIn, needs: Mapping[str, Sequence[str]]) -> str:
     if sign_in.stage is Stage.LINK:
         wanted = "\n".join(f"- {tool}: {'; '.join(permissions)}" for tool, permissions in needs.items())
         return (
-            f"For this I need access to your Google account:\n{wanted}\nConnect it here, for yourself alone, and I "
-            f"answer by myself: {sign_in.url}"
+            f"For this I need your permission at Google:\n{wanted}\nConnect your Google account (this link is only for "
+            f"you and works once): {sign_in.url}\nI'll answer as soon as you have."
         )
     if sign_in.stage is Stage.WINDOW:
         return (
-            "Finish connecting your Google account in the window that you opened; then I answer by myself. If it is "
-            "gone, write `connect google` for a new link."
+            "Please finish connecting your Google account in the window that you opened. I'll answer as soon as you "
+            "have. If the window is gone, write `connect google` for a new link."
         )
     if sign_in.stage is Stage.CODE:
-        where = "here" if sign_in.place is Place.DIRECT else "to me in a direct message, not in this group"
+        where = "here" if sign_in.place is Place.DIRECT else "to me in a direct message, not in the group"
         return (
-            f"A sign-in by your link waits for its code. If it was you, write `confirm` and the code that the page "
-            f"shows, {where}. If it was not, do nothing, and take a code from nobody: it would connect *their* account."
+            f"Almost done: send `confirm` and the code from the page {where}. Was it not you who signed in? Then "
+            "ignore this, and never send me a code that somebody gave you: it would connect *their* account to you."
         )
-    return "The link is over and nothing was connected. Write `connect google` for a new one; then I answer this."
+    return (
+        "The link expired before an account was connected. Write `connect google` for a new one; I'll answer this once "
+        "you have connected."
+    )
 
 
 def _ask_for_approval(status: Status) -> str:

@@ -1,4 +1,4 @@
-"""Who listens to which message while it is answered. The message's row is the truth; this is only a view of it."""
+"""Streams: readers that listen to a message while it is answered. The message's row stays the truth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.agents.listening import Listener, Progress
 from app.messages import StoredMessage
 from app.principal import Principal
 
-_BEHIND_AT_MOST = 256  # pieces of progress that a listening keeps for its reader
+_BEHIND_AT_MOST = 256  # the pieces of progress that are kept for a reader
 
 
 class Listening:
@@ -25,7 +25,7 @@ class Listening:
         self._ended = False
 
     def tell(self, progress: Progress) -> None:
-        """Keep it for the reader; one that is too far behind hears no more, so that nobody waits for it."""
+        """Keep the progress for the reader; a reader that is too far behind gets no more, so that no run waits."""
         if self._cut_off or len(self._heard) == _BEHIND_AT_MOST:
             self._cut_off = True
             return
@@ -33,12 +33,12 @@ class Listening:
         self._more.set()
 
     def end(self) -> None:
-        """Say that there is nothing more to come."""
+        """Mark the end: nothing more will come."""
         self._ended = True
         self._more.set()
 
     async def next(self) -> Progress | None:
-        """What was heard next, in order; None at the end. Waits for either."""
+        """Wait for the next piece of progress and return it; None at the end."""
         while not self._heard and not self._ended:
             self._more.clear()
             await self._more.wait()
@@ -55,10 +55,10 @@ class _Everybody:
 
 
 class Streams:
-    """Brings readers and runs together; lives as long as the process.
+    """Connects readers with runs; lives as long as the process.
 
-    It holds a listening from the time that its reader begins to wait until a run begins, keyed by the person and their
-    message, and never what was heard. A listening hears one run from its start, or nothing.
+    It holds a listening from when its reader begins to wait until a run begins, keyed by the person and their message,
+    and never any progress. A listening hears one run from its start, or nothing.
     """
 
     def __init__(self) -> None:
@@ -66,12 +66,12 @@ class Streams:
 
     @property
     def listener_count(self) -> int:
-        """How many readers wait for a run to begin."""
+        """Return how many readers wait for a run to begin."""
         return sum(map(len, self._waiting.values()))
 
     @contextmanager
     def listening(self, message: StoredMessage) -> Iterator[Listening]:
-        """Listen to the next run of a message; whoever asks has read the row as its own person."""
+        """Listen to the next run of a message, which the caller has read on behalf of its sender."""
         key = (message.principal, message.message_id)
         listening = Listening()
         self._waiting[key].append(listening)
@@ -86,6 +86,6 @@ class Streams:
                     del self._waiting[key]
 
     def listener(self, message: StoredMessage) -> Listener | None:
-        """Those who wait for a run of this message, to be told of the one that begins; None when nobody does."""
+        """Return a listener that passes a new run's progress to all waiting readers; None if there are none."""
         listenings = self._waiting.pop((message.principal, message.message_id), None)
         return _Everybody(listenings) if listenings else None

@@ -11,7 +11,7 @@ from app.delivery.store.inbox import Inbox
 from app.messages import StoredMessage, Version
 from app.supervisor import Supervisor, guarded
 
-_LOOK_SECONDS = 1.0  # between two looks for what other processes changed
+_LOOK_SECONDS = 1.0  # between two looks for changes by other processes
 
 
 class Waiter:
@@ -26,7 +26,7 @@ class Waiter:
         self._woken.set()
 
     async def changed(self, seen: StoredMessage, seconds: float) -> bool:
-        """Wait until the message may differ from what the caller has seen of it. Return False after so many seconds.
+        """Wait until the message may differ from what the caller has seen; return False if the time runs out.
 
         A change between the caller's read and this call counts, so none is missed: read, wait, and read again.
         """
@@ -43,8 +43,8 @@ class Waiter:
 class Waiters:
     """Wakes the requests that wait for messages. Lives as long as the process and holds message ids only.
 
-    Whatever changes a message in this process wakes its waiters at once. Other processes cannot, so one query a second
-    asks about all waiters together, and none is made while nobody waits.
+    A change in this process wakes the message's waiters at once. Other processes cannot do that, so one query a second
+    covers all waiters together; none is made while nobody waits.
 
     Attributes:
         ended: The process is stopping, so nobody should wait any more.
@@ -59,7 +59,7 @@ class Waiters:
 
     @property
     def count(self) -> int:
-        """How many waits go on."""
+        """Return the number of waiting requests."""
         return sum(map(len, self._waiting.values()))
 
     @contextmanager
@@ -90,12 +90,12 @@ class Waiters:
 
     @asynccontextmanager
     async def running(self, supervisor: Supervisor) -> AsyncIterator[None]:
-        """Notice what other processes change until the context ends."""
+        """Notice changes by other processes until the context ends."""
         async with supervisor.keeping(waiters=self._look_for_ever):
             yield
 
     async def look(self) -> None:
-        """Wake those whose message differs from what they have seen of it."""
+        """Wake the waiters whose message differs from what they have seen."""
         versions = await self._inbox.versions([*self._waiting])
         for message_id, waiters in self._waiting.items():
             for waiter in waiters:
@@ -109,4 +109,4 @@ class Waiters:
                 await self._any.wait()
             await asyncio.sleep(self._look_seconds)
             if self._waiting:
-                await guarded("looking for messages that others changed", self.look())
+                await guarded("looking for messages that other processes changed", self.look())
