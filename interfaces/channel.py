@@ -1,4 +1,4 @@
-"""What a channel consists of: as its folder describes it, and as it is served."""
+"""The parts of a channel: as its folder describes them, and as they are served."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Routes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChannelDescription:
-    """All parts of a channel, each a class or a `functools.partial` of one with what the settings say.
+    """All parts of a channel, each a class, or a `functools.partial` of one with values from the settings.
 
-    The container makes every class once. It fills in the other parameters by their types: from the container
-    (`containers/channels.py` lists what there is) or with another part of the same channel. A class that the container
-    already has is taken from there.
+    The container instantiates each class once. It fills in the remaining parameters by type, from the container
+    (`containers/channels.py` lists what is offered) or with another part of the same channel. If the container already
+    has a class, it is taken from there.
 
     Attributes:
         title: The name of the platform on pages that people read.
@@ -53,7 +53,7 @@ class ChannelDescription:
 
 @dataclass(frozen=True, slots=True)
 class ServedChannel:
-    """A channel that is served, its routes aside. Lives as long as the process; the attributes are as described."""
+    """A channel that is served, without its routes. Lives as long as the process; attributes as in the description."""
 
     title: str
     sends: Channel
@@ -67,20 +67,20 @@ ServedChannels = Mapping[str, ServedChannel]  # by platform
 
 
 def senders_of(channels: ServedChannels) -> dict[str, Channel]:
-    """Return what sends replies, by platform."""
+    """Return the objects that send replies, by platform."""
     return {platform: channel.sends for platform, channel in channels.items()}
 
 
 def people_of(channels: ServedChannels) -> dict[str, People]:
-    """Return what knows people, by platform, where there is such a thing."""
+    """Return the objects that know people, by platform; platforms without one are left out."""
     return {platform: channel.people for platform, channel in channels.items() if channel.people is not None}
 
 
 def directories_of(channels: ServedChannels) -> dict[str, Directory]:
-    """Return what knows verified addresses, by platform, where there is such a thing."""
+    """Return the directories of verified addresses, by platform; platforms without one are left out."""
     return {platform: channel.directory for platform, channel in channels.items() if channel.directory is not None}
 
 
 def logins_of(channels: ServedChannels) -> dict[str, ChannelProof]:
-    """Return where people can sign in, by platform, where they can."""
+    """Return the logins, by platform; platforms without one are left out."""
     return {platform: channel.login for platform, channel in channels.items() if channel.login is not None}

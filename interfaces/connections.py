@@ -1,4 +1,4 @@
-"""HTTP connections that cannot lock others out: each client has a share, and a request has to arrive in time."""
+"""Limits on HTTP connections, so that no client can lock out the others: a quota each, and a time limit for requests."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from app.log_once import LogOnce
 
 log_once = LogOnce(logging.getLogger(__name__))
 
-_IPV6_NETWORK_BITS = 64  # one customer has at least so many addresses: RFC 6177, section 2
+_IPV6_NETWORK_BITS = 64  # the smallest network that one customer is given: RFC 6177, section 2
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What a server puts up with.
+    """The limits that a server enforces on its connections.
 
     Attributes:
-        per_client: Connections that one client may have open: an IPv4 address, or an IPv6 network of 64 bits.
-        half_open: Connections, of all clients, whose request has not arrived up to the end of its headers. Where there
-            are more, the oldest are closed.
-        head_bytes: Length of the request line and the headers.
-        head_seconds: How long these may take.
-        body_seconds: How long the body may take after them.
+        per_client: Open connections per client, which is an IPv4 address or a 64-bit IPv6 network.
+        half_open: Connections, over all clients, whose request headers have not arrived completely. When there are
+            more, the oldest are closed.
+        head_bytes: Maximum length of the request line and the headers.
+        head_seconds: Maximum time for these to arrive.
+        body_seconds: Maximum time for the body to arrive after them.
     """
 
     per_client: int = 256
@@ -58,13 +58,13 @@ class Connections:
         return True
 
     def closed(self, client: str) -> None:
-        """Count a connection no more."""
+        """Stop counting a connection."""
         self._by_client[client] -= 1
         if not self._by_client[client]:
             del self._by_client[client]
 
     def awaits_head(self, protocol: GuardedProtocol) -> None:
-        """Note that a connection waits for a request, and close the oldest that do if there are too many."""
+        """Note that a connection is waiting for a request. If too many are, close the oldest."""
         self._half_open[protocol] = None
         while len(self._half_open) > self.limits.half_open:
             oldest = next(iter(self._half_open))
@@ -77,16 +77,16 @@ class Connections:
             oldest.transport.abort()
 
     def has_head(self, protocol: GuardedProtocol) -> None:
-        """Note that a request has arrived up to the end of its headers, or that nobody waits for it any more."""
+        """Note that a request's headers have arrived, or that its connection is no longer waiting for them."""
         self._half_open.pop(protocol, None)
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """Uvicorn's protocol, which lets a client take as long as it likes and send headers without end. One a connection.
+    """Uvicorn's protocol with limits; uvicorn sets none on the time or the headers. Lives as long as its connection.
 
     Args:
-        connections: Those of the server.
-        arguments: Of uvicorn's protocol.
+        connections: The server's open connections.
+        arguments: Passed on to uvicorn's protocol.
     """
 
     def __init__(self, *, connections: Connections, **arguments: Any) -> None:
@@ -98,7 +98,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        """Take the connection, unless its client has too many."""
+        """Accept the connection, unless its client has too many."""
         client = _client_of(transport)
         if not self._connections.opened(client):
             transport.abort()
@@ -108,7 +108,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of the connection."""
+        """Release the connection."""
         if self._client is None:
             return
         self._connections.closed(self._client)
@@ -117,7 +117,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, and refuse a request whose headers do not end."""
+        """Process more bytes, and refuse a request whose headers are too long."""
         if self._client is None or self.transport.is_closing():
             return
         if self._timer is None:
@@ -134,7 +134,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._await_head()
 
     def on_headers_complete(self) -> None:
-        """Answer the request, whose body may still be on its way."""
+        """Start to answer the request, and limit the time for the rest of its body."""
         self._stop_timer()
         self._timer = self.loop.call_later(self._connections.limits.body_seconds, self._body_is_late)
         super().on_headers_complete()
@@ -159,7 +159,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         self._stop_timer()
-        if self.cycle is None or self.cycle.response_complete:  # else it is an answer that is awaited
+        if self.cycle is None or self.cycle.response_complete:  # otherwise the client is waiting for an answer
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time")
 
     def _body_is_late(self) -> None:
@@ -167,7 +167,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the body did not arrive in time")
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
-        """Close the connection, with a word unless an answer has begun or nothing was sent."""
+        """Close the connection, after an error response unless an answer has begun or the client has sent nothing."""
         self._stop_timer()
         begun = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
         if self._head_bytes and not begun:
@@ -182,12 +182,12 @@ class GuardedProtocol(HttpToolsProtocol):
 
 
 def guarded(connections: Connections) -> partial[GuardedProtocol]:
-    """Return what uvicorn makes a protocol with."""
+    """Return the factory that uvicorn calls for each connection."""
     return partial(GuardedProtocol, connections=connections)
 
 
 def _client_of(transport: asyncio.Transport) -> str:
-    """Return the address of a client, or the network of an IPv6 address; empty for a socket of the machine."""
+    """Return a client's IPv4 address or IPv6 network; empty for a Unix socket."""
     peer = transport.get_extra_info("peername")
     if not isinstance(peer, tuple):
         return ""

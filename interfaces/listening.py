@@ -35,7 +35,7 @@ async def listening(
         app: The application; its lifespan is not run.
         host: The address to listen on.
         port: The port, or 0 for any free one.
-        limits: For connections and requests that arrive slowly.
+        limits: The limits for connections and for slow requests.
 
     Raises:
         OSError: The port is taken, or the address is not this machine's.
@@ -43,7 +43,7 @@ async def listening(
     with _listener(host, port) as listener:
         config = uvicorn.Config(
             app,
-            http=guarded(Connections(limits)),  # type: ignore[arg-type]  # it is called as the class would be
+            http=guarded(Connections(limits)),  # type: ignore[arg-type]  # called like the class
             lifespan="off",
             ws="none",
             log_config=None,
@@ -65,7 +65,7 @@ def _listener(host: str, port: int) -> socket.socket:
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
     )[0]
-    listener = socket.socket(family, kind, protocol)  # with its protocol: else asyncio leaves Nagle's algorithm on
+    listener = socket.socket(family, kind, protocol)  # without the protocol, asyncio leaves Nagle's algorithm on
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)

@@ -1,4 +1,4 @@
-"""Errors become HTTP statuses in one place, and bodies have a limit, for every route."""
+"""For every route: translate errors into HTTP statuses, and limit the size of bodies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DATABASE_FAILURES = (SQLAlchemyError, OSError)
 def install(app: FastAPI, *, max_body_bytes: int) -> None:
     """Translate errors into ``{"error": class, "detail": text}``, and refuse bodies over the limit.
 
-    Nothing of a body is repeated in an answer, and no error's own text in the log.
+    An answer never repeats any part of a body, and the log never contains an error's own text.
     """
     app.add_middleware(LimitBody, max_bytes=max_body_bytes)
     app.add_middleware(LastResort)  # outermost
@@ -39,7 +39,7 @@ async def _translate(_request: Request, error: Exception) -> JSONResponse:
     if isinstance(error.__cause__, TooLargeError):
         error = error.__cause__  # FastAPI turns any error while it reads a body into a 400
     if isinstance(error, DATABASE_FAILURES):
-        log.error("a request met no database: %s", describe_crash(error))
+        log.error("a request could not reach the database: %s", describe_crash(error))
         error = UnavailableError("the server cannot reach its database; try again")
     if isinstance(error, MessageError):
         status, detail = error.status, str(error)
@@ -57,7 +57,7 @@ async def _translate(_request: Request, error: Exception) -> JSONResponse:
         headers.update(error.headers or {})
     else:
         log.error("a request failed: %s", describe_crash(error))
-        status, detail = 500, "an error of the server; its log says where"
+        status, detail = 500, "internal server error; the server's log says where"
     return JSONResponse({"error": type(error).__name__, "detail": detail}, status, headers=headers)
 
 
@@ -69,7 +69,7 @@ def _describe(fault: Mapping[str, Any]) -> str:
 
 
 class LastResort:
-    """Answers 500 to an unexpected error, and logs only where it arose, because its text may quote a message."""
+    """Answers an unexpected error with 500, and logs only where it was raised, because its text may quote a message."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -86,7 +86,7 @@ class LastResort:
         try:
             await self._app(scope, receive, noted)
         except ClientDisconnect:
-            return  # nobody is left to be answered
+            return  # the client is gone
         except Exception as error:  # the outermost edge of a request's task
             answer = await _translate(Request(scope), error)
             if not started:
@@ -96,7 +96,7 @@ class LastResort:
 class LimitBody:
     """Refuses a request body over a limit, by its declared length or as soon as it is over.
 
-    FastAPI's own `max_body_size` would answer a declared length in plain text, from outside of every middleware.
+    FastAPI's own `max_body_size` refuses a declared length in plain text, outside every middleware.
     """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
@@ -104,7 +104,7 @@ class LimitBody:
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, its body counted."""
+        """Pass the request on, and count the bytes of its body."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -14,7 +14,7 @@ from interfaces.http.waits import Waits
 
 
 def describe(http: HttpSettings, settings: Settings) -> ChannelDescription:
-    """Return the parts that these settings ask for; a token's address is the verified address of its person."""
+    """Return the parts that these settings ask for; the address of a token is its person's verified address."""
     return ChannelDescription(
         title="HTTP",
         sends=HttpChannel,

@@ -13,7 +13,7 @@ from app.delivery.replies.status import Status
 
 
 def as_json(message_id: str, status: Status) -> dict[str, Any]:
-    """Return the body of a response: always ``message`` and ``state``, and the other keys where they apply."""
+    """Return the body of a response: ``message`` and ``state`` always, the other keys if they apply."""
     body: dict[str, Any] = {"message": message_id, "state": status.state.value}
     if status.answer is not None:
         body["answer"] = status.answer

@@ -1,4 +1,4 @@
-"""POST /v1/messages and what belongs to it."""
+"""POST /v1/messages, and the other routes below /v1."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ _MAX_WAIT_SECONDS = 60.0
 
 
 class MessageBody(BaseModel):
-    """What a client posts.
+    """The body that a client posts.
 
     Attributes:
-        conversation: The client's own name for a conversation; each person has their own ones.
-        id: The client's id of this message: posted again, it yields the first one's status.
+        conversation: The client's name for a conversation; each person's conversations are separate.
+        id: The client's id of this message; if it is posted again, the response is the first one's status.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -54,17 +54,17 @@ class MessageBody(BaseModel):
 
 
 async def _until_sent() -> AsyncIterator[ExitStack]:
-    """Yield a stack that is closed once the response is sent, or its client has hung up."""
+    """Yield a stack that is closed once the response has been sent or the client has disconnected."""
     with ExitStack() as stack:
         yield stack
 
 
 class HttpRoutes:
-    """Handles the routes below /v1. Lives as long as the process and holds nothing of a person's.
+    """Handles the routes below /v1. Lives as long as the process and holds no personal data.
 
     Args:
         wait_seconds: How long a POST waits for its answer.
-        deadline_seconds: How long a request may take that is no message.
+        deadline_seconds: How long a request that is not a message may take.
     """
 
     def __init__(
@@ -101,10 +101,10 @@ class HttpRoutes:
         return routes
 
     async def authenticate(self, request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
-        """Note whose request it is, by its bearer token.
+        """Identify the person by their bearer token, and store them with the request.
 
         Raises:
-            UnauthenticatedError: There is no token, or it is nobody's.
+            UnauthenticatedError: There is no token, or it is not valid.
         """
         request.state.principal = await self._tokens.principal_of(bearer_token(authorization))
 
@@ -115,15 +115,15 @@ class HttpRoutes:
         accept: Annotated[str | None, Header()] = None,
         until_sent: ExitStack = Depends(_until_sent),
     ) -> Response:
-        """Accept a message and wait a while for its answer: 200 with it, or 202 with the state so far.
+        """Accept a message and wait for its answer; respond 200 with the answer, or 202 with the current state.
 
-        A client that accepts events is sent the run's progress, and waits as long as the message takes.
+        A client that accepts events is sent the run's progress instead, for as long as the message takes.
         """
         principal = _principal(request)
         if streaming.wants_events(accept):
             until_sent.enter_context(self._waits.one(principal))
             accepted = await self._intake.accept(_inbound(principal, body))
-            # At once, before the worker's task has its turn: a run that has begun tells nobody new.
+            # Before the worker's task can run: a run that has begun accepts no new listeners.
             listening = until_sent.enter_context(self._streams.listening(accepted))
             status = partial(self._status, principal, accepted.message_id, _ANSWERED, math.inf)
             return streaming.respond(accepted, listening, status)
@@ -134,13 +134,13 @@ class HttpRoutes:
     async def get_message(
         self, request: Request, message_id: str, wait: Annotated[float, Query(ge=0, le=_MAX_WAIT_SECONDS)] = 0.0
     ) -> JSONResponse:
-        """Return how a message of the caller's stands, after waiting up to `wait` seconds for its end."""
+        """Return the status of one of the caller's messages, after waiting up to `wait` seconds for it to finish."""
         if not _MESSAGE_ID.fullmatch(message_id):
-            raise NotFoundError("there is no such message of yours")  # the words for somebody else's
+            raise NotFoundError("you have no such message")  # the same words as for somebody else's message
         return await self._answer(request, message_id, _ENDED, wait)
 
     async def get_me(self, request: Request) -> dict[str, Any]:
-        """Return whom the token stands for, and what their assistant can do."""
+        """Return the person whom the token identifies, and what their assistant can do."""
         async with self._open_agent(_principal(request), Deadline.after(self._deadline_seconds)) as agent:
             tools = [
                 {"name": name, "effect": spec.effect.value, "oauth_scopes": list(spec.oauth_scopes)}
@@ -151,11 +151,11 @@ class HttpRoutes:
     async def _answer(
         self, request: Request, message_id: str, until: Collection[MessageState], seconds: float
     ) -> JSONResponse:
-        """Answer with the status once the message is in one of these states, or after so many seconds.
+        """Respond with the status once the message is in one of these states, or when the time is up.
 
         Raises:
-            OverLimitError: Too many requests of this person wait.
-            ClientDisconnect: The client has hung up.
+            OverLimitError: Too many of this person's requests are waiting.
+            ClientDisconnect: The client has disconnected.
         """
         principal = _principal(request)
         if not seconds:
@@ -172,17 +172,17 @@ class HttpRoutes:
         seconds: float,
         request: Request | None = None,
     ) -> Status:
-        """Return the status once the message is in one of these states, or after so many seconds.
+        """Return the status once the message is in one of these states, or when the time is up.
 
         Args:
-            principal: Whose message it is.
+            principal: The message's owner.
             message_id: The message.
             until: The states.
             seconds: How long to wait at most.
-            request: Its client may hang up; None if something else sees to that.
+            request: Watched for a disconnect; None if the caller watches it.
 
         Raises:
-            ClientDisconnect: The client has hung up.
+            ClientDisconnect: The client has disconnected.
         """
         deadline = time.monotonic() + seconds
         with self._waiters.waiting(message_id) as waiter:
@@ -198,7 +198,7 @@ class HttpRoutes:
 
 
 def _principal(request: Request) -> Principal:
-    """Return whose request it is, as `authenticate` has noted."""
+    """Return the person whom `authenticate` has stored with the request."""
     principal = request.state.principal
     assert isinstance(principal, Principal)
     return principal

@@ -1,4 +1,4 @@
-"""A message's answer as server-sent events, while it is being written."""
+"""A message's answer as server-sent events, sent while it is being written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from interfaces.http.formatting import as_event, as_json, progress_as_event
 
 ReadStatus = Callable[[], Coroutine[Any, Any, Status]]
 
-KEEP_ALIVE_SECONDS = 15.0  # proxies close what is silent for a minute; the standard advises this interval
+KEEP_ALIVE_SECONDS = 15.0  # proxies close a connection that is silent for a minute; the standard advises this interval
 
 
 def wants_events(accept: str | None) -> bool:
@@ -25,7 +25,7 @@ def wants_events(accept: str | None) -> bool:
 
 
 def respond(message: StoredMessage, listening: Listening, status: ReadStatus) -> EventSourceResponse:
-    """Return a response that streams the message's events; a proxy is asked not to buffer it."""
+    """Return a response that streams the message's events, and asks proxies not to buffer it."""
     events = message_events(message, listening, status, keep_alive_seconds=KEEP_ALIVE_SECONDS)
     return EventSourceResponse(events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
@@ -33,13 +33,13 @@ def respond(message: StoredMessage, listening: Listening, status: ReadStatus) ->
 async def message_events(
     message: StoredMessage, listening: Listening, status: ReadStatus, *, keep_alive_seconds: float
 ) -> AsyncIterator[bytes]:
-    """Yield the events of one message: ``accepted``, what is heard meanwhile, and last its ``status``.
+    """Yield the events of one message: ``accepted``, then the progress of its run, and finally its ``status``.
 
     Args:
-        message: As it was accepted.
-        listening: What is heard of its run.
-        status: Awaited beside it: how the message stands once it is ended or parked.
-        keep_alive_seconds: After so long a silence a comment is sent.
+        message: The message as it was accepted.
+        listening: The progress of its run.
+        status: Returns the message's status once it is ended or parked; awaited at the same time.
+        keep_alive_seconds: Send a comment after this much silence.
     """
     ending = asyncio.create_task(status())
     ending.add_done_callback(lambda _: listening.end())

@@ -1,4 +1,4 @@
-"""Waiting within a request: for so many of one person's at once, and for no client that has hung up."""
+"""Waiting within a request: a limit for each person, and an end when the client disconnects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.principal import Principal
 
 
 class Waits:
-    """Counts the requests of each person that wait. Lives as long as the process and remembers nobody else.
+    """Counts each person's waiting requests. Lives as long as the process, and forgets a person with none waiting.
 
     Args:
         most: How many of one person's requests may wait at once.
@@ -33,10 +33,10 @@ class Waits:
         """Count a request of this person until the context ends.
 
         Raises:
-            OverLimitError: Too many of theirs wait.
+            OverLimitError: Too many of this person's requests are waiting.
         """
         if self.are_full(principal):
-            raise OverLimitError(f"{self._most} of your requests are waiting already; let one of them end first")
+            raise OverLimitError(f"{self._most} of your requests are already waiting; let one of them finish first")
         self._waiting[principal] += 1
         try:
             yield
@@ -48,11 +48,11 @@ class Waits:
 
 @asynccontextmanager
 async def hanging_up(request: Request, notify: Callable[[], None]) -> AsyncIterator[asyncio.Task[None]]:
-    """Yield a task that is done once the client has hung up, and call `notify` then.
+    """Yield a task that is done once the client has disconnected, and call `notify` then.
 
     Args:
-        request: Its body has been read, or it has none.
-        notify: Also called as the context ends.
+        request: A request whose body has been read, or that has none.
+        notify: Also called when the context ends.
     """
     task = asyncio.create_task(_hung_up(request))
     task.add_done_callback(lambda _: notify())

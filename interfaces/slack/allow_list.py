@@ -1,4 +1,4 @@
-"""The workspaces that may install the app, and whose people are served."""
+"""The workspaces that may install the app and use it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 
 class AllowList:
-    """Holds the workspaces, "T…", and organisations, "E…", that the settings name; if they name none, all are allowed.
+    """Holds the workspaces, "T…", and organisations, "E…", that the settings list; without a list, all are allowed.
 
     Lives as long as the process.
     """

@@ -1,4 +1,4 @@
-"""The parts of the Slack channel: for one workspace by the settings, or for as many as have installed the app."""
+"""The parts of the Slack channel: for the one workspace of the settings, or for all that have installed the app."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way back to Slack."""
+"""Posts answers to Slack."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ CANNOT_WRITE_DIRECTLY = (
     "my name, then Messages) and ask me there."
 )
 
-_CLOCKS_DIFFER_SECONDS = 300.0  # ours and Slack's, at most
-_PUBLIC_LINES_AT_MOST = 10_000  # that are remembered
-# The numbers of the public lines, where an answer's posts are 0, 1, 2, …
+_CLOCKS_DIFFER_SECONDS = 300.0  # between our clock and Slack's, at most
+_PUBLIC_LINES_AT_MOST = 10_000  # remembered
+# The part numbers of the public lines; an answer's posts are 0, 1, 2, …
 _TOLD_DIRECTLY, _NOT_TOLD = -1, -2
 
 
 @dataclass(frozen=True, slots=True)
 class _Reply:
-    """One reply on its way; lives as long as one try.
+    """A reply that is being sent; lives as long as one attempt.
 
     Attributes:
-        parts: By number, what is posted, escaped as Slack wants it.
-        again: An earlier try may have got through.
+        parts: The posts by number, escaped for Slack.
+        again: Whether an earlier attempt may have succeeded.
     """
 
     message: StoredMessage
@@ -57,7 +57,7 @@ class SlackChannel:
     Args:
         bot_tokens: Knows the bot tokens.
         api_base_url: Where Slack's Web API is; ends with a slash.
-        copies: Finds what was posted before; this object's own by default.
+        copies: Finds earlier posts of a reply; by default a new one for this object.
     """
 
     def __init__(self, bot_tokens: BotTokens, api_base_url: str, copies: CopyFinder | None = None) -> None:
@@ -69,17 +69,17 @@ class SlackChannel:
     async def send(self, message: StoredMessage, text: str, *, private: bool, reply_id: str, again: bool) -> None:
         """Post the answer where the message came from; a private one goes to the sender's direct chat.
 
-        The thread then gets one line that says so, once a message. An answer whose channel or thread is closed to the
-        bot goes to the direct chat as well. It is shown as it is, without Slack's markup: a person who approves
-        something must see every ``~`` and ``_`` of it.
+        The thread then gets one line that says so, once per message. If the bot cannot write in the channel or thread,
+        the answer goes to the direct chat as well. It is shown verbatim, without Slack's markup: a person who approves
+        something must see every ``~`` and ``_`` in it.
 
-        Each post carries the reply's id as metadata, so that a later try posts only what is missing.
+        Each post carries the reply's id as metadata, so that a later attempt posts only what is missing.
 
         Raises:
-            UnclearError: Slack gave no answer, or had a fault of its own.
+            UnclearError: Slack did not answer, or reported an internal error.
             UnavailableError: Slack refuses it for now.
-            UndeliverableError: Slack refuses it for good, or the app was removed; if only the direct chat is refused,
-                the thread says so.
+            UndeliverableError: Slack refuses it permanently, or the app was removed; if only the direct chat is
+                refused, the thread says so.
         """
         parts = dict(enumerate(map(escaped, posts(text))))
         here, reply = _where(message), _Reply(message, reply_id, parts, again)
@@ -92,11 +92,11 @@ class SlackChannel:
             self._copies.forget(reply_id)
 
     async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
-        """Delete all posts of a reply but its first copy, also those of other processes.
+        """Delete all posts of a reply except its first copy, including those from other processes.
 
         Raises:
-            UnavailableError: Slack refuses it for now, or gave no answer.
-            UndeliverableError: Slack refuses it for good.
+            UnavailableError: Slack refuses it for now, or did not answer.
+            UndeliverableError: Slack refuses it permanently.
         """
         with in_our_words():
             client = await self._client(message)
@@ -110,7 +110,7 @@ class SlackChannel:
             self._copies.forget(reply_id)
 
     def is_group(self, message: StoredMessage) -> bool:
-        """Return whether it was written anywhere but in a direct chat."""
+        """Return whether the message was written anywhere but in a direct chat."""
         return not message.address["direct"]
 
     async def _client(self, message: StoredMessage) -> AsyncWebClient:
@@ -130,11 +130,11 @@ class SlackChannel:
         return Where(message.address.get("workspace"), channel, None)
 
     async def _post_here(self, client: AsyncWebClient, here: Where, reply: _Reply) -> None:
-        """Post where the message came from; if that is closed to the bot, in the direct chat."""
+        """Post where the message came from, or in the direct chat if the bot cannot write there."""
         try:
             await self._post(client, here, reply)
         except ClosedPlaceError as error:
-            if here.thread_ts is None:  # it is the direct chat
+            if here.thread_ts is None:  # this is the direct chat
                 raise
             log.warning("message %s: answered in the direct chat: %s", reply.message.message_id, error)
             await self._post(client, await self._direct_chat(client, reply.message), reply)
@@ -148,7 +148,7 @@ class SlackChannel:
         await self._say_publicly(client, here, reply, _TOLD_DIRECTLY, ANSWERED_DIRECTLY)
 
     async def _say_publicly(self, client: AsyncWebClient, here: Where, reply: _Reply, number: int, line: str) -> None:
-        """Post a line that everybody may read, once a message; where that is refused for good, go without it."""
+        """Post a line that everybody may read, once per message; skip it if Slack refuses permanently."""
         said = (reply.message.message_id, number)
         if said in self._public_lines:
             return
@@ -156,14 +156,14 @@ class SlackChannel:
             line = f"<@{reply.message.principal.user}> {escaped(line)}"
             await self._post(client, here, replace(reply, parts={number: line}))
         except UndeliverableError as error:
-            log.warning("message %s: no public line, as Slack says %s", reply.message.message_id, error.reason)
+            log.warning("message %s: no public line, because Slack says %s", reply.message.message_id, error.reason)
             return
         self._public_lines[said] = None
         if len(self._public_lines) > _PUBLIC_LINES_AT_MOST:
             self._public_lines.popitem(last=False)
 
     async def _post(self, client: AsyncWebClient, where: Where, reply: _Reply) -> None:
-        """Post the parts of a reply that are not there yet, and let one copy of each stay."""
+        """Post the parts of a reply that are not there yet, and leave one copy of each."""
         with in_our_words():
             copies = self._copies.of(reply.reply_id, where, since=_since(reply.message))
             if reply.again:
@@ -178,7 +178,7 @@ class SlackChannel:
 
 
 async def _post(client: AsyncWebClient, where: Where, text: str, reply_id: str, number: int) -> str:
-    """Post one part for everybody who is there; returns its timestamp."""
+    """Post one part, visible to everybody there; return its timestamp."""
     posted = await client.chat_postMessage(
         channel=where.channel,
         thread_ts=where.thread_ts,
@@ -192,10 +192,10 @@ async def _post(client: AsyncWebClient, where: Where, text: str, reply_id: str, 
 
 
 def _where(message: StoredMessage) -> Where:
-    """Return where a message came from."""
+    """Return the place that a message came from."""
     return Where(message.address.get("workspace"), message.address["channel"], message.address["thread_ts"])
 
 
 def _since(message: StoredMessage) -> float:
-    """Return the earliest time at which its answer can have been posted, by Slack's clock."""
+    """Return the earliest time when the message's answer can have been posted, on Slack's clock."""
     return message.created_at - _CLOCKS_DIFFER_SECONDS

@@ -1,4 +1,4 @@
-"""The posts of a reply that stand in a conversation already (https://docs.slack.dev/messaging/message-metadata)."""
+"""Finds earlier posts of a reply in a conversation (https://docs.slack.dev/messaging/message-metadata)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EVENT_TYPE = "deputy_reply"
-_LOOKS_AT_MOST = 10_000  # replies whose looks are kept
-_PAGES_AT_MOST = 100  # of one look
-_PAGE_LENGTH = 200  # messages; apps outside the Marketplace are given 15
+_LOOKS_AT_MOST = 10_000  # replies whose search results are kept
+_PAGES_AT_MOST = 100  # of one search
+_PAGE_LENGTH = 200  # messages; apps outside the Marketplace get 15
 _INVALID_CURSOR = "invalid_cursor"
 _IS_DELETED = "message_not_found"
 _MAY_NOT_DELETE = frozenset({"cant_delete_message", "compliance_exports_prevent_deletion"})
@@ -31,7 +31,7 @@ _MAY_NOT_LOOK = frozenset({"missing_scope", "no_permission", "not_allowed_token_
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A place in Slack: a channel or a direct chat, or a thread in it; of one workspace's bot."""
+    """A place in Slack as one workspace's bot sees it: a channel or a direct chat, or a thread in one."""
 
     workspace: str | None
     channel: str
@@ -40,13 +40,13 @@ class Where:
 
 @dataclass
 class Copies:
-    """The posts of one reply that were found in one place. Kept between tries, so that a look resumes where it stopped.
+    """The posts of one reply found in one place. Kept between attempts, so that a search resumes where it stopped.
 
     Attributes:
-        found: By the number of the part, the timestamps of its posts, such as "1700000000.000001".
-        oldest: Up to here everything was read, POSIX seconds as Slack writes them.
-        newest: The latest post that this look has seen; the next look begins there.
-        cursor: Where this look goes on; empty at its beginning.
+        found: The timestamps of each part's posts, such as "1700000000.000001", by the part's number.
+        oldest: Everything before this time has been read; POSIX seconds as Slack writes them.
+        newest: The latest post that this search has seen; the next search begins there.
+        cursor: Where this search continues; empty at its beginning.
     """
 
     oldest: str
@@ -58,11 +58,11 @@ class Copies:
 class CopyFinder:
     """Finds and removes copies of replies; lives as long as the process and holds timestamps, never a text.
 
-    Apps that are distributed outside Slack's Marketplace may read one page of 15 messages a minute. So a look goes on
-    where it was refused, and once Slack asks to wait, nobody asks until the time has passed.
+    Apps that are distributed outside Slack's Marketplace may read one page of 15 messages a minute. So a search resumes
+    where it was refused, and once Slack asks to wait, no search asks again until the time has passed.
 
     Args:
-        now: A clock that only goes forward, in seconds.
+        now: A monotonic clock, in seconds.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -71,12 +71,12 @@ class CopyFinder:
         self._rests_until: dict[tuple[str | None, str], float] = {}
 
     def of(self, reply_id: str, where: Where, *, since: float) -> Copies:
-        """Return the posts of a reply that were found in a place so far.
+        """Return the posts of a reply that have been found in a place so far.
 
         Args:
-            reply_id: Which reply.
-            where: In which place.
-            since: The reply cannot be older, POSIX seconds.
+            reply_id: The reply.
+            where: The place.
+            since: The reply cannot be older than this, POSIX seconds.
         """
         known = self._looks.setdefault(reply_id, {})
         self._looks.move_to_end(reply_id)
@@ -89,10 +89,10 @@ class CopyFinder:
         self._looks.pop(reply_id, None)
 
     async def look(self, client: AsyncWebClient, reply_id: str, where: Where, copies: Copies) -> None:
-        """Read what has come since the last look, and add the posts of this reply.
+        """Read the posts since the last search, and add those of this reply.
 
         Raises:
-            UnavailableError: Slack refuses it for now; the next look goes on from here.
+            UnavailableError: Slack refuses it for now; the next search resumes here.
         """
         for _ in range(_PAGES_AT_MOST):
             page = await self._read(client, reply_id, where, copies)
@@ -106,7 +106,7 @@ class CopyFinder:
         copies.oldest, copies.newest, copies.cursor = copies.newest, "", ""
 
     async def keep_first(self, client: AsyncWebClient, where: Where, copies: Copies) -> None:
-        """Delete every copy but the first one of each part, which is the same for everyone who does it at once.
+        """Delete every copy of each part except the first; processes that do this at once keep the same copy.
 
         Raises:
             UnavailableError: Slack refuses it for now.
@@ -124,7 +124,7 @@ class CopyFinder:
                 posted.discard(ts)
 
     async def _read(self, client: AsyncWebClient, reply_id: str, where: Where, copies: Copies) -> Mapping[str, Any]:
-        """Read the next page; an empty one if the bot may not read."""
+        """Read and return the next page; an empty one if the bot may not read."""
         method = "conversations.replies" if where.thread_ts else "conversations.history"
         rest = self._rests_until.get((where.workspace, method), 0.0) - self._now()
         if rest > 0:
@@ -136,7 +136,9 @@ class CopyFinder:
             page = await client.api_call(method, http_verb="GET", params=arguments)
         except SlackApiError as error:
             if reason_of(error) in _MAY_NOT_LOOK:
-                log.warning("reply %s may come twice: the bot may not look for it (%s)", reply_id, reason_of(error))
+                log.warning(
+                    "reply %s may be posted twice: the bot may not look for it (%s)", reply_id, reason_of(error)
+                )
                 return {"messages": []}
             if reason_of(error) == _INVALID_CURSOR:
                 copies.cursor = ""

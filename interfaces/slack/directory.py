@@ -20,8 +20,8 @@ class SlackDirectory:
     """Asks Slack for addresses, with the scopes users:read and users:read.email; lives as long as the process.
 
     Args:
-        bot_tokens: Has the token to ask with, that of the place to which the person belongs.
-        allow_list: The places whose word is trusted.
+        bot_tokens: Provides the token to ask with: that of the place where the person belongs.
+        allow_list: The places that are trusted to confirm addresses.
         api_base_url: Where Slack's Web API is; ends with a slash.
     """
 
@@ -33,8 +33,8 @@ class SlackDirectory:
     async def find_email(self, principal: Principal) -> str | None:
         """Return the confirmed address of a full member of the bot's own workspace or organisation, or None.
 
-        The word of another company about its people (Slack Connect) and a guest's address prove nothing here. If an
-        organisation has not installed the app as a whole, those of its workspaces that have are asked one by one.
+        Addresses that another company confirms (Slack Connect) and guests' addresses are not accepted. If an
+        organisation has not installed the app as a whole, the workspaces that have are asked one by one.
 
         Raises:
             UnavailableError: Slack did not answer, or the app may not ask.
@@ -66,14 +66,14 @@ class SlackDirectory:
 
 
 def _places(place: Mapping[str, Any]) -> tuple[object, ...]:
-    """Return the workspaces and the organisation to which somebody, or a bot, belongs."""
+    """Return the workspaces and the organisation that a person or a bot belongs to."""
     in_organisation = place.get("enterprise_user") or {}
     teams = in_organisation.get("teams") or ()
     return (place.get("team_id"), place.get("enterprise_id"), in_organisation.get("enterprise_id"), *teams)
 
 
 def confirmed_address(principal: Principal, user: dict[str, Any], own: dict[str, Any]) -> str | None:
-    """Return the address in a user object if it is confirmed and the person is this one and belongs where the bot does.
+    """Return the address in a user object if it is confirmed and this person's, and they belong where the bot does.
 
     Args:
         principal: The person.

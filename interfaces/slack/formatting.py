@@ -1,11 +1,11 @@
-"""Answers as posts that Slack takes (https://docs.slack.dev/messaging/formatting-message-text)."""
+"""Turns answers into posts that Slack accepts (https://docs.slack.dev/messaging/formatting-message-text)."""
 
 from __future__ import annotations
 
 import unicodedata
 
-MAX_POST_LENGTH = 3_900  # characters; Slack advises to stay below 4,000
-_ROOM = 120  # characters of a post that its mark and the ends of a code block need
+MAX_POST_LENGTH = 3_900  # characters; Slack recommends less than 4,000
+_ROOM = 120  # characters of a post, reserved for its mark and the ends of a code block
 _FENCE = "```"
 _JOINER = "\u200d"
 
@@ -13,8 +13,8 @@ _JOINER = "\u200d"
 def posts(text: str) -> list[str]:
     """Return an answer cut into posts, at line ends where possible.
 
-    Every post but the first begins with a mark, so that nothing that somebody wrote can begin a post and pass for the
-    assistant's own words. A code block that is cut is closed, and opened again in the next post.
+    Every post after the first begins with a mark, so that quoted text can never begin a post and pass for the
+    assistant's own words. If a code block is cut, it is closed and opened again in the next post.
     """
     text = text.strip() or "(no text)"
     if len(text) <= MAX_POST_LENGTH:
@@ -35,7 +35,7 @@ def posts(text: str) -> list[str]:
 
 
 def _cut(text: str, start: int) -> int:
-    """Return where a post ends that begins at `start`: after a line, else a word, else a whole character."""
+    """Return the end of a post that begins at `start`: after a line if possible, else a word, else a character."""
     end = start + MAX_POST_LENGTH - _ROOM
     if end >= len(text):
         return len(text)
@@ -48,7 +48,7 @@ def _cut(text: str, start: int) -> int:
 
 
 def _continues(text: str, index: int) -> bool:
-    """Return whether a character belongs to the one before it: an accent, a variant, or joined by a joiner."""
+    """Return whether a character belongs to the one before it: an accent, a variation selector, or a joined one."""
     return unicodedata.category(text[index])[0] == "M" or _JOINER in text[index - 1 : index + 1]
 
 
@@ -63,7 +63,7 @@ def _fence_after(piece: str, fence: str) -> str:
 
     Args:
         piece: A part of an answer.
-        fence: The line that opened the code block in which it begins, or nothing.
+        fence: The line that opened the code block in which the piece begins, or nothing.
     """
     for line in piece.split("\n"):
         if line.startswith(_FENCE):
@@ -72,8 +72,8 @@ def _fence_after(piece: str, fence: str) -> str:
 
 
 def escaped(post: str) -> str:
-    """Return a post as `text`: three characters are escaped, so that no mail can call ``<!channel>``.
+    """Return a post with three characters escaped, so that no mail can call ``<!channel>``.
 
-    Where Slack's markup is on, it still takes ``*``, ``_``, ``~`` and backticks for marks.
+    With Slack's markup on, ``*``, ``_``, ``~`` and backticks would still be markup.
     """
     return post.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

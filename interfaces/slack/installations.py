@@ -1,4 +1,4 @@
-"""The places in which the app is installed, with their bot tokens, sealed and bound to them."""
+"""The places where the app is installed, and their bot tokens, each sealed for its place."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Installation:
 
     Attributes:
         workspace: The workspace's id, "T…", or the organisation's, "E…", when all of its workspaces have the app.
-        organisation: The id of the organisation that it is part of, "E…", or None for a workspace of its own.
-        name: The name that people see.
+        organisation: The id of the organisation that the workspace is part of, "E…", or None.
+        name: The place's name, as people see it.
         bot_user: The bot's user id there.
         bot_scopes: The scopes of the bot, separated by spaces.
         installed_by: The Slack user id of the person who installed it.
@@ -40,10 +40,10 @@ class Installation:
 
 
 class BotTokens(Protocol):
-    """Has the bot token of each place in which the app is installed."""
+    """Provides the bot token of each place where the app is installed."""
 
     async def tokens_of(self, tenant: str) -> Sequence[str]:
-        """Return the tokens to ask with about the people of a tenant: its own, else those of its workspaces."""
+        """Return the tokens for looking up people of a tenant: its own, or else those of its workspaces."""
         ...
 
     async def all_tokens(self) -> Sequence[str]:
@@ -51,22 +51,22 @@ class BotTokens(Protocol):
         ...
 
     async def bot_token(self, workspace: str | None) -> str | None:
-        """Return the token to answer with there, or None if the app is not installed."""
+        """Return the token to answer with in a workspace, or None if the app is not installed there."""
         ...
 
     async def uninstalled(self, workspace: str, *, at: float) -> None:
-        """Forget the token of a place that, by Slack's word, has had none since then (POSIX seconds)."""
+        """Forget the token of a place that, according to Slack, has been without one since `at` (POSIX seconds)."""
         ...
 
 
 class OneWorkspace:
-    """Holds the bot token of the settings, for the app's own workspace; lives as long as the process."""
+    """Holds the bot token from the settings, for the app's own workspace; lives as long as the process."""
 
     def __init__(self, bot_token: str) -> None:
         self._bot_token = bot_token
 
     async def tokens_of(self, tenant: str) -> Sequence[str]:
-        """Return the token; the caller has to check to which tenant a person belongs."""
+        """Return the token; the caller must check which tenant a person belongs to."""
         return (self._bot_token,)
 
     async def all_tokens(self) -> Sequence[str]:
@@ -74,7 +74,7 @@ class OneWorkspace:
         return (self._bot_token,)
 
     async def bot_token(self, workspace: str | None) -> str | None:
-        """Return the token: Slack sends the app no other workspace's events."""
+        """Return the token: the app receives no other workspace's events."""
         return self._bot_token
 
     async def uninstalled(self, workspace: str, *, at: float) -> None:
@@ -90,7 +90,7 @@ class Installations:
         self._now = now
 
     async def save(self, installation: Installation, bot_token: str) -> None:
-        """Store an installation; it replaces an earlier one of the same place."""
+        """Store an installation, replacing an earlier one in the same place."""
         values = {
             "organisation": installation.organisation,
             "name": installation.name[:255],
@@ -149,7 +149,7 @@ class Installations:
         return [unseal(self._key_ring, table.c.sealed_bot_token, row) for row in rows]
 
     async def uninstalled(self, workspace: str, *, at: float) -> None:
-        """Erase the installation, unless it was made after that: Slack may report the end of an earlier one late."""
+        """Erase the installation, unless it is newer than `at`: Slack may report the end of an earlier one late."""
         async with self._database.writing() as connection:
             ended = sa.and_(table.c.workspace == workspace, table.c.installed_at <= at)
             await connection.execute(table.delete().where(ended))

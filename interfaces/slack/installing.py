@@ -26,8 +26,8 @@ from interfaces.slack.web_api import new_client, no_answer
 log = logging.getLogger(__name__)
 
 INSTALL_SECONDS = 600
-# To be written to, to answer, to open direct chats for private answers, to look whether an answer has arrived, and to
-# know people's names and who has left …
+# To receive messages, to answer, to open direct chats for private answers, to check whether an answer has arrived, and
+# to see people's names and who has left …
 BOT_SCOPES = (
     "app_mentions:read",
     "channels:history",
@@ -37,12 +37,12 @@ BOT_SCOPES = (
     "im:write",
     "users:read",
 )
-EMAIL_SCOPE = "users:read.email"  # … and, where people go by their addresses, what those are
+EMAIL_SCOPE = "users:read.email"  # … and, where people are identified by their addresses, to read them
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """An installation that has begun: where the browser goes on at Slack, and the secrets that it keeps."""
+    """An installation that has begun: the URL at Slack to continue at, and the secrets that the browser keeps."""
 
     url: str = field(repr=False)
     state: str = field(repr=False)
@@ -50,14 +50,14 @@ class Begun:
 
 
 class Installing:
-    """Sends browsers to Slack and handles their callbacks; lives as long as the process and holds none of them.
+    """Sends browsers to Slack and handles their callbacks; lives as long as the process and keeps neither.
 
     Args:
         api_base_url: Where Slack's Web API is; ends with a slash.
         authorize_url: Slack's page that asks whether to install.
-        redirect_uri: Where Slack sends the browser back to, exactly.
+        redirect_uri: The exact URL to which Slack sends the browser back.
         allow_list: The places that may install the app.
-        by_address: Whether people are known by addresses that Slack has confirmed, so that the app has to read them.
+        by_address: Whether people are identified by confirmed addresses, so that the app must be allowed to read them.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Installing:
         self._now = now
 
     async def begin(self) -> Begun:
-        """Let this browser install the app once, within ten minutes."""
+        """Allow this browser to install the app once, within ten minutes."""
         state, cookie = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         now = self._now()
         async with self._database.writing() as connection:
@@ -105,7 +105,7 @@ class Installing:
         return Begun(f"{self._authorize_url}?{urlencode(query)}", state, cookie)
 
     async def refuse(self, *, state: str, cookie: str | None) -> None:
-        """Handle the callback of somebody who said no.
+        """Handle the callback of a person who declined.
 
         Raises:
             CallbackRefusedError: As for `finish`.
@@ -113,11 +113,11 @@ class Installing:
         await self._take(state, cookie)
 
     async def finish(self, *, state: str, cookie: str | None, code: str) -> Installation:
-        """Handle the callback of somebody who said yes: install the app and store its token sealed.
+        """Handle the callback of a person who agreed: install the app and store its token, sealed.
 
         Raises:
-            CallbackRefusedError: This browser did not begin it, it was used or has expired, Slack refuses the code, or
-                the place is not on the list. Nothing is stored then; the token of such a place is revoked at Slack.
+            CallbackRefusedError: Another browser began the installation, it was used or has expired, Slack refuses the
+                code, or the place is not on the list. Nothing is stored; an unlisted place's token is revoked at Slack.
             UnavailableError: Slack did not answer.
         """
         await self._take(state, cookie)
@@ -160,7 +160,7 @@ class Installing:
     async def _exchange(self, code: str) -> Mapping[str, Any]:
         client = new_client(None, self._api_base_url)
         try:
-            # Not by oauth_v2_access(), which uses a deprecated class of aiohttp; not in the body, which the SDK logs.
+            # Not with oauth_v2_access(), which uses a deprecated aiohttp class; not in the body, which the SDK logs.
             response = await client.api_call(
                 "oauth.v2.access",
                 data={"code": code, "redirect_uri": self._redirect_uri},
@@ -181,13 +181,13 @@ def _read(granted: Mapping[str, Any], now: float) -> tuple[Installation, str]:
     """Return the installation that Slack's answer describes, and its bot token.
 
     Raises:
-        CallbackRefusedError: The token is no bot's or would expire, or the answer names no place.
+        CallbackRefusedError: The token is not a bot's, or would expire, or the answer does not name a place.
     """
     whole_organisation = granted.get("is_enterprise_install") is True
     place = granted.get("enterprise" if whole_organisation else "team") or {}
     workspace, bot_token = place.get("id"), granted.get("access_token")
     if granted.get("token_type") != "bot" or not bot_token or not workspace:
-        raise CallbackRefusedError("Slack gave the assistant no bot token; look at the app's bot scopes")
+        raise CallbackRefusedError("Slack gave the assistant no bot token; check the app's bot scopes")
     if granted.get("refresh_token"):
         raise CallbackRefusedError("the app rotates its tokens; switch token rotation off in the app's settings")
     installation = Installation(

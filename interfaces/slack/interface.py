@@ -28,7 +28,7 @@ from interfaces.slack.wording import words_of
 log = logging.getLogger(__name__)
 
 _NOT_ALLOWED = "an event of %s is refused: it is not in interfaces.slack.workspaces"
-# Every other one is an edit, a notice or a bot.
+# Any other subtype is an edit, a notice or a bot.
 _PERSONS_SUBTYPES = (None, "file_share", "me_message", "thread_broadcast")
 
 
@@ -36,8 +36,8 @@ class SlackEvents:
     """Handles the events that Slack posts. Lives as long as the process and holds no message.
 
     Args:
-        allow_list: The places whose events count; from any other only the end of its installation does.
-        signing_secret: The app's.
+        allow_list: The places whose events are accepted; other places can only report that the app was removed.
+        signing_secret: The app's signing secret.
         now: The time, POSIX seconds.
     """
 
@@ -82,7 +82,7 @@ class SlackEvents:
             await self._bot_tokens.uninstalled(receiving_workspace(payload), at=_time(payload))
         if payload.get("type") == "event_callback" and not self._allow_list.admits(*receiving_places(payload)):
             self._log.warning(receiving_workspace(payload), _NOT_ALLOWED, receiving_workspace(payload))
-            return JSONResponse({"ok": True})  # Slack would send again what is refused
+            return JSONResponse({"ok": True})  # Slack sends a refused event again
         for identity in find_leaver(payload):
             await self._offboarding.begin(identity)
         message = find_message(payload, await self._names(payload))
@@ -93,13 +93,13 @@ class SlackEvents:
         return JSONResponse({"ok": True})
 
     async def _names(self, payload: Mapping[str, Any]) -> Mapping[str, str]:
-        """Return the names of the people whom a message mentions, as far as Slack gives them quickly."""
+        """Return the names of the people whom a message mentions, if Slack gives them quickly."""
         event = _persons_message(payload)
         others = [user for user in mentioned(str(event.get("text") or "")) if user != _own_id(payload)] if event else []
         return await self._people.names(receiving_workspace(payload), others) if others else {}
 
     async def _take(self, message: InboundMessage) -> None:
-        """Store it, or ignore it if nobody could be answered, because Slack would send again what is refused."""
+        """Store a message, or ignore it if it could not be answered; refusing it would make Slack send it again."""
         workspace = message.address["workspace"]
         if await self._bot_tokens.bot_token(workspace) is None:
             log.warning("a message from %s is ignored: the app is not installed there", workspace)
@@ -113,9 +113,9 @@ class SlackEvents:
 def find_message(payload: Mapping[str, Any], names: Mapping[str, str] = MappingProxyType({})) -> InboundMessage | None:
     """Return the message that a person wrote to the assistant; None for bots, edits, joins and other people's talk.
 
-    A direct chat is one conversation, and so is each thread; a mention outside a thread begins one. A message is known
-    by its channel and timestamp: an edited mention comes again under another event id, and a message may come as two
-    kinds of event.
+    A direct chat is one conversation, and so is each thread; a mention outside a thread begins one. A message is
+    identified by its channel and timestamp: an edited mention is sent again with another event id, and one message may
+    be sent as two kinds of event.
 
     Args:
         payload: The event.
@@ -147,7 +147,7 @@ def find_message(payload: Mapping[str, Any], names: Mapping[str, str] = MappingP
 
 
 def _persons_message(payload: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the inner event if a person has written to the assistant by it."""
+    """Return the inner event if it is a person's message to the assistant."""
     event = payload.get("event")
     if payload.get("type") != "event_callback" or not isinstance(event, dict):
         return None
@@ -157,43 +157,43 @@ def _persons_message(payload: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _is_direct(event: Mapping[str, Any]) -> bool:
-    """Return whether a message was written in a direct chat; a mention there is such a message too."""
+    """Return whether a message was written in a direct chat; this includes mentions there."""
     if event.get("type") == "app_mention":
         return str(event.get("channel")).startswith("D")
     return event.get("type") == "message" and event.get("channel_type") == "im"
 
 
 def _own_id(payload: Mapping[str, Any]) -> str | None:
-    """Return the assistant's user id, as the event's authorization says it."""
+    """Return the assistant's user id, from the event's authorization."""
     own_id = _authorization(payload).get("user_id")
     return own_id if isinstance(own_id, str) else None
 
 
 def sender(payload: Mapping[str, Any]) -> Principal:
-    """Return the sender of a message, in the tenant to which they themselves belong.
+    """Return the sender of a message, in their own tenant.
 
     Raises:
-        InvalidMessageError: The event does not say who or in which team.
+        InvalidMessageError: The event does not name the sender or their team.
     """
     team, organisation = home(payload)
     return Principal("slack", organisation or team, _name(payload["event"], "user"))
 
 
 def home(payload: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Return the team of the sender of a message, and its organisation if that is the receiver's own.
+    """Return the sender's team, and its organisation if that is the receiver's own.
 
-    In a channel that two companies share (Slack Connect) the receiving team is not the sender's: Slack names the
-    sender's in ``user_team``. An organisation (Enterprise Grid) numbers its people across its teams, and everyone who
-    writes where no other company reads along is one of them.
+    In a channel that two companies share (Slack Connect), the receiving team may not be the sender's; Slack names the
+    sender's in ``user_team``. In an organisation (Enterprise Grid), user ids are unique across its teams, and everyone
+    who writes in a channel that no other company shares is a member.
 
     Raises:
-        InvalidMessageError: The event does not say in which team, and the channel is shared with another company.
+        InvalidMessageError: The event does not name the team, and the channel is shared with another company.
     """
     event = payload["event"]
     receiving_team = _name(payload, "team_id")
     team = event.get("user_team") or event.get("team")
     if not team and payload.get("is_ext_shared_channel") not in (False, None):
-        raise InvalidMessageError("the event of a shared channel does not say of which team its sender is")
+        raise InvalidMessageError("the event is from a shared channel and does not name its sender's team")
     team = team or receiving_team
     organisation = payload.get("enterprise_id")
     colleague = team in (receiving_team, organisation) or payload.get("is_ext_shared_channel") is False
@@ -201,13 +201,13 @@ def home(payload: Mapping[str, Any]) -> tuple[str, str | None]:
 
 
 def receiving_workspace(payload: Mapping[str, Any]) -> str:
-    """Return the installation that an event was sent to: a workspace, or an organisation with the app as a whole.
+    """Return the installation that an event was sent to: a workspace, or an organisation that has the app as a whole.
 
-    It is the first of ``authorizations``; in a channel that two companies share ``team_id`` may be the other one's
+    It is the first of ``authorizations``; in a channel that two companies share, ``team_id`` may be the other company's
     (https://docs.slack.dev/apis/events-api#authorizations).
 
     Raises:
-        InvalidMessageError: The event does not say.
+        InvalidMessageError: The event does not name it.
     """
     first = _authorization(payload)
     return _name(first, "enterprise_id" if first.get("is_enterprise_install") is True else "team_id")
@@ -228,7 +228,7 @@ def _authorization(payload: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _ends_installation(payload: Mapping[str, Any]) -> bool:
-    """Return whether an event says that the bot's token was revoked; people's own tokens do not matter here."""
+    """Return whether an event says that the bot's token was revoked; people's own tokens are ignored."""
     event = payload.get("event")
     if payload.get("type") != "event_callback" or not isinstance(event, dict):
         return False
@@ -248,12 +248,13 @@ def _time(payload: Mapping[str, Any]) -> float:
 def find_leaver(payload: Mapping[str, Any]) -> tuple[Principal, ...]:
     """Return the person whom an event deactivates, in every tenant: https://docs.slack.dev/reference/events/user_change.
 
-    Only people of the workspace or organisation that sends the event count: in a shared channel Slack also reports
-    people of other companies, about whom their own workspace decides. A person of an organisation belongs to it where
-    it receives their messages, and to one of its workspaces in another company's shared channel: both are returned.
+    Only members of the workspace or organisation that sends the event count: for shared channels, Slack also reports
+    people of other companies, and only their own workspace may deactivate them. A member of an organisation belongs to
+    it where it receives their messages, and to one of its workspaces in another company's shared channel; both
+    principals are returned.
 
     Raises:
-        InvalidMessageError: The event does not say who or of which team.
+        InvalidMessageError: The event does not name the person or their team.
     """
     event = payload.get("event")
     if payload.get("type") != "event_callback" or not isinstance(event, dict) or event.get("type") != "user_change":
@@ -274,7 +275,7 @@ def find_leaver(payload: Mapping[str, Any]) -> tuple[Principal, ...]:
 
 
 def _name(place: Mapping[str, Any], key: str) -> str:
-    """Return an id from an event; two events without an id must not count as one."""
+    """Return an id from an event; two events without an id must not count as the same."""
     name = place.get(key)
     if not isinstance(name, str) or not name or not name.isprintable():
         raise InvalidMessageError(f"the event has no usable {key}")

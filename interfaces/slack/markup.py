@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-# Slack escapes every "<", ">" and "&" that is typed, so these enclose its own marks only.
+# Slack escapes every "<", ">" and "&" that people type, so unescaped ones only enclose its own marks.
 _MARK = re.compile(r"<([^<>]*)>")
 _MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>")
 _ENTITY = re.compile(r"&(amp|lt|gt);")
@@ -17,23 +17,23 @@ _LATEST_DATE = 253_402_300_799  # POSIX seconds; the end of the year 9999
 
 
 def mentioned(text: str) -> tuple[str, ...]:
-    """Return the user ids that a text mentions, each once, in their order."""
+    """Return the user ids that a text mentions, each once, in order."""
     return tuple(dict.fromkeys(_MENTION.findall(text)))
 
 
 def typed(text: str, *, own_id: str | None = None, names: Mapping[str, str]) -> str:
     """Return the text that a person typed, without the mentions of the assistant.
 
-    A link keeps its label, and its target too where that differs; everything else that Slack marks is its name.
+    A link becomes its label, with its target if that differs; every other mark becomes its name.
 
     Args:
         text: The text of an event.
-        own_id: The assistant's user id, if mentions of it are to be left out.
-        names: By user id, the names of other people; a missing one is replaced by the id.
+        own_id: The assistant's user id, if mentions of it are to be removed.
+        names: The names of other people, by user id; for a missing name the id is used.
     """
     pieces = _MARK.split(text)  # text, mark, text, …, text
     said = [_unescaped(pieces[0])]
-    begun = bool(said[0].strip())  # whether there are words before
+    begun = bool(said[0].strip())  # whether there are words before the mention
     for mark, after in zip(pieces[1::2], map(_unescaped, pieces[2::2]), strict=True):
         if own_id is not None and mark.partition("|")[0] == f"@{own_id}":
             said[-1] = said[-1].rstrip(" ")
@@ -46,14 +46,14 @@ def typed(text: str, *, own_id: str | None = None, names: Mapping[str, str]) -> 
 
 
 def _joined(before: str, after: str) -> str:
-    """Return what follows a mention that was left out, as if the sentence had been written without it."""
+    """Return the text after a removed mention, as if the sentence had been written without it."""
     words = after.lstrip(" ")
     is_apart = words != after and not before.endswith("\n") and not words.startswith(_STOPS)
     return f" {words}" if is_apart else words
 
 
 def _plain(mark: str, names: Mapping[str, str]) -> str:
-    """Return what stands for a mark, which is given without its angle brackets."""
+    """Return the text for a mark, which is given without its angle brackets."""
     target, _, label = mark.partition("|")
     label = _unescaped(label)
     if target.startswith("@"):
@@ -66,7 +66,7 @@ def _plain(mark: str, names: Mapping[str, str]) -> str:
 
 
 def _special(target: str, label: str) -> str:
-    """Return the text of a mention of many, a group or a date."""
+    """Return the text for a mention of everyone, a group or a date."""
     kind, *details = target.split("^")
     if kind == "date":
         return label or _date(details)
@@ -90,7 +90,7 @@ def _link(target: str, label: str) -> str:
 
 
 def _essence(link: str) -> str:
-    """Return the part of a link that people write, in one form."""
+    """Return the part of a link that people type, normalised."""
     essence = _SCHEME.sub("", link, count=1).rstrip("/").lower()
     return essence if any(map(str.isalpha, essence)) else "".join(filter(str.isdigit, essence))
 

@@ -1,4 +1,4 @@
-"""Sign in with Slack (https://docs.slack.dev/authentication/sign-in-with-slack): the person at a browser."""
+"""Sign in with Slack (https://docs.slack.dev/authentication/sign-in-with-slack): identifies the person at a browser."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from app.principal import Principal
 
 _TIMEOUT_SECONDS = 10.0
 _CLOCK_SKEW_SECONDS = 10
-_CLAIM = "https://slack.com/"  # what Slack's own claims begin with
+_CLAIM = "https://slack.com/"  # the prefix of Slack's own claims
 
 
 class SlackLogin:
     """The app as a client of Slack's OpenID Connect; lives as long as the process and holds no personal data.
 
     Args:
-        client_id: The app's.
-        client_secret: The app's.
+        client_id: The app's client id.
+        client_secret: The app's client secret.
         api_base_url: Where Slack's Web API is; ends with a slash.
-        openid_root: Slack's issuer, below which its authorization page and its keys are.
-        redirect_uri: Where Slack sends the browser back to; one constant from the settings.
-        http: The client for both; its cookie jar has to keep nothing, because everybody shares it.
+        openid_root: Slack's issuer; its authorization page and its keys are below it.
+        redirect_uri: The URL to which Slack sends the browser back; a constant from the settings.
+        http: The client for both; its cookie jar must keep nothing, because everybody shares it.
     """
 
     def __init__(
@@ -64,24 +64,24 @@ class SlackLogin:
         return f"{self._issuer}/openid/connect/authorize?{urlencode(query)}"
 
     async def proves(self, principal: Principal, answer: Mapping[str, str], *, nonce: str) -> bool:
-        """Return whether this sign-in, by Slack's word, was by this user of this workspace or organisation.
+        """Return whether Slack confirms that this user of this workspace or organisation signed in.
 
         Raises:
-            CallbackRefusedError: The person said no, or the code or the id_token is not good.
+            CallbackRefusedError: The person declined, or the code or the id_token is not valid.
             UnavailableError: Slack did not answer.
         """
         if "code" not in answer:
             raise CallbackRefusedError("you did not sign in to Slack, so nothing was connected")
         claims = await self._claims(await self._id_token(answer["code"]))
         if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
-            raise CallbackRefusedError("Slack's answer is of another sign-in; ask for a new link")
+            raise CallbackRefusedError("Slack's answer is for another sign-in; ask for a new link")
         tenants = [claims.get(f"{_CLAIM}{kind}_id") for kind in ("team", "enterprise")]
         return claims.get(f"{_CLAIM}user_id") == principal.user and principal.tenant in tenants
 
     async def _id_token(self, code: str) -> str:
         """Redeem a code, https://docs.slack.dev/reference/methods/openid.connect.token.
 
-        Not by slack_sdk: it sends the secret by a class that aiohttp is about to remove.
+        Not with slack_sdk, which sends the secret with a class that aiohttp is about to remove.
         """
         form = {
             "client_id": self._client_id,
@@ -92,11 +92,11 @@ class SlackLogin:
         }
         answer = await self._ask("POST", f"{self._api_base_url}openid.connect.token", form)
         if answer.get("ok") is not True:
-            raise CallbackRefusedError(f"Slack does not take this sign-in ({answer.get('error')}); ask for a new link")
+            raise CallbackRefusedError(f"Slack refuses this sign-in ({answer.get('error')}); ask for a new link")
         return str(answer.get("id_token"))
 
     async def _claims(self, id_token: str) -> dict[str, Any]:
-        """Return the claims of an id_token, after its signature, issuer, audience and time were checked."""
+        """Return the claims of an id_token, after checking its signature, issuer, audience and time."""
         keys = await self._keys()
         try:
             key = keys[str(jwt.get_unverified_header(id_token).get("kid"))]
@@ -112,7 +112,7 @@ class SlackLogin:
         except (jwt.PyJWTError, KeyError):
             claims = {}
         if not claims:
-            raise CallbackRefusedError("the id_token is not signed by Slack for this app, or not at this time")
+            raise CallbackRefusedError("the id_token is not signed by Slack for this app, or is not valid now")
         return claims
 
     async def _keys(self) -> jwt.PyJWKSet:
@@ -130,7 +130,7 @@ class SlackLogin:
                 response = await self._http.request(verb, url, data=form, follow_redirects=False)
             answer = json.loads(response.raise_for_status().content)
         except (httpx2.HTTPError, TimeoutError, ValueError):
-            pass  # the library's error would carry the form along
+            pass  # the library's error would contain the form
         if not isinstance(answer, dict):
             raise UnavailableError("Slack's sign-in gave no answer; try again")
         return answer

@@ -1,4 +1,4 @@
-"""The pages by which an administrator installs the app: /slack/install and Slack's callback."""
+"""The pages where an administrator installs the app: /slack/install and Slack's callback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NOT_INSTALLED = "Not installed"
 
 
 def callback_url(public_url: str) -> str:
-    """Where Slack sends a browser back to; the Slack app has to list exactly this."""
+    """Return the URL to which Slack sends the browser back; the Slack app must list exactly this one."""
     return public_url.rstrip("/") + CALLBACK_PATH
 
 
@@ -35,11 +35,11 @@ class InstallPages:
         return routes
 
     async def show(self) -> Response:
-        """Show what is about to happen. Begins nothing, because chats fetch links to preview them."""
+        """Show what is about to happen. Starts nothing, because chats fetch links to preview them."""
         return page("slack_install.html", "Install in Slack")
 
     async def begin(self, request: Request) -> Response:
-        """Begin in this browser, and send it on to Slack."""
+        """Begin an installation in this browser, and redirect it to Slack."""
         if not from_our_page(request):
             return notice(_NOT_INSTALLED, "Another page sent you here. Open /slack/install yourself.", status=403)
         begun = await self._installing.begin()
@@ -50,7 +50,7 @@ class InstallPages:
     async def come_back(
         self, request: Request, state: str = "", code: str | None = None, error: str | None = None
     ) -> Response:
-        """Take Slack's answer about the installation, but only with this browser's cookie."""
+        """Handle Slack's answer about the installation; this browser's cookie is required."""
         cookie = self._cookies.find(request, state)
         title, status = _NOT_INSTALLED, 200
         try:
@@ -63,6 +63,6 @@ class InstallPages:
         except (CallbackRefusedError, UnavailableError) as refusal:
             text, status = str(refusal), refusal.status
         response = notice(title, text, status=status)
-        if cookie is not None:  # the installation is over, whatever its outcome
+        if cookie is not None:  # the installation has ended, with or without success
             self._cookies.forget(response, state)
         return response

@@ -13,18 +13,18 @@ from app.principal import Principal
 from interfaces.slack.installations import BotTokens
 from interfaces.slack.web_api import new_client, no_answer
 
-_TIMEOUT_SECONDS = 3  # somebody waits for a page
-_NAME_SECONDS = 2  # Slack waits three for an acknowledgement
+_TIMEOUT_SECONDS = 3  # a person is waiting for a page
+_NAME_SECONDS = 2  # Slack waits three seconds for an acknowledgement
 _NAMES_AT_MOST = 10
 _UNKNOWN = ("user_not_found", "user_not_visible")
 MAX_NAME_LENGTH = 60
 
 
 class SlackPeople:
-    """Asks Slack about people, with the scope users:read; lives as long as the process and remembers nobody.
+    """Asks Slack about people, with the scope users:read; lives as long as the process and caches nothing.
 
     Args:
-        bot_tokens: Has the tokens to ask with.
+        bot_tokens: Provides the tokens to ask with.
         api_base_url: Where Slack's Web API is; ends with a slash.
     """
 
@@ -33,7 +33,7 @@ class SlackPeople:
         self._api_base_url = api_base_url
 
     async def find_name(self, principal: Principal) -> str | None:
-        """Return the name that this person gave themselves in Slack; it proves nothing.
+        """Return the name that this person chose in Slack; it proves nothing.
 
         Raises:
             UnavailableError: Slack did not answer, or the app may not ask.
@@ -50,10 +50,10 @@ class SlackPeople:
         return tuple(Principal("slack", tenant, principal.user) for tenant in tenants)
 
     async def names(self, workspace: str, user_ids: Sequence[str]) -> dict[str, str]:
-        """Return the names that people gave themselves, by user id; only those that Slack gives within two seconds.
+        """Return people's display names by user id; only those that Slack returns within two seconds.
 
         Args:
-            workspace: The installation that is asked.
+            workspace: The installation to ask.
             user_ids: The people; the first ten are looked up.
         """
         token = await self._bot_tokens.bot_token(workspace)
@@ -69,10 +69,10 @@ class SlackPeople:
             return None
 
     async def _find(self, principal: Principal) -> Mapping[str, Any]:
-        """Return the user object of this person; an empty one if no installation knows them in this tenant.
+        """Return this person's user object; an empty one if no installation knows them in this tenant.
 
-        The tenant may be a workspace of an organisation that has installed the app as a whole, so tokens other than its
-        own may know the person.
+        The tenant may be a workspace of an organisation that has installed the app as a whole, so a token of another
+        place may find the person.
         """
         own = await self._bot_tokens.tokens_of(principal.tenant)
         unsaid: str | None = None
@@ -103,7 +103,7 @@ class SlackPeople:
 
 
 def tenants_of(user: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return every tenant to which the person of a user object belongs: the organisation first, then workspaces."""
+    """Return every tenant that the person in a user object belongs to: the organisation first, then workspaces."""
     in_organisation = user.get("enterprise_user")
     in_organisation = in_organisation if isinstance(in_organisation, dict) else {}
     teams = in_organisation.get("teams")

@@ -1,4 +1,4 @@
-"""What Slack's errors mean for an answer: wait, go elsewhere, or give up (https://docs.slack.dev/reference/methods)."""
+"""The meaning of Slack's errors for an answer: wait, go elsewhere, or stop (https://docs.slack.dev/reference/methods)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from interfaces.slack.web_api import no_answer
 
 _SERVER_ERROR = 500
 _LONGEST_WAIT_SECONDS = 3600.0
-_REASON_LENGTH = 64  # characters; the column that keeps it has no more
+_REASON_LENGTH = 64  # characters; the length of its column
 
-# Slack may have done some of what it was asked.
+# Slack may have carried out the request, or part of it.
 _UNCLEAR = frozenset({"fatal_error", "internal_error", "request_timeout"})
-# The bot cannot write in this place, or to this person; elsewhere it may.
+# The bot cannot write in this place or to this person, but perhaps elsewhere.
 _CLOSED = frozenset(
     {
         "cannot_dm_bot",
@@ -43,7 +43,7 @@ _CLOSED = frozenset(
         "user_not_visible",
     }
 )
-# The bot's token, its scopes or the text itself is refused: it is the same everywhere.
+# The bot's token, its scopes or the text itself is refused, so it would fail everywhere.
 _FINAL = frozenset(
     {
         "access_denied",
@@ -76,15 +76,15 @@ class ClosedPlaceError(UndeliverableError):
 
 @contextmanager
 def in_our_words() -> Iterator[None]:
-    """Raise the errors of Slack's client as our own; their texts may quote what was posted.
+    """Raise the errors of Slack's client as our own, because their texts may quote what was posted.
 
-    An error word that is not known here is taken for one that passes, so that no answer is lost for it.
+    An unknown error code is treated as temporary, so that no answer is lost because of it.
 
     Raises:
-        UnclearError: Slack gave no answer, or had a fault of its own; it may have done what it was asked.
+        UnclearError: Slack did not answer, or reported an internal error; it may have carried out the request.
         UnavailableError: Slack refuses it for now.
-        ClosedPlaceError: Slack refuses it in this place for good.
-        UndeliverableError: Slack refuses it everywhere for good.
+        ClosedPlaceError: Slack refuses it permanently in this place.
+        UndeliverableError: Slack refuses it permanently everywhere.
     """
     try:
         yield
@@ -95,7 +95,7 @@ def in_our_words() -> Iterator[None]:
 
 
 def reason_of(error: SlackApiError) -> str:
-    """Return Slack's own word for an error, such as ``is_archived``; it is one of a list and holds nothing private."""
+    """Return Slack's error code, such as ``is_archived``; it comes from a fixed list and is never private."""
     reason = error.response.get("error")
     return str(reason)[:_REASON_LENGTH] if reason else f"http_{error.response.status_code}"
 
@@ -114,7 +114,7 @@ def translated(error: SlackApiError) -> UnavailableError | UndeliverableError:
 
 
 def _retry_after(error: SlackApiError) -> float:
-    """How many seconds Slack asks to wait (https://docs.slack.dev/apis/web-api/rate-limits); 0 if it does not say."""
+    """Return the seconds that Slack asks to wait (https://docs.slack.dev/apis/web-api/rate-limits), or 0."""
     headers = {str(name).lower(): str(value) for name, value in (error.response.headers or {}).items()}
     value = headers.get("retry-after", "")
     return min(float(value), _LONGEST_WAIT_SECONDS) if value.isascii() and value.isdigit() else 0.0

@@ -1,4 +1,4 @@
-"""The check that a request comes from Slack (https://docs.slack.dev/authentication/verifying-requests-from-slack)."""
+"""Checks that a request comes from Slack (https://docs.slack.dev/authentication/verifying-requests-from-slack)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class _At(Clock):
 
 
 def verify(signing_secret: str, body: bytes, headers: Mapping[str, str], *, now: float) -> None:
-    """Return if the body was signed with the app's secret within the last five minutes.
+    """Check that the body was signed with the app's secret within the last five minutes.
 
     Args:
-        signing_secret: The app's, 32 hexadecimal digits.
+        signing_secret: The app's signing secret, 32 hexadecimal digits.
         body: The raw, signed body.
         headers: The request's headers; their case does not matter.
         now: The time, POSIX seconds.

@@ -1,4 +1,4 @@
-"""The words of a message: what its person typed, what they forwarded, and what else they sent."""
+"""The text of a message: its person's own words, forwarded messages, and notes about anything else they sent."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _NAMED_AT_MOST = 20  # files and forwarded messages
 
 
 def words_of(event: Mapping[str, Any], *, own_id: str | None, names: Mapping[str, str]) -> str:
-    """Return the words of a message; never an empty text, so that everyone who writes is answered.
+    """Return the text of a message; never an empty one, so that everyone who writes gets an answer.
 
-    Forwarded messages are quoted with their authors' names, and files are named. A note in brackets stands for what
-    the assistant cannot read.
+    Forwarded messages are quoted with their authors' names, and files are named. A note in brackets replaces anything
+    that the assistant cannot read.
 
     Args:
         event: The inner event: https://docs.slack.dev/reference/events/message.
         own_id: The assistant's user id.
-        names: By user id, the names of other people.
+        names: The names of other people, by user id.
     """
     text = str(event.get("text") or "")
     said = typed(text, own_id=own_id, names=names)
@@ -47,7 +47,7 @@ def _forwarded(event: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[s
 
 
 def _files(holder: Mapping[str, Any]) -> str:
-    """Return a note that names the files of a message, or nothing."""
+    """Return a note that names a message's files, or an empty text."""
     named = [_one_line(str(file.get("title") or file.get("name") or "a file")) for file in _items(holder, "files")]
     return f"[Attached: {', '.join(named)}. {_CANNOT_OPEN}]" if named else ""
 
@@ -58,5 +58,5 @@ def _items(holder: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
 
 
 def _one_line(text: str) -> str:
-    """Return a name without what would let it look like something else."""
+    """Return a name on one line, without characters that could disguise it."""
     return " ".join("".join(filter(str.isprintable, text)).split())[:100]

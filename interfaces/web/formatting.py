@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 STATIC_FILES = _HERE / "static"
 
-# The addresses of these pages hold secrets: they are kept by nobody, told to nobody and framed by nobody.
+# The addresses of these pages contain secrets, so the pages must not be cached, referred to, framed or indexed.
 _HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex, nofollow",
-    # No form-action: browsers hold it against the redirect to Google as well.
+    # No form-action: browsers apply it to the redirect to Google as well.
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
 }
 
@@ -35,8 +35,8 @@ class Who:
     """A person as a page shows them.
 
     Attributes:
-        name: What they call themselves, or what the channel calls them.
-        details: What nobody can choose, as anybody can take another one's name.
+        name: Their display name, or their id if the channel gives no name.
+        details: The parts that nobody can choose; anybody can use another person's name.
     """
 
     name: str
@@ -44,12 +44,12 @@ class Who:
 
 
 def who(principal: Principal, channel: str, name: str | None) -> Who:
-    """Return how this person is shown; the channel's id of them is never left out.
+    """Return how to show this person; their id in the channel is always included.
 
     Args:
         principal: The person.
         channel: The name of their channel.
-        name: What the channel calls them, if it says.
+        name: Their display name in the channel, if known.
     """
     if name is None:
         return Who(principal.user, f"{channel}, {principal.tenant}")
@@ -63,21 +63,21 @@ def page(template: str, title: str, *, status: int = 200, **values: object) -> H
 
 
 def notice(title: str, text: str, *, status: int) -> HTMLResponse:
-    """A page that says one thing."""
+    """Render a page with a single text."""
     return page("notice.html", title, status=status, text=text)
 
 
 def from_our_page(request: Request) -> bool:
-    """Return whether the person pressed our button: a form on another site would take them past what our page says.
+    """Return whether the person pressed our button, rather than a form on another site that skips our page.
 
-    https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header; `Origin` says nothing, as our pages send no referrer.
-    A browser from before 2023 may not say it, and is let through.
+    https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header; `Origin` is of no use because our pages send no
+    referrer. Browsers from before 2023 may not send the header; they are let through.
     """
     return request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
 
 
 def away(url: str) -> RedirectResponse:
-    """The way to another site, which is told nothing of where it came from."""
+    """Return a redirect to another site; no referrer is sent there."""
     return RedirectResponse(url, 303, headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
 
 

@@ -1,4 +1,4 @@
-"""The link page, Google's callback, and that of a channel at which people sign in."""
+"""The page of a consent link, Google's callback, and the callback of a channel where people sign in."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ NOT_CONNECTED = "Not connected"
 
 
 def callback_url(public_url: str) -> str:
-    """Where Google sends a browser back to; the OAuth client at Google has to list exactly this."""
+    """Return the URL to which Google sends the browser back; the OAuth client at Google must list exactly this one."""
     return public_url.rstrip("/") + CALLBACK_PATH
 
 
 def login_url(public_url: str) -> str:
-    """Where a channel sends a browser back to at which its person has signed in; the channel's app has to list it."""
+    """Return the URL to which a channel sends the browser back after a sign-in; the channel's app must list it."""
     return public_url.rstrip("/") + LOGIN_PATH
 
 
 class ConsentPages:
-    """Handles the pages by which a person connects their Google account.
+    """Handles the pages through which a person connects their Google account.
 
     It lives as long as the process and holds no consent.
 
     Args:
-        google_apis: Knows what an OAuth scope permits.
+        google_apis: Describe what an OAuth scope permits.
         channels: Know people's names.
-        cookie_seconds: How long a browser is known as the one that opened a link; longer than a sign-in takes.
+        cookie_seconds: Lifetime of the cookie that marks the browser that opened a link; longer than a sign-in takes.
     """
 
     def __init__(
@@ -76,9 +76,9 @@ class ConsentPages:
         return routes
 
     async def show_link(self, request: Request, token: str) -> Response:
-        """Show who asks for what. Consumes nothing, because chats fetch links to preview them.
+        """Show who asks for which permissions. Changes nothing, because chats fetch links to preview them.
 
-        The browser gets its cookie here, so that a second press of the button is known to come from the same browser.
+        The browser gets its cookie here, so that a second press of the button is recognised as the same browser's.
         """
         try:
             link = await self._sign_in.look_at(token, partial(self._cookies.find, request))
@@ -97,7 +97,7 @@ class ConsentPages:
         return response
 
     async def open_link(self, request: Request, token: str) -> Response:
-        """Open the link for this browser, and send it on to Google; the second time as at first."""
+        """Open the link for this browser and redirect it to Google; doing it twice has the same effect."""
         if not from_our_page(request):
             return notice(NOT_CONNECTED, "Another page sent you here. Open the link from your chat.", status=403)
         kept = partial(self._cookies.find, request)
@@ -115,7 +115,7 @@ class ConsentPages:
     async def come_back(
         self, request: Request, state: str = "", code: str | None = None, error: str | None = None
     ) -> Response:
-        """Take Google's answer about the consent, and go on to a page whose address holds neither code nor state."""
+        """Handle Google's answer, and redirect to a page whose address contains neither the code nor the state."""
         cookie = self._cookies.find(request, state.partition(".")[0])
         try:
             link = await self._sign_in.take_callback(state=state, cookie=cookie, code=code, error=error)
@@ -124,7 +124,7 @@ class ConsentPages:
         return _to_sign_in(link)
 
     async def log_in(self, request: Request, state: str = "") -> Response:
-        """Take a channel's answer about who signed in there, but only with this browser's cookie."""
+        """Handle a channel's answer about who signed in there; this browser's cookie is required."""
         cookie = self._cookies.find(request, state.partition(".")[0])
         answer = dict(request.query_params)
         try:
@@ -134,7 +134,7 @@ class ConsentPages:
         return _to_sign_in(link)
 
     async def show_sign_in(self, request: Request, link_id: str) -> Response:
-        """Show how the sign-in of this browser stands, as often as it is asked for."""
+        """Show the state of this browser's sign-in; can be reloaded any number of times."""
         try:
             signed_in = await self._sign_in.page(link_id, self._cookies.find(request, link_id))
         except ConsentError as refusal:
@@ -142,7 +142,7 @@ class ConsentPages:
         return await self._show(signed_in)
 
     async def _show(self, signed_in: SignedIn) -> Response:
-        """Return the page that says how a sign-in stands."""
+        """Return the page that shows the state of a sign-in."""
         if isinstance(signed_in, WaitsForLogin):
             return away(signed_in.url)
         if isinstance(signed_in, NotConnected):
@@ -152,7 +152,7 @@ class ConsentPages:
             response.headers["Refresh"] = "2"
             return response
         if isinstance(signed_in, Disconnected):
-            text = f"{signed_in.email} was connected and has been disconnected since."
+            text = f"{signed_in.email} was connected, but has been disconnected since."
             return notice(NOT_CONNECTED, f"{text} Write `connect google` in the chat for a new link", status=200)
         missing = self._permissions(signed_in.missing_scopes)
         shown = await self._who(signed_in.link.principal)
@@ -161,7 +161,7 @@ class ConsentPages:
         return page("confirm.html", "One step left", who=shown, waits=signed_in, missing=missing)
 
     async def _who(self, principal: Principal) -> Who:
-        """Return how this person is shown: by the channel's id alone if it does not say what they are called."""
+        """Return how to show this person: by their id alone if the channel gives no name."""
         channel = self._channels.get(principal.platform)
         if channel is None:
             return who(principal, principal.platform, None)
@@ -176,5 +176,5 @@ class ConsentPages:
 
 
 def _to_sign_in(link: Link) -> Response:
-    """Return the way to the page of a sign-in, which shows what is true whenever it is loaded."""
+    """Redirect to the page of a sign-in, which shows its current state whenever it is loaded."""
     return away(f"{SIGN_IN_PATH}/{link.link_id}")

@@ -128,7 +128,7 @@ async def test_a_person_waits_so_often_at_once(server: Server, ada: Principal, g
     assert (stored.status_code, set(stored.json())) == (202, {"message", "state"})
     for refused in (streamed, got):
         assert refused.status_code == 429
-        assert refused.json()["detail"] == "3 of your requests are waiting already; let one of them end first"
+        assert refused.json()["detail"] == "3 of your requests are already waiting; let one of them finish first"
         assert "retry-after" in refused.headers
     await hang_up(*mine, theirs)
     await waiting(server, 0)

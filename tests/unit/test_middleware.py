@@ -120,7 +120,7 @@ async def test_any_other_error_is_logged_by_its_place_only(error: Exception, cap
             response = await http.get("/raise")
 
     assert response.status_code == 500
-    assert response.json()["detail"] == "an error of the server; its log says where"
+    assert response.json()["detail"] == "internal server error; the server's log says where"
     assert [record.getMessage() for record in caplog.records if record.name == "interfaces.middleware"] == [
         f"a request failed: {type(error).__name__} at {__file__}:{make_app.__code__.co_firstlineno + 6}"
     ]
@@ -136,7 +136,7 @@ async def test_a_database_that_is_away_is_a_503(error: Exception, caplog: pytest
     assert response.status_code == 503
     assert response.headers["retry-after"] == "5"
     assert CANARY not in response.text + caplog.text
-    assert "a request met no database" in caplog.text
+    assert "a request could not reach the database" in caplog.text
 
 
 @pytest.mark.parametrize(

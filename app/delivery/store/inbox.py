@@ -90,7 +90,7 @@ class Inbox:
         """
         row = await self._one(sa.select(messages).where(owned_by(messages, principal), messages.c.id == message_id))
         if row is None:
-            raise NotFoundError("there is no such message of yours")
+            raise NotFoundError("you have no such message")
         return stored(row)
 
     async def versions(self, message_ids: Iterable[str]) -> dict[str, Version]:
