@@ -1,4 +1,4 @@
-"""Tokens of the HTTP interface: each stands for one principal, and is stored as a hash that is bound to them."""
+"""Tokens of the HTTP interface: each identifies one principal, and is stored as a hash that is bound to them."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ PREFIX = "dpt_"  # so that secret scanners and people recognise one
 class ApiTokens:
     """Issues and recognises tokens; lives as long as the process and holds none.
 
-    A token's hash is found by the hash, and counts only if the row's sealed verifier opens for the row's own person
-    and address, and holds the same hash: whoever can write to the database, but has no key, can make a token stand for
-    nobody.
+    A token is found by its hash, and is valid only if the row's sealed verifier opens for the row's own person and
+    address, and contains the same hash. So somebody who can write to the database, but has no key, cannot make a token
+    identify anybody.
     """
 
     def __init__(self, database: Database, key_ring: KeyRing, now: Callable[[], float] = time.time) -> None:
@@ -39,19 +39,19 @@ class ApiTokens:
         self._now = now
 
     async def issue(self, principal: Principal, *, label: str, email: str | None = None) -> str:
-        """A new token, "dpt_" and 43 characters, that cannot be shown again. Earlier ones go on to work.
+        """Return a new token, "dpt_" and 43 characters, that cannot be shown again. Earlier tokens stay valid.
 
         Args:
-            principal: Whom it stands for.
-            label: What it is for.
-            email: Their address, for which whoever issues the token vouches; in workspace mode it says whose Google
-                account is used.
+            principal: The person whom it identifies.
+            label: The token's purpose.
+            email: Their address, vouched for by the administrator who issues the token; in workspace mode, it decides
+                which Google account is used.
 
         Raises:
-            PrincipalError: The principal is not of the HTTP interface.
+            PrincipalError: The principal does not belong to the HTTP interface.
         """
         if principal.platform != "http":
-            raise PrincipalError(f"a token stands for a principal of the HTTP interface, http:…:…; got {principal}")
+            raise PrincipalError(f"a token needs a principal of the HTTP interface, http:…:…; got {principal}")
         token = PREFIX + secrets.token_urlsafe(32)
         row = {"id": uuid.uuid4().hex, **owner(principal), "email": email}
         async with self._database.writing() as connection:
@@ -67,14 +67,14 @@ class ApiTokens:
         return token
 
     async def revoke(self, principal: Principal, *, label: str | None = None, leaver: bool = False) -> int:
-        """End this principal's tokens, or those with one label; returns how many ended.
+        """Revoke this principal's tokens, or those with one label; return how many were revoked.
 
-        Their verifiers are erased, so that nobody can bring one back by taking the time of its end out of the row.
+        Their verifiers are erased, so that nobody can restore one by clearing the row's time of revocation.
 
         Args:
-            principal: Whose.
-            label: Of which label; all if None.
-            leaver: Only if they are offboarded, also in that very moment.
+            principal: The tokens' person.
+            label: The tokens' label; None for all tokens.
+            leaver: Whether to revoke only if they are still offboarded at the moment of the change.
         """
         mine = sa.and_(owned_by(api_tokens, principal), api_tokens.c.revoked_at.is_(None))
         if label is not None:
@@ -88,7 +88,7 @@ class ApiTokens:
         return ended.rowcount
 
     async def principal_of(self, token: str) -> Principal:
-        """Whom a token stands for.
+        """Return the person whom a token identifies.
 
         Raises:
             UnauthenticatedError: It is unknown or revoked, or its row is not the one that was issued.
@@ -101,7 +101,7 @@ class ApiTokens:
         return principal_of(row)
 
     async def find_email(self, principal: Principal) -> str | None:
-        """The address that was vouched for last with a token of this principal's that still works, or None."""
+        """Return the address recorded with this principal's newest valid token that has one, or None."""
         mine = sa.and_(
             owned_by(api_tokens, principal), api_tokens.c.revoked_at.is_(None), api_tokens.c.email.is_not(None)
         )
@@ -114,7 +114,7 @@ class ApiTokens:
         try:
             verifier = unseal(self._key_ring, api_tokens.c.sealed_verifier, row)
         except SealError as error:
-            log.error("the API token of row %s stands for nobody: %s", row.id, error)
+            log.error("the API token of row %s is not valid: %s", row.id, error)
             return False
         return hmac.compare_digest(verifier, row.token_hash)
 

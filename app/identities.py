@@ -1,4 +1,4 @@
-"""Which principals are one person, how they are called and which address is theirs, by what their channel says."""
+"""A person's principals, name and verified address, according to their channel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class People(Protocol):
     """Knows the people of a channel. One object, which lives as long as the process."""
 
     async def find_name(self, principal: Principal) -> str | None:
-        """Return what this person calls themselves there, or None if the channel does not know them.
+        """Return this person's display name there, or None if the channel does not know them.
 
         Raises:
             UnavailableError: The channel did not answer.
@@ -21,7 +21,7 @@ class People(Protocol):
         ...
 
     async def identities(self, principal: Principal) -> tuple[Principal, ...]:
-        """Return every principal that is this person, by what the channel says; empty if it does not know them.
+        """Return every principal of this person, according to the channel; empty if it does not know them.
 
         Raises:
             UnavailableError: The channel did not answer.
@@ -33,7 +33,7 @@ class Directory(Protocol):
     """Knows the addresses of a channel's people. One object, which lives as long as the process."""
 
     async def find_email(self, principal: Principal) -> str | None:
-        """Return the address that the channel has verified to be this person's; None when it has verified none.
+        """Return this person's address, as verified by the channel, or None if it has not verified one.
 
         Raises:
             UnavailableError: The channel did not answer.
@@ -45,14 +45,14 @@ class Identities:
     """Knows the identities of a person; lives as long as the process and holds none.
 
     Args:
-        people: By platform, the channels of which a person can have several; elsewhere everybody has one.
+        people: The channels where a person can have several principals, by platform; elsewhere everybody has one.
     """
 
     def __init__(self, people: Mapping[str, People]) -> None:
         self._people = people
 
     async def of(self, principal: Principal) -> tuple[Principal, ...]:
-        """Return this principal, and then every other one that is the same person.
+        """Return this principal, followed by every other principal of the same person.
 
         Raises:
             UnavailableError: Their channel did not answer.

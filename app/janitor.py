@@ -1,6 +1,6 @@
-"""The janitor: ends the work of offboarded people in this process, and finishes what others began and left.
+"""The janitor: cancels offboarded people's runs in this process, and finishes revocations that others left unfinished.
 
-The two are looked after apart: Google may let the second one wait, and nobody's work goes on because of that.
+The two run separately, because the second may have to wait for Google, and runs must be cancelled meanwhile.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from app.users import Users
 
 log = logging.getLogger(__name__)
 
-_OTHERS_ARE_AT_IT_SECONDS = 20.0  # an end takes so long at most, a lease that has to run out included
+_OTHERS_ARE_AT_IT_SECONDS = 20.0  # a revocation takes at most this long, including a lease that has to expire
 _TRY_AGAIN_SECONDS = 30.0
 
 
@@ -30,20 +30,20 @@ class InWork(Protocol):
 
     @property
     def people_in_work(self) -> frozenset[Principal]:
-        """Whose messages are being answered in this process."""
+        """Return the people whose messages are being answered in this process."""
         ...
 
     def interrupt_all(self, principal: Principal) -> int:
-        """Cancel every run of this person; returns how many."""
+        """Cancel every run of this person; return how many."""
         ...
 
 
 class Janitor:
-    """Looks every second; lives as long as the process and holds only whom it tried to end, and when.
+    """Checks every second; lives as long as the process, and holds only whose access it tried to end, and when.
 
     Args:
         worker: Answers messages in this process.
-        look_seconds: How often it looks.
+        look_seconds: The interval between checks.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Janitor:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Look until the context ends; what is being ended then is finished by the next one who looks."""
+        """Check until the context ends; the next janitor finishes anything that is left then."""
         async with self._supervisor.keeping(stopping_leavers=self._stop_for_ever, finishing_ends=self._finish_for_ever):
             yield
 
@@ -86,16 +86,16 @@ class Janitor:
             await asyncio.sleep(self._look_seconds)
 
     async def stop_work(self) -> None:
-        """Look once: afterwards no run of an offboarded person goes on here."""
+        """Cancel all runs of offboarded people in this process."""
         for principal in await self._withdrawal.undone_of_offboarded():
             await self._withdrawal.end_all(principal)
         for principal in await self._users.offboarded_among(self._worker.people_in_work):
-            await self._withdrawal.end_all(principal)  # first: a run that is cancelled is else put back and run again
+            await self._withdrawal.end_all(principal)  # first, or a cancelled run would be put back and run again
             count = self._worker.interrupt_all(principal)
             log.info("%s was offboarded: %d runs cancelled", principal, count)
 
     async def finish(self) -> None:
-        """Look once: afterwards what could be finished is."""
+        """Finish the offboardings and revocations that can be finished now."""
         offboarded = await self._users.not_ended()
         ending = await self._revocation.unfinished(older_than_seconds=_OTHERS_ARE_AT_IT_SECONDS)
         now = self._now()

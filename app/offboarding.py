@@ -1,7 +1,6 @@
-"""Offboarding: all that Deputy has of a person's access ends, and nothing is taken from them any more.
+"""Offboarding: ends all access that Deputy has for a person, and refuses their messages from then on.
 
-Every step is done again without harm, so a process that was killed in the middle is followed by whoever looks next:
-the same command, or a server.
+Every step can be repeated safely, so if a process is killed in the middle, the same command or any server finishes it.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from app.users import Users
 
 @dataclass(frozen=True, slots=True)
 class Offboarded:
-    """What an offboarding ended, this time.
+    """The number of things that one run of an offboarding ended.
 
     Attributes:
-        api_tokens: How many tokens of the HTTP interface.
-        messages: How many messages that were undone.
+        api_tokens: Tokens of the HTTP interface.
+        messages: Unfinished messages.
         credentials: Grants and consent links.
     """
 
@@ -31,7 +30,7 @@ class Offboarded:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left; else Google gave no answer, and it is tried again."""
+        """Whether nothing is left; if not, Google gave no answer, and a later run tries again."""
         return not self.credentials.waiting
 
 
@@ -45,21 +44,22 @@ class Offboarding:
         self._revocation = revocation
 
     async def begin(self, principal: Principal) -> None:
-        """Refuse this person from now on, and end their work; the servers end the rest within seconds."""
+        """Refuse this person from now on, and end their messages; the servers end the rest within seconds."""
         await self._users.offboard(principal)
         await self._withdrawal.end_all(principal)
 
     async def offboard(self, principal: Principal) -> Offboarded:
-        """Refuse this person from now on, and end all that is theirs.
+        """Refuse this person from now on, and end all of their access.
 
         Raises:
-            SealError: A grant does not open with this key ring, so Google cannot be told; all else has ended.
+            SealError: A grant does not open with this key ring, so Google cannot be notified; everything else has
+                ended.
         """
         await self._users.offboard(principal)
         return await self.finish(principal)
 
     async def finish(self, principal: Principal) -> Offboarded:
-        """End all that is left of a person who is refused already; nothing of one who was restored in the meantime.
+        """End everything that is left for an offboarded person, but nothing if they have been restored meanwhile.
 
         Raises:
             SealError: As for `offboard`.

@@ -1,4 +1,4 @@
-"""Who a message is from, and so whom the assistant acts for."""
+"""The person whom a message is from, and whom the assistant acts for."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ MAX_PART_LENGTH = 255  # characters; the width of the database columns that hold
 class Principal:
     """The person a message is from, as the channel verified it: always three values, none of them empty.
 
-    Two principals are the same person exactly when all three parts are equal. Lives as long as whoever holds it;
-    it carries no secret.
+    Two principals are equal exactly if all three parts are equal. It is a value and contains no secret.
 
     Attributes:
         platform: The channel: ``slack``, ``telegram``, ``whatsapp`` or ``http``.
-        tenant: Whose user ids these are: the sender's Slack enterprise ("E…") or team ("T…"), a Telegram bot id,
-            a WhatsApp portfolio id, or the issuer of an HTTP token.
+        tenant: The scope of the user ids: the sender's Slack enterprise ("E…") or team ("T…"), a Telegram bot id, a
+            WhatsApp portfolio id, or the issuer of an HTTP token.
         user: The person's id within the tenant, such as Slack's "U…" or "W…".
 
     Raises:
-        PrincipalError: A part is empty, is not a string, is too long or holds a control character.
+        PrincipalError: A part is empty, is not a string, is too long or contains a control character.
     """
 
     platform: str
@@ -40,12 +39,12 @@ class Principal:
                 raise PrincipalError(f"the {name} of a principal is at most {MAX_PART_LENGTH} printable characters")
 
     def __str__(self) -> str:
-        """The text form for the command line, each part percent-escaped: ``http:demo:ada``."""
+        """Return the text form for the command line, each part percent-escaped: ``http:demo:ada``."""
         return ":".join(quote(part, safe="") for part in (self.platform, self.tenant, self.user))
 
     @classmethod
     def parse(cls, text: str) -> Principal:
-        """Read the text form back; accepts only what `str()` of a principal writes.
+        """Parse the text form; accept only the output of a principal's `str()`.
 
         Raises:
             PrincipalError: The text is not three percent-escaped parts, or is escaped in another way.

@@ -1,10 +1,10 @@
-"""The people whom Deputy has seen, and who of them was offboarded.
+"""The people whom Deputy has seen, and which of them were offboarded.
 
 seen ─► offboarded ─► ended
   ▲          (restored)  │
   └──────────────────────┘
 
-Offboarded is a person from whom nothing is taken any more; ended is one of whom nothing is left to end either.
+An offboarded person's messages are refused; for an ended person, nothing is left to revoke or erase either.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from app.database.tables import owned_by, owner, principal_of, users
 from app.errors import OffboardedError
 from app.principal import Principal
 
-_SEEN_AGAIN_SECONDS = 3600.0  # `last_seen_at` is to the hour, so that a message costs a write once an hour
-_SEEN_AT_MOST = 10_000  # people that a process remembers to have written down
+_SEEN_AGAIN_SECONDS = 3600.0  # `last_seen_at` is to the hour, so that messages cost one write an hour
+_SEEN_AT_MOST = 10_000  # people whom a process remembers having stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class User:
     """One person; times are POSIX seconds.
 
     Attributes:
-        first_seen_at: When their first message came; None for one who was offboarded before.
-        last_seen_at: When their last one came, to the hour.
-        offboarded_at: Since when they are refused.
-        ended_at: When the last thing of theirs had ended.
+        first_seen_at: When their first message came; None if they were offboarded before they wrote.
+        last_seen_at: When their last message came, to the hour.
+        offboarded_at: When they were offboarded; since then they are refused.
+        ended_at: When nothing was left to revoke or erase.
     """
 
     principal: Principal
@@ -46,7 +46,7 @@ class User:
 
 
 class Users:
-    """Stores people; lives as long as the process, and holds whom it has written down lately and when, nothing else."""
+    """Stores people; lives as long as the process, and holds only whom it has stored recently, and when."""
 
     def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
         self._database = database
@@ -54,10 +54,10 @@ class Users:
         self._seen: dict[Principal, float] = {}
 
     async def see(self, principal: Principal) -> None:
-        """Write down that this person wrote, once an hour; whether they may is looked at with each message.
+        """Record, once an hour, that this person wrote. Whether they may write is checked with each message.
 
         Raises:
-            OffboardedError: They were offboarded; nothing may be taken from them.
+            OffboardedError: They were offboarded; nothing may be accepted from them.
         """
         if self._seen.get(principal, 0.0) < self._now() - _SEEN_AGAIN_SECONDS:
             await self.admit(principal)
@@ -66,10 +66,10 @@ class Users:
             self._seen[principal] = self._now()
 
     async def admit(self, principal: Principal) -> None:
-        """Write down that this person was seen.
+        """Record that this person was seen.
 
         Raises:
-            OffboardedError: They were offboarded; nothing may be taken from them.
+            OffboardedError: They were offboarded; nothing may be accepted from them.
         """
         now = self._now()
         async with self._database.reading() as connection:
@@ -80,19 +80,19 @@ class Users:
             raise OffboardedError(f"{principal} was offboarded; `deputy users restore` lets them in again")
 
     async def offboard(self, principal: Principal) -> User:
-        """Refuse this person from now on; one who is refused already stays so since then."""
+        """Refuse this person from now on; if they are already refused, the earlier time stays."""
         now = self._now()
         user = await self._put(principal, AuditEntry(principal, AuditEvent.OFFBOARD, now), offboarded_at=now)
         if user.ended_at is not None:
-            await self._set(principal, ended_at=None)  # asked for once more: it is looked whether anything is left
+            await self._set(principal, ended_at=None)  # requested again: check again whether anything is left
         return user
 
     async def mark_ended(self, principal: Principal) -> None:
-        """Say that nothing of an offboarded person is left to end."""
+        """Record that nothing of an offboarded person is left to revoke or erase."""
         await self._set(principal, ended_at=self._now())
 
     async def restore(self, principal: Principal) -> bool:
-        """Let an offboarded person in again, without anything that they had; False when they are not offboarded.
+        """Let an offboarded person in again, without anything that they had; return False if they were not offboarded.
 
         Raises:
             OffboardedError: Their offboarding is not finished.
@@ -109,19 +109,19 @@ class Users:
         return restored.rowcount == 1
 
     async def everybody(self) -> list[User]:
-        """All people, by their principals."""
+        """Return all people, ordered by principal."""
         query = sa.select(users).order_by(users.c.platform, users.c.tenant, users.c.user_id)
         async with self._database.reading() as connection:
             return [_user(row) for row in await connection.execute(query)]
 
     async def not_ended(self) -> list[Principal]:
-        """The offboarded people of whom something may be left to end."""
+        """Return the offboarded people who may still have something to revoke or erase."""
         query = sa.select(users).where(users.c.offboarded_at.is_not(None), users.c.ended_at.is_(None))
         async with self._database.reading() as connection:
             return [principal_of(row) for row in await connection.execute(query)]
 
     async def offboarded_among(self, people: Collection[Principal]) -> frozenset[Principal]:
-        """Who of these people was offboarded."""
+        """Return those of these people who were offboarded."""
         if not people:
             return frozenset()
         one_of_them = sa.or_(*(owned_by(users, principal) for principal in people))
@@ -130,7 +130,7 @@ class Users:
             return frozenset(principal_of(row) for row in await connection.execute(query))
 
     async def _put(self, principal: Principal, *audited: AuditEntry, **times: float) -> User:
-        """Set these times of a person, known or new; when they were first seen and offboarded stays as it was."""
+        """Set these times of a person, known or new; do not change when they were first seen or offboarded."""
         async with self._database.writing() as connection:
             await record(connection, *audited)
             dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -148,17 +148,17 @@ class Users:
 
 
 def offboarded(principal: Principal) -> sa.ColumnElement[bool]:
-    """The condition that this person is refused."""
+    """Return the condition that this person was offboarded."""
     return sa.exists().where(owned_by(users, principal), users.c.offboarded_at.is_not(None))
 
 
 async def is_offboarded(connection: AsyncConnection, principal: Principal) -> bool:
-    """Whether this person is refused, by what is committed when the caller's transaction asks."""
+    """Return whether this person is offboarded, according to what is committed at this moment."""
     return bool((await connection.execute(sa.select(offboarded(principal)))).scalar_one())
 
 
 async def stays_offboarded(connection: AsyncConnection, principal: Principal) -> bool:
-    """Whether this person is refused, and is not restored before the caller's transaction ends."""
+    """Return whether this person is offboarded, and keep them so until the caller's transaction ends."""
     refused = sa.select(users.c.offboarded_at).where(owned_by(users, principal), users.c.offboarded_at.is_not(None))
     return (await connection.execute(refused.with_for_update(read=True))).first() is not None
 

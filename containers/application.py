@@ -86,14 +86,14 @@ Once = providers.ThreadSafeSingleton  # a plain Singleton is built twice when tw
 
 
 class Application(DeclarativeContainer):
-    """Process-lived providers first, then those of one request, then what runs requests.
+    """Process-lived providers first, then those of one request, then the objects that run requests.
 
     `build` adds what only the settings know: the toolkits, models and agents by their names.
     """
 
     settings = providers.Dependency(instance_of=Settings)
 
-    # Process: what is kept, and where.
+    # Process: storage.
     database = Once(Database, settings.provided.database.url.get_secret_value.call())
     key_ring = Once(open_key_ring, settings.provided.key_ring.encoded.call(), settings.provided.key_ring.file)
     api_tokens = Once(ApiTokens, database, key_ring)
@@ -136,8 +136,7 @@ class Application(DeclarativeContainer):
         address=providers.Callable("{}:{}".format, settings.provided.server.host, settings.provided.server.port),
     )
 
-    # Process: the channels that are served, by platform, and all that they consist of; `containers/channels.py` adds
-    # them.
+    # Process: the served channels and their parts, by platform; `containers/channels.py` adds them.
     channels = providers.Dict()
     channel_parts: providers.Aggregate[Any] = providers.Aggregate()
     senders = providers.Callable(senders_of, channels)
@@ -198,12 +197,12 @@ class Application(DeclarativeContainer):
     offboarding = Once(Offboarding, users, api_tokens, cancellation, revocation)
     statuses = Once(Statuses, parking, approvals, consent, accounts, google_apis.provided.permission)
 
-    # Process: the models by their names, and of each agent what all people share.
+    # Process: the models by name, and the parts of each agent that all people share.
     model_http = Once(open_model_http)
     models: providers.Aggregate[Model] = providers.Aggregate()
     shells: providers.Aggregate[AgentShell] = providers.Aggregate()
 
-    # One request: everything that is a person's.
+    # One request: everything personal.
     principal = Seed(Principal)
     deadline = Seed(Deadline)
     threads = Seed(Scope)
@@ -223,7 +222,7 @@ class Application(DeclarativeContainer):
     toolkits: providers.Aggregate[Any] = providers.Aggregate()  # of Toolkit; a provider of a subclass is none of it
     agents: providers.Aggregate[Agent] = providers.Aggregate()
 
-    # Process: what opens requests, and answers.
+    # Process: opening requests and answering them.
     request_scopes = Once(
         RequestScopes,
         agents.provider,
@@ -304,7 +303,7 @@ class Application(DeclarativeContainer):
     )
     janitor = Once(Janitor, worker, users, cancellation, offboarding, revocation, supervisor)
 
-    # Process: what answers HTTP requests; `containers/channels.py` adds the routes of the channels.
+    # Process: answering HTTP requests; `containers/channels.py` adds the routes of the channels.
     cookies = Once(Cookies, secure=settings.provided.server.public_url.startswith.call("https://"))
     consent_pages = Once(
         ConsentPages,

@@ -27,7 +27,7 @@ def build(settings: Settings) -> Application:
     """Return the complete container of a configuration; nothing in it is open yet.
 
     Raises:
-        SettingsError: An agent names an unknown toolkit, a toolkit is refused, or a channel lacks a part.
+        SettingsError: An agent names an unknown toolkit, a toolkit cannot be used, or a channel lacks a part.
     """
     container = Application(settings=settings)
     container.toolkits.set_providers(toolkits(container, settings.toolkits))

@@ -1,4 +1,4 @@
-"""The channels that the settings serve: the list of all channels, and how one becomes a part of the container."""
+"""The list of all channels, and how the container gets those that the settings serve."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _offers(container: Application) -> Offers:
 
 
 class _Parts:
-    """Makes the providers of one channel's parts, one for each class."""
+    """Makes the providers of one channel's parts, one for each class. Lives while a channel is added."""
 
     def __init__(self, platform: str, offers: Offers) -> None:
         self.named: dict[str, AnyProvider] = {}

@@ -1,4 +1,4 @@
-"""A Google client that sends nothing: it answers everything, in words that only its person's request can know."""
+"""A Google client that sends nothing: it answers every call with text that only its own request can know."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class DryGoogle(GoogleClient):
     """Answers a toolkit's calls for a dry run. Lives for one request.
 
     Attributes:
-        foreign: The methods that another request tried to call with it.
+        foreign: The methods that another request tried to call with this client.
     """
 
     def __init__(self, principal: Principal, apis: GoogleApis) -> None:
@@ -28,7 +28,7 @@ class DryGoogle(GoogleClient):
         self.foreign: list[str] = []
 
     async def execute(self, request: HttpRequest, *, repeatable: bool | None = None) -> Any:
-        """Return an answer in which every field is there."""
+        """Return an answer that has every field."""
         try:
             self._run.check(f"The Google client that called {request.methodId}")
         except ForeignRunError:
@@ -37,7 +37,7 @@ class DryGoogle(GoogleClient):
         return Answer(self._marker)
 
     async def execute_batch(self, requests: Sequence[HttpRequest], *, repeatable: bool | None = None) -> list[Any]:
-        """Return an answer to each."""
+        """Return an answer to each request."""
         return [await self.execute(request) for request in requests]
 
 

@@ -1,7 +1,7 @@
-"""A place to run somebody's code in which nothing leaves the process: no socket, no file, no child process.
+"""Runs foreign code so that nothing leaves the process: no socket, no file, no child process.
 
-The code runs on an event loop in a thread of its own. Python's audit hooks (PEP 578) see what it is about to do, and
-refuse; what Python does not report, such as a C library with sockets of its own, is not seen.
+The code runs on an event loop in a separate thread. Python's audit hooks (PEP 578) see what it is about to do, and
+refuse. They do not see what Python does not report, such as a C library's sockets.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_THREADS = 8  # of one dry run, for calls that block
+_THREADS = 8  # of one dry run, for blocking calls
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # https://docs.python.org/3/library/audit_events.html; a name that ends in a dot stands for all that begin with it.
 _REFUSED = (
@@ -54,10 +54,10 @@ class DryRunError(PermissionError):
 
 
 async def run_dry(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Return what a coroutine returns, run where nothing can leave the process.
+    """Run a coroutine so that nothing can leave the process, and return its result.
 
     Args:
-        work: Begins the coroutine, in the thread where it runs.
+        work: Creates the coroutine, in the thread where it runs.
     """
     _install_hook()
     return await asyncio.to_thread(_run, work)
@@ -66,7 +66,7 @@ async def run_dry(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="dry-run", initializer=_enter)
     started = threading.Barrier(_THREADS)
-    list(pool.map(lambda _: started.wait(), range(_THREADS)))  # all threads now: later none can be started
+    list(pool.map(lambda _: started.wait(), range(_THREADS)))  # start all threads now: later none can be started
     try:
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # uvloop's sockets are not reported
             runner.get_loop().set_default_executor(pool)
@@ -74,7 +74,7 @@ def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
             try:
                 return runner.run(work())
             finally:
-                _thread.is_dry = False  # it goes back to the pool that it came from
+                _thread.is_dry = False  # the thread returns to its pool
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

@@ -1,4 +1,4 @@
-"""What constructors can ask for, by type: how toolkits and channels are given what they need."""
+"""The objects that constructors can ask for by type: toolkits and channels get what they need from here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Offers:
         self._offers: dict[Any, AnyProvider] = dict(offers)
 
     def add(self, kind: object, provider: AnyProvider) -> None:
-        """Offer one thing more."""
+        """Offer one more object."""
         self._offers[kind] = provider
 
     def find(self, kind: object) -> AnyProvider | None:
@@ -36,7 +36,7 @@ class Offers:
         """Return a provider for each required parameter of a class or function, except those already given.
 
         Raises:
-            NotOfferedError: A parameter has no usable annotation, or one that nothing is offered for.
+            NotOfferedError: A parameter has no usable annotation, or a type that is not offered.
         """
         function: object = getattr(makes, "__init__") if isinstance(makes, type) else makes  # noqa: B009
         if function is object.__init__:

@@ -16,12 +16,12 @@ from containers.scopes import Scope
 
 
 class RequestScopes:
-    """Opens a scope for each message; lives as long as the process and holds providers, never what they made.
+    """Opens a scope for each message; lives as long as the process and holds providers, never the objects they make.
 
     Args:
-        agents: The scoped agents by their names.
-        agent_of_channel: The platform of each channel that is served, and the name of the agent that answers there.
-        deadline_seconds: How long a request may take that names no deadline of its own.
+        agents: The scoped agents by name.
+        agent_of_channel: The name of the agent that answers on each served platform.
+        deadline_seconds: How long a request without its own deadline may take.
     """
 
     def __init__(
@@ -33,13 +33,13 @@ class RequestScopes:
 
     @asynccontextmanager
     async def open_agent(self, principal: Principal, deadline: Deadline) -> AsyncIterator[Agent]:
-        """A fresh agent of this principal; it and all that is theirs is dead once the context ends."""
+        """Yield a new agent for this principal; it and everything personal is dead once the context ends."""
         with new_run():
             async with Scope(principal, deadline) as scope:
                 try:
                     yield scope.get(self._agents.providers[self._agent_of_channel[principal.platform]])
                 except BaseException as error:
-                    # Libraries keep an error in a variable of a frame that it passes: a cycle, in which the agent and
-                    # all that is the person's would wait for the collector.
+                    # Libraries keep an error in a variable of a frame that it passes through. That is a cycle, and
+                    # would keep the agent and everything personal until the garbage collector runs.
                     clear_frames(error.__traceback__)
                     raise

@@ -18,7 +18,7 @@ _DEPTH = 8  # objects in objects; a schema may refer to itself
 
 
 def sample(schema: Mapping[str, Any]) -> Any:
-    """Return a value of this schema, with the fields that have to be there."""
+    """Return a value that fits this schema, with its required fields."""
     return _value(schema, schema.get("$defs", {}), _DEPTH)
 
 

@@ -1,4 +1,4 @@
-"""Objects that two requests of one toolkit share, and the state of its class before and after."""
+"""Finds objects that two instances of one toolkit share, and changes to its class."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ _NEVER = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType,
 
 @dataclass(frozen=True)
 class ClassState:
-    """The attributes of a class and its bases, by name, with what they are bound to."""
+    """The attributes of a class and its bases by name, with the objects that they are bound to."""
 
     attributes: Mapping[str, object]
 
     def changed(self, later: ClassState) -> set[str]:
-        """Return the names that are bound to something else by then, or not at all."""
+        """Return the names that `later` binds to something else, or not at all."""
         both = self.attributes.keys() | later.attributes.keys()
         missing = object()
         return {name for name in both if self.attributes.get(name, missing) is not later.attributes.get(name, missing)}
 
 
 def class_state(cls: type) -> ClassState:
-    """Return what the attributes of a class and of its bases are bound to now."""
+    """Return the current attributes of a class and of its bases."""
     return ClassState(
         {f"{base.__qualname__}.{name}": value for base in cls.__mro__[:-1] for name, value in vars(base).items()}
     )
 
 
 def shared(toolkit: object, results: object, other: object, other_results: object) -> Iterator[str]:
-    """Describe each object that both toolkits, or what their tools returned, lead to and that could carry anything.
+    """Describe each object that both toolkits, or the results of their tools, can reach and that could carry data.
 
-    Collections that can change, and instances of classes of the toolkit's own package; what is behind an object of
-    somebody else's class, such as a logger or a shared client, is not looked at.
+    These are mutable collections, and instances of classes in the toolkit's own package. Objects of other classes, such
+    as a logger or a shared client, are not looked into.
     """
     package = type(toolkit).__module__.partition(".")[0]
     mine = _reached(toolkit, package) | _reached(results, package)

@@ -1,7 +1,7 @@
-"""The trial of a toolkit: each tool is run in two requests at once, and nothing of one may reach the other.
+"""The trial of a toolkit: each tool runs in two requests at once, and nothing may pass from one to the other.
 
-A toolkit that keeps something when it is built is found by the proof of lifetimes; this finds one that keeps something
-when a tool runs. Nothing is sent meanwhile (`dry_run`), and a tool that fails for that reason is no finding.
+The proof of lifetimes finds a toolkit that keeps something when it is built; the trial finds one that keeps something
+when a tool runs. Nothing is sent during the trial (`dry_run`), and a tool that fails for that reason is not reported.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from containers.sample_arguments import sample
 from containers.scopes import Scope, Scoped
 from containers.shared_objects import class_state, shared
 
-_TOOL_SECONDS = 2.0  # a tool that waits longer is given up
-_ROUNDS = 2  # each tool in turns: what the first one leaves is found by the second, and the other way round
+_TOOL_SECONDS = 2.0  # a tool that takes longer is abandoned
+_ROUNDS = 2  # the requests alternate, so that each one finds what the other has left
 _LOOP_TURNS = 5
 _TO_FIX = "keep what a tool remembers in the toolkit's instance; it is built for each request"
 
 
 async def try_toolkit(container: Application, name: str) -> list[Finding]:
-    """Run each tool of a toolkit in two interleaved requests, and return what one request had of the other.
+    """Run each tool of a toolkit in two interleaved requests, and return a finding for each thing that passed between.
 
     Args:
-        container: Where the toolkit is.
+        container: The container with the toolkit.
         name: The toolkit's name.
     """
     provider = container.toolkits.providers[name]
@@ -70,7 +70,7 @@ def _on_dry_client(container: Application, toolkit: Scoped[Any]) -> tuple[Scoped
 
 @dataclass
 class _Request:
-    """One of the two requests, in a context of its own."""
+    """One of the two requests, in a separate context. Lives for one trial."""
 
     scope: Scope
     person: str
@@ -80,7 +80,7 @@ class _Request:
     results: list[object] = field(default_factory=list)
 
     async def call(self, spec: ToolSpec) -> None:
-        """Call one tool as the model would; an error in it is no finding."""
+        """Call one tool as the model would; errors in it are ignored."""
         task = asyncio.get_running_loop().create_task(self._call(spec), context=self.context)
         await asyncio.wait([task])
         if task.cancelled():
@@ -113,7 +113,7 @@ class _Trial:
         for _ in range(_LOOP_TURNS):
             await asyncio.sleep(0)
         if any(watch.ref() is not None for watch in self._watches):
-            gc.collect()  # a tool may make cycles: here it counts only what somebody holds
+            gc.collect()  # a tool may make cycles; only objects that are still referenced count here
             findings += [
                 Finding(
                     f"`{held.name}` is alive after a request in which its tools ran",
@@ -149,7 +149,7 @@ class _Trial:
         return _Request(scope, person, toolkit, google, context)
 
     def _judge(self, one: _Request, other: _Request) -> Iterator[Finding]:
-        """Yield a finding for each thing of this request that reached the other one."""
+        """Yield a finding for each thing that passed from this request to the other."""
         if one.google.foreign:
             methods = ", ".join(sorted(set(one.google.foreign)))
             yield Finding(

@@ -1,4 +1,4 @@
-"""The toolkits: those that are built in, and how a class becomes a scoped provider, built in or from outside."""
+"""The list of built-in toolkits, and how a toolkit class, built-in or external, becomes a scoped provider."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from containers.application import Application
 from containers.offers import NotOfferedError, Offers
 from containers.scopes import Scoped
 
-# By the name that agents use. A toolkit from outside stands in the settings in the same form.
+# By the name that agents use. The settings list external toolkits in the same form.
 BUILT_IN = {
     "gmail": "app.toolkits.gmail:GmailToolkit",
 }
@@ -32,13 +32,13 @@ _NOT_THEIRS = (*(f"{_ROOT / name}{os.sep}" for name in ("app", "containers")), o
 
 
 def toolkits(container: Application, outside: Mapping[str, str]) -> dict[str, providers.Provider[Any]]:
-    """Return a scoped provider for each toolkit, built in or from outside, by its name.
+    """Return a scoped provider for each toolkit, built-in and external, by name.
 
     Raises:
-        SettingsError: One from outside has the name of one that is built in, or cannot be used.
+        SettingsError: An external toolkit has the name of a built-in one, or cannot be used.
     """
     if taken := BUILT_IN.keys() & outside.keys():
-        raise SettingsError(f"toolkits.{min(taken)}: a toolkit of this name is built in; take another one")
+        raise SettingsError(f"toolkits.{min(taken)}: a built-in toolkit has this name; choose another one")
     offers = Offers({Principal: container.principal, Deadline: container.deadline, GoogleClient: container.google})
     return {name: _provider(name, path, offers) for name, path in (BUILT_IN | dict(outside)).items()}
 
@@ -46,15 +46,16 @@ def toolkits(container: Application, outside: Mapping[str, str]) -> dict[str, pr
 def _provider(name: str, import_path: str, offers: Offers) -> Scoped[Any]:
     """Return a scoped provider of the toolkit class at ``package.module:Class``.
 
-    Its constructor is given what its annotations ask for, by type, anew for each request.
+    Its constructor's parameters are filled in by type, anew for each request.
 
     Args:
-        name: The key in the settings; the class has to carry the same `name`, as its tools are called by it.
+        name: The key in the settings; the class must have the same `name`, because its tools are named after it.
         import_path: Where the class is.
-        offers: What a constructor may ask for.
+        offers: The objects that a constructor may ask for.
 
     Raises:
-        SettingsError: The class cannot be used; the message names it, its place in the settings and how to fix it.
+        SettingsError: The class cannot be used; the message names it and its place in the settings, and says how to
+            fix it.
     """
     place = f"toolkits.{name}: {import_path}"
     toolkit = _load(place, import_path)
@@ -69,7 +70,7 @@ def _provider(name: str, import_path: str, offers: Offers) -> Scoped[Any]:
 
 
 def toolkit_class(provider: providers.Provider[Any]) -> type[Toolkit]:
-    """Return the class that a toolkit's provider makes."""
+    """Return the class that a toolkit's provider instantiates."""
     assert isinstance(provider, Scoped)
     made = provider.cls
     assert issubclass(made, Toolkit)
@@ -89,7 +90,7 @@ def _load(place: str, import_path: str) -> type[Toolkit]:
     except AttributeError as error:
         raise SettingsError(f"{place} cannot be imported: {name} has no {attribute}") from error
     if not (inspect.isclass(found) and issubclass(found, Toolkit) and found is not Toolkit):
-        raise SettingsError(f"{place} is no toolkit; make it a class that inherits app.toolkits.toolkit.Toolkit")
+        raise SettingsError(f"{place} is not a toolkit; make it a class that inherits app.toolkits.toolkit.Toolkit")
     return found
 
 

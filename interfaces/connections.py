@@ -1,4 +1,4 @@
-"""Limits on HTTP connections, so that no client can lock out the others: a quota each, and a time limit for requests."""
+"""Limits on HTTP connections, so that no client can lock out others: a quota for each, and time limits for requests."""
 
 from __future__ import annotations
 

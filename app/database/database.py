@@ -24,24 +24,24 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from app.database import postgresql
+from app.database.migration_lock import to_migrate
 from app.database.reach import make_private, refuse_transaction_pooling, unreachable
 from app.database.revision import revisions, upgrade
-from app.database.turn import to_migrate
 from app.database.url import described, fault_of
 from app.errors import SettingsError
 
-_BUSY_TIMEOUT_MS = 10_000  # SQLite waits so long for another process's write
+_BUSY_TIMEOUT_MS = 10_000  # how long SQLite waits for another process's write
 _TRY_AGAIN_MS = 20
 _TAKE_TURN = sa.select(sa.func.pg_advisory_xact_lock(sa.bindparam("key", type_=sa.BigInteger)))
 _CLOSE_SECONDS = 5.0
-_OPENED_AT_START = 5  # connections to a server; more are opened when they are needed
+_OPENED_AT_START = 5  # connections to a server; more are opened when needed
 _WRITES = "deputy_writes"  # execution option of a connection that is about to write
 
 
 class Database:
     """Holds the connection pool; lives as long as the process and knows no principal.
 
-    The constructor does no I/O. Hold a transaction shortly: never while a model or Google is asked.
+    The constructor does no I/O. Keep transactions short: never hold one during a call to a model or to Google.
 
     Raises:
         SettingsError: The URL is not one that SQLAlchemy can open asynchronously, or names no file.
@@ -53,20 +53,20 @@ class Database:
         self._url = sa.make_url(url)
         arguments = {} if self._is_sqlite() else postgresql.engine_arguments(self._url)
         try:
-            # Hidden, as an error's text would quote what people wrote.
+            # Parameters are hidden, because an error's text would quote what people wrote.
             self._engine = create_async_engine(self._url, hide_parameters=True, **arguments)
         except (sa.exc.ArgumentError, sa.exc.InvalidRequestError, ImportError, ValueError, TypeError) as error:
             kind = type(error).__name__  # not the text: it may quote the URL with its password
         else:
             kind = ""
         if kind:
-            raise SettingsError(f"database.url: what follows the ? in it does not fit its driver ({kind})")
+            raise SettingsError(f"database.url: its driver does not accept the part after the ? ({kind})")
         # SQLite has one writer at a time. Queueing here is fair and costs no polling; PostgreSQL needs no queue.
         self._writer: AbstractAsyncContextManager[Any] = nullcontext()
         self._reader = self._engine
         if not self._is_sqlite():
             postgresql.prepare(self._engine.sync_engine)
-            # Each statement sees what was committed before it (READ COMMITTED), in a transaction or not.
+            # Each statement sees everything committed before it (READ COMMITTED), in a transaction or not.
             self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         else:
             self._writer = asyncio.Lock()
@@ -78,11 +78,11 @@ class Database:
 
     @property
     def url(self) -> sa.URL:
-        """Where it is. It holds the password: never log it, not even masked, but `described` of it."""
+        """The database's URL. It contains the password: never log it, not even masked; log `described(url)`."""
         return self._url
 
     def exists(self) -> bool:
-        """Whether there is a database to look at; of a server, only a connection tells."""
+        """Return whether the database file exists; for a server, return True, because only connecting can tell."""
         return not self._is_sqlite() or Path(str(self._url.database)).exists()
 
     async def open(self) -> None:
@@ -91,8 +91,8 @@ class Database:
         After an error nothing is open.
 
         Raises:
-            SettingsError: The database cannot be reached, was migrated by a newer version, or somebody who does nothing
-                keeps everybody from migrating it.
+            SettingsError: The database cannot be reached, was migrated by a newer version, or an idle session blocks
+                its migration.
         """
         async with AsyncExitStack() as on_error:
             on_error.push_async_callback(self.close)
@@ -101,12 +101,12 @@ class Database:
                 await self._write_ahead()
             async with self.writing() if self._is_sqlite() else to_migrate(self._url) as connection:
                 await connection.run_sync(upgrade)
-            if not self._is_sqlite():  # opened now, they are not opened while people wait
+            if not self._is_sqlite():  # open connections now, not while people wait
                 await asyncio.gather(*(self.ping() for _ in range(_OPENED_AT_START)))
             on_error.pop_all()
 
     async def revisions(self) -> tuple[str | None, str]:
-        """The schema's revision, None for an empty database, and the one that this version needs.
+        """Return the schema's revision, None for an empty database, and the revision that this version needs.
 
         Raises:
             SettingsError: The database cannot be reached.
@@ -131,10 +131,10 @@ class Database:
             await connection.execute(sa.select(sa.literal(1)))
 
     async def end_stuck(self, seconds: float) -> int:
-        """End every transaction that has waited for its Deputy process for so long; returns how many that were.
+        """End every transaction that has waited for its Deputy process for `seconds`; return how many were ended.
 
-        A process that stands still in one, or whose machine is gone, holds everybody else up with its locks. On SQLite
-        nothing is ended: a dead process holds no lock there.
+        A process that is suspended within a transaction, or whose machine is gone, blocks everybody else with its
+        locks. On SQLite nothing is ended: a dead process holds no locks there.
         """
         return 0 if self._is_sqlite() else await postgresql.end_stuck(self._url, seconds)
 
@@ -149,9 +149,9 @@ class Database:
             raise unreachable(self._url, error) from None
 
     async def _write_ahead(self) -> None:
-        """Let the file write ahead (https://www.sqlite.org/wal.html), for good.
+        """Switch the file to write-ahead logging (https://www.sqlite.org/wal.html), permanently.
 
-        While somebody else writes, SQLite refuses the change at once, whatever the busy timeout; so it is tried again.
+        SQLite refuses this at once while another connection writes, regardless of the busy timeout, so try repeatedly.
         """
         async with self._engine.connect() as connection:
             driver = (await connection.get_raw_connection()).driver_connection
@@ -171,14 +171,14 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection that only reads: on SQLite of one state, on PostgreSQL each statement of its own."""
+        """Yield a connection for reading: on SQLite from one snapshot, on PostgreSQL from one per statement."""
         with _clear_on_error():
             async with self._reader.connect() as connection, connection.begin():
                 yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that writes: committed at the end, rolled back on an error."""
+        """Yield a connection in a transaction for writing; commit it at the end, or roll it back on an error."""
         with _clear_on_error():
             async with self._writer, self._engine.connect() as connection:
                 await connection.execution_options(**{_WRITES: True})
@@ -188,10 +188,10 @@ class Database:
 
 @contextmanager
 def _clear_on_error() -> Iterator[None]:
-    """Empty the frames that an error, or a cancellation, has left behind on its way out of the database.
+    """Clear the frames that an error, or a cancellation, leaves behind on its way out of the database.
 
-    SQLAlchemy keeps the error in a local variable of one of them. That is a cycle, and all that the frames of its
-    callers hold, a person's objects among it, would wait in it for the collector.
+    SQLAlchemy keeps the error in a local variable of one of them. That is a cycle, and everything that its callers'
+    frames hold, personal objects included, would stay in memory until the garbage collector runs.
     """
     try:
         yield
@@ -203,7 +203,7 @@ def _clear_on_error() -> Iterator[None]:
 async def take_turns(connection: AsyncConnection, *key: str) -> None:
     """Wait until no other transaction holds this key, and hold it until this transaction ends.
 
-    What is read afterwards is what the ones before have left. SQLite has one writer anyway; PostgreSQL is given an
+    Later reads see everything that earlier holders have written. SQLite has only one writer anyway; PostgreSQL uses an
     advisory lock (https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS).
     """
     if connection.dialect.name == "postgresql":
@@ -212,9 +212,9 @@ async def take_turns(connection: AsyncConnection, *key: str) -> None:
 
 
 def database_time(connection: AsyncConnection) -> sa.ColumnElement[float]:
-    """The time by the one clock that all processes on this database share, POSIX seconds.
+    """Return the time on the clock that all processes of this database share, POSIX seconds.
 
-    The clocks of two machines may differ by a minute. SQLite is one machine, so there it is that machine's.
+    The clocks of two machines may differ by a minute. SQLite runs on one machine, so that machine's clock is used.
     """
     if connection.dialect.name == "postgresql":
         return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
@@ -222,7 +222,7 @@ def database_time(connection: AsyncConnection) -> sa.ColumnElement[float]:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    """Set the pragmas of a new connection, and leave BEGIN to us.
+    """Set the pragmas of a new connection, and stop the driver from sending BEGIN.
 
     An acknowledged message must survive a power cut, hence synchronous=FULL (https://www.sqlite.org/pragma.html).
     """
@@ -234,6 +234,6 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    """A writer takes the lock at once: one that upgrades later fails with SQLITE_BUSY without waiting."""
+    """Begin a transaction; a writer takes the lock at once, because upgrading later fails with SQLITE_BUSY."""
     writes = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,4 +1,4 @@
-"""Bringing the schema up to date with Alembic."""
+"""Brings the schema up to date with Alembic."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from app.errors import SettingsError
 def upgrade(connection: sa.Connection) -> None:
     """Run every migration that this database lacks, inside the connection's transaction.
 
-    Of processes that start together one runs at a time: SQLite's transaction holds the write lock, and of PostgreSQL's
-    it is the turn (app/database/turn.py).
+    If several processes start at once, they migrate one after the other: on SQLite the transaction holds the write
+    lock, on PostgreSQL the migration lock (app/database/migration_lock.py).
 
     Raises:
         SettingsError: A newer version has migrated this database.

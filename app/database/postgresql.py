@@ -1,4 +1,4 @@
-"""What a connection to PostgreSQL is asked for, and how transactions are ended whose process stands still."""
+"""The settings of connections to PostgreSQL, and ending transactions whose process is suspended."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-APPLICATION_NAME = "deputy"  # under which PostgreSQL knows every connection of ours
-LOCK_TIMEOUT = "10s"  # as long as SQLite waits for another one's write
+APPLICATION_NAME = "deputy"  # PostgreSQL's name for all of our connections
+LOCK_TIMEOUT = "10s"  # as long as SQLite waits for another process's write
 CONNECT_SECONDS = 10.0
-ANSWER_SECONDS = 15.0  # for a statement; more than a lock is waited for, and less than a lease
-_CONNECTIONS = 15  # of a process
+ANSWER_SECONDS = 15.0  # for a statement; longer than the wait for a lock, shorter than a lease
+_CONNECTIONS = 15  # per process
 
 # https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
 _END_STUCK = sa.text("""
@@ -25,19 +25,19 @@ _END_STUCK = sa.text("""
 
 
 def engine_arguments(url: sa.URL) -> dict[str, Any]:
-    """The arguments of SQLAlchemy's engine.
+    """Return the arguments of SQLAlchemy's engine.
 
-    Every connection that is opened is kept: opening one costs more than most transactions. None is waited for without
-    an end: a server whose machine is gone says nothing at all, and a request must be refused while its sender waits.
+    Every opened connection is kept, because opening one costs more than most transactions. No wait is unlimited: a
+    server whose machine is gone never answers, and a request must be refused while its sender is still waiting.
     """
     pool = {"pool_size": _CONNECTIONS, "max_overflow": 0, "pool_timeout": ANSWER_SECONDS}
     return {**pool, "connect_args": _connect_args(url, ANSWER_SECONDS), "pool_pre_ping": not _is_asyncpg(url)}
 
 
 def prepare(engine: sa.Engine) -> None:
-    """Have connections that were lost replaced as they are taken from the pool, and those given up that do not answer.
+    """Replace lost connections when they are taken from the pool, and abandon those that do not answer.
 
-    asyncpg knows by itself that one was lost. A question to the server instead would cost as much as most transactions.
+    asyncpg notices when a connection is lost. Asking the server instead would cost as much as most transactions.
     """
     if _is_asyncpg(engine.url):
         sa.event.listen(engine, "checkout", _refuse_lost)
@@ -46,11 +46,11 @@ def prepare(engine: sa.Engine) -> None:
 
 @asynccontextmanager
 async def own_connection(url: sa.URL, *, patient: bool = False) -> AsyncIterator[AsyncConnection]:
-    """A connection of one's own, as those of the pool may be what is held up.
+    """Yield a separate connection, because those in the pool may be the ones that are blocked.
 
     Args:
-        url: Where to.
-        patient: Its statements may take as long as they do, as those of a migration.
+        url: The database's URL.
+        patient: Whether statements have no time limit, as in a migration.
     """
     arguments = _connect_args(url, None if patient else ANSWER_SECONDS)
     engine = create_async_engine(url, poolclass=sa.NullPool, hide_parameters=True, connect_args=arguments)
@@ -60,10 +60,10 @@ async def own_connection(url: sa.URL, *, patient: bool = False) -> AsyncIterator
 
 
 async def end_stuck(url: sa.URL, seconds: float) -> int:
-    """End every transaction that has waited for its Deputy process for so long; returns how many that were.
+    """End every transaction that has waited for its Deputy process for `seconds`; return how many were ended.
 
-    PostgreSQL's idle_in_transaction_session_timeout would not do: to it, a session that has had the first half of a
-    statement, as asyncpg sends it, is not idle.
+    PostgreSQL's idle_in_transaction_session_timeout is not enough: a session that has received the first half of a
+    statement, as asyncpg sends it, does not count as idle.
     """
     async with own_connection(url) as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -72,9 +72,9 @@ async def end_stuck(url: sa.URL, seconds: float) -> int:
 
 
 def libpq_limits() -> dict[str, str | int]:
-    """How long libpq waits, in its own words: https://www.postgresql.org/docs/current/libpq-connect.html.
+    """Return libpq's time limits, by its own names: https://www.postgresql.org/docs/current/libpq-connect.html.
 
-    Of a machine that is gone the kernel hears nothing, and with these says so after about 15 seconds.
+    With these, the kernel reports a machine that is gone after about 15 seconds.
     """
     return {
         "connect_timeout": int(CONNECT_SECONDS),
@@ -86,7 +86,7 @@ def libpq_limits() -> dict[str, str | int]:
 
 
 def _connect_args(url: sa.URL, answer_seconds: float | None) -> dict[str, Any]:
-    """The arguments of a connection, in the driver's own words."""
+    """Return a connection's arguments, by the driver's names."""
     if not _is_asyncpg(url):
         options = f"-c lock_timeout={LOCK_TIMEOUT}"
         return {"application_name": APPLICATION_NAME, "options": options, **libpq_limits()}
@@ -100,7 +100,7 @@ def _connect_args(url: sa.URL, answer_seconds: float | None) -> dict[str, Any]:
 
 
 async def _connect(*arguments: Any, **named: Any) -> Any:
-    """Connect with asyncpg, or fail like where nothing listens: a bare TimeoutError would be taken for the caller's."""
+    """Connect with asyncpg; raise ConnectionError on a time-out: a TimeoutError would look like the caller's."""
     import asyncpg
 
     try:
@@ -119,7 +119,7 @@ def _refuse_lost(connection: Any, _record: object, _proxy: object) -> None:
 
 
 def _give_up(context: sa.engine.ExceptionContext) -> sa.exc.OperationalError | None:
-    """Take a statement that was not answered in time for a connection that is lost, whose pool is made anew."""
+    """Treat a statement that was not answered in time as a lost connection, so that the pool is renewed."""
     if not isinstance(context.original_exception, TimeoutError):
         return None
     context.is_disconnect = True

@@ -1,4 +1,4 @@
-"""Reaching the database at a start: what is in the way, in one line that quotes neither the driver nor the URL."""
+"""Explains why the database cannot be reached, in one line that quotes neither the driver nor the URL."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _SQLITE = {  # https://www.sqlite.org/rescode.html
     sqlite3.SQLITE_READONLY: "the file is read-only; let the user that Deputy runs as write it",
     sqlite3.SQLITE_FULL: "the disk is full; make room on it",
     sqlite3.SQLITE_CANTOPEN: "the file cannot be opened; let the user that Deputy runs as write it and its folder",
-    sqlite3.SQLITE_NOTADB: "the file is no SQLite database; name another file",
+    sqlite3.SQLITE_NOTADB: "the file is not a SQLite database; name another file",
     sqlite3.SQLITE_CORRUPT: "the file is damaged; restore it from a backup",
-    sqlite3.SQLITE_IOERR: "the disk reports an error; look at it",
+    sqlite3.SQLITE_IOERR: "the disk reports an error; check it",
     sqlite3.SQLITE_PERM: "the file may not be opened; let the user that Deputy runs as write it",
 }
 _POSTGRESQL = {  # by SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
     "28P01": "it refuses the user or the password",
-    "28000": "it lets this user in from here not at all; look at its pg_hba.conf",
+    "28000": "it does not let this user in from here; check its pg_hba.conf",
     "3D000": "it has no database of this name; create it first",
-    "42501": "the user lacks a right; let it create tables in its database",
-    "53300": "it has no connection left; raise its max_connections",
+    "42501": "the user lacks a permission; let it create tables in its database",
+    "53300": "it has no connections left; raise its max_connections",
     "57P03": "it is starting or stopping; try again",
-    "25006": "it is read-only: a standby, or set so; name the primary",
+    "25006": "it is read-only, perhaps a standby; name the primary",
     "53100": "its disk is full",
     "08P01": (
         "it refuses a parameter that Deputy sets; with PgBouncer set pool_mode = session and "
@@ -46,7 +46,7 @@ _POSTGRESQL = {  # by SQLSTATE: https://www.postgresql.org/docs/current/errcodes
 
 
 def make_private(file: Path) -> None:
-    """Make the file and its folder if they are absent; only their owner may read the file.
+    """Create the file and its folder if they are missing; only their owner can read the file.
 
     SQLite gives its journal the mode of the file: https://www.sqlite.org/src/file/src/os_unix.c (findCreateFileMode).
     """
@@ -63,7 +63,7 @@ def unreachable(url: sa.URL, error: BaseException) -> SettingsError:
 
 
 def reason(error: BaseException) -> str:
-    """Return why a database fails, in our own words: a driver's may quote a URL, a user or a value."""
+    """Return why a database fails, in our own words: a driver's text may quote a URL, a user or a value."""
     for cause in _causes(error):
         if isinstance(cause, sqlite3.Error):
             return _SQLITE.get((getattr(cause, "sqlite_errorcode", None) or 0) & 0xFF, "SQLite reports an error")
@@ -71,29 +71,29 @@ def reason(error: BaseException) -> str:
         if isinstance(state, str):
             return _POSTGRESQL.get(state, f"it reports the error {state}")
         if isinstance(cause, socket.gaierror):
-            return "its host name is not known; look at its spelling and at the network"
+            return "its host name is not known; check its spelling and the network"
         if isinstance(cause, ConnectionRefusedError):
-            return "nothing listens there; start the database, or look at host and port"
+            return "nothing listens there; start the database, or check host and port"
         if isinstance(cause, TimeoutError | ConnectionError):
-            return "it does not answer; look at host, port and firewall"
+            return "it does not answer; check host, port and firewall"
         if isinstance(cause, TypeError):
-            return "its driver does not know a parameter that follows the ?"
+            return "its driver does not know a parameter after the ?"
         if isinstance(cause, OSError) and cause.strerror:
-            return f"{cause.strerror[:1].lower()}{cause.strerror[1:]}; look at its path and who may write there"
+            return f"{cause.strerror[:1].lower()}{cause.strerror[1:]}; check its path and its permissions"
     return f"its driver reports {type(list(_causes(error))[-1]).__name__}"
 
 
 def is_database_failure(error: BaseException) -> bool:
-    """Return whether an error is a database's: locked, full, read-only or away."""
+    """Return whether an error comes from the database: locked, full, read-only or unreachable."""
     return isinstance(error, sa.exc.DBAPIError | sa.exc.TimeoutError)
 
 
 async def refuse_transaction_pooling(url: sa.URL) -> None:
-    """Return if each connection has a session of its own.
+    """Check that each connection has its own session.
 
-    A pooler that gives a session to each transaction, such as PgBouncer with ``pool_mode = transaction``, loses
-    advisory locks, LISTEN and prepared statements: Deputy would start and then fail. Two connections that are open at
-    once then have the same backend.
+    A pooler that assigns a session to each transaction, such as PgBouncer with ``pool_mode = transaction``, loses
+    advisory locks, LISTEN and prepared statements: Deputy would start and then fail. Behind such a pooler, two
+    connections that are open at once have the same backend.
 
     Raises:
         SettingsError: The database is behind such a pooler.
@@ -111,23 +111,23 @@ async def refuse_transaction_pooling(url: sa.URL) -> None:
                 seen.add(int(await connection.scalar(_BACKEND) or 0))
         if share_sessions(*backends):
             raise SettingsError(
-                f"database.url: {described(url)} is a pooler that changes the session with every transaction; set "
+                f"database.url: {described(url)} is a pooler that changes sessions with every transaction; set "
                 "pool_mode = session in PgBouncer, or name PostgreSQL itself"
             )
 
 
 def share_sessions(one: set[int], other: set[int]) -> bool:
-    """Return whether two connections that were open at once are seen on a pooler's shared sessions.
+    """Return whether two connections that were open at once used a pooler's shared sessions.
 
     Args:
         one: The backends that answered the first connection.
-        other: Those that answered the second.
+        other: The backends that answered the second.
     """
     return len(one) > 1 or len(other) > 1 or bool(one & other)
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return the error and what it was made from, the driver's own first found last."""
+    """Return the error and its causes, the driver's own error last."""
     found: list[BaseException] = [error]
     while True:
         last = found[-1]

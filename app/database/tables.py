@@ -1,6 +1,6 @@
 """Every table. Times are POSIX seconds, ids are 32 hexadecimal digits, and a person is always three columns.
 
-They are in one module, though it has more than 300 lines, as they refer to each other and are read as one schema.
+They are in one module, although it has more than 300 lines, because they refer to each other and form one schema.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def _principal(*, primary_key: bool = False) -> tuple[sa.Column[str], ...]:
 
 
 def _sealed(name: str, kind: str, *bound_to: str) -> sa.Column[str]:
-    """Return a column whose text the key ring seals, "" where there is nothing to seal.
+    """Return a column whose text the key ring seals; "" if there is nothing to seal.
 
-    This is the only declaration of what it is bound to: `kind`, which no other sealed column has, and the row's values
-    in the columns `bound_to`, in this order. Seal and open it with app/keys/sealed_columns.py.
+    This is the only declaration of its bindings: `kind`, which no other sealed column has, and the row's values in the
+    columns `bound_to`, in this order. Seal and open it with app/keys/sealed_columns.py.
     """
     return sa.Column(name, sa.Text, nullable=False, info={"kind": kind, "bound_to": bound_to})
 
@@ -44,7 +44,7 @@ def _time(name: str, *, nullable: bool = False) -> sa.Column[float]:
 
 
 def _lease() -> tuple[sa.Column[Any], ...]:
-    """Which process holds the row, and until when by the database's clock; both empty while nobody does."""
+    """Return the columns for the process that holds the row, and until when on the database's clock; else NULL."""
     return sa.Column("lease_holder", sa.String(HOLDER_LENGTH), nullable=True), _time("lease_until", nullable=True)
 
 
@@ -59,7 +59,7 @@ api_tokens = sa.Table(
     sa.Column("token_hash", sa.String(64), nullable=False, unique=True),  # SHA-256, hexadecimal
     *_principal(),
     sa.Column("label", sa.String(255), nullable=False),
-    # The hash once more: a row that was written or given to another person by hand has none that opens.
+    # The hash again, sealed: in a row that was written by hand, or moved to another person, it does not open.
     _sealed("sealed_verifier", "api_tokens", "platform", "tenant", "user_id", "id", "email"),
     _time("created_at"),
     _time("revoked_at", nullable=True),
@@ -72,8 +72,8 @@ users = sa.Table(
     *_principal(primary_key=True),
     _time("first_seen_at", nullable=True),  # None for a person who was offboarded before they wrote anything
     _time("last_seen_at", nullable=True),  # to the hour
-    _time("offboarded_at", nullable=True),  # from then on the person is refused
-    _time("ended_at", nullable=True),  # when the last thing of an offboarded person had ended
+    _time("offboarded_at", nullable=True),  # since then the person is refused
+    _time("ended_at", nullable=True),  # when nothing of an offboarded person was left to end
 )
 
 _CONVERSATION = ("platform", "tenant", "conversation")
@@ -94,16 +94,16 @@ messages = sa.Table(
     *_lease(),  # who works on a running row
     sa.Column(
         "failures", sa.Integer, nullable=False, server_default="0"
-    ),  # passing faults since it was last begun anew
+    ),  # temporary faults since it was last restarted
     sa.Column("last_error", sa.String(ERROR_LENGTH), nullable=True),  # its class; never a text
-    _time("next_try_at", nullable=True),  # not before; by the database's clock
-    sa.Column("payload", sa.String(EVENT_ID_LENGTH), nullable=True),  # what the channel calls the raw message
+    _time("next_try_at", nullable=True),  # not earlier; on the database's clock
+    sa.Column("payload", sa.String(EVENT_ID_LENGTH), nullable=True),  # the channel's id of the raw message
     sa.Column("answer", sa.Text, nullable=True),
     sa.Column("link_id", sa.String(32), nullable=True),  # of the consent link that is shown with the answer
     sa.Column("private", sa.Boolean, nullable=False),  # the answer may be shown to this person alone
     _time("created_at"),
     _time("changed_at"),
-    _time("replied_at", nullable=True),  # when the channel took what the row's state has to tell
+    _time("replied_at", nullable=True),  # when the channel accepted the reply for the row's state
     sa.UniqueConstraint("platform", "tenant", "event_id", name="uq_messages_event"),
     sa.UniqueConstraint("platform", "tenant", "conversation", "sequence", name="uq_messages_sequence"),
     sa.Index("ix_messages_state", "state", "changed_at"),
@@ -118,14 +118,14 @@ outbox = sa.Table(
     *_principal(),
     sa.Column("conversation", sa.String(CONVERSATION_LENGTH), nullable=False),
     sa.Column("message_id", sa.String(32), sa.ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
-    sa.Column("message_state", sa.String(16), nullable=False),  # what there is to tell: this state …
-    sa.Column("message_attempt", sa.Integer, nullable=False),  # … of this attempt; once it has moved on, nothing
+    sa.Column("message_state", sa.String(16), nullable=False),  # the reply reports this state …
+    sa.Column("message_attempt", sa.Integer, nullable=False),  # … of this attempt; if it has changed, nothing is sent
     sa.Column("state", sa.String(16), nullable=False),  # waiting, sent, obsolete, given_up
-    sa.Column("tries", sa.Integer, nullable=False),  # how often it was begun; fences every change
+    sa.Column("tries", sa.Integer, nullable=False),  # attempts to send it; fences every change
     sa.Column("last_error", sa.String(ERROR_LENGTH), nullable=True),
     _time("next_try_at", nullable=True),
     *_lease(),
-    _time("created_at"),  # by the database's clock: replies of a conversation go out in this order
+    _time("created_at"),  # on the database's clock: a conversation's replies are sent in this order
     sa.Index("ix_outbox_conversation", "platform", "tenant", "conversation", "state"),
     sa.Index("ix_outbox_state", "state", "next_try_at"),
     sa.Index("ix_outbox_message", "message_id"),
@@ -146,10 +146,10 @@ replicas = sa.Table(
     "replicas",
     metadata,
     sa.Column("holder", sa.String(HOLDER_LENGTH), primary_key=True),  # one process
-    sa.Column("machine", sa.String(64), nullable=False),  # the boot and the process numbering that the holder lives in
+    sa.Column("machine", sa.String(64), nullable=False),  # the holder's boot id and process namespace
     sa.Column("engine", sa.String(32), nullable=False),
     sa.Column("address", sa.String(255), nullable=False),  # where it listens
-    _time("until"),  # by the database's clock
+    _time("until"),  # on the database's clock
 )
 
 parked_runs = sa.Table(
@@ -160,7 +160,7 @@ parked_runs = sa.Table(
     sa.Column("waits_for", sa.String(16), nullable=False),  # consent or approval
     sa.Column("link_id", sa.String(32), nullable=True),
     sa.Column("run", sa.Text, nullable=False),  # the run so far and its pending calls, JSON
-    sa.Column("decision", sa.String(16), nullable=True),  # granted or refused, once a consent is over
+    sa.Column("decision", sa.String(16), nullable=True),  # granted or refused, once a consent has ended
     _time("expires_at"),
 )
 
@@ -189,7 +189,7 @@ turns = sa.Table(
     sa.Column("conversation", sa.String(CONVERSATION_LENGTH), nullable=False),
     sa.Column("sequence", sa.Integer, nullable=False),  # of the message that this turn answered
     sa.Column("messages", sa.Text, nullable=False),  # pydantic-ai messages of one turn, JSON
-    sa.Column("private", sa.Boolean, nullable=False),  # holds something out of the person's account
+    sa.Column("private", sa.Boolean, nullable=False),  # contains something from the person's account
     _time("created_at"),
     sa.UniqueConstraint("platform", "tenant", "user_id", "conversation", "sequence", name="uq_turns_sequence"),
 )
@@ -205,7 +205,7 @@ grants = sa.Table(
     _sealed("sealed_tokens", "grants", "platform", "tenant", "user_id", "subject", "id"),
     sa.Column("version", sa.Integer, nullable=False),  # counts every change of the tokens
     sa.Column("state", sa.String(16), nullable=False),  # a GrantState; "replaced" in an earlier version
-    sa.Column("alias", sa.String(32), nullable=True),  # what the person calls the account
+    sa.Column("alias", sa.String(32), nullable=True),  # the person's name for the account
     _time("created_at"),
     _time("changed_at"),
     sa.UniqueConstraint("platform", "tenant", "user_id", "subject", name="uq_grants_subject"),
@@ -215,8 +215,8 @@ account_choices = sa.Table(
     "account_choices",
     metadata,
     *_principal(primary_key=True),
-    sa.Column("conversation", sa.String(CONVERSATION_LENGTH), primary_key=True),  # empty: wherever nothing was chosen
-    sa.Column("grant_id", sa.String(32), nullable=False),  # stays when the grant ends, so that no other one steps in
+    sa.Column("conversation", sa.String(CONVERSATION_LENGTH), primary_key=True),  # empty: the default
+    sa.Column("grant_id", sa.String(32), nullable=False),  # stays when the grant ends, so that no other replaces it
 )
 
 refresh_leases = sa.Table(
@@ -225,7 +225,7 @@ refresh_leases = sa.Table(
     sa.Column("grant_id", sa.String(32), primary_key=True),  # no foreign key: a grant may be erased under its lease
     *_principal(),
     sa.Column("holder", sa.String(32), nullable=False),  # "" while nobody holds it and nobody may take it
-    sa.Column("failures", sa.Integer, nullable=False),  # how often in a row Google gave no answer
+    sa.Column("failures", sa.Integer, nullable=False),  # consecutive calls that Google did not answer
     _time("expires_at"),  # on the database's clock
 )
 
@@ -237,13 +237,13 @@ consent_links = sa.Table(
     sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
     sa.Column("state_hash", sa.String(64), nullable=True, unique=True),
     sa.Column("cookie_hash", sa.String(64), nullable=True),
-    # The link's token; once opened the state, the nonce and the PKCE verifier too; afterwards how the sign-in ended.
+    # The link's token; once opened, also the state, the nonce and the PKCE verifier; finally the sign-in's outcome.
     _sealed("sealed_secrets", "consent_links", "platform", "tenant", "user_id", "id"),
     sa.Column("oauth_scopes", sa.Text, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),  # a LinkState
-    sa.Column("place", sa.String(16), nullable=False),  # direct or group: where it was asked for
+    sa.Column("place", sa.String(16), nullable=False),  # where it was asked for: direct or group
     sa.Column("widens", sa.String(255), nullable=True),  # the subject of the only account that it may be used for
-    sa.Column("alias", sa.String(32), nullable=True),  # what its person wants to call the account
+    sa.Column("alias", sa.String(32), nullable=True),  # the name that its person wants for the account
     _time("created_at"),
     _time("expires_at"),
     sa.Index("ix_consent_links_principal", "platform", "tenant", "user_id", "state"),
@@ -258,7 +258,7 @@ quarantined_grants = sa.Table(
     sa.Column("email", sa.String(320), nullable=False),
     sa.Column("granted_scopes", sa.Text, nullable=False),  # OAuth scopes, parted by a space
     _sealed("sealed_tokens", "quarantined_grants.tokens", "platform", "tenant", "user_id", "subject", "link_id"),
-    # What proves that the link's person signed in.
+    # The code, or the expected login, that confirms that the link's person signed in.
     _sealed("sealed_proof", "quarantined_grants.proof", "platform", "tenant", "user_id", "subject", "link_id"),
     sa.Column("tries", sa.Integer, nullable=False),  # wrong codes so far …
     sa.Column("tried_by", sa.Text, nullable=False, server_default=""),  # … and the ids of the messages with them
@@ -273,9 +273,9 @@ slack_installations = sa.Table(
     "slack_installations",
     metadata,
     _id(),
-    # Whose: the workspace, "T…", or the organisation, "E…", when the app was installed for all of its workspaces.
+    # The workspace, "T…", or the organisation, "E…", if the app was installed for all of its workspaces.
     sa.Column("workspace", sa.String(MAX_PART_LENGTH), nullable=False, unique=True),
-    sa.Column("organisation", sa.String(MAX_PART_LENGTH), index=True),  # "E…": of which the workspace is part
+    sa.Column("organisation", sa.String(MAX_PART_LENGTH), index=True),  # "E…": the one that the workspace is part of
     sa.Column("name", sa.String(255), nullable=False),
     sa.Column("bot_user", sa.String(64), nullable=False),  # the bot's user id, "U…"
     sa.Column("bot_scopes", sa.Text, nullable=False),  # what the bot may do, parted by a space
@@ -299,7 +299,7 @@ key_checks = sa.Table(
     sa.Column("proof", sa.Text, nullable=False),  # a known text that this very key sealed: no other one takes its place
 )
 
-# Only ever added to; triggers refuse to change or delete a row. No foreign key: what it tells of may be gone.
+# Append-only; triggers refuse to change or delete a row. No foreign key: the row that it refers to may be gone.
 audit_events = sa.Table(
     "audit_events",
     metadata,
@@ -310,8 +310,8 @@ audit_events = sa.Table(
     sa.Column("message_id", sa.String(32), nullable=True),
     sa.Column("tool_call", sa.String(32), nullable=True),  # joins the rows of one call of one tool
     sa.Column("tool", sa.String(255), nullable=True),
-    sa.Column("credential", sa.String(320), nullable=True),  # a grant's id, or the address that was acted as
-    sa.Column("method", sa.String(255), nullable=True),  # of Google's
+    sa.Column("credential", sa.String(320), nullable=True),  # a grant's id, or the address that delegation acted as
+    sa.Column("method", sa.String(255), nullable=True),  # Google's method id
     sa.Column("status", sa.Integer, nullable=True),  # HTTP; NULL where no answer was seen
     sa.Column("outcome", sa.String(16), nullable=True),  # of a tool: begun, done or failed
     sa.Index("ix_audit_events_principal", "platform", "tenant", "user_id", "number"),
@@ -320,7 +320,7 @@ audit_events = sa.Table(
 
 
 def owned_by(table: sa.Table, principal: Principal) -> sa.ColumnElement[bool]:
-    """The condition that a row is this principal's: all three parts are equal."""
+    """Return the condition that a row belongs to this principal: all three parts are equal."""
     return sa.and_(
         table.c.platform == principal.platform,
         table.c.tenant == principal.tenant,
@@ -329,10 +329,10 @@ def owned_by(table: sa.Table, principal: Principal) -> sa.ColumnElement[bool]:
 
 
 def owner(principal: Principal) -> dict[str, str]:
-    """The three column values that make a row this principal's."""
+    """Return the three column values that make a row this principal's."""
     return {"platform": principal.platform, "tenant": principal.tenant, "user_id": principal.user}
 
 
 def principal_of(row: sa.Row[tuple[object, ...]]) -> Principal:
-    """The principal whose row it is."""
+    """Return the principal that a row belongs to."""
     return Principal(row.platform, row.tenant, row.user_id)

@@ -1,4 +1,4 @@
-"""Changing a row's state by compare-and-set: of several that try, exactly one succeeds."""
+"""Changes a row's state by compare-and-set: if several callers try, exactly one succeeds."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def changing(
 
     Args:
         table: A table with a column `state`.
-        which: Which of its rows.
-        before: The state, or the states, that a row has to be in to be changed.
-        after: The state that it is in afterwards.
-        fence: What else must still hold, such as the attempt or the version that the caller has seen.
-        values: What changes along with the state, by column.
+        which: Selects the rows.
+        before: The state, or the states, that a row must be in.
+        after: The new state.
+        fence: A further condition that must still hold, such as the attempt or version that the caller has seen.
+        values: The new values of other columns.
     """
     states = (before,) if isinstance(before, StrEnum) else tuple(before)
     conditions = [which, table.c.state.in_(states)]
@@ -48,7 +48,7 @@ async def changed(
     fence: sa.ColumnElement[bool] | None = None,
     **values: Any,
 ) -> bool:
-    """Move one row from one state to the next in the caller's transaction; return whether it was there to be moved.
+    """Move one row from one state to the next in the caller's transaction; return whether exactly one row changed.
 
     The arguments are those of `changing`.
     """

@@ -1,4 +1,4 @@
-"""The strict reading of `database.url`: what fits, and what to write instead of what does not; it quotes nothing."""
+"""Checks `database.url` strictly, and says what to write instead; its messages quote nothing."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _ENCODE = (
 def fault_of(url: str) -> str | None:
     """Return what is wrong with a database URL and what to write instead, or None.
 
-    No part of the URL is in the answer: with a password that is not percent-encoded, nobody can tell where it ends.
+    The answer contains no part of the URL: if a password is not percent-encoded, there is no telling where it ends.
     """
     scheme = _SCHEME.match(url)
     if scheme is None:
-        return f"this is no database URL; {_EXAMPLE}"
+        return f"this is not a database URL; {_EXAMPLE}"
     if scheme[1] not in DRIVERS:
         return _about_driver(scheme[1].lower())
     rest = url[scheme.end() :]
@@ -47,7 +47,7 @@ def fault_of(url: str) -> str | None:
 
 
 def described(url: sa.URL) -> str:
-    """Return driver and host, or file, of a URL that has no fault: enough to find it, and never a login."""
+    """Return the driver and host, or the file, of a valid URL: enough to find it, and never a login."""
     if url.get_backend_name() == "sqlite":
         return f"{url.drivername} at {url.database}"
     host = url.host or "a local socket"

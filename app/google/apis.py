@@ -20,13 +20,13 @@ API_VERSIONS: Mapping[str, str] = MappingProxyType(
     {"calendar": "v3", "docs": "v1", "drive": "v3", "gmail": "v1", "people": "v1", "sheets": "v4", "tasks": "v1"}
 )
 
-# googleapiclient writes whole bodies of odd 403 answers, and URLs with search words, to its loggers.
+# googleapiclient logs whole bodies of unusual 403 answers, and URLs with search terms.
 logging.getLogger("googleapiclient").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
 class _Api:
-    """One loaded API; nothing in it changes after it was made."""
+    """One loaded API. Lives as long as the process and never changes."""
 
     version: str
     batch_url: str
@@ -36,14 +36,14 @@ class _Api:
 
 
 class GoogleApis:
-    """Templates of Google's APIs that everybody shares. Lives as long as the process and holds nothing of a person's.
+    """Templates of Google's APIs that everybody shares. Lives as long as the process and holds no personal data.
 
-    A template makes requests; it cannot send them, as its transport raises. An API is loaded when it is first asked
-    for, under a lock: googleapiclient changes the document while it makes resources, and never after.
+    A template makes requests but cannot send them, because its transport raises. An API is loaded when it is first
+    asked for, under a lock: googleapiclient modifies the document while it creates resources, but not afterwards.
 
     Args:
-        api_root: Where all APIs are, in place of each one's own host; None is Google. The path below stays each API's
-            own, such as ``calendar/v3/``.
+        api_root: The root of all APIs, replacing each API's own host; None means Google. Each API keeps its path below
+            it, such as ``calendar/v3/``.
     """
 
     def __init__(self, api_root: str | None) -> None:
@@ -52,7 +52,7 @@ class GoogleApis:
         self._loading = threading.Lock()
 
     def resource(self, api: str, version: str, *path: str) -> Any:
-        """The resource at a path, the same object every time: ``resource("gmail", "v1", "users", "messages")``.
+        """Return the resource at a path, always the same object: ``resource("gmail", "v1", "users", "messages")``.
 
         Raises:
             SettingsError: There is no such API, version or resource, or another version is in use already.
@@ -65,14 +65,14 @@ class GoogleApis:
             raise SettingsError(f"{api} {version} has no resource {'.'.join(path)}; it has {known}") from None
 
     def batch_url(self, method_id: str) -> str:
-        """Where calls of this method are sent many at a time."""
+        """Return the URL for batches of calls of this method."""
         return self._api_of(method_id).batch_url
 
     def method_scopes(self, method_id: str) -> frozenset[str]:
-        """The OAuth scopes of which any one allows a method, such as ``gmail.users.messages.list``.
+        """Return the OAuth scopes that allow a method, such as ``gmail.users.messages.list``; any one is enough.
 
         Raises:
-            SettingsError: There is no such method, or its API is none of `API_VERSIONS` and not loaded yet.
+            SettingsError: There is no such method, or its API is not in `API_VERSIONS` and not loaded yet.
         """
         try:
             return self._api_of(method_id).scopes[method_id]
@@ -80,12 +80,12 @@ class GoogleApis:
             raise SettingsError(f"there is no method {method_id}") from None
 
     def permission(self, oauth_scope: str) -> str:
-        """What an OAuth scope permits, in Google's words; the scope itself where no loaded API describes it."""
+        """Return what an OAuth scope permits, in Google's words, or the scope itself if no loaded API describes it."""
         described = (api.permissions.get(oauth_scope) for api in tuple(self._apis.values()))
         return next(filter(None, described), oauth_scope)
 
     def load(self) -> None:
-        """Load every API of `API_VERSIONS`, some 25 ms of work; the first person to need one then waits for none."""
+        """Load every API of `API_VERSIONS`, about 25 ms of work, so that the first person to use one need not wait."""
         for name, version in API_VERSIONS.items():
             self._api(name, version)
 
@@ -95,7 +95,7 @@ class GoogleApis:
         if loaded:
             return loaded
         if name not in API_VERSIONS:
-            raise SettingsError(f"{method_id} is of no API that is loaded; ask for its resource() first")
+            raise SettingsError(f"the API of {method_id} is not loaded; ask for its resource() first")
         return self._api(name, API_VERSIONS[name])
 
     def _api(self, name: str, version: str) -> _Api:
@@ -106,7 +106,7 @@ class GoogleApis:
                     self._apis[name] = self._load(name, version)
                 api = self._apis[name]
         if api.version != version:
-            raise SettingsError(f"{name} is in use as {api.version}; {version} beside it is not possible")
+            raise SettingsError(f"{name} is already in use as {api.version}; {version} cannot be used beside it")
         return api
 
     def _load(self, name: str, version: str) -> _Api:
@@ -115,7 +115,7 @@ class GoogleApis:
             raise SettingsError(f"google-api-python-client knows no API {name} {version}")
         document = json.loads(text)
         if self._api_root:
-            # Not client_options.api_endpoint: batch ignores it, and it drops the servicePath.
+            # Not client_options.api_endpoint, which batches ignore and which drops the servicePath.
             document["rootUrl"] = self._api_root
         document["schemas"] = dict(_named_schemas(document))
         root = build_from_document(document, http=NoHttp())
@@ -131,16 +131,16 @@ class GoogleApis:
 
 
 def _named_schemas(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Of each body only the names in it, all that googleapiclient needs of one to find the pages of a list.
+    """Yield each body's schema reduced to its field names, which is all that googleapiclient needs to find list pages.
 
-    It writes whole bodies, those within them included, into docstrings: of Docs and Sheets 100 MB, in 0.25 s.
+    It would write whole bodies, nested ones included, into docstrings: 100 MB for Docs and Sheets, in 0.25 s.
     """
     for name, schema in document["schemas"].items():
         yield name, {"id": name, "type": "object", "properties": {key: {} for key in schema.get("properties", ())}}
 
 
 def _resources(resource: Any, description: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[Any, Any]]:
-    """A resource and all below it, by path; making one costs up to a millisecond, so each is made once."""
+    """Yield a resource and all below it, by path; creating one costs up to a millisecond, so each is created once."""
     yield path, resource
     for name, below in description.get("resources", {}).items():
         yield from _resources(getattr(resource, fix_method_name(name))(), below, (*path, name))

@@ -1,4 +1,4 @@
-"""Google's sign-in: the consent page's address, and tokens got, renewed and ended."""
+"""Google's sign-in: the consent page's address, and getting, renewing and revoking tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.google.retrying import retried
 from app.google.token_endpoint import HTTP_TIMEOUT_SECONDS, TokenEndpoint, read_tokens
 from app.google.tokens import GoogleAccount, GoogleTokens, RedeemedCode
 
-SIGN_IN_SCOPES = ("openid", "email")  # they make Google say whose account it is
+SIGN_IN_SCOPES = ("openid", "email")  # make Google name the account
 
 _CODE_REFUSED = "Google does not accept this sign-in any more. Write `connect google` in the chat for a new link"
 _NO_LASTING_ACCESS = (
@@ -27,15 +27,15 @@ _NO_LASTING_ACCESS = (
 
 
 class GoogleAuth:
-    """The OAuth client that Deputy is at Google. Lives as long as the process; holds nothing of a person's.
+    """Deputy as an OAuth client of Google. Lives as long as the process and holds no personal data.
 
     Args:
         endpoints: Where Google's sign-in is.
         client_id: The client's id.
-        client_secret: Its secret.
-        redirect_uri: Where Google sends the browser back to; one constant from the settings, never from a request.
-        token_endpoint: For tokens.
-        pool: For the certificates of id_tokens.
+        client_secret: The client's secret.
+        redirect_uri: The URL to which Google sends the browser back; from the settings, never from a request.
+        token_endpoint: Gets, renews and revokes tokens.
+        pool: Fetches the certificates of id_tokens.
         now: The time, POSIX seconds.
     """
 
@@ -72,12 +72,12 @@ class GoogleAuth:
 
         Args:
             oauth_scopes: What to ask for; ``openid`` and ``email`` are added.
-            state: Comes back to the redirect URI.
-            nonce: Comes back in the id_token.
-            code_challenge: The S256 challenge, of `app.google.pkce.code_challenge`.
-            login_hint: The address or subject of the account that ought to be chosen.
-            include_granted_scopes: Whether the grant takes in all that the account granted before. Only for more
-                scopes on a link that exists: on a first one, a forwarded link would get what its victim once granted.
+            state: Returned to the redirect URI.
+            nonce: Returned in the id_token.
+            code_challenge: The S256 challenge, from `app.google.pkce.code_challenge`.
+            login_hint: The address or subject of the account that should be chosen.
+            include_granted_scopes: Whether the grant includes everything that the account granted before. Only to
+                widen a connected account: on a first link, a forwarded link would get what its victim once granted.
         """
         query = {
             "client_id": self._client_id,
@@ -89,8 +89,8 @@ class GoogleAuth:
             "code_challenge": code_challenge,
             "code_challenge_method": "S256",
             "access_type": "offline",
-            # Without `consent` only a first grant has a refresh token; without `select_account` a shared browser
-            # links whoever used it last.
+            # Without `consent`, only a first grant has a refresh token; without `select_account`, a shared browser
+            # connects the account that was used last.
             "prompt": "consent select_account",
         }
         if login_hint:
@@ -100,15 +100,15 @@ class GoogleAuth:
         return f"{self._endpoints.authorize}?{urlencode(query)}"
 
     async def redeem(self, *, code: str, code_verifier: str, oauth_scopes: frozenset[str]) -> RedeemedCode:
-        """Exchange the code of a callback; whose account it is remains to be verified.
+        """Exchange the code of a callback for tokens; the account still has to be verified.
 
         Args:
-            code: As it came back.
-            code_verifier: Of the challenge that was sent along.
-            oauth_scopes: What was asked for: an answer that does not say what it grants grants that.
+            code: The code as it came back.
+            code_verifier: The verifier of the challenge that was sent.
+            oauth_scopes: The scopes that were asked for; an answer that names none grants these.
 
         Raises:
-            CallbackRefusedError: The code is used, expired or of another consent.
+            CallbackRefusedError: The code was used, has expired, or belongs to another consent.
             GoogleError: Google answered with another error, or not at all.
         """
         form = {"code": code, "code_verifier": code_verifier, "redirect_uri": self._redirect_uri}
@@ -120,10 +120,10 @@ class GoogleAuth:
         return RedeemedCode(tokens, id_token, claimed_account(id_token))
 
     async def verify(self, redeemed: RedeemedCode, *, nonce: str) -> GoogleTokens:
-        """Make sure whose account it is that a code was of; return its tokens with the account.
+        """Verify which account a code belongs to, and return its tokens with the account.
 
         Raises:
-            CallbackRefusedError: The id_token is not for this client, this consent and a verified address; or there
+            CallbackRefusedError: The id_token is not for this client, this consent and a verified address, or there
                 is no refresh token.
             GoogleError: The certificates could not be fetched.
         """
@@ -145,22 +145,22 @@ class GoogleAuth:
         return replace(redeemed.tokens, account=account)
 
     async def refresh(self, refresh_token: str) -> GoogleTokens:
-        """Return a new access token. Where Google rotates refresh tokens, the new one is with it and the old one ends.
+        """Return a new access token; if Google rotates refresh tokens, with a new refresh token that replaces this one.
 
         Raises:
-            InvalidGrantError: The grant is over: revoked, expired, or this refresh token was replaced.
-            GoogleError: Google answered with another error, or not at all; the grant may well be alive.
+            InvalidGrantError: The grant has ended: it was revoked, has expired, or this refresh token was replaced.
+            GoogleError: Google answered with another error, or not at all; the grant may still be valid.
         """
         tokens, _ = await self._ask_for_tokens("refresh_token", {"refresh_token": refresh_token})
         return tokens
 
     async def revoke(self, token: str) -> None:
-        """End the whole grant that an access or refresh token belongs to; one that has ended already counts as done.
+        """Revoke the whole grant that an access or refresh token belongs to; if it has already ended, do nothing.
 
-        Google ends all that the account granted to this client, so also what it granted to another chat user's link.
+        Google revokes everything that the account granted to this client, including through another person's link.
 
         Raises:
-            GoogleError: Google answered with an error, or not at all; the grant may be alive.
+            GoogleError: Google answered with an error, or not at all; the grant may still be valid.
         """
         form = {"token": token}
         await self._token_endpoint.post(self._endpoints.revoke, form, "a revocation", accepted=("invalid_token",))
@@ -168,8 +168,8 @@ class GoogleAuth:
     async def _ask_for_tokens(
         self, grant_type: str, form: dict[str, str], *, default_scope: str = ""
     ) -> tuple[GoogleTokens, str]:
-        """Return the tokens and the id_token, "" where there is none."""
-        asked_at = self._now()  # before the call, so that a token never counts as alive after its end
+        """Return the tokens and the id_token, or "" if there is none."""
+        asked_at = self._now()  # before the call, so that a token never counts as valid after it has expired
         client = {"client_id": self._client_id, "client_secret": self._client_secret, "grant_type": grant_type}
         body = await self._token_endpoint.post(self._endpoints.token, client | form, "a token request")
         return read_tokens(body, asked_at, default_scope=default_scope)

@@ -33,46 +33,46 @@ class UserCredentials(Protocol):
     """The credentials of the person whom the client acts for."""
 
     def for_google(self) -> google.oauth2.credentials.Credentials:
-        """What google-auth signs calls with: an access token and a refresh handler, and no refresh token."""
+        """Return the credentials that google-auth signs with: an access token, a refresh handler, no refresh token."""
 
     async def refused(self, access_token: str) -> None:
-        """Take note that an API refuses this token, which was renewed just before."""
+        """Note that an API refuses this token, which has just been renewed."""
 
 
 class Recorder(Protocol):
-    """Writes down what is sent in the person's name."""
+    """Records what is sent in the person's name."""
 
     def sending(self) -> SentRequest:
-        """Something is about to be sent."""
+        """Begin the record of a call that is about to be sent."""
 
     async def sent(self, sent: SentRequest) -> None:
-        """It was sent, or given up."""
+        """Complete the record of a call that was sent or abandoned."""
 
     async def refused(self, method_ids: Sequence[str]) -> None:
-        """Another request tried to make these calls, and was refused."""
+        """Record that another request tried to make these calls and was refused."""
 
 
 class Threads(Protocol):
-    """Runs what blocks; waits for it before the request ends."""
+    """Runs blocking calls, and waits for them before the request ends."""
 
     async def to_thread(self, function: Callable[..., T], /, *args: Any) -> T:
-        """The function's result, computed in a thread."""
+        """Run a function in a thread, and return its result."""
 
 
 class GoogleClient:
     """Calls Google's APIs as one person. Lives for one request, and costs next to nothing to make.
 
-    What is a person's in it is only `credentials`; templates and connections are everybody's. It sends nothing in
-    another run than the one that it was made in.
+    Only its `credentials` are personal; everybody shares the templates and the connections. It refuses to send anything
+    in another run than its own.
 
     Args:
-        credentials: The person's.
+        credentials: The person's credentials.
         apis: The shared templates.
         pool: The shared connections.
-        threads: Where calls block.
-        deadline: The message's; no call waits longer.
-        recorder: Told of every call.
-        faults: Told of what only an administrator can fix.
+        threads: Runs the blocking calls.
+        deadline: The message's deadline; no call waits longer.
+        recorder: Records every call.
+        faults: Logs faults that only an administrator can fix.
         timeout_seconds: How long one call may wait for its connection, and for each piece of its answer.
     """
 
@@ -98,7 +98,7 @@ class GoogleClient:
         self._http = PooledHttp(pool, lambda: deadline.clip(timeout_seconds))
 
     def resource(self, api: str, version: str, *path: str) -> Any:
-        """A resource that makes requests for `execute`: ``resource("gmail", "v1", "users", "messages")``.
+        """Return a resource that makes requests for `execute`: ``resource("gmail", "v1", "users", "messages")``.
 
         Raises:
             SettingsError: There is no such API, version or resource.
@@ -106,11 +106,11 @@ class GoogleClient:
         return self._apis.resource(api, version, *path)
 
     async def to_thread(self, function: Callable[..., T], /, *arguments: Any) -> T:
-        """Return a function's result, computed in the request's threads: for answers that take long to read."""
+        """Run a function in the request's threads, for answers that take long to parse, and return its result."""
         return await self._threads.to_thread(function, *arguments)
 
     async def execute(self, request: HttpRequest, *, repeatable: bool | None = None) -> Any:
-        """Send one request as the person, and return Google's answer; a fault that passes is waited out.
+        """Send one request as the person, and return Google's answer; retry after temporary faults.
 
         Args:
             request: What to send.
@@ -119,9 +119,9 @@ class GoogleClient:
 
         Raises:
             GoogleError: Google answered with an error, or not in time.
-            CredentialsError: The access token had to be renewed and could not be, for the reason that the error gives;
-                or Google refuses the renewed one as well.
-            ForeignRunError: Another request than its own made the call.
+            CredentialsError: The access token could not be renewed, for the reason in the error, or Google refuses the
+                renewed one as well.
+            ForeignRunError: The call came from another request.
         """
         await self._check_run([request.methodId])
         patience = Patience(self._deadline.remaining)
@@ -137,8 +137,8 @@ class GoogleClient:
     async def execute_batch(self, requests: Sequence[HttpRequest], *, repeatable: bool | None = None) -> list[Any]:
         """Send requests of one API as the person, up to 50 in one HTTP request; answers in the order of `requests`.
 
-        Where one of them fails, a `GoogleError` stands in its place. A fault that passes, of all or of a part, is
-        waited out, and only what failed by it is sent again.
+        If a request fails, its answer is a `GoogleError`. After a temporary fault, of the batch or of some requests,
+        only the failed requests are sent again.
 
         Args:
             requests: What to send.
@@ -171,14 +171,14 @@ class GoogleClient:
             raise
         try:
             await self._credentials.refused(http.credentials.token)
-            raise refusal  # the token was renewed once more in the meantime: another try may work
+            raise refusal  # the token has been renewed since, so another attempt may succeed
         finally:
-            del refusal  # its traceback holds this frame: no cycle
+            del refusal  # its traceback holds this frame: avoid the cycle
 
     async def _whole_batch(
         self, http: AuthorizedHttp, requests: Sequence[HttpRequest], url: str, *, repeatable: bool | None
     ) -> list[Any]:
-        """Send up to 50 requests, and again those that failed by a fault that passes."""
+        """Send up to 50 requests, and send those again that failed with a temporary fault."""
         answers: list[Any] = [None] * len(requests)
         to_send: Sequence[int] = range(len(requests))
         patience = Patience(self._deadline.remaining)
@@ -217,13 +217,13 @@ class GoogleClient:
             raise
 
     def _authorized(self) -> AuthorizedHttp:
-        # One renewal a call: a token that is refused right after it was renewed will not get better.
+        # One renewal per call: a token that is refused right after its renewal stays refused.
         return AuthorizedHttp(self._credentials.for_google(), http=RecordingHttp(self._http), max_refresh_attempts=1)
 
     async def _recorded(
         self, http: AuthorizedHttp, method_ids: Sequence[str], execute: Callable[..., T], *arguments: Any
     ) -> T:
-        """Run it in a thread, and tell the recorder what really left."""
+        """Run a call in a thread, and record what was really sent."""
         sent = self._recorder.sending()
         http.http.carry(sent, method_ids)
         try:
@@ -234,11 +234,11 @@ class GoogleClient:
 
 
 def _may_repeat(request: HttpRequest, repeatable: bool | None, error: GoogleError) -> bool:
-    """Return whether a request that failed so may be sent again: a write must not be done twice."""
+    """Return whether a request may be sent again after this error; a write must not be repeated."""
     harmless = request.method == "GET" if repeatable is None else repeatable
     return error.passes if harmless else error.is_busy or error.unsent
 
 
 def _failed(request: HttpRequest, repeatable: bool | None, answer: object) -> bool:
-    """Return whether a request failed by a fault that passes, and may be sent again."""
+    """Return whether a request failed with a temporary fault and may be sent again."""
     return isinstance(answer, GoogleError) and _may_repeat(request, repeatable, answer)

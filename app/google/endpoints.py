@@ -10,7 +10,7 @@ class GoogleEndpoints:
     """The five addresses of Google's sign-in. Lives as long as the process.
 
     Attributes:
-        authorize: The consent page, to which a browser is sent.
+        authorize: The consent page, opened in the person's browser.
         token: Exchanges a code, or a refresh token, for tokens.
         revoke: Ends a grant.
         certs: The public keys of id_tokens, as ``{key id: PEM}`` or as a JWK set (RFC 7517).

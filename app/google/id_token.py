@@ -1,4 +1,4 @@
-"""Whose account it is: Google's signed id_token, verified."""
+"""Verifies Google's signed id_token, which names the account."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.google.endpoints import GoogleEndpoints
 from app.google.faults import CLOCK_SKEW_SECONDS
 from app.google.tokens import GoogleAccount
 
-CERTS_TIMEOUT_SECONDS = 5.0  # for one try
+CERTS_TIMEOUT_SECONDS = 5.0  # for one attempt
 _UNVERIFIED = GoogleAccount("", "")
 
 
@@ -28,9 +28,9 @@ def verified_account(
 ) -> GoogleAccount:
     """Return the account that an id_token names, https://developers.google.com/identity/openid-connect/openid-connect.
 
-    google-auth checks the signature, the audience, `iat` and `exp`; the issuer, `azp`, `nbf`, the nonce and that the
-    address is verified are checked here. A clock may be 30 s off. Blocks while the certificates are fetched: run it in
-    a thread.
+    google-auth checks the signature, the audience, `iat` and `exp`. This function checks the issuer, `azp`, `nbf`, the
+    nonce, and that the address is verified. A clock may be 30 s off. It blocks while it fetches the certificates, so
+    run it in a thread.
 
     Raises:
         CallbackRefusedError: A check failed.
@@ -39,14 +39,14 @@ def verified_account(
     claims = _signed_claims(id_token, client_id, endpoints.certs, pool)
     # Google writes its issuer with or without the scheme.
     if claims.get("iss") not in (endpoints.issuer, endpoints.issuer.removeprefix("https://")):
-        raise CallbackRefusedError("the id_token is of another issuer")
+        raise CallbackRefusedError("the id_token is from another issuer")
     _check_party(claims, client_id)
     not_before = claims.get("nbf")  # RFC 7519 section 4.1.5
     if not_before is not None and not _has_begun(not_before):
         raise CallbackRefusedError("the id_token is not valid yet; is this server's clock right?")
     if not nonce or not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
         raise CallbackRefusedError(
-            "the id_token is of another sign-in. Write `connect google` in the chat for a new link"
+            "the id_token is from another sign-in. Write `connect google` in the chat for a new link"
         )
     subject, email = claims.get("sub"), claims.get("email")
     if claims.get("email_verified") is not True or not email or not subject:
@@ -55,7 +55,7 @@ def verified_account(
 
 
 def claimed_account(id_token: str) -> GoogleAccount:
-    """Return the account that an id_token names, without verifying anything; empty where it names none."""
+    """Return the account that an id_token names, without verifying anything; empty if it names none."""
     try:
         claims = jwt.decode(id_token, options={"verify_signature": False})
     except jwt.exceptions.PyJWTError:
@@ -65,10 +65,10 @@ def claimed_account(id_token: str) -> GoogleAccount:
 
 
 def _check_party(claims: Mapping[str, Any], client_id: str) -> None:
-    """Check for which client the token was issued: OpenID Connect Core, section 3.1.3.7, points 4 and 5.
+    """Check which client the token was issued to: OpenID Connect Core, section 3.1.3.7, points 4 and 5.
 
     Raises:
-        CallbackRefusedError: It is for another one, or it does not say for which of several.
+        CallbackRefusedError: The token is for another client, or does not say which of several.
     """
     party, audience = claims.get("azp"), claims.get("aud")
     if party != client_id if party is not None else isinstance(audience, list) and len(audience) > 1:
@@ -91,7 +91,7 @@ def _signed_claims(id_token: str, client_id: str, certs: str, pool: urllib3.Pool
     except google.auth.exceptions.TransportError:
         failure = GoogleError("Google's certificates could not be fetched")
     except (ValueError, jwt.exceptions.PyJWTError):  # google-auth's errors are ValueErrors
-        failure = CallbackRefusedError("the id_token is not signed by Google for this client, or not at this time")
+        failure = CallbackRefusedError("the id_token is not signed by Google for this client, or is not valid now")
     try:
         raise failure  # outside the except clause: as its context, the library's error would carry the token along
     finally:

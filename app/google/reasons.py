@@ -1,4 +1,4 @@
-"""Google's machine-readable reasons, taken out of error bodies; nothing else of a body leaves this module."""
+"""Extracts Google's machine-readable reasons from error bodies; nothing else in a body leaves this module."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import json
 import re
 from typing import Any
 
-_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")  # what is not one is free text, and may quote a person's data
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")  # anything else is free text, and may quote personal data
 
 
 def oauth_reason(body: bytes) -> str | None:
-    """The ``error`` of an OAuth answer, such as ``invalid_grant``: RFC 6749 section 5.2."""
+    """Return the ``error`` of an OAuth answer, such as ``invalid_grant``: RFC 6749 section 5.2."""
     answer = _parse(body)
     return identifier(answer.get("error")) if isinstance(answer, dict) else None
 
 
 def api_reason(body: bytes) -> str | None:
-    """The reason of an API's error answer: ``notFound``, ``ACCESS_TOKEN_SCOPE_INSUFFICIENT``, ``PERMISSION_DENIED``.
+    """Return the reason in an API's error answer, such as ``notFound`` or ``PERMISSION_DENIED``.
 
     Older APIs write ``errors[].reason``, newer ones ``details[].reason`` and ``status``:
     https://google.aip.dev/193.
@@ -42,5 +42,5 @@ def _list(error: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 
 def identifier(text: object) -> str | None:
-    """Return a text that is a machine-readable name; None for anything else, as it may quote a person's data."""
+    """Return a text that is a machine-readable name; None for any other text, because it may quote personal data."""
     return text if isinstance(text, str) and _IDENTIFIER.fullmatch(text) else None

@@ -1,4 +1,4 @@
-"""What was really sent to Google, attempt by attempt: the calls by their methods, and how each was answered."""
+"""Records what was really sent to Google, attempt by attempt: each call's method, and the status of its answer."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from app.google.transport import PooledHttp
 
 
 class SentRequest:
-    """The calls of one `execute`. Lives as long as that, and holds no argument, no answer and no token.
+    """The calls of one `execute`. Lives as long as that, and holds no arguments, answers or tokens.
 
-    A thread cannot be interrupted: it may want to send once more, under a new token, when nobody waits any more and
-    what was sent is written down. Such an attempt is refused.
+    A thread cannot be interrupted: it may try to send again, with a new token, when nobody is waiting any more and the
+    record has been written. Such an attempt is refused.
 
     Attributes:
-        credential_id: What names the credential that signed them.
-        calls: Each method that was called, with the HTTP status of its answer, or None where none was seen. A call
-            that was refused and sent once more, under a new token, is in it twice.
+        credential_id: Names the credential that signed the calls.
+        calls: The method of each call and the HTTP status of its answer, or None if no answer was seen. A call that was
+            refused and sent again, with a new token, is listed twice.
     """
 
     __slots__ = ("_is_closed", "_lock", "calls", "credential_id")
@@ -33,10 +33,10 @@ class SentRequest:
         self._lock = threading.Lock()
 
     def leave(self, method_ids: Sequence[str]) -> int:
-        """These calls are on their way; returns where they stand in `calls`.
+        """Record that these calls are being sent, and return the index of the first one in `calls`.
 
         Raises:
-            RuntimeError: It is closed.
+            RuntimeError: The record is closed.
         """
         with self._lock:
             if self._is_closed:
@@ -46,18 +46,18 @@ class SentRequest:
         return place
 
     def answered(self, place: int, statuses: Sequence[int]) -> None:
-        """The calls from this place on were answered so."""
+        """Record the statuses of the calls from this index on."""
         for number, status in enumerate(statuses, place):
             self.calls[number] = (self.calls[number][0], status)
 
     def close(self) -> None:
-        """Nothing is sent from now on, and `calls` has all that was; answers to it may still come in."""
+        """Refuse all further calls: `calls` is complete, though answers may still arrive."""
         with self._lock:
             self._is_closed = True
 
 
 class RecordingHttp:
-    """Writes down each attempt of a `PooledHttp` before it is made. Lives for one `execute`."""
+    """Records each attempt of a `PooledHttp` before it is made. Lives for one `execute`."""
 
     def __init__(self, http: PooledHttp) -> None:
         self._http = http
@@ -65,17 +65,17 @@ class RecordingHttp:
         self._method_ids: Sequence[str] = ()
 
     def carry(self, sent: SentRequest, method_ids: Sequence[str]) -> None:
-        """The attempts that follow carry these calls, and are written down there."""
+        """Record the attempts that follow in `sent`, with these calls."""
         self._sent, self._method_ids = sent, method_ids
 
     def request(self, uri: str, method: str = "GET", **options: Any) -> tuple[httplib2.Response, bytes]:
-        """Send as the inner one does.
+        """Send a request with the inner `PooledHttp`.
 
         Raises:
-            RuntimeError: Nobody has said what is sent.
+            RuntimeError: `carry` has not been called.
         """
         if self._sent is None:
-            raise RuntimeError("something was about to be sent that is not written down; use GoogleClient")
+            raise RuntimeError("a request was about to be sent without being recorded; use GoogleClient")
         sent, method_ids = self._sent, self._method_ids
         place = sent.leave(method_ids)
         response, content = self._http.request(uri, method, **options)
@@ -83,20 +83,20 @@ class RecordingHttp:
         return response, content
 
     def attempt(self, method_ids: Sequence[str]) -> SentRequest:
-        """The next attempt carries only these of the calls."""
+        """Restrict the next attempt to these calls."""
         assert self._sent is not None
         self._method_ids = method_ids
         return self._sent
 
     def close(self) -> None:
-        """Do nothing: the connections are everybody's."""
+        """Do nothing: everybody shares the connections."""
 
 
 class RecordingBatch(BatchHttpRequest):  # type: ignore[misc]  # the library is untyped
-    """A batch that says of each attempt which calls it carried, and how each was answered.
+    """A batch that records, for each attempt, its calls and the statuses of their answers. Lives for one `execute`.
 
-    googleapiclient sends those that were answered 401 once more; `_execute` is one attempt. Its `http` is google-auth's
-    AuthorizedHttp around a `RecordingHttp`.
+    googleapiclient sends calls again that were answered with 401; `_execute` is one attempt. Its `http` is
+    google-auth's AuthorizedHttp around a `RecordingHttp`.
     """
 
     def _execute(self, http: Any, order: Sequence[str], requests: Any) -> None:

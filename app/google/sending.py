@@ -1,4 +1,4 @@
-"""Sending requests of googleapiclient, and its errors as ours. Blocks: run it in a thread."""
+"""Sends googleapiclient's requests, and translates its errors. These functions block: run them in a thread."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 def send(http: AuthorizedHttp, request: HttpRequest) -> Any:
-    """Send one request once; return Google's answer.
+    """Send one request once, and return Google's answer.
 
     Raises:
         GoogleError: Google answered with an error, or not at all.
@@ -41,7 +41,7 @@ def send(http: AuthorizedHttp, request: HttpRequest) -> Any:
 
 
 def send_batch(http: AuthorizedHttp, requests: Sequence[HttpRequest], url: str) -> list[Any]:
-    """Send requests once in one HTTP request; return the answers, a `GoogleError` in the place of each that failed.
+    """Send requests once, in one HTTP request, and return the answers; a failed one's answer is a `GoogleError`.
 
     Raises:
         GoogleError: All of it failed.
@@ -63,7 +63,7 @@ def send_batch(http: AuthorizedHttp, requests: Sequence[HttpRequest], url: str) 
 
 
 def _is_text(answer: object) -> bool:
-    """Whether googleapiclient handed JSON that it could not parse through as a string; media is bytes."""
+    """Return whether googleapiclient returned JSON that it could not parse as a string; media is bytes."""
     return isinstance(answer, str) and answer != ""  # "" is an answer without content
 
 
@@ -79,7 +79,7 @@ def _translated(call: Callable[[], T], what: str, failures: tuple[type[Exception
 
 
 def _as_deputy_error(error: Exception, what: str) -> DeputyError:
-    """Ours for the library's; of the library's texts none is kept, as they quote URLs and bodies."""
+    """Return our error for the library's; its text is dropped, because it quotes URLs and bodies."""
     if isinstance(error, googleapiclient.errors.HttpError):
         status, reason = int(error.resp.status), api_reason(error.content)
         answered = f"{status} {reason}" if reason else f"{status}"

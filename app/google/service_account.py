@@ -1,4 +1,4 @@
-"""A service account that a Workspace has delegated its people to: a token for one of them, without their consent.
+"""A service account with domain-wide delegation: gets a token for one person of a Workspace, without their consent.
 
 https://developers.google.com/identity/protocols/oauth2/service-account#httprest, RFC 7523 section 2.1
 """
@@ -25,18 +25,18 @@ _PLACE = "google.workspace.key, or the file that google.workspace.key_file names
 
 
 class ServiceAccount:
-    """Asks for tokens of people whom a Workspace's administrator has delegated. Lives as long as the process.
+    """Gets tokens for the people of a Workspace that has delegated them. Lives as long as the process.
 
-    It holds its own key and nothing of a person's; its `repr` shows no key.
+    It holds its own key and no personal data; its `repr` does not show the key.
 
     Args:
-        info: The JSON key, parsed. Of its addresses none is used: where Google is, the settings say.
-        token_url: Where tokens are got; also the audience of what is signed.
-        token_endpoint: Posts there.
+        info: The parsed JSON key. The addresses in it are ignored; the settings say where Google is.
+        token_url: The token endpoint's URL; also the audience of assertions.
+        token_endpoint: Posts to it.
         now: The time, POSIX seconds.
 
     Raises:
-        SettingsError: The key is not one of a service account.
+        SettingsError: The key is not a service account's.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ServiceAccount:
         now: Callable[[], float] = time.time,
     ) -> None:
         if not isinstance(info.get("client_email"), str) or info.get("type") != "service_account":
-            raise SettingsError(f"{_PLACE} is no key of a service account; make one in the Google Cloud console")
+            raise SettingsError(f"{_PLACE} is not a service account's key; make one in the Google Cloud console")
         try:
             self._signer = google.auth.crypt.RSASigner.from_service_account_info(info)
         except (ValueError, TypeError):
@@ -56,7 +56,7 @@ class ServiceAccount:
         else:
             failed = False
         if failed:
-            raise SettingsError(f"{_PLACE} holds no private_key that can be read; make a new one")
+            raise SettingsError(f"{_PLACE} has no readable private_key; make a new one")
         self.email: str = info["client_email"]
         self._client_id = str(info.get("client_id") or self.email)
         self._token_url = token_url
@@ -70,14 +70,14 @@ class ServiceAccount:
         """Return a token that acts as one person, for exactly these OAuth scopes.
 
         Args:
-            subject: Their address; the caller vouches that it is theirs.
-            oauth_scopes: What the token is to be good for.
+            subject: The person's address; the caller vouches for it.
+            oauth_scopes: The scopes of the token.
 
         Raises:
-            AccessRefusedError: The Workspace does not delegate this person or these scopes; says what to do.
+            AccessRefusedError: The Workspace does not delegate this person or these scopes; the error says what to do.
             GoogleError: Google answered with another error, or not at all.
         """
-        asked_at = self._now()  # before the call, so that a token never counts as alive after its end
+        asked_at = self._now()  # before the call, so that a token never counts as valid after it has expired
         form = {"grant_type": JWT_BEARER, "assertion": self._assertion(subject, oauth_scopes, asked_at)}
         try:
             body = await self._token_endpoint.post(self._token_url, form, "a token request")
@@ -102,7 +102,7 @@ class ServiceAccount:
         return bytes(google.auth.jwt.encode(self._signer, claims)).decode()
 
     def _in_words(self, reason: str | None, oauth_scopes: frozenset[str]) -> str | None:
-        """What an administrator has to do about a refusal; None where trying again may help."""
+        """Return what an administrator has to do about a refusal; None if trying again may help."""
         match reason:
             case "unauthorized_client" | "access_denied" | "invalid_scope":
                 return (
@@ -125,9 +125,9 @@ def open_service_account(
 
     Args:
         key: The JSON key itself.
-        file: The file that holds it, if `key` is None.
-        token_url: As `ServiceAccount`.
-        token_endpoint: As `ServiceAccount`.
+        file: The file with the key, if `key` is None.
+        token_url: As for `ServiceAccount`.
+        token_endpoint: As for `ServiceAccount`.
 
     Raises:
         SettingsError: There is no key, or it cannot be used.
@@ -150,7 +150,7 @@ def _read(file: Path | None) -> str:
 def _parse(text: str) -> Mapping[str, Any]:
     try:
         info = json.loads(text)
-    except ValueError:  # its error would carry the key along
+    except ValueError:  # its error would contain the key
         info = None
     if not isinstance(info, dict):
         raise SettingsError(f"{_PLACE} is not JSON; use the key as Google gave it")

@@ -1,4 +1,4 @@
-"""Talking to Google's token and revocation endpoints: a form goes there, JSON comes back."""
+"""Posts forms to Google's token and revocation endpoints, and reads their JSON answers."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from app.google.retrying import retried, retry_after
 from app.google.tokens import GoogleTokens
 
 HTTP_TIMEOUT_SECONDS = 10.0  # for a whole call, its repetitions included; the lease of a refresh has to outlive it
-_USUAL_LIFETIME_SECONDS = 3600.0  # of an access token of Google's, where an answer does not say it
+_USUAL_LIFETIME_SECONDS = 3600.0  # of Google's access tokens, if an answer does not say
 
 
 class TokenEndpoint:
-    """Posts forms to Google's sign-in; lives as long as the process and keeps nothing of a form or an answer.
+    """Posts forms to Google's sign-in; lives as long as the process and keeps nothing from forms or answers.
 
-    A fault that passes is waited out. No form that is posted does more the second time than the first: a code that
-    was redeemed already is refused, and a refresh, a revocation and an assertion may be repeated.
+    It retries after temporary faults. That is safe for every form: a code that was already redeemed is refused, and a
+    refresh, a revocation and an assertion can be repeated.
 
     Args:
-        http: Shared by all; it keeps no cookies.
-        faults: Told of what only an administrator can fix.
+        http: Shared by everybody; keeps no cookies.
+        faults: Logs faults that only an administrator can fix.
     """
 
     def __init__(self, http: httpx2.AsyncClient, faults: FaultLog) -> None:
@@ -40,15 +40,14 @@ class TokenEndpoint:
         """Post a form; return the body of the answer.
 
         Args:
-            url: Where to.
-            form: What to post.
-            what: What is asked for, in the words of an error: "a token request".
-            accepted: Reasons of Google's that count as success.
+            url: The endpoint.
+            form: The form.
+            what: Describes the request in an error: "a token request".
+            accepted: Reasons from Google that count as success.
 
         Raises:
             InvalidGrantError: Google says ``invalid_grant``.
-            GoogleError: Google answered with another error, or there was no answer in time. It carries nothing of the
-                form.
+            GoogleError: Google answered with another error, or not in time. It contains nothing from the form.
         """
         ends = time.monotonic() + HTTP_TIMEOUT_SECONDS
         return await retried(
@@ -61,12 +60,12 @@ class TokenEndpoint:
         kind, unsent = "", False
         response: httpx2.Response | None = None
         try:
-            # httpx's own time-out is for each read, not for all of them.
+            # httpx's own time-out applies to each read, not to all of them.
             async with asyncio.timeout(max(0.0, ends - time.monotonic())):
                 response = await self._http.post(url, data=dict(form), follow_redirects=False)
         except (httpx2.HTTPError, TimeoutError) as failure:
             kind, unsent = type(failure).__name__, isinstance(failure, httpx2.ConnectError | httpx2.ConnectTimeout)
-        if response is None:  # outside the except clause: the library's error would carry the form along
+        if response is None:  # outside the except clause: the library's error would contain the form
             raise GoogleError(f"Google's sign-in gave no answer to {what} ({kind})", unsent=unsent)
         self._faults.notice_clock(response.headers.get("date"))
         reason = oauth_reason(response.content) if response.status_code != 200 else None
@@ -84,18 +83,18 @@ class TokenEndpoint:
 
 
 def read_tokens(body: bytes, asked_at: float, *, default_scope: str = "") -> tuple[GoogleTokens, str]:
-    """Return the tokens of an answer of RFC 6749 section 5.1, and the id_token, "" where there is none.
+    """Return the tokens in an answer (RFC 6749 section 5.1), and the id_token, or "" if there is none.
 
-    It is as lenient as that section and google-auth: `scope` may be missing where it is what was asked for, and
-    `expires_in` may be text or missing.
+    Like that section and google-auth, it accepts an answer without `scope`, which then is what was asked for, and an
+    `expires_in` that is text or missing.
 
     Args:
         body: The answer.
-        asked_at: When it was asked for, POSIX seconds.
-        default_scope: What an answer without `scope` grants, parted by spaces.
+        asked_at: The time of the request, POSIX seconds.
+        default_scope: The scopes that an answer without `scope` grants, separated by spaces.
 
     Raises:
-        GoogleError: There is no access token in it, nor a refresh token that would be lost.
+        GoogleError: The answer has no access token, and no refresh token that would be lost.
     """
     answer = _json_object(body)
     access_token, refresh_token = answer.get("access_token"), answer.get("refresh_token")
@@ -104,7 +103,7 @@ def read_tokens(body: bytes, asked_at: float, *, default_scope: str = "") -> tup
     if not (isinstance(access_token, str) and access_token):
         if refresh_token is None:
             raise GoogleError("Google's token answer has no access_token", status=200)
-        access_token, lifetime = "", 0.0  # the refresh token was rotated, so the old one is over
+        access_token, lifetime = "", 0.0  # the refresh token was rotated, so the old one is no longer valid
     else:
         lifetime = _lifetime(answer.get("expires_in"))
     tokens = GoogleTokens(
@@ -117,7 +116,7 @@ def read_tokens(body: bytes, asked_at: float, *, default_scope: str = "") -> tup
 
 
 def _lifetime(value: object) -> float:
-    """Return `expires_in` in seconds; where it is missing or no number, what Google's tokens usually live."""
+    """Return `expires_in` in seconds, or the usual lifetime of Google's tokens if it is missing or not a number."""
     try:
         seconds = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
     except ValueError:
@@ -128,6 +127,6 @@ def _lifetime(value: object) -> float:
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(body)
-    except ValueError:  # its error would carry the body along
+    except ValueError:  # its error would contain the body
         answer = None
     return answer if isinstance(answer, dict) else {}

@@ -1,4 +1,4 @@
-"""The values that Google's token endpoint gives."""
+"""The values that Google's token endpoint returns."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class GoogleTokens:
     """Tokens of one grant; the tokens themselves appear in no repr.
 
     Attributes:
-        access_token: Signs API calls; "" where Google gave a new refresh token and nothing to use.
-        expires_at: When the access token ends, POSIX seconds.
-        refresh_token: Gets the next access token. After a refresh: the new one, or None where the old one stays.
-        granted_scopes: What the person granted, which may be less than was asked for.
-        account: Whose the grant is; None after a refresh.
+        access_token: Signs API calls; "" if Google returned a new refresh token alone.
+        expires_at: When the access token expires, POSIX seconds.
+        refresh_token: Gets the next access token. After a refresh: the new one, or None if the old one stays valid.
+        granted_scopes: The scopes that the person allowed, which may be fewer than were asked for.
+        account: The account of the grant; None after a refresh.
     """
 
     access_token: str = field(repr=False)
@@ -39,11 +39,11 @@ class GoogleTokens:
 
 @dataclass(frozen=True, slots=True)
 class RedeemedCode:
-    """What a code was exchanged for, before it is verified whose account it is.
+    """The tokens that a code was exchanged for, before the account is verified.
 
     Attributes:
         id_token: Signed by Google; names the account.
-        claimed: The account that it names, unverified: use it for nothing but ending the grant.
+        claimed: The account that it names, unverified; use it only to end the grant.
     """
 
     tokens: GoogleTokens

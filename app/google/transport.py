@@ -1,4 +1,4 @@
-"""What carries an API call: one connection pool for everybody, and no person's credentials."""
+"""The transport of API calls: one connection pool for everybody, without anybody's credentials."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import urllib3
 from app.errors import GoogleError
 
 CHUNK_BYTES = 65_536
-MAX_ANSWER_BYTES = 32 * 1024 * 1024  # once decoded; the process's memory is everybody's
+MAX_ANSWER_BYTES = 32 * 1024 * 1024  # when decoded; everybody shares the process's memory
 
 
 class PooledHttp:
     """Stands in for `httplib2.Http` over a `urllib3.PoolManager` that all people share. Lives for one request.
 
-    It holds no credentials: Authorization is an argument of each call. Redirects are not followed and nothing is sent
-    twice. Never share an `httplib2.Http` instead: between threads it hands one person another's response.
+    It holds no credentials: Authorization is an argument of each call. It follows no redirects and sends nothing twice.
+    Never share an `httplib2.Http` instead: between threads, it gives one person another's response.
 
     Args:
-        pool: The process's pool; safe for threads.
-        timeout: Gives the seconds that a call may still wait, asked before it is sent and while its answer is read.
+        pool: The process's thread-safe pool.
+        timeout: Returns the seconds that a call may still take; called before sending and while the answer is read.
     """
 
     def __init__(self, pool: urllib3.PoolManager, timeout: Callable[[], float]) -> None:
@@ -38,10 +38,10 @@ class PooledHttp:
         redirections: int = 0,  # httplib2's signature
         connection_type: object = None,
     ) -> tuple[httplib2.Response, bytes]:
-        """Send once and read the whole answer; header names come back in lower case.
+        """Send once and read the whole answer; header names are returned in lower case.
 
         Raises:
-            TimeoutError: There was no time left, or it ran out while the answer came in.
+            TimeoutError: There was no time left, or it ran out while the answer was being read.
             urllib3.exceptions.HTTPError: There was no answer.
             GoogleError: The answer is over `MAX_ANSWER_BYTES`.
         """
@@ -50,23 +50,23 @@ class PooledHttp:
             uri,
             body=body,
             headers=dict(headers or {}),
-            retries=False,  # redirects neither
+            retries=False,  # and no redirects
             timeout=self._seconds_left(),
             preload_content=False,
         )
         content = self._read(response)
         fields = {name.lower(): value for name, value in response.headers.items()}
-        if fields.pop("content-encoding", None):  # the content is decoded, so its length is another
+        if fields.pop("content-encoding", None):  # the content is decoded, so its length has changed
             fields["content-length"] = str(len(content))
         answer = httplib2.Response({**fields, "status": str(response.status)})
         answer.reason = response.reason or ""
         return answer, content
 
     def close(self) -> None:
-        """Do nothing: the pool is everybody's."""
+        """Do nothing: everybody shares the pool."""
 
     def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
-        """Read to the end, looking at the clock on the way: a socket's time-out alone never ends a slow drip."""
+        """Read to the end while checking the time: a socket's time-out alone would never end a slow drip."""
         chunks, size = [], 0
         try:
             while chunk := response.read1(CHUNK_BYTES):
@@ -97,7 +97,7 @@ class NoHttp:
     """The transport of the shared templates: it raises, so that a call without a person's transport fails closed."""
 
     def request(self, *_: object, **__: object) -> NoReturn:
-        """Refuse.
+        """Refuse to send.
 
         Raises:
             RuntimeError: Always.
@@ -105,4 +105,4 @@ class NoHttp:
         raise RuntimeError("a template of a Google API was called without a person's transport; use GoogleClient")
 
     def close(self) -> None:
-        """Do nothing: there is nothing open."""
+        """Do nothing: nothing is open."""

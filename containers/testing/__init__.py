@@ -1,4 +1,4 @@
-"""Helps to test a deployer's toolkits, and Deputy's own parts.
+"""Test support for a deployer's toolkits and for Deputy's own parts.
 
 `docs/testing.md` shows how. Nothing here needs a test framework.
 """

@@ -1,4 +1,4 @@
-"""The whole app in a test's own process, and people who write to it over HTTP."""
+"""The whole app within a test's process, and people who write to it over HTTP."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class AppClient:
     """Lets people use an app over HTTP, each with their own bearer token.
 
     Attributes:
-        client: Reaches the app; follows no redirect.
-        container: The app's.
+        client: Sends requests to the app; follows no redirects.
+        container: The app's container.
     """
 
     def __init__(self, client: httpx2.AsyncClient, container: Application) -> None:
@@ -32,7 +32,7 @@ class AppClient:
         self._tokens: dict[Principal, str] = {}
 
     async def bearer(self, principal: Principal) -> dict[str, str]:
-        """The header that carries this person's token."""
+        """Return the header that carries this person's token."""
         if principal not in self._tokens:
             self._tokens[principal] = await self.container.api_tokens().issue(principal, label="test")
         return {"Authorization": f"Bearer {self._tokens[principal]}"}
@@ -54,16 +54,16 @@ class AppClient:
 async def open_test_app(
     settings: Settings, prepare: Callable[[Application], object] = lambda _: None
 ) -> AsyncIterator[AppClient]:
-    """The app of these settings over ASGI: proven, its worker running, and no socket.
+    """Run the app with these settings over ASGI: proven, with its worker running, without a socket.
 
-    An error that leaves the app is raised in the test.
+    An error that escapes the app is raised in the test.
 
     Args:
-        settings: Such as those of `settings_in`.
+        settings: Settings such as those of `settings_in`.
         prepare: Called with the container before anything is built, to override providers.
 
     Raises:
-        SettingsError: A toolkit is refused, or a model cannot be set up.
+        SettingsError: A toolkit cannot be used, or a model cannot be set up.
         LifetimeError: The proof failed.
     """
     container = build(settings)

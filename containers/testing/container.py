@@ -24,19 +24,19 @@ _DEADLINE_SECONDS = 30.0
 
 
 def two_principals() -> tuple[Principal, Principal]:
-    """Ada and Grace, two people of one tenant who must never see each other's things."""
+    """Return Ada and Grace, two people of one tenant who must never see each other's data."""
     return Principal("http", "demo", "ada"), Principal("http", "demo", "grace")
 
 
 def settings_in(
     folder: Path, *, toolkits: Mapping[str, str] | None = None, agent: AgentSettings | None = None
 ) -> Settings:
-    """Settings for a test: SQLite and a key ring in a folder, the sandbox's addresses, the offline model.
+    """Return settings for a test: SQLite and a key ring in a folder, the sandbox's addresses, the offline model.
 
     Args:
         folder: Where the files are; give each test its own.
-        toolkits: Toolkits from outside, name to ``package.module:Class``.
-        agent: The one agent; one with all toolkits when it is None.
+        toolkits: External toolkits, name to ``package.module:Class``.
+        agent: The only agent; None for one with all toolkits.
     """
     toolkits = dict(toolkits or {})
     return configured_for_sandbox(
@@ -53,13 +53,13 @@ def settings_in(
 
 @asynccontextmanager
 async def open_test_container(settings: Settings) -> AsyncIterator[Application]:
-    """The container of these settings, its database open; nothing in it runs yet.
+    """Yield the container of these settings with its database open; nothing in it runs yet.
 
     Args:
-        settings: Such as those of `settings_in`.
+        settings: Settings such as those of `settings_in`.
 
     Raises:
-        SettingsError: A toolkit is refused; the message says why and what to do.
+        SettingsError: A toolkit cannot be used; the message says why and what to do.
     """
     container = build(settings)
     database = container.database()
@@ -73,7 +73,7 @@ async def open_test_container(settings: Settings) -> AsyncIterator[Application]:
 
 @asynccontextmanager
 async def open_test_scope(principal: Principal, *seeds: object) -> AsyncIterator[Scope]:
-    """Open a request scope of this person, and a run, as one of their messages does."""
+    """Open a request scope for this person, and a run, as one of their messages does."""
     with new_run():
         async with Scope(principal, Deadline.after(_DEADLINE_SECONDS), *seeds) as scope:
             yield scope

@@ -1,4 +1,4 @@
-"""Doubles for the outside world: they work, and record what was asked of them."""
+"""Doubles for external services: they work, and record what they were asked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ AnswerOf = Callable[[Principal, HttpRequest], Any]
 
 @dataclass(frozen=True)
 class FakeAccess:
-    """An access token that says whose it is."""
+    """An access token that names its person."""
 
     credential_id: str
     access_token: str
@@ -38,11 +38,11 @@ class FakeAccess:
 
 @dataclass
 class FakeTokens:
-    """Access that a test grants, in place of consent.
+    """Access that a test grants, instead of people's consents.
 
     Attributes:
-        asked: The people who asked, with the OAuth scopes, oldest first.
-        failures: Errors by person, raised while they are in here.
+        asked: The people whose access was requested, with the OAuth scopes, oldest first.
+        failures: Errors by person; each is raised as long as it is listed.
     """
 
     asked: list[tuple[Principal, frozenset[str]]] = field(default_factory=list)
@@ -50,15 +50,15 @@ class FakeTokens:
     _granted: defaultdict[Principal, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def grant(self, principal: Principal, *oauth_scopes: str) -> None:
-        """This person has granted these OAuth scopes too."""
+        """Grant these OAuth scopes on this person's behalf, in addition to earlier ones."""
         self._granted[principal].update(oauth_scopes)
 
     def revoke(self, principal: Principal) -> None:
-        """This person has granted nothing any more."""
+        """Revoke everything that this person has granted."""
         self._granted.pop(principal, None)
 
     def install(self, container: Application) -> None:
-        """Be asked in place of everybody's consents."""
+        """Replace the container's source of tokens."""
         container.tokens.override(providers.Object(self))
 
     async def fresh(
@@ -70,7 +70,7 @@ class FakeTokens:
         credential_id: str | None = None,
         rejected: str | None = None,
     ) -> FakeAccess:
-        """The access of the person's one account, its token another one each time.
+        """Return access to the person's only account, with a new token each time.
 
         Raises:
             ConsentRequiredError: They lack one of the scopes.
@@ -84,7 +84,7 @@ class FakeTokens:
         return FakeAccess(str(principal), f"token-{principal.user}-{len(self.asked)}", time.time() + _HOUR)
 
     async def refused(self, principal: Principal, credential_id: str, access_token: str) -> None:
-        """End this person's access: an API refused its token right after it was renewed."""
+        """End this person's access, because an API refused a token that had just been renewed."""
         self.revoke(principal)
         raise GrantRevokedError(principal)
 
@@ -103,12 +103,12 @@ class FakeGoogle(GoogleClient):
 
     @classmethod
     def install(cls, container: Application, answer: AnswerOf) -> None:
-        """Answer in place of Google.
+        """Replace the container's Google client.
 
         Args:
-            container: Where.
-            answer: Given whom a request is made for and the request, whose `methodId`, `uri` and `body` say what it
-                is; returns what Google would answer, parsed, or raises `GoogleError`.
+            container: The container.
+            answer: Called with the person and the request, which has a `methodId`, a `uri` and a `body`; returns
+                Google's parsed answer, or raises `GoogleError`.
         """
         container.google.override(Scoped(cls, container.principal, container.google_apis, providers.Object(answer)))
 
@@ -119,7 +119,7 @@ class FakeGoogle(GoogleClient):
         return self._answer(self._principal, request)
 
     async def execute_batch(self, requests: Sequence[HttpRequest], *, repeatable: bool | None = None) -> list[Any]:
-        """Return the function's answer to each request, or in its place the `GoogleError` that it raised."""
+        """Return the function's answer to each request, or the `GoogleError` that it raised instead."""
         answers: list[Any] = []
         for request in requests:
             try:
@@ -131,7 +131,7 @@ class FakeGoogle(GoogleClient):
 
 @dataclass(frozen=True)
 class Sent:
-    """One thing that a channel was given to say."""
+    """One text that a channel was asked to send."""
 
     principal: Principal
     text: str
@@ -143,12 +143,12 @@ class Sent:
 
 @dataclass
 class RecordingChannel:
-    """A channel that records.
+    """A channel that records what it sends.
 
     Attributes:
-        failures: Raised by the next sends, one each.
-        gate: A send waits until it is set.
-        groups: The conversations in which others read along.
+        failures: Errors for the next sends, one each.
+        gate: Every send waits until it is set.
+        groups: The conversations that others can read.
     """
 
     sent: list[Sent] = field(default_factory=list)
@@ -160,11 +160,11 @@ class RecordingChannel:
         self.gate.set()
 
     def install(self, container: Application, platform: str) -> None:
-        """Be the channel of a platform."""
+        """Replace the channel of a platform."""
         container.channels.add_kwargs({platform: providers.Object(ServedChannel(platform, self))})
 
     def is_group(self, message: StoredMessage) -> bool:
-        """Whether the test says so."""
+        """Return whether the test has listed the message's conversation as a group."""
         return message.conversation in self.groups
 
     async def send(self, message: StoredMessage, text: str, *, private: bool, reply_id: str, again: bool) -> None:

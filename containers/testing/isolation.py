@@ -1,4 +1,4 @@
-"""That two people's requests never meet, and leave nothing behind."""
+"""Checks that two people's requests share nothing and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class IsolationError(AssertionError):
-    """Two people met in an object, or one outlived its request."""
+    """Two people shared an object, or an object outlived its request."""
 
 
 async def assert_isolated(
@@ -29,23 +29,23 @@ async def assert_isolated(
     *,
     seeds: Callable[[Principal], tuple[object, ...]] = lambda _: (),
 ) -> list[Any]:
-    """Run two people's requests interleaved, and fail unless they have nothing in common and leave nothing behind.
+    """Run two people's requests interleaved, and fail unless they share nothing and leave nothing behind.
 
-    Of a toolkit, each tool is run as well, in two requests of nobody's, with arguments that its schema allows and where
-    nothing can leave the process.
+    For a toolkit, each tool is also run in two requests of fictitious people, with arguments that its schema allows,
+    and so that nothing can leave the process.
 
     Args:
-        container: The container that the provider is of.
-        provider: A scoped provider, such as that of a toolkit.
+        container: The container with the provider.
+        provider: A scoped provider, such as a toolkit's.
         use: Awaited with each person's object; both run at once.
-        seeds: Further seeds of a person's scope.
+        seeds: Further seeds for a person's scope.
 
     Returns:
         The results of `use`, Ada's first.
 
     Raises:
-        IsolationError: Both got the same object, or one lived on after its request; or a tool left in one request what
-            the other one found.
+        IsolationError: Both got the same object, an object outlived its request, or a tool left something in one
+            request that the other found.
     """
     with collector_off():
         watched, results = await _interleaved(provider, use, seeds)

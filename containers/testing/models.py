@@ -1,4 +1,4 @@
-"""Models whose answers a test writes."""
+"""Models whose answers a test determines."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from containers.application import Application
 
 
 def call(name: str, call_id: str, **arguments: Any) -> ToolCallPart:
-    """A tool call of a scripted model."""
+    """Return a tool call for a scripted model."""
     return ToolCallPart(name, arguments, tool_call_id=call_id)
 
 
 def scripted(*steps: Sequence[ToolCallPart]) -> FunctionModel:
-    """A model that answers each message with these calls, one step after the other, and then says what came back."""
+    """Return a model that answers each message with these calls, step by step, and then repeats their results."""
 
     async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         prompted = max(number for number, message in enumerate(messages) if _is_prompt(message))
@@ -44,7 +44,7 @@ def scripted(*steps: Sequence[ToolCallPart]) -> FunctionModel:
 
 
 def answering(text: Callable[[list[ModelMessage]], Awaitable[str]]) -> FunctionModel:
-    """A model that makes its answer out of the messages."""
+    """Return a model that computes its answer from the messages."""
 
     async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         return ModelResponse(parts=[TextPart(await text(messages))])
@@ -58,7 +58,7 @@ def prompts(messages: Sequence[ModelMessage]) -> list[str]:
 
 
 def use_model(container: Application, model: Model) -> None:
-    """Let a model answer in place of every configured one; before the container has answered anything."""
+    """Replace every configured model with this one; call it before the container has answered anything."""
     for provider in container.models.providers.values():
         provider.override(providers.Object(model))
 

@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 import sqlalchemy as sa
 
-from app.database import postgresql, turn
+from app.database import migration_lock, postgresql
 from app.database.database import Database
 from app.database.tables import replicas
 from app.delivery.engines import procrastinate
@@ -114,16 +114,16 @@ async def _say(server: Server, name: str, text: str) -> int:
 
 
 def be_impatient(patch: pytest.MonkeyPatch, stuck_seconds: float) -> None:
-    """End who does nothing for so long, until somebody has the turn, who may then take any time."""
-    usual, take = turn._STUCK_SECONDS, turn._take
+    """End who does nothing for so long, until somebody holds the lock, who may then take any time."""
+    usual, take = migration_lock._STUCK_SECONDS, migration_lock._take
 
     async def taken(*arguments: Any) -> None:
         await take(*arguments)
-        patch.setattr(turn, "_STUCK_SECONDS", usual)
+        patch.setattr(migration_lock, "_STUCK_SECONDS", usual)
 
-    patch.setattr(turn, "_STUCK_SECONDS", stuck_seconds)
-    patch.setattr(turn, "_LOOK_SECONDS", 0.1)
-    patch.setattr(turn, "_take", taken)
+    patch.setattr(migration_lock, "_STUCK_SECONDS", stuck_seconds)
+    patch.setattr(migration_lock, "_LOOK_SECONDS", 0.1)
+    patch.setattr(migration_lock, "_take", taken)
 
 
 @pytest.mark.parametrize(("application", "refused"), [("deputy", False), ("psql", True)])
@@ -154,7 +154,7 @@ async def test_a_start_waits_for_nobody_who_is_gone(
 async def test_a_start_ends_what_a_process_that_is_gone_holds(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not the turn to migrate alone: whoever starts next gets any other one at once, with no other process there."""
+    """Not only the lock for migrating: whoever starts next gets any other one at once, with no other process there."""
     async with postgres.databases() as databases:
         database = Database(await databases.migrated("deputy"))
         be_impatient(monkeypatch, 0.3)
@@ -175,13 +175,13 @@ async def test_a_start_ends_what_a_process_that_is_gone_holds(
 async def test_a_start_waits_for_a_long_migration(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is at work is not ended, however long a statement of it takes, nor is anybody's who waits for it."""
     looked = Counter[str]()
-    refuse_idle = turn._refuse_idle
+    refuse_idle = migration_lock._refuse_idle
 
     async def refuse(url: sa.URL) -> None:
         await refuse_idle(url)
         looked["idle"] += 1
 
-    monkeypatch.setattr(turn, "_refuse_idle", refuse)
+    monkeypatch.setattr(migration_lock, "_refuse_idle", refuse)
     async with postgres.databases() as databases, AsyncExitStack() as stack:
         database = Database(await databases.empty("deputy"))
         slow = await _session(database, "psql")
@@ -189,7 +189,7 @@ async def test_a_start_waits_for_a_long_migration(postgres: PostgresServer, monk
         await slow.execute("SELECT pg_advisory_xact_lock(1)")
         with monkeypatch.context() as patch:
             patch.setattr(postgresql, "ANSWER_SECONDS", LIMIT_SECONDS / 2)
-            at_work = await stack.enter_async_context(turn.to_migrate(database.url))
+            at_work = await stack.enter_async_context(migration_lock.to_migrate(database.url))
         statement = asyncio.create_task(at_work.execute(sa.text("SELECT pg_advisory_xact_lock(1)")))
         while not await slow.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"):
             pass
@@ -208,9 +208,9 @@ async def test_a_start_waits_for_a_long_migration(postgres: PostgresServer, monk
 
 
 async def _migrator(database: Database, application: str) -> Any:
-    """A session in whose transaction the turn to migrate was taken."""
+    """A session in whose transaction the lock for migrating was taken."""
     session = await _session(database, application)
-    await session.execute("SELECT pg_advisory_xact_lock($1::bigint)", turn.LOCK)
+    await session.execute("SELECT pg_advisory_xact_lock($1::bigint)", migration_lock.LOCK)
     return session
 
 

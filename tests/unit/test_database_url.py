@@ -52,7 +52,7 @@ def test_no_part_of_a_password_is_shown(url: str, parts: tuple[str, ...]) -> Non
         ("sqlite:///var/deputy.db", "write sqlite+aiosqlite:// in its place"),
         ("postgresql+asyncgp://u:p@h/d", "did you mean postgresql+asyncpg://?"),
         ("mysql+aiomysql://u:p@h/d", "Deputy works on SQLite and PostgreSQL"),
-        ("var/deputy.db", "this is no database URL"),
+        ("var/deputy.db", "this is not a database URL"),
         ("sqlite+aiosqlite://var/deputy.db", "three slashes before a relative path"),
         ("sqlite+aiosqlite:///:memory:", "in memory nothing survives a restart"),
         ("sqlite+aiosqlite:///file:x?mode=memory&uri=true", "in memory nothing survives a restart"),

@@ -1,4 +1,4 @@
-"""Quarantined grants, and what a consent link is asked for."""
+"""Quarantined grants, and the purpose of a consent link."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Apply. A link that is open already was asked for in a direct chat, as far as anybody knows."""
+    """Apply. Existing links are assumed to have been asked for in a direct chat."""
     place = sa.Column("place", sa.String(length=16), nullable=False, server_default="direct")
     op.add_column("consent_links", place)
     op.add_column("consent_links", sa.Column("widens", sa.String(length=255), nullable=True))

@@ -1,4 +1,4 @@
-"""The address that is vouched for with a token of the HTTP interface."""
+"""The verified address of an HTTP token's person."""
 
 import sqlalchemy as sa
 from alembic import op

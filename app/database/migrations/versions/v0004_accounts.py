@@ -1,4 +1,4 @@
-"""Several Google accounts a person: what each is called, and which one is used where."""
+"""Several Google accounts per person: their names, and which one is used where."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""RefreshLeases of refreshes, and the people whom Deputy has seen."""
+"""Refresh leases, and the people whom Deputy has seen."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -6,7 +6,7 @@ from alembic import op
 revision = "v0005_leases_and_users"
 down_revision = "v0004_accounts"
 
-# Everybody of whom there is a row, first and last seen when the first and the last of their rows was made.
+# Everybody who has a row; first and last seen when their first and their last row was created.
 _EVERYBODY = """
 INSERT INTO users (platform, tenant, user_id, first_seen_at, last_seen_at)
 SELECT platform, tenant, user_id, min(created_at), max(created_at) FROM (
@@ -18,7 +18,7 @@ SELECT platform, tenant, user_id, min(created_at), max(created_at) FROM (
 
 
 def upgrade() -> None:
-    """Make the two tables, and write down who is known already."""
+    """Create the two tables, and add the people who are already known."""
     op.create_table(
         "refresh_leases",
         sa.Column("grant_id", sa.String(length=32), nullable=False),

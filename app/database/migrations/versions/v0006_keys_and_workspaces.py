@@ -9,7 +9,7 @@ down_revision = "v0005_leases_and_users"
 
 def upgrade() -> None:
     """Apply."""
-    # Only the key ring can bind a token to its person, so tokens from before stand for nobody; issue them anew.
+    # Only the key ring can bind a token to its person, so earlier tokens are no longer valid; issue new ones.
     op.execute("DELETE FROM api_tokens")
     op.add_column("api_tokens", sa.Column("sealed_verifier", sa.Text(), nullable=False, server_default=""))
     op.create_table(

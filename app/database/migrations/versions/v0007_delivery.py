@@ -1,4 +1,4 @@
-"""Delivery: leases, backoff, the outbox, writes that were begun, and who works on this database."""
+"""Delivery: leases, backoff, the outbox, writes that have begun, and the processes that work on this database."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,7 +17,7 @@ def _message_id() -> tuple[sa.Column[str], sa.ForeignKeyConstraint]:
 
 
 def upgrade() -> None:
-    """Apply. What an older version left untold is owed, so that the new sender tells it."""
+    """Apply. Replies that an older version had not sent are put into the outbox, so that the new sender sends them."""
     for column in (
         sa.Column("lease_holder", sa.String(length=128), nullable=True),
         sa.Column("lease_until", sa.Double(), nullable=True),

@@ -1,4 +1,4 @@
-"""The audit trail, which can only be added to."""
+"""The append-only audit trail."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""The turn to migrate a PostgreSQL: one process at a time, and nobody waits for one that is gone."""
+"""The lock for migrating PostgreSQL: one process at a time, and nobody waits for one that is gone."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from app.errors import SettingsError
 LOCK = 0x6465_7075_7479  # "deputy" in ASCII, of PostgreSQL's advisory locks
 _TRY_SECONDS = 0.1
 _LOOK_SECONDS = 2.0
-_STUCK_SECONDS = 30.0  # what a migration does by itself between two statements takes a fraction of one
+_STUCK_SECONDS = 30.0  # between two statements, a migration takes a fraction of a second
 _PATIENT = sa.text("SET LOCAL lock_timeout = 0")
 _TRY = sa.select(sa.func.pg_try_advisory_xact_lock(LOCK))
 
-# Who has the turn and is not seen to do anything; what sessions of another role do is hidden.
+# The session that holds the lock without doing anything; the activity of another role's sessions is hidden.
 # https://www.postgresql.org/docs/current/view-pg-locks.html
 _IDLE = sa.text("""
     SELECT pid, usename, coalesce(host(client_addr), 'its own machine') AS place
@@ -34,14 +34,14 @@ _IDLE = sa.text("""
 
 @asynccontextmanager
 async def to_migrate(url: sa.URL) -> AsyncIterator[AsyncConnection]:
-    """A transaction in which this process alone migrates; its statements may take as long as they do.
+    """Yield a connection in a transaction in which this process alone migrates; its statements have no time limit.
 
-    Whoever migrates before is waited for, however long that takes. Transactions in which a Deputy process does nothing
-    any more are ended before and meanwhile, whatever they hold up: its machine may be gone, and nobody else need be
-    there yet.
+    If another process is migrating, wait until it has finished, without a time limit. Before and during the wait, end
+    every transaction in which a Deputy process has stopped doing anything: its machine may be gone, and there may be no
+    other process yet to end it.
 
     Raises:
-        SettingsError: Somebody has the turn, does nothing, and could not be ended.
+        SettingsError: A session holds the lock, does nothing, and could not be ended.
     """
     await _end_stuck(url)
     ending = asyncio.create_task(_keep_ending(url))
@@ -66,18 +66,18 @@ async def _take(connection: AsyncConnection, url: sa.URL) -> None:
 
 
 async def _refuse_idle(url: sa.URL) -> None:
-    async with postgresql.own_connection(url) as connection:  # to a transaction, what others do stays as it began
+    async with postgresql.own_connection(url) as connection:  # a transaction would not see others' current activity
         idle = (await connection.execute(_IDLE, {"lock": LOCK, "seconds": _STUCK_SECONDS})).one_or_none()
     if idle is not None:
         raise SettingsError(
-            f"the database cannot be migrated: its session {idle.pid}, of {idle.usename} from {idle.place}, keeps "
-            "everybody from it and does nothing. Look at what it belongs to, and end it: "
+            f"the database cannot be migrated: its session {idle.pid}, of {idle.usename} from {idle.place}, blocks "
+            "everybody and does nothing. Find out what it belongs to, and end it: "
             f"SELECT pg_terminate_backend({idle.pid})"
         )
 
 
 async def _end_stuck(url: sa.URL) -> None:
-    with suppress(sa.exc.SQLAlchemyError, OSError):  # whoever migrates meets it too, and says so
+    with suppress(sa.exc.SQLAlchemyError, OSError):  # the migration fails with the same error, and reports it
         await postgresql.end_stuck(url, _STUCK_SECONDS)
 
 
