@@ -1,1 +1,1 @@
-"""Google and Slack on loopback, for demonstrations and for tests; nothing outside this package knows that it exists."""
+"""Google and Slack on loopback, for demonstrations and tests; only the entry points import it."""

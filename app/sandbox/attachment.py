@@ -1,4 +1,4 @@
-"""Starting the sandbox beside the server, and settings that lead to it."""
+"""Starts the sandbox beside the server, and points the settings to it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLIENT_ID = "deputy.sandbox"
 
 
 def lead_to_sandbox(settings: Settings, base_url: str, client_secret: str) -> Settings:
-    """The settings with every address of Google's replaced by the sandbox's, and its client."""
+    """Return the settings with all of Google's addresses, and the OAuth client, replaced by the sandbox's."""
     endpoints = EndpointSettings(
         authorize=f"{base_url}/o/oauth2/v2/auth",
         token=f"{base_url}/token",
@@ -42,11 +42,11 @@ def lead_to_sandbox(settings: Settings, base_url: str, client_secret: str) -> Se
 async def attached_sandbox(
     settings: Settings, redirect_uri: str
 ) -> AsyncIterator[tuple[Settings, GoogleSandbox | None]]:
-    """Run the sandbox while the context lasts, if the settings ask for it; yields the settings to go on with.
+    """Run the sandbox while the context lasts, if the settings ask for it; yield the settings to use.
 
     Args:
-        settings: As they were loaded.
-        redirect_uri: Where this server takes the callback of a consent.
+        settings: The settings as loaded.
+        redirect_uri: The URL of this server's callback for consents.
 
     Raises:
         OSError: The sandbox's port is taken.
@@ -64,7 +64,7 @@ async def attached_sandbox(
 
 
 def configured_for_sandbox(settings: Settings) -> Settings:
-    """The settings as they would be with the sandbox running, if they ask for it; to look at, not to serve."""
+    """Return the settings as they would be with the sandbox running, if they ask for it; not for serving."""
     if settings.google.mode != "sandbox":
         return settings
     return lead_to_sandbox(settings, f"http://127.0.0.1:{settings.google.sandbox.port}", "not running")

@@ -1,4 +1,4 @@
-"""What the sandbox was asked, for tests and for the demonstration."""
+"""A log of the calls to the sandbox, for tests and for the demonstration."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from hashlib import sha256
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call that the sandbox answered. Each item of a batch is a call of its own.
+    """One call that the sandbox answered. Each item of a batch is a separate call.
 
     Attributes:
         method_id: The discovery document's id, such as ``gmail.users.messages.list``, or ``oauth.authorize``,
             ``oauth.token.authorization_code``, ``oauth.token.refresh_token``, ``oauth.token.jwt-bearer``,
-            ``oauth.revoke``, ``oauth.userinfo``, or ``unknown`` where no method has this path.
-        email: Whose credentials the call carried, or None when they were nobody's.
-        bearer_sha256: The SHA-256 of the access token, in hexadecimal, or None when the call carried none.
+            ``oauth.revoke``, ``oauth.userinfo``, or ``unknown`` if no method has this path.
+        email: The address of the person whose credentials the call carried, or None.
+        bearer_sha256: The SHA-256 of the access token, in hexadecimal, or None if the call carried none.
         status: The HTTP status of the answer.
         at: When it was answered, in seconds since the epoch, by the sandbox's clock.
     """
@@ -28,11 +28,11 @@ class Call:
 
 
 def fingerprint(bearer: str | None) -> str | None:
-    """The form in which an access token may stand in a log: its SHA-256 in hexadecimal."""
+    """Return the SHA-256 of an access token in hexadecimal, which may appear in a log."""
     return None if bearer is None else sha256(bearer.encode()).hexdigest()
 
 
 def bearer_of(authorization: str | None) -> str | None:
-    """The token of an ``Authorization: Bearer …`` header (RFC 6750 §2.1), or None when the header holds none."""
+    """Return the token of an ``Authorization: Bearer …`` header (RFC 6750 §2.1), or None if it has none."""
     scheme, _, token = (authorization or "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None

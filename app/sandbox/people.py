@@ -1,4 +1,4 @@
-"""Who has an account at the sandbox."""
+"""The people with an account at the sandbox."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Person:
 
     @classmethod
     def named(cls, name: str, email: str) -> Person:
-        """A person whose subject follows from the address, so that it is the same at every start."""
+        """Return a person whose subject is derived from the address, so that it is the same at every start."""
         address = email.lower()
         digits = int.from_bytes(sha256(address.encode()).digest()) % 10**20
         return cls(name=name, email=address, subject=f"1{digits:020d}")
@@ -41,4 +41,4 @@ class People(dict[str, Person]):
     def __init__(self, people: Sequence[Person]) -> None:
         super().__init__((person.email, person) for person in people)
         if not people or len(self) != len(people):
-            raise ValueError("the sandbox needs one person at least, and no address twice")
+            raise ValueError("the sandbox needs at least one person, and no address twice")

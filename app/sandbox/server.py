@@ -1,4 +1,4 @@
-"""An ASGI application served on loopback, inside the running event loop."""
+"""Serves an ASGI application on loopback, in the running event loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOST = "127.0.0.1"
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn without signal handlers: those belong to the process, of which this server is a guest."""
+    """Uvicorn without signal handlers, because this server does not own the process."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -24,10 +24,10 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serve_loopback(asgi_app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
-    """Serve an application on 127.0.0.1 until the block ends; yields its base URL, ``http://127.0.0.1:41234``.
+    """Serve an application on 127.0.0.1 until the block ends; yield its base URL, ``http://127.0.0.1:41234``.
 
-    Nothing but loopback can be asked for, and a request that names another host is refused, so that a page in
-    somebody's browser cannot reach the sandbox by rebinding a DNS name.
+    It listens on loopback only, and refuses requests that name another host, so that a page in somebody's browser
+    cannot reach the sandbox by rebinding a DNS name.
 
     Args:
         asgi_app: The application; its lifespan is not run.
@@ -45,12 +45,12 @@ async def serve_loopback(asgi_app: ASGIApp, port: int = 0) -> AsyncIterator[str]
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=1,
-            timeout_keep_alive=3600,  # as Google's, which does not close a connection just as a client uses it again
+            timeout_keep_alive=3600,  # like Google, do not close a connection just as a client reuses it
         )
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]), name="sandbox server")
         try:
-            # The socket listens already, so who connects before uvicorn is ready waits in its backlog.
+            # The socket is already listening, so early connections wait in its backlog until uvicorn is ready.
             yield f"http://{HOST}:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
@@ -58,7 +58,7 @@ async def serve_loopback(asgi_app: ASGIApp, port: int = 0) -> AsyncIterator[str]
 
 
 def _listener(port: int) -> socket.socket:
-    # Named as TCP, or asyncio leaves Nagle's algorithm on and every answer takes 40 ms.
+    # Without the protocol, asyncio leaves Nagle's algorithm on, and every answer takes 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""A person at a browser: opens a consent link, says yes or no at the sandbox's consent page, and reads the code."""
+"""A person at a browser: opens a consent link, allows or denies on the sandbox's consent page, and reads the code."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _CODE = re.compile(r"confirm</span> <strong>(\w{8})</strong>")
 async def visit(
     link: str, email: str, *, allow: bool = True, granted: Collection[str] | None = None
 ) -> httpx2.Response:
-    """Go from a consent link to the last page, with cookies of its own, and return that page's response.
+    """Go from a consent link to the last page, with fresh cookies, and return that page's response.
 
     Args:
         link: The link as it was sent to the person.
-        email: Which account they choose.
+        email: The account that they choose.
         allow: Whether they press Allow.
-        granted: The OAuth scopes that they leave ticked; None leaves them all.
+        granted: The OAuth scopes that they leave ticked; None for all.
     """
     async with httpx2.AsyncClient(timeout=30) as browser:
         shown = await browser.get(link)
@@ -33,6 +33,6 @@ async def visit(
 
 
 def code_on(last_page: httpx2.Response) -> str | None:
-    """The code that the last page shows, to be written in the chat; None where it shows none."""
+    """Return the code on the last page, to be sent in the chat; None if it shows none."""
     found = _CODE.search(last_page.text)
     return found[1] if found else None

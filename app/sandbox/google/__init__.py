@@ -1,1 +1,1 @@
-"""Google on loopback: sign-in, tokens and the REST of its APIs."""
+"""Google on loopback: sign-in, tokens and REST APIs."""

@@ -1,7 +1,7 @@
-"""Google's REST APIs as their discovery documents describe them: each call is held to its document, both ways.
+"""Google's REST APIs as their discovery documents describe them: calls and answers are both checked against them.
 
-A call passes in this order: its path names a method, its bearer is somebody's, the bearer's scopes allow the method,
-its parameters and its body fit the document. The answer has to fit the document too.
+A call is checked in this order: its path names a method, its bearer token is valid, the token's scopes allow the
+method, its parameters and its body fit the document. The answer must fit the document too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ApiError(Exception):
 
     Attributes:
         code: The HTTP status.
-        message: What Google would say.
+        message: Google's message.
         reason: Google's machine-readable reason, such as ``notFound``.
     """
 
@@ -50,7 +50,7 @@ class ApiError(Exception):
         super().__init__(message)
 
     def json(self) -> dict[str, Any]:
-        """The error as Google writes it: https://cloud.google.com/apis/design/errors#http_mapping."""
+        """Return the error as Google writes it: https://cloud.google.com/apis/design/errors#http_mapping."""
         return {
             "error": {
                 "code": self.code,
@@ -63,7 +63,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WireRequest:
-    """A call as it travels; `target` is the percent-encoded path with its query, header names are in lower case."""
+    """A call on the wire; `target` is the percent-encoded path with its query, header names are in lower case."""
 
     verb: str
     target: str
@@ -73,7 +73,7 @@ class WireRequest:
 
 @dataclass(frozen=True, slots=True)
 class WireResponse:
-    """An answer as it travels."""
+    """An answer on the wire."""
 
     status: int
     headers: Mapping[str, str]
@@ -85,11 +85,11 @@ class ApiRequest:
     """A call that fits its method's description. Lives for one call.
 
     Attributes:
-        person: Whose credentials it carries.
-        scopes: Those of the bearer's scopes that allow the method.
-        parameters: The path's and the query's, typed, with the document's defaults; repeated ones as a list.
+        person: The person whose credentials it carries.
+        scopes: The token's scopes that allow the method.
+        parameters: The path's and the query's parameters, typed, with the document's defaults; repeated ones as a list.
         body: The JSON body, or an empty mapping.
-        media: What was uploaded, or None.
+        media: The uploaded media, or None.
     """
 
     person: Person
@@ -120,7 +120,7 @@ class RestApi:
         self._now = now
 
     def answer(self, request: WireRequest, api: str | None = None) -> WireResponse:
-        """The answer to one call, logged; `api` limits the call to one API, such as ``gmail.v1``."""
+        """Answer one call, and log it; `api` limits the call to one API, such as ``gmail.v1``."""
         bearer = bearer_of(request.headers.get("authorization"))
         owner = self._grants.owner(bearer)
         path, _, query = request.target.partition("?")
@@ -202,7 +202,7 @@ def _write_body(route: Route, answer: Mapping[str, Any] | None, fields: str | No
 
 
 def error_response(error: ApiError, route: Route | None = None) -> WireResponse:
-    """The answer that says why a call is refused; `route` is the method that was called."""
+    """Return the answer that says why a call is refused; `route` is the called method's."""
     headers = {}
     if error.code == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="https://accounts.google.com/", error="invalid_token"'

@@ -1,4 +1,4 @@
-"""The sandbox's consent endpoint: where a person allows or denies what a client asks for.
+"""The sandbox's consent endpoint, where a person allows or denies the scopes that a client asks for.
 
 https://developers.google.com/identity/protocols/oauth2/web-server#creatingclient
 """
@@ -43,13 +43,13 @@ class _RequestError(Exception):
 class ConsentScreen:
     """``/o/oauth2/v2/auth``. Lives with the sandbox.
 
-    GET and HEAD show the page and change nothing. What its form posts a program may post as well, to the same URL
-    with the same query:
+    GET and HEAD show the page and change nothing. A program may post the same fields as the page's form, to the same
+    URL with the same query:
 
-    - ``email``: whose account, one of the sandbox's people;
+    - ``email``: the account, one of the sandbox's people;
     - ``decision``: ``allow`` or ``deny``;
-    - ``granted``: a scope, or several with spaces between, any number of times. Without this field all that was
-      asked for is granted; with it, empty perhaps, only what it names. Identity scopes cannot be refused.
+    - ``granted``: scopes separated by spaces; may be repeated. Without this field, all requested scopes are granted;
+      with it, even if empty, only the ones that it lists. Identity scopes cannot be refused.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class ConsentScreen:
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """The page and what its form posts to."""
+        """The routes of the page and its form."""
         path = "/o/oauth2/v2/auth"
         return [Route(path, self._ask, methods=["GET"]), Route(path, self._decide, methods=["POST"])]
 
@@ -119,12 +119,12 @@ class ConsentScreen:
         return _redirect(asked, code=code, scope=" ".join(scopes), authuser="0", prompt="consent")
 
     def _hinted(self, login_hint: str) -> str | None:
-        """The address of the account that a client hints at, by its address or its subject."""
+        """Return the address of the account that a client hints at, by its address or its subject."""
         hinted = (each.email for each in self._people.values() if login_hint in (each.email, each.subject))
         return next(hinted, None)
 
     def _asked(self, request: Request) -> dict[str, str]:
-        """The authorization request's parameters, all of them in order."""
+        """Return the authorization request's parameters after checking them all."""
         pairs = request.query_params.multi_items()
         asked = dict(pairs)
         if len(asked) != len(pairs):

@@ -20,10 +20,10 @@ MAX_CALLS = 100
 def answer_batch(
     headers: Mapping[str, str], body: bytes, answer: Callable[[WireRequest], WireResponse]
 ) -> WireResponse:
-    """The answers to a batch's calls, in order, each with its own status.
+    """Answer the calls of a batch, in order, each with its own status.
 
-    A header of the batch holds for each call that does not carry the same one, ``Content-…`` headers aside; so each
-    call has its own bearer.
+    A header of the batch applies to each call that does not have it, except ``Content-…`` headers; so each call can
+    have its own bearer token.
 
     Raises:
         ApiError: There are more than 100 calls, or a call is not an HTTP request.
@@ -40,7 +40,7 @@ def answer_batch(
 
 
 def _call(part: Message, outer: Mapping[str, str]) -> WireRequest:
-    """The call inside a part of type application/http (RFC 9112 §10.1 calls it a message of its own)."""
+    """Return the call in a part of type application/http (RFC 9112 §10.1)."""
     request_line, _, rest = content_of(part).lstrip().partition(b"\n")
     words = request_line.decode("latin-1").split()
     if part.get_content_type() != "application/http" or len(words) != 3 or not words[1].startswith("/"):

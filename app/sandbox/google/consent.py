@@ -1,4 +1,4 @@
-"""What the sandbox's consent screen shows: pages for a person, forms for a program."""
+"""The pages of the sandbox's consent screen, for people and for programs."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ _TEMPLATE = Environment(autoescape=True, trim_blocks=True).from_string(_PAGE)
 def consent_page(
     *, people: Iterable[Person], chosen: str | None, scopes: Mapping[str, str], client_id: str, redirect_uri: str
 ) -> str:
-    """The page that asks a person for consent.
+    """Return the page that asks a person for consent.
 
     Args:
-        people: Who can be chosen.
-        chosen: The address chosen beforehand (``login_hint``), or None.
-        scopes: What each scope that can be unticked lets the client do.
-        client_id: Who asks.
+        people: The people who can be chosen.
+        chosen: The preselected address (``login_hint``), or None.
+        scopes: The scopes that can be unticked, with their descriptions.
+        client_id: The client that asks.
         redirect_uri: Where the answer goes.
     """
     return _TEMPLATE.render(
@@ -69,5 +69,5 @@ def consent_page(
 
 
 def error_page(*, error: str, detail: str, status: int) -> str:
-    """The page for a request that cannot be answered at its redirect URI."""
+    """Return the page for a request that cannot be answered at its redirect URI."""
     return _TEMPLATE.render(title="Error", error=error, detail=detail, status=status)

@@ -1,4 +1,4 @@
-"""Domain-wide delegation at the sandbox: service accounts, and the assertions by which they act as people.
+"""Domain-wide delegation at the sandbox: service accounts, and the assertions with which they act as people.
 
 https://developers.google.com/identity/protocols/oauth2/service-account#httprest
 """
@@ -19,21 +19,21 @@ from app.sandbox.google.grants import Grants, Issued, OAuthError, scopes_of
 from app.sandbox.people import People
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-GOOGLES_AUDIENCE = "https://oauth2.googleapis.com/token"  # google-auth signs for it, wherever it posts
+GOOGLES_AUDIENCE = "https://oauth2.googleapis.com/token"  # google-auth signs for this one, no matter where it posts
 MAX_ASSERTION_SECONDS = 3600
 CLOCK_SKEW_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceAccount:
-    """A service account, and what a Workspace's administrator has delegated to it.
+    """A service account, and the scopes that a Workspace administrator has delegated to it.
 
     Attributes:
         email: Its own address, the issuer of its assertions.
-        client_id: What an administrator types at admin.google.com, 21 digits.
-        private_key: Signs its assertions; Google itself keeps the public half only.
+        client_id: The id that an administrator enters at admin.google.com, 21 digits.
+        private_key: Signs its assertions; Google itself keeps only the public half.
         key_id: The key's id, 40 hexadecimal digits.
-        domain: The Workspace's domain; nobody outside can be acted as.
+        domain: The Workspace's domain; the account cannot act as anybody outside it.
         scopes: The OAuth scopes that are delegated.
     """
 
@@ -46,7 +46,7 @@ class ServiceAccount:
 
     @classmethod
     def delegated(cls, domain: str, scopes: Sequence[str]) -> ServiceAccount:
-        """A new service account with a new key, which takes a tenth of a second to make."""
+        """Return a new service account with a new key, which takes a tenth of a second to make."""
         return cls(
             email="deputy@sandbox.iam.gserviceaccount.example",
             client_id="1" + f"{uuid.uuid4().int % 10**20:020d}",
@@ -57,7 +57,7 @@ class ServiceAccount:
         )
 
     def key(self) -> str:
-        """The JSON key as Google's console gives it."""
+        """Return the JSON key in the form of Google's console."""
         pem = self.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return json.dumps(
             {
@@ -73,7 +73,7 @@ class ServiceAccount:
         )
 
     def public_key(self) -> bytes:
-        """What its assertions are verified with, PEM."""
+        """Return the key that verifies its assertions, PEM."""
         return self.private_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -89,7 +89,7 @@ class Delegation:
         self._now = now
 
     def exchange(self, assertion: str, audience: str) -> Issued:
-        """An access token that acts as the assertion's subject, for exactly the scopes that it names.
+        """Return an access token that acts as the assertion's subject, for exactly the scopes in it.
 
         Raises:
             OAuthError: The assertion is not signed by a service account for this endpoint and this time, its subject
@@ -112,7 +112,7 @@ class Delegation:
         return self._grants.delegate(subject, scopes)
 
     def _claims_unverified(self, assertion: str) -> dict[str, Any]:
-        """What the assertion says of itself, to find the key by; nothing of it counts before it is verified."""
+        """Return the assertion's unverified claims, which are only used to find the key."""
         try:
             claims: dict[str, Any] = jwt.decode(assertion, options={"verify_signature": False})
         except jwt.InvalidTokenError:
@@ -126,7 +126,7 @@ class Delegation:
                 account.public_key(),
                 ["RS256"],
                 audience=[audience, GOOGLES_AUDIENCE],
-                options={  # the times are checked below, by the sandbox's clock and not by the system's
+                options={  # the times are checked below, on the sandbox's clock and not the system's
                     "require": ["iat", "exp", "aud"],
                     "verify_exp": False,
                     "verify_iat": False,

@@ -19,7 +19,7 @@ from app.sandbox.google.schemas import Schemas
 
 APIS = ("gmail.v1", "calendar.v3", "drive.v3", "docs.v1", "sheets.v4", "tasks.v1", "people.v1")
 
-# Where each API's paths begin, so that a document is read only when somebody calls its API.
+# The prefixes of each API's paths, so that a document is read only when its API is called.
 _PREFIXES = {
     "gmail.v1": "/gmail/v1/",
     "calendar.v3": "/calendar/v3/",
@@ -38,7 +38,7 @@ class Route:
     Attributes:
         api: The API's name and version, such as ``gmail.v1``.
         method: The method's description in the document.
-        pattern: What matches the percent-encoded path; its groups are the path parameters.
+        pattern: Matches the percent-encoded path; its groups are the path parameters.
         upload: Whether this is the path for uploading media.
     """
 
@@ -54,12 +54,12 @@ class Route:
 
     @property
     def scopes(self) -> frozenset[str]:
-        """The scopes of which the caller needs one."""
+        """The scopes that allow the method; the caller needs one of them."""
         return frozenset(self.method["scopes"])
 
     @cached_property
     def parameters(self) -> Mapping[str, Mapping[str, Any]]:
-        """What the document says of the method's parameters, those of every method included."""
+        """The document's descriptions of the method's parameters, including those that every method takes."""
         return {**self.api.parameters, **self.method.get("parameters", {})}
 
     @cached_property
@@ -73,7 +73,7 @@ class Route:
         return Schemas({"Parameters": {"type": "object", "properties": described, "required": required}})
 
     def schema_of(self, side: str) -> str | None:
-        """The name of the schema of the ``request`` or the ``response``, or None when it has no body."""
+        """Return the name of the schema of the ``request`` or the ``response``, or None if it has no body."""
         reference: str | None = self.method.get(side, {}).get("$ref")
         return reference
 
@@ -93,7 +93,7 @@ class Api:
 
     @property
     def scopes(self) -> Mapping[str, str]:
-        """What each scope of the API lets an application do, in the words of the consent page."""
+        """The description of each scope of the API, in the words of the consent page."""
         scopes = self._document["auth"]["oauth2"]["scopes"]
         return {scope: str(about["description"]) for scope, about in scopes.items()}
 
@@ -105,7 +105,7 @@ class Api:
 
     @cached_property
     def routes(self) -> Mapping[str, list[Route]]:
-        """The API's routes by HTTP method, the most literal path first, which wins."""
+        """The API's routes by HTTP method; the most literal path comes first and wins."""
         routes: dict[str, list[Route]] = {}
         for method in _methods(self._document):
             own = routes.setdefault(method["httpMethod"], [])
@@ -122,12 +122,12 @@ class Api:
 
 @cache
 def api_named(name: str) -> Api:
-    """The API of this name and version, such as ``gmail.v1``; its document is read at the first call."""
+    """Return the API of this name and version, such as ``gmail.v1``; its document is read at the first call."""
     return Api(name)
 
 
 def find_route(verb: str, path: str) -> tuple[Route, dict[str, str]] | None:
-    """The route of a percent-encoded path and its path parameters, decoded; None when no document has it."""
+    """Return the route of a percent-encoded path, and its decoded path parameters; None if no document has it."""
     bare = path.removeprefix("/resumable").removeprefix("/upload")
     for name in APIS:
         if not bare.startswith(_PREFIXES[name]):
@@ -139,7 +139,7 @@ def find_route(verb: str, path: str) -> tuple[Route, dict[str, str]] | None:
 
 
 def scope_descriptions() -> Mapping[str, str]:
-    """What every scope of every API lets an application do; reads all documents at the first call (40 ms)."""
+    """Return the description of every scope of every API; reads all documents at the first call (40 ms)."""
     return {scope: text for name in APIS for scope, text in api_named(name).scopes.items()}
 
 
@@ -150,11 +150,11 @@ def _methods(resource: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _path_pattern(template: str, parameters: Mapping[str, Mapping[str, Any]]) -> re.Pattern[str]:
-    """What matches a path template; a parameter's own pattern decides between ``v1/{+resourceName}`` and its like."""
+    """Return a pattern for a path template; a parameter's own pattern tells ``v1/{+resourceName}`` and others apart."""
 
     def group(variable: str) -> str:
         name = variable.strip("{+}")
-        # {+name} may hold slashes: https://datatracker.ietf.org/doc/html/rfc6570#section-3.2.3
+        # {+name} may contain slashes: https://datatracker.ietf.org/doc/html/rfc6570#section-3.2.3
         anything = ".+" if "+" in variable else "[^/]+"
         return f"(?P<{name}>{parameters[name].get('pattern', anything).removeprefix('^').removesuffix('$')})"
 

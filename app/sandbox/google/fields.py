@@ -1,4 +1,4 @@
-"""Partial answers: what the ``fields`` parameter leaves of one.
+"""Partial answers: applies the ``fields`` parameter.
 
 https://developers.google.com/workspace/gmail/api/guides/performance#partial-response
 """
@@ -18,7 +18,7 @@ class FieldsError(Exception):
 
 
 def select(fields: str, answer: Any) -> Any:
-    """What the selector, such as ``messages(id,payload/headers),nextPageToken``, leaves of an answer.
+    """Return the parts of an answer that a selector names, such as ``messages(id,payload/headers),nextPageToken``.
 
     Raises:
         FieldsError: The selector is malformed.

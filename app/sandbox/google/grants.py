@@ -1,4 +1,4 @@
-"""What people have granted at the sandbox: codes, tokens, and the grants behind them. No HTTP."""
+"""The grants of the sandbox's people, with their codes and tokens. No HTTP."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 CODE_SECONDS = 600  # https://datatracker.ietf.org/doc/html/rfc6749#section-4.1.2 recommends 10 minutes at most
 
-# Google answers with the long forms of these two, whichever form was asked for.
+# Google answers with the long forms of these two, no matter which form was requested.
 _LONG_FORMS = {
     "email": "https://www.googleapis.com/auth/userinfo.email",
     "profile": "https://www.googleapis.com/auth/userinfo.profile",
@@ -19,12 +19,12 @@ IDENTITY_SCOPES = frozenset({"openid", *_LONG_FORMS.values()})
 
 
 def scopes_of(text: str) -> tuple[str, ...]:
-    """The scopes of a space-separated list, each once, in order, ``email`` and ``profile`` in their long forms."""
+    """Return the scopes in a space-separated list, once each, in order; ``email`` and ``profile`` in long form."""
     return tuple(dict.fromkeys(_LONG_FORMS.get(scope, scope) for scope in text.split()))
 
 
 class OAuthError(Exception):
-    """The token or revocation endpoint refuses; `error` is RFC 6749's code, `status` the HTTP status."""
+    """The token or revocation endpoint refuses a request; `error` is RFC 6749's code, `status` the HTTP status."""
 
     def __init__(self, error: str, description: str, status: int = 400) -> None:
         self.error = error
@@ -35,14 +35,14 @@ class OAuthError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """What a person allowed on the consent page, and how the client has to fetch it.
+    """A person's decision on the consent page, and the client's request.
 
     Attributes:
-        email: Who allowed it.
-        redirect_uri: Where the code is sent; the exchange has to name the same.
-        scopes: What is granted.
+        email: The person's address.
+        redirect_uri: Where the code is sent; the exchange must name the same URL.
+        scopes: The granted scopes.
         code_challenge: The S256 challenge of the client's PKCE verifier (RFC 7636 §4.2).
-        nonce: What the id_token has to repeat, or None.
+        nonce: The nonce for the id_token, or None.
         offline: Whether the client asked for ``access_type=offline``.
         prompted: Whether the client asked for ``prompt=consent``.
     """
@@ -58,7 +58,7 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """What the token endpoint gives out; `expires_in` is the access token's, in seconds."""
+    """The tokens that the token endpoint issues; `expires_in` is the access token's lifetime in seconds."""
 
     email: str
     scopes: tuple[str, ...]
@@ -100,34 +100,34 @@ class _Refresh:
 class Grants:
     """Every grant of every person to the sandbox's one client. Lives with the sandbox; all state is in memory.
 
-    A grant is what one exchanged code brought. It dies when its code or one of its spent refresh tokens comes a
-    second time (RFC 9700 §4.14.2), and every grant of a person dies when that person's token is revoked, for Google
-    revokes per (user, client): https://developers.google.com/identity/protocols/oauth2/web-server#tokenrevoke
+    A grant is the result of one exchanged code. It ends when its code or one of its used refresh tokens is presented
+    again (RFC 9700 §4.14.2). Revoking any token of a person ends all of their grants, because Google revokes per user
+    and client: https://developers.google.com/identity/protocols/oauth2/web-server#tokenrevoke
     """
 
     def __init__(self, *, rotate_refresh_tokens: bool, access_token_seconds: int, now: Callable[[], float]) -> None:
         self._rotate = rotate_refresh_tokens
         self._access_token_seconds = access_token_seconds
         self._now = now
-        self._grants: dict[str, _Grant] = {}  # the live ones
+        self._grants: dict[str, _Grant] = {}  # the active ones
         self._codes: dict[str, _Code] = {}
         self._access: dict[str, _Access] = {}
         self._refresh: dict[str, _Refresh] = {}
 
     def granted_scopes(self, email: str) -> tuple[str, ...]:
-        """All that this person's live grants give: what ``include_granted_scopes`` adds to a new one."""
+        """Return all scopes of this person's active grants, which ``include_granted_scopes`` adds to a new one."""
         theirs = (grant for grant in self._grants.values() if grant.email == email and not grant.delegated)
         scopes = (scope for grant in theirs for scope in grant.scopes)
         return tuple(dict.fromkeys(scopes))
 
     def authorize(self, authorization: Authorization) -> str:
-        """A code that exchanges this authorization once, within ten minutes."""
+        """Return a code that can be exchanged once for this authorization, within ten minutes."""
         code = f"4/0{secrets.token_urlsafe(32)}"
         self._codes[code] = _Code(authorization, self._now() + CODE_SECONDS)
         return code
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str) -> Issued:
-        """Exchange a code for tokens; whatever comes of it, the code is used up.
+        """Exchange a code for tokens; the code is used up even if the exchange fails.
 
         Raises:
             OAuthError: The code is unknown, expired or used, or the redirect URI or the PKCE verifier does not fit.
@@ -153,10 +153,10 @@ class Grants:
         return issued
 
     def refresh(self, refresh_token: str, scopes: Iterable[str] = ()) -> Issued:
-        """A new access token for a refresh token; `scopes` may ask for less than was granted, never for more.
+        """Return a new access token for a refresh token; `scopes` may be fewer than were granted, never more.
 
         Raises:
-            OAuthError: The refresh token is unknown, spent or revoked, or a scope was not granted.
+            OAuthError: The refresh token is unknown, used or revoked, or a scope was not granted.
         """
         entry = self._refresh.get(refresh_token)
         grant = self._grants.get(entry.grant_id) if entry else None
@@ -176,17 +176,17 @@ class Grants:
         return Issued(grant.email, wanted, access_token, self._access_token_seconds, renewed, nonce=None)
 
     def delegate(self, email: str, scopes: tuple[str, ...]) -> Issued:
-        """An access token for a person who was not asked: an administrator has delegated them. It has no refresh."""
+        """Return an access token for a person through delegation, without their consent and without a refresh token."""
         grant_id = secrets.token_hex(8)
         self._grants[grant_id] = _Grant(email, scopes, offline=False, delegated=True)
         access_token = self._new_access_token(grant_id, scopes)
         return Issued(email, scopes, access_token, self._access_token_seconds, refresh_token=None, nonce=None)
 
     def revoke(self, token: str) -> str:
-        """Every grant of the person whose access or refresh token this is, is dead; returns their address.
+        """End every grant of the person to whom an access or refresh token belongs; return their address.
 
         Raises:
-            OAuthError: It is nobody's token, or no longer.
+            OAuthError: The token is unknown, or no longer valid.
         """
         access, refresh = self._access.get(token), self._refresh.get(token)
         grant = self._grants.get(access.grant_id if access else refresh.grant_id if refresh else "")
@@ -197,7 +197,7 @@ class Grants:
         return grant.email
 
     def owner(self, access_token: str | None) -> tuple[str, frozenset[str]] | None:
-        """Whose access token this is and its scopes, or None when it is nobody's, expired or revoked."""
+        """Return the address and the scopes of an access token, or None if it is unknown, expired or revoked."""
         access = self._access.get(access_token or "")
         grant = self._grants.get(access.grant_id) if access else None
         if access is None or grant is None or self._now() >= access.expires_at:
@@ -232,6 +232,6 @@ class Grants:
 
 
 def challenge_of(code_verifier: str) -> str:
-    """The S256 challenge of a PKCE verifier (RFC 7636 §4.2)."""
+    """Return the S256 challenge of a PKCE verifier (RFC 7636 §4.2)."""
     digest = hashlib.sha256(code_verifier.encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

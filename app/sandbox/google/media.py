@@ -1,4 +1,4 @@
-"""What a client uploads: one medium, with or without JSON about it.
+"""Uploads: media, with or without metadata in JSON.
 
 https://developers.google.com/workspace/gmail/api/guides/uploads
 """
@@ -11,12 +11,12 @@ from email.parser import BytesParser
 
 
 class MediaError(Exception):
-    """The upload is malformed, or of a kind that the sandbox does not take."""
+    """The upload is malformed, or of a kind that the sandbox does not accept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """An uploaded medium; its content stays out of its repr."""
+    """Uploaded media; the content does not appear in the repr."""
 
     mime_type: str
     content: bytes
@@ -26,7 +26,7 @@ class Media:
 
 
 def read_upload(upload_type: str | None, content_type: str, body: bytes) -> tuple[Media, bytes]:
-    """The medium and the JSON about it, which is empty for ``uploadType=media``.
+    """Return the media and its JSON metadata, which is empty for ``uploadType=media``.
 
     Raises:
         MediaError: The kind is neither ``media`` nor ``multipart``, or the body is not of its kind.
@@ -43,10 +43,10 @@ def read_upload(upload_type: str | None, content_type: str, body: bytes) -> tupl
 
 
 def read_multipart(content_type: str, body: bytes) -> list[Message]:
-    """The parts of a multipart body (RFC 2046 §5.1).
+    """Return the parts of a multipart body (RFC 2046 §5.1).
 
     Raises:
-        MediaError: It is not one.
+        MediaError: The body is not multipart.
     """
     head = b"MIME-Version: 1.0\r\nContent-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n"
     message = BytesParser().parsebytes(head + body)
@@ -57,7 +57,7 @@ def read_multipart(content_type: str, body: bytes) -> list[Message]:
 
 
 def content_of(part: Message) -> bytes:
-    """A part's content, its transfer encoding undone."""
+    """Return a part's content with its transfer encoding decoded."""
     content = part.get_payload(decode=True)
     assert isinstance(content, bytes)
     return content

@@ -1,4 +1,4 @@
-"""The sandbox's OAuth 2.0 and OpenID Connect endpoints behind the consent screen: where tokens are given out.
+"""The sandbox's OAuth 2.0 and OpenID Connect endpoints behind the consent screen, which issue tokens.
 
 https://developers.google.com/identity/protocols/oauth2/web-server and …/identity/openid-connect/openid-connect
 """
@@ -97,7 +97,7 @@ class OAuth:
         method_id = f"oauth.token.{grant_type.rpartition(':')[2]}" if grant_type in self._exchanges else "oauth.token"
         email = None
         try:
-            if grant_type != JWT_BEARER:  # an assertion is signed, which says who sends it
+            if grant_type != JWT_BEARER:  # an assertion's signature identifies its sender
                 self._authenticate(request, fields)
             if grant_type not in self._exchanges:
                 raise OAuthError("unsupported_grant_type", "Invalid grant_type.")
@@ -125,7 +125,7 @@ class OAuth:
         return self._grants.refresh(fields.get("refresh_token", ""), scopes_of(fields.get("scope", "")))
 
     def _authenticate(self, request: Request, fields: Mapping[str, str]) -> None:
-        """The client is the one that we know, by HTTP Basic or by the form (RFC 6749 §2.3.1)."""
+        """Check the client's credentials, from HTTP Basic or from the form (RFC 6749 §2.3.1)."""
         client_id, client_secret = fields.get("client_id", ""), fields.get("client_secret", "")
         scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "basic":
@@ -167,7 +167,7 @@ class OAuth:
         return jwt.encode(claims, _signing_key(), "RS256", headers={"kid": KEY_ID})
 
     def _profile(self, email: str, scopes: tuple[str, ...] | frozenset[str]) -> dict[str, Any]:
-        """What the identity scopes tell about a person, as claims."""
+        """Return the claims about a person that the identity scopes allow."""
         person = self._people[email]
         claims: dict[str, Any] = {"sub": person.subject}
         if _EMAIL_SCOPE in scopes:
@@ -205,12 +205,12 @@ class OAuth:
 
 @cache
 def _signing_key() -> RSAPrivateKey:
-    """The key of every id_token: one a process, because making one takes a tenth of a second."""
+    """Return the key that signs every id_token: one per process, because making one takes a tenth of a second."""
     return generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def _issuer(request: Request) -> str:
-    """The sandbox's own address, as the client named it: what ``iss`` says."""
+    """Return the sandbox's own address as the client named it, for ``iss``."""
     return str(request.base_url).rstrip("/")
 
 

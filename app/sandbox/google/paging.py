@@ -17,12 +17,12 @@ MAX_RESULTS = 500  # https://developers.google.com/workspace/gmail/api/reference
 def page(
     messages: Sequence[StoredMessage], parameters: Mapping[str, Any]
 ) -> tuple[Sequence[StoredMessage], dict[str, Any]]:
-    """One page of messages that are newest first, and what the answer says of the others.
+    """Return one page of messages, which are newest first, and the answer's fields about the other pages.
 
-    A page token names the last message of the page before it, so mail that arrives meanwhile shifts nothing.
+    A page token names the last message of the previous page, so mail that arrives meanwhile shifts nothing.
 
     Raises:
-        ApiError: The page token is not one of ours.
+        ApiError: The page token is unknown.
     """
     rest = messages
     if token := parameters.get("pageToken"):

@@ -1,4 +1,4 @@
-"""A call's parameters, held to the discovery document."""
+"""Checks a call's parameters against the discovery document."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from app.sandbox.google.discovery import Route
 
 
 class ParameterError(Exception):
-    """A parameter is unknown, missing, given twice, or not what the document says."""
+    """A parameter is unknown, missing, given twice, or does not fit the document."""
 
 
 def read_parameters(
     route: Route, path_parameters: Mapping[str, str], query: Iterable[tuple[str, str]]
 ) -> dict[str, Any]:
-    """The path's and the query's parameters, typed, with the document's defaults; repeated ones as a list.
+    """Return the path's and the query's parameters, typed, with the document's defaults; repeated ones as a list.
 
     Raises:
-        ParameterError: One does not fit the method's description.
+        ParameterError: A parameter does not fit the method's description.
     """
     described = route.parameters
     given: dict[str, list[str]] = {name: [value] for name, value in path_parameters.items()}
@@ -41,13 +41,13 @@ def _read(name: str, about: Mapping[str, Any], texts: list[str]) -> Any:
     if about.get("repeated"):
         return [_typed(about, text) for text in texts]
     if len(texts) > 1:
-        raise ParameterError(f"Parameter {name} takes one value; it is given {len(texts)} times.")
+        raise ParameterError(f"Parameter {name} takes one value; it was given {len(texts)} times.")
     return _typed(about, texts[0])
 
 
 def _typed(about: Mapping[str, Any], text: str) -> Any:
-    """The value that a text stands for; a text that stands for none stays as it is, for the schema to refuse."""
-    # int() also reads "1_000" and " 1", which are no numbers on the wire.
+    """Return a text's value; a text without a valid value stays as it is, for the schema to refuse."""
+    # int() also reads "1_000" and " 1", which are not numbers on the wire.
     if about["type"] == "integer" and text.isascii() and text.removeprefix("-").isdecimal():
         return int(text)
     if about["type"] == "boolean":

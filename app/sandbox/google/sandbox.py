@@ -27,25 +27,25 @@ _VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 class GoogleSandbox:
-    """A Google with one OAuth client and a few people, whose mail is written anew each time. Lives for the process.
+    """A Google with one OAuth client and a few people, whose mail is created at each start. Lives for the process.
 
-    Serve `app` with `app.sandbox.server.serve_loopback`. The issuer of its id_tokens is the base URL at which the
-    token endpoint was called. State is in memory and ends with the sandbox.
+    Serve `app` with `app.sandbox.server.serve_loopback`. The issuer of its id_tokens is the base URL of the call to the
+    token endpoint. All state is in memory and is lost with the sandbox.
 
     Args:
         client_id: The OAuth client's id.
         client_secret: The OAuth client's secret.
-        redirect_uris: Where consent may be answered, exactly.
-        people: Who has an account; two made-up people when nobody is named.
-        service_accounts: Who may act as people of a domain without asking them.
-        rotate_refresh_tokens: Whether a refresh gives out a new refresh token and spends the old one.
-        access_token_seconds: How long an access token lives.
+        redirect_uris: The exact URLs to which answers about consents may be sent.
+        people: The people with an account; by default two fictitious ones.
+        service_accounts: The accounts that may act as the people of a domain without their consent.
+        rotate_refresh_tokens: Whether a refresh returns a new refresh token and invalidates the old one.
+        access_token_seconds: The lifetime of an access token.
         now: The clock, in seconds since the epoch.
 
     Attributes:
         app: The ASGI application.
-        calls: What was asked of it, oldest first.
-        people: Who has an account.
+        calls: The calls that it has answered, oldest first.
+        people: The people with an account.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class GoogleSandbox:
         )
 
     def mailbox(self, email: str) -> list[StoredMessage]:
-        """This person's messages as they are now, trash and drafts included, newest first.
+        """Return this person's current messages, trash and drafts included, newest first.
 
         Raises:
             KeyError: Nobody has this address.
@@ -94,7 +94,7 @@ class GoogleSandbox:
         return self._gmail.post.mailboxes[email].messages
 
     def bearer_owner(self, bearer: str) -> str | None:
-        """The address of the person whose access token this is, or None when it is nobody's, expired or revoked."""
+        """Return the address of the person to whom an access token belongs, or None if it is not valid."""
         owner = self._grants.owner(bearer)
         return owner[0] if owner else None
 
@@ -113,7 +113,7 @@ class GoogleSandbox:
 
 
 def _target(request: Request) -> str:
-    """The percent-encoded path below the application's root, with the query: ``%2F`` in an id is no slash."""
+    """Return the percent-encoded path below the application's root, with the query; ``%2F`` in an id is not a slash."""
     raw = request.scope.get("raw_path") or quote(request.scope["path"]).encode()
     path = raw.partition(b"?")[0].decode("ascii").removeprefix(quote(request.scope.get("root_path", "")))
     return f"{path}?{request.url.query}" if request.url.query else path

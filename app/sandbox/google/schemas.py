@@ -1,4 +1,4 @@
-"""Discovery's dialect of JSON Schema, read as JSON Schema 2020-12.
+"""Translates discovery's dialect of JSON Schema into JSON Schema 2020-12.
 
 The dialect: https://developers.google.com/discovery/v1/type-format
 """
@@ -25,7 +25,7 @@ _FORMATS: Mapping[str, Mapping[str, Any]] = {
 
 
 def json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of one discovery schema or parameter; an object has no properties but those it names."""
+    """Return the JSON Schema of one discovery schema or parameter; objects allow only the properties they name."""
     if "$ref" in schema:
         return {"$ref": f"#/$defs/{schema['$ref']}"}
     kind = schema.get("type", "any")
@@ -50,7 +50,7 @@ def json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Schemas:
-    """The schemas of one API. Lives with its API; each schema's validator is built when first needed."""
+    """The schemas of one API. Lives as long as its API; each schema's validator is built when first needed."""
 
     def __init__(self, schemas: Mapping[str, Mapping[str, Any]]) -> None:
         self._schemas = schemas
@@ -58,7 +58,7 @@ class Schemas:
         self._validators: dict[str, Draft202012Validator] = {}
 
     def error(self, name: str, value: object) -> str | None:
-        """What is wrong with a value by the schema of this name and where, or None; it quotes keys but no values."""
+        """Return how and where a value violates the schema of this name, or None; it quotes keys but no values."""
         if name not in self._validators:
             self._validators[name] = Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": self._definitions})
         error = next(iter(self._validators[name].iter_errors(value)), None)
@@ -69,7 +69,7 @@ class Schemas:
         return f"{name}{error.json_path.removeprefix('$')}: {error.message if about_keys else expected}"
 
     def missing(self, name: str, value: Mapping[str, Any], method_id: str) -> list[str]:
-        """The properties that the schema's annotations require in this method's request and that `value` lacks."""
+        """Return the properties that `value` lacks and the schema's annotations require in this method's request."""
         properties = self._schemas[name].get("properties", {})
         return [
             key

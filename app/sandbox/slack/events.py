@@ -1,4 +1,4 @@
-"""The events that a Slack on loopback sends when somebody writes or something happens, and their signatures.
+"""The events that the sandbox's Slack sends when somebody writes or something happens, and their signatures.
 
 https://docs.slack.dev/apis/events-api and https://docs.slack.dev/authentication/verifying-requests-from-slack
 """
@@ -23,12 +23,12 @@ class SlackEventSource:
     """Makes and sends the events of one app. Lives for the process.
 
     Args:
-        signing_secret: The app's.
-        team: The workspace in which things happen if no other is named.
+        signing_secret: The app's signing secret.
+        team: The workspace where things happen unless another is given.
         bot_user: The bot's user id.
 
     Attributes:
-        places: The channels and direct chats, as far as events have named them.
+        places: The channels and direct chats that events have named.
     """
 
     def __init__(self, *, signing_secret: str, team: str, bot_user: str) -> None:
@@ -58,13 +58,13 @@ class SlackEventSource:
             user: The sender, such as "U0ADA".
             text: The text in Slack's markup; a mention starts with ``<@U0BOT>``.
             channel: "D…" for a direct message, "C…" for a channel.
-            ts: The message's timestamp; a fresh one if None.
+            ts: The message's timestamp; a new one if None.
             thread_ts: The thread that it is in, or None.
-            event_id: The event's id, which a retry repeats; a fresh one if None.
+            event_id: The event's id, which a retry repeats; a new one if None.
             kind: A direct message, or a mention in a channel.
-            team: The workspace, of the sender as well; the first one if None.
+            team: The workspace, also the sender's; the first one if None.
             enterprise: The organisation that the workspace is part of.
-            whole_organisation: The app is installed for all of the organisation.
+            whole_organisation: Whether the app is installed for the whole organisation.
         """
         team = team or self._team
         ts = ts or self.new_ts()
@@ -94,8 +94,8 @@ class SlackEventSource:
 
         Args:
             event: The inner event.
-            place: The installation that gets it: a workspace, "T…", or an organisation, "E…".
-            team: The workspace in which it happened; `place` if None.
+            place: The installation that receives it: a workspace, "T…", or an organisation, "E…".
+            team: The workspace where it happened; `place` if None.
             enterprise: The organisation that the workspace is part of.
         """
         whole_organisation = place.startswith("E")
@@ -120,7 +120,7 @@ class SlackEventSource:
         }
 
     def sign(self, body: bytes, now: float) -> dict[str, str]:
-        """Return the headers that prove that Slack sent this body at `now`, POSIX seconds."""
+        """Return the headers that show that Slack sent this body at `now`, POSIX seconds."""
         timestamp = str(int(now))
         digest = hmac.new(self._signing_secret, b"v0:" + timestamp.encode() + b":" + body, sha256).hexdigest()
         return {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": f"v0={digest}"}
@@ -128,7 +128,7 @@ class SlackEventSource:
     async def post_event(
         self, client: httpx2.AsyncClient, url: str, payload: Mapping[str, Any], retry_num: int | None = None
     ) -> httpx2.Response:
-        """Send an event as Slack does, signed now; `retry_num` says how often it was sent before."""
+        """Send an event as Slack does, signed now; `retry_num` is the number of earlier attempts."""
         body = json.dumps(payload).encode()
         headers = {"Content-Type": "application/json", **self.sign(body, time.time())}
         if retry_num is not None:
@@ -136,5 +136,5 @@ class SlackEventSource:
         return await client.post(url, content=body, headers=headers)
 
     def new_ts(self) -> str:
-        """Return a fresh timestamp, Slack's id of a message in a channel."""
+        """Return a new timestamp, which is Slack's id of a message in a channel."""
         return f"{int(time.time())}.{next(self._count):06d}"

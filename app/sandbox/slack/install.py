@@ -1,4 +1,4 @@
-"""Installing an app in the sandbox's Slack: the page that asks, and ``oauth.v2.access``.
+"""Installs an app in the sandbox's Slack: the page that asks for permission, and ``oauth.v2.access``.
 
 https://docs.slack.dev/authentication/installing-with-oauth and https://docs.slack.dev/reference/methods/oauth.v2.access
 """
@@ -42,15 +42,15 @@ class _Granted:
 
 
 class SlackInstalls:
-    """The part of a Slack that installs one app. Lives for the process; serve `app`, which is the Web API as well.
+    """The part of Slack that installs one app. Lives for the process; serve `app`, which includes the Web API.
 
     Args:
-        slack: The Slack whose tokens it gives out.
-        client_id: The app's.
-        client_secret: The app's.
-        redirect_uri: The only place that browsers are sent back to.
-        places: By id, the names of the workspaces, "T…", and organisations, "E…", in which the app can be installed.
-        organisations: Of which organisation a workspace is part.
+        slack: The Slack whose tokens it issues.
+        client_id: The app's client id.
+        client_secret: The app's client secret.
+        redirect_uri: The only URL to which browsers are sent back.
+        places: The names of the workspaces, "T…", and organisations, "E…", where the app can be installed, by id.
+        organisations: The organisation of each workspace that is part of one.
 
     Attributes:
         app: The ASGI application.
@@ -84,7 +84,7 @@ class SlackInstalls:
 
     @property
     def tokens(self) -> dict[str, str]:
-        """Return the bot token of each place in which the app is installed."""
+        """Return the bot token of each place where the app is installed."""
         return {place: token for place, token in self._tokens.items() if self._slack.takes(token)}
 
     def uninstall(self, place: str) -> dict[str, Any]:

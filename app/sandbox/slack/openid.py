@@ -33,7 +33,7 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Sign in -
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """The person who signed in, in which team and for which request."""
+    """A person's sign-in: who they are, their team, and the request."""
 
     user: str
     team: str
@@ -47,10 +47,10 @@ class SlackOpenId:
     """The endpoints of Sign in with Slack for one app. Lives with the sandbox; serve `routes`.
 
     Attributes:
-        redirect_uris: Where people may be sent back to, exactly.
-        team: The workspace that people sign in to; ids of an organisation go into `enterprise`.
-        claims: Claims that are added to id_tokens, or replace theirs.
-        asked: How often a code was brought.
+        redirect_uris: The exact URLs to which people may be sent back.
+        team: The workspace that people sign in to; an organisation's id goes into `enterprise`.
+        claims: Claims to add to id_tokens, or to replace in them.
+        asked: How often the token endpoint was called with a code.
     """
 
     client_id: str
@@ -125,7 +125,7 @@ class SlackOpenId:
         )
 
     def _redeem(self, fields: Mapping[str, str]) -> tuple[str, SignedIn | None]:
-        """The sign-in that a code stands for, once; or Slack's word for what is wrong."""
+        """Return an empty error and the sign-in of a code, once; or Slack's error code and None."""
         if fields.get("client_id") != self.client_id:
             return "invalid_client_id", None
         if not hmac.compare_digest(fields.get("client_secret", "").encode(), self.client_secret.encode()):
@@ -162,7 +162,7 @@ class SlackOpenId:
 
 @cache
 def _signing_key() -> RSAPrivateKey:
-    """The key of every id_token: one a process, because making one takes a tenth of a second."""
+    """Return the key that signs every id_token: one per process, because making one takes a tenth of a second."""
     return generate_private_key(public_exponent=65537, key_size=2048)
 
 

@@ -1,4 +1,4 @@
-"""The channels and direct chats of a Slack on loopback: who is in them, and which messages stand there."""
+"""The channels and direct chats of the sandbox's Slack: their members and their messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 class SlackError(Exception):
-    """A method refuses, in Slack's words; the HTTP status is 200, but for ``ratelimited``.
+    """A method refuses a call, with Slack's error code; the HTTP status is 200, except for ``ratelimited``.
 
     Attributes:
         retry_after: Whole seconds until the method is allowed again, for ``ratelimited``.
@@ -23,11 +23,11 @@ class Place:
     """A channel, "C…", or a direct chat, "D…".
 
     Attributes:
-        homes: The workspaces that it is part of; none if that was never said, and then any may use it.
-        members: The user ids of those who are in it.
+        homes: The workspaces that it is part of; if empty, any workspace may use it.
+        members: The user ids of its members.
         messages: The timestamps of the messages in it.
-        active: The timestamps of the messages that have replies: threads.
-        is_archived: Nobody can write in it any more.
+        active: The timestamps of the messages that have replies, which are threads.
+        is_archived: Whether nobody can write in it any more.
     """
 
     homes: set[str] = field(default_factory=set)
@@ -37,7 +37,7 @@ class Place:
     is_archived: bool = False
 
     def keep(self, ts: str, thread_ts: str | None) -> None:
-        """Add a message; one that replies makes its thread active."""
+        """Add a message; a reply makes its thread active."""
         self.messages.add(ts)
         if thread_ts is not None:
             self.active.add(thread_ts)
@@ -50,9 +50,10 @@ class SlackPlaces:
         bot_user: The bot's user id.
 
     Attributes:
-        online: The user ids of those who have Slack open.
-        unreachable: By user id, Slack's word for why the bot can open no direct chat, such as ``user_disabled``.
-        refusals: By method and channel, the error that every such call gets, such as ``messages_tab_disabled``.
+        online: The user ids of people who have Slack open.
+        unreachable: Slack's error code, by user id, for people with whom the bot cannot open a direct chat, such as
+            ``user_disabled``.
+        refusals: The error code, by method and channel, that every such call gets, such as ``messages_tab_disabled``.
     """
 
     def __init__(self, bot_user: str) -> None:
@@ -66,7 +67,7 @@ class SlackPlaces:
         return self._places[channel]
 
     def hear(self, channel: str, user: str, home: str, *, ts: str, thread_ts: str | None) -> None:
-        """Keep that a person wrote where the bot heard it: both are members, and a thread has its first message."""
+        """Record that a person wrote where the bot could hear it, so both are members and the thread exists."""
         place = self._places[channel]
         place.homes.add(home)
         place.members |= {user, self._bot_user}
@@ -79,7 +80,7 @@ class SlackPlaces:
         self._places[channel].members |= {self._bot_user, *users}
 
     def open_direct(self, user: str, home: str) -> str:
-        """Return the id of the direct chat of the bot with this person, which always follows from theirs.
+        """Return the id of the bot's direct chat with this person, which is derived from theirs.
 
         Raises:
             SlackError: The bot cannot write to this person.
@@ -93,9 +94,9 @@ class SlackPlaces:
         return channel
 
     def find(self, channel: object, workspace: str) -> tuple[str, Place]:
-        """Return the id and the place that an argument names, if this workspace's bot is in it.
+        """Return the place that an argument names, with its id, if this workspace's bot is in it.
 
-        A direct chat is there for everyone, as the person may have opened it.
+        A direct chat exists for everyone, because the person may have opened it.
 
         Raises:
             SlackError: It does not exist in this workspace, or the bot is not in it.
@@ -113,10 +114,10 @@ class SlackPlaces:
 
 
 def user_id(user: object) -> str:
-    """Return a user's id, as an argument gives it.
+    """Return the user id that an argument names.
 
     Raises:
-        SlackError: It is no such id.
+        SlackError: The argument is not a user id.
     """
     if not isinstance(user, str) or user[:1] not in {"U", "W"} or not user.isalnum():
         raise SlackError("user_not_found")

@@ -1,4 +1,4 @@
-"""The bot's posts in a Slack on loopback: posting, reading and deleting them.
+"""The bot's posts in the sandbox's Slack: posting, reading and deleting them.
 
 https://docs.slack.dev/reference/methods/chat.postMessage and https://docs.slack.dev/messaging/message-metadata
 """
@@ -22,13 +22,13 @@ class Post:
 
     Attributes:
         method: ``chat.postMessage`` or ``chat.postEphemeral``.
-        channel: Where, such as "C…", or "D…" for a direct message, also when it was addressed to a user.
-        user: For whom alone it is, for an ephemeral message; otherwise None.
+        channel: The channel, "C…", or "D…" for a direct message, even if it was addressed to a user.
+        user: The only person who sees it, for an ephemeral message; otherwise None.
         thread_ts: The thread that it is in, or None.
         text: Its text, or its markdown.
-        ts: Its own timestamp, Slack's id of a message in a channel.
-        workspace: Whose bot token it was posted with.
-        metadata: Data that the bot attached for itself; nobody sees it.
+        ts: Its timestamp, which is Slack's id of a message in a channel.
+        workspace: The workspace whose bot token it was posted with.
+        metadata: Data that the bot attached for its own use; people do not see it.
     """
 
     method: str
@@ -42,12 +42,12 @@ class Post:
 
 
 class SlackPosts:
-    """The methods of the Web API that post, and that read and delete posts. Lives for the process.
+    """The methods of the Web API that create, read and delete posts. Lives for the process.
 
     Args:
-        bot_user: Whose posts they are.
-        places: Where posts go.
-        new_ts: Gives a post its timestamp.
+        bot_user: The bot's user id.
+        places: The channels and direct chats.
+        new_ts: Returns a post's timestamp.
         posts: The posts, oldest first.
 
     Attributes:
@@ -63,7 +63,7 @@ class SlackPosts:
         self.limits: ReadLimits | None = None
 
     def post_message(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
-        """Post for all to see; a user's id in place of a channel's means the direct chat with them."""
+        """Post a message that everybody there can see; a user's id instead of a channel's means their direct chat."""
         channel = arguments.get("channel")
         if isinstance(channel, str) and channel[:1] in {"U", "W"}:
             channel = self._places.open_direct(user_id(channel), workspace)
@@ -86,7 +86,7 @@ class SlackPosts:
         return {"message_ts": post.ts}
 
     def readable(self, user: str) -> list[Post]:
-        """Return what a person can read whenever they look, oldest first: no ephemeral post."""
+        """Return the posts that a person can read at any time, oldest first: no ephemeral ones."""
         return [
             post
             for post in self._posts
@@ -94,18 +94,18 @@ class SlackPosts:
         ]
 
     def on_screen(self, user: str) -> list[Post]:
-        """Return what a person can read now: also the ephemeral posts that came since they last loaded Slack."""
+        """Return the posts that a person can read now, with the ephemeral ones since they last loaded Slack."""
         return sorted(self.readable(user) + self._on_screen[user], key=self._posts.index)
 
     def reload(self, user: str) -> None:
-        """Let a person load Slack anew: their ephemeral posts are gone."""
+        """Reload Slack for a person, which removes their ephemeral posts."""
         self._on_screen.pop(user, None)
 
     def delete(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
-        """Delete what this workspace's bot has posted: https://docs.slack.dev/reference/methods/chat.delete."""
+        """Delete a post of this workspace's bot: https://docs.slack.dev/reference/methods/chat.delete."""
         channel, place = self._places.find(arguments.get("channel"), workspace)
         found = [post for post in self._posts if post.ts == arguments.get("ts") and post.channel == channel]
-        if not found or found[0].user is not None:  # an ephemeral post is none that Slack keeps
+        if not found or found[0].user is not None:  # Slack does not keep ephemeral posts
             raise SlackError("message_not_found")
         if found[0].workspace != workspace:
             raise SlackError("cant_delete_message")
@@ -114,14 +114,14 @@ class SlackPosts:
         return {"channel": channel, "ts": found[0].ts}
 
     def conversations_history(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
-        """The bot's posts outside of threads, newest first: what people wrote is not kept here."""
+        """Return the bot's posts outside of threads, newest first; people's messages are not kept here."""
         self._count("conversations.history", workspace)
         self._places.find(arguments.get("channel"), workspace)
         newest_first = [post for post in self._kept(arguments, workspace) if post.thread_ts is None][::-1]
         return self._page(newest_first, arguments, order=-1)
 
     def conversations_replies(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
-        """The bot's posts in a thread, oldest first."""
+        """Return the bot's posts in a thread, oldest first."""
         self._count("conversations.replies", workspace)
         _, place = self._places.find(arguments.get("channel"), workspace)
         thread = arguments.get("ts")
@@ -147,7 +147,7 @@ class SlackPosts:
         return message
 
     def _kept(self, arguments: Mapping[str, Any], workspace: str) -> list[Post]:
-        """The posts of a channel that Slack keeps, which ephemeral ones are not."""
+        """Return the posts of a channel that Slack keeps, so no ephemeral ones."""
         oldest = float(arguments.get("oldest") or 0)
         return [
             post
@@ -159,7 +159,7 @@ class SlackPosts:
         ]
 
     def _page(self, posts: list[Post], arguments: Mapping[str, Any], order: Literal[1, -1]) -> dict[str, Any]:
-        """One page; a cursor is the timestamp of the last post that was read, so that new posts move nothing."""
+        """Return one page; a cursor is the timestamp of the last post on it, so that new posts shift nothing."""
         cursor, limit = arguments.get("cursor") or "", int(arguments.get("limit") or 100)
         if self.limits is not None:
             limit = min(limit, self.limits.page)

@@ -1,4 +1,4 @@
-"""How often an app may read conversations (https://docs.slack.dev/apis/web-api/rate-limits)."""
+"""Rate limits for reading conversations (https://docs.slack.dev/apis/web-api/rate-limits)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from app.sandbox.slack.places import SlackError
 class ReadLimits:
     """The limits of ``conversations.history`` and ``conversations.replies``. Lives for the process.
 
-    The default is that of apps which are distributed outside the Marketplace, since May 2025.
+    The defaults have applied to apps that are distributed outside the Marketplace since May 2025.
 
     Attributes:
-        page: The largest number of messages in an answer, even if more are asked for.
-        seconds: The shortest time between two calls of one method by one workspace's bot.
+        page: The maximum number of messages in an answer, even if more are requested.
+        seconds: The minimum time between two calls of one method by one workspace's bot.
         now: A clock, in seconds.
         refused: How many calls came too early.
     """
@@ -33,7 +33,7 @@ class ReadLimits:
         """Count a call.
 
         Raises:
-            SlackError: It comes too early; the error says how many seconds to wait.
+            SlackError: The call comes too early; the error says how many seconds to wait.
         """
         now, allowed_at = self.now(), self._allowed_at.get((method, workspace), 0.0)
         if now < allowed_at:

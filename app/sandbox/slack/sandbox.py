@@ -24,21 +24,21 @@ Method = Callable[[Mapping[str, Any], str], dict[str, Any]]
 class SlackSandbox(SlackEventSource):
     """A Slack with one app, in one workspace or more. Lives for the process; serve `app`, its URL is ``…/api/``.
 
-    A channel that events have named takes posts only from the workspaces in which they named it.
+    Once events have named a channel, it accepts posts only from the workspaces where they named it.
 
     Args:
-        signing_secret: The app's, for its events.
+        signing_secret: The app's signing secret, for its events.
         bot_token: The bot's token in the first workspace.
         team: The first workspace's id.
         bot_user: The bot's user id.
-        openid: Where people sign in with a browser, if they can.
-        posts: The list to which the bot's posts are added; by default an empty one.
+        openid: Lets people sign in with a browser; None if they cannot.
+        posts: The list that the bot's posts are added to; by default a new one.
 
     Attributes:
         app: The ASGI application.
-        posts: The bot's posts that it has not deleted, oldest first.
-        members: By user id, what ``users.info`` adds to the names, such as ``is_email_confirmed``; everyone else is a
-            full member without an address.
+        posts: The bot's posts, except deleted ones, oldest first.
+        members: The fields that ``users.info`` adds to the names, such as ``is_email_confirmed``, by user id; everyone
+            else is a full member without an address.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class SlackSandbox(SlackEventSource):
     ) -> None:
         super().__init__(signing_secret=signing_secret, team=team, bot_user=bot_user)
         self._workspaces = {bot_token: team}
-        self._organisations: dict[str, str] = {}  # of which one a workspace is part
+        self._organisations: dict[str, str] = {}  # by workspace
         self.posts: list[Post] = [] if posts is None else posts
         self._posting = posting = SlackPosts(bot_user, self.places, self.new_ts, self.posts)
         self._methods: Mapping[str, Method] = {
@@ -72,7 +72,7 @@ class SlackSandbox(SlackEventSource):
         self.app = Starlette(routes=[*(openid.routes if openid else ()), methods])
 
     def admit(self, place: str, bot_token: str, *, organisation: str | None = None) -> None:
-        """Accept this bot token from now on, for a workspace, perhaps of an organisation, or for an organisation."""
+        """Accept this bot token from now on, for an organisation or a workspace, which may be part of one."""
         self._workspaces[bot_token] = place
         if organisation is not None:
             self._organisations[place] = organisation
@@ -86,19 +86,19 @@ class SlackSandbox(SlackEventSource):
         del self._workspaces[bot_token]
 
     def limit_reads(self, limits: ReadLimits | None) -> None:
-        """Limit how often the bot may read conversations, as Slack does apps outside its Marketplace."""
+        """Limit how often the bot may read conversations, as Slack does for apps outside its Marketplace."""
         self._posting.limits = limits
 
     def readable(self, user: str) -> list[Post]:
-        """Return what a person can read whenever they look, oldest first: no ephemeral post."""
+        """Return the posts that a person can read at any time, oldest first: no ephemeral ones."""
         return self._posting.readable(user)
 
     def on_screen(self, user: str) -> list[Post]:
-        """Return what a person can read now, ephemeral posts included."""
+        """Return the posts that a person can read now, ephemeral ones included."""
         return self._posting.on_screen(user)
 
     def reload(self, user: str) -> None:
-        """Let a person load Slack anew: their ephemeral posts are gone."""
+        """Reload Slack for a person, which removes their ephemeral posts."""
         self._posting.reload(user)
 
     async def _call(self, request: Request) -> Response:
