@@ -33,12 +33,12 @@ class ChannelDescription:
         title: The name of the platform on pages that people read.
         sends: Sends replies.
         routes: Handle the requests of the platform and of browsers.
-        people: Knows what people call themselves, and which principals are one person; None if nothing does.
-        directory: Knows addresses that the platform has verified; None if nothing does.
-        login: Lets people sign in with a browser; None if nothing does, or if the settings do not ask for it.
-        shares: What several parts need, by the type that they ask for; each can use those before it.
-        load: Imports what the first reply needs and no acknowledgement does, such as the platform's SDK. It is called
-            in a thread once the process takes messages, and must be safe to call again.
+        people: Knows people's display names, and which principals are the same person; None if the channel cannot tell.
+        directory: Knows addresses that the platform has verified; None if the channel cannot tell.
+        login: Lets people sign in with a browser; None if the channel cannot, or if the settings do not ask for it.
+        shares: Objects that several parts need, by the type that they ask for; each can use those before it.
+        load: Imports modules that the first reply needs but an acknowledgement does not, such as the platform's SDK. It
+            is called in a thread once the process accepts messages, and must be safe to call again.
     """
 
     title: str

@@ -117,7 +117,7 @@ class SlackChannel:
         token = await self._bot_tokens.bot_token(message.address.get("workspace"))
         if token is None:
             raise UndeliverableError("the app was removed from the workspace", reason="not_installed")
-        # Its own handlers would post again after a broken connection, without looking first.
+        # The client's own handlers would post again after a broken connection, without looking first.
         return new_client(token, self._api_base_url, retries=False)
 
     async def _direct_chat(self, client: AsyncWebClient, message: StoredMessage) -> Where:

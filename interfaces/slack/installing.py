@@ -140,7 +140,7 @@ class Installing:
         try:
             await new_client(bot_token, self._api_base_url).auth_revoke()
         except no_answer() as error:
-            # Nobody has the token, and the page asks for the app to be removed.
+            # Nobody has the token, and the page asks the person to remove the app.
             log.warning("the bot token of %s could not be revoked (%s)", installation.workspace, type(error).__name__)
 
     async def _take(self, state: str, cookie: str | None) -> None:

@@ -96,7 +96,7 @@ class SlackPeople:
             reason = str(error.response.get("error"))
             if reason in _UNKNOWN:
                 return {}
-            raise UnavailableError(f"Slack does not say who {user_id} is ({reason}); look at users:read") from None
+            raise UnavailableError(f"Slack does not say who {user_id} is ({reason}); check users:read") from None
         except no_answer() as error:
             raise UnavailableError(f"Slack did not say who {user_id} is ({type(error).__name__})") from None
         return user if isinstance(user, dict) else {}

@@ -57,7 +57,7 @@ def who(principal: Principal, channel: str, name: str | None) -> Who:
 
 
 def page(template: str, title: str, *, status: int = 200, **values: object) -> HTMLResponse:
-    """A page made of a template."""
+    """Render a template as a page."""
     content = _templates().get_template(template).render(title=title, **values)
     return HTMLResponse(content, status, headers=_HEADERS)
 
