@@ -23,7 +23,7 @@ COMMANDS = MappingProxyType(
         "worker": "Answer messages beside the servers on the same PostgreSQL, until told to stop (SIGINT, SIGTERM).",
         "check": "Prove that nothing of a person's outlives its request, and that keys and engine fit the database.",
         "graph": "Print the container as a Mermaid graph, each provider with its lifetime.",
-        "audit": "Print what was done for one person or one message, oldest first; it holds no secret and no text.",
+        "audit": "Print what was done in whose name, oldest first; it holds no secret and no text.",
         "demo": "Let two people use Slack and HTTP at once on a fresh server; exit 1 unless each saw their mail only.",
         "sandbox": "Serve a Google on loopback: consent, tokens, and mail that is made up anew at each start.",
         "tokens": "Tokens of the HTTP interface.",

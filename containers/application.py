@@ -279,6 +279,7 @@ class Application(DeclarativeContainer):
         database,
         retention_days=settings.provided.delivery.retention_days,
         history_days=settings.provided.delivery.history_days,
+        account_days=settings.provided.delivery.account_days,
     )
     maintenance = Once(
         Maintenance, inbox, parking, engine, sender, retention, chores=providers.List(unconfirmed.provided.sweep)

@@ -18,6 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.audit.audit import AuditEntry, AuditEvent, record
 from app.database.database import Database, take_turns
 from app.database.tables import approvals, owned_by, owner, principal_of
 from app.principal import Principal
@@ -133,6 +134,12 @@ class Approvals:
             row = (
                 await connection.execute(approvals.update().where(mine).values(state=decision).returning(*approvals.c))
             ).one_or_none()
+            if row is not None:
+                event = AuditEvent.APPROVE if approved else AuditEvent.DENY
+                at = self._now()
+                await record(
+                    connection, AuditEntry(principal, event, at, row.message_id, tool_call=row.id, tool=row.tool)
+                )
         return _approval(row) if row is not None else None
 
     async def claim(self, principal: Principal, approval_id: str, call: PendingCall) -> bool:

@@ -6,7 +6,7 @@ Rows are only ever added: triggers of the database refuse to change or delete on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -27,6 +27,8 @@ class AuditEvent(StrEnum):
     REFRESH = "refresh"  # its access token was renewed
     REVOKE = "revoke"  # it is over
     OFFBOARD = "offboard"  # all that a person had is over
+    APPROVE = "approve"  # the person approved a call
+    DENY = "deny"  # the person denied a call
     TOOL = "tool"  # a tool began, where it acts, or ended
     CALL = "call"  # a tool called Google
 
@@ -38,7 +40,7 @@ class AuditEntry:
     Attributes:
         at: POSIX seconds.
         message_id: The message that it was done for.
-        tool_call: Joins the rows of one call of one tool, 32 hexadecimal digits.
+        tool_call: Joins the rows of one call of one tool, 32 hexadecimal digits. Of an approval or a denial, its id.
         credential: A grant's id, or in workspace mode the address that was acted as.
         method: Of Google's, such as ``gmail.users.messages.get``.
         status: What Google answered; None where no answer was seen, so that it may have taken effect.
@@ -56,6 +58,48 @@ class AuditEntry:
     method: str | None = None
     status: int | None = None
     outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSearch:
+    """Which rows to find: those that fit everything that is given.
+
+    Attributes:
+        credentials: Grants' ids or workspace addresses, any of them; with the rows of the tools that used them.
+        since: POSIX seconds, included.
+        until: POSIX seconds, excluded.
+        method: Of Google's, or its beginning up to a dot: ``gmail.users.messages``.
+    """
+
+    principal: Principal | None = None
+    message_id: str | None = None
+    credentials: Collection[str] | None = None
+    since: float | None = None
+    until: float | None = None
+    tool: str | None = None
+    method: str | None = None
+
+    def conditions(self) -> list[sa.ColumnElement[bool]]:
+        """Return what a row has to fulfil."""
+        rows = audit_events.c
+        found: list[sa.ColumnElement[bool]] = []
+        if self.principal is not None:
+            found.append(owned_by(audit_events, self.principal))
+        if self.message_id is not None:
+            found.append(rows.message_id == self.message_id)
+        if self.credentials is not None:
+            used = rows.credential.in_(self.credentials)
+            found.append(sa.or_(used, rows.tool_call.in_(sa.select(rows.tool_call).where(used))))
+        if self.since is not None:
+            found.append(rows.at >= self.since)
+        if self.until is not None:
+            found.append(rows.at < self.until)
+        if self.tool is not None:
+            found.append(rows.tool == self.tool)
+        if self.method is not None:
+            below = rows.method.startswith(f"{self.method}.", autoescape=True)
+            found.append(sa.or_(rows.method == self.method, below))
+        return found
 
 
 async def record(connection: AsyncConnection, *entries: AuditEntry) -> None:
@@ -83,21 +127,22 @@ class Audit:
             del writing  # its error leads to this frame: no cycle
 
     async def of_principal(self, principal: Principal) -> list[AuditEntry]:
-        """All that was done in this person's name, oldest first."""
-        return await self._find(owned_by(audit_events, principal))
+        """Return all that was done in this person's name, oldest first."""
+        return await self.find(AuditSearch(principal=principal))
 
     async def of_message(self, message_id: str) -> list[AuditEntry]:
-        """All that was done for one message, oldest first."""
-        return await self._find(audit_events.c.message_id == message_id)
+        """Return all that was done for one message, oldest first."""
+        return await self.find(AuditSearch(message_id=message_id))
+
+    async def find(self, search: AuditSearch) -> list[AuditEntry]:
+        """Return the rows that a search finds, oldest first."""
+        query = sa.select(audit_events).where(*search.conditions()).order_by(audit_events.c.number)
+        async with self._database.reading() as connection:
+            return [_entry(row) for row in await connection.execute(query)]
 
     async def _append(self, entries: Sequence[AuditEntry]) -> None:
         async with self._database.writing() as connection:
             await record(connection, *entries)
-
-    async def _find(self, which: sa.ColumnElement[bool]) -> list[AuditEntry]:
-        query = sa.select(audit_events).where(which).order_by(audit_events.c.number)
-        async with self._database.reading() as connection:
-            return [_entry(row) for row in await connection.execute(query)]
 
 
 def _values(entry: AuditEntry) -> dict[str, object]:

@@ -3,50 +3,92 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from app.audit.audit import Audit, AuditEntry
+from app.audit.audit import Audit, AuditEntry, AuditSearch
 from app.commands.common import CONFIG, WRONG, ConfigOption, JsonOption, configured, fail, principal, run
 from app.commands.container import moment
-from app.commands.database import opened_database
+from app.commands.database import opened_with_keys
 from app.commands.tables import print_table
-from app.principal import Principal
+from app.database.prefix import whole_id
+from app.database.tables import audit_events
+from app.grants.former_accounts import account_addresses
 from app.settings import Settings
+
+_FORMATS = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"]
 
 
 def audit(
     config: ConfigOption = CONFIG,
-    principal_text: Annotated[str | None, typer.Option("--principal", help="Whose, such as http:demo:ada.")] = None,
-    message: Annotated[str | None, typer.Option(help="For which message, by its id.")] = None,
+    principal_text: Annotated[str | None, typer.Option("--principal", help="This person: http:demo:ada.")] = None,
+    message: Annotated[str | None, typer.Option(help="This message: its id, or the beginning of it.")] = None,
+    account: Annotated[str | None, typer.Option(help="This Google account: ada@acme.example.")] = None,
+    since: Annotated[datetime | None, typer.Option(formats=_FORMATS, help="From this time on, UTC.")] = None,
+    until: Annotated[datetime | None, typer.Option(formats=_FORMATS, help="Before this time, UTC.")] = None,
+    tool: Annotated[str | None, typer.Option(help="This tool: gmail_send.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="This method of Google's, or all below it: gmail.users.messages.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print what was done for one person or one message, oldest first; it holds no secret and no text."""
-    if (principal_text is None) == (message is None):
-        fail("give either --principal or --message", WRONG)
-    whose = principal(principal_text) if principal_text is not None else None
-    entries = run(_entries(configured(config), whose, message or ""))
+    """Print what was done in whose name, oldest first; it holds no secret and no text.
+
+    Give at least one option that says what to look for; a row must match all of them.
+    """
+    search = AuditSearch(
+        principal=principal(principal_text) if principal_text is not None else None,
+        message_id=message,
+        since=since.replace(tzinfo=UTC).timestamp() if since else None,
+        until=until.replace(tzinfo=UTC).timestamp() if until else None,
+        tool=tool,
+        method=method,
+    )
+    if search == AuditSearch() and account is None:
+        fail("say what to look for: --principal, --message, --account, --since, --until, --tool or --method", WRONG)
+    entries, addresses = run(_find(configured(config), search, account))
     if as_json:
-        print(json.dumps([_as_json(entry) for entry in entries], indent=2))
+        print(json.dumps([_as_json(entry, addresses) for entry in entries], indent=2))
         return
-    columns = ("when (UTC)", "who", "what", "message", "tool", "credential", "Google's method", "answered")
-    print_table(columns, [_cells(entry) for entry in entries])
+    columns = ("when", "principal", "event", "message", "tool", "account", "credential", "method", "status", "call")
+    print_table(columns, [_cells(entry, addresses) for entry in entries])
 
 
-async def _entries(settings: Settings, whose: Principal | None, message_id: str) -> list[AuditEntry]:
-    async with opened_database(settings) as database:
-        trail = Audit(database)
-        return await (trail.of_principal(whose) if whose is not None else trail.of_message(message_id))
+async def _find(
+    settings: Settings, search: AuditSearch, account: str | None
+) -> tuple[list[AuditEntry], Mapping[str, str]]:
+    """Return the rows, and the address of each account by what the rows call it."""
+    async with opened_with_keys(settings) as (database, key_ring):
+        addresses = await account_addresses(database, key_ring)
+        if search.message_id is not None:
+            search = replace(
+                search, message_id=await whole_id(database, audit_events.c.message_id, search.message_id, "message")
+            )
+        if account is not None:
+            same = [name for name, address in addresses.items() if address.casefold() == account.casefold()]
+            search = replace(search, credentials=(account, *same))  # in workspace mode the address is the name
+        return await Audit(database).find(search), addresses
 
 
-def _as_json(entry: AuditEntry) -> dict[str, Any]:
-    return {**asdict(entry), "principal": str(entry.principal), "at": moment(entry.at)}
+def _account(entry: AuditEntry, addresses: Mapping[str, str]) -> str | None:
+    if entry.credential is None or "@" in entry.credential:
+        return entry.credential
+    return addresses.get(entry.credential)
 
 
-def _cells(entry: AuditEntry) -> tuple[str, ...]:
-    what = f"{entry.event} {entry.outcome}" if entry.outcome else str(entry.event)
-    answered = str(entry.status or ("not seen" if entry.method else ""))
-    cells = (entry.message_id, entry.tool, entry.credential, entry.method)
-    return (moment(entry.at) or "", str(entry.principal), what, *(cell or "" for cell in cells), answered)
+def _as_json(entry: AuditEntry, addresses: Mapping[str, str]) -> dict[str, Any]:
+    values = {"principal": str(entry.principal), "at": moment(entry.at), "account": _account(entry, addresses)}
+    return {**asdict(entry), **values}
+
+
+def _cells(entry: AuditEntry, addresses: Mapping[str, str]) -> tuple[str | None, ...]:
+    event = f"{entry.event} {entry.outcome}" if entry.outcome else entry.event
+    status = str(entry.status or "no answer seen") if entry.method else None
+    return (
+        *(moment(entry.at), str(entry.principal), event, entry.message_id, entry.tool, _account(entry, addresses)),
+        *(entry.credential, entry.method, status, entry.tool_call),
+    )

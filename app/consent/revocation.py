@@ -211,7 +211,7 @@ class Revocation:
             await connection.execute(changing(grants, mine, GrantState.ENDING, GrantState.REVOKED, **over))
 
     async def _forget(self, principal: Principal) -> None:
-        """Delete what is left of a person who has no grant any more: addresses, aliases, choices and ids of accounts.
+        """Delete what is left of a person who has no grant any more: grants, aliases, choices and ids of accounts.
 
         As long as one is left the others' rows stay without tokens: no other account steps in where one was chosen.
         """
@@ -220,7 +220,7 @@ class Revocation:
         async with self._database.writing() as connection:
             await take_turns(connection, "grants", principal.platform, principal.tenant, principal.user)
             if (await connection.execute(left)).first() is None:
-                await connection.execute(grants.delete().where(mine))
+                await self._grants.erase(connection, principal)
                 await connection.execute(account_choices.delete().where(owned_by(account_choices, principal)))
                 await connection.execute(_name_no_account(principal, self._now()))
 

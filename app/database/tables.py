@@ -211,6 +211,16 @@ grants = sa.Table(
     sa.UniqueConstraint("platform", "tenant", "user_id", "subject", name="uq_grants_subject"),
 )
 
+# What the audit trail calls by the grant's id, once the grant is deleted; erased after `delivery.account_days`.
+former_accounts = sa.Table(
+    "former_accounts",
+    metadata,
+    sa.Column("grant_id", sa.String(32), primary_key=True),
+    *_principal(),
+    _sealed("sealed_email", "former_accounts", "platform", "tenant", "user_id", "grant_id"),
+    _time("ended_at"),
+)
+
 account_choices = sa.Table(
     "account_choices",
     metadata,

@@ -18,6 +18,7 @@ from app.database.tables import grants, owned_by, owner
 from app.database.transition import changing
 from app.google.tokens import GoogleTokens
 from app.grants.accounts import alias_for, choose, chosen, has_default
+from app.grants.former_accounts import keep_addresses
 from app.grants.grant import Grant, GrantState
 from app.keys.ring import KeyRing
 from app.keys.sealed_columns import seal, unseal
@@ -176,6 +177,11 @@ class Grants:
         It is not done where somebody has renewed the grant since it was read.
         """
         return await self._end(grant, GrantState.ENDING)
+
+    async def erase(self, connection: AsyncConnection, principal: Principal) -> None:
+        """Delete this person's grants in the caller's transaction, and keep their addresses sealed for the audit."""
+        await keep_addresses(connection, self._key_ring, principal, self._now())
+        await connection.execute(grants.delete().where(owned_by(grants, principal)))
 
     async def _end(self, grant: Grant, state: GrantState, **values: Any) -> bool:
         change = changing(grants, _as_read(grant), GrantState.ACTIVE, state, changed_at=self._now(), **values)

@@ -65,6 +65,10 @@ class DeliverySettings(Section):
         default=90, description="What the model remembers of a person is erased after so long"
     )
 
+    account_days: Positive = Field(
+        default=365, description="For this long the audit can name an account that was disconnected; then it is erased"
+    )
+
     @model_validator(mode="after")
     def _somebody_answers(self) -> DeliverySettings:
         if self.engine == "embedded" and not self.server_answers:

@@ -200,7 +200,7 @@ class CoreServer:
         channels = {"http": self.channel}
         patience = replace(backoff, at_least_seconds=reply_seconds)
         self.sender = Sender(self.outbox, self.statuses, channels, patience, lease_seconds=self.lease.seconds)
-        self.retention = Retention(database, retention_days=30, history_days=90, now=now)
+        self.retention = Retention(database, retention_days=30, history_days=90, account_days=365, now=now)
         self.answering = Answering(
             self.inbox,
             self.parking,

@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,10 @@ class Everything:
     async def store(self) -> None:
         for person in PEOPLE:
             await connect(self.database, self.grants, person, google_tokens(f"{person.user}-1"))
+            gone = replace(person, user=f"{person.user}-gone")
+            await connect(self.database, self.grants, gone, google_tokens(f"{gone.user}-1"))
+            async with self.database.writing() as connection:
+                await self.grants.erase(connection, gone)
             link, link_token = await self.links.issue(person, frozenset({READ}))
             async with self.database.writing() as connection:
                 held = google_tokens(f"{person.user}-held")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.approvals.approvals import Approval, Approvals, ApprovalState, PendingCall
+from app.audit.audit import Audit, AuditEntry, AuditEvent
 from app.chat.approvals import Decision, find_decision
 from app.database.database import Database
 from app.delivery.store.inbox import Inbox
@@ -54,6 +55,21 @@ async def test_what_is_asked_is_stored_exactly(runs: AskingRuns, ada: Principal,
     assert (mine.principal, mine.call, mine.state) == (ada, SEND, ApprovalState.PENDING)
     assert theirs.call.arguments == {"to": "eve"}
     assert await runs.approvals.of_message(grace, mine.message_id) == []
+
+
+async def test_decisions_are_audited(database: Database, runs: AskingRuns, ada: Principal, grace: Principal) -> None:
+    """Who approved or denied which call and when, without its arguments; what decides nothing leaves no row."""
+    (mine,), (theirs,) = await runs.ask(ada, SEND), await runs.ask(grace, SEND)
+    if mine.code != theirs.code:
+        assert await runs.approvals.decide(grace, mine.code, approved=True) is None
+    for _ in range(2):
+        await runs.approvals.decide(ada, mine.code, approved=True)
+        await runs.approvals.decide(grace, theirs.code, approved=False)
+    audit, at = Audit(database), runs.clock.now
+
+    for asked, event in ((mine, AuditEvent.APPROVE), (theirs, AuditEvent.DENY)):
+        row = AuditEntry(asked.principal, event, at, asked.message_id, asked.approval_id, "letters_send")
+        assert await audit.of_principal(asked.principal) == [row]
 
 
 async def test_only_the_person_who_was_asked_decides(runs: AskingRuns, ada: Principal, grace: Principal) -> None:

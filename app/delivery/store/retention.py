@@ -8,7 +8,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from app.database.database import Database
-from app.database.tables import approvals, messages, outbox, turns
+from app.database.tables import approvals, former_accounts, messages, outbox, turns
 from app.messages import MessageState
 
 _DAY_SECONDS = 86_400.0
@@ -30,11 +30,13 @@ class Retention:
         *,
         retention_days: float,
         history_days: float,
+        account_days: float,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._retention_seconds = retention_days * _DAY_SECONDS
         self._history_seconds = history_days * _DAY_SECONDS
+        self._account_seconds = account_days * _DAY_SECONDS
         self._now = now
 
     async def erase(self) -> int:
@@ -44,6 +46,8 @@ class Retention:
             erased += count
         async with self._database.writing() as connection:
             await connection.execute(turns.delete().where(turns.c.created_at < self._now() - self._history_seconds))
+            forgotten = former_accounts.c.ended_at < self._now() - self._account_seconds
+            await connection.execute(former_accounts.delete().where(forgotten))
         return erased
 
     async def _erase_messages(self) -> int:
