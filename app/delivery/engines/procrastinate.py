@@ -16,6 +16,7 @@ import procrastinate
 import psycopg
 from procrastinate import jobs
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
+from procrastinate.worker import Worker
 from psycopg import conninfo
 from psycopg.abc import RV, PQGen
 
@@ -31,7 +32,10 @@ log = logging.getLogger(__name__)
 SCHEMA = "procrastinate"  # a separate schema in the database, so that its tables and ours cannot clash
 _TASK = "work_off"
 _SCHEMA_LOCK = 0x70726F63  # "proc" in ASCII: one process at a time makes the schema
-_POLL_SECONDS = 0.2  # no notification comes for a job whose lock has just been released
+# No notification comes for a job whose lock has just been released, so a process polls while it runs jobs.
+_POLL_SECONDS = 0.2
+_POLL_IDLE_SECONDS = 5.0
+_IDLE_AFTER_SECONDS = 1.0  # since the last job
 _LAST_WAKE_UPS_SECONDS = 2.0  # at the end; a scan finds the wake-ups that are left then
 _LONG_AGO = datetime.fromtimestamp(0, UTC)  # means at once, even if this machine's clock is wrong
 
@@ -67,6 +71,7 @@ class ProcrastinateEngine:
         self._work_off: WorkOff | None = None
         self._at_work: set[asyncio.Task[bool]] = set()
         self._jobs: set[int] = set()  # the jobs that run here
+        self._worker: Worker | None = None
         self._worker_id: int | None = None  # the worker id that fetched the last job
         self._leaked: set[int] = set()  # jobs that this worker has fetched according to the queue, but does not run
         self._app.task(name=_TASK, pass_context=True)(self._run)
@@ -103,15 +108,17 @@ class ProcrastinateEngine:
         self._work_off = work_off
 
         async def fetch() -> None:
-            await self._app.run_worker_async(
+            self._worker = Worker(
+                self._app,
                 concurrency=self._concurrency,
                 install_signal_handlers=False,
-                fetch_job_polling_interval=_POLL_SECONDS,
+                fetch_job_polling_interval=_POLL_IDLE_SECONDS,
                 update_heartbeat_interval=self._stalled_seconds / 5,
                 stalled_worker_timeout=self._stalled_seconds,
                 shutdown_graceful_timeout=0,  # for the queue's loop; running work gets the grace period below
                 delete_jobs="always",
             )
+            await self._worker.run()  # type: ignore[no-untyped-call]  # the library's is not annotated
 
         try:
             async with self._supervisor.keeping(engine=fetch, stalled_jobs=self._take_over):
@@ -150,14 +157,21 @@ class ProcrastinateEngine:
         work.add_done_callback(self._at_work.discard)
         self._jobs.add(context.job.id)
         self._worker_id = context.job.worker_id
+        self._set_polling()
         try:
             await asyncio.shield(work)
         finally:
             self._jobs.discard(context.job.id)
+            asyncio.get_running_loop().call_later(_IDLE_AFTER_SECONDS, self._set_polling)
+
+    def _set_polling(self) -> None:
+        """Poll often while jobs run here, and for a while after."""
+        if self._worker is not None:
+            self._worker.fetch_job_polling_interval = _POLL_SECONDS if self._jobs else _POLL_IDLE_SECONDS
 
     async def _take_over(self) -> None:
         while True:
-            await asyncio.sleep(self._stalled_seconds / 4)
+            await asyncio.sleep(self._stalled_seconds / 2)
             await guarded("taking over stalled jobs", self._take_over_once())
 
     async def _take_over_once(self) -> None:

@@ -17,7 +17,7 @@ from app.database.tables import begun_writes, messages, owned_by, parked_runs, p
 from app.database.transition import changing
 from app.delivery.store.insert import enter
 from app.delivery.store.lease import FREE, MessageLease, new_holder
-from app.delivery.store.order import is_next, to_wake, undone_of_everybody
+from app.delivery.store.order import ANYTHING_UNDONE, is_next, to_wake, undone_of_everybody
 from app.delivery.store.outbox import Outbox
 from app.delivery.store.queries import leaving, stored
 from app.delivery.store.validation import check
@@ -224,6 +224,11 @@ class Inbox:
             query = to_wake(self._lease.time_of(connection), at_most=_WOKEN_AT_ONCE)
             rows = (await connection.execute(query)).all()
         return [ConversationKey(*row) for row in rows]
+
+    async def is_idle(self) -> bool:
+        """Return whether no message waits, is in work or is parked, and no reply is owed."""
+        async with self._database.reading() as connection:
+            return not await connection.scalar(ANYTHING_UNDONE)
 
     async def count_undone(self) -> Counter[Principal]:
         """Return how many messages of each person wait to be begun."""

@@ -7,13 +7,23 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.database.tables import messages
+from app.database.tables import messages, outbox, parked_runs
+from app.delivery.store.outbox import ReplyState
 from app.delivery.store.queries import of_conversation
 from app.messages import ConversationKey, MessageState
 from app.principal import Principal
 
 _CONVERSATION = ("platform", "tenant", "conversation")
 _PERSON = ("platform", "tenant", "user_id")
+
+ANYTHING_UNDONE = sa.select(
+    sa.or_(
+        sa.exists().where(messages.c.state.in_((MessageState.NEW, MessageState.RUNNING))),
+        sa.exists().where(outbox.c.state == ReplyState.WAITING),
+        sa.exists().select_from(parked_runs),
+    )
+)
+"""Asks whether a message waits, is in work or is parked, or a reply is owed."""
 
 
 def is_next(

@@ -141,7 +141,7 @@ class Replicas:
 
     async def _renew(self) -> None:
         while True:
-            await asyncio.sleep(self._lease.seconds / 10)
+            await asyncio.sleep(self._lease.seconds / 5)
             await guarded("renewing this replica's lease", self._renew_once())
 
     async def _end_stuck(self) -> None:

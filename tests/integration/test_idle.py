@@ -1,0 +1,70 @@
+"""What a process costs that has nothing to do: the statements of its periodic tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.main import running
+from app.settings import Settings
+from containers.build import build
+from tests.fakes.databases import Databases
+
+STATEMENTS_A_SECOND = 1.0
+ROUNDS = 13  # of each periodic task: two of everything that is done in every sixth round only
+
+
+async def test_an_idle_process_asks_its_database_at_most_once_a_second(
+    databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the settings' defaults: what each task asks in a round, divided by how long it sleeps between two."""
+    asked, rounds = Counter[str](), Counter[str]()
+    slept: defaultdict[str, float] = defaultdict(float)
+    waited = asyncio.Condition()
+    sleep = asyncio.sleep
+
+    def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if not statement.startswith("BEGIN"):  # of SQLite's transactions, which are no question
+            asked[_task()] += 1
+
+    async def briefly(seconds: float, result: Any = None) -> Any:
+        slept[_task()] += seconds
+        rounds[_task()] += 1
+        async with waited:
+            waited.notify_all()
+        await sleep(0.001)
+        return result
+
+    settings = Settings.model_validate(
+        {
+            "database": {"url": await databases.migrated("deputy")},
+            "key_ring": {"file": str(tmp_path / "keys.yaml")},
+            "google": {"mode": "google", "client_id": "1-test.apps.googleusercontent.com", "client_secret": "none"},
+            "agents": {"assistant": {"toolkits": ["gmail"]}},
+            "default_agent": "assistant",
+            "interfaces": {"http": {}},
+        }
+    )
+    container = build(settings)
+    async with running(container, settings):
+        engine = container.database()._engine.sync_engine
+        sa.event.listen(engine, "before_cursor_execute", count)
+        monkeypatch.setattr(asyncio, "sleep", briefly)
+        async with asyncio.timeout(60), waited:
+            await waited.wait_for(lambda: len(rounds) >= 5 and min(rounds.values()) >= ROUNDS)
+        monkeypatch.undo()
+        costs = {name: asked[name] / seconds for name, seconds in slept.items()}
+
+    assert {"replica", "finishing_ends", "stopping_leavers"} <= costs.keys()
+    assert all(asked[name] for name in ("replica", "finishing_ends", "stopping_leavers"))
+    assert sum(costs.values()) <= STATEMENTS_A_SECOND, costs
+
+
+def _task() -> str:
+    task = asyncio.current_task()
+    return task.get_name() if task is not None else ""
