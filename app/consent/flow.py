@@ -17,7 +17,7 @@ from app.grants.grants import Grants
 from app.principal import Principal
 
 
-class Stage(StrEnum):
+class SignInStage(StrEnum):
     """How far a sign-in is."""
 
     LINK = "link"  # the link waits to be opened
@@ -34,7 +34,7 @@ class SignIn:
         url: The link, while it may be opened. Show it to its person alone.
     """
 
-    stage: Stage
+    stage: SignInStage
     place: Place
     url: str | None = field(default=None, repr=False)
 
@@ -116,12 +116,12 @@ class Consent:
         """How the sign-in by this link of this person stands."""
         link = await self._links.find(principal, link_id)
         if link is None or link.state not in _UNDER_WAY:
-            return SignIn(Stage.OVER, link.purpose.place if link else Place.DIRECT)
+            return SignIn(SignInStage.OVER, link.purpose.place if link else Place.DIRECT)
         token = await self._links.find_issued(principal, link_id)
         if token is not None:
-            return SignIn(Stage.LINK, link.purpose.place, self._url(token))
+            return SignIn(SignInStage.LINK, link.purpose.place, self._url(token))
         waits = await self._quarantine.find(principal, link_id)
-        return SignIn(Stage.CODE if waits and CODE in waits.proof else Stage.WINDOW, link.purpose.place)
+        return SignIn(SignInStage.CODE if waits and CODE in waits.proof else SignInStage.WINDOW, link.purpose.place)
 
     def _url(self, token: str) -> str:
         return f"{self._public_url}/connect/google/{token}"

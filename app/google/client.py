@@ -52,7 +52,7 @@ class Recorder(Protocol):
         """Record that another request tried to make these calls and was refused."""
 
 
-class Threads(Protocol):
+class RequestThreads(Protocol):
     """Runs blocking calls, and waits for them before the request ends."""
 
     async def to_thread(self, function: Callable[..., T], /, *args: Any) -> T:
@@ -81,7 +81,7 @@ class GoogleClient:
         credentials: UserCredentials,
         apis: GoogleApis,
         pool: urllib3.PoolManager,
-        threads: Threads,
+        threads: RequestThreads,
         deadline: Deadline,
         recorder: Recorder,
         faults: FaultLog,

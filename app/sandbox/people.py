@@ -35,7 +35,7 @@ PEOPLE = (
 )
 
 
-class People(dict[str, Person]):
+class SandboxPeople(dict[str, Person]):
     """The sandbox's people by address, in the order in which the consent page shows them. Lives with the sandbox."""
 
     def __init__(self, people: Sequence[Person]) -> None:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from app.main import serving
 from app.sandbox.attachment import CLIENT_ID, lead_to_sandbox
-from app.sandbox.google.delegation import ServiceAccount
+from app.sandbox.google.delegation import DelegatedAccount
 from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.people import Person
 from app.sandbox.server import serve_loopback
@@ -95,7 +95,7 @@ async def open_environment(
     *,
     public_url: str | None = None,
     people: Sequence[Person] | None = None,
-    service_accounts: Sequence[ServiceAccount] = (),
+    service_accounts: Sequence[DelegatedAccount] = (),
     **sections: Section,
 ) -> AsyncIterator[Environment]:
     """A Google and a Slack on loopback, and settings that lead to them; HTTP and Slack are served.

@@ -14,7 +14,7 @@ from app.deadline import Deadline
 from app.google.apis import GoogleApis
 from app.google.client import GoogleClient
 from app.google.faults import FaultLog
-from app.sandbox.google.gmail.message import StoredMessage
+from app.sandbox.google.gmail.message import MailboxMessage
 from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.server import serve_loopback
 from app.toolkits.gmail import COMPOSE_MAIL, EDIT_LABELS, MODIFY_MAIL, READ_MAIL, SEND_MAIL, GmailToolkit
@@ -51,7 +51,7 @@ class GmailSandbox:
             client(credentials, self.apis, self.pool, LoopThreads(), Deadline.after(20), Recorder(), FaultLog())
         )
 
-    def mail(self, email: str, *labels: str) -> list[StoredMessage]:
+    def mail(self, email: str, *labels: str) -> list[MailboxMessage]:
         """A person's mails with these labels, newest first, without the trash."""
         return [
             each for each in self.google.mailbox(email) if {*labels} <= each.label_ids and "TRASH" not in each.label_ids
@@ -61,7 +61,7 @@ class GmailSandbox:
         """The ids of the labels of a person's mail as they are now."""
         return next(each.label_ids for each in self.google.mailbox(email) if each.id == message_id)
 
-    async def deliver(self, sender: str, recipient: str, mail: str | bytes) -> StoredMessage:
+    async def deliver(self, sender: str, recipient: str, mail: str | bytes) -> MailboxMessage:
         """A mail, written out with its headers, is sent as it is; the recipient's copy of it."""
         bearer = (await self.browser.sign_in(sender, SEND))["access_token"]
         path = "/gmail/v1/users/me/messages/send"

@@ -11,7 +11,7 @@ import pytest
 
 from app.errors import GoogleError, ToolError
 from app.google.client import GoogleClient
-from app.sandbox.google.gmail.message import StoredMessage
+from app.sandbox.google.gmail.message import MailboxMessage
 from app.toolkits.untrusted import unquoted
 from tests.fakes.gmail_sandbox import GmailSandbox, open_gmail_sandbox
 from tests.fakes.sandbox import ADA, GRACE, MODIFY
@@ -194,6 +194,6 @@ async def test_drafts_are_listed(gmail: GmailSandbox) -> None:
     assert [each["id"] for each in (await grace.drafts())["drafts"]] == [drafts[2]["id"]]
 
 
-def day_of(mail: StoredMessage) -> date:
+def day_of(mail: MailboxMessage) -> date:
     """The day in UTC when a mail came."""
     return datetime.fromtimestamp(mail.at / 1000, UTC).date()

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from app.consent.code_tries import WrongCode
 from app.consent.codes import ALPHABET
-from app.consent.flow import Stage as SignInStage
+from app.consent.flow import SignInStage
 from app.consent.link import LinkState
 from app.consent.outcome import Connected
 from app.consent.unconfirmed import UnconfirmedConsents

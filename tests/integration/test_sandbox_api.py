@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from app.sandbox.google.api import ApiRequest, RestApi, WireRequest
-from app.sandbox.google.grants import Authorization, Grants, challenge_of
+from app.sandbox.google.grants import Authorization, SandboxGrants, challenge_of
 from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.log import Call
-from app.sandbox.people import PEOPLE, People
+from app.sandbox.people import PEOPLE, SandboxPeople
 from tests.fakes.sandbox import ADA, GRACE, READ, SEND, Clock, SandboxClient, in_memory, sandbox
 
 MESSAGES = "/gmail/v1/users/me/messages"
@@ -170,14 +170,14 @@ async def test_another_persons_account_is_refused(client: SandboxClient) -> None
 def test_the_sandbox_refuses_its_own_invalid_answer(caplog: pytest.LogCaptureFixture) -> None:
     """An answer that does not fit the document is a 500 that names the place and the rule, and is logged."""
     calls: list[Call] = []
-    grants = Grants(rotate_refresh_tokens=True, access_token_seconds=60, now=Clock())
+    grants = SandboxGrants(rotate_refresh_tokens=True, access_token_seconds=60, now=Clock())
     code = grants.authorize(Authorization(ADA, "http://x", (READ,), challenge_of("v"), None, False, False))
     token = grants.exchange(code, "http://x", "v").access_token
 
     def wrong(_: ApiRequest) -> Mapping[str, Any]:
         return {"emailAddress": ADA, "messagesTotal": "a secret"}
 
-    api = RestApi({"gmail.users.getProfile": wrong}, People(PEOPLE), grants, calls.append, Clock())
+    api = RestApi({"gmail.users.getProfile": wrong}, SandboxPeople(PEOPLE), grants, calls.append, Clock())
     request = WireRequest("GET", "/gmail/v1/users/me/profile", {"authorization": f"Bearer {token}"}, b"")
     with caplog.at_level(logging.ERROR):
         response = api.answer(request)

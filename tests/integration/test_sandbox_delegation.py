@@ -14,12 +14,12 @@ import jwt
 import pytest
 import urllib3
 
-from app.sandbox.google.delegation import JWT_BEARER, ServiceAccount
+from app.sandbox.google.delegation import JWT_BEARER, DelegatedAccount
 from tests.fakes.sandbox import ADA, GRACE, READ, SEND, Clock, SandboxClient, in_memory, on_loopback, sandbox
 
 AUDIENCE = "http://127.0.0.1/token"
-ACCOUNT = ServiceAccount.delegated("sandbox.example", [READ])
-STRANGER = ServiceAccount.delegated("sandbox.example", [READ])
+ACCOUNT = DelegatedAccount.delegated("sandbox.example", [READ])
+STRANGER = DelegatedAccount.delegated("sandbox.example", [READ])
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ async def client(clock: Clock) -> AsyncIterator[SandboxClient]:
         yield client
 
 
-def assertion(clock: Clock, signer: ServiceAccount = ACCOUNT, **changes: Any) -> str:
+def assertion(clock: Clock, signer: DelegatedAccount = ACCOUNT, **changes: Any) -> str:
     """An assertion that fits, with changes; a claim that is None is left out."""
     claims = {"iss": ACCOUNT.email, "sub": ADA, "scope": READ, "aud": AUDIENCE, "iat": int(clock()),
               "exp": int(clock()) + 600}  # fmt: skip
@@ -103,7 +103,7 @@ async def test_only_the_registered_key_signs(client: SandboxClient, clock: Clock
 
 async def test_somebody_of_another_domain_is_not_delegated(clock: Clock) -> None:
     """An account for one domain cannot act as a person who has an account, but in another domain."""
-    elsewhere = ServiceAccount.delegated("elsewhere.example", [READ])
+    elsewhere = DelegatedAccount.delegated("elsewhere.example", [READ])
     async with in_memory(sandbox(service_accounts=[elsewhere], now=clock)) as client:
         status, answer = await exchange(client, assertion(clock, elsewhere))
 

@@ -15,7 +15,7 @@ from app.cli import cli
 from app.errors import SettingsError
 from app.main import prove_lifetimes
 from app.principal import Principal
-from app.sandbox.google.delegation import ServiceAccount
+from app.sandbox.google.delegation import DelegatedAccount
 from app.sandbox.google.gmail.letters import MARKER
 from app.sections.google import GoogleSettings, WorkspaceSettings
 from app.toolkits.gmail import READ_MAIL
@@ -24,12 +24,12 @@ from tests.fakes.consent import links_of
 from tests.fakes.environment import open_environment
 from tests.fakes.server import ADA, GRACE, QUESTION, Server, direct, own_markers, user
 
-ACCOUNT = ServiceAccount.delegated("sandbox.example", [READ_MAIL])
+ACCOUNT = DelegatedAccount.delegated("sandbox.example", [READ_MAIL])
 
 
 @asynccontextmanager
 async def workspace(
-    folder: Path, *, account: ServiceAccount = ACCOUNT, domains: Sequence[str] = ("sandbox.example",)
+    folder: Path, *, account: DelegatedAccount = ACCOUNT, domains: Sequence[str] = ("sandbox.example",)
 ) -> AsyncIterator[Server]:
     """A server in workspace mode; `account` signs, and the sandbox knows `ACCOUNT`."""
     async with open_environment(folder, service_accounts=[ACCOUNT]) as environment:
@@ -154,7 +154,7 @@ async def test_what_is_not_delegated_names_the_scope(tmp_path: Path, ada: Princi
 
 async def test_a_foreign_key_opens_nothing(tmp_path: Path, ada: Principal) -> None:
     """A key that Google does not know is told as such, and no consent link is offered."""
-    async with workspace(tmp_path, account=ServiceAccount.delegated("sandbox.example", [READ_MAIL])) as server:
+    async with workspace(tmp_path, account=DelegatedAccount.delegated("sandbox.example", [READ_MAIL])) as server:
         await vouch(server, ada, ADA)
         text = await answer(server, ada)
 

@@ -25,7 +25,7 @@ from app.credentials.credentials import Credentials
 from app.database.tables import messages
 from app.delivery.work.answering import TOO_LATE
 from app.errors import ToolError
-from app.google.client import GoogleClient, Threads
+from app.google.client import GoogleClient, RequestThreads
 from app.principal import Principal
 from app.sandbox.google.gmail.letters import MARKER
 from app.sandbox.log import fingerprint
@@ -51,7 +51,7 @@ A_CRASH = "the tool gmail_crash failed: LookupError"  # in the log
 class TryingGmail(GmailToolkit):
     """Gmail, with tools that fail in every way. Lives for one request."""
 
-    def __init__(self, google: GoogleClient, threads: Threads) -> None:
+    def __init__(self, google: GoogleClient, threads: RequestThreads) -> None:
         super().__init__(google)
         self._threads = threads
 
@@ -259,7 +259,7 @@ def keep(container: Application, crowd_: Crowd) -> None:
     kept = []
 
     class Kept(TryingGmail):
-        def __init__(self, google: GoogleClient, threads: Threads) -> None:
+        def __init__(self, google: GoogleClient, threads: RequestThreads) -> None:
             super().__init__(google, threads)
             kept.append(self)
             crowd_.watch.note(self)

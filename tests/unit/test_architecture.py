@@ -298,6 +298,30 @@ def _public_names(name: str, node: Documented) -> Iterator[tuple[str, Documented
                 yield from _public_names(f"{name}.{below.name}", below)
 
 
+def ambiguous(root: Path) -> dict[str, list[str]]:
+    """Return the public class names that several modules define, with those modules."""
+    defined: dict[str, list[str]] = {}
+    for module, path in modules(root):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                defined.setdefault(node.name, []).append(module)
+    return {name: found for name, found in defined.items() if len(found) > 1}
+
+
+def test_a_class_name_means_one_class() -> None:
+    """No two modules define a public class of the same name."""
+    assert ambiguous(ROOT) == {}
+
+
+def test_a_class_name_that_is_used_twice_is_found(tmp_path: Path) -> None:
+    """The second class of a name is reported with both modules; private classes may share a name."""
+    for folder in ("app", "containers"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "some.py").write_text("class Name: ...\nclass _Name: ...\n")
+
+    assert ambiguous(tmp_path) == {"Name": ["app.some", "containers.some"]}
+
+
 def test_a_long_module_says_why() -> None:
     """No module has more than 300 lines, unless its docstring gives the reason."""
     assert long_modules(ROOT) == []

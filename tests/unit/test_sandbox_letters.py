@@ -5,14 +5,14 @@ from __future__ import annotations
 from email.utils import parsedate_to_datetime
 
 from app.sandbox.google.gmail.letters import MARKER
-from app.sandbox.google.gmail.message import StoredMessage
+from app.sandbox.google.gmail.message import MailboxMessage
 from app.sandbox.google.sandbox import GoogleSandbox
 from tests.fakes.sandbox import ADA, GRACE, Clock, sandbox
 
 CLOCK = Clock()
 
 
-def markers(messages: list[StoredMessage]) -> set[str]:
+def markers(messages: list[MailboxMessage]) -> set[str]:
     """Every marker in these messages."""
     return {found.lower() for each in messages for found in MARKER.findall(each.subject + each.body)}
 

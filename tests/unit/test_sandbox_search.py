@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.sandbox.google.gmail.mailbox import SYSTEM_LABELS, Label
-from app.sandbox.google.gmail.message import StoredMessage
+from app.sandbox.google.gmail.message import MailboxMessage
 from app.sandbox.google.gmail.search import SearchError, read_search
 
 NOW = 1_795_000_000.0  # 2026-11-18, 11:06:40 UTC
@@ -15,11 +15,11 @@ LABELS = [*(Label(name, name) for name in SYSTEM_LABELS), Label("Label_1", "Tax 
 
 def message(
     name: str, head: str, body: str = "", labels: tuple[str, ...] = ("INBOX",), days_ago: float = 1.0
-) -> StoredMessage:
+) -> MailboxMessage:
     """A message of Ada's; its id is its name."""
     at = int((NOW - days_ago * 86_400) * 1000)
     raw = f"{head}\r\n\r\n{body}".replace("\n", "\r\n").encode()
-    return StoredMessage(name, name, raw, frozenset(labels), at, 1)
+    return MailboxMessage(name, name, raw, frozenset(labels), at, 1)
 
 
 FILE = "Content-Type: multipart/mixed; boundary=x"

@@ -13,7 +13,7 @@ from app.database.database import Database
 from app.delivery.backoff import Backoff
 from app.delivery.replies.sender import Sender
 from app.delivery.store.admin import Deliveries
-from app.delivery.store.outbox import Held, Reply, ReplyState
+from app.delivery.store.outbox import HeldReply, Reply, ReplyState
 from app.errors import NotFoundError, UnavailableError, UnclearError, UndeliverableError
 from app.keys.ring import KeyRing
 from app.messages import ConversationKey, StoredMessage
@@ -176,7 +176,7 @@ async def test_a_reply_that_was_overtaken_is_not_sent(
     messages = [await _answered(here, ada), await _answered(here, grace, "g")]
     held = here.outbox.held
 
-    async def stand_still(reply: Reply) -> Held | None:
+    async def stand_still(reply: Reply) -> HeldReply | None:
         if reply.principal == ada:
             here.clock.now += 31
             await there.sender.send_waiting(ConversationKey.of(messages[0]))

@@ -9,7 +9,7 @@ import pytest
 
 from app.agents.run import StoppedCall, StoppedRun
 from app.approvals.approvals import PendingCall
-from app.consent.flow import SignIn, Stage
+from app.consent.flow import SignIn, SignInStage
 from app.consent.link import Place
 from app.database.database import Database
 from app.delivery.replies.status import Status, in_words
@@ -156,7 +156,7 @@ def test_an_answer_is_told_as_it_is(state: MessageState, answer: str | None, wor
 
 def test_a_status_shows_neither_answer_nor_link() -> None:
     """A status's repr holds no answer and no link, which is a key."""
-    sign_in = SignIn(Stage.LINK, Place.DIRECT, "http://127.0.0.1/secret")
+    sign_in = SignIn(SignInStage.LINK, Place.DIRECT, "http://127.0.0.1/secret")
     status = Status(MessageState.PARKED, WaitsFor.CONSENT, "secret", sign_in, (), private=True)
 
     assert "secret" not in repr(status)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from app.delivery.backoff import Backoff
 from app.delivery.replies.channel import Channel
 from app.delivery.replies.status import Statuses, in_words
-from app.delivery.store.outbox import Outbox, Place, Reply, ReplyState
+from app.delivery.store.outbox import Outbox, PlaceInQueue, Reply, ReplyState
 from app.errors import UnavailableError, UnclearError, UndeliverableError
 from app.log_context import log_about
 from app.messages import ConversationKey
@@ -142,7 +142,7 @@ class Sender:
                 return None
         return None
 
-    async def _step_back(self, later: list[Place]) -> None:
+    async def _step_back(self, later: list[PlaceInQueue]) -> None:
         for place in later:
             if place.mine:
                 await self._outbox.try_later(place.reply, _LOOK_AGAIN_SECONDS, None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from app.agents.run import StoppedRun
 from app.approvals.approvals import Approval, Approvals, ApprovalState
 from app.approvals.question import Question, ask
-from app.consent.flow import Consent, SignIn, Stage
+from app.consent.flow import Consent, SignIn, SignInStage
 from app.consent.link import Place
 from app.delivery.store.parked_run import ParkedRun, WaitsFor
 from app.delivery.store.parking import Parking
@@ -120,18 +120,18 @@ def in_words(status: Status) -> str | None:
 
 
 def _ask_to_sign_in(sign_in: SignIn, needs: Mapping[str, Sequence[str]]) -> str:
-    if sign_in.stage is Stage.LINK:
+    if sign_in.stage is SignInStage.LINK:
         wanted = "\n".join(f"- {tool}: {'; '.join(permissions)}" for tool, permissions in needs.items())
         return (
             f"For this I need your permission at Google:\n{wanted}\nConnect your Google account (this link is only for "
             f"you and works once): {sign_in.url}\nI'll answer as soon as you have."
         )
-    if sign_in.stage is Stage.WINDOW:
+    if sign_in.stage is SignInStage.WINDOW:
         return (
             "Please finish connecting your Google account in the window that you opened. I'll answer as soon as you "
             "have. If the window is gone, write `connect google` for a new link."
         )
-    if sign_in.stage is Stage.CODE:
+    if sign_in.stage is SignInStage.CODE:
         where = "here" if sign_in.place is Place.DIRECT else "to me in a direct message, not in the group"
         return (
             f"Almost done: send `confirm` and the code from the page {where}. Was it not you who signed in? Then "

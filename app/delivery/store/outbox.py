@@ -56,7 +56,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldReply:
     """A reply that this process holds: its message as it is now, and the time left of the lease."""
 
     message: StoredMessage
@@ -64,7 +64,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PlaceInQueue:
     """A waiting reply, and whether it can be sent: this process holds it, it is free and due, or neither."""
 
     reply: Reply
@@ -106,7 +106,7 @@ class Outbox:
             )
         )
 
-    async def waiting(self, conversation: ConversationKey) -> list[Place]:
+    async def waiting(self, conversation: ConversationKey) -> list[PlaceInQueue]:
         """Return the waiting replies of a conversation in the order in which they have to be sent."""
         async with self._database.reading() as connection:
             over = self._lease.is_over(outbox, connection)
@@ -119,7 +119,7 @@ class Outbox:
             )
             rows = (await connection.execute(query)).all()
         return [
-            Place(
+            PlaceInQueue(
                 _reply(row),
                 mine=row.lease_holder == self._lease.holder and not row.is_free,
                 free=bool(row.is_free),
@@ -146,13 +146,13 @@ class Outbox:
             ).one_or_none()
         return _reply(row) if row is not None else None
 
-    async def held(self, reply: Reply) -> Held | None:
+    async def held(self, reply: Reply) -> HeldReply | None:
         """Return the reply as this process holds it for this try; None if it was overtaken."""
         async with self._database.reading() as connection:
             left = outbox.c.lease_until - self._lease.time_of(connection)
             query = sa.select(messages, left.label("seconds_left")).join(outbox, messages.c.id == outbox.c.message_id)
             row = (await connection.execute(query.where(self._is_held(reply)))).one_or_none()
-        return Held(stored(row), row.seconds_left) if row is not None else None
+        return HeldReply(stored(row), row.seconds_left) if row is not None else None
 
     async def hold_on(self, reply: Reply) -> bool:
         """Hold a reply for a whole lease from now on; return False if it was overtaken."""

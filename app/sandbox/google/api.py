@@ -15,11 +15,11 @@ from urllib.parse import parse_qsl
 
 from app.sandbox.google.discovery import Route, find_route
 from app.sandbox.google.fields import FieldsError, select
-from app.sandbox.google.grants import Grants
+from app.sandbox.google.grants import SandboxGrants
 from app.sandbox.google.media import Media, MediaError, read_upload
 from app.sandbox.google.parameters import ParameterError, read_parameters
 from app.sandbox.log import Call, bearer_of, fingerprint
-from app.sandbox.people import People, Person
+from app.sandbox.people import Person, SandboxPeople
 
 logger = logging.getLogger(__name__)
 
@@ -108,8 +108,8 @@ class RestApi:
     def __init__(
         self,
         handlers: Mapping[str, Handler],
-        people: People,
-        grants: Grants,
+        people: SandboxPeople,
+        grants: SandboxGrants,
         record: Callable[[Call], None],
         now: Callable[[], float],
     ) -> None:

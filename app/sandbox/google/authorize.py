@@ -16,9 +16,9 @@ from starlette.routing import BaseRoute, Route
 
 from app.sandbox.google.consent import consent_page, error_page
 from app.sandbox.google.discovery import scope_descriptions
-from app.sandbox.google.grants import IDENTITY_SCOPES, Authorization, Grants, scopes_of
+from app.sandbox.google.grants import IDENTITY_SCOPES, Authorization, SandboxGrants, scopes_of
 from app.sandbox.log import Call
-from app.sandbox.people import People
+from app.sandbox.people import SandboxPeople
 
 _HEADERS = {"Cache-Control": "no-store", "X-Frame-Options": "DENY"}
 
@@ -53,7 +53,12 @@ class ConsentScreen:
     """
 
     def __init__(
-        self, client: Client, people: People, grants: Grants, record: Callable[[Call], None], now: Callable[[], float]
+        self,
+        client: Client,
+        people: SandboxPeople,
+        grants: SandboxGrants,
+        record: Callable[[Call], None],
+        now: Callable[[], float],
     ) -> None:
         self._client = client
         self._people = people

@@ -15,8 +15,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from app.sandbox.google.grants import Grants, Issued, OAuthError, scopes_of
-from app.sandbox.people import People
+from app.sandbox.google.grants import Issued, OAuthError, SandboxGrants, scopes_of
+from app.sandbox.people import SandboxPeople
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 GOOGLES_AUDIENCE = "https://oauth2.googleapis.com/token"  # google-auth signs for this one, no matter where it posts
@@ -25,7 +25,7 @@ CLOCK_SKEW_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceAccount:
+class DelegatedAccount:
     """A service account, and the scopes that a Workspace administrator has delegated to it.
 
     Attributes:
@@ -45,7 +45,7 @@ class ServiceAccount:
     scopes: frozenset[str]
 
     @classmethod
-    def delegated(cls, domain: str, scopes: Sequence[str]) -> ServiceAccount:
+    def delegated(cls, domain: str, scopes: Sequence[str]) -> DelegatedAccount:
         """Return a new service account with a new key, which takes a tenth of a second to make."""
         return cls(
             email="deputy@sandbox.iam.gserviceaccount.example",
@@ -81,7 +81,11 @@ class Delegation:
     """Exchanges assertions for access tokens. Lives with the sandbox."""
 
     def __init__(
-        self, accounts: Sequence[ServiceAccount], people: People, grants: Grants, now: Callable[[], float]
+        self,
+        accounts: Sequence[DelegatedAccount],
+        people: SandboxPeople,
+        grants: SandboxGrants,
+        now: Callable[[], float],
     ) -> None:
         self._accounts = {account.email: account for account in accounts}
         self._people = people
@@ -119,7 +123,7 @@ class Delegation:
             raise OAuthError("invalid_grant", "Invalid JWT: Failed to decode") from None
         return claims
 
-    def _verified(self, assertion: str, account: ServiceAccount, audience: str) -> dict[str, Any]:
+    def _verified(self, assertion: str, account: DelegatedAccount, audience: str) -> dict[str, Any]:
         try:
             claims: dict[str, Any] = jwt.decode(
                 assertion,

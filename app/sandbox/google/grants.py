@@ -97,7 +97,7 @@ class _Refresh:
     spent: bool = False
 
 
-class Grants:
+class SandboxGrants:
     """Every grant of every person to the sandbox's one client. Lives with the sandbox; all state is in memory.
 
     A grant is the result of one exchanged code. It ends when its code or one of its used refresh tokens is presented

@@ -23,9 +23,9 @@ from starlette.routing import BaseRoute, Route
 
 from app.sandbox.google.authorize import Client
 from app.sandbox.google.delegation import JWT_BEARER, Delegation
-from app.sandbox.google.grants import Grants, Issued, OAuthError, scopes_of
+from app.sandbox.google.grants import Issued, OAuthError, SandboxGrants, scopes_of
 from app.sandbox.log import Call, bearer_of, fingerprint
-from app.sandbox.people import People
+from app.sandbox.people import SandboxPeople
 
 KEY_ID = "sandbox"
 ID_TOKEN_SECONDS = 3600
@@ -39,8 +39,8 @@ class OAuth:
     def __init__(
         self,
         client: Client,
-        people: People,
-        grants: Grants,
+        people: SandboxPeople,
+        grants: SandboxGrants,
         delegation: Delegation,
         record: Callable[[Call], None],
         now: Callable[[], float],

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.sandbox.google.api import ApiError
-from app.sandbox.google.gmail.message import StoredMessage
+from app.sandbox.google.gmail.message import MailboxMessage
 
 MAX_RESULTS = 500  # https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages/list
 
 
 def page(
-    messages: Sequence[StoredMessage], parameters: Mapping[str, Any]
-) -> tuple[Sequence[StoredMessage], dict[str, Any]]:
+    messages: Sequence[MailboxMessage], parameters: Mapping[str, Any]
+) -> tuple[Sequence[MailboxMessage], dict[str, Any]]:
     """Return one page of messages, which are newest first, and the answer's fields about the other pages.
 
     A page token names the last message of the previous page, so mail that arrives meanwhile shifts nothing.
@@ -35,7 +35,7 @@ def page(
     return rest[:size], about
 
 
-def _write(message: StoredMessage) -> str:
+def _write(message: MailboxMessage) -> str:
     return base64.urlsafe_b64encode(f"{message.at}/{message.id}".encode()).decode()
 
 

@@ -14,14 +14,14 @@ from starlette.routing import Route
 from app.sandbox.google.api import ApiError, RestApi, WireRequest, WireResponse, error_response
 from app.sandbox.google.authorize import Client, ConsentScreen
 from app.sandbox.google.batch import answer_batch
-from app.sandbox.google.delegation import Delegation, ServiceAccount
+from app.sandbox.google.delegation import DelegatedAccount, Delegation
 from app.sandbox.google.gmail.api import Gmail
-from app.sandbox.google.gmail.message import StoredMessage
-from app.sandbox.google.grants import Grants
+from app.sandbox.google.gmail.message import MailboxMessage
+from app.sandbox.google.grants import SandboxGrants
 from app.sandbox.google.media import MediaError
 from app.sandbox.google.oauth import OAuth
 from app.sandbox.log import Call
-from app.sandbox.people import PEOPLE, People, Person
+from app.sandbox.people import PEOPLE, Person, SandboxPeople
 
 _VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -55,16 +55,16 @@ class GoogleSandbox:
         client_secret: str,
         redirect_uris: frozenset[str],
         people: Sequence[Person] | None = None,
-        service_accounts: Sequence[ServiceAccount] = (),
+        service_accounts: Sequence[DelegatedAccount] = (),
         rotate_refresh_tokens: bool = True,
         access_token_seconds: int = 3600,
         now: Callable[[], float] = time.time,
     ) -> None:
-        accounts = People(PEOPLE if people is None else people)
+        accounts = SandboxPeople(PEOPLE if people is None else people)
         client = Client(client_id, client_secret, redirect_uris)
         self.calls: list[Call] = []
         self.people: tuple[Person, ...] = tuple(accounts.values())
-        self._grants = Grants(
+        self._grants = SandboxGrants(
             rotate_refresh_tokens=rotate_refresh_tokens, access_token_seconds=access_token_seconds, now=now
         )
         self._gmail = Gmail(accounts, now)
@@ -85,7 +85,7 @@ class GoogleSandbox:
             ]
         )
 
-    def mailbox(self, email: str) -> list[StoredMessage]:
+    def mailbox(self, email: str) -> list[MailboxMessage]:
         """Return this person's current messages, trash and drafts included, newest first.
 
         Raises:

@@ -32,7 +32,7 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Sign in -
 
 
 @dataclass(frozen=True, slots=True)
-class SignedIn:
+class SlackSignIn:
     """A person's sign-in: who they are, their team, and the request."""
 
     user: str
@@ -61,7 +61,7 @@ class SlackOpenId:
     now: Callable[[], float] = time.time
     claims: dict[str, Any] = field(default_factory=dict)
     asked: int = 0
-    _codes: dict[str, SignedIn | None] = field(default_factory=dict, repr=False)  # None once it is used
+    _codes: dict[str, SlackSignIn | None] = field(default_factory=dict, repr=False)  # None once it is used
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -85,7 +85,7 @@ class SlackOpenId:
         if decision != "allow" or not user:
             return _redirect(asked["redirect_uri"], answer | {"error": "access_denied"})
         code = secrets.token_hex(16)
-        self._codes[code] = SignedIn(
+        self._codes[code] = SlackSignIn(
             user, self.team, asked["redirect_uri"], asked.get("nonce"), self.now() + CODE_SECONDS
         )
         return _redirect(asked["redirect_uri"], answer | {"code": code})
@@ -124,7 +124,7 @@ class SlackOpenId:
             }
         )
 
-    def _redeem(self, fields: Mapping[str, str]) -> tuple[str, SignedIn | None]:
+    def _redeem(self, fields: Mapping[str, str]) -> tuple[str, SlackSignIn | None]:
         """Return an empty error and the sign-in of a code, once; or Slack's error code and None."""
         if fields.get("client_id") != self.client_id:
             return "invalid_client_id", None
@@ -142,7 +142,7 @@ class SlackOpenId:
             return "bad_redirect_uri", None
         return "", signed_in
 
-    def _claims(self, signed_in: SignedIn, issuer: str) -> dict[str, Any]:
+    def _claims(self, signed_in: SlackSignIn, issuer: str) -> dict[str, Any]:
         at = int(self.now())
         claims: dict[str, Any] = {
             "iss": issuer,

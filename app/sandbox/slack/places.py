@@ -19,7 +19,7 @@ class SlackError(Exception):
 
 
 @dataclass
-class Place:
+class SandboxPlace:
     """A channel, "C…", or a direct chat, "D…".
 
     Attributes:
@@ -58,12 +58,12 @@ class SlackPlaces:
 
     def __init__(self, bot_user: str) -> None:
         self._bot_user = bot_user
-        self._places: defaultdict[str, Place] = defaultdict(Place)
+        self._places: defaultdict[str, SandboxPlace] = defaultdict(SandboxPlace)
         self.online: set[str] = set()
         self.unreachable: dict[str, str] = {}
         self.refusals: dict[tuple[str, str], str] = {}
 
-    def __getitem__(self, channel: str) -> Place:
+    def __getitem__(self, channel: str) -> SandboxPlace:
         return self._places[channel]
 
     def hear(self, channel: str, user: str, home: str, *, ts: str, thread_ts: str | None) -> None:
@@ -93,7 +93,7 @@ class SlackPlaces:
             self._places[channel].homes.add(home)
         return channel
 
-    def find(self, channel: object, workspace: str) -> tuple[str, Place]:
+    def find(self, channel: object, workspace: str) -> tuple[str, SandboxPlace]:
         """Return the place that an argument names, with its id, if this workspace's bot is in it.
 
         A direct chat exists for everyone, because the person may have opened it.

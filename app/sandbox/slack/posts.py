@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app.sandbox.slack.places import Place, SlackError, SlackPlaces, direct_channel, user_id
+from app.sandbox.slack.places import SlackError, SandboxPlace, SlackPlaces, direct_channel, user_id
 from app.sandbox.slack.rates import ReadLimits
 
 MAX_TEXT_LENGTH = 40_000  # characters
@@ -192,7 +192,7 @@ class SlackPosts:
             place.keep(post.ts, thread)
         return post
 
-    def _check(self, method: str, channel: str, place: Place, thread: object) -> None:
+    def _check(self, method: str, channel: str, place: SandboxPlace, thread: object) -> None:
         if refusal := self._places.refusals.get((method, channel)):
             raise SlackError(refusal)
         if place.is_archived:

@@ -13,11 +13,11 @@ from app.sandbox.google.api import ApiError, ApiRequest, Handler
 from app.sandbox.google.gmail.drafts import Drafts
 from app.sandbox.google.gmail.labels import Labels, check_labels
 from app.sandbox.google.gmail.mailbox import HIDDEN_LABELS, Mailbox
-from app.sandbox.google.gmail.message import StoredMessage
+from app.sandbox.google.gmail.message import MailboxMessage
 from app.sandbox.google.gmail.post import PostOffice
 from app.sandbox.google.gmail.search import SearchError, read_search
 from app.sandbox.google.paging import page
-from app.sandbox.people import People
+from app.sandbox.people import SandboxPeople
 
 _METADATA = frozenset({"https://www.googleapis.com/auth/gmail.metadata"})
 
@@ -30,7 +30,7 @@ class Gmail:
         handlers: What answers each method, by its id.
     """
 
-    def __init__(self, people: People, now: Callable[[], float]) -> None:
+    def __init__(self, people: SandboxPeople, now: Callable[[], float]) -> None:
         self.post = PostOffice(people, now)
         self.handlers: Mapping[str, Handler] = {
             "gmail.users.getProfile": self._profile,
@@ -101,7 +101,7 @@ class Gmail:
         return {"size": len(content), "data": base64.urlsafe_b64encode(content).decode()}
 
     def _list_threads(self, request: ApiRequest) -> Mapping[str, Any]:
-        newest: dict[str, StoredMessage] = {}
+        newest: dict[str, MailboxMessage] = {}
         for message in self._found(request):
             newest.setdefault(message.thread_id, message)
         shown, about = page(list(newest.values()), request.parameters)
@@ -123,7 +123,7 @@ class Gmail:
         messages = _relabel(mailbox, _thread(mailbox, request.parameters["id"]), request.body)
         return {"id": request.parameters["id"], "messages": [_brief(message) for message in messages]}
 
-    def _found(self, request: ApiRequest) -> list[StoredMessage]:
+    def _found(self, request: ApiRequest) -> list[MailboxMessage]:
         """The messages that a list's ``q``, ``labelIds`` and ``includeSpamTrash`` ask for, newest first."""
         mailbox = self.post.mailbox_of(request)
         query = request.parameters.get("q", "")
@@ -145,14 +145,14 @@ class Gmail:
         ]
 
 
-def _message(mailbox: Mailbox, message_id: str) -> StoredMessage:
+def _message(mailbox: Mailbox, message_id: str) -> MailboxMessage:
     message = mailbox.get(message_id)
     if message is None:
         raise ApiError(404, "Requested entity was not found.", "notFound")
     return message
 
 
-def _thread(mailbox: Mailbox, thread_id: str) -> list[StoredMessage]:
+def _thread(mailbox: Mailbox, thread_id: str) -> list[MailboxMessage]:
     messages = mailbox.thread(thread_id)
     if not messages:
         raise ApiError(404, "Requested entity was not found.", "notFound")
@@ -164,7 +164,7 @@ def _metadata_only(request: ApiRequest) -> bool:
     return request.scopes <= _METADATA
 
 
-def _resource(request: ApiRequest, message: StoredMessage) -> dict[str, Any]:
+def _resource(request: ApiRequest, message: MailboxMessage) -> dict[str, Any]:
     """The message in the format that the call asks for, as far as its scopes go."""
     form, hidden = request.parameters["format"], _metadata_only(request)
     if hidden and form in ("full", "raw"):
@@ -172,13 +172,13 @@ def _resource(request: ApiRequest, message: StoredMessage) -> dict[str, Any]:
     return message.resource(form, request.parameters.get("metadataHeaders", ()), with_snippet=not hidden)
 
 
-def _brief(message: StoredMessage) -> dict[str, Any]:
+def _brief(message: MailboxMessage) -> dict[str, Any]:
     return {"id": message.id, "threadId": message.thread_id, "labelIds": sorted(message.label_ids)}
 
 
 def _relabel(
-    mailbox: Mailbox, messages: Sequence[StoredMessage], changes: Mapping[str, Iterable[str]]
-) -> list[StoredMessage]:
+    mailbox: Mailbox, messages: Sequence[MailboxMessage], changes: Mapping[str, Iterable[str]]
+) -> list[MailboxMessage]:
     add, remove = set(changes.get("addLabelIds", ())), set(changes.get("removeLabelIds", ()))
     check_labels(mailbox, add | remove, changing=True)
     return [mailbox.relabel(message, add, remove) for message in messages]

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.sandbox.google.api import ApiError, ApiRequest, Handler
 from app.sandbox.google.gmail.mailbox import Mailbox
-from app.sandbox.google.gmail.message import StoredMessage
+from app.sandbox.google.gmail.message import MailboxMessage
 from app.sandbox.google.gmail.post import PostOffice
 from app.sandbox.google.gmail.search import SearchError, read_search
 from app.sandbox.google.paging import page
@@ -94,7 +94,7 @@ class Drafts:
         return {"id": draft_id, "message": {"id": stored.id, "threadId": stored.thread_id, "labelIds": labels}}
 
 
-def _message(mailbox: Mailbox, draft_id: str) -> StoredMessage:
+def _message(mailbox: Mailbox, draft_id: str) -> MailboxMessage:
     message = mailbox.get(mailbox.drafts.get(draft_id, ""))
     if message is None:
         raise ApiError(404, "Requested entity was not found.", "notFound")

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from app.sandbox.google.gmail.message import StoredMessage
+from app.sandbox.google.gmail.message import MailboxMessage
 from app.sandbox.people import Person
 
 SYSTEM_LABELS = (
@@ -48,9 +48,9 @@ class Mailbox:
         self.labels = {name: Label(name, name) for name in SYSTEM_LABELS}
         self.drafts: dict[str, str] = {}
         self.history_id = 1
-        self._messages: dict[str, StoredMessage] = {}
+        self._messages: dict[str, MailboxMessage] = {}
 
-    def __iter__(self) -> Iterator[StoredMessage]:
+    def __iter__(self) -> Iterator[MailboxMessage]:
         """The messages, trash and drafts included, newest first."""
         return iter(self.messages)
 
@@ -58,19 +58,19 @@ class Mailbox:
         return len(self._messages)
 
     @property
-    def messages(self) -> list[StoredMessage]:
+    def messages(self) -> list[MailboxMessage]:
         """The messages, trash and drafts included, newest first."""
         return sorted(self._messages.values(), key=lambda message: (message.at, message.id), reverse=True)
 
-    def get(self, message_id: str) -> StoredMessage | None:
+    def get(self, message_id: str) -> MailboxMessage | None:
         """The message of this id, or None."""
         return self._messages.get(message_id)
 
-    def thread(self, thread_id: str) -> list[StoredMessage]:
+    def thread(self, thread_id: str) -> list[MailboxMessage]:
         """A thread's messages, oldest first; empty when there is no such thread."""
         return [message for message in reversed(self.messages) if message.thread_id == thread_id]
 
-    def store(self, raw: bytes, label_ids: Iterable[str], at: float, thread_id: str | None = None) -> StoredMessage:
+    def store(self, raw: bytes, label_ids: Iterable[str], at: float, thread_id: str | None = None) -> MailboxMessage:
         """Keep a message under a fresh id; without a thread id it joins the thread of a message that it refers to.
 
         Args:
@@ -81,7 +81,7 @@ class Mailbox:
         """
         message_id = secrets.token_hex(8)
         self.history_id += 1
-        message = StoredMessage(
+        message = MailboxMessage(
             message_id, thread_id or message_id, raw, frozenset(label_ids), int(at * 1000), self.history_id
         )
         if thread_id is None and (joined := self._thread_of(message)):
@@ -89,7 +89,7 @@ class Mailbox:
         self._messages[message_id] = message
         return message
 
-    def relabel(self, message: StoredMessage, add: Iterable[str] = (), remove: Iterable[str] = ()) -> StoredMessage:
+    def relabel(self, message: MailboxMessage, add: Iterable[str] = (), remove: Iterable[str] = ()) -> MailboxMessage:
         """The message with labels added, then removed; it is the one that the mailbox has from now on."""
         self.history_id += 1
         label_ids = (message.label_ids | set(add)) - set(remove)
@@ -109,7 +109,7 @@ class Mailbox:
         self.labels[label.id] = label
         return label
 
-    def _thread_of(self, message: StoredMessage) -> str | None:
+    def _thread_of(self, message: MailboxMessage) -> str | None:
         referred = re.findall(r"<[^<>\s]+>", f"{message.header('In-Reply-To')} {message.header('References')}")
         known = {other.message_id: other.thread_id for other in self._messages.values()} if referred else {}
         return next((known[message_id] for message_id in referred if message_id in known), None)

@@ -24,7 +24,7 @@ _TAG = re.compile(r"<[^<>]*+>")
 
 
 @dataclass(frozen=True)
-class StoredMessage:
+class MailboxMessage:
     """One message of one person. It never changes: a mailbox replaces it when its labels change.
 
     Attributes:

@@ -13,9 +13,9 @@ from functools import cached_property
 from app.sandbox.google.api import ApiError, ApiRequest
 from app.sandbox.google.gmail.letters import write_letters
 from app.sandbox.google.gmail.mailbox import Mailbox
-from app.sandbox.google.gmail.message import StoredMessage, addresses_in
+from app.sandbox.google.gmail.message import MailboxMessage, addresses_in
 from app.sandbox.google.gmail.mime import parse_mail
-from app.sandbox.people import People
+from app.sandbox.people import SandboxPeople
 
 _RECIPIENTS = ("To", "Cc", "Bcc")
 _ARRIVED = frozenset({"INBOX", "UNREAD"})
@@ -28,7 +28,7 @@ class PostOffice:
         now: The clock, in seconds since the epoch.
     """
 
-    def __init__(self, people: People, now: Callable[[], float]) -> None:
+    def __init__(self, people: SandboxPeople, now: Callable[[], float]) -> None:
         self.now = now
         self._people = people
 
@@ -82,7 +82,7 @@ class PostOffice:
         }
         return "".join(f"{name}: {value}\r\n" for name, value in added.items() if name not in mail).encode() + raw
 
-    def send(self, mailbox: Mailbox, raw: bytes, thread_id: str | None) -> StoredMessage:
+    def send(self, mailbox: Mailbox, raw: bytes, thread_id: str | None) -> MailboxMessage:
         """The message is on its way and in the sender's SENT.
 
         Raises:
@@ -99,7 +99,7 @@ class PostOffice:
 
 def _deliver(
     mailboxes: Mapping[str, Mailbox], raw: bytes, label_ids: Iterable[str], at: float, thread_id: str | None = None
-) -> StoredMessage | None:
+) -> MailboxMessage | None:
     """The message is in the mailbox of each recipient who has one, and in its sender's, whose copy this returns."""
     mail = parse_mail(raw)
     sender, recipients = addresses_in(mail, "From")[0], set(addresses_in(mail, *_RECIPIENTS))

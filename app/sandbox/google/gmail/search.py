@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from app.sandbox.google.gmail.mailbox import HIDDEN_LABELS, Label
-from app.sandbox.google.gmail.message import StoredMessage, normalised
+from app.sandbox.google.gmail.message import MailboxMessage, normalised
 
-Predicate = Callable[[StoredMessage], bool]
+Predicate = Callable[[MailboxMessage], bool]
 
 _DAY_MS = 86_400_000
 _UNIT_DAYS = {"d": 1, "m": 30, "y": 365}
