@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app.sandbox.slack.places import SlackError, SandboxPlace, SlackPlaces, direct_channel, user_id
+from app.sandbox.slack.places import SandboxPlace, SlackError, SlackPlaces, direct_channel, user_id
 from app.sandbox.slack.rates import ReadLimits
 
 MAX_TEXT_LENGTH = 40_000  # characters
