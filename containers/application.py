@@ -58,7 +58,7 @@ from app.delivery.work.worker import Worker
 from app.google.apis import GoogleApis
 from app.google.auth import GoogleAuth
 from app.google.client import GoogleClient
-from app.google.connections import open_http, open_pool
+from app.google.connections import open_http
 from app.google.endpoints import GoogleEndpoints
 from app.google.faults import FaultLog
 from app.google.token_endpoint import TokenEndpoint
@@ -70,6 +70,7 @@ from app.identities import Identities
 from app.janitor import Janitor
 from app.keys.ring import open_key_ring
 from app.llm.endpoints import open_model_http
+from app.network import open_pool
 from app.offboarding import Offboarding
 from app.principal import Principal
 from app.settings import Settings

@@ -65,7 +65,7 @@ def _workspace_tokens(container: Application, workspace: WorkspaceSettings) -> p
 
 def _model(container: Application, name: str, endpoint: ModelSettings | None) -> providers.Provider[Model]:
     if endpoint is None:
-        return Once(build_model, name)
+        return Once(build_model, name, container.model_http)
     return Once(
         build_endpoint,
         name,

@@ -24,6 +24,11 @@ _FAILURES = (
     UnicodeDecodeError,
 )
 _BATCH_FAILURES = (*_FAILURES, LookupError, TypeError, ValueError)  # googleapiclient reads a batch's answer unchecked
+_UNSENT = (  # there was no connection
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.ProxyError,
+)
 
 T = TypeVar("T")
 
@@ -91,7 +96,7 @@ def _as_deputy_error(error: Exception, what: str) -> DeputyError:
             if isinstance(cause, DeputyError):
                 return cause
         return GoogleError(f"the access token could not be renewed for {what}")
-    unsent = isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
+    unsent = isinstance(error, _UNSENT)
     return GoogleError(f"Google gave no answer to {what} ({type(error).__name__})", unsent=unsent)
 
 

@@ -19,6 +19,7 @@ from app.google.tokens import GoogleTokens
 
 HTTP_TIMEOUT_SECONDS = 10.0  # for a whole call, its repetitions included; the lease of a refresh has to outlive it
 _USUAL_LIFETIME_SECONDS = 3600.0  # of Google's access tokens, if an answer does not say
+_UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)  # there was no connection
 
 
 class TokenEndpoint:
@@ -64,7 +65,7 @@ class TokenEndpoint:
             async with asyncio.timeout(max(0.0, ends - time.monotonic())):
                 response = await self._http.post(url, data=dict(form), follow_redirects=False)
         except (httpx2.HTTPError, TimeoutError) as failure:
-            kind, unsent = type(failure).__name__, isinstance(failure, httpx2.ConnectError | httpx2.ConnectTimeout)
+            kind, unsent = type(failure).__name__, isinstance(failure, _UNSENT)
         if response is None:  # outside the except clause: the library's error would contain the form
             raise GoogleError(f"Google's sign-in gave no answer to {what} ({kind})", unsent=unsent)
         self._faults.notice_clock(response.headers.get("date"))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING
 
 import httpx2
+
+from app.network import open_client
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -29,13 +30,8 @@ _ANSWER_SECONDS = 600.0  # a model on a small machine takes its time; the messag
 
 
 def open_model_http() -> httpx2.AsyncClient:
-    """The client for all endpoints. It keeps no cookie: one person's would go out with the next one's request."""
-    return httpx2.AsyncClient(
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        timeout=httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
-        trust_env=False,
-        event_hooks={"response": [_tell_errors]},
-    )
+    """Return the client for all models."""
+    return open_client(httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS), response_hooks=(_tell_errors,))
 
 
 async def _tell_errors(response: httpx2.Response) -> None:

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Callable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.models import infer_model
-from pydantic_ai.providers import infer_provider_class
+from pydantic_ai.providers import infer_provider, infer_provider_class
 
 from app.errors import SettingsError
 from app.llm.offline import MODEL_NAME, offline
 
 if TYPE_CHECKING:
+    import httpx2
     from pydantic_ai.models import Model
+    from pydantic_ai.providers import Provider
 
 _PROVIDERS = (
     "openai", "anthropic", "google", "azure", "bedrock", "cohere", "deepseek", "github", "grok", "groq", "huggingface",
     "mistral", "ollama", "openrouter", "together", "xai",
 )  # fmt: skip
 
+_OWN_CLIENT = ("openai-chatgpt", "openai-codex")  # it must not be shared: their sign-in belongs to it
 
-def build_model(name: str) -> Model:
+
+def build_model(name: str, http: httpx2.AsyncClient) -> Model:
     """Return the model of that name; it holds nobody's data and lives as long as the process.
 
     A provider's package is imported here and not before, and its key is read from the environment variable that the
-    provider documents. No request is made. Enter the model (`async with model`) to have its HTTP client closed.
+    provider documents. No request is made. Enter the model (`async with model`) to have a client of its own closed.
 
     Args:
         name: `offline`, or `provider:model` as listed on https://ai.pydantic.dev/models/, such as `openai:gpt-5`.
+        http: What it asks with, if its provider takes a client; left open.
 
     Raises:
         SettingsError: The name is unknown, or the provider's package or key is missing; the message says what to do
@@ -46,18 +53,32 @@ def build_model(name: str) -> Model:
         raise SettingsError(_unknown_provider(provider)) from None
     except ImportError as error:
         raise SettingsError(f"this model's provider needs a package: {_how_to_install(error)}") from error
-    return _infer(name)
+    return _infer(name, http)
 
 
-def _infer(name: str) -> Model:
+def _infer(name: str, http: httpx2.AsyncClient) -> Model:
     from openai import OpenAIError  # imported late: it takes a good part of a second, and `offline` needs none of it
 
     try:
-        return infer_model(name)
+        return infer_model(name, lambda provider: _provider(provider, http))
     except ImportError as error:
         raise SettingsError(f"this model's provider needs a package: {_how_to_install(error)}") from error
     except (UserError, OpenAIError) as error:
         raise SettingsError(f"this model cannot be set up: {_what_is_missing(error)}") from None
+
+
+def _provider(name: str, http: httpx2.AsyncClient) -> Provider[Any]:
+    """Return the provider, with our client if it takes one.
+
+    The others follow the same variables for proxies and certificates by themselves: the gateway, those that sign in by
+    an account of their own, and those whose SDKs need another library's client.
+    """
+    if name.startswith("gateway/") or name in _OWN_CLIENT:
+        return infer_provider(name)
+    provider: Callable[..., Provider[Any]] = infer_provider_class(name)
+    parameter = inspect.signature(provider).parameters.get("http_client")
+    taken = parameter is not None and any(kind in str(parameter.annotation) for kind in ("httpx2.", "HTTPClient"))
+    return provider(http_client=http) if taken else provider()
 
 
 def _unknown_provider(provider: str) -> str:

@@ -26,9 +26,9 @@ def new_client(token: str | None, base_url: str, *, timeout_seconds: int = 30, r
         timeout_seconds: How long each call may take.
         retries: Whether the SDK's own handler may send a call once more after a broken connection.
     """
-    from slack_sdk.web.async_client import AsyncWebClient
+    from interfaces.slack.web_client import SlackWebClient
 
-    client = AsyncWebClient(token=token, base_url=base_url, timeout=timeout_seconds)
+    client = SlackWebClient(base_url, token=token, timeout=timeout_seconds)
     if not retries:
         client.retry_handlers = []
     return client

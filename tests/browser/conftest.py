@@ -10,11 +10,11 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from tests.browser.people import NAME, Person, at, chromium
-from tests.browser.tls import tls_before
 from tests.contract.channels import HttpDriver, SlackDriver, pair
 from tests.fakes.environment import open_environment
 from tests.fakes.ports import free_port
 from tests.fakes.server import Server, user
+from tests.fakes.tls import Authority, tls_before
 
 Pair = tuple[Person, Person]
 
@@ -33,7 +33,7 @@ async def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> 
     async with (
         open_environment(folder, public_url=f"https://{NAME}:{port}") as environment,
         environment.server() as server,
-        tls_before(port, server.settings.server.port, name=NAME, folder=folder),
+        tls_before(server.settings.server.port, Authority(folder).server_context(NAME), port),
     ):
         yield server
 

@@ -62,6 +62,11 @@ class ChatServer:
     before_answer: Callable[[str], Awaitable[object]] | None = None
     before_word: Callable[[str], Awaitable[object]] | None = None
 
+    @property
+    def app(self) -> Starlette:
+        """The same, to be served elsewhere."""
+        return Starlette(routes=[Route("/v1/chat/completions", self.answer, methods=["POST"])])
+
     async def answer(self, request: Request) -> Response:
         """POST /v1/chat/completions."""
         asked = Asked(dict(request.headers), await request.json())

@@ -32,7 +32,7 @@ from app.database.database import Database
 from app.database.tables import quarantined_grants
 from app.google.apis import GoogleApis
 from app.google.auth import GoogleAuth
-from app.google.connections import open_http, open_pool
+from app.google.connections import open_http
 from app.google.endpoints import GoogleEndpoints
 from app.google.faults import FaultLog
 from app.google.token_endpoint import TokenEndpoint
@@ -40,6 +40,7 @@ from app.grants.accounts import Accounts
 from app.grants.grant import Grant
 from app.grants.grants import Grants
 from app.keys.ring import KeyRing
+from app.network import open_pool
 from app.principal import Principal
 from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.server import serve_loopback

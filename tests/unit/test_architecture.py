@@ -64,6 +64,8 @@ RULES = (
 ORDER = (
     "errors principal",  # an error names the person whom it concerns
     "characters deadline log_context log_once run",
+    "proxies",
+    "network",
     "repeating",
     "single_flight",
     "supervisor",

@@ -5,16 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import httpx2
 import pytest
 from pydantic_ai.models.function import FunctionModel
 
 from app.errors import SettingsError
 from app.llm.models import build_model
 
+HTTP = httpx2.AsyncClient()  # never asked
+
 
 def test_offline_is_the_embedded_model() -> None:
     """The name `offline` gives the rule-based model and needs nothing."""
-    model = build_model("offline")
+    model = build_model("offline", HTTP)
 
     assert isinstance(model, FunctionModel)
     assert model.model_name == "offline"
@@ -24,7 +27,7 @@ def test_a_provider_model_is_built_with_the_key_of_the_environment(monkeypatch: 
     """A pydantic-ai model string gives that provider's model; nothing is asked of the network."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-made-up")
 
-    model = build_model("openai:gpt-5")
+    model = build_model("openai:gpt-5", HTTP)
 
     assert (model.system, model.model_name) == ("openai", "gpt-5")
 
@@ -33,20 +36,20 @@ def test_a_provider_model_is_built_with_the_key_of_the_environment(monkeypatch: 
 def test_a_name_without_a_provider_is_refused(name: str) -> None:
     """Only `offline` and `provider:model` are names; pydantic-ai's `test`, which calls every tool, is none."""
     with pytest.raises(SettingsError, match=r"write offline or provider:model, such as openai:gpt-5$"):
-        build_model(name)
+        build_model(name, HTTP)
 
 
 @pytest.mark.parametrize("name", ["opanai:gpt-5", "gateway/opanai:gpt-5"])
 def test_an_unknown_provider_is_refused(name: str) -> None:
     """The error names the provider as it was written."""
     with pytest.raises(SettingsError, match="no model provider has this name; did you mean openai:"):
-        build_model(name)
+        build_model(name, HTTP)
 
 
 def test_a_missing_package_is_named() -> None:
     """The error has the command that installs the provider's package."""
     with pytest.raises(SettingsError, match=r"pip install 'pydantic-ai-slim\[cohere\]'"):
-        build_model("cohere:command-r")
+        build_model("cohere:command-r", HTTP)
 
 
 @pytest.mark.parametrize("key", [None, ""])
@@ -58,14 +61,14 @@ def test_a_missing_or_empty_key_is_named(key: str | None, monkeypatch: pytest.Mo
         monkeypatch.setenv("OPENAI_API_KEY", key)
 
     with pytest.raises(SettingsError, match=r"set OPENAI_API_KEY .*in the environment"):
-        build_model("openai:gpt-5")
+        build_model("openai:gpt-5", HTTP)
 
 
 @pytest.mark.system
 def test_offline_imports_no_provider() -> None:
     """Starting with the offline model does not pay for a provider's package."""
     program = (
-        "import sys; from app.llm.models import build_model; build_model('offline');"
+        "import sys; from app.llm.models import build_model; build_model('offline', None);"
         "print({'openai', 'anthropic', 'mcp', 'fastmcp'} & set(sys.modules))"
     )
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
