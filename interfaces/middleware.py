@@ -94,7 +94,7 @@ class LastResort:
 
 
 class LimitBody:
-    """Refuses a request body over a limit, by its declared length or as soon as it is over.
+    """Refuses a request body over a limit, by its declared length or as soon as it exceeds the limit.
 
     FastAPI's own `max_body_size` refuses a declared length in plain text, outside every middleware.
     """

@@ -1,4 +1,4 @@
-"""Ids that an administrator types: whole, or their beginning if no other id begins so."""
+"""Completes ids that an administrator types: the whole id, or a beginning that only one id has."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _BEGINNING = re.compile(r"[0-9a-f]{8,32}")
 async def whole_id(
     database: Database, column: sa.Column[Any], beginning: str, noun: str, which: sa.ColumnElement[bool] | None = None
 ) -> str:
-    """Return the only id in a column that begins so.
+    """Return the only id in a column that begins with `beginning`.
 
     Args:
-        database: Where to look.
-        column: Holds ids of 32 hexadecimal digits.
-        beginning: 8 to 32 of them.
-        noun: What the id names, for the error: ``message``.
-        which: The rows to look at, if not all of them.
+        database: The database.
+        column: A column of ids of 32 hexadecimal digits.
+        beginning: The first 8 to 32 digits.
+        noun: The kind of object, for the error: ``message``.
+        which: Limits the rows; None for all.
 
     Raises:
-        NotFoundError: There is none, or more than one.
+        NotFoundError: No id begins so, or several do.
     """
     if _BEGINNING.fullmatch(beginning) is None:
         raise NotFoundError(f"the id of a {noun}, or its beginning, has 8 to 32 hexadecimal digits, not {beginning!r}")

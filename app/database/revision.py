@@ -1,4 +1,4 @@
-"""The schema's revision: of a database, and of this version of Deputy."""
+"""The revision of the schema: the database's, and the one that this version of Deputy needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def newest() -> str:
 
 
 def revisions(connection: sa.Connection) -> tuple[str | None, str]:
-    """Return the revision that the database is at, None for an empty one, and the newest one."""
+    """Return the database's revision, None for an empty one, and the newest revision."""
     is_there = sa.inspect(connection).has_table("alembic_version")
     present: str | None = connection.scalar(_CURRENT) if is_there else None
     return present, newest()
@@ -25,7 +25,7 @@ def revisions(connection: sa.Connection) -> tuple[str | None, str]:
 def upgrade(connection: sa.Connection) -> None:
     """Run every migration that this database lacks, inside the connection's transaction; raises as `migrate.upgrade`.
 
-    Alembic is imported only if there is one to run: it takes a tenth of the time that a server needs to start.
+    Alembic is imported only if a migration has to run, because importing it takes a tenth of a server's start-up.
     """
     present, needed = revisions(connection)
     if present != needed:

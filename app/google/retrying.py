@@ -45,7 +45,7 @@ class Patience:
 
 
 async def retried(call: Callable[[], Awaitable[T]], *, seconds_left: Callable[[], float]) -> T:
-    """Make a call that may be repeated, again while it fails by a fault that passes and there is time.
+    """Make a call that may be repeated, and repeat it after temporary faults while there is time.
 
     Raises:
         GoogleError: The last try's.

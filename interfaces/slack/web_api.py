@@ -1,6 +1,6 @@
-"""Slack's Web API by Slack's own SDK, which is imported with the first client.
+"""Clients for Slack's Web API from Slack's own SDK, which is imported with the first client.
 
-With aiohttp it takes a tenth of the time that a server needs to start, and no message needs it to be acknowledged.
+Importing it, with aiohttp, takes a tenth of a server's start-up, and acknowledging a message does not need it.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 
 def load() -> None:
-    """Import the SDK, so that the first client need not; safe in a thread."""
+    """Import the SDK before the first client does; thread-safe."""
     no_answer()
     new_client("", "")
 
 
 def new_client(token: str | None, base_url: str, *, timeout_seconds: int = 30, retries: bool = True) -> AsyncWebClient:
-    """Return a client of one bot token, or of nobody.
+    """Return a client for one bot token, or without a token.
 
     Args:
         token: The bot token.
         base_url: Where the Web API is; ends with a slash.
         timeout_seconds: How long each call may take.
-        retries: Whether the SDK's own handler may send a call once more after a broken connection.
+        retries: Whether the SDK may send a call again after a broken connection.
     """
     from interfaces.slack.web_client import SlackWebClient
 

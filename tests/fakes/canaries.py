@@ -1,4 +1,4 @@
-"""Looking for what must not be seen, in every place where it could be."""
+"""Searches every place where a secret could appear for texts that must not be seen."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ OUR_PACKAGES = ("app.", "containers.", "interfaces.")
 
 
 def seen_in(text: str, canaries: Collection[str]) -> set[str]:
-    """Those of the canaries that stand in a text."""
+    """Return the canaries that a text contains."""
     return {canary for canary in canaries if canary in text}
 
 
 class Records(logging.Handler):
-    """Keeps all that a log record carries, shown or not: its text, its arguments, and its error with its causes."""
+    """Keeps everything in a log record, shown or not: its text, its arguments, and its error with its causes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Records(logging.Handler):
 
 @contextmanager
 def logging_as_served(folder: Path, level: str = "debug") -> Iterator[Records]:
-    """Logging as `deputy serve` sets it up at this level, for the length of the block; yields what was logged."""
+    """Set up logging as `deputy serve` does at this level, until the block ends; yield the records."""
     config = folder / "logging.yaml"
     config.write_text(
         f"key_ring: {{file: {folder}/k.yaml}}\nagents: {{a: {{}}}}\ndefault_agent: a\ninterfaces: {{http: {{}}}}\n"
@@ -65,7 +65,7 @@ def logging_as_served(folder: Path, level: str = "debug") -> Iterator[Records]:
 
 
 def living() -> Iterator[tuple[str, str]]:
-    """Every object of our classes that is alive: its class, and how it shows itself. The sandbox is not ours."""
+    """Yield the class and the repr of every live object of our classes, the sandbox's excepted."""
     for each in gc.get_objects():
         module = type(each).__module__
         if isinstance(module, str) and module.startswith(OUR_PACKAGES) and not module.startswith("app.sandbox."):
@@ -74,7 +74,7 @@ def living() -> Iterator[tuple[str, str]]:
 
 
 async def columns(database: Database) -> Iterator[tuple[str, str]]:
-    """Every value that the database keeps, with the name of its column."""
+    """Yield every value in the database, with the name of its column."""
     found = []
     async with database.reading() as connection:
         for table in metadata.sorted_tables:
@@ -85,7 +85,7 @@ async def columns(database: Database) -> Iterator[tuple[str, str]]:
 
 @dataclass
 class Exchange:
-    """What one HTTP request was answered with, headers and body, and whose it was."""
+    """The answer to one HTTP request, headers and body, and the person who sent it."""
 
     path: str
     authorization: str
@@ -94,7 +94,7 @@ class Exchange:
 
 @dataclass
 class Tap:
-    """Stands before an application and keeps what it answers."""
+    """Wraps an application and keeps its answers."""
 
     app: ASGIApp
     exchanges: list[Exchange] = field(default_factory=list)

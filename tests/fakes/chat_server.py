@@ -38,16 +38,16 @@ class Asked:
 
     @property
     def prompt(self) -> str:
-        """What the person said last."""
+        """The person's last message."""
         return str([message["content"] for message in self.body["messages"] if message["role"] == "user"][-1])
 
 
 @dataclass
 class ChatServer:
-    """Repeats what it was told; ``use TOOL [JSON]`` calls a tool and reports its result, ``try`` says so first.
+    """Repeats each message; ``use TOOL [JSON]`` calls a tool and reports its result, ``try`` announces it first.
 
     Attributes:
-        settings: What leads to it.
+        settings: The model settings that lead to it.
         asked: Every request, oldest first.
         faults: The next requests are answered with these statuses.
         retry_after: How many seconds a fault asks to wait.
@@ -99,7 +99,7 @@ class ChatServer:
 
 @asynccontextmanager
 async def chat_server(api_key: str | None = None) -> AsyncIterator[ChatServer]:
-    """A model that listens on loopback."""
+    """Serve a model on loopback."""
 
     async def answer(request: Request) -> Response:
         return await server.answer(request)

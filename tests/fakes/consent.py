@@ -60,11 +60,11 @@ BY_CODE = Linking(LinkingMode.CODE, {}, {})
 
 @dataclass
 class Waiting:
-    """Whoever waits for consents: records how each ended.
+    """Stands in for the messages that wait for consents: records how each consent ended.
 
     Attributes:
-        accounts: For which accounts each counted.
-        changed: Whose sign-ins changed otherwise.
+        accounts: The accounts of each confirmed consent.
+        changed: The people whose sign-ins changed in another way.
     """
 
     ended: list[tuple[Principal, bool]] = field(default_factory=list)
@@ -211,19 +211,19 @@ class ConsentServer:
         self.use(self.google_auth)
 
     async def link(self, principal: Principal, *oauth_scopes: str) -> str:
-        """The address of this person's link for these scopes."""
+        """Return the address of this person's link for these scopes."""
         link_id = await self.consent.ask(principal, frozenset(oauth_scopes))
         url = (await self.consent.sign_in(principal, link_id)).url
         assert url is not None
         return url
 
     async def covers(self, principal: Principal, *oauth_scopes: str) -> bool:
-        """Whether this person's grant has all of these scopes."""
+        """Return whether this person's grant has all of these scopes."""
         async with self.database.reading() as connection:
             return await self.consent.covers(connection, principal, frozenset(oauth_scopes))
 
     async def confirm(self, principal: Principal, page: httpx2.Response) -> Connected | Disconnected | WrongCode | None:
-        """Let this person write in their chat the code that a page shows."""
+        """Send the code on a page in this person's chat."""
         code = code_on(page)
         assert code is not None, page.text
         return await self.confirmation.confirm(principal, code)
@@ -244,11 +244,11 @@ class ConsentServer:
             return [(row.user_id, row.state) for row in rows]
 
     def google_knows(self, grant: Grant) -> bool:
-        """Whether Google still honours this grant's access token."""
+        """Return whether Google still accepts this grant's access token."""
         return self.google.bearer_owner(grant.access_token) is not None
 
     def calls(self, method_id: str) -> int:
-        """How often the sandbox was asked this."""
+        """Return how often the sandbox received this call."""
         return sum(call.method_id == method_id for call in self.google.calls)
 
 
@@ -293,18 +293,18 @@ async def open_consent_server(
 
 
 def query(url: str) -> dict[str, str]:
-    """The parameters of an address."""
+    """Return the parameters of an address."""
     return dict(parse_qsl(urlsplit(url).query))
 
 
 def cookie_of(response: httpx2.Response) -> Morsel[str]:
-    """The one cookie that a response sets."""
+    """Return the only cookie that a response sets."""
     (cookie,) = SimpleCookie(response.headers["set-cookie"]).values()
     return cookie
 
 
 async def links_of(links: ConsentLinks, principal: Principal) -> list[Link]:
-    """The links of this person that may still lead to a grant, the newest first."""
+    """Return this person's links that may still lead to a grant, newest first."""
     async with links._database.reading() as connection:
         return [link_of(row) for row in await connection.execute(open_links(principal, links._now()))]
 

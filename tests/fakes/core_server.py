@@ -90,12 +90,12 @@ _ENDPOINTS = GoogleEndpoints(
 def inbound(
     principal: Principal, text: str = "hello", *, conversation: str = "c", event_id: str | None = None
 ) -> InboundMessage:
-    """A message; without an event id it has one of its own."""
+    """Return a message; without an event id it gets a new one."""
     return InboundMessage(principal, event_id or f"event-{next(_EVENTS)}", conversation, text, {"to": principal.user})
 
 
 async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
-    """Return once the condition holds, or what it returns does when it is awaited."""
+    """Return once the condition, awaited if need be, is true."""
     async with asyncio.timeout(seconds):
         while True:
             holds = condition()
@@ -225,7 +225,7 @@ class CoreServer:
 
     @asynccontextmanager
     async def open_agent(self, principal: Principal, deadline: Deadline) -> AsyncIterator[Agent]:
-        """A fresh agent with its person's letters and credentials."""
+        """Yield a new agent with its person's letters and credentials."""
         credentials = Credentials(principal, self.tokens, deadline)
         letters = Letters(principal, self.post)
         trail = AuditRecorder(principal, credentials, self.audit)
@@ -270,11 +270,11 @@ class CoreServer:
             yield worker
 
     async def say(self, principal: Principal, text: str, conversation: str = "c") -> StoredMessage:
-        """Have a message accepted."""
+        """Accept a message from this person."""
         return await self.intake.accept(inbound(principal, text, conversation=conversation))
 
     async def answer_next(self, message: StoredMessage) -> StoredMessage:
-        """Answer the oldest undone message of the conversation, without a worker; returns how `message` stands."""
+        """Answer the oldest open message of the conversation, without a worker; return the current `message`."""
         self.clock.now += 1
         begun = await self.inbox.begin_next(ConversationKey.of(message))
         assert begun is not None
@@ -283,15 +283,15 @@ class CoreServer:
         return await self.inbox.get(message.principal, message.message_id)
 
     async def ask(self, principal: Principal, text: str, conversation: str = "c") -> StoredMessage:
-        """Have a message accepted and answered, without a worker."""
+        """Accept and answer a message from this person, without a worker."""
         return await self.answer_next(await self.say(principal, text, conversation))
 
     async def status(self, message: StoredMessage) -> Status:
-        """How a message stands now."""
+        """Return a message's current status."""
         return await self.statuses.of(await self.inbox.get(message.principal, message.message_id))
 
     async def codes(self, message: StoredMessage) -> list[str]:
-        """The codes of what waits for its person's word."""
+        """Return the codes of the message's pending approvals."""
         return [approval.code for approval in (await self.status(message)).approvals]
 
     async def grant(self, principal: Principal, *scopes: str) -> None:
@@ -307,10 +307,10 @@ class CoreServer:
             return await connection.scalar(sa.select(sa.func.count()).where(later)) == count
 
     async def ended(self, message: StoredMessage) -> bool:
-        """Whether a message is done or failed."""
+        """Return whether a message is done or failed."""
         state = (await self.inbox.get(message.principal, message.message_id)).state
         return state in (MessageState.DONE, MessageState.FAILED)
 
     async def is_in(self, message: StoredMessage, state: MessageState) -> bool:
-        """Whether a message is in a state."""
+        """Return whether a message is in a state."""
         return (await self.inbox.get(message.principal, message.message_id)).state is state

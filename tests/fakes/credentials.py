@@ -48,12 +48,12 @@ async def connect(database: Database, grants: Grants, principal: Principal, toke
 
 
 def invalid_grant() -> InvalidGrantError:
-    """What `GoogleAuth` raises for a refresh token that is over."""
+    """Return the error that `GoogleAuth` raises for an expired refresh token."""
     return InvalidGrantError("Google answered 400", status=400, reason="invalid_grant")
 
 
 def unavailable() -> GoogleError:
-    """What `GoogleAuth` raises when Google is down."""
+    """Return the error that `GoogleAuth` raises when Google is down."""
     return GoogleError("Google answered 503", status=503)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 
 async def fading(references: Iterable[weakref.ref[Any]], seconds: float = 5.0) -> None:
-    """Return once nothing refers to these any more, or when the time is over.
+    """Return once nothing refers to these any more, or when the time is up.
 
     A thread that has just given its result holds what it was called with until it is let run again, which is soon or
     late; and so may a task that is ending.

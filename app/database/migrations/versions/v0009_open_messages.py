@@ -1,4 +1,4 @@
-"""One message of a conversation in work at a time, held by the database too; and what is undone is found at once."""
+"""At most one running message per conversation, enforced by the database; and an index of open messages."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""The consent link that an answer shows, in place of its token in the answer's text."""
+"""The id of the consent link that an answer shows, instead of the link's token in the answer's text."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,5 +10,5 @@ down_revision = "v0010_slack_organisations"
 def upgrade() -> None:
     """Apply."""
     op.add_column("messages", sa.Column("link_id", sa.String(length=32), nullable=True))
-    # What was stored before holds links in the clear; their time is over by the time that anybody reads it again.
+    # Earlier answers contain unencrypted links, which will have expired when anybody reads them again.
     op.execute("UPDATE messages SET answer = 'The link is over.' WHERE answer LIKE '%/connect/google/%' AND private")
