@@ -1,0 +1,91 @@
+"""The statements of one message's whole path: each finds its rows by an index, however many rows there are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.database.database import Database
+from app.keys.ring import KeyRing
+from app.principal import Principal
+from tests.fakes.core_server import CoreServer
+from tests.fakes.sandbox import READ
+
+Asked = dict[str, Any]  # the parameters of a statement, by its text
+
+# https://www.sqlite.org/eqp.html: SCAN reads all of a table or an index; the names in brackets are subqueries of ours.
+_SCAN = re.compile(r"SCAN (?!CONSTANT|\(|anon_)\w+")
+
+
+@contextmanager
+def asked(database: Database) -> Iterator[Asked]:
+    """Collect what a database is asked meanwhile, other than to insert a row, which looks for none."""
+    statements: Asked = {}
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        if statement.startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
+            statements[statement] = parameters
+
+    engine = database._engine.sync_engine
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+
+
+async def scans(database: Database, statements: Asked) -> list[str]:
+    """Return the statements that read a whole table, each with the place in the plan."""
+    found = []
+    async with database.writing() as connection:
+        is_sqlite = connection.dialect.name == "sqlite"
+        if not is_sqlite:
+            await connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # the tables are small
+        for statement, parameters in statements.items():
+            explain = "EXPLAIN QUERY PLAN " if is_sqlite else "EXPLAIN "
+            rows = (await connection.exec_driver_sql(explain + statement, parameters)).all()
+            lines = [str(row[-1] if is_sqlite else row[0]) for row in rows]
+            pattern = _SCAN if is_sqlite else re.compile(r"Seq Scan on \w+")
+            found += [f"{line.strip()}: {statement}" for line in lines if pattern.search(line)]
+    return found
+
+
+async def test_every_statement_of_a_message_runs_on_an_index(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
+) -> None:
+    """From the acceptance to the reply, with a tool call, a history, and another person's messages beside it."""
+    server = CoreServer(database, key_ring)
+    for person in (ada, grace):
+        await server.grant(person, READ)
+        await server.ask(person, "/letters_read")
+    with asked(database) as statements:
+        await server.ask(ada, "/letters_read")
+        await server.inbox.count_undone()
+
+    assert any("messages" in statement for statement in statements)
+    assert any("outbox" in statement for statement in statements)
+    assert await scans(database, statements) == []
+
+
+async def test_a_scan_is_found(database: Database) -> None:
+    """A statement whose condition no index has is reported."""
+    with asked(database) as statements:
+        async with database.reading() as connection:
+            await connection.execute(sa.text("SELECT id FROM messages WHERE body = 'x'"))
+
+    assert len(await scans(database, statements)) == 1
+
+
+@pytest.mark.parametrize("table", ["messages", "outbox"])
+async def test_an_update_by_the_key_is_no_scan(database: Database, table: str) -> None:
+    """A statement that names a row by its key is fine."""
+    with asked(database) as statements:
+        async with database.writing() as connection:
+            await connection.execute(sa.text(f"UPDATE {table} SET last_error = 'x' WHERE id = 'y'"))
+
+    assert list(map(len, (statements, await scans(database, statements)))) == [1, 0]
