@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic_ai.models import Model
 
+from app.database.reach import reason
 from app.deadline import Deadline
 from app.errors import SettingsError
 from app.keys.check import check_or_begin
@@ -134,13 +135,13 @@ def create_app(container: Application, settings: Settings, ready: asyncio.Event)
 
     @app.get("/readyz")
     async def readyz() -> JSONResponse:
-        """The process takes messages: it is not stopping, and its database answers."""
+        """The process accepts messages: it is not stopping, and its database answers and takes changes."""
         why = "stopping"
         if ready.is_set():
             try:
-                await container.database().ping()
-            except DATABASE_FAILURES:
-                why = "the database does not answer"
+                await container.database().check()
+            except DATABASE_FAILURES as error:
+                why = f"the database cannot be used: {reason(error)}"
             else:
                 return JSONResponse({"ready": True})
         return JSONResponse({"ready": False, "why": why}, 503)

@@ -14,7 +14,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.database.reach import reason
 from app.errors import DeputyError, MessageError, PrincipalError, TooLargeError, UnavailableError
+from app.log_once import LogOnce
 from app.supervisor import describe_crash
 
 log = logging.getLogger(__name__)
@@ -28,18 +30,27 @@ def install(app: FastAPI, *, max_body_bytes: int) -> None:
 
     An answer never repeats any part of a body, and the log never contains an error's own text.
     """
+    app.state.log_once = LogOnce(log)
     app.add_middleware(LimitBody, max_bytes=max_body_bytes)
     app.add_middleware(LastResort)  # outermost
     for kind in (DeputyError, HTTPException, RequestValidationError, *DATABASE_FAILURES):
         app.add_exception_handler(kind, _translate)
 
 
-async def _translate(_request: Request, error: Exception) -> JSONResponse:
+def _log_once(request: Request) -> LogOnce:
+    state: LogOnce = request.app.state.log_once
+    return state
+
+
+async def _translate(request: Request, error: Exception) -> JSONResponse:
     headers: dict[str, str] = {}
     if isinstance(error.__cause__, TooLargeError):
         error = error.__cause__  # FastAPI turns any error while it reads a body into a 400
     if isinstance(error, DATABASE_FAILURES):
-        log.error("a request could not reach the database: %s", describe_crash(error))
+        where = describe_crash(error)
+        _log_once(request).error(
+            where, "requests are refused, the database cannot be used: %s (%s)", reason(error), where
+        )
         error = UnavailableError("the server cannot reach its database; try again")
     if isinstance(error, MessageError):
         status, detail = error.status, str(error)

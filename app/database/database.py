@@ -26,11 +26,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from app.database import postgresql
 from app.database.migration_lock import to_migrate
 from app.database.reach import make_private, refuse_transaction_pooling, unreachable
+from app.database.refusals import BUSY_SECONDS, Refusals
 from app.database.revision import revisions, upgrade
 from app.database.url import described, fault_of
 from app.errors import SettingsError
 
-_BUSY_TIMEOUT_MS = 10_000  # how long SQLite waits for another process's write
+_START_BUSY_MS = 10_000  # how long SQLite waits for another process's write at the start, which may be a migration
 _TRY_AGAIN_MS = 20
 _TAKE_TURN = sa.select(sa.func.pg_advisory_xact_lock(sa.bindparam("key", type_=sa.BigInteger)))
 _CLOSE_SECONDS = 5.0
@@ -63,6 +64,8 @@ class Database:
             raise SettingsError(f"database.url: its driver does not accept the part after the ? ({kind})")
         # SQLite has one writer at a time. Queueing here is fair and costs no polling; PostgreSQL needs no queue.
         self._writer: AbstractAsyncContextManager[Any] = nullcontext()
+        self._refusals = Refusals()
+        self._busy_ms = _START_BUSY_MS
         self._reader = self._engine
         if not self._is_sqlite():
             postgresql.prepare(self._engine.sync_engine)
@@ -70,7 +73,7 @@ class Database:
             self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         else:
             self._writer = asyncio.Lock()
-            sa.event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
+            sa.event.listen(self._engine.sync_engine, "connect", self._prepare_sqlite)
             sa.event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
 
     def __repr__(self) -> str:
@@ -103,6 +106,9 @@ class Database:
                 await connection.run_sync(upgrade)
             if not self._is_sqlite():  # open connections now, not while people wait
                 await asyncio.gather(*(self.ping() for _ in range(_OPENED_AT_START)))
+            else:
+                self._busy_ms = int(BUSY_SECONDS * 1000)
+                await self._engine.dispose()  # connections that would still wait as long as at the start
             on_error.pop_all()
 
     async def revisions(self) -> tuple[str | None, str]:
@@ -130,6 +136,20 @@ class Database:
         async with self.reading() as connection:
             await connection.execute(sa.select(sa.literal(1)))
 
+    async def check(self) -> None:
+        """Check that the database answers and, if it has refused a change, that it accepts changes again.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: It does not.
+        """
+        if not self._refusals.any:
+            await self.ping()
+            return
+        async with self._engine.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            await self._refusals.try_again(driver)
+
     async def end_stuck(self, seconds: float) -> int:
         """End every transaction that has waited for its Deputy process for `seconds`; return how many were ended.
 
@@ -156,7 +176,7 @@ class Database:
         async with self._engine.connect() as connection:
             driver = (await connection.get_raw_connection()).driver_connection
             assert driver is not None
-            for tries_left in reversed(range(_BUSY_TIMEOUT_MS // _TRY_AGAIN_MS)):
+            for tries_left in reversed(range(_START_BUSY_MS // _TRY_AGAIN_MS)):
                 try:
                     await driver.execute_fetchall("PRAGMA journal_mode=WAL")
                 except sqlite3.OperationalError as error:
@@ -165,6 +185,17 @@ class Database:
                 else:
                     return
                 await asyncio.sleep(_TRY_AGAIN_MS / 1000)
+
+    def _prepare_sqlite(self, connection: Any, _record: object) -> None:
+        """Set the pragmas of a new connection, and stop the driver from sending BEGIN.
+
+        An acknowledged message must survive a power cut, hence synchronous=FULL (https://www.sqlite.org/pragma.html).
+        """
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (f"busy_timeout={self._busy_ms}", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
 
     def _is_sqlite(self) -> bool:
         return self._url.get_backend_name() == "sqlite"
@@ -179,8 +210,9 @@ class Database:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """Yield a connection in a transaction for writing; commit it at the end, or roll it back on an error."""
-        with _clear_on_error():
+        with _clear_on_error(), self._refusals.noted() as check:
             async with self._writer, self._engine.connect() as connection:
+                check()
                 await connection.execution_options(**{_WRITES: True})
                 async with connection.begin():
                     yield connection
@@ -219,18 +251,6 @@ def database_time(connection: AsyncConnection) -> sa.ColumnElement[float]:
     if connection.dialect.name == "postgresql":
         return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
     return sa.literal(time.time())
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    """Set the pragmas of a new connection, and stop the driver from sending BEGIN.
-
-    An acknowledged message must survive a power cut, hence synchronous=FULL (https://www.sqlite.org/pragma.html).
-    """
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

@@ -327,7 +327,7 @@ async def test_sqlite_survives_a_power_cut_and_a_busy_neighbour(sqlite: Database
         for connection in (one, other, writer):
             values = [(await connection.exec_driver_sql(f"PRAGMA {pragma}")).scalar() for pragma in pragmas]
 
-            assert values == ["wal", 2, 1, 10_000]  # 2 is FULL
+            assert values == ["wal", 2, 1, 2000]  # 2 is FULL
 
 
 async def test_the_folder_is_made_and_may_have_any_name(tmp_path: Path) -> None:

@@ -311,5 +311,5 @@ async def test_health_and_readiness(environment: Environment) -> None:
 class _Away:
     """A database that nobody can connect to."""
 
-    async def ping(self) -> None:
+    async def check(self) -> None:
         raise ConnectionRefusedError

@@ -136,7 +136,7 @@ async def test_a_database_that_is_away_is_a_503(error: Exception, caplog: pytest
     assert response.status_code == 503
     assert response.headers["retry-after"] == "5"
     assert CANARY not in response.text + caplog.text
-    assert "a request could not reach the database" in caplog.text
+    assert "requests are refused, the database cannot be used" in caplog.text
 
 
 @pytest.mark.parametrize(
