@@ -28,7 +28,7 @@ from app.log_once import LogOnce
 from app.network import open_pool
 from app.principal import Principal
 from app.proxies import Proxy, proxy_for
-from app.sandbox.google.delegation import GOOGLES_AUDIENCE, ServiceAccount
+from app.sandbox.google.delegation import GOOGLES_AUDIENCE, DelegatedAccount
 from app.sandbox.google.gmail.letters import MARKER
 from app.sections.agents import AgentSettings, ModelSettings
 from app.toolkits.gmail import READ_MAIL
@@ -45,7 +45,7 @@ from tests.guards import NetworkRefusedError
 
 GOOGLE, MODELS, SLACK = "google.company.example", "models.company.example", "slack.company.example"
 OPENAI = "api.openai.com"
-ACCOUNT = ServiceAccount.delegated("sandbox.example", [READ_MAIL])
+ACCOUNT = DelegatedAccount.delegated("sandbox.example", [READ_MAIL])
 VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
