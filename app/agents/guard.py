@@ -17,8 +17,17 @@ from app.agents.organised import Organised, things_in
 from app.approvals.approvals import Approvals, PendingCall
 from app.audit.recorder import AuditRecorder
 from app.credentials.credentials import Credentials
-from app.errors import AccessRefusedError, ConsentRequiredError, DeputyError, GoogleError, GrantRevokedError
+from app.errors import (
+    AccessRefusedError,
+    ConsentRequiredError,
+    CredentialsError,
+    DeputyError,
+    GoogleError,
+    GrantRevokedError,
+    ToolError,
+)
 from app.principal import Principal
+from app.toolkits.asides import with_aside
 from app.toolkits.toolkit import Effect, Toolkit, ToolSpec, describe
 
 log = logging.getLogger(__name__)
@@ -30,6 +39,7 @@ ARGUMENTS = "arguments"
 CREDENTIAL_ID = "credential_id"
 QUESTION = "question"
 LABELS = "labels"
+DETAILS = "details"
 # … and by which the agent says, when the call is tried again, what the person has answered.
 CONSENT_ANSWERED = "consent_answered"
 APPROVAL_ID = "approval_id"
@@ -37,16 +47,21 @@ APPROVAL_ID = "approval_id"
 # Errors that mean something to this guard, to pydantic-ai or to the one who answers the message.
 _ANSWERED_ABOVE = (DeputyError, AgentRunError, ToolFailed, ModelRetry, ApprovalRequired, CallDeferred)
 _MAY_BE_DONE = {
-    Effect.READ: "Say so; do not try it again.",
-    Effect.ORGANISE: "Part of it may have been done. Say so; do not try it again.",
-    Effect.ACT: "It may have been done all the same. Say so; do not try it again.",
+    Effect.READ: "",
+    Effect.ORGANISE: " Part of it may have been done.",
+    Effect.ACT: " It may have been done all the same.",
 }
 
-ACCOUNT_GONE = (
-    "This was approved for a Google account that is connected no more, so it was not done. Say so; the person can "
-    "connect it again, or ask for it with another account."
+_TELL = "Tell the person; do not try it again."
+
+ACCOUNT_GONE = with_aside(
+    "This was approved for a Google account that is no longer connected, so it was not done. Connect it again, or ask "
+    "for it with another account.",
+    _TELL,
 )
-UNKNOWN_EFFECT = "This call was interrupted. Whether it took effect is not known; it was not repeated. Say so."
+UNKNOWN_EFFECT = with_aside(
+    "This was interrupted, and I do not know whether it took effect. I did not repeat it.", _TELL
+)
 
 
 @dataclass
@@ -134,8 +149,11 @@ class GuardedToolkit(WrapperToolset[Any]):
         if answered.get(CONSENT_ANSWERED):
             needed = "; ".join(f'"{self.permission(scope)}"' for scope in sorted(missing))
             raise ToolFailed(
-                f"{spec.name} needs this permission at Google, which the person did not grant: {needed}. Name the tool "
-                "and the permission to them; other tools may work without it."
+                with_aside(
+                    f"You did not allow {needed} at Google, which {spec.name} needs. Write `connect google` to change "
+                    "that.",
+                    "Name the permission to the person, who did not grant it; other tools may work without it.",
+                )
             ) from error
         raise ApprovalRequired(metadata={WAITS_FOR: "consent", OAUTH_SCOPES: sorted(missing)}) from None
 
@@ -159,7 +177,17 @@ class GuardedToolkit(WrapperToolset[Any]):
         finally:
             await trail.end(tool_call, done=done)
         log.error("message %s of %s: the tool %s failed: %s", self.message_id, self.principal, spec.name, failed)
-        raise ToolFailed(f"{spec.name} failed because of a fault in it. {_MAY_BE_DONE[spec.effect]}")
+        raise ToolFailed(with_aside(f"{spec.name} failed because of a fault in it.{_MAY_BE_DONE[spec.effect]}", _TELL))
+
+    async def _words(self, spec: ToolSpec, tool_args: Mapping[str, Any]) -> dict[str, Any]:
+        """Return how the person is asked to approve a call, with what the toolkit knows about its arguments."""
+        if spec.asks is None:
+            return {}
+        try:
+            details = await self.wrapped.approval_details(spec.name, tool_args)
+        except (GoogleError, ToolError, CredentialsError):
+            details = ()  # the arguments themselves are shown in any case
+        return {QUESTION: spec.asks.sentence, LABELS: dict(spec.asks.labels), DETAILS: [*details]}
 
     async def _act(
         self, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
@@ -169,7 +197,7 @@ class GuardedToolkit(WrapperToolset[Any]):
         call = PendingCall(ctx.tool_call_id or "", spec.name, to_jsonable_python(tool_args))
         credential_id = self.credentials.credential_id if spec.oauth_scopes else None
         if approval_id is None:
-            words = {QUESTION: spec.asks.sentence, LABELS: dict(spec.asks.labels)} if spec.asks else {}
+            words = await self._words(spec, tool_args)
             shown = {ARGUMENTS: call.arguments, CREDENTIAL_ID: credential_id, **words}
             raise ApprovalRequired(metadata={WAITS_FOR: "approval", **shown})
         if answered.get(CREDENTIAL_ID) != credential_id:
@@ -180,7 +208,7 @@ class GuardedToolkit(WrapperToolset[Any]):
         try:
             return await self._run(spec, tool_args, ctx, tool)
         except (ConsentRequiredError, GrantRevokedError) as error:
-            raise ToolFailed("Google withdrew the access, so it was not done. Ask the person to try again.") from error
+            raise ToolFailed("Google has ended my access to your account, so this was not done. Ask again.") from error
         except AccessRefusedError as error:
             raise ToolFailed(str(error)) from error
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -17,6 +17,7 @@ from app.agents.guard import (
     ARGUMENTS,
     CONSENT_ANSWERED,
     CREDENTIAL_ID,
+    DETAILS,
     LABELS,
     OAUTH_SCOPES,
     QUESTION,
@@ -25,9 +26,14 @@ from app.agents.guard import (
 )
 from app.approvals.approvals import Approval, ApprovalState, PendingCall
 from app.approvals.question import Question
+from app.toolkits.asides import with_aside
 
-DECLINED_CONSENT = "The person declined to connect their Google account. Nothing was read or done."
-DECLINED_CALL = "The person denied this call. It was not done; do not try it again unless they ask."
+DECLINED_CONSENT = with_aside(
+    "You did not connect your Google account, so nothing was read or done.", "The person declined; do not try it again."
+)
+DECLINED_CALL = with_aside(
+    "You said no, so nothing was done.", "The person denied this call; do not try it again unless they ask."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,11 @@ class StoppedCall:
     arguments: dict[str, Any] = field(default_factory=dict, repr=False)
     credential_id: str | None = None
     question: Question | None = None
+
+    @property
+    def in_words(self) -> str:
+        """Return what its person was asked, or the tool where they were asked in no words of its own."""
+        return f'"{self.question.sentence}"' if self.question else f"`{self.tool}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,7 @@ class StoppedRun:
                     oauth_scopes=tuple(reason.get(OAUTH_SCOPES, ())),
                     arguments=reason.get(ARGUMENTS, {}),
                     credential_id=reason.get(CREDENTIAL_ID),
-                    question=Question(reason[QUESTION], reason[LABELS]) if QUESTION in reason else None,
+                    question=_question(reason),
                 )
             )
         return cls(turn, tuple(calls))
@@ -125,6 +136,12 @@ class StoppedRun:
                 CREDENTIAL_ID: call.credential_id,
             }
         return answers
+
+
+def _question(reason: Mapping[str, Any]) -> Question | None:
+    if QUESTION not in reason:
+        return None
+    return Question(reason[QUESTION], reason[LABELS], tuple(reason[DETAILS]))
 
 
 def _refusal(call: StoppedCall, granted: bool | None, approval: Approval | None) -> str | None:

@@ -110,6 +110,13 @@ class Approvals:
         async with self._database.reading() as connection:
             return [_approval(row) for row in await connection.execute(query)]
 
+    async def find(self, principal: Principal, code: str) -> Approval | None:
+        """Return this person's approval with this code, or None when they have none."""
+        query = sa.select(approvals).where(owned_by(approvals, principal), approvals.c.code == code)
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return _approval(row) if row is not None else None
+
     async def is_pending(self, principal: Principal, code: str) -> bool:
         """Return whether this person can decide on the approval with this code."""
         mine = sa.and_(

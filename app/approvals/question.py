@@ -20,10 +20,12 @@ class Question:
     Attributes:
         sentence: Asks whether to do it: ``Send this mail?``.
         labels: What to call a parameter, where its name is not the best word: ``{"body": "Text"}``.
+        details: Lines about this call's arguments, which others may have written; `@tool` leaves them out.
     """
 
     sentence: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    details: tuple[str, ...] = field(default=(), repr=False)
 
 
 def ask(approval: Approval, question: Question | None = None, as_whom: str = "") -> str:
@@ -46,6 +48,7 @@ def ask(approval: Approval, question: Question | None = None, as_whom: str = "")
         for name, value in call.arguments.items()
         if value is not None
     )
+    lines += "".join(f"      - {spelled_out(line)}\n" for line in (question.details if question else ()))
     return f"{sentence}\n{lines}Reply `approve {approval.code}` to go ahead or `deny {approval.code}` to drop it."
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.approvals.approvals import Approvals
+from app.approvals.approvals import Approval, Approvals, ApprovalState
 from app.chat.words import words_of
 from app.messages import StoredMessage
 from app.principal import Principal
@@ -42,6 +42,17 @@ class Waiting(Protocol):
         ...
 
 
+def _not_open(code: str, approval: Approval | None) -> str:
+    """Return why a person cannot decide on an approval."""
+    if approval is None:
+        return f"You have no pending approval `{code}`."
+    if approval.state is ApprovalState.DENIED:
+        return f"`{code}` is no longer open: you denied it."
+    if approval.state in (ApprovalState.PENDING, ApprovalState.EXPIRED):
+        return f"`{code}` is no longer open: it has expired. Ask again if you still want it."
+    return f"`{code}` is no longer open: you approved it."
+
+
 class ApprovalCommand:
     """Takes a person's decision; lives as long as the process and holds none."""
 
@@ -59,9 +70,13 @@ class ApprovalCommand:
             return await self._ask(message)
         approval = await self._approvals.decide(message.principal, decision.code, approved=decision.approved)
         if approval is None:
-            return f"Nothing of yours waits under {decision.code}; it may be decided, expired or somebody else's."
+            return _not_open(decision.code, await self._approvals.find(message.principal, decision.code))
         await self._waiting.approval_decided(message.principal, approval.message_id)
-        return f"{'Approved' if decision.approved else 'Denied'}: {approval.call.tool}."
+        reply = "Approved, I'm on it." if decision.approved else "OK, I won't do it."
+        asked = await self._approvals.of_message(message.principal, approval.message_id)
+        if pending := [f"`{each.code}`" for each in asked if each.state is ApprovalState.PENDING]:
+            reply += f" I'm still waiting for your decision on {', '.join(pending)}."
+        return reply
 
     async def _ask(self, message: StoredMessage) -> str | None:
         """Return how to decide, if a message names what waits for its sender's decision."""

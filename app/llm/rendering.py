@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.messages import is_multi_modal_content
 
+from app.toolkits.asides import without_asides
 from app.toolkits.untrusted import unquoted
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def _render_result(result: ToolReturnPart) -> str:
         return _render_value(unquoted(content))
     what = f"{result.tool_name} {_OUTCOMES.get(result.outcome, 'did not succeed')}"
     problems = items[0] if items and isinstance(items[0], list) else items  # validation errors come as one item
-    reason = "\n".join(_render_problem(problem) for problem in problems)
+    reason = without_asides("\n".join(_render_problem(problem) for problem in problems))
+    if result.outcome == "denied" and reason.strip():
+        return reason
     return f"{what}: {reason}" if reason.strip() else f"{what}."
 
 

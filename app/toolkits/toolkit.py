@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import FunctionType, MappingProxyType, MethodType
@@ -18,6 +18,7 @@ from pydantic_core import SchemaValidator
 
 from app.approvals.question import Question
 from app.errors import GoogleError, SettingsError, ToolError
+from app.toolkits.asides import with_aside
 from app.toolkits.rules import check_parameters, check_phrases, refuse_shared_state
 
 TOOL_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")  # what every model provider takes as the name of a function
@@ -148,6 +149,18 @@ class Toolkit(AbstractToolset[Any]):
         """The toolkit's name: pydantic-ai wants it unique within an agent."""
         return self.name
 
+    async def approval_details(self, tool: str, arguments: Mapping[str, Any]) -> Sequence[str]:
+        """Return lines that tell a person who is asked to approve a call about its arguments; none by default.
+
+        They are shown below the arguments, which are shown in any case: a mail's subject beside its id, for example.
+
+        Args:
+            tool: The tool's name, such as ``gmail_trash``.
+            arguments: The call's arguments, checked.
+        """
+        del tool, arguments
+        return ()
+
     async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
         """Every tool of the class, bound to this instance."""
         return {
@@ -177,14 +190,14 @@ class Toolkit(AbstractToolset[Any]):
 
 
 def describe(error: GoogleError) -> str:
-    """What the model is told of an error of Google's: status, reason and what to do, never a response's text."""
+    """Return a Google error as a reason for the model and the person: status and reason, never a response's text."""
     if error.status is None:
-        return "Google did not answer. Say so, and suggest trying again later."
+        return "Google did not answer. Please try again later."
     answer = f"Google answered {error.status}" + (f" ({error.reason})" if error.reason else "")
     if error.status == 404:
-        return f"{answer}: there is no such thing for this person. Check the id."
+        return with_aside(f"{answer}: I found nothing with this id in your account.", "Check the id.")
     if error.status == 429 or error.status >= 500:
-        return f"{answer}: it is busy. Say so, and suggest trying again later."
+        return f"{answer}: it is busy. Please try again later."
     return f"{answer} and did not do it."
 
 

@@ -290,7 +290,7 @@ async def test_victim_who_refuses(attack: Attack) -> None:
     told = await first_told(attack)
 
     assert page.status_code == 200
-    assert "declined" in told
+    assert "You did not connect" in told
     assert attack.victims not in told
     await attack.assert_nothing_gained()
 

@@ -203,7 +203,7 @@ async def test_approval_given_to_mallory(attack: Attack) -> None:
     await attack.ask(attack.mallory, f"approve {code}")
     late = await attack.ask(attack.victim, f"approve {code}")
 
-    assert "Nothing of yours waits" in late["answer"]
+    assert "You have no pending approval" in late["answer"]
     assert attack.calls("gmail.users.messages.send") == 0
     await attack.assert_nothing_gained()
 

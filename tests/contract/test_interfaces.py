@@ -187,10 +187,10 @@ async def test_only_the_one_who_was_asked_can_approve(server: Server, channel: C
     await channel.say(ada, found[0])
     told = [await channel.next(ada) for _ in range(3)]
 
-    assert "Nothing of yours waits" in refusal
+    assert "You have no pending approval" in refusal
     assert before == 0
     assert sum("Approved" in each for each in told) == 1
-    assert sum("Nothing of yours waits" in each for each in told) == 1
+    assert sum("no longer open: you approved it" in each for each in told) == 1
     assert _sent(server, ada.email, ada.name) == 1
     assert _sent(server, grace.email, ada.name) == 0
 

@@ -107,7 +107,7 @@ async def test_a_partial_consent_does_not_loop(database: Database, ada: Principa
     studio.tokens.grant(ada, SEND)
     outcome = await studio.go_on(message, run, granted=True)
 
-    assert "did not grant" in _text(outcome)
+    assert "You did not allow" in _text(outcome)
     assert studio.post.done == []
 
 

@@ -107,7 +107,7 @@ async def test_a_refused_consent_is_told(server: CoreServer, ada: Principal, gra
     await server.parking.consent_ended(ada, granted=False)
     answered = await server.answer_next(mine)
 
-    assert "declined to connect" in (answered.answer or "")
+    assert "You did not connect" in (answered.answer or "")
     assert (await server.inbox.get(grace, hers.message_id)).state is MessageState.PARKED
     assert server.post.done == []
 
@@ -120,7 +120,7 @@ async def test_a_partial_consent_ends_with_an_answer(server: CoreServer, ada: Pr
     answered = await server.answer_next(message)
 
     assert answered.state is MessageState.DONE
-    assert "did not grant" in (answered.answer or "")
+    assert "You did not allow" in (answered.answer or "")
 
 
 async def test_a_grant_that_comes_between_the_run_and_the_parking_wakes_it(
@@ -163,9 +163,9 @@ async def test_acting_shows_its_exact_arguments_and_runs_once(
     answered = await server.answer_next(message)
 
     assert "    text: Grüße, all\n    volume: 0.1" in server.channel.texts(ada)[0]
-    assert "Nothing of yours waits" in (stranger.answer or "")
-    assert first.answer == "Approved: letters_shout."
-    assert "Nothing of yours waits" in (second.answer or "")
+    assert stranger.answer == f"You have no pending approval `{code}`."
+    assert first.answer == "Approved, I'm on it."
+    assert second.answer == f"`{code}` is no longer open: you approved it."
     assert answered.answer == "shouted Grüße, all"
     assert [(who, name) for who, name, _ in server.post.done] == [("ada", "shout")]
 
@@ -177,8 +177,8 @@ async def test_a_denied_call_is_answered_without_being_done(server: CoreServer, 
     decision = await server.ask(ada, f"deny {code}")
     answered = await server.answer_next(message)
 
-    assert decision.answer == "Denied: letters_shout."
-    assert "It was not done" in (answered.answer or "")
+    assert decision.answer == "OK, I won't do it."
+    assert answered.answer == "You said no, so nothing was done."
     assert server.post.done == []
 
 
@@ -208,9 +208,12 @@ async def test_an_approval_that_comes_too_late_does_nothing(server: CoreServer, 
     await server.sender.send_waiting(ConversationKey.of(message))
     after = await server.ask(ada, f"approve {code}", "other")
 
-    assert "Nothing of yours waits" in (late.answer or "")
-    assert "Nothing of yours waits" in (after.answer or "")
-    assert "it has expired" in server.channel.texts(ada)[2]
+    assert f"`{code}` is no longer open: it has expired." in (late.answer or "")
+    assert after.answer == late.answer
+    assert server.channel.texts(ada)[2] == (
+        "I waited an hour for your answer to `letters_shout`, and dropped it. It was not done. Ask again if you still "
+        "want it."
+    )
     assert server.post.done == []
 
 
@@ -227,7 +230,7 @@ async def test_consent_and_then_approval_for_one_call(server: CoreServer, ada: P
     link, question, approved, answer = server.channel.texts(ada)
     assert "/connect/google/" in link
     assert "Shall I run letters_send?\n    text: hi\n    to: bob\n" in question
-    assert (approved, answer) == ("Approved: letters_send.", "sent to bob")
+    assert (approved, answer) == ("Approved, I'm on it.", "sent to bob")
     assert answered.private
     assert server.post.done == [("ada", "send", {"to": "bob", "text": "hi"})]
 
@@ -247,7 +250,7 @@ async def test_a_crash_between_claim_and_completion_does_not_run_it_again(
     answered = await after.answer_next(mine)
     await after.answer_next(hers)
 
-    assert "Whether it took effect is not known" in (answered.answer or "")
+    assert "I do not know whether it took effect" in (answered.answer or "")
     assert server.post.done == [("grace", "shout", {"text": "grace", "volume": 1.0, "notes": None})]
 
 

@@ -85,7 +85,7 @@ async def test_what_was_approved_for_an_account_that_is_gone_is_not_done(
     default = await server.grants.find(ada)
     assert default is not None
     assert default.email == "home@example.com"
-    assert "connected no more, so it was not done" in told[0]
+    assert "no longer connected, so it was not done" in told[0]
     assert told[1] == "sent to bob"
     assert server.sent_from == ["gracework@example.com"]
 

@@ -112,7 +112,7 @@ async def test_who_allowed_less_is_told_what_is_missing(server: CoreServer, ada:
     assert said.startswith("Connected: ada@example.com. You did not allow the following")
     assert SEND in said
     assert (await server.answer_next(first)).answer == "a letter to ada"
-    assert "did not grant" in str((await server.answer_next(second)).answer)
+    assert "You did not allow" in str((await server.answer_next(second)).answer)
 
 
 class Gone:
@@ -199,7 +199,7 @@ async def test_a_refusal_whose_process_ends_is_told(
                 state=opened.state, cookie=opened.cookie, code=None, error="access_denied"
             )
 
-    assert "declined to connect" in str((await server.answer_next(mine)).answer)
+    assert "You did not connect" in str((await server.answer_next(mine)).answer)
     assert (await server.inbox.get(grace, hers.message_id)).state is MessageState.PARKED
 
 

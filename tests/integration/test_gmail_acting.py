@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from googleapiclient.http import HttpRequest
 
+from app.approvals.approvals import Approval, ApprovalState, PendingCall
+from app.approvals.question import Question, ask
 from app.errors import GoogleError, ToolError
 from app.google.client import GoogleClient
+from app.principal import Principal
 from app.toolkits.untrusted import unquoted
 from tests.fakes.gmail_sandbox import GmailSandbox, open_gmail_sandbox
 from tests.fakes.sandbox import ADA, GRACE, encoded
@@ -190,3 +193,23 @@ async def test_anothers_mail_is_not_thrown_away(gmail: GmailSandbox) -> None:
 
     assert (result["trashed"], "404" in result["problems"][0]["problem"]) == ([], True)
     assert gmail.labels_of(GRACE, theirs.id) == theirs.label_ids
+
+
+async def test_an_approval_names_the_mails_that_it_is_about(gmail: GmailSandbox) -> None:
+    """Sender and subject beside each id, with what nobody sees spelled out; another person's mail is not described."""
+    hostile = await gmail.deliver(GRACE, ADA, f"To: {ADA}\nSubject: Lunch\u202e\u3164?\n\nhi")
+    ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
+    named = {"message_ids": [hostile.id]}
+    mine, hers = await asyncio.gather(
+        ada.approval_details("gmail_trash", named), grace.approval_details("gmail_trash", named)
+    )
+    asked = []
+    for details in (mine, hers):
+        call = PendingCall("c", "gmail_trash", named)
+        approval = Approval("0" * 32, Principal("http", "demo", "ada"), "3f2a", "m", call, ApprovalState.PENDING)
+        asked.append(ask(approval, Question("Throw these mails away?", details=tuple(details))))
+
+    assert f"    Message ids: {hostile.id}\n      - {hostile.id}: from Grace Hopper <{GRACE}>" in asked[0]
+    assert "subject: Lunch\\u202e\\u3164?\n" in asked[0]
+    assert f"      - {hostile.id}: this mail could not be looked up\n" in asked[1]
+    assert "Lunch" not in asked[1]

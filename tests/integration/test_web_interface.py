@@ -108,7 +108,7 @@ async def test_who_says_no_is_told_so_and_nobody_else_waits(server: Server) -> N
     told = [await server.told(person, each["message"]) for person, each in zip(people, parked, strict=True)]
 
     assert [each["state"] for each in told] == ["done", "done"]
-    assert "declined" in told[0]["answer"]
+    assert "You did not connect" in told[0]["answer"]
     assert GRACE in told[1]["answer"]
     assert ADA not in told[0]["answer"]
 

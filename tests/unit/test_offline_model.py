@@ -308,7 +308,7 @@ async def test_an_act_waits_and_a_denial_is_reported() -> None:
     denied = await agent().run(message_history=parked.all_messages(), deferred_tool_results=denial)
 
     assert call.args == {"to": "ada", "body": "see you"}
-    assert denied.output == "send was not done: You said no."
+    assert denied.output == "You said no."
 
 
 async def test_an_approved_act_is_reported_as_done() -> None:

@@ -10,14 +10,14 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.agents.run import StoppedRun
+from app.agents.run import StoppedCall, StoppedRun
 from app.approvals.approvals import ApprovalState, PendingCall
+from app.approvals.question import Question
 from app.consent.link import LinkState
 from app.consent.lock import take_consent_turn
 from app.database.database import Database
 from app.database.tables import approvals, consent_links, parked_runs
 from app.delivery.store.parked_run import ParkedRun, WaitsFor
-from app.delivery.store.parking import EXPIRED
 from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
@@ -27,6 +27,8 @@ from tests.fakes.sandbox import READ
 
 SEND = PendingCall("call-1", "letters_send", {"to": "bob"})
 SHOUT = PendingCall("call-2", "letters_shout", {"text": "hey"})
+
+RUN = StoppedRun([], (StoppedCall("call-1", "letters_send", "approval", question=Question("Send this mail?")),)).dump()
 
 
 class Lot(CoreServer):
@@ -49,7 +51,7 @@ class Lot(CoreServer):
     async def for_approval(self, person: Principal, calls: Sequence[PendingCall] = (SEND,)) -> StoredMessage:
         """A message that waits for approvals."""
         message = await self.begun(person, person.user)
-        assert await self.parking.park_for_approval(message, "run", calls)
+        assert await self.parking.park_for_approval(message, RUN, calls)
         return message
 
     async def states(self, *messages: StoredMessage) -> list[MessageState]:
@@ -169,7 +171,11 @@ async def test_what_nobody_answered_in_time_is_given_up(lot: Lot, ada: Principal
     await lot.parking.approval_decided(ada, asked.message_id)
 
     assert await lot.states(asked, consent, fresh) == [MessageState.FAILED, MessageState.FAILED, MessageState.PARKED]
-    assert (await lot.inbox.get(ada, asked.message_id)).answer == EXPIRED
+    apologies = [
+        str((await lot.inbox.get(*each)).answer) for each in ((ada, asked.message_id), (grace, consent.message_id))
+    ]
+    assert apologies[0].startswith('I waited an hour for your answer to "Send this mail?", and dropped it.')
+    assert apologies[1].startswith("I waited an hour for you to connect your Google account, and dropped it.")
     assert await lot.parking.find(asked) is None
     (approval,) = await lot.approvals.of_message(ada, asked.message_id)
     assert approval.state is ApprovalState.EXPIRED

@@ -17,12 +17,11 @@ from app.toolkits.gmail import message as gmail_message
 from app.toolkits.gmail.arguments import Body, DraftId, MessageId, MessageIds, Recipients, Subject
 from app.toolkits.gmail.message import mapping, text
 from app.toolkits.gmail.oauth_scopes import COMPOSE_MAIL, MODIFY_MAIL, READ_MAIL, SEND_MAIL
-from app.toolkits.gmail.organising import GmailOrganising
+from app.toolkits.gmail.organising import LABELS, GmailOrganising
 from app.toolkits.gmail.phrases import CC, LETTER, MAIL_ID, MAIL_IDS
 from app.toolkits.phrases import ADDRESS, END, PLEASE
 from app.toolkits.toolkit import Effect, tool
 
-_LABELS = {"body": "Text", "message_id": "Answers mail", "message_ids": "Mails", "draft_id": "Draft"}
 _ABOUT = r",? (?:with )?(?:the )?(?:subject:?|about) (?P<subject>(?:re: ?)?[^:\n]+?)\s*:\s*(?P<body>.+)"
 # The headers of a draft that are approved, or that say how it is written. Any other header would leave unseen.
 _APPROVED_HEADERS = frozenset({"to", "cc", "bcc", "subject"})
@@ -42,7 +41,7 @@ class GmailToolkit(GmailOrganising):
     @tool(
         effect=Effect.ACT,
         oauth_scopes=(SEND_MAIL,),
-        asks=Question("Send this mail?", _LABELS),
+        asks=Question("Send this mail?", LABELS),
         phrases=(rf"{PLEASE}(?:send|write){LETTER}",),
     )
     async def send(self, to: Recipients, subject: Subject, body: Body, cc: Recipients | None = None) -> dict[str, Any]:
@@ -59,7 +58,7 @@ class GmailToolkit(GmailOrganising):
     @tool(
         effect=Effect.ACT,
         oauth_scopes=(READ_MAIL, SEND_MAIL),
-        asks=Question("Send this answer?", _LABELS),
+        asks=Question("Send this answer?", LABELS),
         phrases=(
             rf"{PLEASE}(?:reply|answer)(?: to)? {MAIL_ID} to (?P<to>{ADDRESS}){CC}{_ABOUT}",
             rf"{PLEASE}(?:reply to|answer) (?P<to>{ADDRESS}) (?:in|on|about) {MAIL_ID}{CC}{_ABOUT}",
@@ -100,7 +99,7 @@ class GmailToolkit(GmailOrganising):
             raise ToolError("the subject of an answer is that of the mail, with Re: before it, so nothing was sent")
         return await self._send(letter.outgoing(to, subject, body, cc, answers=answered), to, cc)
 
-    @tool(effect=Effect.ACT, oauth_scopes=(COMPOSE_MAIL,), asks=Question("Send this draft?", _LABELS))
+    @tool(effect=Effect.ACT, oauth_scopes=(COMPOSE_MAIL,), asks=Question("Send this draft?", LABELS))
     async def send_draft(
         self,
         draft_id: DraftId,
@@ -138,7 +137,7 @@ class GmailToolkit(GmailOrganising):
     @tool(
         effect=Effect.ACT,
         oauth_scopes=(MODIFY_MAIL,),
-        asks=Question("Throw these mails away?", _LABELS),
+        asks=Question("Throw these mails away?", LABELS),
         phrases=(rf"{PLEASE}(?:trash|delete|throw away|bin) {MAIL_IDS}{END}",),
     )
     async def trash(self, message_ids: MessageIds) -> dict[str, Any]:
@@ -149,7 +148,7 @@ class GmailToolkit(GmailOrganising):
     @tool(
         effect=Effect.ACT,
         oauth_scopes=(MODIFY_MAIL,),
-        asks=Question("Take these mails back out of the trash?", _LABELS),
+        asks=Question("Take these mails back out of the trash?", LABELS),
         phrases=(rf"{PLEASE}(?:untrash|undelete|restore) {MAIL_IDS}{END}",),
     )
     async def untrash(self, message_ids: MessageIds) -> dict[str, Any]:

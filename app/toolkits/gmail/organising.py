@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
+from app.approvals.question import Question
 from app.characters import seen
 from app.errors import GoogleError, ToolError
 from app.google.client import GoogleClient
 from app.toolkits.gmail import letter
+from app.toolkits.gmail import message as gmail_message
 from app.toolkits.gmail.arguments import Body, Label, MessageIds, Recipients, Subject
 from app.toolkits.gmail.message import mapping, objects, text
 from app.toolkits.gmail.oauth_scopes import COMPOSE_MAIL, EDIT_LABELS, MODIFY_MAIL
@@ -28,6 +31,7 @@ SETTABLE = (
     *("INBOX", "UNREAD", "STARRED", "IMPORTANT"),
     *(f"CATEGORY_{name}" for name in ("PERSONAL", "SOCIAL", "PROMOTIONS", "UPDATES", "FORUMS")),
 )
+LABELS = MappingProxyType({"body": "Text", "message_id": "Answers mail", "message_ids": "Mails", "draft_id": "Draft"})
 _NAME = r"[\"']?(?P<{}>[^\"']+?)[\"']?"
 
 
@@ -50,6 +54,7 @@ class GmailOrganising(GmailReading):
         effect=Effect.ORGANISE,
         repeatable=True,
         oauth_scopes=(EDIT_LABELS,),
+        asks=Question("Make this label?", LABELS),
         phrases=(
             rf"{PLEASE}(?:create|make|add)(?: a)?(?: new)? label (?:called |named )?{_NAME.format('label')}{END}",
         ),
@@ -73,6 +78,7 @@ class GmailOrganising(GmailReading):
         effect=Effect.ORGANISE,
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
+        asks=Question("Put this label on these mails?", LABELS),
         phrases=(rf"{PLEASE}label {MAIL_IDS} (?:as|with) {_NAME.format('label')}{END}",),
     )
     async def add_label(self, message_ids: MessageIds, label: Label) -> dict[str, Any]:
@@ -88,6 +94,7 @@ class GmailOrganising(GmailReading):
         effect=Effect.ORGANISE,
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
+        asks=Question("Take this label off these mails?", LABELS),
         phrases=(
             rf"{PLEASE}remove (?:the )?label {_NAME.format('label')} from {MAIL_IDS}{END}",
             rf"{PLEASE}unlabel {MAIL_IDS} (?:as|with|from) {_NAME.format('label')}{END}",
@@ -106,6 +113,7 @@ class GmailOrganising(GmailReading):
         effect=Effect.ORGANISE,
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
+        asks=Question("Archive these mails?", LABELS),
         phrases=(rf"{PLEASE}archive {MAIL_IDS}{END}",),
     )
     async def archive(self, message_ids: MessageIds) -> dict[str, Any]:
@@ -116,6 +124,7 @@ class GmailOrganising(GmailReading):
         effect=Effect.ORGANISE,
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
+        asks=Question("Mark these mails as read?", LABELS),
         phrases=(rf"{PLEASE}mark {MAIL_IDS} (?:as )?read{END}",),
     )
     async def mark_read(self, message_ids: MessageIds) -> dict[str, Any]:
@@ -126,6 +135,7 @@ class GmailOrganising(GmailReading):
         effect=Effect.ORGANISE,
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
+        asks=Question("Mark these mails as unread?", LABELS),
         phrases=(rf"{PLEASE}mark {MAIL_IDS} (?:as )?unread{END}",),
     )
     async def mark_unread(self, message_ids: MessageIds) -> dict[str, Any]:
@@ -136,6 +146,7 @@ class GmailOrganising(GmailReading):
         effect=Effect.ORGANISE,
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
+        asks=Question("Star these mails?", LABELS),
         phrases=(rf"{PLEASE}star {MAIL_IDS}{END}",),
     )
     async def star(self, message_ids: MessageIds) -> dict[str, Any]:
@@ -146,6 +157,7 @@ class GmailOrganising(GmailReading):
         effect=Effect.ORGANISE,
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
+        asks=Question("Remove the star from these mails?", LABELS),
         phrases=(rf"{PLEASE}unstar {MAIL_IDS}{END}",),
     )
     async def unstar(self, message_ids: MessageIds) -> dict[str, Any]:
@@ -153,7 +165,10 @@ class GmailOrganising(GmailReading):
         return await self._relabel("unstarred", message_ids, remove="STARRED")
 
     @tool(
-        effect=Effect.ORGANISE, oauth_scopes=(COMPOSE_MAIL,), phrases=(rf"{PLEASE}(?:draft|write a draft of){LETTER}",)
+        effect=Effect.ORGANISE,
+        oauth_scopes=(COMPOSE_MAIL,),
+        asks=Question("Write this draft?", LABELS),
+        phrases=(rf"{PLEASE}(?:draft|write a draft of){LETTER}",),
     )
     async def create_draft(
         self, to: Recipients, subject: Subject, body: Body, cc: Recipients | None = None
@@ -170,6 +185,14 @@ class GmailOrganising(GmailReading):
         message = letter.outgoing(to, subject, body, cc)
         made = await self._google.execute(drafts.create(userId="me", body={"message": message}))
         return {"draft": True, "id": text(made, "id"), "message_id": text(mapping(made, "message"), "id")}
+
+    async def approval_details(self, tool: str, arguments: Mapping[str, Any]) -> Sequence[str]:
+        """Return who wrote each of the mails that a call is about, and its subject."""
+        named = arguments.get("message_ids", [arguments["message_id"]] if "message_id" in arguments else [])
+        messages = self._google.resource("gmail", "v1", "users", "messages")
+        shape = {"format": "metadata", "metadataHeaders": ["From", "Subject"], "fields": "payload/headers"}
+        answers = await self._google.execute_batch([messages.get(userId="me", id=each, **shape) for each in named])
+        return [f"{each}: {_described(answer)}" for each, answer in zip(named, answers, strict=True)]
 
     async def _known_labels(self) -> dict[str, Mapping[str, str]]:
         """Return the person's labels as Gmail gives them, by `_key` of their names; asked for once a request."""
@@ -220,6 +243,14 @@ class GmailOrganising(GmailReading):
             done: [each for each in message_ids if each not in failed],
             **({"problems": problems} if failed else {}),
         }
+
+
+def _described(answer: Any) -> str:
+    """Return a mail's sender and subject in one line, as its person is asked about it."""
+    if isinstance(answer, GoogleError):
+        return "this mail could not be looked up"
+    sender, subject = (gmail_message.shown_header(answer, name) for name in ("From", "Subject"))
+    return f"from {sender or 'an unknown sender'}, subject: {subject or 'none'}"
 
 
 def _key(name: str) -> str:
