@@ -1,37 +1,37 @@
 """Every error of Deputy, one tree.
 
 DeputyError
-├── SettingsError              config.yaml, or what it names, is wrong: the start is refused
+├── SettingsError              config.yaml, or something it names, is wrong: the server does not start
 ├── PrincipalError             no complete principal: nothing runs
-├── MessageError               what somebody sent cannot be taken
+├── MessageError               a request cannot be accepted
 │   ├── InvalidMessageError        it is malformed                                        (HTTP 400)
-│   ├── UnauthenticatedError       no token or signature, or a wrong one                  (HTTP 401)
-│   ├── OffboardedError            the person was offboarded: nothing is taken from them  (HTTP 403)
-│   ├── NotFoundError              there is no such thing for this principal              (HTTP 404)
-│   ├── TooLargeError              it is over the size limit                              (HTTP 413)
+│   ├── UnauthenticatedError       its token or signature is missing or wrong             (HTTP 401)
+│   ├── OffboardedError            the person was offboarded: their messages are refused  (HTTP 403)
+│   ├── NotFoundError              this principal has no such thing                       (HTTP 404)
+│   ├── TooLargeError              it exceeds the size limit                              (HTTP 413)
 │   └── UnavailableError           not now: the platform should send it again             (HTTP 503)
-│       ├── OverLimitError         this person has reached a limit of their own           (HTTP 429)
-│       └── UnclearError           no answer: the platform may have taken it              (HTTP 503)
-├── UndeliverableError         a platform will never take this answer: it is not tried again
+│       ├── OverLimitError         this person has reached their own limit                (HTTP 429)
+│       └── UnclearError           no answer: the platform may have accepted it           (HTTP 503)
+├── UndeliverableError         a platform will never accept this answer: it is not retried
 ├── ConsentError               a consent link or callback cannot be used
 │   ├── LinkExpiredError           expired, used, superseded or never issued              (HTTP 410)
-│   └── CallbackRefusedError       state, cookie, code or id_token does not fit           (HTTP 400)
-├── ForeignRunError            an account was about to be used in another request than its own
-├── CredentialsError           no usable credentials of this principal
-│   ├── AccessRefusedError         nothing that the person can grant would help: the model is told why
+│   └── CallbackRefusedError       state, cookie, code or id_token does not match         (HTTP 400)
+├── ForeignRunError            an account was about to be used in a request it does not belong to
+├── CredentialsError           this principal has no usable credentials
+│   ├── AccessRefusedError         nothing the person can grant would help: the model is given the reason
 │   ├── ConsentRequiredError       a grant or an OAuth scope is missing: the run is parked
 │   └── GrantRevokedError          Google no longer honours the grant
 ├── SealError                  a sealed value does not open with this key ring and these bindings
 ├── GoogleError                Google answered with an error, or not at all
-│   ├── InvalidGrantError          the refresh token or code is over, by Google's own word
-│   └── TokenRefusedError          an API refuses an access token that was renewed just before
-├── AgentError                 a run cannot be finished: the person is told this text
-└── ToolError                  a tool cannot do what was asked: the model is told why
+│   ├── InvalidGrantError          Google says that the refresh token or code is no longer valid
+│   └── TokenRefusedError          an API rejects an access token that was just renewed
+├── AgentError                 a run cannot be finished: the person is shown this text
+└── ToolError                  a tool cannot do what was asked: the model is given the reason
 
 An error says what happened, to whom, and what to do next. None carries a token, a secret or the text of a mail.
-Errors are raised inside and translated once at the edge: an HTTP status, a chat reply, or what the model is told.
-`LifetimeError` (containers/proof) and `ScopeError` (containers/scopes) have roots of their own: those two packages know
-nothing of Deputy. The first says that the proof failed, and the start is refused.
+Errors are raised inside and translated once at the edge, into an HTTP status, a chat reply or a text for the model.
+`LifetimeError` (containers/proof) and `ScopeError` (containers/scopes) are separate roots, because those two packages
+know nothing of Deputy. A `LifetimeError` means that the proof failed and the server does not start.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _USED_UP_REASONS = frozenset({"dailyLimitExceeded", "dailyLimitExceededUnreg", "
 
 
 class DeputyError(Exception):
-    """The root of the tree; `except DeputyError` catches all that Deputy raises on purpose."""
+    """The root of the tree; `except DeputyError` catches everything that Deputy raises on purpose."""
 
 
 class SettingsError(DeputyError):
@@ -60,7 +60,7 @@ class PrincipalError(DeputyError):
 
 
 class MessageError(DeputyError):
-    """What somebody sent cannot be taken; `status` is the HTTP status that says so."""
+    """A request cannot be accepted; `status` is the HTTP status of the answer."""
 
     status = 400
 
@@ -76,29 +76,29 @@ class UnauthenticatedError(MessageError):
 
 
 class OffboardedError(MessageError):
-    """The person was offboarded; nothing of theirs is stored or run until they are restored."""
+    """The person was offboarded; nothing is stored or run for them until they are restored."""
 
     status = 403
 
 
 class NotFoundError(MessageError):
-    """There is no such thing, or it is somebody else's: the answer is the same for both."""
+    """The thing does not exist or belongs to somebody else; the answer is the same for both."""
 
     status = 404
 
 
 class TooLargeError(MessageError):
-    """The request is over the size limit."""
+    """The request exceeds the size limit."""
 
     status = 413
 
 
 class UnavailableError(MessageError):
-    """The server, or a platform, cannot take the message now; nothing was stored and the sender should try again.
+    """The server or a platform cannot accept the message now; nothing was stored, and the sender should retry.
 
     Attributes:
-        reason: The platform's own word, such as ``ratelimited``, if it gave one.
-        retry_after: How many seconds the platform asks to wait.
+        reason: The platform's error code, such as ``ratelimited``, if it gave one.
+        retry_after: The seconds that the platform asks us to wait.
     """
 
     status = 503
@@ -110,20 +110,20 @@ class UnavailableError(MessageError):
 
 
 class OverLimitError(UnavailableError):
-    """One person has reached a limit of their own; the text says which and what to do, and is meant for them."""
+    """One person has reached their own limit; the text is for them and says which limit and what to do."""
 
     status = 429
 
 
 class UnclearError(UnavailableError):
-    """A platform gave no answer: whether it took what it was given is not known, and may show a while later."""
+    """A platform gave no answer, so it is unknown whether it accepted the request; a later look may show it."""
 
 
 class UndeliverableError(DeputyError):
-    """A platform will never take this answer, however often it is tried.
+    """A platform will never accept this answer, so it is not retried.
 
     Attributes:
-        reason: The platform's own word, such as ``is_archived``.
+        reason: The platform's error code, such as ``is_archived``.
     """
 
     def __init__(self, message: str, *, reason: str) -> None:
@@ -132,13 +132,13 @@ class UndeliverableError(DeputyError):
 
 
 class ConsentError(DeputyError):
-    """A consent link or Google's callback cannot be used; `status` is the HTTP status that says so."""
+    """A consent link or Google's callback cannot be used; `status` is the HTTP status of the answer."""
 
     status = 400
 
 
 class LinkExpiredError(ConsentError):
-    """The consent link is expired, used, superseded, or was never issued."""
+    """The consent link has expired, was used or superseded, or was never issued."""
 
     status = 410
 
@@ -148,7 +148,7 @@ class CallbackRefusedError(ConsentError):
 
 
 class ForeignRunError(DeputyError):
-    """One request was about to use what belongs to another; nothing was sent."""
+    """One request was about to use an object that belongs to another; nothing was sent."""
 
     def __init__(self, used: str) -> None:
         super().__init__(
@@ -162,15 +162,15 @@ class CredentialsError(DeputyError):
 
 
 class AccessRefusedError(CredentialsError):
-    """The principal has no access and cannot grant it; the text says who has to do what, and the model is given it."""
+    """The principal has no access and cannot grant it; the text tells the model who has to do what."""
 
 
 class ConsentRequiredError(CredentialsError):
-    """The principal has not granted what a tool needs.
+    """The principal has not granted the access that a tool needs.
 
     Attributes:
-        principal: Who has to consent.
-        oauth_scopes: What is missing, as full OAuth scope URLs.
+        principal: The person who has to consent.
+        oauth_scopes: The missing OAuth scopes, as full URLs.
     """
 
     def __init__(self, principal: Principal, oauth_scopes: frozenset[str]) -> None:
@@ -188,17 +188,17 @@ class GrantRevokedError(CredentialsError):
 
 
 class SealError(DeputyError):
-    """A sealed value does not open: another key, another row or another person."""
+    """A sealed value does not open: it was sealed with another key, or for another row or person."""
 
 
 class GoogleError(DeputyError):
     """Google answered with an error, or not at all.
 
     Attributes:
-        status: The HTTP status, or None when there was no answer.
+        status: The HTTP status, or None if there was no answer.
         reason: Google's machine-readable reason, such as ``notFound``; never a response body.
-        retry_after: For how many seconds Google wants to be left alone; None when it does not say.
-        unsent: Nothing reached Google, as there was no connection.
+        retry_after: The seconds that Google asks us to wait; None if it does not say.
+        unsent: Whether the connection failed, so that nothing reached Google.
     """
 
     def __init__(
@@ -218,23 +218,23 @@ class GoogleError(DeputyError):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a rate limit says no: nothing was done, and the same call will be taken later."""
+        """Return whether a rate limit rejected the call: nothing was done, and the same call will work later."""
         if self.reason in _USED_UP_REASONS:
             return False
         return self.status == 429 or self.reason in _RATE_REASONS
 
     @property
     def passes(self) -> bool:
-        """Whether it is a fault that passes: a rate limit, a fault of Google's own, or no answer."""
+        """Return whether the fault is temporary: a rate limit, a fault of Google's own, or no answer."""
         return self.is_busy or self.status is None or self.status >= 500
 
 
 class InvalidGrantError(GoogleError):
-    """Google says ``invalid_grant`` (RFC 6749 section 5.2): the code or refresh token is used, revoked or expired."""
+    """Google says ``invalid_grant`` (RFC 6749 section 5.2): the code or refresh token was used, revoked or expired."""
 
 
 class TokenRefusedError(GoogleError):
-    """An API answers 401 to an access token that was renewed right before: Google does not honour the grant."""
+    """An API answers 401 to an access token that was just renewed: Google does not honour the grant."""
 
 
 class ToolError(DeputyError):
@@ -242,4 +242,4 @@ class ToolError(DeputyError):
 
 
 class AgentError(DeputyError):
-    """An agent's run cannot be finished; the person is told this text."""
+    """An agent's run cannot be finished; the person is shown this text."""
