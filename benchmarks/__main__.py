@@ -13,7 +13,19 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, figures_of
 
-BENCHMARKS = ("scope", "agent", "services", "call", "start", "message", "refresh", "assistant", "delivery")
+BENCHMARKS = (
+    "scope",
+    "agent",
+    "services",
+    "call",
+    "start",
+    "idle",
+    "message",
+    "refresh",
+    "growth",
+    "assistant",
+    "delivery",
+)
 RESULTS = Path(__file__).with_name("results.json")
 
 

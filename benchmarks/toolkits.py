@@ -126,8 +126,11 @@ Mails = _toolkit("mails")
 Dates = _toolkit("dates")
 Files = _toolkit("files")
 Tasks = _toolkit("tasks")
+Notes = _toolkit("notes")
+Plans = _toolkit("plans")
 
 TOOLKITS = (Mails, Dates, Files, Tasks)
+FURTHER_PATHS = {name: f"{__name__}:{name.title()}" for name in ("notes", "plans")}  # for sixty tools
 IMPORT_PATHS = {toolkit.name: f"{__name__}:{toolkit.name.title()}" for toolkit in TOOLKITS}
 TOOL_NAMES = frozenset(name for toolkit in TOOLKITS for name in toolkit.tools())
 

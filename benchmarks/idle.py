@@ -1,0 +1,109 @@
+"""P12: what a process costs that has nothing to do: statements and CPU a second.
+
+Run it with ``python -m benchmarks.idle``. Each process is this program, started anew: a server on
+SQLite, and, where PostgreSQL is installed, a server that takes and answers messages through procrastinate. Once it has
+settled it counts what SQLAlchemy and psycopg send, other than the beginnings of transactions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections import Counter
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from app.main import serving
+from app.settings import Settings
+from benchmarks.delivery import new_database
+from benchmarks.figures import Figure, elsewhere, show, show_figures, within
+from containers.build import build
+from tests.fakes.postgres import find_binaries, running_postgres
+
+SECONDS = 30.0  # the longest pause of a periodic task, so that each is counted
+SETTLING_SECONDS = 8.0
+SQLITE, POSTGRESQL = "an idle server, SQLite", "an idle server that answers, PostgreSQL, procrastinate"
+
+
+def _settings(folder: Path, url: str, engine: str) -> Settings:
+    return Settings.model_validate(
+        {
+            "server": {"port": 0},
+            "database": {"url": url},
+            "key_ring": {"file": str(folder / "keys.yaml")},
+            "google": {"mode": "google", "client_id": "1-bench.apps.googleusercontent.com", "client_secret": "none"},
+            "agents": {"assistant": {"instructions": "You help one person.", "toolkits": ["gmail"]}},
+            "default_agent": "assistant",
+            "interfaces": {"http": {}},
+            "delivery": {"engine": engine},
+        }
+    )
+
+
+async def _idle(url: str, engine: str, seconds: float) -> tuple[float, float]:
+    asked: Counter[str] = Counter()
+
+    def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if not statement.startswith("BEGIN"):
+            asked["statements"] += 1
+
+    class Counting(psycopg.AsyncCursor[Any]):
+        async def execute(self, *arguments: Any, **options: Any) -> Any:
+            asked["statements"] += 1
+            return await super().execute(*arguments, **options)
+
+    with tempfile.TemporaryDirectory(prefix="deputy-idle-") as name:
+        folder = Path(name)
+        settings = _settings(folder, url or f"sqlite+aiosqlite:///{folder / 'deputy.db'}", engine)
+        sa.event.listen(Engine, "before_cursor_execute", count)
+        psycopg.AsyncConnection.cursor_factory = Counting  # type: ignore[misc]  # of every connection from now on
+        async with serving(build(settings), settings):
+            await asyncio.sleep(SETTLING_SECONDS)
+            before, cpu = asked.total(), time.process_time()
+            await asyncio.sleep(seconds)
+            return (asked.total() - before) / seconds, (time.process_time() - cpu) / seconds * 100
+
+
+def idle(url: str, engine: str, seconds: float) -> tuple[float, float]:
+    """Return the statements a second of a server without work, and its CPU in percent of a core."""
+    return asyncio.run(_idle(url, engine, seconds))
+
+
+def measure(seconds: float = SECONDS) -> dict[str, tuple[float, float]]:
+    """Return what `idle` does for each configuration, each in a process of its own."""
+    found = {SQLITE: elsewhere(idle, "", "embedded", seconds)}
+    binaries = find_binaries()
+    with running_postgres(binaries) if binaries else nullcontext() as cluster:
+        if cluster is not None:
+            url = asyncio.run(new_database(cluster))
+            found[POSTGRESQL] = elsewhere(idle, url, "procrastinate", seconds)
+    return found
+
+
+def figures(costs: dict[str, tuple[float, float]]) -> dict[str, Figure]:
+    """Return the figures for benchmarks/results.json."""
+    found = {}
+    for name, (statements, cpu) in costs.items():
+        found[f"P12 statements a second of {name}"] = within(statements, 0.0, "", at_most=1.0)
+        found[f"P12 CPU of {name}"] = within(cpu, 0.0, "%", at_most=0.5)
+    return found
+
+
+def main(seconds: float = SECONDS) -> dict[str, Figure]:
+    """Measure, print the table, and return the figures."""
+    costs = measure(seconds)
+    columns = ("statements/s", "CPU, %")
+    show("idle", {head: {name: cost[place] for name, cost in costs.items()} for place, head in enumerate(columns)})
+    found = figures(costs)
+    show_figures(found)
+    return found
+
+
+if __name__ == "__main__":
+    main()
