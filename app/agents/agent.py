@@ -193,7 +193,7 @@ class Agent:
         except (AgentRunError, FallbackExceptionGroup, UserError) as error:
             raise AgentError(in_words(model_fault(error) or ModelFault.UNUSABLE)) from error
         except GoogleError as error:
-            raise AgentError("Google is busy and takes no more from you for now. Please try again later.") from error
+            raise AgentError(f"{_in_words(error)} Please try again later.") from error
         finally:
             for guard in guards:
                 guard.let_go()
@@ -217,6 +217,12 @@ class Agent:
         )
         # A parked run may hold the result of a tool that the agent no longer has.
         return any(name not in tools or tools[name].oauth_scopes for name in returned)
+
+
+def _in_words(error: GoogleError) -> str:
+    if error.is_busy:
+        return "Google is busy and takes no more from you for now."
+    return "Google gives me no answer." if error.status is None else "Google has a fault of its own."
 
 
 def _oldest_kept(history: History, left_out: int, sequence: int) -> int | None:

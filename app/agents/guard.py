@@ -107,7 +107,7 @@ class GuardedToolkit(WrapperToolset[Any]):
         Raises:
             ApprovalRequired: The person has to consent, or to approve, first.
             ToolFailed: They said no, or Google did.
-            GoogleError: Google is busy, and nothing was changed: the message can be tried again later.
+            GoogleError: The fault is temporary and this call changed nothing: the message can be tried again later.
         """
         spec = self.wrapped.tools()[name]
         answered: Mapping[str, Any] = ctx.tool_call_metadata or {}
@@ -120,6 +120,8 @@ class GuardedToolkit(WrapperToolset[Any]):
         except AccessRefusedError as error:
             raise ToolFailed(str(error)) from error
         except GoogleError as error:
+            if error.passes and answered.get(APPROVAL_ID) is None:
+                raise
             raise ToolFailed(describe(error)) from error
         if spec.effect is Effect.ACT or self._is_too_much(spec, tool_args, answered):
             return await self._act(spec, tool_args, ctx, tool)
@@ -132,7 +134,7 @@ class GuardedToolkit(WrapperToolset[Any]):
         except AccessRefusedError as error:
             raise ToolFailed(str(error)) from error
         except ToolFailed as error:
-            if spec.effect is Effect.READ and isinstance(error.__cause__, GoogleError) and error.__cause__.is_busy:
+            if spec.effect is Effect.READ and isinstance(error.__cause__, GoogleError) and error.__cause__.passes:
                 raise error.__cause__ from None
             raise
 

@@ -16,6 +16,7 @@ from app.llm.faults import ModelFault, model_fault
 class Fault(StrEnum):
     """The class of a temporary fault; those of models are `ModelFault`s."""
 
+    GOOGLE_DOWN = "google_down"  # a fault of its own, or no answer
     GOOGLE_BUSY = "google_busy"  # a quota
     DATABASE = "database"  # it cannot be reached, or its disk is full
 
@@ -46,7 +47,9 @@ def _fault(error: BaseException) -> PassingFault | None:
     # The second: no connection became free in time; the third: asyncpg found no server.
     if isinstance(error, (sa.exc.DBAPIError, sa.exc.TimeoutError, ConnectionError)):
         return Fault.DATABASE
-    return Fault.GOOGLE_BUSY if isinstance(error, GoogleError) and error.is_busy else None
+    if isinstance(error, GoogleError) and error.passes:
+        return Fault.GOOGLE_BUSY if error.is_busy else Fault.GOOGLE_DOWN
+    return None
 
 
 @dataclass(frozen=True, slots=True)

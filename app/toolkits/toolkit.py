@@ -18,6 +18,7 @@ from pydantic_core import SchemaValidator
 
 from app.approvals.question import Question
 from app.errors import GoogleError, SettingsError, ToolError
+from app.google.faults import cause_for_administrators
 from app.toolkits.asides import with_aside
 from app.toolkits.rules import check_parameters, check_phrases, refuse_shared_state
 
@@ -196,8 +197,10 @@ def describe(error: GoogleError) -> str:
     answer = f"Google answered {error.status}" + (f" ({error.reason})" if error.reason else "")
     if error.status == 404:
         return with_aside(f"{answer}: I found nothing with this id in your account.", "Check the id.")
-    if error.status == 429 or error.status >= 500:
+    if error.passes:
         return f"{answer}: it is busy. Please try again later."
+    if cause := cause_for_administrators(error):
+        return f"{answer} and did not do it: {cause}. Only the administrator of this server can fix it."
     return f"{answer} and did not do it."
 
 

@@ -20,6 +20,7 @@ from app.agents.guard import ACCOUNT_GONE, UNKNOWN_EFFECT
 from app.agents.run import DECLINED_CALL, DECLINED_CONSENT, StoppedRun
 from app.approvals.approvals import ApprovalState
 from app.database.database import Database
+from app.delivery.backoff import Fault, passing_fault
 from app.errors import AgentError, GoogleError, GrantRevokedError
 from app.messages import StoredMessage
 from app.principal import Principal
@@ -127,12 +128,22 @@ async def test_a_grant_that_google_withdrew_asks_for_consent(database: Database,
     assert _waits(early) == _waits(late) == [("letters_read", "consent")]
 
 
-async def test_google_being_away_is_told_to_the_model(database: Database, ada: Principal) -> None:
-    """When no token can be had because Google does not answer, the run goes on and nobody is asked for consent."""
+async def test_google_being_away_ends_the_run_as_a_fault_that_passes(database: Database, ada: Principal) -> None:
+    """When Google gives no token because it does not answer, the message can be tried again; nobody has to consent."""
     studio = Studio(database, scripted([READ_LETTER]))
     studio.tokens.failures[ada] = GoogleError("no answer")
+    with pytest.raises(AgentError, match="Google gives me no answer") as failed:
+        await studio.run(await studio.message(ada))
 
-    assert "Google did not answer" in _text(await studio.run(await studio.message(ada)))
+    assert passing_fault(failed.value) is Fault.GOOGLE_DOWN
+
+
+async def test_a_refusal_of_the_sign_in_is_told_to_the_model(database: Database, ada: Principal) -> None:
+    """What does not pass is told with what an administrator has to do, and the run goes on."""
+    studio = Studio(database, scripted([READ_LETTER]))
+    studio.tokens.failures[ada] = GoogleError("no", status=401, reason="invalid_client")
+
+    assert "Only the administrator of this server" in _text(await studio.run(await studio.message(ada)))
 
 
 async def test_acting_waits_for_approval_with_its_exact_arguments(

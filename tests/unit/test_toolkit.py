@@ -138,6 +138,8 @@ async def test_a_tool_error_is_told_to_the_model() -> None:
         (403, None, "answered 403 and did not do it"),
         (429, "rateLimitExceeded", "busy"),
         (503, None, "busy"),
+        (429, "dailyLimitExceeded", "quota.*Only the administrator"),
+        (403, "accessNotConfigured", "not enabled.*Only the administrator"),
         (None, None, "did not answer"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from app.sandbox.google.gmail.message import MailboxMessage
 from app.sandbox.google.grants import SandboxGrants
 from app.sandbox.google.media import MediaError
 from app.sandbox.google.oauth import OAuth
+from app.sandbox.google.outages import Outage, Outages
 from app.sandbox.log import Call
 from app.sandbox.people import PEOPLE, Person, SandboxPeople
 
@@ -46,6 +48,7 @@ class GoogleSandbox:
         app: The ASGI application.
         calls: The calls that it has answered, oldest first.
         people: The people with an account.
+        outages: How the next calls of the APIs and of the token endpoint are refused, in this order.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class GoogleSandbox:
         accounts = SandboxPeople(PEOPLE if people is None else people)
         client = Client(client_id, client_secret, redirect_uris)
         self.calls: list[Call] = []
+        self.outages: deque[Outage] = deque()
         self.people: tuple[Person, ...] = tuple(accounts.values())
         self._grants = SandboxGrants(
             rotate_refresh_tokens=rotate_refresh_tokens, access_token_seconds=access_token_seconds, now=now
@@ -75,7 +79,7 @@ class GoogleSandbox:
         consent = ConsentScreen(client, accounts, self._grants, self.calls.append, now)
         delegation = Delegation(service_accounts, accounts, self._grants, now)
         oauth = OAuth(client, accounts, self._grants, delegation, self.calls.append, now)
-        self.app = Starlette(
+        app = Starlette(
             routes=[
                 *consent.routes,
                 *oauth.routes,
@@ -84,6 +88,7 @@ class GoogleSandbox:
                 Route("/{path:path}", self._method, methods=_VERBS),
             ]
         )
+        self.app = Outages(app, self.outages)
 
     def mailbox(self, email: str) -> list[MailboxMessage]:
         """Return this person's current messages, trash and drafts included, newest first.
