@@ -36,7 +36,7 @@ class Answered:
 
     Attributes:
         private: The answer may hold something out of the person's account, so they alone may see it.
-        turn: What the run added to the history.
+        turn: The messages that the run added to the history.
         forget_before: The conversation has outgrown the model, so turns with a lower sequence are to be erased.
     """
 
@@ -47,12 +47,12 @@ class Answered:
 
 
 class AgentShell:
-    """What all people share of one configured agent: its name, instructions, model and limits.
+    """One configured agent as all people share it: its name, instructions, model and limits.
 
     Lives as long as the process and knows no person: toolkits and history are handed over with each run.
 
     Args:
-        permission: What an OAuth scope permits, in words.
+        permission: Returns in words the permission that an OAuth scope gives.
     """
 
     def __init__(
@@ -106,19 +106,19 @@ class Agent:
 
     @property
     def name(self) -> str:
-        """The agent's name in the configuration."""
+        """Return the agent's name in the configuration."""
         return self._shell.name
 
     def tools(self) -> dict[str, ToolSpec]:
-        """Every tool that this person's agent has, by name."""
+        """Return every tool of this person's agent, by name."""
         return {name: spec for toolkit in self._toolkits for name, spec in toolkit.tools().items()}
 
     async def answer(self, message: StoredMessage, listener: Listener | None = None) -> Answered | StoppedRun:
         """Run the agent on a message of its principal.
 
         Args:
-            message: What is answered.
-            listener: Told what happens meanwhile; the model is asked to stream only when somebody listens.
+            message: The message to answer.
+            listener: Notified of progress; the model is asked to stream only if there is one.
 
         Raises:
             AgentError: The model failed, or a limit was reached.
@@ -135,9 +135,9 @@ class Agent:
         granted: bool | None,
         approvals: Sequence[Approval],
     ) -> Answered | StoppedRun:
-        """Go on with a run that was stopped, now that the person has answered.
+        """Continue a run that was stopped, now that the person has answered.
 
-        What they approved runs with the account that it was shown with, whatever they have chosen meanwhile.
+        Approved calls run with the account that they were shown with, even if the person has chosen another since.
 
         Raises:
             AgentError: The model failed, or a limit was reached.

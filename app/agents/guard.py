@@ -89,14 +89,14 @@ class GuardedToolkit(WrapperToolset[Any]):
     permission: Callable[[str], str] = str
 
     async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
-        """The toolkit's tools, each held by this guard and not by the toolkit."""
+        """Return the toolkit's tools, each held by this guard and not by the toolkit."""
         tools = await super().get_tools(ctx)
         for tool in tools.values():
             tool.toolset = self
         return tools
 
     def let_go(self) -> None:
-        """Forget all that is the person's: a run that was cancelled stays in cycles of pydantic-ai's for a while."""
+        """Drop everything that belongs to the person: pydantic-ai keeps a cancelled run alive in cycles for a while."""
         del self.wrapped, self.credentials, self.begins_to_write, self.trail
 
     async def call_tool(
@@ -162,7 +162,7 @@ class GuardedToolkit(WrapperToolset[Any]):
     async def _run(
         self, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
     ) -> Any:
-        """Run the tool, written down; the trail outlives `let_go`, which comes when the run is cancelled."""
+        """Run the tool and record it; the recorder outlives `let_go`, which is called when the run is cancelled."""
         trail, done = self.trail, False
         tool_call = await trail.begin(self.message_id, spec.name, acts=spec.effect is Effect.ACT)
         try:

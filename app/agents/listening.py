@@ -1,4 +1,4 @@
-"""What is told of a run while it goes on."""
+"""Progress of a run, reported while it goes on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pydantic_ai.messages import (
 
 
 class ToolState(StrEnum):
-    """What became of a tool's call; one that waits for its person is started, and no more."""
+    """The state of a tool's call; one that waits for its person has only started."""
 
     STARTED = "started"
     DONE = "done"
@@ -36,7 +36,7 @@ class TextWritten:
 
 @dataclass(frozen=True, slots=True)
 class ToolUsed:
-    """A tool's call came so far; neither its arguments nor its result are told."""
+    """A tool's call has reached a state; neither its arguments nor its result are reported."""
 
     name: str
     state: ToolState
@@ -46,17 +46,17 @@ Progress = TextWritten | ToolUsed
 
 
 class Listener(Protocol):
-    """Hears of one run, of one person's message."""
+    """Follows one run, of one person's message."""
 
     def tell(self, progress: Progress) -> None:
-        """Take it and return at once: the run goes on only then."""
+        """Take the progress and return at once, because the run waits for it."""
         ...
 
 
 def telling(
     listener: Listener,
 ) -> Callable[[RunContext[Any], AsyncIterable[AgentStreamEvent]], Awaitable[None]]:
-    """The handler by which pydantic-ai's events reach a listener (https://ai.pydantic.dev/agents/#streaming-events)."""
+    """Return a handler that passes pydantic-ai's events to a listener (https://ai.pydantic.dev/agents/#streaming-events)."""
 
     async def handle(_: RunContext[Any], events: AsyncIterable[AgentStreamEvent]) -> None:
         async for event in events:

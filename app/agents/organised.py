@@ -1,4 +1,4 @@
-"""How many things one message has organised: beyond a few, the person is asked."""
+"""Counting the things that one message has organised: beyond a few, the person is asked."""
 
 from __future__ import annotations
 

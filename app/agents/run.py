@@ -64,7 +64,7 @@ class StoppedRun:
     """A run that waits for its person.
 
     Attributes:
-        turn: What the run added to the history so far, the waiting calls last.
+        turn: The messages that the run has added to the history so far, the waiting calls last.
         calls: The waiting calls.
     """
 
@@ -73,7 +73,7 @@ class StoppedRun:
 
     @classmethod
     def of(cls, turn: list[ModelMessage], requests: DeferredToolRequests) -> StoppedRun:
-        """The run that ended with these requests."""
+        """Return the run that ended with these requests."""
         calls = []
         for part in requests.approvals:
             reason = requests.metadata[part.tool_call_id]
@@ -92,34 +92,34 @@ class StoppedRun:
 
     @classmethod
     def load(cls, text: str) -> StoppedRun:
-        """Read what `dump` wrote."""
+        """Return the run that `dump` wrote."""
         return _adapter().validate_json(text)
 
     def dump(self) -> str:
-        """The run as JSON text that `load` can read, also when it holds half of a surrogate pair."""
+        """Return the run as JSON text that `load` can read, even if it holds half of a surrogate pair."""
         values = _adapter().dump_python(self, mode="json")
         return json.dumps(values, ensure_ascii=False).encode(errors="replace").decode()
 
     @property
     def oauth_scopes(self) -> frozenset[str]:
-        """What the person has to consent to before the run can go on; empty when it waits for approvals alone."""
+        """Return the OAuth scopes that the run waits for; empty when it waits for approvals alone."""
         return frozenset(scope for call in self.calls for scope in call.oauth_scopes)
 
     @property
     def credential_id(self) -> str | None:
-        """The access with which the run goes on: the one that its calls were shown with for approval, if any were."""
+        """Return the access that the run continues with: that of the calls shown for approval, if any."""
         shown = (call.credential_id for call in self.calls if call.credential_id is not None)
         return None if self.oauth_scopes else next(shown, None)
 
     @property
     def pending_calls(self) -> list[PendingCall]:
-        """What the person has to approve."""
+        """Return the calls that the person has to approve."""
         return [
             PendingCall(call.call_id, call.tool, call.arguments) for call in self.calls if call.waits_for == "approval"
         ]
 
     def results(self, *, granted: bool | None, approvals: Sequence[Approval]) -> DeferredToolResults:
-        """What the person has answered, in the form in which pydantic-ai goes on.
+        """Return the person's answers in the form in which pydantic-ai continues a run.
 
         A call that is tried again only because another one was answered stops at the guard once more.
         """

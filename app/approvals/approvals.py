@@ -25,7 +25,7 @@ from app.principal import Principal
 
 
 class ApprovalState(StrEnum):
-    """Where an approval stands."""
+    """The state of an approval."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -50,7 +50,7 @@ class Approval:
 
     Attributes:
         approval_id: 32 hexadecimal digits.
-        code: What the person types, 4 hexadecimal digits; unique among this person's approvals.
+        code: The 4 hexadecimal digits that the person types; unique among this person's approvals.
     """
 
     approval_id: str
@@ -101,7 +101,7 @@ class Approvals:
             )
 
     async def of_message(self, principal: Principal, message_id: str) -> list[Approval]:
-        """The approvals of this person's message, oldest first."""
+        """Return the approvals of this person's message, oldest first."""
         query = (
             sa.select(approvals)
             .where(owned_by(approvals, principal), approvals.c.message_id == message_id)
@@ -155,11 +155,11 @@ class Approvals:
         return await self._step(principal, approval_id, ApprovalState.APPROVED, ApprovalState.RUNNING, **shown)
 
     async def complete(self, principal: Principal, approval_id: str) -> None:
-        """Say that a claimed call ended, whatever its result."""
+        """Mark a claimed call as done, with or without success."""
         await self._step(principal, approval_id, ApprovalState.RUNNING, ApprovalState.DONE)
 
     async def expire(self, connection: AsyncConnection, message_id: str) -> None:
-        """Let what still waits for a message expire, in the caller's transaction."""
+        """Let a message's pending approvals expire, in the caller's transaction."""
         await connection.execute(
             approvals.update()
             .where(approvals.c.message_id == message_id, approvals.c.state == ApprovalState.PENDING)

@@ -35,10 +35,10 @@ def _is_code(word: str) -> bool:
 
 
 class Waiting(Protocol):
-    """Whoever waits for decisions."""
+    """Continues messages that wait for decisions."""
 
     async def approval_decided(self, principal: Principal, message_id: str) -> None:
-        """Go on with this person's message if nothing of it waits any more."""
+        """Continue this person's message if none of its approvals is pending."""
         ...
 
 

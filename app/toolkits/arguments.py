@@ -1,4 +1,4 @@
-"""What tools of several toolkits take from the model."""
+"""Types of the arguments that tools of several toolkits take from the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a toolkit class may not do; checked when the class is made, so that a mistake stops the start."""
+"""Rules for toolkit classes, checked when a class is made, so that a mistake stops the start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a toolkit is: a class whose marked methods are the tools of one request's agent."""
+"""Toolkits: classes whose marked methods are the tools of one request's agent."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ AsyncMethod = TypeVar("AsyncMethod", bound=Callable[..., Awaitable[Any]])
 
 
 class Effect(StrEnum):
-    """What a tool changes, and so whether the person is asked first."""
+    """How far a tool's changes reach, which decides whether the person is asked first."""
 
     READ = "read"  # nothing
     ORGANISE = "organise"  # reversibly, and only in the person's own data: label, star, archive, draft
-    ACT = "act"  # send, reply, invite, share, delete, trash, and whatever else changes what others see
+    ACT = "act"  # send, reply, invite, share, delete, trash, and anything else that others can see
 
 
 @dataclass(frozen=True, slots=True)
 class ToolMark:
-    """What `@tool` says of a method."""
+    """The declaration that `@tool` leaves on a method."""
 
     effect: Effect
     oauth_scopes: tuple[str, ...]
@@ -49,17 +49,17 @@ class ToolMark:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """One tool of a toolkit class; made once a class, shared by all requests, and never to be changed.
+    """One tool of a toolkit class. It is made once per class, shared by all requests, and never changed.
 
     Attributes:
-        name: What the model calls it: ``{toolkit}_{method}``, such as ``gmail_search``.
+        name: The name that the model calls it by: ``{toolkit}_{method}``, such as ``gmail_search``.
         method: The method's name.
-        effect: What it changes.
+        effect: How far its changes reach.
         oauth_scopes: The Google OAuth scope URLs it needs, all of them; empty when it needs none.
         phrases: Regular expressions by which the offline demo model finds it.
-        repeatable: Done twice it leaves the same as done once.
+        repeatable: Running it twice has the same result as running it once.
         asks: How a person is asked for approval, or None for the tool's name and its arguments.
-        definition: What the model is shown. Its metadata has ``effect``, ``oauth_scopes`` and ``phrases``.
+        definition: The model's description of it. Its metadata has ``effect``, ``oauth_scopes`` and ``phrases``.
         validator: Checks the model's arguments; stateless.
         takes_context: Whether the method's first argument is pydantic-ai's RunContext.
         function: The plain function, not bound to anybody's toolkit.
@@ -86,10 +86,10 @@ def tool(
     repeatable: bool = False,
     asks: Question | None = None,
 ) -> Callable[[AsyncMethod], AsyncMethod]:
-    r"""Mark an ``async`` method of a toolkit as a tool; its docstring is what the model reads.
+    r"""Mark an ``async`` method of a toolkit as a tool; the model reads its docstring.
 
     Args:
-        effect: What the tool changes.
+        effect: How far the tool's changes reach.
         oauth_scopes: The least Google OAuth scopes, as URLs, that it cannot do without; ``()`` says that it needs none.
         phrases: Regular expressions for the offline demo model, matched against the whole message without regard
             to case. Named groups are arguments: ``(?:last|latest) (?P<limit>\d+) mails``.
@@ -119,8 +119,8 @@ class Toolkit(AbstractToolset[Any]):
     """The tools of one subject, bound to one person. An instance lives for one request, its class for the process.
 
     A subclass sets `name`, takes what it needs in its constructor, and marks its tools with `@tool`. Mistakes are
-    found when the class is made. `ToolError` and `GoogleError` become what the model is told; all other errors pass,
-    consent and approval among them: whoever wraps the toolkit answers those.
+    found when the class is made. `ToolError` and `GoogleError` become reasons that the model reads; all others,
+    those about consent and approval included, are for the caller.
 
     Attributes:
         name: The first half of every tool's name; lower case, such as ``gmail``.
@@ -130,10 +130,10 @@ class Toolkit(AbstractToolset[Any]):
     __tools: ClassVar[Mapping[str, ToolSpec]] = MappingProxyType({})
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Check the class and make its schemas; what a base class made already is taken over as it is.
+        """Check the class and make its schemas; those of a base class are reused.
 
         Raises:
-            SettingsError: The class breaks a rule; the message names the attribute and the mend.
+            SettingsError: The class breaks a rule; the message names the attribute and how to fix it.
         """
         super().__init_subclass__(**options)
         refuse_shared_state(cls.__mro__[: cls.__mro__.index(Toolkit)])
@@ -142,12 +142,12 @@ class Toolkit(AbstractToolset[Any]):
 
     @classmethod
     def tools(cls) -> Mapping[str, ToolSpec]:
-        """All tools of the class by name; read-only."""
+        """Return all tools of the class by name; read-only."""
         return cls.__tools
 
     @property
     def id(self) -> str:
-        """The toolkit's name: pydantic-ai wants it unique within an agent."""
+        """Return the toolkit's name, which pydantic-ai wants to be unique within an agent."""
         return self.name
 
     async def approval_details(self, tool: str, arguments: Mapping[str, Any]) -> Sequence[str]:
@@ -163,7 +163,7 @@ class Toolkit(AbstractToolset[Any]):
         return ()
 
     async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
-        """Every tool of the class, bound to this instance."""
+        """Return every tool of the class, bound to this instance."""
         return {
             name: ToolsetTool(
                 toolset=self, tool_def=spec.definition, max_retries=ctx.max_retries, args_validator=spec.validator
@@ -205,7 +205,7 @@ def describe(error: GoogleError) -> str:
 
 
 def _marked(cls: type[Toolkit], inherited: Mapping[str, ToolSpec]) -> Iterator[tuple[str, FunctionType]]:
-    """The tool methods of a class, its bases' first.
+    """Yield the tool methods of a class, those of its bases first.
 
     Raises:
         SettingsError: A method hides a tool or a part of Toolkit without saying so.

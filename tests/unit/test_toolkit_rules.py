@@ -1,4 +1,4 @@
-"""Mistakes in a toolkit class stop its making, with a message that names the place and the mend."""
+"""Mistakes in a toolkit class stop its making, with a message that names the place and how to fix it."""
 
 from __future__ import annotations
 
