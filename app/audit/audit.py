@@ -25,8 +25,8 @@ class AuditEvent(StrEnum):
     CONFIRM = "confirm"  # the grant counts from now on
     WIDEN = "widen"  # a grant that counted already covers more, or other, OAuth scopes
     REFRESH = "refresh"  # its access token was renewed
-    REVOKE = "revoke"  # it is over
-    OFFBOARD = "offboard"  # all that a person had is over
+    REVOKE = "revoke"  # it ended
+    OFFBOARD = "offboard"  # all that a person had ended
     APPROVE = "approve"  # the person approved a call
     DENY = "deny"  # the person denied a call
     TOOL = "tool"  # a tool began, where it acts, or ended

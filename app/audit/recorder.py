@@ -48,7 +48,7 @@ class AuditRecorder:
     """Writes down what one person's tools do. Lives for one request.
 
     The rows of a tool are written in one transaction when it ends, however it ends; before one that acts begins, there
-    is a row that says so. What cannot be written down is not done, or not told.
+    is a row that says so. If a row cannot be written, the call is not made, or its result is not returned.
     """
 
     def __init__(

@@ -28,9 +28,9 @@ def list_(
     config: ConfigOption = CONFIG,
     state: Annotated[
         list[MessageState] | None,
-        typer.Option(help="Only these; if none is given, all that is not done or was not told."),
+        typer.Option(help="Only messages in this state. Unset: all that are not done or whose reply was not sent."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="List at most this many, the latest first.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List messages: whose, where, how they stand, and the class of the last error."""
@@ -59,7 +59,7 @@ def show(message: _MessageArgument, config: ConfigOption = CONFIG, as_json: Json
 def retry(message: _MessageArgument, config: ConfigOption = CONFIG) -> None:
     """Have a failed message answered after all, from its beginning and in its place; a running server takes it up.
 
-    Of one that did not fail, what its person could not be told is sent again.
+    If a message did not fail but its reply was dropped, the reply is sent again.
     """
     delivery = run(_retry(configured(config), message))
     print(f"{delivery.message_id} is to be {'answered' if delivery.state is MessageState.NEW else 'told'} again")

@@ -50,8 +50,8 @@ def revoke(
 ) -> None:
     """End a person's grants, at Google and here. Run it again after a failure.
 
-    Google is not told where somebody else needs the same account. Without --grant the person's open consent links end
-    too, and what waits for their consent is given up.
+    The grant stays at Google if somebody else needs the same account. Without --grant the person's open
+    consent links end too, and messages that wait for their consent are dropped.
     """
     ended = run(_revoke(configured(config), principal(principal_text), grant))
     print_ended(ended)

@@ -51,14 +51,14 @@ def list_users(config: ConfigOption = CONFIG, as_json: JsonOption = False) -> No
 def offboard(principal_text: PrincipalOption, config: ConfigOption = CONFIG) -> None:
     """Refuse a person from now on, and end their grants, links, tokens and messages. Run it again after a failure.
 
-    Who is of an organisation in Slack is offboarded in it and in all of its workspaces, whichever is named.
+    A member of a Slack organisation is offboarded in the organisation and in all of its workspaces.
     """
     outcomes, unknown = run(_offboard(configured(config), principal(principal_text)))
     for whom, outcome in outcomes:
         print_ended(outcome.credentials)
         print(f"{outcome.api_tokens} tokens of the HTTP interface ended, {outcome.messages} undone messages given up")
         if outcome.finished:
-            print(f"{whom} is offboarded; servers cancel what they still have in work within a second or two")
+            print(f"{whom} is offboarded; servers cancel their runs within a second or two")
     _end(unknown, finished=all(outcome.finished for _, outcome in outcomes))
 
 
@@ -66,7 +66,7 @@ def offboard(principal_text: PrincipalOption, config: ConfigOption = CONFIG) -> 
 def restore(principal_text: PrincipalOption, config: ConfigOption = CONFIG) -> None:
     """Let an offboarded person in again. What they had is gone: they consent anew, and are issued new tokens.
 
-    Who is of an organisation in Slack is let in again in it and in all of its workspaces, whichever is named.
+    A member of a Slack organisation is let in again in the organisation and in all of its workspaces.
     """
     outcomes, unknown = run(_restore(configured(config), principal(principal_text)))
     for whom, restored in outcomes:

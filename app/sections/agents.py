@@ -18,9 +18,9 @@ class ModelSettings(Section):
 
 
 class AgentSettings(Section):
-    """One assistant: what it is told, which model answers, and what it can do."""
+    """One assistant: its instructions, which model answers, and what it can do."""
 
-    instructions: str = Field(default="", description="What the model is told before every conversation")
+    instructions: str = Field(default="", description="Instructions for the model at the start of every conversation")
     model: OneOrMore[Text] = Field(
         default=(OFFLINE,),
         description="`offline`, a name in `models` or a pydantic-ai model string; of a list, the next one answers when"

@@ -1,4 +1,4 @@
-"""How accepted messages are worked off."""
+"""How accepted messages are answered."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.sections.section import Positive, Section, wrong
 
 
 class DeliverySettings(Section):
-    """How accepted messages are worked off."""
+    """How accepted messages are answered."""
 
     engine: Literal["embedded", "procrastinate"] = Field(
         default="embedded",
@@ -20,7 +20,7 @@ class DeliverySettings(Section):
         default=True,
         description="Whether `deputy serve` answers messages too; if not, it takes them and `deputy worker` answers",
     )
-    concurrency: int = Field(default=32, gt=0, description="Messages in work at once in a process")
+    concurrency: int = Field(default=32, gt=0, description="Messages that one process answers at the same time")
     person_concurrency: int = Field(default=4, gt=0, description="Of these, messages of one person")
     deadline_seconds: Positive = Field(default=120, description="For one message, tools and model included")
     attempts: int = Field(
@@ -29,40 +29,44 @@ class DeliverySettings(Section):
         description="A message is given up when the process died or froze under it so often, the last times alone",
     )
     tries: int = Field(
-        default=6, gt=0, description="After so many passing faults (a busy model, a quota, no network) it has failed"
+        default=6, gt=0, description="Maximum attempts when a fault may pass (a busy model, a quota, no network)"
     )
     backoff_seconds: Positive = Field(default=2, description="About the first wait after a passing fault; it doubles")
     backoff_most_seconds: Positive = Field(default=120, description="No such wait is longer")
     reply_tries: int = Field(
-        default=12, gt=0, description="A reply that its channel does not take is given up after so many tries, and …"
+        default=12,
+        gt=0,
+        description="Maximum attempts before a reply that its channel refuses is dropped; see reply_seconds",
     )
     reply_seconds: Positive = Field(
-        default=86_400, description="… not before it was owed for so long: an outage of hours loses nothing"
+        default=86_400,
+        description="Keep retrying a reply for at least this long, so that an outage of hours loses nothing",
     )
     backlog: int = Field(
         default=10_000,
         gt=0,
-        description="While so many messages wait, new ones are answered 503 for the platform to retry",
+        description="While this many messages wait, new ones are answered 503 for the platform to retry",
     )
     person_backlog: int = Field(
-        default=500, gt=0, description="While so many messages of one person wait, their new ones are answered 429"
+        default=500, gt=0, description="While this many messages of one person wait, their new ones are answered 429"
     )
     scan_seconds: Positive = Field(default=5, description="How often undone and expired rows are looked for")
     lease_seconds: Positive = Field(
-        default=30, description="A process that stood still for so long has lost the messages that it worked on"
+        default=30, description="A process that hangs for this long loses the messages that it was answering to others"
     )
     grace_seconds: Positive = Field(
-        default=20, description="At SIGTERM what is begun has so long to finish; the rest is handed over"
+        default=20,
+        description="How long messages in progress may take to finish after SIGTERM; the rest is handed over",
     )
     parked_seconds: Positive = Field(default=3600, description="How long a message waits for consent or approval")
     person_parked: int = Field(
         default=20, gt=0, description="Messages of one person that may wait for consent or approval at a time"
     )
     retention_days: Positive = Field(
-        default=30, description="Texts, answers and addresses of ended messages are erased after so long"
+        default=30, description="Texts, answers and addresses of ended messages are erased after this many days"
     )
     history_days: Positive = Field(
-        default=90, description="What the model remembers of a person is erased after so long"
+        default=90, description="A person's history, which the model is shown, is erased after this many days"
     )
 
     account_days: Positive = Field(
