@@ -18,6 +18,8 @@ _IMPLIED = {
     "insufficient_quota": 402,
     "context_length": 400,
     "context length": 400,
+    "content_filter": 400,
+    "content_policy": 400,
     "invalid_api_key": 401,
     "model_not_found": 404,
     "rate_limit": 429,

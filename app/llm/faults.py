@@ -65,6 +65,8 @@ _STATUSES = {402: ModelFault.QUOTA, 408: ModelFault.DOWN, 413: ModelFault.TOO_LO
 _TOO_LONG = ("context_length", "context length", "context window", "maximum context", "prompt is too long")
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,59}|\d{1,6}")
 _USED_UP = ("insufficient_quota", "billing", "credit balance")
+# OpenAI's codes, and the inner one of Azure: https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter
+_REFUSED = ("content_filter", "content_policy_violation", "responsibleaipolicyviolation")
 
 
 # The errors that the library raises by mistake about an answer that it does not expect.
@@ -132,4 +134,6 @@ def _stated(error: ModelHTTPError) -> ModelFault | None:
         return ModelFault.TOO_LONG
     if error.status_code in (400, 402, 403, 429) and any(phrase in words for phrase in _USED_UP):
         return ModelFault.QUOTA
+    if error.status_code in (400, 403, 422) and any(phrase in words for phrase in _REFUSED):
+        return ModelFault.REFUSED
     return None

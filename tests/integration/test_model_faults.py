@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -50,6 +51,15 @@ FINAL = {
     "quota": (_error(429, code="insufficient_quota"), ModelFault.QUOTA, "used up"),
     "quota, with 200": (_error(200, code="insufficient_quota"), ModelFault.QUOTA, "used up"),
     "too long": (_error(400, code="context_length_exceeded"), ModelFault.TOO_LONG, "new conversation"),
+    "content filter": (_error(400, code="content_filter"), ModelFault.REFUSED, "content"),
+    "content policy": (_error(400, code="content_policy_violation"), ModelFault.REFUSED, "content"),
+    "content filter, with 200": (_error(200, code="content_filter"), ModelFault.REFUSED, "content"),
+    "content filter of Azure": (
+        _error(400, code=None, innererror={"code": "ResponsibleAIPolicyViolation"}),
+        ModelFault.REFUSED,
+        "content",
+    ),
+    "nothing but the filter's mark": (JSONResponse(_said("", "content_filter")), ModelFault.REFUSED, "content"),
     "nothing before the limit": (JSONResponse(_said("", "length")), ModelFault.CUT, "limit"),
 }
 
@@ -155,6 +165,31 @@ async def test_what_passes_is_handed_to_the_next_model(
         message = await server.ask(ada, "hello", "a")
 
     assert (message.answer, gateway.asked) == ("you said hello", 2)
+
+
+def _stream(*events: dict[str, Any]) -> Response:
+    delta = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    begun = {**delta, "choices": [{"index": 0, "delta": {"role": "assistant", "content": "one "}}]}
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in (begun, *events))
+    return Response(body, media_type="text/event-stream")
+
+
+@pytest.mark.parametrize("kind", ["overloaded_error", "strange"])
+async def test_an_error_in_the_middle_of_a_stream_is_tried_again(
+    gateway: Gateway, server: CoreServer, ada: Principal, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    """What had come of the answer is no answer; the message waits, and the log learns nothing of the error's text."""
+    message = await server.say(ada, "hello", "a")
+    gateway.next = [_stream({"error": {"message": SECRET, "type": kind}})]
+    with server.streams.listening(message) as listening:
+        waiting = await server.answer_next(message)
+    heard = await listening.next()
+    server.clock.now += 60
+    answered = await server.answer_next(message)
+
+    assert (waiting.state, waiting.failures, heard is not None) == (MessageState.NEW, 1, True)
+    assert answered.answer == "you said hello"
+    assert SECRET not in caplog.text
 
 
 async def test_a_cut_answer_says_so(gateway: Gateway, server: CoreServer, ada: Principal) -> None:

@@ -310,8 +310,11 @@ async def test_what_cannot_be_renewed_is_let_go(
     """When a lease is over by the worker's own clock, its run is cancelled, though nobody else has taken it yet."""
     if not renewed:
         monkeypatch.setattr(server.inbox, "renew", AsyncMock(side_effect=OSError("the database is away")))
+    renew = AsyncMock(wraps=server.inbox.renew)
+    monkeypatch.setattr(server.inbox, "renew", renew)
+    outlived = partial(until, lambda: renew.await_count > 3)  # a lease is renewed three times before it would expire
     for prompt in ("a 1", "g 1"):
-        says.before[prompt] = partial(_once, says, prompt, lambda: asyncio.sleep(3.5))
+        says.before[prompt] = partial(_once, says, prompt, outlived if renewed else _never)
     async with server.working(lease_seconds=3.0):
         said = [await server.say(ada, "a 1", "a"), await server.say(grace, "g 1", "g")]
         await _all_ended(server, said)
