@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
+from app.characters import normal_form
 from app.database.database import Database
 from app.database.tables import api_tokens, owned_by, owner, principal_of
-from app.errors import PrincipalError, SealError, UnauthenticatedError
+from app.errors import OverLimitError, PrincipalError, SealError, UnauthenticatedError
 from app.keys.ring import KeyRing
 from app.keys.sealed_columns import seal, unseal
 from app.principal import Principal
@@ -23,6 +24,8 @@ from app.users import stays_offboarded
 log = logging.getLogger(__name__)
 
 PREFIX = "dpt_"  # so that secret scanners and people recognise one
+
+MAX_TOKENS = 100  # of one person, at a time
 
 
 class ApiTokens:
@@ -48,13 +51,22 @@ class ApiTokens:
                 which Google account is used.
 
         Raises:
-            PrincipalError: The principal does not belong to the HTTP interface.
+            PrincipalError: The principal does not belong to the HTTP interface, or is not written in normal form:
+                somebody else could look the same. Tokens that were issued before this was checked stay valid.
+            OverLimitError: They have `MAX_TOKENS` valid tokens.
         """
         if principal.platform != "http":
             raise PrincipalError(f"a token needs a principal of the HTTP interface, http:…:…; got {principal}")
+        _check_normal(principal)
         token = PREFIX + secrets.token_urlsafe(32)
         row = {"id": uuid.uuid4().hex, **owner(principal), "email": email}
+        valid = sa.and_(owned_by(api_tokens, principal), api_tokens.c.revoked_at.is_(None))
         async with self._database.writing() as connection:
+            count = await connection.scalar(sa.select(sa.func.count()).select_from(api_tokens).where(valid))
+            if (count or 0) >= MAX_TOKENS:
+                raise OverLimitError(
+                    f"{principal} has {MAX_TOKENS} valid tokens, the most there may be; end them with `deputy tokens revoke`"
+                )
             await connection.execute(
                 api_tokens.insert().values(
                     **row,
@@ -117,6 +129,18 @@ class ApiTokens:
             log.error("the API token of row %s is not valid: %s", row.id, error)
             return False
         return hmac.compare_digest(verifier, row.token_hash)
+
+
+def _check_normal(principal: Principal) -> None:
+    """Check that nobody else's name would look like this one.
+
+    Raises:
+        PrincipalError: It could; the message says how to write it.
+    """
+    names = [normal_form(name) for name in (principal.platform, principal.tenant, principal.user)]
+    if names != [principal.platform, principal.tenant, principal.user]:
+        wanted = f"; write {Principal(*names)}" if all(names) else ""
+        raise PrincipalError(f"{principal} has blanks, unseen or decomposed characters that hide who it is{wanted}")
 
 
 def _hash(token: str) -> str:

@@ -29,6 +29,14 @@ def seen(text: str) -> str:
     return _REPLACED.sub(_seen, text.replace("\r\n", "\n"))
 
 
+def normal_form(name: str) -> str:
+    """Return a name as everybody who looks the same writes it: composed (NFC), without blanks around and unseen signs.
+
+    https://www.unicode.org/reports/tr15/
+    """
+    return " ".join(unicodedata.normalize("NFC", _IS_UNSEEN.sub("", name)).split())
+
+
 def carries_bytes(text: str) -> bool:
     """Return whether a text holds unseen characters that serve to carry a message to a program."""
     return bool(_CARRIER.search(text))

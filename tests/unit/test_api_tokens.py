@@ -8,10 +8,10 @@ import re
 import pytest
 import sqlalchemy as sa
 
-from app.api_tokens import ApiTokens
+from app.api_tokens import MAX_TOKENS, ApiTokens
 from app.database.database import Database
 from app.database.tables import api_tokens
-from app.errors import PrincipalError, UnauthenticatedError
+from app.errors import OverLimitError, PrincipalError, UnauthenticatedError
 from app.keys.ring import KeyRing
 from app.principal import Principal
 from tests.fakes.leaks import everything_in
@@ -177,3 +177,37 @@ async def test_an_address_that_nobody_vouched_for_is_not_believed(
     with pytest.raises(UnauthenticatedError):
         await tokens.principal_of(of_ada)
     assert await tokens.principal_of(of_grace) == grace
+
+
+@pytest.mark.parametrize("twin", [
+    "jose\u0301", "jos\xe9 ", " jos\xe9", "jos\xe9\u3164", "jos\xe9\ufe0f", "jo\u034fs\xe9", "jos\xe9\u115f",
+])  # fmt: skip
+async def test_one_person_has_one_spelling(tokens: ApiTokens, grace: Principal, twin: str) -> None:
+    """A name that looks like another is refused with how to write it, so that offboarding reaches all of a person."""
+    jose = Principal("http", "demo", "jos\xe9")
+    token = await tokens.issue(jose, label="laptop")
+    for other in (Principal("http", "demo", twin), Principal("http", twin, "grace")):
+        with pytest.raises(PrincipalError, match=r"write http:.*jos%C3%A9"):
+            await tokens.issue(other, label="laptop")
+
+    assert await tokens.principal_of(token) == jose
+    assert await tokens.principal_of(await tokens.issue(grace, label="laptop")) == grace
+
+
+async def test_a_name_that_nobody_sees_is_refused(tokens: ApiTokens) -> None:
+    """There is no way to write it."""
+    with pytest.raises(PrincipalError, match="unseen"):
+        await tokens.issue(Principal("http", "demo", "\u3164"), label="laptop")
+
+
+async def test_one_persons_tokens_are_bounded(tokens: ApiTokens, ada: Principal, grace: Principal) -> None:
+    """At the limit a clear word says what to do; revoking makes room, and others do not notice."""
+    for _ in range(MAX_TOKENS):
+        await tokens.issue(ada, label="laptop")
+    with pytest.raises(OverLimitError, match="deputy tokens revoke"):
+        await tokens.issue(ada, label="laptop")
+    hers = await tokens.issue(grace, label="laptop")
+    await tokens.revoke(ada)
+    again = await tokens.issue(ada, label="laptop")
+
+    assert [await tokens.principal_of(token) for token in (hers, again)] == [grace, ada]
