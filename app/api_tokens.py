@@ -65,7 +65,7 @@ class ApiTokens:
             count = await connection.scalar(sa.select(sa.func.count()).select_from(api_tokens).where(valid))
             if (count or 0) >= MAX_TOKENS:
                 raise OverLimitError(
-                    f"{principal} has {MAX_TOKENS} valid tokens, the most there may be; end them with `deputy tokens revoke`"
+                    f"{principal} has {MAX_TOKENS} valid tokens, which is the limit; `deputy tokens revoke` ends them"
                 )
             await connection.execute(
                 api_tokens.insert().values(
