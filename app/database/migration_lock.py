@@ -44,14 +44,15 @@ async def to_migrate(url: sa.URL) -> AsyncIterator[AsyncConnection]:
         SettingsError: A session holds the lock, does nothing, and could not be ended.
     """
     await _end_stuck(url)
-    ending = asyncio.create_task(_keep_ending(url))
+    stop = asyncio.Event()
+    ending = asyncio.create_task(_keep_ending(url, stop))
     try:
         async with postgresql.own_connection(url, patient=True) as connection, connection.begin():
             await connection.execute(_PATIENT)
             await _take(connection, url)
             yield connection
     finally:
-        ending.cancel()
+        stop.set()  # not cancelled: a connection that is just being opened would stay open
         await asyncio.wait([ending])
 
 
@@ -81,7 +82,10 @@ async def _end_stuck(url: sa.URL) -> None:
         await postgresql.end_stuck(url, _STUCK_SECONDS)
 
 
-async def _keep_ending(url: sa.URL) -> None:
-    while True:
-        await asyncio.sleep(_LOOK_SECONDS)
+async def _keep_ending(url: sa.URL, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await stop.wait()
+                return
         await _end_stuck(url)

@@ -145,7 +145,7 @@ async def test_a_server_that_asks_for_a_login_sends_people_to_slack(tmp_path: Pa
 
 async def test_what_waits_too_long_for_its_code_is_dropped_by_the_server(tmp_path: Path) -> None:
     """Nobody writes anything: the worker's scan ends the sign-in, Google is told, and the person of the message too."""
-    consent, delivery = ConsentSettings(code_seconds=0.2), DeliverySettings(scan_seconds=0.05)
+    consent, delivery = ConsentSettings(code_seconds=2), DeliverySettings(scan_seconds=0.05)
     async with (
         open_environment(tmp_path, consent=consent, delivery=delivery) as environment,
         environment.server() as server,
