@@ -112,6 +112,14 @@ class ApiTokens:
             raise UnauthenticatedError("this token is unknown or revoked; make one with `deputy tokens issue`")
         return principal_of(row)
 
+    async def lookalikes(self, principal: Principal) -> tuple[Principal, ...]:
+        """Return other principals whose names look the same; they had tokens before `issue` refused such names."""
+        columns = (api_tokens.c.platform, api_tokens.c.tenant, api_tokens.c.user_id)
+        query = sa.select(*columns).where(api_tokens.c.platform == principal.platform).distinct().order_by(*columns)
+        async with self._database.reading() as connection:
+            known = [Principal(*row) for row in await connection.execute(query)]
+        return tuple(each for each in known if each != principal and _normal(each) == _normal(principal))
+
     async def find_email(self, principal: Principal) -> str | None:
         """Return the address recorded with this principal's newest valid token that has one, or None."""
         mine = sa.and_(
@@ -137,10 +145,14 @@ def _check_normal(principal: Principal) -> None:
     Raises:
         PrincipalError: It could; the message says how to write it.
     """
-    names = [normal_form(name) for name in (principal.platform, principal.tenant, principal.user)]
-    if names != [principal.platform, principal.tenant, principal.user]:
+    names = _normal(principal)
+    if names != (principal.platform, principal.tenant, principal.user):
         wanted = f"; write {Principal(*names)}" if all(names) else ""
         raise PrincipalError(f"{principal} has blanks, unseen or decomposed characters that hide who it is{wanted}")
+
+
+def _normal(principal: Principal) -> tuple[str, str, str]:
+    return normal_form(principal.platform), normal_form(principal.tenant), normal_form(principal.user)
 
 
 def _hash(token: str) -> str:

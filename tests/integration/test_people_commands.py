@@ -121,6 +121,28 @@ def test_a_person_is_offboarded_and_restored(config: Path, ada: Principal) -> No
     assert [grant["principal"] for grant in listed("grants", config)] == ["http:demo:grace"]
 
 
+def test_offboarding_reaches_every_spelling(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who has tokens under two spellings, by an earlier version, is offboarded under both."""
+
+    async def issue(container: Application) -> None:
+        for name in ("jos\xe9", "jose\u0301"):
+            await container.api_tokens().issue(Principal("http", "demo", name), label="laptop")
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr("app.api_tokens._check_normal", lambda _: None)
+        within(config, issue)
+    done = deputy("users", "offboard", "--principal", "http:demo:jos%C3%A9", "-c", config)
+    states = {user["principal"]: user["state"] for user in listed("users", config)}
+
+    assert done.exit_code == 0
+    assert states == {
+        "http:demo:ada": "present",
+        "http:demo:grace": "present",
+        "http:demo:jos%C3%A9": "offboarded",
+        "http:demo:jose%CC%81": "offboarded",
+    }
+
+
 def test_a_grant_is_revoked_by_its_id(config: Path) -> None:
     """The beginning of an id is enough; another person's is unknown; a Google that is away is exit code 1."""
     ids = {grant["principal"]: grant["grant"] for grant in listed("grants", config)}
