@@ -124,10 +124,11 @@ class Users:
         """Return those of these people who were offboarded."""
         if not people:
             return frozenset()
-        one_of_them = sa.or_(*(owned_by(users, principal) for principal in people))
+        asked = frozenset(people)
+        one_of_them = users.c.user_id.in_({principal.user for principal in asked})  # and of other tenants' people
         query = sa.select(users).where(one_of_them, users.c.offboarded_at.is_not(None))
         async with self._database.reading() as connection:
-            return frozenset(principal_of(row) for row in await connection.execute(query))
+            return asked.intersection(principal_of(row) for row in await connection.execute(query))
 
     async def _put(self, principal: Principal, *audited: AuditEntry, **times: float) -> User:
         """Set these times of a person, known or new; do not change when they were first seen or offboarded."""

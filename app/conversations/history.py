@@ -22,6 +22,15 @@ log = logging.getLogger(__name__)
 
 HISTORY_CHARACTERS = 200_000  # of the turns as they are stored: about 50 000 tokens
 
+# Made once, as every message costs them.
+_LATEST = (
+    sa.select(turns.c.sequence, turns.c.messages, turns.c.private)
+    .where(*(turns.c[name] == sa.bindparam(f"of_{name}") for name in ("platform", "tenant", "user_id", "conversation")))
+    .order_by(turns.c.sequence.desc())
+    .limit(sa.bindparam("at_most", type_=sa.Integer))
+)
+_APPEND = turns.insert()
+
 
 @dataclass(frozen=True, slots=True)
 class History:
@@ -58,14 +67,10 @@ class Conversations:
 
         Turns are taken whole, so no tool call loses its result. A turn that can no longer be read is left out.
         """
-        query = (
-            sa.select(turns.c.sequence, turns.c.messages, turns.c.private)
-            .where(_of(principal, conversation))
-            .order_by(turns.c.sequence.desc())
-            .limit(turns_at_most)
-        )
+        person = {f"of_{name}": part for name, part in owner(principal).items()}
+        given = {**person, "of_conversation": conversation, "at_most": turns_at_most}
         async with self._database.reading() as connection:
-            rows = (await connection.execute(query)).all()
+            rows = (await connection.execute(_LATEST, given)).all()
         kept: list[tuple[int, list[ModelMessage], bool]] = []
         room = characters_at_most
         for row in rows:
@@ -115,17 +120,16 @@ class Conversations:
         if forget_before is not None:
             old = sa.and_(_of(principal, conversation), turns.c.sequence < forget_before)
             await connection.execute(turns.delete().where(old))
-        await connection.execute(
-            turns.insert().values(
-                id=uuid.uuid4().hex,
-                **owner(principal),
-                conversation=conversation,
-                sequence=sequence,
-                messages=dump(turn),
-                private=private,
-                created_at=self._now(),
-            )
-        )
+        row = {
+            "id": uuid.uuid4().hex,
+            **owner(principal),
+            "conversation": conversation,
+            "sequence": sequence,
+            "messages": dump(turn),
+            "private": private,
+            "created_at": self._now(),
+        }
+        await connection.execute(_APPEND, row)
 
 
 def _of(principal: Principal, conversation: str) -> sa.ColumnElement[bool]:

@@ -7,23 +7,22 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import (
-    AbstractAsyncContextManager,
     AsyncExitStack,
     asynccontextmanager,
     contextmanager,
-    nullcontext,
     suppress,
 )
 from pathlib import Path
 from traceback import clear_frames
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from app.database import postgresql
+from app.database import postgresql, sqlite
+from app.database.group import GroupCommit
 from app.database.migration_lock import to_migrate
 from app.database.reach import make_private, refuse_transaction_pooling, unreachable
 from app.database.refusals import BUSY_SECONDS, Refusals
@@ -31,12 +30,9 @@ from app.database.revision import revisions, upgrade
 from app.database.url import described, fault_of
 from app.errors import SettingsError
 
-_START_BUSY_MS = 10_000  # how long SQLite waits for another process's write at the start, which may be a migration
-_TRY_AGAIN_MS = 20
 _TAKE_TURN = sa.select(sa.func.pg_advisory_xact_lock(sa.bindparam("key", type_=sa.BigInteger)))
 _CLOSE_SECONDS = 5.0
-_OPENED_AT_START = 5  # connections to a server; more are opened when needed
-_WRITES = "deputy_writes"  # execution option of a connection that is about to write
+_OPENED_AT_START = 5  # connections to a server; more are opened when they are needed
 
 
 class Database:
@@ -52,7 +48,9 @@ class Database:
         if fault := fault_of(url):
             raise SettingsError(f"database.url: {fault}")
         self._url = sa.make_url(url)
-        arguments = {} if self._is_sqlite() else postgresql.engine_arguments(self._url)
+        self._sqlite = sqlite.SqliteDriver()
+        self._refusals = Refusals()
+        arguments = {"module": self._sqlite} if self._is_sqlite() else postgresql.engine_arguments(self._url)
         try:
             # Parameters are hidden, because an error's text would quote what people wrote.
             self._engine = create_async_engine(self._url, hide_parameters=True, **arguments)
@@ -62,19 +60,14 @@ class Database:
             kind = ""
         if kind:
             raise SettingsError(f"database.url: its driver does not accept the part after the ? ({kind})")
-        # SQLite has one writer at a time. Queueing here is fair and costs no polling; PostgreSQL needs no queue.
-        self._writer: AbstractAsyncContextManager[Any] = nullcontext()
-        self._refusals = Refusals()
-        self._busy_ms = _START_BUSY_MS
         self._reader = self._engine
-        if not self._is_sqlite():
+        if self._is_sqlite():
+            sqlite.prepare(self._engine.sync_engine)
+        else:
             postgresql.prepare(self._engine.sync_engine)
             # Each statement sees everything committed before it (READ COMMITTED), in a transaction or not.
             self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        else:
-            self._writer = asyncio.Lock()
-            sa.event.listen(self._engine.sync_engine, "connect", self._prepare_sqlite)
-            sa.event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
+        self._group = GroupCommit(self._engine)
 
     def __repr__(self) -> str:
         return f"Database({described(self._url)})"
@@ -83,6 +76,11 @@ class Database:
     def url(self) -> sa.URL:
         """The database's URL. It contains the password: never log it, not even masked; log `described(url)`."""
         return self._url
+
+    @property
+    def dialect(self) -> sa.Dialect:
+        """SQLAlchemy's dialect of it."""
+        return self._engine.dialect
 
     def exists(self) -> bool:
         """Return whether the database file exists; for a server, return True, because only connecting can tell."""
@@ -107,8 +105,7 @@ class Database:
             if not self._is_sqlite():  # open connections now, not while people wait
                 await asyncio.gather(*(self.ping() for _ in range(_OPENED_AT_START)))
             else:
-                self._busy_ms = int(BUSY_SECONDS * 1000)
-                await self._engine.dispose()  # connections that would still wait as long as at the start
+                self._sqlite.busy_seconds = BUSY_SECONDS
             on_error.pop_all()
 
     async def revisions(self) -> tuple[str | None, str]:
@@ -146,9 +143,8 @@ class Database:
             await self.ping()
             return
         async with self._engine.connect() as connection:
-            driver = (await connection.get_raw_connection()).driver_connection
-            assert driver is not None
-            await self._refusals.try_again(driver)
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            await asyncio.to_thread(self._refusals.try_again, driver)
 
     async def end_stuck(self, seconds: float) -> int:
         """End every transaction that has waited for its Deputy process for `seconds`; return how many were ended.
@@ -169,53 +165,36 @@ class Database:
             raise unreachable(self._url, error) from None
 
     async def _write_ahead(self) -> None:
-        """Switch the file to write-ahead logging (https://www.sqlite.org/wal.html), permanently.
-
-        SQLite refuses this at once while another connection writes, regardless of the busy timeout, so try repeatedly.
-        """
+        """Switch the file to write-ahead logging (https://www.sqlite.org/wal.html), permanently."""
         async with self._engine.connect() as connection:
-            driver = (await connection.get_raw_connection()).driver_connection
-            assert driver is not None
-            for tries_left in reversed(range(_START_BUSY_MS // _TRY_AGAIN_MS)):
-                try:
-                    await driver.execute_fetchall("PRAGMA journal_mode=WAL")
-                except sqlite3.OperationalError as error:
-                    if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or not tries_left:
-                        raise unreachable(self._url, error) from None
-                else:
-                    return
-                await asyncio.sleep(_TRY_AGAIN_MS / 1000)
-
-    def _prepare_sqlite(self, connection: Any, _record: object) -> None:
-        """Set the pragmas of a new connection, and stop the driver from sending BEGIN.
-
-        An acknowledged message must survive a power cut, hence synchronous=FULL (https://www.sqlite.org/pragma.html).
-        """
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in (f"busy_timeout={self._busy_ms}", "synchronous=FULL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+            try:
+                await connection.run_sync(sqlite.write_ahead)
+            except sqlite3.OperationalError as error:
+                raise unreachable(self._url, error) from None
 
     def _is_sqlite(self) -> bool:
         return self._url.get_backend_name() == "sqlite"
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Yield a connection for reading: on SQLite from one snapshot, on PostgreSQL from one per statement."""
+    async def reading(self, *, long: bool = False) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection for reading: on SQLite from one snapshot, on PostgreSQL from one per statement.
+
+        Args:
+            long: A statement may read more than a few rows, so on SQLite the event loop must not wait for it.
+        """
         with _clear_on_error():
-            async with self._reader.connect() as connection, connection.begin():
-                yield connection
+            async with self._reader.connect() as connection:
+                if long:
+                    await connection.execution_options(**{sqlite.LONG: True})
+                async with connection.begin():
+                    yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """Yield a connection in a transaction for writing; commit it at the end, or roll it back on an error."""
         with _clear_on_error(), self._refusals.noted() as check:
-            async with self._writer, self._engine.connect() as connection:
-                check()
-                await connection.execution_options(**{_WRITES: True})
-                async with connection.begin():
-                    yield connection
+            async with self._group.writing(check) if self._is_sqlite() else self._engine.begin() as connection:
+                yield connection
 
 
 @contextmanager
@@ -243,17 +222,26 @@ async def take_turns(connection: AsyncConnection, *key: str) -> None:
         await connection.execute(_TAKE_TURN, {"key": int.from_bytes(digest, signed=True)})
 
 
-def database_time(connection: AsyncConnection) -> sa.ColumnElement[float]:
+class HasDialect(Protocol):
+    """A database, or a connection to one."""
+
+    @property
+    def dialect(self) -> sa.Dialect:
+        """SQLAlchemy's dialect of it."""
+        ...
+
+
+def database_time(of: HasDialect) -> sa.ColumnElement[float]:
     """Return the time on the clock that all processes of this database share, POSIX seconds.
 
-    The clocks of two machines may differ by a minute. SQLite runs on one machine, so that machine's clock is used.
+    It is read each time a statement with it is executed, so the statement can be kept. The clocks of two machines may
+    differ by a minute. SQLite runs on one machine, so that machine's clock is used.
     """
-    if connection.dialect.name == "postgresql":
+    if of.dialect.name == "postgresql":
         return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
-    return sa.literal(time.time())
+    return clock(time.time)
 
 
-def _begin_sqlite(connection: sa.Connection) -> None:
-    """Begin a transaction; a writer takes the lock at once, because upgrading later fails with SQLITE_BUSY."""
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def clock(now: Callable[[], float]) -> sa.ColumnElement[float]:
+    """Return a value that is asked for whenever a statement with it is executed."""
+    return sa.bindparam(None, callable_=now, type_=sa.Double, unique=True)

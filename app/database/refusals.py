@@ -6,7 +6,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import sqlalchemy as sa
 
@@ -30,16 +29,6 @@ _TRIAL = (
     "DROP TABLE deputy_trial",
     "COMMIT",
 )
-
-
-class Driver(Protocol):
-    """The part of an aiosqlite connection that a trial needs."""
-
-    in_transaction: bool
-
-    async def execute_fetchall(self, sql: str) -> object:
-        """Run a statement."""
-        ...
 
 
 class Refusals:
@@ -80,19 +69,22 @@ class Refusals:
                 self._code, self._refused_at = code, self._now()
             raise
 
-    async def try_again(self, driver: Driver) -> None:
-        """Make a change that leaves nothing behind, and forget the refusal if it succeeds.
+    def try_again(self, driver: sqlite3.Connection) -> None:
+        """Make a change that leaves nothing behind, and forget the refusal if it succeeds. Blocks.
 
         Raises:
             sqlalchemy.exc.OperationalError: The file still refuses changes.
         """
         try:
+            driver.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
             for statement in _TRIAL:
-                await driver.execute_fetchall(statement)
+                driver.execute(statement)
         except sqlite3.OperationalError as error:
             if driver.in_transaction:
-                await driver.execute_fetchall("ROLLBACK")
+                driver.execute("ROLLBACK")
             raise sa.exc.OperationalError("a trial", None, _error(error.sqlite_errorcode)) from None
+        finally:
+            driver.execute("PRAGMA busy_timeout=0")
         self._code = None
 
 

@@ -30,8 +30,8 @@ def changing(
         fence: A further condition that must still hold, such as the attempt or version that the caller has seen.
         values: The new values of other columns.
     """
-    states = (before,) if isinstance(before, StrEnum) else tuple(before)
-    conditions = [which, table.c.state.in_(states)]
+    is_before = table.c.state == before if isinstance(before, StrEnum) else table.c.state.in_(tuple(before))
+    conditions = [which, is_before]
     if fence is not None:
         conditions.append(fence)
     return table.update().where(*conditions).values(state=after, **values)

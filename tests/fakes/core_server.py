@@ -39,6 +39,7 @@ from app.conversations.history import Conversations
 from app.credentials.consented import ConsentedTokens
 from app.credentials.credentials import Credentials
 from app.database.database import Database
+from app.database.database import clock as clock_of
 from app.database.tables import outbox
 from app.deadline import Deadline
 from app.delivery.backoff import Backoff
@@ -132,7 +133,7 @@ class CoreServer:
         self.post = post or Post()
         self.channel = channel or RecordingChannel()
         self.database = database
-        self.lease = MessageLease(new_holder(), 30.0, lambda _: sa.literal(now()))
+        self.lease = MessageLease(new_holder(), 30.0, lambda _: clock_of(now))
         self.inbox = Inbox(database, now, self.lease)
         self.users = Users(database, now)
         self.outbox = Outbox(database, self.lease)

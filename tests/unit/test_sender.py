@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -13,7 +13,7 @@ from app.database.database import Database
 from app.delivery.backoff import Backoff
 from app.delivery.replies.sender import Sender
 from app.delivery.store.admin import Deliveries
-from app.delivery.store.outbox import HeldReply, Reply, ReplyState
+from app.delivery.store.outbox import PlaceInQueue, ReplyState
 from app.errors import NotFoundError, UnavailableError, UnclearError, UndeliverableError
 from app.keys.ring import KeyRing
 from app.messages import ConversationKey, StoredMessage
@@ -174,15 +174,17 @@ async def test_a_reply_that_was_overtaken_is_not_sent(
     """A process that stood still between its look and the try finds that the reply is another's by now."""
     here, there = servers
     messages = [await _answered(here, ada), await _answered(here, grace, "g")]
-    held = here.outbox.held
+    waiting = here.outbox.waiting
 
-    async def stand_still(reply: Reply) -> HeldReply | None:
-        if reply.principal == ada:
-            here.clock.now += 31
-            await there.sender.send_waiting(ConversationKey.of(messages[0]))
-        return await held(reply)
+    async def stand_still(conversation: ConversationKey) -> list[PlaceInQueue]:
+        places = await waiting(conversation)
+        if conversation != ConversationKey.of(messages[0]):
+            return places
+        here.clock.now += 31
+        await there.sender.send_waiting(conversation)
+        return [replace(place, seconds_left=place.seconds_left - 31) for place in places]
 
-    here.outbox.held = stand_still  # type: ignore[method-assign]
+    here.outbox.waiting = stand_still  # type: ignore[method-assign]
     for message in reversed(messages):
         await here.sender.send_waiting(ConversationKey.of(message))
 

@@ -15,7 +15,7 @@ from app.delivery.replies.status import Statuses, in_words
 from app.delivery.store.outbox import Outbox, PlaceInQueue, Reply, ReplyState
 from app.errors import UnavailableError, UnclearError, UndeliverableError
 from app.log_context import log_about
-from app.messages import ConversationKey
+from app.messages import ConversationKey, StoredMessage
 from app.principal import Principal
 from app.repeating import Repeating
 from app.supervisor import cancel, describe_crash, guarded
@@ -34,6 +34,19 @@ class _Lane:
 
     conversation: ConversationKey
     person: Principal
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A reply whose turn it is, and its message as both were read; lives as long as one try.
+
+    Attributes:
+        until: When the lease on the reply is over, by the event loop's clock.
+    """
+
+    reply: Reply
+    message: StoredMessage
+    until: float
 
 
 class Sender:
@@ -87,10 +100,19 @@ class Sender:
         except TimeoutError:
             pass
 
-    def look(self, conversation: ConversationKey) -> None:
-        """Send soon what waits in a conversation. The hint may be lost, because the rows are the truth."""
-        if self._open:
+    def look(self, conversation: ConversationKey, person: Principal | None = None) -> None:
+        """Send soon what waits in a conversation. The hint may be lost, because the rows are the truth.
+
+        Args:
+            conversation: Where.
+            person: Who is owed it; None for everybody who waits there.
+        """
+        if not self._open:
+            return
+        if person is None:
             self._scouts.run(conversation, self._scout)
+        else:
+            self._lanes.run(_Lane(conversation, person), self._work)
 
     async def look_for_due(self) -> None:
         """Look at every conversation that has a due reply which no process holds."""
@@ -121,37 +143,53 @@ class Sender:
 
     async def _send_to(self, lane: _Lane) -> None:
         done: set[str] = set()
-        while (reply := await self._next(lane, done)) is not None:
-            done.add(reply.reply_id)
-            await self._send(reply)
+        more = True
+        while more:
+            asked_at = asyncio.get_running_loop().time()
+            places = [
+                place
+                for place in await self._outbox.waiting(lane.conversation)
+                if place.reply.principal == lane.person and place.reply.reply_id not in done
+            ]
+            turn = await self._next(places, asked_at)
+            if turn is None:
+                return
+            done.add(turn.reply.reply_id)
+            await self._send(turn)
+            more = len(places) > 1  # what is owed later is looked for by whoever owes it
 
-    async def _next(self, lane: _Lane, done: set[str]) -> Reply | None:
+    async def _next(self, places: list[PlaceInQueue], asked_at: float) -> _Turn | None:
         """Return the reply to send now, held by this process; None if nothing waits or an earlier one goes first."""
-        places = [
-            place
-            for place in await self._outbox.waiting(lane.conversation)
-            if place.reply.principal == lane.person and place.reply.reply_id not in done
-        ]
         for number, place in enumerate(places):
             if place.mine:
-                return place.reply
+                return _Turn(place.reply, place.message, asked_at + place.seconds_left)
             if place.free and place.due:
-                return await self._outbox.claim(place.reply)
-            if not place.reply.refused:  # another process is sending it, or died while doing so
+                return await self._claim(place.reply)
+            if not place.reply.refused:  # on its way from another process, or left behind by it
                 await self._step_back(places[number + 1 :])
                 return None
         return None
+
+    async def _claim(self, reply: Reply) -> _Turn | None:
+        """Take a reply that nobody holds, with its message as it is from then on."""
+        asked_at = asyncio.get_running_loop().time()
+        claimed = await self._outbox.claim(reply)
+        held = await self._outbox.held(claimed) if claimed is not None else None
+        if claimed is None or held is None:
+            return None
+        return _Turn(claimed, held.message, asked_at + held.seconds_left)
 
     async def _step_back(self, later: list[PlaceInQueue]) -> None:
         for place in later:
             if place.mine:
                 await self._outbox.try_later(place.reply, _LOOK_AGAIN_SECONDS, None)
 
-    async def _send(self, reply: Reply) -> None:
+    async def _send(self, turn: _Turn) -> None:
+        reply = turn.reply
         log_about(reply.message_id, reply.principal)
         mine = False
         try:
-            mine = await self._try(reply)
+            mine = await self._try(turn)
         finally:  # another process may have sent it too, before this one or after
             if not mine and reply.reply_id in self._begun:
                 looking = asyncio.create_task(self._keep_one(reply))
@@ -159,11 +197,12 @@ class Sender:
                 looking.add_done_callback(self._looking.discard)
         self._begun.discard(reply.reply_id)
 
-    async def _try(self, reply: Reply) -> bool:
+    async def _try(self, turn: _Turn) -> bool:
         """Tell the person and store the outcome; False if another process has taken the reply over."""
+        reply = turn.reply
         at_least = 0.0
         try:
-            state = await self._tell(reply)
+            state = await self._tell(turn)
         except UndeliverableError as error:
             log.error("message %s: its answer cannot be delivered: %s", reply.message_id, error)
             return await self._outbox.end(reply, ReplyState.GIVEN_UP, error.reason)
@@ -213,17 +252,13 @@ class Sender:
         if channel is not None:
             await channel.keep_one(await self._outbox.message_of(reply), reply.reply_id)
 
-    async def _tell(self, reply: Reply) -> ReplyState | None:
+    async def _tell(self, turn: _Turn) -> ReplyState | None:
         """Tell the person how their message stands, if it still does; None if another process has the reply.
 
         The try ends well before the lease does, so that its posts are visible to the process that comes next.
         """
         now = asyncio.get_running_loop().time
-        asked_at = now()
-        held = await self._outbox.held(reply)
-        if held is None:
-            return None
-        message, until = held.message, asked_at + held.seconds_left
+        reply, message, until = turn.reply, turn.message, turn.until
         if (message.state, message.attempt) != (reply.message_state, reply.message_attempt):
             return ReplyState.OBSOLETE
         status = await self._statuses.of(message)

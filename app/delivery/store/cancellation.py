@@ -14,6 +14,7 @@ from app.database.tables import approvals, messages, owned_by, parked_runs, prin
 from app.delivery.store.lease import FREE
 from app.delivery.store.outbox import Outbox
 from app.delivery.store.parked_run import WaitsFor
+from app.delivery.store.queries import stored
 from app.messages import MessageState
 from app.principal import Principal
 from app.users import stays_offboarded
@@ -48,7 +49,7 @@ class Cancellation:
         )
         rows = failed.all()
         for row in rows:
-            await self._outbox.owe(connection, row, held=False)
+            await self._outbox.owe(connection, stored(row), MessageState.FAILED, held=False)
         await connection.execute(parked_runs.delete().where(parked_runs.c.message_id.in_(ids)))
         return len(rows)
 

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.database.database import Database
 from app.database.tables import begun_writes, messages, owned_by, parked_runs, principal_of
@@ -19,7 +20,7 @@ from app.delivery.store.insert import enter
 from app.delivery.store.lease import FREE, MessageLease, new_holder
 from app.delivery.store.order import ANYTHING_UNDONE, is_next, to_wake, undone_of_everybody
 from app.delivery.store.outbox import Outbox
-from app.delivery.store.queries import leaving, stored
+from app.delivery.store.queries import erasing, leave, naming, stored
 from app.delivery.store.validation import check
 from app.errors import NotFoundError, OffboardedError, UnavailableError
 from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage, Version
@@ -58,6 +59,10 @@ class Inbox:
         self._now = now
         self._lease = lease
         self._outbox = Outbox(database, lease)
+        self._time = lease.time_of(database)
+        self._next_up = self._upcoming()
+        self._begin = self._beginning()
+        self._to_wake = to_wake(self._time, at_most=_WOKEN_AT_ONCE)
 
     async def accept(self, message: InboundMessage, admit: Admit | None = None) -> tuple[StoredMessage, bool]:
         """Store a message once. Return the row, and False if its event id was already stored.
@@ -106,9 +111,9 @@ class Inbox:
 
     async def next_up(self, conversation: ConversationKey, besides: Collection[Principal] = ()) -> Upcoming | None:
         """Return the message that `begin_next` would begin now, or None."""
+        query = self._upcoming(besides) if besides else self._next_up
         async with self._database.reading() as connection:
-            which = is_next(conversation, besides, self._lease.time_of(connection))
-            row = (await connection.execute(sa.select(messages).where(which))).one_or_none()
+            row = (await connection.execute(query, naming(conversation))).one_or_none()
         return Upcoming(principal_of(row), row.interruptions) if row is not None else None
 
     async def begin_next(
@@ -122,19 +127,10 @@ class Inbox:
             conversation: The conversation.
             besides: People whose messages are skipped.
         """
+        beginning = self._beginning(besides) if besides else self._begin
         try:
             async with self._database.writing() as connection:
-                begun = await connection.execute(
-                    changing(
-                        messages,
-                        is_next(conversation, besides, self._lease.time_of(connection)),
-                        MessageState.NEW,
-                        MessageState.RUNNING,
-                        attempt=messages.c.attempt + 1,
-                        changed_at=self._now(),
-                        **self._lease.taken(connection),
-                    ).returning(*messages.c)
-                )
+                begun = await connection.execute(beginning, {**naming(conversation), "now": self._now()})
                 row = begun.one_or_none()
         except IntegrityError:  # another process began another message of the conversation at the same moment
             return None
@@ -220,9 +216,8 @@ class Inbox:
 
     async def conversations_with_work(self) -> list[ConversationKey]:
         """Return at most 200 conversations with a message that can be begun; people take turns in the list."""
-        async with self._database.reading() as connection:
-            query = to_wake(self._lease.time_of(connection), at_most=_WOKEN_AT_ONCE)
-            rows = (await connection.execute(query)).all()
+        async with self._database.reading(long=True) as connection:
+            rows = (await connection.execute(self._to_wake)).all()
         return [ConversationKey(*row) for row in rows]
 
     async def is_idle(self) -> bool:
@@ -232,7 +227,7 @@ class Inbox:
 
     async def count_undone(self) -> Counter[Principal]:
         """Return how many messages of each person wait to be begun."""
-        async with self._database.reading() as connection:
+        async with self._database.reading(long=True) as connection:
             rows = await connection.execute(undone_of_everybody())
             return Counter({principal_of(row): row.how_many for row in rows})
 
@@ -246,6 +241,21 @@ class Inbox:
             )
         )
         return stored(row) if row is not None else None
+
+    def _upcoming(self, besides: Collection[Principal] = ()) -> sa.Select[Any]:
+        columns = (messages.c.platform, messages.c.tenant, messages.c.user_id, messages.c.interruptions)
+        return sa.select(*columns).where(is_next(self._time, besides))
+
+    def _beginning(self, besides: Collection[Principal] = ()) -> ReturningUpdate[Any]:
+        return changing(
+            messages,
+            is_next(self._time, besides),
+            MessageState.NEW,
+            MessageState.RUNNING,
+            attempt=messages.c.attempt + 1,
+            changed_at=sa.bindparam("now", type_=sa.Double),
+            **self._lease.taken(self._database),
+        ).returning(*messages.c)
 
     async def _insert(self, message: InboundMessage) -> StoredMessage:
         async with self._database.writing() as connection:
@@ -280,16 +290,14 @@ class Inbox:
     ) -> bool:
         async with self._database.writing() as connection:
             if wait_seconds is not None:
-                values["next_try_at"] = self._lease.time_of(connection) + wait_seconds
-            left = await connection.execute(leaving(message, state, self._now(), **values).returning(*messages.c))
-            row = left.one_or_none()
-            if row is None:
+                values["next_try_at"] = self._time + wait_seconds
+            if not await leave(connection, message, state, self._now(), **values):
                 return False
             if state in (MessageState.DONE, MessageState.FAILED):
                 tables = (parked_runs, begun_writes) if message.attempt > 1 else (begun_writes,)
                 for table in tables:  # only a message that was begun before can have been parked
-                    await connection.execute(table.delete().where(table.c.message_id == message.message_id))
-                await self._outbox.owe(connection, row)
+                    await connection.execute(erasing(table), {"of_message": message.message_id})
+                await self._outbox.owe(connection, message, state)
             if alongside is not None:
                 await alongside(connection)
         return True

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.database.database import database_time
+from app.database.database import HasDialect, database_time
 
-TimeOf = Callable[[AsyncConnection], sa.ColumnElement[float]]
+TimeOf = Callable[[HasDialect], sa.ColumnElement[float]]
 FREE: dict[str, None] = {"lease_holder": None, "lease_until": None}
 
 
@@ -38,13 +37,13 @@ class MessageLease:
     seconds: float = 30.0
     time_of: TimeOf = database_time
 
-    def taken(self, connection: AsyncConnection) -> dict[str, Any]:
+    def taken(self, of: HasDialect) -> dict[str, Any]:
         """Return the column values of a row that belongs to this process from now on."""
-        return {"lease_holder": self.holder, "lease_until": self.time_of(connection) + self.seconds}
+        return {"lease_holder": self.holder, "lease_until": self.time_of(of) + self.seconds}
 
-    def is_over(self, table: sa.Table, connection: AsyncConnection) -> sa.ColumnElement[bool]:
+    def is_over(self, table: sa.Table, of: HasDialect) -> sa.ColumnElement[bool]:
         """Return the condition that no process holds the row."""
-        return sa.or_(table.c.lease_until.is_(None), table.c.lease_until < self.time_of(connection))
+        return sa.or_(table.c.lease_until.is_(None), table.c.lease_until < self.time_of(of))
 
 
 def this_machine() -> str:

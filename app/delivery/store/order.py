@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from app.database.tables import messages, outbox, parked_runs
 from app.delivery.store.outbox import ReplyState
 from app.delivery.store.queries import of_conversation
-from app.messages import ConversationKey, MessageState
+from app.messages import MessageState
 from app.principal import Principal
 
 _CONVERSATION = ("platform", "tenant", "conversation")
@@ -26,22 +26,19 @@ ANYTHING_UNDONE = sa.select(
 """Asks whether a message waits, is in work or is parked, or a reply is owed."""
 
 
-def is_next(
-    conversation: ConversationKey, besides: Iterable[Principal], now: sa.ColumnElement[float]
-) -> sa.ColumnElement[bool]:
-    """Return the condition that a row is the message of its conversation that can be begun now.
+def is_next(now: sa.ColumnElement[float], besides: Iterable[Principal] = ()) -> sa.ColumnElement[bool]:
+    """Return the condition that a row is the message of the given conversation that can be begun now.
 
     Each person's first undone message is a candidate, and the oldest candidate is next. So a message that waits for
     another try holds up later ones of the same person, and nobody else's.
 
     Args:
-        conversation: The conversation.
-        besides: People whose messages are skipped.
         now: The database's clock.
+        besides: People whose messages are skipped.
     """
     candidates, earlier, others = messages.alias(), messages.alias(), messages.alias()
     is_behind = sa.exists().where(
-        of_conversation(conversation, earlier),
+        of_conversation(earlier),
         *(earlier.c[name] == candidates.c[name] for name in _PERSON),
         earlier.c.state == MessageState.NEW,
         earlier.c.sequence < candidates.c.sequence,
@@ -49,7 +46,7 @@ def is_next(
     oldest = (
         sa.select(candidates.c.id)
         .where(
-            of_conversation(conversation, candidates),
+            of_conversation(candidates),
             candidates.c.state == MessageState.NEW,
             is_due(candidates, now),
             ~is_behind,
@@ -59,7 +56,7 @@ def is_next(
         .limit(1)
         .scalar_subquery()
     )
-    in_work = sa.exists().where(of_conversation(conversation, others), others.c.state == MessageState.RUNNING)
+    in_work = sa.exists().where(of_conversation(others), others.c.state == MessageState.RUNNING)
     return sa.and_(
         messages.c.id == oldest,
         messages.c.state == MessageState.NEW,  # PostgreSQL checks this again if another process was quicker

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -17,9 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.database.database import Database
 from app.database.tables import messages, outbox, owned_by, owner, principal_of
 from app.delivery.store.lease import FREE, MessageLease
-from app.delivery.store.queries import of_conversation, stored
+from app.delivery.store.order import is_due
+from app.delivery.store.queries import naming, of_conversation, stored
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
+
+_READ = ("id", "message_state", "message_attempt", "tries", "last_error", "lease_holder")  # of a reply
 
 
 class ReplyState(StrEnum):
@@ -65,12 +68,19 @@ class HeldReply:
 
 @dataclass(frozen=True, slots=True)
 class PlaceInQueue:
-    """A waiting reply, and whether it can be sent: this process holds it, it is free and due, or neither."""
+    """A waiting reply, and whether it can be sent: this process holds it, it is free and due, or neither.
+
+    Attributes:
+        message: The message that the reply is about, as it was read with the reply.
+        seconds_left: What was left of the lease when it was read.
+    """
 
     reply: Reply
+    message: StoredMessage
     mine: bool
     free: bool
     due: bool
+    seconds_left: float
 
 
 class Outbox:
@@ -82,48 +92,42 @@ class Outbox:
     def __init__(self, database: Database, lease: MessageLease) -> None:
         self._database = database
         self._lease = lease
+        self._time = lease.time_of(database)
+        self._statements = _Statements(lease, database)
 
-    async def owe(self, connection: AsyncConnection, row: sa.Row[Any], *, held: bool = True) -> None:
-        """Store, in the caller's transaction, a reply about the state of this row of `messages`.
+    async def owe(
+        self, connection: AsyncConnection, message: StoredMessage, state: MessageState, *, held: bool = True
+    ) -> None:
+        """Store, in the caller's transaction, a reply about the state of a message.
 
         Args:
             connection: The transaction that brings the message into the state.
-            row: The message as it is now.
+            message: The message, in its present attempt.
+            state: The state that it is in now.
             held: The caller's own sender looks right after; otherwise the first process that looks sends it.
         """
-        await connection.execute(
-            outbox.insert().values(
-                id=uuid.uuid4().hex,
-                **owner(principal_of(row)),
-                conversation=row.conversation,
-                message_id=row.id,
-                message_state=row.state,
-                message_attempt=row.attempt,
-                state=ReplyState.WAITING,
-                tries=1 if held else 0,
-                created_at=self._lease.time_of(connection),
-                **(self._lease.taken(connection) if held else FREE),
-            )
-        )
+        owed = {
+            "id": uuid.uuid4().hex,
+            **owner(message.principal),
+            "conversation": message.conversation,
+            "message_id": message.message_id,
+            "message_state": state,
+            "message_attempt": message.attempt,
+        }
+        await connection.execute(self._statements.owe[held], owed)
 
     async def waiting(self, conversation: ConversationKey) -> list[PlaceInQueue]:
         """Return the waiting replies of a conversation in the order in which they have to be sent."""
         async with self._database.reading() as connection:
-            over = self._lease.is_over(outbox, connection)
-            query = (
-                sa.select(*self._read(connection))
-                .add_columns(over.label("is_free"), self._is_due(connection).label("is_due"))
-                .join(messages, messages.c.id == outbox.c.message_id)
-                .where(of_conversation(conversation, outbox), outbox.c.state == ReplyState.WAITING)
-                .order_by(outbox.c.created_at, messages.c.sequence, outbox.c.message_attempt)
-            )
-            rows = (await connection.execute(query)).all()
+            rows = (await connection.execute(self._statements.waiting, naming(conversation))).all()
         return [
             PlaceInQueue(
                 _reply(row),
-                mine=row.lease_holder == self._lease.holder and not row.is_free,
+                stored(row),
+                mine=row.reply_lease_holder == self._lease.holder and not row.is_free,
                 free=bool(row.is_free),
                 due=bool(row.is_due),
+                seconds_left=row.seconds_left or 0.0,
             )
             for row in rows
         ]
@@ -131,34 +135,28 @@ class Outbox:
     async def claim(self, reply: Reply) -> Reply | None:
         """Take a free reply for another try; return None if another process was quicker."""
         async with self._database.writing() as connection:
-            row = (
-                await connection.execute(
-                    outbox.update()
-                    .where(
-                        outbox.c.id == reply.reply_id,
-                        outbox.c.state == ReplyState.WAITING,
-                        outbox.c.tries == reply.tries,
-                        self._lease.is_over(outbox, connection),
-                    )
-                    .values(tries=reply.tries + 1, **self._lease.taken(connection))
-                    .returning(*self._read(connection))
+            claimed = await connection.execute(
+                outbox.update()
+                .where(
+                    outbox.c.id == reply.reply_id,
+                    outbox.c.state == ReplyState.WAITING,
+                    outbox.c.tries == reply.tries,
+                    self._lease.is_over(outbox, connection),
                 )
-            ).one_or_none()
-        return _reply(row) if row is not None else None
+                .values(tries=reply.tries + 1, **self._lease.taken(connection))
+            )
+        return replace(reply, tries=reply.tries + 1) if claimed.rowcount == 1 else None
 
     async def held(self, reply: Reply) -> HeldReply | None:
         """Return the reply as this process holds it for this try; None if it was overtaken."""
         async with self._database.reading() as connection:
-            left = outbox.c.lease_until - self._lease.time_of(connection)
-            query = sa.select(messages, left.label("seconds_left")).join(outbox, messages.c.id == outbox.c.message_id)
-            row = (await connection.execute(query.where(self._is_held(reply)))).one_or_none()
+            row = (await connection.execute(self._statements.held, _try(reply))).one_or_none()
         return HeldReply(stored(row), row.seconds_left) if row is not None else None
 
     async def hold_on(self, reply: Reply) -> bool:
         """Hold a reply for a whole lease from now on; return False if it was overtaken."""
         async with self._database.writing() as connection:
-            held = await connection.execute(self._change(reply, **self._lease.taken(connection)))
-        return held.rowcount == 1
+            return await self._change(connection, reply, **self._lease.taken(connection))
 
     async def message_of(self, reply: Reply) -> StoredMessage:
         """Return the message that a reply is about, even if another process holds the reply.
@@ -173,26 +171,21 @@ class Outbox:
 
     async def sent(self, reply: Reply) -> bool:
         """Store that the channel accepted the reply; return False if it was overtaken."""
+        told = {
+            **_try(reply),
+            "of_message": reply.message_id,
+            "of_state": reply.message_state,
+            "of_attempt": reply.message_attempt,
+        }
         async with self._database.writing() as connection:
             # First the message and then the reply: all transactions lock them in this order.
-            await connection.execute(
-                messages.update()
-                .where(
-                    messages.c.id == reply.message_id,
-                    messages.c.attempt == reply.message_attempt,
-                    messages.c.state == reply.message_state,
-                    sa.exists().where(self._is_held(reply)),
-                )
-                .values(replied_at=self._lease.time_of(connection))
-            )
-            sent = await connection.execute(self._change(reply, state=ReplyState.SENT, last_error=None, **FREE))
-        return sent.rowcount == 1
+            await connection.execute(self._statements.replied, told)
+            return (await connection.execute(self._statements.sent, _try(reply))).rowcount == 1
 
     async def end(self, reply: Reply, state: ReplyState, error: str | None = None) -> bool:
         """Store that the reply will not be sent: it is obsolete or was given up. Return False if it was overtaken."""
         async with self._database.writing() as connection:
-            ended = await connection.execute(self._change(reply, state=state, last_error=error, **FREE))
-        return ended.rowcount == 1
+            return await self._change(connection, reply, state=state, last_error=error, **FREE)
 
     async def try_later(self, reply: Reply, seconds: float, error: str | None) -> bool:
         """Let the reply wait; with an error, the channel refused it and later replies may go first.
@@ -200,9 +193,7 @@ class Outbox:
         Return False if it was overtaken.
         """
         async with self._database.writing() as connection:
-            at = self._lease.time_of(connection) + seconds
-            later = await connection.execute(self._change(reply, next_try_at=at, last_error=error, **FREE))
-        return later.rowcount == 1
+            return await self._change(connection, reply, next_try_at=self._time + seconds, last_error=error, **FREE)
 
     async def forget(self, connection: AsyncConnection, principal: Principal) -> None:
         """Drop this person's waiting replies, in the caller's transaction; one that is being sent still goes out."""
@@ -212,11 +203,11 @@ class Outbox:
     async def due(self) -> list[ConversationKey]:
         """Return every conversation with a free reply that is due."""
         columns = (outbox.c.platform, outbox.c.tenant, outbox.c.conversation)
-        async with self._database.reading() as connection:
+        async with self._database.reading(long=True) as connection:
             query = sa.select(*columns).where(
                 outbox.c.state == ReplyState.WAITING,
                 self._lease.is_over(outbox, connection),
-                self._is_due(connection),
+                is_due(outbox, self._time),
             )
             rows = (await connection.execute(query.distinct())).all()
         return [ConversationKey(*row) for row in rows]
@@ -224,39 +215,74 @@ class Outbox:
     async def count(self) -> Mapping[ReplyState, int]:
         """Return the number of replies in each state."""
         query = sa.select(outbox.c.state, sa.func.count().label("how_many")).group_by(outbox.c.state)
-        async with self._database.reading() as connection:
+        async with self._database.reading(long=True) as connection:
             return {ReplyState(row.state): row.how_many for row in await connection.execute(query)}
 
-    def _read(self, connection: AsyncConnection) -> list[sa.ColumnElement[Any]]:
-        """Return the columns of a reply."""
-        return [*outbox.c, (self._lease.time_of(connection) - outbox.c.created_at).label("owed_seconds")]
+    async def _change(self, connection: AsyncConnection, reply: Reply, **values: object) -> bool:
+        """Change a reply that this process holds for this try; return False if it was overtaken."""
+        change = outbox.update().where(self._statements.is_held).values(**values)
+        return (await connection.execute(change, _try(reply))).rowcount == 1
 
-    def _is_due(self, connection: AsyncConnection) -> sa.ColumnElement[bool]:
-        return sa.or_(outbox.c.next_try_at.is_(None), outbox.c.next_try_at <= self._lease.time_of(connection))
 
-    def _is_held(self, reply: Reply) -> sa.ColumnElement[bool]:
-        """Return the condition that this process holds the reply for this try."""
-        return sa.and_(
-            outbox.c.id == reply.reply_id,
+class _Statements:
+    """The statements that every reply costs, made once; they live as long as the outbox.
+
+    A reply is given by `_try`, a conversation by `naming`.
+    """
+
+    def __init__(self, lease: MessageLease, database: Database) -> None:
+        time = lease.time_of(database)
+        is_message = messages.c.id == outbox.c.message_id
+        seconds_left = (outbox.c.lease_until - time).label("seconds_left")
+        owing = outbox.insert().values(state=ReplyState.WAITING, created_at=time)
+        self.owe = {True: owing.values(tries=1, **lease.taken(database)), False: owing.values(tries=0, **FREE)}
+        self.is_held = sa.and_(
+            outbox.c.id == sa.bindparam("of_reply"),
             outbox.c.state == ReplyState.WAITING,
-            outbox.c.tries == reply.tries,
-            outbox.c.lease_holder == self._lease.holder,
+            outbox.c.tries == sa.bindparam("of_try"),
+            outbox.c.lease_holder == lease.holder,
         )
+        self.held = sa.select(messages, seconds_left).join(outbox, is_message).where(self.is_held)
+        self.waiting = (
+            sa.select(messages, seconds_left)
+            .add_columns(*(outbox.c[name].label(f"reply_{name}") for name in _READ))
+            .add_columns(
+                (time - outbox.c.created_at).label("owed_seconds"),
+                lease.is_over(outbox, database).label("is_free"),
+                is_due(outbox, time).label("is_due"),
+            )
+            .join(outbox, is_message)
+            .where(of_conversation(outbox), outbox.c.state == ReplyState.WAITING)
+            .order_by(outbox.c.created_at, messages.c.sequence, outbox.c.message_attempt)
+        )
+        self.replied = (
+            messages.update()
+            .where(
+                messages.c.id == sa.bindparam("of_message"),
+                messages.c.attempt == sa.bindparam("of_attempt"),
+                messages.c.state == sa.bindparam("of_state"),
+                sa.exists().where(self.is_held),
+            )
+            .values(replied_at=time)
+        )
+        self.sent = outbox.update().where(self.is_held).values(state=ReplyState.SENT, last_error=None, **FREE)
 
-    def _change(self, reply: Reply, **values: object) -> sa.Update:
-        """Return a change by the process that holds the reply for this try; overtaken, it matches no row."""
-        return outbox.update().where(self._is_held(reply)).values(**values)
+
+def _try(reply: Reply) -> dict[str, object]:
+    """Return the parameters of a statement about one try of a reply."""
+    return {"of_reply": reply.reply_id, "of_try": reply.tries}
 
 
 def _reply(row: sa.Row[Any]) -> Reply:
+    """Return the reply that a row of `waiting` says."""
     return Reply(
-        reply_id=row.id,
+        reply_id=row.reply_id,
         principal=principal_of(row),
         conversation=row.conversation,
-        message_id=row.message_id,
-        message_state=MessageState(row.message_state),
-        message_attempt=row.message_attempt,
-        tries=row.tries,
+        message_id=row.id,
+        message_state=MessageState(row.reply_message_state),
+        message_attempt=row.reply_message_attempt,
+        tries=row.reply_tries,
         owed_seconds=row.owed_seconds,
-        refused=row.last_error is not None,
+        refused=row.reply_last_error is not None,
     )

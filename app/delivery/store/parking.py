@@ -28,7 +28,7 @@ from app.database.tables import (
 from app.database.transition import changing
 from app.delivery.store.outbox import Outbox
 from app.delivery.store.parked_run import ParkedRun, WaitsFor
-from app.delivery.store.queries import leaving
+from app.delivery.store.queries import erasing, leave, stored
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 
@@ -154,7 +154,7 @@ class Parking:
                 .returning(*messages.c)
             )
             for row in rows.all():
-                await self._outbox.owe(connection, row, held=False)
+                await self._outbox.owe(connection, stored(row), MessageState.PARKED, held=False)
 
     async def approval_decided(self, principal: Principal, message_id: str) -> None:
         """Resume the message if its sender has decided on all of its calls."""
@@ -224,7 +224,7 @@ class Parking:
                 ).returning(*messages.c)
             )
             if (row := given_up.one_or_none()) is not None:
-                await self._outbox.owe(connection, row, held=False)
+                await self._outbox.owe(connection, stored(row), MessageState.FAILED, held=False)
                 await self._approvals.expire(connection, message_id)
                 await connection.execute(parked_runs.delete().where(parked_runs.c.message_id == message_id))
 
@@ -245,17 +245,12 @@ class Parking:
                 await take_consent_turn(connection, message.principal)
             goes_on = covered is not None and await covered(connection)
             state = MessageState.NEW if goes_on else MessageState.PARKED
-            row = (
-                await connection.execute(
-                    leaving(message, state, now, failures=0, interruptions=0).returning(*messages.c)
-                )
-            ).one_or_none()
-            if row is None:
+            if not await leave(connection, message, state, now, failures=0, interruptions=0):
                 return False
             if not goes_on:
-                await self._outbox.owe(connection, row)
+                await self._outbox.owe(connection, message, state)
             for table in (parked_runs, begun_writes):  # from an earlier wait, and from the run that is parked now
-                await connection.execute(table.delete().where(table.c.message_id == message.message_id))
+                await connection.execute(erasing(table), {"of_message": message.message_id})
             await connection.execute(
                 parked_runs.insert().values(
                     message_id=message.message_id,

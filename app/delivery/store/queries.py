@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.tables import messages, principal_of
 from app.database.transition import changing
@@ -12,28 +14,66 @@ from app.delivery.store.lease import FREE
 from app.messages import ConversationKey, MessageState, StoredMessage
 
 
-def leaving(message: StoredMessage, state: MessageState, now: float, **values: object) -> sa.Update:
-    """Return the change that ends a running message's attempt; it matches no row if the message was overtaken."""
+async def leave(
+    connection: AsyncConnection, message: StoredMessage, state: MessageState, now: float, **values: object
+) -> bool:
+    """End a running message's attempt with these values; return False if the message was overtaken.
+
+    Args:
+        connection: The caller's transaction.
+        message: The message as it was begun.
+        state: Its new state.
+        now: The time, POSIX seconds.
+        values: What changes along with the state, by column: values, or expressions.
+    """
+    plain = {name: value for name, value in values.items() if not isinstance(value, sa.ClauseElement)}
+    statement = _leaving(state, tuple(plain))
+    if len(plain) < len(values):
+        statement = statement.values({name: values[name] for name in values.keys() - plain.keys()})
+    given = {f"new_{name}": value for name, value in plain.items()}
+    given |= {"of_message": message.message_id, "of_attempt": message.attempt, "now": now}
+    return (await connection.execute(statement, given)).rowcount == 1
+
+
+@cache
+def _leaving(state: MessageState, names: tuple[str, ...]) -> sa.Update:
+    """Return the statement, which is made once: every message costs one."""
     return changing(
         messages,
-        messages.c.id == message.message_id,
+        messages.c.id == sa.bindparam("of_message"),
         MessageState.RUNNING,
         state,
-        fence=messages.c.attempt == message.attempt,
-        changed_at=now,
+        fence=messages.c.attempt == sa.bindparam("of_attempt"),
+        changed_at=sa.bindparam("now", type_=sa.Double),
         replied_at=None,
         **FREE,
-        **values,
+        **{name: sa.bindparam(f"new_{name}", type_=messages.c[name].type) for name in names},
     )
 
 
-def of_conversation(conversation: ConversationKey, table: sa.FromClause = messages) -> sa.ColumnElement[bool]:
-    """Return the condition that a row belongs to a conversation."""
+@cache
+def erasing(table: sa.Table) -> sa.Delete:
+    """Return the statement that deletes what a table holds of the message with the id `of_message`."""
+    return table.delete().where(table.c.message_id == sa.bindparam("of_message"))
+
+
+def of_conversation(table: sa.FromClause = messages) -> sa.ColumnElement[bool]:
+    """Return the condition that a row belongs to the conversation that `naming` gives as parameters."""
     return sa.and_(
-        table.c.platform == conversation.platform,
-        table.c.tenant == conversation.tenant,
-        table.c.conversation == conversation.conversation,
+        *(
+            table.c[name] == sa.bindparam(f"of_{name}", type_=table.c[name].type)
+            for name in ("platform", "tenant", "conversation")
+        )
     )
+
+
+def naming(conversation: ConversationKey) -> dict[str, str]:
+    """Return the parameters of a statement with `of_conversation` in it."""
+    return {
+        "of_platform": conversation.platform,
+        "of_tenant": conversation.tenant,
+        "of_conversation": conversation.conversation,
+    }
 
 
 def stored(row: sa.Row[Any]) -> StoredMessage:

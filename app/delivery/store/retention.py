@@ -51,28 +51,25 @@ class Retention:
         return erased
 
     async def _erase_messages(self) -> int:
+        ended = messages.c.state.in_((MessageState.DONE, MessageState.FAILED))
         old = (
             sa.select(messages.c.id)
             .where(
-                messages.c.state.in_((MessageState.DONE, MessageState.FAILED)),
+                ended,
                 messages.c.changed_at < self._now() - self._retention_seconds,
                 messages.c.body != _ERASED,  # no message that was accepted is empty
             )
             .limit(_AT_ONCE)
         )
+        async with self._database.reading(long=True) as connection:
+            found = list((await connection.execute(old)).scalars())
+        if not found:
+            return 0
+        blank: dict[str, object] = {"body": _ERASED, "answer": None, "link_id": None, "address": {}, "payload": None}
         async with self._database.writing() as connection:
-            ids = list((await connection.execute(old)).scalars())
-            if ids:
-                blank: dict[str, object] = {
-                    "body": _ERASED,
-                    "answer": None,
-                    "link_id": None,
-                    "address": {},
-                    "payload": None,
-                }
-                await connection.execute(messages.update().where(messages.c.id.in_(ids)).values(**blank))
-                await connection.execute(
-                    approvals.update().where(approvals.c.message_id.in_(ids)).values(arguments="{}")
-                )
-                await connection.execute(outbox.delete().where(outbox.c.message_id.in_(ids)))
+            still_ended = messages.update().where(messages.c.id.in_(found), ended)  # none that is tried again
+            erased = await connection.execute(still_ended.values(**blank).returning(messages.c.id))
+            ids = list(erased.scalars())
+            await connection.execute(approvals.update().where(approvals.c.message_id.in_(ids)).values(arguments="{}"))
+            await connection.execute(outbox.delete().where(outbox.c.message_id.in_(ids)))
         return len(ids)

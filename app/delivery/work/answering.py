@@ -104,7 +104,7 @@ class Answering:
             apology, error_class, fault = str(error), _cause(message, error), passing_fault(error)
         else:
             if mine:
-                self._sender.look(ConversationKey.of(message))
+                self._sender.look(ConversationKey.of(message), message.principal)
             return
         await self.stop(message, apology, error_class, fault)
 
@@ -128,7 +128,7 @@ class Answering:
         if begun := await self._begun(message):
             apology = f"{apology} {MAY_BE_DONE.format(', '.join(begun))}"
         if await self._inbox.fail(message, referenced(apology, message), error_class):
-            self._sender.look(ConversationKey.of(message))
+            self._sender.look(ConversationKey.of(message), message.principal)
 
     async def _begun(self, message: StoredMessage) -> list[str]:
         """Return the tools that may have changed something for this message since its run last began."""

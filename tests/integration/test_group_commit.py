@@ -1,0 +1,160 @@
+"""Group commit on SQLite: writers who wait are committed together, and each stands or falls alone."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.database.database import Database
+from app.database.tables import api_tokens
+from app.principal import Principal
+from tests.fakes.databases import SqliteDatabases
+from tests.integration.test_database import ids, token_of
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
+    """A migrated file."""
+    database = Database(await SqliteDatabases(tmp_path).migrated("deputy"))
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def commits(sqlite: Database) -> list[sa.Connection]:
+    """Every commit of a transaction that SQLAlchemy knows of, from now on."""
+    seen: list[sa.Connection] = []
+    sa.event.listen(sqlite._engine.sync_engine, "commit", seen.append)
+    return seen
+
+
+async def _write(database: Database, person: Principal, name: str) -> None:
+    async with database.writing() as connection:
+        await connection.execute(token_of(person, name=name))
+
+
+async def test_those_who_wait_are_committed_together(
+    sqlite: Database, commits: list[sa.Connection], ada: Principal, grace: Principal
+) -> None:
+    """Twenty writers of two people at once cost two commits at most, and each one's row is there when it goes on."""
+    path = str(sqlite.url.database)
+
+    async def write(person: Principal, name: str) -> bool:
+        await _write(sqlite, person, name)
+        with sqlite3.connect(path) as other:
+            return (name,) in other.execute("SELECT id FROM api_tokens").fetchall()
+
+    stored = await asyncio.gather(*(write((ada, grace)[n % 2], f"{n:02}") for n in range(20)))
+
+    assert all(stored)
+    assert 1 <= len(commits) <= 2
+
+
+async def test_one_that_fails_undoes_nothing_of_the_others(
+    sqlite: Database, commits: list[sa.Connection], ada: Principal, grace: Principal
+) -> None:
+    """What it wrote before it failed is undone; those before and after it in the same commit are stored."""
+
+    async def fail() -> None:
+        async with sqlite.writing() as connection:
+            await connection.execute(token_of(ada, name="half"))
+            raise ValueError("no")
+
+    results = await asyncio.gather(
+        *(_write(sqlite, ada, "a"), fail(), _write(sqlite, grace, "b")), return_exceptions=True
+    )
+
+    assert [type(result) for result in results] == [type(None), ValueError, type(None)]
+    assert await ids(sqlite) == ["a", "b"]
+    assert len(commits) <= 2
+
+
+async def test_what_one_is_refused_for_can_be_read(sqlite: Database, ada: Principal, grace: Principal) -> None:
+    """A row that the same commit stores is there for whoever was refused because of it."""
+
+    async def add_or_read(person: Principal) -> list[str]:
+        with suppress(sa.exc.IntegrityError):
+            await _write(sqlite, person, "same")
+        return await ids(sqlite)
+
+    assert await asyncio.gather(*(add_or_read(person) for person in (ada, grace))) == [["same"], ["same"]]
+
+
+async def test_who_is_cancelled_while_waiting_holds_up_nobody(
+    sqlite: Database, ada: Principal, grace: Principal
+) -> None:
+    """Callers who go away, as they wait for their turn or for the commit, leave the others' transactions whole."""
+    writing = [asyncio.create_task(_write(sqlite, (ada, grace)[n % 2], f"{n:02}")) for n in range(6)]
+    for steps, task in enumerate(writing[:4]):
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+    await asyncio.wait(writing)
+    await _write(sqlite, ada, "last")
+
+    assert {"04", "05", "last"} <= set(await ids(sqlite))
+
+
+async def test_a_commit_that_fails_fails_everybody_in_it(
+    sqlite: Database, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is told that anything was stored, and the next ones write as ever."""
+    full = sqlite3.OperationalError("database or disk is full")
+
+    def refuse(connection: Any) -> None:
+        connection.rollback()
+        raise full
+
+    with monkeypatch.context() as patch:
+        patch.setattr("app.database.sqlite._Connection.commit", refuse)
+        results = await asyncio.gather(
+            *(_write(sqlite, person, name) for person, name in ((ada, "a"), (grace, "b"))), return_exceptions=True
+        )
+    await _write(sqlite, ada, "c")
+
+    assert [type(result) for result in results] == [sa.exc.OperationalError] * 2
+    assert "disk is full" in str(results[0])
+    assert results[0] is not results[1]
+    assert await ids(sqlite) == ["c"]
+
+
+async def test_a_transaction_that_sqlite_ends_is_everybodys_loss(
+    sqlite: Database, ada: Principal, grace: Principal
+) -> None:
+    """Where SQLite cannot end one statement alone, as on a full disk, nobody of the commit is told of a success."""
+
+    async def end_all() -> None:
+        async with sqlite.writing() as connection:
+            await connection.exec_driver_sql("INSERT OR ROLLBACK INTO key_checks VALUES ('k', 'a'), ('k', 'b')")
+
+    results = await asyncio.gather(
+        *(_write(sqlite, ada, "a"), end_all(), _write(sqlite, grace, "b")), return_exceptions=True
+    )
+
+    stored = await ids(sqlite)
+    assert isinstance(results[0], sa.exc.OperationalError)
+    assert isinstance(results[1], sa.exc.IntegrityError)
+    assert ("a" in stored, "b" in stored) == (False, results[2] is None)
+
+
+async def test_a_neighbour_that_writes_is_waited_for(sqlite: Database, ada: Principal) -> None:
+    """While another process has the file, the loop goes on; the writer goes on once the file is free."""
+    other = sqlite3.connect(str(sqlite.url.database), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    writing = asyncio.create_task(_write(sqlite, ada, "a"))
+    for _ in range(3):  # the loop turns, and readers read
+        async with sqlite.reading() as connection:
+            assert await connection.scalar(sa.select(sa.func.count()).select_from(api_tokens)) == 0
+    assert not writing.done()
+    other.execute("COMMIT")
+    await writing
+    other.close()
+
+    assert await ids(sqlite) == ["a"]
