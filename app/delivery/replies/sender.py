@@ -165,7 +165,7 @@ class Sender:
                 return _Turn(place.reply, place.message, asked_at + place.seconds_left)
             if place.free and place.due:
                 return await self._claim(place.reply)
-            if not place.reply.refused:  # on its way from another process, or left behind by it
+            if not place.reply.refused:  # another process is sending it, or died while doing so
                 await self._step_back(places[number + 1 :])
                 return None
         return None

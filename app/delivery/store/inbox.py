@@ -11,14 +11,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.database.database import Database
 from app.database.tables import begun_writes, messages, owned_by, parked_runs, principal_of
 from app.database.transition import changing
 from app.delivery.store.insert import enter
 from app.delivery.store.lease import FREE, MessageLease, new_holder
-from app.delivery.store.order import ANYTHING_UNDONE, is_next, to_wake, undone_of_everybody
+from app.delivery.store.order import ANYTHING_UNDONE, beginning, to_wake, undone_of_everybody, upcoming
 from app.delivery.store.outbox import Outbox
 from app.delivery.store.queries import erasing, leave, naming, stored
 from app.delivery.store.validation import check
@@ -60,8 +59,8 @@ class Inbox:
         self._lease = lease
         self._outbox = Outbox(database, lease)
         self._time = lease.time_of(database)
-        self._next_up = self._upcoming()
-        self._begin = self._beginning()
+        self._next_up = upcoming(self._time)
+        self._begin = beginning(lease, database)
         self._to_wake = to_wake(self._time, at_most=_WOKEN_AT_ONCE)
 
     async def accept(self, message: InboundMessage, admit: Admit | None = None) -> tuple[StoredMessage, bool]:
@@ -111,7 +110,7 @@ class Inbox:
 
     async def next_up(self, conversation: ConversationKey, besides: Collection[Principal] = ()) -> Upcoming | None:
         """Return the message that `begin_next` would begin now, or None."""
-        query = self._upcoming(besides) if besides else self._next_up
+        query = upcoming(self._time, besides) if besides else self._next_up
         async with self._database.reading() as connection:
             row = (await connection.execute(query, naming(conversation))).one_or_none()
         return Upcoming(principal_of(row), row.interruptions) if row is not None else None
@@ -127,10 +126,10 @@ class Inbox:
             conversation: The conversation.
             besides: People whose messages are skipped.
         """
-        beginning = self._beginning(besides) if besides else self._begin
+        begin = beginning(self._lease, self._database, besides) if besides else self._begin
         try:
             async with self._database.writing() as connection:
-                begun = await connection.execute(beginning, {**naming(conversation), "now": self._now()})
+                begun = await connection.execute(begin, {**naming(conversation), "now": self._now()})
                 row = begun.one_or_none()
         except IntegrityError:  # another process began another message of the conversation at the same moment
             return None
@@ -241,21 +240,6 @@ class Inbox:
             )
         )
         return stored(row) if row is not None else None
-
-    def _upcoming(self, besides: Collection[Principal] = ()) -> sa.Select[Any]:
-        columns = (messages.c.platform, messages.c.tenant, messages.c.user_id, messages.c.interruptions)
-        return sa.select(*columns).where(is_next(self._time, besides))
-
-    def _beginning(self, besides: Collection[Principal] = ()) -> ReturningUpdate[Any]:
-        return changing(
-            messages,
-            is_next(self._time, besides),
-            MessageState.NEW,
-            MessageState.RUNNING,
-            attempt=messages.c.attempt + 1,
-            changed_at=sa.bindparam("now", type_=sa.Double),
-            **self._lease.taken(self._database),
-        ).returning(*messages.c)
 
     async def _insert(self, message: InboundMessage) -> StoredMessage:
         async with self._database.writing() as connection:

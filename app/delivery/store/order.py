@@ -6,10 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.dml import ReturningUpdate
 
+from app.database.database import HasDialect
 from app.database.tables import messages, outbox, parked_runs
+from app.database.transition import changing
+from app.delivery.store.lease import MessageLease
 from app.delivery.store.outbox import ReplyState
-from app.delivery.store.queries import of_conversation
+from app.delivery.store.queries import is_due, of_conversation
 from app.messages import MessageState
 from app.principal import Principal
 
@@ -65,9 +69,23 @@ def is_next(now: sa.ColumnElement[float], besides: Iterable[Principal] = ()) -> 
     )
 
 
-def is_due(table: sa.FromClause, now: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
-    """Return the condition that a row does not wait for another try."""
-    return sa.or_(table.c.next_try_at.is_(None), table.c.next_try_at <= now)
+def upcoming(now: sa.ColumnElement[float], besides: Iterable[Principal] = ()) -> sa.Select[Any]:
+    """Return the query for whose message `is_next`, and how often it was interrupted."""
+    columns = (messages.c.platform, messages.c.tenant, messages.c.user_id, messages.c.interruptions)
+    return sa.select(*columns).where(is_next(now, besides))
+
+
+def beginning(lease: MessageLease, of: HasDialect, besides: Iterable[Principal] = ()) -> ReturningUpdate[Any]:
+    """Return the statement that begins the message that `is_next` at the time `now`, and returns its row."""
+    return changing(
+        messages,
+        is_next(lease.time_of(of), besides),
+        MessageState.NEW,
+        MessageState.RUNNING,
+        attempt=messages.c.attempt + 1,
+        changed_at=sa.bindparam("now", type_=sa.Double),
+        **lease.taken(of),
+    ).returning(*messages.c)
 
 
 def _is_of(table: sa.FromClause, principal: Principal) -> sa.ColumnElement[bool]:

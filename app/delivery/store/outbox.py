@@ -17,8 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.database.database import Database
 from app.database.tables import messages, outbox, owned_by, owner, principal_of
 from app.delivery.store.lease import FREE, MessageLease
-from app.delivery.store.order import is_due
-from app.delivery.store.queries import naming, of_conversation, stored
+from app.delivery.store.queries import is_due, naming, of_conversation, stored
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 

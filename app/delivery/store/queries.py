@@ -67,6 +67,11 @@ def of_conversation(table: sa.FromClause = messages) -> sa.ColumnElement[bool]:
     )
 
 
+def is_due(table: sa.FromClause, now: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
+    """Return the condition that a row does not wait for another try."""
+    return sa.or_(table.c.next_try_at.is_(None), table.c.next_try_at <= now)
+
+
 def naming(conversation: ConversationKey) -> dict[str, str]:
     """Return the parameters of a statement with `of_conversation` in it."""
     return {
