@@ -187,10 +187,16 @@ async def _settled(future: asyncio.Future[T]) -> T:
 
 def _set_pragmas(connection: Any, _record: object) -> None:
     for pragma in _PRAGMAS:
-        connection.sqlite.execute(f"PRAGMA {pragma}")
+        connection.patiently(connection.sqlite.execute, f"PRAGMA {pragma}")
 
 
 def _begin(connection: sa.Connection) -> None:
     options = connection.get_execution_options()
     driver: Any = connection.connection.dbapi_connection
-    driver.begin(writes=options.get(WRITES, False), takes_long=options.get(LONG, False))
+    try:
+        driver.begin(writes=options.get(WRITES, False), takes_long=options.get(LONG, False))
+    except sqlite3.OperationalError as error:
+        refused = error
+    else:
+        return
+    raise sa.exc.OperationalError("BEGIN", None, refused.with_traceback(None))

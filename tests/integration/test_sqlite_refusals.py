@@ -91,9 +91,8 @@ async def test_those_who_queue_behind_a_locked_file_are_refused_together(
     monkeypatch.setattr("app.database.database.BUSY_SECONDS", 0.05)
     database = Database(f"sqlite+aiosqlite:///{tmp_path / 'deputy.db'}")
     await database.open()
-    statements: list[str] = []
-    engine = database._engine.sync_engine
-    sa.event.listen(engine, "before_cursor_execute", lambda *arguments: statements.append(str(arguments[2])))
+    begun: list[sa.Connection] = []
+    sa.event.listen(database._engine.sync_engine, "begin", begun.append, insert=True)
 
     async def write() -> None:
         async with database.writing():
@@ -105,7 +104,7 @@ async def test_those_who_queue_behind_a_locked_file_are_refused_together(
         await write()
 
         assert {type(result) for result in results} == {sa.exc.OperationalError}
-        assert statements == ["BEGIN IMMEDIATE"] * 2
+        assert len(begun) == 2
     finally:
         await database.close()
 
