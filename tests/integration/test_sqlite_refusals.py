@@ -12,7 +12,7 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from app.database import refusals
+from app.database import refusals, sqlite
 from app.database.database import Database
 from app.main import create_app
 from tests.fakes.environment import open_environment
@@ -91,8 +91,14 @@ async def test_those_who_queue_behind_a_locked_file_are_refused_together(
     monkeypatch.setattr("app.database.database.BUSY_SECONDS", 0.05)
     database = Database(f"sqlite+aiosqlite:///{tmp_path / 'deputy.db'}")
     await database.open()
-    begun: list[sa.Connection] = []
-    sa.event.listen(database._engine.sync_engine, "begin", begun.append, insert=True)
+    begun: list[object] = []
+    begin = sqlite._Connection.begin
+
+    def count(connection: sqlite._Connection, *, writes: bool, takes_long: bool) -> None:
+        begun.append(connection)
+        begin(connection, writes=writes, takes_long=takes_long)
+
+    monkeypatch.setattr(sqlite._Connection, "begin", count)
 
     async def write() -> None:
         async with database.writing():
