@@ -1,8 +1,8 @@
-"""The command `deputy` runs the server, and looks after its people, keys and database.
+"""The command `deputy` runs the server and manages its people, keys and database.
 
-Exit codes: 0, done; 1, what was asked for failed or does not hold; 2, the command line or the configuration is wrong.
+Exit codes: 0, done; 1, the command failed or a check did not pass; 2, the command line or the configuration is wrong.
 
-`deputy --install-completion` lets your shell complete commands and options.
+Run `deputy --install-completion` once to let your shell complete commands and options.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from typer.main import get_group
 
 COMMANDS = MappingProxyType(
     {
-        "serve": "Run the server until it is told to stop (SIGINT, SIGTERM).",
-        "worker": "Answer messages beside the servers on the same PostgreSQL, until told to stop (SIGINT, SIGTERM).",
-        "check": "Prove that nothing of a person's outlives its request, and that keys and engine fit the database.",
-        "graph": "Print the container as a Mermaid graph, each provider with its lifetime.",
-        "audit": "Print what was done in whose name, oldest first; it holds no secret and no text.",
-        "demo": "Let two people use Slack and HTTP at once on a fresh server; exit 1 unless each saw their mail only.",
-        "sandbox": "Serve a Google on loopback: consent, tokens, and mail that is made up anew at each start.",
-        "tokens": "Tokens of the HTTP interface.",
-        "users": "The people whom Deputy has seen.",
-        "grants": "Who is connected with which Google account.",
-        "deliveries": "Accepted messages, without what was said.",
-        "db": "The database's schema.",
-        "keys": "The keys that seal tokens at rest.",
-        "slack": "The workspaces that have installed the app.",
-        "tools": "What the agents can do.",
-        "config": "The configuration.",
+        "serve": "Run the server until SIGINT or SIGTERM.",
+        "worker": "Answer messages for the servers on the same PostgreSQL, until SIGINT or SIGTERM.",
+        "check": "Prove that no personal data outlives its request, and that keys and engine match the database.",
+        "graph": "Print the container as a Mermaid graph that shows each provider's lifetime.",
+        "audit": "Print who did what with which account, oldest first, without any secret or text.",
+        "demo": "Run two people on Slack and HTTP at once on a new server; exit 1 unless each saw only their own mail.",
+        "sandbox": "Serve a simulated Google on loopback: consent, tokens, and mail that is new at each start.",
+        "tokens": "Manage tokens of the HTTP interface.",
+        "users": "List, offboard and restore people.",
+        "grants": "List and revoke connections to Google accounts.",
+        "deliveries": "List, show and retry accepted messages, without their texts.",
+        "db": "Migrate and copy the database.",
+        "keys": "Make and rotate the keys that seal tokens at rest.",
+        "slack": "List the workspaces that have installed the app.",
+        "tools": "List the agents' tools.",
+        "config": "Show and document the configuration.",
     }
 )
-"""The first sentence of each command's help, in the order in which `deputy --help` lists them."""
+"""The first sentence of each command's help, in the order of `deputy --help`."""
 
 _ELSEWHERE = MappingProxyType(
     {"check": "proof", "graph": "proof", "db": "database"}
-)  # modules not named as the command
+)  # modules whose name is not the command's
 
 _LONGEST_SENTENCE = 500  # characters
 
@@ -53,7 +53,7 @@ class _Formatter(Protocol):
 
 
 class _Group(TyperGroup):
-    """A group whose help shows each command's first sentence whole; Typer would cut it at the end of the line."""
+    """A group whose help shows each command's whole first sentence; Typer would cut it at the end of the line."""
 
     def format_commands(self, _ctx: object, formatter: _Formatter) -> None:
         commands = self.commands.items()
@@ -62,7 +62,7 @@ class _Group(TyperGroup):
 
 
 class _Commands(_Group):
-    """The commands, each imported when it is run: all of them together take too long for `deputy --help`."""
+    """The commands, each imported only when it runs, because importing all of them would make `deputy --help` slow."""
 
     def __init__(self, **attrs: Any) -> None:
         super().__init__(**attrs)
@@ -95,7 +95,7 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Do nothing: Typer makes a group of an application that has a callback, and `_print_version` has printed."""
+    """Do nothing: the callback makes Typer build a group, and `_print_version` does the work."""
     del version_
 
 

@@ -1,1 +1,1 @@
-"""What the command `deputy` can do: one module a noun, put together in app/cli.py."""
+"""The subcommands of `deputy`, one module for each noun; app/cli.py puts them together."""

@@ -1,4 +1,4 @@
-"""`deputy audit`: what was done in whose name."""
+"""`deputy audit`: search the audit trail."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _FORMATS = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"]
 
 def audit(
     config: ConfigOption = CONFIG,
-    principal_text: Annotated[str | None, typer.Option("--principal", help="This person: http:demo:ada.")] = None,
-    message: Annotated[str | None, typer.Option(help="This message: its id, or the beginning of it.")] = None,
-    account: Annotated[str | None, typer.Option(help="This Google account: ada@acme.example.")] = None,
+    principal_text: Annotated[str | None, typer.Option("--principal", help="A person, such as http:demo:ada.")] = None,
+    message: Annotated[str | None, typer.Option(help="A message's id, or the beginning of it.")] = None,
+    account: Annotated[str | None, typer.Option(help="A Google account, such as ada@acme.example.")] = None,
     since: Annotated[datetime | None, typer.Option(formats=_FORMATS, help="From this time on, UTC.")] = None,
     until: Annotated[datetime | None, typer.Option(formats=_FORMATS, help="Before this time, UTC.")] = None,
-    tool: Annotated[str | None, typer.Option(help="This tool: gmail_send.")] = None,
+    tool: Annotated[str | None, typer.Option(help="A tool, such as gmail_send.")] = None,
     method: Annotated[
-        str | None, typer.Option(help="This method of Google's, or all below it: gmail.users.messages.")
+        str | None, typer.Option(help="A method of Google's, or a group of them, such as gmail.users.messages.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print what was done in whose name, oldest first; it holds no secret and no text.
+    """Print who did what with which account, oldest first, without any secret or text.
 
-    Give at least one option that says what to look for; a row must match all of them.
+    Give at least one option to search by. A row must match all options.
     """
     search = AuditSearch(
         principal=principal(principal_text) if principal_text is not None else None,
@@ -49,7 +49,7 @@ def audit(
         method=method,
     )
     if search == AuditSearch() and account is None:
-        fail("say what to look for: --principal, --message, --account, --since, --until, --tool or --method", WRONG)
+        fail("give --principal, --message, --account, --since, --until, --tool or --method to search by", WRONG)
     entries, addresses = run(_find(configured(config), search, account))
     if as_json:
         print(json.dumps([_as_json(entry, addresses) for entry in entries], indent=2))
@@ -61,7 +61,7 @@ def audit(
 async def _find(
     settings: Settings, search: AuditSearch, account: str | None
 ) -> tuple[list[AuditEntry], Mapping[str, str]]:
-    """Return the rows, and the address of each account by what the rows call it."""
+    """Return the rows, and the address of each account by its name in the rows."""
     async with opened_with_keys(settings) as (database, key_ring):
         addresses = await account_addresses(database, key_ring)
         if search.message_id is not None:

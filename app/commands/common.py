@@ -1,4 +1,4 @@
-"""What every command needs: its options, the configuration, and errors as one message and an exit code."""
+"""Helpers for every command: options, the configuration, and errors as one message and an exit code."""
 
 from __future__ import annotations
 
@@ -24,19 +24,21 @@ from app.settings_file import Place, SettingsFile, read_settings_file
 T = TypeVar("T")
 
 CONFIG = Path("config.yaml")
-FAILED = 1  # what was asked for failed
+FAILED = 1  # the command failed
 WRONG = 2  # the command line or the configuration is wrong
 _FILE: ContextVar[SettingsFile | None] = ContextVar("settings_file", default=None)  # of the command that runs
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
-PrincipalOption = Annotated[str, typer.Option("--principal", help="Whom: platform:tenant:user, as in http:demo:ada.")]
+PrincipalOption = Annotated[
+    str, typer.Option("--principal", help="The person, as platform:tenant:user: http:demo:ada.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def configured(path: Path) -> Settings:
-    """Return the settings of a file, with logging set up as they say; ends the command if they are wrong.
+    """Return the settings of a file and set up logging accordingly, or end the command if they are wrong.
 
-    What `run` meets later is shown with the line of this file, too.
+    Errors in settings that `run` meets later are also shown with their line in this file.
     """
     try:
         file = read_settings_file(path, os.environ)
@@ -49,14 +51,14 @@ def configured(path: Path) -> Settings:
 
 
 def note(words: Iterable[tuple[Place, str]]) -> None:
-    """Print what works and is probably not meant, each with its file and line, to standard error."""
+    """Print settings that work but are probably not intended to standard error, each with its file and line."""
     file = _FILE.get()
     for place, text in words:
         print(f"deputy: note: {file.locate(place, text) if file else text}", file=sys.stderr)
 
 
 def principal(text: str) -> Principal:
-    """The principal that an option names; ends the command if it names none."""
+    """Return the principal that an option names, or end the command if the option is malformed."""
     try:
         return Principal.parse(text)
     except PrincipalError as error:
@@ -64,7 +66,7 @@ def principal(text: str) -> Principal:
 
 
 def run(work: Coroutine[object, object, T]) -> T:
-    """Run to the end. An error of ours, of the database or of the system becomes one message and an exit code."""
+    """Return the result of `work`; expected errors, such as Deputy's own, become a message and an exit code."""
     try:
         with asyncio.Runner(loop_factory=_event_loop) as runner:
             return runner.run(work)
@@ -80,14 +82,14 @@ def run(work: Coroutine[object, object, T]) -> T:
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """Return what a command can fail with; the proof is imported only once something has failed."""
+    """Return the expected errors of commands; called after a failure, because importing the proof takes time."""
     from containers.proof import LifetimeError
 
     return DeputyError, LifetimeError, OSError
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:
-    """Uvloop's where there is one (https://uvloop.readthedocs.io): it does the same, and sooner."""
+    """Return a uvloop where there is one (https://uvloop.readthedocs.io), because it is faster."""
     if sys.platform == "win32":
         return asyncio.new_event_loop()
     import uvloop
@@ -104,6 +106,6 @@ async def told_to_stop() -> None:
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """End the command with a message."""
+    """End the command with a message and an exit code."""
     print(f"deputy: {message}", file=sys.stderr)
     raise typer.Exit(code)

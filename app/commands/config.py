@@ -1,4 +1,4 @@
-"""`deputy config`: what is in force, and what could be."""
+"""`deputy config`: show the settings in force, and document all of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.settings_file import read_settings_file
 from app.settings_reference import explain
 from app.settings_reference import reference as reference_page
 
-config = typer.Typer(no_args_is_help=True, help="The configuration.")
+config = typer.Typer(no_args_is_help=True, help="Show and document the configuration.")
 
 
 @config.command()
@@ -36,5 +36,5 @@ def show(config: ConfigOption = CONFIG, as_json: JsonOption = False) -> None:
 
 @config.command()
 def reference() -> None:
-    """Print a page about every key, Markdown."""
+    """Print a Markdown page that documents every key."""
     print(reference_page(), end="")

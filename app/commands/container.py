@@ -1,4 +1,4 @@
-"""The container for a command that needs more of it than the database."""
+"""The container, for commands that need more than the database."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def opened_container(settings: Settings) -> AsyncIterator[Application]:
-    """The container of the settings with its database open, for the length of a command; nothing in it runs.
+    """Yield the container of the settings with its database open until the command ends, without starting anything.
 
-    The sandbox's Google is the one that `deputy serve` has running, if there is one.
+    In sandbox mode it uses the sandbox of a running `deputy serve`, if there is one.
     """
     # Imported here: the other commands start without the container.
     from app.sandbox.attachment import configured_for_sandbox
@@ -33,7 +33,7 @@ async def opened_container(settings: Settings) -> AsyncIterator[Application]:
 
 
 def moment(posix_seconds: float | None) -> str | None:
-    """A time as it is printed: ``2026-11-24T22:09:52Z``."""
+    """Return a time as commands print it: ``2026-11-24T22:09:52Z``."""
     if posix_seconds is None:
         return None
     return datetime.fromtimestamp(posix_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

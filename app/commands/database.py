@@ -1,4 +1,4 @@
-"""`deputy db`: the database's schema, and copying it."""
+"""`deputy db`: migrate and copy the database."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from app.keys.check import check_or_begin
 from app.keys.ring import KeyRing, open_key_ring
 from app.settings import Settings
 
-db = typer.Typer(no_args_is_help=True, help="The database's schema.")
+db = typer.Typer(no_args_is_help=True, help="Migrate and copy the database.")
 
 
 @db.command()
 def upgrade(config: ConfigOption = CONFIG) -> None:
-    """Bring the schema up to date, as every start does; safe while servers run and from several places at once."""
+    """Migrate the schema, as every start does; safe while servers run, and from several places at once."""
     print(f"the schema is at {run(_upgrade(configured(config)))}")
 
 
 @db.command()
 def current(config: ConfigOption = CONFIG) -> None:
-    """Print the revision that the database is at, and the one that this version of Deputy needs."""
+    """Print the database's revision, and the one that this version of Deputy needs."""
     present, needed = run(_revisions(configured(config)))
     print(f"database {present or 'empty'}, needed {needed}")
     if present != needed:
@@ -59,7 +59,7 @@ def copy(
 
 @asynccontextmanager
 async def opened_database(settings: Settings) -> AsyncIterator[Database]:
-    """The database of the settings, migrated, for the length of a command."""
+    """Yield the migrated database of the settings, open until the command ends."""
     database = Database(settings.database.url.get_secret_value())
     try:
         await database.open()
@@ -70,7 +70,7 @@ async def opened_database(settings: Settings) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def opened_with_keys(settings: Settings) -> AsyncIterator[tuple[Database, KeyRing]]:
-    """The same with the key ring, which fits it: a command, too, must seal nothing with a wrong key."""
+    """Yield the same database and its key ring, checked so that a command never seals with a wrong key."""
     key_ring = open_key_ring(settings.key_ring.encoded(), settings.key_ring.file)
     async with opened_database(settings) as database:
         await check_or_begin(database, key_ring)

@@ -1,4 +1,4 @@
-"""`deputy deliveries`: accepted messages, without what was said."""
+"""`deputy deliveries`: list, show and retry accepted messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.delivery.store.admin import Deliveries, Delivery, Step
 from app.messages import MessageState
 from app.settings import Settings
 
-deliveries = typer.Typer(no_args_is_help=True, help="Accepted messages, without what was said.")
+deliveries = typer.Typer(no_args_is_help=True, help="List, show and retry accepted messages, without their texts.")
 
 _MessageArgument = Annotated[str, typer.Argument(help="The message's id, or the beginning of it.")]
 _UNANSWERED = (MessageState.NEW, MessageState.RUNNING, MessageState.PARKED, MessageState.FAILED)
@@ -28,12 +28,12 @@ def list_(
     config: ConfigOption = CONFIG,
     state: Annotated[
         list[MessageState] | None,
-        typer.Option(help="Only messages in this state. Unset: all that are not done or whose reply was not sent."),
+        typer.Option(help="Only messages in these states; by default, all that are unfinished or lost a reply."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="List at most this many, the latest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of messages, latest first.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """List messages: whose, where, how they stand, and the class of the last error."""
+    """List messages with their sender, state and the class of their last error."""
     found = run(_latest(configured(config), state, limit))
     if as_json:
         print(json.dumps([_as_json(each) for each in found], indent=2))
@@ -44,7 +44,7 @@ def list_(
 
 @deliveries.command()
 def show(message: _MessageArgument, config: ConfigOption = CONFIG, as_json: JsonOption = False) -> None:
-    """Show how one message stands, with its replies and approvals; no text, no answer, no argument."""
+    """Show the state of one message, its replies and its approvals, without any text or argument."""
     delivery, steps = run(_show(configured(config), message))
     if as_json:
         print(json.dumps({**_as_json(delivery), "steps": [asdict(step) for step in steps]}, indent=2))
@@ -57,12 +57,15 @@ def show(message: _MessageArgument, config: ConfigOption = CONFIG, as_json: Json
 
 @deliveries.command()
 def retry(message: _MessageArgument, config: ConfigOption = CONFIG) -> None:
-    """Have a failed message answered after all, from its beginning and in its place; a running server takes it up.
+    """Answer a failed message again from the start, in its original order; a running server does the work.
 
     If a message did not fail but its reply was dropped, the reply is sent again.
     """
     delivery = run(_retry(configured(config), message))
-    print(f"{delivery.message_id} is to be {'answered' if delivery.state is MessageState.NEW else 'told'} again")
+    if delivery.state is MessageState.NEW:
+        print(f"{delivery.message_id} will be answered again")
+    else:
+        print(f"the undelivered replies to {delivery.message_id} will be sent again")
 
 
 async def _latest(settings: Settings, states: Sequence[MessageState] | None, limit: int) -> list[Delivery]:

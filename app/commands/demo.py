@@ -1,4 +1,4 @@
-"""`deputy demo`: the demonstration."""
+"""`deputy demo`: run the demonstration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.commands.common import FAILED, JsonOption, run
 
 
 def demo(as_json: JsonOption = False) -> None:
-    """Let two people use Slack and HTTP at once on a fresh server; exit 1 unless each saw their mail only."""
+    """Run two people on Slack and HTTP at once on a new server; exit 1 unless each saw only their own mail."""
     from app.demo.demonstration import run_demo
 
     outcome = run(run_demo())

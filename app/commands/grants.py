@@ -1,4 +1,4 @@
-"""`deputy grants`: who is connected with which Google account."""
+"""`deputy grants`: list and revoke connections to Google accounts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.grants.listing import ConnectedAccount, connected
 from app.principal import Principal
 from app.settings import Settings
 
-grants = typer.Typer(no_args_is_help=True, help="Who is connected with which Google account.")
+grants = typer.Typer(no_args_is_help=True, help="List and revoke connections to Google accounts.")
 
 _COLUMNS = ("grant", "principal", "account", "state", "since", "changed", "OAuth scopes")
 
@@ -28,9 +28,9 @@ _COLUMNS = ("grant", "principal", "account", "state", "since", "changed", "OAuth
 def list_grants(
     config: ConfigOption = CONFIG,
     as_json: JsonOption = False,
-    principal_text: Annotated[str | None, typer.Option("--principal", help="Of this person alone.")] = None,
+    principal_text: Annotated[str | None, typer.Option("--principal", help="Only this person's.")] = None,
 ) -> None:
-    """List who is connected, with which account and OAuth scopes, and since when. No secret is shown."""
+    """List who is connected to which account, with which OAuth scopes and since when. Shows no secret."""
     whose = principal(principal_text) if principal_text is not None else None
     found = [_as_json(grant) for grant in run(_connected(configured(config))) if whose in (None, grant.principal)]
     if as_json:
@@ -45,13 +45,13 @@ def revoke(
     principal_text: PrincipalOption,
     config: ConfigOption = CONFIG,
     grant: Annotated[
-        str | None, typer.Option(help="End only this grant: its id in `deputy grants list`, or the beginning of it.")
+        str | None, typer.Option(help="Only this grant: its id in `deputy grants list`, or the beginning of it.")
     ] = None,
 ) -> None:
-    """End a person's grants, at Google and here. Run it again after a failure.
+    """Revoke a person's grants, at Google and here. Run it again after a failure.
 
-    The grant stays at Google if somebody else needs the same account. Without --grant the person's open
-    consent links end too, and messages that wait for their consent are dropped.
+    Google keeps the access if somebody else uses the same account. Without --grant, the person's open consent links
+    and the messages that wait for their consent are cancelled too.
     """
     ended = run(_revoke(configured(config), principal(principal_text), grant))
     print_ended(ended)
@@ -60,13 +60,15 @@ def revoke(
 
 
 def print_ended(ended: Ended) -> None:
-    """Say which grants and links have ended."""
+    """Print the grants and links that have ended."""
     for grant in ended.erased:
         where = "ended at Google and erased" if grant.at_google else "erased; another grant needs the account at Google"
         print(f"{grant.email}: {where}")
     for email in ended.waiting:
-        print(f"{email}: not used any more, but Google gave no answer; run this again, or let a server try")
-    print(f"{len(ended.erased)} grants erased, {ended.links} links ended, {ended.runs} waiting messages given up")
+        print(f"{email}: no longer used, but Google gave no answer; run this again, or let a server retry")
+    print(
+        f"grants erased: {len(ended.erased)}, links cancelled: {ended.links}, waiting messages cancelled: {ended.runs}"
+    )
 
 
 def _as_json(grant: ConnectedAccount) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`deputy keys`: the keys that seal tokens at rest."""
+"""`deputy keys`: make and rotate the keys that seal tokens at rest."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from app.keys.ring import KeyRing
 from app.keys.rotation import Rotation
 from app.settings import Settings
 
-keys = typer.Typer(no_args_is_help=True, help="The keys that seal tokens at rest.")
+keys = typer.Typer(no_args_is_help=True, help="Make and rotate the keys that seal tokens at rest.")
 
-# Longer than anything waits between its sealing and its commit: what an old key has sealed is in the database by then.
+# Longer than any wait between sealing a value and committing it, so the database has every value of an old key by then.
 SETTLED_SECONDS = 600
 
 
 @keys.command()
 def generate() -> None:
-    """Print a fresh key in base64, for key_ring.keys. Keep it: what it sealed opens with no other."""
+    """Print a new key in base64, for key_ring.keys. Keep it safe: no other key opens the values that it seals."""
     print(make_key())
 
 
@@ -33,12 +33,12 @@ def generate() -> None:
 def rotate(
     config: ConfigOption = CONFIG,
     remove_old: Annotated[
-        bool, typer.Option("--remove-old", help="Make no fresh key; take those that seal nothing out of the file.")
+        bool, typer.Option("--remove-old", help="Remove unused keys from the file instead of making a new one.")
     ] = False,
 ) -> None:
-    """Seal everything anew: with a fresh key in key_ring.file, or with the first one of key_ring.keys.
+    """Seal everything again: with a new key in key_ring.file, or with the first one of key_ring.keys.
 
-    Safe while servers run. When it was ended, at whatever moment, run it again: it goes on with what is left.
+    Safe while servers run. If it is interrupted at any point, run it again to continue.
     """
     run(_rotate(configured(config), remove_old))
 
@@ -77,7 +77,7 @@ def _may_remove(file: KeyFile | None) -> None:
 
 
 async def _choose_key(rotation: Rotation, database: Database, key_ring: KeyRing, file: KeyFile | None) -> None:
-    """Go on with the first key as long as others are in use; else make a fresh one where the ring is a file."""
+    """Continue with the first key while others are in use; otherwise, if the ring is a file, make a new key."""
     primary, *others = (await rotation.counts()).items()
     if left := sum(count for _, count in others):
         print(f"going on with {primary[0]}: {left} values are sealed with other keys")
@@ -88,7 +88,7 @@ async def _choose_key(rotation: Rotation, database: Database, key_ring: KeyRing,
 
 
 async def _seal_anew(rotation: Rotation) -> list[str]:
-    """Print how far it is after each batch; returns the rows that do not open."""
+    """Print the progress after each batch, and return the rows that do not open."""
     shut: dict[str, None] = {}
     async for progress in rotation.run():
         print(f"{progress.column}: {progress.sealed_anew} sealed anew", flush=True)

@@ -1,7 +1,7 @@
-"""The log on standard error: one line an event, with its time, and the message and person that it is about.
+"""The log on standard error: one line for each event, with its time and the message and person that it concerns.
 
-A value of somebody's could stand in an exception's text, so of an exception only its class and frames are written, and
-its text where Deputy raised it: those hold no secret and nothing that people wrote.
+An exception's text could contain personal data, so only its class and frames are logged. The texts of Deputy's own
+errors are logged too, because they contain no secret and nobody's words.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FRAMES = 12  # the innermost of an exception
 
 
 def set_up_logging(settings: LoggingSettings) -> None:
-    """Write the log to standard error as the settings say; the last call counts."""
+    """Write the log to standard error as the settings say, replacing any earlier setup."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
     # Libraries write bodies and parameters at their debug level, so only our own level can be lowered.
@@ -36,7 +36,7 @@ class TextFormatter(logging.Formatter):
     """``2026-11-28T09:12:25Z WARNING app.delivery.work.worker message=… principal=… what happened``, on one line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line of an event."""
+        """Return the line for an event."""
         words = [_time(record), record.levelname, record.name]
         if (about := log_context()) is not None:
             words += [f"message={about.message_id}", f"principal={about.principal}"]
@@ -47,10 +47,10 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message; where there are: message_id, principal, error, frames."""
+    """One JSON object per line: time, level, logger, message; if known, message_id, principal, error and frames."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line of an event."""
+        """Return the line for an event."""
         event: dict[str, object] = {
             "time": _time(record),
             "level": record.levelname.lower(),
@@ -70,7 +70,7 @@ def _time(record: logging.LogRecord) -> str:
 
 def _message(record: logging.LogRecord) -> str:
     text = record.getMessage()
-    # asyncio's further lines are the repr of a task, which holds its exception and what that says.
+    # asyncio adds lines with the repr of a task, which includes the exception's text.
     return text.partition("\n")[0] if record.name == "asyncio" else text
 
 
@@ -89,5 +89,5 @@ def _frames(record: logging.LogRecord) -> Iterator[str]:
 
 
 def _on_one_line(text: str) -> str:
-    """Return the text with every line break, and every control character, written out."""
+    """Return the text with every line break and control character escaped."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

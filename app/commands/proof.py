@@ -1,4 +1,4 @@
-"""`deputy check` and `deputy graph`: the container, proven and drawn."""
+"""`deputy check` and `deputy graph`: prove and draw the container."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def check(config: ConfigOption = CONFIG) -> None:
-    """Prove that nothing of a person's outlives its request, and that keys and engine fit the database.
+    """Prove that no personal data outlives its request, and that keys and engine match the database.
 
-    Exit 1 with the paths where something may, 2 with the key that is missing or another one, or with who is in the way
-    of the configured engine on the database.
+    Exit 1 if the proof fails, with the path of each finding. Exit 2 if a key is missing or wrong, or if another process
+    on the database conflicts with the configured engine.
     """
     settings = configured(config)
     note(notes(settings))
@@ -26,7 +26,7 @@ def check(config: ConfigOption = CONFIG) -> None:
 
 
 def graph(config: ConfigOption = CONFIG) -> None:
-    """Print the container as a Mermaid graph, each provider with its lifetime."""
+    """Print the container as a Mermaid graph that shows each provider's lifetime."""
     print(run(_graph(configured(config))), end="")
 
 
@@ -44,7 +44,7 @@ async def _check(settings: Settings) -> str:
             await check_key_ring(database, container.key_ring())
             words.append(await _look_at_replicas(container, settings))
         else:
-            words.append("database: a start makes or migrates it, and looks then who works on it and with which keys")
+            words.append("database: the next start creates or migrates it, and then checks its processes and keys")
         return "\n".join(words)
     finally:
         await container.http().aclose()
@@ -59,10 +59,10 @@ async def _is_migrated(database: Database) -> bool:
 
 
 async def _look_at_replicas(container: Application, settings: Settings) -> str:
-    """Say that nobody is in the way of this configuration on its database.
+    """Return a line that says that no other process conflicts with this configuration on its database.
 
     Raises:
-        SettingsError: A process is, and it is not this configuration's own server.
+        SettingsError: A process that is not this configuration's own server conflicts with it.
     """
     from app.delivery.store.lease import this_machine
 
@@ -72,7 +72,8 @@ async def _look_at_replicas(container: Application, settings: Settings) -> str:
     for other in others:
         if len(others) > 1 or other.address != own or other.machine != this_machine():
             raise replicas.refusal(other)
-    return f"engine: {settings.delivery.engine}, {'this very server is at work' if others else 'nobody is in its way'}"
+    state = "this server is running" if others else "no other engine works on this database"
+    return f"engine: {settings.delivery.engine}, {state}"
 
 
 async def _graph(settings: Settings) -> str:

@@ -1,4 +1,4 @@
-"""`deputy sandbox`: a Google on loopback, by itself."""
+"""`deputy sandbox`: serve a simulated Google on loopback."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from app.commands.common import run, told_to_stop
 
 
 def sandbox(
-    redirect_uri: Annotated[str, typer.Option(help="Where consents are answered, exactly.")],
+    redirect_uri: Annotated[str, typer.Option(help="The exact redirect URI of the OAuth client.")],
     client_secret: Annotated[str, typer.Option(envvar="SANDBOX_CLIENT_SECRET", help="The OAuth client's secret.")],
     client_id: Annotated[str, typer.Option(help="The OAuth client's id.")] = "deputy.sandbox",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free port.")] = 8085,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free port.")] = 8085,
 ) -> None:
-    """Serve a Google on loopback: consent, tokens, and mail that is made up anew at each start."""
+    """Serve a simulated Google on loopback: consent, tokens, and mail that is new at each start."""
     run(_serve(redirect_uri, client_id, client_secret, port))
 
 

@@ -1,4 +1,4 @@
-"""`deputy serve`: the server."""
+"""`deputy serve`: run the server."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _LABEL = "printed by deputy serve"
 
 
 def serve(config: ConfigOption = CONFIG) -> None:
-    """Run the server until it is told to stop (SIGINT, SIGTERM)."""
-    # What a start makes stays. The collector would look through it over and over, for a sixth of the start's time.
+    """Run the server until SIGINT or SIGTERM."""
+    # Objects made by the start are permanent. Collecting among them again and again takes a sixth of the start's time.
     gc.disable()
     try:
         run(_serve(configured(config)))
@@ -38,13 +38,13 @@ async def _serve(settings: Settings) -> None:
     from containers.build import build
     from interfaces.web.interface import callback_url
 
-    stopped = asyncio.create_task(told_to_stop())  # from now on a signal ends the server in good order
+    stopped = asyncio.create_task(told_to_stop())  # from now on, a signal stops the server cleanly
     async with AsyncExitStack() as stack:
         sandbox = attached_sandbox(settings, callback_url(settings.server.public_url))
         settings, google = await stack.enter_async_context(sandbox)
         container = build(settings)
         base_url = await stack.enter_async_context(serving(container, settings))
-        gc.freeze()  # nor does it look through it later, while people wait
+        gc.freeze()  # later collections skip these objects too, so that people do not wait for them
         gc.enable()
         print(f"Deputy listens on {base_url}; people reach it at {settings.server.public_url}", flush=True)
         if google is not None and settings.interfaces.http is not None:
@@ -53,22 +53,22 @@ async def _serve(settings: Settings) -> None:
 
 
 async def until_stopped(container: Application, stopped: asyncio.Task[None]) -> None:
-    """Return when the process was told to stop.
+    """Return once the process has received a signal to stop.
 
     Raises:
-        SettingsError: Another process has taken this one's place.
+        SettingsError: This process froze, and another one has replaced it.
     """
     replicas = container.replicas()
     lost = asyncio.create_task(replicas.lost.wait())
     await asyncio.wait({stopped, lost}, return_when=asyncio.FIRST_COMPLETED)
     lost.cancel()
     if replicas.lost.is_set():
-        raise SettingsError("delivery.engine: another process has taken this one's place, as this one stood still")
+        raise SettingsError("delivery.engine: another process has replaced this one, because this one froze")
 
 
 async def _print_curl_lines(api_tokens: ApiTokens, base_url: str) -> None:
-    """Fresh tokens for two people of the sandbox; those of an earlier start end."""
-    print("\nTwo people to try it as, each with their own account in the Google sandbox:\n")
+    """Print a curl line for two people of the sandbox, with new tokens; tokens of an earlier start are revoked."""
+    print("\nTry it as these two people, each with their own account in the Google sandbox:\n")
     for person in _PEOPLE:
         await api_tokens.revoke(person, label=_LABEL)
         token = await api_tokens.issue(person, label=_LABEL)
@@ -78,7 +78,7 @@ async def _print_curl_lines(api_tokens: ApiTokens, base_url: str) -> None:
             f"-H 'Content-Type: application/json' -d '{body}'\n"
         )
     print(
-        "Open the consent_url that you get in a browser and allow the access. The page shows a code: send it by the\n"
-        "same line with `confirm <code>` in place of the question, and the question is answered; ask it again to see.",
+        "Open the answer's consent_url in a browser and allow the access. The page shows a code: send it with the\n"
+        "same line, with `confirm <code>` in place of the question. Then ask the question again to see the answer.",
         flush=True,
     )

@@ -1,4 +1,4 @@
-"""`deputy slack`: the workspaces that have installed the app."""
+"""`deputy slack`: list the workspaces that have installed the app."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from app.commands.tables import print_table
 from app.settings import Settings
 from interfaces.slack.installations import Installation, Installations
 
-slack = typer.Typer(no_args_is_help=True, help="The workspaces that have installed the app.")
+slack = typer.Typer(no_args_is_help=True, help="List the workspaces that have installed the app.")
 
 
 @slack.callback()
 def _group() -> None:
-    """A group of commands, though there is one."""
+    """Make a group, although it has only one command."""
 
 
 @slack.command(name="list")
 def list_installations(config: ConfigOption = CONFIG, as_json: JsonOption = False) -> None:
-    """List every installation: where, since when, by whom, and what the bot may do; no token."""
+    """List every installation: workspace, time, installer and the bot's permissions. Shows no token."""
     found = run(_all(configured(config)))
     if as_json:
         print(json.dumps([{**asdict(each), "installed_at": moment(each.installed_at)} for each in found], indent=2))

@@ -1,4 +1,4 @@
-"""Tables that cut nothing: aligned for a person at a terminal, tab-separated for a program behind a pipe."""
+"""Tables that never cut a cell: aligned at a terminal, tab-separated in a pipe."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from collections.abc import Collection, Sequence
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str | None]], *, wrapped: Collection[str] = ()) -> None:
     """Print rows under their column names.
 
-    In a pipe each row is one line with a tab between its cells, and the first line has the names. At a terminal that is
-    too narrow for a table, each row is printed as a block of lines, because an id that was cut cannot be used.
+    In a pipe, each row is one line with tabs between the cells, and the first line has the names. If the terminal is
+    too narrow for a table, each row is printed as a block of lines, because a cut id would be useless.
 
     Args:
         columns: The names of the columns.
-        rows: A cell for each column; None is empty.
-        wrapped: The columns that hold prose or a list. At a terminal they may take several lines.
+        rows: One cell for each column; None is empty.
+        wrapped: The columns with prose or a list, which may take several lines at a terminal.
     """
     if not sys.stdout.isatty():
         for row in (columns, *rows):
             print("\t".join(_on_one_line(cell) for cell in row))
         return
-    # Imported here: it takes a while, and a pipe does not need it.
+    # Imported here, because importing rich takes a while and a pipe does not need it.
     from rich.console import Console
     from rich.measure import Measurement
     from rich.table import Table

@@ -1,4 +1,4 @@
-"""`deputy tokens`: tokens of the HTTP interface."""
+"""`deputy tokens`: manage tokens of the HTTP interface."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from app.credentials.workspace import domain_of
 from app.principal import Principal
 from app.settings import Settings
 
-tokens = typer.Typer(no_args_is_help=True, help="Tokens of the HTTP interface.")
+tokens = typer.Typer(no_args_is_help=True, help="Manage tokens of the HTTP interface.")
 
 
 @tokens.command()
 def issue(
     principal_text: PrincipalOption,
     config: ConfigOption = CONFIG,
-    label: Annotated[str, typer.Option(help="What it is for.")] = "issued by hand",
+    label: Annotated[str, typer.Option(help="The purpose of the token.")] = "issued by hand",
     email: Annotated[
-        str | None, typer.Option(help="Their address, checked by you: in workspace mode, whose account is used.")
+        str | None, typer.Option(help="Their address, which you have checked; workspace mode uses its Google account.")
     ] = None,
 ) -> None:
-    """Print a new token for a principal; it is stored as a hash and cannot be shown again."""
+    """Print a new token for a person; only its hash is stored, so it cannot be shown again."""
     if email is not None and domain_of(email) is None:
         fail("--email takes one address, such as ada@acme.example", WRONG)
     print(run(_issue(configured(config), principal(principal_text), label, email)))
@@ -33,8 +33,8 @@ def issue(
 
 @tokens.command()
 def revoke(principal_text: PrincipalOption, config: ConfigOption = CONFIG) -> None:
-    """End every token of a principal."""
-    print(f"{run(_revoke(configured(config), principal(principal_text)))} ended")
+    """Revoke every token of a person."""
+    print(f"tokens revoked: {run(_revoke(configured(config), principal(principal_text)))}")
 
 
 async def _issue(settings: Settings, owner: Principal, label: str, email: str | None) -> str:

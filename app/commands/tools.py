@@ -1,4 +1,4 @@
-"""`deputy tools`: what the agents can do."""
+"""`deputy tools`: list the agents' tools."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from app.commands.common import CONFIG, ConfigOption, JsonOption, configured, ru
 from app.commands.tables import print_table
 from app.settings import Settings
 
-tools = typer.Typer(no_args_is_help=True, help="What the agents can do.")
+tools = typer.Typer(no_args_is_help=True, help="List the agents' tools.")
 
 
 @tools.command(name="list")
 def list_tools(config: ConfigOption = CONFIG, as_json: JsonOption = False) -> None:
-    """List every tool: which agents have it, what it changes, and the OAuth scopes that it needs."""
+    """List every tool with the agents that have it, its effect and the OAuth scopes that it needs."""
     found = run(_tools(configured(config)))
     if as_json:
         print(json.dumps(found, indent=2))

@@ -1,4 +1,4 @@
-"""`deputy users`: the people whom Deputy has seen."""
+"""`deputy users`: list, offboard and restore people."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from app.users import User, Users
 if TYPE_CHECKING:
     from containers.application import Application
 
-users = typer.Typer(no_args_is_help=True, help="The people whom Deputy has seen.")
+users = typer.Typer(no_args_is_help=True, help="List, offboard and restore people.")
 
 _COLUMNS = ("principal", "state", "first_seen", "last_seen", "offboarded")
 
 
 @users.command(name="list")
 def list_users(config: ConfigOption = CONFIG, as_json: JsonOption = False) -> None:
-    """List everybody: since when they are known, when they were last seen, and who was offboarded."""
+    """List everybody, with the times when they were first seen, last seen and offboarded."""
     found = [_as_json(user) for user in run(_everybody(configured(config)))]
     if as_json:
         print(json.dumps(found, indent=2))
@@ -49,28 +49,28 @@ def list_users(config: ConfigOption = CONFIG, as_json: JsonOption = False) -> No
 
 @users.command()
 def offboard(principal_text: PrincipalOption, config: ConfigOption = CONFIG) -> None:
-    """Refuse a person from now on, and end their grants, links, tokens and messages. Run it again after a failure.
+    """Block a person, and end their grants, links, tokens and messages. Run it again after a failure.
 
     A member of a Slack organisation is offboarded in the organisation and in all of its workspaces.
     """
     outcomes, unknown = run(_offboard(configured(config), principal(principal_text)))
     for whom, outcome in outcomes:
         print_ended(outcome.credentials)
-        print(f"{outcome.api_tokens} tokens of the HTTP interface ended, {outcome.messages} undone messages given up")
+        print(f"HTTP tokens revoked: {outcome.api_tokens}, unfinished messages cancelled: {outcome.messages}")
         if outcome.finished:
-            print(f"{whom} is offboarded; servers cancel their runs within a second or two")
+            print(f"{whom} is offboarded; servers cancel messages in progress within a second or two")
     _end(unknown, finished=all(outcome.finished for _, outcome in outcomes))
 
 
 @users.command()
 def restore(principal_text: PrincipalOption, config: ConfigOption = CONFIG) -> None:
-    """Let an offboarded person in again. What they had is gone: they consent anew, and are issued new tokens.
+    """Restore an offboarded person. Their access is gone: they have to consent again and need new tokens.
 
-    A member of a Slack organisation is let in again in the organisation and in all of its workspaces.
+    A member of a Slack organisation is restored in the organisation and in all of its workspaces.
     """
     outcomes, unknown = run(_restore(configured(config), principal(principal_text)))
     for whom, restored in outcomes:
-        print(f"{whom} {'is let in again' if restored else 'was not offboarded'}")
+        print(f"{whom} {'is restored' if restored else 'was not offboarded'}")
     _end(unknown, finished=True)
 
 
@@ -91,15 +91,15 @@ async def _everybody(settings: Settings) -> list[User]:
 
 
 def _end(unknown: str | None, *, finished: bool) -> None:
-    """End the command, as failed if something is left to do."""
+    """End the command as failed if something is left to do."""
     if unknown is not None:
-        fail(f"{unknown}; as whom else they are known is not clear, so run this again", FAILED)
+        fail(f"{unknown}; their other identities could not be looked up, so run this again", FAILED)
     if not finished:
         raise typer.Exit(FAILED)
 
 
 async def _offboard(settings: Settings, whom: Principal) -> tuple[list[tuple[Principal, Offboarded]], str | None]:
-    """What ended of each identity of a person; and why others may be left, if they may."""
+    """Return the outcome for each identity of a person, and the reason if others may be left."""
     async with opened_container(settings) as container:
         users, offboarding = container.users(), container.offboarding()
         await users.offboard(whom)  # before anybody is asked
@@ -110,7 +110,7 @@ async def _offboard(settings: Settings, whom: Principal) -> tuple[list[tuple[Pri
 
 
 async def _restore(settings: Settings, whom: Principal) -> tuple[list[tuple[Principal, bool]], str | None]:
-    """Which identities of a person were let in again; and why others may be left, if they may."""
+    """Return whether each identity of a person was restored, and the reason if others may be left."""
     async with opened_container(settings) as container:
         outcomes = [(whom, await container.users().restore(whom))]
         others, unknown = await _others(container, whom)

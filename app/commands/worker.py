@@ -1,4 +1,4 @@
-"""`deputy worker`: answers messages that servers took in."""
+"""`deputy worker`: answer messages that servers have accepted."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from app.commands.common import CONFIG, ConfigOption, configured, run, told_to_s
 from app.errors import SettingsError
 from app.settings import Settings
 
-_GIVE_WAY = 10  # to a server on the same machine: who waits for an acknowledgement does so for three seconds at most
+_GIVE_WAY = 10  # to a server on the same machine, which must acknowledge within three seconds
 
 
 def worker(config: ConfigOption = CONFIG) -> None:
-    """Answer messages beside the servers on the same PostgreSQL, until told to stop (SIGINT, SIGTERM)."""
+    """Answer messages for the servers on the same PostgreSQL, until SIGINT or SIGTERM."""
     run(_work(configured(config)))
 
 
@@ -24,9 +24,11 @@ async def _work(settings: Settings) -> None:
     from containers.build import build
 
     if settings.delivery.engine == "embedded":
-        raise SettingsError("delivery.engine: `embedded` is one process, which is the server; set it to procrastinate")
+        raise SettingsError("delivery.engine: `embedded` allows only one process, the server; set it to procrastinate")
     if settings.google.mode == "sandbox":
-        raise SettingsError("google.mode: the sandbox lives inside `deputy serve`; a worker needs a Google of its own")
+        raise SettingsError(
+            "google.mode: the sandbox runs inside `deputy serve`; a worker needs mode google or workspace"
+        )
     os.nice(_GIVE_WAY)
     stopped = asyncio.create_task(told_to_stop())
     container = build(settings)

@@ -1,1 +1,1 @@
-"""The sections of config.yaml: what each key may be, its default, and what it means."""
+"""The sections of config.yaml: each key with its type, default and meaning."""

@@ -1,4 +1,4 @@
-"""The assistants, and the models that they ask."""
+"""The settings of the assistants and their models."""
 
 from __future__ import annotations
 
@@ -12,27 +12,31 @@ OFFLINE = "offline"  # the embedded model, which needs no entry in `models`
 class ModelSettings(Section):
     """An endpoint that speaks OpenAI's chat protocol, such as Ollama, vLLM or LM Studio."""
 
-    base_url: Url = Field(description="Up to and with /v1; a key goes into api_key, never in here")
+    base_url: Url = Field(description="Up to and including /v1; put the key into api_key, never in here")
     model: Text = Field(description="The model's name at the endpoint")
     api_key: Secret | None = Field(default=None, description="Sent as a bearer token; local servers need none")
 
 
 class AgentSettings(Section):
-    """One assistant: its instructions, which model answers, and what it can do."""
+    """One assistant: its instructions, its model and its tools."""
 
-    instructions: str = Field(default="", description="Instructions for the model at the start of every conversation")
+    instructions: str = Field(default="", description="The model gets these before every conversation")
     model: OneOrMore[Text] = Field(
         default=(OFFLINE,),
-        description="`offline`, a name in `models` or a pydantic-ai model string; of a list, the next one answers when"
-        " one cannot be reached, is overloaded (429) or fails (5xx)",
+        description="`offline`, a name in `models` or a pydantic-ai model string. With a list, the next model answers"
+        " if one cannot be reached, is overloaded (429) or fails (5xx)",
     )
-    toolkits: tuple[Name, ...] = Field(default=(), description="By their names: `gmail`, and those of your own")
-    history_turns: int = Field(default=20, ge=0, description="Earlier messages of the same person and conversation")
+    toolkits: tuple[Name, ...] = Field(default=(), description="By name: `gmail`, or your own from `toolkits`")
+    history_turns: int = Field(
+        default=20,
+        ge=0,
+        description="How many earlier messages of the same person and conversation the model gets",
+    )
     history_characters: int = Field(
         default=200_000,
         gt=0,
-        description="Of these, at most so many characters in all; beyond, and where the model says that it is too much,"
-        " the oldest are forgotten",
+        description="Maximum length of these messages in total. The oldest are dropped if they exceed it or are too"
+        " long for the model",
     )
-    request_limit: int = Field(default=12, gt=0, description="Model requests a message")
-    tool_calls_limit: int = Field(default=24, gt=0, description="Tool calls a message")
+    request_limit: int = Field(default=12, gt=0, description="Maximum model requests per message")
+    tool_calls_limit: int = Field(default=24, gt=0, description="Maximum tool calls per message")

@@ -1,4 +1,4 @@
-"""How accepted messages are answered."""
+"""The settings for processing accepted messages."""
 
 from __future__ import annotations
 
@@ -10,33 +10,40 @@ from app.sections.section import Positive, Section, wrong
 
 
 class DeliverySettings(Section):
-    """How accepted messages are answered."""
+    """How accepted messages are processed, retried and erased."""
 
     engine: Literal["embedded", "procrastinate"] = Field(
         default="embedded",
-        description="Who wakes conversations: `embedded`, one process; `procrastinate`, any number on one PostgreSQL",
+        description="How messages are scheduled: `embedded` for one process, `procrastinate` for any number of"
+        " processes on one PostgreSQL",
     )
     server_answers: bool = Field(
         default=True,
-        description="Whether `deputy serve` answers messages too; if not, it takes them and `deputy worker` answers",
+        description="Whether `deputy serve` also answers messages; if false, it only accepts them, and `deputy worker`"
+        " answers",
     )
-    concurrency: int = Field(default=32, gt=0, description="Messages that one process answers at the same time")
-    person_concurrency: int = Field(default=4, gt=0, description="Of these, messages of one person")
-    deadline_seconds: Positive = Field(default=120, description="For one message, tools and model included")
+    concurrency: int = Field(default=32, gt=0, description="Maximum messages in progress per process")
+    person_concurrency: int = Field(default=4, gt=0, description="Maximum of these per person")
+    deadline_seconds: Positive = Field(
+        default=120, description="Time limit for one message, including its tools and model"
+    )
     attempts: int = Field(
         default=4,
         ge=3,
-        description="A message is given up when the process died or froze under it so often, the last times alone",
+        description="A message fails after the process has died or frozen this many times while answering it; the last"
+        " attempts run it alone",
     )
     tries: int = Field(
-        default=6, gt=0, description="Maximum attempts when a fault may pass (a busy model, a quota, no network)"
-    )
-    backoff_seconds: Positive = Field(default=2, description="About the first wait after a passing fault; it doubles")
-    backoff_most_seconds: Positive = Field(default=120, description="No such wait is longer")
-    reply_tries: int = Field(
-        default=12,
+        default=6,
         gt=0,
-        description="Maximum attempts before a reply that its channel refuses is dropped; see reply_seconds",
+        description="A message fails after this many temporary faults (a busy model, a quota, no network)",
+    )
+    backoff_seconds: Positive = Field(
+        default=2, description="Approximate wait after the first temporary fault; it doubles after each further one"
+    )
+    backoff_most_seconds: Positive = Field(default=120, description="Maximum wait after a temporary fault")
+    reply_tries: int = Field(
+        default=12, gt=0, description="Maximum attempts to post a reply before it is dropped; see `reply_seconds`"
     )
     reply_seconds: Positive = Field(
         default=86_400,
@@ -45,32 +52,33 @@ class DeliverySettings(Section):
     backlog: int = Field(
         default=10_000,
         gt=0,
-        description="While this many messages wait, new ones are answered 503 for the platform to retry",
+        description="While this many messages are waiting, new ones get a 503, so that the platform retries",
     )
     person_backlog: int = Field(
-        default=500, gt=0, description="While this many messages of one person wait, their new ones are answered 429"
+        default=500, gt=0, description="While this many messages of one person are waiting, their new ones get a 429"
     )
-    scan_seconds: Positive = Field(default=5, description="How often undone and expired rows are looked for")
+    scan_seconds: Positive = Field(default=5, description="How often to look for unfinished and expired rows")
     lease_seconds: Positive = Field(
-        default=30, description="A process that hangs for this long loses the messages that it was answering to others"
+        default=30, description="A process that freezes for this long loses the messages that it was answering"
     )
     grace_seconds: Positive = Field(
         default=20,
-        description="How long messages in progress may take to finish after SIGTERM; the rest is handed over",
+        description="After SIGTERM, messages in progress have this long to finish; the rest is handed over",
     )
     parked_seconds: Positive = Field(default=3600, description="How long a message waits for consent or approval")
     person_parked: int = Field(
-        default=20, gt=0, description="Messages of one person that may wait for consent or approval at a time"
+        default=20, gt=0, description="Maximum messages of one person that wait for consent or approval at a time"
     )
     retention_days: Positive = Field(
-        default=30, description="Texts, answers and addresses of ended messages are erased after this many days"
+        default=30, description="Texts, answers and addresses of finished messages are erased after this many days"
     )
     history_days: Positive = Field(
-        default=90, description="A person's history, which the model is shown, is erased after this many days"
+        default=90, description="The conversations that the model remembers are erased after this many days"
     )
-
     account_days: Positive = Field(
-        default=365, description="For this long the audit can name an account that was disconnected; then it is erased"
+        default=365,
+        description="The address of a disconnected account, which the audit shows until then, is erased after this many"
+        " days",
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Google: the OAuth client, the endpoints, and consent."""
+"""The settings of Google: the OAuth client, the endpoints, and consent."""
 
 from __future__ import annotations
 
@@ -17,33 +17,35 @@ class EndpointSettings(Section):
     """Google's OAuth endpoints; the defaults are Google's own."""
 
     # https://accounts.google.com/.well-known/openid-configuration lists them. `certs` is the PEM form, which
-    # google-auth uses by default: for the JWK form (/oauth2/v3/certs) it ignores the permitted clock skew, so that a
-    # server whose clock is a second slow would refuse every sign-in.
+    # google-auth uses by default. For the JWK form (/oauth2/v3/certs) google-auth ignores the permitted clock skew, so
+    # a server whose clock is a second slow would reject every sign-in.
 
     authorize: Url = Field(default="https://accounts.google.com/o/oauth2/v2/auth", description="The consent page")
-    token: Url = Field(default="https://oauth2.googleapis.com/token", description="Where tokens are got and renewed")
-    revoke: Url = Field(default="https://oauth2.googleapis.com/revoke", description="Where grants are ended")
-    certs: Url = Field(default="https://www.googleapis.com/oauth2/v1/certs", description="Certificates of id_tokens")
-    issuer: Url = Field(default="https://accounts.google.com", description="Who issues id_tokens")
+    token: Url = Field(default="https://oauth2.googleapis.com/token", description="Where tokens are issued and renewed")
+    revoke: Url = Field(default="https://oauth2.googleapis.com/revoke", description="Where grants are revoked")
+    certs: Url = Field(
+        default="https://www.googleapis.com/oauth2/v1/certs", description="The certificates that verify id_tokens"
+    )
+    issuer: Url = Field(default="https://accounts.google.com", description="The issuer of id_tokens")
 
 
 class SandboxSettings(Section):
-    """The Google on loopback that `google.mode: sandbox` starts."""
+    """The simulated Google on loopback that `google.mode: sandbox` starts."""
 
-    port: int = Field(default=8085, ge=0, le=65535, description="0 takes a free port")
+    port: int = Field(default=8085, ge=0, le=65535, description="0 picks a free port")
 
 
 class WorkspaceSettings(Section):
     """The service account of `google.mode: workspace`; exactly one of `key` and `key_file`."""
 
     key: Secret | None = Field(default=None, description="The service account's JSON key, as Google gave it")
-    key_file: Path | None = Field(default=None, description="The file that holds it")
+    key_file: Path | None = Field(default=None, description="The file that contains the key")
     domains: tuple[Domain, ...] = Field(
-        min_length=1, description="Whose people are acted for; a subdomain is a domain of its own"
+        min_length=1, description="The domains whose people Deputy may act for; list each subdomain separately"
     )
 
     def key_text(self) -> str | None:
-        """The key, if it stands in the settings."""
+        """Return the key, if it is in the settings."""
         return None if self.key is None else self.key.get_secret_value()
 
     @model_validator(mode="after")
@@ -54,29 +56,37 @@ class WorkspaceSettings(Section):
 
 
 class GoogleSettings(Section):
-    """The OAuth client or the service account, and where Google is."""
+    """The OAuth client or the service account, and the address of Google."""
 
     mode: Literal["sandbox", "google", "workspace"] = Field(
         default="sandbox",
-        description="`sandbox`: a Google on loopback, started with the server; `google`: the real one, each person"
-        " consents; `workspace`: the real one, an administrator has delegated everybody to a service account",
+        description="`sandbox`: a simulated Google on loopback, started with the server; `google`: the real Google,"
+        " where each person consents; `workspace`: the real Google, where an administrator has delegated everybody's"
+        " access to a service account",
     )
-    client_id: Text | None = Field(default=None, description="Of your OAuth client; the sandbox has its own")
-    client_secret: Secret | None = Field(default=None, description="Of your OAuth client")
+    client_id: Text | None = Field(default=None, description="The id of your OAuth client; the sandbox has its own")
+    client_secret: Secret | None = Field(default=None, description="The secret of your OAuth client")
     endpoints: EndpointSettings = EndpointSettings()
-    api_root: Url | None = Field(default=None, description="Unset: each API's own root, from its discovery document")
-    timeout_seconds: Positive = Field(default=30, description="For one API call; never more than the message has left")
+    api_root: Url | None = Field(
+        default=None, description="The root of all APIs; by default each API's own, from its discovery document"
+    )
+    timeout_seconds: Positive = Field(
+        default=30, description="Time limit for one API call, within the time that its message has left"
+    )
     linking: LinkingMode = Field(
         default=LinkingMode.CODE,
-        description="What proves that who signs in at Google is who asked in the chat. `code`: they write a code in the"
-        " chat. `email_match`: the account has the address that the channel knows. `channel_login`: they sign in at"
-        " the channel as well. A channel that cannot do the last two takes the code",
+        description="How people prove that they are the one who asked in the chat when they sign in to Google. `code`:"
+        " they send a code in the chat. `email_match`: the account has the address that the channel knows."
+        " `channel_login`: they sign in to the channel too. A channel that supports neither of the last two uses the"
+        " code",
     )
     sandbox: SandboxSettings = SandboxSettings()
-    workspace: WorkspaceSettings | None = Field(default=None, description="Needed by `mode: workspace`, and only there")
+    workspace: WorkspaceSettings | None = Field(
+        default=None, description="Required for `mode: workspace`, and only there"
+    )
 
     def client(self) -> tuple[str, str]:
-        """The OAuth client's id and secret; both are empty where nobody is asked for consent."""
+        """Return the OAuth client's id and secret; both are empty if nobody is asked for consent."""
         return self.client_id or "", self.client_secret.get_secret_value() if self.client_secret else ""
 
     @model_validator(mode="after")
@@ -97,12 +107,14 @@ class GoogleSettings(Section):
 
 
 class ConsentSettings(Section):
-    """How long a person has for giving consent."""
+    """How long a person has to give consent."""
 
-    link_seconds: Positive = Field(default=600, description="How long a link can be opened, and then be finished")
-    code_seconds: Positive = Field(default=600, description="How long a sign-in waits for the proof that it is yours")
-    code_tries: int = Field(default=5, gt=0, description="After so many wrong codes a sign-in is dropped")
+    link_seconds: Positive = Field(
+        default=600, description="How long a link can be opened, and after that how long the sign-in may take"
+    )
+    code_seconds: Positive = Field(default=600, description="How long a sign-in waits for its proof, such as the code")
+    code_tries: int = Field(default=5, gt=0, description="Wrong codes after which a sign-in is dropped")
 
     def sign_in_seconds(self) -> float:
-        """Return how long one sign-in takes at most, from the link's page to the proof."""
+        """Return the longest time that one sign-in can take, from the link's page to the proof."""
         return float(2 * self.link_seconds + self.code_seconds)

@@ -1,4 +1,4 @@
-"""The channels."""
+"""The settings of the channels."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ SlackPlace = Annotated[
 
 
 class ChannelSettings(Section):
-    """What every channel has."""
+    """The settings that every channel has."""
 
-    agent: Name | None = Field(default=None, description="Unset: default_agent")
+    agent: Name | None = Field(default=None, description="The agent that answers here; by default `default_agent`")
 
 
 class HttpSettings(ChannelSettings):
     """POST /v1/messages."""
 
-    wait_seconds: Positive = Field(default=30, description="How long a POST waits for its answer before it says 202")
+    wait_seconds: Positive = Field(default=30, description="How long a POST waits for the answer before it returns 202")
     waits_per_person: int = Field(
-        default=32, gt=0, description="How many requests of one person may wait at once, event streams included"
+        default=32, gt=0, description="Maximum requests of one person that wait at once, including event streams"
     )
 
 
 class SlackSettings(ChannelSettings):
     """POST /slack/events; either `bot_token`, for one workspace, or `client_id` and `client_secret`, for many.
 
-    With `google.linking: channel_login` the client stands beside the token too: people sign in by it.
+    With `google.linking: channel_login` give both the token and the client, because people sign in with the client.
     """
 
     signing_secret: Secret = Field(description="The app's signing secret")
-    bot_token: Secret | None = Field(default=None, description="The bot's token, xoxb-…")
+    bot_token: Secret | None = Field(default=None, description="The bot's token (xoxb-…)")
     client_id: Text | None = Field(
-        default=None, description="The app's; without a bot_token, workspaces install it at /slack/install"
+        default=None, description="The app's client id; without a bot_token, workspaces install it at /slack/install"
     )
     client_secret: Secret | None = Field(default=None, description="The app's client secret")
     workspaces: tuple[SlackPlace, ...] = Field(
         default=(),
-        description="Who may install the app and is served: ids of workspaces, `T…`, or of organisations, `E…`, whose "
-        "workspaces are then all allowed. Without any, whoever finds the server",
+        description="The workspaces (`T…`) that may install and use the app, or organisations (`E…`) with all of their "
+        "workspaces. If empty, any workspace may",
     )
-    api_base_url: Url = Field(default=SLACK_API, description="Where Slack's Web API is")
+    api_base_url: Url = Field(default=SLACK_API, description="The address of Slack's Web API")
     authorize_url: Url = Field(
-        default="https://slack.com/oauth/v2/authorize", description="Slack's page that asks whether to install"
+        default="https://slack.com/oauth/v2/authorize", description="Slack's page for installing the app"
     )
-    openid_root: Url = Field(default="https://slack.com", description="Who issues Slack's id_tokens")
+    openid_root: Url = Field(default="https://slack.com", description="The issuer of Slack's id_tokens")
 
     def client(self) -> tuple[str, str]:
-        """Return the app's client id and secret; both are empty if the settings have none."""
+        """Return the app's client id and secret, or two empty texts if the settings have none."""
         return self.client_id or "", self.client_secret.get_secret_value() if self.client_secret else ""
 
     @field_validator("bot_token")
@@ -61,14 +61,14 @@ class SlackSettings(ChannelSettings):
     def _is_bot_token(cls, token: SecretStr | None) -> SecretStr | None:
         # https://docs.slack.dev/authentication/tokens
         if token is not None and not token.get_secret_value().startswith("xoxb-"):
-            raise ValueError("this is no bot token; it begins with xoxb- (your app's page, OAuth & Permissions)")
+            raise ValueError("this is not a bot token, which begins with xoxb- (your app's page, OAuth & Permissions)")
         return token
 
     @field_validator("signing_secret", "client_secret")
     @classmethod
     def _is_no_token(cls, secret: SecretStr | None) -> SecretStr | None:
         if secret is not None and secret.get_secret_value().startswith(("xox", "xapp-")):
-            raise ValueError("this is a token; the secret stands on your app's page, Basic Information")
+            raise ValueError("this is a token; the secret is on your app's page, Basic Information")
         return secret
 
     @model_validator(mode="after")
@@ -81,11 +81,11 @@ class SlackSettings(ChannelSettings):
 
 
 class InterfacesSettings(Section):
-    """The channels; one that has a section is served."""
+    """The channels; each one with a section is served."""
 
     http: HttpSettings | None = None
     slack: SlackSettings | None = None
 
     def served(self) -> dict[str, ChannelSettings]:
-        """Return the sections that are there, by the name of their channel."""
+        """Return the sections that are present, by the names of their channels."""
         return {channel: section for channel, section in self if section is not None}

@@ -1,4 +1,4 @@
-"""What every section of the settings is made of."""
+"""The base class and the value types of all sections of the settings."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ WRONG_KEY = "wrong_key"
 
 
 def wrong(key: str, words: str) -> PydanticCustomError:
-    """Return the fault of one key, for a check that looks at several keys of a section."""
+    """Return an error about one key, for a validator that looks at several keys of a section."""
     return PydanticCustomError(WRONG_KEY, words, {"key": key})
 
 
 def matching(pattern: str, words: str) -> AfterValidator:
-    """Return a check that a text fits a pattern as a whole; a person is shown the words, never the pattern."""
+    """Return a validator that a whole text matches the pattern; its error says the words, not the pattern."""
     compiled = re.compile(pattern, re.ASCII)
 
     def check(text: str) -> str:
@@ -60,6 +60,6 @@ OneOrMore = Annotated[
 
 
 class Section(BaseModel):
-    """A part of the settings: frozen, an unknown key is an error, and an error shows no value."""
+    """A frozen part of the settings. Unknown keys are errors, and errors never show a value."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)

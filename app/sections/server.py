@@ -1,4 +1,4 @@
-"""The process: where it listens, what it keeps, its keys and its log."""
+"""The settings of the process: its address, database, keys and log."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _KEY_BYTES = 32
 
 
 class ServerSettings(Section):
-    """Where the server listens, and under which address people reach it."""
+    """Where the server listens, and the address at which people reach it."""
 
     host: Text = Field(default="127.0.0.1", description="The address to listen on")
-    port: int = Field(default=8080, ge=0, le=65535, description="0 takes a free port")
+    port: int = Field(default=8080, ge=0, le=65535, description="0 picks a free port")
     public_url: Url = Field(
         default="http://127.0.0.1:8080",
-        description="Scheme and host under which people reach Deputy; consent links and Google's redirect URI start "
-        "with it. Never taken from a request",
+        description="Scheme and host at which people reach Deputy. Consent links and Google's redirect URI start with "
+        "it; it is never taken from a request",
     )
     connections_per_client: int = Field(
         default=256,
         gt=0,
-        description="More connections of one address are refused. Behind a proxy, all of them are the proxy's",
+        description="Maximum connections from one address. Behind a proxy, all of them come from the proxy",
     )
     head_seconds: Positive = Field(default=10, description="How long the headers of a request may take to arrive")
-    body_seconds: Positive = Field(default=30, description="How long the body may take after them")
+    body_seconds: Positive = Field(default=30, description="How long the body may take after the headers")
     max_body_bytes: int = Field(default=1_000_000, gt=0, description="Larger request bodies are rejected")
 
     @field_validator("public_url")
@@ -46,16 +46,17 @@ class ServerSettings(Section):
 
 
 class DatabaseSettings(Section):
-    """Where everything that must survive a restart is kept."""
+    """Where Deputy keeps everything that must survive a restart."""
 
     url: Secret = Field(
         default=SecretStr("sqlite+aiosqlite:///var/deputy.db"),
         description="A SQLAlchemy URL with an asynchronous driver: `sqlite+aiosqlite`, `postgresql+asyncpg` or "
-        "`postgresql+psycopg`. Percent-encode user and password. It is a secret, because it may hold a password",
+        "`postgresql+psycopg`. Percent-encode user and password. The URL is treated as a secret, because it may hold a "
+        "password",
     )
 
     def is_server(self) -> bool:
-        """Return whether it is a PostgreSQL, which several processes can share."""
+        """Return whether the database is a PostgreSQL, which several processes can share."""
         return self.url.get_secret_value().startswith("postgresql")
 
     @field_validator("url")
@@ -70,10 +71,10 @@ class KeyRingSettings(Section):
     """The keys that seal tokens at rest; exactly one of `keys` and `file`."""
 
     keys: Named[Secret] | None = Field(
-        default=None, description="Key id to 32 bytes in base64; the first one seals, all of them open"
+        default=None, description="Key id to 32 bytes in base64; the first key seals, all of them open"
     )
     file: Path | None = Field(
-        default=None, description="A YAML file of the same mapping, made with a fresh key when it is absent"
+        default=None, description="A YAML file with the same mapping; if it does not exist, it is made with a new key"
     )
 
     def encoded(self) -> dict[str, str] | None:
@@ -108,11 +109,11 @@ def _fault_of_key(text: str) -> str | None:
 
 
 class LoggingSettings(Section):
-    """What the server writes to standard error."""
+    """The log that the server writes to standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Of Deputy's own lines; libraries are heard from `warning` up"
+        default="info", description="The level of Deputy's own lines; libraries log from `warning` up"
     )
     format: Literal["text", "json"] = Field(
-        default="text", description="One line an event: `text` for people, `json` for a log collector"
+        default="text", description="One line per event: `text` for people, `json` for a log collector"
     )

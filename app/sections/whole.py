@@ -1,4 +1,4 @@
-"""The whole of config.yaml, one section a field."""
+"""The whole of config.yaml, with a field for each section."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Settings(Section):
         default_factory=lambda: MappingProxyType({}), description="Your own toolkits: name to package.module:Class"
     )
     models: Named[ModelSettings] = Field(
-        default_factory=lambda: MappingProxyType({}), description="Your own endpoints, by the name that agents use"
+        default_factory=lambda: MappingProxyType({}), description="Your own endpoints, by the names that agents use"
     )
     agents: Named[AgentSettings] = Field(min_length=1, examples=["{assistant: {toolkits: [gmail]}}"])
     default_agent: Name = Field(
-        description="The agent that answers where an interface names none", examples=["assistant"]
+        description="The agent that answers on interfaces without `agent`", examples=["assistant"]
     )
     interfaces: InterfacesSettings = Field(examples=["{http: {}}"])
     delivery: DeliverySettings = DeliverySettings()
@@ -45,5 +45,5 @@ class Settings(Section):
         return models
 
     def agent_of_channel(self) -> dict[str, str]:
-        """Return the channels that are served, each with the name of the agent that answers there."""
+        """Return the served channels, each with the name of the agent that answers there."""
         return {channel: section.agent or self.default_agent for channel, section in self.interfaces.served().items()}

@@ -140,7 +140,11 @@ def test_a_token_is_issued_and_revoked(config: Path) -> None:
     assert [result.exit_code for result in (*issued, *revoked, other)] == [0] * 6
     assert len({result.stdout for result in issued}) == 3
     assert all(re.fullmatch(r"dpt_[\w-]{43}\n", result.stdout) for result in issued)
-    assert [result.stdout for result in (*revoked, other)] == ["2 ended\n", "0 ended\n", "1 ended\n"]
+    assert [result.stdout for result in (*revoked, other)] == [
+        "tokens revoked: 2\n",
+        "tokens revoked: 0\n",
+        "tokens revoked: 1\n",
+    ]
 
 
 @pytest.mark.system

@@ -79,7 +79,7 @@ async def test_a_leaver_is_offboarded_and_restored_in_every_spelling(
     assert (gone.exit_code, back.exit_code) == (0, 0), gone.output + back.output
     assert left == {*ada}
     assert all(f"{each} is offboarded" in gone.stdout for each in ada)
-    assert all(f"{each} is let in again" in back.stdout for each in ada)
+    assert all(f"{each} is restored" in back.stdout for each in ada)
     assert await slacks.server.container.users().offboarded_among(everybody) == frozenset()
 
 

@@ -116,7 +116,7 @@ def test_a_person_is_offboarded_and_restored(config: Path, ada: Principal) -> No
     restored = [deputy("users", "restore", "--principal", "http:demo:ada", "-c", config).stdout for _ in range(2)]
 
     assert states == ["offboarded", "present"]
-    assert restored == ["http:demo:ada is let in again\n", "http:demo:ada was not offboarded\n"]
+    assert restored == ["http:demo:ada is restored\n", "http:demo:ada was not offboarded\n"]
     assert [user["state"] for user in listed("users", config)] == ["present", "present"]
     assert [grant["principal"] for grant in listed("grants", config)] == ["http:demo:grace"]
 
