@@ -185,7 +185,7 @@ MISTAKES = {  # by their number in the list of those that were tried; 9, 50 and 
         "    bot_token: ${SLACK_BOT_TOKEN}\n", "", "slack:", "interfaces.slack: give either bot_token"
     ),
     "33 another kind of token": Mistake(
-        "${SLACK_BOT_TOKEN}", "${XAPP}", "bot_token", "interfaces.slack.bot_token: this is not a bot token, which begins"
+        "${SLACK_BOT_TOKEN}", "${XAPP}", "bot_token", "interfaces.slack.bot_token: this is not a bot token"
     ),
     "33b a token for a secret": Mistake(
         "${SLACK_SIGNING_SECRET}", "${XAPP}", "signing_secret", "interfaces.slack.signing_secret: this is a token"
