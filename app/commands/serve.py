@@ -78,7 +78,7 @@ async def _print_curl_lines(api_tokens: ApiTokens, base_url: str) -> None:
             f"-H 'Content-Type: application/json' -d '{body}'\n"
         )
     print(
-        "Open the answer's consent_url in a browser and allow the access. The page shows a code: send it with the\n"
-        "same line, with `confirm <code>` in place of the question. Then ask the question again to see the answer.",
+        "Open the consent_url of the answer in a browser and allow the access. The page shows a code: send it with\n"
+        "the same line, with `confirm <code>` in place of the question. Then ask the question again to see the answer.",
         flush=True,
     )
