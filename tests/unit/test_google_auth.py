@@ -124,6 +124,10 @@ async def test_two_people_who_connect_at_once_get_each_their_own(google: GoogleS
         {"email": ""},
         {"exp": int(time.time()) - 60},
         {"iat": int(time.time()) + 86_400},
+        {"nbf": int(time.time()) + 86_400},
+        {"nbf": "soon"},
+        {"azp": "another-client"},
+        {"aud": [CLIENT_ID, "another-client"]},
         {"signed_with": "another key"},
     ],
     ids=lambda changes: " ".join(changes),
@@ -139,11 +143,21 @@ async def test_exchange_refuses_an_id_token_that_does_not_fit(google: GoogleSign
     assert signed not in everything_in(refused.value)
 
 
-@pytest.mark.parametrize("changes", [{"iss": "accounts.google.com"}, {"iat": int(time.time()) + 5}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"iss": "accounts.google.com"},
+        {"iat": int(time.time()) + 5},
+        {"nbf": int(time.time()) + 5},
+        {"azp": CLIENT_ID},
+        {"aud": [CLIENT_ID, "another-client"], "azp": CLIENT_ID},
+    ],
+    ids=lambda changes: " ".join(changes),
+)
 async def test_exchange_takes_both_issuers_and_a_clock_a_little_off(
     google: GoogleSignIn, changes: dict[str, Any]
 ) -> None:
-    """Google's issuer without a scheme is as good, and so is an id_token from a few seconds ahead."""
+    """An id_token may name the issuer without a scheme, several audiences, and a time a few seconds ahead."""
     google.answers["/token"] = token_answer(id_token=id_token(**changes))
 
     tokens = await sign_in(google)
