@@ -20,6 +20,7 @@ from app.google.pkce import code_challenge
 from app.google.token_endpoint import TokenEndpoint
 from app.google.tokens import GoogleAccount, GoogleTokens
 from tests.fakes.google_sign_in import (
+    CLIENT_ID,
     CLIENT_SECRET,
     NONCE,
     GoogleSignIn,
