@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 
 from app.database.database import Database
 from app.keys.ring import KeyRing
+from app.messages import ConversationKey
 from app.principal import Principal
 from tests.fakes.core_server import CoreServer
 from tests.fakes.sandbox import READ
@@ -89,3 +91,30 @@ async def test_an_update_by_the_key_is_no_scan(database: Database, table: str) -
             await connection.execute(sa.text(f"UPDATE {table} SET last_error = 'x' WHERE id = 'y'"))
 
     assert list(map(len, (statements, await scans(database, statements)))) == [1, 0]
+
+
+async def test_what_a_message_costs_in_the_database(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
+) -> None:
+    """A message with a tool call takes these statements, in 5 changes and 5 reads; nobody adds one unseen."""
+    server = CoreServer(database, key_ring)
+    for person in (ada, grace):
+        await server.grant(person, READ)
+        await server.ask(person, "/letters_read", person.user)
+    statements: list[str] = []
+    begun: list[object] = []
+    engine = database._engine.sync_engine
+    sa.event.listen(engine, "before_cursor_execute", lambda *executed: statements.append(executed[2].split()[0]))
+    sa.event.listen(engine, "begin", begun.append)
+    message = await server.say(ada, "/letters_read", ada.user)
+    conversation = ConversationKey.of(message)
+    await server.inbox.next_up(conversation)
+    in_work = await server.inbox.begin_next(conversation)
+    assert in_work is not None
+    async with server.sender.running(30.0):
+        await server.answering.answer(in_work)
+    assert await server.inbox.next_up(conversation) is None
+
+    locks = {"sqlite": 0, "postgresql": 1}[database.dialect.name]  # the turn in the conversation as it is stored
+    assert Counter(statements) == {"INSERT": 4, "UPDATE": 4, "DELETE": 1, "SELECT": 5 + locks}
+    assert len(begun) == 10
