@@ -1,4 +1,4 @@
-"""What config.yaml says, checked and frozen. Only the entry points and the container read it."""
+"""The contents of config.yaml, checked and frozen. Only the entry points and the container read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules between sections: what each section allows by itself and the whole cannot work with."""
+"""Checks across sections, for settings that are valid in their section but do not work together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Misfit = tuple[Place, str]
 
 
 def misfits(settings: Settings) -> Iterator[Misfit]:
-    """Yield everything that cannot work, as its place in the file and what to write instead."""
+    """Yield everything that cannot work: its place in the file, and a text that says how to fix it."""
     yield from _names(settings)
     yield from _google(settings)
     if not settings.interfaces.served():

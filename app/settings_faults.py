@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with the settings, in words that say what to write instead. No value is quoted."""
+"""Translates pydantic's errors in the settings into texts that say how to fix them. Values are never quoted."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def _text_at(tree: Tree, place: Place) -> str:
 
 
 def did_you_mean(name: str, known: Mapping[str, object]) -> str:
-    """Return what a wrong name should be; the name itself is not repeated, as it may be a secret in the wrong place."""
+    """Return a hint with the known names. The wrong name is not repeated: it may be a secret in the wrong place."""
     close = get_close_matches(name, known, n=1)
     there = ", ".join(sorted(known))
     return f"did you mean {close[0]}? There is {there}" if close else f"there is {there}"

@@ -1,1 +1,1 @@
-"""What was done in whose name: rows that are added and never changed."""
+"""The audit trail: who did what with which account, in rows that are never changed."""

@@ -19,14 +19,14 @@ from app.principal import Principal
 
 
 class AuditEvent(StrEnum):
-    """What happened."""
+    """The kinds of audited events."""
 
     LINK = "link"  # Google granted something by a consent link; it is in quarantine
     CONFIRM = "confirm"  # the grant counts from now on
     WIDEN = "widen"  # a grant that counted already covers more, or other, OAuth scopes
     REFRESH = "refresh"  # its access token was renewed
     REVOKE = "revoke"  # it ended
-    OFFBOARD = "offboard"  # all that a person had ended
+    OFFBOARD = "offboard"  # all access of a person ended
     APPROVE = "approve"  # the person approved a call
     DENY = "deny"  # the person denied a call
     TOOL = "tool"  # a tool began, where it acts, or ended
@@ -39,11 +39,11 @@ class AuditEntry:
 
     Attributes:
         at: POSIX seconds.
-        message_id: The message that it was done for.
+        message_id: The message for which it was done.
         tool_call: Joins the rows of one call of one tool, 32 hexadecimal digits. Of an approval or a denial, its id.
         credential: A grant's id, or in workspace mode the address that was acted as.
         method: Of Google's, such as ``gmail.users.messages.get``.
-        status: What Google answered; None where no answer was seen, so that it may have taken effect.
+        status: Google's HTTP status; None if no answer was seen, in which case the call may have taken effect.
         outcome: Of a tool: begun, done or failed. Of a call: refused, when another run than this person's tried it;
             `tool_call` is then that run's.
     """

@@ -1,4 +1,4 @@
-"""What one request adds to the audit trail: its tools, and every call of Google's that each of them made."""
+"""The recorder of one request's tools and of every call to Google that they make, for the audit trail."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.run import current_run
 
 log = logging.getLogger(__name__)
 
-# The call of a tool that runs in this context: an id and nothing of a person's, so it may outlive the request.
+# The id of the tool call that runs in this context. It is not personal data, so it may outlive the request.
 _TOOL_CALL: ContextVar[str | None] = ContextVar("tool_call", default=None)
 
 
@@ -26,14 +26,14 @@ class NamedCredentials(Protocol):
 
     @property
     def credential_id(self) -> str:
-        """What names the access that is in use here; no secret."""
+        """The name of the access that is used here; not a secret."""
 
 
 class Rows(Protocol):
     """Where rows are kept."""
 
     async def append(self, entries: Sequence[AuditEntry]) -> None:
-        """Add rows, though the caller be cancelled."""
+        """Add rows, even if the caller is cancelled."""
         ...
 
 
@@ -45,10 +45,10 @@ class _ToolCall:
 
 
 class AuditRecorder:
-    """Writes down what one person's tools do. Lives for one request.
+    """Records the tool calls of one person. Lives for one request.
 
-    The rows of a tool are written in one transaction when it ends, however it ends; before one that acts begins, there
-    is a row that says so. If a row cannot be written, the call is not made, or its result is not returned.
+    The rows of a tool are written in one transaction when it succeeds or fails. Before a tool that changes something
+    begins, a row says so. If a row cannot be written, the call is not made, or its result is not returned.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""What people can type to the assistant, one module a command."""
+"""The commands that people can type to the assistant, one module for each."""

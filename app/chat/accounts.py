@@ -54,7 +54,7 @@ class ConfirmCommand:
     """Takes the code of a sign-in, ``confirm K7P2QX9M``; lives as long as the process and holds none.
 
     Args:
-        permission: What an OAuth scope permits, in words.
+        permission: Returns a text that says what an OAuth scope permits.
     """
 
     def __init__(self, confirmation: Confirmation, permission: Callable[[str], str] = str) -> None:
@@ -96,7 +96,7 @@ class AccountsCommand:
 
     Args:
         channels: By platform; they know where others read along.
-        permission: What an OAuth scope permits, in words.
+        permission: Returns a text that says what an OAuth scope permits.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The command by which a person ends Deputy's access to their Google accounts: ``disconnect google``."""
+"""The command ``disconnect google``, which ends Deputy's access to a person's Google accounts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 _SEALED = (
     "Disconnected: I no longer use your Google accounts. I could not revoke one of them at Google, because "
-    "its tokens cannot be read any more; remove it yourself at https://myaccount.google.com/connections."
+    "I can no longer read its tokens; remove it yourself at https://myaccount.google.com/connections."
 )
 _NOTHING = "You have no Google account connected, and no open link."
 
@@ -42,7 +42,7 @@ def in_words(ended: Ended) -> str:
         at_google = (
             "I ended the access at Google and erased it here."
             if grant.at_google
-            else "I erased the access here. At Google it stays, as another connection of the same account needs it."
+            else "I erased the access here. At Google it stays, because another connection uses the same account."
         )
         told.append(f"Disconnected {grant.email}: {at_google}")
     told += [

@@ -1,4 +1,4 @@
-"""The words by which a person starts afresh: ``new conversation``."""
+"""The command ``new conversation``, with which a person starts afresh."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FORGOTTEN = "I have forgotten what we said here. What can I do for you?"
 
 
 class NewConversationCommand:
-    """Erases the history of whoever says so, where they say it; lives as long as the process and holds none."""
+    """Erases the sender's history in a conversation; lives as long as the process and holds no history."""
 
     def __init__(self, conversations: Conversations) -> None:
         self._conversations = conversations

@@ -73,7 +73,7 @@ class BrowserSignIn:
 
         Args:
             token: The last part of the link's address.
-            kept: What this browser kept; it may look at a link again that it has opened.
+            kept: The cookies of this browser, by link; it may look at a link again that it has opened.
 
         Raises:
             LinkExpiredError: It cannot be opened any more.
@@ -87,7 +87,7 @@ class BrowserSignIn:
 
         Args:
             token: The last part of the link's address.
-            kept: What this browser kept when it was shown the link's page.
+            kept: The cookies that this browser had when it was shown the link's page.
 
         Raises:
             LinkExpiredError: It cannot be opened any more.
@@ -107,13 +107,13 @@ class BrowserSignIn:
         return url, opened
 
     async def take_callback(self, *, state: str, cookie: str | None, code: str | None, error: str | None) -> Link:
-        """Take what Google says of a consent, once; what comes again changes nothing.
+        """Accept Google's answer to a consent, once; repeating it changes nothing.
 
         Args:
-            state: As it came back.
-            cookie: What this browser kept.
-            code: What to redeem, if the person said yes.
-            error: Why there is none, in OAuth's words.
+            state: The state that came back.
+            cookie: The browser's cookie.
+            code: The code to redeem, if the person consented.
+            error: OAuth's error code, if they did not.
 
         Returns:
             The link; `page` says what came of it.
@@ -212,7 +212,7 @@ class BrowserSignIn:
 
 
 def _in_words(error: GoogleError, next_step: str) -> str:
-    """Return what a person is told of a fault of Google's."""
+    """Return the text that a person sees for an error of Google's."""
     if cause_for_administrators(error) is not None:
         return f"Google refuses this assistant ({error.reason}), so nothing was connected. {_ASK_ADMINISTRATOR}"
     return f"Google did not answer, so nothing was connected. {next_step}"

@@ -25,7 +25,7 @@ _TABLE = quarantined_grants
 
 @dataclass(frozen=True, slots=True)
 class WrongCode:
-    """A code that is none of this person's: how many tries they have left, and what has ended by it."""
+    """A code that does not belong to this person: the tries that they have left, and what this try has ended."""
 
     tries_left: int
     ended: tuple[str, ...]  # ids of links

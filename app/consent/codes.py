@@ -19,7 +19,7 @@ def new_code() -> str:
 
 
 def read_code(typed: str) -> str | None:
-    """Return the code that somebody typed, as it was given out; None if it has not the form of one."""
+    """Return the code that somebody typed in its original form, or None if it does not look like a code."""
     code = typed.translate(_SEPARATORS).upper()
     return code if len(code) == LENGTH and code.isascii() and code.isalnum() and _has_digit(code) else None
 

@@ -59,16 +59,16 @@ class ConsentWaiters(Protocol):
         granted: bool,
         accounts: Collection[str | None] = (None,),
     ) -> Wake:
-        """Put what waited for this person's consent back to work, whether it was granted or refused.
+        """Resume the messages that waited for this person's consent, whether it was granted or refused.
 
         Args:
             connection: The transaction in which the consent ends, in its person's turn.
-            principal: Whose consent.
-            granted: How it ended.
-            accounts: What waits for scopes of these accounts goes on; None is what waits for any account.
+            principal: The person who consented or refused.
+            granted: Whether they consented.
+            accounts: Resume the messages that wait for these accounts; None stands for those that accept any account.
 
         Returns:
-            What to await once the transaction is committed. It is a hint: what goes on is found without it too.
+            A function to await after the commit. It is only a hint: resumed messages are found without it too.
         """
         ...
 
@@ -116,7 +116,7 @@ class Confirmation:
         """Quarantine what Google granted by a link until its proof, or activate it where the channel vouches for it.
 
         Raises:
-            CallbackRefusedError: The link is over, or not for this account; drop what was granted.
+            CallbackRefusedError: The link has expired or is not for this account; drop the grant.
         """
         account = tokens.account
         assert account is not None
@@ -135,7 +135,7 @@ class Confirmation:
         await self._waiting.sign_in_changed(link.principal, link.link_id)
 
     async def awaited(self, link: Link) -> WaitsForCode | WaitsForLogin | None:
-        """Return what proof a consent waits for, as its browser is shown it; None when it waits for none."""
+        """Return the proof that a consent waits for, in the form its browser shows, or None."""
         waits = await self._quarantine.find(link.principal, link.link_id)
         login = self._linking.login(link.principal)
         if waits is None:
@@ -156,16 +156,16 @@ class Confirmation:
     async def confirm(
         self, principal: Principal, typed: str, *, message_id: str | None = None
     ) -> Connected | Disconnected | WrongCode | None:
-        """Activate the consent of this person that waits for this code; None when none of theirs waits for one.
+        """Activate the consent of this person that waits for this code; return None if they have no such consent.
 
-        Of several that confirm together one activates it, and a code that comes again is answered as at first, unless
-        what it connected has ended meanwhile. After the last try nothing is left to activate.
+        If several callers confirm at once, one activates it. A repeated code gets the first answer again, unless the
+        connection has ended since. After the last try nothing is left to activate.
 
         Args:
-            principal: Whose chat.
-            typed: What they wrote.
-            message_id: The message that holds it, which counts as one try though it is taken again; None is counted
-                each time.
+            principal: The person in whose chat the code was sent.
+            typed: The code as they wrote it.
+            message_id: The message that contains it, which counts as one try even if it is processed again; None
+                counts each time.
         """
         async with self._database.writing() as connection:
             await take_consent_turn(connection, principal)
@@ -190,7 +190,7 @@ class Confirmation:
 
         Args:
             state: As it came back from the channel.
-            cookie: What this browser kept.
+            cookie: The browser's cookie.
             answer: All that the browser brought back.
 
         Returns:
@@ -274,7 +274,7 @@ class Confirmation:
 
 
 class _EndedError(Exception):
-    """What waited by a link waits no more, or its person was offboarded."""
+    """The consent no longer waits for a proof, or its person was offboarded."""
 
 
 def _same(given: str, kept: str) -> bool:

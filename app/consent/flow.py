@@ -76,7 +76,7 @@ class Consent:
 
         Args:
             principal: Whose grant.
-            oauth_scopes: What a tool needs.
+            oauth_scopes: The scopes that a tool needs.
             conversation: Where: there the person may use another account than by default.
             place: Whether others read along there.
         """

@@ -31,12 +31,12 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
-    """What a link is asked for, beside its OAuth scopes.
+    """The purpose of a link, in addition to its OAuth scopes.
 
     Attributes:
-        place: Where its person asked.
+        place: The kind of place where its person asked.
         widens: The subject of the account whose grant gets more scopes, and of no other; None lets the person choose.
-        alias: What they want to call the account that they choose.
+        alias: The name that they want for the account that they choose.
     """
 
     place: Place = Place.DIRECT

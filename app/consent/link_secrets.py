@@ -1,4 +1,4 @@
-"""What a consent link keeps sealed: the secrets of a sign-in while it is under way, and afterwards how it ended."""
+"""The sealed part of a consent link: the secrets of a sign-in in progress, and afterwards its outcome."""
 
 from __future__ import annotations
 

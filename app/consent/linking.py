@@ -1,4 +1,4 @@
-"""What proves that who signed in at Google is who asked in the chat, and what each proof needs of a channel."""
+"""The proofs that the person who signed in at Google is the one who asked in the chat, and their requirements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.principal import Principal
 
 
 class LinkingMode(StrEnum):
-    """What the settings ask for; where a channel cannot give it, the code does."""
+    """The proof that the settings require; channels that do not support it use the code."""
 
     CODE = "code"
     EMAIL_MATCH = "email_match"
@@ -44,10 +44,10 @@ class ChannelProof(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Linking:
-    """Which proof is asked for, and which channels can give one. Lives as long as the process.
+    """The required proof and the channels that support each. Lives as long as the process.
 
     Attributes:
-        linking: What the settings ask for.
+        linking: The proof that the settings require.
         directories: By platform, the channels that know addresses.
         logins: By platform, the channels at which people can sign in.
     """
@@ -57,11 +57,11 @@ class Linking:
     logins: Mapping[str, ChannelProof]
 
     def directory(self, principal: Principal) -> Directory | None:
-        """What has to know this person's address, or None where addresses prove nothing."""
+        """Return the directory that must know this person's address, or None if addresses prove nothing."""
         return self.directories.get(principal.platform) if self.linking is LinkingMode.EMAIL_MATCH else None
 
     def login(self, principal: Principal) -> ChannelProof | None:
-        """Where this person has to sign in, or None where they need not or cannot."""
+        """Return the channel at which this person has to sign in, or None if they need not or cannot."""
         return self.logins.get(principal.platform) if self.linking is LinkingMode.CHANNEL_LOGIN else None
 
 

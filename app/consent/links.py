@@ -41,11 +41,11 @@ _OTHER_BROWSER = (
 )
 
 Kept = Callable[[str], str | None]
-"""What a browser keeps of the sign-in by a link, given the link's id: its cookie, or None."""
+"""A function from a link's id to the browser's cookie for that sign-in, or None."""
 
 
 def keeps_nothing(_: str) -> None:
-    """Return what a browser keeps that has not been here before."""
+    """Return None, as for a browser that has no cookie."""
 
 
 class ConsentLinks:
@@ -64,11 +64,10 @@ class ConsentLinks:
     ) -> tuple[Link, str]:
         """Return a link by which this person can grant these scopes, and its token.
 
-        A link for the same account that is still open and covers them is given again. Else, or when a fresh one is
-        wanted, a new one takes the place of those that are open, and asks for what they asked for as well, and for
-        what parked runs wait for: a fresh one for all that waits, as its person has lost the others. All in one
-        transaction, so that runs which ask at the same time end with the same link. What Google has granted by an
-        older link already can still be confirmed.
+        An open link for the same account that covers the scopes is reused. Otherwise, or if a fresh one is wanted, a
+        new link replaces the open ones. It also asks for their scopes and for those that parked runs wait for; a fresh
+        one asks for everything that waits, because its person has lost the others. All of this is one transaction, so
+        runs that ask at the same time get the same link. Grants from an older link can still be confirmed.
         """
         same_widening = consent_links.c.widens.is_not_distinct_from(purpose.widens)
         same_account = sa.and_(same_widening, consent_links.c.alias.is_not_distinct_from(purpose.alias))
@@ -114,7 +113,7 @@ class ConsentLinks:
         return link, token
 
     async def find(self, principal: Principal, link_id: str) -> Link | None:
-        """Return this person's link, `expired` also where only its time is over; None when there is none."""
+        """Return this person's link, or None; it counts as `expired` as soon as its time has passed."""
         row = await self._row(owned_by(consent_links, principal), consent_links.c.id == link_id)
         return self._as_it_stands(row) if row is not None else None
 
@@ -133,7 +132,7 @@ class ConsentLinks:
 
         Args:
             token: The last part of the link's address.
-            kept: What this browser kept of the link.
+            kept: The cookies of this browser, by link.
 
         Raises:
             LinkExpiredError: It is unknown, expired or superseded, or was opened in another browser.
@@ -156,7 +155,7 @@ class ConsentLinks:
 
         Args:
             token: The last part of the link's address.
-            kept: What this browser kept when it was shown the link's page; nothing gives it a new cookie.
+            kept: The cookies that this browser had when it was shown the link's page; nothing gives it a new cookie.
 
         Raises:
             LinkExpiredError: As for `look_at`.
@@ -197,10 +196,10 @@ class ConsentLinks:
             )
 
     async def of_browser(self, link_id: str, cookie: str | None) -> Link:
-        """Return the link that this browser has opened, in whatever state it is.
+        """Return the link that this browser has opened, in any state.
 
         Raises:
-            CallbackRefusedError: There is none, or another browser has opened it.
+            CallbackRefusedError: The link does not exist, or another browser has opened it.
         """
         row = await self._row(consent_links.c.id == link_id) if link_id.isalnum() and link_id.isascii() else None
         if row is None:
@@ -290,7 +289,7 @@ class ConsentLinks:
         return OpenedLink(link_of(row), values["state"], values["nonce"], values["code_verifier"], cookie)
 
     def _token(self, row: sa.Row[tuple[object, ...]]) -> str | None:
-        """Return the token of a link; None where it does not open, as nobody can use that one any more."""
+        """Return the token of a link, or None if it does not open, because nobody can use that link any more."""
         return try_values(self._key_ring, row).get("token")
 
 

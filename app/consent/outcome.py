@@ -19,7 +19,7 @@ class Consented:
 
     @property
     def missing_scopes(self) -> frozenset[str]:
-        """What was asked for and is not permitted by what was granted."""
+        """The requested OAuth scopes that the granted ones do not cover."""
         return missing_scopes(self.link.oauth_scopes, self.granted_scopes)
 
 
@@ -60,7 +60,7 @@ class NotConnected:
     """A sign-in that connected nothing.
 
     Attributes:
-        why: What happened and what to do next, for the person.
+        why: The text for the person: the outcome and the next step.
         status: The HTTP status that says so.
     """
 

@@ -1,10 +1,10 @@
-"""Grants in quarantine: what Google granted by a link, until its person proves that it was they who signed in.
+"""Grants in quarantine, from Google's consent until the link's person proves that it was they who signed in.
 
     unchecked ─► waiting ─► (a grant)
         └───────────┴─────► ending ─► (nothing)
 
-Whoever is sent somebody else's link and consents binds *their* account to *that* person's chat; state and PKCE do not
-help, for they bind a callback to the link. So nothing of a consent can be used before its proof. It is stored as soon
+A person who consents by somebody else's link binds *their* account to *that* person's chat. State and PKCE do not
+help, because they bind a callback to the link. So no consent can be used before its proof. It is stored as soon
 as Google has given tokens, unchecked while it is not verified whose they are. A row that is ending is used by nobody
 any more; it stays until the grant has ended at Google, so that a crash in between leaves something to go on with.
 """
@@ -66,7 +66,7 @@ class Awaited:
 
     Attributes:
         claimed: The proof is being looked at, or was wrong.
-        proof: What it is compared with: a code, or the secrets of a sign-in at the channel.
+        proof: The value to compare with: a code, or the secrets of a sign-in at the channel.
     """
 
     account: GoogleAccount
@@ -112,7 +112,7 @@ class Quarantine:
             connection: The caller's transaction.
             link: By which link.
             tokens: What Google gave, with the verified account.
-            proof: What will prove that the link's person signed in.
+            proof: The expected proof that the link's person signed in.
             expires_at: POSIX seconds.
         """
         assert tokens.account is not None

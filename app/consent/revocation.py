@@ -60,7 +60,7 @@ class EndedGrant:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What an end came to.
+    """The outcome of a revocation.
 
     Attributes:
         erased: The grants that are gone.
@@ -105,7 +105,7 @@ class Revocation:
             leaver: Only if they are offboarded, also in that very moment.
 
         Raises:
-            SealError: A grant does not open with this key ring, so Google cannot be told; it stays as it is, unused.
+            SealError: A grant does not open with this key ring, so it is not revoked at Google and stays unused.
         """
         mine = owned_by(grants, principal)
         links = runs = 0
@@ -140,7 +140,7 @@ class Revocation:
         return Ended(tuple(erased), tuple(waiting))
 
     async def unfinished(self, *, older_than_seconds: float) -> list[Principal]:
-        """The people of whom a grant has been ending for so long."""
+        """Return the people who have had a grant in the state `ending` for longer than this."""
         ending = sa.and_(grants.c.state == GrantState.ENDING, grants.c.changed_at <= self._now() - older_than_seconds)
         query = sa.select(grants.c.platform, grants.c.tenant, grants.c.user_id).where(ending).distinct()
         async with self._database.reading() as connection:
@@ -244,7 +244,7 @@ def _end_links(principal: Principal) -> sa.Update:
 
 
 def _name_no_account(principal: Principal, now: float) -> sa.Update:
-    """Return the update by which no link of this person that is over tells for which account it was."""
+    """Return the update that removes the account from this person's finished and expired links."""
     over = sa.or_(consent_links.c.state.not_in(_UNFINISHED), consent_links.c.expires_at <= now)
     return (
         consent_links.update()

@@ -41,7 +41,7 @@ class UnconfirmedConsents:
         Args:
             principal: Whose.
             link_id: By which link.
-            why: What the page of its browser says from then on, "" for no reason in particular.
+            why: The text that its browser's page shows from then on; "" for no particular reason.
             status: The HTTP status of that page.
         """
         async with self._database.writing() as connection:

@@ -1,4 +1,4 @@
-"""What a sign-in has connected, remembered until it would have ended: its code, or its page, may come again."""
+"""Used codes and their outcomes, kept until the sign-in would have expired: a code or page may be sent again."""
 
 from __future__ import annotations
 

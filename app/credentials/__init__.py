@@ -1,1 +1,1 @@
-"""What a person granted us at Google: how it is asked for, sealed at rest, refreshed, and used in one request."""
+"""Credentials for Google that act as one person, each set for a single request."""

@@ -10,7 +10,7 @@ from app.principal import Principal
 
 
 class ConsentedTokens:
-    """Gives access by what a person has granted; lives as long as the process and holds nothing of theirs."""
+    """Gives access from a person's own grants; lives as long as the process and holds no personal data."""
 
     def __init__(self, refresher: Refresher) -> None:
         self._refresher = refresher

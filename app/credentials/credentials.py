@@ -19,7 +19,7 @@ from app.errors import CredentialsError, DeputyError
 from app.principal import Principal
 from app.run import current_run
 
-# The OAuth scopes of the tool that runs in this context; nothing of a person's, so it may outlive the request.
+# The OAuth scopes of the tool that runs in this context. They are not personal data, so they may outlive the request.
 _IN_USE: ContextVar[frozenset[str]] = ContextVar("oauth_scopes_in_use", default=frozenset())
 
 
@@ -28,19 +28,19 @@ class Access(Protocol):
 
     @property
     def credential_id(self) -> str:
-        """What names it in the audit trail; no secret."""
+        """The access's name in the audit trail; not a secret."""
 
     @property
     def access_token(self) -> str:
-        """Signs API calls."""
+        """The token that authorises API calls."""
 
     @property
     def expires_at(self) -> float:
-        """When the access token ends, POSIX seconds."""
+        """The time when the access token expires, POSIX seconds."""
 
 
 class TokenSource(Protocol):
-    """Where a person's access comes from: their consent, or an administrator's delegation."""
+    """The source of a person's access: their consent, or an administrator's delegation."""
 
     async def fresh(
         self,
@@ -51,19 +51,19 @@ class TokenSource(Protocol):
         credential_id: str | None = None,
         rejected: str | None = None,
     ) -> Access:
-        """Access of this person that covers these OAuth scopes, with at least 300 seconds left on its token.
+        """Return this person's access for these OAuth scopes, with at least 300 seconds left on its token.
 
         Args:
-            principal: Whose access.
-            oauth_scopes: What it has to cover.
-            conversation: Where it is used: there the person may have chosen one of several accounts.
-            credential_id: This access, whatever they have chosen meanwhile.
-            rejected: An access token that Google has just refused; it is not given out again.
+            principal: The person whose access is needed.
+            oauth_scopes: The scopes that the access has to cover.
+            conversation: The conversation it is used in, for which the person may have chosen one of their accounts.
+            credential_id: The access to use, even if the person has chosen another one since.
+            rejected: An access token that Google has just rejected; it is not returned again.
         """
         ...
 
     async def refused(self, principal: Principal, credential_id: str, access_token: str) -> None:
-        """Take note that an API refuses this token although it was renewed just before.
+        """Record that an API rejects this token although it was just renewed.
 
         Raises:
             GrantRevokedError: The person has to consent again.
@@ -72,12 +72,12 @@ class TokenSource(Protocol):
 
 
 class Credentials:
-    """Gives the toolkits of one request Google credentials of its principal; lives for that request.
+    """Gives the toolkits of one request their principal's Google credentials; lives for that request.
 
-    Built without I/O. Await `ensure` before a token is needed, in the same task or one that it started: what a tool is
-    given is good for the OAuth scopes that this tool ensured. They refuse to be used in any run but their own. What is
-    handed out holds an access token and a way back to its source, never a refresh token or the client's secret, and is
-    emptied when the request ends.
+    Construction does no I/O. Await `ensure` before a token is needed, in the same task or in the task that started it:
+    the credentials that a tool gets are valid for the OAuth scopes that this tool ensured. They cannot be used in any
+    other run. They hold an access token and a callback that renews it, never a refresh token or the client's secret,
+    and they are emptied when the request ends.
     """
 
     def __init__(self, principal: Principal, tokens: TokenSource, deadline: Deadline) -> None:
@@ -97,8 +97,8 @@ class Credentials:
         """Take the account that the principal uses in this conversation; call it before the first `ensure`.
 
         Args:
-            conversation: Where.
-            credential_id: This access and no other, whatever is used there.
+            conversation: The conversation's id.
+            credential_id: The access to use instead of the conversation's own.
         """
         self._conversation = conversation
         self._account = credential_id or self._account
@@ -106,13 +106,13 @@ class Credentials:
     async def ensure(self, oauth_scopes: frozenset[str]) -> None:
         """Return once the principal's access covers these OAuth scopes and its token is fresh.
 
-        The account is looked up once: whatever its person chooses meanwhile, one request uses one account.
+        The account is looked up only once, so a request keeps its account even if the person switches meanwhile.
 
         Raises:
             ConsentRequiredError: There is no grant, or it lacks one of the scopes.
             GrantRevokedError: Google no longer honours the grant.
             AccessRefusedError: There is no access, and the person cannot grant it.
-            GoogleError: The token could not be got.
+            GoogleError: The token could not be fetched.
             ForeignRunError: Another request than their own uses them.
         """
         self._run.check("Credentials")
@@ -126,7 +126,7 @@ class Credentials:
 
     @property
     def credential_id(self) -> str:
-        """What names the access that is in use here in the audit trail.
+        """The name in the audit trail of the access that is used here.
 
         Raises:
             CredentialsError: As `for_google`.
@@ -134,10 +134,10 @@ class Credentials:
         return self._current(_IN_USE.get()).credential_id
 
     def for_google(self) -> GoogleCredentials:
-        """New google-auth credentials for one call; expiry and a 401 both lead back to the refresher.
+        """Return new google-auth credentials for one call; after expiry or a 401 they ask the refresher.
 
         Raises:
-            CredentialsError: `ensure` was not awaited before, or the request is over.
+            CredentialsError: `ensure` was not awaited before, or the request has ended.
         """
         with self._handing_out:
             oauth_scopes = _IN_USE.get()
@@ -155,10 +155,10 @@ class Credentials:
             return handed
 
     async def refused(self, access_token: str) -> None:
-        """Take note that an API of Google refuses a token that was renewed just before.
+        """Record that an API of Google rejects a token that was just renewed.
 
         Raises:
-            GrantRevokedError: The grant counts as over; the person has to consent again.
+            GrantRevokedError: The grant no longer works; the person has to consent again.
             ForeignRunError: Another request than their own uses them.
         """
         self._run.check("Credentials")
@@ -173,7 +173,7 @@ class Credentials:
         """
         loop = self._loop
         if loop is None:
-            raise RefreshError("the request is over")
+            raise RefreshError("the request has ended")
         renewal = asyncio.run_coroutine_threadsafe(self._renew(oauth_scopes, rejected), loop)
         try:
             return renewal.result(timeout=self._deadline.remaining())
@@ -181,7 +181,7 @@ class Credentials:
             raise RefreshError(type(error).__name__) from error
         except TimeoutError as error:
             renewal.cancel()
-            raise RefreshError("the message's time was over before the token was refreshed") from error
+            raise RefreshError("the message's time ran out before the token was refreshed") from error
         except concurrent.futures.CancelledError as error:
             raise RefreshError("the server stopped before the token was refreshed") from error
         finally:

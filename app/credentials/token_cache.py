@@ -1,4 +1,4 @@
-"""Values that are fetched once for all who need them at the same time, and kept while they are good."""
+"""A cache that fetches each value once for all concurrent callers, and keeps it while it is valid."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ KEPT_AT_MOST = 10_000
 
 
 class TokenCache(Generic[Key, Value]):
-    """A bounded map from a key to what was fetched for it; lives as long as whoever holds it.
+    """A bounded map from keys to fetched values; lives as long as its owner.
 
-    A key has to contain the whole principal when the value is a person's. Whoever asks for a key that is being fetched
-    waits for that one fetch; one that fails is kept for nobody.
+    The key of a personal value has to contain the whole principal. Callers that ask for a key while it is being fetched
+    wait for that one fetch. Failures are not cached.
 
     Args:
         good_until: The time, POSIX seconds, from which a value is fetched again.

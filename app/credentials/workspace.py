@@ -60,7 +60,7 @@ class WorkspaceTokens:
     """Gives access by delegation, as the address that the person's channel has verified; lives as long as the process.
 
     It keeps access tokens in memory until they end, by the whole principal, the address and the OAuth scopes, and
-    stores nothing. What a person writes, or a model says, has no way into it.
+    stores nothing. Nothing that a person or a model writes can influence it.
 
     Args:
         directories: The channels that verify addresses, by platform. Nobody of another platform has access.
@@ -124,7 +124,7 @@ class WorkspaceTokens:
         if email is None:
             raise AccessRefusedError(
                 f"No verified address of {principal} is known, so no Google account can be used. An administrator can "
-                "mend that: a confirmed address in the Slack profile and the app's scope users:read.email, or for HTTP "
+                "fix that: a confirmed address in the Slack profile and the app's scope users:read.email, or for HTTP "
                 "`deputy tokens issue --email`."
             )
         if domain_of(email) not in self._domains:

@@ -24,8 +24,8 @@ class Account:
     """A Google account that a person has connected.
 
     Attributes:
-        alias: What they call it; no two of theirs are called the same.
-        is_default: It is used wherever they chose no other.
+        alias: The person's name for it, unique among their accounts.
+        is_default: Whether it is used wherever they chose no other.
     """
 
     grant_id: str
@@ -36,12 +36,12 @@ class Account:
 
 
 def is_alias(text: str) -> bool:
-    """Whether an account can be called so: a short word of lower-case letters, digits and hyphens."""
+    """Return whether this can name an account: a short word of lower-case letters, digits and hyphens."""
     return bool(_ALIAS.fullmatch(text)) and text not in _NO_ALIASES
 
 
 def chosen(principal: Principal, conversation: str | None) -> sa.ScalarSelect[str]:
-    """The id of the grant that this person uses in a conversation, or where they chose nothing; active or not.
+    """Return a query for the id of the grant that this person uses in a conversation or by default, active or not.
 
     An account that has ended is not replaced by another one behind its person's back.
     """
@@ -67,17 +67,17 @@ class Accounts:
             return await _list(connection, principal)
 
     async def chosen_here(self, principal: Principal, conversation: str) -> str | None:
-        """The id of the grant that this person uses in this conversation, active or not; None when they have none."""
+        """Return the id of the grant that this person uses in this conversation, active or not, or None."""
         async with self._database.reading() as connection:
             return (await connection.execute(sa.select(chosen(principal, conversation)))).scalar_one()
 
     async def use(self, principal: Principal, alias: str, *, conversation: str | None) -> Account | None:
-        """Let this person use one of their accounts from now on; None when they call none so.
+        """Make this person use one of their accounts from now on; return None if none has this name.
 
         Args:
-            principal: Whose account.
-            alias: What they call it.
-            conversation: Where; None is everywhere that they did not choose another one.
+            principal: The person whose account it is.
+            alias: Their name for it.
+            conversation: The conversation to use it in; None means everywhere that they did not choose another one.
         """
         async with self._database.writing() as connection:
             await _take_turns(connection, principal)
@@ -87,13 +87,13 @@ class Accounts:
         return account
 
     async def forget_choice(self, principal: Principal, conversation: str) -> None:
-        """Let the default count again in this person's conversation."""
+        """Use the default account again in this person's conversation."""
         mine = sa.and_(owned_by(account_choices, principal), account_choices.c.conversation == conversation)
         async with self._database.writing() as connection:
             await connection.execute(account_choices.delete().where(mine))
 
     async def rename(self, principal: Principal, alias: str, new: str) -> bool:
-        """Call an account of this person otherwise; False when they call none so, or another one is called that."""
+        """Rename an account of this person; return False if none has the old name or another has the new one."""
         async with self._database.writing() as connection:
             await _take_turns(connection, principal)
             accounts = await _list(connection, principal)
@@ -108,7 +108,7 @@ class Accounts:
 async def alias_for(
     connection: AsyncConnection, principal: Principal, grant_id: str, email: str, wanted: str | None
 ) -> str:
-    """What an account is to be called: as its person wants, or after its address, and as none of their others is."""
+    """Return a name for an account, unique for its person: the one that they want, or one made from its address."""
     taken = {account.alias for account in await _list(connection, principal) if account.grant_id != grant_id}
     if wanted and is_alias(wanted) and wanted not in taken:
         return wanted

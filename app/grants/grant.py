@@ -40,5 +40,5 @@ class Grant:
 
     @property
     def credential_id(self) -> str:
-        """What names this grant in the audit trail."""
+        """The grant's name in the audit trail."""
         return self.grant_id

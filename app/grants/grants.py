@@ -35,7 +35,7 @@ class Grants:
         self._now = now
 
     async def find(self, principal: Principal, conversation: str | None = None) -> Grant | None:
-        """The active grant of the account that the person uses in this conversation, or by default; else None.
+        """Return the active grant of the account that the person uses in this conversation or by default, or None.
 
         Raises:
             SealError: The row was sealed for somebody else, or with a key that is gone.
@@ -43,17 +43,17 @@ class Grants:
         return await self._find(principal, grants.c.id == chosen(principal, conversation))
 
     async def get(self, principal: Principal, grant_id: str) -> Grant | None:
-        """This active grant of the person, or None; raises as `find`."""
+        """Return this active grant of the person, or None; raises as `find`."""
         return await self._find(principal, grants.c.id == grant_id)
 
     async def of_account(self, principal: Principal, subject: str) -> Grant | None:
-        """The person's active grant for this Google account, or None; raises as `find`."""
+        """Return the person's active grant for this Google account, or None; raises as `find`."""
         return await self._find(principal, grants.c.subject == subject)
 
     async def granted_scopes(
         self, connection: AsyncConnection, principal: Principal, conversation: str | None
     ) -> frozenset[str] | None:
-        """What the grant that `find` would find has, in the caller's transaction; None where there is none."""
+        """Return the scopes of the grant that `find` would return, in the caller's transaction, or None."""
         query = self._usable(principal, grants.c.id == chosen(principal, conversation))
         row = (await connection.execute(query)).one_or_none()
         return frozenset(row.granted_scopes.split()) if row is not None else None
@@ -64,7 +64,7 @@ class Grants:
         return self._open(principal, row) if row is not None else None
 
     def _usable(self, principal: Principal, which: sa.ColumnElement[bool]) -> sa.Select[tuple[Any, ...]]:
-        """The person's active grant among these; none of a person who was offboarded, however it came about."""
+        """Return a query for the person's active grant among these; an offboarded person has none."""
         return sa.select(grants).where(
             owned_by(grants, principal), grants.c.state == GrantState.ACTIVE, which, ~offboarded(principal)
         )
@@ -86,13 +86,13 @@ class Grants:
         """Make this an active grant of the person, and return its id; the caller's transaction commits it.
 
         A grant for the same account is renewed, and those for others stay as they are. It is the person's default if
-        they have none. Which of several is used is theirs to say, never a consequence of what was connected last.
+        they have none. Only the person chooses which of several is used; connecting another one does not change it.
 
         Args:
             connection: The caller's.
-            principal: Whose grant.
-            tokens: What Google gave.
-            alias: What the person wants to call the account.
+            principal: The person whose grant it is.
+            tokens: Google's answer.
+            alias: The name that the person wants for the account.
         """
         assert tokens.account is not None
         assert tokens.refresh_token is not None

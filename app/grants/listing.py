@@ -1,4 +1,4 @@
-"""Who is connected with which Google account: what an administrator may see of grants, which is no secret."""
+"""The list of connected Google accounts for administrators, which shows no secret."""
 
 from __future__ import annotations
 

@@ -66,17 +66,17 @@ class Refresher:
         grant_id: str | None = None,
         rejected: str | None = None,
     ) -> Grant | None:
-        """The person's active grant with at least 300 seconds left on its access token, or None without a grant.
+        """Return the person's active grant with at least 300 seconds left on its access token, or None.
 
         Args:
-            principal: Whose grant.
-            conversation: Where it is used: there the person may have chosen one of several accounts.
-            grant_id: This grant, whatever they have chosen meanwhile.
-            rejected: An access token that Google has just refused; it is not given out again.
+            principal: The person whose grant is needed.
+            conversation: The conversation it is used in, for which the person may have chosen one of their accounts.
+            grant_id: The grant to use, even if the person has chosen another one since.
+            rejected: An access token that Google has just rejected; it is not returned again.
 
         Raises:
-            GrantRevokedError: Google no longer honours the grant; it is marked so.
-            GoogleError: Google did not answer, or with another error; the grant is kept.
+            GrantRevokedError: Google no longer honours the grant, which is marked as revoked.
+            GoogleError: Google gave no answer or another error; the grant is kept.
         """
         grants = self._grants
         while True:
@@ -87,14 +87,14 @@ class Refresher:
                 return grant
             key = (principal, grant.grant_id)
             joined = key in self._refreshes
-            # Done to its end, whoever is cancelled: Google may have rotated the refresh token already.
+            # Finish even if callers are cancelled, because Google may already have rotated the refresh token.
             renewed = await self._refreshes.join(key, functools.partial(self._refresh, grant))
-            # What was under way already may be the renewal that led to the very token that was rejected.
+            # A refresh that was already in progress may be the one that returned the rejected token.
             if renewed.access_token != rejected or not joined:
                 return renewed
 
     async def refused(self, principal: Principal, grant_id: str, access_token: str) -> None:
-        """Take note that an API of Google refuses this grant's access token although it was renewed just before.
+        """Record that an API of Google rejects this grant's access token although it was just renewed.
 
         Google's sign-in may still honour the grant, so it is ended there too, as any other: by the janitor.
 

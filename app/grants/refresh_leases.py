@@ -1,8 +1,8 @@
 """RefreshLeases: of all processes on one database, one at a time refreshes a grant.
 
 A lease is a row, taken and given back in transactions of its own, so no connection is held while Google is asked. It
-is good for 15 seconds and a call to Google for 10, so a holder that lives has answered before its lease is over, and
-the lease of one that died is taken over after that. (A holder that stood still for more than 3 seconds before it asks
+is good for 15 seconds and a call to Google for 10, so a live holder has finished before its lease expires, and the
+lease of one that died can be taken over after that. (A holder that stood still for more than 3 seconds before it asks
 gives the lease back instead, and takes another.) Only the database's clock counts: the clocks of replicas may
 differ by minutes and nobody takes a lease early. (What they do disagree about is when an access token ends. A replica
 whose clock is a minute slow gives tokens out with 240 seconds left instead of 300, which is still more than the 225
@@ -85,7 +85,7 @@ class RefreshLeases:
         return None
 
     async def wait(self, grant: Grant) -> None:
-        """Return once the lease of somebody else is over, or the grant's tokens are others; asks the database alone."""
+        """Return once another holder's lease has expired or the grant has new tokens; asks only the database."""
         pause = _LOOK_AGAIN_SECONDS
         while True:
             async with self._database.reading() as connection:
@@ -132,7 +132,7 @@ class RefreshLeases:
 
 
 def _standing(connection: AsyncConnection, grant: Grant) -> sa.Select[tuple[object, ...]]:
-    """The grant's version, and who holds its lease and whether that is over; no row for no grant."""
+    """Return a query for the grant's version, its lease's holder and whether the lease has expired."""
     return (
         sa.select(
             grants.c.version,

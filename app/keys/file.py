@@ -74,7 +74,7 @@ class KeyFile:
         return key_id
 
     def remove(self, key_ids: Collection[str]) -> None:
-        """Take keys out; the first one stays, whatever is asked for."""
+        """Remove keys, but never the first one."""
         with self._told(), self._locked():
             primary, *others = self._read().items()
             self._replace(dict([primary, *(item for item in others if item[0] not in key_ids)]))
@@ -102,7 +102,7 @@ class KeyFile:
         path = self.path.resolve()  # a link to the file stays a link
         before = path.stat()
         with _draft(path, keys) as draft:
-            # Whoever could read the file can go on: the command may run as another user than the server.
+            # Keep the owner and mode, because the command may run as a different user than the server.
             os.chown(draft, before.st_uid, before.st_gid)
             os.chmod(draft, before.st_mode & 0o777)
             os.replace(draft, path)
