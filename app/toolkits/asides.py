@@ -1,4 +1,4 @@
-"""Advice to the model within a reason that a person may read as well: the offline model shows reasons as they are."""
+"""Advice to the model inside a reason that a person may read too, because the offline model shows reasons verbatim."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _ASIDE = re.compile(r"\s?\[To the assistant: [^\[\]]*+\]")
 
 
 def with_aside(reason: str, advice: str) -> str:
-    """Return a reason with advice for the model behind it; neither holds square brackets.
+    """Return a reason followed by advice for the model; neither may contain square brackets.
 
     Args:
-        reason: What happened, in words for the person.
-        advice: What the model should do now.
+        reason: The event, in words for the person.
+        advice: The model's best next step.
     """
     return f"{reason} [To the assistant: {advice}]"
 

@@ -1,7 +1,7 @@
-"""Bytes of mails and files as text, in the encoding that they say, or else in the one that they show.
+"""Decoding of mails and files, by their declared encoding, or else by the one that their bytes suggest.
 
-What a declared encoding means is taken from https://encoding.spec.whatwg.org/#names-and-labels: ISO-8859-1 and ASCII
-are Windows-1252, because that is what such texts are written in. Bytes that cannot be decoded become U+FFFD.
+Declared names are read as in https://encoding.spec.whatwg.org/#names-and-labels: ISO-8859-1 and ASCII mean
+Windows-1252, because such texts are really written in it. Bytes that cannot be decoded become U+FFFD.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _MARKS = (  # the longer first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# What mail is written in. Python's other codecs are no text encodings, or take time with the square of the length.
+# The encodings of real mail. Python's other codecs are not text encodings, or take quadratic time.
 _KNOWN = re.compile(
     r"utf-8|utf-16(?:-[lb]e)?|utf-32(?:-[lb]e)?|cp\d{3,4}|iso8859-\d{1,2}|koi8-[rtu]|kz1048|ptcp154|mac-[a-z0-9]{2,9}|"
     r"shift_jis(?:_2004|x0213)?|euc_(?:jp|kr|jis_2004|jisx0213)|iso2022_(?:jp(?:_[123]|_2004|_ext)?|kr)|gb2312|gbk|"
@@ -30,8 +30,8 @@ def decoded(data: bytes, declared: str = "") -> str:
     """Return the bytes as text; takes time in proportion to their number, and never raises.
 
     Args:
-        data: The bytes. Gmail gives the text of a mail in UTF-8, whatever it was written in, and files as they came.
-        declared: The name of their encoding, as somebody wrote it.
+        data: The bytes. Gmail converts the text of every mail to UTF-8, and leaves files as they came.
+        declared: The name of their encoding, as the sender wrote it.
     """
     for mark, name in _MARKS:
         if data.startswith(mark):
@@ -50,14 +50,14 @@ def decoded(data: bytes, declared: str = "") -> str:
 
 
 def looks_binary(text: str) -> bool:
-    """Return whether what was decoded is no text at all."""
+    """Return whether decoded bytes turned out not to be text."""
     start = text[:_LOOKED_AT]
     odd = sum(each == "\ufffd" or (each < " " and each not in "\t\n\r\f\x1b") for each in start)
     return odd * 10 > len(start)
 
 
 def _known(declared: str) -> str:
-    """Return Python's name for a declared encoding, or an empty text for one that mail is not written in."""
+    """Return Python's name for a declared encoding, or an empty string if mail does not use it."""
     try:
         name = codecs.lookup(declared.strip()[:40]).name
     except (LookupError, ValueError, UnicodeError):  # no such name; a NUL or half a surrogate pair in it
@@ -68,7 +68,7 @@ def _known(declared: str) -> str:
 
 
 def _guessed(data: bytes) -> str:
-    """Return an encoding that shows though nobody declared it, or an empty text."""
+    """Return the encoding that the bytes themselves reveal, or an empty string."""
     start = data[:_LOOKED_AT]
     if start.count(0) * 4 > len(start):
         return "utf-16-le" if start[1::2].count(0) >= start[::2].count(0) else "utf-16-be"

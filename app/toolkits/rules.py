@@ -43,7 +43,7 @@ def check_parameters(place: str, function: FunctionType, tool: Tool[Any]) -> Non
     Args:
         place: Where the tool is, for the message: ``GmailToolkit.search``.
         function: The tool's function.
-        tool: What pydantic-ai made of it.
+        tool: The tool that pydantic-ai made from it.
 
     Raises:
         SettingsError: There is no docstring, a parameter without a name, or one that names a person or their keys.

@@ -1,4 +1,4 @@
-"""What others notice, or what is thrown away: sent mail, answers, and the trash. The person approves each call.
+"""Tools that other people notice, or that throw mail away: sending, replying and the trash. Each call needs approval.
 
 An approval shows a call's arguments and nothing else. So everything that leaves is an argument here, though Gmail would
 know some of it, and is checked against the mail or draft when the call runs.
@@ -129,7 +129,7 @@ class GmailToolkit(GmailOrganising):
         own = text(profile, "emailAddress")
         if difference := await self._parsed(_difference, draft, own, (to, cc, bcc), subject, body):
             raise ToolError(f"the draft {difference}, so it was not sent")
-        # What was approved is sent, not what the draft may have become in the meantime.
+        # Send the approved text, because the draft may have changed in the meantime.
         approved = letter.outgoing(to, subject, body, cc, bcc, answers=_threaded(draft))
         sent = await self._google.execute(drafts.send(userId="me", body={"id": draft_id, "message": approved}))
         return _sent(sent, to, cc, bcc)
@@ -171,7 +171,7 @@ def _sent(sent: Mapping[str, Any], *recipients: str | None) -> dict[str, Any]:
 def _difference(
     draft: Mapping[str, Any], own: str, recipients: tuple[str, str | None, str | None], subject: str, body: str
 ) -> str:
-    """Return how a draft differs from what was approved; empty when it does not."""
+    """Return how a draft differs from the approved text, or an empty string if it does not."""
     content = gmail_content.content(draft)
     if content.attachments or content.enclosed:
         return "has attachments"

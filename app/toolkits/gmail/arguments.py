@@ -1,4 +1,4 @@
-"""What the Gmail tools take from the model: each type refuses what Gmail should never see."""
+"""Argument types of the Gmail tools; each rejects values that Gmail should never see."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _label(text: str) -> str:
 
 
 def _subject(text: str) -> str:
-    """Return the text, when it can be a subject.
+    """Return the text if it is a valid subject.
 
     Raises:
         ValueError: It is empty, or `letter.header_text` refuses it.
@@ -62,7 +62,7 @@ def _subject(text: str) -> str:
 
 
 def _body(text: str) -> str:
-    """Return the text, when it can be the text of a mail.
+    """Return the text if it can be the body of a mail.
 
     Raises:
         ValueError: It is empty or too long, or `letter.body_text` refuses it.

@@ -1,4 +1,4 @@
-"""What a mail says: its text as a mail program shows it, the mails that it carries, and its attachments.
+"""The content of a mail: its text as a mail program shows it, the mails attached to it, and its files.
 
 Which parts belong to the text follows from how they are nested (RFC 2046): of alternatives one is shown, parts of a
 mixed mail one after the other, and an attached message is a mail of its own, with its own sender.
@@ -45,14 +45,14 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class MailContent:
-    """What a mail says.
+    """The content of a mail. An immutable value.
 
     Attributes:
-        text: Its text, HTML turned into text; empty when there is none.
-        attachments: What came with it, and is not a mail itself.
-        hid: Whether text was left out that its reader does not see.
-        differs: Whether its versions, plain and formatted, say different things.
-        enclosed: The mails that it carries, each with its headers as a message of the API has them.
+        text: Its text, converted from HTML if necessary; may be empty.
+        attachments: The files that came with it; attached mails are in `enclosed`.
+        hid: Whether text was left out because a reader would not see it.
+        differs: Whether its plain and formatted versions say different things.
+        enclosed: The mails attached to it, each with its headers as a message of the API has them.
     """
 
     text: str = field(repr=False)
@@ -63,7 +63,7 @@ class MailContent:
 
 
 def content(message: Mapping[str, Any], fetched: Mapping[str, str] | None = None) -> MailContent:
-    """Return what a message in format ``full`` says; never raises.
+    """Return the content of a message in format ``full``; never raises.
 
     Args:
         message: The message.
@@ -103,7 +103,7 @@ class _Reading:
         self._room = MAX_ENCLOSED
 
     def read(self, payload: Mapping[str, Any], depth: int = 0) -> MailContent:
-        """Return what a message says, from its topmost part on."""
+        """Return the content of a message, starting at its topmost part."""
         found = self._part(payload, depth)
         shown = found.text.strip("\n").rstrip()
         return MailContent(
@@ -176,7 +176,7 @@ def _rooted(part: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], read: S
 
 
 def _together(read: Sequence[MailContent]) -> MailContent:
-    """Return parts that stand one after the other."""
+    """Join parts that follow one another."""
     shown = "\n\n".join(each.text.strip("\n") for each in read if each.text.strip())
     return _joined(shown, read, hid=any(each.hid for each in read))
 
@@ -192,7 +192,7 @@ def _joined(shown: str, read: Sequence[MailContent], *, hid: bool, differs: bool
 
 
 def _similarity(one: str, other: str) -> float:
-    """Return how much of what the poorer of two texts says is in the other one: 1 for all of it."""
+    """Return the share of the shorter text's words that the other one contains, from 0 to 1."""
     words, others = set(_WORD.findall(one.casefold())), set(_WORD.findall(other.casefold()))
     if not words or not others:
         return 1.0
@@ -200,7 +200,7 @@ def _similarity(one: str, other: str) -> float:
 
 
 def _leaves(part: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the parts that hold something, in order, however deep they are nested."""
+    """Yield the parts that have content, in order, at any depth."""
     pending = [part]
     while pending:
         part = pending.pop()

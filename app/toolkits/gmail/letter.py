@@ -1,6 +1,6 @@
-"""Messages that Deputy writes, as the Gmail API takes them, and what may stand in them.
+"""Messages that Deputy writes, in the form of the Gmail API, and the checks on their headers and text.
 
-What a person approved is what leaves: each message is read back, every header and its text, before it is handed over.
+Only approved text is sent: each message is parsed again and compared, every header and the body, before it leaves.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def addresses(text: str) -> str:
     Names are left out: a name can look like another address.
 
     Raises:
-        ValueError: There is none, one is malformed, or there is a line break or a group.
+        ValueError: The list is empty, an address is malformed, or there is a line break or a group.
     """
     wrong = ValueError("write e-mail addresses, separated by commas: ada@example.com, bob@example.com")
     if not _RECIPIENTS.fullmatch(header_text(text)):
@@ -59,7 +59,7 @@ def addresses(text: str) -> str:
 
 
 def header_text(text: str) -> str:
-    """Return the text, when it can be a header's.
+    """Return the text if it can be the value of a header.
 
     Raises:
         ValueError: It is too long, or holds a line break or another control character: what follows a line break
@@ -73,7 +73,7 @@ def header_text(text: str) -> str:
 
 
 def body_text(text: str) -> str:
-    r"""Return the text with ``\n`` as its line breaks, when it can be the text of a mail.
+    r"""Return the text with ``\n`` as its line breaks, if it can be the body of a mail.
 
     Raises:
         ValueError: It holds a control character, which no mail program shows.
@@ -125,7 +125,7 @@ def answering_subject(answered: Mapping[str, Any]) -> str:
 
 
 def participants(message: Mapping[str, Any]) -> frozenset[str]:
-    """Return the addresses of those who wrote a message, got it, or are to have its answers; in lower case."""
+    """Return the addresses of a message's senders, recipients and reply-to, in lower case."""
     values = (value for name in _PARTICIPANTS for value in headers(message, name))
     return frozenset(address.lower() for value in values for address in _ANY_ADDRESS.findall(value))
 

@@ -23,7 +23,7 @@ _DAY_SECONDS = 86_400
 
 
 class GmailListing(Toolkit):
-    """Finds mails, threads and drafts; each list is two HTTP requests, however long it is. Lives for one request.
+    """Finds mails, threads and drafts; each list takes two HTTP requests at any length. Lives for one request.
 
     Args:
         google: Google's APIs as that person.

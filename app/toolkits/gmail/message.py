@@ -25,7 +25,7 @@ def mapping(value: object, key: str) -> Mapping[str, Any]:
 
 
 def objects(value: object, key: str) -> list[Mapping[str, Any]]:
-    """Return the objects in the list below a key, without whatever else is in it."""
+    """Return the objects in the list under a key, skipping all other elements."""
     found = value.get(key) if isinstance(value, Mapping) else None
     return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
 
@@ -69,7 +69,7 @@ def shown_header(message: Mapping[str, Any], name: str) -> str:
 
 
 def received_at(message: Mapping[str, Any]) -> str:
-    """Return when Gmail received the message, in RFC 3339; the ``Date`` header is whatever its sender wrote.
+    """Return when Gmail received the message, in RFC 3339; the sender can write anything into the ``Date`` header.
 
     Gmail takes some of these from the mail as well, so they can lie outside of any calendar: `UNKNOWN_DATE`.
     """

@@ -206,7 +206,7 @@ class GmailOrganising(GmailReading):
         """Return the id of a label that can be set.
 
         Raises:
-            ToolError: There is none of this name, or it is one that Gmail sets or that throws mail away.
+            ToolError: No label has this name, or it is one that Gmail sets itself or that throws mail away.
         """
         label = (await self._known_labels()).get(_key(name))
         if label is None:
@@ -246,7 +246,7 @@ class GmailOrganising(GmailReading):
 
 
 def _described(answer: Any) -> str:
-    """Return a mail's sender and subject in one line, as its person is asked about it."""
+    """Return a mail's sender and subject on one line, for the question that the person is asked."""
     if isinstance(answer, GoogleError):
         return "this mail could not be looked up"
     sender, subject = (gmail_message.shown_header(answer, name) for name in ("From", "Subject"))
@@ -254,6 +254,6 @@ def _described(answer: Any) -> str:
 
 
 def _key(name: str) -> str:
-    """Return one key for all labels that look the same, whatever their case, normal form, blanks and fillers."""
+    """Return the same key for labels that look alike, ignoring case, normal form, blanks and fillers."""
     plain = unicodedata.normalize("NFC", " ".join(seen(name).split()))
     return unicodedata.normalize("NFC", plain.casefold())

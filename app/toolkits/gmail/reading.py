@@ -1,4 +1,4 @@
-"""What the person's mails say."""
+"""Tools that read the person's mail."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_ATTACHMENTS = 50  # named of one mail
 MAX_NAME = 200  # characters of an attachment's name
 MAX_FILE_BYTES = 300_000  # of an attachment whose text is read
 MAX_ENCLOSED_TEXT = 3_000  # characters shown of a mail that is attached to another
-MAX_FETCHED = 5  # parts of one mail's text that are fetched by themselves
+MAX_FETCHED = 5  # parts of one mail's text that are fetched separately
 READING_SECONDS = 20.0  # to parse one answer; the longest mails take about two
 
 NO_TEXT = "[this mail has no text]"

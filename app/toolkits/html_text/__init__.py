@@ -21,7 +21,7 @@ __all__ = ["MAX_HTML", "TOO_COMPLEX", "ShownText", "html_to_text"]
 
 @dataclass(frozen=True, slots=True)
 class ShownText:
-    """What some HTML shows.
+    """The visible text of some HTML. An immutable value.
 
     Attributes:
         text: The text.

@@ -97,7 +97,7 @@ def is_readable(text: Colour, ground: Colour) -> bool:
 
 
 def _differs_in_hue(one: Colour, other: Colour) -> bool:
-    """Return whether two colours of the same lightness can still be told apart, as red and green can."""
+    """Return whether two colours of the same lightness are still distinguishable, as red and green are."""
     return max(abs(one.red - other.red), abs(one.green - other.green), abs(one.blue - other.blue)) > 0.25
 
 

@@ -141,7 +141,7 @@ def _close(opened: list[_Open], rules: list[Block]) -> None:
 
 
 def _declared(text: str) -> Iterator[Declaration]:
-    """Yield the declaration that a text is, or nothing when it is none."""
+    """Yield the declaration in a text, or nothing if it is not a declaration."""
     name, colon, value = text.partition(":")
     name = name.replace(QUOTED, "").strip().lower()
     if not colon or not name:

@@ -25,7 +25,7 @@ class Effort:
         """Count some steps.
 
         Raises:
-            TooComplexError: There are none left, or the time is up.
+            TooComplexError: No steps are left, or the time is up.
         """
         self._left -= steps
         self._until_the_clock -= steps

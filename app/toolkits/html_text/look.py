@@ -32,10 +32,10 @@ _UNJUDGED = ("calc(", "min(", "max(", "clamp(", "env(", "var(", "attr(")
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What an element hands on to its content.
+    """The part of an element's look that its content inherits. An immutable value.
 
     Attributes:
-        gone: Nothing in it can be seen, whatever its content says.
+        gone: Nothing in it is visible, and its content cannot change that.
         visible: CSS's ``visibility``, which its content can change.
         size: Of the type, in pixels.
         colour: Of the text.
@@ -67,7 +67,7 @@ def look_of(tag: str, declarations: Mapping[str, str], around: Look) -> Look:
 
     Args:
         tag: Its name.
-        declarations: What holds for it, by property; shorthands are spelled out by `settled`.
+        declarations: The declarations that apply to it, by property; shorthands are spelled out by `settled`.
         around: The look of the element that it is in.
     """
     if not declarations:
@@ -109,7 +109,7 @@ def settled(declarations: Iterable[Declaration], variables: Mapping[str, str]) -
 
 
 def hides(declaration: Declaration) -> bool:
-    """Return whether a declaration hides text on its own, whatever else holds."""
+    """Return whether a declaration hides text regardless of all others."""
     look = look_of("div", settled([declaration], {}), Look())
     return look.gone or not look.visible or look.size < SMALLEST or look.opacity < LEAST_OPACITY
 

@@ -31,7 +31,7 @@ _WALLS = names("table td th caption html body template object marquee applet but
 _TABLE_PARTS = names("table caption tbody thead tfoot tr td th")
 _TABLE_WALLS = names("table html template")
 _LISTS = frozenset({"ul", "ol", "dl", "menu", "dir"})
-# What a start tag ends: the elements, and those beyond which it does not look for them.
+# For each start tag: the elements that it closes, and the ones that stop its search for them.
 _ENDS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "li": (frozenset({"li"}), _WALLS | _LISTS),
     "dd": (frozenset({"dd", "dt"}), _WALLS | _LISTS),
@@ -52,8 +52,8 @@ class _Open:
     """An element that is open.
 
     Attributes:
-        look: What its content looks like.
-        outside: What a ``summary`` in it looks like, when it is closed ``details``; once there was one, None.
+        look: How its content looks.
+        outside: How a ``summary`` in it looks, if it is closed ``details``; None after the first ``summary``.
         counts: Whether text that is hidden in it is worth a word.
     """
 
@@ -65,7 +65,7 @@ class _Open:
 
 
 class Page:
-    """What of a page was read so far. Lives for one conversion.
+    """The part of a page that was read so far. Lives for one conversion.
 
     Attributes:
         hid: Whether there was text that its reader does not see.

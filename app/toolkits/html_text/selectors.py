@@ -32,7 +32,7 @@ _NEVER = names(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Element:
-    """What selectors look at of one element; its name, id and classes are in lower case."""
+    """The parts of one element that selectors look at; its name, id and classes are in lower case."""
 
     name: str
     attributes: Mapping[str, str]
@@ -48,7 +48,7 @@ class Element:
 
 @dataclass(slots=True)
 class Compound:
-    """What one element has to be, such as ``td.total[align]``."""
+    """The conditions on one element, such as ``td.total[align]``."""
 
     tag: str = ""
     id: str = ""
@@ -83,7 +83,7 @@ class Selector:
 
     @property
     def subject(self) -> Compound:
-        """What the element itself has to be."""
+        """The conditions on the element itself."""
         return self.compounds[-1]
 
     def matches(self, path: Sequence[Element], effort: Effort) -> bool:
