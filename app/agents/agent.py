@@ -226,7 +226,7 @@ def _in_words(error: GoogleError) -> str:
 
 
 def _oldest_kept(history: History, left_out: int, sequence: int) -> int | None:
-    """Return before which message everything is to be forgotten; None when the model was shown all of the history."""
+    """Return the message before which all is to be forgotten, or None if the model was shown the whole history."""
     if left_out:
         kept = history.sequences[left_out:]
         return kept[0] if kept else sequence

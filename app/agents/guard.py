@@ -1,4 +1,4 @@
-"""What stands between the model and a toolkit: the person's consent, and their word before anything acts."""
+"""The guard between the model and a toolkit: no call without consent, and no action without approval."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ DETAILS = "details"
 CONSENT_ANSWERED = "consent_answered"
 APPROVAL_ID = "approval_id"
 
-# Errors that mean something to this guard, to pydantic-ai or to the one who answers the message.
+# Errors that mean something to this guard, to pydantic-ai or to the code that answers the message.
 _ANSWERED_ABOVE = (DeputyError, AgentRunError, ToolFailed, ModelRetry, ApprovalRequired, CallDeferred)
 _MAY_BE_DONE = {
     Effect.READ: "",
@@ -102,7 +102,7 @@ class GuardedToolkit(WrapperToolset[Any]):
     async def call_tool(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
     ) -> Any:
-        """Run the tool, or raise what makes its call wait.
+        """Run the tool, or raise the reason why its call must wait.
 
         Raises:
             ApprovalRequired: The person has to consent, or to approve, first.
@@ -139,7 +139,7 @@ class GuardedToolkit(WrapperToolset[Any]):
             raise
 
     def _is_too_much(self, spec: ToolSpec, tool_args: Mapping[str, Any], answered: Mapping[str, Any]) -> bool:
-        """Return whether a tool that organises needs approval, because of all that was organised for this message."""
+        """Return whether a tool that organises needs approval, because this message would organise too many things."""
         if spec.effect is not Effect.ORGANISE:
             return False
         return answered.get(APPROVAL_ID) is not None or not self.organised.take(things_in(tool_args))
@@ -205,7 +205,7 @@ class GuardedToolkit(WrapperToolset[Any]):
         if answered.get(CREDENTIAL_ID) != credential_id:
             raise ToolFailed(ACCOUNT_GONE)
         if not await self.approvals.claim(self.principal, approval_id, call):
-            # Taken up by another attempt: to ask once more would be to offer to do it twice.
+            # Another attempt has claimed it: asking again would offer to do it twice.
             raise ToolFailed(UNKNOWN_EFFECT)
         try:
             return await self._run(spec, tool_args, ctx, tool)

@@ -1,4 +1,4 @@
-"""Counting the things that one message has organised: beyond a few, the person is asked."""
+"""Count the things that one message has organised: beyond a few, the person is asked."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def organised_in(turn: Sequence[ModelMessage], tools: frozenset[str], waiting: f
     """Return how many things the calls of some tools have changed in a turn so far, at most.
 
     Args:
-        turn: What the turn consists of so far.
+        turn: The messages of the turn so far.
         tools: The names of the tools that organise.
         waiting: The ids of calls that have not run yet.
     """

@@ -1,4 +1,4 @@
-"""The state of one agent run that had to stop for its person, and how it goes on."""
+"""The state of an agent run that stopped to ask its person, and how it continues."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DECLINED_CALL = with_aside(
 
 @dataclass(frozen=True, slots=True)
 class StoppedCall:
-    """A tool call that waits, and for what: the person's consent to these OAuth scopes, or their approval.
+    """A tool call that waits for its person: for their consent to these OAuth scopes, or their approval.
 
     Attributes:
         credential_id: The access with which a call is shown for approval; None where it needs none.
@@ -156,5 +156,5 @@ def _refusal(call: StoppedCall, granted: bool | None, approval: Approval | None)
 
 @cache
 def _adapter() -> TypeAdapter[StoppedRun]:
-    """Made when the first run stops; it would take a twentieth of every start."""
+    """Return the adapter, made when the first run stops, because it would take a twentieth of every start."""
     return TypeAdapter(StoppedRun)

@@ -1,4 +1,4 @@
-"""What a person reads of a run beside the model's own words: why there is no answer, and where one was cut."""
+"""Texts about a run that are not the model's own: why there is no answer, and where an answer was cut."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _IN_WORDS = {
 
 
 def in_words(fault: ModelFault) -> str:
-    """Return what a person is told when a model did not answer: whose matter it is, and what helps."""
+    """Return the message for a person whose model did not answer: who can fix it, and how."""
     return _IN_WORDS[fault]
 
 

@@ -1,4 +1,4 @@
-"""What a run has begun to write without being asked: whoever finds it unfinished must not begin it again blindly."""
+"""Notes of writes that a run began without approval, so that a later attempt does not blindly repeat them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.principal import Principal
 class Writes:
     """Notes each write that must not be repeated before it is made; lives as long as the process and holds none.
 
-    The notes of a message are gone once it is done, failed or parked, as then its turn says what was written.
+    The notes of a message are gone once it is done, failed or parked, because its turn then says what was written.
     """
 
     def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
@@ -52,7 +52,7 @@ class Writes:
             )
 
     async def of_message(self, principal: Principal, message_id: str) -> list[str]:
-        """The tools that began to write for this person's message, in order."""
+        """Return the tools that began to write for this person's message, in order."""
         query = (
             sa.select(begun_writes.c.tool)
             .where(owned_by(begun_writes, principal), begun_writes.c.message_id == message_id)
