@@ -164,7 +164,7 @@ async def test_an_apology_in_a_group_reaches_the_sender_alone(server: Server, ch
     told = [await channel.next(ada) for _ in range(2)]
     await channel.say(grace, "repeat hello", group=group)
 
-    assert any("I no longer wait for your consent" in text for text in told)
+    assert any("I stopped waiting for your permission" in text for text in told)
     if channel.shows_groups:
         assert await eventually(lambda: channel.public(group)) == ["hello"]
         assert await channel.quiet(grace)

@@ -122,7 +122,7 @@ async def outcomes(make: Callable[[Container], AnyProvider]) -> list[Any]:
 
 @pytest.mark.parametrize("remembering", REMEMBERING.values(), ids=[kind.__name__ for kind in REMEMBERING])
 @pytest.mark.parametrize("above", [None, *ABOVE.values()], ids=["direct", *(kind.__name__ for kind in ABOVE)])
-async def test_what_remembers_is_refused_wherever_it_stands(
+async def test_caching_providers_are_refused_wherever_they_stand(
     remembering: Callable[[AnyProvider], AnyProvider], above: Callable[[AnyProvider], AnyProvider] | None
 ) -> None:
     """A provider that keeps what it makes gets nothing of a scope, behind any kind, asked directly or injected."""
