@@ -119,7 +119,7 @@ async def _restore(settings: Settings, whom: Principal) -> tuple[list[tuple[Prin
 
 
 async def _others(container: Application, whom: Principal) -> tuple[tuple[Principal, ...], str | None]:
-    """Return the other identities of a person, and principals that look the same; and why some may be missing."""
+    """Return a person's other identities and principals that look the same, and why some may be missing."""
     alike = await container.api_tokens().lookalikes(whom)
     try:
         return (*(await container.identities().of(whom))[1:], *alike), None
