@@ -1,1 +1,1 @@
-"""Acting needs a person: what is to run is shown, and runs once that person says so."""
+"""Approvals: a call that acts is shown to its person, and runs once they approve it."""

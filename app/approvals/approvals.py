@@ -1,4 +1,4 @@
-"""Approvals at rest: tool calls that wait for their person's word, and the claim that lets each run once.
+"""Stored approvals: tool calls that wait for their person's decision, and the claim that lets each run once.
 
 pending ─► approved ─► running ─► done
    └─► denied | expired
@@ -129,7 +129,7 @@ class Approvals:
             return bool((await connection.execute(sa.select(sa.exists().where(mine)))).scalar())
 
     async def decide(self, principal: Principal, code: str, *, approved: bool) -> Approval | None:
-        """Take this person's decision; None when nothing of theirs waits under the code (any more)."""
+        """Take this person's decision; None if they have no pending approval with this code."""
         mine = sa.and_(
             owned_by(approvals, principal),
             approvals.c.code == code.lower(),
@@ -190,7 +190,7 @@ def _text(arguments: Mapping[str, Any]) -> str:
 
 
 def _fresh_code(taken: set[str]) -> str:
-    """A code that this person has not been shown before; longer once most of the short ones are used."""
+    """Return a code that this person has not been shown before; longer once most short ones are used."""
     length_bytes = 2 if len(taken) < 30_000 else 4
     while (code := secrets.token_hex(length_bytes)) in taken:
         pass

@@ -19,7 +19,7 @@ class Question:
 
     Attributes:
         sentence: Asks whether to do it: ``Send this mail?``.
-        labels: What to call a parameter, where its name is not the best word: ``{"body": "Text"}``.
+        labels: Names for parameters whose own name is not the best word: ``{"body": "Text"}``.
         details: Lines about this call's arguments, which others may have written; `@tool` leaves them out.
     """
 
@@ -31,11 +31,10 @@ class Question:
 def ask(approval: Approval, question: Question | None = None, as_whom: str = "") -> str:
     """Return the question as Markdown; the arguments are indented, so that nothing in them is taken for formatting.
 
-    Parameters without a value are left out. Of all others every character is there, and one that nobody would see as
-    its escape.
+    Parameters without a value are left out. All others are shown in full, with invisible characters escaped.
 
     Args:
-        approval: What is asked for.
+        approval: The approval to ask for.
         question: The tool's words, or None for a tool that has none.
         as_whom: The account that it is done with, where the person has several: ``work: ada@example.com``.
     """
