@@ -27,7 +27,7 @@ class Gmail:
 
     Attributes:
         post: Everybody's mailbox.
-        handlers: What answers each method, by its id.
+        handlers: The handler of each method, by the method's id.
     """
 
     def __init__(self, people: SandboxPeople, now: Callable[[], float]) -> None:
@@ -124,7 +124,7 @@ class Gmail:
         return {"id": request.parameters["id"], "messages": [_brief(message) for message in messages]}
 
     def _found(self, request: ApiRequest) -> list[MailboxMessage]:
-        """The messages that a list's ``q``, ``labelIds`` and ``includeSpamTrash`` ask for, newest first."""
+        """Return the messages that a list's ``q``, ``labelIds`` and ``includeSpamTrash`` ask for, newest first."""
         mailbox = self.post.mailbox_of(request)
         query = request.parameters.get("q", "")
         if query and _metadata_only(request):
@@ -160,12 +160,12 @@ def _thread(mailbox: Mailbox, thread_id: str) -> list[MailboxMessage]:
 
 
 def _metadata_only(request: ApiRequest) -> bool:
-    """Whether the bearer may see headers only: gmail.metadata is all that allows this call."""
+    """Return whether the bearer may see headers only, because only gmail.metadata allows this call."""
     return request.scopes <= _METADATA
 
 
 def _resource(request: ApiRequest, message: MailboxMessage) -> dict[str, Any]:
-    """The message in the format that the call asks for, as far as its scopes go."""
+    """Return the message in the format that the call asks for, within the limits of its scopes."""
     form, hidden = request.parameters["format"], _metadata_only(request)
     if hidden and form in ("full", "raw"):
         raise ApiError(403, f"Metadata scope doesn't allow format {form.upper()}", "forbidden")
@@ -185,5 +185,5 @@ def _relabel(
 
 
 def _unless_empty(name: str, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Google leaves an empty list out of its answers."""
+    """Return the list under its name, or nothing if it is empty, because Google leaves empty lists out."""
     return {name: items} if items else {}

@@ -50,10 +50,10 @@ class Labels:
 
 
 def check_labels(mailbox: Mailbox, label_ids: Iterable[str], *, changing: bool = False) -> None:
-    """The mailbox has these labels, and a person may set them when they are `changing`.
+    """Check that the mailbox has these labels and, if `changing`, that a person may set them.
 
     Raises:
-        ApiError: One of them is not so.
+        ApiError: A label is unknown, or only Gmail may set it.
     """
     for label_id in sorted(label_ids):
         if label_id not in mailbox.labels or (changing and label_id in FIXED_LABELS):

@@ -65,7 +65,7 @@ class Letter:
 
 
 def write_letters(person: Person, correspondent: Person | None, now: float) -> list[Letter]:
-    """The letters that this person got, and wrote in answer, in the last 30 days.
+    """Return the letters that this person received, and wrote in answer, in the last 30 days.
 
     They are plain, HTML only, or both; read, unread or starred; two are longer than 20 000 characters; one has a file,
     one is in the trash; some are threads, one of these with the correspondent.
@@ -98,12 +98,12 @@ class _Writer:
         self._now = now
 
     def letter(self, kind: str, labels: str, length: int = 400) -> Letter:
-        """A single letter from somebody outside."""
+        """Return a single letter from somebody outside."""
         mail = _compose(stranger(), self._person, _subject(), kind, length)
         return self._dated(mail, labels, self._now - _RANDOM.uniform(3600, 29 * _DAY))
 
     def thread(self, other: Person, count: int) -> list[Letter]:
-        """A thread that the other person begins, each letter the answer to the one before, the last one unread."""
+        """Return a thread that the other person begins; each letter answers the one before, the last is unread."""
         at = self._now - _RANDOM.uniform(5, 28) * _DAY
         subject = _subject()
         letters: list[Letter] = []
@@ -125,7 +125,7 @@ class _Writer:
 
 
 def stranger() -> Person:
-    """Somebody who has no account at the sandbox."""
+    """Return a person without an account at the sandbox."""
     first, last = _RANDOM.choice(_FIRST_NAMES), _RANDOM.choice(_LAST_NAMES)
     domain = f"{_RANDOM.choice(_ADJECTIVES)}-{_RANDOM.choice(_NOUNS)}.example"
     return Person.named(f"{first} {last}", f"{first}.{last}@{domain}".lower())

@@ -63,11 +63,11 @@ class Mailbox:
         return sorted(self._messages.values(), key=lambda message: (message.at, message.id), reverse=True)
 
     def get(self, message_id: str) -> MailboxMessage | None:
-        """The message of this id, or None."""
+        """Return the message with this id, or None."""
         return self._messages.get(message_id)
 
     def thread(self, thread_id: str) -> list[MailboxMessage]:
-        """A thread's messages, oldest first; empty when there is no such thread."""
+        """Return a thread's messages, oldest first; empty if there is no such thread."""
         return [message for message in reversed(self.messages) if message.thread_id == thread_id]
 
     def store(self, raw: bytes, label_ids: Iterable[str], at: float, thread_id: str | None = None) -> MailboxMessage:
@@ -90,7 +90,7 @@ class Mailbox:
         return message
 
     def relabel(self, message: MailboxMessage, add: Iterable[str] = (), remove: Iterable[str] = ()) -> MailboxMessage:
-        """The message with labels added, then removed; it is the one that the mailbox has from now on."""
+        """Add labels to a message, then remove others; return the message that replaces it in the mailbox."""
         self.history_id += 1
         label_ids = (message.label_ids | set(add)) - set(remove)
         changed = replace(message, label_ids=label_ids, history_id=self.history_id)
@@ -98,12 +98,12 @@ class Mailbox:
         return changed
 
     def discard(self, message_id: str) -> None:
-        """The message is gone for good."""
+        """Delete a message for good."""
         self.history_id += 1
         del self._messages[message_id]
 
     def add_label(self, name: str, label_list_visibility: str | None, message_list_visibility: str | None) -> Label:
-        """A new label of the person's own."""
+        """Add a label made by the person, and return it."""
         own = sum(not label.system for label in self.labels.values())
         label = Label(f"Label_{own + 1}", name, label_list_visibility, message_list_visibility)
         self.labels[label.id] = label

@@ -18,7 +18,7 @@ from typing import Any
 from app.sandbox.google.gmail.mime import parse_mail, text_of
 
 SNIPPET_LENGTH = 200  # characters
-MAX_INLINE = 100_000  # bytes of a text; Gmail gives a larger part by an attachment's id, as it does files
+MAX_INLINE = 100_000  # bytes of a text; a larger part is fetched by an attachment's id, like a file
 _INVISIBLE = re.compile(r"<(script|style|title)\b", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*+>")
 
@@ -49,7 +49,7 @@ class MailboxMessage:
         return parse_mail(self.raw)
 
     def header(self, name: str) -> str:
-        """A header's text, or an empty one."""
+        """Return a header's text, or an empty string."""
         return str(self.mail.get(name, ""))
 
     @property
@@ -68,12 +68,12 @@ class MailboxMessage:
         return self.header("Message-ID").strip()
 
     def addresses(self, *headers: str) -> list[str]:
-        """The bare addresses in these headers, in lower case."""
+        """Return the bare addresses in these headers, in lower case."""
         return addresses_in(self.mail, *headers)
 
     @cached_property
     def body(self) -> str:
-        """The text that a person reads: the plain text, or the HTML's where there is none."""
+        """The text that a person reads: the plain text, or else the HTML's."""
         texts = [part for _, part in _leaves(self.mail) if not _is_file(part)]
         for kind in ("text/plain", "text/html"):
             for part in texts:
@@ -99,7 +99,7 @@ class MailboxMessage:
         return normalised(f"{headers} {self.body} {names}")
 
     def resource(self, form: str, only_headers: Collection[str] = (), *, with_snippet: bool = True) -> dict[str, Any]:
-        """The API's Message in one of its formats: ``minimal``, ``metadata``, ``full`` or ``raw``."""
+        """Return the API's Message in one of its formats: ``minimal``, ``metadata``, ``full`` or ``raw``."""
         resource: dict[str, Any] = {
             "id": self.id,
             "threadId": self.thread_id,
@@ -121,7 +121,7 @@ class MailboxMessage:
         return resource
 
     def attachment(self, attachment_id: str) -> bytes | None:
-        """The content of an attachment, or None when there is none of this id."""
+        """Return the content of the attachment with this id, or None."""
         for part_id, part in _parts(self.mail):
             if attachment_id == self._attachment_id(part_id):
                 return _content(part)
@@ -153,13 +153,13 @@ class MailboxMessage:
 
 
 def addresses_in(mail: EmailMessage, *headers: str) -> list[str]:
-    """The bare addresses in these headers, in lower case."""
+    """Return the bare addresses in these headers, in lower case."""
     values = [str(value) for name in headers for value in mail.get_all(name, [])]
     return [address.lower() for _, address in getaddresses(values) if "@" in address]
 
 
 def normalised(text: str) -> str:
-    """A text's words in lower case, each between single spaces, so that ``in`` finds whole words and phrases."""
+    """Return a text's words in lower case, each between single spaces, so that ``in`` finds whole words and phrases."""
     words = re.findall(r"[^\W_]+", text.casefold())
     return f" {' '.join(words)} "
 
@@ -192,7 +192,7 @@ def _is_file(part: EmailMessage) -> bool:
 
 
 def _content(part: EmailMessage) -> bytes:
-    """A part's content; a text's in UTF-8, whatever it was sent in."""
+    """Return a part's content; text is always converted to UTF-8."""
     if part.get_content_maintype() == "text" and not _is_file(part):
         return text_of(part).encode()
     if part.get_content_type() == "message/rfc822" and (inner := _children(part)):
@@ -202,7 +202,7 @@ def _content(part: EmailMessage) -> bytes:
 
 
 def _without_tags(source: str) -> str:
-    """What of some HTML is text; as far as a search needs it, and in time that grows with the length alone."""
+    """Return the text of some HTML, accurate enough for a search, in time linear in its length."""
     kept, position = [], 0
     while match := _INVISIBLE.search(source, position):
         kept.append(source[position : match.start()])

@@ -32,14 +32,14 @@ _LENIENT = _Lenient()
 
 
 def parse_mail(raw: bytes) -> EmailMessage:
-    """The message that these bytes are; whatever is wrong with it."""
+    """Return these bytes parsed as a message, however malformed."""
     mail = message_from_bytes(raw, policy=_LENIENT)
     assert isinstance(mail, EmailMessage)
     return mail
 
 
 def text_of(part: EmailMessage) -> str:
-    """A text part's text; undeclared bytes are Windows-1252 unless they are UTF-8, as Gmail takes them."""
+    """Return a text part's text; undeclared bytes are Windows-1252 unless they are UTF-8, as Gmail takes them."""
     content = part.get_payload(decode=True)
     if not isinstance(content, bytes):
         return ""

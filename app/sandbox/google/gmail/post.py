@@ -34,7 +34,7 @@ class PostOffice:
 
     @cached_property
     def mailboxes(self) -> Mapping[str, Mailbox]:
-        """The mailboxes by their owners' addresses; what is in them is written when one is first looked into."""
+        """The mailboxes by their owners' addresses; their content is written when one is first opened."""
         mailboxes = {email: Mailbox(person) for email, person in self._people.items()}
         everybody = list(self._people.values())
         letters = [
@@ -47,7 +47,7 @@ class PostOffice:
         return mailboxes
 
     def mailbox_of(self, request: ApiRequest) -> Mailbox:
-        """The caller's own mailbox.
+        """Return the caller's own mailbox.
 
         Raises:
             ApiError: The call names another account than the bearer's.
@@ -58,10 +58,10 @@ class PostOffice:
         return self.mailboxes[email]
 
     def raw_of(self, request: ApiRequest, encoded: str | None) -> bytes:
-        """The message that a call brings: uploaded, or in base64url; completed with From, Date and Message-ID.
+        """Return the message that a call brings: uploaded, or in base64url; completed with From, Date and Message-ID.
 
         Raises:
-            ApiError: There is none, or it is from somebody else.
+            ApiError: The call brings no message, or its sender is somebody else.
         """
         if request.media is not None:
             raw = request.media.content
@@ -83,7 +83,7 @@ class PostOffice:
         return "".join(f"{name}: {value}\r\n" for name, value in added.items() if name not in mail).encode() + raw
 
     def send(self, mailbox: Mailbox, raw: bytes, thread_id: str | None) -> MailboxMessage:
-        """The message is on its way and in the sender's SENT.
+        """Send a message, and return the copy in the sender's SENT.
 
         Raises:
             ApiError: It has no recipient, or the sender has no such thread.
@@ -100,7 +100,7 @@ class PostOffice:
 def _deliver(
     mailboxes: Mapping[str, Mailbox], raw: bytes, label_ids: Iterable[str], at: float, thread_id: str | None = None
 ) -> MailboxMessage | None:
-    """The message is in the mailbox of each recipient who has one, and in its sender's, whose copy this returns."""
+    """Put the message into its sender's mailbox and that of each recipient who has one; return the sender's copy."""
     mail = parse_mail(raw)
     sender, recipients = addresses_in(mail, "From")[0], set(addresses_in(mail, *_RECIPIENTS))
     for email in recipients & mailboxes.keys() - {sender}:

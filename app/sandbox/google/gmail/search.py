@@ -1,7 +1,7 @@
 """Gmail's search language, as far as the sandbox speaks it.
 
 https://support.google.com/mail/answer/7190. Words, "phrases", ``-not``, ``a OR b``, ``(groups)``, ``{any of these}``
-and the operators below. What it does not speak it refuses, so that no search is quietly wrong. Days begin in UTC.
+and the operators below. It rejects all other syntax, so that no search is silently wrong. Days begin in UTC.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Search:
 
 
 def read_search(query: str, *, email: str, labels: Iterable[Label], now: float) -> Search:
-    """What a query finds.
+    """Parse a query.
 
     Args:
         query: The text after ``q=``.
@@ -77,7 +77,7 @@ class _Reader:
         return predicate
 
     def _terms(self, closing: str, operator: str) -> Predicate:
-        """The terms up to the closing bracket: one of each group has to match, and of braces any one."""
+        """Read the terms up to the closing bracket: one of each group has to match, and of braces any one."""
         groups: list[list[Predicate]] = []
         join = False
         while self._tokens and self._tokens[0][3] not in (")", "}"):
