@@ -71,7 +71,7 @@ class GoogleAuth:
         """Return the consent page's address, https://developers.google.com/identity/protocols/oauth2/web-server.
 
         Args:
-            oauth_scopes: What to ask for; ``openid`` and ``email`` are added.
+            oauth_scopes: The OAuth scopes to ask for; ``openid`` and ``email`` are added.
             state: Returned to the redirect URI.
             nonce: Returned in the id_token.
             code_challenge: The S256 challenge, from `app.google.pkce.code_challenge`.
@@ -168,7 +168,7 @@ class GoogleAuth:
     async def _ask_for_tokens(
         self, grant_type: str, form: dict[str, str], *, default_scope: str = ""
     ) -> tuple[GoogleTokens, str]:
-        """Return the tokens and the id_token, or "" if there is none."""
+        """Return the tokens and the id_token, or "" if it is missing."""
         asked_at = self._now()  # before the call, so that a token never counts as valid after it has expired
         client = {"client_id": self._client_id, "client_secret": self._client_secret, "grant_type": grant_type}
         body = await self._token_endpoint.post(self._endpoints.token, client | form, "a token request")

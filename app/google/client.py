@@ -113,7 +113,7 @@ class GoogleClient:
         """Send one request as the person, and return Google's answer; retry after temporary faults.
 
         Args:
-            request: What to send.
+            request: The request to send.
             repeatable: Whether sending it twice does no more than sending it once; None is so of what only reads.
                 Others are sent again only where it is certain that Google did nothing.
 
@@ -141,7 +141,7 @@ class GoogleClient:
         only the failed requests are sent again.
 
         Args:
-            requests: What to send.
+            requests: The requests to send.
             repeatable: As for `execute`, of each of them.
 
         Raises:

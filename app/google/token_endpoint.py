@@ -84,7 +84,7 @@ class TokenEndpoint:
 
 
 def read_tokens(body: bytes, asked_at: float, *, default_scope: str = "") -> tuple[GoogleTokens, str]:
-    """Return the tokens in an answer (RFC 6749 section 5.1), and the id_token, or "" if there is none.
+    """Return the tokens in an answer (RFC 6749 section 5.1), and the id_token, or "" if it is missing.
 
     Like that section and google-auth, it accepts an answer without `scope`, which then is what was asked for, and an
     `expires_in` that is text or missing.

@@ -43,7 +43,7 @@ class PooledHttp:
         Raises:
             TimeoutError: There was no time left, or it ran out while the answer was being read.
             urllib3.exceptions.HTTPError: There was no answer.
-            GoogleError: The answer is over `MAX_ANSWER_BYTES`.
+            GoogleError: The answer is larger than `MAX_ANSWER_BYTES`.
         """
         response = self._pool.request(
             method,

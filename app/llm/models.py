@@ -36,7 +36,7 @@ def build_model(name: str, http: httpx2.AsyncClient) -> Model:
 
     Args:
         name: `offline`, or `provider:model` as listed on https://ai.pydantic.dev/models/, such as `openai:gpt-5`.
-        http: What it asks with, if its provider takes a client; left open.
+        http: The client for its requests, if its provider takes one; it is not closed here.
 
     Raises:
         SettingsError: The name is unknown, or the provider's package or key is missing; the message says what to do
@@ -70,8 +70,8 @@ def _infer(name: str, http: httpx2.AsyncClient) -> Model:
 def _provider(name: str, http: httpx2.AsyncClient) -> Provider[Any]:
     """Return the provider, with our client if it takes one.
 
-    The others follow the same variables for proxies and certificates by themselves: the gateway, those that sign in by
-    an account of their own, and those whose SDKs need another library's client.
+    The others follow the same variables for proxies and certificates on their own: the gateway, those that sign in with
+    their own account, and those whose SDKs need another library's client.
     """
     if name.startswith("gateway/") or name in _OWN_CLIENT:
         return infer_provider(name)
