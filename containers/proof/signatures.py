@@ -15,7 +15,7 @@ from .findings import Finding
 from .graph import AnyProvider, Edge, Graph, effective, product
 
 _CALLED_AS_DECLARED = (Scoped, providers.BaseSingleton, providers.BaseResource)
-# What evaluating an annotation raises when a name in it is imported for the type checker only.
+# Errors of evaluating an annotation in which a name is imported for the type checker only.
 _UNRESOLVED = (NameError, AttributeError, TypeError, SyntaxError, ImportError)
 
 

@@ -25,7 +25,7 @@ _planned: WeakSet[Scoped[Any]] = WeakSet()
 
 
 class Scoped(providers.Factory[T]):
-    """A factory that makes one object in each `Scope`, whoever asks for it and however often.
+    """A factory that makes one object in each `Scope`, shared by everything that asks for it there.
 
     The object of a class is dead when its scope has closed: any use raises `ScopeError`. If the class has a method
     `aclose()`, it is called first. A generator function, decorated with `@contextmanager` or not, is entered now and

@@ -69,7 +69,7 @@ class _Dead:
 
     __str__ = __repr__
 
-    def __eq__(self, other: object) -> bool:  # by identity, so that a collection can let go of a dead object
+    def __eq__(self, other: object) -> bool:  # by identity, so that a collection can drop a dead object
         return self is other
 
     def __ne__(self, other: object) -> bool:
