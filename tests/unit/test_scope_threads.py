@@ -19,7 +19,7 @@ from tests.fakes.core_server import until
 from tests.unit.scope_graph import ADA, BOB
 
 
-async def test_one_persons_blocked_calls_do_not_keep_another_ones_from_running() -> None:
+async def test_no_starving_while_another_scopes_calls_block() -> None:
     """All messages that one person may have in work hold all the threads that they get; another one's call runs."""
     asyncio.get_running_loop().set_default_executor(open_threads(5))
     release, held = threading.Event(), list[str]()
