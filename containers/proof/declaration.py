@@ -13,7 +13,7 @@ from .graph import AnyProvider, Edge, Graph, Lifetime, effective, lifetime, prod
 
 
 def faults(graph: Graph) -> Iterator[Finding]:
-    """Every fault of the declaration: captives, cycles, async and racy providers, overrides that change a lifetime.
+    """Yield all faults of the declaration: captives, cycles, async and racy providers, overrides that change lifetimes.
 
     Overridden providers are judged by what overrides them. A provider that is handed over as a factory
     (`creds.provider`, an Aggregate) is not held: whoever has it must call it in an open scope.
@@ -55,7 +55,7 @@ def _captives(graph: Graph, holder: AnyProvider) -> Iterator[Finding]:
 
 
 def _holds(provider: AnyProvider) -> bool:
-    """Whether a provider may keep what it is given beyond the request; one that is overridden keeps nothing."""
+    """Return whether a provider may keep its arguments beyond the request; one that is overridden keeps nothing."""
     if provider.last_overriding is not None or isinstance(provider, Scoped):
         return False
     return kind_of(provider) in (Kind.PROCESS, Kind.CONTEXT, None)
@@ -122,7 +122,7 @@ def turned_async(graph: Graph, blocked: Collection[AnyProvider]) -> Iterator[Fin
 
 
 def _gives_awaitables(provider: AnyProvider) -> bool:
-    """Whether a provider gives out something to be awaited, by its kind, by what it calls or by what it has done."""
+    """Return whether a provider gives out awaitables, judged by its kind, by its target or by its calls so far."""
     makes = product(provider)
     if isinstance(provider, providers.BaseResource) and callable(makes):
         makes = inspect.unwrap(makes)  # the library wraps generator functions

@@ -51,7 +51,7 @@ class LifetimeError(Exception):
 
 
 def failure(graph: Graph, provider: AnyProvider | None, error: Exception, action: str) -> Finding:
-    """A finding of something that raised, with the place in the code and the scoped provider it asked for, if any."""
+    """Return a finding for a raised error, with its place in the code and any scoped provider it asked for."""
     place, asked = _traced(graph, error.__traceback__)
     path = [Edge(provider, "", called=True)] if provider else []
     if asked and asked is not provider:
@@ -64,7 +64,7 @@ def failure(graph: Graph, provider: AnyProvider | None, error: Exception, action
 
 
 def _traced(graph: Graph, traceback: TracebackType | None) -> tuple[str, AnyProvider | None]:
-    """The innermost place outside the library and the containers, and the provider that was asked last."""
+    """Return the innermost place outside the library and the containers, and the provider that was asked last."""
     place, asked = "", None
     while traceback is not None:
         frame = traceback.tb_frame

@@ -90,7 +90,7 @@ class Graph:
         self.order.append(provider)
 
     def label(self, provider: AnyProvider) -> str:
-        """The provider's name, or where it stands: ``agent, argument tools``."""
+        """Return the provider's name, or its place: ``agent, argument tools``."""
         if name := self.names.get(provider):
             return name
         if provider not in self._users:
@@ -101,7 +101,7 @@ class Graph:
     def paths(
         self, start: AnyProvider, *, to: Callable[[AnyProvider], bool], around: Callable[[AnyProvider], bool]
     ) -> Iterator[Path]:
-        """The shortest called path from `start` to each provider that is `to`, never through one that is `around`."""
+        """Return the shortest called path from `start` to each provider that is `to`, never through `around`."""
         seen = {start}
         todo: list[Path] = [(Edge(start, "", called=True),)]
         for path in todo:
@@ -115,14 +115,14 @@ class Graph:
                     todo.append((*path, edge))
 
     def answering(self, provider: AnyProvider) -> Path:
-        """The provider and, one after the other, the overrides that a call of it ends at."""
+        """Return the provider and, in order, the overrides that answer a call of it."""
         path = [Edge(provider, "", called=True)]
         while path[-1].target.last_overriding is not None and len(path) <= len(self.edges):
             path.append(self.edges[path[-1].target][0])
         return tuple(path)
 
     def callers(self, called: Collection[AnyProvider]) -> set[AnyProvider]:
-        """All providers that call one of these, over any number of others, and these themselves."""
+        """Return these providers and all that call one of them, directly or indirectly."""
         found: set[AnyProvider] = set()
         new = set(called)
         while new:
@@ -135,7 +135,7 @@ class Graph:
         return found
 
     def cycles(self) -> list[Path]:
-        """Each chain of calls that comes back to its start; the last edge is the one that does."""
+        """Return each chain of calls that comes back to its start; the last edge closes it."""
         done: set[AnyProvider] = set()
         found: list[Path] = []
 
@@ -154,7 +154,7 @@ class Graph:
         return found
 
     def draw(self, path: Path, *, cycle: bool = False) -> str:
-        """The path as text, one line a provider: arrow, name, what makes it, its lifetime, where it stands."""
+        """Return the path as text, one line per provider: arrow, name, maker, lifetime, place in the code."""
         rows = [
             (self.names.get(edge.target, "·"), made(edge.target), lifetime(edge.target).value, edge.place)
             for edge in (path[:-1] if cycle else path)
@@ -169,7 +169,7 @@ class Graph:
 
 
 def effective(provider: AnyProvider) -> AnyProvider:
-    """The provider that answers a call of this one: its last override, and so on, or a dependency's default."""
+    """Return the provider that answers a call of this one: its last override, and so on, or a dependency's default."""
     seen = {provider}
     while True:
         answering = provider.last_overriding
@@ -182,7 +182,7 @@ def effective(provider: AnyProvider) -> AnyProvider:
 
 
 def lifetime(provider: AnyProvider) -> Lifetime:
-    """How long what this provider gives out lives, overrides followed."""
+    """Return the lifetime of the objects that this provider gives out, following overrides."""
     answering = effective(provider)
     if isinstance(answering, Scoped):
         return Lifetime.REQUEST
@@ -194,12 +194,12 @@ def lifetime(provider: AnyProvider) -> Lifetime:
 
 
 def product(provider: AnyProvider) -> object:
-    """The class or function that a provider calls, or None when it calls none."""
+    """Return the class or function that a provider calls, or None."""
     return provider.provides if isinstance(provider, _MAKERS) else None
 
 
 def made(provider: AnyProvider) -> str:
-    """The provider's kind and what it makes, such as ``Scoped(Gmail)``; of a value only the type."""
+    """Return the provider's kind and product, such as ``Scoped(Gmail)``; for a value, only its type."""
     what = product(provider)
     if isinstance(provider, providers.Object) and not isinstance(provider, (*NAMESPACES, *SETTINGS)):
         what = type(provider.provides)

@@ -48,7 +48,7 @@ class Held:
 
 
 def explain(watches: Sequence[Watch], known: Mapping[int, str]) -> list[Held]:
-    """Why each watched object that is not dead is alive, one chain a name.
+    """Explain why each watched object that should be dead is alive, with one chain per name.
 
     Args:
         watches: Objects that should be dead; two objects of one name are explained once.
@@ -178,7 +178,7 @@ class _Search:
             yield Held(name, tuple(chain), tuple(sorted(also)), is_cycle)
 
     def _cycle(self, start: int) -> list[int]:
-        """The shortest way from an object back to itself, or nothing."""
+        """Return the shortest way from an object back to itself, or nothing."""
         came_from: dict[int, int] = {}
         todo = deque([start])
         while todo:
@@ -195,7 +195,7 @@ class _Search:
         return []
 
     def _steps(self, path: Sequence[int]) -> list[str]:
-        """The places along a path, an instance and its namespace as one, then the name of the object at its end."""
+        """Return the places along a path, an instance and its namespace as one, then the name of its last object."""
         nodes = [self.nodes[node] for node in path]
         steps: list[str] = []
         for index, (holder, below) in enumerate(pairwise(nodes)):

@@ -26,7 +26,7 @@ _TITLES = {
 
 
 def mermaid(container: AnyContainer) -> str:
-    """The graph as a Mermaid flowchart, grouped by lifetime, the same text for the same graph.
+    """Return the graph as a Mermaid flowchart, grouped by lifetime; equal graphs give equal text.
 
     Providers without a name are folded into the arrows; a dotted arrow hands over a factory. Settings are left out.
     """
@@ -54,7 +54,7 @@ def mermaid(container: AnyContainer) -> str:
 
 
 def _identifier(name: str) -> str:
-    """The name in letters that Mermaid takes for a node: another one for every name."""
+    """Return a unique node identifier for a name, in letters that Mermaid accepts."""
     return re.sub(r"[^0-9A-Za-z_]", lambda found: "__" if found[0] == "." else f"_{ord(found[0]):x}_", name)
 
 
@@ -69,7 +69,7 @@ def _product_line(provider: AnyProvider) -> str:
 
 
 def _named_targets(graph: Graph, provider: AnyProvider, drawn: Mapping[AnyProvider, str]) -> dict[AnyProvider, bool]:
-    """The named providers that this one uses, and whether it calls them, over any number of unnamed ones."""
+    """Return the named providers that this one uses, through any unnamed ones, and whether it calls them."""
     targets: dict[AnyProvider, bool] = {}
     todo = [(edge.target, edge.called) for edge in graph.edges[provider]]
     seen = set(todo)

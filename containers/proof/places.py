@@ -19,7 +19,7 @@ _OWN_MODULES = {f"{__package__}.{name}" for name in ("places", "holders", "lifet
 
 
 def place(holder: Any, held: Any) -> str:
-    """Where in `holder` the object `held` is."""
+    """Return where in `holder` the object `held` is."""
     kind = type(holder)
     if issubclass(kind, dict):
         return f"{kind.__name__}[{key_of(holder, held)}]"
@@ -51,7 +51,7 @@ _PLAIN = {
 
 
 def key_of(mapping: dict[Any, Any], held: Any) -> str:
-    """The key under which a dictionary holds an object; only a short text or a number is shown."""
+    """Return the key under which a dictionary holds an object; only a short text or a number is shown."""
     for key, value in dict.items(mapping):
         if key is held:
             return "a key"
@@ -62,12 +62,12 @@ def key_of(mapping: dict[Any, Any], held: Any) -> str:
 
 
 def name_of(namespace: dict[str, Any], held: Any) -> str:
-    """The name under which a module, a class or an instance holds an object."""
+    """Return the name under which a module, a class or an instance holds an object."""
     return next((name for name, value in dict.items(namespace) if value is held), "?")
 
 
 def namespace(holder: Any) -> dict[str, Any] | None:
-    """The dictionary of an object's attributes, or None."""
+    """Return the dictionary of an object's attributes, or None."""
     try:
         return object.__getattribute__(holder, "__dict__")  # type: ignore[no-any-return]
     except AttributeError:
@@ -75,7 +75,7 @@ def namespace(holder: Any) -> dict[str, Any] | None:
 
 
 def local_variables(wanted: Collection[int]) -> Iterator[tuple[str, int]]:
-    """Local variables of running functions, in any thread, whose values' ids are wanted: the name and the id."""
+    """Yield the name and value id of each local variable, in any thread, whose value's id is wanted."""
     for thread, innermost in sys._current_frames().items():
         frame: types.FrameType | None = innermost
         while frame is not None:
@@ -90,7 +90,7 @@ def local_variables(wanted: Collection[int]) -> Iterator[tuple[str, int]]:
 
 
 def is_own_frame(holder: object) -> bool:
-    """Whether an object is a frame of the proof itself; a debugger or a coverage tracer makes them visible."""
+    """Return whether an object is a frame of the proof itself; a debugger or a coverage tracer makes them visible."""
     return type(holder) is types.FrameType and holder.f_globals.get("__name__") in _OWN_MODULES
 
 

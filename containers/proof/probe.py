@@ -137,7 +137,7 @@ def _elements(value: Any) -> Iterator[object]:
 
 
 def _parts(seeds: Sequence[object]) -> set[int]:
-    """The ids of the seeds and of what they hold, three references deep: these are the caller's."""
+    """Return the ids of the seeds and of their contents, three references deep: these are the caller's."""
     level: list[object] = list(seeds[1:])
     found: set[int] = set()
     for _ in range(3):

@@ -20,7 +20,7 @@ _UNRESOLVED = (NameError, AttributeError, TypeError, SyntaxError, ImportError)
 
 
 def faults(graph: Graph) -> Iterator[Finding]:
-    """Every missing, unknown and provably wrong argument in the declared graph; overridden providers are skipped.
+    """Yield every missing, unknown and provably wrong argument in the declared graph; overridden providers are skipped.
 
     Only a class that is no subclass of the annotated one, or that lacks a method of the annotated protocol, is provably
     wrong: type variables, annotations that cannot be resolved, and what functions return are given the benefit of the
@@ -64,7 +64,7 @@ def _misfits(graph: Graph, provider: Any, signature: inspect.Signature) -> Itera
 
 
 def _given(signature: inspect.Signature, bound: inspect.BoundArguments) -> Iterator[tuple[inspect.Parameter, object]]:
-    """Each argument with its parameter; those of ``*args`` and ``**kwargs`` one by one."""
+    """Yield each argument with its parameter; those of ``*args`` and ``**kwargs`` one by one."""
     for name, value in bound.arguments.items():
         parameter = signature.parameters[name]
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -76,7 +76,7 @@ def _given(signature: inspect.Signature, bound: inspect.BoundArguments) -> Itera
 
 
 def _annotated(makes: Any, parameter: inspect.Parameter) -> tuple[type, ...]:
-    """The classes that a parameter accepts; none when that cannot be known for certain."""
+    """Return the classes that a parameter accepts, or none if they are not certain."""
     function = inspect.unwrap(getattr(makes, "__init__") if isinstance(makes, type) else makes)  # noqa: B009
     holder = types.SimpleNamespace(__annotations__={"wanted": parameter.annotation})
     if parameter.annotation is parameter.empty:
@@ -98,7 +98,7 @@ def _is_certain(wanted: object) -> bool:
 
 
 def _given_type(value: object) -> type | None:
-    """The class of what an argument will be, or None when only calling the provider would tell."""
+    """Return the class that an argument will have, or None if only a call of the provider would tell."""
     if not isinstance(value, providers.Provider):
         return type(value)
     if getattr(type(value), "__IS_DELEGATED__", False):
@@ -115,7 +115,7 @@ def _given_type(value: object) -> type | None:
 
 
 def _makes_itself(makes: Any) -> bool:
-    """Whether calling a class gives its instance: neither a metaclass nor a `__new__` may give something else."""
+    """Return whether calling a class gives its instance: neither a metaclass nor a `__new__` may give another."""
     return type(makes).__call__ is type.__call__ and makes.__new__ is object.__new__
 
 
