@@ -72,8 +72,11 @@ class Attack:
 
     async def connect(self, person: Principal, email: str) -> None:
         """Let this person connect an account as everybody does: ask, consent, confirm; their message is answered."""
-        code = code_on(await self.server.consent(await self.link(person), email))
+        link = await self.link(person)
+        question = self.said[person][-1]
+        code = code_on(await self.server.consent(link, email))
         assert "Connected" in (await self.ask(person, f"confirm {code}"))["answer"]
+        await self.server.told(person, question)
         await self.note_bearer(person)
 
     async def note_bearer(self, person: Principal) -> None:

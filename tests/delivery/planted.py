@@ -68,7 +68,7 @@ def no_fence() -> None:
     where = sa.Update.where
 
     def unfenced(self: Any, *conditions: Any) -> Any:
-        fences = ("messages.attempt = ", "messages.state IN ")
+        fences = ("messages.attempt = ", "messages.state IN ", "messages.state = ")
         is_end = any(str(condition).startswith(fences[0]) for condition in conditions)
         left = [condition for condition in conditions if not (is_end and str(condition).startswith(fences))]
         return where(self, *left)

@@ -282,7 +282,6 @@ async def test_secrets_stand_nowhere(
     for secret in secrets:
         assert secret.encode() not in written
         assert secret not in shown + caplog.text
-    assert "token_hash" in caplog.text  # the driver's own log, with the parameters of every statement, was caught
 
 
 async def test_a_link_that_does_not_open_is_replaced(
