@@ -98,8 +98,8 @@ async def test_the_person_is_told_where_to_write_the_code(server: CoreServer, ad
     told = server.channel.sent[-1]
 
     assert told.private
-    assert ("direct message, not in this group" in told.text) is group
-    assert ("shows, here." in told.text) is not group
+    assert ("direct message, not in the group" in told.text) is group
+    assert ("from the page here." in told.text) is not group
     assert code not in told.text
 
 

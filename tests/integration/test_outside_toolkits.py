@@ -83,7 +83,7 @@ async def test_what_cannot_be_built_afresh_is_refused(tmp_path: Path, name: str,
         ("gone", "tests.outside.gone:GoneToolkit", "Is its package installed, or its folder on PYTHONPATH?"),
         ("sharing", "tests.outside.sharing:SharingToolkit", "that all people would share"),
         ("caching", "tests.outside.caching:CachingToolkit", "is cached for all people"),
-        ("gmail", f"{PACKAGE}:NotesToolkit", "is built in"),
+        ("gmail", f"{PACKAGE}:NotesToolkit", "a built-in toolkit has this name"),
     ],
 )
 async def test_what_breaks_a_rule_is_refused(tmp_path: Path, name: str, path: str, told: str) -> None:
