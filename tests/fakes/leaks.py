@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
+
+import sqlalchemy as sa
+
+from app.database.database import Database
+
+log = logging.getLogger(__name__)
 
 
 def everything_in(error: BaseException) -> str:
@@ -12,3 +19,12 @@ def everything_in(error: BaseException) -> str:
         chain.append(following)
     shown = [repr((each, each.args, vars(each), getattr(each, "doc", None))) for each in chain]
     return "".join([*traceback.format_exception(error), *shown])
+
+
+def log_statements(database: Database) -> None:
+    """Log every statement with its parameters, as a driver that is being debugged would."""
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+        log.debug("%s %r", statement, parameters)
+
+    sa.event.listen(database._engine.sync_engine, "before_cursor_execute", note)

@@ -23,6 +23,7 @@ from app.principal import Principal
 from app.sandbox.visitor import code_on
 from tests.fakes.consent import CODE_SECONDS, CODE_TRIES, Browser, ConsentServer, links_of, query
 from tests.fakes.credentials import stored_bytes
+from tests.fakes.leaks import log_statements
 from tests.fakes.sandbox import ADA, GRACE, READ, SEND
 
 WRONG = "22222222"
@@ -401,7 +402,8 @@ async def test_secrets_in_quarantine_stand_nowhere(
     grace: Principal,
 ) -> None:
     """Neither code nor tokens are in the database's files, in a log or in a `repr`, before or after the code."""
-    caplog.set_level("DEBUG", "aiosqlite")
+    caplog.set_level("DEBUG", "tests.fakes.leaks")
+    log_statements(server.database)
     pages = {
         person: await browser.allow(await server.link(person, READ), email)
         for person, email in ((ada, ADA), (grace, GRACE))
@@ -416,6 +418,7 @@ async def test_secrets_in_quarantine_stand_nowhere(
     for secret in (*codes.values(), grant.access_token, grant.refresh_token):
         assert secret.encode() not in written
         assert secret not in caplog.text + repr((outcome, server.quarantine, server.confirmation))
+    assert "sealed_proof" in caplog.text  # every statement, with its parameters, was logged
 
 
 async def test_the_code_page_is_kept_by_nobody(server: ConsentServer, browser: Browser, ada: Principal) -> None:

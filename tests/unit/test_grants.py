@@ -18,6 +18,7 @@ from app.grants.grants import Grants
 from app.keys.ring import KeyRing
 from app.principal import Principal
 from tests.fakes.credentials import connect, google_tokens, stored_bytes
+from tests.fakes.leaks import log_statements
 from tests.fakes.sandbox import READ, SEND, Clock
 
 
@@ -244,6 +245,7 @@ async def test_tokens_stand_nowhere(
 ) -> None:
     """Access and refresh tokens, new and old, are neither in the database's files nor in a repr or a log."""
     caplog.set_level(logging.DEBUG)
+    log_statements(database)
     shown = ""
     for person, name in ((ada, "ada"), (grace, "grace")):
         tokens = google_tokens(f"{name}-1")
@@ -258,3 +260,4 @@ async def test_tokens_stand_nowhere(
         assert secret.encode() not in written
         assert secret not in shown + caplog.text
     assert b"subject-ada" in written
+    assert "sealed_tokens" in caplog.text  # every statement, with its parameters, was logged

@@ -19,6 +19,7 @@ from app.keys.ring import KeyRing
 from app.principal import Principal
 from tests.fakes.consent import comes_back, links_of
 from tests.fakes.credentials import stored_bytes
+from tests.fakes.leaks import log_statements
 from tests.fakes.sandbox import MODIFY, READ, SEND, Clock
 
 LIFETIME = 600.0
@@ -269,6 +270,7 @@ async def test_secrets_stand_nowhere(
 ) -> None:
     """Tokens, states, nonces, verifiers and cookies are neither in the database's files nor in a repr or a log."""
     caplog.set_level(logging.DEBUG)
+    log_statements(database)
     secrets, shown = set(), ""
     for person in (ada, grace):
         link, token = await links.issue(person, frozenset({READ}))
@@ -282,6 +284,7 @@ async def test_secrets_stand_nowhere(
     for secret in secrets:
         assert secret.encode() not in written
         assert secret not in shown + caplog.text
+    assert "token_hash" in caplog.text  # every statement, with its parameters, was logged
 
 
 async def test_a_link_that_does_not_open_is_replaced(
