@@ -13,6 +13,9 @@ DeputyError
 │       ├── OverLimitError         this person has reached their own limit                (HTTP 429)
 │       └── UnclearError           no answer: the platform may have accepted it           (HTTP 503)
 ├── UndeliverableError         a platform will never accept this answer: it is not retried
+├── AttachmentError            an attachment cannot be read: the person or the model is given the reason
+│   ├── AttachmentTooLargeError    it exceeds the size limit
+│   └── AttachmentGoneError        the platform no longer has it, or does not give it
 ├── ConsentError               a consent link or callback cannot be used
 │   ├── LinkExpiredError           expired, used, superseded or never issued              (HTTP 410)
 │   └── CallbackRefusedError       state, cookie, code or id_token does not match         (HTTP 400)
@@ -37,6 +40,8 @@ know nothing of Deputy. A `LifetimeError` means that the proof failed and the se
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from app.sizes import in_units
 
 if TYPE_CHECKING:
     from app.principal import Principal
@@ -129,6 +134,26 @@ class UndeliverableError(DeputyError):
     def __init__(self, message: str, *, reason: str) -> None:
         self.reason = reason
         super().__init__(message)
+
+
+class AttachmentError(DeputyError):
+    """An attachment cannot be read; the text completes the sentence "I could not read it: …"."""
+
+
+class AttachmentTooLargeError(AttachmentError):
+    """The attachment exceeds the size limit; nothing of it is kept.
+
+    Attributes:
+        limit: The limit, in bytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"it is larger than {in_units(limit)}")
+
+
+class AttachmentGoneError(AttachmentError):
+    """The platform no longer has the attachment, or does not give it to the assistant."""
 
 
 class ConsentError(DeputyError):

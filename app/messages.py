@@ -22,6 +22,36 @@ class MessageState(StrEnum):
     FAILED = "failed"
 
 
+class AttachmentKind(StrEnum):
+    """What an attachment is, as its channel says."""
+
+    IMAGE = "image"
+    VOICE = "voice"  # recorded in the chat by the sender
+    AUDIO = "audio"  # any other sound, which somebody else may have recorded
+    VIDEO = "video"
+    DOCUMENT = "document"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that came with a message; its contents stay on the platform until the message is answered.
+
+    Attributes:
+        kind: What it is.
+        name: Its file name, or an empty text. Anybody may have chosen it, so it is untrusted.
+        mime_type: Its type as the platform states it, such as ``image/png``, or an empty text.
+        size: Its bytes as the platform states them; None if it does not.
+        reference: The channel's id of the file, with which the channel can fetch it. Never a URL: those of some
+            platforms open the file to everybody.
+    """
+
+    kind: AttachmentKind
+    name: str = field(repr=False)
+    mime_type: str
+    size: int | None
+    reference: str = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class InboundMessage:
     """One message as a channel verified and parsed it.
@@ -30,9 +60,10 @@ class InboundMessage:
         principal: The sender, never anybody else in the conversation.
         event_id: The platform's id of the message, unique within platform and tenant; a repeated one is a duplicate.
         conversation: The thread or chat, unique within platform and tenant; its messages are answered in order.
-        text: The text that the person wrote; no `repr` shows it.
+        text: The text that the person wrote, which may be empty if there are attachments; no `repr` shows it.
         address: JSON data that the channel needs to answer; only the channel reads it.
         payload: The channel's id of the raw message, if it keeps one; never contents.
+        attachments: The files that came with it.
     """
 
     principal: Principal
@@ -41,6 +72,7 @@ class InboundMessage:
     text: str = field(repr=False)
     address: Mapping[str, Any] = field(default_factory=dict)
     payload: str | None = None
+    attachments: tuple[Attachment, ...] = ()
 
 
 # A message's state and attempt: every change that matters to its sender changes at least one of them.
@@ -61,6 +93,7 @@ class StoredMessage:
         link_id: The consent link that is shown with the answer.
         private: The answer is for the sender's eyes alone.
         created_at: When it was stored, POSIX seconds by the clock of the process that stored it.
+        attachments: The files that came with it.
     """
 
     message_id: str
@@ -77,6 +110,7 @@ class StoredMessage:
     link_id: str | None
     private: bool
     created_at: float
+    attachments: tuple[Attachment, ...] = ()
 
     @property
     def version(self) -> Version:

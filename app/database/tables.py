@@ -88,6 +88,7 @@ messages = sa.Table(
     sa.Column("sequence", sa.Integer, nullable=False),  # 1, 2, … within the conversation
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("address", sa.JSON, nullable=False),  # where the channel answers
+    sa.Column("attachments", sa.JSON(none_as_null=True), nullable=True),  # files by reference; None if there are none
     sa.Column("state", sa.String(16), nullable=False),  # new, running, parked, done, failed
     sa.Column("attempt", sa.Integer, nullable=False),  # fences every change of a running row
     sa.Column("interruptions", sa.Integer, nullable=False),  # how many attempts ended without a state of their own

@@ -12,10 +12,16 @@ from typing import Any
 from dependency_injector import providers
 from googleapiclient.http import HttpRequest
 
-from app.errors import ConsentRequiredError, GoogleError, GrantRevokedError
+from app.errors import (
+    AttachmentGoneError,
+    AttachmentTooLargeError,
+    ConsentRequiredError,
+    GoogleError,
+    GrantRevokedError,
+)
 from app.google.apis import GoogleApis
 from app.google.client import GoogleClient
-from app.messages import StoredMessage
+from app.messages import Attachment, StoredMessage
 from app.principal import Principal
 from app.run import current_run
 from containers.application import Application
@@ -149,12 +155,14 @@ class RecordingChannel:
         failures: Errors for the next sends, one each.
         gate: Every send waits until it is set.
         groups: The conversations that others can read.
+        files: The contents of attachments, or the error to raise, by reference; any other one is gone.
     """
 
     sent: list[Sent] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     groups: set[str] = field(default_factory=set)
+    files: dict[str, bytes | Exception] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -178,6 +186,15 @@ class RecordingChannel:
         """Forget every copy of the reply but the first."""
         first = next((sent for sent in self.sent if sent.reply_id == reply_id), None)
         self.sent[:] = [sent for sent in self.sent if sent.reply_id != reply_id or sent is first]
+
+    async def fetch(self, message: StoredMessage, attachment: Attachment, *, limit: int) -> bytes:
+        """Return the contents that the test has put in `files`."""
+        contents = self.files.get(attachment.reference, AttachmentGoneError("it is gone"))
+        if isinstance(contents, Exception):
+            raise contents
+        if len(contents) > limit:
+            raise AttachmentTooLargeError(limit)
+        return contents
 
     def texts(self, principal: Principal) -> list[str]:
         """Return the texts that this person was sent, in order."""

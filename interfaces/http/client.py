@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from app.delivery.replies.waiters import Waiters
-from app.messages import StoredMessage
+from app.errors import AttachmentGoneError
+from app.messages import Attachment, StoredMessage
 
 
 class HttpChannel:
@@ -18,6 +19,10 @@ class HttpChannel:
 
     async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
         """Do nothing: the row is the only copy."""
+
+    async def fetch(self, message: StoredMessage, attachment: Attachment, *, limit: int) -> bytes:
+        """Raise an error: no request can carry an attachment."""
+        raise AttachmentGoneError("messages over HTTP have no attachments")
 
     def is_group(self, message: StoredMessage) -> bool:
         """Return False: only the sender can read a message and its answer."""

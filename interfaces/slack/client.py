@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from app.errors import UndeliverableError
-from app.messages import StoredMessage
+from app.errors import AttachmentGoneError, UndeliverableError
+from app.messages import Attachment, StoredMessage
 from interfaces.slack.copies import EVENT_TYPE, CopyFinder, Where
 from interfaces.slack.formatting import escaped, posts
 from interfaces.slack.installations import BotTokens
@@ -108,6 +108,10 @@ class SlackChannel:
                 await self._copies.look(client, reply_id, where, copies)
                 await self._copies.keep_first(client, where, copies)
             self._copies.forget(reply_id)
+
+    async def fetch(self, message: StoredMessage, attachment: Attachment, *, limit: int) -> bytes:
+        """Raise an error: files in Slack are named in the text and not fetched."""
+        raise AttachmentGoneError("I cannot open files from Slack")
 
     def is_group(self, message: StoredMessage) -> bool:
         """Return whether the message was written anywhere but in a direct chat."""

@@ -69,7 +69,7 @@ from app.grants.refresh import Refresher
 from app.grants.refresh_leases import RefreshLeases
 from app.keys.ring import KeyRing
 from app.llm.offline import offline
-from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage
+from app.messages import Attachment, ConversationKey, InboundMessage, MessageState, StoredMessage
 from app.principal import Principal
 from app.supervisor import Supervisor
 from app.users import Users
@@ -89,10 +89,16 @@ _ENDPOINTS = GoogleEndpoints(
 
 
 def inbound(
-    principal: Principal, text: str = "hello", *, conversation: str = "c", event_id: str | None = None
+    principal: Principal,
+    text: str = "hello",
+    *,
+    conversation: str = "c",
+    event_id: str | None = None,
+    attachments: tuple[Attachment, ...] = (),
 ) -> InboundMessage:
     """Return a message; without an event id it gets a new one."""
-    return InboundMessage(principal, event_id or f"event-{next(_EVENTS)}", conversation, text, {"to": principal.user})
+    event_id, address = event_id or f"event-{next(_EVENTS)}", {"to": principal.user}
+    return InboundMessage(principal, event_id, conversation, text, address, attachments=attachments)
 
 
 async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:

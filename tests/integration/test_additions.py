@@ -26,7 +26,8 @@ from __future__ import annotations
 
 import asyncio
 
-from app.messages import StoredMessage
+from app.errors import AttachmentGoneError
+from app.messages import Attachment, StoredMessage
 
 
 class PagerChannel:
@@ -42,6 +43,10 @@ class PagerChannel:
 
     async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
         """Do nothing: a pager shows a reply once."""
+
+    async def fetch(self, message: StoredMessage, attachment: Attachment, *, limit: int) -> bytes:
+        """Raise an error: a pager takes no files."""
+        raise AttachmentGoneError("a pager takes no files")
 
     def is_group(self, message: StoredMessage) -> bool:
         """Return False: a pager is one person's."""

@@ -62,6 +62,7 @@ RULES = (
 
 # The order inside `app`: a part imports itself and those before it in this list, so no two can import each other.
 ORDER = (
+    "sizes",
     "errors principal",  # an error names the person whom it concerns
     "characters deadline log_context log_once run",
     "proxies",

@@ -13,7 +13,7 @@ from app.toolkits.gmail.content import (
     MAX_TEXT,
     TOO_DEEP,
     UNREADABLE,
-    Attachment,
+    MailAttachment,
     attached_part,
     attached_text,
     content,
@@ -216,7 +216,10 @@ def test_attachments_are_named_not_read() -> None:
     found = content(message(part("text/plain", "hi"), small, {**part("image/png", "png"), "partId": "2.1"}))
 
     assert found.text == "hi"
-    assert found.attachments == (Attachment("1", "a.txt", "text/plain", 9), Attachment("2.1", "", "image/png", 3))
+    assert found.attachments == (
+        MailAttachment("1", "a.txt", "text/plain", 9),
+        MailAttachment("2.1", "", "image/png", 3),
+    )
 
 
 def test_nesting_and_length_are_bounded() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from app.consent.link import Place
-from app.messages import StoredMessage
+from app.messages import Attachment, StoredMessage
 
 
 class Channel(Protocol):
@@ -37,6 +37,21 @@ class Channel(Protocol):
         Raises:
             UnavailableError: The platform refuses it for now.
             UndeliverableError: The platform refuses it for good.
+        """
+        ...
+
+    async def fetch(self, message: StoredMessage, attachment: Attachment, *, limit: int) -> bytes:
+        """Return the contents of an attachment of this message, which the platform has kept until now.
+
+        Args:
+            message: The message; its address says where the attachment is.
+            attachment: One of its attachments.
+            limit: Maximum size in bytes. Reading ends there, whatever size the platform states.
+
+        Raises:
+            AttachmentTooLargeError: It exceeds the limit.
+            AttachmentGoneError: The platform does not have it any more, or does not give it to the assistant.
+            UnavailableError: The platform does not give it for now.
         """
         ...
 

@@ -14,6 +14,7 @@ from app.database.database import Database
 from app.database.prefix import whole_id
 from app.database.tables import approvals, messages, outbox, principal_of
 from app.delivery.store.outbox import ReplyState
+from app.delivery.store.queries import has_contents
 from app.errors import NotFoundError
 from app.messages import MessageState
 from app.principal import Principal
@@ -138,7 +139,7 @@ class Deliveries:
             row = (
                 await connection.execute(
                     messages.update()
-                    .where(messages.c.id == message_id, messages.c.state == MessageState.FAILED, messages.c.body != "")
+                    .where(messages.c.id == message_id, messages.c.state == MessageState.FAILED, has_contents())
                     .values(
                         state=MessageState.NEW,
                         answer=None,

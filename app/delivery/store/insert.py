@@ -10,11 +10,12 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from app.database.database import take_turns
 from app.database.tables import messages, owner, users
+from app.delivery.store.attachments import dump
 from app.messages import InboundMessage, MessageState, StoredMessage
 
 _GIVEN = (
-    *("id", "platform", "tenant", "user_id", "event_id", "conversation", "body", "address", "state", "attempt"),
-    *("interruptions", "failures", "payload", "private", "created_at", "changed_at"),
+    *("id", "platform", "tenant", "user_id", "event_id", "conversation", "body", "address", "attachments"),
+    *("state", "attempt", "interruptions", "failures", "payload", "private", "created_at", "changed_at"),
 )
 
 
@@ -47,6 +48,7 @@ async def enter(connection: AsyncConnection, message: InboundMessage, now: float
         "conversation": message.conversation,
         "body": message.text,
         "address": address,
+        "attachments": dump(message.attachments),
         "state": MessageState.NEW,
         "attempt": 0,
         "interruptions": 0,
@@ -74,4 +76,5 @@ async def enter(connection: AsyncConnection, message: InboundMessage, now: float
         link_id=None,
         private=False,
         created_at=now,
+        attachments=message.attachments,
     )

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.tables import messages, principal_of
 from app.database.transition import changing
+from app.delivery.store.attachments import load
 from app.delivery.store.lease import FREE
 from app.messages import ConversationKey, MessageState, StoredMessage
 
@@ -72,6 +73,11 @@ def is_due(table: sa.FromClause, now: sa.ColumnElement[float]) -> sa.ColumnEleme
     return sa.or_(table.c.next_try_at.is_(None), table.c.next_try_at <= now)
 
 
+def has_contents() -> sa.ColumnElement[bool]:
+    """Return the condition that a message has not been erased: none that was accepted has neither text nor a file."""
+    return sa.or_(messages.c.body != "", messages.c.attachments.is_not(sa.null()))
+
+
 def naming(conversation: ConversationKey) -> dict[str, str]:
     """Return the parameters of a statement with `of_conversation` in it."""
     return {
@@ -98,4 +104,5 @@ def stored(row: sa.Row[Any]) -> StoredMessage:
         link_id=row.link_id,
         private=row.private,
         created_at=row.created_at,
+        attachments=load(row.attachments),
     )

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from app.database.database import Database
 from app.database.tables import approvals, former_accounts, messages, outbox, turns
+from app.delivery.store.queries import has_contents
 from app.messages import MessageState
 
 _DAY_SECONDS = 86_400.0
@@ -19,9 +20,10 @@ _ERASED = ""
 class Retention:
     """Erases old contents; lives as long as the process.
 
-    The row of an ended message stays, without its text, answer, address and the arguments of its approvals: its event
-    id refuses a late duplicate and its sequence keeps the order. A parked run is deleted when its message ends, which
-    `parked_seconds` bounds. Histories have their own limit, because people expect to be remembered for longer.
+    The row of an ended message stays, without its text, attachments, answer, address and the arguments of its
+    approvals: its event id refuses a late duplicate and its sequence keeps the order. A parked run is deleted when its
+    message ends, which `parked_seconds` bounds. Histories have their own limit, because people expect to be remembered
+    for longer.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class Retention:
             .where(
                 ended,
                 messages.c.changed_at < self._now() - self._retention_seconds,
-                messages.c.body != _ERASED,  # no message that was accepted is empty
+                has_contents(),
             )
             .limit(_AT_ONCE)
         )
@@ -65,7 +67,8 @@ class Retention:
             found = list((await connection.execute(old)).scalars())
         if not found:
             return 0
-        blank: dict[str, object] = {"body": _ERASED, "answer": None, "link_id": None, "address": {}, "payload": None}
+        blank: dict[str, object] = {"body": _ERASED, "attachments": None, "answer": None, "link_id": None}
+        blank |= {"address": {}, "payload": None}
         async with self._database.writing() as connection:
             still_ended = messages.update().where(messages.c.id.in_(found), ended)  # none that is tried again
             erased = await connection.execute(still_ended.values(**blank).returning(messages.c.id))

@@ -34,7 +34,7 @@ _SHOWN = ("text/plain", "text/html", "text/enriched", "text/markdown")
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
+class MailAttachment:
     """A file that came with a mail; `part_id` is its place there, such as ``0.1``, and `size` is in bytes."""
 
     part_id: str
@@ -56,7 +56,7 @@ class MailContent:
     """
 
     text: str = field(repr=False)
-    attachments: tuple[Attachment, ...]
+    attachments: tuple[MailAttachment, ...]
     hid: bool = False
     differs: bool = False
     enclosed: tuple[tuple[Mapping[str, Any], MailContent], ...] = field(default=(), repr=False)
@@ -79,7 +79,7 @@ def kept_apart(message: Mapping[str, Any]) -> list[str]:
 
 
 def attached_part(message: Mapping[str, Any], part_id: str) -> Mapping[str, Any] | None:
-    """Return the part of a message in format ``full`` that `Attachment.part_id` names, or None."""
+    """Return the part of a message in format ``full`` that `MailAttachment.part_id` names, or None."""
     return next((part for part in _leaves(mapping(message, "payload")) if text(part, "partId") == part_id), None)
 
 
@@ -224,9 +224,9 @@ def _is_shown(part: Mapping[str, Any]) -> bool:
     return not text(body, "attachmentId") or number(body, "size") <= MAX_BODY_BYTES
 
 
-def _attachment(part: Mapping[str, Any]) -> Attachment:
+def _attachment(part: Mapping[str, Any]) -> MailAttachment:
     kind = text(part, "mimeType").lower()
-    return Attachment(text(part, "partId"), text(part, "filename"), kind, number(mapping(part, "body"), "size"))
+    return MailAttachment(text(part, "partId"), text(part, "filename"), kind, number(mapping(part, "body"), "size"))
 
 
 def _decoded(part: Mapping[str, Any], encoded: str) -> str:

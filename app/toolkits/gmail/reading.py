@@ -12,7 +12,7 @@ from app.toolkits.charsets import looks_binary
 from app.toolkits.gmail import content as gmail_content
 from app.toolkits.gmail import message as gmail_message
 from app.toolkits.gmail.arguments import MessageId, Reference, ThreadId
-from app.toolkits.gmail.content import Attachment, MailContent
+from app.toolkits.gmail.content import MailAttachment, MailContent
 from app.toolkits.gmail.listing import GmailListing, quoted_headers
 from app.toolkits.gmail.message import mapping, number, objects, text
 from app.toolkits.gmail.oauth_scopes import READ_MAIL
@@ -218,7 +218,7 @@ def _remarks(content: MailContent) -> dict[str, str]:
 def _attachments(message_id: str, content: MailContent, quotes: Quotes) -> dict[str, Any]:
     """Return what is attached, by reference: the files themselves are never shown to a model."""
 
-    def shown(attachment: Attachment) -> dict[str, Any]:
+    def shown(attachment: MailAttachment) -> dict[str, Any]:
         return {
             "reference": f"{message_id}/{attachment.part_id}",
             "name": quotes.quote(attachment.name[:MAX_NAME]),
