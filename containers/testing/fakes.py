@@ -23,6 +23,7 @@ from app.google.apis import GoogleApis
 from app.google.client import GoogleClient
 from app.messages import Attachment, StoredMessage
 from app.principal import Principal
+from app.reply import ReplyContent
 from app.run import current_run
 from containers.application import Application
 from containers.scopes import Scoped
@@ -137,14 +138,19 @@ class FakeGoogle(GoogleClient):
 
 @dataclass(frozen=True)
 class Sent:
-    """One text that a channel was asked to send."""
+    """One reply that a channel was asked to send."""
 
     principal: Principal
-    text: str
+    content: ReplyContent
     private: bool
     message_id: str
     reply_id: str
     again: bool
+
+    @property
+    def text(self) -> str:
+        """Return its words."""
+        return self.content.text
 
 
 @dataclass
@@ -175,12 +181,14 @@ class RecordingChannel:
         """Return whether the test has listed the message's conversation as a group."""
         return message.conversation in self.groups
 
-    async def send(self, message: StoredMessage, text: str, *, private: bool, reply_id: str, again: bool) -> None:
+    async def send(
+        self, message: StoredMessage, content: ReplyContent, *, private: bool, reply_id: str, again: bool
+    ) -> None:
         """Record it."""
         await self.gate.wait()
         if self.failures:
             raise self.failures.pop(0)
-        self.sent.append(Sent(message.principal, text, private, message.message_id, reply_id, again))
+        self.sent.append(Sent(message.principal, content, private, message.message_id, reply_id, again))
 
     async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
         """Forget every copy of the reply but the first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.delivery.replies.waiters import Waiters
 from app.errors import AttachmentGoneError
 from app.messages import Attachment, StoredMessage
+from app.reply import ReplyContent
 
 
 class HttpChannel:
@@ -13,7 +14,9 @@ class HttpChannel:
     def __init__(self, waiters: Waiters) -> None:
         self._waiters = waiters
 
-    async def send(self, message: StoredMessage, text: str, *, private: bool, reply_id: str, again: bool) -> None:
+    async def send(
+        self, message: StoredMessage, content: ReplyContent, *, private: bool, reply_id: str, again: bool
+    ) -> None:
         """Wake the requests that wait for this message; they read its row."""
         self._waiters.wake(message.message_id)
 

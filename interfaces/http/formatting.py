@@ -9,7 +9,8 @@ from typing import Any
 from fastapi.sse import format_sse_event
 
 from app.agents.listening import Progress, TextWritten
-from app.delivery.replies.status import Status
+from app.delivery.replies.status import Status, in_words
+from app.reply import Button
 
 
 def as_json(message_id: str, status: Status) -> dict[str, Any]:
@@ -29,7 +30,15 @@ def as_json(message_id: str, status: Status) -> dict[str, Any]:
         body["approval"] = {"code": first.code, "tool": first.call.tool, "arguments": dict(first.call.arguments)}
         if account := status.accounts.get(first.call.call_id):
             body["approval"]["account"] = account.email
+    if (content := in_words(status)) and content.buttons:
+        body["buttons"] = [_button(button) for button in content.buttons]
     return body
+
+
+def _button(button: Button) -> dict[str, str]:
+    """Return a button: pressing it means to post its ``command`` as a message, or to open its ``url``."""
+    does = {"command": button.command} if button.command is not None else {"url": str(button.url)}
+    return {"label": button.label, **does, "style": button.style.value}
 
 
 def as_event(name: str, data: Mapping[str, Any]) -> bytes:

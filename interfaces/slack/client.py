@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from app.errors import AttachmentGoneError, UndeliverableError
 from app.messages import Attachment, StoredMessage
+from app.reply import ReplyContent
 from interfaces.slack.copies import EVENT_TYPE, CopyFinder, Where
 from interfaces.slack.formatting import escaped, posts
 from interfaces.slack.installations import BotTokens
@@ -66,7 +67,9 @@ class SlackChannel:
         self._copies = copies or CopyFinder()
         self._public_lines: OrderedDict[tuple[str, int], None] = OrderedDict()
 
-    async def send(self, message: StoredMessage, text: str, *, private: bool, reply_id: str, again: bool) -> None:
+    async def send(
+        self, message: StoredMessage, content: ReplyContent, *, private: bool, reply_id: str, again: bool
+    ) -> None:
         """Post the answer where the message came from; a private one goes to the sender's direct chat.
 
         The thread then gets one line that says so, once per message. If the bot cannot write in the channel or thread,
@@ -81,7 +84,7 @@ class SlackChannel:
             UndeliverableError: Slack refuses it permanently, or the app was removed; if only the direct chat is
                 refused, the thread says so.
         """
-        parts = dict(enumerate(map(escaped, posts(text))))
+        parts = dict(enumerate(map(escaped, posts(content.text))))
         here, reply = _where(message), _Reply(message, reply_id, parts, again)
         with in_our_words():
             client = await self._client(message)

@@ -28,6 +28,7 @@ import asyncio
 
 from app.errors import AttachmentGoneError
 from app.messages import Attachment, StoredMessage
+from app.reply import ReplyContent
 
 
 class PagerChannel:
@@ -37,9 +38,11 @@ class PagerChannel:
         self.prefix = prefix
         self.shown: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
 
-    async def send(self, message: StoredMessage, text: str, *, private: bool, reply_id: str, again: bool) -> None:
+    async def send(
+        self, message: StoredMessage, content: ReplyContent, *, private: bool, reply_id: str, again: bool
+    ) -> None:
         """Show it."""
-        self.shown.put_nowait((message.principal.user, self.prefix + text))
+        self.shown.put_nowait((message.principal.user, self.prefix + content.text))
 
     async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
         """Do nothing: a pager shows a reply once."""

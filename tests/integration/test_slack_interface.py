@@ -20,6 +20,7 @@ from app.database.tables import messages
 from app.log_once import LogOnce
 from app.messages import MAX_TEXT_LENGTH
 from app.principal import Principal
+from app.reply import ReplyContent
 from app.sections.delivery import DeliverySettings
 from containers.application import Application
 from interfaces.slack.client import ANSWERED_DIRECTLY
@@ -449,11 +450,11 @@ async def test_a_reply_that_is_tried_again_is_posted_once(server: Server, place:
     channel = server.container.channels()["slack"].sends
     text = "\n".join(f"line {number:04}" for number in range(900))
     for again in (False, True, True):
-        await channel.send(message, text, private=False, reply_id="a" * 32, again=again)
+        await channel.send(message, ReplyContent(text), private=False, reply_id="a" * 32, again=again)
     posted = server.posted(direct(name))[1:]
     server.slack.posts.remove(posted[1])
-    await channel.send(message, text, private=False, reply_id="a" * 32, again=True)
-    await channel.send(message, "another", private=False, reply_id="b" * 32, again=True)
+    await channel.send(message, ReplyContent(text), private=False, reply_id="a" * 32, again=True)
+    await channel.send(message, ReplyContent("another"), private=False, reply_id="b" * 32, again=True)
 
     assert len(posted) == 3
     assert [post.text for post in server.posted(direct(name))[1:]] == [
@@ -498,7 +499,7 @@ async def test_a_private_answer_that_is_tried_again_comes_once(server: Server) -
     message = await server.container.inbox().get(Principal("slack", TEAM, user("alone")), row.id)
     for again in (False, True):
         await server.container.channels()["slack"].sends.send(
-            message, "private", private=True, reply_id="c" * 32, again=again
+            message, ReplyContent("private"), private=True, reply_id="c" * 32, again=again
         )
 
     assert [post.text for post in server.posted(direct("alone"))] == ["private"]

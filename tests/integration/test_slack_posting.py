@@ -13,6 +13,7 @@ import pytest
 from app.errors import UnavailableError, UnclearError
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
+from app.reply import ReplyContent
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack.places import SlackError
 from app.sandbox.slack.sandbox import SlackSandbox
@@ -70,7 +71,7 @@ def _message(name: str, *, thread: str | None = None) -> StoredMessage:
 
 
 async def _send(channel: SlackChannel, message: StoredMessage, *, again: bool = False, text: str = LONG) -> None:
-    await channel.send(message, text, private=False, reply_id=message.message_id, again=again)
+    await channel.send(message, ReplyContent(text), private=False, reply_id=message.message_id, again=again)
 
 
 @pytest.mark.parametrize("thread", [None, THREAD])

@@ -12,6 +12,7 @@ import pytest
 from app.errors import UnavailableError, UndeliverableError
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
+from app.reply import ReplyContent
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack.places import SlackError
 from app.sandbox.slack.rates import ReadLimits
@@ -41,7 +42,7 @@ class Team:
     async def answer(self, name: str, *, private: bool = True, again: bool = False, text: str | None = None) -> None:
         """Answer what this person wrote in the channel."""
         text = text or f"{SECRET} for {name}"
-        await self.channel.send(mention(name), text, private=private, reply_id=name * 8, again=again)
+        await self.channel.send(mention(name), ReplyContent(text), private=private, reply_id=name * 8, again=again)
 
     def read_by(self, name: str) -> list[str]:
         """What this person finds when they look later."""
@@ -110,7 +111,9 @@ async def test_a_private_word_is_in_the_direct_chat_and_the_thread_says_so(team:
 async def test_a_thread_is_told_once_a_message(team: Team) -> None:
     """A link, a question and an answer to one message are three direct messages and one public line."""
     for reply_id in ("a" * 32, "b" * 32, "c" * 32):
-        await team.channel.send(mention("ADA"), reply_id[:3], private=True, reply_id=reply_id, again=False)
+        await team.channel.send(
+            mention("ADA"), ReplyContent(reply_id[:3]), private=True, reply_id=reply_id, again=False
+        )
 
     assert [text for text in team.read_by("ADA") if len(text) == 3] == ["aaa", "bbb", "ccc"]
     assert len(team.in_channel()) == 1

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from app.database.tables import messages, slack_installations, slack_installs_begun
 from app.errors import UndeliverableError
 from app.principal import Principal
+from app.reply import ReplyContent
 from app.sandbox.slack.posts import Post
 from tests.fakes.workspaces import Workspaces, install, workspaces
 
@@ -285,5 +286,5 @@ async def test_an_answer_after_the_end_is_sent_with_no_other_token(slacks: Works
     message = await inbox.get(Principal("slack", row.tenant, row.user_id), row.id)
 
     with pytest.raises(UndeliverableError, match="was removed"):
-        await channel.send(message, "late", private=True, reply_id="a" * 32, again=False)
+        await channel.send(message, ReplyContent("late"), private=True, reply_id="a" * 32, again=False)
     assert [post.text for post in await posts(slacks, "D0LEAVING")] == ["hello"]

@@ -91,8 +91,10 @@ async def test_links_lead_to_the_public_address(server: Server, ada: Principal, 
     ]
 
     links = [each.json()["consent_url"] for each in told]
+    buttons = [each.json()["buttons"] for each in told]
     assert all(link.startswith(f"{server.settings.server.public_url}/connect/google/") for link in links)
     assert links[0] != links[1]
+    assert buttons == [[{"label": "Connect Google", "url": link, "style": "primary"}] for link in links]
 
 
 async def test_who_says_no_is_told_so_and_nobody_else_waits(server: Server) -> None:

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from app.messages import InboundMessage
 from app.principal import Principal
+from app.reply import ReplyContent
 from app.sections.interfaces import InterfacesSettings, SlackSettings
 from containers.testing import open_test_app, settings_in
 from tests.provoking.showing import ADA, GRACE, Provoke, Shown, answered, raised
@@ -111,7 +112,7 @@ async def _sent(folder: Path, slack: SlackSettings) -> Shown:
         )
         stored = await app.container.intake().accept(message)
         channel = app.container.channels()["slack"].sends
-        return await raised(channel.send(stored, "hello", private=False, reply_id="a" * 32, again=False))
+        return await raised(channel.send(stored, ReplyContent("hello"), private=False, reply_id="a" * 32, again=False))
 
 
 PROVOKED: list[Provoke] = [

@@ -18,6 +18,7 @@ from app.errors import NotFoundError, UnavailableError, UnclearError, Undelivera
 from app.keys.ring import KeyRing
 from app.messages import ConversationKey, StoredMessage
 from app.principal import Principal
+from app.reply import ReplyContent
 from containers.testing import RecordingChannel
 from tests.fakes.core_server import CoreServer, until
 from tests.fakes.sandbox import Clock
@@ -199,8 +200,10 @@ class _Beside(RecordingChannel):
     unclear: bool = False
     taken: list[Principal] = field(default_factory=list)
 
-    async def send(self, message: StoredMessage, text: str, *, private: bool, reply_id: str, again: bool) -> None:
-        await super().send(message, text, private=private, reply_id=reply_id, again=again)
+    async def send(
+        self, message: StoredMessage, content: ReplyContent, *, private: bool, reply_id: str, again: bool
+    ) -> None:
+        await super().send(message, content, private=private, reply_id=reply_id, again=again)
         self.taken.append(message.principal)
         if self.unclear:
             raise UnclearError("no answer")
@@ -239,10 +242,12 @@ class _Away(RecordingChannel):
 
     away: set[Principal] = field(default_factory=set)
 
-    async def send(self, message: StoredMessage, text: str, *, private: bool, reply_id: str, again: bool) -> None:
+    async def send(
+        self, message: StoredMessage, content: ReplyContent, *, private: bool, reply_id: str, again: bool
+    ) -> None:
         if message.principal in self.away:
             raise UnavailableError("away")
-        await super().send(message, text, private=private, reply_id=reply_id, again=again)
+        await super().send(message, content, private=private, reply_id=reply_id, again=again)
 
 
 @pytest.mark.parametrize(("hours", "told_at_last"), [(6, True), (25, False)])
@@ -342,10 +347,12 @@ class _Slow(RecordingChannel):
     slow: set[Principal] = field(default_factory=set)
     opened: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def send(self, message: StoredMessage, text: str, *, private: bool, reply_id: str, again: bool) -> None:
+    async def send(
+        self, message: StoredMessage, content: ReplyContent, *, private: bool, reply_id: str, again: bool
+    ) -> None:
         if message.principal in self.slow:
             await self.opened.wait()
-        await super().send(message, text, private=private, reply_id=reply_id, again=again)
+        await super().send(message, content, private=private, reply_id=reply_id, again=again)
 
 
 async def test_in_a_shared_thread_nobody_waits_for_somebody_elses_reply(

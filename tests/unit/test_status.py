@@ -17,6 +17,7 @@ from app.delivery.store.parked_run import WaitsFor
 from app.keys.ring import KeyRing
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
+from app.reply import Button
 from tests.fakes.core_server import CoreServer
 from tests.fakes.sandbox import READ
 
@@ -46,7 +47,7 @@ async def _begun(server: CoreServer, person: Principal) -> StoredMessage:
 
 
 async def _words(server: CoreServer, message: StoredMessage) -> str:
-    return in_words(await server.status(message)) or ""
+    return content.text if (content := in_words(await server.status(message))) else ""
 
 
 async def test_a_link_is_shown_to_its_person_while_it_can_be_opened(
@@ -151,12 +152,60 @@ async def test_decided_calls_are_not_asked_for_again(server: CoreServer, ada: Pr
 )
 def test_an_answer_is_told_as_it_is(state: MessageState, answer: str | None, words: str | None) -> None:
     """What is done or failed is told; of what is undone, in work or on its way back there is nothing to tell."""
-    assert in_words(Status(state, None, answer, None, (), private=False)) == words
+    content = in_words(Status(state, None, answer, None, (), private=False))
+
+    assert (content.text if content else None) == words
+
+
+async def test_an_approval_has_a_button_for_each_thing_to_type(
+    server: CoreServer, ada: Principal, grace: Principal
+) -> None:
+    """Each person's buttons say what their own words ask for; with several calls the labels tell them apart."""
+    mine, hers = await _begun(server, ada), await _asks(server, grace, to="eve@example.com")
+    calls = [PendingCall(f"call-{number}", "letters_send", {"to": "bob@example.com"}) for number in (1, 2)]
+    await server.parking.park_for_approval(mine, WAITING, calls)
+    shown = in_words(await server.status(mine)), in_words(await server.status(hers))
+    first, second = await server.codes(mine)
+    (other,) = await server.codes(hers)
+
+    assert [[(button.label, button.command) for button in content.buttons] for content in shown if content] == [
+        [
+            (f"Approve {first}", f"approve {first}"),
+            (f"Deny {first}", f"deny {first}"),
+            (f"Approve {second}", f"approve {second}"),
+            (f"Deny {second}", f"deny {second}"),
+        ],
+        [("Approve", f"approve {other}"), ("Deny", f"deny {other}")],
+    ]
+
+
+async def test_a_consent_link_is_also_a_button(server: CoreServer, ada: Principal, grace: Principal) -> None:
+    """The button opens the link that the words show, each person their own; once it was opened there is none."""
+    said = [await server.ask(person, "connect google", person.user) for person in (ada, grace)]
+    shown = [content for message in said if (content := in_words(await server.status(message)))]
+    urls = [button.url or "" for content in shown for button in content.buttons]
+    await server.links.open(urls[0].rpartition("/")[2])
+    opened = in_words(await server.status(said[0]))
+
+    assert len(set(urls)) == 2
+    assert all(url in content.text for url, content in zip(urls, shown, strict=True))
+    assert opened is not None
+    assert opened.buttons == ()
+
+
+@pytest.mark.parametrize("does", [{}, {"command": "help", "url": "https://x.example"}, {"command": "x" * 65}])
+def test_a_button_does_one_thing_that_every_channel_can_carry(does: dict[str, Any]) -> None:
+    """A button without a purpose, with two, or whose command is too long for Telegram is refused when it is made."""
+    with pytest.raises(ValueError, match="button"):
+        Button("x", **does)
 
 
 def test_a_status_shows_neither_answer_nor_link() -> None:
-    """A status's repr holds no answer and no link, which is a key."""
+    """The repr of a status and of its reply holds no answer and no link, which is a key."""
     sign_in = SignIn(SignInStage.LINK, Place.DIRECT, "http://127.0.0.1/secret")
-    status = Status(MessageState.PARKED, WaitsFor.CONSENT, "secret", sign_in, (), private=True)
+    status = Status(
+        MessageState.PARKED, WaitsFor.CONSENT, "secret", sign_in, (), private=True, link_url="http://127.0.0.1/secret"
+    )
 
     assert "secret" not in repr(status)
+    assert "secret" not in repr(in_words(status))

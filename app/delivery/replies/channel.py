@@ -7,17 +7,20 @@ from typing import Protocol
 
 from app.consent.link import Place
 from app.messages import Attachment, StoredMessage
+from app.reply import ReplyContent
 
 
 class Channel(Protocol):
     """Sends people their replies; one object for each platform, which lives as long as the process."""
 
-    async def send(self, message: StoredMessage, text: str, *, private: bool, reply_id: str, again: bool) -> None:
+    async def send(
+        self, message: StoredMessage, content: ReplyContent, *, private: bool, reply_id: str, again: bool
+    ) -> None:
         """Send a reply to a message, where everybody who should see it can read it at any time.
 
         Args:
             message: The message; its address says where it came from, its principal who wrote it.
-            text: The reply, Markdown.
+            content: What the reply says.
             private: Only the sender may see it. In a group it goes to their direct chat, and one public line says so.
             reply_id: The id of this reply, the same at every try; 32 hexadecimal digits.
             again: An earlier try may have got through; a channel that can look this up sends only the missing parts.

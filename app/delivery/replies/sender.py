@@ -268,8 +268,8 @@ class Sender:
             message_now = await self._outbox.message_of(reply)
             if message_now.state is not message.state:
                 return ReplyState.OBSOLETE
-        text = in_words(status)
-        if text is None:
+        content = in_words(status)
+        if content is None:
             return ReplyState.OBSOLETE
         channel = self._channels.get(reply.principal.platform)
         if channel is None:
@@ -282,5 +282,5 @@ class Sender:
         again = reply.tries > 1 or reply.reply_id in self._begun  # its end could not be stored, so it is this try still
         self._begun.add(reply.reply_id)
         async with asyncio.timeout_at(until - self._lease_seconds * _TO_ARRIVE):
-            await channel.send(message, text, private=status.private, reply_id=reply.reply_id, again=again)
+            await channel.send(message, content, private=status.private, reply_id=reply.reply_id, again=again)
         return ReplyState.SENT

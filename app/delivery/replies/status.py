@@ -15,7 +15,9 @@ from app.delivery.store.parking import Parking
 from app.grants.accounts import Account, Accounts
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
+from app.reply import Button, ButtonStyle, ReplyContent
 
+_CONNECT = "connect google"
 _LINK_USED = "This link has been used or has expired. Write `connect google` for a new one."
 
 
@@ -29,6 +31,7 @@ class Status:
         approvals: The pending approvals, if the message waits for approval.
         accounts: By the id of a pending call, the Google account that it would use, if the person has several.
         questions: By the same ids, the question that is asked, for tools that word it themselves.
+        link_url: The consent link that the answer shows, as long as it can be opened.
     """
 
     state: MessageState
@@ -40,6 +43,7 @@ class Status:
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     accounts: Mapping[str, Account] = field(default_factory=dict)
     questions: Mapping[str, Question] = field(default_factory=dict)
+    link_url: str | None = field(default=None, repr=False)
 
 
 class Statuses:
@@ -68,7 +72,8 @@ class Statuses:
         parked = await self._parking.find(message) if message.state is MessageState.PARKED else None
         if parked is None:
             private = message.private or message.state is MessageState.FAILED  # an apology says what was asked for
-            return Status(message.state, None, await self._answer(message), None, (), private)
+            url = await self._link_url(message)
+            return Status(message.state, None, _answer(message, url), None, (), private, link_url=url)
         sign_in = await self._consent.sign_in(message.principal, parked.link_id) if parked.link_id else None
         asked = await self._approvals.of_message(message.principal, message.message_id)
         pending = tuple(approval for approval in asked if approval.state is ApprovalState.PENDING)
@@ -88,12 +93,11 @@ class Statuses:
             questions=questions,
         )
 
-    async def _answer(self, message: StoredMessage) -> str | None:
-        """Return the answer, with its consent link as long as that can be opened."""
+    async def _link_url(self, message: StoredMessage) -> str | None:
+        """Return the consent link that an answer shows, as long as it can be opened."""
         if message.link_id is None or message.answer is None:
-            return message.answer
-        url = (await self._consent.sign_in(message.principal, message.link_id)).url
-        return f"Connect a Google account (this link is only for you): {url}\n{message.answer}" if url else _LINK_USED
+            return None
+        return (await self._consent.sign_in(message.principal, message.link_id)).url
 
     def _needs(self, parked: ParkedRun) -> dict[str, tuple[str, ...]]:
         calls = StoppedRun.load(parked.run).calls
@@ -108,10 +112,10 @@ class Statuses:
         return {call.call_id: accounts[call.credential_id] for call in calls if call.credential_id in accounts}
 
 
-def in_words(status: Status) -> str | None:
-    """Return the status as a chat message in Markdown; None if there is nothing to say yet."""
+def in_words(status: Status) -> ReplyContent | None:
+    """Return the status as a reply; None if there is nothing to say yet."""
     if status.state in (MessageState.DONE, MessageState.FAILED):
-        return status.answer
+        return None if status.answer is None else ReplyContent(status.answer, _to_sign_in(status.link_url))
     if status.sign_in is not None:
         return _ask_to_sign_in(status.sign_in, status.needs)
     if status.waits_for is WaitsFor.APPROVAL and status.approvals:
@@ -119,34 +123,53 @@ def in_words(status: Status) -> str | None:
     return None
 
 
-def _ask_to_sign_in(sign_in: SignIn, needs: Mapping[str, Sequence[str]]) -> str:
+def _answer(message: StoredMessage, url: str | None) -> str | None:
+    """Return the answer, with its consent link if that can be opened."""
+    if message.link_id is None or message.answer is None:
+        return message.answer
+    return f"Connect a Google account (this link is only for you): {url}\n{message.answer}" if url else _LINK_USED
+
+
+def _to_sign_in(url: str | None) -> tuple[Button, ...]:
+    return (Button("Connect Google", url=url, style=ButtonStyle.PRIMARY),) if url else ()
+
+
+def _ask_to_sign_in(sign_in: SignIn, needs: Mapping[str, Sequence[str]]) -> ReplyContent:
     if sign_in.stage is SignInStage.LINK:
         wanted = "\n".join(f"- {tool}: {'; '.join(permissions)}" for tool, permissions in needs.items())
-        return (
+        return ReplyContent(
             f"For this I need your permission at Google:\n{wanted}\nConnect your Google account (this link is only for "
-            f"you and works once): {sign_in.url}\nI'll answer as soon as you have."
+            f"you and works once): {sign_in.url}\nI'll answer as soon as you have.",
+            _to_sign_in(sign_in.url),
         )
     if sign_in.stage is SignInStage.WINDOW:
-        return (
+        return ReplyContent(
             "Please finish connecting your Google account in the window that you opened. I'll answer as soon as you "
-            "have. If the window is gone, write `connect google` for a new link."
+            f"have. If the window is gone, write `{_CONNECT}` for a new link.",
+            (Button("Send a new link", command=_CONNECT),),
         )
     if sign_in.stage is SignInStage.CODE:
         where = "here" if sign_in.place is Place.DIRECT else "to me in a direct message, not in the group"
-        return (
+        return ReplyContent(
             f"Almost done: send `confirm` and the code from the page {where}. Was it not you who signed in? Then "
             "ignore this, and never send me a code that somebody gave you: it would connect *their* account to you."
         )
-    return (
-        "The link expired before an account was connected. Write `connect google` for a new one; I'll answer this once "
-        "you have connected."
+    return ReplyContent(
+        f"The link expired before an account was connected. Write `{_CONNECT}` for a new one; I'll answer this once "
+        "you have connected.",
+        (Button("Send a new link", command=_CONNECT, style=ButtonStyle.PRIMARY),),
     )
 
 
-def _ask_for_approval(status: Status) -> str:
-    asked = []
+def _ask_for_approval(status: Status) -> ReplyContent:
+    asked, buttons = [], []
     for approval in status.approvals:
         account = status.accounts.get(approval.call.call_id)
         as_whom = f"{account.alias}: {account.email}" if account else ""
         asked.append(ask(approval, status.questions.get(approval.call.call_id), as_whom))
-    return "\n\n".join(asked)
+        of_several = f" {approval.code}" if len(status.approvals) > 1 else ""
+        buttons += [
+            Button(f"Approve{of_several}", command=f"approve {approval.code}", style=ButtonStyle.PRIMARY),
+            Button(f"Deny{of_several}", command=f"deny {approval.code}", style=ButtonStyle.DANGER),
+        ]
+    return ReplyContent("\n\n".join(asked), tuple(buttons))
