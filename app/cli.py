@@ -17,6 +17,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
+DISTRIBUTION = "deputy-assistant"  # as pyproject.toml calls it
+
 COMMANDS = MappingProxyType(
     {
         "serve": "Run the server until SIGINT or SIGTERM.",
@@ -86,7 +88,7 @@ def _imported(name: str) -> TyperCommand | TyperGroup:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"deputy {version('deputy')}")
+        typer.echo(f"deputy {version(DISTRIBUTION)}")
         raise typer.Exit
 
 

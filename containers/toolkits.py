@@ -26,6 +26,8 @@ BUILT_IN = {
     "gmail": "app.toolkits.gmail:GmailToolkit",
 }
 
+_OWN = ("app", "containers", "deputy", "interfaces")  # a project may have packages of the same names
+
 # Where the frames of an import that failed are not the toolkit's: in Deputy, and in Python itself.
 _ROOT = Path(__file__).parent.parent
 _NOT_THEIRS = (*(f"{_ROOT / name}{os.sep}" for name in ("app", "containers")), os.path.dirname(os.__file__), "<frozen ")
@@ -90,7 +92,7 @@ def _load(place: str, import_path: str) -> type[Toolkit]:
     except AttributeError as error:
         raise SettingsError(f"{place} cannot be imported: {name} has no {attribute}") from error
     if not (inspect.isclass(found) and issubclass(found, Toolkit) and found is not Toolkit):
-        raise SettingsError(f"{place} is not a toolkit; make it a class that inherits app.toolkits.toolkit.Toolkit")
+        raise SettingsError(f"{place} is not a toolkit; make it a class that inherits deputy.Toolkit")
     return found
 
 
@@ -105,6 +107,8 @@ def _at(error: BaseException) -> str:
 
 def _why(error: BaseException) -> str:
     """Return what is wrong; the text only of errors that Python words, because another one may quote a secret."""
+    if isinstance(error, ImportError) and (name := (error.name or "").partition(".")[0]) in _OWN:
+        return f"{error}: in this process `{name}` is Deputy's own package; rename yours if you meant that one"
     if isinstance(error, ImportError):
         return f"{error}. Is its package installed, or its folder on PYTHONPATH?"
     if isinstance(error, SyntaxError):

@@ -26,6 +26,7 @@ SYSTEM = (
     "integration/test_docs.py",
     "integration/test_key_rotation.py",
     "integration/test_killed.py",
+    "integration/test_other_projects.py",
     "integration/test_processes.py",
     "integration/test_silent_database.py",
     "integration/test_start.py",

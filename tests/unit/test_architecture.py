@@ -1,4 +1,7 @@
-"""Imports point inward: entry points → containers → interfaces → app. Modules are short, and public names explained."""
+"""Imports point inward: deputy → entry points → containers → interfaces → app.
+
+Modules are short, and public names are explained.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("app", "containers", "interfaces")
+PACKAGES = ("app", "containers", "deputy", "interfaces")
 ENTRY_POINTS = ("app.main", "app.cli", "app.commands", "app.demo")
 CHANNEL_SDKS = ("slack_sdk", "slack_bolt", "aiogram", "pywa")
 WEB_FRAMEWORKS = ("fastapi", "starlette", "uvicorn")
@@ -34,7 +37,9 @@ RULES = (
     Rule(within=("app",), besides=ENTRY_POINTS, never=("containers", "interfaces", *CHANNEL_SDKS)),
     Rule(within=("interfaces",), never=("containers",)),
     Rule(within=PACKAGES, besides=("containers",), never=("dependency_injector",)),
-    Rule(within=PACKAGES, besides=(*ENTRY_POINTS, "containers.testing"), never=ENTRY_POINTS),
+    Rule(within=PACKAGES, besides=(*ENTRY_POINTS, "containers.testing", "deputy.command"), never=ENTRY_POINTS),
+    Rule(within=PACKAGES, besides=("deputy",), never=("deputy",)),
+    Rule(within=("deputy.packages",), never=("app", "containers", "interfaces")),
     Rule(within=PACKAGES, besides=(*ENTRY_POINTS, "app.sandbox", "containers.testing"), never=("app.sandbox",)),
     Rule(
         within=PACKAGES,
@@ -231,6 +236,8 @@ def test_the_walk_sees_every_module() -> None:
         ("interfaces/http/interface.py", "from interfaces.slack import client"),
         ("interfaces/http/interface.py", "import slack_sdk"),
         ("containers/application.py", "from app.cli import main"),
+        ("app/toolkits/gmail/toolkit.py", "from deputy import Toolkit"),
+        ("deputy/packages.py", "from app.errors import DeputyError"),
         ("containers/application.py", "from app.sandbox.google.sandbox import GoogleSandbox"),
     ],
 )

@@ -78,7 +78,7 @@ def test_the_scopes_and_the_proof_run_from_a_copy_alone(tmp_path: Path) -> None:
             text=True,
             check=False,
         )
-        for program in (example.replace("containers.scopes", "elsewhere.lifetimes.scopes"), CAPTIVE)
+        for program in (example.replace("from deputy import", "from elsewhere.lifetimes.scopes import"), CAPTIVE)
     ]
 
     assert [outcome.stderr for outcome in outcomes] == ["", ""]
