@@ -34,7 +34,7 @@ COMMANDS = MappingProxyType(
         "deliveries": "List, show and retry accepted messages, without their texts.",
         "db": "Migrate and copy the database.",
         "keys": "Make and rotate the keys that seal tokens at rest.",
-        "slack": "List the workspaces that have installed the app.",
+        "slack": "Create the Slack app, and list where it is installed.",
         "tools": "List the agents' tools.",
         "config": "Show and document the configuration.",
     }

@@ -18,6 +18,7 @@ from interfaces.slack.interface import SlackEvents
 from interfaces.slack.openid import SlackLogin
 from interfaces.slack.pages import InstallPages, callback_url
 from interfaces.slack.people import SlackPeople
+from interfaces.slack.scopes import needed_scopes
 from interfaces.slack.web_api import load
 from interfaces.web.interface import login_url
 
@@ -44,6 +45,15 @@ def describe(slack: SlackSettings, settings: Settings) -> ChannelDescription:
     )
 
 
+def scopes_for(settings: Settings) -> tuple[str, ...]:
+    """Return the bot scopes that these settings need; `granted_scopes` asks Slack for those that there are."""
+    return needed_scopes(by_address=_by_address(settings))
+
+
+def _by_address(settings: Settings) -> bool:
+    return settings.google.linking is LinkingMode.EMAIL_MATCH or settings.google.workspace is not None
+
+
 def _bot_tokens(slack: SlackSettings) -> Callable[..., BotTokens]:
     if slack.bot_token is None:
         return Installations
@@ -59,7 +69,7 @@ def _installing(slack: SlackSettings, settings: Settings) -> Callable[..., Insta
         api_base_url=slack.api_base_url,
         authorize_url=slack.authorize_url,
         redirect_uri=callback_url(settings.server.public_url),
-        by_address=settings.google.linking is LinkingMode.EMAIL_MATCH or settings.google.workspace is not None,
+        by_address=_by_address(settings),
     )
 
 

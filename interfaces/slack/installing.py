@@ -21,23 +21,12 @@ from app.database.tables import slack_installs_begun as table
 from app.errors import CallbackRefusedError, UnavailableError
 from interfaces.slack.allow_list import AllowList
 from interfaces.slack.installations import Installation, Installations
+from interfaces.slack.scopes import needed_scopes
 from interfaces.slack.web_api import new_client, no_answer
 
 log = logging.getLogger(__name__)
 
 INSTALL_SECONDS = 600
-# To receive messages, to answer, to open direct chats for private answers, to check whether an answer has arrived, and
-# to see people's names and who has left …
-BOT_SCOPES = (
-    "app_mentions:read",
-    "channels:history",
-    "chat:write",
-    "groups:history",
-    "im:history",
-    "im:write",
-    "users:read",
-)
-EMAIL_SCOPE = "users:read.email"  # … and, where people are identified by their addresses, to read them
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +87,7 @@ class Installing:
             )
         query = {
             "client_id": self._client_id,
-            "scope": ",".join((*BOT_SCOPES, EMAIL_SCOPE) if self._by_address else BOT_SCOPES),
+            "scope": ",".join(needed_scopes(by_address=self._by_address)),
             "redirect_uri": self._redirect_uri,
             "state": state,
         }

@@ -136,7 +136,7 @@ class SlackInstalls:
         if place in self.tokens:
             self._slack.forget(self.tokens[place])
         self._tokens[place] = f"xoxb-{place}-{secrets.token_hex(12)}"
-        self._slack.admit(place, self._tokens[place], organisation=organisation)
+        self._slack.admit(place, self._tokens[place], organisation=organisation, scopes=granted.scope.split(","))
         return {
             "ok": True,
             "access_token": self._tokens[place],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from starlette.applications import Starlette
@@ -12,11 +12,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.sandbox.log import bearer_of
+from app.sandbox.slack.declaration import EVERYTHING, SlackDeclaration
 from app.sandbox.slack.events import SlackEventSource
 from app.sandbox.slack.openid import SlackOpenId
 from app.sandbox.slack.places import SlackError, user_id
 from app.sandbox.slack.posts import Post, SlackPosts
 from app.sandbox.slack.rates import ReadLimits
+from app.sandbox.slack.scopes import MissingScopeError, check_scope
 
 Method = Callable[[Mapping[str, Any], str], dict[str, Any]]
 
@@ -33,6 +35,7 @@ class SlackSandbox(SlackEventSource):
         bot_user: The bot's user id.
         openid: Lets people sign in with a browser; None if they cannot.
         posts: The list that the bot's posts are added to; by default a new one.
+        declaration: The app, as its manifest declares it; by default one with everything that Deputy can use.
 
     Attributes:
         app: The ASGI application.
@@ -50,9 +53,11 @@ class SlackSandbox(SlackEventSource):
         bot_user: str = "U0BOT",
         openid: SlackOpenId | None = None,
         posts: list[Post] | None = None,
+        declaration: SlackDeclaration = EVERYTHING,
     ) -> None:
         super().__init__(signing_secret=signing_secret, team=team, bot_user=bot_user)
         self._workspaces = {bot_token: team}
+        self._granted = {bot_token: declaration.scopes}
         self._organisations: dict[str, str] = {}  # by workspace
         self.posts: list[Post] = [] if posts is None else posts
         self._posting = posting = SlackPosts(bot_user, self.places, self.new_ts, self.posts)
@@ -71,9 +76,17 @@ class SlackSandbox(SlackEventSource):
         methods = Route("/api/{method}", self._call, methods=["GET", "POST"])
         self.app = Starlette(routes=[*(openid.routes if openid else ()), methods])
 
-    def admit(self, place: str, bot_token: str, *, organisation: str | None = None) -> None:
+    def admit(
+        self,
+        place: str,
+        bot_token: str,
+        *,
+        organisation: str | None = None,
+        scopes: Collection[str] = EVERYTHING.scopes,
+    ) -> None:
         """Accept this bot token from now on, for an organisation or a workspace, which may be part of one."""
         self._workspaces[bot_token] = place
+        self._granted[bot_token] = frozenset(scopes)
         if organisation is not None:
             self._organisations[place] = organisation
 
@@ -83,7 +96,7 @@ class SlackSandbox(SlackEventSource):
 
     def forget(self, bot_token: str) -> None:
         """Stop accepting this bot token."""
-        del self._workspaces[bot_token]
+        del self._workspaces[bot_token], self._granted[bot_token]
 
     def limit_reads(self, limits: ReadLimits | None) -> None:
         """Limit how often the bot may read conversations, as Slack does for apps outside its Marketplace."""
@@ -102,8 +115,10 @@ class SlackSandbox(SlackEventSource):
         self._posting.reload(user)
 
     async def _call(self, request: Request) -> Response:
+        bearer = bearer_of(request.headers.get("authorization"))
+        granted = self._granted.get(bearer or "", frozenset())
+        scopes = {"X-OAuth-Scopes": ",".join(sorted(granted))}
         try:
-            bearer = bearer_of(request.headers.get("authorization"))
             if bearer is None:
                 raise SlackError("not_authed")
             workspace = self._workspaces.get(bearer)
@@ -113,7 +128,11 @@ class SlackSandbox(SlackEventSource):
             if method is None:
                 raise SlackError("unknown_method")
             arguments = {**await _arguments(request), "token": bearer}
-            return JSONResponse({"ok": True, **method(arguments, workspace)})
+            check_scope(request.path_params["method"], arguments, granted)
+            return JSONResponse({"ok": True, **method(arguments, workspace)}, headers=scopes)
+        except MissingScopeError as error:
+            refusal = {"ok": False, "error": str(error), "needed": error.needed, "provided": scopes["X-OAuth-Scopes"]}
+            return JSONResponse(refusal, headers=scopes)
         except SlackError as error:
             refusal = {"ok": False, "error": str(error)}
             if error.retry_after is None:
@@ -154,7 +173,10 @@ class SlackSandbox(SlackEventSource):
         member = self.members.get(user, {})
         if workspace in self._organisations:
             flags["enterprise_user"] = {"id": user, "enterprise_id": self._organisations[workspace]}
-        return {"user": {**user_object, **flags, **member, "profile": profile | member.get("profile", {})}}
+        profile |= member.get("profile", {})
+        if "users:read.email" not in self._granted[arguments["token"]]:
+            profile.pop("email", None)
+        return {"user": {**user_object, **flags, **member, "profile": profile}}
 
 
 async def _arguments(request: Request) -> dict[str, Any]:
