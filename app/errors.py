@@ -16,6 +16,7 @@ DeputyError
 ├── AttachmentError            an attachment cannot be read: the person or the model is given the reason
 │   ├── AttachmentTooLargeError    it exceeds the size limit
 │   └── AttachmentGoneError        the platform no longer has it, or does not give it
+├── UnreadableMessageError     a message is nothing but files that cannot be read: the person is shown this text
 ├── ConsentError               a consent link or callback cannot be used
 │   ├── LinkExpiredError           expired, used, superseded or never issued              (HTTP 410)
 │   └── CallbackRefusedError       state, cookie, code or id_token does not match         (HTTP 400)
@@ -154,6 +155,10 @@ class AttachmentTooLargeError(AttachmentError):
 
 class AttachmentGoneError(AttachmentError):
     """The platform no longer has the attachment, or does not give it to the assistant."""
+
+
+class UnreadableMessageError(DeputyError):
+    """A message is nothing but attachments that cannot be read; the person is shown this text."""
 
 
 class ConsentError(DeputyError):

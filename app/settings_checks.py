@@ -51,6 +51,14 @@ def _names(settings: Settings) -> Iterator[Misfit]:
             if model not in models and not (provider and at_provider):
                 words = f"there is no such model; {did_you_mean(model, models)}, or write provider:model"
                 yield ("agents", name, "model"), f"{words}, such as openai:gpt-5-mini"
+    transcription = settings.attachments.transcription
+    if transcription is not None and transcription not in settings.models:
+        words = (
+            "no model has this name; add it to `models`"
+            if not settings.models
+            else did_you_mean(transcription, settings.models)
+        )
+        yield ("attachments", "transcription"), words
     if settings.default_agent not in settings.agents:
         yield ("default_agent",), f"no agent has this name; {did_you_mean(settings.default_agent, settings.agents)}"
     for channel, section in settings.interfaces.served().items():

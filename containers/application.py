@@ -15,6 +15,7 @@ from app.agents.agent import Agent, AgentShell
 from app.agents.writes import Writes
 from app.api_tokens import ApiTokens
 from app.approvals.approvals import Approvals
+from app.attachments.reading import AttachmentReader
 from app.audit.audit import Audit
 from app.audit.recorder import AuditRecorder
 from app.chat.accounts import AccountsCommand, ConfirmCommand
@@ -70,6 +71,7 @@ from app.identities import Identities
 from app.janitor import Janitor
 from app.keys.ring import open_key_ring
 from app.llm.endpoints import open_model_http
+from app.llm.transcription import Transcriber
 from app.network import open_pool
 from app.offboarding import Offboarding
 from app.principal import Principal
@@ -201,6 +203,8 @@ class Application(DeclarativeContainer):
     # Process: the models by name, and the parts of each agent that all people share.
     model_http = Once(open_model_http)
     models: providers.Aggregate[Model] = providers.Aggregate()
+    transcriber: providers.Provider[Transcriber | None] = providers.Object(None)  # `build` overrides it
+    attachments = Once(AttachmentReader, senders, transcriber, max_bytes=settings.provided.attachments.max_bytes)
     shells: providers.Aggregate[AgentShell] = providers.Aggregate()
 
     # One request: everything personal.
@@ -271,6 +275,7 @@ class Application(DeclarativeContainer):
             first_seconds=settings.provided.delivery.backoff_seconds,
             most_seconds=settings.provided.delivery.backoff_most_seconds,
         ),
+        attachments,
         request_scopes.provided.open_agent,
         deadline_seconds=settings.provided.delivery.deadline_seconds,
         person_parked=settings.provided.delivery.person_parked,

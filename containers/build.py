@@ -14,6 +14,7 @@ from app.google.service_account import open_service_account
 from app.llm.endpoints import build_endpoint
 from app.llm.fallback import with_fallbacks
 from app.llm.models import build_model
+from app.llm.transcription import Transcriber
 from app.sections.agents import AgentSettings, ModelSettings
 from app.sections.google import WorkspaceSettings
 from app.settings import Settings
@@ -43,6 +44,8 @@ def build(settings: Settings) -> Application:
     container.agents.set_providers(
         {name: _agent(container, name, shells[name], agent.toolkits) for name, agent in settings.agents.items()}
     )
+    if settings.attachments.transcription is not None:
+        container.transcriber.override(_transcriber(container, settings.attachments.transcription, settings))
     add_channels(container, settings)
     if settings.google.workspace is not None:
         container.tokens.override(_workspace_tokens(container, settings.google.workspace))
@@ -68,6 +71,19 @@ def _model(container: Application, name: str, endpoint: ModelSettings | None) ->
         return Once(build_model, name, container.model_http)
     return Once(
         build_endpoint,
+        name,
+        base_url=endpoint.base_url,
+        model=endpoint.model,
+        api_key=endpoint.api_key,
+        http=container.model_http,
+        reads=endpoint.reads,
+    )
+
+
+def _transcriber(container: Application, name: str, settings: Settings) -> providers.Provider[Transcriber]:
+    endpoint = settings.models[name]
+    return Once(
+        Transcriber,
         name,
         base_url=endpoint.base_url,
         model=endpoint.model,

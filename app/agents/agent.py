@@ -9,7 +9,7 @@ from functools import partial
 import pydantic_ai
 from pydantic_ai import DeferredToolRequests, DeferredToolResults, UsageLimits
 from pydantic_ai.exceptions import AgentRunError, FallbackExceptionGroup, UsageLimitExceeded, UserError
-from pydantic_ai.messages import ModelMessage, ModelRequest, ToolReturnPart
+from pydantic_ai.messages import BinaryContent, ModelMessage, ModelRequest, ToolReturnPart, UserContent
 from pydantic_ai.models import Model
 
 from app.agents.guard import GuardedToolkit
@@ -19,11 +19,13 @@ from app.agents.run import StoppedRun
 from app.agents.wording import OUTGROWN, finished, in_words
 from app.agents.writes import Writes
 from app.approvals.approvals import Approval, Approvals
+from app.attachments.prompt import Prompt, with_files, without_files
 from app.audit.recorder import AuditRecorder
 from app.conversations.history import HISTORY_CHARACTERS, Conversations, History
 from app.credentials.credentials import Credentials
 from app.errors import AgentError, GoogleError
 from app.llm.faults import ModelFault, model_fault
+from app.llm.files import can_read
 from app.llm.patience import PatientModel
 from app.messages import StoredMessage
 from app.principal import Principal
@@ -113,18 +115,26 @@ class Agent:
         """Return every tool of this person's agent, by name."""
         return {name: spec for toolkit in self._toolkits for name, spec in toolkit.tools().items()}
 
-    async def answer(self, message: StoredMessage, listener: Listener | None = None) -> Answered | StoppedRun:
+    def reads(self, media_type: str) -> bool:
+        """Return whether this agent's model reads files of a type, such as ``image/png``."""
+        return can_read(self._shell.model, media_type)
+
+    async def answer(
+        self, message: StoredMessage, listener: Listener | None = None, prompt: Prompt | None = None
+    ) -> Answered | StoppedRun:
         """Run the agent on a message of its principal.
 
         Args:
             message: The message to answer.
             listener: Notified of progress; the model is asked to stream only if there is one.
+            prompt: The message as the model gets it; by default its text.
 
         Raises:
             AgentError: The model failed, or a limit was reached.
         """
         self._credentials.use_in(message.conversation)
-        return await self._run(message, message.text, [], None, listener)
+        content = (prompt or Prompt(message.text)).content()
+        return await self._run(message, content, [], None, listener)
 
     async def go_on(
         self,
@@ -134,22 +144,24 @@ class Agent:
         *,
         granted: bool | None,
         approvals: Sequence[Approval],
+        files: Sequence[BinaryContent] = (),
     ) -> Answered | StoppedRun:
         """Continue a run that was stopped, now that the person has answered.
 
-        Approved calls run with the account that they were shown with, even if the person has chosen another since.
+        The files of the message are given again, because none is stored with the run. Approved calls run with the
+        account that they were shown with, even if the person has chosen another since.
 
         Raises:
             AgentError: The model failed, or a limit was reached.
         """
         self._credentials.use_in(message.conversation, stopped.credential_id)
         results = stopped.results(granted=granted, approvals=approvals)
-        return await self._run(message, None, stopped.turn, results, listener)
+        return await self._run(message, None, with_files(stopped.turn, files), results, listener)
 
     async def _run(
         self,
         message: StoredMessage,
-        text: str | None,
+        content: str | Sequence[UserContent] | None,
         turn_so_far: list[ModelMessage],
         results: DeferredToolResults | None,
         listener: Listener | None,
@@ -180,7 +192,7 @@ class Agent:
         model = PatientModel(self._shell.model)
         try:
             run = await self._shell.runner.run(
-                text,
+                content,
                 model=model,
                 message_history=[*history.messages, *turn_so_far],
                 deferred_tool_results=results,
@@ -197,7 +209,7 @@ class Agent:
         finally:
             for guard in guards:
                 guard.let_go()
-        turn = run.all_messages()[len(history.messages) :]
+        turn = without_files(run.all_messages()[len(history.messages) :])
         if isinstance(run.output, DeferredToolRequests):
             return StoppedRun.of(turn, run.output)
         text, turn = finished(run.output, turn)

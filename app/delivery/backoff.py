@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
-from app.errors import GoogleError
+from app.errors import GoogleError, UnavailableError
 from app.llm.faults import ModelFault, model_fault
 
 
@@ -18,6 +18,7 @@ class Fault(StrEnum):
 
     GOOGLE_DOWN = "google_down"  # a fault of its own, or no answer
     GOOGLE_BUSY = "google_busy"  # a quota
+    CHANNEL = "channel"  # it does not give an attachment for now
     DATABASE = "database"  # it cannot be reached, or its disk is full
 
 
@@ -47,6 +48,8 @@ def _fault(error: BaseException) -> PassingFault | None:
     # The second: no connection became free in time; the third: asyncpg found no server.
     if isinstance(error, (sa.exc.DBAPIError, sa.exc.TimeoutError, ConnectionError)):
         return Fault.DATABASE
+    if isinstance(error, UnavailableError):
+        return Fault.CHANNEL
     if isinstance(error, GoogleError) and error.passes:
         return Fault.GOOGLE_BUSY if error.is_busy else Fault.GOOGLE_DOWN
     return None

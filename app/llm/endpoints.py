@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -57,7 +58,13 @@ async def _tell_errors(response: httpx2.Response) -> None:
 
 
 def build_endpoint(
-    name: str, *, base_url: str, model: str, api_key: SecretStr | None, http: httpx2.AsyncClient
+    name: str,
+    *,
+    base_url: str,
+    model: str,
+    api_key: SecretStr | None,
+    http: httpx2.AsyncClient,
+    reads: Collection[str] = (),
 ) -> Model:
     """Return the model at an endpoint; it holds nobody's data and lives as long as the process. No request is made.
 
@@ -70,6 +77,7 @@ def build_endpoint(
         model: The model's name at the endpoint.
         api_key: Sent as a bearer token; keys in the environment are never sent.
         http: The client, which stays open.
+        reads: The kinds of files that it reads, ``images`` or ``documents``; most such models read none.
     """
     # Imported late: it takes a good part of a second, and `offline` needs none of it.
     from pydantic_ai.models.openai import OpenAIChatModel
@@ -81,6 +89,11 @@ def build_endpoint(
         base_url=base_url,
         api_key=api_key.get_secret_value() if api_key else None,
         http_client=http,
-        profile=OpenAIModelProfile(openai_supports_strict_tool_definition=False),
+        profile=OpenAIModelProfile(
+            openai_supports_strict_tool_definition=False,
+            supports_image_input="images" in reads,
+            supports_document_input="documents" in reads,
+            openai_chat_supports_document_input="documents" in reads,
+        ),
     )
     return OpenAIChatModel(model, provider=provider)

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 from pydantic_ai.messages import ModelResponse, TextContent, TextPart, ToolCallPart, ToolReturnPart, UserPromptPart
 from pydantic_ai.models.function import DeltaToolCall, FunctionModel
+from pydantic_ai.profiles import ModelProfile
 
 from app.errors import InvalidMessageError
 from app.llm.commands import coerce, read_arguments, usage
+from app.llm.files import ATTACHED
 from app.llm.rendering import render
 
 if TYPE_CHECKING:
@@ -47,7 +49,8 @@ def offline() -> FunctionModel:
         for word in re.findall(r"\s*\S+\s*", part.content):
             yield word
 
-    return FunctionModel(answer, stream_function=stream, model_name=MODEL_NAME)
+    reads_no_files = ModelProfile(supports_image_input=False, supports_document_input=False)
+    return FunctionModel(answer, stream_function=stream, model_name=MODEL_NAME, profile=reads_no_files)
 
 
 def reply(messages: Sequence[ModelMessage], tools: Sequence[ToolDefinition]) -> TextPart | ToolCallPart:
@@ -58,9 +61,12 @@ def reply(messages: Sequence[ModelMessage], tools: Sequence[ToolDefinition]) -> 
     """
     parts = messages[-1].parts
     results = [part for part in parts if isinstance(part, ToolReturnPart)]
-    text = next((_prompt_text(part) for part in reversed(parts) if isinstance(part, UserPromptPart)), "")
+    prompt = next((part for part in reversed(parts) if isinstance(part, UserPromptPart)), None)
+    text = _prompt_text(prompt) if prompt else ""
     if results and not (text and all(result.outcome in ("denied", "interrupted") for result in results)):
         return TextPart(render(results))
+    if prompt and not text and (attached := _attached(prompt)):
+        return TextPart(f"You sent me {attached}. I am the offline demo model: no AI, and I cannot open files.")
     text = text.strip("`").strip()  # Slack's mark for words that are to be typed as they stand
     try:
         if text.startswith("/"):
@@ -128,6 +134,12 @@ def _summary(tool: ToolDefinition) -> str:
 
 
 def _prompt_text(part: UserPromptPart) -> str:
+    """Return the person's own words; notes are about their attachments."""
     items = [part.content] if isinstance(part.content, str) else part.content
-    texts = (item.content if isinstance(item, TextContent) else item for item in items)
-    return "\n".join(text for text in texts if isinstance(text, str)).strip()
+    return "\n".join(item for item in items if isinstance(item, str)).strip()
+
+
+def _attached(part: UserPromptPart) -> str:
+    """Return the attachments that notes name, in words."""
+    notes = [item.metadata for item in part.content if isinstance(item, TextContent)]
+    return ", ".join(note[ATTACHED] for note in notes if isinstance(note, dict) and ATTACHED in note)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from app.sections.section import Name, OneOrMore, Secret, Section, Text, Url
@@ -15,6 +17,22 @@ class ModelSettings(Section):
     base_url: Url = Field(description="Up to and including /v1; put the key into api_key, never in here")
     model: Text = Field(description="The model's name at the endpoint")
     api_key: Secret | None = Field(default=None, description="Sent as a bearer token; local servers need none")
+    reads: tuple[Literal["images", "documents"], ...] = Field(
+        default=(), description="The attachments that the model reads; it gets the names of all others"
+    )
+
+
+class AttachmentSettings(Section):
+    """Files that people send with their messages; they are read when the message is answered, and never stored."""
+
+    max_bytes: int = Field(
+        default=10_000_000, gt=0, description="Maximum bytes read for one message, all files together"
+    )
+    transcription: Name | None = Field(
+        default=None,
+        description="The name in `models` of an endpoint with `/audio/transcriptions`, which writes voice messages and"
+        " audio files down; without one, people learn that I cannot listen to them",
+    )
 
 
 class AgentSettings(Section):

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from pydantic import Field, field_validator
 
-from app.sections.agents import OFFLINE, AgentSettings, ModelSettings
+from app.sections.agents import OFFLINE, AgentSettings, AttachmentSettings, ModelSettings
 from app.sections.delivery import DeliverySettings
 from app.sections.google import ConsentSettings, GoogleSettings
 from app.sections.interfaces import InterfacesSettings
@@ -33,6 +33,7 @@ class Settings(Section):
     default_agent: Name = Field(
         description="The agent that answers on interfaces without `agent`", examples=["assistant"]
     )
+    attachments: AttachmentSettings = AttachmentSettings()
     interfaces: InterfacesSettings = Field(examples=["{http: {}}"])
     delivery: DeliverySettings = DeliverySettings()
     logging: LoggingSettings = LoggingSettings()

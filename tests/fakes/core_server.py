@@ -21,6 +21,7 @@ from pydantic_ai.models import Model
 from app.agents.agent import Agent, AgentShell
 from app.agents.writes import Writes
 from app.approvals.approvals import Approvals
+from app.attachments.reading import AttachmentReader
 from app.audit.audit import Audit
 from app.audit.recorder import AuditRecorder
 from app.chat.accounts import AccountsCommand, ConfirmCommand
@@ -69,6 +70,7 @@ from app.grants.refresh import Refresher
 from app.grants.refresh_leases import RefreshLeases
 from app.keys.ring import KeyRing
 from app.llm.offline import offline
+from app.llm.transcription import Transcriber
 from app.messages import Attachment, ConversationKey, InboundMessage, MessageState, StoredMessage
 from app.principal import Principal
 from app.supervisor import Supervisor
@@ -134,6 +136,8 @@ class CoreServer:
         person_backlog: int = 1000,
         person_parked: int = 20,
         reply_seconds: float = 0.0,
+        transcriber: Transcriber | None = None,
+        attachment_bytes: int = 1_000_000,
     ) -> None:
         now = self.clock = clock or Clock()
         self.post = post or Post()
@@ -225,6 +229,7 @@ class CoreServer:
                 AccountsCommand(self.consent, self.accounts, {"http": self.channel}),
             ],
             backoff,
+            AttachmentReader(channels, transcriber, max_bytes=attachment_bytes),
             self.open_agent,
             deadline_seconds=deadline_seconds,
             person_parked=person_parked,

@@ -14,12 +14,16 @@ import pydantic_ai
 import pytest
 from pydantic_ai.models import Model
 
+from app.database.database import Database
 from app.errors import SettingsError
+from app.keys.ring import KeyRing
 from app.llm.endpoints import build_endpoint, open_model_http
+from app.messages import Attachment, AttachmentKind
 from app.principal import Principal
 from app.sections.agents import AgentSettings, ModelSettings
 from app.sections.delivery import DeliverySettings
 from tests.fakes.chat_server import ChatServer, chat_server
+from tests.fakes.core_server import CoreServer, inbound
 from tests.fakes.environment import open_environment
 from tests.fakes.server import ADA, GRACE, Server
 
@@ -131,6 +135,25 @@ async def test_the_key_goes_out_as_a_bearer_token_and_nowhere_else(
     assert KEY not in json.dumps(asked.body)
     assert KEY not in answer.text + caplog.text + "".join(shown)
     assert not any("private word" in record.getMessage() for record in caplog.records if record.name.startswith("app"))
+
+
+@pytest.mark.parametrize("reads", [(), ("images",)])
+async def test_an_image_goes_to_an_endpoint_that_reads_images(
+    spare: ChatServer, database: Database, key_ring: KeyRing, ada: Principal, reads: tuple[str, ...]
+) -> None:
+    """Where the settings do not say that the model reads images, none is fetched, and it is told the name."""
+    async with open_model_http() as http:
+        at = spare.settings
+        model = build_endpoint("spare", base_url=at.base_url, model=at.model, api_key=None, http=http, reads=reads)
+        server = CoreServer(database, key_ring, model=model)
+        server.channel.files["photo"] = b"\x89PNG\r\n\x1a\n"
+        photo = Attachment(AttachmentKind.IMAGE, "harbour.png", "image/png", None, "photo")
+        await server.answer_next(await server.intake.accept(inbound(ada, "look", attachments=(photo,))))
+
+    content = spare.asked[0].body["messages"][-1]["content"]
+    assert [part["type"] for part in content] == ["text", "text", *(["image_url"] if reads else [])]
+    assert "harbour.png" in content[1]["text"]
+    assert ("You cannot open it" in content[1]["text"]) is not bool(reads)
 
 
 async def test_an_endpoint_without_a_key_is_given_none_of_the_environment(

@@ -92,6 +92,7 @@ ORDER = (
     "conversations",
     "toolkits",
     "llm",
+    "attachments",
     "agents",
     "delivery",
     "delivery.store",

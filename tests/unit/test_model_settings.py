@@ -56,6 +56,17 @@ def test_an_endpoint_is_as_it_was_written_and_shows_no_key(load: Callable[..., S
     assert "CANARY" not in f"{settings!r} {settings}"
 
 
+@pytest.mark.parametrize(("written", "works"), [("local", True), ("lokal", False), ("openai:whisper-1", False)])
+def test_a_transcription_model_is_one_of_models(load: Callable[..., Settings], written: str, works: bool) -> None:
+    """An endpoint is needed: a model string of pydantic-ai says nothing of transcription."""
+    models = f"{LOCAL}\nattachments: {{transcription: '{written}'}}"
+    if works:
+        assert load("local", models).attachments.transcription == "local"
+    else:
+        with pytest.raises(SettingsError, match=r"attachments\.transcription"):
+            load("local", models)
+
+
 @pytest.mark.parametrize("written", ["lokal", "[local, lokal]", "sk-CANARY", "':gpt'", "'openai:'"])
 def test_a_model_that_there_is_none_of_is_refused(load: Callable[..., Settings], written: str) -> None:
     """The error has the place and the names that there are; it does not repeat the one that is wrong."""

@@ -14,6 +14,7 @@ from app.agents.agent import Agent, Answered
 from app.agents.run import StoppedRun
 from app.agents.writes import Writes
 from app.approvals.approvals import Approvals, ApprovalState
+from app.attachments.reading import AttachmentReader
 from app.consent.flow import Consent
 from app.conversations.history import Conversations
 from app.deadline import Deadline
@@ -24,7 +25,7 @@ from app.delivery.replies.streams import Streams
 from app.delivery.store.inbox import Inbox
 from app.delivery.store.parking import Parking
 from app.delivery.work.command import ChatCommand
-from app.errors import AgentError
+from app.errors import AgentError, UnreadableMessageError
 from app.llm.faults import describe_fault, model_fault
 from app.messages import ConversationKey, StoredMessage
 from app.principal import Principal
@@ -65,6 +66,7 @@ class Answering:
         streams: Streams,
         commands: Sequence[ChatCommand],
         backoff: Backoff,
+        attachments: AttachmentReader,
         open_agent: OpenAgent,
         *,
         deadline_seconds: float,
@@ -82,6 +84,7 @@ class Answering:
         self._streams = streams
         self._commands = commands
         self._backoff = backoff
+        self._attachments = attachments
         self._open_agent = open_agent
         self._deadline_seconds = deadline_seconds
         self._person_parked = person_parked
@@ -142,7 +145,10 @@ class Answering:
             reply = await command.reply(message)
             if reply is not None:
                 return await self._inbox.finish(message, reply, private=True)
-        outcome = await self._run(message)
+        try:
+            outcome = await self._run(message)
+        except UnreadableMessageError as error:
+            return await self._inbox.finish(message, str(error), private=False)
         if isinstance(outcome, Answered):
             turn = partial(
                 self._conversations.append,
@@ -178,10 +184,13 @@ class Answering:
         listener = self._streams.listener(message)
         async with self._open_agent(message.principal, Deadline.after(self._deadline_seconds)) as agent:
             if parked is None:
-                return await agent.answer(message, listener)
+                return await agent.answer(message, listener, await self._attachments.prompt(message, agent.reads))
             approvals = await self._approvals.of_message(message.principal, message.message_id)
             stopped = StoppedRun.load(parked.run)
-            return await agent.go_on(message, stopped, listener, granted=parked.granted, approvals=approvals)
+            files = await self._attachments.files(message, agent.reads)
+            return await agent.go_on(
+                message, stopped, listener, granted=parked.granted, approvals=approvals, files=files
+            )
 
 
 def referenced(apology: str, message: StoredMessage) -> str:

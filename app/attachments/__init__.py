@@ -1,0 +1,1 @@
+"""The files that come with a message, as a model is given them."""
