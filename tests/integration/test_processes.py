@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from app.database.tables import messages
+from app.delivery.work.worker import INTERRUPTED
 from app.sandbox.slack.posts import Post
 from tests.fakes.chat_server import ChatServer, chat_server
 from tests.fakes.core_server import until
@@ -26,6 +27,7 @@ from tests.fakes.ports import free_port
 from tests.fakes.processes import DeputyProcess, deputy_process, write_config
 from tests.fakes.server import PATIENCE_SECONDS, direct, user
 
+ATTEMPTS = 3
 QUICK = {"scan_seconds": 0.2, "lease_seconds": 5.0, "grace_seconds": 20.0}
 
 
@@ -216,6 +218,45 @@ async def test_after_a_kill_the_embedded_engine_goes_on_at_once(small_host: Host
     host.gate.set()
     async with deputy_process("serve", config):
         await until(_told(host, "ada", "you said wait first"))
+
+
+async def test_a_message_that_kills_its_process_is_given_up_alone(small_host: Host) -> None:
+    """Ada's message kills process after process, is given up after so many deaths, and costs Grace no answer."""
+    host, deaths = small_host, list[int]()
+    config = host.config("serve", attempts=ATTEMPTS)
+    dying: DeputyProcess
+
+    async def kill(prompt: str) -> None:
+        if prompt == "poison":
+            if not deaths:
+                await until(lambda: "wait for it" in [asked.prompt for asked in host.model.asked])
+            deaths.append(dying.pid)
+            dying.send(signal.SIGKILL)
+        if prompt in ("poison", "wait for it") and not host.gate.is_set():
+            await host.gate.wait()
+
+    host.model.before_answer = kill
+    for start in range(ATTEMPTS + 1):
+        async with deputy_process("serve", config) as dying:
+            if start == 0:
+                await host.say(dying, "grace", "wait for it")
+                await host.say(dying, "ada", "poison")
+            if start == 1:
+                host.gate.set()
+            if start < ATTEMPTS:
+                assert await asyncio.wait_for(dying.running.wait(), PATIENCE_SECONDS) == -signal.SIGKILL
+            else:
+                await until(lambda: host.posts("ada"))
+                await host.say(dying, "ada", "hello again")
+                await host.say(dying, "grace", "and now?")
+                await until(_told(host, "grace", "you said wait for it", "you said and now?"))
+                await until(lambda: len(host.posts("ada")) == 2)
+    beside, poison = (await host.rows())[:2]
+
+    assert len(set(deaths)) == len(deaths) == ATTEMPTS
+    assert (poison.state, poison.interruptions) == ("failed", ATTEMPTS)
+    assert [post.text.startswith(INTERRUPTED) for post in host.posts("ada")] == [True, False]
+    assert (beside.state, beside.interruptions) == ("done", 1)
 
 
 async def test_two_embedded_processes_on_one_database_are_refused(small_host: Host) -> None:
