@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+from app.characters import normal_form
 from app.errors import PrincipalError
 
 MAX_PART_LENGTH = 255  # characters; the width of the database columns that hold each part
+_NAMED_BY_ADMINISTRATORS = "http"  # its names are checked when a token is issued; tokens that are older stay valid
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
     """The person a message is from, as the channel verified it: always three values, none of them empty.
 
-    Two principals are equal exactly if all three parts are equal. It is a value and contains no secret.
+    Two principals are equal exactly if all three parts are equal. It is a value and contains no secret. Platforms make
+    ids of plain letters and digits, so one that could look like another (decomposed letters, blanks around it, unseen
+    characters) is refused. It is never rewritten, because that could make two people one.
 
     Attributes:
         platform: The channel: ``slack``, ``telegram``, ``whatsapp`` or ``http``.
@@ -23,7 +27,8 @@ class Principal:
         user: The person's id within the tenant, such as Slack's "U…" or "W…".
 
     Raises:
-        PrincipalError: A part is empty, is not a string, is too long or contains a control character.
+        PrincipalError: A part is empty, is not a string, is too long, contains a control character, or is not in normal
+            form.
     """
 
     platform: str
@@ -37,6 +42,8 @@ class Principal:
                 raise PrincipalError(f"a principal needs a {name}; got {part!r}")
             if len(part) > MAX_PART_LENGTH or not part.isprintable():
                 raise PrincipalError(f"the {name} of a principal is at most {MAX_PART_LENGTH} printable characters")
+            if self.platform != _NAMED_BY_ADMINISTRATORS and not is_normal(part):
+                raise PrincipalError(f"the {name} of a principal has blanks, unseen or decomposed characters: {part!a}")
 
     def __str__(self) -> str:
         """Return the text form for the command line, each part percent-escaped: ``http:demo:ada``."""
@@ -58,3 +65,8 @@ class Principal:
         if str(principal) != text:
             raise PrincipalError(f"write this principal as {principal}; got {text!r}")
         return principal
+
+
+def is_normal(part: str) -> bool:
+    """Return whether a part of a principal is written as everybody writes it who looks the same."""
+    return (part.isascii() and " " not in part) or part == normal_form(part)

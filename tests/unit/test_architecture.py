@@ -68,8 +68,9 @@ RULES = (
 # The order inside `app`: a part imports itself and those before it in this list, so no two can import each other.
 ORDER = (
     "sizes",
+    "characters",
     "errors principal",  # an error names the person whom it concerns
-    "characters deadline log_context log_once run",
+    "deadline log_context log_once run",
     "proxies",
     "network",
     "repeating",

@@ -26,6 +26,17 @@ def test_a_part_that_is_no_identity_is_refused(place: int, part: Any) -> None:
         Principal(*parts)
 
 
+@pytest.mark.parametrize("platform", ["slack", "telegram", "whatsapp"])
+@pytest.mark.parametrize("user", ["U1 ", " U1", "U\u00a01", "U1\u3164", "U1\ufe0f", "Zoe\u0308", "U\u115f1", "U  1"])
+def test_an_id_of_a_platform_that_could_look_like_another_is_refused(platform: str, user: str) -> None:
+    """Neither is it another person beside the one it looks like, nor is it taken for that one."""
+    with pytest.raises(PrincipalError):
+        Principal(platform, "T1", user)
+    with pytest.raises(PrincipalError):
+        Principal(platform, user, "U1")
+    assert Principal(platform, "T1", "Zo\u00eb").user == "Zo\u00eb"
+
+
 def test_all_three_parts_are_required() -> None:
     """Nothing stands in for a part that is left out."""
     with pytest.raises(TypeError):
