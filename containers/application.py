@@ -55,6 +55,7 @@ from app.delivery.work.backlog import Backlog
 from app.delivery.work.fairness import Fairness
 from app.delivery.work.intake import Intake
 from app.delivery.work.maintenance import Maintenance
+from app.delivery.work.signs import SignsOfLife
 from app.delivery.work.worker import Worker
 from app.google.apis import GoogleApis
 from app.google.auth import GoogleAuth
@@ -268,6 +269,7 @@ class Application(DeclarativeContainer):
         sender,
         senders,
         streams,
+        Once(SignsOfLife, senders),
         commands,
         Once(
             Backoff,

@@ -13,7 +13,7 @@ from pydantic_ai.messages import BinaryContent, ModelMessage, ModelRequest, Tool
 from pydantic_ai.models import Model
 
 from app.agents.guard import GuardedToolkit
-from app.agents.listening import Listener, telling
+from app.agents.listening import AtWork, Listener, telling, unwatched
 from app.agents.organised import Organised, organised_in
 from app.agents.run import StoppedRun
 from app.agents.wording import OUTGROWN, finished, in_words
@@ -120,7 +120,11 @@ class Agent:
         return can_read(self._shell.model, media_type)
 
     async def answer(
-        self, message: StoredMessage, listener: Listener | None = None, prompt: Prompt | None = None
+        self,
+        message: StoredMessage,
+        listener: Listener | None = None,
+        prompt: Prompt | None = None,
+        at_work: AtWork = unwatched,
     ) -> Answered | StoppedRun:
         """Run the agent on a message of its principal.
 
@@ -128,19 +132,21 @@ class Agent:
             message: The message to answer.
             listener: Notified of progress; the model is asked to stream only if there is one.
             prompt: The message as the model gets it; by default its text.
+            at_work: Told what a tool that runs is doing, and None once it has ended.
 
         Raises:
             AgentError: The model failed, or a limit was reached.
         """
         self._credentials.use_in(message.conversation)
         content = (prompt or Prompt(message.text)).content()
-        return await self._run(message, content, [], None, listener)
+        return await self._run(message, content, [], None, listener, at_work)
 
     async def go_on(
         self,
         message: StoredMessage,
         stopped: StoppedRun,
         listener: Listener | None = None,
+        at_work: AtWork = unwatched,
         *,
         granted: bool | None,
         approvals: Sequence[Approval],
@@ -156,7 +162,7 @@ class Agent:
         """
         self._credentials.use_in(message.conversation, stopped.credential_id)
         results = stopped.results(granted=granted, approvals=approvals)
-        return await self._run(message, None, with_files(stopped.turn, files), results, listener)
+        return await self._run(message, None, with_files(stopped.turn, files), results, listener, at_work)
 
     async def _run(
         self,
@@ -165,6 +171,7 @@ class Agent:
         turn_so_far: list[ModelMessage],
         results: DeferredToolResults | None,
         listener: Listener | None,
+        at_work: AtWork,
     ) -> Answered | StoppedRun:
         history = await self._conversations.load(
             self.principal,
@@ -186,6 +193,7 @@ class Agent:
                 message.message_id,
                 organised,
                 self._shell.permission,
+                at_work,
             )
             for toolkit in self._toolkits
         ]

@@ -13,6 +13,7 @@ from pydantic_ai.toolsets import ToolsetTool, WrapperToolset
 from pydantic_core import to_jsonable_python
 
 from app.agents.failure import failure, is_sendable
+from app.agents.listening import AtWork, unwatched
 from app.agents.organised import Organised, things_in
 from app.approvals.approvals import Approvals, PendingCall
 from app.audit.recorder import AuditRecorder
@@ -76,6 +77,7 @@ class GuardedToolkit(WrapperToolset[Any]):
         begins_to_write: Awaited with a tool's name before it organises in a way that must not be repeated.
         organised: How many things were organised for the message, by all of its toolkits.
         permission: Says in words what an OAuth scope permits.
+        at_work: Told what a tool that runs is doing, and None once it has ended.
     """
 
     wrapped: Toolkit
@@ -87,6 +89,7 @@ class GuardedToolkit(WrapperToolset[Any]):
     message_id: str
     organised: Organised
     permission: Callable[[str], str] = str
+    at_work: AtWork = unwatched
 
     async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
         """Return the toolkit's tools, each held by this guard and not by the toolkit."""
@@ -98,6 +101,7 @@ class GuardedToolkit(WrapperToolset[Any]):
     def let_go(self) -> None:
         """Drop everything that belongs to the person: pydantic-ai keeps a cancelled run alive in cycles for a while."""
         del self.wrapped, self.credentials, self.begins_to_write, self.trail
+        self.at_work = unwatched
 
     async def call_tool(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
@@ -163,8 +167,9 @@ class GuardedToolkit(WrapperToolset[Any]):
         self, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
     ) -> Any:
         """Run the tool and record it; the recorder outlives `let_go`, which is called when the run is cancelled."""
-        trail, done = self.trail, False
+        trail, at_work, done = self.trail, self.at_work, False
         tool_call = await trail.begin(self.message_id, spec.name, acts=spec.effect is Effect.ACT)
+        at_work(spec.doing)
         try:
             result = await super().call_tool(spec.name, tool_args, ctx, tool)
             done = True
@@ -177,6 +182,7 @@ class GuardedToolkit(WrapperToolset[Any]):
                 return result
             failed = f"its result, of the type {type(result).__name__}, cannot be sent to a model as JSON"
         finally:
+            at_work(None)
             await trail.end(tool_call, done=done)
         log.error("message %s of %s: the tool %s failed: %s", self.message_id, self.principal, spec.name, failed)
         raise ToolFailed(with_aside(f"{spec.name} failed because of a fault in it.{_MAY_BE_DONE[spec.effect]}", _TELL))

@@ -42,7 +42,22 @@ class ToolUsed:
     state: ToolState
 
 
-Progress = TextWritten | ToolUsed
+@dataclass(frozen=True, slots=True)
+class Working:
+    """The run goes on; after a while with what it is doing, such as ``searching your mail``."""
+
+    doing: str | None
+
+
+Progress = TextWritten | ToolUsed | Working
+
+
+AtWork = Callable[[str | None], None]
+"""A function that is told what a run is doing, such as ``searching your mail``; None while it waits for its model."""
+
+
+def unwatched(_: str | None) -> None:
+    """Do nothing, for a run that nobody watches."""
 
 
 class Listener(Protocol):

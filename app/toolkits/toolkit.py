@@ -45,6 +45,7 @@ class ToolMark:
     phrases: tuple[str, ...]
     repeatable: bool
     asks: Question | None
+    doing: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class ToolSpec:
         phrases: Regular expressions by which the offline demo model finds it.
         repeatable: Running it twice has the same result as running it once.
         asks: How a person is asked for approval, or None for the tool's name and its arguments.
+        doing: What a person is told while it runs for long: ``searching your mail``.
         definition: The model's description of it. Its metadata has ``effect``, ``oauth_scopes`` and ``phrases``.
         validator: Checks the model's arguments; stateless.
         takes_context: Whether the method's first argument is pydantic-ai's RunContext.
@@ -72,6 +74,7 @@ class ToolSpec:
     phrases: tuple[str, ...]
     repeatable: bool
     asks: Question | None
+    doing: str
     definition: ToolDefinition
     validator: SchemaValidator | SchemaValidatorProt
     takes_context: bool
@@ -85,6 +88,7 @@ def tool(
     phrases: tuple[str, ...] = (),
     repeatable: bool = False,
     asks: Question | None = None,
+    doing: str = "",
 ) -> Callable[[AsyncMethod], AsyncMethod]:
     r"""Mark an ``async`` method of a toolkit as a tool; the model reads its docstring.
 
@@ -96,6 +100,8 @@ def tool(
         repeatable: Of a tool that organises: done twice it leaves the same as done once, as a label does and a draft
             does not. A message that was interrupted is not begun again after one that is not.
         asks: How a person is asked for approval: ``Question("Send this mail?", {"body": "Text"})``.
+        doing: What a person is told while it runs for long, after "I'm": ``searching your mail``. Without it they are
+            told the tool's name.
 
     Raises:
         SettingsError: The method is not ``async def``, or a bare string stands where a tuple should.
@@ -109,7 +115,7 @@ def tool(
         if not inspect.iscoroutinefunction(method):
             name = getattr(method, "__qualname__", repr(method))
             raise SettingsError(f"the tool {name} has to be `async def`: blocking calls belong into a client's threads")
-        setattr(method, MARK, ToolMark(effect, oauth_scopes, phrases, repeatable, asks))
+        setattr(method, MARK, ToolMark(effect, oauth_scopes, phrases, repeatable, asks, doing))
         return marked
 
     return mark
@@ -244,6 +250,7 @@ def _spec(cls: type[Toolkit], method: str, function: FunctionType, inherited: Ma
         phrases=mark.phrases,
         repeatable=mark.repeatable,
         asks=mark.asks,
+        doing=mark.doing or f"using {name}",
         definition=replace(made.tool_def, toolset_id=cls.name),  # else pydantic-ai copies it at every step to add it
         validator=made.function_schema.validator,
         takes_context=made.takes_ctx,

@@ -162,6 +162,8 @@ class RecordingChannel:
         gate: Every send waits until it is set.
         groups: The conversations that others can read.
         files: The contents of attachments, or the error to raise, by reference; any other one is gone.
+        signs: What it has shown of the work on messages: whose, and what is done, or "idle".
+        sign_failures: Errors for the next signs, one each.
     """
 
     sent: list[Sent] = field(default_factory=list)
@@ -169,6 +171,8 @@ class RecordingChannel:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     groups: set[str] = field(default_factory=set)
     files: dict[str, bytes | Exception] = field(default_factory=dict)
+    signs: list[tuple[Principal, str | None]] = field(default_factory=list)
+    sign_failures: list[Exception] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -194,6 +198,16 @@ class RecordingChannel:
         """Forget every copy of the reply but the first."""
         first = next((sent for sent in self.sent if sent.reply_id == reply_id), None)
         self.sent[:] = [sent for sent in self.sent if sent.reply_id != reply_id or sent is first]
+
+    async def show_working(self, message: StoredMessage, doing: str | None) -> None:
+        """Record it."""
+        self.signs.append((message.principal, doing))
+        if self.sign_failures:
+            raise self.sign_failures.pop(0)
+
+    async def show_idle(self, message: StoredMessage) -> None:
+        """Record it."""
+        self.signs.append((message.principal, "idle"))
 
     async def fetch(self, message: StoredMessage, attachment: Attachment, *, limit: int) -> bytes:
         """Return the contents that the test has put in `files`."""

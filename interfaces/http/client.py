@@ -23,6 +23,12 @@ class HttpChannel:
     async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
         """Do nothing: the row is the only copy."""
 
+    async def show_working(self, message: StoredMessage, doing: str | None) -> None:
+        """Do nothing: the state `running` says so, and clients that accept events are told by their stream."""
+
+    async def show_idle(self, message: StoredMessage) -> None:
+        """Do nothing, as for `show_working`."""
+
     async def fetch(self, message: StoredMessage, attachment: Attachment, *, limit: int) -> bytes:
         """Raise an error: no request can carry an attachment."""
         raise AttachmentGoneError("messages over HTTP have no attachments")

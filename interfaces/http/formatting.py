@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi.sse import format_sse_event
 
-from app.agents.listening import Progress, TextWritten
+from app.agents.listening import Progress, TextWritten, Working
 from app.delivery.replies.status import Status, in_words
 from app.reply import Button
 
@@ -47,7 +47,9 @@ def as_event(name: str, data: Mapping[str, Any]) -> bytes:
 
 
 def progress_as_event(progress: Progress) -> bytes:
-    """Return a step of a run as the event ``text`` or ``tool``."""
+    """Return a step of a run as the event ``text``, ``tool`` or ``working``."""
     if isinstance(progress, TextWritten):
         return as_event("text", {"delta": progress.delta})
+    if isinstance(progress, Working):
+        return as_event("working", {"doing": progress.doing})
     return as_event("tool", {"name": progress.name, "state": progress.state.value})

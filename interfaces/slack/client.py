@@ -112,6 +112,12 @@ class SlackChannel:
                 await self._copies.keep_first(client, where, copies)
             self._copies.forget(reply_id)
 
+    async def show_working(self, message: StoredMessage, doing: str | None) -> None:
+        """Do nothing: the app has no sessions, and nothing else in Slack shows that an app is working."""
+
+    async def show_idle(self, message: StoredMessage) -> None:
+        """Do nothing, as for `show_working`."""
+
     async def fetch(self, message: StoredMessage, attachment: Attachment, *, limit: int) -> bytes:
         """Raise an error: files in Slack are named in the text and not fetched."""
         raise AttachmentGoneError("I cannot open files from Slack")

@@ -61,7 +61,7 @@ class Letters(Toolkit):
         await self._post.do(self._principal, "shout", text=text, volume=volume, notes=notes)
         return f"shouted {text}"
 
-    @tool(oauth_scopes=())
+    @tool(oauth_scopes=(), doing="looking at the clock")
     async def clock(self) -> str:
         """Tell the time."""
         await self._post.do(self._principal, "clock")

@@ -59,6 +59,7 @@ from app.delivery.work.backlog import Backlog
 from app.delivery.work.fairness import Fairness
 from app.delivery.work.intake import Intake
 from app.delivery.work.maintenance import Maintenance
+from app.delivery.work.signs import SignsOfLife
 from app.delivery.work.worker import Worker
 from app.google.auth import GoogleAuth
 from app.google.endpoints import GoogleEndpoints
@@ -138,6 +139,7 @@ class CoreServer:
         reply_seconds: float = 0.0,
         transcriber: Transcriber | None = None,
         attachment_bytes: int = 1_000_000,
+        first_sign_seconds: float = 3600.0,
     ) -> None:
         now = self.clock = clock or Clock()
         self.post = post or Post()
@@ -222,6 +224,7 @@ class CoreServer:
             self.sender,
             channels,
             self.streams,
+            SignsOfLife(channels, first_seconds=first_sign_seconds, again_seconds=0.01, now=now),
             [
                 ApprovalCommand(self.approvals, self.parking),
                 NewConversationCommand(self.conversations),

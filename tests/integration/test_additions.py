@@ -47,6 +47,12 @@ class PagerChannel:
     async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
         """Do nothing: a pager shows a reply once."""
 
+    async def show_working(self, message: StoredMessage, doing: str | None) -> None:
+        """Do nothing: a pager shows replies only."""
+
+    async def show_idle(self, message: StoredMessage) -> None:
+        """Do nothing."""
+
     async def fetch(self, message: StoredMessage, attachment: Attachment, *, limit: int) -> bytes:
         """Raise an error: a pager takes no files."""
         raise AttachmentGoneError("a pager takes no files")

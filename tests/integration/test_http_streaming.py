@@ -76,7 +76,7 @@ async def _events(response: httpx2.Response) -> AsyncIterator[Event]:
         kind, _, value = line.partition(": ")
         if kind == "event":
             name = value
-        elif kind == "data":
+        elif kind == "data" and name != "working":  # which a slow machine is told now and then
             yield name, json.loads(value)
 
 

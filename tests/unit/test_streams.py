@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.agents.listening import TextWritten, ToolState, ToolUsed
+from app.agents.listening import TextWritten, ToolState, ToolUsed, Working
 from app.delivery.replies.status import Status
 from app.delivery.replies.streams import Listening, Streams
 from app.messages import MessageState, StoredMessage
@@ -117,6 +117,23 @@ async def test_a_silence_is_filled_with_comments(ada: Principal) -> None:
     assert silence[1:] == [b": ping\n\n"] * 2
     assert told == b'event: tool\ndata: {"name": "clock", "state": "started"}\n\n'
     assert rest[-1].startswith(b"event: status\n")
+
+
+async def test_a_sign_of_life_is_an_event(ada: Principal) -> None:
+    """A client is told that the work goes on, and with what."""
+    listening = Listening()
+    for doing in (None, "searching your mail"):
+        listening.tell(Working(doing))
+
+    async def status() -> Status:
+        return DONE
+
+    events = [event async for event in message_events(message(ada), listening, status, keep_alive_seconds=9)]
+
+    assert events[1:-1] == [
+        b'event: working\ndata: {"doing": null}\n\n',
+        b'event: working\ndata: {"doing": "searching your mail"}\n\n',
+    ]
 
 
 @pytest.mark.parametrize("text", ["a\n\nevent: status\ndata: {}", "\u2028", "\ud800", 'a"b'])

@@ -43,6 +43,31 @@ class Channel(Protocol):
         """
         ...
 
+    async def show_working(self, message: StoredMessage, doing: str | None) -> None:
+        """Show the sender that this message is being worked on, as people know it there: typing, a status, a reaction.
+
+        It is first awaited about a second after the message arrived, and then every few seconds while the work goes on,
+        so a sign that fades is renewed. It takes 5 seconds at most, and fails without harm.
+
+        Args:
+            message: The message that is being worked on.
+            doing: What is being done, once the message is 15 seconds old: ``searching your mail``. Until then None.
+
+        Raises:
+            UnavailableError: The platform refuses it for now.
+            UndeliverableError: The platform refuses it for good.
+        """
+        ...
+
+    async def show_idle(self, message: StoredMessage) -> None:
+        """Clear the sign of `show_working`, unless it fades or a reply clears it; awaited once the work has ended.
+
+        Raises:
+            UnavailableError: The platform refuses it for now.
+            UndeliverableError: The platform refuses it for good.
+        """
+        ...
+
     async def fetch(self, message: StoredMessage, attachment: Attachment, *, limit: int) -> bytes:
         """Return the contents of an attachment of this message, which the platform has kept until now.
 

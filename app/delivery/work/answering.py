@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Protocol
 
 from app.agents.agent import Agent, Answered
+from app.agents.listening import AtWork, Listener
 from app.agents.run import StoppedRun
 from app.agents.writes import Writes
 from app.approvals.approvals import Approvals, ApprovalState
@@ -25,12 +26,15 @@ from app.delivery.replies.streams import Streams
 from app.delivery.store.inbox import Inbox
 from app.delivery.store.parking import Parking
 from app.delivery.work.command import ChatCommand
+from app.delivery.work.signs import SignsOfLife
 from app.errors import AgentError, UnreadableMessageError
 from app.llm.faults import describe_fault, model_fault
 from app.messages import ConversationKey, StoredMessage
 from app.principal import Principal
 
 log = logging.getLogger(__name__)
+
+Run = Callable[[], Awaitable[Answered | StoppedRun]]
 
 TOO_LATE = "This took too long, so I stopped. Please try again, perhaps with a smaller request."
 STOPPED_WRITING = "I was interrupted while I worked on this, and did not start again in case something is done twice."
@@ -64,6 +68,7 @@ class Answering:
         sender: Sender,
         channels: Mapping[str, Channel],
         streams: Streams,
+        signs: SignsOfLife,
         commands: Sequence[ChatCommand],
         backoff: Backoff,
         attachments: AttachmentReader,
@@ -82,6 +87,7 @@ class Answering:
         self._sender = sender
         self._channels = channels
         self._streams = streams
+        self._signs = signs
         self._commands = commands
         self._backoff = backoff
         self._attachments = attachments
@@ -98,9 +104,14 @@ class Answering:
         if message.attempt > 1 and await self._writes.of_message(message.principal, message.message_id):
             await self.give_up(message, STOPPED_WRITING, "interrupted")
             return
+        listener = self._streams.listener(message)
+        async with self._signs.shown(message, listener) as at_work:
+            await self._attempt(message, partial(self._run, message, listener, at_work))
+
+    async def _attempt(self, message: StoredMessage, run: Run) -> None:
         try:
             async with asyncio.timeout(self._deadline_seconds):
-                mine = await self._answer(message)
+                mine = await self._answer(message, run)
         except TimeoutError:
             apology, error_class, fault = TOO_LATE, "deadline", None
         except AgentError as error:
@@ -139,14 +150,14 @@ class Answering:
         acted = [approval.call.tool for approval in asked if approval.state in _MAY_BE_DONE]
         return [*acted, *await self._writes.of_message(message.principal, message.message_id)]
 
-    async def _answer(self, message: StoredMessage) -> bool:
+    async def _answer(self, message: StoredMessage, run: Run) -> bool:
         """Bring the message into its new state; return False if another attempt has taken it over."""
         for command in self._commands:
             reply = await command.reply(message)
             if reply is not None:
                 return await self._inbox.finish(message, reply, private=True)
         try:
-            outcome = await self._run(message)
+            outcome = await run()
         except UnreadableMessageError as error:
             return await self._inbox.finish(message, str(error), private=False)
         if isinstance(outcome, Answered):
@@ -179,17 +190,17 @@ class Answering:
         )
         return await self._parking.park_for_consent(message, outcome.dump(), link_id, covered)
 
-    async def _run(self, message: StoredMessage) -> Answered | StoppedRun:
+    async def _run(self, message: StoredMessage, listener: Listener | None, at_work: AtWork) -> Answered | StoppedRun:
         parked = await self._parking.find(message) if message.attempt > 1 else None
-        listener = self._streams.listener(message)
         async with self._open_agent(message.principal, Deadline.after(self._deadline_seconds)) as agent:
             if parked is None:
-                return await agent.answer(message, listener, await self._attachments.prompt(message, agent.reads))
+                prompt = await self._attachments.prompt(message, agent.reads)
+                return await agent.answer(message, listener, prompt, at_work)
             approvals = await self._approvals.of_message(message.principal, message.message_id)
             stopped = StoppedRun.load(parked.run)
             files = await self._attachments.files(message, agent.reads)
             return await agent.go_on(
-                message, stopped, listener, granted=parked.granted, approvals=approvals, files=files
+                message, stopped, listener, at_work, granted=parked.granted, approvals=approvals, files=files
             )
 
 

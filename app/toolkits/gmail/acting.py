@@ -41,6 +41,7 @@ class GmailToolkit(GmailOrganising):
     @tool(
         effect=Effect.ACT,
         oauth_scopes=(SEND_MAIL,),
+        doing="sending your mail",
         asks=Question("Send this mail?", LABELS),
         phrases=(rf"{PLEASE}(?:send|write){LETTER}",),
     )
@@ -58,6 +59,7 @@ class GmailToolkit(GmailOrganising):
     @tool(
         effect=Effect.ACT,
         oauth_scopes=(READ_MAIL, SEND_MAIL),
+        doing="sending your answer",
         asks=Question("Send this answer?", LABELS),
         phrases=(
             rf"{PLEASE}(?:reply|answer)(?: to)? {MAIL_ID} to (?P<to>{ADDRESS}){CC}{_ABOUT}",
@@ -99,7 +101,12 @@ class GmailToolkit(GmailOrganising):
             raise ToolError("the subject of an answer is that of the mail, with Re: before it, so nothing was sent")
         return await self._send(letter.outgoing(to, subject, body, cc, answers=answered), to, cc)
 
-    @tool(effect=Effect.ACT, oauth_scopes=(COMPOSE_MAIL,), asks=Question("Send this draft?", LABELS))
+    @tool(
+        effect=Effect.ACT,
+        oauth_scopes=(COMPOSE_MAIL,),
+        doing="sending your draft",
+        asks=Question("Send this draft?", LABELS),
+    )
     async def send_draft(
         self,
         draft_id: DraftId,
@@ -137,6 +144,7 @@ class GmailToolkit(GmailOrganising):
     @tool(
         effect=Effect.ACT,
         oauth_scopes=(MODIFY_MAIL,),
+        doing="throwing mails away",
         asks=Question("Throw these mails away?", LABELS),
         phrases=(rf"{PLEASE}(?:trash|delete|throw away|bin) {MAIL_IDS}{END}",),
     )
@@ -148,6 +156,7 @@ class GmailToolkit(GmailOrganising):
     @tool(
         effect=Effect.ACT,
         oauth_scopes=(MODIFY_MAIL,),
+        doing="taking mails out of the trash",
         asks=Question("Take these mails back out of the trash?", LABELS),
         phrases=(rf"{PLEASE}(?:untrash|undelete|restore) {MAIL_IDS}{END}",),
     )

@@ -36,6 +36,7 @@ class GmailListing(Toolkit):
 
     @tool(
         oauth_scopes=(READ_MAIL,),
+        doing="searching your mail",
         phrases=(
             rf"(?:search|find|look for) (?:in |through )?(?:all |my |the )*(?:{MAIL}|inbox|gmail)"
             rf"(?: for| from| by| about| with)? (?P<query>.+?){END}",
@@ -55,6 +56,7 @@ class GmailListing(Toolkit):
 
     @tool(
         oauth_scopes=(READ_MAIL,),
+        doing="looking at your latest mail",
         phrases=(
             rf"{ASK}(?:last|latest|newest|recent|new) (?:(?P<limit>\d{{1,2}}) )?{MAIL}{END}",
             rf"{ASK}(?P<limit>\d{{1,2}}) (?:last|latest|newest|most recent) {MAIL}{END}",
@@ -68,6 +70,7 @@ class GmailListing(Toolkit):
 
     @tool(
         oauth_scopes=(READ_MAIL,),
+        doing="looking at your unread mail",
         phrases=(
             rf"{ASK}(?:(?:last |latest )?(?P<limit>\d{{1,2}}) )?unread(?: {MAIL})?{END}",
             rf"(?:do i have|have i got|is there|are there|did i get) (?:any )?(?:unread|new) {MAIL}{END}",
@@ -77,13 +80,14 @@ class GmailListing(Toolkit):
         """List the unread mails in the inbox: who wrote them, when, the subject and the beginning of the text."""
         return await self._mails(limit, page, labelIds=["INBOX", "UNREAD"])
 
-    @tool(oauth_scopes=(READ_MAIL,), phrases=(rf"{ASK}starred(?: {MAIL})?{END}",))
+    @tool(oauth_scopes=(READ_MAIL,), doing="looking at your starred mail", phrases=(rf"{ASK}starred(?: {MAIL})?{END}",))
     async def starred(self, limit: Limit = 10, page: ListPage = None) -> dict[str, Any]:
         """List the mails with a star: who wrote them, when, the subject and the beginning of the text."""
         return await self._mails(limit, page, labelIds=["STARRED"])
 
     @tool(
         oauth_scopes=(READ_MAIL,),
+        doing="looking for mail of those days",
         phrases=(
             rf"{ASK}{MAIL} (?:since|after|from) (?P<since>{DAY})(?: (?:until|till|to) (?P<until>{DAY}))?{END}",
             rf"{ASK}{MAIL} between (?P<since>{DAY}) and (?P<until>{DAY}){END}",
@@ -104,6 +108,7 @@ class GmailListing(Toolkit):
 
     @tool(
         oauth_scopes=(READ_MAIL,),
+        doing="looking for mail from that person",
         phrases=(
             rf"{ASK}{MAIL} (?:from|by) (?P<person>.+?)"
             rf"(?: since (?P<since>{DAY}))?(?: (?:until|till) (?P<until>{DAY}))?{END}",
@@ -130,6 +135,7 @@ class GmailListing(Toolkit):
 
     @tool(
         oauth_scopes=(READ_MAIL,),
+        doing="looking at your conversations",
         phrases=(
             rf"{ASK}(?:last |latest |recent )?(?:(?P<limit>\d{{1,2}}) )?(?:threads|conversations)"
             rf"(?: (?:about|with|from) (?P<query>.+?))?{END}",
@@ -150,7 +156,7 @@ class GmailListing(Toolkit):
         }
         return await self._list("threads", limit, page, shape, _thread_summary, q=query)
 
-    @tool(oauth_scopes=(READ_MAIL,), phrases=(rf"{ASK}drafts{END}",))
+    @tool(oauth_scopes=(READ_MAIL,), doing="looking at your drafts", phrases=(rf"{ASK}drafts{END}",))
     async def drafts(self, limit: Limit = 10, page: ListPage = None) -> dict[str, Any]:
         """List the person's drafts: to whom, when, the subject and the beginning; read one by its `message_id`."""
         shape = {"format": "metadata", "fields": "message(id,internalDate,snippet,payload/headers)"}

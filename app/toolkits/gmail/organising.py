@@ -42,7 +42,7 @@ class GmailOrganising(GmailReading):
         super().__init__(google)
         self._labels: dict[str, Mapping[str, str]] | None = None
 
-    @tool(oauth_scopes=(EDIT_LABELS,), phrases=(rf"{ASK}(?:{MAIL} )?labels{END}",))
+    @tool(oauth_scopes=(EDIT_LABELS,), doing="looking at your labels", phrases=(rf"{ASK}(?:{MAIL} )?labels{END}",))
     async def labels(self) -> dict[str, Any]:
         """List the names of the person's own labels, and of Gmail's labels that can be set."""
         quotes = Quotes()
@@ -54,6 +54,7 @@ class GmailOrganising(GmailReading):
         effect=Effect.ORGANISE,
         repeatable=True,
         oauth_scopes=(EDIT_LABELS,),
+        doing="making a label",
         asks=Question("Make this label?", LABELS),
         phrases=(
             rf"{PLEASE}(?:create|make|add)(?: a)?(?: new)? label (?:called |named )?{_NAME.format('label')}{END}",
@@ -78,6 +79,7 @@ class GmailOrganising(GmailReading):
         effect=Effect.ORGANISE,
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
+        doing="labelling mails",
         asks=Question("Put this label on these mails?", LABELS),
         phrases=(rf"{PLEASE}label {MAIL_IDS} (?:as|with) {_NAME.format('label')}{END}",),
     )
@@ -94,6 +96,7 @@ class GmailOrganising(GmailReading):
         effect=Effect.ORGANISE,
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
+        doing="taking a label off mails",
         asks=Question("Take this label off these mails?", LABELS),
         phrases=(
             rf"{PLEASE}remove (?:the )?label {_NAME.format('label')} from {MAIL_IDS}{END}",
@@ -113,6 +116,7 @@ class GmailOrganising(GmailReading):
         effect=Effect.ORGANISE,
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
+        doing="archiving mails",
         asks=Question("Archive these mails?", LABELS),
         phrases=(rf"{PLEASE}archive {MAIL_IDS}{END}",),
     )
@@ -124,6 +128,7 @@ class GmailOrganising(GmailReading):
         effect=Effect.ORGANISE,
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
+        doing="marking mails as read",
         asks=Question("Mark these mails as read?", LABELS),
         phrases=(rf"{PLEASE}mark {MAIL_IDS} (?:as )?read{END}",),
     )
@@ -135,6 +140,7 @@ class GmailOrganising(GmailReading):
         effect=Effect.ORGANISE,
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
+        doing="marking mails as unread",
         asks=Question("Mark these mails as unread?", LABELS),
         phrases=(rf"{PLEASE}mark {MAIL_IDS} (?:as )?unread{END}",),
     )
@@ -146,6 +152,7 @@ class GmailOrganising(GmailReading):
         effect=Effect.ORGANISE,
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
+        doing="starring mails",
         asks=Question("Star these mails?", LABELS),
         phrases=(rf"{PLEASE}star {MAIL_IDS}{END}",),
     )
@@ -157,6 +164,7 @@ class GmailOrganising(GmailReading):
         effect=Effect.ORGANISE,
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
+        doing="taking stars off mails",
         asks=Question("Remove the star from these mails?", LABELS),
         phrases=(rf"{PLEASE}unstar {MAIL_IDS}{END}",),
     )
@@ -167,6 +175,7 @@ class GmailOrganising(GmailReading):
     @tool(
         effect=Effect.ORGANISE,
         oauth_scopes=(COMPOSE_MAIL,),
+        doing="writing a draft",
         asks=Question("Write this draft?", LABELS),
         phrases=(rf"{PLEASE}(?:draft|write a draft of){LETTER}",),
     )

@@ -63,7 +63,7 @@ T = TypeVar("T")
 class GmailReading(GmailListing):
     """Reads mails, threads and attached texts, a page at a time. Lives for one request."""
 
-    @tool(oauth_scopes=(READ_MAIL,), phrases=(rf"{_OPEN} {MAIL_ID}{TEXT_PAGE}{END}",))
+    @tool(oauth_scopes=(READ_MAIL,), doing="reading a mail", phrases=(rf"{_OPEN} {MAIL_ID}{TEXT_PAGE}{END}",))
     async def read(self, message_id: MessageId, page: TextPage = 1) -> dict[str, Any]:
         """Read one mail: its headers, its text as its reader sees it, and what is attached.
 
@@ -92,6 +92,7 @@ class GmailReading(GmailListing):
 
     @tool(
         oauth_scopes=(READ_MAIL,),
+        doing="reading a conversation",
         phrases=(rf"{_OPEN} (?:thread|conversation) (?:with id |id )?(?P<thread_id>{ID}){TEXT_PAGE}{END}",),
     )
     async def read_thread(self, thread_id: ThreadId, page: TextPage = 1) -> dict[str, Any]:
@@ -115,7 +116,11 @@ class GmailReading(GmailListing):
         mails = [_thread_mail(*each, room, quotes) for each in zip(shown, contents, strict=True)]
         return {**quotes.note, "id": thread_id, "page": f"{page} of {page_count}", "mails": mails}
 
-    @tool(oauth_scopes=(READ_MAIL,), phrases=(rf"{_OPEN} attachment (?P<reference>{ID}/[0-9.]*[0-9]){TEXT_PAGE}{END}",))
+    @tool(
+        oauth_scopes=(READ_MAIL,),
+        doing="reading an attachment",
+        phrases=(rf"{_OPEN} attachment (?P<reference>{ID}/[0-9.]*[0-9]){TEXT_PAGE}{END}",),
+    )
     async def read_attachment(self, reference: Reference, page: TextPage = 1) -> dict[str, Any]:
         """Read an attached text, such as a text file, a table in CSV or an invitation; other files cannot be read.
 

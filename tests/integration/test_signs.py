@@ -1,0 +1,128 @@
+"""Signs of life: while a message is worked on, its sender sees it, and later with what; nobody waits for a sign."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from pydantic_ai.messages import ModelMessage
+
+from app.agents.listening import Working
+from app.database.database import Database
+from app.errors import UnavailableError
+from app.keys.ring import KeyRing
+from app.principal import Principal
+from containers.testing import answering, call, prompts, scripted
+from tests.fakes.assistants import Post
+from tests.fakes.core_server import CoreServer, until
+
+MINUTE = 60.0
+
+
+class Hesitant:
+    """A model that answers each person when it may.
+
+    Attributes:
+        may: By the first word of the message.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self.may = {name: asyncio.Event() for name in names}
+
+    async def model(self, messages: list[ModelMessage]) -> str:
+        """Wait, and answer."""
+        prompt = prompts(messages)[-1]
+        await self.may[prompt.split()[0]].wait()
+        return f"answer to {prompt}"
+
+
+async def test_each_person_is_shown_their_own_message_until_it_is_answered(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
+) -> None:
+    """Two messages at once: each sender has signs until their own answer, and then the sign is cleared."""
+    hesitant = Hesitant("ada", "grace")
+    server = CoreServer(database, key_ring, model=answering(hesitant.model), first_sign_seconds=0.0)
+    shown = server.channel.signs
+    async with server.working():
+        await server.say(ada, "ada asks", "a")
+        await server.say(grace, "grace asks", "g")
+        await until(lambda: {(ada, None), (grace, None)} <= set(shown))
+        hesitant.may["ada"].set()
+        await until(lambda: (ada, "idle") in shown)
+        so_far = len(shown)
+        await until(lambda: len(shown) > so_far + 3)
+        hesitant.may["grace"].set()
+        await until(lambda: (grace, "idle") in shown)
+
+    assert {person for person, _ in shown[so_far:]} == {grace}
+    assert [shown.count((person, "idle")) for person in (ada, grace)] == [1, 1]
+    assert server.channel.texts(grace) == ["answer to grace asks"]
+
+
+async def test_after_a_while_it_is_said_what_is_done(database: Database, key_ring: KeyRing, ada: Principal) -> None:
+    """Before 15 seconds only that it is worked on; then what the tool does."""
+    reading, may_read = asyncio.Event(), asyncio.Event()
+
+    async def before(_: str, __: str) -> None:
+        reading.set()
+        await may_read.wait()
+
+    asks = scripted([call("letters_clock", "1")])
+    server = CoreServer(database, key_ring, model=asks, post=Post(before=before), first_sign_seconds=0.0)
+    shown = server.channel.signs
+    async with server.working():
+        await server.say(ada, "what time is it?")
+        await reading.wait()
+        await until(lambda: shown)
+        assert set(shown) == {(ada, None)}
+        server.clock.now += MINUTE
+        await until(lambda: shown[-1] == (ada, "looking at the clock"))
+        may_read.set()
+        await until(lambda: shown[-1] == (ada, "idle"))
+
+    assert server.channel.texts(ada) == ["letters_clock: noon"]
+
+
+async def test_a_model_that_takes_long_is_named(database: Database, key_ring: KeyRing, ada: Principal) -> None:
+    """While no tool runs, the model is what is waited for; whoever listens to the run is told as well."""
+    hesitant = Hesitant("ada")
+    server = CoreServer(database, key_ring, model=answering(hesitant.model), first_sign_seconds=0.0)
+    message = await server.say(ada, "ada asks")
+    server.clock.now += MINUTE
+    with server.streams.listening(message) as listening:
+        async with server.working():
+            await until(lambda: (ada, "waiting for my model") in server.channel.signs)
+            told = await listening.next()
+            hesitant.may["ada"].set()
+            await until(lambda: server.channel.sent)
+
+    assert told == Working("waiting for my model")
+
+
+async def test_what_is_answered_at_once_needs_no_sign(database: Database, key_ring: KeyRing, ada: Principal) -> None:
+    """A quick answer costs its channel no call but the answer."""
+    server = CoreServer(database, key_ring)
+    await server.ask(ada, "help")
+
+    assert server.channel.signs == []
+    assert len(server.channel.sent) == 1
+
+
+@pytest.mark.parametrize("failure", [UnavailableError("busy"), TimeoutError(), RuntimeError("secret")])
+async def test_a_sign_that_fails_harms_nothing(
+    database: Database, key_ring: KeyRing, ada: Principal, failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged once without anybody's text, the next sign is tried, and the answer arrives."""
+    hesitant = Hesitant("ada")
+    server = CoreServer(database, key_ring, model=answering(hesitant.model), first_sign_seconds=0.0)
+    server.channel.sign_failures += [failure, failure]
+    async with server.working():
+        await server.say(ada, "ada asks")
+        await until(lambda: len(server.channel.signs) > 2)
+        hesitant.may["ada"].set()
+        await until(lambda: server.channel.sent)
+
+    lines = [record.getMessage() for record in caplog.records if record.name == "app.delivery.work.signs"]
+    assert len(lines) == 1
+    assert "secret" not in lines[0]
+    assert server.channel.texts(ada) == ["answer to ada asks"]
