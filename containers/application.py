@@ -22,6 +22,7 @@ from app.chat.accounts import AccountsCommand, ConfirmCommand
 from app.chat.approvals import ApprovalCommand
 from app.chat.disconnect import DisconnectCommand
 from app.chat.new_conversation import NewConversationCommand
+from app.chat.stop import StopCommand
 from app.consent.browser import BrowserSignIn
 from app.consent.code_tries import CodeTries
 from app.consent.confirmation import Confirmation
@@ -50,12 +51,15 @@ from app.delivery.store.outbox import Outbox
 from app.delivery.store.parking import Parking
 from app.delivery.store.replicas import Replicas
 from app.delivery.store.retention import Retention
+from app.delivery.store.stops import Stops
 from app.delivery.work.answering import Answering
 from app.delivery.work.backlog import Backlog
 from app.delivery.work.fairness import Fairness
 from app.delivery.work.intake import Intake
 from app.delivery.work.maintenance import Maintenance
+from app.delivery.work.runs import Runs
 from app.delivery.work.signs import SignsOfLife
+from app.delivery.work.stopping import Stopping
 from app.delivery.work.worker import Worker
 from app.google.apis import GoogleApis
 from app.google.auth import GoogleAuth
@@ -120,8 +124,8 @@ class Application(DeclarativeContainer):
         lease_seconds=settings.provided.delivery.lease_seconds,
     )
     backlog = Once(Backlog, inbox, settings.provided.delivery.backlog, settings.provided.delivery.person_backlog)
-    intake = Once(Intake, inbox, engine, backlog, users)
     cancellation = Once(Cancellation, database, outbox)
+    runs = Once(Runs)
     streams = Once(Streams)
     waiters = Once(Waiters, inbox)
     parking = Once(
@@ -235,15 +239,6 @@ class Application(DeclarativeContainer):
         settings.provided.agent_of_channel.call(),
         settings.provided.delivery.deadline_seconds,
     )
-    approval_command = Once(ApprovalCommand, approvals, parking)
-    new_conversation = Once(NewConversationCommand, conversations)
-    commands = providers.List(
-        approval_command,
-        new_conversation,
-        Once(ConfirmCommand, confirmation, google_apis.provided.permission),
-        Once(AccountsCommand, consent, accounts, senders, google_apis.provided.permission),
-        Once(DisconnectCommand, revocation),
-    )
     sender = Once(
         Sender,
         outbox,
@@ -257,6 +252,19 @@ class Application(DeclarativeContainer):
             at_least_seconds=settings.provided.delivery.reply_seconds,
         ),
         lease_seconds=settings.provided.delivery.lease_seconds,
+    )
+    stopping = Once(Stopping, Once(Stops, database, outbox), inbox, runs, engine, sender)
+    stop_command = Once(StopCommand, stopping)
+    intake = Once(Intake, inbox, engine, backlog, users, providers.List(stop_command))
+    approval_command = Once(ApprovalCommand, approvals, parking)
+    new_conversation = Once(NewConversationCommand, conversations)
+    commands = providers.List(
+        approval_command,
+        new_conversation,
+        stop_command,
+        Once(ConfirmCommand, confirmation, google_apis.provided.permission),
+        Once(AccountsCommand, consent, accounts, senders, google_apis.provided.permission),
+        Once(DisconnectCommand, revocation),
     )
     answering = Once(
         Answering,
@@ -305,6 +313,7 @@ class Application(DeclarativeContainer):
         maintenance,
         fairness,
         supervisor,
+        runs,
         attempts=settings.provided.delivery.attempts,
         scan_seconds=settings.provided.delivery.scan_seconds,
         lease_seconds=settings.provided.delivery.lease_seconds,

@@ -17,6 +17,7 @@ from app.delivery.replies.waiters import Waiters
 from app.delivery.store.inbox import Inbox
 from app.delivery.work.answering import OpenAgent
 from app.delivery.work.intake import Intake
+from app.delivery.work.stopping import Stopping
 from app.errors import SettingsError
 from app.keys.ring import KeyRing
 from app.offboarding import Offboarding
@@ -90,6 +91,7 @@ def _offers(container: Application) -> Offers:
             Offboarding: container.offboarding,
             OpenAgent: container.request_scopes.provided.open_agent,
             Statuses: container.statuses,
+            Stopping: container.stopping,
             Streams: container.streams,
             Waiters: container.waiters,
             httpx2.AsyncClient: container.http,

@@ -24,6 +24,7 @@ from app.delivery.replies.waiters import Waiters
 from app.delivery.store.inbox import Inbox
 from app.delivery.work.answering import OpenAgent
 from app.delivery.work.intake import Intake
+from app.delivery.work.stopping import Stopping
 from app.errors import NotFoundError
 from app.messages import MAX_TEXT_LENGTH, InboundMessage, MessageState
 from app.principal import Principal
@@ -76,6 +77,7 @@ class HttpRoutes:
         waiters: Waiters,
         streams: Streams,
         open_agent: OpenAgent,
+        stopping: Stopping,
         waits: Waits,
         *,
         wait_seconds: float,
@@ -88,6 +90,7 @@ class HttpRoutes:
         self._waiters = waiters
         self._streams = streams
         self._open_agent = open_agent
+        self._stopping = stopping
         self._waits = waits
         self._wait_seconds = wait_seconds
         self._deadline_seconds = deadline_seconds
@@ -97,6 +100,7 @@ class HttpRoutes:
         routes = APIRouter(prefix="/v1", dependencies=[Depends(self.authenticate)])
         routes.add_api_route("/messages", self.post_message, methods=["POST"], response_model=None)
         routes.add_api_route("/messages/{message_id}", self.get_message, methods=["GET"], response_model=None)
+        routes.add_api_route("/messages/{message_id}/stop", self.stop_message, methods=["POST"], response_model=None)
         routes.add_api_route("/me", self.get_me, methods=["GET"])
         return routes
 
@@ -135,9 +139,12 @@ class HttpRoutes:
         self, request: Request, message_id: str, wait: Annotated[float, Query(ge=0, le=_MAX_WAIT_SECONDS)] = 0.0
     ) -> JSONResponse:
         """Return the status of one of the caller's messages, after waiting up to `wait` seconds for it to finish."""
-        if not _MESSAGE_ID.fullmatch(message_id):
-            raise NotFoundError("you have no such message")  # the same words as for somebody else's message
-        return await self._answer(request, message_id, _ENDED, wait)
+        return await self._answer(request, _checked(message_id), _ENDED, wait)
+
+    async def stop_message(self, request: Request, message_id: str) -> JSONResponse:
+        """Stop one of the caller's messages and return its status; one that has ended stays as it is."""
+        message = await self._stopping.stop(_principal(request), _checked(message_id))
+        return _respond(message_id, await self._statuses.of(message))
 
     async def get_me(self, request: Request) -> dict[str, Any]:
         """Return the person whom the token identifies, and what their assistant can do."""
@@ -202,6 +209,17 @@ def _principal(request: Request) -> Principal:
     principal = request.state.principal
     assert isinstance(principal, Principal)
     return principal
+
+
+def _checked(message_id: str) -> str:
+    """Return the id of a message if it is one.
+
+    Raises:
+        NotFoundError: It cannot be, with the same words as for somebody else's message.
+    """
+    if not _MESSAGE_ID.fullmatch(message_id):
+        raise NotFoundError("you have no such message")
+    return message_id
 
 
 def _inbound(principal: Principal, body: MessageBody) -> InboundMessage:

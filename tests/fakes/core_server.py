@@ -27,6 +27,7 @@ from app.audit.recorder import AuditRecorder
 from app.chat.accounts import AccountsCommand, ConfirmCommand
 from app.chat.approvals import ApprovalCommand
 from app.chat.new_conversation import NewConversationCommand
+from app.chat.stop import StopCommand
 from app.consent.browser import BrowserSignIn
 from app.consent.code_tries import CodeTries
 from app.consent.confirmation import Confirmation
@@ -54,12 +55,15 @@ from app.delivery.store.lease import MessageLease, new_holder
 from app.delivery.store.outbox import Outbox, ReplyState
 from app.delivery.store.parking import Parking
 from app.delivery.store.retention import Retention
+from app.delivery.store.stops import Stops
 from app.delivery.work.answering import Answering
 from app.delivery.work.backlog import Backlog
 from app.delivery.work.fairness import Fairness
 from app.delivery.work.intake import Intake
 from app.delivery.work.maintenance import Maintenance
+from app.delivery.work.runs import Runs
 from app.delivery.work.signs import SignsOfLife
+from app.delivery.work.stopping import Stopping
 from app.delivery.work.worker import Worker
 from app.google.auth import GoogleAuth
 from app.google.endpoints import GoogleEndpoints
@@ -151,7 +155,6 @@ class CoreServer:
         self.outbox = Outbox(database, self.lease)
         self.supervisor = Supervisor(pause_seconds=0.01)
         self.wakeups = EmbeddedEngine(self.supervisor)
-        self.intake = Intake(self.inbox, self.wakeups, Backlog(self.inbox, backlog, person_backlog), self.users)
         self.approvals = Approvals(database, now)
         self.audit = Audit(database)
         self.writes = Writes(database, now)
@@ -213,6 +216,10 @@ class CoreServer:
         channels = {"http": self.channel}
         patience = replace(backoff, at_least_seconds=reply_seconds)
         self.sender = Sender(self.outbox, self.statuses, channels, patience, lease_seconds=self.lease.seconds)
+        self.runs = Runs()
+        self.stopping = Stopping(Stops(database, self.outbox, now), self.inbox, self.runs, self.wakeups, self.sender)
+        stop = StopCommand(self.stopping)
+        self.intake = Intake(self.inbox, self.wakeups, Backlog(self.inbox, backlog, person_backlog), self.users, [stop])
         self.retention = Retention(database, retention_days=30, history_days=90, account_days=365, now=now)
         self.answering = Answering(
             self.inbox,
@@ -228,6 +235,7 @@ class CoreServer:
             [
                 ApprovalCommand(self.approvals, self.parking),
                 NewConversationCommand(self.conversations),
+                stop,
                 ConfirmCommand(self.confirmation),
                 AccountsCommand(self.consent, self.accounts, {"http": self.channel}),
             ],
@@ -276,6 +284,7 @@ class CoreServer:
             Maintenance(self.inbox, self.parking, engine or self.wakeups, self.sender, self.retention),
             Fairness(concurrency, person_concurrency),
             self.supervisor,
+            self.runs,
             attempts=attempts,
             scan_seconds=scan_seconds,
             lease_seconds=lease_seconds,

@@ -13,7 +13,8 @@ from pydantic_ai.messages import ModelMessage
 from app.approvals.approvals import ApprovalState
 from app.consent.link import Place
 from app.database.database import Database
-from app.delivery.work.answering import MAY_BE_DONE, STOPPED_WRITING, TOO_LATE, referenced
+from app.delivery.store.stops import MAY_BE_DONE
+from app.delivery.work.answering import STOPPED_WRITING, TOO_LATE, referenced
 from app.errors import AgentError, UnavailableError
 from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState, StoredMessage

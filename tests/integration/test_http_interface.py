@@ -14,12 +14,13 @@ import pytest_asyncio
 import sqlalchemy as sa
 
 from app.database.tables import messages
+from app.delivery.store.stops import STOPPED
 from app.main import create_app
 from app.messages import MAX_TEXT_LENGTH
 from app.principal import Principal
 from tests.fakes.environment import Environment, open_environment, with_http
 from tests.fakes.scripted_model import ScriptedModel
-from tests.fakes.server import Server
+from tests.fakes.server import ADA, Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -313,3 +314,20 @@ class _Away:
 
     async def check(self) -> None:
         raise ConnectionRefusedError
+
+
+async def test_a_message_is_stopped_by_its_owner_alone(server: Server, ada: Principal, grace: Principal) -> None:
+    """Somebody else's message does not exist for a caller; one's own ends, and its status says so."""
+    await server.connect(ada, ADA)
+    said = await server.ask(ada, "/gmail_send to=nobody@example.com subject=x body=y", conversation="stopping")
+    path = f"/v1/messages/{said.json()['message']}/stop"
+    foreign, malformed = [
+        await server.client.post(where, headers=await server.bearer(grace)) for where in (path, "/v1/messages/x/stop")
+    ]
+    before = await server.told(ada, said.json()["message"], wait=0)
+    stopped = await server.client.post(path, headers=await server.bearer(ada))
+
+    assert_refused(foreign, 404)
+    assert (malformed.status_code, malformed.json()) == (404, foreign.json())
+    assert (before["state"], stopped.status_code, stopped.json()["state"]) == ("parked", 200, "failed")
+    assert stopped.json()["answer"].startswith(STOPPED)

@@ -25,6 +25,7 @@ from app.delivery.replies.sender import Sender
 from app.delivery.replies.streams import Streams
 from app.delivery.store.inbox import Inbox
 from app.delivery.store.parking import Parking
+from app.delivery.store.stops import MAY_BE_DONE
 from app.delivery.work.command import ChatCommand
 from app.delivery.work.signs import SignsOfLife
 from app.errors import AgentError, UnreadableMessageError
@@ -42,7 +43,6 @@ TOO_MANY_PARKED = (
     "{} of your messages already wait for your consent or approval, so I did not keep this one. Answer some of them, "
     "and ask again."
 )
-MAY_BE_DONE = "This may have been done anyway: {}. Check before you ask for it again."
 _MAY_BE_DONE = frozenset({ApprovalState.RUNNING, ApprovalState.DONE})
 
 

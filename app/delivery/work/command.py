@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from app.messages import StoredMessage
+from app.messages import InboundMessage, StoredMessage
 from app.reply import LinkReply
 
 
@@ -16,4 +16,20 @@ class ChatCommand(Protocol):
 
         An interrupted message is answered again, so a command must also reply if it was carried out before.
         """
+        ...
+
+
+class OvertakingCommand(Protocol):
+    """A command that must not wait behind the message that its sender is waiting for; it lives as long as the process.
+
+    It is a `ChatCommand` too: if the process that accepted the message ends before the command is carried out, it is
+    carried out in its turn.
+    """
+
+    def overtakes(self, message: InboundMessage) -> bool:
+        """Return whether a message is this command."""
+        ...
+
+    async def carry_out(self, message: StoredMessage) -> None:
+        """Carry out a message that was just stored, and answer it. It may be called again for the same message."""
         ...

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.delivery.engines.engine import Wakeups
 from app.delivery.store.inbox import Inbox
 from app.delivery.work.backlog import Backlog
+from app.delivery.work.command import OvertakingCommand
 from app.messages import ConversationKey, InboundMessage, StoredMessage
 from app.users import Users
 
 
 class Intake:
-    """Stores a message and wakes its conversation; lives as long as the process."""
+    """Stores a message and wakes its conversation; lives as long as the process.
 
-    def __init__(self, inbox: Inbox, wakeups: Wakeups, backlog: Backlog, users: Users) -> None:
+    Args:
+        overtaking: Commands that are carried out at once, in the order in which they are stored. They leave nothing to
+            wait for, so they are accepted however many messages wait.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        wakeups: Wakeups,
+        backlog: Backlog,
+        users: Users,
+        overtaking: Sequence[OvertakingCommand] = (),
+    ) -> None:
         self._inbox = inbox
         self._wakeups = wakeups
         self._backlog = backlog
         self._users = users
+        self._overtaking = overtaking
 
     async def accept(self, message: InboundMessage) -> StoredMessage:
         """Store a message and return its row; it may be acknowledged then. A repeated event id returns the first row.
@@ -30,6 +46,9 @@ class Intake:
             UnavailableError: Too many messages wait in total; nothing is stored.
         """
         await self._users.see(message.principal)
-        stored, _ = await self._inbox.accept(message, self._backlog.admit)
+        command = next((each for each in self._overtaking if each.overtakes(message)), None)
+        stored, _ = await self._inbox.accept(message, None if command else self._backlog.admit)
+        if command is not None:
+            await command.carry_out(stored)
         await self._wakeups.wake(ConversationKey.of(stored))
         return stored

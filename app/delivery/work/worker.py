@@ -7,7 +7,6 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 
 from app.delivery.backoff import passing_fault
 from app.delivery.engines.engine import Engine
@@ -15,6 +14,7 @@ from app.delivery.store.inbox import Inbox, Upcoming
 from app.delivery.work.answering import Answering
 from app.delivery.work.fairness import Fairness
 from app.delivery.work.maintenance import Maintenance
+from app.delivery.work.runs import RunningMessage, Runs
 from app.log_context import log_about
 from app.messages import ConversationKey, StoredMessage
 from app.principal import Principal
@@ -28,20 +28,6 @@ INTERRUPTED = (
     "send it in parts."
 )
 _LATE_SECONDS = 1.0  # a timer that fires this late shows that the whole process hung
-
-
-@dataclass(slots=True, eq=False)
-class _Run:
-    """A running message: the task that answers it, and the timer that ends that task when the lease expires.
-
-    Attributes:
-        suspect: If the run is interrupted now, the message itself may be the cause.
-    """
-
-    message: StoredMessage
-    suspect: bool = True
-    task: asyncio.Task[None] = field(init=False)
-    lease_over: asyncio.TimerHandle = field(init=False)
 
 
 class Worker:
@@ -60,6 +46,7 @@ class Worker:
         maintenance: Maintenance,
         turns: Fairness,
         supervisor: Supervisor,
+        runs: Runs,
         *,
         attempts: int,
         scan_seconds: float,
@@ -72,33 +59,32 @@ class Worker:
         self._upkeep = maintenance
         self._turns = turns
         self._supervisor = supervisor
+        self._runs = runs
         self._attempts = attempts
         self._scan_seconds = scan_seconds
         self._lease_seconds = lease_seconds
         self._grace_seconds = grace_seconds
         self._in_hands: Counter[ConversationKey] = Counter()
-        self._in_work: dict[str, _Run] = {}
         self._stopping = False
         self._working = AsyncExitStack()
 
     @property
     def in_work(self) -> frozenset[str]:
         """Return the ids of the messages that are being answered."""
-        return frozenset(self._in_work)
+        return self._runs.message_ids
 
     def interrupt(self, message_id: str) -> bool:
         """Cancel the run of a message, which becomes undone again; after too many attempts it is given up."""
-        run = self._in_work.get(message_id)
-        return run.task.cancel() if run is not None else False
+        return self._runs.interrupt(message_id)
 
     @property
     def people_in_work(self) -> frozenset[Principal]:
         """Return the people whose messages are being answered."""
-        return frozenset(run.message.principal for run in self._in_work.values())
+        return self._runs.people
 
     def interrupt_all(self, principal: Principal) -> int:
         """Cancel every run of this person and return how many; as with `interrupt`, undone rows run again."""
-        return sum(run.task.cancel() for run in self._in_work.values() if run.message.principal == principal)
+        return self._runs.interrupt_all(principal)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -165,19 +151,19 @@ class Worker:
         return asyncio.get_running_loop().time() + self._lease_seconds
 
     async def _work_on(self, message: StoredMessage, until: float) -> None:
-        run = _Run(message)
+        run = RunningMessage(message)
         run.task = asyncio.create_task(self._answer(run))
         run.lease_over = self._let_go_at(until, run)
-        self._in_work[message.message_id] = run
+        self._runs.add(run)
         try:
             await asyncio.wait([run.task])
         finally:
             run.lease_over.cancel()
             run.task.cancel()  # no effect if it has ended; otherwise this worker is being stopped
-            del self._in_work[message.message_id]
+            self._runs.remove(run)
             await asyncio.wait([run.task])
 
-    def _let_go_at(self, until: float, run: _Run) -> asyncio.TimerHandle:
+    def _let_go_at(self, until: float, run: RunningMessage) -> asyncio.TimerHandle:
         loop = asyncio.get_running_loop()
 
         def let_go() -> None:
@@ -188,7 +174,7 @@ class Worker:
 
         return loop.call_at(until, let_go)
 
-    async def _answer(self, run: _Run) -> None:
+    async def _answer(self, run: RunningMessage) -> None:
         """Run a message's task; no exception leaves it, so no traceback keeps the scope alive."""
         ending: Awaitable[object]
         message = run.message
@@ -223,7 +209,7 @@ class Worker:
             await guarded("renewing leases", self._renew_once())
 
     async def _renew_once(self) -> None:
-        until, runs = self._lease_until(), [*self._in_work.values()]
+        until, runs = self._lease_until(), [*self._runs]
         lost = await self._inbox.renew([run.message for run in runs]) if runs else []
         for run in runs:
             if run.task.done():
