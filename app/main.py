@@ -104,6 +104,20 @@ async def loading(container: Application) -> AsyncIterator[None]:
         await asyncio.wait(tasks)
 
 
+@asynccontextmanager
+async def receiving(container: Application) -> AsyncIterator[None]:
+    """Receive messages over the connections that channels open themselves, until the context ends.
+
+    Raises:
+        SettingsError: A platform refuses a connection for good.
+    """
+    async with AsyncExitStack() as stack:
+        for channel in container.channels().values():
+            if channel.receives is not None:
+                await stack.enter_async_context(channel.receives.receiving())
+        yield
+
+
 def _models(container: Application, settings: Settings) -> Iterator[Model]:
     for name, provider in container.models.providers.items():
         try:
@@ -170,7 +184,7 @@ async def serving(container: Application, settings: Settings) -> AsyncIterator[s
         async with listening(app, settings.server.host, settings.server.port, limits) as base_url:
             ready.set()
             try:
-                async with loading(container):
+                async with loading(container), receiving(container):
                     yield base_url
             finally:
                 ready.clear()  # from here on nobody should send more, though what comes is still stored

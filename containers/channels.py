@@ -23,6 +23,7 @@ from app.keys.ring import KeyRing
 from app.offboarding import Offboarding
 from app.sections.section import Section
 from app.settings import Settings
+from app.supervisor import Supervisor
 from containers.application import Application, Once
 from containers.offers import AnyProvider, NotOfferedError, Offers
 from interfaces.channel import ChannelDescription, ServedChannel
@@ -51,7 +52,7 @@ def add_channels(container: Application, settings: Settings) -> None:
             made.add(part, offered_as=kind)
         served = {
             name: made.add(part)
-            for name in ("sends", "people", "directory", "login")
+            for name in ("sends", "people", "directory", "login", "receives")
             if (part := getattr(description, name)) is not None
         }
         container.routes.add_args(*map(made.add, description.routes))
@@ -71,9 +72,12 @@ def _describe(platform: str, section: Section, settings: Settings) -> ChannelDes
         raise SettingsError(f"interfaces.{platform}: {CHANNELS[platform]} does not describe it: {error}") from error
     if not isinstance(description, ChannelDescription):
         raise SettingsError(f"interfaces.{platform}: {CHANNELS[platform]} returns no ChannelDescription")
-    for name in ("sends", "routes"):
-        if not getattr(description, name):
-            raise SettingsError(f"interfaces.{platform}: its description has no `{name}`")
+    for names in (("sends",), ("routes", "receives")):
+        if not any(getattr(description, name) for name in names):
+            missing = " nor ".join(f"`{name}`" for name in names)
+            raise SettingsError(
+                f"interfaces.{platform}: its description has {'neither' if names[1:] else 'no'} {missing}"
+            )
     return description
 
 
@@ -93,6 +97,7 @@ def _offers(container: Application) -> Offers:
             Statuses: container.statuses,
             Stopping: container.stopping,
             Streams: container.streams,
+            Supervisor: container.supervisor,
             Waiters: container.waiters,
             httpx2.AsyncClient: container.http,
         }

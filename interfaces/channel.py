@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,6 +22,18 @@ class Routes(Protocol):
         ...
 
 
+class Receiver(Protocol):
+    """Receives messages over connections that this process opens. One object, which lives as long as the process."""
+
+    def receiving(self) -> AbstractAsyncContextManager[None]:
+        """Receive until the context ends, and finish what is being stored then.
+
+        Raises:
+            SettingsError: The platform refuses the connection for good, so the start must fail.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelDescription:
     """All parts of a channel, each a class, or a `functools.partial` of one with values from the settings.
@@ -32,7 +45,8 @@ class ChannelDescription:
     Attributes:
         title: The name of the platform on pages that people read.
         sends: Sends replies.
-        routes: Handle the requests of the platform and of browsers.
+        routes: Handle the requests of the platform and of browsers; none if messages are received otherwise.
+        receives: Receives messages without requests, in the server alone; None if they come as requests.
         people: Knows people's display names, and which principals are the same person; None if the channel cannot tell.
         directory: Knows addresses that the platform has verified; None if the channel cannot tell.
         login: Lets people sign in with a browser; None if the channel cannot, or if the settings do not ask for it.
@@ -47,6 +61,7 @@ class ChannelDescription:
     people: Callable[..., People] | None = None
     directory: Callable[..., Directory] | None = None
     login: Callable[..., ChannelProof] | None = None
+    receives: Callable[..., Receiver] | None = None
     shares: Mapping[type, Callable[..., Any]] = field(default_factory=dict)
     load: Callable[[], None] | None = None
 
@@ -60,6 +75,7 @@ class ServedChannel:
     people: People | None = None
     directory: Directory | None = None
     login: ChannelProof | None = None
+    receives: Receiver | None = None
     load: Callable[[], None] | None = None
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from app.sections.section import Name, Positive, Secret, Section, Text, Url, matching
+from app.sections.section import Name, Positive, Secret, Section, Text, Url, matching, wrong
 
 SLACK_API = "https://slack.com/api/"
 SlackPlace = Annotated[
@@ -30,12 +30,21 @@ class HttpSettings(ChannelSettings):
 
 
 class SlackSettings(ChannelSettings):
-    """POST /slack/events; either `bot_token`, for one workspace, or `client_id` and `client_secret`, for many.
+    """Slack; either `bot_token`, for one workspace, or `client_id` and `client_secret`, for many.
 
     With `google.linking: channel_login` give both the token and the client, because people sign in with the client.
     """
 
-    signing_secret: Secret = Field(description="The app's signing secret")
+    mode: Literal["webhook", "socket"] = Field(
+        default="webhook",
+        description="`webhook`: Slack sends to the server's public address; `socket`: the server connects to Slack "
+        "(Socket Mode), so it needs no public address",
+    )
+    signing_secret: Secret | None = Field(default=None, description="The app's signing secret, for `mode: webhook`")
+    app_token: Secret | None = Field(default=None, description="The app-level token (xapp-…), for `mode: socket`")
+    connections: int = Field(
+        default=2, gt=0, le=10, description="Connections to Slack in `mode: socket`. Slack closes each one now and then"
+    )
     bot_token: Secret | None = Field(default=None, description="The bot's token (xoxb-…)")
     client_id: Text | None = Field(
         default=None, description="The app's client id; without a bot_token, workspaces install it at /slack/install"
@@ -64,6 +73,15 @@ class SlackSettings(ChannelSettings):
             raise ValueError("this is not a bot token, which begins with xoxb- (your app's page, OAuth & Permissions)")
         return token
 
+    @field_validator("app_token")
+    @classmethod
+    def _is_app_token(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not token.get_secret_value().startswith("xapp-"):
+            raise ValueError(
+                "this is not an app-level token, which begins with xapp- (your app's page, Basic Information)"
+            )
+        return token
+
     @field_validator("signing_secret", "client_secret")
     @classmethod
     def _is_no_token(cls, secret: SecretStr | None) -> SecretStr | None:
@@ -77,6 +95,10 @@ class SlackSettings(ChannelSettings):
             raise ValueError("client_id and client_secret go together; give both or neither")
         if self.bot_token is None and self.client_id is None:
             raise ValueError("give either bot_token, for one workspace, or client_id and client_secret, for many")
+        if self.mode == "webhook" and self.signing_secret is None:
+            raise wrong("signing_secret", "this key is required; the secret is on your app's page, Basic Information")
+        if self.mode == "socket" and self.app_token is None:
+            raise wrong("app_token", "mode: socket needs the app-level token (your app's page, Basic Information)")
         return self
 
 

@@ -12,13 +12,15 @@ from interfaces.channel import ChannelDescription, Routes
 from interfaces.slack.allow_list import AllowList
 from interfaces.slack.client import SlackChannel
 from interfaces.slack.directory import SlackDirectory
+from interfaces.slack.inbound import SlackInbound
 from interfaces.slack.installations import BotTokens, Installations, OneWorkspace
 from interfaces.slack.installing import Installing
-from interfaces.slack.interface import SlackEvents
+from interfaces.slack.interface import SlackRoutes
 from interfaces.slack.openid import SlackLogin
 from interfaces.slack.pages import InstallPages, callback_url
 from interfaces.slack.people import SlackPeople
 from interfaces.slack.scopes import needed_scopes
+from interfaces.slack.socket import SlackSocket
 from interfaces.slack.web_api import load
 from interfaces.web.interface import login_url
 
@@ -28,7 +30,9 @@ def describe(slack: SlackSettings, settings: Settings) -> ChannelDescription:
     root = slack.api_base_url
     installed = slack.bot_token is None
     logs_in = settings.google.linking is LinkingMode.CHANNEL_LOGIN
-    routes: list[Callable[..., Routes]] = [partial(SlackEvents, signing_secret=slack.signing_secret.get_secret_value())]
+    routes: list[Callable[..., Routes]] = []
+    if slack.mode == "webhook" and slack.signing_secret is not None:
+        routes.append(partial(SlackRoutes, signing_secret=slack.signing_secret.get_secret_value()))
     return ChannelDescription(
         title="Slack",
         sends=partial(SlackChannel, api_base_url=root),
@@ -36,9 +40,12 @@ def describe(slack: SlackSettings, settings: Settings) -> ChannelDescription:
         directory=partial(SlackDirectory, api_base_url=root),
         login=_login(slack, settings) if logs_in else None,
         routes=[*routes, InstallPages] if installed else routes,
+        receives=_socket(slack),
         shares={
             AllowList: partial(AllowList, places=slack.workspaces),
             BotTokens: _bot_tokens(slack),
+            SlackPeople: partial(SlackPeople, api_base_url=root),
+            SlackInbound: SlackInbound,
             **({Installing: _installing(slack, settings)} if installed else {}),
         },
         load=load,
@@ -52,6 +59,17 @@ def scopes_for(settings: Settings) -> tuple[str, ...]:
 
 def _by_address(settings: Settings) -> bool:
     return settings.google.linking is LinkingMode.EMAIL_MATCH or settings.google.workspace is not None
+
+
+def _socket(slack: SlackSettings) -> Callable[..., SlackSocket] | None:
+    if slack.mode != "socket" or slack.app_token is None:
+        return None
+    return partial(
+        SlackSocket,
+        app_token=slack.app_token.get_secret_value(),
+        api_base_url=slack.api_base_url,
+        connections=slack.connections,
+    )
 
 
 def _bot_tokens(slack: SlackSettings) -> Callable[..., BotTokens]:

@@ -5,58 +5,32 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from app.delivery.work.intake import Intake
-from app.errors import InvalidMessageError, OffboardedError, UnauthenticatedError
+from app.errors import InvalidMessageError, UnauthenticatedError
 from app.log_once import LogOnce
-from app.messages import MAX_TEXT_LENGTH, InboundMessage
-from app.offboarding import Offboarding
-from app.principal import Principal
-from interfaces.slack.allow_list import AllowList
-from interfaces.slack.installations import BotTokens
-from interfaces.slack.markup import mentioned
-from interfaces.slack.people import SlackPeople, tenants_of
+from interfaces.slack.event import read_id
+from interfaces.slack.inbound import SlackInbound
 from interfaces.slack.verification import verify
-from interfaces.slack.wording import words_of
 
 log = logging.getLogger(__name__)
 
-_NOT_ALLOWED = "an event of %s is refused: it is not in interfaces.slack.workspaces"
-# Any other subtype is an edit, a notice or a bot.
-_PERSONS_SUBTYPES = (None, "file_share", "me_message", "thread_broadcast")
 
-
-class SlackEvents:
-    """Handles the events that Slack posts. Lives as long as the process and holds no message.
+class SlackRoutes:
+    """Handles the requests that Slack signs. Lives as long as the process and holds no message.
 
     Args:
-        allow_list: The places whose events are accepted; other places can only report that the app was removed.
+        inbound: Takes what was signed.
         signing_secret: The app's signing secret.
         now: The time, POSIX seconds.
     """
 
-    def __init__(
-        self,
-        intake: Intake,
-        bot_tokens: BotTokens,
-        offboarding: Offboarding,
-        allow_list: AllowList,
-        people: SlackPeople,
-        *,
-        signing_secret: str,
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        self._intake = intake
-        self._bot_tokens = bot_tokens
-        self._offboarding = offboarding
-        self._allow_list = allow_list
-        self._people = people
+    def __init__(self, inbound: SlackInbound, *, signing_secret: str, now: Callable[[], float] = time.time) -> None:
+        self._inbound = inbound
         self._signing_secret = signing_secret
         self._now = now
         self._log = LogOnce(log)
@@ -69,217 +43,25 @@ class SlackEvents:
 
     async def post_event(self, request: Request) -> JSONResponse:
         """Store a person's message and acknowledge it; the answer is posted later."""
+        payload = _parse(await self._signed(request))
+        if payload.get("type") == "url_verification":
+            return JSONResponse({"challenge": read_id(payload, "challenge")})
+        await self._inbound.take_event(payload)
+        return JSONResponse({"ok": True})
+
+    async def _signed(self, request: Request) -> bytes:
+        """Return the body of a request that Slack signed.
+
+        Raises:
+            UnauthenticatedError: Slack did not sign it, or not within the last five minutes.
+        """
         body = await request.body()
         try:
             verify(self._signing_secret, body, request.headers, now=self._now())
         except UnauthenticatedError as error:
-            self._log.warning("signature", "POST /slack/events was refused: %s", error)
+            self._log.warning("signature", "POST %s was refused: %s", request.url.path, error)
             raise
-        payload = _parse(body)
-        if payload.get("type") == "url_verification":
-            return JSONResponse({"challenge": _name(payload, "challenge")})
-        if _ends_installation(payload):
-            await self._bot_tokens.uninstalled(receiving_workspace(payload), at=_time(payload))
-        if payload.get("type") == "event_callback" and not self._allow_list.admits(*receiving_places(payload)):
-            self._log.warning(receiving_workspace(payload), _NOT_ALLOWED, receiving_workspace(payload))
-            return JSONResponse({"ok": True})  # Slack sends a refused event again
-        for identity in find_leaver(payload):
-            await self._offboarding.begin(identity)
-        message = find_message(payload, await self._names(payload))
-        if message is not None and self._allow_list.admits(*home(payload)):
-            await self._take(message)
-        elif message is not None:
-            log.warning(_NOT_ALLOWED, message.principal.tenant)
-        return JSONResponse({"ok": True})
-
-    async def _names(self, payload: Mapping[str, Any]) -> Mapping[str, str]:
-        """Return the names of the people whom a message mentions, if Slack gives them quickly."""
-        event = _persons_message(payload)
-        others = [user for user in mentioned(str(event.get("text") or "")) if user != _own_id(payload)] if event else []
-        return await self._people.names(receiving_workspace(payload), others) if others else {}
-
-    async def _take(self, message: InboundMessage) -> None:
-        """Store a message, or ignore it if it could not be answered; refusing it would make Slack send it again."""
-        workspace = message.address["workspace"]
-        if await self._bot_tokens.bot_token(workspace) is None:
-            log.warning("a message from %s is ignored: the app is not installed there", workspace)
-            return
-        try:
-            await self._intake.accept(message)
-        except OffboardedError as error:
-            log.warning("a message was ignored: %s", error)
-
-
-def find_message(payload: Mapping[str, Any], names: Mapping[str, str] = MappingProxyType({})) -> InboundMessage | None:
-    """Return the message that a person wrote to the assistant; None for bots, edits, joins and other people's talk.
-
-    A direct chat is one conversation, and so is each thread; a mention outside a thread begins one. A message is
-    identified by its channel and timestamp: an edited mention is sent again with another event id, and one message may
-    be sent as two kinds of event.
-
-    Args:
-        payload: The event.
-        names: By user id, the names of other people.
-
-    Raises:
-        InvalidMessageError: The event lacks what Slack documents for its kind.
-    """
-    event = _persons_message(payload)
-    if event is None:
-        return None
-    channel, ts = _name(event, "channel"), _name(event, "ts")
-    direct = _is_direct(event)
-    in_thread = event.get("thread_ts") is not None
-    thread = _name(event, "thread_ts") if in_thread else None if direct else ts
-    return InboundMessage(
-        principal=sender(payload),
-        event_id=f"{channel}:{ts}",
-        conversation=f"{channel}:{thread or ''}",
-        text=words_of(event, own_id=_own_id(payload), names=names)[:MAX_TEXT_LENGTH],
-        address={
-            "channel": channel,
-            "thread_ts": thread,
-            "direct": direct,
-            "workspace": receiving_workspace(payload),
-        },
-        payload=f"{channel}:{ts}",
-    )
-
-
-def _persons_message(payload: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the inner event if it is a person's message to the assistant."""
-    event = payload.get("event")
-    if payload.get("type") != "event_callback" or not isinstance(event, dict):
-        return None
-    if not _is_direct(event) and event.get("type") != "app_mention":
-        return None
-    return None if event.get("bot_id") or event.get("subtype") not in _PERSONS_SUBTYPES else event
-
-
-def _is_direct(event: Mapping[str, Any]) -> bool:
-    """Return whether a message was written in a direct chat; this includes mentions there."""
-    if event.get("type") == "app_mention":
-        return str(event.get("channel")).startswith("D")
-    return event.get("type") == "message" and event.get("channel_type") == "im"
-
-
-def _own_id(payload: Mapping[str, Any]) -> str | None:
-    """Return the assistant's user id, from the event's authorization."""
-    own_id = _authorization(payload).get("user_id")
-    return own_id if isinstance(own_id, str) else None
-
-
-def sender(payload: Mapping[str, Any]) -> Principal:
-    """Return the sender of a message, in their own tenant.
-
-    Raises:
-        InvalidMessageError: The event does not name the sender or their team.
-    """
-    team, organisation = home(payload)
-    return Principal("slack", organisation or team, _name(payload["event"], "user"))
-
-
-def home(payload: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Return the sender's team, and its organisation if that is the receiver's own.
-
-    In a channel that two companies share (Slack Connect), the receiving team may not be the sender's; Slack names the
-    sender's in ``user_team``. In an organisation (Enterprise Grid), user ids are unique across its teams, and everyone
-    who writes in a channel that no other company shares is a member.
-
-    Raises:
-        InvalidMessageError: The event does not name the team, and the channel is shared with another company.
-    """
-    event = payload["event"]
-    receiving_team = _name(payload, "team_id")
-    team = event.get("user_team") or event.get("team")
-    if not team and payload.get("is_ext_shared_channel") not in (False, None):
-        raise InvalidMessageError("the event is from a shared channel and does not name its sender's team")
-    team = team or receiving_team
-    organisation = payload.get("enterprise_id")
-    colleague = team in (receiving_team, organisation) or payload.get("is_ext_shared_channel") is False
-    return team, (organisation if colleague else None) or None
-
-
-def receiving_workspace(payload: Mapping[str, Any]) -> str:
-    """Return the installation that an event was sent to: a workspace, or an organisation that has the app as a whole.
-
-    It is the first of ``authorizations``; in a channel that two companies share, ``team_id`` may be the other company's
-    (https://docs.slack.dev/apis/events-api#authorizations).
-
-    Raises:
-        InvalidMessageError: The event does not name it.
-    """
-    first = _authorization(payload)
-    return _name(first, "enterprise_id" if first.get("is_enterprise_install") is True else "team_id")
-
-
-def receiving_places(payload: Mapping[str, Any]) -> tuple[object, object]:
-    """Return the workspace that an event was sent to, and its organisation."""
-    first = _authorization(payload)
-    return first.get("team_id"), first.get("enterprise_id")
-
-
-def _authorization(payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    authorizations = payload.get("authorizations")
-    first = authorizations[0] if isinstance(authorizations, list) and authorizations else payload
-    if not isinstance(first, dict):
-        raise InvalidMessageError("the first of the event's authorizations is no object")
-    return first
-
-
-def _ends_installation(payload: Mapping[str, Any]) -> bool:
-    """Return whether an event says that the bot's token was revoked; people's own tokens are ignored."""
-    event = payload.get("event")
-    if payload.get("type") != "event_callback" or not isinstance(event, dict):
-        return False
-    tokens = event.get("tokens")
-    bot_revoked = event.get("type") == "tokens_revoked" and isinstance(tokens, dict) and bool(tokens.get("bot"))
-    return event.get("type") == "app_uninstalled" or bot_revoked
-
-
-def _time(payload: Mapping[str, Any]) -> float:
-    """Return when an event happened, POSIX seconds; a retry repeats it."""
-    time = payload.get("event_time")
-    if not isinstance(time, int | float):
-        raise InvalidMessageError("the event has no event_time")
-    return float(time)
-
-
-def find_leaver(payload: Mapping[str, Any]) -> tuple[Principal, ...]:
-    """Return the person whom an event deactivates, in every tenant: https://docs.slack.dev/reference/events/user_change.
-
-    Only members of the workspace or organisation that sends the event count: for shared channels, Slack also reports
-    people of other companies, and only their own workspace may deactivate them. A member of an organisation belongs to
-    it where it receives their messages, and to one of its workspaces in another company's shared channel; both
-    principals are returned.
-
-    Raises:
-        InvalidMessageError: The event does not name the person or their team.
-    """
-    event = payload.get("event")
-    if payload.get("type") != "event_callback" or not isinstance(event, dict) or event.get("type") != "user_change":
-        return ()
-    changed = event.get("user")
-    if not isinstance(changed, dict) or changed.get("deleted") is not True:
-        return ()
-    team, organisation = _name(payload, "team_id"), payload.get("enterprise_id")
-    in_organisation = changed.get("enterprise_user")
-    organisation = organisation if isinstance(organisation, str) else None
-    tenants = [organisation, team] if organisation else [team]
-    if organisation and isinstance(in_organisation, dict) and in_organisation.get("enterprise_id") == organisation:
-        tenants += tenants_of(changed)
-    elif changed.get("team_id") != team:
-        return ()
-    user = _name(changed, "id")
-    return tuple(Principal("slack", tenant, user) for tenant in dict.fromkeys(tenants))
-
-
-def _name(place: Mapping[str, Any], key: str) -> str:
-    """Return an id from an event; two events without an id must not count as the same."""
-    name = place.get(key)
-    if not isinstance(name, str) or not name or not name.isprintable():
-        raise InvalidMessageError(f"the event has no usable {key}")
-    return name
+        return body
 
 
 def _parse(body: bytes) -> dict[str, Any]:

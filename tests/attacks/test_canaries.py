@@ -81,6 +81,7 @@ def collect(run: Run, key_file: Path) -> None:
     slack, client_secret = server.settings.interfaces.slack, server.settings.google.client_secret
     assert slack is not None
     assert slack.bot_token is not None
+    assert slack.signing_secret is not None
     assert client_secret is not None
     run.secrets |= {each.get_secret_value() for each in (slack.signing_secret, slack.bot_token, client_secret)}
     for email, markers in own_markers(server.google, (ADA, GRACE)).items():

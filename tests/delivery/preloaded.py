@@ -120,6 +120,7 @@ def _import_all() -> None:
         "encodings.idna",
         "interfaces.slack.client",
         "interfaces.slack.interface",
+        "interfaces.slack.inbound",
         "mako.exceptions",
         "procrastinate",
         "psycopg",

@@ -19,6 +19,7 @@ from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.people import Person
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack.sandbox import SlackSandbox
+from app.sandbox.slack.sockets import SlackSockets
 from app.sections.agents import AgentSettings
 from app.sections.interfaces import HttpSettings, InterfacesSettings, SlackSettings
 from app.sections.section import Section
@@ -42,11 +43,13 @@ class Environment:
     """What servers run in, one at a time on its port.
 
     Attributes:
+        slack_sockets: Slack's WebSockets; a test that needs them serves them.
         slack_proxy: Stands before Slack's Web API.
     """
 
     google: GoogleSandbox
     slack: SlackSandbox
+    slack_sockets: SlackSockets
     slack_proxy: SlackProxy
     settings: Settings
     databases: Databases
@@ -112,7 +115,8 @@ async def open_environment(
     public_url = public_url or f"http://127.0.0.1:{port}"
     client_secret, signing_secret = secrets.token_hex(16), secrets.token_hex(16)
     bot_token = f"xoxb-{secrets.token_hex(16)}"
-    slack = SlackSandbox(signing_secret=signing_secret, bot_token=bot_token, team=TEAM)
+    sockets = SlackSockets(f"xapp-{secrets.token_hex(16)}", ack_seconds=None)  # a slow machine is no fault
+    slack = SlackSandbox(signing_secret=signing_secret, bot_token=bot_token, team=TEAM, sockets=sockets)
     slack_proxy = SlackProxy(slack.app)
     google = GoogleSandbox(
         client_id=CLIENT_ID,
@@ -138,7 +142,15 @@ async def open_environment(
             interfaces=InterfacesSettings(http=HttpSettings(wait_seconds=PATIENCE_SECONDS), slack=slack_settings),
         ).model_copy(update=sections)
         settings = lead_to_sandbox(settings, google_url, client_secret)
-        yield Environment(google, slack, slack_proxy, settings, databases or SqliteDatabases(folder))
+        yield Environment(google, slack, sockets, slack_proxy, settings, databases or SqliteDatabases(folder))
+
+
+def with_sockets(environment: Environment, **changes: Any) -> InterfacesSettings:
+    """The interfaces, Slack by Socket Mode."""
+    assert environment.settings.interfaces.slack is not None
+    mode = {"mode": "socket", "signing_secret": None, "app_token": SecretStr(environment.slack_sockets.app_token)}
+    slack = environment.settings.interfaces.slack.model_copy(update={**mode, **changes})
+    return environment.settings.interfaces.model_copy(update={"slack": slack})
 
 
 def with_http(settings: Settings, **changes: Any) -> InterfacesSettings:

@@ -32,6 +32,7 @@ def write_config(
     assert google.client_secret is not None
     assert slack is not None
     assert slack.bot_token is not None
+    assert slack.signing_secret is not None
     tree = {
         "server": {"port": port, "public_url": settings.server.public_url},
         "database": {"url": database_url},

@@ -14,7 +14,7 @@ from app.principal import Principal
 from app.sandbox.google.gmail.letters import MARKER
 from containers.application import Application
 from containers.build import build
-from interfaces.slack.interface import find_leaver
+from interfaces.slack.event import find_leaver
 from tests.conftest import databases_of
 from tests.fakes.core_server import inbound
 from tests.fakes.environment import Environment, open_environment

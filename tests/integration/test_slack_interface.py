@@ -311,7 +311,7 @@ async def test_rejected_signatures_are_in_the_log_once_a_minute(
 ) -> None:
     """An operator sees that the signing secret is wrong, however often Slack posts."""
     caplog.clear()
-    server.container.channel_parts.providers["slack.SlackEvents"]()._log = LogOnce(logging.getLogger("test"))
+    server.container.channel_parts.providers["slack.SlackRoutes"]()._log = LogOnce(logging.getLogger("test"))
     body = json.dumps(event(server)).encode()
     for _ in range(5):
         await post(server, body, {"X-Slack-Request-Timestamp": str(int(time.time())), "X-Slack-Signature": "v0=00"})

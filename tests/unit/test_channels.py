@@ -94,7 +94,7 @@ def changed(**parts: Any) -> Any:
         (without("routes"), "does not describe it: .*'routes'"),
         (without("shares"), r"SlackChannel asks for bot_tokens: BotTokens; it can ask for: ApiTokens, "),
         (changed(sends=None), "its description has no `sends`"),
-        (changed(routes=[]), "its description has no `routes`"),
+        (changed(routes=[]), "its description has neither `routes` nor `receives`"),
         (changed(people=Greedy), "Greedy asks for everything: dict"),
         (changed(login=partial(Greedy)), "Greedy asks for everything: dict"),
         (lambda *_: {}, "returns no ChannelDescription"),
@@ -134,7 +134,7 @@ def test_a_wrong_provider_below_a_route_is_found(tmp_path: Path) -> None:
         seen = any(each.startswith(f"argument {name} of `") and "is given RefreshLeases" in each for each in faults)
         (found if seen else unseen).add((route, name))
 
-    assert {"ConsentPages", "HttpRoutes", "SlackEvents", "InstallPages"} == {route for route, _ in found}
+    assert {"ConsentPages", "HttpRoutes", "SlackRoutes", "InstallPages"} == {route for route, _ in found}
     assert len(found) > 15
     assert unseen == set()
 

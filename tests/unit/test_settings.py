@@ -144,7 +144,7 @@ def test_a_missing_key_is_told_at_the_nearest_line(faults: Callable[..., str]) -
     """A required key that is not there is told with the line of what it belongs under."""
     told = faults(SMALLEST.replace("{http: {}}", "{slack: {bot_token: xoxb-t}}"))
 
-    assert told == "4: interfaces.slack.signing_secret: this key is required"
+    assert told.startswith("4: interfaces.slack.signing_secret: this key is required")
 
 
 @pytest.mark.parametrize(

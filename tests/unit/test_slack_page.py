@@ -11,7 +11,7 @@ import yaml
 
 from app.settings import load_settings
 from interfaces.slack.channel import describe, scopes_for
-from interfaces.slack.interface import find_leaver, find_message
+from interfaces.slack.event import find_leaver, find_message
 from interfaces.slack.pages import CALLBACK_PATH
 from interfaces.slack.scopes import needed_scopes
 
@@ -19,6 +19,7 @@ PAGE = (Path(__file__).parents[2] / "docs/slack.md").read_text()
 BLOCKS: list[dict[str, Any]] = [yaml.safe_load(code) for code in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
 ENVIRON = {
     "SLACK_SIGNING_SECRET": "8f742231b10e8888abcd99yyyzzz85a5",
+    "SLACK_APP_TOKEN": "xapp-1-2-abc",
     "SLACK_BOT_TOKEN": "xoxb-1-2-abc",
     "SLACK_CLIENT_ID": "1.2",
     "SLACK_CLIENT_SECRET": "client-secret",
@@ -47,7 +48,7 @@ def test_the_events_of_people_are_handled() -> None:
     assert len(find_leaver(left)) == 1
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=["one workspace", "many workspaces"])
+@pytest.mark.parametrize("block", BLOCKS, ids=["one workspace", "without a public address", "many workspaces"])
 def test_the_settings_of_the_page_serve_its_addresses(tmp_path: Path, block: dict[str, Any]) -> None:
     """Each block is taken as it stands, and the server has every route that the page names."""
     config = tmp_path / "config.yaml"
@@ -60,8 +61,10 @@ def test_the_settings_of_the_page_serve_its_addresses(tmp_path: Path, block: dic
     assert settings.interfaces.slack is not None
     description = describe(settings.interfaces.slack, settings)
     many = "client_id" in block["interfaces"]["slack"]
+    socket = block["interfaces"]["slack"].get("mode") == "socket"
     paths = {"/slack/events"} | ({"/slack/install", CALLBACK_PATH} if many else set())
 
     assert all(f"https://deputy.example.com{path}" in PAGE for path in paths)
-    assert len(description.routes) == (2 if many else 1)
+    assert len(description.routes) == (2 if many else 0 if socket else 1)
+    assert (description.receives is not None) is socket
     assert scopes_for(settings) == needed_scopes(by_address=False)

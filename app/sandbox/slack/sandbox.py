@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,6 +19,9 @@ from app.sandbox.slack.places import SlackError, user_id
 from app.sandbox.slack.posts import Post, SlackPosts
 from app.sandbox.slack.rates import ReadLimits
 from app.sandbox.slack.scopes import MissingScopeError, check_scope
+
+if TYPE_CHECKING:
+    from app.sandbox.slack.sockets import SlackSockets  # imports aiohttp's server, which is rarely needed
 
 Method = Callable[[Mapping[str, Any], str], dict[str, Any]]
 
@@ -36,6 +39,7 @@ class SlackSandbox(SlackEventSource):
         openid: Lets people sign in with a browser; None if they cannot.
         posts: The list that the bot's posts are added to; by default a new one.
         declaration: The app, as its manifest declares it; by default one with everything that Deputy can use.
+        sockets: Its WebSockets, served elsewhere; None without Socket Mode.
 
     Attributes:
         app: The ASGI application.
@@ -54,6 +58,7 @@ class SlackSandbox(SlackEventSource):
         openid: SlackOpenId | None = None,
         posts: list[Post] | None = None,
         declaration: SlackDeclaration = EVERYTHING,
+        sockets: SlackSockets | None = None,
     ) -> None:
         super().__init__(signing_secret=signing_secret, team=team, bot_user=bot_user)
         self._workspaces = {bot_token: team}
@@ -74,7 +79,9 @@ class SlackSandbox(SlackEventSource):
         }
         self.members: dict[str, dict[str, Any]] = {}
         methods = Route("/api/{method}", self._call, methods=["GET", "POST"])
-        self.app = Starlette(routes=[*(openid.routes if openid else ()), methods])
+        self.app = Starlette(
+            routes=[*(openid.routes if openid else ()), *((sockets.route,) if sockets else ()), methods]
+        )
 
     def admit(
         self,
