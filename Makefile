@@ -14,13 +14,15 @@ setup: .venv/.ready  ## Make .venv with the pinned packages and the `deputy` com
 .venv/.ready: requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and \
 		"Deputy needs Python 3.11 to 3.14; name one: make PYTHON=python3.12 …")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "Setting up, in three steps. It takes about a minute, once."
+	@echo "1/3 a Python environment in .venv"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python .ci/install.py "2/3 packages" --require-hashes -r requirements-dev.txt
+	@$(BIN)/python .ci/install.py "3/3 the command deputy" --no-deps --no-build-isolation --editable .
 	@touch $@
 
 run: setup  ## Serve the shipped config.yaml: SQLite, the Google sandbox, the offline demo model
-	$(BIN)/deputy serve
+	@$(BIN)/deputy serve
 
 demo: setup  ## Two people at once through Slack and HTTP, each answered from their own mailbox
 	$(BIN)/deputy demo

@@ -31,6 +31,8 @@ from app.messages import StoredMessage
 from app.principal import Principal
 from app.toolkits.toolkit import Effect, Toolkit, ToolSpec
 
+pydantic_ai.BANNER_ENABLED = False  # on a terminal it would print an advertisement before the first answer
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:

@@ -71,14 +71,19 @@ def run(work: Coroutine[object, object, T]) -> T:
         with asyncio.Runner(loop_factory=_event_loop) as runner:
             return runner.run(work)
     except SettingsError as error:
-        file = _FILE.get()
-        fail(file.located(str(error)) if file else str(error), WRONG)
+        fail(_located(error), WRONG)
     except _failures() as error:
-        fail(str(error), FAILED)
+        fail(_located(error), FAILED)
     except sa.exc.SQLAlchemyError as error:
         if not is_database_failure(error):
             raise
         fail(f"the database cannot be used: {reason(error)}", FAILED)
+
+
+def _located(error: Exception) -> str:
+    """Return the error's text, with file and line before it if it begins with a key of the settings."""
+    file = _FILE.get()
+    return file.located(str(error)) if file else str(error)
 
 
 def _failures() -> tuple[type[Exception], ...]:

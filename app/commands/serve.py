@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import json
-from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import TYPE_CHECKING, TypeVar
 
 from app.commands.common import CONFIG, ConfigOption, configured, run, told_to_stop
 from app.errors import SettingsError
@@ -16,6 +17,8 @@ from app.settings import Settings
 if TYPE_CHECKING:
     from app.api_tokens import ApiTokens
     from containers.application import Application
+
+T = TypeVar("T")
 
 _PEOPLE = (Principal("http", "demo", "ada"), Principal("http", "demo", "grace"))
 _LABEL = "printed by deputy serve"
@@ -41,15 +44,30 @@ async def _serve(settings: Settings) -> None:
     stopped = asyncio.create_task(told_to_stop())  # from now on, a signal stops the server cleanly
     async with AsyncExitStack() as stack:
         sandbox = attached_sandbox(settings, callback_url(settings.server.public_url))
-        settings, google = await stack.enter_async_context(sandbox)
+        settings, google = await _listening(stack, sandbox, "google.sandbox.port")
         container = build(settings)
-        base_url = await stack.enter_async_context(serving(container, settings))
+        base_url = await _listening(stack, serving(container, settings), "server.port")
         gc.freeze()  # later collections skip these objects too, so that people do not wait for them
         gc.enable()
         print(f"Deputy listens on {base_url}; people reach it at {settings.server.public_url}", flush=True)
         if google is not None and settings.interfaces.http is not None:
             await _print_curl_lines(container.api_tokens(), base_url)
         await until_stopped(container, stopped)
+
+
+async def _listening(stack: AsyncExitStack, server: AbstractAsyncContextManager[T], key: str) -> T:
+    """Enter the context of a server.
+
+    Raises:
+        OSError: Its port is taken; the message names the key of the settings and says what to do.
+    """
+    try:
+        return await stack.enter_async_context(server)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        taken = f"{key}: {error.filename} is already in use; stop what listens there, or set another port"
+        raise OSError(taken) from None
 
 
 async def until_stopped(container: Application, stopped: asyncio.Task[None]) -> None:
@@ -68,17 +86,21 @@ async def until_stopped(container: Application, stopped: asyncio.Task[None]) -> 
 
 async def _print_curl_lines(api_tokens: ApiTokens, base_url: str) -> None:
     """Print a curl line for two people of the sandbox, with new tokens; tokens of an earlier start are revoked."""
-    print("\nTry it as these two people, each with their own account in the Google sandbox:\n")
+    print("\nIn a terminal, as two people, each with their own account in the Google sandbox:")
     for person in _PEOPLE:
         await api_tokens.revoke(person, label=_LABEL)
         token = await api_tokens.issue(person, label=_LABEL)
-        body = json.dumps({"conversation": "main", "text": "show my unread mail"})
-        print(
-            f"curl -s {base_url}/v1/messages -H 'Authorization: Bearer {token}' "
-            f"-H 'Content-Type: application/json' -d '{body}'\n"
-        )
+        name = person.user.title()
+        for title, text in ((name, "show my unread mail"), (f"{name}, with the code of the page", "confirm CODE")):
+            print(f"\n# {title}\n{_curl_line(base_url, token, text)}")
     print(
-        "Open the consent_url of the answer in a browser and allow the access. The page shows a code: send it with\n"
-        "the same line, with `confirm <code>` in place of the question. Then ask the question again to see the answer.",
+        "\nThe first answer has a consent_url: open it in a browser and allow the access. The last page shows a code.\n"
+        "Once it is confirmed, ask again to see the mail. These tokens are valid until the next start.",
         flush=True,
     )
+
+
+def _curl_line(base_url: str, token: str, text: str) -> str:
+    body = json.dumps({"conversation": "main", "text": text})
+    headers = f"-H 'Authorization: Bearer {token}' -H 'Content-Type: application/json'"
+    return f"curl -s {base_url}/v1/messages {headers} -d '{body}'"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ import pytest
 
 from tests.conftest import lacking
 from tests.fakes.ports import free_port
+from tests.fakes.terminal import Terminal, on_terminal
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -128,40 +127,47 @@ def test_make_demo_holds(clone: Path) -> None:
 
 
 @pytest.fixture
-def served(clone: Path) -> Iterator[list[str]]:
-    """The lines that `make run` prints until both curl lines are there."""
-    server = subprocess.Popen(
-        ["make", "run"], cwd=clone, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-    assert server.stdout is not None
-    lines: list[str] = []
-    try:
-        for line in server.stdout:
-            lines.append(line.rstrip("\n"))
-            if line.startswith("Open the consent_url"):
-                break
-        yield lines
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.communicate(timeout=30)
+def served(clone: Path) -> Iterator[Terminal]:
+    """A terminal on which `make run` has printed everything that it says at the start."""
+    with on_terminal(["make", "run"], cwd=clone) as terminal:
+        terminal.expect("valid until the next start")
+        yield terminal
 
 
-def test_make_run_prints_curl_lines_that_work(served: list[str]) -> None:
-    """Each of the two people's curl lines is answered with a consent link of their own."""
+def test_make_run_prints_curl_lines_that_work(served: Terminal) -> None:
+    """The lines of both people are answered with a consent link of their own, and nothing else appears meanwhile."""
     if shutil.which("curl") is None:
         lacking("curl", package="curl")
-    curls = [line for line in served if line.startswith("curl ")]
+    begun = served.printed
+    named = re.findall(r"^# (.+)\n(curl .+)$", begun, re.MULTILINE)
     answers = [
         subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60, check=True).stdout
-        for line in curls
+        for _, line in named
     ]
     links = [
-        re.search(r'"consent_url":"(http://127\.0\.0\.1:\d+/connect/google/[\w-]+)"', answer) for answer in answers
+        re.search(r'"consent_url":"(http://127\.0\.0\.1:\d+/connect/google/[\w-]+)"', answer) for answer in answers[::2]
     ]
+    served.interrupt()
+    served.end()
 
-    assert len(curls) == 2, served
+    assert [name for name, _ in named] == [
+        "Ada",
+        "Ada, with the code of the page",
+        "Grace",
+        "Grace, with the code of the page",
+    ]
     assert all(links), answers
     assert len({link[1] for link in links if link}) == 2
+    assert all('"message":' in answer for answer in answers[1::2]), answers
+    assert served.printed.removeprefix(begun).strip().splitlines()[1:] == []
+
+
+def test_make_run_begins_with_the_url(served: Terminal) -> None:
+    """Within the first ten lines there is the address, and nothing advertises another product."""
+    lines = served.printed.strip().splitlines()
+
+    assert any("http://127.0.0.1:" in line for line in lines[:10]), lines
+    assert not re.search(r"pydantic|logfire|uvicorn|fastapi", served.printed, re.IGNORECASE)
 
 
 def deputy() -> str:
