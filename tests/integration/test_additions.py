@@ -123,7 +123,7 @@ CHANNEL_LINES = {
 }
 
 TOOLKIT = {
-    "app/toolkits/calendar.py": '''"""The person's calendars: a toy."""
+    "app/toolkits/tasks.py": '''"""The person's task lists: a toy."""
 
 from __future__ import annotations
 
@@ -131,22 +131,22 @@ from app.google.client import GoogleClient
 from app.toolkits.toolkit import Toolkit, tool
 
 
-class CalendarToolkit(Toolkit):
-    """The calendars of one person. Lives for one request."""
+class TasksToolkit(Toolkit):
+    """The task lists of one person. Lives for one request."""
 
-    name = "calendar"
+    name = "tasks"
 
     def __init__(self, google: GoogleClient) -> None:
         self._google = google
 
-    @tool(oauth_scopes=("https://www.googleapis.com/auth/calendar.readonly",))
+    @tool(oauth_scopes=("https://www.googleapis.com/auth/tasks.readonly",))
     async def all(self) -> list[str]:
-        """List the calendars by name."""
-        calendars = self._google.resource("calendar", "v3", "calendarList")
-        found = await self._google.execute(calendars.list())
-        return [each["summary"] for each in found["items"]]
+        """List the task lists by name."""
+        lists = self._google.resource("tasks", "v1", "tasklists")
+        found = await self._google.execute(lists.list())
+        return [each["title"] for each in found["items"]]
 ''',
-    "app/sandbox/google/calendar.py": '''"""The sandbox's Calendar: a toy."""
+    "app/sandbox/google/tasks.py": '''"""The sandbox's Tasks: a toy."""
 
 from __future__ import annotations
 
@@ -156,20 +156,18 @@ from typing import Any
 from app.sandbox.google.api import ApiRequest
 
 
-def list_calendars(request: ApiRequest) -> Mapping[str, Any]:
-    """Return the one calendar that everybody has."""
-    return {"items": [{"id": "primary", "summary": request.person.email}]}
+def list_task_lists(request: ApiRequest) -> Mapping[str, Any]:
+    """Return the one list that everybody has."""
+    return {"items": [{"id": "first", "title": request.person.email}]}
 ''',
 }
 TOOLKIT_LINES = {
-    "containers/toolkits.py": {
-        "BUILT_IN = {": 'BUILT_IN = {\n    "calendar": "app.toolkits.calendar:CalendarToolkit",'
-    },
+    "containers/toolkits.py": {"BUILT_IN = {": 'BUILT_IN = {\n    "tasks": "app.toolkits.tasks:TasksToolkit",'},
     "app/sandbox/google/sandbox.py": {
         "            **self._gmail.handlers,": "            **self._gmail.handlers,\n"
-        '            "calendar.calendarList.list": list_calendars,',
-        "from app.sandbox.google.batch import answer_batch": "from app.sandbox.google.batch import answer_batch\n"
-        "from app.sandbox.google.calendar import list_calendars",
+        '            "tasks.tasklists.list": list_task_lists,',
+        "from app.sandbox.log import Call": "from app.sandbox.google.tasks import list_task_lists\n"
+        "from app.sandbox.log import Call",
     },
 }
 
@@ -202,12 +200,12 @@ from app.sections.agents import AgentSettings
 from containers.testing import FakeGoogle, assert_isolated, open_test_container, settings_in
 
 async def main():
-    settings = settings_in(Path(sys.argv[1]), agent=AgentSettings(toolkits=("calendar",)))
+    settings = settings_in(Path(sys.argv[1]), agent=AgentSettings(toolkits=("tasks",)))
     sandbox = GoogleSandbox(client_id="c", client_secret="s", redirect_uris=frozenset())
-    assert "calendar.calendarList.list" in sandbox._api._handlers
+    assert "tasks.tasklists.list" in sandbox._api._handlers
     async with open_test_container(settings) as container:
-        FakeGoogle.install(container, lambda principal, request: {"items": [{"summary": principal.user}]})
-        found = await assert_isolated(container, container.toolkits.calendar, lambda calendar: calendar.all())
+        FakeGoogle.install(container, lambda principal, request: {"items": [{"title": principal.user}]})
+        found = await assert_isolated(container, container.toolkits.tasks, lambda tasks: tasks.all())
     assert found == [["ada"], ["grace"]], found
 
 asyncio.run(asyncio.wait_for(main(), 60))
@@ -220,7 +218,7 @@ asyncio.run(asyncio.wait_for(main(), 60))
         ("A channel", {"platform": "pager"}, CHANNEL, CHANNEL_LINES, USES_THE_CHANNEL),
         (
             "A toolkit that is built in",
-            {"name": "calendar", "api": "calendar"},
+            {"name": "tasks", "api": "tasks"},
             TOOLKIT,
             TOOLKIT_LINES,
             USES_THE_TOOLKIT,

@@ -13,16 +13,8 @@ import pytest
 
 from app.errors import ToolError
 from app.toolkits.gmail import letter
-from app.toolkits.gmail.letter import (
-    MAX_HEADER,
-    MAX_REFERENCES,
-    addresses,
-    answering_subject,
-    body_text,
-    header_text,
-    outgoing,
-    participants,
-)
+from app.toolkits.gmail.letter import MAX_REFERENCES, answering_subject, outgoing, participants
+from app.toolkits.written import MAX_HEADER, addresses, body_text, header_text
 
 
 def answered(**headers: str) -> dict[str, Any]:

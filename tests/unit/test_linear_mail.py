@@ -18,11 +18,12 @@ from app.sandbox.google.gmail.mailbox import Mailbox
 from app.sandbox.people import Person
 from app.toolkits.charsets import decoded, looks_binary
 from app.toolkits.gmail.content import attached_text, content, kept_apart
-from app.toolkits.gmail.letter import answering_subject, body_text, outgoing, participants
+from app.toolkits.gmail.letter import answering_subject, outgoing, participants
 from app.toolkits.gmail.message import received_at, shown_header, snippet
 from app.toolkits.html_text import html_to_text
 from app.toolkits.pages import pages
 from app.toolkits.untrusted import Quotes, unquoted
+from app.toolkits.written import body_text
 
 SHORT, LONG = 2_000, 200_000  # characters
 SLACK = 8  # times the hundredfold that the longer one may take; with the square it would take ten thousandfold

@@ -39,6 +39,7 @@ class ApiError(Exception):
         403: "PERMISSION_DENIED",
         404: "NOT_FOUND",
         409: "ALREADY_EXISTS",
+        412: "FAILED_PRECONDITION",
         500: "INTERNAL",
         501: "UNIMPLEMENTED",
     }
@@ -90,6 +91,7 @@ class ApiRequest:
         parameters: The path's and the query's parameters, typed, with the document's defaults; repeated ones as a list.
         body: The JSON body, or an empty mapping.
         media: The uploaded media, or None.
+        if_match: The etag of the version that is to be changed, or None.
     """
 
     person: Person
@@ -97,6 +99,7 @@ class ApiRequest:
     parameters: Mapping[str, Any]
     body: Mapping[str, Any]
     media: Media | None = None
+    if_match: str | None = None
 
 
 Handler = Callable[[ApiRequest], Mapping[str, Any] | None]
@@ -163,7 +166,10 @@ class RestApi:
         handler = self._handlers.get(route.method_id)
         if handler is None:
             raise ApiError(501, f"The sandbox has no {route.method_id} yet.", "notImplemented")
-        answer = handler(ApiRequest(self._people[email], scopes & route.scopes, parameters, body, media))
+        call = ApiRequest(
+            self._people[email], scopes & route.scopes, parameters, body, media, request.headers.get("if-match")
+        )
+        answer = handler(call)
         return _write_body(route, answer, parameters.get("fields"))
 
 
@@ -180,11 +186,19 @@ def _read_body(route: Route, content: bytes, *, uploaded: bool) -> Mapping[str, 
         if body:
             raise ApiError(400, f"{route.method_id} takes no request body.")
         return {}
-    if error := route.api.schemas.error(schema, body):
+    # Null says that a patch takes a field out: https://developers.google.com/workspace/calendar/api/guides/performance
+    if error := route.api.schemas.error(schema, without_nulls(body)):
         raise ApiError(400, f"Invalid JSON payload received. {error}")
     if not uploaded and (missing := route.api.schemas.missing(schema, body, route.method_id)):
         raise ApiError(400, f"Missing in the request body: {', '.join(missing)}", "required")
     return body
+
+
+def without_nulls(value: Any) -> Any:
+    """Return a JSON value without the fields whose value is null."""
+    if isinstance(value, dict):
+        return {name: without_nulls(each) for name, each in value.items() if each is not None}
+    return [without_nulls(each) for each in value] if isinstance(value, list) else value
 
 
 def _write_body(route: Route, answer: Mapping[str, Any] | None, fields: str | None) -> WireResponse:

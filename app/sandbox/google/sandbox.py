@@ -15,6 +15,7 @@ from starlette.routing import Route
 from app.sandbox.google.api import ApiError, RestApi, WireRequest, WireResponse, error_response
 from app.sandbox.google.authorize import Client, ConsentScreen
 from app.sandbox.google.batch import answer_batch
+from app.sandbox.google.calendar.api import GoogleCalendar
 from app.sandbox.google.delegation import DelegatedAccount, Delegation
 from app.sandbox.google.gmail.api import Gmail
 from app.sandbox.google.gmail.message import MailboxMessage
@@ -48,6 +49,7 @@ class GoogleSandbox:
         app: The ASGI application.
         calls: The calls that it has answered, oldest first.
         people: The people with an account.
+        calendar: Everybody's calendars.
         outages: How the next calls of the APIs and of the token endpoint are refused, in this order.
     """
 
@@ -72,8 +74,10 @@ class GoogleSandbox:
             rotate_refresh_tokens=rotate_refresh_tokens, access_token_seconds=access_token_seconds, now=now
         )
         self._gmail = Gmail(accounts, now)
+        self.calendar = GoogleCalendar(accounts, now)
         handlers = {
             **self._gmail.handlers,
+            **self.calendar.handlers,
         }
         self._api = RestApi(handlers, accounts, self._grants, self.calls.append, now)
         consent = ConsentScreen(client, accounts, self._grants, self.calls.append, now)

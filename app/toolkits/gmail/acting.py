@@ -15,12 +15,13 @@ from app.toolkits.gmail import content as gmail_content
 from app.toolkits.gmail import letter
 from app.toolkits.gmail import message as gmail_message
 from app.toolkits.gmail.arguments import Body, DraftId, MessageId, MessageIds, Recipients, Subject
-from app.toolkits.gmail.message import mapping, text
 from app.toolkits.gmail.oauth_scopes import COMPOSE_MAIL, MODIFY_MAIL, READ_MAIL, SEND_MAIL
 from app.toolkits.gmail.organising import LABELS, GmailOrganising
 from app.toolkits.gmail.phrases import CC, LETTER, MAIL_ID, MAIL_IDS
 from app.toolkits.phrases import ADDRESS, END, PLEASE
+from app.toolkits.shapes import mapping, objects, text
 from app.toolkits.toolkit import Effect, tool
+from app.toolkits.written import addresses
 
 _ABOUT = r",? (?:with )?(?:the )?(?:subject:?|about) (?P<subject>(?:re: ?)?[^:\n]+?)\s*:\s*(?P<body>.+)"
 # The headers of a draft that are approved, or that say how it is written. Any other header would leave unseen.
@@ -187,15 +188,15 @@ def _difference(
     payload = mapping(draft, "payload")
     if text(payload, "mimeType").lower() != "text/plain":
         return "has formatting, which cannot be shown for approval"
-    names = {text(each, "name").lower() for each in gmail_message.objects(payload, "headers")}
+    names = {text(each, "name").lower() for each in objects(payload, "headers")}
     if unseen := names - _APPROVED_HEADERS - _TECHNICAL_HEADERS:
         return f"has headers that were not shown ({', '.join(sorted(unseen))[:200]})"
     try:
         for name, approved in zip(("To", "Cc", "Bcc"), recipients, strict=True):
-            listed = [letter.addresses(each) for each in gmail_message.headers(draft, name) if each.strip()]
+            listed = [addresses(each) for each in gmail_message.headers(draft, name) if each.strip()]
             if _each_address(*listed) != _each_address(approved):
                 return "has other recipients"
-        senders = [letter.addresses(each) for each in gmail_message.headers(draft, "From")]
+        senders = [addresses(each) for each in gmail_message.headers(draft, "From")]
     except ValueError:
         return "has recipients that cannot be read here"
     if any(each.lower() != own.lower() for each in senders):
@@ -224,5 +225,5 @@ def _own_subject(answered: Mapping[str, Any]) -> list[str]:
 
 
 def _each_address(*lists: str | None) -> frozenset[str]:
-    """Return the addresses in lists that `letter.addresses` made, in lower case."""
+    """Return the addresses in lists that `addresses` made, in lower case."""
     return frozenset(address.lower() for each in lists if each for address in each.split(", "))

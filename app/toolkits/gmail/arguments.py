@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from app.toolkits.gmail import letter
+from app.toolkits.written import addresses, body_text, header_text
 
 MAX_AT_ONCE = 10  # mails that one call changes; the guard counts over all calls of a message
 MAX_LABEL = 225  # characters, Gmail's own limit
@@ -44,7 +44,7 @@ def _label(text: str) -> str:
     Raises:
         ValueError: It is empty, too long, or has a line break or a control character.
     """
-    name = unicodedata.normalize("NFC", letter.header_text(text).strip())
+    name = unicodedata.normalize("NFC", header_text(text).strip())
     if not 1 <= len(name) <= MAX_LABEL:
         raise ValueError(f"the name of a label has 1 to {MAX_LABEL} characters")
     return name
@@ -54,24 +54,24 @@ def _subject(text: str) -> str:
     """Return the text if it is a valid subject.
 
     Raises:
-        ValueError: It is empty, or `letter.header_text` refuses it.
+        ValueError: It is empty, or `header_text` refuses it.
     """
     if not text.strip():
         raise ValueError("the subject is empty: ask the person what it should be")
-    return letter.header_text(text)
+    return header_text(text)
 
 
 def _body(text: str) -> str:
     """Return the text if it can be the body of a mail.
 
     Raises:
-        ValueError: It is empty or too long, or `letter.body_text` refuses it.
+        ValueError: It is empty or too long, or `body_text` refuses it.
     """
     if not text.strip():
         raise ValueError("the text is empty: ask the person what to write")
     if len(text) > MAX_BODY:
         raise ValueError(f"at most {MAX_BODY} characters, please")
-    return letter.body_text(text)
+    return body_text(text)
 
 
 Person = Annotated[str, Field(max_length=200, description="A name or an address."), AfterValidator(_name)]
@@ -91,6 +91,6 @@ Reference = Annotated[
     str, Field(pattern=rf"^{_ID}/[0-9.]{{0,40}}$", description="The `reference` of an attachment in a result.")
 ]
 Label = Annotated[str, Field(description="The name of a label, not its id."), AfterValidator(_label)]
-Recipients = Annotated[str, AfterValidator(letter.addresses)]
+Recipients = Annotated[str, AfterValidator(addresses)]
 Subject = Annotated[str, AfterValidator(_subject)]
 Body = Annotated[str, AfterValidator(_body)]

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.toolkits.charsets import decoded
-from app.toolkits.gmail.message import header, mapping, number, objects, text
+from app.toolkits.gmail.message import header
 from app.toolkits.html_text import html_to_text
+from app.toolkits.shapes import mapping, number, objects, text
 
 MAX_TEXT = 300_000  # characters of a mail's text
 CUT = "\n[The rest of this mail was too long and is left out.]"

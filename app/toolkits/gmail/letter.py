@@ -9,16 +9,15 @@ import base64
 import re
 from collections.abc import Iterator, Mapping
 from email import message_from_bytes
-from email.errors import MessageError
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, default
 from typing import Any
 
 from app.errors import ToolError
-from app.toolkits.gmail.message import header, headers, text
+from app.toolkits.gmail.message import header, headers
+from app.toolkits.shapes import text
+from app.toolkits.written import ANY_ADDRESS, CONTROL, MAX_HEADER, addresses, body_text, header_text
 
-MAX_HEADER = 900  # characters; RFC 5322 section 2.1.1 ends a line at 998
 MAX_REFERENCES = 20  # the first and the last of a long thread say enough
 
 # The headers that `reply` needs of the message that it answers.
@@ -26,62 +25,10 @@ ANSWERED_HEADERS = ("From", "Reply-To", "To", "Cc", "Subject", "Message-ID", "In
 _PARTICIPANTS = ("From", "Reply-To", "To", "Cc")
 _ENCODED_BYTES = 45  # in one encoded word, which may have 75 characters (RFC 2047 section 2)
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _PLAIN = re.compile(r"[!-~](?:[ -~]*[!-~])?")
-# Read by hand: the parser of `email` repairs what it does not understand, and raises IndexError for "ada@".
-_LOCAL = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]"
-_ADDRESS = rf"{_LOCAL}++@[A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)++"
-_RECIPIENT = re.compile(rf'\s*+(?:(?:"[^"]*+"\s*+|[^"<>@,;:]*+)<({_ADDRESS})>|({_ADDRESS}))\s*+(?:,|$)')
-_RECIPIENTS = re.compile(rf"(?:{_RECIPIENT.pattern})++")
-_ANY_ADDRESS = re.compile(rf"(?<!{_LOCAL}){_ADDRESS}")  # begins where a run does, else time grows with the square
 # RFC 5322 section 3.6.4, without comments and blanks. The length keeps each on a line of its own.
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}+>")
 _RE = re.compile(r"re\s{0,9}+:", re.IGNORECASE)
-
-
-def addresses(text: str) -> str:
-    """Return the bare addresses in a list such as ``Ada <ada@example.com>, bob@example.com``, separated by commas.
-
-    Names are left out: a name can look like another address.
-
-    Raises:
-        ValueError: The list is empty, an address is malformed, or there is a line break or a group.
-    """
-    wrong = ValueError("write e-mail addresses, separated by commas: ada@example.com, bob@example.com")
-    if not _RECIPIENTS.fullmatch(header_text(text)):
-        raise wrong
-    found = dict.fromkeys(named or bare for named, bare in _RECIPIENT.findall(text))
-    try:
-        return ", ".join(Address(addr_spec=address).addr_spec for address in found)
-    except (ValueError, MessageError):  # two dots in a row, for example
-        raise wrong from None
-
-
-def header_text(text: str) -> str:
-    """Return the text if it can be the value of a header.
-
-    Raises:
-        ValueError: It is too long, or holds a line break or another control character: what follows a line break
-            would be a header of its own, a further recipient for example (RFC 5322 section 2.2).
-    """
-    if _CONTROL.search(text) or len(text.splitlines()) > 1:
-        raise ValueError("no line breaks or control characters, please: this goes into a header of the mail")
-    if len(text) > MAX_HEADER:
-        raise ValueError(f"at most {MAX_HEADER} characters, please")
-    return text
-
-
-def body_text(text: str) -> str:
-    r"""Return the text with ``\n`` as its line breaks, if it can be the body of a mail.
-
-    Raises:
-        ValueError: It holds a control character, which no mail program shows.
-    """
-    lines = text.replace("\r\n", "\n").replace("\r", "\n")
-    if _CONTROL_IN_TEXT.search(lines):
-        raise ValueError("no control characters, please: nobody would see them")
-    return lines
 
 
 def outgoing(
@@ -120,14 +67,14 @@ def outgoing(
 
 def answering_subject(answered: Mapping[str, Any]) -> str:
     """Return the subject of an answer to a message: its own, with ``Re:`` before it."""
-    subject = " ".join(_CONTROL.sub(" ", header(answered, "Subject")).split())[: MAX_HEADER - 4]
+    subject = " ".join(CONTROL.sub(" ", header(answered, "Subject")).split())[: MAX_HEADER - 4]
     return subject if _RE.match(subject) else f"Re: {subject}".rstrip()
 
 
 def participants(message: Mapping[str, Any]) -> frozenset[str]:
     """Return the addresses of a message's senders, recipients and reply-to, in lower case."""
     values = (value for name in _PARTICIPANTS for value in headers(message, name))
-    return frozenset(address.lower() for value in values for address in _ANY_ADDRESS.findall(value))
+    return frozenset(address.lower() for value in values for address in ANY_ADDRESS.findall(value))
 
 
 def _written(name: str, value: str) -> str:

@@ -17,11 +17,11 @@ from app.google.client import GoogleClient
 from app.toolkits.gmail import letter
 from app.toolkits.gmail import message as gmail_message
 from app.toolkits.gmail.arguments import Body, Label, MessageIds, Recipients, Subject
-from app.toolkits.gmail.message import mapping, objects, text
 from app.toolkits.gmail.oauth_scopes import COMPOSE_MAIL, EDIT_LABELS, MODIFY_MAIL
 from app.toolkits.gmail.phrases import LETTER, MAIL, MAIL_IDS
 from app.toolkits.gmail.reading import GmailReading
 from app.toolkits.phrases import ASK, END, PLEASE
+from app.toolkits.shapes import mapping, objects, text
 from app.toolkits.toolkit import Effect, describe, tool
 from app.toolkits.untrusted import Quotes
 

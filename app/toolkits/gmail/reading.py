@@ -14,11 +14,11 @@ from app.toolkits.gmail import message as gmail_message
 from app.toolkits.gmail.arguments import MessageId, Reference, ThreadId
 from app.toolkits.gmail.content import MailAttachment, MailContent
 from app.toolkits.gmail.listing import GmailListing, quoted_headers
-from app.toolkits.gmail.message import mapping, number, objects, text
 from app.toolkits.gmail.oauth_scopes import READ_MAIL
 from app.toolkits.gmail.phrases import MAIL_ID
 from app.toolkits.pages import PAGE_LENGTH, pages
 from app.toolkits.phrases import END, ID, TEXT_PAGE
+from app.toolkits.shapes import mapping, number, objects, text
 from app.toolkits.toolkit import tool
 from app.toolkits.untrusted import Quotes
 

@@ -1,0 +1,124 @@
+"""Times that people and models write: with an offset or with a time zone, never with both and never with neither.
+
+``2026-12-01T10:00+01:00`` and ``2026-12-01T10:00 Europe/Berlin`` each name one instant. A time without either would be
+read in the zone of whoever reads it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+_TIME = re.compile(
+    r"(?P<time>\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2})?) ?"
+    r"(?:(?P<offset>[Zz]|[+-]\d{2}:\d{2})|(?P<zone>[A-Za-z][\w+/-]{1,60}))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An instant and how it was written.
+
+    Attributes:
+        at: The instant, in the zone or with the offset that it was written with.
+        zone: The IANA name of the time zone, or None if it was written with an offset.
+    """
+
+    at: datetime
+    zone: str | None = None
+
+    def json(self) -> dict[str, str]:
+        """Return the moment as an ``EventDateTime`` of the Calendar API."""
+        written = {"dateTime": self.at.isoformat(timespec="seconds")}
+        return {**written, "timeZone": self.zone} if self.zone else written
+
+    @property
+    def local(self) -> tzinfo:
+        """Return the time zone or the offset that it was written with."""
+        assert self.at.tzinfo is not None
+        return self.at.tzinfo
+
+
+def read_moment(text: str) -> Moment:
+    """Return the moment that a text names.
+
+    Raises:
+        ValueError: It names none, names two, or has neither an offset nor a time zone; the text says what to write.
+    """
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("write a time as 2026-12-01T10:00+01:00 or as 2026-12-01T10:00 Europe/Berlin")
+    if match["offset"] is None and match["zone"] is None:
+        raise ValueError(
+            "this time has neither an offset nor a time zone: write 2026-12-01T10:00+01:00 or "
+            "2026-12-01T10:00 Europe/Berlin; every list of events names the person's own zone"
+        )
+    naive = datetime.fromisoformat(match["time"])
+    if match["offset"]:
+        return Moment(datetime.fromisoformat(naive.isoformat() + match["offset"].upper()))
+    zone = read_zone(match["zone"])
+    return Moment(_in_zone(naive, zone), zone.key)
+
+
+def read_zone(name: str) -> ZoneInfo:
+    """Return a time zone by its IANA name.
+
+    Raises:
+        ValueError: No time zone has this name.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"there is no time zone {name}: write a name such as Europe/Berlin") from None
+
+
+def _in_zone(naive: datetime, zone: ZoneInfo) -> datetime:
+    """Return a local time in a zone.
+
+    Raises:
+        ValueError: The clocks skip this time, or show it twice.
+    """
+    first, second = naive.replace(tzinfo=zone, fold=0), naive.replace(tzinfo=zone, fold=1)
+    if first.utcoffset() != second.utcoffset():
+        exists = first.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == naive
+        why = "is there twice" if exists else "does not exist"
+        raise ValueError(f"{naive.isoformat(sep=' ')} {why} in {zone.key}, where the clocks change: write an offset")
+    return first
+
+
+def read_when(text: str) -> Moment | date:
+    """Return the moment or the whole day that a text names.
+
+    Raises:
+        ValueError: It names neither.
+    """
+    try:
+        return date.fromisoformat(text.strip()) if len(text.strip()) == 10 else read_moment(text)
+    except ValueError as error:
+        if len(text.strip()) == 10:
+            raise ValueError("write a whole day as 2026-12-01") from None
+        raise error
+
+
+def day_start(day: date, zone: ZoneInfo) -> datetime:
+    """Return when a day begins in a zone; where the clocks skip midnight, the first time that there is."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC).astimezone(zone)
+
+
+def in_words(start: datetime, end: datetime) -> str:
+    """Return a span of time of one zone as a person reads it: ``Tue 1 Dec 2026, 10:00 to 11:00``."""
+    first = f"{start:%a} {start.day} {start:%b %Y}, {start:%H:%M}"
+    if start.date() == end.date():
+        return f"{first} to {end:%H:%M}"
+    return f"{first} to {end:%a} {end.day} {end:%b %Y}, {end:%H:%M}"
+
+
+def days_in_words(first: date, last: date) -> str:
+    """Return whole days, the last included, as a person reads them: ``Tue 1 Dec 2026, all day``."""
+    begins = f"{first:%a} {first.day} {first:%b %Y}"
+    return f"{begins}, all day" if first == last else f"{begins} to {last:%a} {last.day} {last:%b %Y}, all day"
+
+
+ONE_DAY = timedelta(days=1)
