@@ -30,6 +30,7 @@ class CalendarFinding(CalendarReading):
 
     @tool(
         oauth_scopes=(FREE_BUSY,),
+        doing="looking when people are busy",
         phrases=(
             rf"when (?:is|are) (?P<people>{PEOPLE}) (?:busy|free) (?:between|from) (?P<earliest>{TIME}) "
             rf"(?:and|to|until) (?P<latest>{TIME}){END}",
@@ -57,6 +58,7 @@ class CalendarFinding(CalendarReading):
 
     @tool(
         oauth_scopes=(FREE_BUSY,),
+        doing="looking for a time that suits everybody",
         phrases=(
             rf"find (?:a )?(?:slot|time)(?: of (?P<minutes>\d{{1,3}}) minutes)? (?:for|with) (?P<people>{PEOPLE}) "
             rf"(?:between|from) (?P<earliest>{TIME}) (?:and|to|until) (?P<latest>{TIME}){END}",

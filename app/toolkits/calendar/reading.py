@@ -42,7 +42,7 @@ class CalendarReading(Toolkit):
         self._google = google
         self._own_zone: ZoneInfo | None = None
 
-    @tool(oauth_scopes=(LIST_CALENDARS,), phrases=(rf"{ASK}calendars{END}",))
+    @tool(oauth_scopes=(LIST_CALENDARS,), doing="looking at your calendars", phrases=(rf"{ASK}calendars{END}",))
     async def calendars(self, page: ListPage = None) -> dict[str, Any]:
         """List the person's calendars: the name, the id that other tools take, and whether it can be changed."""
         calendars = self._google.resource("calendar", "v3", "calendarList")
@@ -63,6 +63,7 @@ class CalendarReading(Toolkit):
 
     @tool(
         oauth_scopes=(READ_EVENTS,),
+        doing="looking at your calendar",
         phrases=(
             rf"{ASK}(?:next |upcoming )?{EVENTS}(?: (?:on|for|from|since) (?P<first_day>{DAY}))?"
             rf"(?: (?:until|till|to) (?P<last_day>{DAY}))?{END}",
@@ -93,6 +94,7 @@ class CalendarReading(Toolkit):
 
     @tool(
         oauth_scopes=(READ_EVENTS,),
+        doing="searching your calendar",
         phrases=(
             rf"(?:search|find|look for) (?:in )?(?:my |the )?{EVENTS} "
             rf"(?:for|about|with|named|called) (?P<words>.+?){END}",
@@ -121,7 +123,11 @@ class CalendarReading(Toolkit):
             raise ToolError("say what to look for")
         return await self._list(calendar, first_day, last_day, limit, page, days=_MAX_DAYS - 1, q=words)
 
-    @tool(oauth_scopes=(READ_EVENTS,), phrases=(rf"(?:read|show|get|open)(?: me)?(?: the)? {EVENT_ID}{END}",))
+    @tool(
+        oauth_scopes=(READ_EVENTS,),
+        doing="reading an event",
+        phrases=(rf"(?:read|show|get|open)(?: me)?(?: the)? {EVENT_ID}{END}",),
+    )
     async def get(self, event_id: EventId, calendar: CalendarId = "primary", page: TextPage = 1) -> dict[str, Any]:
         """Read one event: when, where, the text, who is invited and what they answered, and how it repeats.
 

@@ -40,6 +40,7 @@ class CalendarToolkit(CalendarFinding):
     @tool(
         effect=Effect.ACT,
         oauth_scopes=(EDIT_EVENTS,),
+        doing="making an event",
         asks=Question("Put this into your calendar?", LABELS),
         phrases=(
             rf"{PLEASE}(?:create|make|add|schedule)(?: an?)?(?: new)? (?:event|meeting|appointment) "
@@ -85,6 +86,7 @@ class CalendarToolkit(CalendarFinding):
     @tool(
         effect=Effect.ACT,
         oauth_scopes=(EDIT_EVENTS,),
+        doing="making an event",
         asks=Question("Put this into your calendar? Google reads the day and the time out of the text.", LABELS),
         phrases=(rf"{PLEASE}quick(?:ly)?[- ]add(?: event)? [\"']?(?P<words>.+?)[\"']?",),
     )
@@ -101,7 +103,12 @@ class CalendarToolkit(CalendarFinding):
         made = await self._google.execute(events.quickAdd(calendarId=calendar, text=words, sendUpdates="none"))
         return await self._done(made, "Google put it into your calendar")
 
-    @tool(effect=Effect.ACT, oauth_scopes=(EDIT_EVENTS,), asks=Question("Change this event?", LABELS))
+    @tool(
+        effect=Effect.ACT,
+        oauth_scopes=(EDIT_EVENTS,),
+        doing="changing an event",
+        asks=Question("Change this event?", LABELS),
+    )
     async def update(
         self,
         event_id: EventId,
@@ -143,7 +150,12 @@ class CalendarToolkit(CalendarFinding):
         changed = await self._patch(event, calendar, body)
         return await self._done(changed, "I changed it")
 
-    @tool(effect=Effect.ACT, oauth_scopes=(EDIT_EVENTS,), asks=Question("Move this event to another calendar?", LABELS))
+    @tool(
+        effect=Effect.ACT,
+        oauth_scopes=(EDIT_EVENTS,),
+        doing="moving an event",
+        asks=Question("Move this event to another calendar?", LABELS),
+    )
     async def move(
         self, event_id: EventId, to_calendar: CalendarId, calendar: CalendarId = "primary"
     ) -> dict[str, Any]:
@@ -165,6 +177,7 @@ class CalendarToolkit(CalendarFinding):
     @tool(
         effect=Effect.ACT,
         oauth_scopes=(EDIT_EVENTS,),
+        doing="answering an invitation",
         asks=Question("Send this answer to the invitation?", LABELS),
         phrases=(rf"{PLEASE}answer(?: the)? {EVENT_ID} (?:with )?(?P<answer>accepted|declined|tentative){END}",),
     )
@@ -197,6 +210,7 @@ class CalendarToolkit(CalendarFinding):
     @tool(
         effect=Effect.ACT,
         oauth_scopes=(EDIT_EVENTS,),
+        doing="deleting an event",
         asks=Question("Delete this event?", LABELS),
         phrases=(rf"{PLEASE}(?:delete|cancel)(?: the)? {EVENT_ID}{END}",),
     )
