@@ -191,3 +191,4 @@ async def serving(container: Application, settings: Settings) -> AsyncIterator[s
                 await container.worker().drain()
                 await container.sender().drain(settings.delivery.grace_seconds)
                 container.waiters().end()
+                container.feed().end()

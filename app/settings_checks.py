@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from app.consent.linking import LinkingMode
+from app.hosts import is_loopback
 from app.sections.agents import OFFLINE
 from app.sections.google import EndpointSettings
 from app.sections.interfaces import SLACK_API, SlackSettings
@@ -36,7 +36,7 @@ def misfits(settings: Settings) -> Iterator[Misfit]:
 def notes(settings: Settings) -> Iterator[Misfit]:
     """Yield what works and is probably not what was meant."""
     host = urlsplit(settings.server.public_url).hostname or ""
-    if settings.google.mode == "google" and _is_loopback(host) and settings.interfaces.slack is not None:
+    if settings.google.mode == "google" and is_loopback(host) and settings.interfaces.slack is not None:
         yield (
             ("server", "public_url"),
             "consent links open on this machine only; people elsewhere need the public https:// address",
@@ -73,7 +73,7 @@ def _google(settings: Settings) -> Iterator[Misfit]:
         return
     url = urlsplit(settings.server.public_url)
     # https://developers.google.com/identity/protocols/oauth2/web-server#uri-validation
-    if google.mode == "google" and url.scheme == "http" and not _is_loopback(url.hostname or ""):
+    if google.mode == "google" and url.scheme == "http" and not is_loopback(url.hostname or ""):
         yield (
             ("server", "public_url"),
             "Google redirects people to https:// addresses only, save localhost; write https://…",
@@ -115,10 +115,3 @@ def _slack(settings: Settings, slack: SlackSettings) -> Iterator[Misfit]:
 
 def _is_slack_client(client_id: str) -> bool:
     return all(part.isdecimal() for part in client_id.split(".")) and client_id.count(".") == 1
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -52,6 +52,7 @@ from app.delivery.store.parking import Parking
 from app.delivery.store.replicas import Replicas
 from app.delivery.store.retention import Retention
 from app.delivery.store.stops import Stops
+from app.delivery.store.transcript import Transcript
 from app.delivery.work.answering import Answering
 from app.delivery.work.backlog import Backlog
 from app.delivery.work.fairness import Fairness
@@ -86,6 +87,7 @@ from app.users import Users
 from containers.requests import RequestScopes
 from containers.scopes import Scope, Scoped, Seed
 from interfaces.channel import directories_of, logins_of, people_of, senders_of
+from interfaces.playground.feed import Feed
 from interfaces.slack.installations import Installations
 from interfaces.web.cookies import Cookies
 from interfaces.web.interface import ConsentPages, callback_url
@@ -124,6 +126,7 @@ class Application(DeclarativeContainer):
         lease_seconds=settings.provided.delivery.lease_seconds,
     )
     backlog = Once(Backlog, inbox, settings.provided.delivery.backlog, settings.provided.delivery.person_backlog)
+    transcript = Once(Transcript, database)
     cancellation = Once(Cancellation, database, outbox)
     runs = Once(Runs)
     streams = Once(Streams)
@@ -320,6 +323,10 @@ class Application(DeclarativeContainer):
         grace_seconds=settings.provided.delivery.grace_seconds,
     )
     janitor = Once(Janitor, worker, users, cancellation, offboarding, revocation, supervisor)
+
+    # Process: the parts of the playground; `containers/playground.py` adds them where it is served.
+    feed = Once(Feed)
+    playground: providers.Aggregate[Any] = providers.Aggregate()
 
     # Process: answering HTTP requests; `containers/channels.py` adds the routes of the channels.
     cookies = Once(Cookies, secure=settings.provided.server.public_url.startswith.call("https://"))

@@ -20,6 +20,7 @@ from app.sections.google import WorkspaceSettings
 from app.settings import Settings
 from containers.application import Application, Once
 from containers.channels import add_channels
+from containers.playground import add_front_page
 from containers.scopes import Scoped
 from containers.toolkits import toolkits
 
@@ -47,6 +48,7 @@ def build(settings: Settings) -> Application:
     if settings.attachments.transcription is not None:
         container.transcriber.override(_transcriber(container, settings.attachments.transcription, settings))
     add_channels(container, settings)
+    add_front_page(container, settings)
     if settings.google.workspace is not None:
         container.tokens.override(_workspace_tokens(container, settings.google.workspace))
         container.commands.set_args(

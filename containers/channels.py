@@ -15,6 +15,7 @@ from app.delivery.replies.status import Statuses
 from app.delivery.replies.streams import Streams
 from app.delivery.replies.waiters import Waiters
 from app.delivery.store.inbox import Inbox
+from app.delivery.store.transcript import Transcript
 from app.delivery.work.answering import OpenAgent
 from app.delivery.work.intake import Intake
 from app.delivery.work.stopping import Stopping
@@ -98,6 +99,7 @@ def _offers(container: Application) -> Offers:
             Stopping: container.stopping,
             Streams: container.streams,
             Supervisor: container.supervisor,
+            Transcript: container.transcript,
             Waiters: container.waiters,
             httpx2.AsyncClient: container.http,
         }

@@ -6,7 +6,7 @@ Rows are only ever added: triggers of the database refuse to change or delete on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -109,10 +109,15 @@ async def record(connection: AsyncConnection, *entries: AuditEntry) -> None:
 
 
 class Audit:
-    """Adds to the trail and reads it; lives as long as the process and holds nothing but what it is just writing."""
+    """Adds to the trail and reads it; lives as long as the process and holds nothing but what it is just writing.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        told: Told of rows that `append` has written; returns at once, and raises nothing.
+    """
+
+    def __init__(self, database: Database, told: Callable[[Sequence[AuditEntry]], None] | None = None) -> None:
         self._database = database
+        self._told = told
         self._writing: set[asyncio.Task[None]] = set()
 
     async def append(self, entries: Sequence[AuditEntry]) -> None:
@@ -143,6 +148,8 @@ class Audit:
     async def _append(self, entries: Sequence[AuditEntry]) -> None:
         async with self._database.writing() as connection:
             await record(connection, *entries)
+        if self._told is not None:
+            self._told(entries)
 
 
 def _values(entry: AuditEntry) -> dict[str, object]:

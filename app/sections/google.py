@@ -33,6 +33,12 @@ class SandboxSettings(Section):
     """The simulated Google on loopback that `google.mode: sandbox` starts."""
 
     port: int = Field(default=8085, ge=0, le=65535, description="0 picks a free port")
+    playground: bool = Field(
+        default=True,
+        description="Serve a page at `/` on which two people chat with their assistants side by side. It is only for "
+        "browsers on this machine: `server.host` and `server.public_url` have to be loopback addresses, and "
+        "`interfaces.http` has to be served. Whoever can open it can write as these two",
+    )
 
 
 class WorkspaceSettings(Section):

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from app.database.url import fault_of
+from app.hosts import is_loopback
 from app.sections.section import Named, Positive, Secret, Section, Text, Url, wrong
 
 _KEY_BYTES = 32
@@ -34,6 +35,10 @@ class ServerSettings(Section):
     head_seconds: Positive = Field(default=10, description="How long the headers of a request may take to arrive")
     body_seconds: Positive = Field(default=30, description="How long the body may take after the headers")
     max_body_bytes: int = Field(default=1_000_000, gt=0, description="Larger request bodies are rejected")
+
+    def is_local(self) -> bool:
+        """Return whether the server can be reached from this machine only."""
+        return is_loopback(self.host) and is_loopback(urlsplit(self.public_url).hostname or "")
 
     @field_validator("public_url")
     @classmethod

@@ -48,3 +48,8 @@ class Settings(Section):
     def agent_of_channel(self) -> dict[str, str]:
         """Return the served channels, each with the name of the agent that answers there."""
         return {channel: section.agent or self.default_agent for channel, section in self.interfaces.served().items()}
+
+    def serves_playground(self) -> bool:
+        """Return whether the playground is at `/`: it is asked for, and nobody but this machine reaches the server."""
+        in_sandbox = self.google.mode == "sandbox" and self.google.sandbox.playground
+        return in_sandbox and self.interfaces.http is not None and self.server.is_local()

@@ -14,21 +14,25 @@ See docs/scopes.md for what holds and what does not.
 """
 
 from .kinds import KINDS, Kind, kind_of
+from .observed import ObservedScope, ScopeObserver
 from .providers import Scoped, Seed, is_async, kin, name_of
 from .scope import Scope
 from .threads import THREADS_OF_A_SCOPE, open_threads
-from .tombstone import OutsideScopeError, ScopeError
+from .tombstone import OutsideScopeError, ScopeError, is_dead
 
 __all__ = [
     "KINDS",
     "THREADS_OF_A_SCOPE",
     "Kind",
+    "ObservedScope",
     "OutsideScopeError",
     "Scope",
     "ScopeError",
+    "ScopeObserver",
     "Scoped",
     "Seed",
     "is_async",
+    "is_dead",
     "kin",
     "kind_of",
     "name_of",

@@ -248,9 +248,15 @@ class Scope:
         """Return all that was built in this scope, to be added to."""
         rest = self._more()
         if rest.memo is None:
-            rest.memo = dict(zip(self._plan.keys, self._values, strict=True)) if self._plan else {}
+            rest.memo = self._objects()
             self._values = self._values or ()
         return rest.memo
+
+    def _objects(self) -> dict[Provider, Any]:
+        """Return what was built in this scope so far, by provider."""
+        if self._rest is not None and self._rest.memo is not None:
+            return dict(self._rest.memo)
+        return dict(zip(self._plan.keys, self._values, strict=True)) if self._plan and self._values else {}
 
     def _more(self) -> _Rest:
         if self._rest is None:

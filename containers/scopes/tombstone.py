@@ -94,6 +94,11 @@ def bury(obj: object) -> None:
         object.__setattr__(obj, "__class__", dead)
 
 
+def is_dead(obj: object) -> bool:
+    """Return whether the object has been given its tombstone, so that every use of it raises."""
+    return issubclass(type(obj), _Dead)
+
+
 def tombstone(cls: type) -> type | None:
     """Return the class that an instance of `cls` is given when its scope closes, or None where it cannot change.
 

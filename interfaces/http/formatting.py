@@ -30,8 +30,11 @@ def as_json(message_id: str, status: Status) -> dict[str, Any]:
         body["approval"] = {"code": first.code, "tool": first.call.tool, "arguments": dict(first.call.arguments)}
         if account := status.accounts.get(first.call.call_id):
             body["approval"]["account"] = account.email
-    if (content := in_words(status)) and content.buttons:
-        body["buttons"] = [_button(button) for button in content.buttons]
+    if content := in_words(status):
+        if status.waits_for is not None:
+            body["text"] = content.text
+        if content.buttons:
+            body["buttons"] = [_button(button) for button in content.buttons]
     return body
 
 

@@ -6,7 +6,7 @@ import math
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import Annotated, Any
@@ -22,6 +22,7 @@ from app.delivery.replies.status import Status, Statuses
 from app.delivery.replies.streams import Streams
 from app.delivery.replies.waiters import Waiters
 from app.delivery.store.inbox import Inbox
+from app.delivery.store.transcript import Transcript
 from app.delivery.work.answering import OpenAgent
 from app.delivery.work.intake import Intake
 from app.delivery.work.stopping import Stopping
@@ -37,6 +38,8 @@ _MESSAGE_ID = re.compile(r"[0-9a-f]{32}")  # nothing else reaches the database: 
 _ENDED = frozenset({MessageState.DONE, MessageState.FAILED})
 _ANSWERED = _ENDED | {MessageState.PARKED}
 _MAX_WAIT_SECONDS = 60.0
+_MAX_LISTED = 100
+MAX_NAME_LENGTH = 200  # characters of a client's name for a conversation
 
 
 class MessageBody(BaseModel):
@@ -49,7 +52,7 @@ class MessageBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    conversation: str = Field(min_length=1, max_length=200)
+    conversation: str = Field(min_length=1, max_length=MAX_NAME_LENGTH)
     text: str = Field(min_length=1, max_length=MAX_TEXT_LENGTH, repr=False)
     id: str | None = Field(default=None, min_length=1, max_length=200)
 
@@ -76,6 +79,7 @@ class HttpRoutes:
         statuses: Statuses,
         waiters: Waiters,
         streams: Streams,
+        transcript: Transcript,
         open_agent: OpenAgent,
         stopping: Stopping,
         waits: Waits,
@@ -89,6 +93,7 @@ class HttpRoutes:
         self._statuses = statuses
         self._waiters = waiters
         self._streams = streams
+        self._transcript = transcript
         self._open_agent = open_agent
         self._stopping = stopping
         self._waits = waits
@@ -97,11 +102,22 @@ class HttpRoutes:
 
     def router(self) -> APIRouter:
         """Return the routes; each needs a token."""
-        routes = APIRouter(prefix="/v1", dependencies=[Depends(self.authenticate)])
+        routes = self.message_routes("/v1", self.authenticate)
+        routes.add_api_route("/me", self.get_me, methods=["GET"])
+        return routes
+
+    def message_routes(self, prefix: str, authenticate: Callable[..., Awaitable[None]]) -> APIRouter:
+        """Return the routes of messages below another path.
+
+        Args:
+            prefix: The path.
+            authenticate: Stores the person as `request.state.principal`, or raises.
+        """
+        routes = APIRouter(prefix=prefix, dependencies=[Depends(authenticate)])
         routes.add_api_route("/messages", self.post_message, methods=["POST"], response_model=None)
+        routes.add_api_route("/messages", self.list_messages, methods=["GET"], response_model=None)
         routes.add_api_route("/messages/{message_id}", self.get_message, methods=["GET"], response_model=None)
         routes.add_api_route("/messages/{message_id}/stop", self.stop_message, methods=["POST"], response_model=None)
-        routes.add_api_route("/me", self.get_me, methods=["GET"])
         return routes
 
     async def authenticate(self, request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
@@ -145,6 +161,18 @@ class HttpRoutes:
         """Stop one of the caller's messages and return its status; one that has ended stays as it is."""
         message = await self._stopping.stop(_principal(request), _checked(message_id))
         return _respond(message_id, await self._statuses.of(message))
+
+    async def list_messages(
+        self,
+        request: Request,
+        conversation: Annotated[str, Query(min_length=1, max_length=MAX_NAME_LENGTH)],
+        limit: Annotated[int, Query(ge=1, le=_MAX_LISTED)] = 20,
+    ) -> JSONResponse:
+        """Return the caller's latest messages in a conversation, oldest first, each with its text and status."""
+        principal = _principal(request)
+        found = await self._transcript.latest(principal, _own(principal, conversation), at_most=limit)
+        listed = [{"text": each.text, **as_json(each.message_id, await self._statuses.of(each))} for each in found]
+        return JSONResponse({"messages": listed})
 
     async def get_me(self, request: Request) -> dict[str, Any]:
         """Return the person whom the token identifies, and what their assistant can do."""
@@ -224,13 +252,17 @@ def _checked(message_id: str) -> str:
 
 def _inbound(principal: Principal, body: MessageBody) -> InboundMessage:
     """Return the message to store. Its ids contain the person, because each person chooses their own."""
-    person = f"{len(principal.user)}:{principal.user}"  # with its length, so that no two pairs read the same
     return InboundMessage(
         principal=principal,
-        event_id=f"{person}:{body.id or uuid.uuid4().hex}",
-        conversation=f"{person}:{body.conversation}",
+        event_id=_own(principal, body.id or uuid.uuid4().hex),
+        conversation=_own(principal, body.conversation),
         text=body.text,
     )
+
+
+def _own(principal: Principal, name: str) -> str:
+    """Return a name that a person chose as it is stored: with their id and its length, so that no two read the same."""
+    return f"{len(principal.user)}:{principal.user}:{name}"
 
 
 def _respond(message_id: str, status: Status) -> JSONResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,7 +20,7 @@ _HERE = Path(__file__).parent
 STATIC_FILES = _HERE / "static"
 
 # The addresses of these pages contain secrets, so the pages must not be cached, referred to, framed or indexed.
-_HEADERS = {
+PAGE_HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
@@ -56,10 +57,20 @@ def who(principal: Principal, channel: str, name: str | None) -> Who:
     return Who(name, f"{principal.user}, {channel}, {principal.tenant}")
 
 
-def page(template: str, title: str, *, status: int = 200, **values: object) -> HTMLResponse:
-    """Render a template as a page."""
+def page(
+    template: str, title: str, *, status: int = 200, headers: Mapping[str, str] = PAGE_HEADERS, **values: object
+) -> HTMLResponse:
+    """Render a template as a page.
+
+    Args:
+        template: Its file.
+        title: The page's title.
+        status: The response's status.
+        headers: The response's headers.
+        values: What the template shows.
+    """
     content = _templates().get_template(template).render(title=title, **values)
-    return HTMLResponse(content, status, headers=_HEADERS)
+    return HTMLResponse(content, status, headers=headers)
 
 
 def notice(title: str, text: str, *, status: int) -> HTMLResponse:

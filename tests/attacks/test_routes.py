@@ -33,10 +33,15 @@ TRIED = {
     ("HEAD", "/connect/google/{token}"): "test_idor_link",
     ("POST", "/connect/google/{token}"): "test_idor_link",
     ("GET", "/connect/google/sign-in/{link_id}"): "test_idor_sign_in",
+    ("POST", "/playground/{player}/messages"): "tests/attacks/test_playground.py",
+    ("GET", "/playground/{player}/messages"): "tests/attacks/test_playground.py",
+    ("GET", "/playground/{player}/messages/{message_id}"): "tests/attacks/test_playground.py",
+    ("GET", "/playground/{player}/accounts"): "tests/attacks/test_playground.py",
 }
 # Every other route. An id in a query or in a body is tried by the test that is named.
 WITHOUT_ID = {
     ("POST", "/v1/messages"): "test_idor_event_and_conversation",
+    ("GET", "/v1/messages"): "test_idor_conversation",
     ("GET", "/v1/me"): "test_no_route_of_a_person_without_a_token",
     ("POST", "/slack/events"): "test_forged_event",
     ("GET", CALLBACK): "tests/attacks/test_linking.py",
@@ -45,6 +50,9 @@ WITHOUT_ID = {
     ("HEAD", "/slack/install"): "nobody's",
     ("POST", "/slack/install"): "nobody's",
     ("GET", "/slack/oauth/callback"): "tests/attacks/test_row_swap.py",
+    ("GET", "/"): "tests/attacks/test_playground.py",
+    ("HEAD", "/"): "tests/attacks/test_playground.py",
+    ("GET", "/playground/scopes"): "tests/attacks/test_playground.py",
     ("GET", "/healthz"): "nobody's",
     ("GET", "/readyz"): "nobody's",
 }
@@ -62,7 +70,7 @@ async def test_every_route_is_tried(tmp_path: Path) -> None:
     assert set(InterfacesSettings.model_fields) == {"http", "slack"}  # a new one has to be switched on above
     assert {(method, path) for method, path in found if "{" in path} == set(TRIED)
     assert {(method, path) for method, path in found if "{" not in path} == set(WITHOUT_ID)
-    assert all(test in globals() for test in TRIED.values())
+    assert all(test in globals() or Path(test).is_file() for test in TRIED.values())
 
 
 def walk(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
@@ -113,6 +121,22 @@ async def test_idor_event_and_conversation(attack: Attack) -> None:
     assert hers["message"] not in {each["message"] for each in taken}
     assert hers["answer"] not in stream.text
     assert hers["message"] not in stream.text
+    await attack.assert_nothing_gained()
+
+
+async def test_idor_conversation(attack: Attack) -> None:
+    """Mallory lists the victim's conversation by every name that it has: she is shown her own messages only."""
+    hers = await attack.ask(attack.victim, conversation="private")
+    own = await attack.ask(attack.mallory, "help", conversation="private")
+    bearer = await attack.server.bearer(attack.mallory)
+    names = ["private", f"{len(attack.victim.user)}:{attack.victim.user}:private"]
+    seen = [
+        await attack.server.client.get("/v1/messages", params={"conversation": name}, headers=bearer) for name in names
+    ]
+
+    assert [each["message"] for each in seen[0].json()["messages"]] == [own["message"]]
+    assert seen[1].json() == {"messages": []}
+    assert not any(hers["message"] in each.text for each in seen)
     await attack.assert_nothing_gained()
 
 

@@ -70,7 +70,7 @@ ORDER = (
     "sizes",
     "characters",
     "errors principal",  # an error names the person whom it concerns
-    "deadline log_context log_once run",
+    "deadline hosts log_context log_once run",
     "proxies",
     "network",
     "repeating",

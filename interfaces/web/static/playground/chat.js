@@ -1,0 +1,212 @@
+// One person's chat. Buttons write words that can be typed as well, and each is used once.
+
+import {accounts, latest, Lost, send, status} from "./api.js"
+import {el, markdown} from "./dom.js"
+
+const FOLLOW_SECONDS = 25
+const ENDED = new Set(["done", "failed"])
+const IDEAS = {
+  ada: ["Show my unread mail", "Send mail to grace@sandbox.example about Tea: Are you free at four?", "Help"],
+  grace: ["Show my unread mail", "Send mail to ada@sandbox.example about Compiler: It runs. Come and see!", "Help"],
+}
+
+export class Chat extends EventTarget {
+  constructor(section) {
+    super()
+    this.player = section.dataset.player
+    this.name = section.dataset.name
+    const part = name => section.querySelector(`[data-${name}]`)
+    this.log = part("log")
+    this.hello = part("hello")
+    this.account = part("account")
+    this.ideas = part("ideas")
+    this.input = part("text")
+    this.others = new Map()  // approval codes of the other person, for a try
+    this.sending = Promise.resolve()
+    const form = part("form")
+    form.addEventListener("submit", event => { event.preventDefault(); this.submit() })
+    this.input.addEventListener("input", () => this.fit())
+    this.input.addEventListener("keydown", event => {
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return
+      event.preventDefault()
+      this.submit()
+    })
+    this.showIdeas()
+  }
+
+  async begin() {
+    await Promise.all([this.showAccounts(), this.showEarlier()])
+  }
+
+  submit() {
+    const text = this.input.value.trim()
+    if (!text) return
+    this.input.value = ""
+    this.fit()
+    this.say(text)
+  }
+
+  // Messages of one conversation are answered in order, so they are posted in order too.
+  say(text) {
+    this.add("mine", el("p", {}, text))
+    const bubble = this.add("theirs", working(this.name))
+    this.sending = this.sending.then(() => this.answer(text, bubble)).catch(error => this.fail(error, bubble))
+    return this.sending
+  }
+
+  async answer(text, bubble) {
+    let message = null, written = ""
+    for await (const {kind, data} of send(this.player, text)) {
+      if (kind === "accepted") message = data.message
+      if (kind === "text") {
+        written += data.delta
+        bubble.replaceChildren(...markdown(written))
+      }
+      if (kind === "tool") {
+        written = ""
+        bubble.replaceChildren(working(this.name, data.state === "started" ? data.name : null))
+      }
+      if (kind === "status") this.show(data, bubble)
+      this.scroll()
+    }
+    if (message && bubble.querySelector(".working")) this.show(await status(this.player, message, FOLLOW_SECONDS), bubble)
+    await this.showAccounts()
+  }
+
+  show(now, bubble) {
+    bubble.dataset.message = now.message
+    bubble.classList.toggle("failed", now.state === "failed")
+    if (ENDED.has(now.state)) {
+      bubble.replaceChildren(...markdown(now.answer ?? ""), ...this.choices(now))
+    } else {
+      this.ask(now, bubble)
+      if (!bubble.isFollowed) {
+        bubble.isFollowed = true
+        this.follow(now, bubble).catch(error => this.fail(error, this.add("theirs")))
+      }
+    }
+    this.scroll()
+  }
+
+  // Shows what a waiting message waits for.
+  ask(now, bubble) {
+    bubble.shown = JSON.stringify(now)
+    bubble.classList.add("asks")
+    if (now.state !== "parked") {
+      bubble.replaceChildren(working(this.name))
+      return
+    }
+    if (now.sign_in === "code" && !this.input.value) {
+      this.input.value = "confirm "
+      this.input.focus()
+    }
+    if (now.approval) this.dispatchEvent(new CustomEvent("pending", {detail: now.approval.code}))
+    bubble.replaceChildren(...markdown(now.text ?? ""), ...this.choices(now))
+  }
+
+  // The buttons of a reply: each writes its command, or opens its page.
+  choices({buttons = []}) {
+    const made = buttons.map(({label, command, url, style}) => command ? this.button(label, command, style) : link(label, url, style))
+    return made.length ? [el("div", {class: "choices"}, ...made)] : []
+  }
+
+  // Waits until a parked message is answered, which happens by itself once its person has consented or decided.
+  async follow(now, bubble) {
+    const code = now.approval?.code
+    while (!ENDED.has(now.state)) {
+      now = await status(this.player, now.message, FOLLOW_SECONDS)
+      if (!ENDED.has(now.state) && JSON.stringify(now) !== bubble.shown) this.ask(now, bubble)
+    }
+    for (const choice of bubble.querySelectorAll(".choices > *")) choice.remove()
+    bubble.classList.remove("asks")
+    if (code) this.dispatchEvent(new CustomEvent("decided", {detail: code}))
+    const final = this.add("theirs")
+    this.show(now, final)
+    await this.showAccounts()
+  }
+
+  // Looks at once at what waits for a sign-in, because its person has just come back from the other tab.
+  async lookAgain() {
+    for (const bubble of this.log.querySelectorAll(".asks[data-message]")) {
+      const now = await status(this.player, bubble.dataset.message, 0)
+      if (now.state === "parked" && JSON.stringify(now) !== bubble.shown) this.ask(now, bubble)
+    }
+  }
+
+  async showEarlier() {
+    const {messages} = await latest(this.player)
+    for (const earlier of messages) {
+      this.add("mine", el("p", {}, earlier.text))
+      this.show(earlier, this.add("theirs"))
+    }
+  }
+
+  async showAccounts() {
+    const {accounts: connected} = await accounts(this.player)
+    this.account.replaceChildren(...connected.flatMap(({email, credential}) => [
+      el("span", {}, email), " ", el("code", {class: "key", title: `credential ${credential}`}, credential.slice(0, 8)),
+    ]))
+    if (!connected.length) this.account.append("no Google account yet")
+  }
+
+  showIdeas() {
+    const tries = [...this.others].map(([code, name]) => this.idea(`approve ${code}`, `Try ${name}’s code: approve ${code}`))
+    for (const each of tries) each.classList.add("try")
+    this.ideas.replaceChildren(...tries, ...IDEAS[this.player].map(text => this.idea(text)))
+  }
+
+  otherIsAsked(code, name) {
+    this.others.set(code, name)
+    this.showIdeas()
+  }
+
+  otherHasDecided(code) {
+    this.others.delete(code)
+    this.showIdeas()
+  }
+
+  idea(text, label = text) {
+    return el("button", {type: "button", title: text, onclick: () => this.say(text)}, label)
+  }
+
+  button(label, command, style) {
+    return el("button", {type: "button", class: style, onclick: event => {
+      for (const each of event.currentTarget.parentElement.children) each.disabled = true
+      this.say(command)
+    }}, label)
+  }
+
+  add(whose, ...content) {
+    this.hello.hidden = true
+    const who = whose === "mine" ? this.name : "Assistant"
+    const bubble = el("div", {class: "text"}, ...content)
+    this.log.append(el("article", {class: `bubble ${whose}`, "aria-label": who}, bubble))
+    this.scroll()
+    return bubble
+  }
+
+  fail(error, bubble) {
+    if (error instanceof Lost) this.dispatchEvent(new Event("lost"))
+    bubble.classList.add("failed")
+    bubble.replaceChildren(el("p", {}, error instanceof Lost ? "The connection to the server was lost." : error.message))
+  }
+
+  fit() {
+    this.input.style.height = "auto"
+    this.input.style.height = `${this.input.scrollHeight}px`
+  }
+
+  scroll() {
+    this.log.scrollTop = this.log.scrollHeight
+  }
+}
+
+function link(label, url, style) {
+  return el("a", {class: `button ${style}`, href: url, target: "_blank", rel: "noopener"}, label)
+}
+
+function working(name, tool) {
+  const dots = [1, 2, 3].map(() => el("i"))
+  return el("p", {class: "working"}, el("span", {class: "dots", "aria-hidden": "true"}, ...dots), ...(tool ? [el("code", {}, tool)] : []),
+    el("span", {class: "hidden"}, `${name}’s assistant is working`))
+}
