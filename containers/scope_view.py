@@ -1,4 +1,4 @@
-"""What the playground shows of request scopes: the observer that turns objects into names, and the audit trail's rows.
+"""The playground's view of request scopes: the observer that turns objects into names, and the audit trail's rows.
 
 A scope is observed only if a page is open when it begins. No object is kept: of those that belong to a scope there are
 weak references, which also tell when the object is gone from memory.

@@ -17,19 +17,19 @@ T = TypeVar("T")
 
 
 class ScopeObserver(Protocol):
-    """Watches one scope. What it raises is raised where the scope is used, so it raises nothing and returns at once.
+    """Watches one scope. Its methods raise nothing, because that would surface where the scope is used.
 
     It must keep none of the objects that it is shown, or they would outlive their scope.
     """
 
     def opened(self) -> None:
-        """Be told that the scope has opened."""
+        """Notice that the scope has opened."""
 
     def built(self, objects: Mapping[Provider, Any]) -> None:
-        """Be shown everything that the scope holds by now, shared objects included, after something was got from it."""
+        """Look at everything that the scope holds by now, shared objects included, after a `get`."""
 
     def closed(self) -> None:
-        """Be told that the scope has closed: its finalizers have run, and its objects are dead."""
+        """Notice that the scope has closed: its finalizers have run, and its objects are dead."""
 
 
 class ObservedScope(Scope):
@@ -37,7 +37,7 @@ class ObservedScope(Scope):
 
     Args:
         seeds: As for `Scope`.
-        observer: Is told, in the order in which it happens.
+        observer: Notified of each step, in order.
         grace: As for `Scope`.
     """
 

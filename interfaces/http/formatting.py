@@ -32,7 +32,7 @@ def as_json(message_id: str, status: Status) -> dict[str, Any]:
             body["approval"]["account"] = account.email
     if content := in_words(status):
         if status.waits_for is not None:
-            body["text"] = content.text
+            body["question"] = content.text
         if content.buttons:
             body["buttons"] = [_button(button) for button in content.buttons]
     return body

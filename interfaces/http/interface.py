@@ -165,7 +165,7 @@ class HttpRoutes:
     async def list_messages(
         self,
         request: Request,
-        conversation: Annotated[str, Query(min_length=1, max_length=MAX_NAME_LENGTH)],
+        conversation: Annotated[str, Query(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"^[^\x00]*$")],
         limit: Annotated[int, Query(ge=1, le=_MAX_LISTED)] = 20,
     ) -> JSONResponse:
         """Return the caller's latest messages in a conversation, oldest first, each with its text and status."""

@@ -1,4 +1,4 @@
-"""What happens in request scopes, passed on to the pages that are open. It carries ids and names only."""
+"""Passes on what happens in request scopes to the pages that are open. It carries ids and names only."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Viewing:
         self._loop.call_soon_threadsafe(self._take, event)
 
     def end(self) -> None:
-        """Let `next` return None once everything that was told before is read."""
+        """Make `next` return None once the pending events have been read."""
         self._ended = True
         self._more.set()
 
@@ -67,7 +67,7 @@ class Feed:
 
     @property
     def is_watched(self) -> bool:
-        """Whether a page is open; nothing needs to be told otherwise."""
+        """Return whether a page is open; otherwise there is nobody to tell."""
         return bool(self._viewings)
 
     def tell(self, kind: str, **data: Any) -> None:
@@ -78,7 +78,7 @@ class Feed:
 
     @contextmanager
     def viewing(self) -> Iterator[Viewing]:
-        """Watch until the context ends; what happened before is not told."""
+        """Watch until the context ends; earlier events are not repeated."""
         viewing = Viewing(asyncio.get_running_loop())
         if self._ended:
             viewing.end()

@@ -41,13 +41,13 @@ class MessageRoutes(Protocol):
 class Playground:
     """Serves the playground. Lives as long as the process, and holds no personal data.
 
-    Whoever opens the page can write as the two players. It answers only browsers on this machine, and its script only
-    with the key that stands in the page, which no page of another origin can read. The key is new at each start.
+    Anybody who opens the page can write as the two players. It answers only browsers on this machine, and its script
+    only with the key that is in the page, which no page of another origin can read. The key is new at each start.
 
     Args:
         messages: The HTTP channel's routes of messages.
         accounts: Which Google accounts the players have connected.
-        feed: What happens in scopes.
+        feed: Passes on what happens in scopes.
         overview: Returns what is shared by all requests, as the declared graph says.
     """
 

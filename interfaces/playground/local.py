@@ -1,4 +1,4 @@
-"""Whether a request comes from a page of ours in a browser on this machine."""
+"""Checks that a request comes from our page in a browser on this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import Request
 
 from app.hosts import is_loopback
 
-# Whoever sends one of these has passed the request on for somebody else.
+# A proxy that passes a request on for somebody else adds one of these.
 _PASSED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 _HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[\w.-]+))(?::\d+)?", re.ASCII)
 

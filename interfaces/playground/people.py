@@ -21,7 +21,7 @@ class Player:
 
     @property
     def principal(self) -> Principal:
-        """Who they are to the assistant."""
+        """Return the principal by which the assistant knows them."""
         return Principal("http", "demo", self.key)
 
 

@@ -50,7 +50,7 @@ FROM_ANOTHER_PAGE = (
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def environment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Environment]:
-    """What a server runs in; its settings are as `config.yaml` has them."""
+    """The environment of a server with settings like those of `config.yaml`."""
     async with open_environment(Path(tmp_path_factory.mktemp("played"))) as environment:
         yield environment
 
@@ -63,7 +63,7 @@ async def server(environment: Environment) -> AsyncIterator[Server]:
 
 
 async def page_headers(server: Server) -> dict[str, str]:
-    """What the script of the page sends with each request."""
+    """The headers that the page's script sends with each request."""
     key = KEY.search((await server.client.get("/")).text)
     assert key is not None
     return {"X-Playground-Key": key[1], "Sec-Fetch-Site": "same-origin", "Origin": server.base_url}
@@ -87,6 +87,7 @@ async def asked(client: httpx2.AsyncClient, headers: dict[str, str]) -> set[int]
             await client.post(f"{below}/messages", json=body, headers=headers),
             await client.get(f"{below}/messages", params={"conversation": "x"}, headers=headers),
             await client.get(f"{below}/messages/{'0' * 32}", headers=headers),
+            await client.post(f"{below}/messages/{'0' * 32}/stop", headers=headers),
             await client.get(f"{below}/accounts", headers=headers),
         ]
     return {answer.status_code for answer in answers}
@@ -133,10 +134,14 @@ async def test_each_player_has_messages_of_her_own(server: Server) -> None:
         await server.client.get(f"{path}/{message['message']}", headers=headers)
         for path, message in ((ada, theirs), (grace, hers))
     ]
+    crossed += [
+        await server.client.post(f"{path}/{message['message']}/stop", headers=headers)
+        for path, message in ((ada, theirs), (grace, hers))
+    ]
     unknown = await server.client.get("/playground/mallory/accounts", headers=headers)
 
     assert [[each["message"] for each in listed] for listed in lists] == [[hers["message"]], [theirs["message"]]]
-    assert [each.status_code for each in crossed] == [404, 404]
+    assert [each.status_code for each in crossed] == [404] * 4
     assert unknown.status_code == 404
 
 
@@ -148,7 +153,7 @@ def request_from(peer: str, **headers: str) -> Request:
 
 @pytest.mark.parametrize("peer", ["10.0.0.1", "::ffff:10.0.0.1", "169.254.1.1", ""])
 async def test_another_machine_is_not_local(peer: str) -> None:
-    """Whatever host it names."""
+    """The name of the host that it asks for does not matter."""
     assert not is_local(request_from(peer, host="127.0.0.1:8080"))
     assert is_local(request_from("127.0.0.1", host="localhost:8080"))
     assert is_local(request_from("::1", host="[::1]:8080"))

@@ -36,6 +36,7 @@ TRIED = {
     ("POST", "/playground/{player}/messages"): "tests/attacks/test_playground.py",
     ("GET", "/playground/{player}/messages"): "tests/attacks/test_playground.py",
     ("GET", "/playground/{player}/messages/{message_id}"): "tests/attacks/test_playground.py",
+    ("POST", "/playground/{player}/messages/{message_id}/stop"): "tests/attacks/test_playground.py",
     ("GET", "/playground/{player}/accounts"): "tests/attacks/test_playground.py",
 }
 # Every other route. An id in a query or in a body is tried by the test that is named.

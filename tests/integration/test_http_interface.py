@@ -201,10 +201,10 @@ async def test_a_body_at_the_limit_is_read(server: Server, ada: Principal) -> No
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
+        ("GET", "/nowhere", 404),
         ("GET", "/v1", 404),
         ("POST", "/v2/messages", 404),
-        ("GET", "/v1/messages", 405),
+        ("PUT", "/v1/messages", 405),
         ("DELETE", "/v1/me", 405),
         ("GET", "/docs", 404),
         ("GET", "/openapi.json", 404),

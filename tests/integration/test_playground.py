@@ -39,7 +39,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 
 @asynccontextmanager
 async def viewing(server: Server) -> AsyncIterator[Told]:
-    """What the page is told meanwhile, each event with its ``kind``."""
+    """The events that the page receives meanwhile, each with its ``kind``."""
     told: Told = []
     watching = asyncio.Event()
 
@@ -96,7 +96,7 @@ async def test_two_scopes_at_once_share_nothing_that_is_a_persons(server: Server
 
 
 async def test_the_view_holds_no_content_and_no_secret(server: Server) -> None:
-    """Nothing of a mail, of a question, or of a token is in what the page is told."""
+    """Nothing of a mail, of a question, or of a token reaches the page."""
     async with viewing(server) as told:
         await asyncio.gather(*(server.ask(player.principal, QUESTION) for player in PLAYERS))
         await eventually(lambda: all(events(told, "freed", player.key) for player in PLAYERS))

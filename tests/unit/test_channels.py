@@ -26,6 +26,7 @@ from containers.proof.graph import Graph
 from containers.testing import settings_in
 from interfaces.channel import ChannelDescription
 from interfaces.slack import channel as slack
+from tests.attacks.test_routes import walk
 
 
 def settings_with_slack(folder: Path) -> Settings:
@@ -45,7 +46,7 @@ def test_a_served_channel_is_one_object(tmp_path: Path) -> None:
     """Whatever a served channel can do is there under its name, and its routes are served."""
     container = build(settings_with_slack(tmp_path))
     served = container.channels()
-    paths = {route.path for each in container.routes() for route in each.router().routes}
+    paths = {path for each in container.routes() for _, path in walk(each.router().routes)}
 
     assert {platform: channel.title for platform, channel in served.items()} == {"http": "HTTP", "slack": "Slack"}
     assert served["slack"].people is not None

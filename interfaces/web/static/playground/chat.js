@@ -101,7 +101,7 @@ export class Chat extends EventTarget {
       this.input.focus()
     }
     if (now.approval) this.dispatchEvent(new CustomEvent("pending", {detail: now.approval.code}))
-    bubble.replaceChildren(...markdown(now.text ?? ""), ...this.choices(now))
+    bubble.replaceChildren(...markdown(now.question ?? ""), ...this.choices(now))
   }
 
   // The buttons of a reply: each writes its command, or opens its page.

@@ -1,0 +1,68 @@
+"""GET /v1/messages: a person's latest messages in one conversation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from app.principal import Principal
+from tests.conftest import databases_of
+from tests.fakes.environment import open_environment
+from tests.fakes.server import QUESTION, Server
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["sqlite", "postgresql"])
+async def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    """A server with HTTP alone, in this process."""
+    folder = tmp_path_factory.mktemp("listed")
+    async with (
+        databases_of(request, folder) as databases,
+        open_environment(folder, databases) as environment,
+        environment.in_process() as server,
+    ):
+        yield server
+
+
+async def listed(server: Server, person: Principal, **query: Any) -> Any:
+    """The body of the answer."""
+    answer = await server.client.get(
+        "/v1/messages", params={"conversation": "main", **query}, headers=await server.bearer(person)
+    )
+    return answer.json()
+
+
+async def test_each_person_lists_their_own_latest_messages(server: Server, ada: Principal, grace: Principal) -> None:
+    """In the order in which they wrote them, the latest of many, with what they wrote and were answered."""
+    for number in range(3):
+        for person in (ada, grace):
+            await server.ask(person, f"help {person.user} {number}")
+    await server.ask(ada, "elsewhere", conversation="other")
+    hers, theirs = [(await listed(server, person, limit=2))["messages"] for person in (ada, grace)]
+
+    assert [each["text"] for each in hers] == ["help ada 1", "help ada 2"]
+    assert [each["text"] for each in theirs] == ["help grace 1", "help grace 2"]
+    assert {each["state"] for each in (*hers, *theirs)} == {"done"}
+    assert all(each["answer"] for each in (*hers, *theirs))
+
+
+async def test_a_message_that_waits_holds_its_question_and_its_buttons(server: Server, ada: Principal) -> None:
+    """So that a page that is loaded again shows them again."""
+    posted = (await server.ask(ada, QUESTION, conversation="parked")).json()
+    [found] = (await listed(server, ada, conversation="parked"))["messages"]
+
+    assert found == {"text": QUESTION, **posted}
+    assert found["consent_url"] in found["question"]
+    assert [each["url"] for each in found["buttons"]] == [found["consent_url"]]
+
+
+@pytest.mark.parametrize(
+    "query", [{"conversation": ""}, {"conversation": "a\x00"}, {"limit": 0}, {"limit": 101}], ids=str
+)
+async def test_a_bad_query_is_refused(server: Server, ada: Principal, query: dict[str, Any]) -> None:
+    """With a reason, and before the database is asked."""
+    assert (await listed(server, ada, **query))["error"] == "RequestValidationError"
