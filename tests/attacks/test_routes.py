@@ -29,6 +29,7 @@ EVIL = "evil.example"
 # Every route with an id in its path, and the test here that tries it with an id of somebody else's.
 TRIED = {
     ("GET", "/v1/messages/{message_id}"): "test_idor_message",
+    ("POST", "/v1/messages/{message_id}/stop"): "test_idor_message",
     ("GET", "/connect/google/{token}"): "test_idor_link",
     ("HEAD", "/connect/google/{token}"): "test_idor_link",
     ("POST", "/connect/google/{token}"): "test_idor_link",
@@ -86,7 +87,7 @@ def walk(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
 
 
 async def test_idor_message(attack: Attack) -> None:
-    """Mallory asks for the victim's message by its id: it is answered as one that never was."""
+    """Mallory asks for the victim's message by its id, and stops it: she is answered as if it never was."""
     await attack.connect(attack.victim, attack.victims)
     read = await attack.ask(attack.victim)
     bearer = await attack.server.bearer(attack.mallory)
@@ -96,6 +97,7 @@ async def test_idor_message(attack: Attack) -> None:
         for each in ids
         for wait in ({}, {"wait": 0.1})
     ]
+    seen += [await attack.server.client.post(f"/v1/messages/{each}/stop", headers=bearer) for each in ids]
 
     assert {each.status_code for each in seen} == {404}
     assert len({each.text for each in seen}) == 1
