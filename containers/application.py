@@ -206,7 +206,7 @@ class Application(DeclarativeContainer):
     )
     revocation = Once(Revocation, database, grants, refresh_leases, unconfirmed, google_auth, cancellation)
     offboarding = Once(Offboarding, users, api_tokens, cancellation, revocation)
-    statuses = Once(Statuses, parking, approvals, consent, accounts, google_apis.provided.permission)
+    statuses = Once(Statuses, inbox, parking, approvals, consent, accounts, google_apis.provided.permission)
 
     # Process: the models by name, and the parts of each agent that all people share.
     model_http = Once(open_model_http)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic_ai import ApprovalRequired, CallDeferred, ModelRetry, RunContext, ToolFailed
@@ -39,8 +39,6 @@ OAUTH_SCOPES = "oauth_scopes"
 ARGUMENTS = "arguments"
 CREDENTIAL_ID = "credential_id"
 QUESTION = "question"
-LABELS = "labels"
-DETAILS = "details"
 # … and by which the agent says, when the call is tried again, what the person has answered.
 CONSENT_ANSWERED = "consent_answered"
 APPROVAL_ID = "approval_id"
@@ -195,7 +193,7 @@ class GuardedToolkit(WrapperToolset[Any]):
             details = await self.wrapped.approval_details(spec.name, tool_args)
         except (GoogleError, ToolError, CredentialsError):
             details = ()  # the arguments themselves are shown in any case
-        return {QUESTION: spec.asks.sentence, LABELS: dict(spec.asks.labels), DETAILS: [*details]}
+        return {QUESTION: replace(spec.asks, labels=dict(spec.asks.labels), details=tuple(details))}
 
     async def _act(
         self, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -17,8 +17,6 @@ from app.agents.guard import (
     ARGUMENTS,
     CONSENT_ANSWERED,
     CREDENTIAL_ID,
-    DETAILS,
-    LABELS,
     OAUTH_SCOPES,
     QUESTION,
     UNKNOWN_EFFECT,
@@ -56,7 +54,7 @@ class StoppedCall:
     @property
     def in_words(self) -> str:
         """Return what its person was asked, or the tool where they were asked in no words of its own."""
-        return f'"{self.question.sentence}"' if self.question else f"`{self.tool}`"
+        return self.question.named(self.arguments) if self.question else f"`{self.tool}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ class StoppedRun:
                     oauth_scopes=tuple(reason.get(OAUTH_SCOPES, ())),
                     arguments=reason.get(ARGUMENTS, {}),
                     credential_id=reason.get(CREDENTIAL_ID),
-                    question=_question(reason),
+                    question=reason.get(QUESTION),
                 )
             )
         return cls(turn, tuple(calls))
@@ -136,12 +134,6 @@ class StoppedRun:
                 CREDENTIAL_ID: call.credential_id,
             }
         return answers
-
-
-def _question(reason: Mapping[str, Any]) -> Question | None:
-    if QUESTION not in reason:
-        return None
-    return Question(reason[QUESTION], reason[LABELS], tuple(reason[DETAILS]))
 
 
 def _refusal(call: StoppedCall, granted: bool | None, approval: Approval | None) -> str | None:

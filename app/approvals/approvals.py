@@ -51,6 +51,8 @@ class Approval:
     Attributes:
         approval_id: 32 hexadecimal digits.
         code: The 4 hexadecimal digits that the person types; unique among this person's approvals.
+        expires_at: When it can no longer be decided, POSIX seconds.
+        decided_at: When its person decided, POSIX seconds; None if they have not.
     """
 
     approval_id: str
@@ -59,6 +61,8 @@ class Approval:
     message_id: str
     call: PendingCall
     state: ApprovalState
+    expires_at: float
+    decided_at: float | None = None
 
 
 class Approvals:
@@ -137,13 +141,12 @@ class Approvals:
             approvals.c.expires_at > self._now(),
         )
         decision = ApprovalState.APPROVED if approved else ApprovalState.DENIED
+        at = self._now()
         async with self._database.writing() as connection:
-            row = (
-                await connection.execute(approvals.update().where(mine).values(state=decision).returning(*approvals.c))
-            ).one_or_none()
+            decide = approvals.update().where(mine).values(state=decision, decided_at=at).returning(*approvals.c)
+            row = (await connection.execute(decide)).one_or_none()
             if row is not None:
                 event = AuditEvent.APPROVE if approved else AuditEvent.DENY
-                at = self._now()
                 await record(
                     connection, AuditEntry(principal, event, at, row.message_id, tool_call=row.id, tool=row.tool)
                 )
@@ -205,4 +208,6 @@ def _approval(row: sa.Row[Any]) -> Approval:
         message_id=row.message_id,
         call=PendingCall(row.call_id, row.tool, json.loads(row.arguments)),
         state=ApprovalState(row.state),
+        expires_at=row.expires_at,
+        decided_at=row.decided_at,
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from app.approvals.approvals import Approval, Approvals, ApprovalState
 from app.chat.words import words_of
+from app.durations import in_words
 from app.messages import StoredMessage
 from app.principal import Principal
 
@@ -42,23 +45,25 @@ class Waiting(Protocol):
         ...
 
 
-def _not_open(code: str, approval: Approval | None) -> str:
+def _not_open(code: str, approval: Approval | None, now: float) -> str:
     """Return why a person cannot decide on an approval."""
     if approval is None:
         return f"You have no pending approval `{code}`."
+    when = "" if approval.decided_at is None else f" {in_words(max(0.0, now - approval.decided_at))} ago"
     if approval.state is ApprovalState.DENIED:
-        return f"`{code}` is no longer open: you denied it."
+        return f"`{code}` is no longer open: you denied it{when}."
     if approval.state in (ApprovalState.PENDING, ApprovalState.EXPIRED):
         return f"`{code}` is no longer open: it has expired. Ask again if you still want it."
-    return f"`{code}` is no longer open: you approved it."
+    return f"`{code}` is no longer open: you approved it{when}."
 
 
 class ApprovalCommand:
     """Takes a person's decision; lives as long as the process and holds none."""
 
-    def __init__(self, approvals: Approvals, waiting: Waiting) -> None:
+    def __init__(self, approvals: Approvals, waiting: Waiting, now: Callable[[], float] = time.time) -> None:
         self._approvals = approvals
         self._waiting = waiting
+        self._now = now
 
     async def reply(self, message: StoredMessage) -> str | None:
         """Take the decision that a message consists of, and say so; None when it is anything else.
@@ -70,7 +75,8 @@ class ApprovalCommand:
             return await self._ask(message)
         approval = await self._approvals.decide(message.principal, decision.code, approved=decision.approved)
         if approval is None:
-            return _not_open(decision.code, await self._approvals.find(message.principal, decision.code))
+            found = await self._approvals.find(message.principal, decision.code)
+            return _not_open(decision.code, found, self._now())
         await self._waiting.approval_decided(message.principal, approval.message_id)
         reply = "Approved, I'm on it." if decision.approved else "OK, I won't do it."
         asked = await self._approvals.of_message(message.principal, approval.message_id)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from app.consent.confirmation import Confirmation, ConsentWaiters
-from app.consent.link import Link, LinkState, OpenedLink
+from app.consent.link import SUPERSEDED, Link, LinkState, OpenedLink
 from app.consent.links import ConsentLinks, Kept, keeps_nothing
 from app.consent.lock import take_consent_turn
 from app.consent.outcome import InProgress, NotConnected, SignedIn
@@ -36,7 +36,7 @@ _OPEN_AGAIN = "Open the link in your chat again to try once more"
 _NEW_LINK = "Write `connect google` in the chat for a new link"
 _DECLINED = f"you did not allow the access, so nothing was connected. {_NEW_LINK} if you change your mind"
 _AT_GOOGLE = f"you have not finished at Google yet. {_OPEN_AGAIN}"
-_OVER = f"this link expired or was replaced by a newer one, so nothing was connected. {_NEW_LINK}"
+_OVER = f"this link expired, so nothing was connected. {_NEW_LINK}"
 _DISCONNECTED = f"this account was connected and has been disconnected since. {_NEW_LINK}"
 _ASK_ADMINISTRATOR = "Please tell an administrator of this assistant: the server's log says what to do"
 _PASSING_ERRORS = frozenset({"server_error", "temporarily_unavailable"})  # RFC 6749 section 4.1.2.1
@@ -146,6 +146,8 @@ class BrowserSignIn:
             return await self._confirmation.connected_by(link) or NotConnected(link, _DISCONNECTED, 200)
         if link.state is LinkState.REFUSED:
             return NotConnected(link, _DECLINED, 200)
+        if link.state is LinkState.SUPERSEDED:
+            return NotConnected(link, SUPERSEDED, 400)
         why = await self._links.why(link)
         if why is not None:
             return NotConnected(link, *why)

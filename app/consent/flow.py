@@ -24,6 +24,7 @@ class SignInStage(StrEnum):
     WINDOW = "window"  # it was opened in a browser
     CODE = "code"  # Google's yes waits for the code to be written in the chat
     OVER = "over"  # it ended and connected nothing
+    REPLACED = "replaced"  # its person was sent a newer link
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,8 @@ class Consent:
     async def sign_in(self, principal: Principal, link_id: str) -> SignIn:
         """How the sign-in by this link of this person stands."""
         link = await self._links.find(principal, link_id)
+        if link is not None and link.state is LinkState.SUPERSEDED:
+            return SignIn(SignInStage.REPLACED, link.purpose.place)
         if link is None or link.state not in _UNDER_WAY:
             return SignIn(SignInStage.OVER, link.purpose.place if link else Place.DIRECT)
         token = await self._links.find_issued(principal, link_id)

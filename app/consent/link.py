@@ -19,7 +19,12 @@ class LinkState(StrEnum):
     CONSENTED = "consented"  # Google said yes; it is not proven yet that the link's person signed in
     ACTIVE = "active"  # proven: the account is connected
     EXPIRED = "expired"  # it ended without a connection
+    SUPERSEDED = "superseded"  # its person was sent a newer one that asks for the same and more
     REFUSED = "refused"  # its person said no
+
+
+ENDED = (LinkState.ACTIVE, LinkState.REFUSED, LinkState.SUPERSEDED)  # and stays so, whatever the time
+SUPERSEDED = "I have sent you a newer link since, which replaces this one. Open that one; it is in your chat"
 
 
 class Place(StrEnum):

@@ -1,10 +1,10 @@
 """Consent links at rest: the one-time invitations to connect a Google account, and their states.
 
     issued ─► opened ─► consented ─► active
-       └─────────┴──────────┴──► expired | refused
+       └─────────┴──────────┴──► expired | superseded | refused
 
 A link that is consented waits for the proof that its person signed in; until then its tokens are quarantined. A link
-is superseded (expired) when the same person is sent another one for the same account that asks for more. A sign-in
+is superseded when the same person is sent another one for the same account that asks for more. A sign-in
 that failed at Google without anybody's fault leaves its link issued, to be opened again.
 """
 
@@ -20,7 +20,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.consent.link import ANYWHERE, Link, LinkState, OpenedLink, Purpose, link_of
+from app.consent.link import ANYWHERE, ENDED, SUPERSEDED, Link, LinkState, OpenedLink, Purpose, link_of
 from app.consent.link_queries import BEFORE_GOOGLE, open_links, waited_for
 from app.consent.link_secrets import hashed, open_values, seal_values, try_values
 from app.consent.lock import take_consent_turn
@@ -82,7 +82,7 @@ class ConsentLinks:
             newest = open_links(principal, self._now()).with_only_columns(consent_links.c.id).limit(_OPEN_AT_MOST - 1)
             superseded = sa.or_(same_account, consent_links.c.id.not_in(newest.scalar_subquery()))
             await connection.execute(
-                changing(consent_links, sa.and_(mine, superseded), BEFORE_GOOGLE, LinkState.EXPIRED)
+                changing(consent_links, sa.and_(mine, superseded), BEFORE_GOOGLE, LinkState.SUPERSEDED)
             )
             rows += await connection.execute(waited_for(principal).where(sa.true() if fresh else same_widening))
             wanted = oauth_scopes.union(*(link_of(row).oauth_scopes for row in rows))
@@ -142,6 +142,8 @@ class ConsentLinks:
         link = self._as_it_stands(row) if row is not None else None
         if row is None or link is None:
             raise LinkExpiredError(_USED)
+        if link.state is LinkState.SUPERSEDED:
+            raise LinkExpiredError(SUPERSEDED)
         if link.state is not LinkState.ISSUED and not _is_kept_by(row, kept(link.link_id)):
             raise LinkExpiredError(_USED)
         if link.state in BEFORE_GOOGLE:
@@ -281,7 +283,7 @@ class ConsentLinks:
 
     def _as_it_stands(self, row: sa.Row[tuple[object, ...]]) -> Link:
         link = link_of(row)
-        over = link.expires_at <= self._now() and link.state not in (LinkState.ACTIVE, LinkState.REFUSED)
+        over = link.expires_at <= self._now() and link.state not in ENDED
         return replace(link, state=LinkState.EXPIRED) if over else link
 
     def _opened(self, row: sa.Row[tuple[object, ...]], cookie: str) -> OpenedLink:

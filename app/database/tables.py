@@ -178,6 +178,7 @@ approvals = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),  # pending, approved, running, done, denied, expired
     _time("created_at"),
     _time("expires_at"),
+    _time("decided_at", nullable=True),  # by the person
     sa.UniqueConstraint("platform", "tenant", "user_id", "code", name="uq_approvals_code"),
     sa.Index("ix_approvals_message", "message_id"),
 )

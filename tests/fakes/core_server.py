@@ -198,7 +198,7 @@ class CoreServer:
             self.parking,
             now,
         )
-        self.statuses = Statuses(self.parking, self.approvals, self.consent, self.accounts)
+        self.statuses = Statuses(self.inbox, self.parking, self.approvals, self.consent, self.accounts, now=now)
         self.tokens = ConsentedTokens(Refresher(self.grants, RefreshLeases(database), TokenEndpoint(), now))
         self._shell = AgentShell(
             "assistant",
@@ -233,7 +233,7 @@ class CoreServer:
             self.streams,
             SignsOfLife(channels, first_seconds=first_sign_seconds, again_seconds=0.01, now=now),
             [
-                ApprovalCommand(self.approvals, self.parking),
+                ApprovalCommand(self.approvals, self.parking, now),
                 NewConversationCommand(self.conversations),
                 stop,
                 ConfirmCommand(self.confirmation),

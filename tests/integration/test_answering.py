@@ -166,7 +166,7 @@ async def test_acting_shows_its_exact_arguments_and_runs_once(
     assert "    text: Grüße, all\n    volume: 0.1" in server.channel.texts(ada)[0]
     assert stranger.answer == f"You have no pending approval `{code}`."
     assert first.answer == "Approved, I'm on it."
-    assert second.answer == f"`{code}` is no longer open: you approved it."
+    assert second.answer == f"`{code}` is no longer open: you approved it a few seconds ago."
     assert answered.answer == "shouted Grüße, all"
     assert [(who, name) for who, name, _ in server.post.done] == [("ada", "shout")]
 
@@ -212,8 +212,8 @@ async def test_an_approval_that_comes_too_late_does_nothing(server: CoreServer, 
     assert f"`{code}` is no longer open: it has expired." in (late.answer or "")
     assert after.answer == late.answer
     assert server.channel.texts(ada)[2] == (
-        "I waited an hour for your answer to `letters_shout`, and dropped it. It was not done. Ask again if you still "
-        "want it."
+        'I waited an hour for your answer to `letters_shout`, and dropped your message "/letters_shout text=hey". '
+        "It was not done. Ask again if you still want it."
     )
     assert server.post.done == []
 

@@ -206,7 +206,9 @@ async def test_an_approval_names_the_mails_that_it_is_about(gmail: GmailSandbox)
     asked = []
     for details in (mine, hers):
         call = PendingCall("c", "gmail_trash", named)
-        approval = Approval("0" * 32, Principal("http", "demo", "ada"), "3f2a", "m", call, ApprovalState.PENDING)
+        approval = Approval(
+            "0" * 32, Principal("http", "demo", "ada"), "3f2a", "m", call, ApprovalState.PENDING, 3600.0
+        )
         asked.append(ask(approval, Question("Throw these mails away?", details=tuple(details))))
 
     assert f"    Message ids: {hostile.id}\n      - {hostile.id}: from Grace Hopper <{GRACE}>" in asked[0]

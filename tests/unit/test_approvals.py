@@ -180,7 +180,7 @@ async def test_codes_are_told_apart(runs: AskingRuns, ada: Principal, grace: Pri
     found = await runs.approvals.of_message(ada, mine[0].message_id)
     assert len({approval.code for approval in found}) == 50
     assert [approval for approval in found if approval.state is not ApprovalState.PENDING] == [
-        replace(mine[7], state=ApprovalState.APPROVED)
+        replace(mine[7], state=ApprovalState.APPROVED, decided_at=runs.clock.now)
     ]
 
 

@@ -81,7 +81,7 @@ def test_an_approval_spells_them_out_wherever_they_stand(form: str, question: Qu
     missed = []
     for hidden in (each for kind in kinds for each in UNSEEN[kind]):
         call = PendingCall("c", "letters_send", {"value": FORMS[form](hidden)})
-        shown = ask(Approval("0" * 32, ADA, "3f2a", "m", call, ApprovalState.PENDING), question)
+        shown = ask(Approval("0" * 32, ADA, "3f2a", "m", call, ApprovalState.PENDING, 3600.0), question)
         if hidden in shown:
             missed.append(f"{ord(hidden):04x}")
 

@@ -119,7 +119,7 @@ def _written(text: str) -> object:
 
 def _asked(text: str) -> object:
     call = PendingCall("c", "letters_send", {"text": text, "list": [text]})
-    approval = Approval("0" * 32, PERSON, "3f2a", "m", call, ApprovalState.PENDING)
+    approval = Approval("0" * 32, PERSON, "3f2a", "m", call, ApprovalState.PENDING, 3600.0)
     return ask(approval), ask(approval, Question("Send it?"))
 
 

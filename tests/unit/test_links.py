@@ -128,7 +128,7 @@ async def test_a_link_that_asks_for_more_supersedes(
     second, _ = await links.issue(ada, frozenset({SEND}))
 
     assert second.oauth_scopes == {READ, SEND}
-    assert await states(database, ada) == [LinkState.EXPIRED, LinkState.ISSUED]
+    assert await states(database, ada) == [LinkState.ISSUED, LinkState.SUPERSEDED]
     with pytest.raises(CallbackRefusedError):
         await come_back(links, opened.state, opened.cookie)
     assert (await links.look_at(grace_token)).principal == grace
@@ -302,5 +302,5 @@ async def test_a_link_that_does_not_open_is_replaced(
     assert shown is None
     assert new != broken
     assert (await links.look_at(token)) == new
-    assert await states(database, ada) == ["expired", "issued"]
+    assert await states(database, ada) == ["issued", "superseded"]
     assert await links.issue(grace, frozenset({READ})) == kept

@@ -28,7 +28,9 @@ from tests.fakes.sandbox import READ
 SEND = PendingCall("call-1", "letters_send", {"to": "bob"})
 SHOUT = PendingCall("call-2", "letters_shout", {"text": "hey"})
 
-RUN = StoppedRun([], (StoppedCall("call-1", "letters_send", "approval", question=Question("Send this mail?")),)).dump()
+_QUESTION = Question("Send this mail?", about=("subject",))
+_CALL = StoppedCall("call-1", "letters_send", "approval", arguments={"subject": "Hi"}, question=_QUESTION)
+RUN = StoppedRun([], (_CALL,)).dump()
 
 
 class Lot(CoreServer):
@@ -174,8 +176,12 @@ async def test_what_nobody_answered_in_time_is_given_up(lot: Lot, ada: Principal
     apologies = [
         str((await lot.inbox.get(*each)).answer) for each in ((ada, asked.message_id), (grace, consent.message_id))
     ]
-    assert apologies[0].startswith('I waited an hour for your answer to "Send this mail?", and dropped it.')
-    assert apologies[1].startswith("I waited an hour for you to connect your Google account, and dropped it.")
+    assert apologies == [
+        'I waited an hour for your answer to "Send this mail?" (Subject: Hi), and dropped your message "hello". '
+        "It was not done. Ask again if you still want it.",
+        'I waited an hour for you to connect your Google account, and dropped your message "hello". '
+        "It was not done. Ask again if you still want it.",
+    ]
     assert await lot.parking.find(asked) is None
     (approval,) = await lot.approvals.of_message(ada, asked.message_id)
     assert approval.state is ApprovalState.EXPIRED

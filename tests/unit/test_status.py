@@ -9,9 +9,11 @@ import pytest
 
 from app.agents.run import StoppedCall, StoppedRun
 from app.approvals.approvals import PendingCall
+from app.approvals.question import Question
 from app.consent.flow import SignIn, SignInStage
-from app.consent.link import Place
+from app.consent.link import LinkState, Place
 from app.database.database import Database
+from app.database.tables import consent_links
 from app.delivery.replies.status import Status, in_words
 from app.delivery.store.parked_run import WaitsFor
 from app.keys.ring import KeyRing
@@ -114,10 +116,68 @@ async def test_what_waits_for_approval_is_shown_with_its_exact_arguments(
     assert await _words(server, mine) == (
         "Shall I run letters_send?\n"
         '    copies: ["eve@example.com"]\n    rate: 0.5\n    to: bob@example.com\n    urgent: true\n'
-        f"Reply `approve {code}` to go ahead or `deny {code}` to drop it."
+        f"Reply `approve {code}` to go ahead or `deny {code}` to drop it (within an hour)."
     )
     assert "mallory" in await _words(server, hers)
     assert (await server.status(mine)).private
+
+
+async def test_a_tool_words_its_question(server: CoreServer, ada: Principal) -> None:
+    """Its parameters come in its order and under its names, and what a yes does is said; none is left out."""
+    question = Question("Send this mail?", {"to": "To", "subject": "Subject", "body": "Text"}, "send it", ("subject",))
+    run = StoppedRun([], (StoppedCall("call-1", "letters_send", "approval", question=question),)).dump()
+    message = await _begun(server, ada)
+    arguments = {"body": "Hello", "cc": None, "subject": "Hi", "to": "bob@example.com", "headers": ["X: y"] * 30}
+    await server.parking.park_for_approval(message, run, [PendingCall("call-1", "letters_send", arguments)])
+    (code,) = await server.codes(message)
+    words = await _words(server, message)
+    server.clock.now += 3000
+
+    assert words.startswith(
+        "Send this mail?\n    To: bob@example.com\n    Subject: Hi\n    Text: Hello\n    Headers: [\n"
+    )
+    assert words.count('\n      |   "X: y"') == 30
+    assert words.endswith(f"Reply `approve {code}` to send it or `deny {code}` to drop it (within an hour).")
+    assert (await _words(server, message)).endswith("(within 10 minutes).")
+
+
+async def test_a_sign_in_that_was_confirmed_meanwhile_is_not_over(
+    server: CoreServer, ada: Principal, grace: Principal
+) -> None:
+    """A status asked for with a message that was read before the confirmation says how the message stands now."""
+    read = {}
+    for person in (ada, grace):
+        read[person] = await _begun(server, person)
+        link_id = await server.consent.ask(person, frozenset({READ}))
+        await server.parking.park_for_consent(read[person], RUN, link_id)
+        read[person] = await server.inbox.get(person, read[person].message_id)
+    async with server.database.writing() as connection:
+        await connection.execute(
+            consent_links.update().where(consent_links.c.user_id == ada.user).values(state=LinkState.ACTIVE)
+        )
+        wake = await server.parking.consent_ends(connection, ada, granted=True)
+    await wake()
+    mine, hers = [await server.statuses.of(read[person]) for person in (ada, grace)]
+
+    assert (mine.state, mine.sign_in) == (MessageState.NEW, None)
+    assert in_words(mine) is None
+    assert hers.sign_in is not None
+    assert hers.sign_in.stage is SignInStage.LINK
+
+
+async def test_a_link_that_a_newer_one_replaces_says_so(server: CoreServer, ada: Principal, grace: Principal) -> None:
+    """Neither a waiting message nor an answer calls it expired, whatever the time; other people's links stay."""
+    first = await _begun(server, ada)
+    told = await server.ask(ada, "connect google", "a")
+    hers = await server.ask(grace, "connect google", "g")
+    await server.parking.park_for_consent(first, RUN, str(told.link_id))
+    await server.ask(ada, "connect google", "again")
+    server.clock.now += 3600
+
+    replaced = "I have sent you a newer link since, which replaces this one. Please use that one."
+    assert await _words(server, told) == replaced
+    assert await _words(server, first) == f"{replaced} I'll answer this once you have connected."
+    assert "expired" in await _words(server, hers)
 
 
 async def test_no_argument_can_look_like_another_or_hide(server: CoreServer, ada: Principal) -> None:
@@ -203,9 +263,7 @@ def test_a_button_does_one_thing_that_every_channel_can_carry(does: dict[str, An
 def test_a_status_shows_neither_answer_nor_link() -> None:
     """The repr of a status and of its reply holds no answer and no link, which is a key."""
     sign_in = SignIn(SignInStage.LINK, Place.DIRECT, "http://127.0.0.1/secret")
-    status = Status(
-        MessageState.PARKED, WaitsFor.CONSENT, "secret", sign_in, (), private=True, link_url="http://127.0.0.1/secret"
-    )
+    status = Status(MessageState.PARKED, WaitsFor.CONSENT, "secret", sign_in, (), private=True, link=sign_in)
 
     assert "secret" not in repr(status)
     assert "secret" not in repr(in_words(status))

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from app.consent.flow import SignInStage
 from app.delivery.backoff import Backoff
 from app.delivery.replies.channel import Channel
 from app.delivery.replies.status import Statuses, in_words
@@ -263,11 +262,8 @@ class Sender:
         if (message.state, message.attempt) != (reply.message_state, reply.message_attempt):
             return ReplyState.OBSOLETE
         status = await self._statuses.of(message)
-        if status.sign_in is not None and status.sign_in.stage is SignInStage.OVER:
-            # The sign-in may have been confirmed since the message was read, and then the message has moved on.
-            message_now = await self._outbox.message_of(reply)
-            if message_now.state is not message.state:
-                return ReplyState.OBSOLETE
+        if (status.state, status.attempt) != message.version:
+            return ReplyState.OBSOLETE
         content = in_words(status)
         if content is None:
             return ReplyState.OBSOLETE

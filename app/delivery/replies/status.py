@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from app.approvals.approvals import Approval, Approvals, ApprovalState
 from app.approvals.question import Question, ask
 from app.consent.flow import Consent, SignIn, SignInStage
 from app.consent.link import Place
+from app.delivery.store.inbox import Inbox
 from app.delivery.store.parked_run import ParkedRun, WaitsFor
 from app.delivery.store.parking import Parking
 from app.grants.accounts import Account, Accounts
@@ -18,6 +20,7 @@ from app.principal import Principal
 from app.reply import Button, ButtonStyle, ReplyContent
 
 _CONNECT = "connect google"
+_REPLACED = "I have sent you a newer link since, which replaces this one. Please use that one."
 _LINK_USED = "This link has been used or has expired. Write `connect google` for a new one."
 
 
@@ -31,7 +34,9 @@ class Status:
         approvals: The pending approvals, if the message waits for approval.
         accounts: By the id of a pending call, the Google account that it would use, if the person has several.
         questions: By the same ids, the question that is asked, for tools that word it themselves.
-        link_url: The consent link that the answer shows, as long as it can be opened.
+        link: The state of the sign-in whose link the answer shows, if it shows one.
+        attempt: The message's attempt; with the state it says for which version of the message this holds.
+        seconds_left: How long the person can still decide on the approvals.
     """
 
     state: MessageState
@@ -43,7 +48,9 @@ class Status:
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     accounts: Mapping[str, Account] = field(default_factory=dict)
     questions: Mapping[str, Question] = field(default_factory=dict)
-    link_url: str | None = field(default=None, repr=False)
+    link: SignIn | None = None
+    attempt: int = 0
+    seconds_left: float = 0.0
 
 
 class Statuses:
@@ -55,12 +62,16 @@ class Statuses:
 
     def __init__(
         self,
+        inbox: Inbox,
         parking: Parking,
         approvals: Approvals,
         consent: Consent,
         accounts: Accounts,
         permission: Callable[[str], str] = str,
+        now: Callable[[], float] = time.time,
     ) -> None:
+        self._inbox = inbox
+        self._now = now
         self._parking = parking
         self._approvals = approvals
         self._consent = consent
@@ -68,12 +79,24 @@ class Statuses:
         self._permission = permission
 
     async def of(self, message: StoredMessage) -> Status:
-        """Return the status of a message, in the state in which it was read."""
+        """Return the status of a message: in the state in which it was read, unless its wait has ended since.
+
+        A sign-in may be confirmed after the message was read. It must not be reported as over then.
+        """
+        while (status := await self._of(message)).state is MessageState.PARKED:
+            now = await self._inbox.get(message.principal, message.message_id)
+            if now.version == message.version:
+                break
+            message = now
+        return status
+
+    async def _of(self, message: StoredMessage) -> Status:
         parked = await self._parking.find(message) if message.state is MessageState.PARKED else None
         if parked is None:
             private = message.private or message.state is MessageState.FAILED  # an apology says what was asked for
-            url = await self._link_url(message)
-            return Status(message.state, None, _answer(message, url), None, (), private, link_url=url)
+            link = await self._consent.sign_in(message.principal, message.link_id) if message.link_id else None
+            answer = _answer(message, link)
+            return Status(message.state, None, answer, None, (), private, link=link, attempt=message.attempt)
         sign_in = await self._consent.sign_in(message.principal, parked.link_id) if parked.link_id else None
         asked = await self._approvals.of_message(message.principal, message.message_id)
         pending = tuple(approval for approval in asked if approval.state is ApprovalState.PENDING)
@@ -91,13 +114,9 @@ class Statuses:
             needs=needs,
             accounts=accounts,
             questions=questions,
+            attempt=message.attempt,
+            seconds_left=max(0.0, min((each.expires_at for each in pending), default=0.0) - self._now()),
         )
-
-    async def _link_url(self, message: StoredMessage) -> str | None:
-        """Return the consent link that an answer shows, as long as it can be opened."""
-        if message.link_id is None or message.answer is None:
-            return None
-        return (await self._consent.sign_in(message.principal, message.link_id)).url
 
     def _needs(self, parked: ParkedRun) -> dict[str, tuple[str, ...]]:
         calls = StoppedRun.load(parked.run).calls
@@ -115,7 +134,11 @@ class Statuses:
 def in_words(status: Status) -> ReplyContent | None:
     """Return the status as a reply; None if there is nothing to say yet."""
     if status.state in (MessageState.DONE, MessageState.FAILED):
-        return None if status.answer is None else ReplyContent(status.answer, _to_sign_in(status.link_url))
+        return (
+            None
+            if status.answer is None
+            else ReplyContent(status.answer, _to_sign_in(status.link.url if status.link else None))
+        )
     if status.sign_in is not None:
         return _ask_to_sign_in(status.sign_in, status.needs)
     if status.waits_for is WaitsFor.APPROVAL and status.approvals:
@@ -123,11 +146,13 @@ def in_words(status: Status) -> ReplyContent | None:
     return None
 
 
-def _answer(message: StoredMessage, url: str | None) -> str | None:
+def _answer(message: StoredMessage, link: SignIn | None) -> str | None:
     """Return the answer, with its consent link if that can be opened."""
-    if message.link_id is None or message.answer is None:
+    if link is None or message.answer is None:
         return message.answer
-    return f"Connect a Google account (this link is only for you): {url}\n{message.answer}" if url else _LINK_USED
+    if link.url:
+        return f"Connect a Google account (this link is only for you): {link.url}\n{message.answer}"
+    return _REPLACED if link.stage is SignInStage.REPLACED else _LINK_USED
 
 
 def _to_sign_in(url: str | None) -> tuple[Button, ...]:
@@ -154,6 +179,8 @@ def _ask_to_sign_in(sign_in: SignIn, needs: Mapping[str, Sequence[str]]) -> Repl
             f"Almost done: send `confirm` and the code from the page {where}. Was it not you who signed in? Then "
             "ignore this, and never send me a code that somebody gave you: it would connect *their* account to you."
         )
+    if sign_in.stage is SignInStage.REPLACED:
+        return ReplyContent(f"{_REPLACED} I'll answer this once you have connected.")
     return ReplyContent(
         f"The link expired before an account was connected. Write `{_CONNECT}` for a new one; I'll answer this once "
         "you have connected.",
@@ -166,7 +193,8 @@ def _ask_for_approval(status: Status) -> ReplyContent:
     for approval in status.approvals:
         account = status.accounts.get(approval.call.call_id)
         as_whom = f"{account.alias}: {account.email}" if account else ""
-        asked.append(ask(approval, status.questions.get(approval.call.call_id), as_whom))
+        question = status.questions.get(approval.call.call_id)
+        asked.append(ask(approval, question, as_whom, status.seconds_left))
         of_several = f" {approval.code}" if len(status.approvals) > 1 else ""
         buttons += [
             Button(f"Approve{of_several}", command=f"approve {approval.code}", style=ButtonStyle.PRIMARY),

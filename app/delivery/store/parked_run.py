@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from app.agents.run import StoppedRun
+from app.approvals.question import shortened
+from app.durations import in_words
+
 
 class WaitsFor(StrEnum):
     """The answer that a parked run waits for."""
@@ -26,3 +30,24 @@ class ParkedRun:
     link_id: str | None
     run: str = field(repr=False)
     granted: bool | None
+
+
+def apology(waits_for: WaitsFor, run: str, text: str, seconds: float) -> str:
+    """Return the apology for a wait that has expired: for how long, for what, and because of which message.
+
+    Args:
+        waits_for: What it waited for.
+        run: The run.
+        text: The message that its person wrote.
+        seconds: How long it waited.
+    """
+    awaited = "for you to connect your Google account"
+    if waits_for is WaitsFor.APPROVAL:
+        try:
+            asked = [each.in_words for each in StoppedRun.load(run).calls if each.waits_for == "approval"]
+        except ValueError:  # of another version: it must not hold up the others that have expired
+            asked = []
+        awaited = f"for your answer to {' and '.join(dict.fromkeys(asked)) or 'a question'}"
+    dropped = f'your message "{shortened(text)}"' if text.strip() else "your message"
+    waited = f"I waited {in_words(seconds)} {awaited}, and dropped {dropped}."
+    return f"{waited} It was not done. Ask again if you still want it."

@@ -10,7 +10,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.agents.run import StoppedRun
 from app.approvals.approvals import Approvals, ApprovalState, PendingCall
 from app.consent.link import LinkState
 from app.consent.lock import take_consent_turn
@@ -27,7 +26,7 @@ from app.database.tables import (
 )
 from app.database.transition import changing
 from app.delivery.store.outbox import Outbox
-from app.delivery.store.parked_run import ParkedRun, WaitsFor
+from app.delivery.store.parked_run import ParkedRun, WaitsFor, apology
 from app.delivery.store.queries import erasing, leave, stored
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
@@ -208,7 +207,11 @@ class Parking:
 
     async def _give_up(self, message_id: str) -> None:
         async with self._database.writing() as connection:
-            which = sa.select(parked_runs).where(parked_runs.c.message_id == message_id)
+            which = (
+                sa.select(parked_runs, messages.c.body)
+                .join(messages, messages.c.id == parked_runs.c.message_id)
+                .where(parked_runs.c.message_id == message_id)
+            )
             parked = (await connection.execute(which)).one_or_none()
             if parked is None:
                 return
@@ -218,7 +221,7 @@ class Parking:
                     messages.c.id == message_id,
                     MessageState.PARKED,
                     MessageState.FAILED,
-                    answer=_expired(parked, self._parked_seconds),
+                    answer=apology(WaitsFor(parked.waits_for), parked.run, parked.body, self._parked_seconds),
                     changed_at=self._now(),
                     replied_at=None,
                 ).returning(*messages.c)
@@ -275,19 +278,6 @@ class Parking:
     async def _wake_all(self, conversations: Sequence[ConversationKey]) -> None:
         for conversation in dict.fromkeys(conversations):
             await self._wake(conversation)
-
-
-def _expired(parked: sa.Row[Any], seconds: float) -> str:
-    """Return the apology for a wait that has expired: for what, and for how long."""
-    waited = "an hour" if round(seconds) == 3600 else f"{max(1, round(seconds / 60))} minutes"
-    awaited = "for you to connect your Google account"
-    if parked.waits_for == WaitsFor.APPROVAL:
-        try:
-            asked = [each.in_words for each in StoppedRun.load(parked.run).calls if each.waits_for == "approval"]
-        except ValueError:  # of another version: it must not hold up the others that have expired
-            asked = []
-        awaited = f"for your answer to {' and '.join(dict.fromkeys(asked)) or 'a question'}"
-    return f"I waited {waited} {awaited}, and dropped it. It was not done. Ask again if you still want it."
 
 
 def _decision(granted: bool) -> str:

@@ -28,6 +28,7 @@ from app.delivery.store.parking import Parking
 from app.delivery.store.stops import MAY_BE_DONE
 from app.delivery.work.command import ChatCommand
 from app.delivery.work.signs import SignsOfLife
+from app.durations import in_words
 from app.errors import AgentError, UnreadableMessageError
 from app.llm.faults import describe_fault, model_fault
 from app.messages import ConversationKey, StoredMessage
@@ -132,9 +133,8 @@ class Answering:
             await self._inbox.try_later(message, wait, fault)
         else:
             if fault:
-                apology = (
-                    f"{apology} I tried for {_duration(self._now() - message.created_at)}; please try again later."
-                )
+                tried = in_words(self._now() - message.created_at)
+                apology = f"{apology} I tried for {tried}; please try again later."
             await self.give_up(message, apology, fault or error_class)
 
     async def give_up(self, message: StoredMessage, apology: str, error_class: str) -> None:
@@ -218,10 +218,3 @@ def _cause(message: StoredMessage, error: AgentError) -> str:
     level = logging.WARNING if fault.passes else logging.ERROR
     log.log(level, "message %s of %s failed: %s", message.message_id, message.principal, describe_fault(cause, fault))
     return fault.value
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return "a few seconds"
-    return "a minute" if minutes == 1 else f"{minutes} minutes"

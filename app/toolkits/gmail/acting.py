@@ -43,7 +43,7 @@ class GmailToolkit(GmailOrganising):
         effect=Effect.ACT,
         oauth_scopes=(SEND_MAIL,),
         doing="sending your mail",
-        asks=Question("Send this mail?", LABELS),
+        asks=Question("Send this mail?", LABELS, "send it", ("subject",)),
         phrases=(rf"{PLEASE}(?:send|write){LETTER}",),
     )
     async def send(self, to: Recipients, subject: Subject, body: Body, cc: Recipients | None = None) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class GmailToolkit(GmailOrganising):
         effect=Effect.ACT,
         oauth_scopes=(READ_MAIL, SEND_MAIL),
         doing="sending your answer",
-        asks=Question("Send this answer?", LABELS),
+        asks=Question("Send this answer?", LABELS, "send it", ("subject",)),
         phrases=(
             rf"{PLEASE}(?:reply|answer)(?: to)? {MAIL_ID} to (?P<to>{ADDRESS}){CC}{_ABOUT}",
             rf"{PLEASE}(?:reply to|answer) (?P<to>{ADDRESS}) (?:in|on|about) {MAIL_ID}{CC}{_ABOUT}",
@@ -106,7 +106,7 @@ class GmailToolkit(GmailOrganising):
         effect=Effect.ACT,
         oauth_scopes=(COMPOSE_MAIL,),
         doing="sending your draft",
-        asks=Question("Send this draft?", LABELS),
+        asks=Question("Send this draft?", LABELS, "send it", ("subject",)),
     )
     async def send_draft(
         self,
@@ -146,7 +146,7 @@ class GmailToolkit(GmailOrganising):
         effect=Effect.ACT,
         oauth_scopes=(MODIFY_MAIL,),
         doing="throwing mails away",
-        asks=Question("Throw these mails away?", LABELS),
+        asks=Question("Throw these mails away?", LABELS, "throw them away"),
         phrases=(rf"{PLEASE}(?:trash|delete|throw away|bin) {MAIL_IDS}{END}",),
     )
     async def trash(self, message_ids: MessageIds) -> dict[str, Any]:
@@ -158,7 +158,7 @@ class GmailToolkit(GmailOrganising):
         effect=Effect.ACT,
         oauth_scopes=(MODIFY_MAIL,),
         doing="taking mails out of the trash",
-        asks=Question("Take these mails back out of the trash?", LABELS),
+        asks=Question("Take these mails back out of the trash?", LABELS, "take them back"),
         phrases=(rf"{PLEASE}(?:untrash|undelete|restore) {MAIL_IDS}{END}",),
     )
     async def untrash(self, message_ids: MessageIds) -> dict[str, Any]:

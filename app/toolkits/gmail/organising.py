@@ -31,7 +31,20 @@ SETTABLE = (
     *("INBOX", "UNREAD", "STARRED", "IMPORTANT"),
     *(f"CATEGORY_{name}" for name in ("PERSONAL", "SOCIAL", "PROMOTIONS", "UPDATES", "FORUMS")),
 )
-LABELS = MappingProxyType({"body": "Text", "message_id": "Answers mail", "message_ids": "Mails", "draft_id": "Draft"})
+# The parameters in the order in which a person is shown them, by the words that mail programs use.
+LABELS = MappingProxyType(
+    {
+        "to": "To",
+        "cc": "Cc",
+        "bcc": "Bcc",
+        "subject": "Subject",
+        "body": "Text",
+        "label": "Label",
+        "message_id": "Answers mail",
+        "message_ids": "Mails",
+        "draft_id": "Draft",
+    }
+)
 _NAME = r"[\"']?(?P<{}>[^\"']+?)[\"']?"
 
 
@@ -55,7 +68,7 @@ class GmailOrganising(GmailReading):
         repeatable=True,
         oauth_scopes=(EDIT_LABELS,),
         doing="making a label",
-        asks=Question("Make this label?", LABELS),
+        asks=Question("Make this label?", LABELS, "make it", ("label",)),
         phrases=(
             rf"{PLEASE}(?:create|make|add)(?: a)?(?: new)? label (?:called |named )?{_NAME.format('label')}{END}",
         ),
@@ -80,7 +93,7 @@ class GmailOrganising(GmailReading):
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
         doing="labelling mails",
-        asks=Question("Put this label on these mails?", LABELS),
+        asks=Question("Put this label on these mails?", LABELS, "do it", ("label",)),
         phrases=(rf"{PLEASE}label {MAIL_IDS} (?:as|with) {_NAME.format('label')}{END}",),
     )
     async def add_label(self, message_ids: MessageIds, label: Label) -> dict[str, Any]:
@@ -97,7 +110,7 @@ class GmailOrganising(GmailReading):
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
         doing="taking a label off mails",
-        asks=Question("Take this label off these mails?", LABELS),
+        asks=Question("Take this label off these mails?", LABELS, "do it", ("label",)),
         phrases=(
             rf"{PLEASE}remove (?:the )?label {_NAME.format('label')} from {MAIL_IDS}{END}",
             rf"{PLEASE}unlabel {MAIL_IDS} (?:as|with|from) {_NAME.format('label')}{END}",
@@ -117,7 +130,7 @@ class GmailOrganising(GmailReading):
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
         doing="archiving mails",
-        asks=Question("Archive these mails?", LABELS),
+        asks=Question("Archive these mails?", LABELS, "archive them"),
         phrases=(rf"{PLEASE}archive {MAIL_IDS}{END}",),
     )
     async def archive(self, message_ids: MessageIds) -> dict[str, Any]:
@@ -129,7 +142,7 @@ class GmailOrganising(GmailReading):
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
         doing="marking mails as read",
-        asks=Question("Mark these mails as read?", LABELS),
+        asks=Question("Mark these mails as read?", LABELS, "do it"),
         phrases=(rf"{PLEASE}mark {MAIL_IDS} (?:as )?read{END}",),
     )
     async def mark_read(self, message_ids: MessageIds) -> dict[str, Any]:
@@ -141,7 +154,7 @@ class GmailOrganising(GmailReading):
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
         doing="marking mails as unread",
-        asks=Question("Mark these mails as unread?", LABELS),
+        asks=Question("Mark these mails as unread?", LABELS, "do it"),
         phrases=(rf"{PLEASE}mark {MAIL_IDS} (?:as )?unread{END}",),
     )
     async def mark_unread(self, message_ids: MessageIds) -> dict[str, Any]:
@@ -153,7 +166,7 @@ class GmailOrganising(GmailReading):
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
         doing="starring mails",
-        asks=Question("Star these mails?", LABELS),
+        asks=Question("Star these mails?", LABELS, "star them"),
         phrases=(rf"{PLEASE}star {MAIL_IDS}{END}",),
     )
     async def star(self, message_ids: MessageIds) -> dict[str, Any]:
@@ -165,7 +178,7 @@ class GmailOrganising(GmailReading):
         repeatable=True,
         oauth_scopes=(MODIFY_MAIL,),
         doing="taking stars off mails",
-        asks=Question("Remove the star from these mails?", LABELS),
+        asks=Question("Remove the star from these mails?", LABELS, "do it"),
         phrases=(rf"{PLEASE}unstar {MAIL_IDS}{END}",),
     )
     async def unstar(self, message_ids: MessageIds) -> dict[str, Any]:
@@ -176,7 +189,7 @@ class GmailOrganising(GmailReading):
         effect=Effect.ORGANISE,
         oauth_scopes=(COMPOSE_MAIL,),
         doing="writing a draft",
-        asks=Question("Write this draft?", LABELS),
+        asks=Question("Write this draft?", LABELS, "write it", ("subject",)),
         phrases=(rf"{PLEASE}(?:draft|write a draft of){LETTER}",),
     )
     async def create_draft(
