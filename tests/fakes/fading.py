@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import weakref
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 
-async def fading(references: Iterable[weakref.ref[Any]], seconds: float = 5.0) -> None:
+async def fading(references: Iterable[weakref.ref[Any]], seconds: float = 30.0) -> None:
     """Return once nothing refers to these any more, or when the time is up.
 
     A thread that has just given its result holds what it was called with until it is let run again, which is soon or
     late; and so may a task that is ending.
     """
-    watched, end = [*references], time.monotonic() + seconds
-    while any(reference() is not None for reference in watched) and time.monotonic() < end:
-        await asyncio.sleep(0.005)
+    watched = [*references]
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while any(reference() is not None for reference in watched):
+                await asyncio.sleep(0.005)

@@ -14,6 +14,7 @@ from app.approvals.approvals import ApprovalState
 from app.consent.link import Place
 from app.database.database import Database
 from app.delivery.store.stops import MAY_BE_DONE
+from app.delivery.work import answering as answering_module
 from app.delivery.work.answering import STOPPED_WRITING, TOO_LATE, referenced
 from app.errors import AgentError, UnavailableError
 from app.keys.ring import KeyRing
@@ -21,6 +22,7 @@ from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 from containers.testing import answering, call, prompts, scripted
 from tests.fakes.core_server import CoreServer
+from tests.fakes.leaping import end_limit, limits_of
 from tests.fakes.sandbox import READ, SEND
 
 TWO_ACTS = scripted([call("letters_shout", "one", text="one"), call("letters_shout", "two", text="two")])
@@ -265,11 +267,12 @@ async def test_a_message_that_fails_after_an_act_says_that_it_may_have_been_done
     await server.ask(ada, f"approve {code}")
 
     async def hang(person: str, name: str) -> None:
-        await asyncio.sleep(60)
+        end_limit()
+        await asyncio.Event().wait()
 
     server.post.before = hang
-    server.answering._deadline_seconds = 3.0
-    answered = await server.answer_next(message)
+    with limits_of(answering_module):
+        answered = await server.answer_next(message)
 
     assert answered.answer == referenced(f"{TOO_LATE} {MAY_BE_DONE.format('letters_shout')}", message)
     (approval,) = await server.approvals.of_message(ada, message.message_id)
@@ -282,13 +285,14 @@ async def test_a_message_that_takes_too_long_is_given_up(
     """After the deadline a message has failed, its agent is closed, its sender told; others are answered."""
 
     async def answer(messages: list[ModelMessage]) -> str:
-        await asyncio.sleep(60 if prompts(messages) == ["slow"] else 0)
+        if prompts(messages) == ["slow"]:
+            end_limit()
+            await asyncio.Event().wait()
         return "quick"
 
-    server = CoreServer(database, key_ring, model=answering(answer), deadline_seconds=3.0)
-    slow = await server.ask(ada, "slow", "a")
-    server.answering._deadline_seconds = 30.0
-    messages = [slow, await server.ask(grace, "hello", "g")]
+    server = CoreServer(database, key_ring, model=answering(answer))
+    with limits_of(answering_module):
+        messages = [await server.ask(ada, "slow", "a"), await server.ask(grace, "hello", "g")]
 
     assert [(message.state, message.answer) for message in messages] == [
         (MessageState.FAILED, referenced(TOO_LATE, messages[0])),

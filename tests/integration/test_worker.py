@@ -24,6 +24,7 @@ from app.principal import Principal
 from containers.testing import answering, prompts
 from tests.fakes.core_server import CoreServer, inbound, until
 from tests.fakes.fading import fading
+from tests.fakes.leaping import LeapingClock
 from tests.fakes.sandbox import SEND
 
 SECRET = "text-of-a-mail and ya29.token"
@@ -310,13 +311,19 @@ async def test_what_cannot_be_renewed_is_let_go(
     """When a lease is over by the worker's own clock, its run is cancelled, though nobody else has taken it yet."""
     if not renewed:
         monkeypatch.setattr(server.inbox, "renew", AsyncMock(side_effect=OSError("the database is away")))
-    renew = AsyncMock(wraps=server.inbox.renew)
-    monkeypatch.setattr(server.inbox, "renew", renew)
-    outlived = partial(until, lambda: renew.await_count > 3)  # a lease is renewed three times before it would expire
+    server.answering._deadline_seconds = 3600.0
+    clock, outlived = LeapingClock(monkeypatch), asyncio.Event()
     for prompt in ("a 1", "g 1"):
-        says.before[prompt] = partial(_once, says, prompt, outlived if renewed else _never)
-    async with server.working(lease_seconds=3.0):
+        says.before[prompt] = partial(_once, says, prompt, outlived.wait if renewed else _never)
+    async with server.working(lease_seconds=30.0) as worker:
         said = [await server.say(ada, "a 1", "a"), await server.say(grace, "g 1", "g")]
+        await until(lambda: sorted(says.began) == ["a 1", "g 1"])
+        for _ in range(4):  # a lease is renewed three times before it would expire
+            expiries = [run.lease_over.when() for run in worker._runs]
+            clock.leap(10.0)
+            if renewed:
+                await until(lambda: all(run.lease_over.when() > max(expiries) for run in worker._runs))  # noqa: B023
+        outlived.set()
         await _all_ended(server, said)
 
     assert sorted(says.began) == (["a 1", "g 1"] if renewed else ["a 1", "a 1", "g 1", "g 1"])
@@ -420,19 +427,28 @@ async def _crash() -> None:
 
 
 async def test_stopping_hands_back_what_is_not_finished_and_begins_nothing(
-    server: CoreServer, says: Says, ada: Principal, grace: Principal
+    server: CoreServer, says: Says, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the end the messages in work have a moment to finish; what is not finished is undone, and nothing is begun."""
     leaving = asyncio.Event()
     says.before |= {"slow": _never, "g 1": leaving.wait}
-    async with server.working(concurrency=2, grace_seconds=3.0):
+    clock = LeapingClock(monkeypatch)
+    async with server.working(concurrency=2, grace_seconds=30.0) as worker:
         said = [
             await server.say(ada, "slow", "a"),
             await server.say(grace, "g 1", "g"),
             await server.say(grace, "g 2", "g"),
         ]
         await until(lambda: {"slow", "g 1"} <= set(says.began))
-        leaving.set()  # seen once the worker has been told to stop
+
+        async def leave() -> None:
+            await until(lambda: worker._stopping)
+            leaving.set()
+            await until(lambda: server.ended(said[1]))
+            clock.leap(30.0)
+
+        leaver = asyncio.create_task(leave())
+    await leaver
 
     states = [(await server.inbox.get(each.principal, each.message_id)).state for each in said]
     assert states == [MessageState.NEW, MessageState.DONE, MessageState.NEW]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,6 +24,7 @@ import sqlalchemy as sa
 
 from app.credentials.credentials import Credentials
 from app.database.tables import messages
+from app.delivery.work import answering
 from app.delivery.work.answering import TOO_LATE
 from app.errors import ToolError
 from app.google.client import GoogleClient, RequestThreads
@@ -37,15 +39,21 @@ from containers.application import Application
 from containers.scopes import Scoped
 from tests.fakes.databases import Databases
 from tests.fakes.environment import open_environment
+from tests.fakes.leaping import end_limit, limits_of
 from tests.fakes.server import TEAM, Server, direct, user
 from tests.isolation.watch import Verdict, Watch, judge
 
-DEADLINE_SECONDS = 15.0  # which only what is slow on purpose reaches, also where the machine is busy
 HANGING_SECONDS = 900.0
 READS = ("show my 2 unread mails", "show my last 3 mails", "/gmail_search query=the limit=2")
 FAILS = ("/gmail_crash", "/gmail_refuse", "read mail 0123456789abcdef")
 SLOW = ("/gmail_dawdle", "/gmail_block")
 A_CRASH = "the tool gmail_crash failed: LookupError"  # in the log
+
+
+@pytest.fixture(autouse=True)
+def _ending_limits() -> Iterator[None]:
+    with limits_of(answering):
+        yield
 
 
 class TryingGmail(GmailToolkit):
@@ -69,13 +77,24 @@ class TryingGmail(GmailToolkit):
     async def dawdle(self) -> str:
         """Read mail, and then take too long."""
         await self.unread(limit=1)
+        end_limit()
         await asyncio.Event().wait()
         return ""
 
     @tool(oauth_scopes=())
     async def block(self) -> str:
         """Take too long in a thread, which nothing interrupts."""
-        await self._threads.to_thread(time.sleep, DEADLINE_SECONDS + 0.5)
+        late = threading.Event()
+
+        def outlive() -> None:
+            late.wait(HANGING_SECONDS)
+            time.sleep(0.5)
+
+        end_limit()
+        try:
+            await self._threads.to_thread(outlive)
+        finally:
+            late.set()
         return ""
 
 
@@ -136,11 +155,11 @@ class Crowd:
         async with self.server.container.database().reading() as connection:
             return Counter({(row[0], bool(row[1])): row[2] for row in await connection.execute(query)})
 
-    async def judge(self) -> Verdict:
+    async def judge(self, fading_seconds: float = 30.0) -> Verdict:
         """The verdict on all that has happened."""
         emails = {member.principal: member.email for member in self.members}
         server = self.server
-        return await judge(self.watch, server.container, server.google, emails, server.slack.posts)
+        return await judge(self.watch, server.container, server.google, emails, server.slack.posts, fading_seconds)
 
     def _event(self, random_: random.Random, text: str) -> dict[str, object]:
         member = random_.choice(self.members)
@@ -177,7 +196,7 @@ async def crowd(folder: Path, people: int, databases: Databases | None = None) -
         container.toolkits.gmail.override(Scoped(TryingGmail, container.google, container.threads))
         watch.install(container)
 
-    delivery = DeliverySettings(concurrency=16, deadline_seconds=DEADLINE_SECONDS, scan_seconds=0.5)
+    delivery = DeliverySettings(concurrency=16, deadline_seconds=HANGING_SECONDS, scan_seconds=0.5)
     async with (
         open_environment(folder, databases, people=accounts, delivery=delivery) as environment,
         environment.server(prepare) as server,
@@ -305,7 +324,7 @@ async def test_a_planted_leak_is_noticed(tmp_path: Path, mistake: Callable[[Appl
         async with crowd(tmp_path, 3) as crowd_:
             mistake(crowd_.server.container, crowd_)
             await crowd_.run(random.Random(5), 20, interrupts=2)
-            verdict = await crowd_.judge()
+            verdict = await crowd_.judge(30.0 if mistake is confuse else 0.0)
 
     if mistake is confuse:
         assert verdict.foreign_tokens == verdict.foreign_letters

@@ -45,9 +45,9 @@ class Watch:
         """How many objects of each class were made."""
         return Counter(name for name, _ in self._made)
 
-    async def alive(self) -> Counter[str]:
-        """How many of them are still there; tasks and threads that are ending are given a while."""
-        await fading(reference for _, reference in self._made)
+    async def alive(self, seconds: float) -> Counter[str]:
+        """How many of them are still there; tasks and threads that are ending are given this while."""
+        await fading((reference for _, reference in self._made), seconds)
         return Counter(name for name, reference in self._made if reference() is not None)
 
     @staticmethod
@@ -105,7 +105,12 @@ class Verdict:
 
 
 async def judge(
-    watch: Watch, container: Application, google: GoogleSandbox, emails: Mapping[Principal, str], posts: list[Post]
+    watch: Watch,
+    container: Application,
+    google: GoogleSandbox,
+    emails: Mapping[Principal, str],
+    posts: list[Post],
+    fading_seconds: float = 30.0,
 ) -> Verdict:
     """The verdict on a run that is over.
 
@@ -115,6 +120,7 @@ async def judge(
         google: Whose log says which tokens were used.
         emails: Each person's Google account.
         posts: What was posted in Slack.
+        fading_seconds: How long tasks and threads that are ending are waited for.
     """
     grants = [await container.grants().find(person) for person in emails]
     tokens = {grant.principal: fingerprint(grant.access_token) for grant in grants if grant}
@@ -131,7 +137,7 @@ async def judge(
         else:
             shown[audience[user]] |= found
     return Verdict(
-        alive=await watch.alive(),
+        alive=await watch.alive(fading_seconds),
         foreign_tokens={person for person, token in watch.used if token != tokens.get(person)},
         foreign_calls=sum(call.bearer_sha256 not in tokens.values() for call in calls),
         foreign_letters={person for person, found in shown.items() if found - letters[emails[person]]},

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import unicodedata
+from collections import defaultdict
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 
@@ -16,42 +18,51 @@ from app.principal import Principal
 ADA = Principal("http", "demo", "ada")
 
 
-def _unseen() -> dict[str, list[str]]:
-    """Every code point that is drawn as nothing, by its kind, as Unicode has them and not as the code does."""
-    every = [chr(point) for point in range(sys.maxunicode + 1)]
-
-    def of(*categories: str) -> list[str]:
-        return [each for each in every if unicodedata.category(each) in categories]
-
-    return {
-        "format characters": of("Cf"),
-        "controls": of("Cc"),
-        "line and paragraph separators": of("Zl", "Zp"),
-        "blanks": [each for each in of("Zs") if each != " "],
-        "surrogates": of("Cs"),
-        "private use and unassigned": of("Co", "Cn")[::500],  # some of a million
-        "variation selectors": [*map(chr, [*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)])],
-        "tags": [chr(point) for point in range(0xE0000, 0xE1000)],
-        "fillers": [*"\u115f\u1160\u3164\uffa0\u2800\u17b4\u17b5\U00016fe4\U0001d159"],
-        "joiners": [*"\u034f\u200c\u200d\u2060"],
-    }
+KINDS = {
+    "format characters": ("Cf",),
+    "controls": ("Cc",),
+    "line and paragraph separators": ("Zl", "Zp"),
+    "blanks": ("Zs",),
+    "surrogates": ("Cs",),
+    "private use and unassigned": ("Co", "Cn"),
+}
+OTHERS = {
+    "variation selectors": [*map(chr, [*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)])],
+    "tags": [chr(point) for point in range(0xE0000, 0xE1000)],
+    "fillers": [*"\u115f\u1160\u3164\uffa0\u2800\u17b4\u17b5\U00016fe4\U0001d159"],
+    "joiners": [*"\u034f\u200c\u200d\u2060"],
+}
 
 
-UNSEEN = _unseen()
+@cache
+def by_category() -> dict[str, list[str]]:
+    """Every code point, by the category that Unicode gives it."""
+    found = defaultdict(list)
+    for each in map(chr, range(sys.maxunicode + 1)):
+        found[unicodedata.category(each)].append(each)
+    return found
+
+
+def unseen(kind: str) -> list[str]:
+    """The code points of a kind that is drawn as nothing, as Unicode has them and not as the code does."""
+    if kind in OTHERS:
+        return OTHERS[kind]
+    found = [each for category in KINDS[kind] for each in by_category()[category] if each != " "]
+    return found[::500] if len(found) > 100_000 else found  # some of a million
 
 
 def test_the_table_holds_what_was_found_missing() -> None:
     """More than 260 variation selectors, fillers and tags passed a list of format characters alone."""
-    outside = {each for each in UNSEEN["variation selectors"] + UNSEEN["fillers"] if unicodedata.category(each) != "Cf"}
+    outside = {each for each in unseen("variation selectors") + unseen("fillers") if unicodedata.category(each) != "Cf"}
 
     assert len(outside) > 260
 
 
-@pytest.mark.parametrize("kind", UNSEEN)
+@pytest.mark.parametrize("kind", [*KINDS, *OTHERS])
 def test_what_nobody_sees_is_spelled_out(kind: str) -> None:
     """Each code point of the kind, between letters, is an escape of plain letters and digits."""
-    missed = [f"{ord(each):04x}" for each in UNSEEN[kind] if not spelled_out(f"a{each}b").isascii()]
-    lost = [f"{ord(each):04x}" for each in UNSEEN[kind] if f"{ord(each):x}" not in spelled_out(each).lower()]
+    missed = [f"{ord(each):04x}" for each in unseen(kind) if not spelled_out(f"a{each}b").isascii()]
+    lost = [f"{ord(each):04x}" for each in unseen(kind) if f"{ord(each):x}" not in spelled_out(each).lower()]
 
     assert missed == []
     assert [each for each in lost if int(each, 16) not in (9, 10, 13)] == []  # written \t, \n and \r
@@ -79,7 +90,7 @@ def test_an_approval_spells_them_out_wherever_they_stand(form: str, question: Qu
         "line and paragraph separators",
     )
     missed = []
-    for hidden in (each for kind in kinds for each in UNSEEN[kind]):
+    for hidden in (each for kind in kinds for each in unseen(kind)):
         call = PendingCall("c", "letters_send", {"value": FORMS[form](hidden)})
         shown = ask(Approval("0" * 32, ADA, "3f2a", "m", call, ApprovalState.PENDING, 3600.0), question)
         if hidden in shown:
@@ -93,10 +104,10 @@ def test_a_model_reads_none_of_them_between_letters(kind: str) -> None:
     """They would carry a message that its reader does not see; visible signs among the format characters stay."""
     visible = [
         each
-        for each in UNSEEN[kind]
+        for each in unseen(kind)
         if any(word in unicodedata.name(each, "") for word in ("SIGN", "ARABIC", "SYRIAC"))
     ]
-    kept = [each for each in UNSEEN[kind] if seen(f"a{each}b") != "ab" and each not in visible]
+    kept = [each for each in unseen(kind) if seen(f"a{each}b") != "ab" and each not in visible]
 
     assert [f"{ord(each):04x} {unicodedata.name(each, '')}" for each in kept] == []
 

@@ -15,6 +15,8 @@ import pytest
 
 from containers.proof.holders import Held, Watch, explain
 
+pytestmark = pytest.mark.usefixtures("thawed")
+
 
 class Kept:
     """The object that should be dead."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
 
 from interfaces.slack.formatting import MAX_POST_LENGTH, escaped, posts
 from interfaces.slack.markup import mentioned, typed
+from tests.fakes.growth import grows_faster, repeated
 
 NAMES = {"U0ADA": "Ada Lovelace"}
 TYPED = {
@@ -72,20 +72,8 @@ HOSTILE: dict[str, Callable[[int], str]] = {
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_text_costs_no_more_than_its_length(text: Callable[[int], str]) -> None:
-    """A hundred times the length costs about a hundred times as much, not 10,000 times."""
-    short, long = (_cost(text(length)) for length in (2_000, 200_000))
-
-    assert long < 1_500 * short
-
-
-def _cost(text: str) -> float:
-    costs = []
-    for _ in range(5):
-        before = time.process_time()
-        for _ in range(20):
-            typed(text, own_id="U0BOT", names={}), mentioned(text)
-        costs.append(time.process_time() - before)
-    return min(costs)
+    """Fifty times the length costs about fifty times as much, not 2,500 times."""
+    assert not grows_faster(lambda text: (typed(text, own_id="U0BOT", names={}), mentioned(text)), text)
 
 
 CARD = "Send this mail?\nTo: mallory@example.com\nReply `approve 3f2a` to send it."
@@ -132,8 +120,7 @@ def test_characters_are_not_cut(whole: str) -> None:
 
 
 def test_a_huge_answer_is_cut_in_time_that_grows_with_its_length() -> None:
-    """Ten million characters are some thousand posts, and not minutes of work."""
-    before = time.process_time()
-    assert len(posts("a" * 10_000_000)) > 2_500
+    """Two million characters are some hundred posts, and not minutes of work."""
+    assert len(posts("a" * 2_000_000)) > 500
 
-    assert time.process_time() - before < 30
+    assert not grows_faster(posts, repeated("a"), 2_000_000)

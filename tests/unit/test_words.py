@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from app.chat.accounts import find_code
 from app.chat.approvals import find_decision
 from app.chat.words import words_of
+from tests.fakes.growth import grows_faster
 
 COMMANDS = ("google accounts", "connect google as work", "use work for this conversation", "disconnect google")
 SENT_BACK = (
@@ -52,21 +52,8 @@ HOSTILE: dict[str, Callable[[int], str]] = {
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_text_costs_no_more_than_its_length(text: Callable[[int], str]) -> None:
-    """A hundred times the length costs about a hundred times as much; a pattern that tries again costs 10,000 times."""
-    short, long = (_cost(text(length)) for length in (2_000, 200_000))
-
-    assert long < 1_500 * short
-
-
-def _cost(text: str) -> float:
-    """The processor time of all that looks at a message before a model does, the least of some tries."""
-    costs = []
-    for _ in range(5):
-        before = time.process_time()
-        for _ in range(20):
-            words_of(text), find_code(text), find_decision(text)
-        costs.append(time.process_time() - before)
-    return min(costs)
+    """Fifty times the length costs about fifty times as much; a pattern that tries again costs 2,500 times."""
+    assert not grows_faster(lambda text: (words_of(text), find_code(text), find_decision(text)), text)
 
 
 def test_no_command_has_a_pattern() -> None:

@@ -1,0 +1,39 @@
+"""How the cost of work grows with the length of a text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+SHORT, LONG = 1_000, 50_000  # characters
+_SLACK = 8  # times the fiftyfold that the longer one may take; with the square it would take 2,500-fold
+_LEAST_SECONDS = 0.0005  # below that a clock says little
+_TRIES = 5
+
+
+def grows_faster(work: Callable[[str], object], text: Callable[[int], str], long: int = LONG) -> bool:
+    """Return whether `work` takes much more than in proportion to the length of its text.
+
+    What is compared is processor time of this thread's own, in one run of the machine, so neither its speed nor what
+    else it does decides: a disturbance makes a measurement longer and never shorter, and work that is in proportion
+    shows it in one of several tries.
+
+    Args:
+        work: What is measured.
+        text: Makes a text of about so many characters.
+        long: The length that is compared with `SHORT`.
+    """
+    short_text, long_text = text(SHORT), text(long)
+    most = _SLACK * len(long_text) / len(short_text) * min(_seconds(work, short_text) for _ in range(3))
+    return all(_seconds(work, long_text) > most for _ in range(_TRIES))
+
+
+def repeated(piece: str) -> Callable[[int], str]:
+    """Return what makes a text of a given length out of this piece."""
+    return lambda length: (piece * (length // len(piece) + 1))[:length]
+
+
+def _seconds(work: Callable[[str], object], text: str) -> float:
+    started = time.thread_time()
+    work(text)
+    return max(time.thread_time() - started, _LEAST_SECONDS)
