@@ -24,7 +24,9 @@ async def _serve(redirect_uri: str, client_id: str, client_secret: str, port: in
     from app.sandbox.google.sandbox import GoogleSandbox
     from app.sandbox.server import serve_loopback
 
-    google = GoogleSandbox(client_id=client_id, client_secret=client_secret, redirect_uris=frozenset({redirect_uri}))
+    google = GoogleSandbox(
+        client_id=client_id, client_secret=client_secret, redirect_uris=frozenset({redirect_uri}), marked=False
+    )
     async with serve_loopback(google.app, port) as base_url:
         print(f"The sandbox Google listens on {base_url}")
         for person in google.people:

@@ -52,7 +52,7 @@ async def run_demo() -> Outcome:
         )
         settings = settings.model_copy(update={"interfaces": interfaces})
         settings, google = await stack.enter_async_context(
-            attached_sandbox(settings, callback_url(settings.server.public_url))
+            attached_sandbox(settings, callback_url(settings.server.public_url), marked=True)
         )
         assert google is not None
         container = build(settings)

@@ -40,13 +40,14 @@ def lead_to_sandbox(settings: Settings, base_url: str, client_secret: str) -> Se
 
 @asynccontextmanager
 async def attached_sandbox(
-    settings: Settings, redirect_uri: str
+    settings: Settings, redirect_uri: str, *, marked: bool = False
 ) -> AsyncIterator[tuple[Settings, GoogleSandbox | None]]:
     """Run the sandbox while the context lasts, if the settings ask for it; yield the settings to use.
 
     Args:
         settings: The settings as loaded.
         redirect_uri: The URL of this server's callback for consents.
+        marked: Whether the mails hold markers, as `GoogleSandbox` describes.
 
     Raises:
         OSError: The sandbox's port is taken.
@@ -58,7 +59,9 @@ async def attached_sandbox(
     from app.sandbox.server import serve_loopback
 
     client_secret = secrets.token_urlsafe(32)
-    sandbox = GoogleSandbox(client_id=CLIENT_ID, client_secret=client_secret, redirect_uris=frozenset({redirect_uri}))
+    sandbox = GoogleSandbox(
+        client_id=CLIENT_ID, client_secret=client_secret, redirect_uris=frozenset({redirect_uri}), marked=marked
+    )
     async with serve_loopback(sandbox.app, settings.google.sandbox.port) as base_url:
         yield lead_to_sandbox(settings, base_url, client_secret), sandbox
 

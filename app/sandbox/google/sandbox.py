@@ -43,6 +43,8 @@ class GoogleSandbox:
         service_accounts: The accounts that may act as the people of a domain without their consent.
         rotate_refresh_tokens: Whether a refresh returns a new refresh token and invalidates the old one.
         access_token_seconds: The lifetime of an access token.
+        marked: Whether each mail holds a marker, by which a proof finds out who has seen it; otherwise the mails read
+            like anybody's.
         now: The clock, in seconds since the epoch.
 
     Attributes:
@@ -63,6 +65,7 @@ class GoogleSandbox:
         service_accounts: Sequence[DelegatedAccount] = (),
         rotate_refresh_tokens: bool = True,
         access_token_seconds: int = 3600,
+        marked: bool = True,
         now: Callable[[], float] = time.time,
     ) -> None:
         accounts = SandboxPeople(PEOPLE if people is None else people)
@@ -73,7 +76,7 @@ class GoogleSandbox:
         self._grants = SandboxGrants(
             rotate_refresh_tokens=rotate_refresh_tokens, access_token_seconds=access_token_seconds, now=now
         )
-        self._gmail = Gmail(accounts, now)
+        self._gmail = Gmail(accounts, now, marked=marked)
         self.calendar = GoogleCalendar(accounts, now)
         handlers = {
             **self._gmail.handlers,

@@ -30,8 +30,8 @@ class Gmail:
         handlers: The handler of each method, by the method's id.
     """
 
-    def __init__(self, people: SandboxPeople, now: Callable[[], float]) -> None:
-        self.post = PostOffice(people, now)
+    def __init__(self, people: SandboxPeople, now: Callable[[], float], *, marked: bool) -> None:
+        self.post = PostOffice(people, now, marked=marked)
         self.handlers: Mapping[str, Handler] = {
             "gmail.users.getProfile": self._profile,
             "gmail.users.messages.list": self._list_messages,

@@ -24,12 +24,18 @@ _ARRIVED = frozenset({"INBOX", "UNREAD"})
 class PostOffice:
     """Everybody's mailbox. Lives with the sandbox.
 
+    Args:
+        people: Whose mailboxes there are.
+        now: The clock, in seconds since the epoch.
+        marked: Whether the letters that the people find hold markers.
+
     Attributes:
         now: The clock, in seconds since the epoch.
     """
 
-    def __init__(self, people: SandboxPeople, now: Callable[[], float]) -> None:
+    def __init__(self, people: SandboxPeople, now: Callable[[], float], *, marked: bool) -> None:
         self.now = now
+        self._marked = marked
         self._people = people
 
     @cached_property
@@ -40,7 +46,9 @@ class PostOffice:
         letters = [
             letter
             for index, person in enumerate(everybody)
-            for letter in write_letters(person, everybody[index - 1] if len(everybody) > 1 else None, self.now())
+            for letter in write_letters(
+                person, everybody[index - 1] if len(everybody) > 1 else None, self.now(), marked=self._marked
+            )
         ]
         for letter in sorted(letters, key=lambda letter: letter.at):
             _deliver(mailboxes, letter.raw, letter.label_ids, letter.at)
