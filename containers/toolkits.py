@@ -24,6 +24,7 @@ from containers.scopes import Scoped
 # By the name that agents use. The settings list external toolkits in the same form.
 BUILT_IN = {
     "calendar": "app.toolkits.calendar:CalendarToolkit",
+    "drive": "app.toolkits.drive:DriveToolkit",
     "gmail": "app.toolkits.gmail:GmailToolkit",
 }
 

@@ -44,7 +44,9 @@ class AgentSettings(Section):
         description="`offline`, a name in `models` or a pydantic-ai model string. With a list, the next model answers"
         " if one cannot be reached, is overloaded (429) or fails (5xx)",
     )
-    toolkits: tuple[Name, ...] = Field(default=(), description="By name: `gmail`, or your own from `toolkits`")
+    toolkits: tuple[Name, ...] = Field(
+        default=(), description="By name: `gmail`, `calendar`, `drive`, or your own from `toolkits`"
+    )
     history_turns: int = Field(
         default=20,
         ge=0,

@@ -102,7 +102,7 @@ class ApiRequest:
     if_match: str | None = None
 
 
-Handler = Callable[[ApiRequest], Mapping[str, Any] | None]
+Handler = Callable[[ApiRequest], Mapping[str, Any] | bytes | None]  # bytes of a file that is downloaded
 
 
 class RestApi:
@@ -170,6 +170,8 @@ class RestApi:
             self._people[email], scopes & route.scopes, parameters, body, media, request.headers.get("if-match")
         )
         answer = handler(call)
+        if isinstance(answer, bytes):
+            return WireResponse(200, {"Content-Type": "application/octet-stream"}, answer)
         return _write_body(route, answer, parameters.get("fields"))
 
 

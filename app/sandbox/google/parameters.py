@@ -32,8 +32,8 @@ def read_parameters(
             values[name] = _typed(about, about["default"])
     if error := route.parameter_schema.error("Parameters", values):
         raise ParameterError(f"Invalid value. {error}")
-    if values.get("alt") != "json":
-        raise ParameterError("The sandbox answers in JSON only: alt=json.")
+    if values.get("alt") not in ("json", "media" if route.method.get("supportsMediaDownload") else "json"):
+        raise ParameterError("The sandbox answers this method in JSON only: alt=json.")
     return values
 
 

@@ -17,6 +17,7 @@ from app.sandbox.google.authorize import Client, ConsentScreen
 from app.sandbox.google.batch import answer_batch
 from app.sandbox.google.calendar.api import GoogleCalendar
 from app.sandbox.google.delegation import DelegatedAccount, Delegation
+from app.sandbox.google.drive.api import GoogleDrive
 from app.sandbox.google.gmail.api import Gmail
 from app.sandbox.google.gmail.message import MailboxMessage
 from app.sandbox.google.grants import SandboxGrants
@@ -52,6 +53,7 @@ class GoogleSandbox:
         calls: The calls that it has answered, oldest first.
         people: The people with an account.
         calendar: Everybody's calendars.
+        drive: Everybody's files.
         outages: How the next calls of the APIs and of the token endpoint are refused, in this order.
     """
 
@@ -78,9 +80,11 @@ class GoogleSandbox:
         )
         self._gmail = Gmail(accounts, now, marked=marked)
         self.calendar = GoogleCalendar(accounts, now)
+        self.drive = GoogleDrive(accounts, now)
         handlers = {
             **self._gmail.handlers,
             **self.calendar.handlers,
+            **self.drive.handlers,
         }
         self._api = RestApi(handlers, accounts, self._grants, self.calls.append, now)
         consent = ConsentScreen(client, accounts, self._grants, self.calls.append, now)

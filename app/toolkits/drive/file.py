@@ -1,0 +1,96 @@
+"""Files as the Drive API gives them, and as they are shown.
+
+https://developers.google.com/workspace/drive/api/reference/rest/v3/files. Others can name a file and share it with the
+person, so names and texts are quoted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from app.toolkits.shapes import mapping, number, objects, text
+from app.toolkits.untrusted import Quotes
+
+FOLDER = "application/vnd.google-apps.folder"
+SHORTCUT = "application/vnd.google-apps.shortcut"
+# The format that each of Google's own kinds is read in:
+# https://developers.google.com/workspace/drive/api/guides/ref-export-formats
+READ_AS: Mapping[str, str] = MappingProxyType(
+    {
+        "application/vnd.google-apps.document": "text/plain",
+        "application/vnd.google-apps.spreadsheet": "text/csv",
+        "application/vnd.google-apps.presentation": "text/plain",
+    }
+)
+LISTED = "id,name,mimeType,modifiedTime,size,ownedByMe,owners(emailAddress),driveId"
+_KINDS = MappingProxyType(
+    {
+        FOLDER: "folder",
+        SHORTCUT: "shortcut",
+        "application/vnd.google-apps.document": "document",
+        "application/vnd.google-apps.spreadsheet": "spreadsheet",
+        "application/vnd.google-apps.presentation": "presentation",
+    }
+)
+_TEXTS = frozenset({"application/json", "application/xml", "application/csv", "application/x-yaml", "application/sql"})
+_MAX_NAME = 300  # characters shown of one
+_MAX_PEOPLE = 50  # shown of one file
+
+
+def summary(file: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]:
+    """Return what a list says about a file."""
+    owner = next((text(each, "emailAddress") for each in objects(file, "owners")), "")
+    return {
+        "id": text(file, "id"),
+        "name": quotes.quote(text(file, "name")[:_MAX_NAME]) or "(no name)",
+        "kind": kind(file),
+        "changed": text(file, "modifiedTime")[:10],
+        **({"bytes": number(file, "size")} if "size" in file else {}),
+        **({} if file.get("ownedByMe") is True else {"owner": quotes.quote(owner[:_MAX_NAME]) or "a shared drive"}),
+    }
+
+
+def in_full(file: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]:
+    """Return everything that is shown of one file, apart from its text."""
+    people = [
+        {
+            "who": quotes.quote((text(each, "emailAddress") or text(each, "domain"))[:_MAX_NAME])
+            or ("anyone with the link" if text(each, "type") == "anyone" else "somebody"),
+            "may": _MAY.get(text(each, "role"), text(each, "role")[:20]),
+        }
+        for each in objects(file, "permissions")
+    ]
+    return {
+        **summary(file, quotes),
+        **({"link": text(file, "webViewLink")[:_MAX_NAME]} if text(file, "webViewLink") else {}),
+        **({"in_the_trash": True} if file.get("trashed") is True else {}),
+        **({"shared_with": people[:_MAX_PEOPLE], "people_in_all": len(people)} if people else {}),
+    }
+
+
+def kind(file: Mapping[str, Any]) -> str:
+    """Return what a file is, in a word or as its media type."""
+    return _KINDS.get(text(file, "mimeType"), text(file, "mimeType")[:100])
+
+
+def described(file: Mapping[str, Any]) -> str:
+    """Return a file on one line, for the question that the person is asked."""
+    owner = next((text(each, "emailAddress") for each in objects(file, "owners")), "")
+    whose = "yours" if file.get("ownedByMe") is True else f"owned by {owner[:_MAX_NAME] or 'a shared drive'}"
+    return f"{kind(file)}: {text(file, 'name')[:_MAX_NAME] or '(no name)'}, {whose}"
+
+
+def may_be_text(file: Mapping[str, Any]) -> bool:
+    """Return whether a file that is not one of Google's own kinds may be read as text."""
+    media_type = text(file, "mimeType")
+    return media_type.startswith("text/") or media_type in _TEXTS or media_type.endswith(("+json", "+xml"))
+
+
+def target(file: Mapping[str, Any]) -> str:
+    """Return the id of the file that a shortcut leads to, or an empty text."""
+    return text(mapping(file, "shortcutDetails"), "targetId")
+
+
+_MAY = MappingProxyType({"owner": "own it", "writer": "change it", "commenter": "comment on it", "reader": "read it"})

@@ -1,0 +1,186 @@
+"""The person's Drive read: lists of files, one file, and its text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.errors import GoogleError, ToolError
+from app.google.client import GoogleClient
+from app.toolkits.arguments import Limit, ListPage, TextPage
+from app.toolkits.charsets import decoded, looks_binary
+from app.toolkits.drive.arguments import FileId, FolderId
+from app.toolkits.drive.file import LISTED, READ_AS, SHORTCUT, in_full, kind, may_be_text, summary, target
+from app.toolkits.drive.oauth_scopes import READ_FILES, SEE_FILES
+from app.toolkits.drive.phrases import FILE_ID, FILES
+from app.toolkits.pages import pages
+from app.toolkits.phrases import ASK, END, TEXT_PAGE
+from app.toolkits.shapes import number, objects, text
+from app.toolkits.toolkit import Toolkit, tool
+from app.toolkits.untrusted import Quotes
+
+MAX_BYTES = 5_000_000  # of a file whose text is read
+_EVERYWHERE = {"supportsAllDrives": True, "includeItemsFromAllDrives": True, "corpora": "allDrives"}
+
+
+class DriveReading(Toolkit):
+    """Finds and reads files, those in shared drives too. Lives for one request.
+
+    Args:
+        google: Google's APIs as that person.
+    """
+
+    name = "drive"
+
+    def __init__(self, google: GoogleClient) -> None:
+        self._google = google
+
+    @tool(
+        oauth_scopes=(SEE_FILES,),
+        doing="searching your files",
+        phrases=(
+            rf"(?:search|find|look for) (?:in )?(?:my |the )?(?:drive|{FILES})(?: for| about| with| named| called)? "
+            rf"(?P<words>.+?){END}",
+        ),
+    )
+    async def search(self, words: str, limit: Limit = 10, page: ListPage = None) -> dict[str, Any]:
+        """Find files by words in their name or their text, the best first.
+
+        Args:
+            words: The words; a file has all of them.
+            limit: How many files at most.
+            page: `next_page` of an earlier result.
+        """
+        if not words.strip():
+            raise ToolError("say what to look for")
+        return await self._list(limit, page, q=f"fullText contains {quoted(words)} and trashed = false")
+
+    @tool(
+        oauth_scopes=(SEE_FILES,),
+        doing="looking at your latest files",
+        phrases=(rf"{ASK}(?:last |latest |recent |newest )?(?:(?P<limit>\d{{1,2}}) )?{FILES}{END}|(?:my )?drive",),
+    )
+    async def recent(self, limit: Limit = 10, page: ListPage = None) -> dict[str, Any]:
+        """List the files that were changed last."""
+        return await self._list(limit, page, q="trashed = false", orderBy="modifiedTime desc")
+
+    @tool(
+        oauth_scopes=(SEE_FILES,),
+        doing="looking into a folder",
+        phrases=(rf"(?:list|show|open)(?: me)? (?:the )?folder (?P<folder>(?=[\w-]*\d)[\w-]{{6,128}}){END}",),
+    )
+    async def folder(self, folder: FolderId = "root", limit: Limit = 25, page: ListPage = None) -> dict[str, Any]:
+        """List what is in a folder or in a shared drive: folders first, then files by name.
+
+        Args:
+            folder: Which folder.
+            limit: How many files at most.
+            page: `next_page` of an earlier result.
+        """
+        query = f"{quoted(folder)} in parents and trashed = false"
+        return await self._list(limit, page, q=query, orderBy="folder,name")
+
+    @tool(oauth_scopes=(READ_FILES,), doing="looking at your shared drives", phrases=(rf"{ASK}shared drives{END}",))
+    async def shared_drives(self, page: ListPage = None) -> dict[str, Any]:
+        """List the shared drives that the person is a member of; drive_folder lists what is in one."""
+        drives = self._google.resource("drive", "v3", "drives")
+        listed = await self._google.execute(
+            drives.list(pageSize=50, pageToken=page, fields="drives(id,name),nextPageToken")
+        )
+        quotes = Quotes()
+        found = [
+            {"id": text(each, "id"), "name": quotes.quote(text(each, "name"))} for each in objects(listed, "drives")
+        ]
+        return {**(quotes.note if found else {}), "drives": found, **_more(listed)}
+
+    @tool(
+        oauth_scopes=(SEE_FILES,),
+        doing="looking at a file",
+        phrases=(rf"(?:show|get)(?: me)?(?: the)? {FILE_ID}{END}",),
+    )
+    async def get(self, file_id: FileId) -> dict[str, Any]:
+        """Look at one file: its kind, who owns it, and whom it is shared with, as far as the person may see that."""
+        fields = f"{LISTED},webViewLink,trashed,permissions(emailAddress,domain,type,role)"
+        file = await self._file(file_id, fields)
+        quotes = Quotes()
+        return {**quotes.note, "file": in_full(file, quotes)}
+
+    @tool(
+        oauth_scopes=(READ_FILES,),
+        doing="reading a file",
+        phrases=(rf"(?:read|open)(?: me)?(?: the)? {FILE_ID}{TEXT_PAGE}{END}",),
+    )
+    async def read(self, file_id: FileId, page: TextPage = 1) -> dict[str, Any]:
+        """Read a file's text: a document, a table as CSV, the text of a presentation, or a text file.
+
+        Args:
+            file_id: The file.
+            page: Which page of a long text.
+        """
+        file = await self._file(file_id, f"{LISTED},shortcutDetails(targetId)")
+        if text(file, "mimeType") == SHORTCUT and target(file):
+            file = await self._file(target(file), LISTED)
+        found = await self._google.to_thread(decoded, await self._content(file))
+        if looks_binary(found):
+            raise ToolError("this file is no text, so it cannot be read here")
+        parts = pages(found.replace("\r\n", "\n").strip())
+        if page > len(parts):
+            raise ToolError(f"the text has {len(parts)} pages")
+        quotes = Quotes()
+        place = {"page": page, "pages": len(parts)} if len(parts) > 1 else {}
+        return {**quotes.note, **summary(file, quotes), **place, "text": quotes.quote(parts[page - 1])}
+
+    async def _content(self, file: Mapping[str, Any]) -> bytes:
+        """Return a file's bytes, or one of Google's own kinds exported as text.
+
+        Raises:
+            ToolError: It has no text, or is too large to be read here.
+        """
+        files = self._google.resource("drive", "v3", "files")
+        file_id, media_type = text(file, "id"), text(file, "mimeType")
+        try:
+            if media_type in READ_AS:
+                content = await self._google.execute(files.export(fileId=file_id, mimeType=READ_AS[media_type]))
+            elif not may_be_text(file):
+                raise ToolError(f"this file is a {kind(file)}, which cannot be read here")
+            elif number(file, "size") > MAX_BYTES:
+                raise ToolError(f"this file has {number(file, 'size')} bytes; up to {MAX_BYTES} can be read here")
+            else:
+                content = await self._google.execute(files.get_media(fileId=file_id, supportsAllDrives=True))
+        except GoogleError as error:
+            if error.reason == "exportSizeLimitExceeded":
+                raise ToolError(
+                    "this document is too large for Google to export it; it can be read in Drive"
+                ) from error
+            raise
+        return content if isinstance(content, bytes) else b""
+
+    async def _file(self, file_id: str, fields: str) -> Mapping[str, Any]:
+        files = self._google.resource("drive", "v3", "files")
+        found = await self._google.execute(files.get(fileId=file_id, fields=fields, supportsAllDrives=True))
+        return found if isinstance(found, Mapping) else {}
+
+    async def _list(self, limit: int, page: str | None, **selection: Any) -> dict[str, Any]:
+        files = self._google.resource("drive", "v3", "files")
+        fields = f"files({LISTED}),nextPageToken,incompleteSearch"
+        listed = await self._google.execute(
+            files.list(pageSize=limit, pageToken=page, fields=fields, **_EVERYWHERE, **selection)
+        )
+        quotes = Quotes()
+        found = [summary(each, quotes) for each in objects(listed, "files")]
+        partly = {"note": "Google did not search all shared drives."} if listed.get("incompleteSearch") is True else {}
+        return {**(quotes.note if found else {}), "files": found, **partly, **_more(listed)}
+
+
+def quoted(words: str) -> str:
+    """Return a text as a value of Drive's search language, so that nothing in it is read as a term of its own.
+
+    https://developers.google.com/workspace/drive/api/guides/search-files#query_string_examples
+    """
+    escaped = words.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _more(listed: Any) -> dict[str, str]:
+    more = text(listed, "nextPageToken")
+    return {"next_page": more} if more else {}

@@ -1,0 +1,371 @@
+"""The Drive toolkit of two people against the sandbox Google, and what that sandbox refuses as Google does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from pydantic_ai.messages import ModelRequest, ToolCallPart, UserPromptPart
+
+from app.errors import GoogleError, ToolError
+from app.google.scopes import permitted_by
+from app.llm.offline import reply
+from app.sandbox.google.drive.file import DOCUMENT, DriveFile
+from app.toolkits.drive import ALL_FILES, OWN_FILES, READ_FILES, SEE_FILES, DriveToolkit
+from app.toolkits.drive.reading import MAX_BYTES, quoted
+from app.toolkits.toolkit import Effect
+from app.toolkits.untrusted import unquoted
+from tests.fakes.drive_sandbox import drive_of
+from tests.fakes.gmail_sandbox import GmailSandbox, open_gmail_sandbox
+from tests.fakes.sandbox import ADA, GRACE
+
+MARKER = re.compile(r"mk[0-9a-f]{10}")
+TOOLS = DriveToolkit.tools()
+DEFINITIONS = [spec.definition for spec in TOOLS.values()]
+FILES = "/drive/v3/files"
+# These reach an application's own folder, recordings, photos or scripts, and no other file of the person.
+OF_OTHER_USE = {
+    f"https://www.googleapis.com/auth/drive.{name}"
+    for name in ("appdata", "meet.readonly", "photos.readonly", "scripts")
+}
+
+
+@pytest.fixture
+async def google() -> AsyncIterator[GmailSandbox]:
+    """A sandbox of the test's own."""
+    async with open_gmail_sandbox() as google:
+        yield google
+
+
+def named(google: GmailSandbox, email: str, **attributes: Any) -> DriveFile:
+    """The first file of a person with these attributes."""
+    files = google.google.drive.files(email)
+    return next(each for each in files if all(getattr(each, name) == value for name, value in attributes.items()))
+
+
+def private(google: GmailSandbox, email: str) -> DriveFile:
+    """A document of a person that is shared with nobody."""
+    return named(google, email, mime_type=DOCUMENT, roles={})
+
+
+async def test_two_people_see_their_own_files_at_once(google: GmailSandbox) -> None:
+    """Interleaved lists and texts: the owner's, what is shared with them and the shared drive, and nothing else."""
+    people = {email: await drive_of(google, email) for email in (ADA, GRACE)}
+    lists = await asyncio.gather(*(people[email].recent(limit=50) for email in (ADA, GRACE) * 10))
+    texts = await asyncio.gather(*(people[email].read(private(google, email).file_id) for email in (ADA, GRACE) * 10))
+
+    for number, (listed, read) in enumerate(zip(lists, texts, strict=True)):
+        email, other = ((ADA, GRACE), (GRACE, ADA))[number % 2]
+        own = {each.name for each in google.google.drive.files(email)}
+        shared = {each.name for each in google.google.drive.files(other) if each.roles}
+        found = {each["name"] for each in unquoted(listed)["files"]}
+        assert found - own - shared == {name for name in found if name.startswith("Team handbook")}
+        assert own <= found
+        assert shared <= found
+        assert unquoted(read)["text"] == private(google, email).content.decode().strip()
+        assert read["text"].startswith("⟦")
+
+
+async def test_a_file_of_somebody_else_is_not_there(google: GmailSandbox) -> None:
+    """Its id is of no use, whatever the tool; nothing of it is told."""
+    ada, file_id = await drive_of(google, ADA), private(google, GRACE).file_id
+    calls = (
+        ada.get(file_id),
+        ada.read(file_id),
+        ada.copy(file_id, name="x"),
+        ada.share(file_id, people="x@example.com"),
+    )
+    for call in calls:
+        with pytest.raises(GoogleError) as refused:
+            await call
+        assert refused.value.status == 404
+    trashed = await ada.trash([file_id])
+
+    assert trashed["trashed"] == []
+    assert not MARKER.search(json.dumps(trashed))
+    assert private(google, GRACE).trashed is False
+
+
+async def test_a_search_finds_names_and_texts_and_takes_its_words_literally(google: GmailSandbox) -> None:
+    """Quotes and operators in the words are words."""
+    ada = await drive_of(google, ADA)
+    document = private(google, ADA)
+    inside = MARKER.findall(document.content.decode())[0]
+    found = unquoted(await ada.search(inside))["files"]
+    hostile = await ada.search("x' or trashed = true or name contains '")
+    backslash = await ada.search("\\' or name contains 'a")
+
+    assert [each["id"] for each in found] == [document.file_id]
+    assert (hostile["files"], backslash["files"]) == ([], [])
+    assert quoted("it's a \\") == r"'it\'s a \\'"
+
+
+async def test_a_folder_lists_what_is_in_it_and_pages_hold_each_file_once(google: GmailSandbox) -> None:
+    """Folders first; the root by its alias; a shared drive by its id."""
+    ada = await drive_of(google, ADA)
+    seen, page = list[dict[str, Any]](), None
+    while True:
+        listed = unquoted(await ada.folder(limit=2, page=page))
+        seen += listed["files"]
+        if (page := listed.get("next_page")) is None:
+            break
+    folder = seen[0]
+    inside = unquoted(await ada.folder(folder["id"]))["files"]
+    drives = unquoted(await ada.shared_drives())["drives"]
+    team = unquoted(await ada.folder(drives[0]["id"]))["files"]
+    read = unquoted(await ada.read(team[0]["id"]))
+
+    assert folder["kind"] == "folder"
+    assert len({each["id"] for each in seen}) == len(seen) == 6
+    assert len(inside) == 1
+    assert drives[0]["name"] == "Team"
+    assert team[0]["owner"] == "a shared drive"
+    assert "Team handbook" in read["text"]
+
+
+async def test_what_has_a_text_is_read_and_what_has_none_is_named(google: GmailSandbox) -> None:
+    """A document, a table, a text file; not a picture, a folder, or a file that only says that it is a text."""
+    ada = await drive_of(google, ADA)
+    table = named(google, ADA, mime_type="application/vnd.google-apps.spreadsheet")
+    plain = named(google, ADA, mime_type="text/plain")
+    picture = named(google, ADA, mime_type="image/png")
+    folder = named(google, ADA, mime_type="application/vnd.google-apps.folder")
+
+    assert unquoted(await ada.read(table.file_id))["text"].startswith("item,amount,note\n")
+    assert unquoted(await ada.read(plain.file_id))["text"] == plain.content.decode().strip()
+    for file in (picture, folder):
+        with pytest.raises(ToolError, match="cannot be read here"):
+            await ada.read(file.file_id)
+    google.google.drive._store.put(replace(plain, content=picture.content * 10))
+    with pytest.raises(ToolError, match="is no text"):
+        await ada.read(plain.file_id)
+    google.google.drive._store.put(replace(plain, content=b"x" * (MAX_BYTES + 1)))
+    with pytest.raises(ToolError, match="up to 5000000"):
+        await ada.read(plain.file_id)
+
+
+async def test_a_long_text_comes_in_pages(google: GmailSandbox) -> None:
+    """All of it, and a page that is not there says how many there are."""
+    ada, document = await drive_of(google, ADA), private(google, ADA)
+    long = "\n".join(f"line {number}" for number in range(4_000))
+    google.google.drive._store.put(replace(document, content=long.encode()))
+    first = unquoted(await ada.read(document.file_id))
+    texts = [unquoted(await ada.read(document.file_id, page=page + 1))["text"] for page in range(first["pages"])]
+
+    assert "\n".join(texts) == long
+    with pytest.raises(ToolError, match=f"the text has {first['pages']} pages"):
+        await ada.read(document.file_id, page=99)
+    google.google.drive._store.put(replace(document, content=b"x" * 10_000_001))
+    with pytest.raises(ToolError, match="too large for Google to export"):
+        await ada.read(document.file_id)
+
+
+async def test_what_is_made_is_the_persons_alone_until_it_is_shared(google: GmailSandbox) -> None:
+    """A new file and a copy of a shared one; then Grace reads what Ada shared, and may not change it."""
+    ada, grace = await drive_of(google, ADA), await drive_of(google, GRACE)
+    made = await ada.upload(name="plan.md", content="# Plan\n\nfirst")
+    shared_by_grace = next(each for each in google.google.drive.files(GRACE) if each.roles)
+    copied = await ada.copy(shared_by_grace.file_id, name="My copy")
+    for hidden in (made["id"], copied["id"]):
+        with pytest.raises(GoogleError):
+            await grace.get(hidden)
+    result = await ada.share(made["id"], people=f"{GRACE}, rosa@example.com", note="Have a look")
+    read = unquoted(await grace.read(made["id"]))
+    with pytest.raises(GoogleError) as refused:
+        await grace.share(made["id"], people="x@example.com")
+    looked = unquoted(await ada.get(made["id"]))["file"]
+
+    assert named(google, ADA, name="plan.md").mime_type == "text/markdown"
+    assert result == {"shared_with": [GRACE, "rosa@example.com"], "role": "reader"}
+    assert google.google.drive.notified == [(GRACE, made["id"]), ("rosa@example.com", made["id"])]
+    assert read["text"] == "# Plan\n\nfirst"
+    assert read["owner"] == ADA
+    assert refused.value.status == 403
+    assert looked["shared_with"] == [
+        {"who": ADA, "may": "own it"},
+        {"who": GRACE, "may": "read it"},
+        {"who": "rosa@example.com", "may": "read it"},
+    ]
+
+
+async def test_the_trash_takes_ones_own_files_and_says_what_it_did_not(google: GmailSandbox) -> None:
+    """A file that is only shared with the person stays where it is; the question names each file."""
+    ada = await drive_of(google, ADA)
+    own = private(google, ADA)
+    foreign = next(each for each in google.google.drive.files(GRACE) if each.roles)
+    asked = await ada.approval_details("drive_trash", {"file_ids": [own.file_id, foreign.file_id, "nosuchfile1"]})
+    result = await ada.trash([own.file_id, foreign.file_id])
+    listed = {each["id"] for each in (await ada.recent(limit=50))["files"]}
+
+    assert asked == [
+        f"{own.file_id}: document: {own.name}, yours",
+        f"{foreign.file_id}: document: {foreign.name}, owned by {GRACE}",
+        "nosuchfile1: this file could not be looked up",
+    ]
+    assert result["trashed"] == [own.file_id]
+    assert "403" in result["problems"][0]["problem"]
+    assert own.file_id not in listed
+    assert foreign.file_id in listed
+
+
+async def test_a_share_that_is_interrupted_says_who_was_reached(google: GmailSandbox) -> None:
+    """One refusal in the middle stops nobody else; the person reads for whom it did not work."""
+    ada, own = await drive_of(google, ADA), private(google, ADA)
+    share = ada._google.execute
+
+    async def refusing(request: Any, **options: Any) -> Any:
+        if b"second@" in str(request.body).encode():
+            raise GoogleError("refused", status=403, reason="sharingRateLimit")
+        return await share(request, **options)
+
+    ada._google.execute = refusing  # type: ignore[method-assign]
+    result = await ada.share(own.file_id, people="first@example.com, second@example.com, third@example.com")
+
+    assert result["shared_with"] == ["first@example.com", "third@example.com"]
+    assert [each["who"] for each in result["problems"]] == ["second@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "options", "status", "reason"),
+    [
+        ("GET", FILES, {"params": {"q": "fullText contains 'a'", "orderBy": "name"}}, 403, "forbidden"),
+        ("GET", FILES, {"params": {"q": "name like 'a'"}}, 400, "invalid"),
+        ("GET", FILES, {"params": {"q": "trashed = false and "}}, 400, "invalid"),
+        ("GET", FILES, {"params": {"corpora": "allDrives"}}, 403, "teamDrivesParameterRequired"),
+        ("GET", FILES, {"params": {"pageToken": "2"}}, 400, "invalid"),
+        ("GET", FILES, {"params": {"pageSize": 1001}}, 400, "invalidArgument"),
+        ("GET", f"{FILES}/DOCUMENT", {"params": {"alt": "media"}}, 403, "fileNotDownloadable"),
+        ("GET", f"{FILES}/DOCUMENT/export", {"params": {"mimeType": "image/png"}}, 400, "badRequest"),
+        ("GET", f"{FILES}/TEXT/export", {"params": {"mimeType": "text/plain"}}, 403, "fileNotExportable"),
+        ("PATCH", f"{FILES}/TEXT", {"json": {"parents": ["root"]}}, 403, "fieldNotWritable"),
+        ("POST", f"{FILES}/FOLDER/copy", {"json": {}}, 403, "cannotCopyFile"),
+        (
+            "POST",
+            f"{FILES}/TEXT/permissions",
+            {"json": {"type": "user", "role": "reader"}},
+            400,
+            "invalidSharingRequest",
+        ),
+        ("POST", f"{FILES}/TEXT/permissions", {"json": {"type": "anyone", "role": "reader"}}, 501, "notImplemented"),
+        ("POST", FILES, {"json": {"name": "x", "parents": ["root", "other"]}}, 400, "multiparentNotSupported"),
+    ],
+)
+async def test_the_sandbox_refuses_what_google_refuses(
+    google: GmailSandbox, verb: str, path: str, options: dict[str, Any], status: int, reason: str
+) -> None:
+    """With Google's status and reason."""
+    ids = {
+        "DOCUMENT": private(google, ADA).file_id,
+        "TEXT": named(google, ADA, mime_type="text/plain").file_id,
+        "FOLDER": named(google, ADA, mime_type="application/vnd.google-apps.folder").file_id,
+    }
+    for name, file_id in ids.items():
+        path = path.replace(name, file_id)
+    token = (await google.browser.sign_in(ADA, ALL_FILES))["access_token"]
+    response = await google.browser.call(token, verb, path, **options)
+
+    assert response.status_code == status, response.text
+    assert response.json()["error"]["errors"][0]["reason"] == reason
+
+
+async def test_the_narrow_scope_reaches_only_what_the_application_made(google: GmailSandbox) -> None:
+    """And without `fields` Google answers four fields."""
+    token = (await google.browser.sign_in(ADA, OWN_FILES))["access_token"]
+    other = await google.browser.call(token, "GET", f"{FILES}/{private(google, ADA).file_id}")
+    made = await google.browser.call(token, "POST", FILES, json={"name": "x"})
+    own = await google.browser.call(token, "GET", f"{FILES}/{made.json()['id']}")
+
+    assert other.status_code == 404
+    assert own.json().keys() == {"kind", "id", "name", "mimeType"}
+
+
+@pytest.mark.parametrize("method", [spec.method for spec in TOOLS.values()])
+async def test_the_declared_scopes_are_enough_and_the_least(google: GmailSandbox, method: str) -> None:
+    """Each tool works with the scopes that it declares alone, and Google has none that is less and enough."""
+    (scope,) = TOOLS[f"drive_{method}"].oauth_scopes
+    file_id = private(google, ADA).file_id
+    given: dict[str, dict[str, Any]] = {
+        "search": {"words": "a"},
+        "get": {"file_id": file_id},
+        "read": {"file_id": file_id},
+        "upload": {"name": "x.txt", "content": "x"},
+        "copy": {"file_id": file_id, "name": "x"},
+        "share": {"file_id": file_id, "people": GRACE},
+        "trash": {"file_ids": [file_id]},
+    }
+    ada = await drive_of(google, ADA, scope)
+    google.google.calls.clear()
+    await getattr(ada, method)(**given.get(method, {}))
+    called = {call.method_id for call in google.google.calls}
+
+    assert {call.status // 100 for call in google.google.calls} == {2}
+    enough = frozenset.intersection(*(google.apis.method_scopes(method_id) for method_id in called)) - OF_OTHER_USE
+    less = {other for other in enough - {scope} if other in permitted_by(frozenset({scope}))}
+    assert scope in enough
+    if scope == ALL_FILES:  # these change files that other applications made
+        less -= {OWN_FILES, "https://www.googleapis.com/auth/drive.metadata"}
+    if method == "read":  # it looks at a file, and then reads its content
+        less -= {SEE_FILES}
+    assert less == set()
+
+
+def test_what_others_notice_asks_first() -> None:
+    """Sharing and throwing away are asked about; making and copying leave nothing that others see."""
+    by_effect = {effect: {spec.method for spec in TOOLS.values() if spec.effect is effect} for effect in Effect}
+
+    assert by_effect[Effect.ACT] == {"share", "trash"}
+    assert by_effect[Effect.ORGANISE] == {"upload", "copy"}
+    assert all(spec.asks for spec in TOOLS.values() if spec.effect is not Effect.READ)
+    assert {each for spec in TOOLS.values() for each in spec.oauth_scopes} == {
+        *(SEE_FILES, READ_FILES, OWN_FILES, ALL_FILES)
+    }
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("upload", {"name": "x\ny", "content": "x"}),
+        ("upload", {"name": "x", "content": " "}),
+        ("share", {"file_id": "../secret", "people": ADA}),
+        ("share", {"file_id": "abc", "people": "ada"}),
+        ("share", {"file_id": "abc", "people": ADA, "role": "owner"}),
+        ("trash", {"file_ids": []}),
+        ("trash", {"file_ids": [str(number) for number in range(11)]}),
+    ],
+)
+def test_arguments_that_google_should_never_see_are_refused(tool: str, arguments: dict[str, Any]) -> None:
+    """Before anybody is asked to approve them."""
+    with pytest.raises(ValidationError):
+        TOOLS[f"drive_{tool}"].validator.validate_python(arguments)
+
+
+@pytest.mark.parametrize(
+    ("typed", "tool", "arguments"),
+    [
+        ("my drive", "recent", {}),
+        ("show my files", "recent", {}),
+        ("last 5 documents", "recent", {"limit": 5}),
+        ("find documents about the budget", "search", {"words": "the budget"}),
+        ("open folder 1a2b3c4d5e", "folder", {"folder": "1a2b3c4d5e"}),
+        ("list shared drives", "shared_drives", {}),
+        ("read file 1a2b3c4d5e page 2", "read", {"file_id": "1a2b3c4d5e", "page": 2}),
+        ("show me the file 1a2b3c4d5e", "get", {"file_id": "1a2b3c4d5e"}),
+        ("save file plan.md: # Plan", "upload", {"name": "plan.md", "content": "# Plan"}),
+        ("copy file 1a2b3c4d5e as Plan B", "copy", {"file_id": "1a2b3c4d5e", "name": "Plan B"}),
+        (f"share file 1a2b3c4d5e with {GRACE}", "share", {"file_id": "1a2b3c4d5e", "people": GRACE}),
+        ("trash files 1a2b3c4d5e", "trash", {"file_ids": ["1a2b3c4d5e"]}),
+    ],
+)
+def test_a_phrase_calls_its_tool(typed: str, tool: str, arguments: dict[str, Any]) -> None:
+    """The phrase reaches the tool, with arguments that its schema takes."""
+    call = reply([ModelRequest(parts=[UserPromptPart(typed)])], DEFINITIONS)
+
+    assert isinstance(call, ToolCallPart)
+    assert (call.tool_name, call.args) == (f"drive_{tool}", arguments)
+    assert set(arguments) <= set(TOOLS[call.tool_name].validator.validate_python(call.args))
