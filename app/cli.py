@@ -21,6 +21,7 @@ DISTRIBUTION = "deputy-assistant"  # as pyproject.toml calls it
 
 COMMANDS = MappingProxyType(
     {
+        "init": "Write config.yaml and a file with its secrets, from a few questions, and check the result.",
         "serve": "Run the server until SIGINT or SIGTERM.",
         "worker": "Answer messages for the servers on the same PostgreSQL, until SIGINT or SIGTERM.",
         "check": "Prove that no personal data outlives its request, and that keys and engine match the database.",

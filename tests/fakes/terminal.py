@@ -36,8 +36,9 @@ class Terminal:
         os.write(self._screen, f"{line}\n".encode())
 
     def answer(self, question: str, line: str) -> None:
-        """Wait for a question, and type its answer."""
+        """Wait for a question and its ``: ``, and type the answer; what is typed before a secret's is thrown away."""
         self.expect(question)
+        self.expect(": ")
         self.type(line)
 
     def interrupt(self) -> None:
