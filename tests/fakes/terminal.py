@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-_PATIENCE_SECONDS = 120.0
+_PATIENCE_SECONDS = 60.0
 _LEFT_OUT = ("CI", "PYTEST", "PYTEST_CURRENT_TEST", "PYTEST_VERSION", "NO_COLOR")  # a person's terminal has none
 
 
@@ -36,9 +36,10 @@ class Terminal:
         os.write(self._screen, f"{line}\n".encode())
 
     def answer(self, question: str, line: str) -> None:
-        """Wait for a question and its ``: ``, and type the answer; what is typed before a secret's is thrown away."""
+        """Wait for a question, and type the answer once the prompt is whole: what comes earlier can be thrown away."""
         self.expect(question)
-        self.expect(": ")
+        while not self.printed.endswith(": "):
+            assert self._read(), f"no answer was awaited after:\n{self.printed}"
         self.type(line)
 
     def interrupt(self) -> None:
