@@ -42,6 +42,13 @@ def notes(settings: Settings) -> Iterator[Misfit]:
             "consent links open on this machine only; people elsewhere need the public https:// address",
         )
 
+    if settings.interfaces.whatsapp is not None:
+        yield (
+            ("interfaces", "whatsapp"),
+            "Meta forbids AI providers to offer a general-purpose assistant as the main purpose of a WhatsApp business "
+            "number, and decides alone what that is. It can close the number, so read docs/whatsapp.md first",
+        )
+
 
 def _names(settings: Settings) -> Iterator[Misfit]:
     models = {OFFLINE: None, **settings.models}

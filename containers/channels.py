@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 
 from app.api_tokens import ApiTokens
+from app.consent.revocation import Revocation
 from app.database.database import Database
 from app.delivery.replies.status import Statuses
 from app.delivery.replies.streams import Streams
@@ -36,6 +37,7 @@ from interfaces.web.cookies import Cookies
 CHANNELS = {
     "http": "interfaces.http.channel",
     "slack": "interfaces.slack.channel",
+    "whatsapp": "interfaces.whatsapp.channel",
 }
 
 
@@ -94,6 +96,7 @@ def _offers(container: Application) -> Offers:
             Intake: container.intake,
             KeyRing: container.key_ring,
             Offboarding: container.offboarding,
+            Revocation: container.revocation,
             OpenAgent: container.request_scopes.provided.open_agent,
             Statuses: container.statuses,
             Stopping: container.stopping,

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from app.sections.agents import OFFLINE
-from app.sections.interfaces import ChannelSettings, InterfacesSettings
+from app.sections.channel import ChannelSettings
+from app.sections.interfaces import InterfacesSettings
 
 GoogleMode = Literal["sandbox", "google"]
 

@@ -6,18 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from app.sections.section import Name, Positive, Secret, Section, Text, Url, matching, wrong
+from app.sections.channel import ChannelSettings
+from app.sections.section import Positive, Secret, Section, Text, Url, matching, wrong
+from app.sections.whatsapp import WhatsAppSettings
 
 SLACK_API = "https://slack.com/api/"
 SlackPlace = Annotated[
     str, matching(r"[TE][A-Z0-9]+", "write the id of a workspace, T0123ABCD, or of an organisation, E0123ABCD")
 ]
-
-
-class ChannelSettings(Section):
-    """The settings that every channel has."""
-
-    agent: Name | None = Field(default=None, description="The agent that answers here; by default `default_agent`")
 
 
 class HttpSettings(ChannelSettings):
@@ -107,6 +103,7 @@ class InterfacesSettings(Section):
 
     http: HttpSettings | None = None
     slack: SlackSettings | None = None
+    whatsapp: WhatsAppSettings | None = None
 
     def served(self) -> dict[str, ChannelSettings]:
         """Return the sections that are present, by the names of their channels."""

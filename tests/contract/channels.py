@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
+import zlib
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,8 +17,10 @@ import sqlalchemy as sa
 from app.database.tables import messages
 from app.messages import MessageState
 from app.principal import Principal
+from app.sandbox.whatsapp.people import WhatsAppPerson
 from interfaces.slack.client import ANSWERED_DIRECTLY
-from tests.fakes.server import ADA, GRACE, NOTICE, PATIENCE_SECONDS, TEAM, Server, direct, eventually, user
+from interfaces.whatsapp import client as directly
+from tests.fakes.server import ADA, GRACE, NOTICE, PATIENCE_SECONDS, PORTFOLIO, TEAM, Server, direct, eventually, user
 
 _count = itertools.count(1)
 
@@ -191,11 +195,73 @@ class SlackDriver:
 
     def _shown_to(self, sender: Sender) -> list[str]:
         """What this person alone can read, in order; what Slack shows once and forgets does not count."""
-        return [
+        return _whole(
             post.text
             for post in self._server.slack.readable(user(sender.name))
             if post.channel == direct(sender.name) and NOTICE not in post.text
-        ]
+        )
+
+
+class WhatsAppDriver:
+    """WhatsApp: direct messages, and mentions in a group."""
+
+    platform, shows_groups = "whatsapp", True
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._read: defaultdict[Sender, int] = defaultdict(int)
+        self._ids: defaultdict[str, str] = defaultdict(lambda: f"wamid.{secrets.token_hex(12)}")
+
+    def principal(self, sender: Sender) -> Principal:
+        return Principal("whatsapp", PORTFOLIO, str(self._person(sender).bsuid))
+
+    async def say(
+        self, sender: Sender, text: str, *, event_id: str | None = None, group: str | None = None, retry: bool = False
+    ) -> httpx2.Response:
+        person, whatsapp = self._person(sender), self._server.whatsapp
+        if group and not self._read[sender]:
+            await self._greet(sender)
+        message_id = self._ids[event_id or secrets.token_hex(6)]
+        message = whatsapp.message(person, body=text, message_id=message_id, group_id=group)
+        return await whatsapp.post(self._server.client, "/whatsapp/webhook", whatsapp.batch(([person], [message])))
+
+    async def next(self, sender: Sender) -> str:
+        read = self._read[sender]
+        told = await eventually(lambda: self._shown_to(sender)[read:])
+        self._read[sender] += 1
+        return told[0]
+
+    async def quiet(self, sender: Sender) -> bool:
+        return len(self._shown_to(sender)) == self._read[sender]
+
+    def public(self, group: str) -> list[str]:
+        return [text for text in self._server.whatsapp.told(group) if text != directly.ANSWERED_DIRECTLY]
+
+    def directed(self, group: str) -> list[str]:
+        return [text for text in self._server.whatsapp.told(group) if text == directly.ANSWERED_DIRECTLY]
+
+    async def _greet(self, sender: Sender) -> None:
+        """Write directly first: only then can the assistant write to this person alone."""
+        await self.say(sender, "repeat hello from a direct chat")
+        assert await self.next(sender) == "hello from a direct chat"
+
+    def _person(self, sender: Sender) -> WhatsAppPerson:
+        return WhatsAppPerson(sender.name, f"4477{zlib.crc32(sender.name.encode()):010}", f"GB.{sender.name}")
+
+    def _shown_to(self, sender: Sender) -> list[str]:
+        person = self._person(sender)
+        return _whole(text for text in self._server.whatsapp.told(person.number, person.bsuid) if NOTICE not in text)
+
+
+def _whole(texts: Iterable[str]) -> list[str]:
+    """The answers, each with the further messages that it was cut into."""
+    answers: list[str] = []
+    for text in texts:
+        if text.startswith("(continued, ") and answers:
+            answers[-1] += f"\n{text}"
+        else:
+            answers.append(text)
+    return answers
 
 
 def event_id() -> str:
@@ -207,4 +273,4 @@ def _question(approval: dict[str, Any] | None) -> str | None:
     return f"Shall I run {approval['tool']}? approve {approval['code']}" if approval else None
 
 
-DRIVERS = {"http": HttpDriver, "slack": SlackDriver}
+DRIVERS = {"http": HttpDriver, "slack": SlackDriver, "whatsapp": WhatsAppDriver}

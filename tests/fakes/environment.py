@@ -20,10 +20,12 @@ from app.sandbox.people import Person
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack.sandbox import SlackSandbox
 from app.sandbox.slack.sockets import SlackSockets
+from app.sandbox.whatsapp.sandbox import WhatsAppSandbox
 from app.sections.agents import AgentSettings
 from app.sections.interfaces import HttpSettings, InterfacesSettings, SlackSettings
 from app.sections.section import Section
 from app.sections.server import DatabaseSettings, KeyRingSettings, ServerSettings
+from app.sections.whatsapp import WhatsAppSettings
 from app.settings import Settings
 from containers.application import Application
 from containers.build import build
@@ -32,7 +34,7 @@ from containers.testing.app import PATIENCE_SECONDS as PATIENCE_SECONDS  # of ev
 from interfaces.web.interface import callback_url
 from tests.fakes.databases import Databases, SqliteDatabases
 from tests.fakes.ports import free_port
-from tests.fakes.server import NO_REUSE, TEAM, Server
+from tests.fakes.server import NO_REUSE, PHONE_NUMBER, PORTFOLIO, TEAM, TEMPLATE, VERIFY_TOKEN, Server
 from tests.fakes.slack_proxy import SlackProxy
 
 Prepare = Callable[[Application], object]
@@ -51,6 +53,7 @@ class Environment:
     slack: SlackSandbox
     slack_sockets: SlackSockets
     slack_proxy: SlackProxy
+    whatsapp: WhatsAppSandbox
     settings: Settings
     databases: Databases
 
@@ -72,7 +75,7 @@ class Environment:
             serving(container, settings) as base_url,
             httpx2.AsyncClient(base_url=base_url, timeout=2 * PATIENCE_SECONDS, limits=NO_REUSE) as client,
         ):
-            yield Server(client, container, settings, self.google, self.slack)
+            yield Server(client, container, settings, self.google, self.slack, self.whatsapp)
 
     @asynccontextmanager
     async def in_process(
@@ -84,7 +87,7 @@ class Environment:
         """
         settings = await self._settings(database, sections)
         async with open_test_app(settings, prepare) as app:
-            yield Server(app.client, app.container, settings, self.google, self.slack)
+            yield Server(app.client, app.container, settings, self.google, self.slack, self.whatsapp)
 
     async def _settings(self, database: str, sections: dict[str, Section]) -> Settings:
         url = DatabaseSettings(url=SecretStr(await self.databases.reopened(database)))
@@ -118,6 +121,8 @@ async def open_environment(
     sockets = SlackSockets(f"xapp-{secrets.token_hex(16)}", ack_seconds=None)  # a slow machine is no fault
     slack = SlackSandbox(signing_secret=signing_secret, bot_token=bot_token, team=TEAM, sockets=sockets)
     slack_proxy = SlackProxy(slack.app)
+    app_secret, access_token = secrets.token_hex(16), f"EAA{secrets.token_hex(16)}"
+    whatsapp = WhatsAppSandbox(app_secret=app_secret, access_token=access_token, templates=((TEMPLATE, "en"),))
     google = GoogleSandbox(
         client_id=CLIENT_ID,
         client_secret=client_secret,
@@ -128,21 +133,34 @@ async def open_environment(
     async with (
         serve_loopback(google.app) as google_url,
         serve_loopback(slack_proxy) as slack_url,
+        serve_loopback(whatsapp.app) as whatsapp_url,
     ):
         slack_settings = SlackSettings(
             signing_secret=SecretStr(signing_secret),
             bot_token=SecretStr(bot_token),
             api_base_url=f"{slack_url}/api/",
         )
+        whatsapp_settings = WhatsAppSettings(
+            portfolio_id=PORTFOLIO,
+            phone_number_id=PHONE_NUMBER,
+            access_token=SecretStr(access_token),
+            app_secret=SecretStr(app_secret),
+            verify_token=SecretStr(VERIFY_TOKEN),
+            number_key=SecretStr(secrets.token_hex(32)),
+            template=TEMPLATE,
+            api_base_url=f"{whatsapp_url}/v26.0/",
+        )
         settings = Settings(
             server=ServerSettings(port=port, public_url=public_url),
             key_ring=KeyRingSettings(file=folder / "keys.yaml"),
             agents={"assistant": AgentSettings(toolkits=("gmail",))},
             default_agent="assistant",
-            interfaces=InterfacesSettings(http=HttpSettings(wait_seconds=PATIENCE_SECONDS), slack=slack_settings),
+            interfaces=InterfacesSettings(
+                http=HttpSettings(wait_seconds=PATIENCE_SECONDS), slack=slack_settings, whatsapp=whatsapp_settings
+            ),
         ).model_copy(update=sections)
         settings = lead_to_sandbox(settings, google_url, client_secret)
-        yield Environment(google, slack, sockets, slack_proxy, settings, databases or SqliteDatabases(folder))
+        yield Environment(google, slack, sockets, slack_proxy, whatsapp, settings, databases or SqliteDatabases(folder))
 
 
 def with_sockets(environment: Environment, **changes: Any) -> InterfacesSettings:

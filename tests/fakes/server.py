@@ -20,6 +20,7 @@ from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.slack.posts import Post
 from app.sandbox.slack.sandbox import SlackSandbox
 from app.sandbox.visitor import code_on, visit
+from app.sandbox.whatsapp.sandbox import WhatsAppSandbox
 from app.settings import Settings
 from app.toolkits.gmail import GmailToolkit
 from containers.application import Application
@@ -28,6 +29,8 @@ from containers.testing.app import PATIENCE_SECONDS as PATIENCE_SECONDS  # of ev
 
 ADA, GRACE = "ada@sandbox.example", "grace@sandbox.example"
 TEAM = "T0SANDBOX"
+PORTFOLIO, PHONE_NUMBER = "506914307656634", "106540352242922"
+VERIFY_TOKEN, TEMPLATE = "meatyhamhock", "answer_waits"
 QUESTION = "show my unread mail"
 CONSENT_LINK = re.compile(r"https?://\S+/connect/google/[\w-]+")
 NOTICE = (
@@ -85,6 +88,7 @@ class Server(AppClient):
         settings: What it was built from.
         google: The environment's Google.
         slack: The environment's Slack.
+        whatsapp: The environment's WhatsApp.
     """
 
     def __init__(
@@ -94,12 +98,14 @@ class Server(AppClient):
         settings: Settings,
         google: GoogleSandbox,
         slack: SlackSandbox,
+        whatsapp: WhatsAppSandbox,
     ) -> None:
         super().__init__(client, container)
         self.base_url = str(client.base_url).rstrip("/")
         self.settings = settings
         self.google = google
         self.slack = slack
+        self.whatsapp = whatsapp
 
     async def consent(self, link: str, email: str, *, allow: bool = True) -> httpx2.Response:
         """Open a consent link in a browser of its own and decide with that account; the last page."""

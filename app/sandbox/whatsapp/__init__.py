@@ -1,0 +1,1 @@
+"""A WhatsApp on loopback, as strict as Meta documents the Cloud API to be."""

@@ -1,0 +1,1 @@
+"""WhatsApp, on Meta's Cloud API."""
