@@ -93,6 +93,7 @@ class _Search:
         self._explained: set[int] = set()
         self._reported: set[str] = set()
         living.clear()
+        gc.unfreeze()  # `get_referrers` does not look at frozen objects, and one of them may be the holder
         self._walk()
 
     def _walk(self) -> None:

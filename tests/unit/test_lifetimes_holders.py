@@ -104,6 +104,15 @@ def test_an_attribute_and_a_slot_are_named() -> None:
     )
 
 
+def test_a_frozen_holder_is_named() -> None:
+    """A server spares the collector what it started with; a holder among that is found all the same."""
+    kept: list[object] = [Kept()]
+    HOLDERS["frozen"] = kept[0]
+    gc.freeze()
+
+    assert chain_of(kept) == (f"module attribute {__name__}.HOLDERS", "dict['frozen']", "kept 0")
+
+
 def test_a_long_key_is_not_shown() -> None:
     """A key that is long, and may be a secret, or is no text, is named by its type."""
     kept: list[object] = [Kept()]
