@@ -10,6 +10,7 @@ other model, so one can try Deputy out, and test it, without a key or a network.
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pydantic_ai.messages import ModelResponse, TextContent, TextPart, ToolCallPart, ToolReturnPart, UserPromptPart
@@ -19,7 +20,7 @@ from pydantic_ai.profiles import ModelProfile
 from app.errors import InvalidMessageError
 from app.llm.commands import coerce, read_arguments, usage
 from app.llm.files import ATTACHED
-from app.llm.rendering import render
+from app.llm.rendering import listed_ids, render
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 MODEL_NAME = "offline"
 MAX_PHRASE_LENGTH = 2000  # characters; longer messages match no phrase, which bounds the cost of a slow expression
 _SUGGESTIONS = 3
+# Numbers of things in the last list: `read mail 2`, `trash mails 1, 3`, `open 2`.
+_NUMBERED = re.compile(
+    r"\b(?P<word>mails?|messages?|threads?|drafts?|events?|read|open)\s+(?P<numbers>\d{1,2}(?:\s*,\s*\d{1,2})*)(?![\w@.-])",
+    re.IGNORECASE,
+)
 # Phones type curly quotes. One character for one, so that a position in the straight text is one in the original.
 _STRAIGHT = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
 
@@ -53,7 +59,9 @@ def offline() -> FunctionModel:
     return FunctionModel(answer, stream_function=stream, model_name=MODEL_NAME, profile=reads_no_files)
 
 
-def reply(messages: Sequence[ModelMessage], tools: Sequence[ToolDefinition]) -> TextPart | ToolCallPart:
+def reply(
+    messages: Sequence[ModelMessage], tools: Sequence[ToolDefinition], now: datetime | None = None
+) -> TextPart | ToolCallPart:
     """Return the answer to the last request: a tool call for a command or phrase, otherwise text, never empty.
 
     Tool results are answered with text, so there is no loop. Text that arrives beside them is not obeyed, because a
@@ -64,14 +72,18 @@ def reply(messages: Sequence[ModelMessage], tools: Sequence[ToolDefinition]) -> 
     prompt = next((part for part in reversed(parts) if isinstance(part, UserPromptPart)), None)
     text = _prompt_text(prompt) if prompt else ""
     if results and not (text and all(result.outcome in ("denied", "interrupted") for result in results)):
-        return TextPart(render(results))
+        return TextPart(_with_hint(render(results, now or datetime.now(UTC)), results, tools))
     if prompt and not text and (attached := _attached(prompt)):
         return TextPart(f"You sent me {attached}. I am the offline demo model: no AI, and I cannot open files.")
     text = text.strip("`").strip()  # Slack's mark for words that are to be typed as they stand
     try:
         if text.startswith("/"):
             return _command(text.removeprefix("/"), tools)
-        return _phrase(text, tools) or _command(text, tools, only_known=True)
+        return (
+            _phrase(text, tools)
+            or _phrase(_numbers_as_ids(text, messages), tools)
+            or _command(text, tools, only_known=True)
+        )
     except InvalidMessageError as error:
         return TextPart(f"{error}.")
 
@@ -106,6 +118,31 @@ def _phrase(text: str, tools: Sequence[ToolDefinition]) -> ToolCallPart | None:
                 values = {name: text[start:end].strip() for name, (start, end) in spans.items()}
                 return ToolCallPart(tool.name, {name: coerce(name, value, tool) for name, value in values.items()})
     return None
+
+
+def _numbers_as_ids(text: str, messages: Sequence[ModelMessage]) -> str:
+    """Return a message with the numbers of things in the last list replaced by their ids."""
+    ids = {str(number): each for number, each in enumerate(_last_listed(messages), 1) if each}
+
+    def replaced(found: re.Match[str]) -> str:
+        word = found["word"] if found["word"].lower() not in ("read", "open") else f"{found['word']} mail"
+        return f"{word} {re.sub(r'[0-9]+', lambda number: ids.get(number[0], number[0]), found['numbers'])}"
+
+    return _NUMBERED.sub(replaced, text, count=1) if ids else text
+
+
+def _last_listed(messages: Sequence[ModelMessage]) -> list[str]:
+    parts = [part for message in reversed(messages) for part in reversed(message.parts)]
+    contents = (part.content for part in parts if isinstance(part, ToolReturnPart) and part.outcome == "success")
+    return next(filter(None, map(listed_ids, contents)), [])
+
+
+def _with_hint(answer: str, results: Sequence[ToolReturnPart], tools: Sequence[ToolDefinition]) -> str:
+    """Return an answer, followed after a list by what opens one of its things, if a tool can."""
+    ids = listed_ids(results[-1].content) if results[-1].outcome == "success" else []
+    if ids and ids[0] and _phrase(f"read mail {ids[0]}", tools):
+        return f"{answer}\n\nWrite `read mail 1` to open the first one."
+    return answer
 
 
 def _introduction(tools: Sequence[ToolDefinition]) -> str:

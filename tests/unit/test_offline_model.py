@@ -255,7 +255,8 @@ async def test_the_phrases_of_a_toolkit_are_known() -> None:
             [{"from": "ada", "size_kb": 3, "note": None}, {"from": "bob", "unread": True, "labels": ["x", "y"]}],
             "- from: ada, size kb: 3\n- from: bob, unread: yes, labels: x, y",
         ),
-        ({"title": "Plan", "next_page": None, "days": []}, "title: Plan\nnext page: none\ndays: none"),
+        ({"plan": "Tea", "next_page": None, "days": []}, "plan: Tea\nnext page: none\ndays: none"),
+        ({"mails": []}, "No mails found."),
         ({"mails": [{"from": "ada"}], "total": 1}, "mails:\n- from: ada\ntotal: 1"),
     ],
 )
@@ -271,7 +272,7 @@ async def test_a_tool_that_fails_is_reported_as_failed() -> None:
         """Move."""
         raise ToolFailed("Google answered 404")
 
-    assert await ask("/move", move) == "move failed: Google answered 404"
+    assert await ask("/move", move) == "That did not work: Google answered 404"
 
 
 async def test_a_tool_that_asks_for_another_call_is_called_once() -> None:
@@ -283,7 +284,7 @@ async def test_a_tool_that_asks_for_another_call_is_called_once() -> None:
         calls.append("move")
         raise ModelRetry("name the folder")
 
-    assert await ask("/move", move) == "move could not be done as asked: name the folder"
+    assert await ask("/move", move) == "I cannot do it like that: name the folder"
     assert calls == ["move"]
 
 
@@ -296,7 +297,7 @@ async def test_arguments_that_do_not_validate_are_reported() -> None:
 
     phrase = Tool(paint, metadata={"phrases": (r"paint (?P<shade>\d+)",)})
 
-    assert await ask("paint 3", phrase) == "paint could not be done as asked: colour: Field required"
+    assert await ask("paint 3", phrase) == "I cannot do it like that: colour: Field required"
 
 
 async def test_an_act_waits_and_a_denial_is_reported() -> None:
@@ -354,8 +355,8 @@ def test_all_results_of_a_turn_are_rendered() -> None:
     answer = reply([ModelRequest(parts=results)], ())
 
     assert answer == TextPart(
-        "latest:\n- a\n\nsend:\nsend failed: No answer.\n\ncopy:\ncopy failed.\n\n"
-        "move:\nmove was interrupted, and I don't know whether it took effect: Half way."
+        "`latest`:\n- a\n\n`send`:\nThat did not work: No answer.\n\n`copy`:\nThat did not work.\n\n"
+        "`move`:\nI was interrupted, and I don't know whether it took effect: Half way."
     )
 
 
