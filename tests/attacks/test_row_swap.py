@@ -28,8 +28,10 @@ from app.database.tables import (
     slack_installations,
 )
 from app.principal import Principal
+from app.sandbox.google.gmail.letters import MARKER
 from app.sandbox.visitor import code_on
 from tests.attacks.attack import EXCHANGE, Attack
+from tests.fakes.server import own_markers
 from tests.fakes.workspaces import Workspaces, workspaces
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -238,8 +240,14 @@ async def test_parked_runs_exchanged(attack: Attack) -> None:
         await attack.note_bearer(person)
         answers[person] = str(await attack.server.told(person, waiting))
 
-    assert attack.mallorys in answers[attack.mallory]
-    assert attack.victims in answers[attack.victim]
+    markers = own_markers(attack.server.google, (attack.mallorys, attack.victims))
+    for person, email, other in (
+        (attack.mallory, attack.mallorys, attack.victims),
+        (attack.victim, attack.victims, attack.mallorys),
+    ):
+        shown = set(MARKER.findall(answers[person].lower()))
+        assert shown & (markers[email] - markers[other])
+        assert not shown & (markers[other] - markers[email])
     await attack.assert_nothing_gained()
 
 
