@@ -112,9 +112,8 @@ async def receiving(container: Application) -> AsyncIterator[None]:
         SettingsError: A platform refuses a connection for good.
     """
     async with AsyncExitStack() as stack:
-        for channel in container.channels().values():
-            if channel.receives is not None:
-                await stack.enter_async_context(channel.receives.receiving())
+        for receiver in container.receivers():
+            await stack.enter_async_context(receiver.receiving())
         yield
 
 

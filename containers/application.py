@@ -340,3 +340,4 @@ class Application(DeclarativeContainer):
         cookie_seconds=settings.provided.consent.sign_in_seconds.call(),
     )
     routes = providers.List(consent_pages)
+    receivers = providers.List()  # of channels whose messages do not come as requests

@@ -21,6 +21,7 @@ from app.delivery.work.answering import OpenAgent
 from app.delivery.work.intake import Intake
 from app.delivery.work.stopping import Stopping
 from app.errors import SettingsError
+from app.grants.accounts import Accounts
 from app.keys.ring import KeyRing
 from app.offboarding import Offboarding
 from app.sections.section import Section
@@ -42,7 +43,7 @@ CHANNELS = {
 
 
 def add_channels(container: Application, settings: Settings) -> None:
-    """Give the container every channel that has a section in the settings: its parts and its routes.
+    """Give the container every channel that has a section in the settings: its parts, routes and receivers.
 
     Raises:
         SettingsError: A channel lacks a part, or a part asks for something that is not offered.
@@ -55,10 +56,12 @@ def add_channels(container: Application, settings: Settings) -> None:
             made.add(part, offered_as=kind)
         served = {
             name: made.add(part)
-            for name in ("sends", "people", "directory", "login", "receives")
+            for name in ("sends", "people", "directory", "login")
             if (part := getattr(description, name)) is not None
         }
         container.routes.add_args(*map(made.add, description.routes))
+        if description.receives is not None:
+            container.receivers.add_args(made.add(description.receives))
         container.channels.add_kwargs(
             {platform: Once(ServedChannel, description.title, load=description.load, **served)}
         )
@@ -88,6 +91,7 @@ def _offers(container: Application) -> Offers:
     """Return everything that the parts of a channel can ask for."""
     return Offers(
         {
+            Accounts: container.accounts,
             ApiTokens: container.api_tokens,
             Cookies: container.cookies,
             Database: container.database,

@@ -75,7 +75,6 @@ class ServedChannel:
     people: People | None = None
     directory: Directory | None = None
     login: ChannelProof | None = None
-    receives: Receiver | None = None
     load: Callable[[], None] | None = None
 
 

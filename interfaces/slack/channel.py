@@ -12,6 +12,7 @@ from interfaces.channel import ChannelDescription, Routes
 from interfaces.slack.allow_list import AllowList
 from interfaces.slack.client import SlackChannel
 from interfaces.slack.directory import SlackDirectory
+from interfaces.slack.home import SlackHome
 from interfaces.slack.inbound import SlackInbound
 from interfaces.slack.installations import BotTokens, Installations, OneWorkspace
 from interfaces.slack.installing import Installing
@@ -45,7 +46,8 @@ def describe(slack: SlackSettings, settings: Settings) -> ChannelDescription:
             AllowList: partial(AllowList, places=slack.workspaces),
             BotTokens: _bot_tokens(slack),
             SlackPeople: partial(SlackPeople, api_base_url=root),
-            SlackInbound: SlackInbound,
+            SlackHome: partial(SlackHome, api_base_url=root),
+            SlackInbound: partial(SlackInbound, api_base_url=root),
             **({Installing: _installing(slack, settings)} if installed else {}),
         },
         load=load,

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from slack_sdk.errors import SlackApiError
 
 from app.errors import AttachmentGoneError, UndeliverableError
 from app.messages import Attachment, StoredMessage
 from app.reply import ReplyContent
+from interfaces.slack.blocks import Block, blocks_of
 from interfaces.slack.copies import EVENT_TYPE, CopyFinder, Where
-from interfaces.slack.formatting import escaped, posts
+from interfaces.slack.direct import open_direct_chat
+from interfaces.slack.formatting import MAX_MARKDOWN_LENGTH, MAX_POST_LENGTH, escaped, posts
 from interfaces.slack.installations import BotTokens
-from interfaces.slack.refusals import ClosedPlaceError, in_our_words
+from interfaces.slack.refusals import ClosedPlaceError, in_our_words, reason_of
 from interfaces.slack.web_api import new_client
 
 if TYPE_CHECKING:
@@ -32,6 +36,15 @@ _CLOCKS_DIFFER_SECONDS = 300.0  # between our clock and Slack's, at most
 _PUBLIC_LINES_AT_MOST = 10_000  # remembered
 # The part numbers of the public lines; an answer's posts are 0, 1, 2, …
 _TOLD_DIRECTLY, _NOT_TOLD = -1, -2
+_BLOCKS_REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One post: its text, escaped for Slack, and its blocks, which are shown instead if there are any."""
+
+    text: str = field(repr=False)
+    blocks: Sequence[Block] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +52,13 @@ class _Reply:
     """A reply that is being sent; lives as long as one attempt.
 
     Attributes:
-        parts: The posts by number, escaped for Slack.
+        parts: The posts by number.
         again: Whether an earlier attempt may have succeeded.
     """
 
     message: StoredMessage
     reply_id: str
-    parts: Mapping[int, str] = field(repr=False)
+    parts: Mapping[int, _Part] = field(repr=False)
     again: bool
 
 
@@ -73,8 +86,8 @@ class SlackChannel:
         """Post the answer where the message came from; a private one goes to the sender's direct chat.
 
         The thread then gets one line that says so, once per message. If the bot cannot write in the channel or thread,
-        the answer goes to the direct chat as well. It is shown verbatim, without Slack's markup: a person who approves
-        something must see every ``~`` and ``_`` in it.
+        the answer goes to the direct chat as well. A reply with buttons is shown verbatim, without any markup: a person
+        who approves something must see every ``~`` and ``_`` in it.
 
         Each post carries the reply's id as metadata, so that a later attempt posts only what is missing.
 
@@ -84,7 +97,9 @@ class SlackChannel:
             UndeliverableError: Slack refuses it permanently, or the app was removed; if only the direct chat is
                 refused, the thread says so.
         """
-        parts = dict(enumerate(map(escaped, posts(content.text))))
+        texts = posts(content.text, MAX_POST_LENGTH if content.buttons else MAX_MARKDOWN_LENGTH)
+        blocks = blocks_of(content, texts, message.principal.user)
+        parts = {number: _Part(escaped(text), blocks[number]) for number, text in enumerate(texts)}
         here, reply = _where(message), _Reply(message, reply_id, parts, again)
         with in_our_words():
             client = await self._client(message)
@@ -134,12 +149,7 @@ class SlackChannel:
         return new_client(token, self._api_base_url, retries=False)
 
     async def _direct_chat(self, client: AsyncWebClient, message: StoredMessage) -> Where:
-        """Open the direct chat with the sender: https://docs.slack.dev/reference/methods/conversations.open."""
-        with in_our_words():
-            opened = await client.conversations_open(users=message.principal.user)
-        channel = (opened.get("channel") or {}).get("id")
-        if not isinstance(channel, str) or not channel.startswith("D"):
-            raise ClosedPlaceError("Slack opened no direct chat", reason="no_direct_chat")
+        channel = await open_direct_chat(client, message.principal.user)
         return Where(message.address.get("workspace"), channel, None)
 
     async def _post_here(self, client: AsyncWebClient, here: Where, reply: _Reply) -> None:
@@ -166,8 +176,8 @@ class SlackChannel:
         if said in self._public_lines:
             return
         try:
-            line = f"<@{reply.message.principal.user}> {escaped(line)}"
-            await self._post(client, here, replace(reply, parts={number: line}))
+            part = _Part(f"<@{reply.message.principal.user}> {escaped(line)}")
+            await self._post(client, here, replace(reply, parts={number: part}))
         except UndeliverableError as error:
             log.warning("message %s: no public line, because Slack says %s", reply.message.message_id, error.reason)
             return
@@ -181,26 +191,33 @@ class SlackChannel:
             copies = self._copies.of(reply.reply_id, where, since=_since(reply.message))
             if reply.again:
                 await self._copies.look(client, reply.reply_id, where, copies)
-            missing = {number: text for number, text in reply.parts.items() if not copies.found[number]}
-            for number, text in missing.items():
-                copies.found[number].add(await _post(client, where, text, reply.reply_id, number))
+            missing = {number: part for number, part in reply.parts.items() if not copies.found[number]}
+            for number, part in missing.items():
+                copies.found[number].add(await _post(client, where, part, reply.reply_id, number))
             if reply.again:
                 if missing:  # another process may have posted since the look
                     await self._copies.look(client, reply.reply_id, where, copies)
                 await self._copies.keep_first(client, where, copies)
 
 
-async def _post(client: AsyncWebClient, where: Where, text: str, reply_id: str, number: int) -> str:
-    """Post one part, visible to everybody there; return its timestamp."""
-    posted = await client.chat_postMessage(
-        channel=where.channel,
-        thread_ts=where.thread_ts,
-        text=text,
-        mrkdwn=False,
-        unfurl_links=False,
-        unfurl_media=False,
-        metadata={"event_type": EVENT_TYPE, "event_payload": {"reply_id": reply_id, "part": number}},
-    )
+async def _post(client: AsyncWebClient, where: Where, part: _Part, reply_id: str, number: int) -> str:
+    """Post one part, visible to everybody there; return its timestamp. If Slack refuses its blocks, post its text."""
+    try:
+        posted = await client.chat_postMessage(
+            channel=where.channel,
+            thread_ts=where.thread_ts,
+            text=part.text,
+            blocks=part.blocks or None,
+            mrkdwn=False,
+            unfurl_links=False,
+            unfurl_media=False,
+            metadata={"event_type": EVENT_TYPE, "event_payload": {"reply_id": reply_id, "part": number}},
+        )
+    except SlackApiError as error:
+        if not part.blocks or reason_of(error) not in _BLOCKS_REFUSED:
+            raise
+        log.warning("reply %s: Slack refuses its blocks (%s), so its text is posted", reply_id, reason_of(error))
+        return await _post(client, where, replace(part, blocks=()), reply_id, number)
     return str(posted.get("ts"))
 
 

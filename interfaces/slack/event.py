@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from app.errors import InvalidMessageError
-from app.messages import MAX_TEXT_LENGTH, InboundMessage
+from app.messages import MAX_TEXT_LENGTH, ConversationKey, InboundMessage
 from app.principal import Principal
 from interfaces.slack.people import tenants_of
 from interfaces.slack.wording import words_of
@@ -144,6 +144,32 @@ def ends_installation(payload: Mapping[str, Any]) -> bool:
     tokens = event.get("tokens")
     bot_revoked = event.get("type") == "tokens_revoked" and isinstance(tokens, dict) and bool(tokens.get("bot"))
     return event.get("type") == "app_uninstalled" or bot_revoked
+
+
+def opens_home(payload: Mapping[str, Any]) -> bool:
+    """Return whether an event says that a person opened the Home tab: https://docs.slack.dev/reference/events/app_home_opened."""
+    event = payload.get("event")
+    if payload.get("type") != "event_callback" or not isinstance(event, dict):
+        return False
+    return event.get("type") == "app_home_opened" and event.get("tab") == "home"
+
+
+def find_stop(payload: Mapping[str, Any]) -> tuple[Principal, ConversationKey] | None:
+    """Return the person who pressed Stop, and the conversation that they want stopped.
+
+    https://docs.slack.dev/reference/events/agent_session_stopped
+
+    Raises:
+        InvalidMessageError: The event does not name the person or the thread.
+    """
+    event = payload.get("event")
+    if payload.get("type") != "event_callback" or not isinstance(event, dict):
+        return None
+    if event.get("type") != "agent_session_stopped":
+        return None
+    person = sender(payload)
+    conversation = f"{read_id(event, 'channel')}:{read_id(event, 'thread_ts')}"
+    return person, ConversationKey(person.platform, person.tenant, conversation)
 
 
 def time_of(payload: Mapping[str, Any]) -> float:

@@ -49,6 +49,15 @@ class SlackPeople:
         tenants = tenants_of(await self._find(principal))
         return tuple(Principal("slack", tenant, principal.user) for tenant in tenants)
 
+    async def tenants(self, workspace: str, user_id: str) -> tuple[str, ...]:
+        """Return every tenant of a person, as an installation knows them; none if it does not.
+
+        Raises:
+            UnavailableError: Slack did not answer, or the app may not ask.
+        """
+        token = await self._bot_tokens.bot_token(workspace)
+        return tenants_of(await self._ask(token, user_id)) if token is not None else ()
+
     async def names(self, workspace: str, user_ids: Sequence[str]) -> dict[str, str]:
         """Return people's display names by user id; only those that Slack returns within two seconds.
 

@@ -166,8 +166,9 @@ class SlackSocket:
 
         An envelope that cannot be read is acknowledged too: the same would come again.
         """
+        answer: dict[str, object] = {"envelope_id": envelope["envelope_id"]}
         try:
-            await self._take(envelope)
+            answer |= await self._take(envelope)
         except InvalidMessageError as error:
             self._log.warning("invalid", "an envelope from Slack is ignored: %s", error)
         except DeputyError as error:
@@ -177,14 +178,23 @@ class SlackSocket:
             log.error("handling an envelope from Slack failed: %s", describe_crash(error))
             return
         try:
-            await socket.send_json({"envelope_id": envelope["envelope_id"]})
+            await socket.send_json(answer)
         except ConnectionError:  # Slack sends it again, and it counts as a duplicate
             log.info("a connection to Slack ended before an acknowledgement")
 
-    async def _take(self, envelope: dict[str, Any]) -> None:
-        payload = envelope.get("payload")
-        if envelope.get("type") == "events_api" and isinstance(payload, dict):
+    async def _take(self, envelope: dict[str, Any]) -> dict[str, object]:
+        """Take the contents of an envelope; return what the acknowledgement says besides its id."""
+        kind, payload = envelope.get("type"), envelope.get("payload")
+        if not isinstance(payload, dict):
+            return {}
+        if kind == "events_api":
             await self._inbound.take_event(payload)
+        elif kind == "interactive":
+            await self._inbound.take_click(payload)
+        elif kind == "slash_commands":
+            line = await self._inbound.take_command(payload)
+            return {"payload": {"response_type": "ephemeral", "text": line}}
+        return {}
 
 
 async def _connect(session: ClientSession, url: str) -> ClientWebSocketResponse:

@@ -36,8 +36,11 @@ class Workspaces:
     installs: SlackInstalls
 
     async def install(self, place: str) -> httpx2.Response:
-        """Let an administrator install the app; the last page that they see."""
-        return await install(self.server.base_url, place)
+        """Let an administrator install the app, and add the scope of addresses; the last page that they see."""
+        page = await install(self.server.base_url, place)
+        if place in self.installs.tokens:
+            self.server.slack.admit(place, self.installs.tokens[place])
+        return page
 
 
 async def install(base_url: str, place: str, *, allow: bool = True) -> httpx2.Response:

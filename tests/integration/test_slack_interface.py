@@ -24,6 +24,7 @@ from app.reply import ReplyContent
 from app.sections.delivery import DeliverySettings
 from containers.application import Application
 from interfaces.slack.client import ANSWERED_DIRECTLY
+from interfaces.slack.formatting import MAX_MARKDOWN_LENGTH
 from tests.fakes.environment import Environment, open_environment
 from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import ADA, QUESTION, TEAM, Server, direct, eventually, user
@@ -331,13 +332,13 @@ async def test_a_text_over_the_limit_is_cut(server: Server) -> None:
 
 async def test_a_long_answer_is_posted_in_parts(server: Server) -> None:
     """No part is longer than Slack takes, and together they are the whole answer in order."""
-    lines = [f"line {number:04}" for number in range(900)]
+    lines = [f"line {number:04}" for number in range(2000)]
     await server.deliver(event(server, "long", text="repeat " + "\n".join(lines)))
     posts = await server.posts(direct("long"), 3)
 
     shown = [line for post in posts for line in post.text.splitlines() if not line.startswith("(continued, ")]
     assert shown == lines
-    assert all(len(post.text) <= 4000 for post in posts)
+    assert all(len(post.text) <= MAX_MARKDOWN_LENGTH for post in posts)
 
 
 async def test_a_mail_cannot_call_the_channel(server: Server) -> None:
@@ -356,15 +357,15 @@ async def test_a_mail_cannot_call_the_channel(server: Server) -> None:
 MARKED = "~do not~ pay *5* _or_ `6`, see <https://pay.example/a_b?c=*d*>."
 
 
-async def test_what_slack_takes_for_marks_is_shown_as_it_is(environment: Environment, server: Server) -> None:
-    """Nothing of an answer is taken for markup: else an approval would not read as it is sent."""
+async def test_an_answer_is_markdown_and_its_fallback_is_not(environment: Environment, server: Server) -> None:
+    """The block has the answer as it was written; in its text, which notifications show, nothing is markup."""
     await server.deliver(event(server, "marks", text=f"repeat {MARKED}"))
     await server.posts(direct("marks"), 1)
     (asked,) = [each for each in environment.slack_proxy.asked if each["channel"] == direct("marks")]
 
     assert asked["mrkdwn"] is False
     assert "~do not~ pay *5* _or_ `6`" in asked["text"]
-    assert "blocks" not in asked
+    assert asked["blocks"] == [{"type": "markdown", "text": asked["text"]}]
 
 
 async def test_links_in_answers_are_not_unfurled(environment: Environment, server: Server) -> None:
@@ -448,7 +449,7 @@ async def test_a_reply_that_is_tried_again_is_posted_once(server: Server, place:
     (row,) = [each for each in await _rows(server) if each.user_id == user(name)]
     message = await server.container.inbox().get(Principal("slack", TEAM, user(name)), row.id)
     channel = server.container.channels()["slack"].sends
-    text = "\n".join(f"line {number:04}" for number in range(900))
+    text = "\n".join(f"line {number:04}" for number in range(2000))
     for again in (False, True, True):
         await channel.send(message, ReplyContent(text), private=False, reply_id="a" * 32, again=again)
     posted = server.posted(direct(name))[1:]

@@ -21,7 +21,7 @@ from interfaces.slack.client import SlackChannel
 from interfaces.slack.installations import OneWorkspace
 
 TOKEN, THREAD = "xoxb-sandbox", "1700000000.000001"
-LONG = "\n".join(f"line {number:04}" for number in range(900))  # three posts
+LONG = "\n".join(f"line {number:04}" for number in range(2000))  # three posts
 
 
 @dataclass

@@ -99,7 +99,6 @@ async def test_a_colleague_of_another_workspace_is_of_the_organisation(slacks: W
 async def test_one_workspace_of_an_organisation_tells_its_addresses(slacks: Workspaces) -> None:
     """Its people are of the organisation, which has no token of its own."""
     await slacks.install("T0PART")
-    slacks.server.slack.admit("T0PART", slacks.installs.tokens["T0PART"])  # with the scope users:read.email
     await say(slacks, "D0PART", "hello", team="T0PART", enterprise="E0OTHER")
     slacks.server.slack.members["U0SAME"] = {"is_email_confirmed": True, "profile": {"email": "same@inc.example"}}
     directory = slacks.server.container.directories()["slack"]

@@ -93,7 +93,7 @@ def changed(**parts: Any) -> Any:
         (without("title"), "does not describe it: .*'title'"),
         (without("sends"), "does not describe it: .*'sends'"),
         (without("routes"), "does not describe it: .*'routes'"),
-        (without("shares"), r"SlackChannel asks for bot_tokens: BotTokens; it can ask for: ApiTokens, "),
+        (without("shares"), r"SlackChannel asks for bot_tokens: BotTokens; it can ask for: Accounts, ApiTokens, "),
         (changed(sends=None), "its description has no `sends`"),
         (changed(routes=[]), "its description has neither `routes` nor `receives`"),
         (changed(people=Greedy), "Greedy asks for everything: dict"),

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from app.sandbox.slack.blocks import check_blocks, shown_text
 from app.sandbox.slack.places import SandboxPlace, SlackError, SlackPlaces, direct_channel, user_id
 from app.sandbox.slack.rates import ReadLimits
 
@@ -29,6 +30,7 @@ class Post:
         ts: Its timestamp, which is Slack's id of a message in a channel.
         workspace: The workspace whose bot token it was posted with.
         metadata: Data that the bot attached for its own use; people do not see it.
+        blocks: Its blocks, which people see instead of the text if there are any.
     """
 
     method: str
@@ -39,6 +41,12 @@ class Post:
     ts: str
     workspace: str
     metadata: Mapping[str, Any] | None = None
+    blocks: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """Return the text that people read."""
+        return shown_text(self.blocks) if self.blocks else self.text
 
 
 class SlackPosts:
@@ -113,6 +121,29 @@ class SlackPosts:
         place.messages.discard(found[0].ts)
         return {"channel": channel, "ts": found[0].ts}
 
+    def update(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
+        """Change a post of this workspace's bot: https://docs.slack.dev/reference/methods/chat.update.
+
+        Blocks are kept if neither text nor blocks are given, and metadata if it is not given.
+        """
+        channel, _ = self._places.find(arguments.get("channel"), workspace)
+        found = [post for post in self._posts if post.ts == arguments.get("ts") and post.channel == channel]
+        if not found or found[0].user is not None:
+            raise SlackError("message_not_found")
+        if found[0].workspace != workspace:
+            raise SlackError("cant_update_message")
+        text, blocks = arguments.get("text"), arguments.get("blocks")
+        if not text and not blocks:
+            raise SlackError("no_text")
+        changed = replace(
+            found[0],
+            text=str(text or found[0].text),
+            blocks=tuple(check_blocks(blocks)) if blocks else (),
+            metadata=arguments.get("metadata") or found[0].metadata,
+        )
+        self._posts[self._posts.index(found[0])] = changed
+        return {"channel": channel, "ts": changed.ts, "text": changed.text}
+
     def conversations_history(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
         """Return the bot's posts outside of threads, newest first; people's messages are not kept here."""
         self._count("conversations.history", workspace)
@@ -186,7 +217,8 @@ class SlackPosts:
             isinstance(metadata, dict) and {"event_type", "event_payload"} <= set(metadata)
         ):
             raise SlackError("invalid_metadata_format")
-        post = Post(method, channel, user, thread, str(text or ""), self._new_ts(), workspace, metadata)
+        blocks = tuple(check_blocks(arguments["blocks"])) if arguments.get("blocks") else ()
+        post = Post(method, channel, user, thread, str(text or ""), self._new_ts(), workspace, metadata, blocks)
         self._posts.append(post)
         if user is None:
             place.keep(post.ts, thread)

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.sandbox.log import bearer_of
+from app.sandbox.slack.blocks import check_blocks
 from app.sandbox.slack.declaration import EVERYTHING, SlackDeclaration
 from app.sandbox.slack.events import SlackEventSource
 from app.sandbox.slack.openid import SlackOpenId
@@ -46,6 +47,7 @@ class SlackSandbox(SlackEventSource):
         posts: The bot's posts, except deleted ones, oldest first.
         members: The fields that ``users.info`` adds to the names, such as ``is_email_confirmed``, by user id; everyone
             else is a full member without an address.
+        homes: The blocks of people's App Home, by user id.
     """
 
     def __init__(
@@ -72,11 +74,14 @@ class SlackSandbox(SlackEventSource):
             "chat.delete": posting.delete,
             "chat.postEphemeral": posting.post_ephemeral,
             "chat.postMessage": posting.post_message,
+            "chat.update": posting.update,
             "conversations.history": posting.conversations_history,
             "conversations.open": self._conversations_open,
             "conversations.replies": posting.conversations_replies,
             "users.info": self._users_info,
+            "views.publish": self._views_publish,
         }
+        self.homes: dict[str, list[dict[str, Any]]] = {}
         self.members: dict[str, dict[str, Any]] = {}
         methods = Route("/api/{method}", self._call, methods=["GET", "POST"])
         self.app = Starlette(
@@ -184,6 +189,15 @@ class SlackSandbox(SlackEventSource):
         if "users:read.email" not in self._granted[arguments["token"]]:
             profile.pop("email", None)
         return {"user": {**user_object, **flags, **member, "profile": profile}}
+
+    def _views_publish(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
+        """Show a person's App Home: https://docs.slack.dev/reference/methods/views.publish."""
+        view = arguments.get("view")
+        view = json.loads(view) if isinstance(view, str) else view
+        if not isinstance(view, dict) or view.get("type") != "home":
+            raise SlackError("invalid_arguments")
+        self.homes[user_id(arguments.get("user_id"))] = check_blocks(view.get("blocks"), "home")
+        return {"view": {"id": "V0HOME", **view}}
 
 
 async def _arguments(request: Request) -> dict[str, Any]:
