@@ -25,6 +25,9 @@ COMMANDS = MappingProxyType(
         "serve": "Run the server until SIGINT or SIGTERM.",
         "worker": "Answer messages for the servers on the same PostgreSQL, until SIGINT or SIGTERM.",
         "check": "Prove that no personal data outlives its request, and that keys and engine match the database.",
+        "doctor": (
+            "Ask the channels, Google, the models and the database whether they work, and say what to do where not."
+        ),
         "graph": "Print the container as a Mermaid graph that shows each provider's lifetime.",
         "audit": "Print who did what with which account, oldest first, without any secret or text.",
         "demo": "Run two people on Slack and HTTP at once on a new server; exit 1 unless each saw only their own mail.",

@@ -11,6 +11,7 @@ from fastapi import APIRouter
 
 from app.consent.linking import ChannelProof
 from app.delivery.replies.channel import Channel
+from app.diagnosis import Checkup
 from app.identities import Directory, People
 
 
@@ -47,6 +48,7 @@ class ChannelDescription:
         sends: Sends replies.
         routes: Handle the requests of the platform and of browsers; none if messages are received otherwise.
         receives: Receives messages without requests, in the server alone; None if they come as requests.
+        checkup: Asks the platform about the app's set-up, for `deputy doctor`; None if there is nothing to ask.
         people: Knows people's display names, and which principals are the same person; None if the channel cannot tell.
         directory: Knows addresses that the platform has verified; None if the channel cannot tell.
         login: Lets people sign in with a browser; None if the channel cannot, or if the settings do not ask for it.
@@ -62,6 +64,7 @@ class ChannelDescription:
     directory: Callable[..., Directory] | None = None
     login: Callable[..., ChannelProof] | None = None
     receives: Callable[..., Receiver] | None = None
+    checkup: Callable[..., Checkup] | None = None
     shares: Mapping[type, Callable[..., Any]] = field(default_factory=dict)
     load: Callable[[], None] | None = None
 
@@ -75,6 +78,7 @@ class ServedChannel:
     people: People | None = None
     directory: Directory | None = None
     login: ChannelProof | None = None
+    checkup: Checkup | None = None
     load: Callable[[], None] | None = None
 
 

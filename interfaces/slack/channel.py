@@ -10,6 +10,7 @@ from app.sections.interfaces import SlackSettings
 from app.settings import Settings
 from interfaces.channel import ChannelDescription, Routes
 from interfaces.slack.allow_list import AllowList
+from interfaces.slack.checkup import SlackCheckup
 from interfaces.slack.client import SlackChannel
 from interfaces.slack.directory import SlackDirectory
 from interfaces.slack.home import SlackHome
@@ -42,6 +43,12 @@ def describe(slack: SlackSettings, settings: Settings) -> ChannelDescription:
         login=_login(slack, settings) if logs_in else None,
         routes=[*routes, InstallPages] if installed else routes,
         receives=_socket(slack),
+        checkup=partial(
+            SlackCheckup,
+            api_base_url=root,
+            needed=scopes_for(settings),
+            app_token=slack.app_token.get_secret_value() if slack.mode == "socket" and slack.app_token else None,
+        ),
         shares={
             AllowList: partial(AllowList, places=slack.workspaces),
             BotTokens: _bot_tokens(slack),
