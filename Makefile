@@ -24,7 +24,7 @@ setup: .venv/.ready  ## Make .venv with the pinned packages and the `deputy` com
 run: setup  ## Serve the shipped config.yaml: SQLite, the Google sandbox, the offline demo model
 	@$(BIN)/deputy serve
 
-demo: setup  ## Two people at once through Slack and HTTP, each answered from their own mailbox
+demo: setup  ## Two people at once on every channel, each answered from their own mailbox
 	$(BIN)/deputy demo
 
 test: setup  ## Run the tests that need no process of their own, on every core

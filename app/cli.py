@@ -30,7 +30,7 @@ COMMANDS = MappingProxyType(
         ),
         "graph": "Print the container as a Mermaid graph that shows each provider's lifetime.",
         "audit": "Print who did what with which account, oldest first, without any secret or text.",
-        "demo": "Run two people on Slack and HTTP at once on a new server; exit 1 unless each saw only their own mail.",
+        "demo": "Run two people on every channel at once on a new server; exit 1 unless each saw only their own mail.",
         "sandbox": "Serve a simulated Google on loopback: consent, tokens, and mail that is new at each start.",
         "tokens": "Manage tokens of the HTTP interface.",
         "users": "List, offboard and restore people.",

@@ -10,7 +10,7 @@ from app.commands.common import FAILED, JsonOption, run
 
 
 def demo(as_json: JsonOption = False) -> None:
-    """Run two people on Slack and HTTP at once on a new server; exit 1 unless each saw only their own mail."""
+    """Run two people on every channel at once on a new server; exit 1 unless each saw only their own mail."""
     from app.demo.demonstration import run_demo
 
     outcome = run(run_demo())

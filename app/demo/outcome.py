@@ -46,16 +46,23 @@ class Participant:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the demonstration showed."""
+    """What the demonstration showed.
+
+    Attributes:
+        expected: How many were to take part.
+        stray_calls: The calls of the Gmail API under anybody else's bearer.
+    """
 
     transcript: tuple[Line, ...]
     participants: tuple[Participant, ...]
-    stray_calls: int  # calls of the Gmail API under a bearer of none of them
+    expected: int
+    stray_calls: int
 
     @property
     def held(self) -> bool:
         """Whether everybody saw their own mail only, and every call is accounted for."""
-        return len(self.participants) == 4 and all(each.held for each in self.participants) and not self.stray_calls
+        whole = len(self.participants) == self.expected > 0
+        return whole and all(each.held for each in self.participants) and not self.stray_calls
 
     def as_json(self) -> dict[str, Any]:
         """The outcome as JSON values."""
@@ -71,7 +78,7 @@ class Outcome:
 
     def as_table(self) -> str:
         """The transcript and the verdict as text."""
-        transcript = Table("s", "channel", "person", "who", "says", title="Two people, two channels, at once")
+        transcript = Table("s", "channel", "person", "who", "says", title="Two people on every channel, at once")
         for line in self.transcript:
             transcript.add_row(f"{line.seconds:.2f}", line.channel, line.person, line.speaker, _shorten(line.text))
         verdict = Table("channel", "person", "own letters", "others' letters", "own calls", "others' calls", "held")

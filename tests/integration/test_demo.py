@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from app.credentials.credentials import Credentials
+from app.demo.chats import Platforms, chats_of
 from app.demo.outcome import Outcome, Participant
 from app.demo.setup import Stage
 from app.errors import ConsentRequiredError
@@ -18,7 +19,7 @@ from app.principal import Principal
 from containers.application import Application
 from containers.scopes import Scoped
 from tests.fakes.environment import open_environment
-from tests.fakes.server import ADA, GRACE, PATIENCE_SECONDS
+from tests.fakes.server import ADA, GRACE, PATIENCE_SECONDS, PORTFOLIO
 
 ADA_OVER_HTTP = Principal("http", "demo", "ada")
 
@@ -32,6 +33,7 @@ def participant(channel: str, email: str) -> Participant:
 HELD = Outcome(
     transcript=(),
     participants=tuple(participant(channel, email) for channel in ("http", "slack") for email in (ADA, GRACE)),
+    expected=4,
     stray_calls=0,
 )
 
@@ -59,9 +61,15 @@ def test_it_does_not_hold_when_one_saw_anything_else(which: int, change: dict[st
     assert "NOT HELD" in outcome.as_table()
 
 
-@pytest.mark.parametrize("outcome", [
-    replace(HELD, stray_calls=1), replace(HELD, participants=HELD.participants[:3]), replace(HELD, participants=()),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        replace(HELD, stray_calls=1),
+        replace(HELD, participants=HELD.participants[:3]),
+        replace(HELD, participants=()),
+        replace(HELD, participants=(), expected=0),
+    ],
+)
 def test_it_does_not_hold_when_something_is_unaccounted_for(outcome: Outcome) -> None:
     """A call under nobody's bearer, or a person who is missing: the verdict is no."""
     assert not outcome.held
@@ -92,8 +100,9 @@ async def test_it_notices_a_confused_deputy(tmp_path: Path, confused: bool) -> N
         open_environment(tmp_path) as environment,
         environment.server(confuse if confused else lambda _: None) as server,
     ):
-        api_tokens, grants = server.container.api_tokens(), server.container.grants()
-        stage = Stage(server.client, server.slack, server.google, api_tokens, grants)
+        platforms = Platforms(server.slack, server.whatsapp, PORTFOLIO)
+        chats = await chats_of(platforms, server.client, server.google, server.container.api_tokens())
+        stage = Stage(chats, server.google, server.container.grants())
         outcome = await asyncio.wait_for(stage.perform(), PATIENCE_SECONDS)
 
     assert outcome.held is not confused

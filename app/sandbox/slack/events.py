@@ -38,6 +38,11 @@ class SlackEventSource:
         self._count = itertools.count(1)
         self.places = SlackPlaces(bot_user)
 
+    @property
+    def team(self) -> str:
+        """Return the id of the workspace where things happen unless another is given."""
+        return self._team
+
     def event(
         self,
         *,
