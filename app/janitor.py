@@ -16,7 +16,7 @@ from app.consent.revocation import Revocation
 from app.delivery.store.cancellation import Cancellation
 from app.offboarding import Offboarding
 from app.principal import Principal
-from app.supervisor import Supervisor, guarded
+from app.supervisor import Rounds, Supervisor, guarded
 from app.users import Users
 
 log = logging.getLogger(__name__)
@@ -62,6 +62,7 @@ class Janitor:
         look_seconds: float = 1.0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._rounds = Rounds()
         self._worker = worker
         self._users = users
         self._withdrawal = cancellation
@@ -80,12 +81,12 @@ class Janitor:
 
     async def _stop_for_ever(self) -> None:
         while True:
-            await guarded("stopping offboarded people's work", self.stop_work())
+            await self._rounds.run("stopping offboarded people's work", self.stop_work())
             await asyncio.sleep(self._look_seconds * (1 if self._worker.people_in_work else _WITHOUT_WORK))
 
     async def _finish_for_ever(self) -> None:
         while True:
-            await guarded("finishing offboardings and ends of grants", self.finish())
+            await self._rounds.run("finishing offboardings and ends of grants", self.finish())
             await asyncio.sleep(self._look_seconds * _TO_FINISH)
 
     async def stop_work(self) -> None:

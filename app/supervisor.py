@@ -55,16 +55,50 @@ async def guarded(what: str, work: Awaitable[object]) -> bool:
         asyncio.CancelledError: The task was cancelled, even if `work` raised something else then: libraries that use
             psycopg turn a cancellation into an error of their own.
     """
-    this, done = asyncio.current_task(), True
+    crash = await _crash_of(work)
+    if crash is not None:
+        log.error("%s failed: %s", what, crash)
+    return crash is None
+
+
+class Rounds:
+    """Runs the rounds of background loops. Lives as long as their owner, and remembers which rounds fail at the moment.
+
+    A fault that lasts for many rounds, such as a locked database, is logged when it begins and when it has passed.
+    """
+
+    def __init__(self) -> None:
+        self._failing: dict[str, str] = {}
+
+    async def run(self, what: str, work: Awaitable[object]) -> bool:
+        """Await `work` as `guarded` does. Return whether it succeeded.
+
+        Args:
+            what: The name of the round, the same each time.
+            work: The round.
+        """
+        crash = await _crash_of(work)
+        before = self._failing.pop(what, None)
+        if crash is not None:
+            self._failing[what] = crash
+            if crash != before:
+                log.error("%s failed, and will be tried again: %s", what, crash)
+        elif before is not None:
+            log.info("%s works again", what)
+        return crash is None
+
+
+async def _crash_of(work: Awaitable[object]) -> str | None:
+    """Await `work` and return a description of its error, or None."""
+    this, crash = asyncio.current_task(), None
     cancelled_before = this.cancelling() if this is not None else 0
     try:
         await work
     except Exception as error:
-        log.error("%s failed: %s", what, describe_crash(error))
-        done = False
+        crash = describe_crash(error)
     if this is not None and this.cancelling() > cancelled_before:
         raise asyncio.CancelledError
-    return done
+    return crash
 
 
 def describe_crash(error: BaseException) -> str:

@@ -15,8 +15,12 @@ import httpx2
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
+from dependency_injector import providers
 
-from app.database.tables import messages
+from app.database.database import clock
+from app.database.tables import messages, outbox
+from app.delivery.store.lease import MessageLease, new_holder
+from app.delivery.store.outbox import ReplyState
 from app.log_once import LogOnce
 from app.messages import MAX_TEXT_LENGTH
 from app.principal import Principal
@@ -25,9 +29,10 @@ from app.sections.delivery import DeliverySettings
 from containers.application import Application
 from interfaces.slack.client import ANSWERED_DIRECTLY
 from interfaces.slack.formatting import MAX_MARKDOWN_LENGTH
+from tests.fakes.core_server import until
 from tests.fakes.environment import Environment, open_environment
 from tests.fakes.scripted_model import ScriptedModel
-from tests.fakes.server import ADA, QUESTION, TEAM, Server, direct, eventually, user
+from tests.fakes.server import ADA, QUESTION, TEAM, Ahead, Server, direct, eventually, user
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -467,21 +472,23 @@ async def test_a_reply_that_is_tried_again_is_posted_once(server: Server, place:
 async def test_a_post_without_an_answer_is_not_repeated_blindly(environment: Environment, fault: str) -> None:
     """What Slack took before it broke off is found when it is tried again; what it refused is posted."""
     asked, name = environment.slack_proxy.asked, f"broken{fault.replace('_', '')}"
-    broken = fault == "fatal_error"
-    delivery = DeliverySettings(scan_seconds=0.02, backoff_seconds=0.1, lease_seconds=3)
+    broken, ahead = fault == "fatal_error", Ahead()
 
     def tries() -> list[dict[str, Any]]:
         return [each for each in asked if each["channel"] == direct(name)]
 
     def prepare(container: Application) -> None:
         ScriptedModel().install(container)
+        lease = MessageLease(new_holder(), time_of=lambda _: clock(ahead))
+        container.message_lease.override(providers.Object(lease))
 
+    delivery = DeliverySettings(scan_seconds=0.02)
     async with environment.in_process(prepare, database=name, delivery=delivery) as server:
         (environment.slack_proxy.broken if broken else environment.slack_proxy.faults)[direct(name)].append(fault)
         await server.deliver(event(server, name))
-        await eventually(lambda: len(tries()) >= (2 if broken else 4))
-        await server.posts(direct(name), 1)
-        await asyncio.sleep(0.2)
+        await until(lambda: _has_reply(server, outbox.c.next_try_at.is_not(None)))
+        ahead.seconds = 3600.0
+        await until(lambda: _has_reply(server, outbox.c.state == ReplyState.SENT))
 
         assert ["metadata" in each for each in tries()] == (
             [True, False]
@@ -505,6 +512,11 @@ async def test_a_private_answer_that_is_tried_again_comes_once(server: Server) -
 
     assert [post.text for post in server.posted(direct("alone"))] == ["private"]
     assert [post.text for post in server.posted("C0ALONE")] == ["x", f"<@{user('alone')}> {ANSWERED_DIRECTLY}"]
+
+
+async def _has_reply(server: Server, which: sa.ColumnElement[bool]) -> bool:
+    async with server.container.database().reading() as connection:
+        return bool(await connection.scalar(sa.select(sa.exists().where(which))))
 
 
 async def _rows(server: Server) -> list[sa.Row[Any]]:

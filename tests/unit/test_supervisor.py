@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from app.supervisor import Supervisor, cancel, guarded
+from app.supervisor import Rounds, Supervisor, cancel, guarded
 from tests.fakes.core_server import until
 
 
@@ -77,3 +77,44 @@ async def test_guarded_work_that_swallows_its_cancellation_is_cancelled(error: t
 
     assert rounds == [0, True]
     assert all(task.cancelled() for task in tasks)
+
+
+async def test_a_fault_that_lasts_is_logged_at_its_beginning_and_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever the number of rounds; another fault of the same round is logged too, and other rounds are their own."""
+    caplog.set_level("INFO")
+    rounds, faults = Rounds(), dict.fromkeys(("one", "other"), 0)
+
+    async def round_of(name: str) -> None:
+        if faults[name] == 1:
+            raise ConnectionError("text-of-a-mail")
+        if faults[name] == 2:
+            raise TimeoutError
+
+    async def many(**now: int) -> None:
+        faults.update(now)
+        for _ in range(3):
+            for name, fault in faults.items():
+                assert await rounds.run(name, round_of(name)) is (not fault)
+
+    await many()
+    await many(one=1)
+    await many(other=1)
+    await many(one=2)
+    await many(one=0)
+    lines = [record.getMessage().partition(" at ")[0] for record in caplog.records]
+
+    assert lines == [
+        "one failed, and will be tried again: ConnectionError",
+        "other failed, and will be tried again: ConnectionError",
+        "one failed, and will be tried again: TimeoutError",
+        "one works again",
+    ]
+
+
+async def test_a_round_that_is_cancelled_is_cancelled() -> None:
+    """A loop of rounds ends when it is told to."""
+    task = asyncio.create_task(Rounds().run("a round", asyncio.Event().wait()))
+    await asyncio.sleep(0)
+    await asyncio.wait_for(cancel([task]), 10)
+
+    assert task.cancelled()

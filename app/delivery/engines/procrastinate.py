@@ -25,7 +25,7 @@ from app.database.postgresql import ANSWER_SECONDS, APPLICATION_NAME, LOCK_TIMEO
 from app.delivery.engines.engine import WorkOff
 from app.errors import SettingsError
 from app.messages import ConversationKey
-from app.supervisor import Supervisor, cancel, guarded
+from app.supervisor import Rounds, Supervisor, cancel, guarded
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ class ProcrastinateEngine:
 
     def __init__(self, database: Database, supervisor: Supervisor, *, concurrency: int, lease_seconds: float) -> None:
         self._conninfo = postgresql_conninfo(database)
+        self._rounds = Rounds()
         self._supervisor = supervisor
         self._concurrency = concurrency
         self._stalled_seconds = lease_seconds  # a worker without a heartbeat for this long is presumed dead
@@ -131,7 +132,7 @@ class ProcrastinateEngine:
     async def _wake_all(self) -> None:
         while True:
             await self._any_to_wake.wait()
-            await guarded("waking conversations", self._wake_waiting())
+            await self._rounds.run("waking conversations", self._wake_waiting())
 
     async def _wake_waiting(self) -> None:
         """Put the conversations to wake into the queue, unless they wait there already."""
@@ -172,7 +173,7 @@ class ProcrastinateEngine:
     async def _take_over(self) -> None:
         while True:
             await asyncio.sleep(self._stalled_seconds / 2)
-            await guarded("taking over stalled jobs", self._take_over_once())
+            await self._rounds.run("taking over stalled jobs", self._take_over_once())
 
     async def _take_over_once(self) -> None:
         manager = self._app.job_manager

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 from app.delivery.store.inbox import Inbox
 from app.messages import StoredMessage, Version
-from app.supervisor import Supervisor, guarded
+from app.supervisor import Rounds, Supervisor
 
 _LOOK_SECONDS = 1.0  # between two looks for changes by other processes
 
@@ -52,6 +52,7 @@ class Waiters:
 
     def __init__(self, inbox: Inbox, look_seconds: float = _LOOK_SECONDS) -> None:
         self.ended = False
+        self._rounds = Rounds()
         self._inbox = inbox
         self._look_seconds = look_seconds
         self._waiting: defaultdict[str, set[Waiter]] = defaultdict(set)
@@ -109,4 +110,4 @@ class Waiters:
                 await self._any.wait()
             await asyncio.sleep(self._look_seconds)
             if self._waiting:
-                await guarded("looking for messages that other processes changed", self.look())
+                await self._rounds.run("looking for messages that other processes changed", self.look())

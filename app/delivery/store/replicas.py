@@ -16,7 +16,7 @@ from app.database.database import Database, take_turns
 from app.database.tables import replicas
 from app.delivery.store.lease import MessageLease, process_is_gone, this_machine
 from app.errors import SettingsError
-from app.supervisor import Supervisor, guarded
+from app.supervisor import Rounds, Supervisor, guarded
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ class Replicas:
     """
 
     def __init__(self, database: Database, lease: MessageLease, *, engine: str, address: str) -> None:
+        self._rounds = Rounds()
         self._database = database
         self._lease = lease
         self._engine = engine
@@ -142,13 +143,13 @@ class Replicas:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._lease.seconds / 5)
-            await guarded("renewing this replica's lease", self._renew_once())
+            await self._rounds.run("renewing this replica's lease", self._renew_once())
 
     async def _end_stuck(self) -> None:
         """End hanging transactions, in a task of its own because any other task may be waiting for one."""
         while True:
             await asyncio.sleep(self._lease.seconds / 3)
-            await guarded("ending stuck transactions", self._end_stuck_once())
+            await self._rounds.run("ending stuck transactions", self._end_stuck_once())
 
     async def _end_stuck_once(self) -> None:
         if ended := await self._database.end_stuck(self._lease.seconds):

@@ -11,7 +11,7 @@ from app.delivery.store.inbox import Inbox
 from app.delivery.store.parking import Parking
 from app.delivery.store.retention import Retention
 from app.messages import ConversationKey
-from app.supervisor import guarded
+from app.supervisor import Rounds
 
 _ERASE_SECONDS = 3600.0
 _CHORES_EVERY = 6  # looks; what they end expires after minutes
@@ -34,6 +34,7 @@ class Maintenance:
         chores: Sequence[Callable[[], Awaitable[None]]] = (),
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._rounds = Rounds()
         self._inbox = inbox
         self._parking = parking
         self._wakeups = wakeups
@@ -50,23 +51,23 @@ class Maintenance:
         Args:
             in_hands: The conversations that this process is working on.
         """
-        await guarded("looking for undone work", self._do_undone(in_hands))
+        await self._rounds.run("looking for undone work", self._do_undone(in_hands))
         if self._looks % _CHORES_EVERY == 0:
             for chore in self._chores:
-                await guarded(f"the chore {chore.__qualname__}", chore())
+                await self._rounds.run(f"the chore {chore.__qualname__}", chore())
         self._looks += 1
         if self._now() >= self._erase_at:
             self._erase_at = self._now() + _ERASE_SECONDS
-            await guarded("erasing old messages", self._retention.erase())
+            await self._rounds.run("erasing old messages", self._retention.erase())
 
     async def _do_undone(self, in_hands: Collection[ConversationKey]) -> None:
         if await self._inbox.is_idle():
             return  # most looks of a quiet server find nothing, and five more statements would find the same
-        await guarded("giving up expired messages", self._parking.give_up_expired())
-        await guarded("waking answered messages", self._parking.wake_answered())
-        await guarded("putting lost messages back", self._inbox.put_back_lost(in_hands))
-        await guarded("waking undone messages", self._wake_undone(in_hands))
-        await guarded("looking for due replies", self._sender.look_for_due())
+        await self._rounds.run("giving up expired messages", self._parking.give_up_expired())
+        await self._rounds.run("waking answered messages", self._parking.wake_answered())
+        await self._rounds.run("putting lost messages back", self._inbox.put_back_lost(in_hands))
+        await self._rounds.run("waking undone messages", self._wake_undone(in_hands))
+        await self._rounds.run("looking for due replies", self._sender.look_for_due())
 
     async def _wake_undone(self, in_hands: Collection[ConversationKey]) -> None:
         for conversation in await self._inbox.conversations_with_work():

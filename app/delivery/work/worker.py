@@ -18,7 +18,7 @@ from app.delivery.work.runs import RunningMessage, Runs
 from app.log_context import log_about
 from app.messages import ConversationKey, StoredMessage
 from app.principal import Principal
-from app.supervisor import Supervisor, describe_crash, guarded
+from app.supervisor import Rounds, Supervisor, describe_crash, guarded
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ class Worker:
         lease_seconds: float,
         grace_seconds: float,
     ) -> None:
+        self._rounds = Rounds()
         self._engine = engine
         self._inbox = inbox
         self._answering = answering
@@ -206,7 +207,7 @@ class Worker:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._lease_seconds / 3)
-            await guarded("renewing leases", self._renew_once())
+            await self._rounds.run("renewing leases", self._renew_once())
 
     async def _renew_once(self) -> None:
         until, runs = self._lease_until(), [*self._runs]
