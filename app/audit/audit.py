@@ -131,10 +131,6 @@ class Audit:
         finally:
             del writing  # its error leads to this frame: no cycle
 
-    async def of_principal(self, principal: Principal) -> list[AuditEntry]:
-        """Return all that was done in this person's name, oldest first."""
-        return await self.find(AuditSearch(principal=principal))
-
     async def of_message(self, message_id: str) -> list[AuditEntry]:
         """Return all that was done for one message, oldest first."""
         return await self.find(AuditSearch(message_id=message_id))

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
-from app.audit.audit import Audit, AuditEntry, AuditEvent
+from app.audit.audit import Audit, AuditEntry, AuditEvent, AuditSearch
 from app.audit.recorder import AuditRecorder
 from app.database.database import Database
 from app.database.tables import audit_events
@@ -72,7 +72,7 @@ async def journeys(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
         travellers = await all_travel(server, *PEOPLE)
         audit, grants = server.container.audit(), server.container.grants()
         people = {each: each.driver.principal(each.sender) for each in travellers}
-        rows = {each: await audit.of_principal(person) for each, person in people.items()}
+        rows = {each: await audit.find(AuditSearch(principal=person)) for each, person in people.items()}
         ids = {entry.message_id for entries in rows.values() for entry in entries if entry.message_id}
         messages = {message_id: await audit.of_message(message_id) for message_id in ids}
         kept = {each: await grants.find(person) for each, person in people.items()}
@@ -111,7 +111,10 @@ async def test_an_end_is_written_down(tmp_path: Path, databases: Databases, ada:
         await server.ask(ada, "disconnect google")
         await server.container.users().offboard(grace)
         audit = server.container.audit()
-        rows = {person: [(row.event, row.credential) for row in await audit.of_principal(person)] for person in held}
+        rows = {
+            person: [(row.event, row.credential) for row in await audit.find(AuditSearch(principal=person))]
+            for person in held
+        }
 
     grants = {person: grant.grant_id for person, grant in held.items() if grant}
     assert rows[ada] == [("link", None), ("confirm", grants[ada]), ("revoke", grants[ada])]
@@ -152,7 +155,7 @@ async def test_no_row_can_be_changed(change: str, database: Database, ada: Princ
 
     on_the_other_database = change.startswith("TRUNCATE") or "OR REPLACE" in change
     assert on_the_other_database or "can only be added to" in str(refused.value.orig)
-    assert await audit.of_principal(ada) == [entry, entry]
+    assert await audit.find(AuditSearch(principal=ada)) == [entry, entry]
 
 
 class Named:
@@ -185,7 +188,7 @@ async def test_a_cancelled_tool_is_written_down(database: Database, ada: Princip
     await asked.wait()
     hanging.cancel()
     await asyncio.wait([hanging])
-    cut, whole = await audit.of_principal(ada), await audit.of_principal(grace)
+    cut, whole = await audit.find(AuditSearch(principal=ada)), await audit.find(AuditSearch(principal=grace))
 
     assert [(row.event, row.outcome, row.status) for row in cut] == [
         ("tool", "begun", None), ("call", None, None), ("tool", "failed", None),
@@ -211,7 +214,7 @@ async def test_a_call_outside_of_a_tool_is_written_at_once(database: Database, a
     sent = trail.sending()
     sent.answered(sent.leave(["gmail.users.getProfile"]), [200])
     await trail.sent(sent)
-    rows = await audit.of_principal(ada)
+    rows = await audit.find(AuditSearch(principal=ada))
 
     assert [(row.method, row.status, row.credential, row.message_id) for row in rows] == [
         ("gmail.users.getProfile", 200, "grant-1", None)

@@ -221,6 +221,21 @@ async def test_a_code_is_answered_again_for_a_while(server: CoreServer, ada: Pri
     assert other != code
 
 
+async def test_a_used_code_after_a_disconnect_says_so(server: CoreServer, ada: Principal, grace: Principal) -> None:
+    """The chat answers what is true now; for anybody else the code does not exist."""
+    code = await signs_in(server, await server.ask(ada, "/letters_read"))
+    await reply(server, ada, f"confirm {code}", "d")
+    async with server.database.writing() as connection:
+        await server.grants.erase(connection, ada)
+    again, hers = await reply(server, ada, f"confirm {code}", "d"), await reply(server, grace, f"confirm {code}", "g")
+
+    assert again == (
+        "That code connected ada@example.com, which has been disconnected since. Write `connect google` to connect it "
+        "again."
+    )
+    assert "I don't know this code" in hers
+
+
 @pytest.mark.parametrize("state", ["", "\0", "\0.x", "é.x", "0" * 32, "." + "0" * 32, f"{'0' * 32}.\ud800"])
 async def test_a_state_that_is_none_is_refused(server: CoreServer, state: str) -> None:
     """Before the database, some of which cannot even be asked for it, is."""

@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from app.consent.outcome import Connected, Disconnected
 from app.database.database import Database
 from app.database.tables import consent_links, owned_by
 from app.errors import ConsentError, GoogleError
@@ -272,6 +273,47 @@ async def test_of_six_callbacks_at_once_one_succeeds(
     assert server.calls(EXCHANGE) == 1
     assert server.waiting.ended == [(ada, True)]
     assert await email_of(server, grace) is None
+
+
+async def test_who_says_no_at_google_is_told_so_and_connects_nothing(
+    server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
+) -> None:
+    """The page says what was decided, however often it comes; what waited is told once, and Grace's sign-in goes on."""
+    mine, hers = await server.link(ada, READ), await server.link(grace, READ)
+    google_url = await other_browser.open(hers)
+    callback = await browser.decide(await browser.open(mine), ADA, decision="deny")
+    pages = [await browser.http.get(callback) for _ in range(3)]
+    again = await browser.http.get(mine)
+    assert isinstance(
+        await server.confirm(grace, await other_browser.http.get(await other_browser.decide(google_url, GRACE))),
+        Connected,
+    )
+
+    assert [page.status_code for page in pages] == [200] * 3
+    assert all("you did not allow the access, so nothing was connected" in page.text for page in pages)
+    assert "Allow" not in again.text
+    assert server.waiting.ended == [(ada, False), (grace, True)]
+    assert server.calls(EXCHANGE) == 1
+    assert (await email_of(server, ada), await email_of(server, grace)) == (None, GRACE)
+
+
+async def test_after_a_disconnect_page_and_code_say_what_is_true_now(
+    server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
+) -> None:
+    """A used code connects nothing again, the page does not say "connected", and Grace's stay as they were."""
+    callback = await browser.decide(await browser.open(await server.link(ada, READ)), ADA)
+    code_page = await browser.http.get(callback)
+    await server.confirm(ada, code_page)
+    hers = await server.connect(other_browser, grace, GRACE, READ)
+    async with server.database.writing() as connection:
+        await server.grants.erase(connection, ada)
+    said = await server.confirm(ada, code_page)
+
+    assert isinstance(said, Disconnected)
+    assert said.email == ADA
+    assert "has been disconnected since" in (await browser.http.get(callback)).text
+    assert await email_of(server, ada) is None
+    assert isinstance(await server.confirm(grace, hers), Connected)
 
 
 @pytest.mark.parametrize("state", ["", "x", "0" * 43, "%00", "%ff%fe", "x" * 5000])

@@ -150,5 +150,5 @@ async def test_what_waits_too_long_expires(environment: Environment, prefix: str
         await asyncio.sleep(0.2)
         posts = server.posted(direct(prefix))
 
-    assert "and dropped it" in posts[1].text
+    assert "and dropped your message" in posts[1].text
     assert len(posts) == 2

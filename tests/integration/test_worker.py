@@ -484,7 +484,7 @@ async def test_a_waiting_message_that_expires_is_told(database: Database, key_ri
         server.clock.now += 11
         await until(lambda: len(server.channel.sent) == 2)
 
-    assert "and dropped it" in server.channel.texts(ada)[1]
+    assert 'and dropped your message "/letters_shout text=hey"' in server.channel.texts(ada)[1]
 
 
 async def test_a_decision_whose_wake_up_was_lost_is_found(

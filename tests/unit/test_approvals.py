@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.approvals.approvals import Approval, Approvals, ApprovalState, PendingCall
-from app.audit.audit import Audit, AuditEntry, AuditEvent
+from app.audit.audit import Audit, AuditEntry, AuditEvent, AuditSearch
 from app.chat.approvals import Decision, find_decision
 from app.database.database import Database
 from app.delivery.store.inbox import Inbox
@@ -69,7 +69,7 @@ async def test_decisions_are_audited(database: Database, runs: AskingRuns, ada: 
 
     for asked, event in ((mine, AuditEvent.APPROVE), (theirs, AuditEvent.DENY)):
         row = AuditEntry(asked.principal, event, at, asked.message_id, asked.approval_id, "letters_send")
-        assert await audit.of_principal(asked.principal) == [row]
+        assert await audit.find(AuditSearch(principal=asked.principal)) == [row]
 
 
 async def test_only_the_person_who_was_asked_decides(runs: AskingRuns, ada: Principal, grace: Principal) -> None:

@@ -64,11 +64,6 @@ class Streams:
     def __init__(self) -> None:
         self._waiting: defaultdict[tuple[Principal, str], list[Listening]] = defaultdict(list)
 
-    @property
-    def listener_count(self) -> int:
-        """Return how many readers wait for a run to begin."""
-        return sum(map(len, self._waiting.values()))
-
     @contextmanager
     def listening(self, message: StoredMessage) -> Iterator[Listening]:
         """Listen to the next run of a message, which the caller has read on behalf of its sender."""
