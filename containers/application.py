@@ -21,6 +21,7 @@ from app.audit.recorder import AuditRecorder
 from app.chat.accounts import AccountsCommand, ConfirmCommand
 from app.chat.approvals import ApprovalCommand
 from app.chat.disconnect import DisconnectCommand
+from app.chat.help import HelpCommand
 from app.chat.new_conversation import NewConversationCommand
 from app.chat.stop import StopCommand
 from app.consent.browser import BrowserSignIn
@@ -268,6 +269,11 @@ class Application(DeclarativeContainer):
         Once(ConfirmCommand, confirmation, google_apis.provided.permission),
         Once(AccountsCommand, consent, accounts, senders, google_apis.provided.permission),
         Once(DisconnectCommand, revocation),
+        Once(
+            HelpCommand,
+            request_scopes.provided.open_agent,
+            deadline_seconds=settings.provided.delivery.deadline_seconds,
+        ),
     )
     answering = Once(
         Answering,

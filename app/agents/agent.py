@@ -9,7 +9,15 @@ from functools import partial
 import pydantic_ai
 from pydantic_ai import DeferredToolRequests, DeferredToolResults, UsageLimits
 from pydantic_ai.exceptions import AgentRunError, FallbackExceptionGroup, UsageLimitExceeded, UserError
-from pydantic_ai.messages import BinaryContent, ModelMessage, ModelRequest, ToolReturnPart, UserContent
+from pydantic_ai.messages import (
+    BinaryContent,
+    ModelMessage,
+    ModelRequest,
+    TextPart,
+    ToolReturnPart,
+    UserContent,
+    UserPromptPart,
+)
 from pydantic_ai.models import Model
 
 from app.agents.guard import GuardedToolkit
@@ -26,6 +34,7 @@ from app.credentials.credentials import Credentials
 from app.errors import AgentError, GoogleError
 from app.llm.faults import ModelFault, model_fault
 from app.llm.files import can_read
+from app.llm.offline import MODEL_NAME, reply
 from app.llm.patience import PatientModel
 from app.messages import StoredMessage
 from app.principal import Principal
@@ -116,6 +125,15 @@ class Agent:
     def tools(self) -> dict[str, ToolSpec]:
         """Return every tool of this person's agent, by name."""
         return {name: spec for toolkit in self._toolkits for name, spec in toolkit.tools().items()}
+
+    @property
+    def introduction(self) -> str | None:
+        """Return what the demo model says of itself; None for any other model, which cannot be asked without a run."""
+        if self._shell.model.model_name != MODEL_NAME:
+            return None
+        asked = ModelRequest(parts=[UserPromptPart("help")])
+        told = reply([asked], [spec.definition for spec in self.tools().values()])
+        return told.content if isinstance(told, TextPart) else None
 
     def reads(self, media_type: str) -> bool:
         """Return whether this agent's model reads files of a type, such as ``image/png``."""

@@ -121,16 +121,16 @@ class Approvals:
             row = (await connection.execute(query)).one_or_none()
         return _approval(row) if row is not None else None
 
-    async def is_pending(self, principal: Principal, code: str) -> bool:
-        """Return whether this person can decide on the approval with this code."""
+    async def pending(self, principal: Principal) -> list[Approval]:
+        """Return the approvals that this person can decide on now, oldest first."""
         mine = sa.and_(
             owned_by(approvals, principal),
-            approvals.c.code == code,
             approvals.c.state == ApprovalState.PENDING,
             approvals.c.expires_at > self._now(),
         )
+        query = sa.select(approvals).where(mine).order_by(approvals.c.created_at, approvals.c.id)
         async with self._database.reading() as connection:
-            return bool((await connection.execute(sa.select(sa.exists().where(mine)))).scalar())
+            return [_approval(row) for row in await connection.execute(query)]
 
     async def decide(self, principal: Principal, code: str, *, approved: bool) -> Approval | None:
         """Take this person's decision; None if they have no pending approval with this code."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from app.chat.words import words_of
+from app.chat.words import pieces_of, words_of
 from app.consent.codes import is_given_out, read_code
 from app.consent.confirmation import Confirmation
 from app.consent.flow import Consent
@@ -20,6 +20,8 @@ _UNKNOWN_CODE = (
     "I don't know this code: it has expired, was used, or belongs to somebody else's link. Write `connect google` for "
     "a new link. If somebody sent you the link, close the page and give the code to nobody."
 )
+_HOW_TO_CONFIRM = "To finish connecting, send me only `confirm` and the code from the page, and nothing else."
+_NO_SIGN_IN = "No sign-in of yours waits for a code. Write `connect google` to begin one."
 _LAST_CODE = "That was the last wrong code I accept, so nothing was connected. Write `connect google` to try again."
 _NO_ALIAS = "An account's name is a short word of letters, digits and hyphens, such as work."
 _NONE = "You have no Google account connected. Write `connect google` to connect one."
@@ -50,6 +52,10 @@ def find_code(text: str) -> TypedCode | None:
     return None
 
 
+def _may_hold_code(text: str) -> bool:
+    return any(code is not None and is_given_out(code) for code in map(read_code, pieces_of(text)))
+
+
 class ConfirmCommand:
     """Takes the code of a sign-in, ``confirm K7P2QX9M``; lives as long as the process and holds none.
 
@@ -65,7 +71,7 @@ class ConfirmCommand:
         """Confirm the sign-in whose code a message holds, and return the reply; None when it is anything else."""
         typed = find_code(message.text)
         if typed is None:
-            return None
+            return await self._ask(message)
         outcome = await self._confirmation.confirm(message.principal, typed.code, message_id=message.message_id)
         if isinstance(outcome, Connected):
             return self._connected(outcome)
@@ -80,6 +86,15 @@ class ConfirmCommand:
             return _LAST_CODE
         tries = "one more try" if outcome.tries_left == 1 else f"{outcome.tries_left} more tries"
         return f"That is not the code. Look at the page where you signed in; you have {tries}."
+
+    async def _ask(self, message: StoredMessage) -> str | None:
+        """Return how to confirm, if a message means it or holds what may be the code: no model is to see it."""
+        alone = words_of(message.text) in (("confirm",), ("code",))
+        if not alone and not _may_hold_code(message.text):
+            return None
+        if await self._confirmation.is_awaited(message.principal):
+            return _HOW_TO_CONFIRM
+        return _NO_SIGN_IN if alone else None
 
     def _connected(self, connected: Connected) -> str:
         text = f"Connected: {connected.email}."
@@ -114,12 +129,13 @@ class AccountsCommand:
     async def reply(self, message: StoredMessage) -> str | LinkReply | None:
         """Do what the message says about accounts, and return the reply; None when it is anything else.
 
-        ``use`` and ``rename`` are this command's only where they name an account of the sender's.
+        ``rename`` is this command's only where it names an account of the sender's, and ``use`` with one more word only
+        for senders who have accounts.
         """
         match words_of(message.text):
-            case ("google", "accounts"):
+            case ("google", "accounts" | "account") | ("accounts",):
                 return await self._list(message)
-            case ("connect", "google") | ("connect" | "add", "google", "account"):
+            case ("connect",) | ("connect", "google" | "gmail") | ("connect" | "add", "google", "account"):
                 return await self._connect(message, None)
             case ("connect", "google", "as", alias) | ("connect" | "add", "google", "account", "as", alias):
                 return await self._connect(message, alias)
@@ -164,11 +180,16 @@ class AccountsCommand:
         conversation = message.conversation if here else None
         account = await self._accounts.use(message.principal, alias, conversation=conversation)
         if account is None:
-            return None
+            return None if here else await self._unknown(message, alias)
         if here:
             return f"In this conversation I now use {account.alias} ({account.email})."
         await self._accounts.forget_choice(message.principal, message.conversation)
         return f"I now use {account.alias} ({account.email}) everywhere, except where you chose another account."
+
+    async def _unknown(self, message: StoredMessage, alias: str) -> str | None:
+        """Return which accounts there are instead; None for a person without accounts, who means something else."""
+        accounts = [f"`{account.alias}`" for account in await self._accounts.list(message.principal)]
+        return f"You call no account {alias}. Your accounts are {', '.join(accounts)}." if accounts else None
 
     async def _rename(self, message: StoredMessage, alias: str, new: str) -> str | None:
         accounts = {account.alias for account in await self._accounts.list(message.principal)}

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.approvals.approvals import Approval, Approvals, ApprovalState
-from app.chat.words import words_of
+from app.chat.words import pieces_of, words_of
 from app.durations import in_words
 from app.messages import StoredMessage
 from app.principal import Principal
 
 _HEXADECIMAL = frozenset("0123456789abcdef")
+_WITHOUT_CODE = {("approve",), ("deny",)}
+_SHORT_ANSWERS = {(word,) for word in ("yes", "y", "ok", "okay", "yep", "sure", "no", "n", "nope")} | {("go", "ahead")}
+_NOTHING = "Nothing waits for your decision."
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class ApprovalCommand:
     async def reply(self, message: StoredMessage) -> str | None:
         """Take the decision that a message consists of, and say so; None when it is anything else.
 
-        A message that holds an open code and is no decision is asked about: no model is to see the code.
+        A message that holds a code or means a decision, but is none, is asked about: no model is to see a code.
         """
         decision = find_decision(message.text)
         if decision is None:
@@ -85,8 +88,29 @@ class ApprovalCommand:
         return reply
 
     async def _ask(self, message: StoredMessage) -> str | None:
-        """Return how to decide, if a message names what waits for its sender's decision."""
-        for code in filter(_is_code, words_of(message.text)):
-            if await self._approvals.is_pending(message.principal, code):
-                return f"To decide, send me only `approve {code}` or `deny {code}`."
-        return None
+        """Return how to decide, if a message names or means what waits for its sender's decision."""
+        words, codes = words_of(message.text), _codes_in(message.text)
+        if not codes and words not in _WITHOUT_CODE | _SHORT_ANSWERS:
+            return None
+        pending = [approval.code for approval in await self._approvals.pending(message.principal)]
+        if named := [code for code in pending if code in codes]:
+            return _how_to_decide(named)
+        if codes:
+            only = words[0] if len(words) == 1 else ""
+            decided = await self._approvals.find(message.principal, only) if _is_code(only) else None
+            return _not_open(only, decided, self._now()) if decided is not None else None
+        if pending:
+            about = "" if words in _WITHOUT_CODE else " If you meant something else, please say it in more words."
+            return _how_to_decide(pending) + about
+        return _NOTHING if words in _WITHOUT_CODE else None
+
+
+def _codes_in(text: str) -> frozenset[str]:
+    return frozenset(part for piece in pieces_of(text) for part in piece.split("-") if _is_code(part))
+
+
+def _how_to_decide(codes: list[str]) -> str:
+    if len(codes) == 1:
+        return f"To decide, send me only `approve {codes[0]}` or `deny {codes[0]}`."
+    several = ", ".join(f"`{code}`" for code in codes)
+    return f"I'm waiting for your decision on {several}. Send me `approve` or `deny` and one of them."

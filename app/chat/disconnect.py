@@ -26,7 +26,10 @@ class DisconnectCommand:
 
     async def reply(self, message: StoredMessage) -> str | None:
         """End the sender's grants and links, and return the reply; None when the message is anything else."""
-        if words_of(message.text) != ("disconnect", "google"):
+        words = words_of(message.text)
+        if words == ("disconnect",):
+            return "To end my access to all your Google accounts, send me `disconnect google`."
+        if words not in (("disconnect", "google"), ("disconnect", "google", "account")):
             return None
         try:
             return in_words(await self._revocation.end(message.principal))

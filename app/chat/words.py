@@ -13,6 +13,11 @@ _STOPS = ".,;!\u2026"
 _PLAIN = {"Cf": "", "Cc": "", "Pd": "-", **dict.fromkeys(("Pi", "Pf", "Ps", "Pe"), "`")}
 
 
+def pieces_of(text: str) -> frozenset[str]:
+    """Return every run of letters, digits and hyphens in a text of any length, in lower case, to look for codes."""
+    return frozenset("".join(each if each.isalnum() or each == "-" else " " for each in text.lower()).split())
+
+
 def words_of(text: str) -> tuple[str, ...]:
     """Return the words of a text in lower case, in normal form C, and without marks; none if it is no command.
 
@@ -25,4 +30,6 @@ def words_of(text: str) -> tuple[str, ...]:
     plain = "".join(_PLAIN.get(unicodedata.category(character), character) for character in line)
     typed = unicodedata.normalize("NFC", plain).replace(":", " ").lower()
     words = (word.lstrip(_MARKS).rstrip(_MARKS + _STOPS) for word in typed.split())
-    return tuple(word for word in words if word)
+    first, *others = tuple(word for word in words if word) or ("",)
+    first = first.removeprefix("/")  # as commands begin in many chats
+    return (first, *others) if first else tuple(others)

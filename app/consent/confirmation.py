@@ -148,6 +148,11 @@ class Confirmation:
         state, nonce = waits.proof["state"], waits.proof["nonce"]
         return WaitsForLogin(link, login.login_url(link.principal, state=state, nonce=nonce))
 
+    async def is_awaited(self, principal: Principal) -> bool:
+        """Return whether a sign-in of this person waits for a code."""
+        async with self._database.reading() as connection:
+            return bool(await self._quarantine.waiting(connection, principal))
+
     async def connected_by(self, link: Link) -> Connected | Disconnected | None:
         """Return what an active link has connected; None when that is not known any more."""
         async with self._database.reading() as connection:

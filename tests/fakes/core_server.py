@@ -26,6 +26,7 @@ from app.audit.audit import Audit
 from app.audit.recorder import AuditRecorder
 from app.chat.accounts import AccountsCommand, ConfirmCommand
 from app.chat.approvals import ApprovalCommand
+from app.chat.help import HelpCommand
 from app.chat.new_conversation import NewConversationCommand
 from app.chat.stop import StopCommand
 from app.consent.browser import BrowserSignIn
@@ -238,6 +239,7 @@ class CoreServer:
                 stop,
                 ConfirmCommand(self.confirmation),
                 AccountsCommand(self.consent, self.accounts, {"http": self.channel}),
+                HelpCommand(self.open_agent, deadline_seconds=deadline_seconds),
             ],
             backoff,
             AttachmentReader(channels, transcriber, max_bytes=attachment_bytes),

@@ -226,13 +226,24 @@ async def test_each_account_is_widened_by_itself(core: CoreServer, ada: Principa
     assert (await core.answer_next(at_work)).answer == "a letter to ada"
 
 
-@pytest.mark.parametrize("text", ["use python for this", "use grace", "rename it to that", "use work for dinner"])
+@pytest.mark.parametrize("text", ["use python for this", "rename it to that", "use work for dinner"])
 async def test_other_words_go_to_the_assistant(core: CoreServer, ada: Principal, grace: Principal, text: str) -> None:
     """What names no account of the sender's own is no command, be it an account of somebody else."""
     await has(core, ada, "ada", "work")
     await has(core, grace, "grace")
 
     assert "`help`" in await reply(core, ada, text)
+    assert await used(core, ada, "c") == "ada@example.com"
+
+
+async def test_a_name_that_is_none_is_answered_with_those_that_are(
+    core: CoreServer, ada: Principal, grace: Principal
+) -> None:
+    """Each is told their own names, somebody else's is no name, and who has no account is taken to mean another use."""
+    await has(core, ada, "ada", "work")
+
+    assert await reply(core, ada, "`use nosuch`.") == "You call no account nosuch. Your accounts are `ada`, `work`."
+    assert "nosuch" not in await reply(core, grace, "use nosuch")
     assert await used(core, ada, "c") == "ada@example.com"
 
 

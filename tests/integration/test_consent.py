@@ -290,7 +290,9 @@ async def test_who_says_no_at_google_is_told_so_and_connects_nothing(
     )
 
     assert [page.status_code for page in pages] == [200] * 3
-    assert all("you did not allow the access, so nothing was connected" in page.text for page in pages)
+    assert ["you did not allow the access, so nothing was connected" in page.text.lower() for page in pages] == [
+        True
+    ] * 3
     assert "Allow" not in again.text
     assert server.waiting.ended == [(ada, False), (grace, True)]
     assert server.calls(EXCHANGE) == 1

@@ -9,7 +9,7 @@ import pytest
 
 from app.chat.accounts import find_code
 from app.chat.approvals import find_decision
-from app.chat.words import words_of
+from app.chat.words import pieces_of, words_of
 from tests.fakes.growth import grows_faster
 
 COMMANDS = ("google accounts", "connect google as work", "use work for this conversation", "disconnect google")
@@ -53,7 +53,7 @@ HOSTILE: dict[str, Callable[[int], str]] = {
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_text_costs_no_more_than_its_length(text: Callable[[int], str]) -> None:
     """Fifty times the length costs about fifty times as much; a pattern that tries again costs 2,500 times."""
-    assert not grows_faster(lambda text: (words_of(text), find_code(text), find_decision(text)), text)
+    assert not grows_faster(lambda text: (words_of(text), pieces_of(text), find_code(text), find_decision(text)), text)
 
 
 def test_no_command_has_a_pattern() -> None:
