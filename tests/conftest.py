@@ -31,6 +31,7 @@ SYSTEM = (
     "integration/test_processes.py",
     "integration/test_silent_database.py",
     "integration/test_start.py",
+    "integration/test_walked_pages.py",
 )
 
 

@@ -9,7 +9,7 @@ from app.commands.common import CONFIG, ConfigOption, configured, run, told_to_s
 from app.errors import SettingsError
 from app.settings import Settings
 
-_GIVE_WAY = 10  # to a server on the same machine, which must acknowledge within three seconds
+GIVE_WAY = 10  # to a server on the same machine, which must acknowledge within three seconds
 
 
 def worker(config: ConfigOption = CONFIG) -> None:
@@ -29,7 +29,7 @@ async def _work(settings: Settings) -> None:
         raise SettingsError(
             "google.mode: the sandbox runs inside `deputy serve`; a worker needs mode google or workspace"
         )
-    os.nice(_GIVE_WAY)
+    os.nice(GIVE_WAY)
     stopped = asyncio.create_task(told_to_stop())
     container = build(settings)
     async with running(container, settings), loading(container):

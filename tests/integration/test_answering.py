@@ -67,7 +67,12 @@ async def test_an_answer_is_private_only_when_it_may_hold_something_of_theirs(
 ) -> None:
     """What needs no account is told to all; after a letter was read, that person's further answers are private."""
     await server.grant(ada, READ)
-    for person, text in ((ada, "/letters_clock"), (ada, "/letters_read"), (ada, "/letters_clock"), (grace, "/help")):
+    for person, text in (
+        (ada, "/letters_clock"),
+        (ada, "/letters_read"),
+        (ada, "/letters_clock"),
+        (grace, "/letters_clock"),
+    ):
         await server.ask(person, text)
 
     assert [sent.private for sent in server.channel.sent] == [False, True, True, False]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic_ai.messages import ModelMessage
 
-from app.chat.approvals import ApprovalState
+from app.approvals.approvals import ApprovalState
 from app.database.database import Database
 from app.keys.ring import KeyRing
 from app.principal import Principal
@@ -161,7 +161,6 @@ async def test_a_code_of_a_sign_in_reaches_no_model(
         ("/connect google", "who you are"),
         ("connect gmail", "who you are"),
         ("accounts", "You have no Google account connected."),
-        ("disconnect", "send me `disconnect google`"),
         ("new chat", "send me `new conversation`"),
         ("Reset.", "send me `new conversation`"),
         ("`new conversation`", "I have forgotten what we said here."),

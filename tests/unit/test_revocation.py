@@ -369,9 +369,16 @@ async def test_saying_so_in_the_chat_is_enough(
     assert await server.states() == {"grace grace@example.com": GrantState.ACTIVE}
 
 
-@pytest.mark.parametrize(
-    "words", ["disconnect", "please disconnect google", "disconnect google now", "disconnect slack"]
-)
+async def test_disconnect_alone_ends_nothing(server: RevokingServer, ada: Principal) -> None:
+    """It is answered with the command that does."""
+    await server.connect(ada)
+    told = await DisconnectCommand(server.revocation).reply(await server.say(ada, "`Disconnect`."))
+
+    assert told == "To end my access to all your Google accounts, send me `disconnect google`."
+    assert await server.states() == {"ada ada@example.com": GrantState.ACTIVE}
+
+
+@pytest.mark.parametrize("words", ["please disconnect google", "disconnect google now", "disconnect slack"])
 async def test_other_words_are_no_command(words: str, server: RevokingServer, ada: Principal) -> None:
     """Only the whole command ends anything; a mail that is quoted with it does not."""
     await server.connect(ada)
