@@ -1,0 +1,140 @@
+"""What is found out about the same functions and types at the start of every server, found out once."""
+
+from __future__ import annotations
+
+import inspect
+import time
+import weakref
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping
+from copy import copy
+from dataclasses import dataclass
+from functools import cache, cached_property
+from types import FunctionType, MethodType
+from typing import Any
+
+import fastapi._compat.v2 as fields
+import pytest
+from googleapiclient import discovery
+from pydantic import TypeAdapter
+
+from app.sandbox.google.gmail.mailbox import Mailbox
+from app.sandbox.google.gmail.post import PostOffice
+from containers.proof import signatures
+
+_FRESH_SECONDS = 900.0  # the youngest letter is an hour old when it is written
+
+
+def remember(patch: pytest.MonkeyPatch) -> None:
+    """Remember signatures, annotations and FastAPI's type adapters of what lives as long as its module.
+
+    And the names that Google's client library gives to the parameters of its methods, and the mail of sandboxes.
+    """
+    patch.setattr(inspect, "signature", _signatures())
+    patch.setattr(signatures, "_annotated", _annotations())
+    patch.setattr(fields, "TypeAdapter", _type_adapters())
+    patch.setattr(PostOffice, "mailboxes", _mailboxes(), raising=False)
+    patch.setattr(discovery, "key2param", cache(discovery.key2param))
+
+
+def _signatures() -> Callable[..., inspect.Signature]:
+    find, known = inspect.signature, dict[Hashable, inspect.Signature]()
+
+    def signature(called: Any, **how: Any) -> inspect.Signature:
+        key = _lasting(called)
+        if key is None or how.keys() - {"eval_str"}:
+            return find(called, **how)
+        key = (key, how.get("eval_str", False))
+        if key not in known:
+            known[key] = find(called, **how)
+        return known[key]
+
+    return signature
+
+
+def _annotations() -> Callable[..., tuple[type, ...]]:
+    find, known = signatures._annotated, dict[Hashable, tuple[type, ...]]()
+
+    def annotated(makes: Any, parameter: inspect.Parameter) -> tuple[type, ...]:
+        key = _lasting(makes)
+        if key is None:
+            return find(makes, parameter)
+        key = (key, parameter.name)
+        if key not in known:
+            known[key] = find(makes, parameter)
+        return known[key]
+
+    return annotated
+
+
+def _type_adapters() -> Callable[..., TypeAdapter[Any]]:
+    known: dict[str, TypeAdapter[Any]] = {}
+
+    def type_adapter(annotated: Any, config: Any = None) -> TypeAdapter[Any]:
+        shown = repr(annotated)
+        if config is not None or " at 0x" in shown or "<locals>" in shown:
+            return TypeAdapter(annotated, config=config)
+        if shown not in known:
+            known[shown] = TypeAdapter(annotated)
+        return known[shown]
+
+    return type_adapter
+
+
+@dataclass
+class _Mail:
+    """The mail of a sandbox's people, as it was at first.
+
+    Attributes:
+        at: When it was written, in seconds since the epoch.
+        mailboxes: The mailboxes, which nobody changes: each sandbox has copies.
+        office: Who has it now; two sandboxes at a time have no letter in common.
+    """
+
+    at: float
+    mailboxes: Mapping[str, Mailbox]
+    office: weakref.ref[PostOffice]
+
+
+def _mailboxes() -> cached_property[Mapping[str, Mailbox]]:
+    write: Callable[[PostOffice], Mapping[str, Mailbox]] = vars(PostOffice)["mailboxes"].func
+    known = defaultdict[Hashable, list[_Mail]](list)
+
+    def mailboxes(office: PostOffice) -> Mapping[str, Mailbox]:
+        if office.now is not time.time:
+            return write(office)
+        people, now = tuple(office._people.values()), time.time()
+        free = (mail for mail in known[people] if mail.office() is None and now - mail.at < _FRESH_SECONDS)
+        if (mail := next(free, None)) is None:
+            mail = _Mail(now, write(office), weakref.ref(office))
+            known[people].append(mail)
+        mail.office = weakref.ref(office)
+        return {email: _copied(mailbox) for email, mailbox in mail.mailboxes.items()}
+
+    patched = cached_property(mailboxes)
+    patched.__set_name__(PostOffice, "mailboxes")
+    return patched
+
+
+def _copied(mailbox: Mailbox) -> Mailbox:
+    """Return a mailbox with the same messages, which never change, that is changed by itself."""
+    copied = copy(mailbox)
+    for name, value in vars(mailbox).items():
+        setattr(copied, name, copy(value))
+    return copied
+
+
+def _lasting(called: Any) -> Hashable:
+    """Return what a class or function is known by, or None where it may be gone or another one the next time."""
+    if isinstance(called, MethodType):
+        key = _lasting(called.__func__)
+        return key and ("bound", key)
+    if isinstance(called, type):
+        made_by = (called.__init__, called.__new__)  # type: ignore[misc]  # compared, not called
+        return None if "<locals>" in called.__qualname__ else (called, *made_by)
+    if not isinstance(called, FunctionType) or hasattr(called, "__wrapped__") or hasattr(called, "__signature__"):
+        return None
+    if "<locals>" not in called.__qualname__:
+        return called
+    plain = all(isinstance(each, str) for each in called.__annotations__.values())
+    return called.__code__ if plain and not called.__defaults__ and not called.__kwdefaults__ else None
