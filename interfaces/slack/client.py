@@ -19,6 +19,7 @@ from interfaces.slack.direct import open_direct_chat
 from interfaces.slack.formatting import MAX_MARKDOWN_LENGTH, MAX_POST_LENGTH, escaped, posts
 from interfaces.slack.installations import BotTokens
 from interfaces.slack.refusals import ClosedPlaceError, in_our_words, reason_of
+from interfaces.slack.sessions import SlackSessions
 from interfaces.slack.web_api import new_client
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class SlackChannel:
         self._bot_tokens = bot_tokens
         self._api_base_url = api_base_url
         self._copies = copies or CopyFinder()
+        self._sessions = SlackSessions()
         self._public_lines: OrderedDict[tuple[str, int], None] = OrderedDict()
 
     async def send(
@@ -128,10 +130,24 @@ class SlackChannel:
             self._copies.forget(reply_id)
 
     async def show_working(self, message: StoredMessage, doing: str | None) -> None:
-        """Do nothing: the app has no sessions, and nothing else in Slack shows that an app is working."""
+        """Show in the message's thread that the assistant is working, with a Stop button.
+
+        Raises:
+            UnavailableError: Slack refuses it for now, or did not answer.
+            UndeliverableError: Slack refuses it permanently.
+        """
+        if self._sessions.has_one(message):
+            await self._sessions.begin(await self._client(message), message)
 
     async def show_idle(self, message: StoredMessage) -> None:
-        """Do nothing, as for `show_working`."""
+        """Take that sign away.
+
+        Raises:
+            UnavailableError: Slack refuses it for now, or did not answer.
+            UndeliverableError: Slack refuses it permanently.
+        """
+        if self._sessions.has_one(message):
+            await self._sessions.end(await self._client(message), message)
 
     async def fetch(self, message: StoredMessage, attachment: Attachment, *, limit: int) -> bytes:
         """Raise an error: files in Slack are named in the text and not fetched."""

@@ -20,6 +20,7 @@ from app.sandbox.slack.places import SlackError, user_id
 from app.sandbox.slack.posts import Post, SlackPosts
 from app.sandbox.slack.rates import ReadLimits
 from app.sandbox.slack.scopes import MissingScopeError, check_scope
+from app.sandbox.slack.sessions import AgentSessions
 
 if TYPE_CHECKING:
     from app.sandbox.slack.sockets import SlackSockets  # imports aiohttp's server, which is rarely needed
@@ -47,6 +48,7 @@ class SlackSandbox(SlackEventSource):
         posts: The bot's posts, except deleted ones, oldest first.
         members: The fields that ``users.info`` adds to the names, such as ``is_email_confirmed``, by user id; everyone
             else is a full member without an address.
+        sessions: The agent sessions of threads.
         homes: The blocks of people's App Home, by user id.
     """
 
@@ -68,7 +70,9 @@ class SlackSandbox(SlackEventSource):
         self._organisations: dict[str, str] = {}  # by workspace
         self.posts: list[Post] = [] if posts is None else posts
         self._posting = posting = SlackPosts(bot_user, self.places, self.new_ts, self.posts)
+        self.sessions = AgentSessions(self.places, declaration)
         self._methods: Mapping[str, Method] = {
+            "agents.sessions.setStatus": self.sessions.set_status,
             "auth.revoke": self._auth_revoke,
             "auth.test": self._auth_test,
             "chat.delete": posting.delete,

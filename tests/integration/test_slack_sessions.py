@@ -1,0 +1,114 @@
+"""Agent sessions in Slack: what shows that the assistant works, and who can stop it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from app.sandbox.server import serve_loopback
+from app.sandbox.slack.declaration import EVERYTHING, SlackDeclaration
+from app.sandbox.slack.sandbox import SlackSandbox
+from app.sandbox.slack.sessions import AgentSession, session_stopped
+from interfaces.slack.web_api import new_client
+from tests.fakes.environment import Environment, open_environment
+from tests.fakes.scripted_model import ScriptedModel
+from tests.fakes.server import TEAM, Server, direct, eventually, user
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+THREAD = "1700000000.000001"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A server and the model that answers."""
+
+    server: Server
+    model: ScriptedModel
+
+    async def say(self, name: str, text: str, channel: str | None = None) -> None:
+        """Write in a thread of a channel, or of the direct chat."""
+        said = f"<@U0BOT> {text}" if channel else text
+        kind = "app_mention" if channel else "message.im"
+        where = channel or direct(name)
+        event = self.server.slack.event(user=user(name), text=said, channel=where, thread_ts=THREAD, kind=kind)  # type: ignore[arg-type]
+        (await self.server.deliver(event)).raise_for_status()
+
+    async def session(self, channel: str, status: str) -> AgentSession:
+        """The session of the channel's thread, once it has had this status."""
+        sessions = self.server.slack.sessions.by_thread
+        key = (channel, THREAD)
+        await eventually(lambda: key in sessions and status in sessions[key].statuses)
+        return sessions[key]
+
+    async def press_stop(self, name: str, channel: str) -> None:
+        """Press Slack's Stop button in the thread."""
+        event = session_stopped(user(name), channel, THREAD, self.server.slack.new_ts())
+        (await self.server.deliver(self.server.slack.notice(event, TEAM))).raise_for_status()
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def environment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Environment]:
+    """A Google and a Slack."""
+    async with open_environment(Path(tmp_path_factory.mktemp("sessions"))) as environment:
+        yield environment
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def stage(environment: Environment) -> AsyncIterator[Stage]:
+    """A server on a socket whose model waits when it is told to."""
+    model = ScriptedModel()
+    async with environment.server(model.install) as server:
+        yield Stage(server, model)
+
+
+async def test_a_thread_shows_that_the_assistant_works_and_is_stopped_by_its_owner_alone(stage: Stage) -> None:
+    """Grace's press does not end what Ada asked for; Ada's does, and the session is active again."""
+    await stage.say("ada", "wait for it", "C0WORK")
+    session = await stage.session("C0WORK", "processing")
+    await stage.press_stop("grace", "C0WORK")
+    assert not [post for post in stage.server.posted("C0WORK") if "stopped" in post.text]
+    await stage.press_stop("ada", "C0WORK")
+    await stage.session("C0WORK", "active")
+    await eventually(lambda: [post for post in stage.server.posted(direct("ada")) if "stopped" in post.text.lower()])
+
+    assert session.title == "wait for it"
+    assert session.statuses[0] == "processing"
+    assert session.statuses[-1] == "active"
+    assert not [post for post in stage.server.posted("C0WORK") if "waited" in post.text]
+
+
+async def test_a_session_is_active_again_after_the_answer(stage: Stage) -> None:
+    """In a thread of the direct chat too; whatever is answered at once needs no session."""
+    stage.model.gate.clear()
+    await stage.say("grace", "wait a moment")
+    await stage.session(direct("grace"), "processing")
+    stage.model.gate.set()
+    session = await stage.session(direct("grace"), "active")
+
+    assert session.statuses == ["processing", "active"]
+    assert [post.text for post in await stage.server.posts(direct("grace"), 1)] == ["waited a moment"]
+
+
+@pytest.mark.parametrize(
+    ("declaration", "warning"),
+    [
+        (EVERYTHING, None),
+        (
+            SlackDeclaration(EVERYTHING.scopes, EVERYTHING.events - {"agent_session_stopped"}),
+            "missing_agent_session_stopped_event_subscription",
+        ),
+    ],
+)
+async def test_slack_warns_where_nobody_could_stop(declaration: SlackDeclaration, warning: str | None) -> None:
+    """An app without the event shows a spinner that nobody can stop, and its call is answered with a warning."""
+    slack = SlackSandbox(signing_secret="s", bot_token="xoxb-1", declaration=declaration)
+    slack.event(user="U0ADA", text="<@U0BOT> x", channel="C1", ts=THREAD, kind="app_mention")
+    async with serve_loopback(slack.app) as url:
+        client = new_client("xoxb-1", f"{url}/api/")
+        answer = await client.agents_sessions_setStatus(channel_id="C1", thread_ts=THREAD, status="processing")
+
+    assert answer.get("warning") == warning
