@@ -7,6 +7,7 @@ DeputyError
 │   ├── InvalidMessageError        it is malformed                                        (HTTP 400)
 │   ├── UnauthenticatedError       its token or signature is missing or wrong             (HTTP 401)
 │   ├── OffboardedError            the person was offboarded: their messages are refused  (HTTP 403)
+│   │   └── NotAllowedError            the settings do not list the person or the chat     (HTTP 403)
 │   ├── NotFoundError              this principal has no such thing                       (HTTP 404)
 │   ├── TooLargeError              it exceeds the size limit                              (HTTP 413)
 │   └── UnavailableError           not now: the platform should send it again             (HTTP 503)
@@ -85,6 +86,10 @@ class OffboardedError(MessageError):
     """The person was offboarded; nothing is stored or run for them until they are restored."""
 
     status = 403
+
+
+class NotAllowedError(OffboardedError):
+    """The settings do not list the person, or the chat that they wrote in; nothing is stored, as for a leaver."""
 
 
 class NotFoundError(MessageError):

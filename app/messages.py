@@ -64,6 +64,7 @@ class InboundMessage:
         address: JSON data that the channel needs to answer; only the channel reads it.
         payload: The channel's id of the raw message, if it keeps one; never contents.
         attachments: The files that came with it.
+        chat: The platform's id of the group or channel; None for a direct chat.
     """
 
     principal: Principal
@@ -73,6 +74,7 @@ class InboundMessage:
     address: Mapping[str, Any] = field(default_factory=dict)
     payload: str | None = None
     attachments: tuple[Attachment, ...] = ()
+    chat: str | None = None
 
 
 # A message's state and attempt: every change that matters to its sender changes at least one of them.

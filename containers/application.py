@@ -54,11 +54,13 @@ from app.delivery.store.replicas import Replicas
 from app.delivery.store.retention import Retention
 from app.delivery.store.stops import Stops
 from app.delivery.store.transcript import Transcript
+from app.delivery.work.admission import Admission
 from app.delivery.work.answering import Answering
 from app.delivery.work.backlog import Backlog
 from app.delivery.work.fairness import Fairness
 from app.delivery.work.intake import Intake
 from app.delivery.work.maintenance import Maintenance
+from app.delivery.work.rates import PersonRates
 from app.delivery.work.runs import Runs
 from app.delivery.work.signs import SignsOfLife
 from app.delivery.work.stopping import Stopping
@@ -259,7 +261,14 @@ class Application(DeclarativeContainer):
     )
     stopping = Once(Stopping, Once(Stops, database, outbox), inbox, runs, engine, sender)
     stop_command = Once(StopCommand, stopping)
-    intake = Once(Intake, inbox, engine, backlog, users, providers.List(stop_command))
+    admission = Once(Admission, settings.provided.allowed.call())
+    intake = Once(Intake, inbox, engine, backlog, users, providers.List(stop_command), admission)
+    person_rates = Once(
+        PersonRates,
+        database,
+        settings.provided.delivery.person_messages,
+        settings.provided.delivery.person_messages_seconds,
+    )
     approval_command = Once(ApprovalCommand, approvals, parking)
     new_conversation = Once(NewConversationCommand, conversations)
     commands = providers.List(
@@ -295,9 +304,11 @@ class Application(DeclarativeContainer):
             most_seconds=settings.provided.delivery.backoff_most_seconds,
         ),
         attachments,
+        person_rates,
         request_scopes.provided.open_agent,
         deadline_seconds=settings.provided.delivery.deadline_seconds,
         person_parked=settings.provided.delivery.person_parked,
+        group_rules=settings.provided.group_rules.call(),
     )
     retention = Once(
         Retention,

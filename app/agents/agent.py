@@ -23,6 +23,7 @@ from pydantic_ai.models import Model
 from app.agents.guard import GuardedToolkit
 from app.agents.listening import AtWork, Listener, telling, unwatched
 from app.agents.organised import Organised, organised_in
+from app.agents.rules import DIRECT, PlaceRules
 from app.agents.run import StoppedRun
 from app.agents.wording import OUTGROWN, finished, in_words
 from app.agents.writes import Writes
@@ -145,6 +146,8 @@ class Agent:
         listener: Listener | None = None,
         prompt: Prompt | None = None,
         at_work: AtWork = unwatched,
+        *,
+        rules: PlaceRules = DIRECT,
     ) -> Answered | StoppedRun:
         """Run the agent on a message of its principal.
 
@@ -153,13 +156,14 @@ class Agent:
             listener: Notified of progress; the model is asked to stream only if there is one.
             prompt: The message as the model gets it; by default its text.
             at_work: Told what a tool that runs is doing, and None once it has ended.
+            rules: The rules of the place that the message came from.
 
         Raises:
             AgentError: The model failed, or a limit was reached.
         """
         self._credentials.use_in(message.conversation)
         content = (prompt or Prompt(message.text)).content()
-        return await self._run(message, content, [], None, listener, at_work)
+        return await self._run(message, content, [], None, listener, at_work, rules)
 
     async def go_on(
         self,
@@ -171,6 +175,7 @@ class Agent:
         granted: bool | None,
         approvals: Sequence[Approval],
         files: Sequence[BinaryContent] = (),
+        rules: PlaceRules = DIRECT,
     ) -> Answered | StoppedRun:
         """Continue a run that was stopped, now that the person has answered.
 
@@ -182,7 +187,7 @@ class Agent:
         """
         self._credentials.use_in(message.conversation, stopped.credential_id)
         results = stopped.results(granted=granted, approvals=approvals)
-        return await self._run(message, None, with_files(stopped.turn, files), results, listener, at_work)
+        return await self._run(message, None, with_files(stopped.turn, files), results, listener, at_work, rules)
 
     async def _run(
         self,
@@ -192,12 +197,14 @@ class Agent:
         results: DeferredToolResults | None,
         listener: Listener | None,
         at_work: AtWork,
+        rules: PlaceRules,
     ) -> Answered | StoppedRun:
         history = await self._conversations.load(
             self.principal,
             message.conversation,
             turns_at_most=self._shell.history_turns,
             characters_at_most=self._shell.history_characters,
+            shared=rules.shared_history,
         )
         organising = frozenset(name for name, spec in self.tools().items() if spec.effect is Effect.ORGANISE)
         waiting = frozenset(results.approvals) if results else frozenset()
@@ -213,6 +220,7 @@ class Agent:
                 message.message_id,
                 organised,
                 self._shell.permission,
+                rules.acts,
                 at_work,
             )
             for toolkit in self._toolkits

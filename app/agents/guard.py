@@ -58,6 +58,9 @@ ACCOUNT_GONE = with_aside(
     "for it with another account.",
     _TELL,
 )
+NOT_IN_A_GROUP = with_aside(
+    "I do not do this in a group. Write to me directly and ask me there.", "Tell the person; do not try it again here."
+)
 UNKNOWN_EFFECT = with_aside(
     "This was interrupted, and I do not know whether it took effect. I did not repeat it.", _TELL
 )
@@ -75,6 +78,7 @@ class GuardedToolkit(WrapperToolset[Any]):
         begins_to_write: Awaited with a tool's name before it organises in a way that must not be repeated.
         organised: How many things were organised for the message, by all of its toolkits.
         permission: Says in words what an OAuth scope permits.
+        acts: Whether tools that act may run where the message came from.
         at_work: Told what a tool that runs is doing, and None once it has ended.
     """
 
@@ -87,6 +91,7 @@ class GuardedToolkit(WrapperToolset[Any]):
     message_id: str
     organised: Organised
     permission: Callable[[str], str] = str
+    acts: bool = False
     at_work: AtWork = unwatched
 
     async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
@@ -112,6 +117,8 @@ class GuardedToolkit(WrapperToolset[Any]):
             GoogleError: The fault is temporary and this call changed nothing: the message can be tried again later.
         """
         spec = self.wrapped.tools()[name]
+        if spec.effect is Effect.ACT and not self.acts:
+            raise ToolFailed(NOT_IN_A_GROUP)
         answered: Mapping[str, Any] = ctx.tool_call_metadata or {}
         try:
             await self.credentials.ensure(frozenset(spec.oauth_scopes))

@@ -6,12 +6,19 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 from pydantic import ValidationError
-from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, repair_messages
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelMessagesTypeAdapter,
+    ModelRequest,
+    ModelRequestPart,
+    UserPromptPart,
+    repair_messages,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.database import Database
@@ -29,6 +36,16 @@ _LATEST = (
     .order_by(turns.c.sequence.desc())
     .limit(sa.bindparam("at_most", type_=sa.Integer))
 )
+_LATEST_SHARED = (
+    sa.select(turns.c.sequence, turns.c.messages, turns.c.private, turns.c.user_id)
+    .where(
+        *(turns.c[name] == sa.bindparam(f"of_{name}") for name in ("platform", "tenant", "conversation")),
+        sa.or_(turns.c.user_id == sa.bindparam("of_user_id"), turns.c.private.is_(False)),
+    )
+    .order_by(turns.c.sequence.desc())
+    .limit(sa.bindparam("at_most", type_=sa.Integer))
+)
+_OTHERS = "[Somebody else in this group wrote this to you:]"
 _APPEND = turns.insert()
 
 
@@ -62,15 +79,23 @@ class Conversations:
         *,
         turns_at_most: int,
         characters_at_most: int = HISTORY_CHARACTERS,
+        shared: bool = False,
     ) -> History:
         """Return this person's latest turns in a conversation, as many as both limits allow.
 
         Turns are taken whole, so no tool call loses its result. A turn that can no longer be read is left out.
+
+        Args:
+            principal: The person.
+            conversation: The conversation.
+            turns_at_most: Maximum number of turns.
+            characters_at_most: Maximum length of all turns together.
+            shared: Also return what others said there, marked as such, apart from turns with something private.
         """
         person = {f"of_{name}": part for name, part in owner(principal).items()}
         given = {**person, "of_conversation": conversation, "at_most": turns_at_most}
         async with self._database.reading() as connection:
-            rows = (await connection.execute(_LATEST, given)).all()
+            rows = (await connection.execute(_LATEST_SHARED if shared else _LATEST, given)).all()
         kept: list[tuple[int, list[ModelMessage], bool]] = []
         room = characters_at_most
         for row in rows:
@@ -78,7 +103,9 @@ class Conversations:
             if room < 0:
                 break
             try:
-                kept.insert(0, (row.sequence, ModelMessagesTypeAdapter.validate_json(row.messages), row.private))
+                turn = ModelMessagesTypeAdapter.validate_json(row.messages)
+                others = shared and row.user_id != principal.user
+                kept.insert(0, (row.sequence, _of_others(turn) if others else turn, row.private))
             except ValidationError:
                 log.error("turn %d of %s cannot be read and is left out", row.sequence, principal)
         loaded = [message for _, turn, _ in kept for message in turn]
@@ -130,6 +157,23 @@ class Conversations:
             "created_at": self._now(),
         }
         await connection.execute(_APPEND, row)
+
+
+def _of_others(turn: Sequence[ModelMessage]) -> list[ModelMessage]:
+    """Return a turn of another person, its words marked as theirs."""
+    return [
+        replace(message, parts=[_marked(part) for part in message.parts])
+        if isinstance(message, ModelRequest)
+        else message
+        for message in turn
+    ]
+
+
+def _marked(part: ModelRequestPart) -> ModelRequestPart:
+    if not isinstance(part, UserPromptPart):
+        return part
+    content = [part.content] if isinstance(part.content, str) else part.content
+    return replace(part, content=[_OTHERS, *content])
 
 
 def _of(principal: Principal, conversation: str) -> sa.ColumnElement[bool]:

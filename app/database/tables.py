@@ -132,6 +132,13 @@ outbox = sa.Table(
     sa.Index("ix_outbox_message", "message_id"),
 )
 
+person_rates = sa.Table(
+    "person_rates",
+    metadata,
+    *_principal(primary_key=True),
+    _time("free_at"),  # when all of the person's messages will be free again
+)
+
 begun_writes = sa.Table(
     "begun_writes",
     metadata,

@@ -57,6 +57,13 @@ class DeliverySettings(Section):
     person_backlog: int = Field(
         default=500, gt=0, description="While this many messages of one person are waiting, their new ones get a 429"
     )
+    person_messages: int | None = Field(
+        default=None,
+        gt=0,
+        description="Maximum messages of one person that are answered within `person_messages_seconds`, over all"
+        " processes. Further ones get a reply that says when to write again",
+    )
+    person_messages_seconds: Positive = Field(default=3600, description="See `person_messages`")
     scan_seconds: Positive = Field(default=5, description="How often to look for unfinished and expired rows")
     lease_seconds: Positive = Field(
         default=30, description="A process that freezes for this long loses the messages that it was answering"

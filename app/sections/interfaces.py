@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from app.sections.channel import ChannelSettings
+from app.sections.channel import ChannelSettings, ChatSettings
 from app.sections.section import Positive, Secret, Section, Text, Url, matching, wrong
 from app.sections.whatsapp import WhatsAppSettings
 
@@ -25,7 +25,7 @@ class HttpSettings(ChannelSettings):
     )
 
 
-class SlackSettings(ChannelSettings):
+class SlackSettings(ChatSettings):
     """Slack; either `bot_token`, for one workspace, or `client_id` and `client_secret`, for many.
 
     With `google.linking: channel_login` give both the token and the client, because people sign in with the client.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from app.sections.channel import ChannelSettings
+from app.sections.channel import ChatSettings
 from app.sections.section import Secret, Text, Url, matching
 
 GRAPH_API = "https://graph.facebook.com/v26.0/"
@@ -14,7 +14,7 @@ MetaId = Annotated[str, matching(r"[0-9]{5,20}", "write the id as Meta shows it:
 _NUMBER_KEY_LENGTH = 32
 
 
-class WhatsAppSettings(ChannelSettings):
+class WhatsAppSettings(ChatSettings):
     """GET and POST /whatsapp/webhook: one business phone number on Meta's Cloud API.
 
     Meta forbids AI providers to offer a general-purpose assistant as the main purpose of a business number, and decides

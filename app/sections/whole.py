@@ -7,7 +7,10 @@ from types import MappingProxyType
 
 from pydantic import Field, field_validator
 
+from app.agents.rules import PlaceRules
+from app.delivery.work.admission import AllowedHere
 from app.sections.agents import OFFLINE, AgentSettings, AttachmentSettings, ModelSettings
+from app.sections.channel import ChatSettings
 from app.sections.delivery import DeliverySettings
 from app.sections.google import ConsentSettings, GoogleSettings
 from app.sections.interfaces import InterfacesSettings
@@ -44,6 +47,15 @@ class Settings(Section):
         if OFFLINE in models:
             raise ValueError(f"{OFFLINE} is built in; take another name")
         return models
+
+    def allowed(self) -> dict[str, AllowedHere]:
+        """Return who may write where, by served channel."""
+        return {channel: section.allowed() for channel, section in self.interfaces.served().items()}
+
+    def group_rules(self) -> dict[str, PlaceRules]:
+        """Return the rules of groups, by served channel that has groups."""
+        served = self.interfaces.served().items()
+        return {channel: section.group_rules() for channel, section in served if isinstance(section, ChatSettings)}
 
     def agent_of_channel(self) -> dict[str, str]:
         """Return the served channels, each with the name of the agent that answers there."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from app.allow_list import AllowList
 from app.consent.linking import LinkingMode
 from app.sections.interfaces import SlackSettings
 from app.settings import Settings
 from interfaces.channel import ChannelDescription, Routes
-from interfaces.slack.allow_list import AllowList
 from interfaces.slack.checkup import SlackCheckup
 from interfaces.slack.client import SlackChannel
 from interfaces.slack.directory import SlackDirectory

@@ -71,6 +71,7 @@ class Click:
             text=self.command,
             address=address,
             payload=click_id,
+            chat=None if direct else channel,
         )
 
 

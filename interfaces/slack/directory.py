@@ -7,9 +7,9 @@ from typing import Any
 
 from slack_sdk.errors import SlackApiError
 
+from app.allow_list import AllowList
 from app.errors import UnavailableError
 from app.principal import Principal
-from interfaces.slack.allow_list import AllowList
 from interfaces.slack.installations import BotTokens
 from interfaces.slack.web_api import new_client, no_answer
 

@@ -52,6 +52,7 @@ def find_message(payload: Mapping[str, Any], names: Mapping[str, str] = MappingP
             "workspace": receiving_workspace(payload),
         },
         payload=f"{channel}:{ts}",
+        chat=None if direct else channel,
     )
 
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
+from app.allow_list import AllowList
 from app.delivery.work.intake import Intake
 from app.delivery.work.stopping import Stopping
 from app.errors import OffboardedError, UnavailableError, UndeliverableError
@@ -15,7 +16,6 @@ from app.messages import InboundMessage
 from app.offboarding import Offboarding
 from app.principal import Principal
 from app.supervisor import guarded
-from interfaces.slack.allow_list import AllowList
 from interfaces.slack.blocks import decided
 from interfaces.slack.click import Click, find_click
 from interfaces.slack.direct import open_direct_chat

@@ -16,10 +16,10 @@ from urllib.parse import urlencode
 import sqlalchemy as sa
 from slack_sdk.errors import SlackApiError
 
+from app.allow_list import AllowList
 from app.database.database import Database
 from app.database.tables import slack_installs_begun as table
 from app.errors import CallbackRefusedError, UnavailableError
-from interfaces.slack.allow_list import AllowList
 from interfaces.slack.installations import Installation, Installations
 from interfaces.slack.scopes import needed_scopes
 from interfaces.slack.web_api import new_client, no_answer

@@ -86,6 +86,7 @@ class Inbound:
                 "at": _seconds(message),
             },
             attachments=files,
+            chat=group or None,
         )
 
     def former(self, message: Part) -> tuple[Principal, ...]:

@@ -19,6 +19,7 @@ import urllib3
 from pydantic_ai.models import Model
 
 from app.agents.agent import Agent, AgentShell
+from app.agents.rules import PlaceRules
 from app.agents.writes import Writes
 from app.approvals.approvals import Approvals
 from app.attachments.reading import AttachmentReader
@@ -62,6 +63,7 @@ from app.delivery.work.backlog import Backlog
 from app.delivery.work.fairness import Fairness
 from app.delivery.work.intake import Intake
 from app.delivery.work.maintenance import Maintenance
+from app.delivery.work.rates import PersonRates
 from app.delivery.work.runs import Runs
 from app.delivery.work.signs import SignsOfLife
 from app.delivery.work.stopping import Stopping
@@ -144,6 +146,8 @@ class CoreServer:
         reply_seconds: float = 0.0,
         transcriber: Transcriber | None = None,
         attachment_bytes: int = 1_000_000,
+        person_messages: int | None = None,
+        group_rules: PlaceRules = PlaceRules(acts=True, shared_history=False),
         first_sign_seconds: float = 3600.0,
     ) -> None:
         now = self.clock = clock or Clock()
@@ -243,9 +247,11 @@ class CoreServer:
             ],
             backoff,
             AttachmentReader(channels, transcriber, max_bytes=attachment_bytes),
+            PersonRates(database, person_messages, 3600.0, now),
             self.open_agent,
             deadline_seconds=deadline_seconds,
             person_parked=person_parked,
+            group_rules={"http": group_rules},
         )
 
     @asynccontextmanager

@@ -12,6 +12,7 @@ import httpx2
 import jwt
 import pytest
 
+from app.allow_list import AllowList
 from app.consent.linking import Linking, LinkingMode
 from app.database.database import Database
 from app.errors import CallbackRefusedError, UnavailableError
@@ -22,7 +23,6 @@ from app.sandbox.server import serve_loopback
 from app.sandbox.slack.openid import SlackOpenId
 from app.sandbox.slack.sandbox import SlackSandbox
 from app.sandbox.visitor import code_on
-from interfaces.slack.allow_list import AllowList
 from interfaces.slack.directory import SlackDirectory, confirmed_address
 from interfaces.slack.installations import OneWorkspace
 from interfaces.slack.openid import SlackLogin

@@ -11,9 +11,9 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
+from app.allow_list import AllowList
 from app.database.tables import messages, users
 from app.principal import Principal
-from interfaces.slack.allow_list import AllowList
 from interfaces.slack.directory import SlackDirectory
 from interfaces.slack.installations import Installation
 from tests.fakes.workspaces import Workspaces, workspaces

@@ -76,7 +76,7 @@ ORDER = (
     "repeating",
     "single_flight",
     "supervisor",
-    "messages",
+    "allow_list messages",
     "reply",
     "settings_file",
     "identities",

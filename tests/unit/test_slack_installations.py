@@ -12,13 +12,13 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
+from app.allow_list import AllowList
 from app.database.database import Database
 from app.database.tables import slack_installations as table
 from app.errors import CallbackRefusedError, SealError
 from app.keys.ring import KeyRing
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack.install import SlackInstalls
-from interfaces.slack.allow_list import AllowList
 from interfaces.slack.installations import Installation, Installations
 from interfaces.slack.installing import Begun, Installing, _read
 from tests.fakes.credentials import stored_bytes

@@ -8,15 +8,18 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
+from types import MappingProxyType
 from typing import Protocol
 
 from app.agents.agent import Agent, Answered
 from app.agents.listening import AtWork, Listener
+from app.agents.rules import DIRECT, GROUP, PlaceRules
 from app.agents.run import StoppedRun
 from app.agents.writes import Writes
 from app.approvals.approvals import Approvals, ApprovalState
 from app.attachments.reading import AttachmentReader
 from app.consent.flow import Consent
+from app.consent.link import Place
 from app.conversations.history import Conversations
 from app.deadline import Deadline
 from app.delivery.backoff import Backoff, PassingFault, passing_fault
@@ -27,6 +30,7 @@ from app.delivery.store.inbox import Inbox
 from app.delivery.store.parking import Parking
 from app.delivery.store.stops import MAY_BE_DONE
 from app.delivery.work.command import ChatCommand
+from app.delivery.work.rates import PersonRates
 from app.delivery.work.signs import SignsOfLife
 from app.durations import in_words
 from app.errors import AgentError, UnreadableMessageError
@@ -73,10 +77,12 @@ class Answering:
         commands: Sequence[ChatCommand],
         backoff: Backoff,
         attachments: AttachmentReader,
+        rates: PersonRates,
         open_agent: OpenAgent,
         *,
         deadline_seconds: float,
         person_parked: int,
+        group_rules: Mapping[str, PlaceRules] = MappingProxyType({}),
         now: Callable[[], float] = time.time,
     ) -> None:
         self._inbox = inbox
@@ -92,6 +98,8 @@ class Answering:
         self._commands = commands
         self._backoff = backoff
         self._attachments = attachments
+        self._rates = rates
+        self._group_rules = group_rules
         self._open_agent = open_agent
         self._deadline_seconds = deadline_seconds
         self._person_parked = person_parked
@@ -156,6 +164,9 @@ class Answering:
             reply = await command.reply(message)
             if reply is not None:
                 return await self._inbox.finish(message, reply, private=True)
+        if message.attempt == 1 and (wait := await self._rates.take(message.principal)):
+            told = self._rates.in_words(in_words(self._rates.seconds), in_words(wait))
+            return await self._inbox.finish(message, told, private=True)
         try:
             outcome = await run()
         except UnreadableMessageError as error:
@@ -192,16 +203,30 @@ class Answering:
 
     async def _run(self, message: StoredMessage, listener: Listener | None, at_work: AtWork) -> Answered | StoppedRun:
         parked = await self._parking.find(message) if message.attempt > 1 else None
+        rules = self._rules(message)
         async with self._open_agent(message.principal, Deadline.after(self._deadline_seconds)) as agent:
             if parked is None:
                 prompt = await self._attachments.prompt(message, agent.reads)
-                return await agent.answer(message, listener, prompt, at_work)
+                return await agent.answer(message, listener, prompt, at_work, rules=rules)
             approvals = await self._approvals.of_message(message.principal, message.message_id)
             stopped = StoppedRun.load(parked.run)
             files = await self._attachments.files(message, agent.reads)
             return await agent.go_on(
-                message, stopped, listener, at_work, granted=parked.granted, approvals=approvals, files=files
+                message,
+                stopped,
+                listener,
+                at_work,
+                granted=parked.granted,
+                approvals=approvals,
+                files=files,
+                rules=rules,
             )
+
+    def _rules(self, message: StoredMessage) -> PlaceRules:
+        """Return the rules of the place that a message came from."""
+        if place_of(message, self._channels) is Place.DIRECT:
+            return DIRECT
+        return self._group_rules.get(message.principal.platform, GROUP)
 
 
 def referenced(apology: str, message: StoredMessage) -> str:

@@ -1,4 +1,4 @@
-"""The workspaces that may install the app and use it."""
+"""Lists of what is allowed: workspaces, chats or people."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from collections.abc import Collection
 
 
 class AllowList:
-    """Holds the workspaces, "T…", and organisations, "E…", that the settings list; without a list, all are allowed.
-
-    Lives as long as the process.
-    """
+    """Holds the ids that the settings list; without a list, all are allowed. Lives as long as the process."""
 
     def __init__(self, places: Collection[str]) -> None:
         self._places = frozenset(places)
@@ -18,6 +15,6 @@ class AllowList:
         """Return whether one of these ids is allowed, such as that of a workspace or of its organisation.
 
         Args:
-            places: As Slack names them; anything but text is ignored.
+            places: As the platform names them; anything but text is ignored.
         """
         return not self._places or any(isinstance(place, str) and place in self._places for place in places)
