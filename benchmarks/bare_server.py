@@ -12,7 +12,6 @@ from asyncio import Queue, Task, create_task
 from collections import defaultdict
 from typing import Any
 
-import pydantic_ai
 import uvicorn
 from fastapi import FastAPI, Request
 from slack_sdk.web.async_client import AsyncWebClient
@@ -21,6 +20,7 @@ from app.llm.offline import offline
 from app.principal import Principal
 from interfaces.slack.markup import typed
 from tests.delivery.badge import BadgeToolkit
+from tests.fakes.bare_loop import run
 
 
 def bare_app(slack: AsyncWebClient) -> FastAPI:
@@ -33,11 +33,8 @@ def bare_app(slack: AsyncWebClient) -> FastAPI:
         while True:
             event = await queues[conversation].get()
             toolkit = BadgeToolkit(Principal("slack", event.get("user_team") or event["team"], event["user"]))
-            agent = pydantic_ai.Agent(offline(), toolsets=[toolkit])
-            result = await agent.run(typed(event["text"], own_id="U0BOT", names={}))
-            await slack.chat_postMessage(
-                channel=event["channel"], thread_ts=event.get("thread_ts"), text=str(result.output)
-            )
+            answer = await run(offline(), toolkit, typed(event["text"], own_id="U0BOT", names={}))
+            await slack.chat_postMessage(channel=event["channel"], thread_ts=event.get("thread_ts"), text=answer)
 
     @app.post("/bare")
     async def bare(request: Request) -> dict[str, bool]:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-import pydantic_ai
 from pydantic_ai import DeferredToolRequests, DeferredToolResults, UsageLimits
 from pydantic_ai.exceptions import AgentRunError, FallbackExceptionGroup, UsageLimitExceeded, UserError
 from pydantic_ai.messages import (
     BinaryContent,
+    InstructionPart,
     ModelMessage,
     ModelRequest,
     TextPart,
@@ -18,10 +18,12 @@ from pydantic_ai.messages import (
     UserContent,
     UserPromptPart,
 )
-from pydantic_ai.models import Model
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.tools import ToolDefinition
 
-from app.agents.guard import GuardedToolkit
-from app.agents.listening import AtWork, Listener, telling, unwatched
+from app.agents.guard import Guard
+from app.agents.listening import AtWork, Listener, unwatched
+from app.agents.loop import Loop
 from app.agents.organised import Organised, organised_in
 from app.agents.rules import DIRECT, PlaceRules
 from app.agents.run import StoppedRun
@@ -40,8 +42,6 @@ from app.llm.patience import PatientModel
 from app.messages import StoredMessage
 from app.principal import Principal
 from app.toolkits.toolkit import Effect, Toolkit, ToolSpec
-
-pydantic_ai.BANNER_ENABLED = False  # on a terminal it would print an advertisement before the first answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,22 @@ class AgentShell:
         self.history_characters = history_characters
         self.limits = UsageLimits(request_limit=request_limit, tool_calls_limit=tool_calls_limit)
         self.model = model
-        self.runner: pydantic_ai.Agent[None, str | DeferredToolRequests] = pydantic_ai.Agent(
-            model, name=name, instructions=instructions or None, output_type=[str, DeferredToolRequests]
-        )
+        self._instructions = [InstructionPart(instructions)] if instructions else []
+        self._definitions: dict[tuple[type[Toolkit], ...], list[ToolDefinition]] = {}  # one entry for each agent
+
+    def asking(self, toolkits: Sequence[Toolkit]) -> ModelRequestParameters:
+        """Return what a model is given with each request of a run: these toolkits' tools and the instructions.
+
+        Raises:
+            AgentError: Two toolkits have a tool of the same name.
+        """
+        classes: tuple[type[Toolkit], ...] = tuple(map(type, toolkits))
+        if (known := self._definitions.get(classes)) is None:
+            specs = [spec for toolkit in classes for spec in toolkit.tools().values()]
+            if len({spec.name for spec in specs}) < len(specs):
+                raise AgentError("I am not set up correctly: two of my tools have the same name.")
+            known = self._definitions[classes] = [spec.definition for spec in specs]
+        return ModelRequestParameters(function_tools=[*known], instruction_parts=[*self._instructions])
 
     def __repr__(self) -> str:
         return f"AgentShell({self.name!r})"
@@ -187,12 +200,12 @@ class Agent:
         """
         self._credentials.use_in(message.conversation, stopped.credential_id)
         results = stopped.results(granted=granted, approvals=approvals)
-        return await self._run(message, None, with_files(stopped.turn, files), results, listener, at_work, rules)
+        return await self._run(message, "", with_files(stopped.turn, files), results, listener, at_work, rules)
 
     async def _run(
         self,
         message: StoredMessage,
-        content: str | Sequence[UserContent] | None,
+        content: str | Sequence[UserContent],
         turn_so_far: list[ModelMessage],
         results: DeferredToolResults | None,
         listener: Listener | None,
@@ -209,50 +222,45 @@ class Agent:
         organising = frozenset(name for name, spec in self.tools().items() if spec.effect is Effect.ORGANISE)
         waiting = frozenset(results.approvals) if results else frozenset()
         organised = Organised(organised_in(turn_so_far, organising, waiting))
-        guards = [
-            GuardedToolkit(
-                toolkit,
-                self.principal,
-                self._credentials,
-                self._approvals,
-                partial(self._writes.begin, self.principal, message.message_id, message.attempt),
-                self._trail,
-                message.message_id,
-                organised,
-                self._shell.permission,
-                rules.acts,
-                at_work,
-            )
-            for toolkit in self._toolkits
-        ]
+        guard = Guard(
+            self._toolkits,
+            self.principal,
+            self._credentials,
+            self._approvals,
+            partial(self._writes.begin, self.principal, message.message_id, message.attempt),
+            self._trail,
+            message.message_id,
+            organised,
+            self._shell.permission,
+            rules.acts,
+            at_work,
+        )
         model = PatientModel(self._shell.model)
+        loop = Loop(
+            model,
+            guard,
+            self._shell.asking(self._toolkits),
+            self._shell.limits,
+            history.messages,
+            turn_so_far,
+            listener,
+        )
         try:
-            run = await self._shell.runner.run(
-                content,
-                model=model,
-                message_history=[*history.messages, *turn_so_far],
-                deferred_tool_results=results,
-                toolsets=guards,
-                usage_limits=self._shell.limits,
-                event_stream_handler=telling(listener) if listener is not None else None,
-            )
+            ended = await (loop.answer(content) if results is None else loop.resume(results))
         except UsageLimitExceeded as error:
             raise AgentError("This took more steps than I may use for one message. Try a smaller request.") from error
         except (AgentRunError, FallbackExceptionGroup, UserError) as error:
             raise AgentError(in_words(model_fault(error) or ModelFault.UNUSABLE)) from error
         except GoogleError as error:
             raise AgentError(f"{_in_words(error)} Please try again later.") from error
-        finally:
-            for guard in guards:
-                guard.let_go()
-        turn = without_files(run.all_messages()[len(history.messages) :])
-        if isinstance(run.output, DeferredToolRequests):
-            return StoppedRun.of(turn, run.output)
-        text, turn = finished(run.output, turn)
+        turn = without_files(ended.turn)
+        if isinstance(ended.output, DeferredToolRequests):
+            return StoppedRun.of(turn, ended.output)
+        answer, turn = finished(ended.output, turn)
         forget_before = _oldest_kept(history, model.left_out, message.sequence)
         if forget_before is not None:
-            text = f"{text}\n\n{OUTGROWN}"
-        return Answered(text, history.private or self._is_private(turn), turn, forget_before)
+            answer = f"{answer}\n\n{OUTGROWN}"
+        return Answered(answer, history.private or self._is_private(turn), turn, forget_before)
 
     def _is_private(self, turn: list[ModelMessage]) -> bool:
         tools = self.tools()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic_ai import ApprovalRequired, CallDeferred, ModelRetry, RunContext, ToolFailed
 from pydantic_ai.exceptions import AgentRunError
-from pydantic_ai.toolsets import ToolsetTool, WrapperToolset
 from pydantic_core import to_jsonable_python
 
 from app.agents.failure import failure, is_sendable
@@ -66,15 +65,15 @@ UNKNOWN_EFFECT = with_aside(
 )
 
 
-@dataclass
-class GuardedToolkit(WrapperToolset[Any]):
-    """A toolkit whose calls run only with its principal's consent and, to act, approval. Lives for one run.
+class Guard:
+    """A person's tools, which run only with their consent and, to act, their approval. Lives for one run.
 
-    A call that may not run yet raises pydantic-ai's ApprovalRequired, which ends the run with the call pending. That
-    pydantic-ai calls a call approved is never enough to act: an approval of this principal is claimed in the database,
+    A call that may not run yet raises pydantic-ai's ApprovalRequired, which ends the run with the call pending. An
+    approval that came with the run is never enough to act: an approval of this principal is claimed in the database,
     and it counts for the Google account alone that the call was shown with.
 
     Args:
+        toolkits: The toolkits of this person's agent; no two have a tool of the same name.
         begins_to_write: Awaited with a tool's name before it organises in a way that must not be repeated.
         organised: How many things were organised for the message, by all of its toolkits.
         permission: Says in words what an OAuth scope permits.
@@ -82,33 +81,43 @@ class GuardedToolkit(WrapperToolset[Any]):
         at_work: Told what a tool that runs is doing, and None once it has ended.
     """
 
-    wrapped: Toolkit
-    principal: Principal
-    credentials: Credentials
-    approvals: Approvals
-    begins_to_write: Callable[[str], Awaitable[None]]
-    trail: AuditRecorder
-    message_id: str
-    organised: Organised
-    permission: Callable[[str], str] = str
-    acts: bool = False
-    at_work: AtWork = unwatched
+    def __init__(
+        self,
+        toolkits: Sequence[Toolkit],
+        principal: Principal,
+        credentials: Credentials,
+        approvals: Approvals,
+        begins_to_write: Callable[[str], Awaitable[None]],
+        trail: AuditRecorder,
+        message_id: str,
+        organised: Organised,
+        permission: Callable[[str], str] = str,
+        acts: bool = False,
+        at_work: AtWork = unwatched,
+    ) -> None:
+        self._toolkits = {name: toolkit for toolkit in toolkits for name in toolkit.tools()}
+        self._principal = principal
+        self._credentials = credentials
+        self._approvals = approvals
+        self._begins_to_write = begins_to_write
+        self._trail = trail
+        self._message_id = message_id
+        self._organised = organised
+        self._permission = permission
+        self._acts = acts
+        self._at_work = at_work
 
-    async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
-        """Return the toolkit's tools, each held by this guard and not by the toolkit."""
-        tools = await super().get_tools(ctx)
-        for tool in tools.values():
-            tool.toolset = self
-        return tools
+    def spec(self, name: str) -> ToolSpec | None:
+        """Return a tool, or None if this person's agent has none of this name."""
+        toolkit = self._toolkits.get(name)
+        return toolkit.tools()[name] if toolkit is not None else None
 
-    def let_go(self) -> None:
-        """Drop everything that belongs to the person: pydantic-ai keeps a cancelled run alive in cycles for a while."""
-        del self.wrapped, self.credentials, self.begins_to_write, self.trail
-        self.at_work = unwatched
+    @property
+    def names(self) -> list[str]:
+        """Return the names of all tools, sorted."""
+        return sorted(self._toolkits)
 
-    async def call_tool(
-        self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
-    ) -> Any:
+    async def call_tool(self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
         """Run the tool, or raise the reason why its call must wait.
 
         Raises:
@@ -116,12 +125,12 @@ class GuardedToolkit(WrapperToolset[Any]):
             ToolFailed: They said no, or Google did.
             GoogleError: The fault is temporary and this call changed nothing: the message can be tried again later.
         """
-        spec = self.wrapped.tools()[name]
-        if spec.effect is Effect.ACT and not self.acts:
+        spec = self._toolkits[name].tools()[name]
+        if spec.effect is Effect.ACT and not self._acts:
             raise ToolFailed(NOT_IN_A_GROUP)
         answered: Mapping[str, Any] = ctx.tool_call_metadata or {}
         try:
-            await self.credentials.ensure(frozenset(spec.oauth_scopes))
+            await self._credentials.ensure(frozenset(spec.oauth_scopes))
         except (ConsentRequiredError, GrantRevokedError) as error:
             if answered.get(APPROVAL_ID) is not None:
                 raise ToolFailed(ACCOUNT_GONE) from error
@@ -133,11 +142,11 @@ class GuardedToolkit(WrapperToolset[Any]):
                 raise
             raise ToolFailed(describe(error)) from error
         if spec.effect is Effect.ACT or self._is_too_much(spec, tool_args, answered):
-            return await self._act(spec, tool_args, ctx, tool)
+            return await self._act(spec, tool_args, ctx)
         if spec.effect is Effect.ORGANISE and not spec.repeatable:
-            await self.begins_to_write(name)
+            await self._begins_to_write(name)
         try:
-            return await self._run(spec, tool_args, ctx, tool)
+            return await self._run(spec, tool_args, ctx)
         except (ConsentRequiredError, GrantRevokedError) as error:  # Google refused the token in mid-call
             self._wait_for_consent(spec, answered, error)
         except AccessRefusedError as error:
@@ -151,14 +160,14 @@ class GuardedToolkit(WrapperToolset[Any]):
         """Return whether a tool that organises needs approval, because this message would organise too many things."""
         if spec.effect is not Effect.ORGANISE:
             return False
-        return answered.get(APPROVAL_ID) is not None or not self.organised.take(things_in(tool_args))
+        return answered.get(APPROVAL_ID) is not None or not self._organised.take(things_in(tool_args))
 
     def _wait_for_consent(
         self, spec: ToolSpec, answered: Mapping[str, Any], error: ConsentRequiredError | GrantRevokedError
     ) -> None:
         missing = error.oauth_scopes if isinstance(error, ConsentRequiredError) else spec.oauth_scopes
         if answered.get(CONSENT_ANSWERED):
-            needed = "; ".join(f'"{self.permission(scope)}"' for scope in sorted(missing))
+            needed = "; ".join(f'"{self._permission(scope)}"' for scope in sorted(missing))
             raise ToolFailed(
                 with_aside(
                     f"You did not allow {needed} at Google, which {spec.name} needs. Write `connect google` to change "
@@ -168,15 +177,13 @@ class GuardedToolkit(WrapperToolset[Any]):
             ) from error
         raise ApprovalRequired(metadata={WAITS_FOR: "consent", OAUTH_SCOPES: sorted(missing)}) from None
 
-    async def _run(
-        self, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
-    ) -> Any:
-        """Run the tool and record it; the recorder outlives `let_go`, which is called when the run is cancelled."""
-        trail, at_work, done = self.trail, self.at_work, False
-        tool_call = await trail.begin(self.message_id, spec.name, acts=spec.effect is Effect.ACT)
-        at_work(spec.doing)
+    async def _run(self, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
+        """Run the tool and record it."""
+        done = False
+        tool_call = await self._trail.begin(self._message_id, spec.name, acts=spec.effect is Effect.ACT)
+        self._at_work(spec.doing)
         try:
-            result = await super().call_tool(spec.name, tool_args, ctx, tool)
+            result = await self._toolkits[spec.name].call_tool(spec.name, tool_args, ctx)
             done = True
         except _ANSWERED_ABOVE:
             raise
@@ -187,9 +194,9 @@ class GuardedToolkit(WrapperToolset[Any]):
                 return result
             failed = f"its result, of the type {type(result).__name__}, cannot be sent to a model as JSON"
         finally:
-            at_work(None)
-            await trail.end(tool_call, done=done)
-        log.error("message %s of %s: the tool %s failed: %s", self.message_id, self.principal, spec.name, failed)
+            self._at_work(None)
+            await self._trail.end(tool_call, done=done)
+        log.error("message %s of %s: the tool %s failed: %s", self._message_id, self._principal, spec.name, failed)
         raise ToolFailed(with_aside(f"{spec.name} failed because of a fault in it.{_MAY_BE_DONE[spec.effect]}", _TELL))
 
     async def _words(self, spec: ToolSpec, tool_args: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,32 +204,30 @@ class GuardedToolkit(WrapperToolset[Any]):
         if spec.asks is None:
             return {}
         try:
-            details = await self.wrapped.approval_details(spec.name, tool_args)
+            details = await self._toolkits[spec.name].approval_details(spec.name, tool_args)
         except (GoogleError, ToolError, CredentialsError):
             details = ()  # the arguments themselves are shown in any case
         return {QUESTION: replace(spec.asks, labels=dict(spec.asks.labels), details=tuple(details))}
 
-    async def _act(
-        self, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
-    ) -> Any:
+    async def _act(self, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
         answered: Mapping[str, Any] = ctx.tool_call_metadata or {}
         approval_id = answered.get(APPROVAL_ID)
         call = PendingCall(ctx.tool_call_id or "", spec.name, to_jsonable_python(tool_args))
-        credential_id = self.credentials.credential_id if spec.oauth_scopes else None
+        credential_id = self._credentials.credential_id if spec.oauth_scopes else None
         if approval_id is None:
             words = await self._words(spec, tool_args)
             shown = {ARGUMENTS: call.arguments, CREDENTIAL_ID: credential_id, **words}
             raise ApprovalRequired(metadata={WAITS_FOR: "approval", **shown})
         if answered.get(CREDENTIAL_ID) != credential_id:
             raise ToolFailed(ACCOUNT_GONE)
-        if not await self.approvals.claim(self.principal, approval_id, call):
+        if not await self._approvals.claim(self._principal, approval_id, call):
             # Another attempt has claimed it: asking again would offer to do it twice.
             raise ToolFailed(UNKNOWN_EFFECT)
         try:
-            return await self._run(spec, tool_args, ctx, tool)
+            return await self._run(spec, tool_args, ctx)
         except (ConsentRequiredError, GrantRevokedError) as error:
             raise ToolFailed("Google has ended my access to your account, so this was not done. Ask again.") from error
         except AccessRefusedError as error:
             raise ToolFailed(str(error)) from error
         finally:
-            await self.approvals.complete(self.principal, approval_id)
+            await self._approvals.complete(self._principal, approval_id)

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
-from pydantic_ai import RunContext
-from pydantic_ai.messages import (
-    AgentStreamEvent,
-    FunctionToolCallEvent,
-    FunctionToolResultEvent,
-    PartDeltaEvent,
-    PartStartEvent,
-    TextPart,
-    TextPartDelta,
-)
+from pydantic_ai.messages import ModelResponseStreamEvent, PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
 
 
 class ToolState(StrEnum):
@@ -68,27 +59,10 @@ class Listener(Protocol):
         ...
 
 
-def telling(
-    listener: Listener,
-) -> Callable[[RunContext[Any], AsyncIterable[AgentStreamEvent]], Awaitable[None]]:
-    """Return a handler that passes pydantic-ai's events to a listener (https://ai.pydantic.dev/agents/#streaming-events)."""
-
-    async def handle(_: RunContext[Any], events: AsyncIterable[AgentStreamEvent]) -> None:
-        async for event in events:
-            progress = _progress(event)
-            if progress is not None:
-                listener.tell(progress)
-
-    return handle
-
-
-def _progress(event: AgentStreamEvent) -> Progress | None:
+def text_of(event: ModelResponseStreamEvent) -> str:
+    """Return the words that a model wrote with this event, or "" (https://ai.pydantic.dev/agents/#streaming-events)."""
     match event:
         case PartStartEvent(part=TextPart(content=text)) | PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
-            return TextWritten(text) if text else None
-        case FunctionToolCallEvent(part=part):
-            return ToolUsed(part.tool_name, ToolState.STARTED)
-        case FunctionToolResultEvent(part=result):
-            return ToolUsed(result.tool_name, ToolState.DONE if result.outcome == "success" else ToolState.FAILED)
+            return text
         case _:
-            return None
+            return ""

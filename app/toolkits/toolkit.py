@@ -5,14 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from types import FunctionType, MappingProxyType, MethodType
 from typing import Any, ClassVar, TypeVar
 
 from pydantic_ai import RunContext, Tool, ToolFailed
 from pydantic_ai.tools import ToolDefinition
-from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
 from pydantic_ai.toolsets.abstract import SchemaValidatorProt
 from pydantic_core import SchemaValidator
 
@@ -121,7 +120,7 @@ def tool(
     return mark
 
 
-class Toolkit(AbstractToolset[Any]):
+class Toolkit:
     """The tools of one subject, bound to one person. An instance lives for one request, its class for the process.
 
     A subclass sets `name`, takes what it needs in its constructor, and marks its tools with `@tool`. Mistakes are
@@ -151,11 +150,6 @@ class Toolkit(AbstractToolset[Any]):
         """Return all tools of the class by name; read-only."""
         return cls.__tools
 
-    @property
-    def id(self) -> str:
-        """Return the toolkit's name, which pydantic-ai wants to be unique within an agent."""
-        return self.name
-
     async def approval_details(self, tool: str, arguments: Mapping[str, Any]) -> Sequence[str]:
         """Return lines that tell a person who is asked to approve a call about its arguments; none by default.
 
@@ -168,18 +162,7 @@ class Toolkit(AbstractToolset[Any]):
         del tool, arguments
         return ()
 
-    async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
-        """Return every tool of the class, bound to this instance."""
-        return {
-            name: ToolsetTool(
-                toolset=self, tool_def=spec.definition, max_retries=ctx.max_retries, args_validator=spec.validator
-            )
-            for name, spec in self.__tools.items()
-        }
-
-    async def call_tool(
-        self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
-    ) -> Any:
+    async def call_tool(self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
         """Run one tool with arguments that its validator passed.
 
         Raises:
@@ -251,7 +234,7 @@ def _spec(cls: type[Toolkit], method: str, function: FunctionType, inherited: Ma
         repeatable=mark.repeatable,
         asks=mark.asks,
         doing=mark.doing or f"using {name}",
-        definition=replace(made.tool_def, toolset_id=cls.name),  # else pydantic-ai copies it at every step to add it
+        definition=made.tool_def,
         validator=made.function_schema.validator,
         takes_context=made.takes_ctx,
         function=function,

@@ -126,7 +126,7 @@ async def test_the_key_goes_out_as_a_bearer_token_and_nowhere_else(
         answer = await server.ask(ada, "a private word")
         container = server.container
         model, shell = container.models("local"), container.shells("assistant")
-        shown = [repr(part) for part in (container, server.settings, model, model.provider, shell, shell.runner)]
+        shown = [repr(part) for part in (container, server.settings, model, model.provider, shell)]
         shown += [repr(provider) for provider in container.models.providers.values()]
 
     asked = local.asked[0]

@@ -31,6 +31,7 @@ from pydantic_ai.tools import ToolDefinition
 
 from app.llm.offline import MAX_PHRASE_LENGTH, offline, reply
 from app.toolkits.toolkit import Toolkit, tool
+from tests.fakes.bare_loop import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -237,9 +238,9 @@ async def test_the_phrases_of_a_toolkit_are_known() -> None:
             """Find notes."""
             return f"{self.owner} on {topic}"
 
-    ada, bob = [Agent(offline(), toolsets=[Notes(owner)]).run("My notes on tea") for owner in ("ada", "bob")]
+    answers = await asyncio.gather(*(run(offline(), Notes(owner), "My notes on tea") for owner in ("ada", "bob")))
 
-    assert [result.output for result in await asyncio.gather(ada, bob)] == ["ada on tea", "bob on tea"]
+    assert answers == ["ada on tea", "bob on tea"]
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,13 @@ import weakref
 from typing import Any
 
 import pytest
-from pydantic_ai import Agent, RunContext, RunUsage, ToolFailed
+from pydantic_ai import RunContext, RunUsage, ToolFailed
 from pydantic_ai.models.test import TestModel
 
 from app.errors import ConsentRequiredError, DeputyError, GoogleError, ToolError
 from app.principal import Principal
 from app.toolkits.toolkit import Effect, Toolkit, tool
+from tests.fakes.bare_loop import run
 
 SCOPE = "https://www.googleapis.com/auth/tasks"
 ADA = Principal("http", "demo", "ada")
@@ -52,18 +53,13 @@ def context() -> RunContext[Any]:
 
 
 async def call(toolkit: Toolkit, name: str, **arguments: Any) -> Any:
-    """Call a tool as pydantic-ai does after the arguments were checked."""
-    ctx = context()
-    return await toolkit.call_tool(name, arguments, ctx, (await toolkit.get_tools(ctx))[name])
+    """Call a tool as the loop does after the arguments were checked."""
+    return await toolkit.call_tool(name, arguments, context())
 
 
 async def test_each_persons_agent_calls_their_own_instance() -> None:
     """Runs of two people at once, of one class, give each their own toolkit's answer."""
-
-    async def run(owner: str) -> str:
-        return (await Agent(TestModel(), toolsets=[Notes(owner)]).run("go")).output
-
-    answers = await asyncio.gather(*(run(owner) for owner in ["ada", "grace"] * 10))
+    answers = await asyncio.gather(*(run(TestModel(), Notes(owner), "go") for owner in ["ada", "grace"] * 10))
 
     assert all('"owner":"ada"' in answer and "grace" not in answer for answer in answers[::2])
     assert all('"owner":"grace"' in answer and "ada" not in answer for answer in answers[1::2])
@@ -82,14 +78,9 @@ def test_a_spec_says_what_the_tool_is() -> None:
     assert list(spec.definition.parameters_json_schema["properties"]) == ["note"]
 
 
-async def test_schemas_are_made_once_a_class() -> None:
-    """Two people's instances share definition and validator, and differ in the toolset they are bound to."""
-    ada, grace = Notes("ada"), Notes("grace")
-    for_ada, for_grace = await ada.get_tools(context()), await grace.get_tools(context())
-
-    assert for_ada["notes_list"].tool_def is for_grace["notes_list"].tool_def is Notes.tools()["notes_list"].definition
-    assert for_ada["notes_list"].args_validator is for_grace["notes_list"].args_validator
-    assert (for_ada["notes_list"].toolset, for_grace["notes_list"].toolset) == (ada, grace)
+def test_schemas_are_made_once_a_class() -> None:
+    """Two people's instances share their specs."""
+    assert Notes("ada").tools() is Notes("grace").tools()
 
 
 def test_a_subclass_takes_over_what_it_does_not_change() -> None:

@@ -70,7 +70,7 @@ def make(name: str | None = "kit", **attributes: Any) -> type[Toolkit]:
         ({"go": marked(loose)}, r"Kit\.go takes rest; a tool names each"),
         ({"go": marked(for_whom)}, r"Kit\.go takes principal from the model.*constructor"),
         ({"go": marked(for_whom_inside)}, r"Kit\.go takes credentials from the model"),
-        ({"apply": marked(fine)}, r"Kit\.apply hides what every toolkit has"),
+        ({"approval_details": marked(fine)}, r"Kit\.approval_details hides what every toolkit has"),
         ({"name": "My Kit", "go": marked(fine)}, r"'My Kit_go': set `name` on Kit"),
         ({"name": "k" * 64, "go": marked(fine)}, r"set `name` on Kit to a short word"),
         ({"go": marked(fine, phrases=("do (",))}, r"Kit\.go has a phrase that is no regular"),
