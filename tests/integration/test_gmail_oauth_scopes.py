@@ -48,6 +48,12 @@ async def arguments(gmail: GmailSandbox, method: str) -> dict[str, Any]:
     if method == "send_draft":
         draft = await (await gmail.toolkit(ADA, COMPOSE_MAIL)).create_draft(to=GRACE, subject="s", body="b")
         return {"draft_id": draft["id"], "to": GRACE, "subject": "s", "body": "b"}
+    if method == "update_draft":
+        draft = await (await gmail.toolkit(ADA, COMPOSE_MAIL)).create_draft(to=GRACE, subject="s", body="b")
+        return {"draft_id": draft["id"], "to": GRACE, "subject": "t", "body": "c"}
+    if method == "delete_label":
+        await (await gmail.toolkit(ADA)).create_label("Work")
+        return {"label": "Work"}
     by_tool: dict[str, dict[str, Any]] = {
         "search": {"query": "a"},
         "by_date": {"since": date(2020, 1, 1)},

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from email.message import EmailMessage
 
 import pytest
 
 from app.errors import GoogleError, ToolError
-from app.toolkits.gmail import EDIT_LABELS
+from app.toolkits.gmail import COMPOSE_MAIL, EDIT_LABELS
 from app.toolkits.untrusted import unquoted
 from tests.fakes.gmail_sandbox import GmailSandbox, open_gmail_sandbox
-from tests.fakes.sandbox import ADA, GRACE
+from tests.fakes.sandbox import ADA, GRACE, encoded
 
 
 @pytest.fixture
@@ -166,6 +167,58 @@ async def test_a_draft_is_sent_to_nobody(gmail: GmailSandbox) -> None:
     assert (stored.id, stored.subject, stored.body.strip()) == (draft["message_id"], "Grüße", "At noon?")
     assert stored.addresses("To", "Cc") == [GRACE, ADA]
     assert len(gmail.google.mailbox(GRACE)) == theirs
+
+
+async def test_a_draft_is_rewritten_and_sent_to_nobody(gmail: GmailSandbox) -> None:
+    """Its id stays, an answer stays an answer, and somebody else's draft is not there."""
+    ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
+    draft = await ada.create_draft(to=GRACE, subject="Lunch", body="At noon?")
+    theirs = len(gmail.google.mailbox(GRACE))
+    written = await ada.update_draft(draft["id"], to=ADA, subject="Supper", body="At eight?", bcc=GRACE)
+    (stored,) = gmail.mail(ADA, "DRAFT")
+    with pytest.raises(GoogleError):
+        await grace.update_draft(draft["id"], to=ADA, subject="Mine", body="x")
+
+    assert (written["id"], written["message_id"]) == (draft["id"], stored.id)
+    assert (stored.subject, stored.body.strip(), stored.addresses("To", "Bcc")) == ("Supper", "At eight?", [ADA, GRACE])
+    assert len(gmail.google.mailbox(GRACE)) == theirs
+
+
+async def test_a_draft_with_more_than_text_is_left_as_it_is(gmail: GmailSandbox) -> None:
+    """Its attachment would be lost."""
+    ada = await gmail.toolkit(ADA)
+    bearer = (await gmail.browser.sign_in(ADA, COMPOSE_MAIL))["access_token"]
+    mail = EmailMessage()
+    mail["To"], mail["Subject"] = GRACE, "Plans"
+    mail.set_content("See the file.")
+    mail.add_attachment(b"a,b", maintype="text", subtype="csv", filename="plan.csv")
+    path = "/gmail/v1/users/me/drafts"
+    made = await gmail.browser.call(bearer, "POST", path, json={"message": {"raw": encoded(mail.as_bytes())}})
+    with pytest.raises(ToolError, match="attachments or formatting"):
+        await ada.update_draft(made.json()["id"], to=GRACE, subject="Plans", body="See.")
+    (stored,) = gmail.mail(ADA, "DRAFT")
+
+    assert [each.get_filename() for each in stored.attachments] == ["plan.csv"]
+
+
+async def test_a_label_is_deleted_and_its_mails_stay(gmail: GmailSandbox) -> None:
+    """It is off every mail; Gmail's own and other people's labels cannot be deleted; a new one has a new id."""
+    ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
+    mail, theirs = gmail.mail(ADA)[0].id, gmail.mail(GRACE)[0].id
+    for person, message_id in ((ada, mail), (grace, theirs)):
+        await person.create_label("Work")
+        await person.add_label([message_id], "work")
+    await ada.delete_label("WORK")
+    for wrong in ("INBOX", "Work"):
+        with pytest.raises(ToolError):
+            await ada.delete_label(wrong)
+    await ada.create_label("Play")
+    await ada.add_label([mail], "Play")
+
+    assert "Label_1" not in gmail.labels_of(ADA, mail)
+    assert "Label_2" in gmail.labels_of(ADA, mail)
+    assert "Label_1" in gmail.labels_of(GRACE, theirs)
+    assert unquoted((await ada.labels())["labels"]) == ["Play"]
 
 
 async def test_a_grant_that_is_too_small_changes_nothing(gmail: GmailSandbox) -> None:

@@ -63,6 +63,12 @@ DEFINITIONS = [spec.definition for spec in GmailToolkit.tools().values()]
             "create_draft",
             {"to": "grace@example.com", "subject": "Lunch", "body": "at noon?"},
         ),
+        ("delete the label Work/Bills", "delete_label", {"label": "Work/Bills"}),
+        (
+            "rewrite draft r18f0c2 as mail to grace@example.com about Lunch: at one?",
+            "update_draft",
+            {"draft_id": "r18f0c2", "to": "grace@example.com", "subject": "Lunch", "body": "at one?"},
+        ),
         ("trash mail 18f0c2", "trash", {"message_ids": ["18f0c2"]}),
         ("delete mails 18f0c2,18f0c3", "trash", {"message_ids": ["18f0c2", "18f0c3"]}),
         ("untrash mail 18f0c2", "untrash", {"message_ids": ["18f0c2"]}),
@@ -155,10 +161,10 @@ def test_only_what_others_notice_or_what_is_lost_acts() -> None:
         effect: {spec.method for spec in GmailToolkit.tools().values() if spec.effect is effect} for effect in Effect
     }
 
-    assert by_effect[Effect.ACT] == {"send", "reply", "send_draft", "trash", "untrash"}
+    assert by_effect[Effect.ACT] == {"send", "reply", "send_draft", "trash", "untrash", "delete_label"}
     assert by_effect[Effect.ORGANISE] == {
         *("create_label", "add_label", "remove_label", "archive"),
-        *("mark_read", "mark_unread", "star", "unstar", "create_draft"),
+        *("mark_read", "mark_unread", "star", "unstar", "create_draft", "update_draft"),
     }
 
 

@@ -19,7 +19,21 @@ from app.toolkits.phrases import END, PLEASE
 from app.toolkits.shapes import objects, text
 from app.toolkits.toolkit import Effect, tool
 
-LABELS = MappingProxyType({"event_id": "Event", "add_guests": "Also invite", "remove_guests": "No longer invite"})
+LABELS = MappingProxyType(
+    {
+        "event_id": "Event",
+        "title": "Title",
+        "words": "Text",
+        "start": "Start",
+        "end": "End",
+        "place": "Place",
+        "guests": "Guests",
+        "add_guests": "Also invite",
+        "remove_guests": "No longer invite",
+        "description": "Description",
+        "to_calendar": "To calendar",
+    }
+)
 
 
 class InvitationAnswer(StrEnum):
@@ -41,7 +55,7 @@ class CalendarToolkit(CalendarFinding):
         effect=Effect.ACT,
         oauth_scopes=(EDIT_EVENTS,),
         doing="making an event",
-        asks=Question("Put this into your calendar?", LABELS),
+        asks=Question("Put this into your calendar?", LABELS, "put it in", ("title",)),
         phrases=(
             rf"{PLEASE}(?:create|make|add|schedule)(?: an?)?(?: new)? (?:event|meeting|appointment) "
             rf"[\"']?(?P<title>.+?)[\"']? (?:from|at|on) (?P<start>{TIME}) (?:to|until) (?P<end>{TIME})"
@@ -87,7 +101,7 @@ class CalendarToolkit(CalendarFinding):
         effect=Effect.ACT,
         oauth_scopes=(EDIT_EVENTS,),
         doing="making an event",
-        asks=Question("Put this into your calendar? Google reads the day and the time out of the text.", LABELS),
+        asks=Question("Shall Google put this into your calendar, as it understands it?", LABELS, "add it", ("words",)),
         phrases=(rf"{PLEASE}quick(?:ly)?[- ]add(?: event)? [\"']?(?P<words>.+?)[\"']?",),
     )
     async def quick_add(self, words: Title, calendar: CalendarId = "primary") -> dict[str, Any]:
@@ -107,7 +121,7 @@ class CalendarToolkit(CalendarFinding):
         effect=Effect.ACT,
         oauth_scopes=(EDIT_EVENTS,),
         doing="changing an event",
-        asks=Question("Change this event?", LABELS),
+        asks=Question("Change this event?", LABELS, "change it", ("event_id",)),
     )
     async def update(
         self,
@@ -154,7 +168,7 @@ class CalendarToolkit(CalendarFinding):
         effect=Effect.ACT,
         oauth_scopes=(EDIT_EVENTS,),
         doing="moving an event",
-        asks=Question("Move this event to another calendar?", LABELS),
+        asks=Question("Move this event to another calendar?", LABELS, "move it", ("event_id",)),
     )
     async def move(
         self, event_id: EventId, to_calendar: CalendarId, calendar: CalendarId = "primary"
@@ -178,7 +192,7 @@ class CalendarToolkit(CalendarFinding):
         effect=Effect.ACT,
         oauth_scopes=(EDIT_EVENTS,),
         doing="answering an invitation",
-        asks=Question("Send this answer to the invitation?", LABELS),
+        asks=Question("Answer this invitation?", LABELS, "send the answer", ("event_id",)),
         phrases=(rf"{PLEASE}answer(?: the)? {EVENT_ID} (?:with )?(?P<answer>accepted|declined|tentative){END}",),
     )
     async def respond(
@@ -211,7 +225,7 @@ class CalendarToolkit(CalendarFinding):
         effect=Effect.ACT,
         oauth_scopes=(EDIT_EVENTS,),
         doing="deleting an event",
-        asks=Question("Delete this event?", LABELS),
+        asks=Question("Delete this event?", LABELS, "delete it", ("event_id",)),
         phrases=(rf"{PLEASE}(?:delete|cancel)(?: the)? {EVENT_ID}{END}",),
     )
     async def delete(self, event_id: EventId, calendar: CalendarId = "primary") -> dict[str, Any]:

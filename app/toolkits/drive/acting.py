@@ -38,7 +38,7 @@ class DriveToolkit(DriveReading):
         effect=Effect.ORGANISE,
         oauth_scopes=(OWN_FILES,),
         doing="making a file",
-        asks=Question("Put this file into your Drive?", LABELS),
+        asks=Question("Put this file into your Drive?", LABELS, "put it there", ("name",)),
         phrases=(
             rf"{PLEASE}(?:save|upload|create|make)(?: an?)?(?: new)? file (?P<name>[^\s:]+)\s*:\s*(?P<content>.+)",
         ),
@@ -62,7 +62,7 @@ class DriveToolkit(DriveReading):
         effect=Effect.ORGANISE,
         oauth_scopes=(ALL_FILES,),
         doing="copying a file",
-        asks=Question("Copy this file?", LABELS),
+        asks=Question("Copy this file?", LABELS, "copy it", ("name",)),
         phrases=(rf"{PLEASE}copy(?: the)? {FILE_ID} (?:as|to) (?P<name>.+?){END}",),
     )
     async def copy(self, file_id: FileId, name: FileName) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class DriveToolkit(DriveReading):
         effect=Effect.ACT,
         oauth_scopes=(ALL_FILES,),
         doing="sharing a file",
-        asks=Question("Share this file?", LABELS),
+        asks=Question("Share this file?", LABELS, "share it", ("file_id", "people")),
         phrases=(rf"{PLEASE}share(?: the)? {FILE_ID} with (?P<people>{ADDRESS}(?:, ?{ADDRESS})*){END}",),
     )
     async def share(
@@ -132,7 +132,7 @@ class DriveToolkit(DriveReading):
         effect=Effect.ACT,
         oauth_scopes=(ALL_FILES,),
         doing="throwing files away",
-        asks=Question("Throw these files away?", LABELS),
+        asks=Question("Throw these files away?", LABELS, "throw them away"),
         phrases=(rf"{PLEASE}(?:trash|delete|throw away)(?: the)? {FILE_IDS}{END}",),
     )
     async def trash(self, file_ids: FileIds) -> dict[str, Any]:

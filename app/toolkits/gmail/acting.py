@@ -14,9 +14,10 @@ from app.errors import ToolError
 from app.toolkits.gmail import content as gmail_content
 from app.toolkits.gmail import letter
 from app.toolkits.gmail import message as gmail_message
-from app.toolkits.gmail.arguments import Body, DraftId, MessageId, MessageIds, Recipients, Subject
-from app.toolkits.gmail.oauth_scopes import COMPOSE_MAIL, MODIFY_MAIL, READ_MAIL, SEND_MAIL
-from app.toolkits.gmail.organising import LABELS, GmailOrganising
+from app.toolkits.gmail.arguments import Body, DraftId, Label, MessageId, MessageIds, Recipients, Subject
+from app.toolkits.gmail.drafting import GmailDrafting, threaded
+from app.toolkits.gmail.oauth_scopes import COMPOSE_MAIL, EDIT_LABELS, MODIFY_MAIL, READ_MAIL, SEND_MAIL
+from app.toolkits.gmail.organising import LABELS
 from app.toolkits.gmail.phrases import CC, LETTER, MAIL_ID, MAIL_IDS
 from app.toolkits.phrases import ADDRESS, END, PLEASE
 from app.toolkits.shapes import mapping, objects, text
@@ -32,7 +33,7 @@ _TECHNICAL_HEADERS = frozenset(
 )
 
 
-class GmailToolkit(GmailOrganising):
+class GmailToolkit(GmailDrafting):
     """Reads, puts in order and sends the person's mail. Lives for one request.
 
     Args:
@@ -138,7 +139,7 @@ class GmailToolkit(GmailOrganising):
         if difference := await self._parsed(_difference, draft, own, (to, cc, bcc), subject, body):
             raise ToolError(f"the draft {difference}, so it was not sent")
         # Send the approved text, because the draft may have changed in the meantime.
-        approved = letter.outgoing(to, subject, body, cc, bcc, answers=_threaded(draft))
+        approved = letter.outgoing(to, subject, body, cc, bcc, answers=threaded(draft))
         sent = await self._google.execute(drafts.send(userId="me", body={"id": draft_id, "message": approved}))
         return _sent(sent, to, cc, bcc)
 
@@ -167,6 +168,24 @@ class GmailToolkit(GmailOrganising):
         return await self._each(
             "untrashed", message_ids, lambda each: messages.untrash(userId="me", id=each, fields="id")
         )
+
+    @tool(
+        effect=Effect.ACT,
+        oauth_scopes=(EDIT_LABELS,),
+        doing="deleting a label",
+        asks=Question("Delete this label, and take it off every mail?", LABELS, "delete it", ("label",)),
+        phrases=(rf"{PLEASE}delete (?:the )?label [\"']?(?P<label>[^\"']+?)[\"']?{END}",),
+    )
+    async def delete_label(self, label: Label) -> dict[str, Any]:
+        """Delete one of the person's own labels and take it off every mail; the mails stay. They are asked first.
+
+        Args:
+            label: Its name. Gmail's own labels, such as INBOX, cannot be deleted.
+        """
+        labels = self._google.resource("gmail", "v1", "users", "labels")
+        await self._google.execute(labels.delete(userId="me", id=await self._own_label_id(label)))
+        self._forget_label(label)
+        return {"summary": f"I deleted the label {label}."}
 
     async def _send(self, message: Mapping[str, str], *recipients: str | None) -> dict[str, Any]:
         messages = self._google.resource("gmail", "v1", "users", "messages")
@@ -209,15 +228,6 @@ def _difference(
 def _lines(body: str) -> list[str]:
     """Return a text line by line, without the empty lines that mail programs put around it."""
     return [line.rstrip() for line in body.strip("\r\n").replace("\r\n", "\n").split("\n")]
-
-
-def _threaded(draft: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the message that a draft answers, as far as an answer to it needs it."""
-    referred = gmail_message.header(draft, "References").split()
-    replied = gmail_message.header(draft, "In-Reply-To")
-    named = {"Message-ID": replied, "References": " ".join(referred[:-1])} if replied else {}
-    fields = [{"name": name, "value": value} for name, value in named.items()]
-    return {"threadId": text(draft, "threadId") if named else "", "payload": {"headers": fields}}
 
 
 def _own_subject(answered: Mapping[str, Any]) -> list[str]:

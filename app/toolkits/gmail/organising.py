@@ -1,4 +1,4 @@
-"""The person's mail put in order: labels, stars, what was read, what is in the inbox, and drafts.
+"""The person's mail put in order: labels, stars, what was read, and what is in the inbox.
 
 All of it can be undone, and nobody else sees it. That is why no label that throws a mail away can be set here.
 """
@@ -14,14 +14,13 @@ from app.approvals.question import Question
 from app.characters import seen
 from app.errors import GoogleError, ToolError
 from app.google.client import GoogleClient
-from app.toolkits.gmail import letter
 from app.toolkits.gmail import message as gmail_message
-from app.toolkits.gmail.arguments import Body, Label, MessageIds, Recipients, Subject
-from app.toolkits.gmail.oauth_scopes import COMPOSE_MAIL, EDIT_LABELS, MODIFY_MAIL
-from app.toolkits.gmail.phrases import LETTER, MAIL, MAIL_IDS
+from app.toolkits.gmail.arguments import Label, MessageIds
+from app.toolkits.gmail.oauth_scopes import EDIT_LABELS, MODIFY_MAIL
+from app.toolkits.gmail.phrases import MAIL, MAIL_IDS
 from app.toolkits.gmail.reading import GmailReading
 from app.toolkits.phrases import ASK, END, PLEASE
-from app.toolkits.shapes import mapping, objects, text
+from app.toolkits.shapes import objects, text
 from app.toolkits.toolkit import Effect, describe, tool
 from app.toolkits.untrusted import Quotes
 
@@ -49,7 +48,7 @@ _NAME = r"[\"']?(?P<{}>[^\"']+?)[\"']?"
 
 
 class GmailOrganising(GmailReading):
-    """Labels, stars, archives and drafts. Lives for one request, and so does what it knows of the person's labels."""
+    """Labels, stars and archives. Lives for one request, and so does what it knows of the person's labels."""
 
     def __init__(self, google: GoogleClient) -> None:
         super().__init__(google)
@@ -185,29 +184,6 @@ class GmailOrganising(GmailReading):
         """Take the star off mails."""
         return await self._relabel("unstarred", message_ids, remove="STARRED")
 
-    @tool(
-        effect=Effect.ORGANISE,
-        oauth_scopes=(COMPOSE_MAIL,),
-        doing="writing a draft",
-        asks=Question("Write this draft?", LABELS, "write it", ("subject",)),
-        phrases=(rf"{PLEASE}(?:draft|write a draft of){LETTER}",),
-    )
-    async def create_draft(
-        self, to: Recipients, subject: Subject, body: Body, cc: Recipients | None = None
-    ) -> dict[str, Any]:
-        """Write a mail into the person's drafts; nothing is sent.
-
-        Args:
-            to: The recipients' addresses, separated by commas.
-            subject: The subject, in one line.
-            body: The plain text.
-            cc: Further recipients' addresses, separated by commas.
-        """
-        drafts = self._google.resource("gmail", "v1", "users", "drafts")
-        message = letter.outgoing(to, subject, body, cc)
-        made = await self._google.execute(drafts.create(userId="me", body={"message": message}))
-        return {"draft": True, "id": text(made, "id"), "message_id": text(mapping(made, "message"), "id")}
-
     async def approval_details(self, tool: str, arguments: Mapping[str, Any]) -> Sequence[str]:
         """Return who wrote each of the mails that a call is about, and its subject."""
         named = arguments.get("message_ids", [arguments["message_id"]] if "message_id" in arguments else [])
@@ -224,6 +200,19 @@ class GmailOrganising(GmailReading):
             self._labels = {_key(text(label, "name")): label for label in objects(listed, "labels")}
         return self._labels
 
+    async def _own_label_id(self, name: str) -> str:
+        """Return the id of a label that the person made.
+
+        Raises:
+            ToolError: No label has this name, or it is one of Gmail's own.
+        """
+        label = (await self._known_labels()).get(_key(name))
+        if label is None:
+            raise ToolError("there is no label of this name; gmail_labels lists them")
+        if text(label, "type") != "user":
+            raise ToolError("this is one of Gmail's own labels, which cannot be deleted")
+        return text(label, "id")
+
     async def _label_id(self, name: str) -> str:
         """Return the id of a label that can be set.
 
@@ -237,6 +226,11 @@ class GmailOrganising(GmailReading):
         if text(label, "type") != "user" and label_id not in SETTABLE:
             raise ToolError(f"the label {label_id} cannot be set or removed; to throw mail away, use gmail_trash")
         return label_id
+
+    def _forget_label(self, name: str) -> None:
+        """Forget a label that was deleted."""
+        if self._labels is not None:
+            self._labels.pop(_key(name), None)
 
     async def _relabel(
         self, done: str, message_ids: Sequence[str], *, add: str | None = None, remove: str | None = None

@@ -19,6 +19,7 @@ class Labels:
             "gmail.users.labels.list": self._list,
             "gmail.users.labels.get": self._get,
             "gmail.users.labels.create": self._create,
+            "gmail.users.labels.delete": self._delete,
         }
 
     def _list(self, request: ApiRequest) -> Mapping[str, Any]:
@@ -47,6 +48,15 @@ class Labels:
             raise ApiError(409, "Label name exists or conflicts", "aborted")
         visibility = request.body.get("labelListVisibility"), request.body.get("messageListVisibility")
         return _resource(mailbox.add_label(name, *visibility))
+
+    def _delete(self, request: ApiRequest) -> None:
+        mailbox = self._post.mailbox_of(request)
+        label = mailbox.labels.get(request.parameters["id"])
+        if label is None:
+            raise ApiError(404, "Requested entity was not found.", "notFound")
+        if label.system:
+            raise ApiError(400, "Invalid delete request")
+        mailbox.remove_label(label)
 
 
 def check_labels(mailbox: Mailbox, label_ids: Iterable[str], *, changing: bool = False) -> None:

@@ -49,6 +49,7 @@ class Mailbox:
         self.drafts: dict[str, str] = {}
         self.history_id = 1
         self._messages: dict[str, MailboxMessage] = {}
+        self._labels_made = 0
 
     def __iter__(self) -> Iterator[MailboxMessage]:
         """The messages, trash and drafts included, newest first."""
@@ -104,10 +105,17 @@ class Mailbox:
 
     def add_label(self, name: str, label_list_visibility: str | None, message_list_visibility: str | None) -> Label:
         """Add a label made by the person, and return it."""
-        own = sum(not label.system for label in self.labels.values())
-        label = Label(f"Label_{own + 1}", name, label_list_visibility, message_list_visibility)
+        self._labels_made += 1
+        label = Label(f"Label_{self._labels_made}", name, label_list_visibility, message_list_visibility)
         self.labels[label.id] = label
         return label
+
+    def remove_label(self, label: Label) -> None:
+        """Delete a label of the person's, and take it off every message."""
+        del self.labels[label.id]
+        for message in self.messages:
+            if label.id in message.label_ids:
+                self.relabel(message, remove={label.id})
 
     def _thread_of(self, message: MailboxMessage) -> str | None:
         referred = re.findall(r"<[^<>\s]+>", f"{message.header('In-Reply-To')} {message.header('References')}")
