@@ -60,6 +60,7 @@ docs: setup  ## Write the pages that are made from the code again
 	$(BIN)/typer app.cli utils docs --name deputy --title Commands --output docs/commands.md
 	sed -i '/^<!-- deputy graph -->$$/q' docs/architecture.md
 	(echo '```mermaid'; $(BIN)/deputy graph; echo '```') >> docs/architecture.md
+	$(BIN)/python -m tests.wording > docs/wording.md
 
 bench: .venv-bench/.ready  ## Run the benchmarks against their peers; writes benchmarks/results.json
 	.venv-bench/bin/python -m benchmarks

@@ -38,6 +38,7 @@ OAUTH_SCOPES = "oauth_scopes"
 ARGUMENTS = "arguments"
 CREDENTIAL_ID = "credential_id"
 QUESTION = "question"
+DOING = "doing"
 # … and by which the agent says, when the call is tried again, what the person has answered.
 CONSENT_ANSWERED = "consent_answered"
 APPROVAL_ID = "approval_id"
@@ -47,7 +48,7 @@ _ANSWERED_ABOVE = (DeputyError, AgentRunError, ToolFailed, ModelRetry, ApprovalR
 _MAY_BE_DONE = {
     Effect.READ: "",
     Effect.ORGANISE: " Part of it may have been done.",
-    Effect.ACT: " It may have been done all the same.",
+    Effect.ACT: " It may have been done anyway.",
 }
 
 _TELL = "Tell the person; do not try it again."
@@ -170,12 +171,14 @@ class Guard:
             needed = "; ".join(f'"{self._permission(scope)}"' for scope in sorted(missing))
             raise ToolFailed(
                 with_aside(
-                    f"You did not allow {needed} at Google, which {spec.name} needs. Write `connect google` to change "
-                    "that.",
+                    f"You did not allow {needed} at Google, which I need for {spec.doing}. Write `connect google` to "
+                    "change that.",
                     "Name the permission to the person, who did not grant it; other tools may work without it.",
                 )
             ) from error
-        raise ApprovalRequired(metadata={WAITS_FOR: "consent", OAUTH_SCOPES: sorted(missing)}) from None
+        raise ApprovalRequired(
+            metadata={WAITS_FOR: "consent", OAUTH_SCOPES: sorted(missing), DOING: spec.doing}
+        ) from None
 
     async def _run(self, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
         """Run the tool and record it."""

@@ -17,6 +17,7 @@ from app.agents.guard import (
     ARGUMENTS,
     CONSENT_ANSWERED,
     CREDENTIAL_ID,
+    DOING,
     OAUTH_SCOPES,
     QUESTION,
     UNKNOWN_EFFECT,
@@ -41,6 +42,7 @@ class StoppedCall:
     Attributes:
         credential_id: The access with which a call is shown for approval; None where it needs none.
         question: How its person is asked for approval; None for a tool without words of its own.
+        doing: What the tool does, in words, if it waits for consent.
     """
 
     call_id: str
@@ -50,6 +52,7 @@ class StoppedCall:
     arguments: dict[str, Any] = field(default_factory=dict, repr=False)
     credential_id: str | None = None
     question: Question | None = None
+    doing: str = ""
 
     @property
     def in_words(self) -> str:
@@ -84,6 +87,7 @@ class StoppedRun:
                     arguments=reason.get(ARGUMENTS, {}),
                     credential_id=reason.get(CREDENTIAL_ID),
                     question=reason.get(QUESTION),
+                    doing=reason.get(DOING, ""),
                 )
             )
         return cls(turn, tuple(calls))

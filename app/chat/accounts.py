@@ -189,7 +189,7 @@ class AccountsCommand:
     async def _unknown(self, message: StoredMessage, alias: str) -> str | None:
         """Return which accounts there are instead; None for a person without accounts, who means something else."""
         accounts = [f"`{account.alias}`" for account in await self._accounts.list(message.principal)]
-        return f"You call no account {alias}. Your accounts are {', '.join(accounts)}." if accounts else None
+        return f"You have no account called {alias}. Your accounts are {', '.join(accounts)}." if accounts else None
 
     async def _rename(self, message: StoredMessage, alias: str, new: str) -> str | None:
         accounts = {account.alias for account in await self._accounts.list(message.principal)}

@@ -45,7 +45,7 @@ _NO_ANSWER = (
     "one"
 )
 _WRONG_CODES = "five wrong codes were sent. Write `connect google` in the chat to try again"
-_UNKNOWN = "this sign-in is unknown or over. Write `connect google` in the chat for a new link"
+_UNKNOWN = "this sign-in has ended, or I don't know it. Write `connect google` in the chat for a new link"
 
 
 class ConsentWaiters(Protocol):

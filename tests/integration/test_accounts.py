@@ -242,7 +242,9 @@ async def test_a_name_that_is_none_is_answered_with_those_that_are(
     """Each is told their own names, somebody else's is no name, and who has no account is taken to mean another use."""
     await has(core, ada, "ada", "work")
 
-    assert await reply(core, ada, "`use nosuch`.") == "You call no account nosuch. Your accounts are `ada`, `work`."
+    assert (
+        await reply(core, ada, "`use nosuch`.") == "You have no account called nosuch. Your accounts are `ada`, `work`."
+    )
     assert "nosuch" not in await reply(core, grace, "use nosuch")
     assert await used(core, ada, "c") == "ada@example.com"
 

@@ -100,14 +100,14 @@ async def test_an_override_of_the_model_reaches_new_shells(server: Server, ada: 
 
     container = server.container
     shell: Any = container.shells.providers["assistant"]
-    before = (await server.ask(ada, "help")).json()["answer"]
+    before = (await server.ask(ada, "hello")).json()["answer"]
     (model,) = container.models.providers.values()
     with (
         model.override(providers.Object(FunctionModel(answer))),
         shell.override(providers.Factory(shell.provides, *shell.args, **shell.kwargs)),
     ):
-        during = [(await server.ask(person, "help")).json()["answer"] for person in (ada, grace)]
-    after = (await server.ask(ada, "help")).json()["answer"]
+        during = [(await server.ask(person, "hello")).json()["answer"] for person in (ada, grace)]
+    after = (await server.ask(ada, "hello")).json()["answer"]
 
     assert during == ["another model", "another model"]
     assert before == after

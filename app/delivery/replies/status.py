@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from app.agents.run import StoppedRun
+from app.agents.run import StoppedCall, StoppedRun
 from app.approvals.approvals import Approval, Approvals, ApprovalState
 from app.approvals.question import Question, ask
 from app.consent.flow import Consent, SignIn, SignInStage
@@ -31,6 +31,7 @@ class Status:
     Attributes:
         sign_in: The state of the sign-in, if the message waits for consent.
         needs: For such a message, the permissions that each tool needs, in Google's words.
+        doing: For such a message, what each tool does, in words.
         approvals: The pending approvals, if the message waits for approval.
         accounts: By the id of a pending call, the Google account that it would use, if the person has several.
         questions: By the same ids, the question that is asked, for tools that word it themselves.
@@ -46,6 +47,7 @@ class Status:
     approvals: tuple[Approval, ...]
     private: bool
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    doing: Mapping[str, str] = field(default_factory=dict)
     accounts: Mapping[str, Account] = field(default_factory=dict)
     questions: Mapping[str, Question] = field(default_factory=dict)
     link: SignIn | None = None
@@ -100,10 +102,10 @@ class Statuses:
         sign_in = await self._consent.sign_in(message.principal, parked.link_id) if parked.link_id else None
         asked = await self._approvals.of_message(message.principal, message.message_id)
         pending = tuple(approval for approval in asked if approval.state is ApprovalState.PENDING)
-        needs = self._needs(parked) if sign_in else {}
+        calls = StoppedRun.load(parked.run).calls
+        needs = self._needs(calls) if sign_in else {}
         accounts = await self._accounts_of(message.principal, parked) if pending else {}
-        calls = StoppedRun.load(parked.run).calls if pending else ()
-        questions = {call.call_id: call.question for call in calls if call.question}
+        questions = {call.call_id: call.question for call in calls if pending and call.question}
         return Status(
             message.state,
             parked.waits_for,
@@ -112,14 +114,14 @@ class Statuses:
             pending,
             private=True,
             needs=needs,
+            doing={call.tool: call.doing for call in calls if call.doing},
             accounts=accounts,
             questions=questions,
             attempt=message.attempt,
             seconds_left=max(0.0, min((each.expires_at for each in pending), default=0.0) - self._now()),
         )
 
-    def _needs(self, parked: ParkedRun) -> dict[str, tuple[str, ...]]:
-        calls = StoppedRun.load(parked.run).calls
+    def _needs(self, calls: Sequence[StoppedCall]) -> dict[str, tuple[str, ...]]:
         return {call.tool: tuple(map(self._permission, call.oauth_scopes)) for call in calls if call.oauth_scopes}
 
     async def _accounts_of(self, principal: Principal, parked: ParkedRun) -> dict[str, Account]:
@@ -140,7 +142,7 @@ def in_words(status: Status) -> ReplyContent | None:
             else ReplyContent(status.answer, _to_sign_in(status.link.url if status.link else None))
         )
     if status.sign_in is not None:
-        return _ask_to_sign_in(status.sign_in, status.needs)
+        return _ask_to_sign_in(status.sign_in, status.needs, status.doing)
     if status.waits_for is WaitsFor.APPROVAL and status.approvals:
         return _ask_for_approval(status)
     return None
@@ -159,9 +161,11 @@ def _to_sign_in(url: str | None) -> tuple[Button, ...]:
     return (Button("Connect Google", url=url, style=ButtonStyle.PRIMARY),) if url else ()
 
 
-def _ask_to_sign_in(sign_in: SignIn, needs: Mapping[str, Sequence[str]]) -> ReplyContent:
+def _ask_to_sign_in(sign_in: SignIn, needs: Mapping[str, Sequence[str]], doing: Mapping[str, str]) -> ReplyContent:
     if sign_in.stage is SignInStage.LINK:
-        wanted = "\n".join(f"- {tool}: {'; '.join(permissions)}" for tool, permissions in needs.items())
+        wanted = "\n".join(
+            f"- {'; '.join(permissions)} (for {doing.get(tool, tool)})" for tool, permissions in needs.items()
+        )
         return ReplyContent(
             f"For this I need your permission at Google:\n{wanted}\nConnect your Google account (this link is only for "
             f"you and works once): {sign_in.url}\nI'll answer as soon as you have.",

@@ -1,0 +1,69 @@
+"""docs/wording.md has everything that a person can read, and it speaks with one voice."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests import wording
+
+PAGE = wording.ROOT / "docs/wording.md"
+# What reads like a program or like another voice, with what to write instead.
+FOREIGN = {
+    r"\bValue error\b": "what is wrong",
+    r"\bwhoever\b": "who, or anybody",
+    r"\bnone of yours\b|\bof yours waits for this\b": "you have no …",
+    r"\bis over\b": "has ended, has expired",
+    r"\bmend\b": "fix",
+    r"\be-mails?\b": "mail",
+    r"\ball the same\b": "anyway",
+    r"\b[Ii]nvalid\b": "say what is accepted",
+    r"!!|\bOops\b|\bSorry\b": "say what happened and the next step",
+}
+
+
+def test_the_page_is_made_from_the_source() -> None:
+    """`make docs` writes it; a sentence that changes shows in it, to be read beside the others."""
+    assert PAGE.read_text(encoding="utf-8") == wording.page(), "run `make docs`"
+
+
+@pytest.mark.parametrize("pattern", FOREIGN)
+def test_one_voice(pattern: str) -> None:
+    """No sentence in the chat or on a page has words that the others do without."""
+    told, _, _ = wording.page().partition("## On the command line")
+
+    assert [line for line in told.splitlines() if re.search(pattern, line)] == [], FOREIGN[pattern]
+
+
+def test_what_is_listed() -> None:
+    """Sentences of literals and of f-strings, joined lines included; not docstrings, logs, patterns or assertions."""
+    module = '''
+"""A module of words."""
+ALONE = "one word and more"
+PATTERN = re.compile("a pattern of words")
+log.warning("a line for operators %s", 1)
+def say(name: "an annotation of words") -> str:
+    """Return a docstring of words."""
+    assert name, "an assertion of words"
+    return f"Hello {name}, this is {count(name)} of " "several lines."
+'''
+
+    assert wording.of_module(module) == ["one word and more", "Hello {name}, this is {count} of several lines."]
+    page = '<p>Hello <b>{{ who }}</b></p>{% if x %}<button title="a hint">Go</button>{% endif %}'
+    assert wording.of_template(page) == ["Hello {{ who }}", "a hint", "Go"]
+    assert wording.of_script("const a = 'two words'; const b = `and ${count} more`; x('one')") == [
+        "two words",
+        "and ${count} more",
+    ]
+
+
+def test_everything_that_a_person_knows_is_on_the_page() -> None:
+    """Words from each part: commands, questions, apologies, pages, channels and help."""
+    page = wording.page()
+    words = (
+        "Nothing waits for your decision.", "Send this mail?", "My model provider is overloaded.", "reading a mail",
+        "Continue to Google", "I've sent you a direct message.", "Run the server until SIGINT or SIGTERM.",
+    )  # fmt: skip
+
+    assert [each for each in words if each not in page] == []
