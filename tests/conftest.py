@@ -44,24 +44,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Spare the cyclic collector what the modules and the tests themselves are made of, some 400 000 objects."""
-    gc.collect()
-    gc.freeze()
+    _freeze()
 
 
-@pytest.fixture(scope="module")
-def thawed() -> Iterator[None]:
-    """`gc.get_objects` and `gc.get_referrers` see all there is, for a module that looks for holders."""
-    gc.unfreeze()
-    yield
+def _freeze() -> None:
     gc.collect()
     gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
     """Refuse to start processes unless the test has the marker `system`."""
     with processes(allowed=item.get_closest_marker("system") is not None):
-        return (yield)
+        outcome = yield
+    if (nextitem is None or nextitem.path != item.path) and not gc.get_freeze_count():
+        _freeze()  # again, as the search for what holds an object has thawed everything
+    return outcome
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -32,8 +32,6 @@ from tests.fakes.journey import Traveller, all_travel, prying
 from tests.fakes.server import ADA, GRACE, Server, direct, own_markers
 from tests.fakes.slack_proxy import SlackProxy
 
-pytestmark = pytest.mark.usefixtures("thawed")
-
 # Where what people write and read is kept for them: histories, answers, parked runs, and what waits for their word.
 TEXT_COLUMNS = {"messages.body", "messages.answer", "turns.messages", "parked_runs.run", "approvals.arguments"}
 PEOPLE = (Sender("ada", ADA), Sender("grace", GRACE))

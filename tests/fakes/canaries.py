@@ -66,11 +66,22 @@ def logging_as_served(folder: Path, level: str = "debug") -> Iterator[Records]:
 
 def living() -> Iterator[tuple[str, str]]:
     """Yield the class and the repr of every live object of our classes, the sandbox's excepted."""
+    gc.unfreeze()  # frozen objects are not listed
+    names: dict[type, str | None] = {}
     for each in gc.get_objects():
-        module = type(each).__module__
-        if isinstance(module, str) and module.startswith(OUR_PACKAGES) and not module.startswith("app.sandbox."):
+        kind = type(each)
+        if kind not in names:
+            names[kind] = _name_of_ours(kind)
+        if (name := names[kind]) is not None:
             with suppress(ReferenceError, AttributeError, ScopeError):  # emptied or dead: it shows nothing
-                yield f"{module}.{type(each).__qualname__}", repr(each)
+                yield name, repr(each)
+
+
+def _name_of_ours(kind: type) -> str | None:
+    module = kind.__module__
+    if isinstance(module, str) and module.startswith(OUR_PACKAGES) and not module.startswith("app.sandbox."):
+        return f"{module}.{kind.__qualname__}"
+    return None
 
 
 async def columns(database: Database) -> Iterator[tuple[str, str]]:

@@ -15,8 +15,6 @@ import pytest
 
 from containers.proof.holders import Held, Watch, explain
 
-pytestmark = pytest.mark.usefixtures("thawed")
-
 
 class Kept:
     """The object that should be dead."""

@@ -17,8 +17,6 @@ from containers.proof import LifetimeError, prove
 from containers.scopes import Scoped, Seed
 from tests.unit.sample_container import ADA, BOB, Credentials, Database, Gmail, Holder, Sample, faults, proof
 
-pytestmark = pytest.mark.usefixtures("thawed")
-
 KEPT: dict[str, list[Gmail]] = {}
 SHARED = Holder()
 
