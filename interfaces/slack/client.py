@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from slack_sdk.errors import SlackApiError
 
-from app.errors import AttachmentGoneError, UndeliverableError
+from app.errors import UndeliverableError
 from app.messages import Attachment, StoredMessage
 from app.reply import ReplyContent
 from interfaces.slack.blocks import Block, blocks_of
 from interfaces.slack.copies import EVENT_TYPE, CopyFinder, Where
 from interfaces.slack.direct import open_direct_chat
+from interfaces.slack.files import fetch_file
 from interfaces.slack.formatting import MAX_MARKDOWN_LENGTH, MAX_POST_LENGTH, escaped, posts
 from interfaces.slack.installations import BotTokens
 from interfaces.slack.refusals import ClosedPlaceError, in_our_words, reason_of
@@ -150,8 +151,14 @@ class SlackChannel:
             await self._sessions.end(await self._client(message), message)
 
     async def fetch(self, message: StoredMessage, attachment: Attachment, *, limit: int) -> bytes:
-        """Raise an error: files in Slack are named in the text and not fetched."""
-        raise AttachmentGoneError("I cannot open files from Slack")
+        """Return the contents of a file that came with a message.
+
+        Raises:
+            AttachmentTooLargeError: It exceeds the limit.
+            AttachmentGoneError: Slack does not have it any more, or does not give it to the assistant.
+            UnavailableError: Slack does not give it for now.
+        """
+        return await fetch_file(await self._client(message), attachment.reference, limit=limit)
 
     def is_group(self, message: StoredMessage) -> bool:
         """Return whether the message was written anywhere but in a direct chat."""

@@ -12,6 +12,7 @@ from typing import Any
 from app.errors import InvalidMessageError
 from app.messages import MAX_TEXT_LENGTH, ConversationKey, InboundMessage
 from app.principal import Principal
+from interfaces.slack.files import attachments_of
 from interfaces.slack.people import tenants_of
 from interfaces.slack.wording import words_of
 
@@ -53,6 +54,7 @@ def find_message(payload: Mapping[str, Any], names: Mapping[str, str] = MappingP
         },
         payload=f"{channel}:{ts}",
         chat=None if direct else channel,
+        attachments=attachments_of(event),
     )
 
 

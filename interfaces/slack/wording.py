@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from interfaces.slack.files import is_attached
 from interfaces.slack.markup import typed
 
 MENTIONED = "[This message mentions you and says nothing else.]"
 NO_WORDS = "[This message has no words.]"
-_CANNOT_OPEN = "You cannot open files from Slack."
+_CANNOT_OPEN = "You cannot open them."
 _NAMED_AT_MOST = 20  # files and forwarded messages
 
 
 def words_of(event: Mapping[str, Any], *, own_id: str | None, names: Mapping[str, str]) -> str:
-    """Return the text of a message; never an empty one, so that everyone who writes gets an answer.
+    """Return the text of a message; an empty one only if it has attachments.
 
-    Forwarded messages are quoted with their authors' names, and files are named. A note in brackets replaces anything
-    that the assistant cannot read.
+    Forwarded messages are quoted with their authors' names. A note in brackets replaces anything that the assistant
+    cannot read, such as files whose contents Slack does not have.
 
     Args:
         event: The inner event: https://docs.slack.dev/reference/events/message.
@@ -26,8 +27,8 @@ def words_of(event: Mapping[str, Any], *, own_id: str | None, names: Mapping[str
     """
     text = str(event.get("text") or "")
     said = typed(text, own_id=own_id, names=names)
-    parts = [part for part in (said, *_forwarded(event, names), _files(event)) if part]
-    if parts:
+    parts = [part for part in (said, *_forwarded(event, names), _files(event, is_attached)) if part]
+    if parts or any(map(is_attached, _items(event, "files"))):
         return "\n\n".join(parts)
     return MENTIONED if text.strip() else NO_WORDS
 
@@ -46,9 +47,10 @@ def _forwarded(event: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[s
             yield files
 
 
-def _files(holder: Mapping[str, Any]) -> str:
-    """Return a note that names a message's files, or an empty text."""
-    named = [_one_line(str(file.get("title") or file.get("name") or "a file")) for file in _items(holder, "files")]
+def _files(holder: Mapping[str, Any], besides: Callable[[Mapping[str, Any]], bool] = lambda _: False) -> str:
+    """Return a note that names a message's files, except those `besides`, or an empty text."""
+    files = [file for file in _items(holder, "files") if not besides(file)]
+    named = [_one_line(str(file.get("title") or file.get("name") or "a file")) for file in files]
     return f"[Attached: {', '.join(named)}. {_CANNOT_OPEN}]" if named else ""
 
 

@@ -37,8 +37,11 @@ async def environment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(environment: Environment) -> AsyncIterator[Server]:
-    """A server on a socket; Ada and Grace are connected."""
-    async with environment.server(ScriptedModel().install) as server:
+    """A server on a socket that may act in groups; Ada and Grace are connected."""
+    assert environment.settings.interfaces.slack is not None
+    slack = environment.settings.interfaces.slack.model_copy(update={"act_in_groups": True})
+    interfaces = environment.settings.interfaces.model_copy(update={"slack": slack})
+    async with environment.server(ScriptedModel().install, interfaces=interfaces) as server:
         for name, email in (("ada", ADA), ("grace", GRACE)):
             await server.connect(Principal("slack", TEAM, user(name)), email)
         yield server

@@ -15,6 +15,7 @@ from app.sandbox.log import bearer_of
 from app.sandbox.slack.blocks import check_blocks
 from app.sandbox.slack.declaration import EVERYTHING, SlackDeclaration
 from app.sandbox.slack.events import SlackEventSource
+from app.sandbox.slack.files import SlackFiles
 from app.sandbox.slack.openid import SlackOpenId
 from app.sandbox.slack.places import SlackError, user_id
 from app.sandbox.slack.posts import Post, SlackPosts
@@ -49,6 +50,7 @@ class SlackSandbox(SlackEventSource):
         members: The fields that ``users.info`` adds to the names, such as ``is_email_confirmed``, by user id; everyone
             else is a full member without an address.
         sessions: The agent sessions of threads.
+        files: The files that people have uploaded.
         homes: The blocks of people's App Home, by user id.
     """
 
@@ -71,6 +73,7 @@ class SlackSandbox(SlackEventSource):
         self.posts: list[Post] = [] if posts is None else posts
         self._posting = posting = SlackPosts(bot_user, self.places, self.new_ts, self.posts)
         self.sessions = AgentSessions(self.places, declaration)
+        self.files = SlackFiles(lambda bearer: "files:read" in self._granted.get(bearer, ()))
         self._methods: Mapping[str, Method] = {
             "agents.sessions.setStatus": self.sessions.set_status,
             "auth.revoke": self._auth_revoke,
@@ -82,15 +85,15 @@ class SlackSandbox(SlackEventSource):
             "conversations.history": posting.conversations_history,
             "conversations.open": self._conversations_open,
             "conversations.replies": posting.conversations_replies,
+            "files.info": lambda arguments, _: self.files.info(arguments, arguments["root"]),
             "users.info": self._users_info,
             "views.publish": self._views_publish,
         }
         self.homes: dict[str, list[dict[str, Any]]] = {}
         self.members: dict[str, dict[str, Any]] = {}
         methods = Route("/api/{method}", self._call, methods=["GET", "POST"])
-        self.app = Starlette(
-            routes=[*(openid.routes if openid else ()), *((sockets.route,) if sockets else ()), methods]
-        )
+        served = [*(openid.routes if openid else ()), *((sockets.route,) if sockets else ()), self.files.route]
+        self.app = Starlette(routes=[*served, methods])
 
     def admit(
         self,
@@ -143,7 +146,7 @@ class SlackSandbox(SlackEventSource):
             method = self._methods.get(request.path_params["method"])
             if method is None:
                 raise SlackError("unknown_method")
-            arguments = {**await _arguments(request), "token": bearer}
+            arguments = {**await _arguments(request), "token": bearer, "root": str(request.base_url).rstrip("/")}
             check_scope(request.path_params["method"], arguments, granted)
             return JSONResponse({"ok": True, **method(arguments, workspace)}, headers=scopes)
         except MissingScopeError as error:

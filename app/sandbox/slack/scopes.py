@@ -11,6 +11,7 @@ _NEEDED = {
     "agents.sessions.rename": "chat:write",
     "agents.sessions.setStatus": "chat:write",
     "conversations.open": "im:write",
+    "files.info": "files:read",
     "users.info": "users:read",
 }
 _HISTORY = {"C": "channels:history", "D": "im:history", "G": "groups:history"}  # by the first letter of the channel

@@ -1,0 +1,83 @@
+"""The files of the sandbox's Slack (https://docs.slack.dev/reference/objects/file-object)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from app.sandbox.log import bearer_of
+from app.sandbox.slack.places import SlackError
+
+
+@dataclass(frozen=True, slots=True)
+class SlackFile:
+    """A file that a person has uploaded."""
+
+    file_id: str
+    name: str
+    mime_type: str
+    contents: bytes = field(repr=False)
+
+
+class SlackFiles:
+    """Keeps files and gives them to bots that may read files. Lives for the process; serve `route`.
+
+    Args:
+        may_read: Returns whether a bot token is valid and has the scope files:read.
+
+    Attributes:
+        downloads: The ids of the files that were downloaded.
+    """
+
+    def __init__(self, may_read: Callable[[str], bool]) -> None:
+        self._may_read = may_read
+        self._files: dict[str, SlackFile] = {}
+        self._numbers = itertools.count(1)
+        self.downloads: list[str] = []
+        self.route = Route("/files-pri/{file_id}/{name}", self._download, methods=["GET"])
+
+    def upload(self, name: str, mime_type: str, contents: bytes, **changes: object) -> dict[str, Any]:
+        """Upload a file as a person; return it as it stands in the event of its message."""
+        file = SlackFile(f"F0{next(self._numbers):06}", name, mime_type, contents)
+        self._files[file.file_id] = file
+        return {**_described(file, "https://files.slack.com"), **changes}
+
+    def delete(self, file_id: str) -> None:
+        """Delete a file."""
+        del self._files[file_id]
+
+    def info(self, arguments: Mapping[str, Any], root: str) -> dict[str, Any]:
+        """https://docs.slack.dev/reference/methods/files.info; `root` is the address of this Slack."""
+        file = self._files.get(str(arguments.get("file")))
+        if file is None:
+            raise SlackError("file_not_found")
+        return {"file": _described(file, root)}
+
+    async def _download(self, request: Request) -> Response:
+        bearer = bearer_of(request.headers.get("authorization"))
+        file = self._files.get(request.path_params["file_id"])
+        if file is None:
+            return Response(status_code=404)
+        if bearer is None or not self._may_read(bearer):
+            return RedirectResponse("/?redir=%2Ffiles-pri", 302)  # to the sign-in page
+        self.downloads.append(file.file_id)
+        return Response(file.contents, media_type=file.mime_type)
+
+
+def _described(file: SlackFile, root: str) -> dict[str, Any]:
+    return {
+        "id": file.file_id,
+        "name": file.name,
+        "title": file.name,
+        "mimetype": file.mime_type,
+        "size": len(file.contents),
+        "mode": "hosted",
+        "url_private": f"{root}/files-pri/{file.file_id}/{file.name}",
+        "url_private_download": f"{root}/files-pri/{file.file_id}/{file.name}",
+    }

@@ -1,0 +1,157 @@
+"""Files in Slack: kept by reference, fetched when the message is answered, with the bot's token and to a limit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import sqlalchemy as sa
+
+from app.database.tables import messages
+from app.errors import AttachmentGoneError, AttachmentTooLargeError
+from app.messages import Attachment, AttachmentKind, StoredMessage
+from app.principal import Principal
+from interfaces.slack.files import _is_slacks, attachments_of
+from tests.fakes.environment import Environment, open_environment
+from tests.fakes.scripted_model import ScriptedModel
+from tests.fakes.server import TEAM, Server, direct, user
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def environment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Environment]:
+    """A Google and a Slack."""
+    async with open_environment(Path(tmp_path_factory.mktemp("files"))) as environment:
+        yield environment
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def server(environment: Environment) -> AsyncIterator[Server]:
+    """A server on a socket."""
+    async with environment.server(ScriptedModel().install) as server:
+        yield server
+
+
+async def share(server: Server, name: str, text: str, *files: dict[str, Any]) -> StoredMessage:
+    """Send files as a direct message; the message as it is stored."""
+    payload = server.slack.event(user=user(name), text=text, channel=direct(name))
+    payload["event"] |= {"subtype": "file_share", "files": [*files]}
+    (await server.deliver(payload)).raise_for_status()
+    query = sa.select(messages.c.id).where(messages.c.payload == f"{direct(name)}:{payload['event']['ts']}")
+    async with server.container.database().reading() as connection:
+        message_id = (await connection.execute(query)).scalar_one()
+    return await server.container.inbox().get(Principal("slack", TEAM, user(name)), message_id)
+
+
+async def fetch(server: Server, message: StoredMessage, limit: int = 1000) -> list[bytes]:
+    """The contents of all files of a message."""
+    channel = server.container.channels()["slack"].sends
+    return [await channel.fetch(message, attachment, limit=limit) for attachment in message.attachments]
+
+
+async def test_two_peoples_files_are_fetched_for_their_own_messages(server: Server) -> None:
+    """A message may be nothing but a file; no address of it is stored."""
+    contents = {"ada": b"ada's plan", "grace": b"\x89PNG grace's picture"}
+    kinds = {"ada": ("plan.txt", "text/plain"), "grace": ("picture.png", "image/png")}
+    shared = {
+        name: await share(server, name, "", server.slack.files.upload(*kinds[name], contents[name]))
+        for name in contents
+    }
+
+    for name, message in shared.items():
+        assert await fetch(server, message) == [contents[name]]
+        assert message.text == ""
+        assert [(each.name, each.mime_type) for each in message.attachments] == [kinds[name]]
+        assert "files-pri" not in repr(message.attachments) + str(message.address)
+
+
+async def test_reading_ends_at_the_limit(server: Server) -> None:
+    """Whatever size Slack states."""
+    message = await share(
+        server, "large", "look", server.slack.files.upload("a.txt", "text/plain", b"x" * 5000, size=5)
+    )
+
+    with pytest.raises(AttachmentTooLargeError):
+        await fetch(server, message, limit=4999)
+    assert await fetch(server, message, limit=5000) == [b"x" * 5000]
+
+
+async def test_what_slack_does_not_give_is_gone(server: Server, environment: Environment) -> None:
+    """A deleted file, and one that an app without the scope asks for: the sign-in page is not taken for a file."""
+    slack = server.slack
+    message = await share(server, "gone", "look", slack.files.upload("a.txt", "text/plain", b"x"))
+    token = next(iter(slack._granted))
+    granted = slack._granted[token]
+    slack._granted[token] = granted - {"files:read"}
+    with pytest.raises(AttachmentGoneError, match="files:read"):
+        await fetch(server, message)
+    slack._granted[token] = granted
+    slack.files.delete(message.attachments[0].reference)
+    with pytest.raises(AttachmentGoneError, match="no longer"):
+        await fetch(server, message)
+
+
+async def test_no_token_and_no_address_is_logged(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither when it succeeds nor when it fails, at the lowest level of the log."""
+    caplog.set_level(logging.DEBUG)
+    message = await share(server, "quiet", "look", server.slack.files.upload("a.txt", "text/plain", b"x"))
+    await fetch(server, message)
+    with pytest.raises(AttachmentGoneError):
+        await fetch(server, replace(message, attachments=(replace(message.attachments[0], reference="F0NONE"),)))
+
+    ours = "".join(record.getMessage() for record in caplog.records if not record.name.startswith("httpcore"))
+    assert "xoxb-" not in ours
+    assert "files-pri" not in ours
+
+
+async def test_a_file_that_slack_only_links_to_is_named(server: Server) -> None:
+    """It is no attachment, and the model is told that it cannot open it."""
+    drive = {"id": "F0DRIVE", "name": "Budget", "title": "Budget", "mode": "external", "mimetype": "x/y"}
+    message = await share(server, "drive", "look", drive)
+
+    assert message.attachments == ()
+    assert "Budget" in message.text
+
+
+KINDS: list[tuple[dict[str, Any], AttachmentKind]] = [
+    ({"mimetype": "image/png"}, AttachmentKind.IMAGE),
+    ({"mimetype": "audio/mp4", "subtype": "slack_audio"}, AttachmentKind.VOICE),
+    ({"mimetype": "audio/mpeg"}, AttachmentKind.AUDIO),
+    ({"mimetype": "video/mp4"}, AttachmentKind.VIDEO),
+    ({"mimetype": "application/pdf"}, AttachmentKind.DOCUMENT),
+    ({"file_access": "check_file_info"}, AttachmentKind.DOCUMENT),
+    ({"mimetype": 7, "size": -1, "name": ["x"]}, AttachmentKind.DOCUMENT),
+]
+
+
+@pytest.mark.parametrize(("file", "kind"), KINDS)
+async def test_the_kind_is_read_from_the_type(file: dict[str, Any], kind: AttachmentKind) -> None:
+    """What Slack does not state, as for files of another company, is left open."""
+    (attachment,) = attachments_of({"files": [{"id": "F1", **file}, {"id": "../x"}, {"name": "no id"}, None]})
+
+    assert attachment.kind is kind
+    assert isinstance(attachment, Attachment)
+    assert attachment.size is None
+
+
+@pytest.mark.parametrize(
+    ("url", "is_slacks"),
+    [
+        ("https://files.slack.com/files-pri/x", True),
+        ("https://slack.com.evil.example/x", False),
+        ("https://evilslack.com/x", False),
+        ("http://files.slack.com/x", False),
+        ("https://x@files.slack.com/x", False),
+        ("http://127.0.0.1:81/x", False),
+        ("http://127.0.0.1:80/x", True),
+    ],
+)
+async def test_the_token_goes_to_slack_alone(url: str, is_slacks: bool) -> None:
+    """No other host is sent it, whatever address a file has."""
+    assert _is_slacks(url, "http://127.0.0.1:80/api/") is is_slacks
