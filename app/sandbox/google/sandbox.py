@@ -79,8 +79,8 @@ class GoogleSandbox:
             rotate_refresh_tokens=rotate_refresh_tokens, access_token_seconds=access_token_seconds, now=now
         )
         self._gmail = Gmail(accounts, now, marked=marked)
-        self.calendar = GoogleCalendar(accounts, now)
-        self.drive = GoogleDrive(accounts, now)
+        self.calendar = GoogleCalendar(accounts, now, marked=marked)
+        self.drive = GoogleDrive(accounts, now, marked=marked)
         handlers = {
             **self._gmail.handlers,
             **self.calendar.handlers,

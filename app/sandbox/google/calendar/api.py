@@ -21,15 +21,20 @@ from app.sandbox.people import SandboxPeople
 class GoogleCalendar:
     """Everybody's calendars. Lives with the sandbox.
 
+    Args:
+        people: Who has a calendar.
+        now: The clock, in seconds since the epoch.
+        marked: Whether each event holds a marker.
+
     Attributes:
         handlers: The handler of each method, by the method's id.
     """
 
-    def __init__(self, people: SandboxPeople, now: Callable[[], float]) -> None:
+    def __init__(self, people: SandboxPeople, now: Callable[[], float], *, marked: bool) -> None:
         self._calendars = Calendars(people)
         store = EventStore(self._calendars, now)
         for person in people.values():
-            for event in diary(self._calendars.primary(person), tuple(people.values()), store.now()):
+            for event in diary(self._calendars.primary(person), tuple(people.values()), store.now(), marked=marked):
                 store.put(event)
         self._writing = EventWriting(self._calendars, store)
         self.handlers: Mapping[str, Handler] = {

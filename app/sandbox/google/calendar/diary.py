@@ -1,6 +1,6 @@
 """The events that the sandbox's people find in their calendars: drawn anew at each start, around the day of the start.
 
-Every title and description holds a marker, as the mail does: where it turns up, this event was read.
+For a proof, every title and description holds a marker, as the mail does: where it turns up, this event was read.
 """
 
 from __future__ import annotations
@@ -24,11 +24,18 @@ _TITLES = (
 _PLACES = ("Room Amber", "Room Birch", "The library", "Café Meridian", "Video call")
 
 
-def diary(calendar: Calendar, people: tuple[Person, ...], now: datetime) -> Iterator[Event]:
-    """Yield the events of a person's primary calendar: a weekly meeting, three meetings, and a day off.
+def diary(calendar: Calendar, people: tuple[Person, ...], now: datetime, *, marked: bool) -> Iterator[Event]:
+    """Yield the events of a person's primary calendar: a meeting of every working day, three others, and a day off.
 
-    The first of the three meetings has a guest, if the sandbox has a second person.
+    The first of the three has a guest, if the sandbox has a second person.
+
+    Args:
+        calendar: The calendar.
+        people: Everybody at the sandbox.
+        now: When the sandbox starts.
+        marked: Whether titles and descriptions hold markers.
     """
+    sign = _marked if marked else str
     zone = ZoneInfo(calendar.zone)
     today = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     titles = _RANDOM.sample(_TITLES, 4)
@@ -36,7 +43,7 @@ def diary(calendar: Calendar, people: tuple[Person, ...], now: datetime) -> Iter
     yield _event(
         calendar,
         Span(_at(monday, 9, 30), _at(monday, 9, 45), zone=calendar.zone),
-        {"summary": _marked("Stand-up"), "location": "Video call"},
+        {"summary": sign("Stand-up"), "location": "Video call"},
         now,
         rules=("RRULE:FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR",),
     )
@@ -49,13 +56,13 @@ def diary(calendar: Calendar, people: tuple[Person, ...], now: datetime) -> Iter
             else ()
         )
         about = {
-            "summary": _marked(title),
+            "summary": sign(title),
             "location": _RANDOM.choice(_PLACES),
-            "description": f"Notes for {title.lower()}: {_marker()}.",
+            "description": sign(f"Notes for {title.lower()}: bring what is open, and say what was decided."),
         }
         yield _event(calendar, Span(_at(day, hour), _at(day, hour + 1), zone=calendar.zone), about, now, guests=guests)
     first = datetime(today.year, today.month, today.day, tzinfo=UTC) + DAY * 9
-    yield _event(calendar, Span(first, first + DAY, all_day=True), {"summary": _marked("Day off")}, now)
+    yield _event(calendar, Span(first, first + DAY, all_day=True), {"summary": sign("Day off")}, now)
 
 
 def _event(calendar: Calendar, span: Span, fields: dict[str, Any], now: datetime, **more: Any) -> Event:
@@ -68,9 +75,5 @@ def _at(day: datetime, hour: int, minute: int = 0) -> datetime:
     return day.replace(hour=hour, minute=minute)
 
 
-def _marked(title: str) -> str:
-    return f"{title} {_marker()}"
-
-
-def _marker() -> str:
-    return f"mk{secrets.token_hex(5)}"
+def _marked(text: str) -> str:
+    return f"{text} mk{secrets.token_hex(5)}"

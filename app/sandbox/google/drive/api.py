@@ -19,17 +19,22 @@ from app.sandbox.people import SandboxPeople
 class GoogleDrive:
     """Everybody's files. Lives with the sandbox.
 
+    Args:
+        people: Who has a Drive.
+        now: The clock, in seconds since the epoch.
+        marked: Whether each file holds markers.
+
     Attributes:
         handlers: The handler of each method, by the method's id.
     """
 
-    def __init__(self, people: SandboxPeople, now: Callable[[], float]) -> None:
+    def __init__(self, people: SandboxPeople, now: Callable[[], float], *, marked: bool) -> None:
         self._people = people
         self._store = DriveStore(now)
         for person in people.values():
-            for file in shelf(self._store, person, tuple(people.values())):
+            for file in shelf(self._store, person, tuple(people.values()), marked=marked):
                 self._store.put(file)
-        for file in team_files(self._store):
+        for file in team_files(self._store, marked=marked):
             self._store.put(file)
         self.handlers: Mapping[str, Handler] = {
             **FileReading(self._store).handlers,
