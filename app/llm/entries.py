@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from app.toolkits.asides import without_asides
+
 _TITLES = ("subject", "title", "name")
 _PEOPLE = {"from": "from", "organised_by": "by", "to": "to"}  # the first that is there, with its preposition
 _BEGINNINGS = ("start", "first_day", "date", "modified")
@@ -27,7 +29,7 @@ def is_entry(value: object) -> bool:
 def entry(item: Mapping[str, Any], now: datetime) -> str:
     """Return an object with a title on one line, and the beginning of its text on a second one; ids are left out."""
     if _PROBLEM in item:
-        return f"(cannot be shown: {_plain(str(item[_PROBLEM]))})"
+        return f"(cannot be shown: {_plain(without_asides(str(item[_PROBLEM])))})"
     taken = {"to"} if "from" in item else set()
     line = f"**{_title(item, taken)}**"
     if who := _who(item, taken):

@@ -68,8 +68,8 @@ async def test_two_people_see_their_own_files_at_once(google: GmailSandbox) -> N
         assert found - own - shared == {name for name in found if name.startswith("Team handbook")}
         assert own <= found
         assert shared <= found
-        assert unquoted(read)["text"] == private(google, email).content.decode().strip()
-        assert read["text"].startswith("⟦")
+        assert unquoted(read)["body"] == private(google, email).content.decode().strip()
+        assert read["body"].startswith("⟦")
 
 
 async def test_a_file_of_somebody_else_is_not_there(google: GmailSandbox) -> None:
@@ -126,7 +126,7 @@ async def test_a_folder_lists_what_is_in_it_and_pages_hold_each_file_once(google
     assert len(inside) == 1
     assert drives[0]["name"] == "Team"
     assert team[0]["owner"] == "a shared drive"
-    assert "Team handbook" in read["text"]
+    assert "Team handbook" in read["body"]
 
 
 async def test_what_has_a_text_is_read_and_what_has_none_is_named(google: GmailSandbox) -> None:
@@ -137,8 +137,8 @@ async def test_what_has_a_text_is_read_and_what_has_none_is_named(google: GmailS
     picture = named(google, ADA, mime_type="image/png")
     folder = named(google, ADA, mime_type="application/vnd.google-apps.folder")
 
-    assert unquoted(await ada.read(table.file_id))["text"].startswith("item,amount,note\n")
-    assert unquoted(await ada.read(plain.file_id))["text"] == plain.content.decode().strip()
+    assert unquoted(await ada.read(table.file_id))["body"].startswith("item,amount,note\n")
+    assert unquoted(await ada.read(plain.file_id))["body"] == plain.content.decode().strip()
     for file in (picture, folder):
         with pytest.raises(ToolError, match="cannot be read here"):
             await ada.read(file.file_id)
@@ -156,7 +156,7 @@ async def test_a_long_text_comes_in_pages(google: GmailSandbox) -> None:
     long = "\n".join(f"line {number}" for number in range(4_000))
     google.google.drive._store.put(replace(document, content=long.encode()))
     first = unquoted(await ada.read(document.file_id))
-    texts = [unquoted(await ada.read(document.file_id, page=page + 1))["text"] for page in range(first["pages"])]
+    texts = [unquoted(await ada.read(document.file_id, page=page + 1))["body"] for page in range(first["pages"])]
 
     assert "\n".join(texts) == long
     with pytest.raises(ToolError, match=f"the text has {first['pages']} pages"):
@@ -179,12 +179,12 @@ async def test_what_is_made_is_the_persons_alone_until_it_is_shared(google: Gmai
     read = unquoted(await grace.read(made["id"]))
     with pytest.raises(GoogleError) as refused:
         await grace.share(made["id"], people="x@example.com")
-    looked = unquoted(await ada.get(made["id"]))["file"]
+    looked = unquoted(await ada.get(made["id"]))
 
     assert named(google, ADA, name="plan.md").mime_type == "text/markdown"
     assert result == {"shared_with": [GRACE, "rosa@example.com"], "role": "reader"}
     assert google.google.drive.notified == [(GRACE, made["id"]), ("rosa@example.com", made["id"])]
-    assert read["text"] == "# Plan\n\nfirst"
+    assert read["body"] == "# Plan\n\nfirst"
     assert read["owner"] == ADA
     assert refused.value.status == 403
     assert looked["shared_with"] == [

@@ -12,6 +12,7 @@ from pydantic_ai.tools import ToolDefinition
 from app.llm.entries import moment
 from app.llm.offline import reply
 from app.llm.rendering import render
+from app.toolkits.asides import with_aside
 
 NOW = datetime(2026, 11, 29, 15, 0, tzinfo=UTC)  # a Sunday
 READ = ToolDefinition(
@@ -82,7 +83,7 @@ def test_events_and_threads_are_lists_too() -> None:
     """With the end of an event, and what else there is to know."""
     event = {"id": "e1", "title": "Review", "start": "2026-11-30T09:00+01:00", "end": "2026-11-30T10:30+01:00"}
     thread = {"id": "t1", "subject": "Tea", "from": ["Ada <a@x.example>", "Bob"], "mails": 3, "unread": 1}
-    gone = {"id": "t2", "problem": "this mail is gone"}
+    gone = {"id": "t2", "problem": with_aside("this mail is gone", "Check the id.")}
 
     assert render([ToolReturnPart("list", {"events": [{**event, "where": "C3"}]}, "1")], NOW) == (
         "1 event:\n1. **Review**, tomorrow 09:00 to 10:30 (where: C3)"

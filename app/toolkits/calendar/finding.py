@@ -94,7 +94,10 @@ class CalendarFinding(CalendarReading):
         taken = [span for spans in busy.values() for span in spans or ()]
         hours = WorkingHours(first_hour, last_hour, weekends, start.local)
         found = free_slots(taken, max(start.at, datetime.now(UTC)), end.at, timedelta(minutes=minutes), hours)
-        slots = [{"start": _shown(first, start), "end": _shown(last, start)} for first, last in islice(found, limit)]
+        slots = [
+            {"title": f"{minutes} minutes", "start": _shown(first, start), "end": _shown(last, start)}
+            for first, last in islice(found, limit)
+        ]
         return {"slots": slots, **_unseen(busy)}
 
     async def _busy(self, people: list[str], start: Moment, end: Moment) -> _Busy:

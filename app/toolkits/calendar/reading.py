@@ -142,9 +142,9 @@ class CalendarReading(Toolkit):
         if page > len(parts):
             raise ToolError(f"the text has {len(parts)} pages")
         shown = in_full(event, await self._zone(), quotes)
-        about = {"text": quotes.quote(parts[page - 1])} if parts[page - 1] else {}
+        about = {"body": quotes.quote(parts[page - 1])} if parts[page - 1] else {}
         place = {"page": page, "pages": len(parts)} if len(parts) > 1 else {}
-        return {**quotes.note, "zone": (await self._zone()).key, "event": {**shown, **about, **place}}
+        return {**quotes.note, **shown, "zone": (await self._zone()).key, **place, **about}
 
     async def _event(self, event_id: str, calendar: str) -> Mapping[str, Any]:
         events = self._google.resource("calendar", "v3", "events")

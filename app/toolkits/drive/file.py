@@ -46,7 +46,7 @@ def summary(file: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]:
         "id": text(file, "id"),
         "name": quotes.quote(text(file, "name")[:_MAX_NAME]) or "(no name)",
         "kind": kind(file),
-        "changed": text(file, "modifiedTime")[:10],
+        "modified": text(file, "modifiedTime")[:10],
         **({"bytes": number(file, "size")} if "size" in file else {}),
         **({} if file.get("ownedByMe") is True else {"owner": quotes.quote(owner[:_MAX_NAME]) or "a shared drive"}),
     }

@@ -103,7 +103,7 @@ class DriveReading(Toolkit):
         fields = f"{LISTED},webViewLink,trashed,permissions(emailAddress,domain,type,role)"
         file = await self._file(file_id, fields)
         quotes = Quotes()
-        return {**quotes.note, "file": in_full(file, quotes)}
+        return {**quotes.note, **in_full(file, quotes)}
 
     @tool(
         oauth_scopes=(READ_FILES,),
@@ -128,7 +128,7 @@ class DriveReading(Toolkit):
             raise ToolError(f"the text has {len(parts)} pages")
         quotes = Quotes()
         place = {"page": page, "pages": len(parts)} if len(parts) > 1 else {}
-        return {**quotes.note, **summary(file, quotes), **place, "text": quotes.quote(parts[page - 1])}
+        return {**quotes.note, **summary(file, quotes), **place, "body": quotes.quote(parts[page - 1])}
 
     async def _content(self, file: Mapping[str, Any]) -> bytes:
         """Return a file's bytes, or one of Google's own kinds exported as text.
