@@ -33,6 +33,9 @@ test: setup  ## Run the tests that need no process of their own, on every core
 test-system: setup  ## Run the tests of processes, kills, outages and browsers
 	$(PYTEST) -m "system and not soak"
 
+screenshots: setup  ## Take the pictures of the docs again, in a real Chromium
+	DEPUTY_SCREENSHOTS=1 $(BIN)/pytest -n 0 tests/browser/test_playground.py
+
 coverage: setup  ## Measure which branches all tests but the long ones reach
 	$(BIN)/coverage erase
 	PYTHONDONTWRITEBYTECODE= $(BIN)/coverage run -m pytest -n auto --dist worksteal -m "not soak"
@@ -78,4 +81,4 @@ lock: setup  ## Resolve the requirements files again from pyproject.toml
 			--no-annotate --no-header --quiet --output-file $${files%%:*}.txt; \
 	done
 
-.PHONY: help setup run demo test test-system coverage soak lint types check format docs bench lock
+.PHONY: help setup run demo test test-system screenshots coverage soak lint types check format docs bench lock

@@ -101,6 +101,7 @@ async def open_environment(
     *,
     public_url: str | None = None,
     people: Sequence[Person] | None = None,
+    marked: bool = True,
     service_accounts: Sequence[DelegatedAccount] = (),
     **sections: Section,
 ) -> AsyncIterator[Environment]:
@@ -111,6 +112,7 @@ async def open_environment(
         databases: Where servers get their databases; SQLite files in the folder when it is None.
         public_url: Where browsers reach a server; where it listens when it is None.
         people: Who has a Google account; Ada and Grace when nobody is named.
+        marked: Whether each mail holds a marker.
         service_accounts: Who may act as them without asking.
         sections: Sections of the settings, such as ``delivery=DeliverySettings(…)``.
     """
@@ -128,6 +130,7 @@ async def open_environment(
         client_secret=client_secret,
         redirect_uris=frozenset({callback_url(public_url)}),
         people=people,
+        marked=marked,
         service_accounts=service_accounts,
     )
     async with (

@@ -15,7 +15,8 @@ _PAGE = """<!doctype html>
 :root { color-scheme: light dark; --line: #8884; --accent: #0b57d0; --on-accent: #fff; --warning: #b3261e; }
 @media (prefers-color-scheme: dark) { :root { --accent: #a8c7fa; --on-accent: #062e6f; --warning: #f2b8b5; } }
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0; min-height: 100vh; display: grid; place-items: center; }
-main { width: min(30rem, calc(100vw - 6rem)); padding: 1.5rem 2rem; border: 1px solid; border-radius: 1rem; }
+main { width: min(30rem, calc(100vw - 6rem)); padding: 1.5rem 2rem; border: 1px solid var(--line);
+  border-radius: 1rem; }
 .sandbox { font-size: .8rem; font-weight: 600; letter-spacing: .05em; color: var(--warning); }
 h1 { font-size: 1.4rem; font-weight: 500; margin: .5rem 0 1rem; overflow-wrap: anywhere; }
 fieldset { border: 1px solid var(--line); border-radius: .75rem; margin: 0 0 1rem; padding: .5rem 1rem; }

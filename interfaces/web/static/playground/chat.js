@@ -5,9 +5,10 @@ import {el, markdown} from "./dom.js"
 
 const FOLLOW_SECONDS = 25
 const ENDED = new Set(["done", "failed"])
+export const QUESTION = "Show my 4 latest mails"
 const IDEAS = {
-  ada: ["Show my unread mail", "Send mail to grace@sandbox.example about Tea: Are you free at four?", "Help"],
-  grace: ["Show my unread mail", "Send mail to ada@sandbox.example about Compiler: It runs. Come and see!", "Help"],
+  ada: [QUESTION, "Send mail to grace@sandbox.example about Tea: Are you free at four?", "Read mail 1"],
+  grace: [QUESTION, "Send mail to ada@sandbox.example about Compiler: It runs. Come and see!", "Read mail 1"],
 }
 
 export class Chat extends EventTarget {
@@ -23,6 +24,8 @@ export class Chat extends EventTarget {
     this.input = part("text")
     this.others = new Map()  // approval codes of the other person, for a try
     this.sending = Promise.resolve()
+    this.waiting = 0
+    this.known = new Set()  // ids of the messages that are shown
     const form = part("form")
     form.addEventListener("submit", event => { event.preventDefault(); this.submit() })
     this.input.addEventListener("input", () => this.fit())
@@ -42,22 +45,28 @@ export class Chat extends EventTarget {
     const text = this.input.value.trim()
     if (!text) return
     this.input.value = ""
+    this.input.focus()
     this.fit()
     this.say(text)
   }
 
   // Messages of one conversation are answered in order, so they are posted in order too.
   say(text) {
+    this.dispatchEvent(new Event("asked"))
     this.add("mine", el("p", {}, text))
     const bubble = this.add("theirs", working(this.name))
-    this.sending = this.sending.then(() => this.answer(text, bubble)).catch(error => this.fail(error, bubble))
+    this.log.setAttribute("aria-busy", "true")
+    this.waiting++
+    this.sending = this.sending.then(() => this.answer(text, bubble)).catch(error => this.fail(error, bubble)).finally(() => {
+      if (!--this.waiting) this.log.removeAttribute("aria-busy")
+    })
     return this.sending
   }
 
   async answer(text, bubble) {
     let message = null, written = ""
     for await (const {kind, data} of send(this.player, text)) {
-      if (kind === "accepted") message = data.message
+      if (kind === "accepted") this.known.add(message = data.message)
       if (kind === "text") {
         written += data.delta
         bubble.replaceChildren(...markdown(written))
@@ -136,9 +145,16 @@ export class Chat extends EventTarget {
   async showEarlier() {
     const {messages} = await latest(this.player)
     for (const earlier of messages) {
+      if (this.known.has(earlier.message)) continue
+      this.known.add(earlier.message)
       this.add("mine", el("p", {}, earlier.text))
       this.show(earlier, this.add("theirs"))
     }
+  }
+
+  // Shows what somebody wrote as this person elsewhere: in another window, or with curl.
+  async catchUp() {
+    if (!this.waiting) await this.begin()
   }
 
   async showAccounts() {
@@ -146,12 +162,16 @@ export class Chat extends EventTarget {
     this.account.replaceChildren(...connected.flatMap(({email, credential}) => [
       el("span", {}, email), " ", el("code", {class: "key", title: `credential ${credential}`}, credential.slice(0, 8)),
     ]))
-    if (!connected.length) this.account.append("no Google account yet")
+    if (connected.length) this.dispatchEvent(new Event("connected"))
+    else this.account.append("no Google account yet")
   }
 
   showIdeas() {
     const tries = [...this.others].map(([code, name]) => this.idea(`approve ${code}`, `Try ${name}’s code: approve ${code}`))
-    for (const each of tries) each.classList.add("try")
+    for (const each of tries) {
+      each.classList.add("try")
+      each.addEventListener("click", () => this.dispatchEvent(new Event("tried")))
+    }
     this.ideas.replaceChildren(...tries, ...IDEAS[this.player].map(text => this.idea(text)))
   }
 
@@ -196,8 +216,13 @@ export class Chat extends EventTarget {
     this.input.style.height = `${this.input.scrollHeight}px`
   }
 
+  // Shows the end; of an answer that is longer than the window, its beginning, below the question.
   scroll() {
-    this.log.scrollTop = this.log.scrollHeight
+    const last = this.log.lastElementChild
+    const isLong = last.offsetHeight > this.log.clientHeight * 0.7 && !last.querySelector(".choices")
+    const question = last.previousElementSibling
+    const start = isLong && question?.matches(".mine") ? question : last
+    this.log.scrollTop = isLong ? start.offsetTop - this.log.offsetTop - 12 : this.log.scrollHeight
   }
 }
 

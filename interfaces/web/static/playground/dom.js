@@ -22,11 +22,14 @@ function inline(text) {
     if (code) parts.push(el("code", {}, code))
     else if (strong) parts.push(el("strong", {}, strong))
     else if (emphasised) parts.push(el("em", {}, emphasised))
-    else parts.push(el("a", {href: url, target: "_blank", rel: "noopener"}, url))
+    else parts.push(el("a", {href: url, target: "_blank", rel: "noopener"}, shorten(url)))
     end = match.index + all.length
   }
   return [...parts, text.slice(end)]
 }
+
+// A consent link is long, and its end is a secret that nobody needs to read.
+const shorten = url => url.replace(/^https?:\/\//, "").replace(/(?<=.{32}).+/, "…")
 
 const ITEM = /^ {0,3}(?:[-*]|\d+[.)]) +(.*)$/
 

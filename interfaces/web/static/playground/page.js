@@ -1,7 +1,7 @@
 // Brings the page to life: two chats, and between them what happens in the server.
 
 import {Lost, watchScopes} from "./api.js"
-import {Chat} from "./chat.js"
+import {Chat, QUESTION} from "./chat.js"
 import {Lane} from "./scopes.js"
 
 const find = id => document.getElementById(id)
@@ -24,7 +24,23 @@ for (const chat of chats) {
   chat.addEventListener("decided", ({detail: code}) => others.forEach(other => other.otherHasDecided(code)))
 }
 
-find("both").addEventListener("click", () => chats.forEach(chat => chat.say("Show my unread mail")))
+const connected = new Set()
+function done(step) {
+  const item = document.querySelector(`[data-step=${step}]`)
+  if (item.classList.contains("done")) return
+  item.classList.add("done")
+}
+
+for (const chat of chats) {
+  chat.addEventListener("asked", () => done("ask"))
+  chat.addEventListener("tried", () => done("approve"))
+  chat.addEventListener("connected", () => {
+    connected.add(chat)
+    if (connected.size === chats.length) done("connect")
+  })
+}
+
+find("both").addEventListener("click", () => chats.forEach(chat => chat.say(QUESTION)))
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) for (const chat of chats) chat.lookAgain().catch(lose)
 })
@@ -33,6 +49,8 @@ async function watch() {
   for await (const {kind, data} of watchScopes()) {
     if (kind === "watching") document.documentElement.dataset.watching = ""
     else lanes.get(data.who)?.take(kind, data)
+    if (kind === "closed") chats.find(chat => chat.player === data.who).catchUp().catch(lose)
+    if (kind === "called" && [...lanes.values()].every(lane => lane.isActing)) done("watch")
   }
   throw new Lost("the server has stopped")
 }

@@ -24,6 +24,10 @@ export class Lane {
     this.isShowing = false
   }
 
+  get isActing() {
+    return [...this.cards.values()].some(card => card.count > 0)
+  }
+
   // Takes a step, and shows it when its turn comes.
   async take(kind, data) {
     this.steps.push([kind, data])

@@ -1,0 +1,256 @@
+"""The playground in a real Chromium: two people in two browsers, from its page to their own mails."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, Page, expect
+
+from interfaces.playground.people import PLAYERS, Player
+from tests.browser.accessible import violations
+from tests.browser.people import NARROW
+from tests.browser.readable import faults, focus_on
+from tests.fakes.environment import open_environment
+from tests.fakes.server import ADA, GRACE, PATIENCE_SECONDS, Server
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+PATIENCE = PATIENCE_SECONDS * 1000  # milliseconds
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+QUESTION = "Show my 4 latest mails"
+
+
+@dataclass
+class Seat:
+    """Somebody who plays one of the two in a browser of their own, in which both are to be seen.
+
+    Attributes:
+        complaints: What their browser said in its console.
+    """
+
+    player: Player
+    email: str
+    page: Page
+    complaints: list[str]
+
+    @property
+    def chat(self) -> Locator:
+        """Their chat."""
+        return self.page.locator(f"[data-player={self.player.key}]")
+
+    @property
+    def answer(self) -> Locator:
+        """The latest answer in it."""
+        return self.chat.locator(".theirs .text").last
+
+    async def say(self, text: str) -> None:
+        """Write in the chat."""
+        await self.chat.get_by_label(f"Write as {self.player.name}", exact=True).fill(text)
+        await self.chat.get_by_role("button", name=f"Send as {self.player.name}").click()
+
+    async def sign_in(self) -> Page:
+        """Press the button that connects an account; the tab that it opens, at the question whether to go on."""
+        async with self.page.context.expect_page() as opened:
+            await self.chat.get_by_role("link", name="Connect Google").last.click()
+        tab = await opened.value
+        await tab.get_by_role("button", name="Continue to Google").wait_for()
+        return tab
+
+    async def connect(self) -> None:
+        """Go the whole way in that tab, and send the code that it shows."""
+        tab = await self.sign_in()
+        await tab.get_by_role("button", name="Continue to Google").click()
+        await tab.get_by_label(self.email).check()
+        await tab.get_by_role("button", name="Allow").click()
+        code = await tab.locator(".code strong").inner_text()
+        await tab.close()
+        await self.say(f"confirm {code}")
+
+    def lane(self, player: Player) -> Locator:
+        """What this browser shows of one of the two's scopes."""
+        return self.page.locator(f"[data-lane={player.key}]")
+
+    async def keys(self, player: Player) -> set[str | None]:
+        """The credentials of the calls that are shown in open scopes, once there is one."""
+        shown = self.lane(player).locator("[data-scope] [data-credential]")
+        await expect(shown).not_to_have_count(0, timeout=PATIENCE)
+        return {await each.get_attribute("data-credential") for each in await shown.all()}
+
+
+@pytest_asyncio.fixture(loop_scope="package", scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    """A server as `make run` starts it."""
+    async with (
+        open_environment(Path(tmp_path_factory.mktemp("playground")), marked=False) as environment,
+        environment.server() as server,
+    ):
+        yield server
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def seats(browser: Browser, server: Server) -> AsyncIterator[tuple[Seat, Seat]]:
+    """Two browsers at the playground: Ada is played in one, and Grace in the other."""
+    contexts = [await browser.new_context(viewport={"width": 1440, "height": 900}) for _ in PLAYERS]
+    for context in contexts:
+        context.set_default_timeout(PATIENCE)
+    seats = []
+    for context, player, email in zip(contexts, PLAYERS, (ADA, GRACE), strict=True):
+        seat = Seat(player, email, await context.new_page(), [])
+        seat.page.on("console", lambda message, seat=seat: seat.complaints.append(message.text))  # type: ignore[misc]
+        seat.page.on("pageerror", lambda error, seat=seat: seat.complaints.append(str(error)))  # type: ignore[misc]
+        await seat.page.goto(server.base_url)
+        await seat.page.locator("html[data-watching]").wait_for()
+        seats.append(seat)
+    yield seats[0], seats[1]
+    for context in contexts:
+        await context.close()
+
+
+def subjects(server: Server, email: str) -> list[str]:
+    """The subjects of this person's mails in the inbox, newest first."""
+    return [each.subject for each in server.google.mailbox(email) if "INBOX" in each.label_ids]
+
+
+async def shoot(page: Page, name: str) -> None:
+    """Take a picture for the docs, if DEPUTY_SCREENSHOTS asks for it: `make screenshots`."""
+    if os.environ.get("DEPUTY_SCREENSHOTS"):
+        IMAGES.mkdir(exist_ok=True)
+        await page.screenshot(path=IMAGES / f"{name}.png", animations="disabled")
+
+
+async def test_two_browsers_lead_to_two_mailboxes(server: Server, seats: tuple[Seat, Seat]) -> None:
+    """Each asks, connects her own account by the pages, and is shown her own mails; the scopes in between are hers.
+
+    Both browsers show two scopes at once, each with a key of its own, and then none.
+    """
+    latest = {email: subjects(server, email)[:4] for email in (ADA, GRACE)}
+    await asyncio.gather(*(seat.say(QUESTION) for seat in seats))
+    for seat in seats:
+        await expect(seat.answer).to_contain_text("I need your permission", timeout=PATIENCE)
+    await shoot(seats[0].page, "playground-connect")
+    await asyncio.gather(*(seat.connect() for seat in seats))
+    for seat in seats:
+        await expect(seat.answer).to_contain_text("4 messages", timeout=PATIENCE)
+        await expect(seat.chat.locator("[data-account]")).to_contain_text(seat.email)
+        assert await seat.answer.locator("strong").all_inner_texts() == latest[seat.email]
+        for player in PLAYERS:
+            await expect(seat.lane(player).locator("[data-scope]")).to_have_count(0, timeout=PATIENCE)
+
+    await asyncio.gather(*(seat.say(QUESTION) for seat in seats))
+    grants = [await server.container.grants().find(player.principal) for player in PLAYERS]
+    expected = [{grant.grant_id[:8]} for grant in grants if grant]
+    seen = await asyncio.gather(*(seat.keys(player) for seat in seats for player in PLAYERS))
+    await shoot(seats[0].page, "playground")
+
+    assert expected[0] != expected[1]
+    assert seen == [*expected, *expected]
+    for seat in seats:
+        for player in PLAYERS:
+            await expect(seat.lane(player).locator("[data-scope]")).to_have_count(0, timeout=PATIENCE)
+            await expect(seat.lane(player).get_by_text("No scope is open")).to_be_visible()
+            await expect(seat.lane(player).locator("[data-past] li").first).to_contain_text("calls with")
+    assert [seat.complaints for seat in seats] == [[], []]
+
+
+async def test_only_ada_approves_adas_mail(server: Server, seats: tuple[Seat, Seat]) -> None:
+    """Grace tries the code of Ada's question and is refused; nothing is sent until Ada presses her own button."""
+    ada, grace = seats
+    for seat in seats:
+        await server.connect(seat.player.principal, seat.email)
+    await ada.say("send mail to grace@sandbox.example about Tea: Are you free at four?")
+    await expect(ada.answer).to_contain_text("Send this mail?", timeout=PATIENCE)
+    await shoot(ada.page, "playground-approval")
+    code = (await ada.answer.locator("code").first.inner_text()).split()[1]
+    await grace.say(f"approve {code}")
+    await expect(grace.answer).to_contain_text("no pending approval", timeout=PATIENCE)
+
+    assert "Tea" not in subjects(server, GRACE)
+    await ada.chat.get_by_role("button", name="Approve").click()
+    await expect(ada.answer).to_contain_text(f"Sent to {GRACE}", timeout=PATIENCE)
+    assert subjects(server, GRACE)[0] == "Tea"
+
+
+async def test_a_page_that_is_loaded_again_shows_the_conversation(seats: tuple[Seat, Seat]) -> None:
+    """With its buttons, where something still waits; of the other person there is nothing in it."""
+    ada, grace = seats
+    await ada.say("help")
+    await expect(ada.chat.locator("[data-log]")).not_to_have_attribute("aria-busy", "true", timeout=PATIENCE)
+    told = await ada.answer.inner_text()
+    await ada.page.reload()
+
+    await expect(ada.answer).to_have_text(told, timeout=PATIENCE, use_inner_text=True)
+    await expect(grace.chat.locator(".mine").last).not_to_have_text("help")
+
+
+async def test_what_a_mail_says_is_shown_as_text(server: Server, seats: tuple[Seat, Seat]) -> None:
+    """No element of a mail's becomes one of the page's, and no script of it runs."""
+    ada, grace = seats
+    for seat in seats:
+        await server.connect(seat.player.principal, seat.email)
+    hostile = "<img src=x onerror='window.ran=true'> [press](javascript:window.ran=true)"
+    await server.send_mail(
+        grace.player.principal, f"To: {ADA}\r\nSubject: {hostile}\r\n\r\n<script>window.ran=true</script>"
+    )
+    await ada.say(QUESTION)
+    await expect(ada.answer).to_contain_text("onerror", timeout=PATIENCE)
+
+    assert await ada.page.evaluate("window.ran") is None
+    assert await ada.answer.locator("img, script, a").count() == 0
+
+
+async def look(seat: Seat, scheme: Literal["light", "dark"]) -> list[str]:
+    """What is wrong with the page for this player, wide and narrow, idle and with a question that waits."""
+    page = seat.page
+    await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    await seat.say(f"send mail to {GRACE} about Tea: At four?")
+    await expect(seat.answer).to_contain_text("Send this mail?", timeout=PATIENCE)
+    found = await violations(page) + await faults(page)
+    await page.set_viewport_size(NARROW)
+    found += await violations(page) + await faults(page)
+    await seat.say("stop")
+    return found
+
+
+async def test_everybody_can_use_the_page(server: Server, seats: tuple[Seat, Seat]) -> None:
+    """Light and dark, wide and at 360 px: axe-core finds nothing serious, and all of it can be read and reached."""
+    for seat in seats:
+        await server.connect(seat.player.principal, seat.email)
+    found = await asyncio.gather(look(seats[0], "light"), look(seats[1], "dark"))
+
+    assert found == [[], []]
+    await seats[0].page.locator("body").click(position={"x": 1, "y": 1})
+    await focus_on(seats[0].page, QUESTION)
+
+
+async def test_axe_finds_nothing_on_the_other_pages(server: Server, seats: tuple[Seat, Seat]) -> None:
+    """The front page, the pages of a link, the sandbox's consent page, and a link that is used up."""
+    ada, grace = seats
+    found = []
+    await grace.page.set_extra_http_headers({"X-Forwarded-For": "203.0.113.7"})
+    await grace.page.goto(server.base_url)
+    await expect(grace.page.locator("main")).to_contain_text("This server runs an assistant")
+    found += await violations(grace.page)
+    await ada.say("connect google")
+    tab = await ada.sign_in()
+    link = tab.url
+    found += await violations(tab)
+    await shoot(tab, "connect")
+    await tab.get_by_role("button", name="Continue to Google").click()
+    await tab.get_by_label(ADA).check()
+    found += await violations(tab)
+    await shoot(tab, "consent")
+    await tab.get_by_role("button", name="Allow").click()
+    await tab.locator("h1").wait_for()
+    found += await violations(tab)
+    await shoot(tab, "code")
+    await grace.page.goto(link)
+    found += await violations(grace.page)
+
+    assert found == []
