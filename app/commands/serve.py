@@ -50,6 +50,10 @@ async def _serve(settings: Settings) -> None:
         gc.freeze()  # later collections skip these objects too, so that people do not wait for them
         gc.enable()
         print(f"Deputy listens on {base_url}; people reach it at {settings.server.public_url}", flush=True)
+        if settings.serves_playground():
+            print(f"\nIn a browser, two people side by side: {settings.server.public_url.rstrip('/')}/", flush=True)
+        if google is not None:
+            print("The sandbox is new at each start, so people connect their accounts to it again.", flush=True)
         if google is not None and settings.interfaces.http is not None:
             await _print_curl_lines(container.api_tokens(), base_url)
         await until_stopped(container, stopped)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, ConsoleMessage, Error, Locator, Page, expect
 
 from interfaces.playground.people import PLAYERS, Player
 from tests.browser.accessible import violations
@@ -38,7 +38,15 @@ class Seat:
     player: Player
     email: str
     page: Page
-    complaints: list[str]
+    complaints: list[str] = field(default_factory=list)
+
+    def note(self, message: ConsoleMessage) -> None:
+        """Write down what the browser says in its console."""
+        self.complaints.append(message.text)
+
+    def note_error(self, error: Error) -> None:
+        """Write down an error of the page's script."""
+        self.complaints.append(str(error))
 
     @property
     def chat(self) -> Locator:
@@ -97,14 +105,14 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 @pytest_asyncio.fixture(loop_scope="package")
 async def seats(browser: Browser, server: Server) -> AsyncIterator[tuple[Seat, Seat]]:
     """Two browsers at the playground: Ada is played in one, and Grace in the other."""
-    contexts = [await browser.new_context(viewport={"width": 1440, "height": 900}) for _ in PLAYERS]
+    contexts = [await browser.new_context(viewport={"width": 1360, "height": 800}) for _ in PLAYERS]
     for context in contexts:
         context.set_default_timeout(PATIENCE)
     seats = []
     for context, player, email in zip(contexts, PLAYERS, (ADA, GRACE), strict=True):
-        seat = Seat(player, email, await context.new_page(), [])
-        seat.page.on("console", lambda message, seat=seat: seat.complaints.append(message.text))  # type: ignore[misc]
-        seat.page.on("pageerror", lambda error, seat=seat: seat.complaints.append(str(error)))  # type: ignore[misc]
+        seat = Seat(player, email, await context.new_page())
+        seat.page.on("console", seat.note)
+        seat.page.on("pageerror", seat.note_error)
         await seat.page.goto(server.base_url)
         await seat.page.locator("html[data-watching]").wait_for()
         seats.append(seat)
@@ -222,9 +230,9 @@ async def test_everybody_can_use_the_page(server: Server, seats: tuple[Seat, Sea
     """Light and dark, wide and at 360 px: axe-core finds nothing serious, and all of it can be read and reached."""
     for seat in seats:
         await server.connect(seat.player.principal, seat.email)
-    found = await asyncio.gather(look(seats[0], "light"), look(seats[1], "dark"))
+    in_light, in_dark = await asyncio.gather(look(seats[0], "light"), look(seats[1], "dark"))
 
-    assert found == [[], []]
+    assert (in_light, in_dark) == ([], [])
     await seats[0].page.locator("body").click(position={"x": 1, "y": 1})
     await focus_on(seats[0].page, QUESTION)
 
