@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.database import Database
+from app.database.prepared import Prepared
 from app.database.tables import audit_events, owned_by, owner, principal_of
 from app.principal import Principal
 
@@ -104,8 +105,11 @@ class AuditSearch:
 
 async def record(connection: AsyncConnection, *entries: AuditEntry) -> None:
     """Add rows in the caller's transaction: what they tell of and they themselves are there, or neither is."""
-    if entries:
-        await connection.execute(audit_events.insert(), [_values(entry) for entry in entries])
+    for entry in entries:
+        await _RECORD.execute(connection, _values(entry))
+
+
+_RECORD = Prepared(audit_events.insert(), [column.name for column in audit_events.columns if not column.primary_key])
 
 
 class Audit:

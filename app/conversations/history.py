@@ -22,6 +22,7 @@ from pydantic_ai.messages import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.database import Database
+from app.database.prepared import Prepared
 from app.database.tables import owned_by, owner, turns
 from app.principal import Principal
 
@@ -30,13 +31,13 @@ log = logging.getLogger(__name__)
 HISTORY_CHARACTERS = 200_000  # of the turns as they are stored: about 50 000 tokens
 
 # Made once, as every message costs them.
-_LATEST = (
+_LATEST = Prepared(
     sa.select(turns.c.sequence, turns.c.messages, turns.c.private)
     .where(*(turns.c[name] == sa.bindparam(f"of_{name}") for name in ("platform", "tenant", "user_id", "conversation")))
     .order_by(turns.c.sequence.desc())
     .limit(sa.bindparam("at_most", type_=sa.Integer))
 )
-_LATEST_SHARED = (
+_LATEST_SHARED = Prepared(
     sa.select(turns.c.sequence, turns.c.messages, turns.c.private, turns.c.user_id)
     .where(
         *(turns.c[name] == sa.bindparam(f"of_{name}") for name in ("platform", "tenant", "conversation")),
@@ -46,7 +47,7 @@ _LATEST_SHARED = (
     .limit(sa.bindparam("at_most", type_=sa.Integer))
 )
 _OTHERS = "[Somebody else in this group wrote this to you:]"
-_APPEND = turns.insert()
+_APPEND = Prepared(turns.insert(), [column.name for column in turns.columns])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,7 @@ class Conversations:
         """
         person = {f"of_{name}": part for name, part in owner(principal).items()}
         given = {**person, "of_conversation": conversation, "at_most": turns_at_most}
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(_LATEST_SHARED if shared else _LATEST, given)).all()
+        rows = (await self._database.fetch(_LATEST_SHARED if shared else _LATEST, given)).rows
         kept: list[tuple[int, list[ModelMessage], bool]] = []
         room = characters_at_most
         for row in rows:
@@ -156,7 +156,7 @@ class Conversations:
             "private": private,
             "created_at": self._now(),
         }
-        await connection.execute(_APPEND, row)
+        await _APPEND.execute(connection, row)
 
 
 def _of_others(turn: Sequence[ModelMessage]) -> list[ModelMessage]:

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from app.database import postgresql, sqlite
 from app.database.group import GroupCommit
 from app.database.migration_lock import to_migrate
+from app.database.prepared import Executed, Parameters, Prepared
 from app.database.reach import make_private, refuse_transaction_pooling, unreachable
 from app.database.refusals import BUSY_SECONDS, Refusals
 from app.database.revision import revisions, upgrade
@@ -68,6 +69,7 @@ class Database:
             # Each statement sees everything committed before it (READ COMMITTED), in a transaction or not.
             self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._group = GroupCommit(self._engine)
+        self._reading = sqlite.SqliteReader(self._engine.sync_engine, self._sqlite)
 
     def __repr__(self) -> str:
         return f"Database({described(self._url)})"
@@ -120,6 +122,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection, whether the server answers or not."""
+        self._reading.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._engine.dispose()
@@ -188,6 +191,14 @@ class Database:
                     await connection.execution_options(**{sqlite.LONG: True})
                 async with connection.begin():
                     yield connection
+
+    async def fetch(self, statement: Prepared, parameters: Parameters) -> Executed:
+        """Return what a prepared statement that only reads finds, by itself in one snapshot."""
+        if not self._is_sqlite():
+            async with self.reading() as connection:
+                return await statement.execute(connection, parameters)
+        with _clear_on_error():
+            return await self._reading.fetch(statement, parameters)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:

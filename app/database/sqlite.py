@@ -21,6 +21,8 @@ from sqlalchemy.connectors.asyncio import AsyncAdapt_dbapi_connection, AsyncAdap
 from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_dbapi
 from sqlalchemy.util import await_only
 
+from app.database.prepared import Executed, Parameters, Prepared
+
 WRITES = "deputy_writes"  # execution option of a connection that is about to write
 LONG = "deputy_long"  # execution option of a connection whose statements may take long
 _START_BUSY_SECONDS = 10.0  # how long another process's write is waited for at the start; it may be a migration
@@ -66,6 +68,49 @@ def write_ahead(connection: sa.Connection) -> None:
     """
     driver: Any = connection.connection.dbapi_connection
     driver.patiently(driver.sqlite.execute, "PRAGMA journal_mode=WAL")
+
+
+class SqliteReader:
+    """A connection for prepared statements that read. One is enough, as none of them leaves the loop.
+
+    It lives as long as the engine and is opened by the first statement.
+    """
+
+    def __init__(self, engine: sa.Engine, driver: SqliteDriver) -> None:
+        self._engine = engine
+        self._driver = driver
+        self._connection: sqlite3.Connection | None = None
+
+    async def fetch(self, statement: Prepared, parameters: Parameters) -> Executed:
+        """Return what a statement finds.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError: The file cannot be read.
+        """
+        until = time.monotonic() + self._driver.busy_seconds
+        while True:
+            try:
+                return statement.on_sqlite(self._open(), self._engine, parameters)
+            except sa.exc.OperationalError as error:
+                busy = isinstance(error.orig, sqlite3.OperationalError) and _is_passing(error.orig)
+                if not busy or time.monotonic() > until:
+                    raise
+            await asyncio.sleep(_TRY_AGAIN_SECONDS)
+
+    def close(self) -> None:
+        """Close the connection; a later statement opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            arguments, named = self._engine.dialect.create_connect_args(self._engine.url)
+            opened = self._driver.connect(*arguments, **named)
+            for pragma in _PRAGMAS:
+                opened.sqlite.execute(f"PRAGMA {pragma}")
+            self._connection = opened.sqlite
+        return self._connection
 
 
 class _AtOnce:

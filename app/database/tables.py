@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.database.prepared import Columns
 from app.principal import MAX_PART_LENGTH, Principal
 
 EVENT_ID_LENGTH = 512  # characters
@@ -352,6 +353,6 @@ def owner(principal: Principal) -> dict[str, str]:
     return {"platform": principal.platform, "tenant": principal.tenant, "user_id": principal.user}
 
 
-def principal_of(row: sa.Row[tuple[object, ...]]) -> Principal:
+def principal_of(row: Columns) -> Principal:
     """Return the principal that a row belongs to."""
     return Principal(row.platform, row.tenant, row.user_id)

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.database import Database
+from app.database.prepared import Prepared
 from app.database.tables import begun_writes, messages, owned_by, parked_runs, principal_of
 from app.database.transition import changing
 from app.delivery.store.insert import enter
@@ -59,8 +60,8 @@ class Inbox:
         self._lease = lease
         self._outbox = Outbox(database, lease)
         self._time = lease.time_of(database)
-        self._next_up = upcoming(self._time)
-        self._begin = beginning(lease, database)
+        self._next_up = Prepared(upcoming(self._time))
+        self._begin = Prepared(beginning(lease, database))
         self._to_wake = to_wake(self._time, at_most=_WOKEN_AT_ONCE)
 
     async def accept(self, message: InboundMessage, admit: Admit | None = None) -> tuple[StoredMessage, bool]:
@@ -110,9 +111,8 @@ class Inbox:
 
     async def next_up(self, conversation: ConversationKey, besides: Collection[Principal] = ()) -> Upcoming | None:
         """Return the message that `begin_next` would begin now, or None."""
-        query = upcoming(self._time, besides) if besides else self._next_up
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query, naming(conversation))).one_or_none()
+        query = Prepared(upcoming(self._time, besides)) if besides else self._next_up
+        row = (await self._database.fetch(query, naming(conversation))).one_or_none()
         return Upcoming(principal_of(row), row.interruptions) if row is not None else None
 
     async def begin_next(
@@ -126,10 +126,10 @@ class Inbox:
             conversation: The conversation.
             besides: People whose messages are skipped.
         """
-        begin = beginning(self._lease, self._database, besides) if besides else self._begin
+        begin = Prepared(beginning(self._lease, self._database, besides)) if besides else self._begin
         try:
             async with self._database.writing() as connection:
-                begun = await connection.execute(begin, {**naming(conversation), "now": self._now()})
+                begun = await begin.execute(connection, {**naming(conversation), "now": self._now()})
                 row = begun.one_or_none()
         except IntegrityError:  # another process began another message of the conversation at the same moment
             return None
@@ -280,7 +280,7 @@ class Inbox:
             if state in (MessageState.DONE, MessageState.FAILED):
                 tables = (parked_runs, begun_writes) if message.attempt > 1 else (begun_writes,)
                 for table in tables:  # only a message that was begun before can have been parked
-                    await connection.execute(erasing(table), {"of_message": message.message_id})
+                    await erasing(table).execute(connection, {"of_message": message.message_id})
                 await self._outbox.owe(connection, message, state)
             if alongside is not None:
                 await alongside(connection)

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
 
 from app.database.database import take_turns
+from app.database.prepared import Prepared
 from app.database.tables import messages, owner, users
 from app.delivery.store.attachments import dump
 from app.messages import InboundMessage, MessageState, StoredMessage
@@ -29,7 +30,7 @@ def _statement() -> ReturningInsert[int]:
     return messages.insert().from_select([*given, "sequence"], row).returning(messages.c.sequence)
 
 
-_ENTER = _statement()
+_ENTER = Prepared(_statement())
 
 
 async def enter(connection: AsyncConnection, message: InboundMessage, now: float) -> StoredMessage | None:
@@ -58,14 +59,14 @@ async def enter(connection: AsyncConnection, message: InboundMessage, now: float
         "created_at": now,
         "changed_at": now,
     }
-    sequence: int | None = (await connection.execute(_ENTER, given)).scalar_one_or_none()
-    if sequence is None:
+    entered = (await _ENTER.execute(connection, given)).one_or_none()
+    if entered is None:
         return None
     return StoredMessage(
         message_id=message_id,
         principal=principal,
         conversation=message.conversation,
-        sequence=sequence,
+        sequence=entered.sequence,
         text=message.text,
         address=address,
         state=MessageState.NEW,

@@ -9,18 +9,19 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.database import Database
+from app.database.prepared import Columns, Prepared
 from app.database.tables import messages, outbox, owned_by, owner, principal_of
 from app.delivery.store.lease import FREE, MessageLease
 from app.delivery.store.queries import is_due, naming, of_conversation, stored
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 
+_OWED = (*("id", "platform", "tenant", "user_id", "conversation", "message_id", "message_state", "message_attempt"),)
 _READ = ("id", "message_state", "message_attempt", "tries", "last_error", "lease_holder")  # of a reply
 
 
@@ -113,12 +114,11 @@ class Outbox:
             "message_state": state,
             "message_attempt": message.attempt,
         }
-        await connection.execute(self._statements.owe[held], owed)
+        await self._statements.owe[held].execute(connection, owed)
 
     async def waiting(self, conversation: ConversationKey) -> list[PlaceInQueue]:
         """Return the waiting replies of a conversation in the order in which they have to be sent."""
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(self._statements.waiting, naming(conversation))).all()
+        rows = (await self._database.fetch(self._statements.waiting, naming(conversation))).rows
         return [
             PlaceInQueue(
                 _reply(row),
@@ -148,8 +148,7 @@ class Outbox:
 
     async def held(self, reply: Reply) -> HeldReply | None:
         """Return the reply as this process holds it for this try; None if it was overtaken."""
-        async with self._database.reading() as connection:
-            row = (await connection.execute(self._statements.held, _try(reply))).one_or_none()
+        row = (await self._database.fetch(self._statements.held, _try(reply))).one_or_none()
         return HeldReply(stored(row), row.seconds_left) if row is not None else None
 
     async def hold_on(self, reply: Reply) -> bool:
@@ -178,8 +177,8 @@ class Outbox:
         }
         async with self._database.writing() as connection:
             # First the message and then the reply: all transactions lock them in this order.
-            await connection.execute(self._statements.replied, told)
-            return (await connection.execute(self._statements.sent, _try(reply))).rowcount == 1
+            await self._statements.replied.execute(connection, told)
+            return (await self._statements.sent.execute(connection, _try(reply))).rowcount == 1
 
     async def end(self, reply: Reply, state: ReplyState, error: str | None = None) -> bool:
         """Store that the reply will not be sent: it is obsolete or was given up. Return False if it was overtaken."""
@@ -234,15 +233,18 @@ class _Statements:
         is_message = messages.c.id == outbox.c.message_id
         seconds_left = (outbox.c.lease_until - time).label("seconds_left")
         owing = outbox.insert().values(state=ReplyState.WAITING, created_at=time)
-        self.owe = {True: owing.values(tries=1, **lease.taken(database)), False: owing.values(tries=0, **FREE)}
+        self.owe = {
+            True: Prepared(owing.values(tries=1, **lease.taken(database)), _OWED),
+            False: Prepared(owing.values(tries=0, **FREE), _OWED),
+        }
         self.is_held = sa.and_(
             outbox.c.id == sa.bindparam("of_reply"),
             outbox.c.state == ReplyState.WAITING,
             outbox.c.tries == sa.bindparam("of_try"),
             outbox.c.lease_holder == lease.holder,
         )
-        self.held = sa.select(messages, seconds_left).join(outbox, is_message).where(self.is_held)
-        self.waiting = (
+        self.held = Prepared(sa.select(messages, seconds_left).join(outbox, is_message).where(self.is_held))
+        self.waiting = Prepared(
             sa.select(messages, seconds_left)
             .add_columns(*(outbox.c[name].label(f"reply_{name}") for name in _READ))
             .add_columns(
@@ -254,7 +256,7 @@ class _Statements:
             .where(of_conversation(outbox), outbox.c.state == ReplyState.WAITING)
             .order_by(outbox.c.created_at, messages.c.sequence, outbox.c.message_attempt)
         )
-        self.replied = (
+        self.replied = Prepared(
             messages.update()
             .where(
                 messages.c.id == sa.bindparam("of_message"),
@@ -264,7 +266,7 @@ class _Statements:
             )
             .values(replied_at=time)
         )
-        self.sent = outbox.update().where(self.is_held).values(state=ReplyState.SENT, last_error=None, **FREE)
+        self.sent = Prepared(outbox.update().where(self.is_held).values(state=ReplyState.SENT, last_error=None, **FREE))
 
 
 def _try(reply: Reply) -> dict[str, object]:
@@ -272,7 +274,7 @@ def _try(reply: Reply) -> dict[str, object]:
     return {"of_reply": reply.reply_id, "of_try": reply.tries}
 
 
-def _reply(row: sa.Row[Any]) -> Reply:
+def _reply(row: Columns) -> Reply:
     """Return the reply that a row of `waiting` says."""
     return Reply(
         reply_id=row.reply_id,

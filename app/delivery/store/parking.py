@@ -253,7 +253,7 @@ class Parking:
             if not goes_on:
                 await self._outbox.owe(connection, message, state)
             for table in (parked_runs, begun_writes):  # from an earlier wait, and from the run that is parked now
-                await connection.execute(erasing(table), {"of_message": message.message_id})
+                await erasing(table).execute(connection, {"of_message": message.message_id})
             await connection.execute(
                 parked_runs.insert().values(
                     message_id=message.message_id,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.database.prepared import Columns, Prepared
 from app.database.tables import messages, principal_of
 from app.database.transition import changing
 from app.delivery.store.attachments import load
@@ -28,12 +28,17 @@ async def leave(
         values: What changes along with the state, by column: values, or expressions.
     """
     plain = {name: value for name, value in values.items() if not isinstance(value, sa.ClauseElement)}
-    statement = _leaving(state, tuple(plain))
-    if len(plain) < len(values):
-        statement = statement.values({name: values[name] for name in values.keys() - plain.keys()})
     given = {f"new_{name}": value for name, value in plain.items()}
     given |= {"of_message": message.message_id, "of_attempt": message.attempt, "now": now}
+    if len(plain) == len(values):
+        return (await _prepared_leaving(state, tuple(plain)).execute(connection, given)).rowcount == 1
+    statement = _leaving(state, tuple(plain)).values({name: values[name] for name in values.keys() - plain.keys()})
     return (await connection.execute(statement, given)).rowcount == 1
+
+
+@cache
+def _prepared_leaving(state: MessageState, names: tuple[str, ...]) -> Prepared:
+    return Prepared(_leaving(state, names))
 
 
 @cache
@@ -53,9 +58,9 @@ def _leaving(state: MessageState, names: tuple[str, ...]) -> sa.Update:
 
 
 @cache
-def erasing(table: sa.Table) -> sa.Delete:
+def erasing(table: sa.Table) -> Prepared:
     """Return the statement that deletes what a table holds of the message with the id `of_message`."""
-    return table.delete().where(table.c.message_id == sa.bindparam("of_message"))
+    return Prepared(table.delete().where(table.c.message_id == sa.bindparam("of_message")))
 
 
 def of_conversation(table: sa.FromClause = messages) -> sa.ColumnElement[bool]:
@@ -87,7 +92,7 @@ def naming(conversation: ConversationKey) -> dict[str, str]:
     }
 
 
-def stored(row: sa.Row[Any]) -> StoredMessage:
+def stored(row: Columns) -> StoredMessage:
     """Return the message of a complete row."""
     return StoredMessage(
         message_id=row.id,

@@ -121,7 +121,7 @@ class Stops:
             .values(answer=answer, last_error="stopped", changed_at=self._now(), replied_at=None, **FREE)
         )
         for table in (parked_runs, begun_writes):
-            await connection.execute(erasing(table), {"of_message": message.message_id})
+            await erasing(table).execute(connection, {"of_message": message.message_id})
         if told:
             await self._outbox.owe(connection, message, MessageState.FAILED, held=False)
         return Stop(message, told)
