@@ -16,12 +16,18 @@ class RunningMessage:
 
     Attributes:
         suspect: If the run is interrupted now, the message itself may be the cause.
+        ending: The run is over, and its end is being stored.
     """
 
     message: StoredMessage
     suspect: bool = True
+    ending: bool = False
     task: asyncio.Task[None] = field(init=False)
     lease_over: asyncio.TimerHandle = field(init=False)
+
+    def cancel(self) -> bool:
+        """Cancel the run; return False if it is over: interrupting its end would leave the row running."""
+        return not self.ending and self.task.cancel()
 
 
 class Runs:
@@ -57,8 +63,8 @@ class Runs:
     def interrupt(self, message_id: str) -> bool:
         """Cancel the run of a message; return False if it is not running here."""
         run = self._by_message.get(message_id)
-        return run.task.cancel() if run is not None else False
+        return run.cancel() if run is not None else False
 
     def interrupt_all(self, principal: Principal) -> int:
         """Cancel every run of this person and return how many."""
-        return sum(run.task.cancel() for run in self if run.message.principal == principal)
+        return sum(run.cancel() for run in self if run.message.principal == principal)

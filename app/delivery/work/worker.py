@@ -160,7 +160,7 @@ class Worker:
             await asyncio.wait([run.task])
         finally:
             run.lease_over.cancel()
-            run.task.cancel()  # no effect if it has ended; otherwise this worker is being stopped
+            run.cancel()  # no effect if it has ended; otherwise this worker is being stopped
             self._runs.remove(run)
             await asyncio.wait([run.task])
 
@@ -171,7 +171,7 @@ class Worker:
             run.suspect = loop.time() - until > _LATE_SECONDS
             why = "the process hung" if run.suspect else "its lease could not be renewed"
             log.warning("message %s of %s is cancelled: %s", run.message.message_id, run.message.principal, why)
-            run.task.cancel()
+            run.cancel()
 
         return loop.call_at(until, let_go)
 
@@ -193,8 +193,10 @@ class Worker:
                 await self._answering.answer(message)
             return
         except asyncio.CancelledError:
+            run.ending = True
             ending = self._hand_back(message, suspect=run.suspect and not self._stopping)
         except Exception as error:
+            run.ending = True
             log.error("message %s of %s crashed: %s", message.message_id, message.principal, describe_crash(error))
             ending = self._answering.stop(message, CRASHED, type(error).__name__, passing_fault(error))
         # Here, because the error and everything its frames held is gone.
@@ -218,7 +220,7 @@ class Worker:
             run.lease_over.cancel()
             if run.message in lost:
                 log.warning("message %s was taken over by another process", run.message.message_id)
-                run.task.cancel()
+                run.cancel()
             else:
                 run.lease_over = self._let_go_at(until, run)
 
