@@ -23,6 +23,7 @@ from app.chat.approvals import ApprovalCommand
 from app.chat.disconnect import DisconnectCommand
 from app.chat.help import HelpCommand
 from app.chat.new_conversation import NewConversationCommand
+from app.chat.status import StatusCommand
 from app.chat.stop import StopCommand
 from app.consent.browser import BrowserSignIn
 from app.consent.code_tries import CodeTries
@@ -54,6 +55,7 @@ from app.delivery.store.replicas import Replicas
 from app.delivery.store.retention import Retention
 from app.delivery.store.stops import Stops
 from app.delivery.store.transcript import Transcript
+from app.delivery.store.unfinished import Unfinished
 from app.delivery.work.admission import Admission
 from app.delivery.work.answering import Answering
 from app.delivery.work.backlog import Backlog
@@ -271,10 +273,12 @@ class Application(DeclarativeContainer):
     )
     approval_command = Once(ApprovalCommand, approvals, parking)
     new_conversation = Once(NewConversationCommand, conversations)
+    status_command = Once(StatusCommand, Once(Unfinished, database), approvals)
     commands = providers.List(
         approval_command,
         new_conversation,
         stop_command,
+        status_command,
         Once(ConfirmCommand, confirmation, google_apis.provided.permission),
         Once(AccountsCommand, consent, accounts, senders, google_apis.provided.permission),
         Once(DisconnectCommand, revocation),

@@ -52,7 +52,7 @@ def build(settings: Settings) -> Application:
     if settings.google.workspace is not None:
         container.tokens.override(_workspace_tokens(container, settings.google.workspace))
         container.commands.set_args(
-            container.approval_command, container.new_conversation
+            container.approval_command, container.new_conversation, container.status_command
         )  # the others are about consent, which nobody gives here
     return container
 

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
+from app.chat.status import NOTHING
 from app.database.tables import messages
 from app.principal import Principal
 from app.sandbox.slack.blocks import buttons_in
@@ -23,7 +24,7 @@ from app.sandbox.slack.posts import Post
 from interfaces.slack.client import ANSWERED_DIRECTLY
 from tests.fakes.environment import Environment, open_environment
 from tests.fakes.scripted_model import ScriptedModel
-from tests.fakes.server import ADA, GRACE, QUESTION, TEAM, Server, direct, eventually, user
+from tests.fakes.server import ADA, APPROVAL_CODE, GRACE, QUESTION, TEAM, Server, direct, eventually, user
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -194,3 +195,17 @@ async def test_a_press_that_cannot_be_read_is_refused(server: Server, body: byte
     unsigned = await server.client.post("/slack/interactions", content=body)
 
     assert (signed.status_code, unsigned.status_code) == (400, 401)
+
+
+async def test_the_status_names_ones_own_decisions_alone(server: Server) -> None:
+    """Ada hears the code that waits for her; somebody for whom nothing is done hears so, and no code."""
+    post, _ = await ask_to_send(server, "ada")
+    (code,) = set(APPROVAL_CODE.findall(post.text))
+    told = {}
+    for name in ("ada", "stranger"):
+        before = len(server.posted(direct(name)))
+        await say(server, name, "status")
+        told[name] = (await server.posts(direct(name), before + 1))[before].text
+
+    assert f"`{code}` (gmail_send)" in told["ada"]
+    assert told["stranger"] == NOTHING

@@ -48,6 +48,7 @@ async def command(server: Server, form: dict[str, str]) -> httpx2.Response:
     [
         ("connect", "/connect/google/"),
         ("accounts", "Your Google accounts:"),
+        ("status", "I'm not working on anything for you right now."),
         ("NEW", "I have forgotten what we said here."),
         ("repeat any other words", "any other words"),
     ],
