@@ -55,6 +55,8 @@ WITHOUT_ID = {
     ("GET", "/"): "tests/attacks/test_playground.py",
     ("HEAD", "/"): "tests/attacks/test_playground.py",
     ("GET", "/playground/scopes"): "tests/attacks/test_playground.py",
+    ("GET", "/whatsapp/webhook"): "nobody's",
+    ("POST", "/whatsapp/webhook"): "tests/integration/test_whatsapp_interface.py",
     ("GET", "/healthz"): "nobody's",
     ("GET", "/readyz"): "nobody's",
 }
@@ -69,7 +71,11 @@ async def test_every_route_is_tried(tmp_path: Path) -> None:
         app = create_app(build(settings), settings, asyncio.Event())
     found = set(walk(app.routes))
 
-    assert set(InterfacesSettings.model_fields) == {"http", "slack"}  # a new one has to be switched on above
+    assert set(InterfacesSettings.model_fields) == {
+        "http",
+        "slack",
+        "whatsapp",
+    }  # a new one has to be switched on above
     assert {(method, path) for method, path in found if "{" in path} == set(TRIED)
     assert {(method, path) for method, path in found if "{" not in path} == set(WITHOUT_ID)
     assert all(test in globals() or Path(test).is_file() for test in TRIED.values())

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
+import httpx2
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from app.messages import InboundMessage
+from app.llm.transcription import Transcriber
+from app.messages import Attachment, AttachmentKind, InboundMessage, StoredMessage
 from app.principal import Principal
 from app.reply import ReplyContent
 from app.sections.interfaces import InterfacesSettings, SlackSettings
-from containers.testing import open_test_app, settings_in
+from containers.testing import AppClient, RecordingChannel, open_test_app, settings_in
 from tests.provoking.showing import ADA, GRACE, Provoke, Shown, answered, raised
 
 
@@ -115,16 +118,64 @@ async def _sent(folder: Path, slack: SlackSettings) -> Shown:
         return await raised(channel.send(stored, ReplyContent("hello"), private=False, reply_id="a" * 32, again=False))
 
 
+async def not_on_the_list(folder: Path) -> Shown:
+    """A person whom the channel's list leaves out."""
+    slack = SlackSettings(signing_secret=SecretStr("s"), bot_token=SecretStr("xoxb-1"), people=("U0GRACE",))
+    settings = settings_in(folder).model_copy(update={"interfaces": InterfacesSettings(slack=slack)})
+    message = InboundMessage(Principal("slack", "T0TEAM", "U0ADA"), "Ev1", "D1:", "help")
+    async with open_test_app(settings) as app:
+        return await raised(app.container.intake().accept(message))
+
+
+async def a_silent_recording(folder: Path) -> Shown:
+    """A recording in which the transcription model hears nothing."""
+    silence = httpx2.MockTransport(lambda _: httpx2.Response(200, json={"text": " "}))
+    async with httpx2.AsyncClient(transport=silence) as http:
+        transcriber = Transcriber("speech", base_url="http://127.0.0.1/v1", model="m", api_key=None, http=http)
+        return await raised(transcriber.transcribe(b"...", "audio/ogg"))
+
+
+async def a_file_that_is_too_large(folder: Path) -> Shown:
+    """A channel that finds more than it may read."""
+    async with open_test_app(settings_in(folder)) as app:
+        channel = RecordingChannel(files={"f1": bytes(20_000_001)})
+        return await raised(channel.fetch(await _stored(app), _FILE, limit=20_000_000))
+
+
+async def a_file_that_is_gone(folder: Path) -> Shown:
+    """A file over HTTP, which carries none."""
+    async with open_test_app(settings_in(folder)) as app:
+        return await raised(app.container.channels()["http"].sends.fetch(await _stored(app), _FILE, limit=1))
+
+
+async def nothing_to_read(folder: Path) -> Shown:
+    """A voice message alone, and no model to write it down."""
+    async with open_test_app(settings_in(folder)) as app:
+        message = replace(await _stored(app), text="", attachments=(_FILE,))
+        return await raised(app.container.attachments().prompt(message, lambda _: False))
+
+
+async def _stored(app: AppClient) -> StoredMessage:
+    return await app.container.intake().accept(InboundMessage(ADA, "1", "c", "help"))
+
+
+_FILE = Attachment(AttachmentKind.VOICE, "", "audio/ogg", None, "f1")
+
 PROVOKED: list[Provoke] = [
     without_text,
     without_a_token,
     with_a_revoked_token,
     not_from_slack,
     offboarded,
+    not_on_the_list,
     somebody_elses,
     too_large,
     without_a_database,
     waiting_too_often,
     without_an_answer,
     to_a_workspace_that_removed_the_app,
+    a_silent_recording,
+    a_file_that_is_too_large,
+    a_file_that_is_gone,
+    nothing_to_read,
 ]
