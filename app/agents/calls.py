@@ -65,8 +65,8 @@ class _Prepared:
         refusal: … and then this is the call's result.
     """
 
-    call: ToolCallPart
-    context: RunContext[None]
+    call: ToolCallPart = field(repr=False)
+    context: RunContext[None] = field(repr=False)
     arguments: dict[str, Any] | None = field(default=None, repr=False)
     refusal: ToolReturnPart | None = field(default=None, repr=False)
 

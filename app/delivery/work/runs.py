@@ -22,8 +22,8 @@ class RunningMessage:
     message: StoredMessage
     suspect: bool = True
     ending: bool = False
-    task: asyncio.Task[None] = field(init=False)
-    lease_over: asyncio.TimerHandle = field(init=False)
+    task: asyncio.Task[None] = field(init=False, repr=False)  # its result may be an error that quotes a mail
+    lease_over: asyncio.TimerHandle = field(init=False, repr=False)
 
     def cancel(self) -> bool:
         """Cancel the run; return False if it is over: interrupting its end would leave the row running."""
