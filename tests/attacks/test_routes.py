@@ -46,6 +46,8 @@ WITHOUT_ID = {
     ("GET", "/v1/messages"): "test_idor_conversation",
     ("GET", "/v1/me"): "test_no_route_of_a_person_without_a_token",
     ("POST", "/slack/events"): "test_forged_event",
+    ("POST", "/slack/commands"): "tests/integration/test_slack_commands.py",
+    ("POST", "/slack/interactions"): "tests/integration/test_slack_buttons.py",
     ("GET", CALLBACK): "tests/attacks/test_linking.py",
     ("GET", "/oauth/login/callback"): "test_idor_login",
     ("GET", "/slack/install"): "nobody's",
