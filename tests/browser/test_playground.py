@@ -197,6 +197,19 @@ async def test_a_page_that_is_loaded_again_shows_the_conversation(seats: tuple[S
     await expect(grace.chat.locator(".mine").last).not_to_have_text("help")
 
 
+async def test_what_waits_holds_no_connection(server: Server, seats: tuple[Seat, Seat]) -> None:
+    """More messages wait than a browser opens connections to a host, which is six; the next one is still answered."""
+    ada, _ = seats
+    await server.connect(ada.player.principal, ADA)
+    for number in range(7):
+        await ada.say(f"send mail to {GRACE} about Tea {number}: At four?")
+        await expect(ada.answer).to_contain_text(f"Tea {number}", timeout=PATIENCE)
+    await ada.page.reload()
+    await expect(ada.answer).to_contain_text("Tea 6", timeout=PATIENCE)
+    await ada.say("stop")
+    await expect(ada.answer).to_contain_text("topped", timeout=PATIENCE)
+
+
 async def test_what_a_mail_says_is_shown_as_text(server: Server, seats: tuple[Seat, Seat]) -> None:
     """No element of a mail's becomes one of the page's, and no script of it runs."""
     ada, grace = seats

@@ -25,11 +25,14 @@ async function ask(path, options = {}) {
 
 async function* events(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
-  let text = ""
+  let text = "", ended = false
   try {
     while (true) {
       const {value, done} = await reader.read()
-      if (done) return
+      if (done) {
+        ended = true
+        return
+      }
       text += value
       const whole = text.split("\n\n")
       text = whole.pop()
@@ -42,7 +45,7 @@ async function* events(response) {
   } catch (error) {
     throw new Lost("the connection ended")
   } finally {
-    reader.cancel().catch(() => {})
+    if (!ended) reader.cancel().catch(() => {})
   }
 }
 
@@ -70,5 +73,5 @@ async function read(path) {
 }
 
 export const latest = player => read(`/playground/${player}/messages?conversation=${CONVERSATION}&limit=30`)
-export const status = (player, message, wait) => read(`/playground/${player}/messages/${message}?wait=${wait}`)
+export const status = (player, message) => read(`/playground/${player}/messages/${message}`)
 export const accounts = player => read(`/playground/${player}/accounts`)

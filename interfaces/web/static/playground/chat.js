@@ -3,7 +3,7 @@
 import {accounts, latest, Lost, send, status} from "./api.js"
 import {el, markdown} from "./dom.js"
 
-const FOLLOW_SECONDS = 25
+const LOOK_MILLISECONDS = 1500  // a request that waits would hold one of the six connections that a browser opens
 const ENDED = new Set(["done", "failed"])
 export const QUESTION = "Show my 4 latest mails"
 const IDEAS = {
@@ -26,6 +26,7 @@ export class Chat extends EventTarget {
     this.sending = Promise.resolve()
     this.waiting = 0
     this.known = new Set()  // ids of the messages that are shown
+    this.parked = new Map()  // the bubbles of those that wait for their person, by the same ids
     const form = part("form")
     form.addEventListener("submit", event => { event.preventDefault(); this.submit() })
     this.input.addEventListener("input", () => this.fit())
@@ -38,7 +39,7 @@ export class Chat extends EventTarget {
   }
 
   async begin() {
-    await Promise.all([this.showAccounts(), this.showEarlier()])
+    await this.catchUp()
   }
 
   submit() {
@@ -73,12 +74,13 @@ export class Chat extends EventTarget {
       }
       if (kind === "tool") {
         written = ""
-        bubble.replaceChildren(working(this.name, data.state === "started" ? data.name : null))
+        bubble.replaceChildren(working(this.name))
       }
+      if (kind === "working" && data.doing) bubble.replaceChildren(working(this.name, data.doing))
       if (kind === "status") this.show(data, bubble)
       this.scroll()
     }
-    if (message && bubble.querySelector(".working")) this.show(await status(this.player, message, FOLLOW_SECONDS), bubble)
+    if (message && bubble.querySelector(".working")) this.show(await status(this.player, message), bubble)
     await this.showAccounts()
   }
 
@@ -89,10 +91,7 @@ export class Chat extends EventTarget {
       bubble.replaceChildren(...markdown(now.answer ?? ""), ...this.choices(now))
     } else {
       this.ask(now, bubble)
-      if (!bubble.isFollowed) {
-        bubble.isFollowed = true
-        this.follow(now, bubble).catch(error => this.fail(error, this.add("theirs")))
-      }
+      this.follow(now.message, bubble)
     }
     this.scroll()
   }
@@ -109,7 +108,10 @@ export class Chat extends EventTarget {
       this.input.value = "confirm "
       this.input.focus()
     }
-    if (now.approval) this.dispatchEvent(new CustomEvent("pending", {detail: now.approval.code}))
+    if (now.approval) {
+      bubble.code = now.approval.code
+      this.dispatchEvent(new CustomEvent("pending", {detail: bubble.code}))
+    }
     bubble.replaceChildren(...markdown(now.question ?? ""), ...this.choices(now))
   }
 
@@ -119,42 +121,40 @@ export class Chat extends EventTarget {
     return made.length ? [el("div", {class: "choices"}, ...made)] : []
   }
 
-  // Waits until a parked message is answered, which happens by itself once its person has consented or decided.
-  async follow(now, bubble) {
-    const code = now.approval?.code
-    while (!ENDED.has(now.state)) {
-      now = await status(this.player, now.message, FOLLOW_SECONDS)
-      if (!ENDED.has(now.state) && JSON.stringify(now) !== bubble.shown) this.ask(now, bubble)
+  // Looks now and then at what waits, until all of it is answered: that happens once its person consents or decides.
+  follow(message, bubble) {
+    this.parked.set(message, bubble)
+    this.timer ??= setInterval(() => {
+      if (!document.hidden) this.catchUp().catch(() => this.dispatchEvent(new Event("lost")))
+    }, LOOK_MILLISECONDS)
+  }
+
+  // Shows what has changed, and what somebody wrote as this person elsewhere: in another window, or with curl.
+  async catchUp() {
+    const {messages} = await latest(this.player)
+    for (const now of messages) {
+      const bubble = this.parked.get(now.message)
+      if (bubble) this.change(now, bubble)
+      else if (!this.waiting && !this.known.has(now.message)) {
+        this.known.add(now.message)
+        this.add("mine", el("p", {}, now.text))
+        this.show(now, this.add("theirs"))
+      }
     }
-    for (const choice of bubble.querySelectorAll(".choices > *")) choice.remove()
-    bubble.classList.remove("asks")
-    if (code) this.dispatchEvent(new CustomEvent("decided", {detail: code}))
-    const final = this.add("theirs")
-    this.show(now, final)
     await this.showAccounts()
   }
 
-  // Looks at once at what waits for a sign-in, because its person has just come back from the other tab.
-  async lookAgain() {
-    for (const bubble of this.log.querySelectorAll(".asks[data-message]")) {
-      const now = await status(this.player, bubble.dataset.message, 0)
-      if (now.state === "parked" && JSON.stringify(now) !== bubble.shown) this.ask(now, bubble)
+  change({text, ...now}, bubble) {
+    if (!ENDED.has(now.state)) {
+      if (JSON.stringify(now) !== bubble.shown) this.ask(now, bubble)
+      return
     }
-  }
-
-  async showEarlier() {
-    const {messages} = await latest(this.player)
-    for (const earlier of messages) {
-      if (this.known.has(earlier.message)) continue
-      this.known.add(earlier.message)
-      this.add("mine", el("p", {}, earlier.text))
-      this.show(earlier, this.add("theirs"))
-    }
-  }
-
-  // Shows what somebody wrote as this person elsewhere: in another window, or with curl.
-  async catchUp() {
-    if (!this.waiting) await this.begin()
+    this.parked.delete(now.message)
+    if (!this.parked.size) this.timer = clearInterval(this.timer)
+    for (const choice of bubble.querySelectorAll(".choices > *")) choice.remove()
+    bubble.classList.remove("asks")
+    if (bubble.code) this.dispatchEvent(new CustomEvent("decided", {detail: bubble.code}))
+    this.show(now, this.add("theirs"))
   }
 
   async showAccounts() {
@@ -230,8 +230,8 @@ function link(label, url, style) {
   return el("a", {class: `button ${style}`, href: url, target: "_blank", rel: "noopener"}, label)
 }
 
-function working(name, tool) {
+function working(name, doing) {
   const dots = [1, 2, 3].map(() => el("i"))
-  return el("p", {class: "working"}, el("span", {class: "dots", "aria-hidden": "true"}, ...dots), ...(tool ? [el("code", {}, tool)] : []),
+  return el("p", {class: "working"}, el("span", {class: "dots", "aria-hidden": "true"}, ...dots), ...(doing ? [doing] : []),
     el("span", {class: "hidden"}, `${name}’s assistant is working`))
 }

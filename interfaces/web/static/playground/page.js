@@ -42,7 +42,7 @@ for (const chat of chats) {
 
 find("both").addEventListener("click", () => chats.forEach(chat => chat.say(QUESTION)))
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) for (const chat of chats) chat.lookAgain().catch(lose)
+  if (!document.hidden) for (const chat of chats) chat.catchUp().catch(lose)
 })
 
 async function watch() {
