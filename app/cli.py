@@ -39,6 +39,7 @@ COMMANDS = MappingProxyType(
         "db": "Migrate and copy the database.",
         "keys": "Make and rotate the keys that seal tokens at rest.",
         "slack": "Create the Slack app, and list where it is installed.",
+        "telegram": "Tell Telegram where to post, and show what it knows of the bot.",
         "tools": "List the agents' tools.",
         "config": "Show and document the configuration.",
     }

@@ -64,11 +64,13 @@ class ReplyContent:
         text: The words, Markdown.
         buttons: Shown below the text where the channel can, in this order.
         files: Sent along where the channel can, and else named.
+        verbatim: Show the text character by character, without formatting: the person decides on exactly what it says.
     """
 
     text: str = field(repr=False)
     buttons: tuple[Button, ...] = ()
     files: tuple[ReplyFile, ...] = ()
+    verbatim: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from app.delivery.replies.status import Statuses
 from app.delivery.replies.streams import Streams
 from app.delivery.replies.waiters import Waiters
 from app.delivery.store.inbox import Inbox
+from app.delivery.store.polls import PollLeases
 from app.delivery.store.transcript import Transcript
 from app.delivery.work.answering import OpenAgent
 from app.delivery.work.intake import Intake
@@ -38,6 +39,7 @@ from interfaces.web.cookies import Cookies
 CHANNELS = {
     "http": "interfaces.http.channel",
     "slack": "interfaces.slack.channel",
+    "telegram": "interfaces.telegram.channel",
     "whatsapp": "interfaces.whatsapp.channel",
 }
 
@@ -102,6 +104,7 @@ def _offers(container: Application) -> Offers:
             Offboarding: container.offboarding,
             Revocation: container.revocation,
             OpenAgent: container.request_scopes.provided.open_agent,
+            PollLeases: Once(PollLeases, container.database, container.message_lease),
             Statuses: container.statuses,
             Stopping: container.stopping,
             Streams: container.streams,

@@ -249,6 +249,14 @@ refresh_leases = sa.Table(
     _time("expires_at"),  # on the database's clock
 )
 
+poll_leases = sa.Table(
+    "poll_leases",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),  # what is polled: ``telegram:<bot id>``
+    sa.Column("holder", sa.String(100), nullable=False),  # the process that polls
+    _time("expires_at"),  # on the database's clock
+)
+
 consent_links = sa.Table(
     "consent_links",
     metadata,

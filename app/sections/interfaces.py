@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from app.sections.channel import ChannelSettings, ChatSettings
 from app.sections.section import Positive, Secret, Section, Text, Url, matching, wrong
+from app.sections.telegram import TelegramSettings
 from app.sections.whatsapp import WhatsAppSettings
 
 SLACK_API = "https://slack.com/api/"
@@ -103,6 +104,7 @@ class InterfacesSettings(Section):
 
     http: HttpSettings | None = None
     slack: SlackSettings | None = None
+    telegram: TelegramSettings | None = None
     whatsapp: WhatsAppSettings | None = None
 
     def served(self) -> dict[str, ChannelSettings]:

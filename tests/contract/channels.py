@@ -19,6 +19,7 @@ from app.messages import MessageState
 from app.principal import Principal
 from app.sandbox.whatsapp.people import WhatsAppPerson
 from interfaces.slack.client import ANSWERED_DIRECTLY
+from interfaces.telegram.client import ANSWERED_DIRECTLY as IN_PRIVATE
 from interfaces.whatsapp import client as directly
 from tests.fakes.server import ADA, GRACE, NOTICE, PATIENCE_SECONDS, PORTFOLIO, TEAM, Server, direct, eventually, user
 
@@ -264,6 +265,60 @@ def _whole(texts: Iterable[str]) -> list[str]:
     return answers
 
 
+class TelegramDriver:
+    """Telegram: private chats, and mentions in a group."""
+
+    platform, shows_groups = "telegram", True
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._telegram = server.telegram
+        self._read: defaultdict[Sender, int] = defaultdict(int)
+        self._updates: dict[str, dict[str, Any]] = {}  # what a delivery repeats
+
+    def principal(self, sender: Sender) -> Principal:
+        return Principal("telegram", str(self._telegram.people.bot["id"]), str(_number(sender.name)))
+
+    async def say(
+        self, sender: Sender, text: str, *, event_id: str | None = None, group: str | None = None, retry: bool = False
+    ) -> httpx2.Response:
+        self._telegram.chats.started.add(_number(sender.name))
+        update = self._updates.get(event_id or "") or self._telegram.people.write(
+            _number(sender.name),
+            f"@{self._telegram.people.bot['username']} {text}" if group else text,
+            chat=-_number(group) if group else None,
+        )
+        if event_id:
+            self._updates[event_id] = update
+        return await self._telegram.people.post(self._server.client, update)
+
+    async def next(self, sender: Sender) -> str:
+        read = self._read[sender]
+        shown = await eventually(lambda: self._shown_to(sender)[read:])
+        self._read[sender] += 1
+        return shown[0]
+
+    async def quiet(self, sender: Sender) -> bool:
+        return len(self._shown_to(sender)) == self._read[sender]
+
+    def public(self, group: str) -> list[str]:
+        return [text for text in self._in(-_number(group)) if IN_PRIVATE not in text]
+
+    def directed(self, group: str) -> list[str]:
+        return [text for text in self._in(-_number(group)) if IN_PRIVATE in text]
+
+    def _in(self, chat: int) -> list[str]:
+        return [message.text for message in self._telegram.chats.in_chat(chat)]
+
+    def _shown_to(self, sender: Sender) -> list[str]:
+        return [text for text in self._in(_number(sender.name)) if "Almost done: send" not in text]
+
+
+def _number(name: str) -> int:
+    """A person's or a group's id."""
+    return zlib.crc32(name.encode()) + 1_000
+
+
 def event_id() -> str:
     """An id as platforms give to deliveries."""
     return secrets.token_hex(6).upper()
@@ -273,4 +328,4 @@ def _question(approval: dict[str, Any] | None) -> str | None:
     return f"Shall I run {approval['tool']}? approve {approval['code']}" if approval else None
 
 
-DRIVERS = {"http": HttpDriver, "slack": SlackDriver, "whatsapp": WhatsAppDriver}
+DRIVERS = {"http": HttpDriver, "slack": SlackDriver, "telegram": TelegramDriver, "whatsapp": WhatsAppDriver}

@@ -17,7 +17,7 @@ from app.database.tables import messages, owned_by
 from app.sandbox.google.gmail.letters import MARKER
 from app.sandbox.visitor import code_on
 from tests.contract.channels import DRIVERS, ChannelDriver, Sender, event_id, pair
-from tests.fakes.environment import open_environment, with_http
+from tests.fakes.environment import open_environment, with_http, with_telegram
 from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import APPROVAL_CODE, CONSENT_LINK, QUESTION, Server, eventually, own_markers
 
@@ -34,7 +34,7 @@ async def model() -> ScriptedModel:
 async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> AsyncIterator[Server]:
     """A server that all channels reach; a POST over HTTP is acknowledged after 50 ms when there is no answer yet."""
     async with open_environment(Path(tmp_path_factory.mktemp("contract"))) as environment:
-        interfaces = with_http(environment.settings, wait_seconds=0.05)
+        interfaces = with_telegram(environment, with_http(environment.settings, wait_seconds=0.05))
         async with environment.server(model.install, interfaces=interfaces) as server:
             yield server
 

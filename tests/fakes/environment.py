@@ -20,11 +20,13 @@ from app.sandbox.people import Person
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack.sandbox import SlackSandbox
 from app.sandbox.slack.sockets import SlackSockets
+from app.sandbox.telegram.sandbox import TelegramSandbox
 from app.sandbox.whatsapp.sandbox import WhatsAppSandbox
 from app.sections.agents import AgentSettings
 from app.sections.interfaces import HttpSettings, InterfacesSettings, SlackSettings
 from app.sections.section import Section
 from app.sections.server import DatabaseSettings, KeyRingSettings, ServerSettings
+from app.sections.telegram import TelegramSettings
 from app.sections.whatsapp import WhatsAppSettings
 from app.settings import Settings
 from containers.application import Application
@@ -47,12 +49,15 @@ class Environment:
     Attributes:
         slack_sockets: Slack's WebSockets; a test that needs them serves them.
         slack_proxy: Stands before Slack's Web API.
+        telegram_settings: What leads to Telegram, which is served only where a test says so: its SDK takes seconds.
     """
 
     google: GoogleSandbox
     slack: SlackSandbox
     slack_sockets: SlackSockets
     slack_proxy: SlackProxy
+    telegram: TelegramSandbox
+    telegram_settings: TelegramSettings
     whatsapp: WhatsAppSandbox
     settings: Settings
     databases: Databases
@@ -75,7 +80,7 @@ class Environment:
             serving(container, settings) as base_url,
             httpx2.AsyncClient(base_url=base_url, timeout=2 * PATIENCE_SECONDS, limits=NO_REUSE) as client,
         ):
-            yield Server(client, container, settings, self.google, self.slack, self.whatsapp)
+            yield Server(client, container, settings, self.google, self.slack, self.telegram, self.whatsapp)
 
     @asynccontextmanager
     async def in_process(
@@ -87,7 +92,7 @@ class Environment:
         """
         settings = await self._settings(database, sections)
         async with open_test_app(settings, prepare) as app:
-            yield Server(app.client, app.container, settings, self.google, self.slack, self.whatsapp)
+            yield Server(app.client, app.container, settings, self.google, self.slack, self.telegram, self.whatsapp)
 
     async def _settings(self, database: str, sections: dict[str, Section]) -> Settings:
         url = DatabaseSettings(url=SecretStr(await self.databases.reopened(database)))
@@ -105,7 +110,7 @@ async def open_environment(
     service_accounts: Sequence[DelegatedAccount] = (),
     **sections: Section,
 ) -> AsyncIterator[Environment]:
-    """A Google and a Slack on loopback, and settings that lead to them; HTTP and Slack are served.
+    """A Google, a Slack and a Telegram on loopback, and settings that lead to them; HTTP and Slack are served.
 
     Args:
         folder: Where keys are kept.
@@ -133,9 +138,12 @@ async def open_environment(
         marked=marked,
         service_accounts=service_accounts,
     )
+    telegram_token, telegram_secret = f"700:{secrets.token_hex(20)}", secrets.token_hex(16)
+    telegram = TelegramSandbox(token=telegram_token, secret=telegram_secret)
     async with (
         serve_loopback(google.app) as google_url,
         serve_loopback(slack_proxy) as slack_url,
+        serve_loopback(telegram.app) as telegram_url,
         serve_loopback(whatsapp.app) as whatsapp_url,
     ):
         slack_settings = SlackSettings(
@@ -153,6 +161,9 @@ async def open_environment(
             template=TEMPLATE,
             api_base_url=f"{whatsapp_url}/v26.0/",
         )
+        telegram_settings = TelegramSettings(
+            bot_token=SecretStr(telegram_token), webhook_secret=SecretStr(telegram_secret), api_base_url=telegram_url
+        )
         settings = Settings(
             server=ServerSettings(port=port, public_url=public_url),
             key_ring=KeyRingSettings(file=folder / "keys.yaml"),
@@ -163,7 +174,17 @@ async def open_environment(
             ),
         ).model_copy(update=sections)
         settings = lead_to_sandbox(settings, google_url, client_secret)
-        yield Environment(google, slack, sockets, slack_proxy, whatsapp, settings, databases or SqliteDatabases(folder))
+        yield Environment(
+            google,
+            slack,
+            sockets,
+            slack_proxy,
+            telegram,
+            telegram_settings,
+            whatsapp,
+            settings,
+            databases or SqliteDatabases(folder),
+        )
 
 
 def with_sockets(environment: Environment, **changes: Any) -> InterfacesSettings:
@@ -172,6 +193,11 @@ def with_sockets(environment: Environment, **changes: Any) -> InterfacesSettings
     mode = {"mode": "socket", "signing_secret": None, "app_token": SecretStr(environment.slack_sockets.app_token)}
     slack = environment.settings.interfaces.slack.model_copy(update={**mode, **changes})
     return environment.settings.interfaces.model_copy(update={"slack": slack})
+
+
+def with_telegram(environment: Environment, interfaces: InterfacesSettings, **changes: Any) -> InterfacesSettings:
+    """The interfaces, and Telegram beside them."""
+    return interfaces.model_copy(update={"telegram": environment.telegram_settings.model_copy(update=changes)})
 
 
 def with_http(settings: Settings, **changes: Any) -> InterfacesSettings:

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Engine
 
 from app.google import retrying
 from app.google.apis import GoogleApis
+from interfaces.telegram.pace import Pace
 from tests.fakes.remembering import remember
 
 _GLANCE_SECONDS = 0.005
@@ -34,6 +35,7 @@ def haste() -> Iterator[None]:
     - SQLAlchemy compiles each statement once an engine. Here all engines of one database's kind share them.
     - FastAPI and the proof of lifetimes look at the same functions and types for every server. Here they do it once.
     - A server loads all of Google's APIs as it starts, in 60 ms. Here each is loaded as it is first used.
+    - The bot waits between two messages in a Telegram chat. Here it does not; tests of that give it the times.
     - A call to Google that failed by a fault that passes is made again after a second. Here it is after 5 ms.
     """
     with pytest.MonkeyPatch.context() as patch:
@@ -46,6 +48,7 @@ def haste() -> Iterator[None]:
         patch.setattr(Engine, "_compiled_cache", _SharedStatements(), raising=False)
         remember(patch)
         patch.setattr(GoogleApis, "load", lambda _: None)
+        patch.setattr(Pace.__init__, "__defaults__", (0.0, 0.0, *(Pace.__init__.__defaults__ or ())[2:]))
         patch.setattr(retrying, "FIRST_PAUSE_SECONDS", _GLANCE_SECONDS)
         yield
 

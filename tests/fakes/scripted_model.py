@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from pydantic_ai.messages import ModelResponse, TextPart, UserPromptPart
-from pydantic_ai.models.function import FunctionModel
+from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart, UserPromptPart
+from pydantic_ai.models.function import DeltaToolCall, FunctionModel
 
 from app.llm.offline import reply
 from containers.testing import use_model
@@ -32,7 +33,17 @@ class ScriptedModel:
 
     def install(self, container: Application) -> None:
         """Answer in place of every configured model."""
-        use_model(container, FunctionModel(self._answer))
+        use_model(container, FunctionModel(self._answer, stream_function=self._stream))
+
+    async def _stream(
+        self, messages: list[ModelMessage], info: AgentInfo
+    ) -> AsyncIterator[str | dict[int, DeltaToolCall]]:
+        """Say the same, for a channel that shows answers while they are written."""
+        for part in (await self._answer(messages, info)).parts:
+            if isinstance(part, TextPart):
+                yield part.content
+            elif isinstance(part, ToolCallPart):
+                yield {0: DeltaToolCall(part.tool_name, part.args_as_json_str(), tool_call_id=part.tool_call_id)}
 
     async def _answer(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         prompts = [

@@ -19,6 +19,7 @@ from app.sandbox.google.gmail.letters import MARKER
 from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.slack.posts import Post
 from app.sandbox.slack.sandbox import SlackSandbox
+from app.sandbox.telegram.sandbox import TelegramSandbox
 from app.sandbox.visitor import code_on, visit
 from app.sandbox.whatsapp.sandbox import WhatsAppSandbox
 from app.settings import Settings
@@ -88,6 +89,7 @@ class Server(AppClient):
         settings: What it was built from.
         google: The environment's Google.
         slack: The environment's Slack.
+        telegram: The environment's Telegram.
         whatsapp: The environment's WhatsApp.
     """
 
@@ -98,6 +100,7 @@ class Server(AppClient):
         settings: Settings,
         google: GoogleSandbox,
         slack: SlackSandbox,
+        telegram: TelegramSandbox,
         whatsapp: WhatsAppSandbox,
     ) -> None:
         super().__init__(client, container)
@@ -105,6 +108,7 @@ class Server(AppClient):
         self.settings = settings
         self.google = google
         self.slack = slack
+        self.telegram = telegram
         self.whatsapp = whatsapp
 
     async def consent(self, link: str, email: str, *, allow: bool = True) -> httpx2.Response:

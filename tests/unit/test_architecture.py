@@ -57,6 +57,7 @@ RULES = (
         never=("app.settings", "app.sections"),
     ),
     Rule(within=PACKAGES, besides=("interfaces.slack",), never=("slack_sdk", "slack_bolt")),
+    Rule(within=PACKAGES, besides=("interfaces.telegram",), never=("aiogram", "telegramify_markdown")),
     # The pages are no channel: a channel may have some, in the same style.
     *(
         Rule(within=(one,), never=tuple(other for other in CHANNELS if other not in (one, "interfaces.web")))

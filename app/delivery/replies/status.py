@@ -204,4 +204,4 @@ def _ask_for_approval(status: Status) -> ReplyContent:
             Button(f"Approve{of_several}", command=f"approve {approval.code}", style=ButtonStyle.PRIMARY),
             Button(f"Deny{of_several}", command=f"deny {approval.code}", style=ButtonStyle.DANGER),
         ]
-    return ReplyContent("\n\n".join(asked), tuple(buttons))
+    return ReplyContent("\n\n".join(asked), tuple(buttons), verbatim=True)

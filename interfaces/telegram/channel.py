@@ -1,0 +1,36 @@
+"""The parts of the Telegram channel."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from app.sections.telegram import TelegramSettings
+from app.settings import Settings
+from interfaces.channel import ChannelDescription
+from interfaces.telegram.bot_api import BotApi, load
+from interfaces.telegram.client import TelegramChannel
+from interfaces.telegram.courtesies import Courtesies
+from interfaces.telegram.drafts import AnswerDrafts
+from interfaces.telegram.inbound import TelegramInbound
+from interfaces.telegram.interface import TelegramRoutes
+from interfaces.telegram.pace import Pace
+from interfaces.telegram.polling import TelegramPolling, TelegramWebhook
+
+
+def describe(telegram: TelegramSettings, settings: Settings) -> ChannelDescription:
+    """Return the parts that these settings ask for."""
+    secret = telegram.webhook_secret
+    return ChannelDescription(
+        title="Telegram",
+        sends=TelegramChannel,
+        routes=[partial(TelegramRoutes, secret=secret.get_secret_value())] if secret is not None else [],
+        receives=TelegramPolling if telegram.mode == "polling" else TelegramWebhook,
+        shares={
+            BotApi: partial(BotApi, token=telegram.bot_token.get_secret_value(), base_url=telegram.api_base_url),
+            Pace: Pace,
+            AnswerDrafts: AnswerDrafts,
+            Courtesies: Courtesies,
+            TelegramInbound: TelegramInbound,
+        },
+        load=load,
+    )

@@ -1,0 +1,231 @@
+"""Sends replies to Telegram."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+
+from app.errors import AttachmentGoneError, AttachmentTooLargeError, UnavailableError, UndeliverableError
+from app.messages import Attachment, StoredMessage
+from app.reply import ReplyContent, ReplyFile
+from interfaces.telegram.bot_api import BotApi, ClosedChatError, in_our_words
+from interfaces.telegram.drafts import AnswerDrafts
+from interfaces.telegram.formatting import Part, keyboard_of, parts_of
+from interfaces.telegram.pace import Pace
+
+if TYPE_CHECKING:
+    from aiogram.types import InlineKeyboardMarkup, MessageEntity
+
+log = logging.getLogger(__name__)
+
+ANSWERED_DIRECTLY = "I've sent you a private message."
+CANNOT_WRITE_DIRECTLY = (
+    "I have a private answer for you, but Telegram lets me write to you only after you have written to me. Open "
+    "https://t.me/{username}, press Start, and ask me there."
+)
+MAX_DOWNLOAD_BYTES, MAX_UPLOAD_BYTES = 20_000_000, 50_000_000
+_REMEMBERED_AT_MOST = 10_000  # replies, and public lines
+_UNSENT_FILE = "\n\n(I could not attach {}: Telegram takes files of up to 50 MB.)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Chat:
+    """Where a message goes: a chat, and a topic in it; and what it replies to."""
+
+    chat_id: int
+    thread_id: int | None = None
+    reply_to: int | None = None
+
+
+class TelegramChannel:
+    """Sends replies as the bot. Lives as long as the process and holds no personal data.
+
+    Nobody can look up what the bot has sent. If Telegram gives no answer, the message may have arrived, and is sent
+    again: a reply may so be shown twice, rather than not at all. What this process knows to have arrived it does not
+    send again. The address of a Telegram message is ``{"chat": int, "thread": int | None, "message": int | None,
+    "direct": bool}``.
+    """
+
+    def __init__(self, api: BotApi, drafts: AnswerDrafts, pace: Pace) -> None:
+        self._api = api
+        self._drafts = drafts
+        self._pace = pace
+        self._arrived: OrderedDict[str, int] = OrderedDict()  # by reply and chat, how many of its messages arrived
+        self._public_lines: OrderedDict[tuple[str, bool], None] = OrderedDict()
+
+    async def send(
+        self, message: StoredMessage, content: ReplyContent, *, private: bool, reply_id: str, again: bool
+    ) -> None:
+        """Send the reply where the message came from; a private one goes to the sender's private chat.
+
+        The group then gets one line that says so, once per message. A person who has never started the private chat is
+        told in the group how to, and nothing else.
+
+        Raises:
+            UnclearError: Telegram did not answer, or reported an internal error.
+            UnavailableError: Telegram refuses it for now.
+            UndeliverableError: Telegram refuses it permanently.
+        """
+        here = _chat_of(message)
+        self._drafts.end(message.message_id)
+        if private and self.is_group(message):
+            await self._send_privately(message, here, content, reply_id)
+        else:
+            await self._send_here(message, here, content, reply_id)
+
+    async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
+        """Do nothing: nobody can look up what the bot has sent, so it is unknown which copies there are."""
+
+    async def show_working(self, message: StoredMessage, doing: str | None) -> None:
+        """Show that the assistant is typing; the sign fades after five seconds, or with the next message."""
+        here = _chat_of(message)
+        bot = await self._api.bot()
+        with in_our_words():
+            await bot.send_chat_action(here.chat_id, "typing", message_thread_id=here.thread_id)
+
+    async def show_idle(self, message: StoredMessage) -> None:
+        """Stop following the run; the sign fades."""
+        self._drafts.end(message.message_id)
+
+    async def fetch(self, message: StoredMessage, attachment: Attachment, *, limit: int) -> bytes:
+        """Return the contents of an attachment; Telegram gives a bot files of up to 20 MB.
+
+        Raises:
+            AttachmentTooLargeError: It exceeds the limit, or Telegram's.
+            AttachmentGoneError: Telegram does not have it any more.
+            UnavailableError: Telegram does not give it for now.
+        """
+        bot = await self._api.bot()
+        try:
+            with in_our_words():
+                file = await bot.get_file(attachment.reference)
+        except UndeliverableError as error:
+            if "too big" in error.reason:
+                raise AttachmentTooLargeError(min(limit, MAX_DOWNLOAD_BYTES)) from None
+            raise AttachmentGoneError(f"Telegram does not give it: {error.reason}") from None
+        if file.file_path is None:
+            raise AttachmentGoneError("Telegram does not give it")
+        contents = bytearray()
+        try:
+            async for chunk in bot.session.stream_content(self._api.file_url(file.file_path)):
+                contents += chunk
+                if len(contents) > limit:
+                    raise AttachmentTooLargeError(limit)
+        except httpx2.HTTPStatusError as error:
+            if error.response.is_client_error:
+                raise AttachmentGoneError("Telegram does not have it any more") from None
+            raise UnavailableError("Telegram does not give it for now") from None
+        except httpx2.HTTPError as error:
+            raise UnavailableError(f"Telegram gave no answer ({type(error).__name__})") from None
+        return bytes(contents)
+
+    def is_group(self, message: StoredMessage) -> bool:
+        """Return whether the message was written anywhere but in a private chat."""
+        return not message.address["direct"]
+
+    async def _send_here(self, message: StoredMessage, here: _Chat, content: ReplyContent, reply_id: str) -> None:
+        """Send where the message came from, or to the private chat if the bot cannot write there."""
+        try:
+            await self._send(here, content, reply_id)
+        except ClosedChatError as error:
+            if not self.is_group(message):
+                raise
+            log.warning("message %s: answered in the private chat: %s", message.message_id, error)
+            await self._send(_private_chat(message), content, reply_id)
+
+    async def _send_privately(self, message: StoredMessage, here: _Chat, content: ReplyContent, reply_id: str) -> None:
+        try:
+            await self._send(_private_chat(message), content, reply_id)
+        except ClosedChatError:
+            username = await self._api.username()
+            await self._say_publicly(message, here, CANNOT_WRITE_DIRECTLY.format(username=username), told=False)
+            raise
+        await self._say_publicly(message, here, ANSWERED_DIRECTLY, told=True)
+
+    async def _send(self, chat: _Chat, content: ReplyContent, reply_id: str) -> None:
+        """Send what of a reply is not known to have arrived."""
+        key = reply_id if chat.chat_id < 0 else f"{reply_id}:private"
+        files = [(file, await file.read()) for file in content.files]
+        unsent = "".join(_UNSENT_FILE.format(file.name) for file, read in files if len(read) > MAX_UPLOAD_BYTES)
+        parts = parts_of(content.text + unsent, verbatim=content.verbatim)
+        fitting = [(file, read) for file, read in files if 0 < len(read) <= MAX_UPLOAD_BYTES]
+        for number in range(self._arrived.get(key, 0), len(parts) + len(fitting)):
+            await self._pace.take_turn(chat.chat_id)
+            if number < len(parts):
+                last = number == len(parts) - 1
+                await self._send_part(chat, parts[number], keyboard_of(content.buttons) if last else [])
+            else:
+                await self._send_file(chat, *fitting[number - len(parts)])
+            self._arrived[key] = number + 1
+            self._arrived.move_to_end(key)
+        if len(self._arrived) > _REMEMBERED_AT_MOST:
+            self._arrived.popitem(last=False)
+
+    async def _send_part(self, chat: _Chat, part: Part, keyboard: Sequence[Sequence[dict[str, str]]]) -> None:
+        from aiogram.types import LinkPreviewOptions, ReplyParameters
+
+        bot = await self._api.bot()
+        reply = ReplyParameters(message_id=chat.reply_to, allow_sending_without_reply=True) if chat.reply_to else None
+        with in_our_words():
+            await bot.send_message(
+                chat.chat_id,
+                part.text,
+                message_thread_id=chat.thread_id,
+                entities=_entities(part),
+                reply_markup=_markup(keyboard),
+                reply_parameters=reply,
+                link_preview_options=LinkPreviewOptions(is_disabled=True),
+            )
+
+    async def _send_file(self, chat: _Chat, file: ReplyFile, contents: bytes) -> None:
+        from aiogram.types import BufferedInputFile
+
+        bot = await self._api.bot()
+        with in_our_words():
+            await bot.send_document(
+                chat.chat_id, BufferedInputFile(contents, file.name), message_thread_id=chat.thread_id
+            )
+
+    async def _say_publicly(self, message: StoredMessage, here: _Chat, line: str, *, told: bool) -> None:
+        """Send a line that everybody may read, once per message; skip it if Telegram refuses permanently."""
+        said = (message.message_id, told)
+        if said in self._public_lines:
+            return
+        try:
+            await self._pace.take_turn(here.chat_id)
+            await self._send_part(here, Part(line), [])
+        except UndeliverableError as error:
+            log.warning("message %s: no public line, because Telegram says %s", message.message_id, error.reason)
+            return
+        self._public_lines[said] = None
+        if len(self._public_lines) > _REMEMBERED_AT_MOST:
+            self._public_lines.popitem(last=False)
+
+
+def _chat_of(message: StoredMessage) -> _Chat:
+    """Return where a message came from; in a group the answer quotes it, so that everybody sees whose it is."""
+    address = message.address
+    return _Chat(address["chat"], address["thread"], None if address["direct"] else address["message"])
+
+
+def _private_chat(message: StoredMessage) -> _Chat:
+    """Return the sender's private chat, which has their own id."""
+    return _Chat(int(message.principal.user))
+
+
+def _entities(part: Part) -> list[MessageEntity]:
+    from aiogram.types import MessageEntity
+
+    return [MessageEntity.model_validate(entity) for entity in part.entities]
+
+
+def _markup(keyboard: Sequence[Sequence[dict[str, str]]]) -> InlineKeyboardMarkup | None:
+    from aiogram.types import InlineKeyboardMarkup
+
+    rows: Any = keyboard
+    return InlineKeyboardMarkup(inline_keyboard=rows) if keyboard else None

@@ -1,0 +1,53 @@
+"""Keeps the bot within Telegram's limits (https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from app.errors import UnavailableError
+
+CHAT_SECONDS, GROUP_SECONDS = 1.0, 3.0  # between two messages in one chat; a group gets 20 in a minute
+_CHATS_AT_MOST = 10_000  # remembered
+_WAIT_AT_MOST_SECONDS = 5.0  # here; a longer wait is the sender's, which lets others pass
+
+
+class Pace:
+    """Spaces the messages of each chat. Lives as long as the process and holds ids of chats, with times.
+
+    Other processes may send to the same chat, and then Telegram refuses some; they are sent when it says so.
+
+    Args:
+        chat_seconds: The time between two messages in a private chat.
+        group_seconds: The same for a group.
+        now: A monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        chat_seconds: float = CHAT_SECONDS,
+        group_seconds: float = GROUP_SECONDS,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._seconds = {False: chat_seconds, True: group_seconds}
+        self._now = now
+        self._free_at: OrderedDict[int, float] = OrderedDict()
+
+    async def take_turn(self, chat_id: int) -> None:
+        """Wait until a message may be sent to a chat, and count it.
+
+        Raises:
+            UnavailableError: That is longer than one waits here.
+        """
+        now = self._now()
+        turn = max(now, self._free_at.get(chat_id, 0.0))
+        if turn - now > _WAIT_AT_MOST_SECONDS:
+            raise UnavailableError("the chat gets many messages", reason="pace", retry_after=turn - now)
+        self._free_at[chat_id] = turn + self._seconds[chat_id < 0]
+        self._free_at.move_to_end(chat_id)
+        if len(self._free_at) > _CHATS_AT_MOST:
+            self._free_at.popitem(last=False)
+        if turn > now:
+            await asyncio.sleep(turn - now)

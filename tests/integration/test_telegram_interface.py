@@ -1,0 +1,264 @@
+"""The Telegram channel in a server: the webhook, presses, polling, and who may use it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import sqlalchemy as sa
+
+from app.database.tables import messages
+from app.errors import UnavailableError
+from app.principal import Principal
+from app.sandbox.telegram.chats import BotMessage
+from interfaces.telegram.client import ANSWERED_DIRECTLY
+from interfaces.telegram.polling import TelegramPolling
+from interfaces.telegram.update import ANONYMOUS
+from tests.fakes.environment import Environment, open_environment, with_telegram
+from tests.fakes.scripted_model import ScriptedModel
+from tests.fakes.server import ADA, GRACE, Server, eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def environment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Environment]:
+    """A Google and a Telegram."""
+    async with open_environment(Path(tmp_path_factory.mktemp("telegram"))) as environment:
+        yield environment
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def model() -> ScriptedModel:
+    """What answers; its gate is open."""
+    model = ScriptedModel()
+    model.gate.set()
+    return model
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def server(environment: Environment, model: ScriptedModel) -> AsyncIterator[Server]:
+    """A server that Telegram posts to."""
+    interfaces = with_telegram(environment, environment.settings.interfaces)
+    async with environment.server(model.install, interfaces=interfaces) as server:
+        yield server
+
+
+def person(server: Server, user: int) -> Principal:
+    """A person of Telegram."""
+    return Principal("telegram", str(server.telegram.people.bot["id"]), str(user))
+
+
+def shown(server: Server, chat: int) -> list[str]:
+    """What the bot sent to a chat."""
+    return [message.text for message in server.telegram.chats.in_chat(chat)]
+
+
+def polling_of(server: Server) -> TelegramPolling:
+    """What polls, without holding a request."""
+    (polling,) = [each for each in server.container.receivers() if isinstance(each, TelegramPolling)]
+    polling._poll_seconds = 0
+    return polling
+
+
+async def count(server: Server) -> int:
+    """How many messages are stored."""
+    async with server.container.database().reading() as connection:
+        return int((await connection.execute(sa.select(sa.func.count()).select_from(messages))).scalar_one())
+
+
+@pytest.mark.parametrize("secret", ["", "wrong", "\u00e9"])
+async def test_only_telegram_is_believed(server: Server, secret: str) -> None:
+    """Without the secret nothing is stored; with it the same update is."""
+    update = server.telegram.people.write(100, "repeat hello")
+    before = await count(server)
+    headers = {b"X-Telegram-Bot-Api-Secret-Token": secret.encode("latin-1")}
+    refused = await server.client.post("/telegram/webhook", json=update, headers=headers)
+    between = await count(server)
+    taken = await server.telegram.people.post(server.client, update)
+
+    assert (refused.status_code, taken.status_code) == (401, 200)
+    assert (between, await count(server)) == (before, before + 1)
+
+
+async def test_a_message_counts_once_under_whichever_update_it_comes(server: Server) -> None:
+    """The same message under another update's id, and its edit, are not answered again; somebody else's is."""
+    update = server.telegram.people.write(101, "repeat once")
+    again = server.telegram.people.update("message", update["message"])
+    edited = server.telegram.people.update("edited_message", {**update["message"], "text": "repeat twice"})
+    for each in (update, again, edited, server.telegram.people.write(102, "repeat hers")):
+        assert (await server.telegram.people.post(server.client, each)).status_code == 200
+    await server.telegram.people.post(server.client, server.telegram.people.write(101, "repeat end"))
+
+    assert await eventually(lambda: len(s := shown(server, 101)) == 2 and s) == ["once", "end"]
+    assert await eventually(lambda: shown(server, 102)) == ["hers"]
+
+
+async def test_a_press_approves_for_who_pressed_alone(server: Server) -> None:
+    """Somebody else's press of the very button approves nothing; the requester's does, and every press is answered."""
+    for user, email in ((103, ADA), (104, GRACE)):
+        await server.connect(person(server, user), email)
+    ask = server.telegram.people.write(103, "/gmail_send to=nobody@example.com subject=pressed body=x")
+    await server.telegram.people.post(server.client, ask)
+    (question,) = await eventually(lambda: server.telegram.chats.in_chat(103))
+    server.telegram.chats.started.add(104)
+    stolen = BotMessage(question.message_id, 104, None, "", keyboard=question.keyboard)
+    foreign = server.telegram.people.press(104, stolen, "Approve")
+    await server.telegram.people.post(server.client, foreign)
+    refused = await eventually(lambda: shown(server, 104))
+    before = _sent(server, ADA)
+    own = server.telegram.people.press(103, question, "Approve")
+    for _ in range(2):
+        await server.telegram.people.post(server.client, own)
+    await eventually(lambda: _sent(server, ADA) == 1)
+
+    assert "You have no pending approval" in refused[0]
+    assert (before, _sent(server, GRACE)) == (0, 0)
+    presses = {update["callback_query"]["id"] for update in (foreign, own)}
+    await eventually(lambda: presses <= set(server.telegram.answered))
+    await eventually(lambda: not question.keyboard)
+
+
+async def test_who_hides_behind_the_group_is_told_so(server: Server) -> None:
+    """Once, where they asked; nothing is stored, and a member is answered."""
+    group = -1105
+    hidden: dict[str, Any] = {
+        "sender": {"id": 1087968824, "is_bot": True},
+        "sender_chat": {"id": group, "type": "supergroup"},
+    }
+    before = await count(server)
+    for _ in range(2):
+        update = server.telegram.people.write(105, "@deputy_bot hi", chat=group, **hidden)
+        assert (await server.telegram.people.post(server.client, update)).status_code == 200
+    await eventually(lambda: shown(server, group) == [ANONYMOUS])
+    stored = await count(server)
+    asked = server.telegram.people.write(106, "@deputy_bot repeat hi", chat=group)
+    await server.telegram.people.post(server.client, asked)
+
+    assert stored == before
+    assert await eventually(lambda: shown(server, group)[1:]) == ["hi"]
+
+
+async def test_a_reply_in_a_topic_stays_there(server: Server) -> None:
+    """In a forum, each topic is answered in itself."""
+    group = -1107
+    server.telegram.chats.forums.add(group)
+    for thread, user in ((3, 107), (4, 108)):
+        update = server.telegram.people.write(user, f"@deputy_bot repeat {thread}", chat=group, thread=thread)
+        await server.telegram.people.post(server.client, update)
+    answers = await eventually(lambda: s if len(s := server.telegram.chats.in_chat(group)) == 2 else [])
+
+    assert sorted((each.thread_id, each.text) for each in answers) == [(3, "3"), (4, "4")]
+    assert ANSWERED_DIRECTLY not in shown(server, group)
+
+
+async def test_the_stop_button_below_a_draft_stops_its_persons_run(server: Server, model: ScriptedModel) -> None:
+    """Nobody else's: the other person is answered once the model goes on."""
+    model.gate.clear()
+    for user in (109, 110):
+        await server.telegram.people.post(server.client, server.telegram.people.write(user, f"wait {user}"))
+    await eventually(lambda: {"wait 109", "wait 110"} <= set(model.begun))
+    chat = server.telegram.people.chat(109, None)
+    stop = server.telegram.people.update("stopped_message_generation", {"chat": chat, "draft_id": 1})
+    await server.telegram.people.post(server.client, stop)
+    stopped = await eventually(lambda: shown(server, 109))
+    model.gate.set()
+
+    assert stopped == ["Stopped, as you asked."]
+    assert await eventually(lambda: shown(server, 110)) == ["waited 110"]
+
+
+@pytest.mark.parametrize("update", [{}, {"update_id": 1, "message": {"text": "x"}}, {"callback_query": {"id": 7}}])
+async def test_an_update_of_another_shape_is_taken_and_ignored(server: Server, update: dict[str, Any]) -> None:
+    """Telegram would send it again and again, and it would never be another."""
+    before = await count(server)
+    response = await server.telegram.people.post(server.client, update)
+
+    assert response.status_code == 200
+    assert await count(server) == before
+
+
+async def test_only_the_listed_may_use_it(environment: Environment, model: ScriptedModel) -> None:
+    """Somebody else, and a listed person in another group, are told so with the ids that an administrator needs."""
+    interfaces = with_telegram(environment, environment.settings.interfaces, people=("201",), chats=("-1201",))
+    async with environment.in_process(model.install, database="listed", interfaces=interfaces) as server:
+        people = server.telegram.people
+        for update in (
+            people.write(201, "repeat yes"),
+            people.write(202, "repeat no"),
+            people.write(201, "@deputy_bot repeat yes", chat=-1201),
+            people.write(201, "@deputy_bot repeat no", chat=-1202),
+        ):
+            await people.post(server.client, update)
+        told = await eventually(lambda: [s for chat in (202, -1202) for s in shown(server, chat)][1:]) and [
+            shown(server, chat)[0] for chat in (202, -1202)
+        ]
+
+        assert await eventually(lambda: shown(server, 201)) == ["yes"]
+        assert await eventually(lambda: shown(server, -1201)) == ["yes"]
+        assert "person 202." in told[0]
+        assert "person 201, group -1202." in told[1]
+
+
+async def test_polling_confirms_what_is_stored_and_one_process_polls(
+    environment: Environment, model: ScriptedModel
+) -> None:
+    """An update that cannot be stored is asked for again, and its message is answered once; a second process waits."""
+    telegram = environment.telegram
+    interfaces = with_telegram(environment, environment.settings.interfaces, mode="polling", webhook_secret=None)
+    async with environment.in_process(model.install, database="polling", interfaces=interfaces) as server:
+        polling = polling_of(server)
+        for user in (301, 302):
+            telegram.arrive(telegram.people.write(user, f"repeat {user}"))
+        first, second = telegram.unconfirmed
+        inbound, real = polling._inbound, polling._inbound.take
+
+        async def away(update: Any) -> None:
+            if update["update_id"] == second:
+                raise UnavailableError("away")
+            await real(update)
+
+        inbound.take = away  # type: ignore[method-assign]
+        with pytest.raises(UnavailableError):
+            await polling.poll()
+        inbound.take = real  # type: ignore[method-assign]
+        held = telegram.unconfirmed
+        await polling.poll()
+        await polling.poll()
+
+        assert held == [first, second]
+        assert telegram.unconfirmed == []
+        assert await eventually(lambda: shown(server, 301)) == ["301"]
+        assert await eventually(lambda: shown(server, 302)) == ["302"]
+        async with environment.in_process(model.install, database="polling", interfaces=interfaces) as other:
+            waiting = polling_of(other)
+            assert not await waiting.poll()
+            await polling._leases.give_back(polling._name)
+            assert await waiting.poll()
+
+
+async def test_a_webhook_that_is_still_set_is_told(environment: Environment, model: ScriptedModel) -> None:
+    """Telegram has one receiver for a bot, so a poll is refused until the webhook is removed, and then goes on."""
+    telegram = environment.telegram
+    interfaces = with_telegram(environment, environment.settings.interfaces, mode="polling", webhook_secret=None)
+    telegram.webhook = {"url": "https://deputy.example/telegram/webhook"}
+    async with environment.in_process(model.install, database="conflict", interfaces=interfaces) as server:
+        polling = polling_of(server)
+        with pytest.raises(UnavailableError) as raised:
+            await polling.poll()
+        telegram.webhook = {}
+        telegram.arrive(telegram.people.write(303, "repeat hello"))
+        await asyncio.gather(polling.poll())
+
+        assert raised.value.reason == "conflict"
+        assert await eventually(lambda: shown(server, 303)) == ["hello"]
+
+
+def _sent(server: Server, email: str) -> int:
+    return sum(
+        "SENT" in letter.label_ids and letter.header("Subject") == "pressed" for letter in server.google.mailbox(email)
+    )

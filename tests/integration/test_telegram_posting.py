@@ -1,0 +1,235 @@
+"""What the bot sends, against a Telegram that refuses what the real one refuses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.agents.listening import TextWritten, ToolState, ToolUsed
+from app.errors import (
+    AttachmentGoneError,
+    AttachmentTooLargeError,
+    UnavailableError,
+    UnclearError,
+    UndeliverableError,
+)
+from app.messages import Attachment, AttachmentKind
+from app.reply import Button, ReplyContent, ReplyFile
+from app.sandbox.telegram.rates import SendLimits
+from app.sandbox.telegram.refusal import TelegramRefusedError
+from interfaces.telegram.client import ANSWERED_DIRECTLY, CANNOT_WRITE_DIRECTLY
+from interfaces.telegram.pace import Pace
+from tests.fakes.sandbox import Clock
+from tests.fakes.telegram import ADA, GRACE, GROUP, TelegramStage, telegram_stage, told
+
+SECRET = "the code is 4711"
+APPROVAL = ReplyContent(
+    "Send this mail?\n    Text: *exactly* _this_ <b>\nReply `approve 3f2a`",
+    (Button("Approve", command="approve 3f2a"), Button("Help", url="https://deputy.example/help")),
+    verbatim=True,
+)
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[TelegramStage]:
+    """Nobody was told anything."""
+    async with telegram_stage() as stage:
+        yield stage
+
+
+async def test_private_words_go_to_the_private_chat(stage: TelegramStage) -> None:
+    """In a group each person's answer reaches them alone; everybody sees one line for each, below the question."""
+    for person in (ADA, GRACE):
+        await stage.answer(told(person, group=GROUP), f"{SECRET} for {person}")
+
+    assert stage.texts(ADA) == [f"{SECRET} for {ADA}"]
+    assert stage.texts(GRACE) == [f"{SECRET} for {GRACE}"]
+    assert [(each.text, each.reply_to) for each in stage.telegram.chats.in_chat(GROUP)] == [(ANSWERED_DIRECTLY, 5)] * 2
+
+
+async def test_who_never_started_the_private_chat_is_told_how_to(stage: TelegramStage) -> None:
+    """The group reads how, once, and nothing of the answer; somebody who has started it is answered."""
+    stage.telegram.chats.started.discard(ADA)
+    for _ in range(2):
+        with pytest.raises(UndeliverableError):
+            await stage.answer(told(ADA, group=GROUP), SECRET)
+    await stage.answer(told(GRACE, group=GROUP), SECRET)
+
+    assert stage.texts(ADA) == []
+    assert stage.texts(GROUP) == [CANNOT_WRITE_DIRECTLY.format(username="deputy_bot"), ANSWERED_DIRECTLY]
+    assert stage.texts(GRACE) == [SECRET]
+
+
+async def test_what_a_person_decides_on_is_shown_exactly(stage: TelegramStage) -> None:
+    """No character of it is taken for formatting, and its buttons say the words and open the page."""
+    await stage.answer(told(ADA), APPROVAL)
+    await stage.answer(told(GRACE), ReplyContent(APPROVAL.text))
+    (mine,), (hers,) = stage.telegram.chats.in_chat(ADA), stage.telegram.chats.in_chat(GRACE)
+
+    assert mine.text == APPROVAL.text
+    assert mine.entities == []
+    assert [mine.button(label) for label in ("Approve", "Help")] == ["approve 3f2a", "https://deputy.example/help"]
+    assert "*exactly*" not in hers.text
+    assert hers.keyboard == []
+
+
+@pytest.mark.parametrize(
+    ("markdown", "shown"),
+    [
+        ("**bold** and `code`", "bold and code"),
+        ("a List<String> & 1 < 2", "a List<String> & 1 < 2"),
+        ("open https://d.example/connect/google/a_b-_c_ now", "open https://d.example/connect/google/a_b-_c_ now"),
+        ("[here](https://d.example/a_b_c)", "here"),
+        ("- one\n- two", "\u2022 one\n\u2022 two"),
+    ],
+)
+async def test_markdown_becomes_entities(stage: TelegramStage, markdown: str, shown: str) -> None:
+    """Formatting leaves the text, and nothing else does: no address changes, no < disappears."""
+    await stage.answer(told(ADA), markdown)
+    (message,) = stage.telegram.chats.in_chat(ADA)
+
+    assert message.text == shown
+    assert not message.preview
+    assert all(entity.get("url") in (None, "https://d.example/a_b_c") for entity in message.entities)
+
+
+async def test_a_long_answer_is_cut_where_telegram_would_refuse_it(stage: TelegramStage) -> None:
+    """In UTF-16 units, and never within a character; further messages say that they go on, the last has the buttons."""
+    text = "\N{SLICE OF PIZZA}" * 5000 + " **end**"
+    await stage.answer(told(ADA), ReplyContent(text, (Button("Approve", command="approve 3f2a"),)))
+    shown = stage.telegram.chats.in_chat(ADA)
+
+    assert "".join(each.text.rpartition(")\n")[2] for each in shown) == text.replace("**", "")
+    assert [each.text.startswith(f"(continued, {number} of") for number, each in enumerate(shown, 1)] == [
+        False, True, True
+    ]  # fmt: skip
+    assert [bool(each.keyboard) for each in shown] == [False, False, True]
+    assert shown[-1].entities[0]["type"] == "bold"
+
+
+async def test_what_arrived_is_not_sent_again(stage: TelegramStage) -> None:
+    """If Telegram asks to wait in the middle, the next try sends the rest; other chats go on."""
+    stage.telegram.limits = SendLimits(chat_seconds=1.0, now=(clock := Clock()))
+    with pytest.raises(UnavailableError) as raised:
+        await stage.answer(told(ADA), "x" * 9000)
+    await stage.answer(told(GRACE), SECRET)
+    for _ in range(2):
+        clock.now += 1
+        try:
+            await stage.answer(told(ADA), "x" * 9000, again=True)
+        except UnavailableError:
+            continue
+
+    assert raised.value.retry_after >= 1.0
+    assert sum(text.count("x") for text in stage.texts(ADA)) == 9000
+    assert stage.texts(GRACE) == [SECRET]
+
+
+async def test_the_bot_keeps_within_the_limits(stage: TelegramStage) -> None:
+    """Messages to one chat are spaced; who would wait for long is told how long, and sent later."""
+    pace = Pace(chat_seconds=10.0, group_seconds=3.0, now=(clock := Clock()))
+    async with telegram_stage(SendLimits(chat_seconds=10.0, now=clock), pace) as spaced:
+        for person in (ADA, GRACE):
+            await spaced.answer(told(person), SECRET)
+        with pytest.raises(UnavailableError) as raised:
+            await spaced.answer(told(ADA, message_id="a" * 32), "again")
+        clock.now += 10
+        await spaced.answer(told(ADA, message_id="a" * 32), "again", again=True)
+
+    assert raised.value.retry_after == 10.0
+    assert spaced.texts(ADA) == [SECRET, "again"]
+    assert spaced.telegram.limits is not None
+    assert spaced.telegram.limits.refused == 0
+
+
+@pytest.mark.parametrize(
+    ("refusal", "raises"),
+    [
+        (TelegramRefusedError(403, "Forbidden: bot was blocked by the user"), UndeliverableError),
+        (TelegramRefusedError(400, "Bad Request: chat not found"), UndeliverableError),
+        (TelegramRefusedError(401, "Unauthorized"), UndeliverableError),
+        (TelegramRefusedError(429, "Too Many Requests: retry after 7", retry_after=7), UnavailableError),
+        (TelegramRefusedError(500, "Internal Server Error"), UnclearError),
+        (TelegramRefusedError(502, "Bad Gateway"), UnclearError),
+    ],
+)
+async def test_permanent_refusals_are_told_apart_from_passing_ones(
+    stage: TelegramStage, refusal: TelegramRefusedError, raises: type[Exception]
+) -> None:
+    """What passes is tried again, what does not is given up; no error quotes the answer, and others are answered."""
+    stage.telegram.chats.refusals[ADA] = refusal
+    with pytest.raises(raises) as raised:
+        await stage.answer(told(ADA), SECRET)
+    await stage.answer(told(GRACE), SECRET)
+
+    assert type(raised.value) in (raises, *raises.__subclasses__())
+    assert SECRET not in str(raised.value)
+    assert "700:" not in str(raised.value)
+    assert getattr(raised.value, "retry_after", 0.0) == refusal.parameters.get("retry_after", 0)
+    assert stage.texts(GRACE) == [SECRET]
+
+
+async def test_a_group_that_is_closed_to_the_bot_is_answered_in_private(stage: TelegramStage) -> None:
+    """Where the bot may not write, a public answer goes to the sender's private chat."""
+    stage.telegram.chats.refusals[GROUP] = TelegramRefusedError(
+        400, "Bad Request: not enough rights to send text messages to the chat"
+    )
+    await stage.answer(told(ADA, group=GROUP), "hello", private=False)
+
+    assert (stage.texts(ADA), stage.texts(GRACE)) == (["hello"], [])
+
+
+async def test_files_go_along_and_one_that_is_too_large_is_named(stage: TelegramStage) -> None:
+    """A file is sent as a document; over 50 MB the words say that it is missing."""
+
+    async def small() -> bytes:
+        return b"%PDF"
+
+    async def large() -> bytes:
+        return bytes(50_000_001)
+
+    files = (ReplyFile("a.pdf", "application/pdf", small), ReplyFile("b.zip", "application/zip", large))
+    await stage.answer(told(ADA), ReplyContent("Here.", files=files))
+    words, document = stage.telegram.chats.in_chat(ADA)
+
+    assert "could not attach b.zip" in words.text
+    assert document.file == ("a.pdf", b"%PDF")
+
+
+async def test_attachments_are_fetched_within_their_limits(stage: TelegramStage) -> None:
+    """One's own arrives whole; what is larger than asked for, larger than Telegram gives, or gone is told apart."""
+    stage.telegram.files = {"small": b"12345", "huge": bytes(20_000_001)}
+
+    def attachment(reference: str) -> Attachment:
+        return Attachment(AttachmentKind.DOCUMENT, "a.txt", "text/plain", None, reference)
+
+    whole = await stage.channel.fetch(told(ADA), attachment("small"), limit=5)
+    with pytest.raises(AttachmentTooLargeError):
+        await stage.channel.fetch(told(ADA), attachment("small"), limit=4)
+    with pytest.raises(AttachmentTooLargeError):
+        await stage.channel.fetch(told(GRACE), attachment("huge"), limit=50_000_000)
+    with pytest.raises(AttachmentGoneError):
+        await stage.channel.fetch(told(GRACE), attachment("unknown"), limit=5)
+
+    assert whole == b"12345"
+
+
+async def test_an_answer_is_shown_while_it_is_written(stage: TelegramStage) -> None:
+    """In private chats, to each person their own, without what was written before a tool; a group sees none."""
+    messages = [told(ADA), told(GRACE), told(ADA, group=GROUP, message_id="c" * 32)]
+    for message in messages:
+        stage.drafts.follow(message)
+    mine, hers = [stage.streams.listener(message) for message in messages[:2]]
+    assert mine is not None
+    assert hers is not None
+    for progress in (TextWritten("let me see"), ToolUsed("gmail_search", ToolState.DONE), TextWritten("You have")):
+        mine.tell(progress)
+    hers.tell(TextWritten("Hello Grace"))
+    async with asyncio.timeout(30):
+        while len(stage.telegram.chats.drafts.get(ADA, [])) < 2 or not stage.telegram.chats.drafts.get(GRACE):
+            await asyncio.sleep(0.005)
+
+    assert stage.telegram.chats.drafts == {ADA: ["let me see", "You have"], GRACE: ["Hello Grace"]}
+    assert stage.streams.listener(messages[2]) is None
