@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-import time
 import weakref
 from collections.abc import Iterator
 
@@ -217,17 +216,13 @@ async def test_a_batch_of_two_apis_is_refused(google: Google) -> None:
 
 
 async def test_no_answer_in_time_is_a_google_error() -> None:
-    """A call ends with the message's time, and says so without its URL."""
-    took = []
-    with serve(lambda _: Reply(b"{}" * 9, drip=0.1)) as loopback, urllib3.PoolManager() as pool:
+    """A call ends with the message's time, long before its answer would, and says so without its URL."""
+    endless = Reply(b"{}" * 5_000, drip=0.1)
+    with serve(lambda _: endless) as loopback, urllib3.PoolManager() as pool:
         google = Google(loopback, pool)
-        for _ in range(3):  # the machine may stand still in one of them
-            started = time.monotonic()
+        async with asyncio.timeout(60):
             with pytest.raises(GoogleError, match=r"no answer to gmail\.users\.messages\.get \(TimeoutError\)$"):
                 await google.client(FakeCredentials("token-ada"), seconds=0.3).execute(google.get("1"))
-            took.append(time.monotonic() - started)
-
-    assert min(took) < 1.0
 
 
 async def test_no_connection_is_a_google_error() -> None:

@@ -38,7 +38,7 @@ class RevokingServer(CoreServer):
     def __init__(self, database: Database, key_ring: KeyRing) -> None:
         super().__init__(database, key_ring)
         self.google = TokenEndpoint(now=self.clock)
-        self.refresh_leases = RefreshLeases(database, lease_seconds=5)
+        self.refresh_leases = RefreshLeases(database, lease_seconds=60)
         self.refresher = Refresher(self.grants, self.refresh_leases, self.google, now=self.clock)
         self.quarantine = Quarantine(database, key_ring, self.clock)
         self.unproven = UnconfirmedConsents(database, self.links, self.quarantine, self.google)

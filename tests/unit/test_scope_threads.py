@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -134,10 +133,9 @@ async def test_a_server_has_threads_for_all_messages_in_work(tmp_path: Path) -> 
     """As many as may be in work, each with its own; so many calls run at once."""
     settings = settings_in(tmp_path)
     most = settings.delivery.concurrency * THREADS_OF_A_SCOPE
-    together = threading.Barrier(most, timeout=20)
+    together = threading.Barrier(most, timeout=60)
     async with running(build(settings), settings):
-        loop, begun = asyncio.get_running_loop(), time.monotonic()
+        loop = asyncio.get_running_loop()
         await asyncio.gather(*(loop.run_in_executor(None, together.wait) for _ in range(most)))
 
     assert not together.broken
-    assert time.monotonic() - begun < 20
