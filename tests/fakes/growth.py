@@ -14,13 +14,12 @@ _TRIES = 5
 def grows_faster(work: Callable[[str], object], text: Callable[[int], str], long: int = LONG) -> bool:
     """Return whether `work` takes much more than in proportion to the length of its text.
 
-    What is compared is processor time of this thread's own, in one run of the machine, so neither its speed nor what
-    else it does decides: a disturbance makes a measurement longer and never shorter, and work that is in proportion
-    shows it in one of several tries.
+    It compares this thread's processor time for a short and for a long text, so the speed of the machine cancels out.
+    A disturbance only lengthens a measurement, so the result is True only if every one of several tries is too long.
 
     Args:
-        work: What is measured.
-        text: Makes a text of about so many characters.
+        work: The work to measure.
+        text: Makes a text of about a given number of characters.
         long: The length that is compared with `SHORT`.
     """
     short_text, long_text = text(SHORT), text(long)
@@ -29,7 +28,7 @@ def grows_faster(work: Callable[[str], object], text: Callable[[int], str], long
 
 
 def repeated(piece: str) -> Callable[[int], str]:
-    """Return what makes a text of a given length out of this piece."""
+    """Return a function that makes a text of a given length out of this piece."""
     return lambda length: (piece * (length // len(piece) + 1))[:length]
 
 

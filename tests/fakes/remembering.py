@@ -1,4 +1,4 @@
-"""What is found out about the same functions and types at the start of every server, found out once."""
+"""Caches of results that are the same for every server that a test starts."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _FRESH_SECONDS = 900.0  # the youngest letter is an hour old when it is written
 
 
 def remember(patch: pytest.MonkeyPatch) -> None:
-    """Remember signatures, annotations and FastAPI's type adapters of what lives as long as its module.
+    """Cache signatures, annotations, FastAPI's type adapters, Google's parameter names and the mail of sandboxes.
 
-    And the names that Google's client library gives to the parameters of its methods, and the mail of sandboxes.
+    Signatures are cached for functions and classes of modules only, because others are freed.
     """
     patch.setattr(inspect, "signature", _signatures())
     patch.setattr(signatures, "_annotated", _annotations())
@@ -83,12 +83,12 @@ def _type_adapters() -> Callable[..., TypeAdapter[Any]]:
 
 @dataclass
 class _Mail:
-    """The mail of a sandbox's people, as it was at first.
+    """The initial mail of a sandbox's people.
 
     Attributes:
-        at: When it was written, in seconds since the epoch.
-        mailboxes: The mailboxes, which nobody changes: each sandbox has copies.
-        office: Who has it now; two sandboxes at a time have no letter in common.
+        at: The time at which it was written, in seconds since the epoch.
+        mailboxes: The mailboxes, never changed; each sandbox has copies.
+        office: The sandbox that uses it now. Two sandboxes that live at the same time share no letter.
     """
 
     at: float
@@ -117,7 +117,7 @@ def _mailboxes() -> cached_property[Mapping[str, Mailbox]]:
 
 
 def _copied(mailbox: Mailbox) -> Mailbox:
-    """Return a mailbox with the same messages, which never change, that is changed by itself."""
+    """Return an independent mailbox with the same messages, which are immutable."""
     copied = copy(mailbox)
     for name, value in vars(mailbox).items():
         setattr(copied, name, copy(value))
@@ -125,7 +125,7 @@ def _copied(mailbox: Mailbox) -> Mailbox:
 
 
 def _lasting(called: Any) -> Hashable:
-    """Return what a class or function is known by, or None where it may be gone or another one the next time."""
+    """Return the cache key of a class or function, or None if it is not defined by a module."""
     if isinstance(called, MethodType):
         key = _lasting(called.__func__)
         return key and ("bound", key)

@@ -137,5 +137,5 @@ def gmail_service(base_url: str, credentials: Credentials) -> tuple[Any, Authori
     """Google's own client of Gmail, led to the sandbox by its document's root, and the transport to be closed."""
     path = files("googleapiclient") / "discovery_cache" / "documents" / "gmail.v1.json"
     document = json.loads(path.read_text()) | {"rootUrl": f"{base_url}/"}
-    http = AuthorizedHttp(credentials, httplib2.Http(timeout=10))
+    http = AuthorizedHttp(credentials, httplib2.Http(timeout=60))
     return build_from_document(document, http=http), http
