@@ -8,6 +8,7 @@ from app.sections.whatsapp import WhatsAppSettings
 from app.settings import Settings
 from interfaces.channel import ChannelDescription
 from interfaces.whatsapp.arrivals import Arrivals
+from interfaces.whatsapp.checkup import WhatsAppCheckup
 from interfaces.whatsapp.client import WhatsAppChannel
 from interfaces.whatsapp.formatting import load
 from interfaces.whatsapp.graph import GraphApi
@@ -49,5 +50,6 @@ def describe(whatsapp: WhatsAppSettings, settings: Settings) -> ChannelDescripti
             Receipts: Receipts,
             Inbound: partial(Inbound, portfolio_id=whatsapp.portfolio_id, phone_number_id=number),
         },
+        checkup=WhatsAppCheckup,
         load=load,
     )

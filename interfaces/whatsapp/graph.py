@@ -44,6 +44,16 @@ class GraphApi:
         """
         await self._call("POST", f"{self._phone_number_id}/messages", json={"messaging_product": "whatsapp", **message})
 
+    async def quality(self) -> str:
+        """Return how Meta rates the business number: ``GREEN``, ``YELLOW``, ``RED`` or ``UNKNOWN``.
+
+        Raises:
+            UnavailableError: Meta does not say for now.
+            UndeliverableError: Meta refuses the token or the number.
+        """
+        answer = await self._call("GET", self._phone_number_id, params={"fields": "quality_rating"})
+        return str(answer.get("quality_rating"))
+
     async def upload(self, name: str, mime_type: str, contents: bytes) -> str:
         """Upload a file, which nobody sees yet, and return its id.
 

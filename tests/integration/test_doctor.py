@@ -27,12 +27,13 @@ from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack.declaration import EVERYTHING
 from app.sandbox.slack.sandbox import SlackSandbox
+from app.sandbox.whatsapp.sandbox import WhatsAppSandbox
 from app.settings import Settings
 from tests.fakes.databases import SqliteDatabases
 from tests.fakes.ports import free_port
 from tests.fakes.sandbox import CLIENT_ID, CLIENT_SECRET
 
-BOT_TOKEN, MODEL_KEY = "xoxb-1-secret", "sk-secret"
+BOT_TOKEN, MODEL_KEY, META_TOKEN = "xoxb-1-secret", "sk-secret", "EAAsecret"
 DAY = 86_400.0
 
 
@@ -64,7 +65,7 @@ class Patient:
     tree: dict[str, Any]
     database: Database
     now: Callable[[], float] = time.time
-    secrets: tuple[str, ...] = field(default=(BOT_TOKEN, MODEL_KEY, CLIENT_SECRET))
+    secrets: tuple[str, ...] = field(default=(BOT_TOKEN, MODEL_KEY, META_TOKEN, CLIENT_SECRET))
 
     def change(self, path: str, value: object) -> None:
         """Set one key of the settings."""
@@ -90,6 +91,14 @@ async def slack_with(scopes: frozenset[str]) -> AsyncIterator[str]:
         yield f"{base_url}/api/"
 
 
+@asynccontextmanager
+async def whatsapp() -> AsyncIterator[str]:
+    """A WhatsApp; its base URL."""
+    sandbox = WhatsAppSandbox(app_secret="s", access_token=META_TOKEN)
+    async with serve_loopback(sandbox.app) as base_url:
+        yield f"{base_url}/v26.0/"
+
+
 def _fields(value: object) -> Mapping[str, Any]:
     return {name: getattr(value, name) for name in type(value).__dataclass_fields__}  # type: ignore[attr-defined]
 
@@ -102,7 +111,7 @@ async def patient(tmp_path: Path) -> AsyncIterator[Patient]:
     database = Database(url)
     await check_or_begin(database, open_key_ring(None, keys))
     server = Starlette(routes=[Route("/healthz", healthz), Route("/v1/chat/completions", answer, methods=["POST"])])
-    async with serve_loopback(server) as own, slack_with(EVERYTHING.scopes) as slack:
+    async with serve_loopback(server) as own, slack_with(EVERYTHING.scopes) as slack, whatsapp() as meta:
         google = GoogleSandbox(
             client_id=CLIENT_ID, client_secret=CLIENT_SECRET, redirect_uris=frozenset({f"{own}/oauth/google/callback"})
         )
@@ -131,6 +140,15 @@ async def patient(tmp_path: Path) -> AsyncIterator[Patient]:
                         "bot_token": BOT_TOKEN,
                         "api_base_url": slack,
                     },
+                    "whatsapp": {
+                        "portfolio_id": "506914307656634",
+                        "phone_number_id": "106540352242922",
+                        "access_token": META_TOKEN,
+                        "app_secret": "hunter2" * 4,
+                        "verify_token": "hunter2",
+                        "number_key": "hunter2" * 5,
+                        "api_base_url": meta,
+                    },
                 },
             }
             yield Patient(tree, database)
@@ -143,9 +161,9 @@ async def test_a_healthy_installation_has_no_fault(patient: Patient) -> None:
 
     assert [each for each in found if each.verdict is Verdict.FAULT] == []
     assert {each.title for each in found if each.verdict is Verdict.OK} == {
-        "Database", "Clock", "Keys", "Google", "Model own", "Slack", "Address",
+        "Database", "Clock", "Keys", "Google", "Model own", "Slack", "WhatsApp", "Address",
     }  # fmt: skip
-    assert {each.title for each in found if each.verdict is Verdict.NOTE} == {"Google", "Slack"}
+    assert {each.title for each in found if each.verdict is Verdict.NOTE} == {"Google", "Slack", "WhatsApp"}
     assert all(each.remedy for each in found if each.verdict is Verdict.NOTE)
 
 
@@ -176,6 +194,16 @@ async def connections_of_a_week(patient: Patient) -> None:
 async def revoked_slack_token(patient: Patient) -> None:
     """The bot token is not one of Slack's."""
     patient.change("interfaces.slack.bot_token", "xoxb-hunter2")
+
+
+async def expired_meta_token(patient: Patient) -> None:
+    """Meta does not take the access token."""
+    patient.change("interfaces.whatsapp.access_token", "EAAhunter2")
+
+
+async def foreign_number(patient: Patient) -> None:
+    """The number belongs to somebody else."""
+    patient.change("interfaces.whatsapp.phone_number_id", "999999999")
 
 
 async def wrong_model_key(patient: Patient) -> None:
@@ -221,6 +249,8 @@ async def no_database(patient: Patient) -> None:
         (unknown_redirect_uri, "Google", "redirect URIs"),
         (connections_of_a_week, "Google", "publish the app"),
         (revoked_slack_token, "Slack", "install the app again"),
+        (expired_meta_token, "WhatsApp", "make one of a system user"),
+        (foreign_number, "WhatsApp", "phone_number_id"),
         (wrong_model_key, "Model own", "compare the key"),
         (unknown_model, "Model own", "the model's name"),
         (other_keys, "Keys", "put the keys back"),

@@ -67,6 +67,7 @@ class WhatsAppSandbox(WhatsAppWebhooks):
         media: The files.
         rates: How often one person may be written to.
         windows: When people last wrote; its clock can be replaced.
+        quality: How the number is rated.
         faults: The next messages are refused with these errors.
     """
 
@@ -86,6 +87,7 @@ class WhatsAppSandbox(WhatsAppWebhooks):
         self.receipts: list[Receipt] = []
         self.media = MediaStore()
         self.rates = PairRates()
+        self.quality = "GREEN"
         self.faults: deque[WhatsAppError] = deque()
         self.app = Starlette(
             routes=[
@@ -169,6 +171,8 @@ class WhatsAppSandbox(WhatsAppWebhooks):
             return JSONResponse({"id": self.media.put(str(kind), await file.read())})
 
     async def _describe(self, request: Request) -> Response:
+        if request.path_params["media_id"] == self._phone_number_id:
+            return JSONResponse({"id": self._phone_number_id, "quality_rating": self.quality})
         return JSONResponse(self.media.described(request.path_params["media_id"], str(request.base_url).rstrip("/")))
 
     async def _download(self, request: Request) -> Response:
