@@ -15,6 +15,7 @@ from app.principal import Principal
 from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.people import Person
 from app.sandbox.slack.sandbox import SlackSandbox
+from app.sandbox.telegram.sandbox import TelegramSandbox
 from app.sandbox.whatsapp.people import WhatsAppPerson
 from app.sandbox.whatsapp.sandbox import WhatsAppSandbox
 
@@ -100,6 +101,36 @@ class SlackChat:
         return await _found(what, lambda: (post.text for post in self._slack.posts if post.channel == self._direct))
 
 
+class TelegramChat:
+    """A person in Telegram, who writes in the private chat or mentions the bot in a group."""
+
+    def __init__(
+        self, client: httpx2.AsyncClient, telegram: TelegramSandbox, user: int, group: int | None = None
+    ) -> None:
+        bot = telegram.people.bot
+        self.principal = Principal("telegram", str(bot["id"]), str(user))
+        self.place = "telegram, group" if group else "telegram"
+        self._client = client
+        self._telegram = telegram
+        self._user = user
+        self._group = group
+        self._mention = f"@{bot['username']}"
+        telegram.chats.started.add(user)  # a bot cannot write first
+
+    async def write(self, text: str, *, directly: bool = False) -> None:
+        """Send an update."""
+        people = self._telegram.people
+        if self._group is None or directly:
+            update = people.write(self._user, text)
+        else:
+            update = people.write(self._user, f"{self._mention} {text}", chat=self._group)
+        (await people.post(self._client, update)).raise_for_status()
+
+    async def told(self, what: re.Pattern[str]) -> str:
+        """Read the private chat: a link, and what comes out of an account, is for its person alone."""
+        return await _found(what, lambda: (sent.text for sent in self._telegram.chats.in_chat(self._user)))
+
+
 class WhatsAppChat:
     """A person who writes to the business number."""
 
@@ -135,6 +166,7 @@ class Platforms:
     """
 
     slack: SlackSandbox
+    telegram: TelegramSandbox
     whatsapp: WhatsAppSandbox
     portfolio: str
 
@@ -154,6 +186,7 @@ async def chats_of(
         chats += [
             (HttpChat(client, over_http, token), person),
             (SlackChat(client, platforms.slack, f"U0{name.upper()}", "C0TEAM" if in_group else None), person),
+            (TelegramChat(client, platforms.telegram, 4100 + number, -100_777 if in_group else None), person),
             (WhatsAppChat(client, platforms.whatsapp, platforms.portfolio, on_whatsapp), person),
         ]
     return chats

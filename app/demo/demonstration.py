@@ -19,11 +19,13 @@ from app.main import serving
 from app.sandbox.attachment import attached_sandbox
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack.sandbox import SlackSandbox
+from app.sandbox.telegram.sandbox import TelegramSandbox
 from app.sandbox.whatsapp.sandbox import WhatsAppSandbox
 from app.sections.agents import AgentSettings
 from app.sections.google import GoogleSettings, SandboxSettings
 from app.sections.interfaces import HttpSettings, InterfacesSettings, SlackSettings
 from app.sections.server import DatabaseSettings, KeyRingSettings, ServerSettings
+from app.sections.telegram import TelegramSettings
 from app.sections.whatsapp import WhatsAppSettings
 from app.settings import Settings
 from containers.build import build
@@ -62,13 +64,20 @@ async def _platforms(stack: AsyncExitStack) -> tuple[Platforms, InterfacesSettin
     slack = SlackSandbox(signing_secret=signing_secret, bot_token=bot_token)
     app_secret, access_token = secrets.token_hex(16), f"EAA{secrets.token_hex(16)}"
     whatsapp = WhatsAppSandbox(app_secret=app_secret, access_token=access_token, phone_number_id=_NUMBER_ID)
-    slack_url, whatsapp_url = [await stack.enter_async_context(serve_loopback(each.app)) for each in (slack, whatsapp)]
+    telegram_token, telegram_secret = f"7005550123:{secrets.token_hex(20)}", secrets.token_hex(16)
+    telegram = TelegramSandbox(token=telegram_token, secret=telegram_secret)
+    slack_url, telegram_url, whatsapp_url = [
+        await stack.enter_async_context(serve_loopback(each.app)) for each in (slack, telegram, whatsapp)
+    ]
     interfaces = InterfacesSettings(
         http=HttpSettings(),
         slack=SlackSettings(
             signing_secret=SecretStr(signing_secret),
             bot_token=SecretStr(bot_token),
             api_base_url=f"{slack_url}/api/",
+        ),
+        telegram=TelegramSettings(
+            bot_token=SecretStr(telegram_token), webhook_secret=SecretStr(telegram_secret), api_base_url=telegram_url
         ),
         whatsapp=WhatsAppSettings(
             portfolio_id=_PORTFOLIO,
@@ -80,7 +89,7 @@ async def _platforms(stack: AsyncExitStack) -> tuple[Platforms, InterfacesSettin
             api_base_url=f"{whatsapp_url}/v26.0/",
         ),
     )
-    return Platforms(slack, whatsapp, _PORTFOLIO), interfaces
+    return Platforms(slack, telegram, whatsapp, _PORTFOLIO), interfaces
 
 
 def _settings(folder: Path) -> Settings:

@@ -18,7 +18,7 @@ from app.errors import ConsentRequiredError
 from app.principal import Principal
 from containers.application import Application
 from containers.scopes import Scoped
-from tests.fakes.environment import open_environment
+from tests.fakes.environment import open_environment, with_telegram
 from tests.fakes.server import ADA, GRACE, PATIENCE_SECONDS, PORTFOLIO
 
 ADA_OVER_HTTP = Principal("http", "demo", "ada")
@@ -98,9 +98,12 @@ async def test_it_notices_a_confused_deputy(tmp_path: Path, confused: bool) -> N
     """When one person is answered with another's credentials, their letters and calls are counted as foreign."""
     async with (
         open_environment(tmp_path) as environment,
-        environment.server(confuse if confused else lambda _: None) as server,
+        environment.server(
+            confuse if confused else lambda _: None,
+            interfaces=with_telegram(environment, environment.settings.interfaces),
+        ) as server,
     ):
-        platforms = Platforms(server.slack, server.whatsapp, PORTFOLIO)
+        platforms = Platforms(server.slack, server.telegram, server.whatsapp, PORTFOLIO)
         chats = await chats_of(platforms, server.client, server.google, server.container.api_tokens())
         stage = Stage(chats, server.google, server.container.grants())
         outcome = await asyncio.wait_for(stage.perform(), PATIENCE_SECONDS)
