@@ -52,7 +52,7 @@ lint: setup  ## Check format and style
 types: setup  ## Check types
 	$(BIN)/mypy
 
-check: lint types test test-system  ## Lint, types and all tests but the long ones
+check: lint types test test-system site  ## Lint, types and all tests but the long ones
 
 format: setup  ## Format the code and fix what ruff can
 	$(BIN)/ruff check --fix .
@@ -65,6 +65,15 @@ docs: setup  ## Write the pages that are made from the code again
 	(echo '```mermaid'; $(BIN)/deputy graph; echo '```') >> docs/architecture.md
 	$(BIN)/python -m tests.wording > docs/wording.md
 
+site: .venv-docs/.ready  ## Build the documentation as a site in build/site, without any other host
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+	@echo "Open build/site/index.html"
+
+.venv-docs/.ready: requirements-docs.txt
+	@$(PYTHON) -m venv .venv-docs
+	@.venv-docs/bin/python .ci/install.py "the site's packages" --require-hashes -r requirements-docs.txt
+	@touch $@
+
 bench: .venv-bench/.ready  ## Run the benchmarks against their peers; writes benchmarks/results.json
 	.venv-bench/bin/python -m benchmarks
 
@@ -76,9 +85,10 @@ bench: .venv-bench/.ready  ## Run the benchmarks against their peers; writes ben
 	@touch $@
 
 lock: setup  ## Resolve the requirements files again from pyproject.toml
-	@for files in "requirements:" "requirements-dev:--extra dev" "requirements-bench:--extra dev --extra bench"; do \
-		$(BIN)/uv pip compile pyproject.toml $${files#*:} --universal --generate-hashes --no-emit-index-url \
+	@for files in "requirements:pyproject.toml" "requirements-dev:pyproject.toml --extra dev" \
+			"requirements-bench:pyproject.toml --extra dev --extra bench" "requirements-docs:--group pyproject.toml:docs"; do \
+		$(BIN)/uv pip compile $${files#*:} --universal --generate-hashes --no-emit-index-url \
 			--no-annotate --no-header --quiet --output-file $${files%%:*}.txt; \
 	done
 
-.PHONY: help setup run demo test test-system screenshots coverage soak lint types check format docs bench lock
+.PHONY: help setup run demo test test-system screenshots coverage soak lint types check format docs site bench lock
