@@ -46,7 +46,7 @@ def server(database: Database, key_ring: KeyRing, asked: Asked) -> CoreServer:
 
 
 async def reply(server: CoreServer, person: Principal, text: str) -> str:
-    """What a person is told when they write this."""
+    """Return the reply to this text."""
     return str((await server.ask(person, text, person.user)).answer)
 
 
@@ -92,7 +92,7 @@ WITH_ITS_CODE = [
 async def test_what_comes_near_a_decision_is_answered_with_how_to_decide(
     server: CoreServer, database: Database, key_ring: KeyRing, asked: Asked, ada: Principal, grace: Principal, text: str
 ) -> None:
-    """Ada is told her own code and nothing is decided; Grace, for whom none waits, is never told it."""
+    """Ada is shown her own code and nothing is decided; Grace, who has no question, never sees it."""
     mine, hers = await asks_for_approval(database, key_ring, ada, grace)
     said = text.replace("{}", mine)
     told = await reply(server, ada, said)
@@ -141,7 +141,7 @@ async def test_several_questions_are_all_named(
 async def test_a_code_of_a_sign_in_reaches_no_model(
     server: CoreServer, database: Database, key_ring: KeyRing, asked: Asked, ada: Principal, grace: Principal, text: str
 ) -> None:
-    """While a sign-in waits its person is told how to confirm, without a try; Grace, who has none, is not."""
+    """While a sign-in waits, the reply says how to confirm and counts no try; Grace, who has none, gets another."""
     parking = CoreServer(database, key_ring)
     code = await signs_in(parking, await parking.ask(ada, "/letters_read", "elsewhere"))
     told, hers = await reply(server, ada, text), await reply(server, grace, text)

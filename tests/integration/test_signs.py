@@ -84,7 +84,7 @@ async def test_after_a_while_it_is_said_what_is_done(database: Database, key_rin
 
 
 async def test_a_model_that_takes_long_is_named(database: Database, key_ring: KeyRing, ada: Principal) -> None:
-    """While no tool runs, the model is what is waited for; whoever listens to the run is told as well."""
+    """While no tool runs, the model is named; listeners of the run hear it too."""
     hesitant = Hesitant("ada")
     server = CoreServer(database, key_ring, model=answering(hesitant.model), first_sign_seconds=0.0)
     message = await server.say(ada, "ada asks")

@@ -152,7 +152,7 @@ def test_readme_use_it_for_real(installed: Installation) -> None:
 
 @pytest.mark.parametrize("page", [README, OPERATIONS], ids=["README", "operations"])
 def test_every_command_and_setting_exists(page: str) -> None:
-    """What the page calls a command is one, with the options that it names; what it calls a setting is one."""
+    """Every command that the page names exists with its options, and so does every setting."""
     for words in re.findall(r"`(?:\w+=\S+ )?deputy ([a-z][^`]*)`", page):
         command: Any = get_command(cli)
         for word in words.split():

@@ -51,11 +51,11 @@ class SignsOfLife:
 
     @asynccontextmanager
     async def shown(self, message: StoredMessage, listener: Listener | None) -> AsyncIterator[AtWork]:
-        """Show signs for a message until the context ends; yield a function to be told what the run is doing.
+        """Show signs for a message until the context ends; yield a function that takes what the run is doing.
 
         Args:
             message: The message that is being worked on.
-            listener: Follows the run, and is told of each sign too.
+            listener: Follows the run, and gets each sign too.
         """
         work = _Work(self, message, listener)
         age = max(0.0, self._now() - message.created_at)  # another process's clock may be ahead
