@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from pydantic_ai.messages import ModelMessage
+from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from app.agents.listening import Working
 from app.database.database import Database
@@ -34,6 +36,10 @@ class Hesitant:
         prompt = prompts(messages)[-1]
         await self.may[prompt.split()[0]].wait()
         return f"answer to {prompt}"
+
+    async def stream(self, messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
+        """Wait, and answer in one piece."""
+        yield await self.model(messages)
 
 
 async def test_each_person_is_shown_their_own_message_until_it_is_answered(
@@ -86,7 +92,8 @@ async def test_after_a_while_it_is_said_what_is_done(database: Database, key_rin
 async def test_a_model_that_takes_long_is_named(database: Database, key_ring: KeyRing, ada: Principal) -> None:
     """While no tool runs, the model is named; listeners of the run hear it too."""
     hesitant = Hesitant("ada")
-    server = CoreServer(database, key_ring, model=answering(hesitant.model), first_sign_seconds=0.0)
+    streaming = FunctionModel(stream_function=hesitant.stream)
+    server = CoreServer(database, key_ring, model=streaming, first_sign_seconds=0.0)
     message = await server.say(ada, "ada asks")
     server.clock.now += MINUTE
     with server.streams.listening(message) as listening:
