@@ -278,7 +278,7 @@ def figures(rows: Sequence[Row]) -> dict[str, Figure]:
     return found
 
 
-def main(seconds: float = 5.0) -> dict[str, Figure]:
+def main(seconds: float = 4.0) -> dict[str, Figure]:
     """Measure, print the tables, and return the figures."""
     rows = asyncio.run(measure(seconds))
     for part in dict.fromkeys(row.part for row in rows):
@@ -292,4 +292,4 @@ def main(seconds: float = 5.0) -> dict[str, Figure]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="20 seconds at each pace")
-    main(20.0 if parser.parse_args().full else 5.0)
+    main(20.0 if parser.parse_args().full else 4.0)

@@ -15,7 +15,7 @@ from containers.application import Application
 class NoHistory:
     """Stands in for the stored turns: there are none."""
 
-    async def load(self, principal: Principal, conversation: str, *, turns_at_most: int) -> History:
+    async def load(self, principal: Principal, conversation: str, **limits: object) -> History:
         """An empty history."""
         return History([], private=False)
 
