@@ -100,7 +100,7 @@ class SlackChannel:
             UndeliverableError: Slack refuses it permanently, or the app was removed; if only the direct chat is
                 refused, the thread says so.
         """
-        texts = posts(content.text, MAX_POST_LENGTH if content.buttons else MAX_MARKDOWN_LENGTH)
+        texts = posts(_with_files_named(content), MAX_POST_LENGTH if content.buttons else MAX_MARKDOWN_LENGTH)
         blocks = blocks_of(content, texts, message.principal.user)
         parts = {number: _Part(escaped(text), blocks[number]) for number, text in enumerate(texts)}
         here, reply = _where(message), _Reply(message, reply_id, parts, again)
@@ -242,6 +242,12 @@ async def _post(client: AsyncWebClient, where: Where, part: _Part, reply_id: str
         log.warning("reply %s: Slack refuses its blocks (%s), so its text is posted", reply_id, reason_of(error))
         return await _post(client, where, replace(part, blocks=()), reply_id, number)
     return str(posted.get("ts"))
+
+
+def _with_files_named(content: ReplyContent) -> str:
+    """Return the text of a reply; its files are named, because no upload to Slack can be found again after a crash."""
+    named = ", ".join(file.name for file in content.files)
+    return f"{content.text}\n\n(I cannot send files in Slack: {named})" if named else content.text
 
 
 def _where(message: StoredMessage) -> Where:

@@ -115,7 +115,7 @@ async def test_a_press_approves_once_and_takes_the_buttons_off(server: Server) -
 
 
 async def test_a_press_after_the_decision_is_answered_and_does_nothing(server: Server) -> None:
-    """A second press on a card that still shows its buttons, as an old screen does, is told so."""
+    """A second press on a card that still shows its buttons, as an old screen does, is answered with the decision."""
     post, subject = await ask_to_send(server, "grace")
     await click(server, press(server.slack, post, "Deny", user=user("grace")))
     await eventually(lambda: [each for each in server.posted(direct("grace")) if "I won't do it" in each.text])
@@ -126,7 +126,7 @@ async def test_a_press_after_the_decision_is_answered_and_does_nothing(server: S
 
 
 async def test_nobody_elses_press_counts(server: Server) -> None:
-    """Who else presses gets a private word, the requester's card keeps its buttons, and nothing is sent."""
+    """Another person's press gets a private word, the requester's card keeps its buttons, and nothing is sent."""
     await say(server, "grace", "repeat hello", "C0SHARED")
     own, subject = await ask_to_send(server, "ada")
     server.slack.places.invite("C0SHARED", user("ada"), user("grace"))
@@ -141,7 +141,7 @@ async def test_nobody_elses_press_counts(server: Server) -> None:
 
 
 async def test_a_press_of_a_mention_is_decided_in_the_direct_chat(server: Server) -> None:
-    """What was asked for in a group is approved where only the requester sees it, and the thread never shows it."""
+    """A mail asked for in a group is approved where only the requester sees it, and the thread never shows it."""
     post, subject = await ask_to_send(server, "ada", "C0GROUP")
     await click(server, press(server.slack, post, "Approve", user=user("ada")))
     await eventually(lambda: sent(server, subject))

@@ -76,7 +76,7 @@ async def test_a_command_that_is_sent_twice_counts_once(server: Server) -> None:
     assert [post.text for post in await server.posts(direct("twice"), 3)] == ["once", "once", "last"]
 
 
-async def test_who_cannot_be_written_to_is_told_so(server: Server) -> None:
+async def test_a_person_who_cannot_be_written_to_sees_why(server: Server) -> None:
     """Then nothing is stored, and the line says what to do."""
     server.slack.places.unreachable[user("closed")] = "cannot_dm_bot"
     answer = await command(server, slash("help", user=user("closed"), channel="C0GENERAL", team=TEAM))
@@ -94,7 +94,7 @@ async def test_a_command_that_slack_did_not_sign_is_refused(server: Server) -> N
 
 
 async def test_the_home_shows_ones_own_connections_alone(server: Server) -> None:
-    """Ada's tab has her address and not Grace's, and who has none is offered to connect."""
+    """Ada's tab has her address and not Grace's, and a person without an account is offered to connect."""
     for name in ("ada", "grace", "nobody"):
         await server.deliver(home_opened(server.slack, user=user(name), team=TEAM))
     homes = {

@@ -72,7 +72,7 @@ async def test_two_peoples_files_are_fetched_for_their_own_messages(server: Serv
 
 
 async def test_reading_ends_at_the_limit(server: Server) -> None:
-    """Whatever size Slack states."""
+    """The size that Slack states does not matter."""
     message = await share(
         server, "large", "look", server.slack.files.upload("a.txt", "text/plain", b"x" * 5000, size=5)
     )
@@ -132,7 +132,7 @@ KINDS: list[tuple[dict[str, Any], AttachmentKind]] = [
 
 @pytest.mark.parametrize(("file", "kind"), KINDS)
 async def test_the_kind_is_read_from_the_type(file: dict[str, Any], kind: AttachmentKind) -> None:
-    """What Slack does not state, as for files of another company, is left open."""
+    """A type that Slack does not state, as for files of another company, is left open."""
     (attachment,) = attachments_of({"files": [{"id": "F1", **file}, {"id": "../x"}, {"name": "no id"}, None]})
 
     assert attachment.kind is kind

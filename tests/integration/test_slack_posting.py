@@ -13,7 +13,7 @@ import pytest
 from app.errors import UnavailableError, UnclearError
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
-from app.reply import ReplyContent
+from app.reply import ReplyContent, ReplyFile
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack.places import SlackError
 from app.sandbox.slack.sandbox import SlackSandbox
@@ -157,3 +157,15 @@ async def test_a_connection_that_breaks_after_the_post_is_not_used_again() -> No
                 await _send(channel, message, text="hello")
 
     assert asked == ["D0ADA", "D0GRACE"]
+
+
+async def test_a_file_is_named_in_words(channels: TwoChannels) -> None:
+    """A reply with a file says that there is one, and holds back none of its text."""
+
+    async def read() -> bytes:
+        return b"contents"
+
+    content = ReplyContent("Here it is.", files=(ReplyFile("plan.pdf", "application/pdf", read),))
+    await channels.one.send(_message("ADA"), content, private=False, reply_id="f" * 32, again=False)
+
+    assert channels.slack.posts[-1].text == "Here it is.\n\n(I cannot send files in Slack: plan.pdf)"

@@ -1,4 +1,4 @@
-"""Socket Mode: what Slack sends over WebSockets is stored before it is acknowledged, and is answered once."""
+"""Socket Mode: messages that Slack sends over WebSockets are stored before they are acknowledged, and answered once."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ async def test_an_envelope_that_cannot_be_read_is_not_sent_again(server: Server,
 async def test_nothing_is_lost_while_slack_refreshes_connections(
     server: Server, environment: Environment, reason: Any
 ) -> None:
-    """The server opens others, and what is sent meanwhile is answered once."""
+    """The server opens others, and messages sent meanwhile are answered once."""
     sockets, name = environment.slack_sockets, f"refresh{reason[0]}"
     opened = sockets.opened
     before = [sockets.send(event(server, name, f"repeat {number}")) for number in range(3)]
@@ -147,7 +147,7 @@ async def test_nothing_is_lost_while_slack_refreshes_connections(
 
 
 async def test_nothing_is_lost_when_connections_break(server: Server, environment: Environment) -> None:
-    """What was not acknowledged comes again on the next connection, and is answered once."""
+    """Unacknowledged messages come again on the next connection, and are answered once."""
     sockets = environment.slack_sockets
     sent = [sockets.send(event(server, "break", f"repeat {number}")) for number in range(4)]
     await sockets.cut()
