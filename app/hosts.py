@@ -1,4 +1,4 @@
-"""What the name or address of a host says about it."""
+"""Recognises hosts by their name or address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What axe-core finds on a page as the browser shows it."""
+"""Checks a page as the browser shows it with axe-core."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class Seat:
         await self.say(f"confirm {code}")
 
     def lane(self, player: Player) -> Locator:
-        """What this browser shows of one of the two's scopes."""
+        """The part of the page that shows this player's scopes."""
         return self.page.locator(f"[data-lane={player.key}]")
 
     async def keys(self, player: Player) -> set[str | None]:
@@ -227,7 +227,7 @@ async def test_what_a_mail_says_is_shown_as_text(server: Server, seats: tuple[Se
 
 
 async def look(seat: Seat, scheme: Literal["light", "dark"]) -> list[str]:
-    """What is wrong with the page for this player, wide and narrow, idle and with a question that waits."""
+    """The faults of the page for this player, wide and narrow, with a question that waits."""
     page = seat.page
     await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     await seat.say(f"send mail to {GRACE} about Tea: At four?")

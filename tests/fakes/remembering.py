@@ -103,11 +103,11 @@ def _mailboxes() -> cached_property[Mapping[str, Mailbox]]:
     def mailboxes(office: PostOffice) -> Mapping[str, Mailbox]:
         if office.now is not time.time:
             return write(office)
-        people, now = tuple(office._people.values()), time.time()
-        free = (mail for mail in known[people] if mail.office() is None and now - mail.at < _FRESH_SECONDS)
+        kind, now = (tuple(office._people.values()), office._marked), time.time()
+        free = (mail for mail in known[kind] if mail.office() is None and now - mail.at < _FRESH_SECONDS)
         if (mail := next(free, None)) is None:
             mail = _Mail(now, write(office), weakref.ref(office))
-            known[people].append(mail)
+            known[kind].append(mail)
         mail.office = weakref.ref(office)
         return {email: _copied(mailbox) for email, mailbox in mail.mailboxes.items()}
 

@@ -1,4 +1,4 @@
-"""What the offline model says of lists: short lines for people, numbers in place of ids, and words for times."""
+"""How the offline model renders lists: short lines for people, numbers in place of ids, and words for times."""
 
 from __future__ import annotations
 

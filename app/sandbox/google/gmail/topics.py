@@ -1,4 +1,4 @@
-"""What the mail of the sandbox's people is about: templates, whose ``{names}`` are filled in anew for each mail.
+"""The topics of the sandbox's mail: templates, whose ``{names}`` are filled in anew for each mail.
 
 Everything is invented, and every address ends in ``.example``, which nobody can own (RFC 2606).
 """
@@ -25,7 +25,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """What one person's mail is about.
+    """The topics of one person's mail.
 
     Attributes:
         company: The domain of their colleagues.
