@@ -19,6 +19,7 @@ from app.sections.interfaces import InterfacesSettings
 GoogleMode = Literal["sandbox", "google"]
 
 KEY_VARIABLE = "DEPUTY_KEY"
+TELEGRAM_VARIABLE = "TELEGRAM_WEBHOOK_SECRET"  # chosen by the deployer, so it is made here
 DATABASE_VARIABLE = "DATABASE_URL"
 MODEL_VARIABLES = MappingProxyType(  # https://ai.pydantic.dev/models/: where each provider's library looks for its key
     {
@@ -37,7 +38,11 @@ OWN_MODEL_VARIABLE = "MODEL_API_KEY"  # optional: local servers need none
 _CLIENT = (("GOOGLE_CLIENT_ID", "client id"), ("GOOGLE_CLIENT_SECRET", "client secret"))
 _WITHOUT_ADDRESS = ("socket", "polling")  # modes in which the platform need not reach the server
 _ASKED = MappingProxyType(  # of channels whose section requires one of several keys; by mode
-    {("slack", "webhook"): ("signing_secret", "bot_token"), ("slack", "socket"): ("app_token", "bot_token")}
+    {
+        ("slack", "webhook"): ("signing_secret", "bot_token"),
+        ("slack", "socket"): ("app_token", "bot_token"),
+        ("telegram", "webhook"): ("bot_token", "webhook_secret"),
+    }
 )
 _PLAIN = re.compile(r"[A-Za-z][\w./:@+-]*")
 _PLAIN_IN_SHELL = re.compile(r"[\w./:@%+=-]*")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shlex
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from app.commands.blueprint import (
     DATABASE_VARIABLE,
     KEY_VARIABLE,
     OWN_MODEL_VARIABLE,
+    TELEGRAM_VARIABLE,
     Choices,
     GoogleMode,
     channel_keys,
@@ -138,6 +140,8 @@ class Questions:
         value = os.environ.get(name, "").strip()
         if not value and name == KEY_VARIABLE:
             return make_key()
+        if not value and name == TELEGRAM_VARIABLE:
+            return secrets.token_urlsafe(32)
         if not value and self._asking:
             shown = name == DATABASE_VARIABLE  # nobody writes an address without seeing it
             question = f"{meaning} (Enter to fill in later)"

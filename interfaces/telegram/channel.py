@@ -8,11 +8,12 @@ from app.sections.telegram import TelegramSettings
 from app.settings import Settings
 from interfaces.channel import ChannelDescription
 from interfaces.telegram.bot_api import BotApi, load
+from interfaces.telegram.checkup import TelegramCheckup
 from interfaces.telegram.client import TelegramChannel
 from interfaces.telegram.courtesies import Courtesies
 from interfaces.telegram.drafts import AnswerDrafts
 from interfaces.telegram.inbound import TelegramInbound
-from interfaces.telegram.interface import TelegramRoutes
+from interfaces.telegram.interface import WEBHOOK_PATH, TelegramRoutes
 from interfaces.telegram.pace import Pace
 from interfaces.telegram.polling import TelegramPolling, TelegramWebhook
 
@@ -33,4 +34,9 @@ def describe(telegram: TelegramSettings, settings: Settings) -> ChannelDescripti
             TelegramInbound: TelegramInbound,
         },
         load=load,
+        checkup=partial(TelegramCheckup, webhook_url=_webhook_url(telegram, settings)),
     )
+
+
+def _webhook_url(telegram: TelegramSettings, settings: Settings) -> str | None:
+    return None if telegram.mode == "polling" else settings.server.public_url.rstrip("/") + WEBHOOK_PATH

@@ -27,6 +27,7 @@ from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack.declaration import EVERYTHING
 from app.sandbox.slack.sandbox import SlackSandbox
+from app.sandbox.telegram.sandbox import TelegramSandbox
 from app.sandbox.whatsapp.sandbox import WhatsAppSandbox
 from app.settings import Settings
 from tests.fakes.databases import SqliteDatabases
@@ -34,6 +35,7 @@ from tests.fakes.ports import free_port
 from tests.fakes.sandbox import CLIENT_ID, CLIENT_SECRET
 
 BOT_TOKEN, MODEL_KEY, META_TOKEN = "xoxb-1-secret", "sk-secret", "EAAsecret"
+TELEGRAM_TOKEN = "1234:" + "A" * 35
 DAY = 86_400.0
 
 
@@ -92,6 +94,13 @@ async def slack_with(scopes: frozenset[str]) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
+async def telegram() -> AsyncIterator[str]:
+    """A Telegram; its base URL."""
+    async with serve_loopback(TelegramSandbox(token=TELEGRAM_TOKEN, secret="s").app) as base_url:
+        yield base_url
+
+
+@asynccontextmanager
 async def whatsapp() -> AsyncIterator[str]:
     """A WhatsApp; its base URL."""
     sandbox = WhatsAppSandbox(app_secret="s", access_token=META_TOKEN)
@@ -111,7 +120,12 @@ async def patient(tmp_path: Path) -> AsyncIterator[Patient]:
     database = Database(url)
     await check_or_begin(database, open_key_ring(None, keys))
     server = Starlette(routes=[Route("/healthz", healthz), Route("/v1/chat/completions", answer, methods=["POST"])])
-    async with serve_loopback(server) as own, slack_with(EVERYTHING.scopes) as slack, whatsapp() as meta:
+    async with (
+        serve_loopback(server) as own,
+        slack_with(EVERYTHING.scopes) as slack,
+        whatsapp() as meta,
+        telegram() as bots,
+    ):
         google = GoogleSandbox(
             client_id=CLIENT_ID, client_secret=CLIENT_SECRET, redirect_uris=frozenset({f"{own}/oauth/google/callback"})
         )
@@ -140,6 +154,7 @@ async def patient(tmp_path: Path) -> AsyncIterator[Patient]:
                         "bot_token": BOT_TOKEN,
                         "api_base_url": slack,
                     },
+                    "telegram": {"mode": "polling", "bot_token": TELEGRAM_TOKEN, "api_base_url": bots},
                     "whatsapp": {
                         "portfolio_id": "506914307656634",
                         "phone_number_id": "106540352242922",
@@ -161,7 +176,8 @@ async def test_a_healthy_installation_has_no_fault(patient: Patient) -> None:
 
     assert [each for each in found if each.verdict is Verdict.FAULT] == []
     assert {each.title for each in found if each.verdict is Verdict.OK} == {
-        "Database", "Clock", "Keys", "Google", "Model own", "Slack", "WhatsApp", "Address",
+        "Database", "Clock", "Keys", "Google", "Model own", "Slack", "Telegram", "WhatsApp",
+        "Address",
     }  # fmt: skip
     assert {each.title for each in found if each.verdict is Verdict.NOTE} == {"Google", "Slack", "WhatsApp"}
     assert all(each.remedy for each in found if each.verdict is Verdict.NOTE)
@@ -204,6 +220,17 @@ async def expired_meta_token(patient: Patient) -> None:
 async def foreign_number(patient: Patient) -> None:
     """The number belongs to somebody else."""
     patient.change("interfaces.whatsapp.phone_number_id", "999999999")
+
+
+async def wrong_telegram_token(patient: Patient) -> None:
+    """The bot's token is another one."""
+    patient.change("interfaces.telegram.bot_token", "1234:" + "hunter2" * 5)
+
+
+async def no_telegram_webhook(patient: Patient) -> None:
+    """The webhook was never registered."""
+    patient.change("interfaces.telegram.mode", "webhook")
+    patient.change("interfaces.telegram.webhook_secret", "hunter2hunter2hunter2")
 
 
 async def wrong_model_key(patient: Patient) -> None:
@@ -251,6 +278,8 @@ async def no_database(patient: Patient) -> None:
         (revoked_slack_token, "Slack", "install the app again"),
         (expired_meta_token, "WhatsApp", "make one of a system user"),
         (foreign_number, "WhatsApp", "phone_number_id"),
+        (wrong_telegram_token, "Telegram", "@BotFather"),
+        (no_telegram_webhook, "Telegram", "deputy telegram set-webhook"),
         (wrong_model_key, "Model own", "compare the key"),
         (unknown_model, "Model own", "the model's name"),
         (other_keys, "Keys", "put the keys back"),
