@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from aiogram import Bot
 
 _TIMEOUT_SECONDS = 20.0
+_LOADING = threading.Lock()
 _CONFLICT, _WRONG_TOKEN = 409, (401, 404)
 _LONGEST_WAIT_SECONDS = 3600.0
 _REASON_LENGTH = 64  # characters; the length of its column
@@ -60,8 +62,9 @@ class BotApi:
         """
         async with self._asking:
             if self._username is None:
+                bot = await self.bot()
                 with in_our_words():
-                    self._username = (await (await self.bot()).get_me()).username or ""
+                    self._username = (await bot.get_me()).username or ""
         return self._username.lower()
 
     async def updates(self, *, offset: int, limit: int, seconds: int, allowed: Sequence[str]) -> list[Any]:
@@ -96,14 +99,17 @@ class BotApi:
 
 def load() -> None:
     """Import aiogram and the converter before the first reply does; thread-safe."""
-    import telegramify_markdown  # noqa: F401
+    with _LOADING:  # two threads that import parts of it at once may each see half of the other's
+        import telegramify_markdown  # noqa: F401
 
-    import interfaces.telegram.session  # noqa: F401
+        import interfaces.telegram.session  # noqa: F401
 
 
 @contextmanager
 def in_our_words() -> Iterator[None]:
     """Raise aiogram's errors as our own, because their texts may quote what was sent.
+
+    Enter it once the client has been made: it imports aiogram, which would hold up the event loop.
 
     An unknown refusal is treated as temporary, so that no answer is lost because of it.
 

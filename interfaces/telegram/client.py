@@ -149,6 +149,7 @@ class TelegramChannel:
 
     async def _send(self, chat: _Chat, content: ReplyContent, reply_id: str) -> None:
         """Send what of a reply is not known to have arrived."""
+        await self._api.bot()  # so that the converter is loaded too
         key = reply_id if chat.chat_id < 0 else f"{reply_id}:private"
         files = [(file, await file.read()) for file in content.files]
         unsent = "".join(_UNSENT_FILE.format(file.name) for file, read in files if len(read) > MAX_UPLOAD_BYTES)
@@ -167,9 +168,9 @@ class TelegramChannel:
             self._arrived.popitem(last=False)
 
     async def _send_part(self, chat: _Chat, part: Part, keyboard: Sequence[Sequence[dict[str, str]]]) -> None:
+        bot = await self._api.bot()
         from aiogram.types import LinkPreviewOptions, ReplyParameters
 
-        bot = await self._api.bot()
         reply = ReplyParameters(message_id=chat.reply_to, allow_sending_without_reply=True) if chat.reply_to else None
         with in_our_words():
             await bot.send_message(
@@ -183,9 +184,9 @@ class TelegramChannel:
             )
 
     async def _send_file(self, chat: _Chat, file: ReplyFile, contents: bytes) -> None:
+        bot = await self._api.bot()
         from aiogram.types import BufferedInputFile
 
-        bot = await self._api.bot()
         with in_our_words():
             await bot.send_document(
                 chat.chat_id, BufferedInputFile(contents, file.name), message_thread_id=chat.thread_id

@@ -87,9 +87,9 @@ class Courtesies:
                 await bot.edit_message_reply_markup(chat_id=chat, message_id=message, reply_markup=None)
 
     async def _tell(self, address: Mapping[str, Any], words: str) -> None:
+        bot = await self._api.bot()
         from aiogram.types import ReplyParameters
 
-        bot = await self._api.bot()
         with in_our_words():
             await bot.send_message(
                 address["chat"],

@@ -99,8 +99,8 @@ class AnswerDrafts:
                     await self._draft(message, text)
 
     async def _draft(self, message: StoredMessage, text: str) -> None:
-        part = (await asyncio.to_thread(parts_of, text))[-1]
         bot = await self._api.bot()
+        part = (await asyncio.to_thread(parts_of, text))[-1]
         with in_our_words():
             await bot.send_message_draft(
                 chat_id=message.address["chat"],

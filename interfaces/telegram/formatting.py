@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from app.reply import Button
+from interfaces.splitting import split
 
 if TYPE_CHECKING:
     from telegramify_markdown import RenderConfig
 
 MAX_TEXT_LENGTH = 4096  # UTF-16 units
 MAX_ENTITIES = 100  # Telegram silently drops the formatting after them
-_MARK_ROOM = 40  # UTF-16 units of a message, reserved for the mark of a continuation
+_PIECE_LENGTH = 4000  # of Markdown: what is shown of it is longer at most by a little
 # The converter drops HTML, and takes marks within a URL for formatting. Meanwhile characters of the same length stand
 # in for them, of a private area, where no character means anything to others.
 _STAND_INS = {ord(character): chr(0xE000 + number) for number, character in enumerate("<_*~|`\\[]")}
@@ -37,28 +38,16 @@ class Part:
 def parts_of(text: str, *, verbatim: bool = False) -> list[Part]:
     """Return a reply, cut into messages at line ends where possible.
 
-    Every message after the first begins with a mark, so that quoted text can never begin a message and pass for the
-    assistant's own words.
+    Every message after the first begins with a mark, as `split` says.
 
     Args:
         text: The reply, Markdown.
         verbatim: Show each character as it is, because the person decides on exactly this text.
     """
-    from telegramify_markdown import split_entities
-
-    plain, entities = (text, []) if verbatim else _converted(text)
-    plain = plain if plain.strip() else "(no text)"
-    pieces = [
-        Part(piece, tuple(entity.to_dict() for entity in of_piece[:MAX_ENTITIES]))
-        for piece, of_piece in split_entities(plain, entities, MAX_TEXT_LENGTH - _MARK_ROOM)
-        if piece.strip()
-    ]
-    if len(pieces) == 1:
-        return pieces
-    return [
-        piece if number == 1 else _continued(piece, f"(continued, {number} of {len(pieces)})\n")
-        for number, piece in enumerate(pieces, 1)
-    ]
+    parts: list[Part] = []
+    for piece in split(text, _PIECE_LENGTH):
+        parts += [Part(piece)] if verbatim else _formatted(piece)
+    return parts
 
 
 def keyboard_of(buttons: Sequence[Button]) -> list[list[dict[str, str]]]:
@@ -69,6 +58,18 @@ def keyboard_of(buttons: Sequence[Button]) -> list[list[dict[str, str]]]:
         if button.command or _is_accepted(str(button.url))
     ]
     return [shown[start : start + _BUTTONS_IN_ROW] for start in range(0, len(shown), _BUTTONS_IN_ROW)]
+
+
+def _formatted(piece: str) -> list[Part]:
+    """Return a piece as one message, or as several if it has grown, as wide tables do."""
+    from telegramify_markdown import split_entities
+
+    plain, entities = _converted(piece)
+    return [
+        Part(text, tuple(entity.to_dict() for entity in of_text[:MAX_ENTITIES]))
+        for text, of_text in split_entities(plain if plain.strip() else piece, entities, MAX_TEXT_LENGTH)
+        if text.strip()
+    ]
 
 
 def _converted(text: str) -> tuple[str, list[Any]]:
@@ -92,11 +93,6 @@ def _config() -> RenderConfig:
     symbols.heading_level_1 = symbols.heading_level_2 = symbols.heading_level_3 = symbols.heading_level_4 = ""
     symbols.unordered_list_item = "\N{BULLET}"
     return config
-
-
-def _continued(part: Part, mark: str) -> Part:
-    shifted = ({**entity, "offset": entity["offset"] + len(mark)} for entity in part.entities)
-    return Part(mark + part.text, tuple(shifted))
 
 
 def _is_accepted(url: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import secrets
 import zlib
 from collections import defaultdict
@@ -228,7 +229,7 @@ class WhatsAppDriver:
 
     async def next(self, sender: Sender) -> str:
         read = self._read[sender]
-        told = await eventually(lambda: self._shown_to(sender)[read:])
+        told = await eventually(lambda: [text for text in self._shown_to(sender)[read:] if _is_whole(text)])
         self._read[sender] += 1
         return told[0]
 
@@ -252,6 +253,12 @@ class WhatsAppDriver:
     def _shown_to(self, sender: Sender) -> list[str]:
         person = self._person(sender)
         return _whole(text for text in self._server.whatsapp.told(person.number, person.bsuid) if NOTICE not in text)
+
+
+def _is_whole(answer: str) -> bool:
+    """Whether the last of an answer's messages, which say how many there are, has arrived."""
+    numbers = re.findall(r"^\(continued, (\d+) of (\d+)\)$", answer, re.MULTILINE)
+    return not numbers or numbers[-1][0] == numbers[-1][1]
 
 
 def _whole(texts: Iterable[str]) -> list[str]:
@@ -283,11 +290,13 @@ class TelegramDriver:
         self, sender: Sender, text: str, *, event_id: str | None = None, group: str | None = None, retry: bool = False
     ) -> httpx2.Response:
         self._telegram.chats.started.add(_number(sender.name))
-        update = self._updates.get(event_id or "") or self._telegram.people.write(
+        update = self._telegram.people.write(
             _number(sender.name),
             f"@{self._telegram.people.bot['username']} {text}" if group else text,
             chat=-_number(group) if group else None,
         )
+        if known := self._updates.get(event_id or ""):  # the same message, under another update's id
+            update["message"] = known["message"]
         if event_id:
             self._updates[event_id] = update
         return await self._telegram.people.post(self._server.client, update)

@@ -33,6 +33,7 @@ from containers.application import Application
 from containers.build import build
 from containers.testing import open_test_app
 from containers.testing.app import PATIENCE_SECONDS as PATIENCE_SECONDS  # of everybody who waits for a server
+from interfaces.telegram.bot_api import load
 from interfaces.web.interface import callback_url
 from tests.fakes.databases import Databases, SqliteDatabases
 from tests.fakes.ports import free_port
@@ -196,7 +197,8 @@ def with_sockets(environment: Environment, **changes: Any) -> InterfacesSettings
 
 
 def with_telegram(environment: Environment, interfaces: InterfacesSettings, **changes: Any) -> InterfacesSettings:
-    """The interfaces, and Telegram beside them."""
+    """The interfaces, and Telegram beside them; its SDK is imported first, for which no test can wait by the clock."""
+    load()
     return interfaces.model_copy(update={"telegram": environment.telegram_settings.model_copy(update=changes)})
 
 

@@ -16,7 +16,7 @@ from app.reply import ReplyContent
 from app.sandbox.server import serve_loopback
 from app.sandbox.telegram.rates import SendLimits
 from app.sandbox.telegram.sandbox import TelegramSandbox
-from interfaces.telegram.bot_api import BotApi
+from interfaces.telegram.bot_api import BotApi, load
 from interfaces.telegram.client import TelegramChannel
 from interfaces.telegram.drafts import AnswerDrafts
 from interfaces.telegram.pace import Pace
@@ -50,6 +50,7 @@ class TelegramStage:
 @asynccontextmanager
 async def telegram_stage(limits: SendLimits | None = None, pace: Pace | None = None) -> AsyncIterator[TelegramStage]:
     """A stage until the context ends."""
+    load()
     telegram = TelegramSandbox(token=TOKEN, secret="s" * 16, limits=limits)
     telegram.chats.started |= {ADA, GRACE}
     telegram.chats.groups.add(GROUP)
