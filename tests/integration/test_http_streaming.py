@@ -158,7 +158,7 @@ async def test_a_failed_tool_is_told(server: Server, ada: Principal) -> None:
     """A call that the toolkit refuses has failed."""
     await server.connect(ada, ADA)
 
-    events = await stream(server, ada, "use gmail_search {}")
+    events = await stream(server, ada, 'use gmail_search {"limit": 1}')
 
     assert [data["state"] for name, data in events if name == "tool"][:2] == ["started", "failed"]
 

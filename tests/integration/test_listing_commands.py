@@ -98,7 +98,7 @@ def test_every_command_that_prints_json_is_here() -> None:
     """A new list cannot be forgotten below."""
     printing = {name for name, option in options(typer.main.get_command(cli)) if option == "--json"}
 
-    assert printing - {"demo", "slack manifest"} == LISTS.keys()
+    assert printing - {"demo", "doctor", "slack manifest", "telegram status"} == LISTS.keys()
 
 
 @pytest.mark.parametrize("command", LISTS)
