@@ -112,7 +112,7 @@ async def deputy(office: Office) -> AsyncIterator[Server]:
 async def test_everything_that_a_message_needs_goes_through_the_proxy(office: Office, ada: Principal) -> None:
     """Ada over HTTP and Grace in Slack at once: sign-in, mail, model and posts, each with their own mail alone."""
     grace = Principal("slack", TEAM, user("grace"))
-    question = "use gmail_unread {}"
+    question = 'use gmail_unread {"limit": 10}'
     async with deputy(office) as server:
         await asyncio.gather(server.connect(ada, ADA), server.connect(grace, GRACE))
         event = server.slack.event(user=grace.user, text=question, channel=direct("grace"))
