@@ -34,7 +34,6 @@ _WORDS = {  # by pydantic's name of the fault, filled in with its numbers
     "bool_type": "write true or false",
     "bool_parsing": "write true or false",
 }
-_NOT_YET = ("telegram", "whatsapp", "discord", "teams")
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -67,8 +66,8 @@ def _unknown_key(place: Place, model: type[Section]) -> str:
     known = _keys(place[:-1], model)
     if meant := _meant(place, model):
         return f"unknown key; did you mean {meant}?"
-    if place[:-1] == ("interfaces",) and place[-1] in _NOT_YET:
-        return f"Deputy has no such channel; it has {' and '.join(known)}"
+    if place[:-1] == ("interfaces",):
+        return f"Deputy has no such channel; it has {', '.join(known[:-1])} and {known[-1]}"
     return f"unknown key; here may stand {', '.join(known)}"
 
 

@@ -194,9 +194,9 @@ MISTAKES = {  # by their number in the list of those that were tried; 9, 50 and 
         "  slack:\n    signing_secret: ${SLACK_SIGNING_SECRET}\n    bot_token: ${SLACK_BOT_TOKEN}\n", "  {}\n",
         "interfaces", "interfaces: nobody could write to Deputy; serve at least one channel, such as http: {}",
     ),
-    "35 a channel of later": Mistake(
-        "interfaces:\n", "interfaces:\n  telegram: {}\n", "telegram",
-        "interfaces.telegram: Deputy has no such channel; it has http and slack",
+    "35 an unknown channel": Mistake(
+        "interfaces:\n", "interfaces:\n  matrix: {}\n", "matrix",
+        "interfaces.matrix: Deputy has no such channel; it has http, slack, telegram and whatsapp",
     ),
     "36 a variable without braces": Mistake(
         "${SLACK_BOT_TOKEN}", "$SLACK_BOT_TOKEN", "bot_token",

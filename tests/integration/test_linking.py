@@ -427,7 +427,7 @@ async def test_a_state_with_another_token_is_refused(server: LinkingServer, brow
     server.use(LinkingMode.CHANNEL_LOGIN)
     link_id = query(await server.to_slack(browser, IN_SLACK["ada"], ADA))["state"].partition(".")[0]
     cookie = next(iter(browser.http.cookies.jar)).value
-    with pytest.raises(CallbackRefusedError, match="unknown"):
+    with pytest.raises(CallbackRefusedError, match="this sign-in has ended"):
         await server.pages.confirmation.prove_by_login(
             state=f"{link_id}.forged", cookie=str(cookie), answer={"code": "x"}
         )
