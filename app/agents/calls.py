@@ -79,6 +79,7 @@ class Calls:
         tools: The person's tools.
         usage: The use so far of the run; successful calls are counted in it.
         limits: The number of calls of a run.
+        history: Earlier turns, which a tool can look at.
         turn: The messages of the turn so far, which a tool can look at; the response is the last one.
         listener: Notified of each call as it begins and ends.
     """
@@ -89,6 +90,7 @@ class Calls:
         tools: Tools,
         usage: RunUsage,
         limits: UsageLimits,
+        history: Sequence[ModelMessage],
         turn: list[ModelMessage],
         listener: Listener | None,
     ) -> None:
@@ -96,6 +98,7 @@ class Calls:
         self._tools = tools
         self._usage = usage
         self._limits = limits
+        self._history = history
         self._turn = turn
         self._listener = listener
         self._wrong_calls: dict[str, int] = {}  # by tool, how often in a row it was called wrongly
@@ -139,7 +142,7 @@ class Calls:
             deps=None,
             model=self._model,
             usage=self._usage,
-            messages=self._turn,
+            messages=[*self._history, *self._turn],
             tool_name=call.tool_name,
             tool_call_id=call.tool_call_id,
             retry=self._wrong_calls.get(call.tool_name, 0),

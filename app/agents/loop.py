@@ -74,7 +74,7 @@ class Loop:
         self._turn = [*turn]
         self._listener = listener
         self._usage = RunUsage()
-        self._calls = Calls(model, tools, self._usage, limits, self._turn, listener)
+        self._calls = Calls(model, tools, self._usage, limits, history, self._turn, listener)
         self._empty_answers = 0
 
     async def answer(self, prompt: str | Sequence[UserContent]) -> RunEnd:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from pydantic_ai import DeferredToolRequests, DeferredToolResults, ModelRetry, ToolReturn, UsageLimits
+from pydantic_ai import DeferredToolRequests, DeferredToolResults, ModelRetry, RunContext, ToolReturn, UsageLimits
 from pydantic_ai.exceptions import (
     AgentRunError,
     ContentFilterError,
@@ -22,6 +22,7 @@ from pydantic_ai.exceptions import (
 from pydantic_ai.messages import (
     FinishReason,
     ModelMessage,
+    ModelRequest,
     ModelResponse,
     ModelResponsePart,
     NativeToolCallPart,
@@ -83,6 +84,12 @@ class Desk(Toolkit):
         while "wait" not in self.begun:
             await asyncio.sleep(0)
         raise UserError("crashed")
+
+    @tool(oauth_scopes=())
+    async def recall(self, ctx: RunContext[None]) -> list[str]:
+        """Return what the person has said so far."""
+        parts = [part for message in ctx.messages for part in message.parts if isinstance(part, UserPromptPart)]
+        return [str(part.content) for part in parts]
 
     @tool(oauth_scopes=())
     async def nag(self) -> str:
@@ -211,6 +218,20 @@ async def test_words_before_a_native_call_are_no_answer() -> None:
 
     assert (await run(Script([TextPart("let me look"), native, TextPart("found")]))).output == "found"
     assert (await run(Script([TextPart("found"), native]))).output == "found"
+
+
+async def test_a_tool_sees_earlier_turns_and_its_own() -> None:
+    """With pydantic-ai's context, as one of its own agents would hand it over."""
+    desk, script = Desk(), Script([call("desk_recall", "1")], [TextPart("done")])
+    earlier: list[ModelMessage] = [
+        ModelRequest(parts=[UserPromptPart("yesterday")]),
+        ModelResponse(parts=[TextPart("noted")]),
+    ]
+    loop = Loop(script.model, BareTools(desk), ModelRequestParameters(), UsageLimits(), earlier)
+    await loop.answer("today")
+    (returned,) = [part for part in script.shown[-1][-1].parts if isinstance(part, ToolReturnPart)]
+
+    assert returned.content == ["yesterday", "today"]
 
 
 async def test_calls_of_one_response_run_at_once() -> None:
