@@ -23,8 +23,8 @@ class Diagnosis:
     Attributes:
         title: The part: ``Slack``.
         verdict: How it was found.
-        found: What was found, in one sentence.
-        remedy: What to do; empty if there is nothing to do.
+        found: The finding, in one sentence.
+        remedy: The next step; empty if there is nothing to do.
     """
 
     title: str

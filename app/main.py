@@ -58,8 +58,8 @@ async def running(container: Application, settings: Settings, *, answers: bool =
     """Everything of the process, open and proven; closed in reverse when the context ends.
 
     Args:
-        container: What is opened.
-        settings: What it was built from.
+        container: The container to open.
+        settings: The settings that it was built from.
         answers: This process answers messages, and not only takes them.
 
     Raises:
@@ -131,10 +131,10 @@ def create_app(container: Application, settings: Settings, ready: asyncio.Event)
 
     Args:
         container: Open while the application is served.
-        settings: What the container was built from.
+        settings: The settings that the container was built from.
         ready: Set while messages are taken.
     """
-    # Starlette's redirect from or to a slash at the end leads to whatever host the request names.
+    # Starlette's redirect from or to a slash at the end leads to the host that the request names.
     app = FastAPI(title="Deputy", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     install(app, max_body_bytes=settings.server.max_body_bytes)
     for routes in container.routes():

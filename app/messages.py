@@ -23,7 +23,7 @@ class MessageState(StrEnum):
 
 
 class AttachmentKind(StrEnum):
-    """What an attachment is, as its channel says."""
+    """The kind of an attachment, as its channel says."""
 
     IMAGE = "image"
     VOICE = "voice"  # recorded in the chat by the sender
@@ -37,7 +37,7 @@ class Attachment:
     """A file that came with a message; its contents stay on the platform until the message is answered.
 
     Attributes:
-        kind: What it is.
+        kind: Its kind.
         name: Its file name, or an empty text. Anybody may have chosen it, so it is untrusted.
         mime_type: Its type as the platform states it, such as ``image/png``, or an empty text.
         size: Its bytes as the platform states them; None if it does not.

@@ -10,7 +10,7 @@ MAX_COMMAND_BYTES = 64  # of a button, in UTF-8: all that Telegram sends back wi
 
 
 class ButtonStyle(StrEnum):
-    """What pressing a button means to the person; a channel may colour it accordingly."""
+    """The meaning of a press to the person; a channel may colour it accordingly."""
 
     PLAIN = "plain"
     PRIMARY = "primary"  # what they most likely want
@@ -23,7 +23,7 @@ class Button:
 
     Attributes:
         label: The words on it.
-        command: What that person could type instead, such as ``approve 3f2a``; at most 64 bytes.
+        command: The words that a person could type instead, such as ``approve 3f2a``; at most 64 bytes.
         url: The page to open; it may be a secret of the person whom the reply is for.
     """
 
@@ -56,7 +56,7 @@ class ReplyFile:
 
 @dataclass(frozen=True, slots=True)
 class ReplyContent:
-    """What a reply says, in a form that every channel can show; lives as long as one try to send it.
+    """The contents of a reply, in a form that every channel can show; lives as long as one try to send it.
 
     The text says everything that the buttons do, so a channel without buttons shows it alone.
 

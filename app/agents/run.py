@@ -42,7 +42,7 @@ class StoppedCall:
     Attributes:
         credential_id: The access with which a call is shown for approval; None where it needs none.
         question: How its person is asked for approval; None for a tool without words of its own.
-        doing: What the tool does, in words, if it waits for consent.
+        doing: The tool's work in words, if it waits for consent.
     """
 
     call_id: str

@@ -25,7 +25,7 @@ class Question:
         sentence: Asks whether to do it: ``Send this mail?``.
         labels: Names for parameters whose own name is not the best word: ``{"to": "To", "body": "Text"}``. Parameters
             are shown in this order, the others after them.
-        yes: What approving does: ``send it``.
+        yes: The effect of approving: ``send it``.
         about: The parameters by which a person knows one call from another: ``("subject",)``.
         details: Lines about this call's arguments, which others may have written; `@tool` leaves them out.
     """

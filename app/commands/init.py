@@ -123,7 +123,7 @@ class Questions:
 
         Args:
             given: The option's value, or None if it was not given.
-            question: What is asked if it was not.
+            question: The question to ask if it was not.
             default: The answer that is taken if nothing is asked.
             read: Returns the value, or raises `typer.BadParameter`, upon which the question is asked again.
         """

@@ -31,7 +31,7 @@ class Executed:
     """The result of a statement.
 
     Attributes:
-        rows: What it returned.
+        rows: The rows that it returned.
         rowcount: How many rows it changed.
     """
 

@@ -1,4 +1,4 @@
-"""One person on one channel of the demonstration, as that channel's users meet Deputy."""
+"""One person on one channel of the demonstration, who meets Deputy like that channel's users."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _LOOK_SECONDS = 0.02
 
 
 class Chat(Protocol):
-    """What one person does on one channel. Lives for one demonstration.
+    """The actions of one person on one channel. Lives for one demonstration.
 
     Attributes:
-        principal: Who they are on this channel.
+        principal: Their principal on this channel.
         place: Where they ask: the channel's name, and "group" or "direct".
     """
 

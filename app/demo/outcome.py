@@ -1,4 +1,4 @@
-"""What the demonstration showed, and the verdict on it."""
+"""The outcome of the demonstration, and the verdict on it."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class Participant:
 
     @property
     def held(self) -> bool:
-        """They saw mail of their own and nobody else's, by calls under their own bearer."""
+        """They saw their own mail and nobody else's, by calls under their own bearer."""
         return self.own_letters > 0 and self.calls > 0 and not self.foreign_letters and not self.foreign_calls
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the demonstration showed.
+    """The outcome of the demonstration.
 
     Attributes:
         expected: How many were to take part.

@@ -1,4 +1,4 @@
-"""What the people of the demonstration do: ask, consent in a browser, and read what they are answered."""
+"""The actions of the demonstration's people: ask, consent in a browser, and read what they are answered."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Stage:
     """Two people, each on every channel; lives for one demonstration.
 
     Args:
-        chats: Who takes part where, each with the Google account that they own.
+        chats: The participants with their channels, each with the Google account that they own.
         google: The Google that Deputy reads from.
         grants: Tells which bearer is whose at the end.
     """

@@ -59,7 +59,7 @@ class ToolSpec:
         phrases: Regular expressions by which the offline demo model finds it.
         repeatable: Running it twice has the same result as running it once.
         asks: How a person is asked for approval, or None for the tool's name and its arguments.
-        doing: What a person is told while it runs for long: ``searching your mail``.
+        doing: The words for a person while it runs for long: ``searching your mail``.
         definition: The model's description of it. Its metadata has ``effect``, ``oauth_scopes`` and ``phrases``.
         validator: Checks the model's arguments; stateless.
         takes_context: Whether the method's first argument is pydantic-ai's RunContext.
@@ -99,7 +99,7 @@ def tool(
         repeatable: Of a tool that organises: done twice it leaves the same as done once, as a label does and a draft
             does not. A message that was interrupted is not begun again after one that is not.
         asks: How a person is asked for approval: ``Question("Send this mail?", {"body": "Text"})``.
-        doing: What a person is told while it runs for long, after "I'm": ``searching your mail``. Without it they are
+        doing: The words for a person while it runs for long, after "I'm": ``searching your mail``. Without it they are
             told the tool's name.
 
     Raises:

@@ -162,7 +162,7 @@ class RecordingChannel:
         gate: Every send waits until it is set.
         groups: The conversations that others can read.
         files: The contents of attachments, or the error to raise, by reference; any other one is gone.
-        signs: What it has shown of the work on messages: whose, and what is done, or "idle".
+        signs: The signs of work on messages that it has shown: whose, and what is done, or "idle".
         sign_failures: Errors for the next signs, one each.
     """
 

@@ -57,7 +57,7 @@ def app_manifest(app: SlackApp, url: str | None, *, socket: bool) -> dict[str, A
     """Return the manifest, ready to be written as YAML or JSON.
 
     Args:
-        app: What the configuration asks for.
+        app: The parts that the configuration asks for.
         url: The address at which Slack and browsers reach the server, such as ``https://deputy.example.com``; None if
             they cannot, which works only with `socket`.
         socket: Whether the server connects to Slack (Socket Mode), instead of Slack to the server.

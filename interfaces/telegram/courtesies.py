@@ -1,4 +1,4 @@
-"""What the bot does beside answering: it ends the wait after a press, and tells why somebody is not answered."""
+"""The bot's courtesies beside its answers: it ends the wait after a press, and tells why somebody is not answered."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class TelegramRoutes:
 
     Args:
         inbound: Takes the updates.
-        secret: What each request must bear.
+        secret: The secret that each request must bear.
     """
 
     def __init__(self, inbound: TelegramInbound, *, secret: str) -> None:

@@ -29,7 +29,7 @@ class TelegramPolling:
     """Polls, if this process is the one that may. Lives as long as the process.
 
     The next poll confirms the updates of the last one, so it begins once all their messages are stored; an update that
-    cannot be stored is asked for again, with those after it. What was stored counts once.
+    cannot be stored is asked for again, with those after it. A stored update counts once.
 
     Args:
         poll_seconds: How long Telegram holds a request.

@@ -35,7 +35,7 @@ class Telegram:
 
 @dataclass(frozen=True, slots=True)
 class Unanswerable:
-    """Somebody wrote to the assistant who cannot be answered; they are told why, where everybody reads it."""
+    """Somebody wrote to the assistant who cannot be answered; they learn why, where everybody reads it."""
 
     address: Mapping[str, Any]
     words: str
@@ -46,8 +46,8 @@ class Press:
     """A press of a button.
 
     Attributes:
-        query_id: What must be answered, so that the person's app stops waiting.
-        message: What the press says; None if it says nothing.
+        query_id: The id of the query to answer, so that the person's app stops waiting.
+        message: The words of the press; None if it says nothing.
     """
 
     query_id: str

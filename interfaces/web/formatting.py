@@ -67,7 +67,7 @@ def page(
         title: The page's title.
         status: The response's status.
         headers: The response's headers.
-        values: What the template shows.
+        values: The values for the template.
     """
     content = _templates().get_template(template).render(title=title, **values)
     return HTMLResponse(content, status, headers=headers)

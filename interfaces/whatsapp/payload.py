@@ -22,7 +22,7 @@ class Change:
     Attributes:
         phone_number_id: The business number that it is about.
         own_number: That number itself, digits alone.
-        contacts: Who wrote.
+        contacts: The authors.
         messages: The messages of people, in order.
         statuses: How our own messages fared.
     """

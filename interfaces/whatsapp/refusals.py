@@ -43,7 +43,7 @@ def translated(status: int, body: object, headers: Mapping[str, str]) -> Unavail
 
     Args:
         status: The HTTP status.
-        body: The JSON body, of whatever shape.
+        body: The JSON body, of any shape.
         headers: The answer's headers.
     """
     code = code_of(body)

@@ -20,7 +20,7 @@ class Channel(Protocol):
 
         Args:
             message: The message; its address says where it came from, its principal who wrote it.
-            content: What the reply says.
+            content: The reply's contents.
             private: Only the sender may see it. In a group it goes to their direct chat, and one public line says so.
             reply_id: The id of this reply, the same at every try; 32 hexadecimal digits.
             again: An earlier try may have got through; a channel that can look this up sends only the missing parts.
@@ -51,7 +51,7 @@ class Channel(Protocol):
 
         Args:
             message: The message that is being worked on.
-            doing: What is being done, once the message is 15 seconds old: ``searching your mail``. Until then None.
+            doing: The work under way, once the message is 15 seconds old: ``searching your mail``. Until then None.
 
         Raises:
             UnavailableError: The platform refuses it for now.
@@ -74,7 +74,7 @@ class Channel(Protocol):
         Args:
             message: The message; its address says where the attachment is.
             attachment: One of its attachments.
-            limit: Maximum size in bytes. Reading ends there, whatever size the platform states.
+            limit: Maximum size in bytes. Reading ends there, even if the platform states a smaller size.
 
         Raises:
             AttachmentTooLargeError: It exceeds the limit.

@@ -1,4 +1,4 @@
-"""What people do in the sandbox's Slack besides writing: they press buttons, type slash commands and open App Home.
+"""Presses of buttons in the sandbox's Slack, commands, and the opened App Home: what people do besides writing.
 
 https://docs.slack.dev/reference/interaction-payloads/block_actions-payload and
 https://docs.slack.dev/interactivity/implementing-slash-commands

@@ -46,7 +46,7 @@ class TelegramChats:
     """Private chats and groups. Lives for the process.
 
     Attributes:
-        sent: What the bot sent and did not delete, oldest first.
+        sent: The messages that the bot sent and did not delete, oldest first.
         drafts: The drafts that it showed, by chat, oldest first.
         refusals: By chat, what is refused there from now on.
         started: The people who have started the private chat, and not blocked the bot.

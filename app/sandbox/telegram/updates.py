@@ -1,4 +1,4 @@
-"""What people do in the sandbox's Telegram, as updates (https://core.telegram.org/bots/api#update)."""
+"""The actions of people in the sandbox's Telegram, as updates (https://core.telegram.org/bots/api#update)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TelegramPeople:
     Args:
         chats: Where they do it. To write in a private chat is to start it.
         bot: The bot, as an object of the Bot API.
-        secret: What the webhook's requests bear.
+        secret: The secret in the webhook's requests.
     """
 
     def __init__(self, chats: TelegramChats, bot: dict[str, Any], secret: str) -> None:

@@ -56,7 +56,7 @@ class WhatsAppWebhooks:
         """Return a message of a person, which also opens the 24 hours in which they can be answered.
 
         Args:
-            person: Who wrote.
+            person: The author.
             kind: Its type, such as ``text`` or ``image``.
             content: The object under its type; for a text, `body`.
             body: The words of a text; in a group, the business is mentioned in them.

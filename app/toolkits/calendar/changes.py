@@ -1,4 +1,4 @@
-"""The fields of an event, as they are sent to make it or to change it."""
+"""The fields of an event that are sent to make it or to change it."""
 
 from __future__ import annotations
 

@@ -232,7 +232,7 @@ class CalendarToolkit(CalendarFinding):
         """Delete an event; the person is asked first.
 
         One that they organise is cancelled for everybody, and Google mails the guests. Any other one is declined and
-        taken out of their own calendar.
+        removed from their calendar.
 
         Args:
             event_id: The event; the `series_id` of an occurrence deletes all of them.

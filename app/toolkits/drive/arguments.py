@@ -16,7 +16,7 @@ _ID = r"[A-Za-z0-9_-]{1,128}"
 
 
 class Role(StrEnum):
-    """What somebody may do with a file, as the API writes it."""
+    """The permission to do something with a file, as the API writes it."""
 
     READ = "reader"
     COMMENT = "commenter"

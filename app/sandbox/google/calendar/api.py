@@ -22,7 +22,7 @@ class GoogleCalendar:
     """Everybody's calendars. Lives with the sandbox.
 
     Args:
-        people: Who has a calendar.
+        people: The owners of the calendars.
         now: The clock, in seconds since the epoch.
         marked: Whether each event holds a marker.
 

@@ -25,7 +25,7 @@ _OF_NO_USE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """One calendar; the id of a person's primary calendar is their address.
+    """One calendar; a primary calendar's id is its owner's address.
 
     Attributes:
         zone: The IANA name of its time zone.

@@ -25,7 +25,7 @@ _PLACES = ("Room Amber", "Room Birch", "The library", "Café Meridian", "Video c
 
 
 def diary(calendar: Calendar, people: tuple[Person, ...], now: datetime, *, marked: bool) -> Iterator[Event]:
-    """Yield the events of a person's primary calendar: a meeting of every working day, three others, and a day off.
+    """Yield the events of a primary calendar: a meeting of every working day, three others, and a day off.
 
     The first of the three has a guest, if the sandbox has a second person.
 

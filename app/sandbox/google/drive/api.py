@@ -20,7 +20,7 @@ class GoogleDrive:
     """Everybody's files. Lives with the sandbox.
 
     Args:
-        people: Who has a Drive.
+        people: The owners of the files.
         now: The clock, in seconds since the epoch.
         marked: Whether each file holds markers.
 

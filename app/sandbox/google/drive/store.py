@@ -41,7 +41,7 @@ class DriveStore:
 
     @staticmethod
     def root(person: Person) -> str:
-        """Return the id of a person's root folder, the same at every start."""
+        """Return the id of somebody's root folder, the same at every start."""
         return f"0A{sha256(person.email.encode()).hexdigest()[:16]}PVA"
 
     @staticmethod
