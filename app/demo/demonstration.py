@@ -31,7 +31,7 @@ from app.settings import Settings
 from containers.build import build
 from interfaces.web.interface import callback_url
 
-_PATIENCE_SECONDS = 60.0
+_PATIENCE_SECONDS = 180.0  # Telegram's SDK alone takes seconds to import
 _PORTFOLIO, _NUMBER_ID = "506914307656634", "106540352242922"
 
 
@@ -39,7 +39,7 @@ async def run_demo() -> Outcome:
     """Run the demonstration on free ports and a fresh database; nothing of it is left afterwards.
 
     Raises:
-        TimeoutError: Somebody was not answered within a minute.
+        TimeoutError: Somebody was not answered within three minutes.
         OSError: A port was taken in between.
     """
     async with AsyncExitStack() as stack:
