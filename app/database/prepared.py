@@ -154,7 +154,9 @@ def _value(compiled: SQLCompiler, name: str) -> Callable[[Parameters], object]:
 def _row(compiled: SQLCompiler, dialect: sa.Dialect) -> Callable[[tuple[Any, ...]], Columns]:
     columns = compiled._result_columns
     named: Any = namedtuple  # its names are not known to a type checker
-    make: Callable[[Iterable[Any]], Columns] = named("Found", [column.keyname for column in columns], rename=True)._make
+    row: Any = named("Found", [column.keyname for column in columns], rename=True)
+    row.__repr__ = _shown  # a row may hold what somebody wrote
+    make: Callable[[Iterable[Any]], Columns] = row._make
     processors = [column.type._cached_result_processor(dialect, None) for column in columns]
     conversions = [(place, process) for place, process in enumerate(processors) if process is not None]
     if not conversions:
@@ -167,6 +169,10 @@ def _row(compiled: SQLCompiler, dialect: sa.Dialect) -> Callable[[tuple[Any, ...
         return make(values)
 
     return convert
+
+
+def _shown(row: tuple[Any, ...]) -> str:
+    return f"<a row of {len(row)} columns>"
 
 
 def _same(value: Any) -> object:

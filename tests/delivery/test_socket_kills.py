@@ -17,6 +17,7 @@ from tests.fakes.processes import write_config
 from tests.fakes.server import NOTICE, direct, eventually, user
 
 ACCEPT = "app.delivery.work.intake:Intake.accept"
+LEASE_SECONDS = 5.0  # of a message that a killed server had begun to answer; the next one waits until it has expired
 KILLS = (f"{ACCEPT}=before", f"{ACCEPT}=after", f"{ACCEPT}=after")
 NAMES = ("ada", "grace")
 
@@ -29,6 +30,7 @@ def socket_config(folder: Path, environment: Environment) -> Path:
     tree = yaml.safe_load(config.read_text())
     slack = tree["interfaces"]["slack"]
     del tree["models"], tree["agents"]["assistant"]["model"], slack["signing_secret"]
+    tree.setdefault("delivery", {}).update(lease_seconds=LEASE_SECONDS, scan_seconds=0.5)
     slack |= {"mode": "socket", "app_token": environment.slack_sockets.app_token}
     config.write_text(yaml.safe_dump(tree))
     return config
@@ -59,8 +61,9 @@ async def test_envelopes_survive_a_kill_before_and_after_their_messages_are_stor
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await last.acknowledged
             # Ada's second answer follows her first, so a doubled first one would be seen.
-            await eventually(lambda: len([post for post in slack.posts if post.channel == direct("ada")]) >= 2)
-            await eventually(lambda: [post for post in slack.posts if post.channel == direct("grace")])
+            patience = PATIENCE_SECONDS + 2 * LEASE_SECONDS * len(KILLS)
+            await eventually(lambda: [post.channel for post in slack.posts].count(direct("ada")) >= 2, patience)
+            await eventually(lambda: [post for post in slack.posts if post.channel == direct("grace")], patience)
         finally:
             os.killpg(servers.pid, signal.SIGKILL)
             await servers.wait()
