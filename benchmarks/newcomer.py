@@ -1,8 +1,8 @@
 """The first minutes of a newcomer: from `git clone` to two people's mailboxes, in a real Chromium.
 
 `.venv/bin/python -m benchmarks.newcomer` clones this repository into a temporary folder and runs `make run` there, so
-that an environment is set up. Then two people, each in their own browser context, ask for their mail, open the link,
-allow the access on Google's page, confirm with the code, and read. It prints the seconds after each step.
+that an environment is set up. Then two people, each in their own browser context, open the playground, ask for their
+mail, press Connect, allow the access on Google's page, send the code, and read. It prints the seconds after each step.
 """
 
 from __future__ import annotations
@@ -15,16 +15,15 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
-import httpx2
 from playwright.async_api import Browser, async_playwright
 
+from interfaces.playground.people import PLAYERS, Player
 from tests.fakes.ports import free_port
 
 ROOT = Path(__file__).parents[1]
-_CURL = re.compile(r"^# (Ada|Grace)\ncurl -s (\S+) -H 'Authorization: Bearer (\S+)'", re.MULTILINE)
+_PAGE = re.compile(r"two people side by side: (\S+)")
 _PATIENCE = 60.0  # seconds for one answer
 
 
@@ -49,21 +48,27 @@ def main() -> None:
         try:
             printed = _until_ready(server)
             _tell(begin, "set up and served")
-            asyncio.run(_two_people(_CURL.findall(printed)))
+            asyncio.run(_two_people(_page_of(printed)))
             _tell(begin, "two people have read their own mail")
         finally:
             os.killpg(server.pid, signal.SIGTERM)
             server.communicate()
 
 
-async def _two_people(lines: Sequence[tuple[str, str, str]]) -> None:
+async def _two_people(url: str) -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
-        hers, theirs = await asyncio.gather(*(_walk(browser, *line) for line in lines))
+        hers, theirs = await asyncio.gather(*(_walk(browser, url, player) for player in PLAYERS))
         assert hers != theirs
         await browser.close()
+
+
+def _page_of(printed: str) -> str:
+    found = _PAGE.search(printed)
+    assert found is not None, printed
+    return found[1]
 
 
 def _until_ready(server: subprocess.Popen[str]) -> str:
@@ -76,21 +81,27 @@ def _until_ready(server: subprocess.Popen[str]) -> str:
     raise AssertionError(printed)
 
 
-async def _walk(browser: Browser, name: str, url: str, token: str) -> str:
-    """Return the mail of one person, after they have connected their account in a browser of their own."""
-    page = await (await browser.new_context()).new_page()
-    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=_PATIENCE) as chat:
-        asked = (await chat.post(url, json={"conversation": "main", "text": "show my unread mail"})).json()
-        await page.goto(asked["consent_url"])
-        await page.get_by_role("button", name="Continue to Google").click()
-        await page.get_by_label(f"{name.lower()}@sandbox.example").check()
-        await page.get_by_role("button", name="Allow").click()
-        code = await page.locator(".code strong").inner_text()
-        (await chat.post(url, json={"conversation": "main", "text": f"confirm {code}"})).raise_for_status()
-        answered = await chat.get(f"{url}/{asked['message']}", params={"wait": 30})
-    told: dict[str, str] = answered.raise_for_status().json()
-    assert told["state"] == "done", told
-    return told["answer"]
+async def _walk(browser: Browser, url: str, player: Player) -> str:
+    """Return the mail of one person, after they have connected their account from the page at `/`."""
+    context = await browser.new_context()
+    context.set_default_timeout(_PATIENCE * 1000)
+    page = await context.new_page()
+    await page.goto(url)
+    chat = page.locator(f"[data-player={player.key}]")
+    await chat.get_by_label(f"Write as {player.name}", exact=True).fill("Show my 4 latest mails")
+    await chat.get_by_role("button", name=f"Send as {player.name}").click()
+    async with context.expect_page() as opened:
+        await chat.get_by_role("link", name="Connect Google").last.click()
+    tab = await opened.value
+    await tab.get_by_role("button", name="Continue to Google").click()
+    await tab.get_by_label(f"{player.key}@sandbox.example").check()
+    await tab.get_by_role("button", name="Allow").click()
+    code = await tab.locator(".code strong").inner_text()
+    await chat.get_by_label(f"Write as {player.name}", exact=True).fill(f"confirm {code}")
+    await chat.get_by_role("button", name=f"Send as {player.name}").click()
+    mails = chat.locator(".theirs .text", has_text="4 messages").last
+    await mails.wait_for()
+    return await mails.inner_text()
 
 
 def _tell(begin: float, step: str) -> None:
