@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -88,21 +89,24 @@ class AgentShell:
         self.limits = UsageLimits(request_limit=request_limit, tool_calls_limit=tool_calls_limit)
         self.model = model
         self._instructions = [InstructionPart(instructions)] if instructions else []
-        self._definitions: dict[tuple[type[Toolkit], ...], list[ToolDefinition]] = {}  # one entry for each agent
+        self._last: tuple[list[Mapping[str, ToolSpec]], list[ToolDefinition]] = ([], [])  # of the last request
 
     def asking(self, toolkits: Sequence[Toolkit]) -> ModelRequestParameters:
-        """Return what a model is given with each request of a run: these toolkits' tools and the instructions.
+        """Return what a model is given with its next request: the tools of these toolkits, and the instructions.
 
         Raises:
             AgentError: Two toolkits have a tool of the same name.
         """
-        classes: tuple[type[Toolkit], ...] = tuple(map(type, toolkits))
-        if (known := self._definitions.get(classes)) is None:
-            specs = [spec for toolkit in classes for spec in toolkit.tools().values()]
+        offered = [toolkit.offered() for toolkit in toolkits]
+        before, definitions = self._last
+        if len(before) != len(offered) or any(map(operator.is_not, before, offered)):
+            specs = [spec for tools in offered for spec in tools.values()]
             if len({spec.name for spec in specs}) < len(specs):
                 raise AgentError("I am not set up correctly: two of my tools have the same name.")
-            known = self._definitions[classes] = [spec.definition for spec in specs]
-        return ModelRequestParameters(function_tools=[*known], instruction_parts=[*self._instructions])
+            definitions = [spec.definition for spec in specs]
+            self._last = (offered, definitions)
+        notices = [InstructionPart(said, dynamic=True) for toolkit in toolkits if (said := toolkit.notice())]
+        return ModelRequestParameters(function_tools=[*definitions], instruction_parts=[*self._instructions, *notices])
 
     def __repr__(self) -> str:
         return f"AgentShell({self.name!r})"
@@ -137,8 +141,8 @@ class Agent:
         return self._shell.name
 
     def tools(self) -> dict[str, ToolSpec]:
-        """Return every tool of this person's agent, by name."""
-        return {name: spec for toolkit in self._toolkits for name, spec in toolkit.tools().items()}
+        """Return every tool that this person's agent can run, by name."""
+        return {name: spec for toolkit in self._toolkits for name, spec in toolkit.known().items()}
 
     @property
     def introduction(self) -> str | None:
@@ -239,7 +243,7 @@ class Agent:
         loop = Loop(
             model,
             guard,
-            self._shell.asking(self._toolkits),
+            partial(self._shell.asking, self._toolkits),
             self._shell.limits,
             history.messages,
             turn_so_far,

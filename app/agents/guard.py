@@ -64,6 +64,7 @@ NOT_IN_A_GROUP = with_aside(
 UNKNOWN_EFFECT = with_aside(
     "This was interrupted, and I do not know whether it took effect. I did not repeat it.", _TELL
 )
+TOOL_GONE = with_aside("I no longer have this tool, so nothing was done.", _TELL)
 
 
 class Guard:
@@ -96,7 +97,7 @@ class Guard:
         acts: bool = False,
         at_work: AtWork = unwatched,
     ) -> None:
-        self._toolkits = {name: toolkit for toolkit in toolkits for name in toolkit.tools()}
+        self._toolkits = toolkits
         self._principal = principal
         self._credentials = credentials
         self._approvals = approvals
@@ -110,13 +111,19 @@ class Guard:
 
     def spec(self, name: str) -> ToolSpec | None:
         """Return a tool, or None if this person's agent has none of this name."""
-        toolkit = self._toolkits.get(name)
-        return toolkit.tools()[name] if toolkit is not None else None
+        found = self._find(name)
+        return found[1] if found else None
 
     @property
     def names(self) -> list[str]:
         """Return the names of all tools, sorted."""
-        return sorted(self._toolkits)
+        return sorted(name for toolkit in self._toolkits for name in toolkit.offered())
+
+    def _find(self, name: str) -> tuple[Toolkit, ToolSpec] | None:
+        for toolkit in self._toolkits:
+            if (spec := toolkit.known().get(name)) is not None:
+                return toolkit, spec
+        return None
 
     async def call_tool(self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
         """Run the tool, or raise the reason why its call must wait.
@@ -126,7 +133,9 @@ class Guard:
             ToolFailed: They said no, or Google did.
             GoogleError: The fault is temporary and this call changed nothing: the message can be tried again later.
         """
-        spec = self._toolkits[name].tools()[name]
+        if (found := self._find(name)) is None:  # since the call was checked
+            raise ToolFailed(TOOL_GONE)
+        toolkit, spec = found
         if spec.effect is Effect.ACT and not self._acts:
             raise ToolFailed(NOT_IN_A_GROUP)
         answered: Mapping[str, Any] = ctx.tool_call_metadata or {}
@@ -143,11 +152,11 @@ class Guard:
                 raise
             raise ToolFailed(describe(error)) from error
         if spec.effect is Effect.ACT or self._is_too_much(spec, tool_args, answered):
-            return await self._act(spec, tool_args, ctx)
+            return await self._act(toolkit, spec, tool_args, ctx)
         if spec.effect is Effect.ORGANISE and not spec.repeatable:
             await self._begins_to_write(name)
         try:
-            return await self._run(spec, tool_args, ctx)
+            return await self._run(toolkit, spec, tool_args, ctx)
         except (ConsentRequiredError, GrantRevokedError) as error:  # Google refused the token in mid-call
             self._wait_for_consent(spec, answered, error)
         except AccessRefusedError as error:
@@ -180,13 +189,13 @@ class Guard:
             metadata={WAITS_FOR: "consent", OAUTH_SCOPES: sorted(missing), DOING: spec.doing}
         ) from None
 
-    async def _run(self, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
+    async def _run(self, toolkit: Toolkit, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
         """Run the tool and record it."""
         done = False
         tool_call = await self._trail.begin(self._message_id, spec.name, acts=spec.effect is Effect.ACT)
         self._at_work(spec.doing)
         try:
-            result = await self._toolkits[spec.name].call_tool(spec.name, tool_args, ctx)
+            result = await toolkit.call_tool(spec.name, tool_args, ctx)
             done = True
         except _ANSWERED_ABOVE:
             raise
@@ -202,23 +211,23 @@ class Guard:
         log.error("message %s of %s: the tool %s failed: %s", self._message_id, self._principal, spec.name, failed)
         raise ToolFailed(with_aside(f"{spec.name} failed because of a fault in it.{_MAY_BE_DONE[spec.effect]}", _TELL))
 
-    async def _words(self, spec: ToolSpec, tool_args: Mapping[str, Any]) -> dict[str, Any]:
+    async def _words(self, toolkit: Toolkit, spec: ToolSpec, tool_args: Mapping[str, Any]) -> dict[str, Any]:
         """Return how the person is asked to approve a call, with what the toolkit knows about its arguments."""
         if spec.asks is None:
             return {}
         try:
-            details = await self._toolkits[spec.name].approval_details(spec.name, tool_args)
+            details = await toolkit.approval_details(spec.name, tool_args)
         except (GoogleError, ToolError, CredentialsError):
             details = ()  # the arguments themselves are shown in any case
         return {QUESTION: replace(spec.asks, labels=dict(spec.asks.labels), details=tuple(details))}
 
-    async def _act(self, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
+    async def _act(self, toolkit: Toolkit, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
         answered: Mapping[str, Any] = ctx.tool_call_metadata or {}
         approval_id = answered.get(APPROVAL_ID)
         call = PendingCall(ctx.tool_call_id or "", spec.name, to_jsonable_python(tool_args))
         credential_id = self._credentials.credential_id if spec.oauth_scopes else None
         if approval_id is None:
-            words = await self._words(spec, tool_args)
+            words = await self._words(toolkit, spec, tool_args)
             shown = {ARGUMENTS: call.arguments, CREDENTIAL_ID: credential_id, **words}
             raise ApprovalRequired(metadata={WAITS_FOR: "approval", **shown})
         if answered.get(CREDENTIAL_ID) != credential_id:
@@ -227,7 +236,7 @@ class Guard:
             # Another attempt has claimed it: asking again would offer to do it twice.
             raise ToolFailed(UNKNOWN_EFFECT)
         try:
-            return await self._run(spec, tool_args, ctx)
+            return await self._run(toolkit, spec, tool_args, ctx)
         except (ConsentRequiredError, GrantRevokedError) as error:
             raise ToolFailed("Google has ended my access to your account, so this was not done. Ask again.") from error
         except AccessRefusedError as error:

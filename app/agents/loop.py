@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -50,7 +50,7 @@ class Loop:
     Args:
         model: The model to ask.
         tools: The person's tools.
-        asking: The tools' definitions and the instructions, as the model is given them.
+        asking: Returns the tools' definitions and the instructions for the model's next request.
         limits: The number of requests and tool calls of a run.
         history: Earlier turns.
         turn: The messages that earlier runs have added to this turn.
@@ -61,7 +61,7 @@ class Loop:
         self,
         model: Model,
         tools: Tools,
-        asking: ModelRequestParameters,
+        asking: Callable[[], ModelRequestParameters],
         limits: UsageLimits,
         history: Sequence[ModelMessage],
         turn: Sequence[ModelMessage] = (),
@@ -114,11 +114,12 @@ class Loop:
     async def _ask(self) -> ModelResponse:
         """Ask the model with all that was said, and add its response to the turn."""
         self._limits.check_before_request(self._usage)
-        messages = self._model.prepare_messages(repair_messages([*self._history, *self._turn]), self._asking)
+        asking = self._asking()
+        messages = self._model.prepare_messages(repair_messages([*self._history, *self._turn]), asking)
         if self._listener is None:
-            response = await self._model.request(messages, self._model.settings, self._asking)
+            response = await self._model.request(messages, self._model.settings, asking)
         else:
-            async with self._model.request_stream(messages, self._model.settings, self._asking) as stream:
+            async with self._model.request_stream(messages, self._model.settings, asking) as stream:
                 async for event in stream:
                     if text := text_of(event):
                         self._listener.tell(TextWritten(text))
@@ -145,7 +146,7 @@ class Loop:
         self._empty_answers += 1
         if self._empty_answers > RETRIES:
             raise UnexpectedModelBehavior("the model answered with nothing")
-        wanted = "Please return text or call a tool." if self._asking.function_tools else "Please return text."
+        wanted = "Please return text or call a tool." if self._asking().function_tools else "Please return text."
         cause: RetryFeedbackCause = "no_output"
         info = RetryInfo(cause, attempt=self._empty_answers, max_retries=RETRIES)
         self._add(RetryFeedbackPart(wanted, retry=info))

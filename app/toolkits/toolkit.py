@@ -150,6 +150,21 @@ class Toolkit:
         """Return all tools of the class by name; read-only."""
         return cls.__tools
 
+    def known(self) -> Mapping[str, ToolSpec]:
+        """Return the tools that this toolkit can be asked to run, by name; those of its class by default."""
+        return self.tools()
+
+    def offered(self) -> Mapping[str, ToolSpec]:
+        """Return the tools that the model is told of with its next request; all known ones by default.
+
+        A toolkit whose tools come and go returns another mapping when they do, never a changed one.
+        """
+        return self.known()
+
+    def notice(self) -> str | None:
+        """Return what the model is told about tools that are left out at the moment, or None."""
+        return None
+
     async def approval_details(self, tool: str, arguments: Mapping[str, Any]) -> Sequence[str]:
         """Return lines that tell a person who is asked to approve a call about its arguments; none by default.
 

@@ -34,6 +34,6 @@ class BareTools:
 async def run(model: Model, toolkit: Toolkit, prompt: str) -> str:
     """What the model answers to a prompt, with a toolkit at hand."""
     asking = ModelRequestParameters(function_tools=[spec.definition for spec in toolkit.tools().values()])
-    ended = await Loop(model, BareTools(toolkit), asking, UsageLimits(), []).answer(prompt)
+    ended = await Loop(model, BareTools(toolkit), lambda: asking, UsageLimits(), []).answer(prompt)
     assert isinstance(ended.output, str)
     return ended.output
