@@ -288,6 +288,7 @@ class Application(DeclarativeContainer):
             deadline_seconds=settings.provided.delivery.deadline_seconds,
         ),
     )
+    signs = Once(SignsOfLife, senders)
     answering = Once(
         Answering,
         inbox,
@@ -299,7 +300,7 @@ class Application(DeclarativeContainer):
         sender,
         senders,
         streams,
-        Once(SignsOfLife, senders),
+        signs,
         commands,
         Once(
             Backoff,

@@ -28,6 +28,7 @@ CANNOT_WRITE_DIRECTLY = (
     "I have a private answer for you, but Telegram lets me write to you only after you have written to me. Open "
     "https://t.me/{username}, press Start, and ask me there."
 )
+AT_WORK = "I'm {}…"
 MAX_DOWNLOAD_BYTES, MAX_UPLOAD_BYTES = 20_000_000, 50_000_000
 _REMEMBERED_AT_MOST = 10_000  # replies, and public lines
 _UNSENT_FILE = "\n\n(I could not attach {}: Telegram takes files of up to 50 MB.)"
@@ -82,11 +83,16 @@ class TelegramChannel:
         """Do nothing: nobody can look up what the bot has sent, so it is unknown which copies there are."""
 
     async def show_working(self, message: StoredMessage, doing: str | None) -> None:
-        """Show that the assistant is typing; the sign fades after five seconds, or with the next message."""
+        """Show that the assistant is typing, and in a private chat with what: a draft that the answer replaces.
+
+        The first sign fades after five seconds, the draft after thirty.
+        """
         here = _chat_of(message)
         bot = await self._api.bot()
         with in_our_words():
             await bot.send_chat_action(here.chat_id, "typing", message_thread_id=here.thread_id)
+        if doing is not None and not self.is_group(message):
+            await self._drafts.show_work(message, AT_WORK.format(doing))
 
     async def show_idle(self, message: StoredMessage) -> None:
         """Stop following the run; the sign fades."""

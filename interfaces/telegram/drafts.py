@@ -1,4 +1,4 @@
-"""Streams answers into private chats as drafts (https://core.telegram.org/bots/api#sendmessagedraft).
+"""Streams answers, and before them what is being done, into private chats as drafts (https://core.telegram.org/bots/api#sendmessagedraft).
 
 In a group nothing is streamed: only the end of a run says whether its answer is private.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -23,6 +24,8 @@ from interfaces.telegram.formatting import parts_of
 log = logging.getLogger(__name__)
 
 _EVERY_SECONDS = 1.0  # between two drafts of one answer
+_AGAIN_SECONDS = 20.0  # until the same words are shown again; a draft fades after 30
+_WORK_AT_MOST = 10_000  # messages whose work is remembered
 _FOLLOWED_AT_MOST = 500  # messages
 _FOLLOWED_SECONDS = 900.0  # one that was not begun by then is answered without drafts
 
@@ -52,6 +55,8 @@ class AnswerDrafts:
         self._every_seconds = every_seconds
         self._now = now
         self._following: dict[str, asyncio.Task[None]] = {}
+        self._written: set[str] = set()  # messages whose answer is shown
+        self._work: OrderedDict[str, tuple[str, float]] = OrderedDict()  # by message, what was shown last, and when
         self._log = LogOnce(log)
 
     def follow(self, message: StoredMessage) -> None:
@@ -66,8 +71,24 @@ class AnswerDrafts:
         self._following[message.message_id] = task
         task.add_done_callback(lambda _: self._following.pop(message.message_id, None))
 
+    async def show_work(self, message: StoredMessage, words: str) -> None:
+        """Show what is being done for a message, unless it is shown already, or its answer is.
+
+        Raises:
+            UnavailableError: Telegram refuses it for now.
+            UndeliverableError: Telegram refuses it permanently.
+        """
+        shown, at = self._work.get(message.message_id, ("", 0.0))
+        if message.message_id in self._written or (shown == words and self._now() - at < _AGAIN_SECONDS):
+            return
+        self._work[message.message_id] = (words, self._now())
+        if len(self._work) > _WORK_AT_MOST:
+            self._work.popitem(last=False)
+        await self._draft(message, words)
+
     def end(self, message_id: str) -> None:
         """Follow a message no more, because its reply is on its way."""
+        self._work.pop(message_id, None)
         if task := self._following.get(message_id):
             task.cancel()
 
@@ -78,6 +99,7 @@ class AnswerDrafts:
     async def _follow(self, message: StoredMessage, listening: Listening, stack: ExitStack) -> None:
         """Follow one run; the outermost edge of a task."""
         with stack:
+            stack.callback(self._written.discard, message.message_id)
             try:
                 async with asyncio.timeout(_FOLLOWED_SECONDS):
                     await self._show(message, listening)
@@ -92,10 +114,12 @@ class AnswerDrafts:
         while (progress := await listening.next()) is not None:
             if isinstance(progress, ToolUsed):
                 text = ""  # what was written before a tool is used is no part of the answer
+                self._written.discard(message.message_id)
             elif isinstance(progress, TextWritten):
                 text += progress.delta
                 if text.strip() and self._now() - shown_at >= self._every_seconds:
                     shown_at = self._now()
+                    self._written.add(message.message_id)
                     await self._draft(message, text)
 
     async def _draft(self, message: StoredMessage, text: str) -> None:

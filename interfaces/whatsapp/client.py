@@ -26,13 +26,14 @@ ANSWERED_DIRECTLY = "I've sent you a direct message."
 CANNOT_WRITE_DIRECTLY = (
     "I have a private answer for you, and WhatsApp lets me send it once you have written to me directly."
 )
+AT_WORK = "This takes a while: I'm {}. I'll write again once I have an answer."
 
 _NO_TEMPLATE = (
     "message %s: its answer waits until the person writes again: more than 24 hours have passed, and "
     "interfaces.whatsapp.template names no template"
 )
-# The part numbers of the public lines and of the template; an answer's messages are 0, 1, 2, …
-_TOLD_DIRECTLY, _NOT_TOLD, _TEMPLATE = 9_001, 9_002, 9_003
+# The part numbers of the public lines, the template and what is being done; an answer's messages are 0, 1, 2, …
+_TOLD_DIRECTLY, _NOT_TOLD, _TEMPLATE, _AT_WORK = 9_001, 9_002, 9_003, 9_004
 _IMAGES = frozenset({"image/jpeg", "image/png"})
 _MAX_IMAGE_BYTES = 5_000_000
 
@@ -118,13 +119,23 @@ class WhatsAppChannel:
         """Do nothing: nobody can delete what was sent."""
 
     async def show_working(self, message: StoredMessage, doing: str | None) -> None:
-        """Mark the message as read and show the dots; WhatsApp shows neither words nor a status.
+        """Mark the message as read and show the dots; in a direct chat, say once what is being done.
+
+        WhatsApp knows neither a status nor edits, so these words are a message of their own.
 
         Raises:
             UnavailableError: Meta refuses it for now.
             UndeliverableError: Meta refuses it for good.
         """
         await self._receipts.show_dots(message)
+        marked = mark(message.message_id, _AT_WORK)
+        if doing is None or self.is_group(message) or marked in self._arrivals:
+            return
+        here = self._direct(message)
+        if await self._window.is_open(message.principal, here.conversation):
+            self._arrivals.add(marked)  # first: if it is unclear whether it arrived, once is enough
+            words: Payload = {"type": "text", "text": {"body": AT_WORK.format(doing)}}
+            await self._graph.send({**here.recipient, **words, "biz_opaque_callback_data": marked})
 
     async def show_idle(self, message: StoredMessage) -> None:
         """Do nothing: the dots vanish with the answer, or after 25 seconds."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
+from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import ModelMessage
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
@@ -113,6 +115,58 @@ async def test_what_is_answered_at_once_needs_no_sign(database: Database, key_ri
 
     assert server.channel.signs == []
     assert len(server.channel.sent) == 1
+
+
+async def test_signs_go_on_between_two_tries(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
+) -> None:
+    """While a message waits for its next try, its sender sees why; nobody else is, and the answer clears the sign."""
+    busy = {"ada", "grace"}
+
+    async def model(messages: list[ModelMessage]) -> str:
+        prompt = prompts(messages)[-1]
+        if prompt.split()[0] in busy:
+            raise ModelHTTPError(503, "model")
+        return f"answer to {prompt}"
+
+    server = CoreServer(database, key_ring, model=answering(model), first_sign_seconds=0.0)
+    shown = server.channel.signs
+    waiting = "waiting a moment before I try again"
+    async with server.working():
+        await server.say(ada, "ada asks", "a")
+        server.clock.now += MINUTE
+        await until(lambda: (ada, waiting) in shown)
+        await server.say(grace, "stop", "g")
+        busy.clear()
+        server.clock.now += MINUTE
+        await until(lambda: server.channel.texts(ada))
+        await until(lambda: shown[-1] == (ada, "idle"))
+
+    assert {person for person, _ in shown} == {ada}
+    assert [sign for _, sign in shown].count("idle") == 1
+    assert server.channel.texts(ada) == ["answer to ada asks"]
+
+
+async def test_who_stops_a_message_between_two_tries_has_no_sign_left(
+    database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
+) -> None:
+    """Ada's `stop` clears her sign; Grace's message goes on waiting, and so does her sign."""
+
+    async def model(_: list[ModelMessage]) -> str:
+        raise ModelHTTPError(503, "model")
+
+    server = CoreServer(database, key_ring, model=answering(model), first_sign_seconds=0.0)
+    shown = server.channel.signs
+    async with server.working():
+        for person, conversation in ((ada, "a"), (grace, "g")):
+            await server.say(person, "ask", conversation)
+            await until(partial(shown.count, (person, None)))
+        await server.say(ada, "stop", "a")
+        await until(lambda: (ada, "idle") in shown)
+        so_far = len(shown)
+        await until(lambda: len(shown) > so_far + 2)
+
+    assert {person for person, _ in shown[so_far:]} == {grace}
 
 
 @pytest.mark.parametrize("failure", [UnavailableError("busy"), TimeoutError(), RuntimeError("secret")])

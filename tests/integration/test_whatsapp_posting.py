@@ -27,7 +27,7 @@ from app.sandbox.whatsapp.errors import WhatsAppError
 from app.sandbox.whatsapp.people import PairRates, WhatsAppPerson
 from app.sandbox.whatsapp.sandbox import WhatsAppSandbox
 from interfaces.whatsapp.arrivals import Arrivals
-from interfaces.whatsapp.client import ANSWERED_DIRECTLY, CANNOT_WRITE_DIRECTLY, WhatsAppChannel
+from interfaces.whatsapp.client import ANSWERED_DIRECTLY, AT_WORK, CANNOT_WRITE_DIRECTLY, WhatsAppChannel
 from interfaces.whatsapp.graph import GraphApi
 from interfaces.whatsapp.inbound import Inbound
 from interfaces.whatsapp.numbers import Numbers
@@ -128,6 +128,21 @@ async def test_the_dots_are_shown_while_work_goes_on(desk: Desk) -> None:
     await desk.channel.show_idle(message)
 
     assert [receipt.typing for receipt in desk.whatsapp.receipts] == [True, True]
+
+
+async def test_what_is_being_done_is_said_once(desk: Desk) -> None:
+    """To each person in their direct chat, whatever else is done then; not once the 24 hours have passed."""
+    mine, hers, late = await desk.receive(ada), await desk.receive(grace), await desk.receive(ada)
+    for doing in (None, "searching your mail", "reading a mail"):
+        await desk.channel.show_working(mine, doing)
+    await desk.channel.show_working(hers, "looking at your calendar")
+    desk.core.clock.now += 25 * HOUR
+    await desk.channel.show_working(late, "searching your mail")
+
+    assert [(each.recipient, each.text) for each in desk.whatsapp.shown] == [
+        ("GB.ada1", AT_WORK.format("searching your mail")),
+        ("447700900002", AT_WORK.format("looking at your calendar")),
+    ]
 
 
 async def test_a_late_answer_waits_until_the_person_writes(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:

@@ -35,7 +35,7 @@ from app.delivery.work.signs import SignsOfLife
 from app.durations import in_words
 from app.errors import AgentError, UnreadableMessageError
 from app.llm.faults import describe_fault, model_fault
-from app.messages import ConversationKey, StoredMessage
+from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,8 @@ class Answering:
         """
         wait = self._backoff.seconds(message.failures, fault) if fault else None
         if fault and wait is not None and not await self._begun(message):
-            await self._inbox.try_later(message, wait, fault)
+            if await self._inbox.try_later(message, wait, fault):
+                self._signs.rest(message, wait, partial(self._waits, message))
         else:
             if fault:
                 tried = in_words(self._now() - message.created_at)
@@ -151,6 +152,15 @@ class Answering:
             apology = f"{apology} {MAY_BE_DONE.format(', '.join(begun))}"
         if await self._inbox.fail(message, referenced(apology, message), error_class):
             self._sender.look(ConversationKey.of(message), message.principal)
+
+    async def aclose(self) -> None:
+        """Return once no call to a channel is under way; nothing is being answered any more."""
+        await self._signs.aclose()
+
+    async def _waits(self, message: StoredMessage) -> bool:
+        """Return whether a message still waits for another try, which may have begun."""
+        state = (await self._inbox.get(message.principal, message.message_id)).state
+        return state in (MessageState.NEW, MessageState.RUNNING)
 
     async def _begun(self, message: StoredMessage) -> list[str]:
         """Return the tools that may have changed something for this message since its run last began."""

@@ -92,6 +92,7 @@ class Worker:
         """Work until the context ends, or `drain` is called."""
         self._stopping = False
         async with AsyncExitStack() as self._working:
+            self._working.push_async_callback(self._answering.aclose)
             await self._working.enter_async_context(self._supervisor.keeping(leases=self._renew))
             await self._working.enter_async_context(self._engine.running(self.work_off, self._grace_seconds))
             await self._working.enter_async_context(self._supervisor.keeping(maintenance=self._keep_up))
