@@ -1,4 +1,4 @@
-"""A hook of mkdocs for `make site`: pages from outside docs/, diagrams as text, and a check that no host is named."""
+"""A hook of mkdocs for `make site`: pages from outside docs/, drawn diagrams, and a check that no host is named."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import mermaidx
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 OUTSIDE = {"changelog.md": "CHANGELOG.md", "benchmarks/growth.svg": "benchmarks/growth.svg"}
+MOST_LINES = 60  # drawing takes a minute for the container's graph, and nobody can read the picture
 _DIAGRAM = re.compile(r"^```mermaid\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LOADED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=[\"']?(?:https?:)?//[^>]*>")
 _NOT_LOADED = re.compile(r"rel=[\"']?(?:canonical|next|prev|alternate)\b")
@@ -40,10 +43,18 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Return the page with its diagrams as text, because the library that draws them comes from another host."""
-    markdown = markdown.replace("](../benchmarks/", "](benchmarks/")
-    return _DIAGRAM.sub(r"```text title='a diagram in Mermaid'\n\1```", markdown)
+def on_page_markdown(markdown: str, page: Page, config: Any, files: Files) -> str:
+    """Return the page with its diagrams as pictures, drawn here, and a diagram that is too large for that as text."""
+
+    def drawn(match: re.Match[str]) -> str:
+        if match[1].count("\n") > MOST_LINES:
+            return f"```text title='a diagram in Mermaid'\n{match[1]}```"
+        place = f"diagrams/{page.file.name}-{match.start()}.svg"
+        picture = mermaidx.render(match[1]).svg().replace("background-color: transparent", "background-color: white", 1)
+        files.append(File.generated(config, place, content=picture))
+        return f"![The diagram of this section]({place})"
+
+    return _DIAGRAM.sub(drawn, markdown.replace("](../benchmarks/", "](benchmarks/"))
 
 
 def on_post_build(config: Any) -> None:
