@@ -92,9 +92,9 @@ class _Request:
 
     async def _call(self, spec: ToolSpec) -> object:
         arguments = spec.validator.validate_python(sample(spec.definition.parameters_json_schema))
-        context = (RunContext(deps=None, model=TestModel(), usage=RunUsage()),) if spec.takes_context else ()
+        context = RunContext(deps=None, model=TestModel(), usage=RunUsage())
         async with asyncio.timeout(_TOOL_SECONDS):
-            return await getattr(self.toolkit, spec.method)(*context, **arguments)
+            return await self.toolkit.run_tool(spec, arguments, context)
 
 
 class _Trial:

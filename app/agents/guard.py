@@ -28,7 +28,8 @@ from app.errors import (
 )
 from app.principal import Principal
 from app.toolkits.asides import with_aside
-from app.toolkits.toolkit import Effect, Toolkit, ToolSpec, describe
+from app.toolkits.google_faults import describe
+from app.toolkits.toolkit import Effect, Toolkit, ToolSpec
 
 log = logging.getLogger(__name__)
 

@@ -54,11 +54,37 @@ def check_parameters(place: str, function: FunctionType, tool: Tool[Any]) -> Non
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     if loose := [parameter.name for parameter in signature.values() if parameter.kind not in named]:
         raise SettingsError(f"{place} takes {', '.join(loose)}; a tool names each of its parameters")
-    if taken := IDENTITY_PARAMETERS.intersection([*signature, *_properties(tool.function_schema.json_schema)]):
+    if taken := {*IDENTITY_PARAMETERS.intersection(signature), *identities(tool.function_schema.json_schema)}:
         raise SettingsError(
             f"{place} takes {', '.join(sorted(taken))} from the model; "
             "whom a tool acts for is fixed by the scope: take it in the constructor"
         )
+
+
+def identities(schema: Mapping[str, Any]) -> frozenset[str]:
+    """Return the parameters in a JSON schema, nested ones included, that say whom a tool acts for."""
+    return IDENTITY_PARAMETERS.intersection(_properties(schema))
+
+
+def check_given(place: str, prefix: str, own: Iterable[str], given: Iterable[str]) -> None:
+    """Pass when the tools that a class is given are named after it, each differently, and unlike its own.
+
+    Args:
+        place: The class, for the message.
+        prefix: What their names begin with.
+        own: The names of the tools that the class has already.
+        given: The names of the tools that it is given.
+
+    Raises:
+        SettingsError: They are not.
+    """
+    taken = {*own}
+    for name in given:
+        if not name.startswith(prefix):
+            raise SettingsError(f"{place} is given the tool {name}, which is another toolkit's")
+        if name in taken:
+            raise SettingsError(f"{place} has two tools of the name {name}")
+        taken.add(name)
 
 
 def check_phrases(place: str, phrases: Iterable[str], schema: Mapping[str, Any]) -> None:

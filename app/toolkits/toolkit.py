@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import FunctionType, MappingProxyType, MethodType
@@ -17,9 +17,8 @@ from pydantic_core import SchemaValidator
 
 from app.approvals.question import Question
 from app.errors import GoogleError, SettingsError, ToolError
-from app.google.faults import cause_for_administrators
-from app.toolkits.asides import with_aside
-from app.toolkits.rules import check_parameters, check_phrases, refuse_shared_state
+from app.toolkits.google_faults import describe
+from app.toolkits.rules import check_given, check_parameters, check_phrases, refuse_shared_state
 
 TOOL_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")  # what every model provider takes as the name of a function
 MARK = "__deputy_tool__"
@@ -53,7 +52,7 @@ class ToolSpec:
 
     Attributes:
         name: The name that the model calls it by: ``{toolkit}_{method}``, such as ``gmail_search``.
-        method: The method's name.
+        method: The method's name; of a given tool, its name at its origin.
         effect: How far its changes reach.
         oauth_scopes: The Google OAuth scope URLs it needs, all of them; empty when it needs none.
         phrases: Regular expressions by which the offline demo model finds it.
@@ -63,7 +62,7 @@ class ToolSpec:
         definition: The model's description of it. Its metadata has ``effect``, ``oauth_scopes`` and ``phrases``.
         validator: Checks the model's arguments; stateless.
         takes_context: Whether the method's first argument is pydantic-ai's RunContext.
-        function: The plain function, not bound to anybody's toolkit.
+        function: The plain function, not bound to anybody's toolkit; None for a given tool, which `run_tool` runs.
     """
 
     name: str
@@ -76,8 +75,8 @@ class ToolSpec:
     doing: str
     definition: ToolDefinition
     validator: SchemaValidator | SchemaValidatorProt
-    takes_context: bool
-    function: FunctionType
+    takes_context: bool = False
+    function: Callable[..., Awaitable[Any]] | None = None
 
 
 def tool(
@@ -127,6 +126,9 @@ class Toolkit:
     found when the class is made. `ToolError` and `GoogleError` become reasons that the model reads; all others,
     those about consent and approval included, are for the caller.
 
+    Tools that are no methods, because they come from another framework, are given as specs: ``class Issues(Toolkit,
+    given=specs)``, with `given_tool` making each one. Such a class overrides `run_tool`.
+
     Attributes:
         name: The first half of every tool's name; lower case, such as ``gmail``.
     """
@@ -134,16 +136,27 @@ class Toolkit:
     name: ClassVar[str]
     __tools: ClassVar[Mapping[str, ToolSpec]] = MappingProxyType({})
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, *, given: Iterable[ToolSpec] = (), **options: Any) -> None:
         """Check the class and make its schemas; those of a base class are reused.
+
+        Args:
+            given: Tools that are no methods of the class.
+            options: Handed on to other bases.
 
         Raises:
             SettingsError: The class breaks a rule; the message names the attribute and how to fix it.
         """
         super().__init_subclass__(**options)
         refuse_shared_state(cls.__mro__[: cls.__mro__.index(Toolkit)])
-        specs = [_spec(cls, method, function, cls.__tools) for method, function in _marked(cls, cls.__tools)]
-        cls.__tools = MappingProxyType({spec.name: spec for spec in specs})
+        inherited = cls.__tools
+        specs = [spec for spec in inherited.values() if spec.function is None]
+        specs += [_spec(cls, method, function, inherited) for method, function in _marked(cls, inherited)]
+        if given := tuple(given):
+            place = cls.__qualname__
+            check_given(place, f"{getattr(cls, 'name', '')}_", [spec.name for spec in specs], [it.name for it in given])
+            if cls.run_tool is Toolkit.run_tool:
+                raise SettingsError(f"{place} is given tools and has no `run_tool` to run them")
+        cls.__tools = MappingProxyType({spec.name: spec for spec in (*specs, *given)})
 
     @classmethod
     def tools(cls) -> Mapping[str, ToolSpec]:
@@ -177,6 +190,20 @@ class Toolkit:
         del tool, arguments
         return ()
 
+    async def run_tool(self, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
+        """Run one tool, here its marked method; a class with given tools overrides this.
+
+        Args:
+            spec: The tool.
+            tool_args: Arguments that its validator passed.
+            ctx: The context of the run.
+
+        Raises:
+            ToolError: The tool failed, in words for the model and the person.
+        """
+        method = getattr(self, spec.method)
+        return await (method(ctx, **tool_args) if spec.takes_context else method(**tool_args))
+
     async def call_tool(self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
         """Run one tool with arguments that its validator passed.
 
@@ -184,28 +211,12 @@ class Toolkit:
             ToolFailed: The tool or Google said no; the model reads why and need not repeat the call. Arguments that
                 the model could correct are refused earlier, by the parameters' types.
         """
-        spec = self.__tools[name]
-        method = getattr(self, spec.method)
         try:
-            return await (method(ctx, **tool_args) if spec.takes_context else method(**tool_args))
+            return await self.run_tool(self.__tools[name], tool_args, ctx)
         except ToolError as error:
             raise ToolFailed(str(error)) from error
         except GoogleError as error:
             raise ToolFailed(describe(error)) from error
-
-
-def describe(error: GoogleError) -> str:
-    """Return a Google error as a reason for the model and the person: status and reason, never a response's text."""
-    if error.status is None:
-        return "Google did not answer. Please try again later."
-    answer = f"Google answered {error.status}" + (f" ({error.reason})" if error.reason else "")
-    if error.status == 404:
-        return with_aside(f"{answer}: I found nothing with this id in your account.", "Check the id.")
-    if error.passes:
-        return f"{answer}: it is busy. Please try again later."
-    if cause := cause_for_administrators(error):
-        return f"{answer} and did not do it: {cause}. Only the administrator of this server can fix it."
-    return f"{answer} and did not do it."
 
 
 def _marked(cls: type[Toolkit], inherited: Mapping[str, ToolSpec]) -> Iterator[tuple[str, FunctionType]]:
@@ -214,7 +225,7 @@ def _marked(cls: type[Toolkit], inherited: Mapping[str, ToolSpec]) -> Iterator[t
     Raises:
         SettingsError: A method hides a tool or a part of Toolkit without saying so.
     """
-    methods = {spec.method: None for spec in inherited.values()}
+    methods = {spec.method: None for spec in inherited.values() if spec.function is not None}
     methods |= {name: None for name, value in vars(cls).items() if hasattr(value, MARK)}
     for method in methods:
         function = inspect.getattr_static(cls, method)

@@ -15,9 +15,10 @@ from app.toolkits.drive.file import FOLDER, described
 from app.toolkits.drive.oauth_scopes import ALL_FILES, OWN_FILES
 from app.toolkits.drive.phrases import FILE_ID, FILE_IDS
 from app.toolkits.drive.reading import DriveReading
+from app.toolkits.google_faults import describe
 from app.toolkits.phrases import ADDRESS, END, PLEASE
 from app.toolkits.shapes import text
-from app.toolkits.toolkit import Effect, describe, tool
+from app.toolkits.toolkit import Effect, tool
 
 LABELS = MappingProxyType(
     {"file_id": "File", "file_ids": "Files", "name": "Name", "role": "They may", "people": "With"}

@@ -13,9 +13,10 @@ from app.toolkits.gmail import message as gmail_message
 from app.toolkits.gmail.arguments import Person
 from app.toolkits.gmail.oauth_scopes import READ_MAIL
 from app.toolkits.gmail.phrases import MAIL
+from app.toolkits.google_faults import describe
 from app.toolkits.phrases import ASK, DAY, END
 from app.toolkits.shapes import mapping, objects, text
-from app.toolkits.toolkit import Toolkit, describe, tool
+from app.toolkits.toolkit import Toolkit, tool
 from app.toolkits.untrusted import Quotes
 
 MAX_SENDERS = 5  # shown of a thread

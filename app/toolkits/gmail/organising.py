@@ -19,9 +19,10 @@ from app.toolkits.gmail.arguments import Label, MessageIds
 from app.toolkits.gmail.oauth_scopes import EDIT_LABELS, MODIFY_MAIL
 from app.toolkits.gmail.phrases import MAIL, MAIL_IDS
 from app.toolkits.gmail.reading import GmailReading
+from app.toolkits.google_faults import describe
 from app.toolkits.phrases import ASK, END, PLEASE
 from app.toolkits.shapes import objects, text
-from app.toolkits.toolkit import Effect, describe, tool
+from app.toolkits.toolkit import Effect, tool
 from app.toolkits.untrusted import Quotes
 
 # Of Gmail's own labels those that a person may set as they like. Not TRASH and SPAM: a mail with these is deleted after
