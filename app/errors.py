@@ -205,21 +205,31 @@ class ConsentRequiredError(CredentialsError):
 
     Attributes:
         principal: The person who has to consent.
-        oauth_scopes: The missing OAuth scopes, as full URLs.
+        oauth_scopes: The missing OAuth scopes in the provider's form, which is full URLs for Google. It is empty if the
+            principal has no grant at all and the tool needs no particular scope.
+        connection: The name of the connection.
     """
 
-    def __init__(self, principal: Principal, oauth_scopes: frozenset[str]) -> None:
+    def __init__(self, principal: Principal, oauth_scopes: frozenset[str], *, connection: str = "google") -> None:
         self.principal = principal
         self.oauth_scopes = oauth_scopes
-        super().__init__(f"{principal} has not granted {', '.join(sorted(oauth_scopes))}; send a consent link")
+        self.connection = connection
+        missing = ", ".join(sorted(oauth_scopes)) or f"access to {connection}"
+        super().__init__(f"{principal} has not granted {missing}; send a consent link")
 
 
 class GrantRevokedError(CredentialsError):
-    """Google no longer honours the principal's grant; they have to consent again."""
+    """The provider no longer honours the principal's grant; they have to consent again.
 
-    def __init__(self, principal: Principal) -> None:
+    Attributes:
+        principal: The person who has to consent.
+        connection: The name of the connection.
+    """
+
+    def __init__(self, principal: Principal, *, connection: str = "google") -> None:
         self.principal = principal
-        super().__init__(f"Google no longer honours the grant of {principal}; ask for consent again")
+        self.connection = connection
+        super().__init__(f"the grant of {principal} at {connection} has ended; ask for consent again")
 
 
 class SealError(DeputyError):

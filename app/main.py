@@ -75,6 +75,7 @@ async def running(container: Application, settings: Settings, *, answers: bool =
         await check_or_begin(database, container.key_ring())
         stack.callback(container.pool().clear)
         stack.push_async_callback(container.http().aclose)
+        stack.push_async_callback(container.persons_http().aclose)
         stack.push_async_callback(container.model_http().aclose)
         for model in _models(container, settings):
             await stack.enter_async_context(model)  # its end closes what connections are its own

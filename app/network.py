@@ -61,11 +61,26 @@ def open_client(timeout: httpx2.Timeout | float, *, response_hooks: Sequence[Res
     check_proxies()
     return httpx2.AsyncClient(
         transport=RoutedTransport(tls_context()),
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        cookies=no_cookies(),
         timeout=timeout,
         trust_env=False,
         event_hooks={"response": list(response_hooks)},
     )
+
+
+def no_cookies() -> CookieJar:
+    """Return a cookie jar that stays empty."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+
+
+def open_transport() -> RoutedTransport:
+    """Return the connections that people's own clients share.
+
+    Raises:
+        SettingsError: What the environment says of proxies or certificates cannot be used.
+    """
+    check_proxies()
+    return RoutedTransport(tls_context())
 
 
 def open_pool() -> urllib3.PoolManager:

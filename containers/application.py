@@ -25,6 +25,8 @@ from app.chat.help import HelpCommand
 from app.chat.new_conversation import NewConversationCommand
 from app.chat.status import StatusCommand
 from app.chat.stop import StopCommand
+from app.connections.connection import Connection
+from app.connections.connections import PersonConnections
 from app.consent.browser import BrowserSignIn
 from app.consent.code_tries import CodeTries
 from app.consent.confirmation import Confirmation
@@ -83,7 +85,7 @@ from app.janitor import Janitor
 from app.keys.ring import open_key_ring
 from app.llm.endpoints import open_model_http
 from app.llm.transcription import Transcriber
-from app.network import open_pool
+from app.network import open_pool, open_transport
 from app.offboarding import Offboarding
 from app.principal import Principal
 from app.settings import Settings
@@ -185,6 +187,8 @@ class Application(DeclarativeContainer):
     refresh_leases = Once(RefreshLeases, database)
     refresher = Once(Refresher, grants, refresh_leases, google_auth)
     tokens = Once(ConsentedTokens, refresher)  # in workspace mode, `build` puts WorkspaceTokens in its place
+    connection_tokens: providers.Aggregate[Any] = providers.Aggregate()  # of the other connections, by name
+    persons_http = Once(open_transport)
     links = Once(ConsentLinks, database, key_ring, lifetime_seconds=settings.provided.consent.link_seconds)
     quarantine = Once(Quarantine, database, key_ring)
     code_tries = Once(CodeTries, quarantine, code_tries=settings.provided.consent.code_tries)
@@ -237,6 +241,10 @@ class Application(DeclarativeContainer):
         google_faults,
         timeout_seconds=settings.provided.google.timeout_seconds,
     )
+    connection_credentials: providers.Aggregate[Credentials] = providers.Aggregate()  # besides Google's
+    credentials_by_connection = providers.Dict(google=credentials)
+    all_connections = Scoped(PersonConnections, credentials_by_connection)
+    connections: providers.Aggregate[Connection[Any]] = providers.Aggregate()
     toolkits: providers.Aggregate[Any] = providers.Aggregate()  # of Toolkit; a provider of a subclass is none of it
     agents: providers.Aggregate[Agent] = providers.Aggregate()
 

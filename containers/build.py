@@ -20,6 +20,7 @@ from app.sections.google import WorkspaceSettings
 from app.settings import Settings
 from containers.application import Application, Once
 from containers.channels import add_channels
+from containers.connections import add_connections
 from containers.playground import add_front_page
 from containers.scopes import Scoped
 from containers.toolkits import toolkits
@@ -32,6 +33,7 @@ def build(settings: Settings) -> Application:
         SettingsError: An agent names an unknown toolkit, a toolkit cannot be used, or a channel lacks a part.
     """
     container = Application(settings=settings)
+    add_connections(container, settings)
     container.toolkits.set_providers(toolkits(container, settings.toolkits))
     used = {model for agent in settings.agents.values() for model in agent.model}
     models = {name: _model(container, name, settings.models.get(name)) for name in sorted(used)}
@@ -127,7 +129,7 @@ def _agent(
         container.principal,
         shell,
         providers.List(*(known[toolkit] for toolkit in toolkits)),
-        container.credentials,
+        container.all_connections,
         container.approvals,
         container.conversations,
         container.writes,

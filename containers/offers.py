@@ -30,7 +30,7 @@ class Offers:
 
     def find(self, kind: object) -> AnyProvider | None:
         """Return the provider of exactly this type, or None."""
-        return next((provider for offered, provider in self._offers.items() if offered is kind), None)
+        return next((provider for offered, provider in self._offers.items() if offered == kind), None)
 
     def arguments(self, makes: Callable[..., Any], given: Collection[str] = ()) -> dict[str, AnyProvider]:
         """Return a provider for each required parameter of a class or function, except those already given.
@@ -54,10 +54,15 @@ class Offers:
             wanted = hints.get(parameter.name)
             provider = self.find(wanted)
             if provider is None:
-                asked = (
-                    f"{parameter.name}: {getattr(wanted, '__name__', wanted)}" if wanted else f"{parameter}, untyped"
-                )
-                has = ", ".join(sorted(kind.__name__ for kind in self._offers))
+                asked = f"{parameter.name}: {_in_words(wanted)}" if wanted else f"{parameter}, untyped"
+                has = ", ".join(sorted(map(_in_words, self._offers)))
                 raise NotOfferedError(f"asks for {asked}; it can ask for: {has}")
             arguments[parameter.name] = provider
         return arguments
+
+
+def _in_words(kind: object) -> str:
+    """Return a type as its author writes it: ``Deadline``, ``Connection[Literal['github']]``."""
+    if isinstance(origin := typing.get_origin(kind), type):
+        return f"{origin.__name__}[{', '.join(map(_in_words, typing.get_args(kind)))}]"
+    return str(getattr(kind, "__name__", kind)) if isinstance(kind, type) else str(kind).replace("typing.", "")

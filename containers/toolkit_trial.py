@@ -26,12 +26,15 @@ from app.principal import Principal
 from app.run import new_run
 from app.toolkits.toolkit import Toolkit, ToolSpec
 from containers.application import Application
+from containers.dry_connection import DryConnection
 from containers.dry_google import DryGoogle
 from containers.dry_run import run_dry
 from containers.proof import Finding, Watch, collector_off, explain
 from containers.sample_arguments import sample
 from containers.scopes import Scope, Scoped
 from containers.shared_objects import class_state, shared
+
+Dry = DryGoogle | DryConnection
 
 _TOOL_SECONDS = 2.0  # a tool that takes longer is abandoned
 _ROUNDS = 2  # the requests alternate, so that each one finds what the other has left
@@ -52,20 +55,24 @@ async def try_toolkit(container: Application, name: str) -> list[Finding]:
     toolkit = getattr(provider, "provides", None)
     if not (isinstance(provider, Scoped) and isinstance(toolkit, type) and issubclass(toolkit, Toolkit)):
         return []
-    trial = _Trial(f"toolkits.{name}", toolkit, _on_dry_client(container, provider))
+    trial = _Trial(f"toolkits.{name}", toolkit, _on_dry_clients(container, provider))
     with collector_off():
         return await run_dry(trial.run)
 
 
-def _on_dry_client(container: Application, toolkit: Scoped[Any]) -> tuple[Scoped[Any], Scoped[DryGoogle]]:
-    """Return a provider of the same toolkit whose Google client sends nothing, and one of that client."""
-    dry = Scoped(DryGoogle, container.principal, container.google_apis)
+def _on_dry_clients(container: Application, toolkit: Scoped[Any]) -> tuple[Scoped[Any], list[Scoped[Dry]]]:
+    """Return a provider of the same toolkit whose clients send nothing, and the providers of those clients."""
+    dry: dict[int, Scoped[Dry]] = {id(container.google): Scoped(DryGoogle, container.principal, container.google_apis)}
+    for name, connection in container.connections.providers.items():
+        dry[id(connection)] = Scoped(DryConnection, container.principal, name)
 
     def swapped(value: object) -> object:
-        return dry if value is container.google else value
+        return dry.get(id(value), value)
 
     kwargs = {name: swapped(value) for name, value in toolkit.kwargs.items()}
-    return Scoped(toolkit.provides, *map(swapped, toolkit.args), **kwargs), dry
+    given = {id(value) for value in (*toolkit.args, *toolkit.kwargs.values())}
+    used = [client for identity, client in dry.items() if identity in given]
+    return Scoped(toolkit.provides, *map(swapped, toolkit.args), **kwargs), used
 
 
 @dataclass
@@ -75,7 +82,7 @@ class _Request:
     scope: Scope
     person: str
     toolkit: Any
-    google: DryGoogle
+    clients: list[Dry]
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     results: list[object] = field(default_factory=list)
 
@@ -98,10 +105,10 @@ class _Request:
 
 
 class _Trial:
-    def __init__(self, label: str, toolkit: type[Toolkit], made: tuple[Scoped[Any], Scoped[DryGoogle]]) -> None:
+    def __init__(self, label: str, toolkit: type[Toolkit], made: tuple[Scoped[Any], list[Scoped[Dry]]]) -> None:
         self._label = label
         self._toolkit = toolkit
-        self._provider, self._google = made
+        self._provider, self._clients = made
         self._watches: list[Watch] = []
 
     async def run(self) -> list[Finding]:
@@ -144,17 +151,18 @@ class _Trial:
         run = new_run()
         context.run(run.__enter__)
         stack.callback(context.run, run.__exit__, None, None, None)
-        toolkit, google = (context.run(scope.get, provider) for provider in (self._provider, self._google))
-        self._watches += [Watch(self._label, ref(toolkit)), Watch("the Google client", ref(google))]
-        return _Request(scope, person, toolkit, google, context)
+        toolkit, *clients = (context.run(scope.get, provider) for provider in (self._provider, *self._clients))
+        self._watches += [
+            Watch(self._label, ref(toolkit)),
+            *(Watch("a person's client", ref(each)) for each in clients),
+        ]
+        return _Request(scope, person, toolkit, clients, context)
 
     def _judge(self, one: _Request, other: _Request) -> Iterator[Finding]:
         """Yield a finding for each thing that passed from this request to the other."""
-        if one.google.foreign:
-            methods = ", ".join(sorted(set(one.google.foreign)))
-            yield Finding(
-                f"a tool of `{self._label}` called {methods} with the Google client of another request", "", _TO_FIX
-            )
+        if calls := {call for client in one.clients for call in client.foreign}:
+            methods = ", ".join(sorted(calls))
+            yield Finding(f"a tool of `{self._label}` called {methods} with the client of another request", "", _TO_FIX)
         if one.person in repr(other.results):
             yield Finding(f"a tool of `{self._label}` returned what belongs to another request", "", _TO_FIX)
         for place in shared(one.toolkit, one.results, other.toolkit, other.results):

@@ -6,12 +6,13 @@ import importlib
 import inspect
 import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dependency_injector import providers
 
+from app.connections.connection import Connection
 from app.deadline import Deadline
 from app.errors import DeputyError, SettingsError
 from app.google.client import GoogleClient
@@ -44,10 +45,15 @@ def toolkits(container: Application, outside: Mapping[str, str]) -> dict[str, pr
     if taken := BUILT_IN.keys() & outside.keys():
         raise SettingsError(f"toolkits.{min(taken)}: a built-in toolkit has this name; choose another one")
     offers = Offers({Principal: container.principal, Deadline: container.deadline, GoogleClient: container.google})
-    return {name: _provider(name, path, offers) for name, path in (BUILT_IN | dict(outside)).items()}
+    for name, connection in container.connections.providers.items():
+        offers.add(Connection[Literal[name]], connection)  # type: ignore[valid-type]  # known from the settings alone
+    return {
+        name: _provider(name, path, offers, container.connections.providers.keys())
+        for name, path in (BUILT_IN | dict(outside)).items()
+    }
 
 
-def _provider(name: str, import_path: str, offers: Offers) -> Scoped[Any]:
+def _provider(name: str, import_path: str, offers: Offers, connections: Set[str]) -> Scoped[Any]:
     """Return a scoped provider of the toolkit class at ``package.module:Class``.
 
     Its constructor's parameters are filled in by type, anew for each request.
@@ -56,6 +62,7 @@ def _provider(name: str, import_path: str, offers: Offers) -> Scoped[Any]:
         name: The key in the settings; the class must have the same `name`, because its tools are named after it.
         import_path: Where the class is.
         offers: The objects that a constructor may ask for.
+        connections: The connections of the settings, and Google's.
 
     Raises:
         SettingsError: The class cannot be used; the message names it and its place in the settings, and says how to
@@ -65,6 +72,8 @@ def _provider(name: str, import_path: str, offers: Offers) -> Scoped[Any]:
     toolkit = _load(place, import_path)
     if toolkit.name != name:
         raise SettingsError(f"{place} has the name {toolkit.name!r}; use that as the key, so that its tools match it")
+    if unknown := sorted({spec.connection for spec in toolkit.tools().values() if spec.connection} - connections):
+        raise SettingsError(f"{place} needs the connection {unknown[0]}; add it to `connections`")
     if not toolkit.tools():
         raise SettingsError(f"{place} has no tools; mark at least one method with @tool")
     try:

@@ -14,6 +14,7 @@ from deputy.packages import refuse_other_packages
 
 if TYPE_CHECKING:
     from app.approvals.question import Question
+    from app.connections.connection import Connection
     from app.deadline import Deadline
     from app.errors import (
         AccessRefusedError,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessRefusedError",
+    "Connection",
     "ConsentRequiredError",
     "CredentialsError",
     "Deadline",
@@ -65,6 +67,7 @@ __all__ = [
 _MODULES = MappingProxyType(
     {
         "app.approvals.question": ("Question",),
+        "app.connections.connection": ("Connection",),
         "app.deadline": ("Deadline",),
         "app.errors": (
             "AccessRefusedError",

@@ -33,8 +33,8 @@ from app.agents.writes import Writes
 from app.approvals.approvals import Approval, Approvals
 from app.attachments.prompt import Prompt, with_files, without_files
 from app.audit.recorder import AuditRecorder
+from app.connections.connections import PersonConnections
 from app.conversations.history import HISTORY_CHARACTERS, Conversations, History
-from app.credentials.credentials import Credentials
 from app.errors import AgentError, GoogleError
 from app.llm.faults import ModelFault, model_fault
 from app.llm.files import can_read
@@ -120,7 +120,7 @@ class Agent:
         principal: Principal,
         shell: AgentShell,
         toolkits: Sequence[Toolkit],
-        credentials: Credentials,
+        connections: PersonConnections,
         approvals: Approvals,
         conversations: Conversations,
         writes: Writes,
@@ -129,7 +129,7 @@ class Agent:
         self.principal = principal
         self._shell = shell
         self._toolkits = toolkits
-        self._credentials = credentials
+        self._connections = connections
         self._approvals = approvals
         self._conversations = conversations
         self._writes = writes
@@ -178,7 +178,7 @@ class Agent:
         Raises:
             AgentError: The model failed, or a limit was reached.
         """
-        self._credentials.use_in(message.conversation)
+        self._connections.use_in(message.conversation)
         content = (prompt or Prompt(message.text)).content()
         return await self._run(message, content, [], None, listener, at_work, rules)
 
@@ -202,7 +202,7 @@ class Agent:
         Raises:
             AgentError: The model failed, or a limit was reached.
         """
-        self._credentials.use_in(message.conversation, stopped.credential_id)
+        self._connections.use_in(message.conversation, stopped.credential_ids)
         results = stopped.results(granted=granted, approvals=approvals)
         return await self._run(message, "", with_files(stopped.turn, files), results, listener, at_work, rules)
 
@@ -229,7 +229,7 @@ class Agent:
         guard = Guard(
             self._toolkits,
             self.principal,
-            self._credentials,
+            self._connections,
             self._approvals,
             partial(self._writes.begin, self.principal, message.message_id, message.attempt),
             self._trail,
@@ -276,7 +276,7 @@ class Agent:
             if isinstance(part, ToolReturnPart)
         )
         # A parked run may hold the result of a tool that the agent no longer has.
-        return any(name not in tools or tools[name].oauth_scopes for name in returned)
+        return any(name not in tools or tools[name].connection for name in returned)
 
 
 def _in_words(error: GoogleError) -> str:

@@ -16,7 +16,7 @@ from app.agents.listening import AtWork, unwatched
 from app.agents.organised import Organised, things_in
 from app.approvals.approvals import Approvals, PendingCall
 from app.audit.recorder import AuditRecorder
-from app.credentials.credentials import Credentials
+from app.connections.connections import PersonConnections
 from app.errors import (
     AccessRefusedError,
     ConsentRequiredError,
@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 # Keys of the metadata by which the guard says why a call waits …
 WAITS_FOR = "waits_for"
 OAUTH_SCOPES = "oauth_scopes"
+CONNECTION = "connection"
 ARGUMENTS = "arguments"
 CREDENTIAL_ID = "credential_id"
 QUESTION = "question"
@@ -73,7 +74,7 @@ class Guard:
 
     A call that may not run yet raises pydantic-ai's ApprovalRequired, which ends the run with the call pending. An
     approval that came with the run is never enough to act: an approval of this principal is claimed in the database,
-    and it counts for the Google account alone that the call was shown with.
+    and it counts for the account alone that the call was shown with.
 
     Args:
         toolkits: The toolkits of this person's agent; no two have a tool of the same name.
@@ -88,7 +89,7 @@ class Guard:
         self,
         toolkits: Sequence[Toolkit],
         principal: Principal,
-        credentials: Credentials,
+        connections: PersonConnections,
         approvals: Approvals,
         begins_to_write: Callable[[str], Awaitable[None]],
         trail: AuditRecorder,
@@ -100,7 +101,7 @@ class Guard:
     ) -> None:
         self._toolkits = toolkits
         self._principal = principal
-        self._credentials = credentials
+        self._connections = connections
         self._approvals = approvals
         self._begins_to_write = begins_to_write
         self._trail = trail
@@ -141,7 +142,7 @@ class Guard:
             raise ToolFailed(NOT_IN_A_GROUP)
         answered: Mapping[str, Any] = ctx.tool_call_metadata or {}
         try:
-            await self._credentials.ensure(frozenset(spec.oauth_scopes))
+            await self._connections.ensure(spec.connection, frozenset(spec.oauth_scopes))
         except (ConsentRequiredError, GrantRevokedError) as error:
             if answered.get(APPROVAL_ID) is not None:
                 raise ToolFailed(ACCOUNT_GONE) from error
@@ -177,7 +178,7 @@ class Guard:
         self, spec: ToolSpec, answered: Mapping[str, Any], error: ConsentRequiredError | GrantRevokedError
     ) -> None:
         missing = error.oauth_scopes if isinstance(error, ConsentRequiredError) else spec.oauth_scopes
-        if answered.get(CONSENT_ANSWERED):
+        if spec.connection in answered.get(CONSENT_ANSWERED, ()):
             needed = "; ".join(f'"{self._permission(scope)}"' for scope in sorted(missing))
             raise ToolFailed(
                 with_aside(
@@ -187,7 +188,12 @@ class Guard:
                 )
             ) from error
         raise ApprovalRequired(
-            metadata={WAITS_FOR: "consent", OAUTH_SCOPES: sorted(missing), DOING: spec.doing}
+            metadata={
+                WAITS_FOR: "consent",
+                CONNECTION: spec.connection,
+                OAUTH_SCOPES: sorted(missing),
+                DOING: spec.doing,
+            }
         ) from None
 
     async def _run(self, toolkit: Toolkit, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
@@ -226,10 +232,15 @@ class Guard:
         answered: Mapping[str, Any] = ctx.tool_call_metadata or {}
         approval_id = answered.get(APPROVAL_ID)
         call = PendingCall(ctx.tool_call_id or "", spec.name, to_jsonable_python(tool_args))
-        credential_id = self._credentials.credential_id if spec.oauth_scopes else None
+        credential_id = self._connections.credential_id(spec.connection)
         if approval_id is None:
             words = await self._words(toolkit, spec, tool_args)
-            shown = {ARGUMENTS: call.arguments, CREDENTIAL_ID: credential_id, **words}
+            shown = {
+                ARGUMENTS: call.arguments,
+                CONNECTION: spec.connection,
+                CREDENTIAL_ID: credential_id,
+                **words,
+            }
             raise ApprovalRequired(metadata={WAITS_FOR: "approval", **shown})
         if answered.get(CREDENTIAL_ID) != credential_id:
             raise ToolFailed(ACCOUNT_GONE)

@@ -15,6 +15,7 @@ from pydantic_ai.messages import ModelMessage
 from app.agents.guard import (
     APPROVAL_ID,
     ARGUMENTS,
+    CONNECTION,
     CONSENT_ANSWERED,
     CREDENTIAL_ID,
     DOING,
@@ -25,6 +26,7 @@ from app.agents.guard import (
 )
 from app.approvals.approvals import Approval, ApprovalState, PendingCall
 from app.approvals.question import Question
+from app.credentials.credentials import GOOGLE
 from app.toolkits.asides import with_aside
 
 DECLINED_CONSENT = with_aside(
@@ -40,6 +42,7 @@ class StoppedCall:
     """A tool call that waits for its person: for their consent to these OAuth scopes, or their approval.
 
     Attributes:
+        connection: The connection whose access it needs; None if it needs none.
         credential_id: The access with which a call is shown for approval; None where it needs none.
         question: How its person is asked for approval; None for a tool without words of its own.
         doing: The tool's work in words, if it waits for consent.
@@ -53,6 +56,7 @@ class StoppedCall:
     credential_id: str | None = None
     question: Question | None = None
     doing: str = ""
+    connection: str | None = GOOGLE  # runs that an earlier version parked do not say
 
     @property
     def in_words(self) -> str:
@@ -88,6 +92,7 @@ class StoppedRun:
                     credential_id=reason.get(CREDENTIAL_ID),
                     question=reason.get(QUESTION),
                     doing=reason.get(DOING, ""),
+                    connection=reason.get(CONNECTION),
                 )
             )
         return cls(turn, tuple(calls))
@@ -103,15 +108,26 @@ class StoppedRun:
         return json.dumps(values, ensure_ascii=False).encode(errors="replace").decode()
 
     @property
-    def oauth_scopes(self) -> frozenset[str]:
-        """Return the OAuth scopes that the run waits for; empty when it waits for approvals alone."""
-        return frozenset(scope for call in self.calls for scope in call.oauth_scopes)
+    def connection(self) -> str | None:
+        """Return the connection that the run waits for, one if there are several; None if it waits for approvals alone.
+
+        The calls for another one wait again, and then for that one.
+        """
+        return next((call.connection for call in self.calls if call.waits_for == "consent"), None)
 
     @property
-    def credential_id(self) -> str | None:
-        """Return the access that the run continues with: that of the calls shown for approval, if any."""
-        shown = (call.credential_id for call in self.calls if call.credential_id is not None)
-        return None if self.oauth_scopes else next(shown, None)
+    def oauth_scopes(self) -> frozenset[str]:
+        """Return the OAuth scopes that the run waits for at its `connection`."""
+        waiting = [call for call in self.calls if call.waits_for == "consent" and call.connection == self.connection]
+        return frozenset(scope for call in waiting for scope in call.oauth_scopes)
+
+    @property
+    def credential_ids(self) -> dict[str, str]:
+        """Return the access that the run continues with, by connection: that of the calls shown for approval."""
+        if self.connection is not None:
+            return {}
+        shown = [(call.connection, call.credential_id) for call in self.calls]
+        return {name: credential_id for name, credential_id in reversed(shown) if name and credential_id}
 
     @property
     def pending_calls(self) -> list[PendingCall]:
@@ -127,13 +143,14 @@ class StoppedRun:
         """
         answers = DeferredToolResults()
         decided = {approval.call.call_id: approval for approval in approvals}
+        answered = [] if granted is None else [self.connection]
         for call in self.calls:
             approval = decided.get(call.call_id)
             approved = approval is not None and approval.state is ApprovalState.APPROVED
-            refusal = _refusal(call, granted, approval)
+            refusal = _refusal(call, granted if call.connection == self.connection else None, approval)
             answers.approvals[call.call_id] = ToolDenied(refusal) if refusal else True
             answers.metadata[call.call_id] = {
-                CONSENT_ANSWERED: granted is not None,
+                CONSENT_ANSWERED: answered,
                 APPROVAL_ID: approval.approval_id if approval and approved else None,
                 CREDENTIAL_ID: call.credential_id,
             }

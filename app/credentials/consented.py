@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.errors import ConsentRequiredError, GrantRevokedError
+from app.credentials.credentials import GOOGLE
+from app.errors import AccessRefusedError, ConsentRequiredError, GrantRevokedError
 from app.google.scopes import missing_scopes
 from app.grants.grant import Grant
 from app.grants.refresh import Refresher
@@ -10,10 +11,16 @@ from app.principal import Principal
 
 
 class ConsentedTokens:
-    """Gives access from a person's own grants; lives as long as the process and holds no personal data."""
+    """Gives access from a person's own grants; lives as long as the process and holds no personal data.
 
-    def __init__(self, refresher: Refresher) -> None:
+    Args:
+        refresher: Keeps the grants' tokens fresh.
+        connection: The name of the connection whose grants these are.
+    """
+
+    def __init__(self, refresher: Refresher, connection: str = GOOGLE) -> None:
         self._refresher = refresher
+        self._connection = connection
 
     async def fresh(
         self,
@@ -24,13 +31,15 @@ class ConsentedTokens:
         credential_id: str | None = None,
         rejected: str | None = None,
     ) -> Grant:
-        """The grant of the account that the person uses there, which covers these OAuth scopes, its token fresh.
+        """Return the grant of the account that the person uses there, which covers these OAuth scopes, its token fresh.
 
         Raises:
             ConsentRequiredError: There is no grant, or it lacks one of the scopes.
             GrantRevokedError: Google no longer honours the grant.
             GoogleError: The token could not be refreshed.
         """
+        if self._connection != GOOGLE:
+            raise AccessRefusedError(f"Nobody can connect {self._connection} yet.")
         grant = await self._refresher.fresh(
             principal, conversation=conversation, grant_id=credential_id, rejected=rejected
         )

@@ -8,6 +8,7 @@ import threading
 import weakref
 from contextlib import nullcontext
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -19,12 +20,28 @@ from app.errors import CredentialsError, DeputyError
 from app.principal import Principal
 from app.run import current_run
 
-# The OAuth scopes of the tool that runs in this context. They are not personal data, so they may outlive the request.
-_IN_USE: ContextVar[frozenset[str]] = ContextVar("oauth_scopes_in_use", default=frozenset())
+GOOGLE = "google"  # the name of the connection that every configuration has
+
+
+@dataclass(frozen=True, slots=True)
+class _InUse:
+    """The connection and OAuth scopes of the tool that runs in this context; not personal data."""
+
+    connection: str
+    oauth_scopes: frozenset[str]
+
+
+# It may outlive the request.
+_IN_USE: ContextVar[_InUse | None] = ContextVar("connection_in_use", default=None)
+
+
+def use_no_connection() -> None:
+    """Make no credentials usable in this context, before a tool runs that declares no connection."""
+    _IN_USE.set(None)
 
 
 class Access(Protocol):
-    """Access to one account at Google, for a while."""
+    """Access to one account at a provider, for a while."""
 
     @property
     def credential_id(self) -> str:
@@ -72,15 +89,22 @@ class TokenSource(Protocol):
 
 
 class Credentials:
-    """Gives the toolkits of one request their principal's Google credentials; lives for that request.
+    """Gives the toolkits of one request their principal's credentials at one provider; lives for that request.
 
     Construction does no I/O. Await `ensure` before a token is needed, in the same task or in the task that started it:
-    the credentials that a tool gets are valid for the OAuth scopes that this tool ensured. They cannot be used in any
-    other run. They hold an access token and a callback that renews it, never a refresh token or the client's secret,
-    and they are emptied when the request ends.
+    the credentials that a tool gets are valid for the OAuth scopes that this tool ensured, and for no other connection.
+    They cannot be used in any other run. They hold an access token and a callback that renews it, never a refresh token
+    or the client's secret, and they are emptied when the request ends.
+
+    Args:
+        principal: Whose credentials.
+        tokens: The source of access tokens.
+        deadline: The message's deadline; no refresh waits longer.
+        connection: The name of the connection.
     """
 
-    def __init__(self, principal: Principal, tokens: TokenSource, deadline: Deadline) -> None:
+    def __init__(self, principal: Principal, tokens: TokenSource, deadline: Deadline, connection: str = GOOGLE) -> None:
+        self.connection = connection
         self._principal = principal
         self._tokens = tokens
         self._deadline = deadline
@@ -104,7 +128,7 @@ class Credentials:
         self._account = credential_id or self._account
 
     async def ensure(self, oauth_scopes: frozenset[str]) -> None:
-        """Return once the principal's access covers these OAuth scopes and its token is fresh.
+        """Return once the principal has access that covers these OAuth scopes, which may be none, with a fresh token.
 
         The account is looked up only once, so a request keeps its account even if the person switches meanwhile.
 
@@ -116,13 +140,12 @@ class Credentials:
             ForeignRunError: Another request than their own uses them.
         """
         self._run.check("Credentials")
-        if oauth_scopes:
-            async with self._choosing if self._account is None else nullcontext():
-                access = await self._fresh(oauth_scopes)
-                self._account = access.credential_id
-            self._held[oauth_scopes] = access
-            self._loop = asyncio.get_running_loop()
-        _IN_USE.set(oauth_scopes)
+        async with self._choosing if self._account is None else nullcontext():
+            access = await self._fresh(oauth_scopes)
+            self._account = access.credential_id
+        self._held[oauth_scopes] = access
+        self._loop = asyncio.get_running_loop()
+        _IN_USE.set(_InUse(self.connection, oauth_scopes))
 
     @property
     def credential_id(self) -> str:
@@ -131,7 +154,28 @@ class Credentials:
         Raises:
             CredentialsError: As `for_google`.
         """
-        return self._current(_IN_USE.get()).credential_id
+        return self._current(self._ensured()).credential_id
+
+    @property
+    def access_token(self) -> str:
+        """Return the access token, for one call; a later call must ask again.
+
+        Raises:
+            CredentialsError: As `for_google`.
+        """
+        return self._current(self._ensured()).access_token
+
+    async def renew(self, rejected: str) -> str:
+        """Return another access token than the one that an API has just rejected.
+
+        Raises:
+            GrantRevokedError: The provider no longer honours the grant.
+            GoogleError: The token could not be fetched.
+            CredentialsError: As `for_google`.
+        """
+        oauth_scopes = self._ensured()
+        self._current(oauth_scopes)
+        return (await self._renew(oauth_scopes, rejected)).access_token
 
     def for_google(self) -> GoogleCredentials:
         """Return new google-auth credentials for one call; after expiry or a 401 they ask the refresher.
@@ -140,7 +184,7 @@ class Credentials:
             CredentialsError: `ensure` was not awaited before, or the request has ended.
         """
         with self._handing_out:
-            oauth_scopes = _IN_USE.get()
+            oauth_scopes = self._ensured()
             access = self._current(oauth_scopes)
             token = access.access_token
 
@@ -202,14 +246,26 @@ class Credentials:
         self._held[oauth_scopes] = renewed  # later calls begin with this token
         return renewed
 
+    def _ensured(self) -> frozenset[str]:
+        """Return the OAuth scopes that the tool in this context ensured here."""
+        self._run.check("Credentials")
+        in_use = _IN_USE.get()
+        if in_use is None or in_use.connection != self.connection:
+            raise self._unusable()
+        return in_use.oauth_scopes
+
     def _current(self, oauth_scopes: frozenset[str]) -> Access:
         self._run.check("Credentials")
         access = self._held.get(oauth_scopes)
         if access is None:
-            raise CredentialsError(
-                f"the credentials of {self._principal} were used before ensure() was awaited, or after their request"
-            )
+            raise self._unusable()
         return access
+
+    def _unusable(self) -> CredentialsError:
+        return CredentialsError(
+            f"the credentials of {self._principal} for {self.connection} were used before ensure() was awaited, in a "
+            "tool that declares another connection, or after their request"
+        )
 
     async def aclose(self) -> None:
         """Empty every google-auth object that was handed out, whoever still holds it."""

@@ -8,9 +8,11 @@ from types import MappingProxyType
 from pydantic import Field, field_validator
 
 from app.agents.rules import PlaceRules
+from app.credentials.credentials import GOOGLE
 from app.delivery.work.admission import AllowedHere
 from app.sections.agents import OFFLINE, AgentSettings, AttachmentSettings, ModelSettings
 from app.sections.channel import ChatSettings
+from app.sections.connections import ConnectionSettings
 from app.sections.delivery import DeliverySettings
 from app.sections.google import ConsentSettings, GoogleSettings
 from app.sections.interfaces import InterfacesSettings
@@ -26,6 +28,10 @@ class Settings(Section):
     key_ring: KeyRingSettings = Field(examples=["{file: var/keys.yaml}"])
     google: GoogleSettings = GoogleSettings()
     consent: ConsentSettings = ConsentSettings()
+    connections: Named[ConnectionSettings] = Field(
+        default_factory=lambda: MappingProxyType({}),
+        description="Further providers at which people connect accounts, by the names that tools and chat commands use",
+    )
     toolkits: Named[ImportPath] = Field(
         default_factory=lambda: MappingProxyType({}), description="Your own toolkits: name to package.module:Class"
     )
@@ -47,6 +53,13 @@ class Settings(Section):
         if OFFLINE in models:
             raise ValueError(f"{OFFLINE} is built in; take another name")
         return models
+
+    @field_validator("connections")
+    @classmethod
+    def _google_is_taken(cls, connections: Mapping[str, ConnectionSettings]) -> Mapping[str, ConnectionSettings]:
+        if GOOGLE in connections:
+            raise ValueError(f"{GOOGLE} is built in, and its section is `google`; take another name")
+        return connections
 
     def allowed(self) -> dict[str, AllowedHere]:
         """Return who may write where, by served channel."""

@@ -16,6 +16,7 @@ from pydantic_ai.toolsets.abstract import SchemaValidatorProt
 from pydantic_core import SchemaValidator
 
 from app.approvals.question import Question
+from app.credentials.credentials import GOOGLE
 from app.errors import GoogleError, SettingsError, ToolError
 from app.toolkits.google_faults import describe
 from app.toolkits.rules import check_given, check_parameters, check_phrases, refuse_shared_state
@@ -39,6 +40,7 @@ class ToolMark:
     """The declaration that `@tool` leaves on a method."""
 
     effect: Effect
+    connection: str | None
     oauth_scopes: tuple[str, ...]
     phrases: tuple[str, ...]
     repeatable: bool
@@ -54,7 +56,8 @@ class ToolSpec:
         name: The name that the model calls it by: ``{toolkit}_{method}``, such as ``gmail_search``.
         method: The method's name; of a given tool, its name at its origin.
         effect: How far its changes reach.
-        oauth_scopes: The Google OAuth scope URLs it needs, all of them; empty when it needs none.
+        connection: The connection whose access it needs: ``google``, or a name in the settings; None if it needs none.
+        oauth_scopes: The OAuth scopes it needs there, all of them; Google's are URLs.
         phrases: Regular expressions by which the offline demo model finds it.
         repeatable: Running it twice has the same result as running it once.
         asks: How a person is asked for approval, or None for the tool's name and its arguments.
@@ -68,6 +71,7 @@ class ToolSpec:
     name: str
     method: str
     effect: Effect
+    connection: str | None
     oauth_scopes: tuple[str, ...]
     phrases: tuple[str, ...]
     repeatable: bool
@@ -82,7 +86,8 @@ class ToolSpec:
 def tool(
     *,
     effect: Effect = Effect.READ,
-    oauth_scopes: tuple[str, ...],
+    connection: str | None = None,
+    oauth_scopes: tuple[str, ...] | None = None,
     phrases: tuple[str, ...] = (),
     repeatable: bool = False,
     asks: Question | None = None,
@@ -92,7 +97,10 @@ def tool(
 
     Args:
         effect: How far the tool's changes reach.
-        oauth_scopes: The least Google OAuth scopes, as URLs, that it cannot do without; ``()`` says that it needs none.
+        connection: The connection whose access the tool needs, by its name in the settings: ``github``. Without it, a
+            tool with OAuth scopes needs Google's, and one without any needs nobody's.
+        oauth_scopes: The least OAuth scopes that it cannot do without, Google's as URLs. ``()`` says that it needs
+            none; a tool with a `connection` may leave them out, and needs the person's access all the same.
         phrases: Regular expressions for the offline demo model, matched against the whole message without regard
             to case. Named groups are arguments: ``(?:last|latest) (?P<limit>\d+) mails``.
         repeatable: Of a tool that organises: done twice it leaves the same as done once, as a label does and a draft
@@ -102,9 +110,13 @@ def tool(
             told the tool's name.
 
     Raises:
-        SettingsError: The method is not ``async def``, or a bare string stands where a tuple should.
+        SettingsError: The method is not ``async def``, a bare string stands where a tuple should, or neither a
+            connection nor OAuth scopes are given.
     """
-    for option, value in (("oauth_scopes", oauth_scopes), ("phrases", phrases)):
+    if oauth_scopes is None and connection is None:
+        raise SettingsError("@tool takes oauth_scopes=(…), or connection=…; write oauth_scopes=() if it needs neither")
+    scopes = () if oauth_scopes is None else oauth_scopes
+    for option, value in (("oauth_scopes", scopes), ("phrases", phrases)):
         if not isinstance(value, tuple):
             raise SettingsError(f"@tool({option}=…) takes a tuple of strings; got {type(value).__name__}")
 
@@ -113,7 +125,8 @@ def tool(
         if not inspect.iscoroutinefunction(method):
             name = getattr(method, "__qualname__", repr(method))
             raise SettingsError(f"the tool {name} has to be `async def`: blocking calls belong into a client's threads")
-        setattr(method, MARK, ToolMark(effect, oauth_scopes, phrases, repeatable, asks, doing))
+        needs = connection or (GOOGLE if scopes else None)
+        setattr(method, MARK, ToolMark(effect, needs, scopes, phrases, repeatable, asks, doing))
         return marked
 
     return mark
@@ -255,6 +268,7 @@ def _spec(cls: type[Toolkit], method: str, function: FunctionType, inherited: Ma
         name=name,
         method=method,
         effect=mark.effect,
+        connection=mark.connection,
         oauth_scopes=mark.oauth_scopes,
         phrases=mark.phrases,
         repeatable=mark.repeatable,

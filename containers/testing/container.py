@@ -67,6 +67,7 @@ async def open_test_container(settings: Settings) -> AsyncIterator[Application]:
         await database.open()
         yield container
     finally:
+        await container.persons_http().aclose()
         await container.http().aclose()
         await database.close()
 

@@ -12,6 +12,7 @@ from typing import Any
 from dependency_injector import providers
 from googleapiclient.http import HttpRequest
 
+from app.credentials.credentials import GOOGLE
 from app.errors import (
     AttachmentGoneError,
     AttachmentTooLargeError,
@@ -50,23 +51,27 @@ class FakeTokens:
     Attributes:
         asked: The people whose access was requested, with the OAuth scopes, oldest first.
         failures: Errors by person; each is raised as long as it is listed.
+        connection: The connection whose tokens these are.
     """
 
     asked: list[tuple[Principal, frozenset[str]]] = field(default_factory=list)
     failures: dict[Principal, Exception] = field(default_factory=dict)
+    connection: str = GOOGLE
     _granted: defaultdict[Principal, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def grant(self, principal: Principal, *oauth_scopes: str) -> None:
-        """Grant these OAuth scopes on this person's behalf, in addition to earlier ones."""
+        """Grant these OAuth scopes, which may be none, on this person's behalf, in addition to earlier ones."""
         self._granted[principal].update(oauth_scopes)
 
     def revoke(self, principal: Principal) -> None:
         """Revoke everything that this person has granted."""
         self._granted.pop(principal, None)
 
-    def install(self, container: Application) -> None:
-        """Replace the container's source of tokens."""
-        container.tokens.override(providers.Object(self))
+    def install(self, container: Application, connection: str = GOOGLE) -> None:
+        """Replace the container's source of tokens for a connection."""
+        self.connection = connection
+        source = container.tokens if connection == GOOGLE else container.connection_tokens.providers[connection]
+        source.override(providers.Object(self))
 
     async def fresh(
         self,
@@ -86,14 +91,15 @@ class FakeTokens:
         await asyncio.sleep(0)
         if failure := self.failures.get(principal):
             raise failure
-        if missing := oauth_scopes - self._granted[principal]:
-            raise ConsentRequiredError(principal, missing)
+        missing = oauth_scopes - self._granted.get(principal, set())
+        if missing or principal not in self._granted:
+            raise ConsentRequiredError(principal, missing, connection=self.connection)
         return FakeAccess(str(principal), f"token-{principal.user}-{len(self.asked)}", time.time() + _HOUR)
 
     async def refused(self, principal: Principal, credential_id: str, access_token: str) -> None:
         """End this person's access, because an API refused a token that had just been renewed."""
         self.revoke(principal)
-        raise GrantRevokedError(principal)
+        raise GrantRevokedError(principal, connection=self.connection)
 
 
 class FakeGoogle(GoogleClient):

@@ -30,6 +30,7 @@ from app.chat.approvals import ApprovalCommand
 from app.chat.help import HelpCommand
 from app.chat.new_conversation import NewConversationCommand
 from app.chat.stop import StopCommand
+from app.connections.connections import PersonConnections
 from app.consent.browser import BrowserSignIn
 from app.consent.code_tries import CodeTries
 from app.consent.confirmation import Confirmation
@@ -41,7 +42,7 @@ from app.consent.unconfirmed import UnconfirmedConsents
 from app.consent.used_codes import UsedCodes
 from app.conversations.history import Conversations
 from app.credentials.consented import ConsentedTokens
-from app.credentials.credentials import Credentials
+from app.credentials.credentials import GOOGLE, Credentials
 from app.database.database import Database
 from app.database.database import clock as clock_of
 from app.database.tables import outbox
@@ -261,7 +262,14 @@ class CoreServer:
         letters = Letters(principal, self.post)
         trail = AuditRecorder(principal, credentials, self.audit)
         agent = Agent(
-            principal, self._shell, [letters], credentials, self.approvals, self.conversations, self.writes, trail
+            principal,
+            self._shell,
+            [letters],
+            PersonConnections({GOOGLE: credentials}),
+            self.approvals,
+            self.conversations,
+            self.writes,
+            trail,
         )
         self.agents.append(weakref.ref(agent))
         self.open_now += 1

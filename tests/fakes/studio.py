@@ -13,8 +13,9 @@ from app.agents.writes import Writes
 from app.approvals.approvals import Approval, Approvals
 from app.audit.audit import Audit
 from app.audit.recorder import AuditRecorder
+from app.connections.connections import PersonConnections
 from app.conversations.history import Conversations
-from app.credentials.credentials import Credentials
+from app.credentials.credentials import GOOGLE, Credentials
 from app.database.database import Database
 from app.database.tables import messages
 from app.deadline import Deadline
@@ -59,7 +60,14 @@ class Studio:
         credentials = Credentials(person, self.tokens, Deadline.after(30))
         trail = AuditRecorder(person, credentials, Audit(self.database))
         return Agent(
-            person, self._shell, [letters], credentials, self.approvals, self.conversations, self.writes, trail
+            person,
+            self._shell,
+            [letters],
+            PersonConnections({GOOGLE: credentials}),
+            self.approvals,
+            self.conversations,
+            self.writes,
+            trail,
         )
 
     async def message(self, person: Principal, text: str = "go") -> StoredMessage:

@@ -267,7 +267,7 @@ async def test_an_approval_counts_for_the_access_that_was_shown(database: Databa
     message = await studio.message(ada)
     run = await studio.stop(message)
     await studio.approve(message, run)
-    shown = StoppedRun.load(run).credential_id
+    shown = StoppedRun.load(run).credential_ids.get("google")
     outcome = await studio.go_on(message, run.replace(f'"{shown}"', '"another"'))
 
     assert shown == str(ada)

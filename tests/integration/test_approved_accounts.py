@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.credentials.credentials import GOOGLE
 from app.database.database import Database
 from app.keys.ring import KeyRing
 from app.messages import StoredMessage
@@ -30,7 +31,7 @@ class PostingServer(CoreServer):
 
     async def _note(self, user: str, tool: str) -> None:
         agent = next(agent for reference in self.agents if (agent := reference()) and agent.principal.user == user)
-        grant = await self.grants.get(agent.principal, agent._credentials.credential_id)
+        grant = await self.grants.get(agent.principal, str(agent._connections.credential_id(GOOGLE)))
         assert grant is not None
         self.sent_from.append(grant.email)
 

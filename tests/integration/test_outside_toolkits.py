@@ -105,7 +105,7 @@ BROKEN = {
     f"\nimport json; json.loads('{SENTINEL}')\n": (2, "JSONDecodeError"),
     "import sys\nsys.exit(3)\n": (2, "SystemExit"),
     "from app.toolkits.toolkit import Toolkit, tool\n\n\nclass Broken(Toolkit):\n    name = 'broken'\n\n    @tool()\n"
-    "    async def add(self) -> str: ...\n": (7, "missing 1 required keyword-only argument: 'oauth_scopes'"),
+    "    async def add(self) -> str: ...\n": (7, "write oauth_scopes=() if it needs neither"),
     "from app.toolkits.toolkit import Toolkit, tool\n\n\nclass Broken(Toolkit):\n    name = 'broken'\n\n"
     "    @tool(oauth_scopes='x')\n    async def add(self) -> str: ...\n": (7, "takes a tuple of strings"),
     "from app.toolkits.toolkit import Toolkit\n\n\nclass Broken(Toolkit):\n    kept: list[str] = []\n": (4, "share"),

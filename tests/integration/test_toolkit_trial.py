@@ -20,9 +20,9 @@ from tests.outside import forgetful, keeping_client
 from tests.outside.forgetful import SendingToolkit
 
 LEAVING = {
-    "globally": ("tests.outside.keeping_client:GlobalToolkit", "with the Google client of another request"),
-    "classwide": ("tests.outside.keeping_client:ClassToolkit", "with the Google client of another request"),
-    "weakly": ("tests.outside.keeping_client:WeakToolkit", "with the Google client of another request"),
+    "globally": ("tests.outside.keeping_client:GlobalToolkit", "with the client of another request"),
+    "classwide": ("tests.outside.keeping_client:ClassToolkit", "with the client of another request"),
+    "weakly": ("tests.outside.keeping_client:WeakToolkit", "with the client of another request"),
     "text": ("tests.outside.forgetful:TextToolkit", "returned what belongs to another request"),
     "letters": ("tests.outside.forgetful:LettersToolkit", "returned what belongs to another request"),
     "counting": ("tests.outside.forgetful:CountingToolkit", "changed CountingToolkit.last, which all people share"),

@@ -89,6 +89,7 @@ ORDER = (
     "grants",
     "consent",
     "credentials",
+    "connections",
     "api_tokens",
     "approvals",
     "conversations",

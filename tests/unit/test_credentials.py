@@ -19,7 +19,7 @@ from google.oauth2.credentials import Credentials as GoogleCredentials
 from google_auth_httplib2 import AuthorizedHttp
 
 from app.credentials.consented import ConsentedTokens
-from app.credentials.credentials import Credentials
+from app.credentials.credentials import Credentials, use_no_connection
 from app.credentials.workspace import DelegatedAccess
 from app.database.database import Database
 from app.deadline import Deadline
@@ -100,9 +100,9 @@ def without_collector() -> Iterator[None]:
 
 
 async def test_there_is_nothing_before_ensure(make: Make, ada: Principal, grace: Principal) -> None:
-    """Credentials that nobody has ensured, or only for no scope at all, give nothing out."""
+    """Credentials that nobody has ensured give nothing out, nor do any in a tool that needs no connection."""
     of_ada, of_grace = make(ada), make(grace)
-    await of_ada.ensure(frozenset())
+    use_no_connection()
 
     with pytest.raises(CredentialsError, match="ada"):
         of_ada.for_google()
@@ -110,7 +110,7 @@ async def test_there_is_nothing_before_ensure(make: Make, ada: Principal, grace:
     with pytest.raises(CredentialsError, match="ada"):
         of_ada.for_google()
     assert of_grace.for_google().token == "access-grace-1"
-    await of_grace.ensure(frozenset())
+    use_no_connection()
     with pytest.raises(CredentialsError, match="grace"):
         of_grace.for_google()
 

@@ -56,4 +56,4 @@ def test_an_error_about_a_principal_keeps_them_and_says_what_to_do(ada: Principa
 
     assert (required.principal, required.oauth_scopes, revoked.principal) == (ada, frozenset({"a", "b"}), ada)
     assert str(required) == "http:demo:ada has not granted a, b; send a consent link"
-    assert str(revoked) == "Google no longer honours the grant of http:demo:ada; ask for consent again"
+    assert str(revoked) == "the grant of http:demo:ada at google has ended; ask for consent again"

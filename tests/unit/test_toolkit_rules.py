@@ -106,9 +106,9 @@ def test_shared_state_of_a_mixin_is_found() -> None:
 
 
 def test_scopes_have_to_be_said() -> None:
-    """Whoever marks a tool says its OAuth scopes, were it that there are none."""
-    with pytest.raises(TypeError, match="oauth_scopes"):
-        tool()  # type: ignore[call-arg]
+    """Whoever marks a tool says its OAuth scopes, were it that there are none, or names a connection."""
+    with pytest.raises(SettingsError, match="oauth_scopes"):
+        tool()
 
 
 @pytest.mark.parametrize("options", [{"oauth_scopes": "openid"}, {"oauth_scopes": (), "phrases": "do it"}])

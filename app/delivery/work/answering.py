@@ -195,7 +195,7 @@ class Answering:
         if await self._parking.count(message.principal, besides=message.message_id) >= self._person_parked:
             await self.give_up(message, TOO_MANY_PARKED.format(self._person_parked), "too_many_parked")
             return False  # the apology is queued already
-        if not outcome.oauth_scopes:
+        if outcome.connection is None:
             return await self._parking.park_for_approval(message, outcome.dump(), outcome.pending_calls)
         link_id = await self._consent.ask(
             message.principal,

@@ -1,0 +1,1 @@
+"""One person's connections to the providers of the settings, each for a single request."""
