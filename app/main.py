@@ -86,6 +86,9 @@ async def running(container: Application, settings: Settings, *, answers: bool =
         if container.replicas().alone:
             await container.inbox().recover()
         await stack.enter_async_context(container.engine().opened())
+        for channel in container.channels().values():
+            if channel.opens is not None:
+                await stack.enter_async_context(channel.opens.opened())
         await stack.enter_async_context(container.sender().running(settings.delivery.grace_seconds))
         await stack.enter_async_context(container.waiters().running(container.supervisor()))
         if answers:

@@ -58,7 +58,7 @@ def add_channels(container: Application, settings: Settings) -> None:
             made.add(part, offered_as=kind)
         served = {
             name: made.add(part)
-            for name in ("sends", "people", "directory", "login", "checkup")
+            for name in ("sends", "people", "directory", "login", "checkup", "opens")
             if (part := getattr(description, name)) is not None
         }
         container.routes.add_args(*map(made.add, description.routes))

@@ -35,6 +35,14 @@ class Receiver(Protocol):
         ...
 
 
+class Openable(Protocol):
+    """Holds what stays open, such as connections. One object, which lives as long as the process."""
+
+    def opened(self) -> AbstractAsyncContextManager[None]:
+        """Open it for as long as the context lasts, and close it when nothing is sent any more."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelDescription:
     """All parts of a channel, each a class, or a `functools.partial` of one with values from the settings.
@@ -55,6 +63,7 @@ class ChannelDescription:
         shares: Objects that several parts need, by the type that they ask for; each can use those before it.
         load: Imports modules that the first reply needs but an acknowledgement does not, such as the platform's SDK. It
             is called in a thread once the process accepts messages, and must be safe to call again.
+        opens: Is opened before the first reply is sent and closed after the last one; None if nothing stays open.
     """
 
     title: str
@@ -67,6 +76,7 @@ class ChannelDescription:
     checkup: Callable[..., Checkup] | None = None
     shares: Mapping[type, Callable[..., Any]] = field(default_factory=dict)
     load: Callable[[], None] | None = None
+    opens: Callable[..., Openable] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,7 @@ class ServedChannel:
     login: ChannelProof | None = None
     checkup: Checkup | None = None
     load: Callable[[], None] | None = None
+    opens: Openable | None = None
 
 
 ServedChannels = Mapping[str, ServedChannel]  # by platform

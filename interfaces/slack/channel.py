@@ -14,6 +14,7 @@ from interfaces.slack.checkup import SlackCheckup
 from interfaces.slack.client import SlackChannel
 from interfaces.slack.directory import SlackDirectory
 from interfaces.slack.home import SlackHome
+from interfaces.slack.http import SlackHttp
 from interfaces.slack.inbound import SlackInbound
 from interfaces.slack.installations import BotTokens, Installations, OneWorkspace
 from interfaces.slack.installing import Installing
@@ -51,6 +52,7 @@ def describe(slack: SlackSettings, settings: Settings) -> ChannelDescription:
         ),
         shares={
             AllowList: partial(AllowList, places=slack.workspaces),
+            SlackHttp: SlackHttp,
             BotTokens: _bot_tokens(slack),
             SlackPeople: partial(SlackPeople, api_base_url=root),
             SlackHome: partial(SlackHome, api_base_url=root),
@@ -58,6 +60,7 @@ def describe(slack: SlackSettings, settings: Settings) -> ChannelDescription:
             **({Installing: _installing(slack, settings)} if installed else {}),
         },
         load=load,
+        opens=SlackHttp,
     )
 
 

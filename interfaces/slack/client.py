@@ -18,6 +18,7 @@ from interfaces.slack.copies import EVENT_TYPE, CopyFinder, Where
 from interfaces.slack.direct import open_direct_chat
 from interfaces.slack.files import fetch_file
 from interfaces.slack.formatting import MAX_MARKDOWN_LENGTH, MAX_POST_LENGTH, escaped, posts
+from interfaces.slack.http import SlackHttp
 from interfaces.slack.installations import BotTokens
 from interfaces.slack.refusals import ClosedPlaceError, in_our_words, reason_of
 from interfaces.slack.sessions import SlackSessions
@@ -73,12 +74,16 @@ class SlackChannel:
     Args:
         bot_tokens: Knows the bot tokens.
         api_base_url: Where Slack's Web API is; ends with a slash.
+        http: Keeps the connections.
         copies: Finds earlier posts of a reply; by default a new one for this object.
     """
 
-    def __init__(self, bot_tokens: BotTokens, api_base_url: str, copies: CopyFinder | None = None) -> None:
+    def __init__(
+        self, bot_tokens: BotTokens, api_base_url: str, http: SlackHttp, copies: CopyFinder | None = None
+    ) -> None:
         self._bot_tokens = bot_tokens
         self._api_base_url = api_base_url
+        self._http = http
         self._copies = copies or CopyFinder()
         self._sessions = SlackSessions()
         self._public_lines: OrderedDict[tuple[str, int], None] = OrderedDict()
@@ -169,7 +174,7 @@ class SlackChannel:
         if token is None:
             raise UndeliverableError("the app was removed from the workspace", reason="not_installed")
         # The client's own handlers would post again after a broken connection, without looking first.
-        return new_client(token, self._api_base_url, retries=False)
+        return new_client(token, self._api_base_url, retries=False, session=self._http.session)
 
     async def _direct_chat(self, client: AsyncWebClient, message: StoredMessage) -> Where:
         channel = await open_direct_chat(client, message.principal.user)

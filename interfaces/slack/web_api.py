@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from interfaces.slack.http import CALL_SECONDS
+
 if TYPE_CHECKING:
+    from aiohttp import ClientSession
     from slack_sdk.web.async_client import AsyncWebClient
 
 
@@ -17,7 +20,14 @@ def load() -> None:
     new_client("", "")
 
 
-def new_client(token: str | None, base_url: str, *, timeout_seconds: int = 30, retries: bool = True) -> AsyncWebClient:
+def new_client(
+    token: str | None,
+    base_url: str,
+    *,
+    timeout_seconds: int = CALL_SECONDS,
+    retries: bool = True,
+    session: ClientSession | None = None,
+) -> AsyncWebClient:
     """Return a client for one bot token, or without a token.
 
     Args:
@@ -25,10 +35,11 @@ def new_client(token: str | None, base_url: str, *, timeout_seconds: int = 30, r
         base_url: Where the Web API is; ends with a slash.
         timeout_seconds: How long each call may take.
         retries: Whether the SDK may send a call again after a broken connection.
+        session: Has the connections, and its own time-out; None for a new connection for each call.
     """
     from interfaces.slack.web_client import SlackWebClient
 
-    client = SlackWebClient(base_url, token=token, timeout=timeout_seconds)
+    client = SlackWebClient(base_url, token=token, timeout=timeout_seconds, session=session)
     if not retries:
         client.retry_handlers = []
     return client

@@ -18,6 +18,7 @@ from app.sandbox.server import serve_loopback
 from app.sandbox.slack.places import SlackError
 from app.sandbox.slack.sandbox import SlackSandbox
 from interfaces.slack.client import SlackChannel
+from interfaces.slack.http import SlackHttp
 from interfaces.slack.installations import OneWorkspace
 
 TOKEN, THREAD = "xoxb-sandbox", "1700000000.000001"
@@ -45,7 +46,7 @@ async def channels() -> AsyncIterator[TwoChannels]:
     slack = SlackSandbox(signing_secret="secret", bot_token=TOKEN)
     slack.event(user="U0ADA", text="<@U0BOT> hello", channel="C0ALL", ts=THREAD, kind="app_mention")
     async with serve_loopback(slack.app) as url:
-        one, other = (SlackChannel(OneWorkspace(TOKEN), f"{url}/api/") for _ in range(2))
+        one, other = (SlackChannel(OneWorkspace(TOKEN), f"{url}/api/", SlackHttp()) for _ in range(2))
         yield TwoChannels(slack, one, other)
 
 
@@ -151,7 +152,8 @@ async def test_a_connection_that_breaks_after_the_post_is_not_used_again() -> No
         writer.close()
 
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as listener:
-        channel = SlackChannel(OneWorkspace(TOKEN), f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/api/")
+        port = listener.sockets[0].getsockname()[1]
+        channel = SlackChannel(OneWorkspace(TOKEN), f"http://127.0.0.1:{port}/api/", SlackHttp())
         for message in (_message("ADA"), _message("GRACE")):
             with pytest.raises(UnclearError):
                 await _send(channel, message, text="hello")

@@ -19,6 +19,7 @@ from app.sandbox.slack.rates import ReadLimits
 from app.sandbox.slack.sandbox import SlackSandbox
 from interfaces.slack.client import ANSWERED_DIRECTLY, CANNOT_WRITE_DIRECTLY, SlackChannel
 from interfaces.slack.copies import CopyFinder
+from interfaces.slack.http import SlackHttp
 from interfaces.slack.installations import OneWorkspace
 from tests.fakes.sandbox import Clock
 
@@ -71,7 +72,7 @@ async def team() -> AsyncIterator[Team]:
     for name, ts in MENTIONS.items():
         slack.event(user=f"U0{name}", text="<@U0BOT> hello", channel=CHANNEL, ts=ts, kind="app_mention")
     async with serve_loopback(slack.app) as url:
-        yield Team(slack, SlackChannel(OneWorkspace(TOKEN), f"{url}/api/", CopyFinder(clock)), clock)
+        yield Team(slack, SlackChannel(OneWorkspace(TOKEN), f"{url}/api/", SlackHttp(), CopyFinder(clock)), clock)
 
 
 def mention(name: str) -> StoredMessage:

@@ -1,0 +1,88 @@
+"""Posts to Slack share connections while the process runs, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from app.sandbox.server import serve_loopback
+from app.sandbox.slack.sandbox import SlackSandbox
+from interfaces.slack.http import SlackHttp
+from interfaces.slack.web_api import new_client
+
+TOKEN = "xoxb-sandbox"
+
+
+class Front:
+    """Stands before a Slack: lists each call's connection and headers, and sets a cookie with each answer."""
+
+    def __init__(self) -> None:
+        self.slack = SlackSandbox(signing_secret="secret", bot_token=TOKEN)
+        self.connections: list[int] = []  # the client's port
+        self.headers: list[Mapping[bytes, bytes]] = []
+        self.url = ""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one call."""
+        self.connections.append(scope["client"][1])
+        self.headers.append(dict(scope["headers"]))
+
+        async def with_cookie(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"set-cookie", b"d=a-workspace; Path=/")]
+            await send(message)
+
+        await self.slack.app(scope, receive, with_cookie)
+
+    async def post(self, http: SlackHttp, channel: str = "D0ADA") -> None:
+        """Post as the channel does."""
+        client: Any = new_client(TOKEN, f"{self.url}/api/", retries=False, session=http.session)
+        await client.chat_postMessage(channel=channel, text="hello")
+
+
+@pytest.fixture
+async def front() -> AsyncIterator[Front]:
+    """Nothing is posted yet."""
+    front = Front()
+    async with serve_loopback(front) as front.url:
+        yield front
+
+
+async def test_posts_share_a_connection(front: Front) -> None:
+    """While it is open, a post goes out over the connection of the one before."""
+    http = SlackHttp()
+    async with http.opened():
+        await front.post(http)
+        await front.post(http, "D0BOB")
+
+    assert len(front.slack.posts) == 2
+    assert len(set(front.connections)) == 1
+
+
+async def test_no_cookie_goes_from_one_call_to_the_next(front: Front) -> None:
+    """What Slack sets with one workspace's call is not sent with another's."""
+    http = SlackHttp()
+    async with http.opened():
+        await front.post(http)
+        await front.post(http)
+
+    assert len(front.headers) == 2
+    assert not any(b"cookie" in headers for headers in front.headers)
+
+
+async def test_nothing_is_open_outside(front: Front) -> None:
+    """The end of the context closes the session; outside, each call has a connection of its own."""
+    http = SlackHttp()
+    async with http.opened():
+        inside = http.session
+    assert inside is not None
+    assert inside.closed
+    assert http.session is None
+
+    await front.post(http)
+    await front.post(http)
+
+    assert len(set(front.connections)) == 2
