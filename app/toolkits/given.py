@@ -19,6 +19,7 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from app.approvals.question import Question
+from app.credentials.credentials import GOOGLE
 from app.errors import SettingsError
 from app.toolkits.rules import check_phrases, identities
 from app.toolkits.toolkit import TOOL_NAME, Effect, ToolSpec
@@ -33,6 +34,7 @@ def given_tool(
     description: str,
     schema: Mapping[str, Any],
     effect: Effect = Effect.ACT,
+    connection: str | None = None,
     oauth_scopes: tuple[str, ...] = (),
     phrases: tuple[str, ...] = (),
     repeatable: bool = False,
@@ -48,6 +50,7 @@ def given_tool(
         description: What the model chooses the tool by.
         schema: The JSON schema of the arguments, an object's.
         effect: How far its changes reach; unless its origin is known to change nothing, it acts.
+        connection: As for `tool`.
         oauth_scopes: As for `tool`.
         phrases: As for `tool`.
         repeatable: As for `tool`.
@@ -75,6 +78,7 @@ def given_tool(
         name=name,
         method=method,
         effect=effect,
+        connection=connection or (GOOGLE if oauth_scopes else None),
         oauth_scopes=oauth_scopes,
         phrases=phrases,
         repeatable=repeatable,
