@@ -166,7 +166,8 @@ async def open_environment(
             bot_token=SecretStr(telegram_token), webhook_secret=SecretStr(telegram_secret), api_base_url=telegram_url
         )
         settings = Settings(
-            server=ServerSettings(port=port, public_url=public_url),
+            # Client and server share one event loop, so a slow machine delays a request and its timer alike.
+            server=ServerSettings(port=port, public_url=public_url, head_seconds=600, body_seconds=600),
             key_ring=KeyRingSettings(file=folder / "keys.yaml"),
             agents={"assistant": AgentSettings(toolkits=("gmail",))},
             default_agent="assistant",

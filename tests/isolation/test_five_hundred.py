@@ -1,4 +1,4 @@
-"""Five hundred messages of fifty people, all mixed up, through the signed Slack route: everybody gets their own mail.
+"""Five hundred messages of fifty people, mixed up over all channels: everybody gets their own mail.
 
 Some are delivered twice, interrupted, too slow, or meet a tool that fails. Afterwards every message has its end, each
 call of Gmail carried its own sender's token, nobody was shown anybody else's letters, and every object of every request
@@ -15,10 +15,11 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
 
+import httpx2
 import pytest
 import sqlalchemy as sa
 
@@ -32,15 +33,18 @@ from app.principal import Principal
 from app.sandbox.google.gmail.letters import MARKER
 from app.sandbox.log import fingerprint
 from app.sandbox.people import Person
+from app.sandbox.whatsapp.people import PairRates
 from app.sections.delivery import DeliverySettings
+from app.sections.interfaces import InterfacesSettings
 from app.toolkits.gmail import READ_MAIL, GmailToolkit
 from app.toolkits.toolkit import tool
 from containers.application import Application
 from containers.scopes import Scoped
 from tests.fakes.databases import Databases
-from tests.fakes.environment import open_environment
+from tests.fakes.environment import Environment, open_environment, with_http, with_telegram
 from tests.fakes.leaping import end_limit, limits_of
-from tests.fakes.server import TEAM, Server, direct, user
+from tests.fakes.server import Server
+from tests.isolation.members import PLATFORMS, Delivery, Member, Shown, shown, some_group
 from tests.isolation.watch import Verdict, Watch, judge
 
 HANGING_SECONDS = 900.0
@@ -98,25 +102,18 @@ class TryingGmail(GmailToolkit):
         return ""
 
 
-@dataclass(frozen=True)
-class Member:
-    """Somebody of the fifty."""
-
-    name: str
-    email: str
-
-    @property
-    def principal(self) -> Principal:
-        return Principal("slack", TEAM, user(self.name))
-
-
 @dataclass
 class Crowd:
-    """A server and all who write to it."""
+    """A server and all who write to it.
+
+    Attributes:
+        asked: Who sent which message over HTTP.
+    """
 
     server: Server
     members: list[Member]
     watch: Watch
+    asked: set[tuple[Member, str]] = field(default_factory=set)
 
     async def run(self, random_: random.Random, count: int, *, interrupts: int, slow: int = 0) -> None:
         """Write so many messages, mixed up, and return once each is done or failed and its sender was told.
@@ -127,21 +124,24 @@ class Crowd:
             interrupts: How many runs are interrupted.
             slow: How many of the messages take longer than they may.
         """
+        # WhatsApp lets the assistant write to a person alone only if they wrote to it alone before.
+        greeting = [member for member in self.members if member.platform == "whatsapp"]
+        greetings = [self._delivery(member, READS[0], None, event) for event, member in enumerate(greeting)]
         texts = [*islice(cycle(SLOW), slow), *islice(cycle(FAILS), count // 12)]
-        texts += random_.choices(READS, k=count - len(texts))
+        texts += random_.choices(READS, k=count - len(greetings) - len(texts))
         random_.shuffle(texts)
-        events = [self._event(random_, text) for text in texts]
-        deliveries: list[tuple[dict[str, object], int | None]] = [(event, None) for event in events]
-        deliveries += [(event, 1) for event in random_.sample(events, count // 10)]  # Slack sends some twice
+        deliveries = [self._any_delivery(random_, text, event) for event, text in enumerate(texts, len(greetings))]
+        deliveries += random_.sample(deliveries, count // 10)  # platforms send some twice
         random_.shuffle(deliveries)
         interrupter = asyncio.create_task(self._interrupt(random_, interrupts))
         slots = asyncio.Semaphore(20)
 
-        async def deliver(event: dict[str, object], retry_num: int | None) -> None:
+        async def deliver(delivery: Delivery) -> None:
             async with slots:
-                (await self.server.deliver(event, retry_num)).raise_for_status()
+                (await delivery()).raise_for_status()
 
-        await asyncio.gather(*(deliver(*delivery) for delivery in deliveries))
+        for batch in (greetings, deliveries):
+            await asyncio.gather(*map(deliver, batch))
         async with asyncio.timeout(HANGING_SECONDS):
             while (states := await self.states())["done", True] + states["failed", True] < count:
                 await asyncio.sleep(0.1)
@@ -157,22 +157,31 @@ class Crowd:
 
     async def judge(self, fading_seconds: float = 30.0) -> Verdict:
         """The verdict on all that has happened."""
-        emails = {member.principal: member.email for member in self.members}
         server = self.server
-        return await judge(self.watch, server.container, server.google, emails, server.slack.posts, fading_seconds)
-
-    def _event(self, random_: random.Random, text: str) -> dict[str, object]:
-        member = random_.choice(self.members)
-        if text in SLOW or random_.random() < 0.7:  # who is slow keeps a whole thread waiting
-            return self.server.slack.event(user=user(member.name), text=text, channel=direct(member.name))
-        number = random_.randrange(10)
-        return self.server.slack.event(
-            user=user(member.name),
-            text=f"<@U0BOT> {text}",
-            channel="C0TEAM",
-            thread_ts=f"1700000000.{number:06}",
-            kind="app_mention",
+        emails = {member.principal(server): member.email for member in self.members}
+        return await judge(
+            self.watch, server.container, server.google, emails, await self.shown(), fading_seconds=fading_seconds
         )
+
+    async def shown(self) -> list[Shown]:
+        """All that was shown, and to whom."""
+        return await shown(self.server, self.members, self.asked)
+
+    def _any_delivery(self, random_: random.Random, text: str, event: int) -> Delivery:
+        # Who is slow keeps a whole thread waiting.
+        group = None if text in SLOW or random_.random() < 0.5 else some_group(random_)
+        return self._delivery(random_.choice(self.members), text, group, event)
+
+    def _delivery(self, member: Member, text: str, group: int | None, event: int) -> Delivery:
+        delivery = member.delivery(self.server, text, group=group, event=event)
+
+        async def deliver() -> httpx2.Response:
+            response = await delivery()
+            if member.platform == "http" and response.is_success:
+                self.asked.add((member, response.json()["message"]))
+            return response
+
+        return deliver
 
     async def _interrupt(self, random_: random.Random, count: int) -> None:
         """Cancel so many runs in mid-work, each message at most once."""
@@ -189,7 +198,7 @@ class Crowd:
 async def crowd(folder: Path, people: int, databases: Databases | None = None) -> AsyncIterator[Crowd]:
     """A server that so many people have connected their accounts to, each object of its requests watched."""
     accounts = [Person.named(f"Member{n:02} Crowd", f"member{n:02}@sandbox.example") for n in range(people)]
-    members = [Member(f"M{n:02}", account.email) for n, account in enumerate(accounts)]
+    members = [Member(number, account.email) for number, account in enumerate(accounts)]
     watch = Watch()
 
     def prepare(container: Application) -> None:
@@ -199,16 +208,21 @@ async def crowd(folder: Path, people: int, databases: Databases | None = None) -
     delivery = DeliverySettings(concurrency=16, deadline_seconds=HANGING_SECONDS, scan_seconds=0.5)
     async with (
         open_environment(folder, databases, people=accounts, delivery=delivery) as environment,
-        environment.server(prepare) as server,
+        environment.server(prepare, interfaces=_all_channels(environment)) as server,
     ):
+        environment.whatsapp.rates = PairRates(burst=1_000_000)
         slots = asyncio.Semaphore(8)
 
         async def connect(member: Member) -> None:
             async with slots:
-                await server.connect(member.principal, member.email)
+                await server.connect(member.principal(server), member.email)
 
         await asyncio.gather(*map(connect, members))
         yield Crowd(server, members, watch)
+
+
+def _all_channels(environment: Environment) -> InterfacesSettings:
+    return with_telegram(environment, with_http(environment.settings, wait_seconds=0.01))
 
 
 @contextmanager
@@ -229,9 +243,9 @@ async def assert_nobody_meets(folder: Path, databases: Databases, *, people: int
             await crowd_.run(random.Random(500), count, interrupts=count // 10, slow=slow)
             states = await crowd_.states()
             verdict = await crowd_.judge()
-            posts = [post.text for post in crowd_.server.slack.posts]
-            late = sum(text.startswith(TOO_LATE) for text in posts)
-            answered = {post.channel for post in crowd_.server.slack.posts if MARKER.search(post.text)}
+            told = await crowd_.shown()
+            late = sum(text.startswith(TOO_LATE) for _, text in told)
+            answered = {person for person, text in told if person and MARKER.search(text)}
             made = crowd_.watch.made
 
     assert set(states) == {("done", True), ("failed", True)}
@@ -239,6 +253,7 @@ async def assert_nobody_meets(folder: Path, databases: Databases, *, people: int
     assert states["done", True] > count * 0.8
     assert states["failed", True] == late > 0
     assert len(answered) > people * 0.8
+    assert {person.platform for person in answered} == set(PLATFORMS)
     assert min(made.values()) >= count
     assert {"Scope", "Agent", "Credentials", "GoogleClient", "TryingGmail"} <= set(made)
     assert verdict == Verdict(Counter(), set(), 0, set(), 0)
@@ -301,7 +316,7 @@ def share(container: Application, crowd_: Crowd) -> None:
 
 def confuse(container: Application, crowd_: Crowd) -> None:
     """The mistake: credentials that use one person's grant for everybody."""
-    victim = crowd_.members[0].principal
+    victim = crowd_.members[0].principal(crowd_.server)
     used = crowd_.watch.used
 
     class Confused(Credentials):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ from app.principal import Principal
 from app.sandbox.google.gmail.letters import MARKER
 from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.log import fingerprint
-from app.sandbox.slack.posts import Post
 from containers.application import Application
 from containers.scopes import Scope, Scoped
 from tests.fakes.fading import fading
@@ -94,7 +93,7 @@ class Verdict:
         foreign_tokens: Whose credentials gave out a token that is not in their own grant.
         foreign_calls: Calls of Gmail under a token of nobody's.
         foreign_letters: Who was shown letters that are not in their own mailbox.
-        public_letters: How many letters were shown to a whole channel.
+        public_letters: How many letters were shown to a whole group.
     """
 
     alive: Counter[str]
@@ -109,7 +108,7 @@ async def judge(
     container: Application,
     google: GoogleSandbox,
     emails: Mapping[Principal, str],
-    posts: list[Post],
+    shown: Iterable[tuple[Principal | None, str]],
     fading_seconds: float = 30.0,
 ) -> Verdict:
     """The verdict on a run that is over.
@@ -119,27 +118,25 @@ async def judge(
         container: Where the grants are.
         google: Whose log says which tokens were used.
         emails: Each person's Google account.
-        posts: What was posted in Slack.
+        shown: What was shown on all channels, and to whom; None for a whole group.
         fading_seconds: How long tasks and threads that are ending are waited for.
     """
     grants = [await container.grants().find(person) for person in emails]
     tokens = {grant.principal: fingerprint(grant.access_token) for grant in grants if grant}
     calls = [call for call in google.calls if call.method_id.startswith("gmail.")]
     letters = own_markers(google, set(emails.values()))
-    shown: dict[Principal, set[str]] = {person: set() for person in emails}
+    seen: dict[Principal, set[str]] = {person: set() for person in emails}
     public = 0
-    audience = {person.user: person for person in emails}
-    for post in posts:
-        found = {marker.lower() for marker in MARKER.findall(post.text)}
-        user = post.user or (f"U{post.channel[1:]}" if post.channel.startswith("D") else None)
-        if user is None:
+    for person, text in shown:
+        found = {marker.lower() for marker in MARKER.findall(text)}
+        if person is None:
             public += len(found)
         else:
-            shown[audience[user]] |= found
+            seen[person] |= found
     return Verdict(
         alive=await watch.alive(fading_seconds),
         foreign_tokens={person for person, token in watch.used if token != tokens.get(person)},
         foreign_calls=sum(call.bearer_sha256 not in tokens.values() for call in calls),
-        foreign_letters={person for person, found in shown.items() if found - letters[emails[person]]},
+        foreign_letters={person for person, found in seen.items() if found - letters[emails[person]]},
         public_letters=public,
     )
