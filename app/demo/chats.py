@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import httpx2
 
 from app.api_tokens import ApiTokens
+from app.demo.platforms import Platforms
 from app.principal import Principal
 from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.people import Person
@@ -132,14 +132,19 @@ class TelegramChat:
 
 
 class WhatsAppChat:
-    """A person who writes to the business number."""
-
-    place = "whatsapp"
+    """A person who writes to the business number, or mentions it in a group."""
 
     def __init__(
-        self, client: httpx2.AsyncClient, whatsapp: WhatsAppSandbox, portfolio: str, person: WhatsAppPerson
+        self,
+        client: httpx2.AsyncClient,
+        whatsapp: WhatsAppSandbox,
+        portfolio: str,
+        person: WhatsAppPerson,
+        group: str | None = None,
     ) -> None:
         assert person.bsuid is not None
+        self.place = "whatsapp, group" if group else "whatsapp"
+        self._group = group
         self.principal = Principal("whatsapp", portfolio, person.bsuid)
         self._client = client
         self._whatsapp = whatsapp
@@ -147,28 +152,13 @@ class WhatsAppChat:
 
     async def write(self, text: str, *, directly: bool = False) -> None:
         """Send a signed webhook."""
-        del directly  # there is no group
-        message = self._whatsapp.message(self._person, body=text)
+        message = self._whatsapp.message(self._person, body=text, group_id=None if directly else self._group)
         webhook = self._whatsapp.batch(([self._person], [message]))
         (await self._whatsapp.post(self._client, "/whatsapp/webhook", webhook)).raise_for_status()
 
     async def told(self, what: re.Pattern[str]) -> str:
         """Read what the business number sent."""
         return await _found(what, lambda: self._whatsapp.told(self._person.number, self._person.bsuid))
-
-
-@dataclass(frozen=True, slots=True)
-class Platforms:
-    """The sandboxes of the platforms that people chat on. Live for one demonstration.
-
-    Attributes:
-        portfolio: The id of the business portfolio of the WhatsApp number.
-    """
-
-    slack: SlackSandbox
-    telegram: TelegramSandbox
-    whatsapp: WhatsAppSandbox
-    portfolio: str
 
 
 async def chats_of(

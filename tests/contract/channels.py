@@ -22,9 +22,22 @@ from app.sandbox.whatsapp.people import WhatsAppPerson
 from interfaces.slack.client import ANSWERED_DIRECTLY
 from interfaces.telegram.client import ANSWERED_DIRECTLY as IN_PRIVATE
 from interfaces.whatsapp import client as directly
-from tests.fakes.server import ADA, GRACE, NOTICE, PATIENCE_SECONDS, PORTFOLIO, TEAM, Server, direct, eventually, user
+from tests.fakes.server import (
+    ADA,
+    GRACE,
+    NOTICE,
+    PATIENCE_SECONDS,
+    PORTFOLIO,
+    TEAM,
+    TEMPLATE,
+    Server,
+    direct,
+    eventually,
+    user,
+)
 
 _count = itertools.count(1)
+_ASKS_TO_WRITE = f"[template {TEMPLATE}]"
 
 
 @dataclass(frozen=True)
@@ -57,7 +70,14 @@ class ChannelDriver(Protocol):
         ...
 
     async def say(
-        self, sender: Sender, text: str, *, event_id: str | None = None, group: str | None = None, retry: bool = False
+        self,
+        sender: Sender,
+        text: str,
+        *,
+        event_id: str | None = None,
+        group: str | None = None,
+        retry: bool = False,
+        met: bool = True,
     ) -> httpx2.Response:
         """Say something, alone with the assistant or in a group's thread; returns how it was acknowledged.
 
@@ -67,6 +87,7 @@ class ChannelDriver(Protocol):
             event_id: The platform's id of this delivery; repeated, it is a duplicate.
             group: The group's name; None for the direct chat.
             retry: The platform says that it has sent this before.
+            met: They have written to the assistant alone before, which some platforms ask for.
         """
         ...
 
@@ -101,7 +122,14 @@ class HttpDriver:
         return Principal("http", "demo", sender.name)
 
     async def say(
-        self, sender: Sender, text: str, *, event_id: str | None = None, group: str | None = None, retry: bool = False
+        self,
+        sender: Sender,
+        text: str,
+        *,
+        event_id: str | None = None,
+        group: str | None = None,
+        retry: bool = False,
+        met: bool = True,
     ) -> httpx2.Response:
         conversation = group or "main"
         response = await self._server.ask(self.principal(sender), text, id=event_id, conversation=conversation)
@@ -165,7 +193,14 @@ class SlackDriver:
         return Principal("slack", TEAM, user(sender.name))
 
     async def say(
-        self, sender: Sender, text: str, *, event_id: str | None = None, group: str | None = None, retry: bool = False
+        self,
+        sender: Sender,
+        text: str,
+        *,
+        event_id: str | None = None,
+        group: str | None = None,
+        retry: bool = False,
+        met: bool = True,
     ) -> httpx2.Response:
         event = self._server.slack.event(
             user=user(sender.name),
@@ -215,13 +250,20 @@ class WhatsAppDriver:
         self._ids: defaultdict[str, str] = defaultdict(lambda: f"wamid.{secrets.token_hex(12)}")
 
     def principal(self, sender: Sender) -> Principal:
-        return Principal("whatsapp", PORTFOLIO, str(self._person(sender).bsuid))
+        return Principal("whatsapp", PORTFOLIO, str(whatsapp_person(sender).bsuid))
 
     async def say(
-        self, sender: Sender, text: str, *, event_id: str | None = None, group: str | None = None, retry: bool = False
+        self,
+        sender: Sender,
+        text: str,
+        *,
+        event_id: str | None = None,
+        group: str | None = None,
+        retry: bool = False,
+        met: bool = True,
     ) -> httpx2.Response:
-        person, whatsapp = self._person(sender), self._server.whatsapp
-        if group and not self._read[sender]:
+        person, whatsapp = whatsapp_person(sender), self._server.whatsapp
+        if group and met and not self._read[sender]:
             await self._greet(sender)
         message_id = self._ids[event_id or secrets.token_hex(6)]
         message = whatsapp.message(person, body=text, message_id=message_id, group_id=group)
@@ -247,12 +289,10 @@ class WhatsAppDriver:
         await self.say(sender, "repeat hello from a direct chat")
         assert await self.next(sender) == "hello from a direct chat"
 
-    def _person(self, sender: Sender) -> WhatsAppPerson:
-        return WhatsAppPerson(sender.name, f"4477{zlib.crc32(sender.name.encode()):010}", f"GB.{sender.name}")
-
     def _shown_to(self, sender: Sender) -> list[str]:
-        person = self._person(sender)
-        return _whole(text for text in self._server.whatsapp.told(person.number, person.bsuid) if NOTICE not in text)
+        person = whatsapp_person(sender)
+        told = self._server.whatsapp.told(person.number, person.bsuid)
+        return _whole(text for text in told if NOTICE not in text and text != _ASKS_TO_WRITE)
 
 
 def _is_whole(answer: str) -> bool:
@@ -284,16 +324,24 @@ class TelegramDriver:
         self._updates: dict[str, dict[str, Any]] = {}  # what a delivery repeats
 
     def principal(self, sender: Sender) -> Principal:
-        return Principal("telegram", str(self._telegram.people.bot["id"]), str(_number(sender.name)))
+        return Principal("telegram", str(self._telegram.people.bot["id"]), str(telegram_id(sender.name)))
 
     async def say(
-        self, sender: Sender, text: str, *, event_id: str | None = None, group: str | None = None, retry: bool = False
+        self,
+        sender: Sender,
+        text: str,
+        *,
+        event_id: str | None = None,
+        group: str | None = None,
+        retry: bool = False,
+        met: bool = True,
     ) -> httpx2.Response:
-        self._telegram.chats.started.add(_number(sender.name))
+        if met:
+            self._telegram.chats.started.add(telegram_id(sender.name))
         update = self._telegram.people.write(
-            _number(sender.name),
+            telegram_id(sender.name),
             f"@{self._telegram.people.bot['username']} {text}" if group else text,
-            chat=-_number(group) if group else None,
+            chat=-telegram_id(group) if group else None,
         )
         if known := self._updates.get(event_id or ""):  # the same message, under another update's id
             update["message"] = known["message"]
@@ -311,20 +359,25 @@ class TelegramDriver:
         return len(self._shown_to(sender)) == self._read[sender]
 
     def public(self, group: str) -> list[str]:
-        return [text for text in self._in(-_number(group)) if IN_PRIVATE not in text]
+        return [text for text in self._in(-telegram_id(group)) if IN_PRIVATE not in text]
 
     def directed(self, group: str) -> list[str]:
-        return [text for text in self._in(-_number(group)) if IN_PRIVATE in text]
+        return [text for text in self._in(-telegram_id(group)) if IN_PRIVATE in text]
 
     def _in(self, chat: int) -> list[str]:
         return [message.text for message in self._telegram.chats.in_chat(chat)]
 
     def _shown_to(self, sender: Sender) -> list[str]:
-        return [text for text in self._in(_number(sender.name)) if "Almost done: send" not in text]
+        return [text for text in self._in(telegram_id(sender.name)) if "Almost done: send" not in text]
 
 
-def _number(name: str) -> int:
-    """A person's or a group's id."""
+def whatsapp_person(sender: Sender) -> WhatsAppPerson:
+    """A person on WhatsApp."""
+    return WhatsAppPerson(sender.name, f"4477{zlib.crc32(sender.name.encode()):010}", f"GB.{sender.name}")
+
+
+def telegram_id(name: str) -> int:
+    """A person's or a group's id on Telegram."""
     return zlib.crc32(name.encode()) + 1_000
 
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 class ScriptedModel:
-    """Obeys ``wait`` (until the gate is open), ``repeat WORDS`` and ``recall``, and is the offline model otherwise.
+    """Obeys ``wait`` (until the gate is open), ``repeat WORDS``, ``slowly WORDS`` and ``recall``.
+
+    Otherwise it is the offline model. ``slowly`` says its first word at once, and the others once the gate is open.
 
     Attributes:
         gate: What ``wait`` waits for; closed at first.
@@ -39,6 +41,13 @@ class ScriptedModel:
         self, messages: list[ModelMessage], info: AgentInfo
     ) -> AsyncIterator[str | dict[int, DeltaToolCall]]:
         """Say the same, for a channel that shows answers while they are written."""
+        command, _, words = _prompts(messages)[-1].partition(" ")
+        if command == "slowly":
+            first, _, rest = words.partition(" ")
+            yield first
+            await self.gate.wait()
+            yield f" {rest}"
+            return
         for part in (await self._answer(messages, info)).parts:
             if isinstance(part, TextPart):
                 yield part.content
@@ -46,20 +55,27 @@ class ScriptedModel:
                 yield {0: DeltaToolCall(part.tool_name, part.args_as_json_str(), tool_call_id=part.tool_call_id)}
 
     async def _answer(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-        prompts = [
-            part.content
-            for message in messages
-            for part in message.parts
-            if isinstance(part, UserPromptPart) and isinstance(part.content, str)
-        ]
+        prompts = _prompts(messages)
         command, _, words = prompts[-1].partition(" ")
         if len(messages[-1].parts) == 1 and isinstance(messages[-1].parts[0], UserPromptPart):
             self.begun.append(prompts[-1])
         if command == "wait":
             await self.gate.wait()
             return ModelResponse(parts=[TextPart(f"waited {words}")])
-        if command == "repeat":
+        if command == "slowly":
+            await self.gate.wait()
+        if command in ("repeat", "slowly"):
             return ModelResponse(parts=[TextPart(words)])
         if command == "recall":
             return ModelResponse(parts=[TextPart(" | ".join(prompts[:-1]) or "nothing")])
         return ModelResponse(parts=[reply(messages, info.function_tools)])
+
+
+def _prompts(messages: list[ModelMessage]) -> list[str]:
+    """What the person wrote, in order."""
+    return [
+        part.content
+        for message in messages
+        for part in message.parts
+        if isinstance(part, UserPromptPart) and isinstance(part.content, str)
+    ]

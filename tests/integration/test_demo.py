@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from app.credentials.credentials import Credentials
-from app.demo.chats import Platforms, chats_of
+from app.demo.chats import chats_of
 from app.demo.outcome import Outcome, Participant
+from app.demo.platforms import Platforms
 from app.demo.setup import Stage
 from app.errors import ConsentRequiredError
 from app.principal import Principal

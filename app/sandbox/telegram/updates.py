@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import httpx2
@@ -103,8 +104,9 @@ class TelegramPeople:
         self, client: httpx2.AsyncClient, update: dict[str, Any], *, secret: str | None = None
     ) -> httpx2.Response:
         """Send an update to the webhook, as Telegram does."""
-        headers = {SECRET_HEADER: self._secret if secret is None else secret}
-        return await client.post("/telegram/webhook", json=update, headers=headers)
+        headers = {SECRET_HEADER: self._secret if secret is None else secret, "Content-Type": "application/json"}
+        # In ASCII, so that an update can hold half of a surrogate pair.
+        return await client.post("/telegram/webhook", content=json.dumps(update).encode(), headers=headers)
 
     def _entities(self, text: str) -> list[dict[str, Any]]:
         """Return the entities that Telegram finds in plain words: commands and mentions."""

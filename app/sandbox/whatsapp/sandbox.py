@@ -69,6 +69,7 @@ class WhatsAppSandbox(WhatsAppWebhooks):
         windows: When people last wrote; its clock can be replaced.
         quality: How the number is rated.
         faults: The next messages are refused with these errors.
+        refusals: By recipient, the error that every message to them is refused with.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class WhatsAppSandbox(WhatsAppWebhooks):
         self.rates = PairRates()
         self.quality = "GREEN"
         self.faults: deque[WhatsAppError] = deque()
+        self.refusals: dict[str, WhatsAppError] = {}
         self.app = Starlette(
             routes=[
                 Route("/v26.0/{phone_number_id}/messages", self._guarded(self._messages), methods=["POST"]),
@@ -126,6 +128,8 @@ class WhatsAppSandbox(WhatsAppWebhooks):
         if self.faults:
             raise self.faults.popleft()
         recipient = self._recipient(body)
+        if refusal := self.refusals.get(recipient):
+            raise refusal
         text = check_content(body, media=self.media.files, templates=self._templates)
         if body.get("type") != "template":
             self.windows.check(recipient)

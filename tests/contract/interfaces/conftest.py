@@ -1,4 +1,4 @@
-"""One server that all channels reach, and each channel in turn."""
+"""One server for the whole suite, which all channels reach, and each channel in turn."""
 
 from __future__ import annotations
 
@@ -11,22 +11,34 @@ import pytest_asyncio
 import sqlalchemy as sa
 
 from app.database.tables import messages, owned_by
+from app.sections.agents import AgentSettings, AttachmentSettings, ModelSettings
 from tests.contract.channels import DRIVERS, ChannelDriver
 from tests.fakes.environment import open_environment, with_http, with_telegram
 from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import Server
 
+MAX_BYTES = 2_000  # of attachments
+_MODEL = ModelSettings(base_url="http://127.0.0.1:9/v1", model="none", reads=("images",))  # ScriptedModel answers
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+
+@pytest_asyncio.fixture(loop_scope="package", scope="package")
 async def model() -> ScriptedModel:
     """What answers; its gate is closed."""
     return ScriptedModel()
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest_asyncio.fixture(loop_scope="package", scope="package")
 async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> AsyncIterator[Server]:
-    """A server that all channels reach; a POST over HTTP is acknowledged after 50 ms when there is no answer yet."""
-    async with open_environment(Path(tmp_path_factory.mktemp("contract"))) as environment:
+    """A server that all channels reach, whose assistant reads pictures of up to 2 kB.
+
+    A POST over HTTP is acknowledged after 50 ms when there is no answer yet.
+    """
+    sections: dict[str, Any] = {
+        "models": {"local": _MODEL},
+        "agents": {"assistant": AgentSettings(model="local", toolkits=("gmail",))},
+        "attachments": AttachmentSettings(max_bytes=MAX_BYTES),
+    }
+    async with open_environment(Path(tmp_path_factory.mktemp("contract")), **sections) as environment:
         interfaces = with_telegram(environment, with_http(environment.settings, wait_seconds=0.05))
         async with environment.server(model.install, interfaces=interfaces) as server:
             yield server

@@ -16,7 +16,7 @@ from tests.contract.interfaces.conftest import stored
 from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import APPROVAL_CODE, CONSENT_LINK, QUESTION, Server, eventually, own_markers
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
 async def test_a_message_is_stored_and_acknowledged_before_it_is_answered(

@@ -14,7 +14,7 @@ from tests.contract.interfaces.conftest import stored
 from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import APPROVAL_CODE, Server, eventually
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 _PROOFS = ("authorization", "x-slack-signature", "x-telegram-bot-api-secret-token", "x-hub-signature-256")
 

@@ -1,0 +1,215 @@
+"""What holds on every channel alike: how an answer reaches its person, and what happens where it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, cast
+
+import pytest
+import sqlalchemy as sa
+
+from app.database.tables import messages, outbox, owned_by
+from app.delivery.store.outbox import ReplyState
+from app.messages import ConversationKey
+from app.sandbox.google.gmail.letters import MARKER
+from tests.contract.channels import DRIVERS, ChannelDriver, Sender, event_id, pair
+from tests.contract.interfaces.conftest import MAX_BYTES
+from tests.contract.platforms import DOTS, PLATFORMS, SHOWS_DOTS, WRITTEN, Platform
+from tests.fakes.scripted_model import ScriptedModel
+from tests.fakes.server import PATIENCE_SECONDS, QUESTION, Server, eventually, own_markers
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+
+@pytest.fixture(params=sorted(PLATFORMS))
+def channel(request: pytest.FixtureRequest, server: Server, model: ScriptedModel) -> ChannelDriver:
+    """Each channel that the assistant sends answers to; over HTTP people fetch theirs."""
+    model.gate.clear()
+    model.begun.clear()
+    driver: Any = DRIVERS[request.param](server)
+    return cast(ChannelDriver, driver)
+
+
+@pytest.fixture
+def platform(channel: ChannelDriver, server: Server) -> Platform:
+    """The channel's platform."""
+    made: Any = PLATFORMS[channel.platform](server)
+    return cast(Platform, made)
+
+
+async def test_a_platform_that_asks_to_wait_is_obeyed(
+    server: Server, channel: ChannelDriver, platform: Platform
+) -> None:
+    """No answer is sent before the time that the platform says; other people's are, and none is lost."""
+    ada, grace = pair()
+    before = time.time()
+    seconds = platform.ask_to_wait(ada)
+    for sender in (ada, grace):
+        await channel.say(sender, f"repeat {sender.name}")
+    told = await channel.next(grace)
+    waiting = await _refused(server, channel, ada)
+    platform.allow(ada)
+
+    assert told == grace.name
+    assert waiting.state == ReplyState.WAITING
+    assert waiting.next_try_at >= before + seconds
+    assert await channel.quiet(ada)
+    await _try_now(server, channel, ada)
+    assert await channel.next(ada) == ada.name
+
+
+async def test_a_passing_refusal_loses_no_answer(server: Server, channel: ChannelDriver, platform: Platform) -> None:
+    """The answer is kept and sent once the platform takes it, whatever it refused it for."""
+    for kind in platform.passing:
+        ada, grace = pair()
+        platform.refuse(ada, kind)
+        for sender in (ada, grace):
+            await channel.say(sender, f"repeat {sender.name}")
+        told = await channel.next(grace)
+        waiting = await _refused(server, channel, ada)
+        platform.allow(ada)
+        await _try_now(server, channel, ada)
+
+        assert told == grace.name
+        assert waiting.state == ReplyState.WAITING, kind
+        assert await channel.next(ada) == ada.name
+
+
+async def test_a_permanent_refusal_is_given_up(server: Server, channel: ChannelDriver, platform: Platform) -> None:
+    """It is not tried again, and neither holds up what the person is told later nor what others are told."""
+    for kind in platform.permanent:
+        ada, grace = pair()
+        platform.refuse(ada, kind)
+        for sender in (ada, grace):
+            await channel.say(sender, f"repeat {sender.name}")
+        told = await channel.next(grace)
+        given_up = await _refused(server, channel, ada)
+        platform.allow(ada)
+        await channel.say(ada, "repeat later")
+
+        assert told == grace.name
+        assert given_up.state == ReplyState.GIVEN_UP, kind
+        assert await channel.next(ada) == "later"
+        assert await channel.quiet(ada)
+
+
+async def test_a_picture_over_the_limit_is_not_read(
+    server: Server, channel: ChannelDriver, platform: Platform, model: ScriptedModel
+) -> None:
+    """Its sender is told the limit, and the model is not asked; others are answered."""
+    ada, grace = pair()
+    acknowledged = await platform.send_picture(ada, b"\x89PNG" + bytes(MAX_BYTES))
+    await channel.say(grace, "repeat hello")
+
+    assert acknowledged.is_success
+    assert "it is larger than 2 kB" in await channel.next(ada)
+    assert await channel.next(grace) == "hello"
+    assert model.begun == ["repeat hello"]
+
+
+async def test_the_same_message_under_a_second_event_id_counts_once(channel: ChannelDriver) -> None:
+    """A platform may tell of one message twice, each time as another event; what follows is answered as well."""
+    ada, grace = pair()
+    message = event_id()
+    for sender, text, event in (
+        (ada, "one", message),
+        (grace, "hers", None),
+        (ada, "one", message),
+        (ada, "two", None),
+    ):
+        await channel.say(sender, f"repeat {text}", event_id=event)
+
+    assert [await channel.next(ada) for _ in range(2)] == ["one", "two"]
+    assert await channel.next(grace) == "hers"
+    assert await channel.quiet(ada)
+
+
+async def test_the_first_word_in_a_group_is_answered(channel: ChannelDriver) -> None:
+    """Somebody who has never written before is answered where they write, for all to see if nothing is private."""
+    ada, grace = pair()
+    group = f"first{ada.name}"
+    for sender in (ada, grace):
+        await channel.say(sender, f"repeat {sender.name}", group=group, met=False)
+
+    shown = await eventually(lambda: found if len(found := channel.public(group)) == 2 else [])
+    assert shown == [ada.name, grace.name]
+
+
+async def test_a_private_answer_to_the_first_word_in_a_group(
+    server: Server, channel: ChannelDriver, platform: Platform
+) -> None:
+    """The group is told nothing of it; where the platform lets nobody be written to first, it says what to do."""
+    ada, grace = pair()
+    group = f"stranger{ada.name}"
+    for sender in (ada, grace):
+        await server.connect(channel.principal(sender), sender.email)
+    await channel.say(grace, "repeat hello")
+    assert await channel.next(grace) == "hello"
+    for sender in (ada, grace):
+        await channel.say(sender, QUESTION, group=group, met=sender is grace)
+    own = own_markers(server.google, [ada.email, grace.email])
+    hers = await channel.next(grace)
+    if not platform.reaches_strangers:
+        assert await eventually(lambda: platform.told_to_write(group))
+        assert await channel.quiet(ada)
+        await channel.say(ada, QUESTION)
+    mine = await channel.next(ada)
+
+    for answer, sender in ((mine, ada), (hers, grace)):
+        assert set(MARKER.findall(answer.lower()))
+        assert set(MARKER.findall(answer.lower())) <= own[sender.email]
+    assert not [text for text in channel.public(group) if MARKER.search(text)]
+
+
+@pytest.mark.parametrize("name", sorted(WRITTEN))
+async def test_a_person_sees_that_an_answer_is_being_written(server: Server, model: ScriptedModel, name: str) -> None:
+    """Its first words are shown before the last are known, or dots where no message can grow; nobody else sees them."""
+    model.gate.clear()
+    driver: Any = DRIVERS[name](server)
+    people = pair()
+    async with WRITTEN[name](server, people[0], "slowly first last") as seen:
+        async with WRITTEN[name](server, people[1], "repeat hers") as hers:
+            shown = await eventually(seen)
+            other = hers()
+        model.gate.set()
+    answers = [await _answer(server, driver, sender) for sender in people]
+
+    assert shown == (DOTS if name in SHOWS_DOTS else "first")
+    assert "first" not in other
+    assert answers == ["first last", "hers"]
+
+
+async def _answer(server: Server, channel: ChannelDriver, sender: Sender) -> str:
+    """A person's latest answer, once it is sent; over HTTP, once it is known."""
+    theirs = owned_by(messages, channel.principal(sender))
+    query = sa.select(messages.c.answer).where(theirs, messages.c.answer.is_not(None))
+    return str((await _rows(server, query))[-1].answer)
+
+
+async def _refused(server: Server, channel: ChannelDriver, sender: Sender) -> Any:
+    """The row of a person's only reply, once the platform has refused it."""
+    query = sa.select(outbox).where(owned_by(outbox, channel.principal(sender)), outbox.c.last_error.is_not(None))
+    return (await _rows(server, query))[0]
+
+
+async def _try_now(server: Server, channel: ChannelDriver, sender: Sender) -> None:
+    """Let the time pass that a person's reply has to wait."""
+    reply = await _refused(server, channel, sender)
+    async with server.container.database().writing() as connection:
+        await connection.execute(outbox.update().where(outbox.c.id == reply.id).values(next_try_at=0.0))
+    principal = channel.principal(sender)
+    server.container.sender().look(ConversationKey(principal.platform, principal.tenant, reply.conversation))
+
+
+async def _rows(server: Server, query: sa.Select[Any]) -> list[Any]:
+    """What is found in the database, once something is."""
+
+    async def look() -> list[Any]:
+        async with server.container.database().reading() as connection:
+            return list((await connection.execute(query)).all())
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not (rows := await look()):
+            await asyncio.sleep(0.005)
+    return rows

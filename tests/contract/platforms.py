@@ -1,0 +1,174 @@
+"""What a platform does beside carrying messages: it refuses, carries files, shows an answer in the making."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import httpx2
+
+from app.sandbox.telegram.refusal import TelegramRefusedError
+from app.sandbox.whatsapp.errors import WhatsAppError
+from interfaces.telegram.client import CANNOT_WRITE_DIRECTLY as START_FIRST
+from interfaces.whatsapp.client import CANNOT_WRITE_DIRECTLY as WRITE_FIRST
+from tests.contract.channels import HttpDriver, Sender, TelegramDriver, WhatsAppDriver, telegram_id, whatsapp_person
+from tests.fakes.server import Server
+
+DOTS = "…"  # something is on its way
+
+Seen = Callable[[], str]  # what a person sees of an answer that is being written
+
+
+class Platform(Protocol):
+    """A platform that the assistant sends answers to.
+
+    Attributes:
+        permanent: The kinds of refusals that no later try gets past.
+        passing: Those that end by themselves, or because the person does something.
+        reaches_strangers: Whether the assistant may write first to a person alone.
+    """
+
+    permanent: tuple[str, ...]
+    passing: tuple[str, ...]
+    reaches_strangers: bool
+
+    def ask_to_wait(self, sender: Sender) -> float:
+        """Refuse whatever this person is sent, because that is too much; the seconds that must pass."""
+        ...
+
+    def refuse(self, sender: Sender, kind: str) -> None:
+        """Refuse whatever this person is sent, in one of these ways."""
+        ...
+
+    def allow(self, sender: Sender) -> None:
+        """Refuse it no longer."""
+        ...
+
+    async def send_picture(self, sender: Sender, contents: bytes) -> httpx2.Response:
+        """Send the assistant a picture without words."""
+        ...
+
+    def told_to_write(self, group: str) -> list[str]:
+        """The lines in a group that ask somebody to write to the assistant alone first."""
+        ...
+
+
+class TelegramPlatform:
+    """Telegram: people block the bot and delete their accounts."""
+
+    reaches_strangers = False
+    _refusals: Mapping[str, TelegramRefusedError] = {
+        "blocked": TelegramRefusedError(403, "Forbidden: bot was blocked by the user"),
+        "deleted account": TelegramRefusedError(403, "Forbidden: user is deactivated"),
+        "no such chat": TelegramRefusedError(400, "Bad Request: chat not found"),
+        "outage": TelegramRefusedError(502, "Bad Gateway"),
+    }
+    permanent, passing = ("blocked", "deleted account", "no such chat"), ("outage",)
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._telegram = server.telegram
+
+    def ask_to_wait(self, sender: Sender) -> float:
+        refusal = TelegramRefusedError(429, "Too Many Requests: retry after 600", retry_after=600)
+        self._telegram.chats.refusals[telegram_id(sender.name)] = refusal
+        return 600.0
+
+    def refuse(self, sender: Sender, kind: str) -> None:
+        self._telegram.chats.refusals[telegram_id(sender.name)] = self._refusals[kind]
+
+    def allow(self, sender: Sender) -> None:
+        del self._telegram.chats.refusals[telegram_id(sender.name)]
+
+    async def send_picture(self, sender: Sender, contents: bytes) -> httpx2.Response:
+        file_id = f"picture of {sender.name}"
+        self._telegram.files[file_id] = contents
+        sizes = [{"file_id": file_id, "file_unique_id": file_id, "width": 9, "height": 9, "file_size": len(contents)}]
+        update = self._telegram.people.write(telegram_id(sender.name), None, photo=sizes)
+        return await self._telegram.people.post(self._server.client, update)
+
+    def told_to_write(self, group: str) -> list[str]:
+        line = START_FIRST.format(username=self._telegram.people.bot["username"])
+        return [each.text for each in self._telegram.chats.in_chat(-telegram_id(group)) if each.text == line]
+
+
+class WhatsAppPlatform:
+    """WhatsApp: people block the number, and can be answered for a day after they wrote."""
+
+    reaches_strangers = False
+    _refusals: Mapping[str, WhatsAppError] = {
+        "blocked": WhatsAppError(131026, "the message is undeliverable"),
+        "experiment": WhatsAppError(130472, "the person's number is part of an experiment"),
+        "outage": WhatsAppError(131016, "the service is unavailable", status=500),
+        "window closed": WhatsAppError(131047, "more than 24 hours have passed since the person last wrote"),
+    }
+    permanent, passing = ("blocked", "experiment"), ("outage", "window closed")
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._whatsapp = server.whatsapp
+
+    def ask_to_wait(self, sender: Sender) -> float:
+        refusal = WhatsAppError(131048, "too many messages of this number were reported as spam")
+        self._whatsapp.refusals[str(whatsapp_person(sender).bsuid)] = refusal
+        return 3600.0
+
+    def refuse(self, sender: Sender, kind: str) -> None:
+        self._whatsapp.refusals[str(whatsapp_person(sender).bsuid)] = self._refusals[kind]
+
+    def allow(self, sender: Sender) -> None:
+        del self._whatsapp.refusals[str(whatsapp_person(sender).bsuid)]
+
+    async def send_picture(self, sender: Sender, contents: bytes) -> httpx2.Response:
+        person = whatsapp_person(sender)
+        media_id = self._whatsapp.media.put("image/png", contents)
+        message = self._whatsapp.message(person, "image", {"id": media_id, "mime_type": "image/png"})
+        webhook = self._whatsapp.batch(([person], [message]))
+        return await self._whatsapp.post(self._server.client, "/whatsapp/webhook", webhook)
+
+    def told_to_write(self, group: str) -> list[str]:
+        return [text for text in self._server.whatsapp.told(group) if text == WRITE_FIRST]
+
+
+@asynccontextmanager
+async def written_on_http(server: Server, sender: Sender, text: str) -> AsyncIterator[Seen]:
+    """Ask for an answer as events."""
+    principal = HttpDriver(server).principal(sender)
+    headers = {**await server.bearer(principal), "Accept": "text/event-stream"}
+    body = {"conversation": "main", "text": text}
+    seen: list[str] = []
+
+    async def read() -> None:
+        async with server.client.stream("POST", "/v1/messages", json=body, headers=headers) as response:
+            async for line in response.aiter_lines():
+                if line.startswith("data: "):
+                    seen.append(json.loads(line.removeprefix("data: ")).get("delta", ""))
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(read())
+        yield lambda: "".join(seen)
+
+
+@asynccontextmanager
+async def written_on_telegram(server: Server, sender: Sender, text: str) -> AsyncIterator[Seen]:
+    """Ask in the private chat, where the answer is a draft at first."""
+    await TelegramDriver(server).say(sender, text)
+    drafts = server.telegram.chats.drafts
+    yield lambda: "".join(drafts.get(telegram_id(sender.name), [])[-1:])
+
+
+@asynccontextmanager
+async def written_on_whatsapp(server: Server, sender: Sender, text: str) -> AsyncIterator[Seen]:
+    """Ask in the direct chat, where dots are all that can be shown."""
+    before = set(server.whatsapp.inbound)
+    await WhatsAppDriver(server).say(sender, text)
+    asked = server.whatsapp.inbound - before
+    yield lambda: DOTS if any(each.typing and each.message_id in asked for each in server.whatsapp.receipts) else ""
+
+
+PLATFORMS = {"telegram": TelegramPlatform, "whatsapp": WhatsAppPlatform}
+WRITTEN = {"http": written_on_http, "telegram": written_on_telegram, "whatsapp": written_on_whatsapp}
+SHOWS_DOTS = frozenset({"whatsapp"})
