@@ -1,4 +1,4 @@
-"""What a platform does beside carrying messages: it refuses, carries files, shows an answer in the making."""
+"""The platforms beyond plain messages: refusals, files, and answers that are shown while they are written."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class Platform(Protocol):
     reaches_strangers: bool
 
     def ask_to_wait(self, sender: Sender) -> float:
-        """Refuse whatever this person is sent, because that is too much; the seconds that must pass."""
+        """Refuse all messages to this person because there are too many; return the seconds that must pass."""
         ...
 
     def refuse(self, sender: Sender, kind: str) -> None:
-        """Refuse whatever this person is sent, in one of these ways."""
+        """Refuse all messages to this person, in one of these ways."""
         ...
 
     def allow(self, sender: Sender) -> None:
-        """Refuse it no longer."""
+        """Accept messages to this person again."""
         ...
 
     async def send_picture(self, sender: Sender, contents: bytes) -> httpx2.Response:

@@ -1,4 +1,4 @@
-"""What holds on every channel alike: how an answer reaches its person, and what happens where it does not."""
+"""Behaviours of every channel: how an answer reaches its person, and what happens when the platform refuses it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_a_platform_that_asks_to_wait_is_obeyed(
 
 
 async def test_a_passing_refusal_loses_no_answer(server: Server, channel: ChannelDriver, platform: Platform) -> None:
-    """The answer is kept and sent once the platform takes it, whatever it refused it for."""
+    """The answer is kept, and sent once the platform accepts it again."""
     for kind in platform.passing:
         ada, grace = pair()
         platform.refuse(ada, kind)
@@ -77,7 +77,7 @@ async def test_a_passing_refusal_loses_no_answer(server: Server, channel: Channe
 
 
 async def test_a_permanent_refusal_is_given_up(server: Server, channel: ChannelDriver, platform: Platform) -> None:
-    """It is not tried again, and neither holds up what the person is told later nor what others are told."""
+    """It is not tried again, and it delays neither later answers to this person nor answers to others."""
     for kind in platform.permanent:
         ada, grace = pair()
         platform.refuse(ada, kind)
@@ -97,7 +97,7 @@ async def test_a_permanent_refusal_is_given_up(server: Server, channel: ChannelD
 async def test_a_picture_over_the_limit_is_not_read(
     server: Server, channel: ChannelDriver, platform: Platform, model: ScriptedModel
 ) -> None:
-    """Its sender is told the limit, and the model is not asked; others are answered."""
+    """Its sender learns the limit, and the model is not asked; others are answered."""
     ada, grace = pair()
     acknowledged = await platform.send_picture(ada, b"\x89PNG" + bytes(MAX_BYTES))
     await channel.say(grace, "repeat hello")
@@ -109,7 +109,7 @@ async def test_a_picture_over_the_limit_is_not_read(
 
 
 async def test_the_same_message_under_a_second_event_id_counts_once(channel: ChannelDriver) -> None:
-    """A platform may tell of one message twice, each time as another event; what follows is answered as well."""
+    """A platform may report one message twice, as two events; it is answered once, and so is the next message."""
     ada, grace = pair()
     message = event_id()
     for sender, text, event in (
@@ -126,7 +126,7 @@ async def test_the_same_message_under_a_second_event_id_counts_once(channel: Cha
 
 
 async def test_the_first_word_in_a_group_is_answered(channel: ChannelDriver) -> None:
-    """Somebody who has never written before is answered where they write, for all to see if nothing is private."""
+    """People who have never written before are answered in the group, if the answer is not private."""
     ada, grace = pair()
     group = f"first{ada.name}"
     for sender in (ada, grace):
@@ -139,7 +139,7 @@ async def test_the_first_word_in_a_group_is_answered(channel: ChannelDriver) -> 
 async def test_a_private_answer_to_the_first_word_in_a_group(
     server: Server, channel: ChannelDriver, platform: Platform
 ) -> None:
-    """The group is told nothing of it; where the platform lets nobody be written to first, it says what to do."""
+    """Nothing private is shown there. If the bot may not write to the person first, the group says what to do."""
     ada, grace = pair()
     group = f"stranger{ada.name}"
     for sender in (ada, grace):
@@ -203,7 +203,7 @@ async def _try_now(server: Server, channel: ChannelDriver, sender: Sender) -> No
 
 
 async def _rows(server: Server, query: sa.Select[Any]) -> list[Any]:
-    """What is found in the database, once something is."""
+    """Return the rows that a query finds, once there are any."""
 
     async def look() -> list[Any]:
         async with server.container.database().reading() as connection:
