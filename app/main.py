@@ -126,7 +126,7 @@ def _models(container: Application, settings: Settings) -> Iterator[Model]:
         try:
             yield provider()
         except SettingsError as error:
-            agent = next(agent for agent, its in settings.agents.items() if name in its.model)
+            agent = next(agent for agent, its in settings.led_agents().items() if name in its.model)
             raise SettingsError(f"agents.{agent}.model: {error}") from None
 
 

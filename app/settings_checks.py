@@ -13,6 +13,7 @@ from app.sections.interfaces import SLACK_API, SlackSettings
 from app.sections.whole import Settings
 from app.settings_faults import did_you_mean
 from app.settings_file import Place
+from app.settings_teams import team_misfits
 
 CLIENT_ID_ENDS = ".apps.googleusercontent.com"
 Misfit = tuple[Place, str]
@@ -52,12 +53,14 @@ def notes(settings: Settings) -> Iterator[Misfit]:
 
 def _names(settings: Settings) -> Iterator[Misfit]:
     models = {OFFLINE: None, **settings.models}
+    yield from team_misfits(settings.agents)
     for name, agent in settings.agents.items():
-        for model in agent.model:
+        inside = ("leader",) if agent.leader is not None else ()
+        for model in (agent.leader or agent).model:
             provider, _, at_provider = model.partition(":")
             if model not in models and not (provider and at_provider):
                 words = f"there is no such model; {did_you_mean(model, models)}, or write provider:model"
-                yield ("agents", name, "model"), f"{words}, such as openai:gpt-5-mini"
+                yield ("agents", name, *inside, "model"), f"{words}, such as openai:gpt-5-mini"
     transcription = settings.attachments.transcription
     if transcription is not None and transcription not in settings.models:
         words = (

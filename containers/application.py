@@ -11,7 +11,8 @@ from dependency_injector import providers
 from dependency_injector.containers import DeclarativeContainer
 from pydantic_ai.models import Model
 
-from app.agents.agent import Agent, AgentShell
+from app.agents.agent import Agent
+from app.agents.shell import AgentShell
 from app.agents.writes import Writes
 from app.api_tokens import ApiTokens
 from app.approvals.approvals import Approvals

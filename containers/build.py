@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from dependency_injector import providers
 from pydantic_ai.models import Model
 
-from app.agents.agent import Agent, AgentShell
+from app.agents.agent import Agent
+from app.agents.asking import ask_tool
+from app.agents.shell import AgentShell
 from app.credentials.workspace import WorkspaceTokens
 from app.errors import SettingsError
 from app.google.service_account import open_service_account
@@ -23,7 +25,7 @@ from containers.channels import add_channels
 from containers.connections import add_connections
 from containers.playground import add_front_page
 from containers.scopes import Scoped
-from containers.toolkits import toolkits
+from containers.toolkits import refuse_tools_of_one_name, toolkits
 
 
 def build(settings: Settings) -> Application:
@@ -35,18 +37,17 @@ def build(settings: Settings) -> Application:
     container = Application(settings=settings)
     add_connections(container, settings)
     container.toolkits.set_providers(toolkits(container, settings.toolkits))
-    used = {model for agent in settings.agents.values() for model in agent.model}
+    agents = settings.led_agents()
+    used = {model for agent in agents.values() for model in agent.model}
     models = {name: _model(container, name, settings.models.get(name)) for name in sorted(used)}
     permission = container.google_apis.provided.permission
     shells = {
-        name: _shell(name, agent, [models[model] for model in agent.model], permission)
-        for name, agent in settings.agents.items()
+        name: _shell(name, agents, [models[model] for model in agent.model], permission)
+        for name, agent in agents.items()
     }
     container.models.set_providers(models)
     container.shells.set_providers(shells)
-    container.agents.set_providers(
-        {name: _agent(container, name, shells[name], agent.toolkits) for name, agent in settings.agents.items()}
-    )
+    container.agents.set_providers(_agents(container, agents, shells))
     if settings.attachments.transcription is not None:
         container.transcriber.override(_transcriber(container, settings.attachments.transcription, settings))
     add_channels(container, settings)
@@ -98,10 +99,12 @@ def _transcriber(container: Application, name: str, settings: Settings) -> provi
 
 def _shell(
     name: str,
-    agent: AgentSettings,
+    agents: Mapping[str, AgentSettings],
     models: Sequence[providers.Provider[Model]],
     permission: providers.Provider[Callable[[str], str]],
 ) -> providers.Provider[AgentShell]:
+    agent = agents[name]
+    asks = [ask_tool(member, _about(agents[member]), shares_history=agent.shares_history) for member in agent.members]
     return Once(
         AgentShell,
         name,
@@ -112,26 +115,56 @@ def _shell(
         request_limit=agent.request_limit,
         tool_calls_limit=agent.tool_calls_limit,
         permission=permission,
+        asks=providers.Object(asks),
+        shares_history=agent.shares_history,
     )
 
 
+def _about(member: AgentSettings) -> str:
+    """Return what a member is for, in a sentence for its leader's model."""
+    if member.description:
+        return f"{member.description.rstrip('.')}."
+    return f"It works with {', '.join((*member.toolkits, *member.members)) or 'words alone'}."
+
+
+def _agents(
+    container: Application, agents: Mapping[str, AgentSettings], shells: Mapping[str, providers.Provider[AgentShell]]
+) -> dict[str, Scoped[Agent]]:
+    """Return a scoped provider for each agent, by name; a team's depends on those of its members."""
+    made: dict[str, Scoped[Agent]] = {}
+
+    def make(name: str) -> Scoped[Agent]:
+        if name not in made:
+            members = [make(member) for member in agents[name].members]
+            made[name] = _agent(container, name, shells[name], agents[name], members)
+        return made[name]
+
+    return {name: make(name) for name in agents}
+
+
 def _agent(
-    container: Application, name: str, shell: providers.Provider[AgentShell], toolkits: Iterable[str]
+    container: Application,
+    name: str,
+    shell: providers.Provider[AgentShell],
+    agent: AgentSettings,
+    members: Sequence[Scoped[Agent]],
 ) -> Scoped[Agent]:
     known = container.toolkits.providers
-    for toolkit in toolkits:
+    for toolkit in agent.toolkits:
         if toolkit not in known:
             raise SettingsError(
                 f"agents.{name}.toolkits: there is no toolkit {toolkit!r}; there are {', '.join(sorted(known))}"
             )
+    refuse_tools_of_one_name(name, {toolkit: known[toolkit] for toolkit in agent.toolkits}, agent.members)
     return Scoped(
         Agent,
         container.principal,
         shell,
-        providers.List(*(known[toolkit] for toolkit in toolkits)),
+        providers.List(*(known[toolkit] for toolkit in agent.toolkits)),
         container.all_connections,
         container.approvals,
         container.conversations,
         container.writes,
         container.audit_recorder,
+        **({"members": providers.List(*members)} if members else {}),
     )

@@ -6,12 +6,13 @@ import importlib
 import inspect
 import os
 import traceback
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Literal
 
 from dependency_injector import providers
 
+from app.agents.asking import ask_name
 from app.connections.connection import Connection
 from app.deadline import Deadline
 from app.errors import DeputyError, SettingsError
@@ -80,6 +81,30 @@ def _provider(name: str, import_path: str, offers: Offers, connections: Set[str]
         return Scoped(toolkit, **offers.arguments(toolkit))
     except NotOfferedError as error:
         raise SettingsError(f"{place}: its constructor {error}") from error
+
+
+def refuse_tools_of_one_name(
+    agent: str, used: Mapping[str, providers.Provider[Any]], members: Sequence[str] = ()
+) -> None:
+    """Pass if no two tools of an agent have the same name, as far as they are known before anybody writes.
+
+    Args:
+        agent: The agent's name.
+        used: Its toolkits, by name.
+        members: The members of the team that it leads.
+
+    Raises:
+        SettingsError: Two have; the message names their places.
+    """
+    places = {ask_name(member): f"the member {member}" for member in members}
+    for toolkit, provider in used.items():
+        made = getattr(provider, "provides", None)
+        for name in made.tools() if isinstance(made, type) and issubclass(made, Toolkit) else ():
+            if (other := places.setdefault(name, f"the toolkit {toolkit}")) != f"the toolkit {toolkit}":
+                raise SettingsError(
+                    f"agents.{agent}: {other} and the toolkit {toolkit} both have a tool {name}; "
+                    "rename one of them, or leave one out"
+                )
 
 
 def toolkit_class(provider: providers.Provider[Any]) -> type[Toolkit]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from pydantic_ai import DeferredToolRequests, DeferredToolResults, UsageLimits
+from pydantic_ai import DeferredToolRequests, DeferredToolResults
 from pydantic_ai.exceptions import AgentRunError, FallbackExceptionGroup, UsageLimitExceeded, UserError
 from pydantic_ai.messages import (
     BinaryContent,
-    InstructionPart,
     ModelMessage,
     ModelRequest,
     TextPart,
@@ -20,21 +18,25 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 from pydantic_ai.models import Model, ModelRequestParameters
-from pydantic_ai.tools import ToolDefinition
 
+from app.agents.asking import ask_name
+from app.agents.budget import Budget
 from app.agents.guard import Guard
 from app.agents.listening import AtWork, Listener, unwatched
-from app.agents.loop import Loop
-from app.agents.organised import Organised, organised_in
+from app.agents.loop import Loop, RunEnd
+from app.agents.organised import Organised
 from app.agents.rules import DIRECT, PlaceRules
 from app.agents.run import StoppedRun
+from app.agents.shell import AgentShell, Definitions
+from app.agents.team import Team, is_private_result
 from app.agents.wording import OUTGROWN, finished, in_words
+from app.agents.work import Work
 from app.agents.writes import Writes
 from app.approvals.approvals import Approval, Approvals
 from app.attachments.prompt import Prompt, with_files, without_files
 from app.audit.recorder import AuditRecorder
 from app.connections.connections import PersonConnections
-from app.conversations.history import HISTORY_CHARACTERS, Conversations, History
+from app.conversations.history import Conversations, History
 from app.errors import AgentError, GoogleError
 from app.llm.faults import ModelFault, model_fault
 from app.llm.files import can_read
@@ -42,7 +44,7 @@ from app.llm.offline import MODEL_NAME, reply
 from app.llm.patience import PatientModel
 from app.messages import StoredMessage
 from app.principal import Principal
-from app.toolkits.toolkit import Effect, Toolkit, ToolSpec
+from app.toolkits.toolkit import Toolkit, ToolSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,59 +63,12 @@ class Answered:
     forget_before: int | None = None
 
 
-class AgentShell:
-    """One configured agent as all people share it: its name, instructions, model and limits.
-
-    Lives as long as the process and knows no person: toolkits and history are handed over with each run.
+class Agent:
+    """Runs a shell with one person's toolkits, credentials and history. Lives for one request.
 
     Args:
-        permission: Returns in words the permission that an OAuth scope gives.
+        members: The members of the team that it leads, agents of the same person and request; none by default.
     """
-
-    def __init__(
-        self,
-        name: str,
-        model: Model,
-        *,
-        instructions: str,
-        history_turns: int,
-        request_limit: int,
-        tool_calls_limit: int,
-        history_characters: int = HISTORY_CHARACTERS,
-        permission: Callable[[str], str] = str,
-    ) -> None:
-        self.name = name
-        self.permission = permission
-        self.history_turns = history_turns
-        self.history_characters = history_characters
-        self.limits = UsageLimits(request_limit=request_limit, tool_calls_limit=tool_calls_limit)
-        self.model = model
-        self._instructions = [InstructionPart(instructions)] if instructions else []
-        self._last: tuple[list[Mapping[str, ToolSpec]], list[ToolDefinition]] = ([], [])  # of the last request
-
-    def asking(self, toolkits: Sequence[Toolkit]) -> ModelRequestParameters:
-        """Return what a model is given with its next request: the tools of these toolkits, and the instructions.
-
-        Raises:
-            AgentError: Two toolkits have a tool of the same name.
-        """
-        offered = [toolkit.offered() for toolkit in toolkits]
-        before, definitions = self._last
-        if len(before) != len(offered) or any(map(operator.is_not, before, offered)):
-            specs = [spec for tools in offered for spec in tools.values()]
-            if len({spec.name for spec in specs}) < len(specs):
-                raise AgentError("I am not set up correctly: two of my tools have the same name.")
-            definitions = [spec.definition for spec in specs]
-            self._last = (offered, definitions)
-        notices = [InstructionPart(said, dynamic=True) for toolkit in toolkits if (said := toolkit.notice())]
-        return ModelRequestParameters(function_tools=[*definitions], instruction_parts=[*self._instructions, *notices])
-
-    def __repr__(self) -> str:
-        return f"AgentShell({self.name!r})"
-
-
-class Agent:
-    """Runs a shell with one person's toolkits, credentials and history. Lives for one request."""
 
     def __init__(
         self,
@@ -125,6 +80,7 @@ class Agent:
         conversations: Conversations,
         writes: Writes,
         trail: AuditRecorder,
+        members: Sequence[Agent] = (),
     ) -> None:
         self.principal = principal
         self._shell = shell
@@ -134,6 +90,7 @@ class Agent:
         self._conversations = conversations
         self._writes = writes
         self._trail = trail
+        self._members = members
 
     @property
     def name(self) -> str:
@@ -141,8 +98,13 @@ class Agent:
         return self._shell.name
 
     def tools(self) -> dict[str, ToolSpec]:
-        """Return every tool that this person's agent can run, by name."""
-        return {name: spec for toolkit in self._toolkits for name, spec in toolkit.known().items()}
+        """Return every tool that this person's agent can run, itself or through its members, by name."""
+        tools = {name: spec for member in self._members for name, spec in member.tools().items()}
+        return tools | {name: spec for toolkit in self._toolkits for name, spec in toolkit.known().items()}
+
+    def definitions(self) -> Definitions:
+        """Return the tools that its model can call; raises as `AgentShell.definitions`."""
+        return self._shell.definitions(self._toolkits, [member.definitions() for member in self._members])
 
     @property
     def introduction(self) -> str | None:
@@ -150,7 +112,7 @@ class Agent:
         if self._shell.model.model_name != MODEL_NAME:
             return None
         asked = ModelRequest(parts=[UserPromptPart("help")])
-        told = reply([asked], [spec.definition for spec in self.tools().values()])
+        told = reply([asked], self.definitions())
         return told.content if isinstance(told, TextPart) else None
 
     def reads(self, media_type: str) -> bool:
@@ -179,8 +141,8 @@ class Agent:
             AgentError: The model failed, or a limit was reached.
         """
         self._connections.use_in(message.conversation)
-        content = (prompt or Prompt(message.text)).content()
-        return await self._run(message, content, [], None, listener, at_work, rules)
+        work = Work(message, rules, Organised(), Budget(self._shell.limits), listener, at_work)
+        return await self._run(work, (prompt or Prompt(message.text)).content(), [], None)
 
     async def go_on(
         self,
@@ -203,52 +165,63 @@ class Agent:
             AgentError: The model failed, or a limit was reached.
         """
         self._connections.use_in(message.conversation, stopped.credential_ids)
+        work = Work(message, rules, Organised(stopped.organised), Budget(self._shell.limits), listener, at_work)
         results = stopped.results(granted=granted, approvals=approvals)
-        return await self._run(message, "", with_files(stopped.turn, files), results, listener, at_work, rules)
+        return await self._run(work, "", with_files(stopped.turn, files), results)
+
+    async def do_task(self, work: Work, task: str, history: Sequence[ModelMessage]) -> RunEnd:
+        """Do a task for the leader of a team.
+
+        Args:
+            work: Its part of the work on the message.
+            task: The task, in the leader's words.
+            history: The part of the conversation that it sees.
+
+        Raises:
+            AgentRunError: Its model failed, or a limit was reached.
+        """
+        return await self._loop(work, PatientModel(self._shell.model), history).answer(task)
+
+    async def go_on_with_task(
+        self, work: Work, turn: Sequence[ModelMessage], answers: DeferredToolResults, history: Sequence[ModelMessage]
+    ) -> RunEnd:
+        """Continue a task that stopped, with the person's answers; raises as `do_task`."""
+        return await self._loop(work, PatientModel(self._shell.model), history, turn).resume(answers)
+
+    def _loop(
+        self, work: Work, model: Model, history: Sequence[ModelMessage], turn: Sequence[ModelMessage] = ()
+    ) -> Loop:
+        """Return the loop of one run."""
+        begins = partial(self._writes.begin, self.principal, work.message.message_id, work.message.attempt)
+        permission = self._shell.permission
+        guard = Guard(
+            self._toolkits, self.principal, self._connections, self._approvals, begins, self._trail, work, permission
+        )
+        members = {ask_name(member.name): member for member in self._members}
+        shares_history = self._shell.shares_history
+        tools = Team(guard, members, self._shell.asks, work, shares_history=shares_history) if members else guard
+        return Loop(model, tools, self._asking, work.budget, history, turn, work.listener)
+
+    def _asking(self) -> ModelRequestParameters:
+        return self._shell.asking(self._toolkits, [member.definitions() for member in self._members])
 
     async def _run(
         self,
-        message: StoredMessage,
+        work: Work,
         content: str | Sequence[UserContent],
         turn_so_far: list[ModelMessage],
         results: DeferredToolResults | None,
-        listener: Listener | None,
-        at_work: AtWork,
-        rules: PlaceRules,
     ) -> Answered | StoppedRun:
+        message = work.message
         history = await self._conversations.load(
             self.principal,
             message.conversation,
             turns_at_most=self._shell.history_turns,
             characters_at_most=self._shell.history_characters,
-            shared=rules.shared_history,
-        )
-        organising = frozenset(name for name, spec in self.tools().items() if spec.effect is Effect.ORGANISE)
-        waiting = frozenset(results.approvals) if results else frozenset()
-        organised = Organised(organised_in(turn_so_far, organising, waiting))
-        guard = Guard(
-            self._toolkits,
-            self.principal,
-            self._connections,
-            self._approvals,
-            partial(self._writes.begin, self.principal, message.message_id, message.attempt),
-            self._trail,
-            message.message_id,
-            organised,
-            self._shell.permission,
-            rules.acts,
-            at_work,
+            shared=work.rules.shared_history,
         )
         model = PatientModel(self._shell.model)
-        loop = Loop(
-            model,
-            guard,
-            partial(self._shell.asking, self._toolkits),
-            self._shell.limits,
-            history.messages,
-            turn_so_far,
-            listener,
-        )
+        loop = self._loop(work, model, history.messages, turn_so_far)
         try:
             ended = await (loop.answer(content) if results is None else loop.resume(results))
         except UsageLimitExceeded as error:
@@ -259,24 +232,30 @@ class Agent:
             raise AgentError(f"{_in_words(error)} Please try again later.") from error
         turn = without_files(ended.turn)
         if isinstance(ended.output, DeferredToolRequests):
-            return StoppedRun.of(turn, ended.output)
+            return StoppedRun.of(turn, ended.output, work.organised.count)
         answer, turn = finished(ended.output, turn)
         forget_before = _oldest_kept(history, model.left_out, message.sequence)
         if forget_before is not None:
             answer = f"{answer}\n\n{OUTGROWN}"
-        return Answered(answer, history.private or self._is_private(turn), turn, forget_before)
+        return Answered(answer, history.private or self.is_private(turn), turn, forget_before)
 
-    def _is_private(self, turn: list[ModelMessage]) -> bool:
-        tools = self.tools()
+    def is_private(self, turn: Sequence[ModelMessage]) -> bool:
+        """Return whether a turn may hold something out of the person's account."""
+        tools = {name: spec for toolkit in self._toolkits for name, spec in toolkit.known().items()}
         returned = (
-            part.tool_name
+            part
             for message in turn
             if isinstance(message, ModelRequest)
             for part in message.parts
             if isinstance(part, ToolReturnPart)
         )
         # A parked run may hold the result of a tool that the agent no longer has.
-        return any(name not in tools or tools[name].connection for name in returned)
+        return any(
+            is_private_result(part.metadata)
+            if part.tool_name in self._shell.asks
+            else part.tool_name not in tools or tools[part.tool_name].connection is not None
+            for part in returned
+        )
 
 
 def _in_words(error: GoogleError) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import ValidationError
-from pydantic_ai import DeferredToolRequests, DeferredToolResults, ModelRetry, RunContext, ToolDenied, UsageLimits
+from pydantic_ai import DeferredToolRequests, DeferredToolResults, ModelRetry, RunContext, ToolDenied
 from pydantic_ai.exceptions import ApprovalRequired, IncompleteToolCall, ToolFailed, UnexpectedModelBehavior
 from pydantic_ai.messages import (
     ModelMessage,
@@ -22,8 +22,8 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 from pydantic_ai.models import Model
-from pydantic_ai.usage import RunUsage
 
+from app.agents.budget import Budget
 from app.agents.listening import Listener, ToolState, ToolUsed
 from app.supervisor import cancel
 from app.toolkits.toolkit import ToolSpec
@@ -77,8 +77,7 @@ class Calls:
     Args:
         model: The model that calls.
         tools: The person's tools.
-        usage: The use so far of the run; successful calls are counted in it.
-        limits: The number of calls of a run.
+        budget: The calls that are left; those that succeed count.
         history: Earlier turns, which a tool can look at.
         turn: The messages of the turn so far, which a tool can look at; the response is the last one.
         listener: Notified of each call as it begins and ends.
@@ -88,16 +87,14 @@ class Calls:
         self,
         model: Model,
         tools: Tools,
-        usage: RunUsage,
-        limits: UsageLimits,
+        budget: Budget,
         history: Sequence[ModelMessage],
         turn: list[ModelMessage],
         listener: Listener | None,
     ) -> None:
         self._model = model
         self._tools = tools
-        self._usage = usage
-        self._limits = limits
+        self._budget = budget
         self._history = history
         self._turn = turn
         self._listener = listener
@@ -117,7 +114,7 @@ class Calls:
         """
         if len({call.tool_call_id for call in calls}) < len(calls):
             raise UnexpectedModelBehavior("several tool calls have the same id")
-        self._limits.check_before_tool_call(RunUsage(tool_calls=self._usage.tool_calls + len(calls)))
+        self._budget.take_calls(len(calls))
         prepared = [self._prepare(call, answers) for call in calls]
         outcomes = await _all([self._call(each) for each in prepared])
         waiting = DeferredToolRequests()
@@ -130,7 +127,9 @@ class Calls:
             else:
                 results.append(outcome[0])
                 beside += outcome[1:]
-        self._count_wrong_calls([part for part in results if isinstance(part, ToolReturnPart)])
+        returned = [part for part in results if isinstance(part, ToolReturnPart)]
+        self._budget.return_calls(len(calls) - sum(part.outcome == "success" for part in returned))
+        self._count_wrong_calls(returned)
         return [*results, *beside], waiting if waiting.approvals else None
 
     def _prepare(self, call: ToolCallPart, answers: DeferredToolResults | None) -> _Prepared:
@@ -141,7 +140,7 @@ class Calls:
         context = RunContext(
             deps=None,
             model=self._model,
-            usage=self._usage,
+            usage=self._budget.usage,
             messages=[*self._history, *self._turn],
             tool_name=call.tool_name,
             tool_call_id=call.tool_call_id,
@@ -181,7 +180,6 @@ class Calls:
             except ModelRetry as error:
                 result = self._retried(call, error.message, "model_retry")
             else:
-                self._usage.tool_calls += 1
                 result, beside = _returned(call, returned)
         assert result is not None
         if self._listener is not None:

@@ -12,8 +12,8 @@ from pydantic_ai.exceptions import AgentRunError
 from pydantic_core import to_jsonable_python
 
 from app.agents.failure import failure, is_sendable
-from app.agents.listening import AtWork, unwatched
-from app.agents.organised import Organised, things_in
+from app.agents.organised import things_in
+from app.agents.work import Work
 from app.approvals.approvals import Approvals, PendingCall
 from app.audit.recorder import AuditRecorder
 from app.connections.connections import PersonConnections
@@ -41,9 +41,12 @@ ARGUMENTS = "arguments"
 CREDENTIAL_ID = "credential_id"
 QUESTION = "question"
 DOING = "doing"
+MEMBER = "member"
+RUN = "run"
 # … and by which the agent says, when the call is tried again, what the person has answered.
 CONSENT_ANSWERED = "consent_answered"
 APPROVAL_ID = "approval_id"
+ANSWERS = "answers"
 
 # Errors that mean something to this guard, to pydantic-ai or to the code that answers the message.
 _ANSWERED_ABOVE = (DeputyError, AgentRunError, ToolFailed, ModelRetry, ApprovalRequired, CallDeferred)
@@ -79,10 +82,8 @@ class Guard:
     Args:
         toolkits: The toolkits of this person's agent; no two have a tool of the same name.
         begins_to_write: Awaited with a tool's name before it organises in a way that must not be repeated.
-        organised: How many things were organised for the message, by all of its toolkits.
+        work: The work on a message that the calls are part of.
         permission: Says in words what an OAuth scope permits.
-        acts: Whether tools that act may run where the message came from.
-        at_work: Told what a tool that runs is doing, and None once it has ended.
     """
 
     def __init__(
@@ -93,11 +94,8 @@ class Guard:
         approvals: Approvals,
         begins_to_write: Callable[[str], Awaitable[None]],
         trail: AuditRecorder,
-        message_id: str,
-        organised: Organised,
+        work: Work,
         permission: Callable[[str], str] = str,
-        acts: bool = False,
-        at_work: AtWork = unwatched,
     ) -> None:
         self._toolkits = toolkits
         self._principal = principal
@@ -105,11 +103,8 @@ class Guard:
         self._approvals = approvals
         self._begins_to_write = begins_to_write
         self._trail = trail
-        self._message_id = message_id
-        self._organised = organised
+        self._work = work
         self._permission = permission
-        self._acts = acts
-        self._at_work = at_work
 
     def spec(self, name: str) -> ToolSpec | None:
         """Return a tool, or None if this person's agent has none of this name."""
@@ -138,7 +133,7 @@ class Guard:
         if (found := self._find(name)) is None:  # since the call was checked
             raise ToolFailed(TOOL_GONE)
         toolkit, spec = found
-        if spec.effect is Effect.ACT and not self._acts:
+        if spec.effect is Effect.ACT and not self._work.rules.acts:
             raise ToolFailed(NOT_IN_A_GROUP)
         answered: Mapping[str, Any] = ctx.tool_call_metadata or {}
         try:
@@ -172,7 +167,7 @@ class Guard:
         """Return whether a tool that organises needs approval, because this message would organise too many things."""
         if spec.effect is not Effect.ORGANISE:
             return False
-        return answered.get(APPROVAL_ID) is not None or not self._organised.take(things_in(tool_args))
+        return answered.get(APPROVAL_ID) is not None or not self._work.organised.take(things_in(tool_args))
 
     def _wait_for_consent(
         self, spec: ToolSpec, answered: Mapping[str, Any], error: ConsentRequiredError | GrantRevokedError
@@ -199,8 +194,9 @@ class Guard:
     async def _run(self, toolkit: Toolkit, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
         """Run the tool and record it."""
         done = False
-        tool_call = await self._trail.begin(self._message_id, spec.name, acts=spec.effect is Effect.ACT)
-        self._at_work(spec.doing)
+        message_id, member = self._work.message.message_id, self._work.member
+        tool_call = await self._trail.begin(message_id, spec.name, acts=spec.effect is Effect.ACT, member=member)
+        self._work.tell(spec.doing)
         try:
             result = await toolkit.call_tool(spec.name, tool_args, ctx)
             done = True
@@ -213,9 +209,9 @@ class Guard:
                 return result
             failed = f"its result, of the type {type(result).__name__}, cannot be sent to a model as JSON"
         finally:
-            self._at_work(None)
+            self._work.tell(None)
             await self._trail.end(tool_call, done=done)
-        log.error("message %s of %s: the tool %s failed: %s", self._message_id, self._principal, spec.name, failed)
+        log.error("message %s of %s: the tool %s failed: %s", message_id, self._principal, spec.name, failed)
         raise ToolFailed(with_aside(f"{spec.name} failed because of a fault in it.{_MAY_BE_DONE[spec.effect]}", _TELL))
 
     async def _words(self, toolkit: Toolkit, spec: ToolSpec, tool_args: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,7 +227,7 @@ class Guard:
     async def _act(self, toolkit: Toolkit, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
         answered: Mapping[str, Any] = ctx.tool_call_metadata or {}
         approval_id = answered.get(APPROVAL_ID)
-        call = PendingCall(ctx.tool_call_id or "", spec.name, to_jsonable_python(tool_args))
+        call = PendingCall(f"{self._work.place}{ctx.tool_call_id or ''}", spec.name, to_jsonable_python(tool_args))
         credential_id = self._connections.credential_id(spec.connection)
         if approval_id is None:
             words = await self._words(toolkit, spec, tool_args)

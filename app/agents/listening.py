@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -27,10 +27,15 @@ class TextWritten:
 
 @dataclass(frozen=True, slots=True)
 class ToolUsed:
-    """A tool's call has reached a state; neither its arguments nor its result are reported."""
+    """A tool's call has reached a state; neither its arguments nor its result are reported.
+
+    Attributes:
+        member: The member of the team that called it; empty if the agent that answers the person did.
+    """
 
     name: str
     state: ToolState
+    member: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,22 @@ class Listener(Protocol):
     def tell(self, progress: Progress) -> None:
         """Take the progress and return at once, because the run waits for it."""
         ...
+
+
+class MemberListener:
+    """Follows the run of a team's member: its tools are reported with its name, its words are the leader's alone.
+
+    Lives for one run.
+    """
+
+    def __init__(self, listener: Listener, member: str) -> None:
+        self._listener = listener
+        self._member = member
+
+    def tell(self, progress: Progress) -> None:
+        """Pass on the use of a tool."""
+        if isinstance(progress, ToolUsed):
+            self._listener.tell(replace(progress, member=progress.member or self._member))
 
 
 def text_of(event: ModelResponseStreamEvent) -> str:

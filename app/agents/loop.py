@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from pydantic_ai import DeferredToolRequests, DeferredToolResults, UsageLimits
+from pydantic_ai import DeferredToolRequests, DeferredToolResults
 from pydantic_ai.exceptions import ContentFilterError, OutputTokenLimitExceeded, UnexpectedModelBehavior, UserError
 from pydantic_ai.messages import (
     ModelMessage,
@@ -25,8 +25,8 @@ from pydantic_ai.messages import (
     repair_messages,
 )
 from pydantic_ai.models import Model, ModelRequestParameters
-from pydantic_ai.usage import RunUsage
 
+from app.agents.budget import Budget
 from app.agents.calls import RETRIES, Calls, Tools
 from app.agents.listening import Listener, TextWritten, text_of
 
@@ -51,7 +51,7 @@ class Loop:
         model: The model to ask.
         tools: The person's tools.
         asking: Returns the tools' definitions and the instructions for the model's next request.
-        limits: The number of requests and tool calls of a run.
+        budget: The requests and tool calls that are left.
         history: Earlier turns.
         turn: The messages that earlier runs have added to this turn.
         listener: Notified of progress; the model is asked to stream only if there is one.
@@ -62,19 +62,18 @@ class Loop:
         model: Model,
         tools: Tools,
         asking: Callable[[], ModelRequestParameters],
-        limits: UsageLimits,
+        budget: Budget,
         history: Sequence[ModelMessage],
         turn: Sequence[ModelMessage] = (),
         listener: Listener | None = None,
     ) -> None:
         self._model = model
         self._asking = asking
-        self._limits = limits
+        self._budget = budget
         self._history = history
         self._turn = [*turn]
         self._listener = listener
-        self._usage = RunUsage()
-        self._calls = Calls(model, tools, self._usage, limits, history, self._turn, listener)
+        self._calls = Calls(model, tools, budget, history, self._turn, listener)
         self._empty_answers = 0
 
     async def answer(self, prompt: str | Sequence[UserContent]) -> RunEnd:
@@ -113,7 +112,7 @@ class Loop:
 
     async def _ask(self) -> ModelResponse:
         """Ask the model with all that was said, and add its response to the turn."""
-        self._limits.check_before_request(self._usage)
+        self._budget.take_request()
         asking = self._asking()
         messages = self._model.prepare_messages(repair_messages([*self._history, *self._turn]), asking)
         if self._listener is None:
@@ -128,8 +127,7 @@ class Loop:
             response.state == "suspended"
         ):  # a provider pauses for tools of its own, or in the background: we use neither
             raise UnexpectedModelBehavior("the model paused in the middle of its answer")
-        self._usage.requests += 1
-        self._usage.incr(response.usage)
+        self._budget.usage.incr(response.usage)
         self._turn.append(response)
         return response
 

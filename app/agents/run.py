@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -13,17 +13,22 @@ from pydantic_ai import DeferredToolRequests, DeferredToolResults, ToolDenied
 from pydantic_ai.messages import ModelMessage
 
 from app.agents.guard import (
+    ANSWERS,
     APPROVAL_ID,
     ARGUMENTS,
     CONNECTION,
     CONSENT_ANSWERED,
     CREDENTIAL_ID,
     DOING,
+    MEMBER,
     OAUTH_SCOPES,
     QUESTION,
+    RUN,
     UNKNOWN_EFFECT,
     WAITS_FOR,
 )
+from app.agents.organised import MAX_ORGANISED
+from app.agents.work import below, through
 from app.approvals.approvals import Approval, ApprovalState, PendingCall
 from app.approvals.question import Question
 from app.credentials.credentials import GOOGLE
@@ -41,11 +46,16 @@ DECLINED_CALL = with_aside(
 class StoppedCall:
     """A tool call that waits for its person: for their consent to these OAuth scopes, or their approval.
 
+    A call that asks a member of a team waits for the calls of that member's run.
+
     Attributes:
+        waits_for: ``consent``, ``approval`` or ``member``.
         connection: The connection whose access it needs; None if it needs none.
         credential_id: The access with which a call is shown for approval; None where it needs none.
         question: How its person is asked for approval; None for a tool without words of its own.
         doing: The tool's work in words, if it waits for consent.
+        member: The member that is asked, if it waits for one. In `StoppedRun.waiting`, the member that makes the call.
+        run: The member's run, if it waits for one.
     """
 
     call_id: str
@@ -57,11 +67,13 @@ class StoppedCall:
     question: Question | None = None
     doing: str = ""
     connection: str | None = GOOGLE  # runs that an earlier version parked do not say
+    member: str = ""
+    run: StoppedRun | None = field(default=None, repr=False)
 
     @property
     def in_words(self) -> str:
         """Return what its person was asked, or the tool where they were asked in no words of its own."""
-        return self.question.named(self.arguments) if self.question else f"`{self.tool}`"
+        return through(self.question.named(self.arguments) if self.question else f"`{self.tool}`", self.member)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +83,16 @@ class StoppedRun:
     Attributes:
         turn: The messages that the run has added to the history so far, the waiting calls last.
         calls: The waiting calls.
+        organised: How many things were organised for the message so far, by all of its agents. A run that an earlier
+            version of Deputy parked does not say, so no more are organised without approval.
     """
 
     turn: list[ModelMessage] = field(repr=False)
     calls: tuple[StoppedCall, ...]
+    organised: int = MAX_ORGANISED
 
     @classmethod
-    def of(cls, turn: list[ModelMessage], requests: DeferredToolRequests) -> StoppedRun:
+    def of(cls, turn: list[ModelMessage], requests: DeferredToolRequests, organised: int = MAX_ORGANISED) -> StoppedRun:
         """Return the run that ended with these requests."""
         calls = []
         for part in requests.approvals:
@@ -93,9 +108,11 @@ class StoppedRun:
                     question=reason.get(QUESTION),
                     doing=reason.get(DOING, ""),
                     connection=reason.get(CONNECTION),
+                    member=reason.get(MEMBER, ""),
+                    run=reason.get(RUN),
                 )
             )
-        return cls(turn, tuple(calls))
+        return cls(turn, tuple(calls), organised)
 
     @classmethod
     def load(cls, text: str) -> StoppedRun:
@@ -108,17 +125,30 @@ class StoppedRun:
         return json.dumps(values, ensure_ascii=False).encode(errors="replace").decode()
 
     @property
+    def waiting(self) -> list[StoppedCall]:
+        """Return the calls that wait for the person, those of members included, with ids that differ in the message."""
+        return list(self._waiting("", ""))
+
+    def _waiting(self, place: str, member: str) -> Iterator[StoppedCall]:
+        for call in self.calls:
+            if call.run is None:
+                yield replace(call, call_id=f"{place}{call.call_id}", member=member)
+            else:
+                yield from call.run._waiting(below(place, call.call_id), call.member)
+
+    @property
     def connection(self) -> str | None:
         """Return the connection that the run waits for, one if there are several; None if it waits for approvals alone.
 
         The calls for another one wait again, and then for that one.
         """
-        return next((call.connection for call in self.calls if call.waits_for == "consent"), None)
+        return next((call.connection for call in self.waiting if call.waits_for == "consent"), None)
 
     @property
     def oauth_scopes(self) -> frozenset[str]:
         """Return the OAuth scopes that the run waits for at its `connection`."""
-        waiting = [call for call in self.calls if call.waits_for == "consent" and call.connection == self.connection]
+        first = self.connection
+        waiting = [call for call in self.waiting if call.waits_for == "consent" and call.connection == first]
         return frozenset(scope for call in waiting for scope in call.oauth_scopes)
 
     @property
@@ -126,14 +156,16 @@ class StoppedRun:
         """Return the access that the run continues with, by connection: that of the calls shown for approval."""
         if self.connection is not None:
             return {}
-        shown = [(call.connection, call.credential_id) for call in self.calls]
+        shown = [(call.connection, call.credential_id) for call in self.waiting]
         return {name: credential_id for name, credential_id in reversed(shown) if name and credential_id}
 
     @property
     def pending_calls(self) -> list[PendingCall]:
         """Return the calls that the person has to approve."""
         return [
-            PendingCall(call.call_id, call.tool, call.arguments) for call in self.calls if call.waits_for == "approval"
+            PendingCall(call.call_id, call.tool, call.arguments)
+            for call in self.waiting
+            if call.waits_for == "approval"
         ]
 
     def results(self, *, granted: bool | None, approvals: Sequence[Approval]) -> DeferredToolResults:
@@ -141,13 +173,23 @@ class StoppedRun:
 
         A call that is tried again only because another one was answered stops at the guard once more.
         """
-        answers = DeferredToolResults()
         decided = {approval.call.call_id: approval for approval in approvals}
-        answered = [] if granted is None else [self.connection]
+        return self._results("", granted, self.connection, decided)
+
+    def _results(
+        self, place: str, granted: bool | None, connection: str | None, decided: Mapping[str, Approval]
+    ) -> DeferredToolResults:
+        answers = DeferredToolResults()
+        answered = [] if granted is None else [connection]
         for call in self.calls:
-            approval = decided.get(call.call_id)
+            if call.run is not None:
+                inner = call.run._results(below(place, call.call_id), granted, connection, decided)
+                answers.approvals[call.call_id] = True
+                answers.metadata[call.call_id] = {RUN: call.run, ANSWERS: inner}
+                continue
+            approval = decided.get(f"{place}{call.call_id}")
             approved = approval is not None and approval.state is ApprovalState.APPROVED
-            refusal = _refusal(call, granted if call.connection == self.connection else None, approval)
+            refusal = _refusal(call, granted if call.connection == connection else None, approval)
             answers.approvals[call.call_id] = ToolDenied(refusal) if refusal else True
             answers.metadata[call.call_id] = {
                 CONSENT_ANSWERED: answered,

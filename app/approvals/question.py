@@ -50,7 +50,13 @@ def shortened(text: str) -> str:
     return spelled_out(short)
 
 
-def ask(approval: Approval, question: Question | None = None, as_whom: str = "", seconds_left: float = 0.0) -> str:
+def ask(
+    approval: Approval,
+    question: Question | None = None,
+    as_whom: str = "",
+    seconds_left: float = 0.0,
+    member: str = "",
+) -> str:
     """Return the question as Markdown; the arguments are indented, so that nothing in them is taken for formatting.
 
     Parameters without a value are left out. All others are shown in full, with invisible characters escaped.
@@ -60,11 +66,14 @@ def ask(approval: Approval, question: Question | None = None, as_whom: str = "",
         question: The tool's words, or None for a tool that has none.
         as_whom: The account that it is done with, where the person has several: ``work: ada@example.com``.
         seconds_left: How long the person can decide; not mentioned if it is 0.
+        member: The member of a team that asks; empty for the agent itself.
     """
     call = approval.call
     sentence = question.sentence if question else f"Shall I run {call.tool}?"
     if as_whom:
         sentence = f"{sentence.rstrip('?')} with your account {as_whom}?"
+    if member:
+        sentence = f"{member} asks: {sentence}"
     lines = "".join(
         f"    {_label(name, question)}: {_exactly(value, plainly=question is not None)}\n"
         for name, value in _in_order(call.arguments, question)

@@ -47,6 +47,7 @@ class AuditEntry:
         status: Google's HTTP status; None if no answer was seen, in which case the call may have taken effect.
         outcome: Of a tool: begun, done or failed. Of a call: refused, when another run than this person's tried it;
             `tool_call` is then that run's.
+        member: The member of a team that called the tool; None if the agent that answers the person did.
     """
 
     principal: Principal
@@ -59,6 +60,7 @@ class AuditEntry:
     method: str | None = None
     status: int | None = None
     outcome: str | None = None
+    member: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,7 @@ def _values(entry: AuditEntry) -> dict[str, object]:
         "message_id": entry.message_id,
         "tool_call": entry.tool_call,
         "tool": entry.tool,
+        "member": entry.member,
         "credential": entry.credential,
         "method": entry.method,
         "status": entry.status,
@@ -175,6 +178,7 @@ def _entry(row: sa.Row[tuple[object, ...]]) -> AuditEntry:
         message_id=row.message_id,
         tool_call=row.tool_call,
         tool=row.tool,
+        member=row.member,
         credential=row.credential,
         method=row.method,
         status=row.status,

@@ -41,6 +41,7 @@ class Rows(Protocol):
 class _ToolCall:
     message_id: str
     tool: str
+    member: str | None
     calls: list[AuditEntry] = field(default_factory=list)
 
 
@@ -61,11 +62,18 @@ class AuditRecorder:
         self._run = current_run()
         self._running: dict[str, _ToolCall] = {}
 
-    async def begin(self, message_id: str, tool: str, *, acts: bool) -> str:
-        """Take the calls that follow in this task, and in those that it starts, for this tool's; returns an id."""
+    async def begin(self, message_id: str, tool: str, *, acts: bool, member: str = "") -> str:
+        """Take the calls that follow in this task, and in those that it starts, for this tool's; returns an id.
+
+        Args:
+            message_id: The message that it is called for.
+            tool: Its name.
+            acts: Whether it changes something.
+            member: The member of a team that calls it; empty for the agent that answers the person.
+        """
         self._run.check("The audit recorder")
         tool_call = uuid.uuid4().hex
-        self._running[tool_call] = _ToolCall(message_id, tool)
+        self._running[tool_call] = _ToolCall(message_id, tool, member or None)
         if acts:
             await self._rows.append([self._entry(tool_call, AuditEvent.TOOL, outcome="begun")])
         _TOOL_CALL.set(tool_call)
@@ -134,6 +142,7 @@ class AuditRecorder:
             message_id=running.message_id if running else None,
             tool_call=tool_call,
             tool=running.tool if running else None,
+            member=running.member if running else None,
             credential=credential,
             method=method,
             status=status,

@@ -54,7 +54,19 @@ def audit(
     if as_json:
         print(json.dumps([_as_json(entry, addresses) for entry in entries], indent=2))
         return
-    columns = ("when", "principal", "event", "message", "tool", "account", "credential", "method", "status", "call")
+    columns = (
+        "when",
+        "principal",
+        "event",
+        "message",
+        "tool",
+        "member",
+        "account",
+        "credential",
+        "method",
+        "status",
+        "call",
+    )
     print_table(columns, [_cells(entry, addresses) for entry in entries])
 
 
@@ -89,6 +101,6 @@ def _cells(entry: AuditEntry, addresses: Mapping[str, str]) -> tuple[str | None,
     event = f"{entry.event} {entry.outcome}" if entry.outcome else entry.event
     status = str(entry.status or "no answer seen") if entry.method else None
     return (
-        *(moment(entry.at), str(entry.principal), event, entry.message_id, entry.tool, _account(entry, addresses)),
-        *(entry.credential, entry.method, status, entry.tool_call),
+        *(moment(entry.at), str(entry.principal), event, entry.message_id, entry.tool, entry.member),
+        *(_account(entry, addresses), entry.credential, entry.method, status, entry.tool_call),
     )

@@ -44,7 +44,7 @@ async def _tools(settings: Settings) -> list[dict[str, Any]]:
             "name": name,
             "toolkit": toolkit,
             "effect": spec.effect.value,
-            "agents": [agent for agent, section in settings.agents.items() if toolkit in section.toolkits],
+            "agents": [agent for agent, section in settings.led_agents().items() if toolkit in section.toolkits],
             "oauth_scopes": list(spec.oauth_scopes),
             "description": (spec.definition.description or "").partition("\n")[0],
         }

@@ -338,6 +338,7 @@ audit_events = sa.Table(
     sa.Column("message_id", sa.String(32), nullable=True),
     sa.Column("tool_call", sa.String(32), nullable=True),  # joins the rows of one call of one tool
     sa.Column("tool", sa.String(255), nullable=True),
+    sa.Column("member", sa.String(63), nullable=True),  # of a team, that called the tool
     sa.Column("credential", sa.String(320), nullable=True),  # a grant's id, or the address that delegation acted as
     sa.Column("method", sa.String(255), nullable=True),  # Google's method id
     sa.Column("status", sa.Integer, nullable=True),  # HTTP; NULL where no answer was seen

@@ -5,6 +5,8 @@ themselves declare: `ToolDefinition.metadata["phrases"]`, a tuple of regular exp
 parameters of the tool. A slash before `help` or a tool's name is accepted but never suggested, because Slack keeps
 messages that begin with one for itself. Calls go through the same agent loop, approvals and streaming as with any
 other model, so one can try Deputy out, and test it, without a key or a network.
+
+As the leader of a team it hands a message on, as it stands, to the first member with a tool that understands it.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from pydantic_ai.profiles import ModelProfile
 from app.errors import InvalidMessageError
 from app.llm.commands import coerce, read_arguments, usage
 from app.llm.files import ATTACHED
+from app.llm.listed import last_listed
 from app.llm.rendering import listed_ids, render
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from pydantic_ai.tools import ToolDefinition
 
 MODEL_NAME = "offline"
+MEMBER_TOOLS = "member_tools"  # in the metadata of a tool that asks a member: the definitions of the member's tools
 MAX_PHRASE_LENGTH = 2000  # characters; longer messages match no phrase, which bounds the cost of a slow expression
 _SUGGESTIONS = 3
 # Numbers of things in the last list: `read mail 2`, `trash mails 1, 3`, `open 2`.
@@ -99,7 +103,9 @@ def _command(text: str, tools: Sequence[ToolDefinition], *, only_known: bool = F
     name, *rest = text.split(maxsplit=1) or ["" if only_known else "help"]
     if name.casefold() == "help" and not (rest and only_known):
         return TextPart(_help(tools))
-    tool = next((tool for tool in tools if tool.name.casefold() == name.casefold()), None)
+    tool = _named(name, tools)
+    if tool is None and (asked := next((tool for tool in tools if _has(name, _members_tools(tool))), None)):
+        return ToolCallPart(asked.name, {"task": text})
     if tool is None:
         return TextPart(_introduction(tools) if only_known else f"There is no command {name}. {_introduction(tools)}")
     try:
@@ -108,8 +114,27 @@ def _command(text: str, tools: Sequence[ToolDefinition], *, only_known: bool = F
         return TextPart(f"{error}.\nUsage: {usage(tool)}")
 
 
+def _named(name: str, tools: Sequence[ToolDefinition]) -> ToolDefinition | None:
+    """Return the tool of this name, or None."""
+    return next((tool for tool in tools if tool.name.casefold() == name.casefold()), None)
+
+
+def _has(name: str, tools: Sequence[ToolDefinition]) -> bool:
+    """Return whether one of these tools, or one of a member's, has this name."""
+    return _named(name, _with_members(tools)) is not None
+
+
+def _members_tools(tool: ToolDefinition) -> Sequence[ToolDefinition]:
+    """Return the tools of the member that a tool asks; none for any other tool."""
+    tools: Sequence[ToolDefinition] = (tool.metadata or {}).get(MEMBER_TOOLS, ())
+    return tools
+
+
 def _phrase(text: str, tools: Sequence[ToolDefinition]) -> ToolCallPart | None:
-    """Return the call of the first tool with a phrase that is the whole message, or None."""
+    """Return the call of the first tool with a phrase that is the whole message, or None.
+
+    Tools of members come last, and the message is their member's task.
+    """
     typed = text.translate(_STRAIGHT)
     for tool in tools if len(text) <= MAX_PHRASE_LENGTH else ():
         for phrase in (tool.metadata or {}).get("phrases", ()):
@@ -117,24 +142,19 @@ def _phrase(text: str, tools: Sequence[ToolDefinition]) -> ToolCallPart | None:
                 spans = {name: match.span(name) for name, value in match.groupdict().items() if value is not None}
                 values = {name: text[start:end].strip() for name, (start, end) in spans.items()}
                 return ToolCallPart(tool.name, {name: coerce(name, value, tool) for name, value in values.items()})
-    return None
+    asked = next((tool for tool in tools if _phrase(text, _members_tools(tool))), None)
+    return ToolCallPart(asked.name, {"task": text}) if asked else None
 
 
 def _numbers_as_ids(text: str, messages: Sequence[ModelMessage]) -> str:
     """Return a message with the numbers of things in the last list replaced by their ids."""
-    ids = {str(number): each for number, each in enumerate(_last_listed(messages), 1) if each}
+    ids = {str(number): each for number, each in enumerate(last_listed(messages), 1) if each}
 
     def replaced(found: re.Match[str]) -> str:
         word = found["word"] if found["word"].lower() not in ("read", "open") else f"{found['word']} mail"
         return f"{word} {re.sub(r'[0-9]+', lambda number: ids.get(number[0], number[0]), found['numbers'])}"
 
     return _NUMBERED.sub(replaced, text, count=1) if ids else text
-
-
-def _last_listed(messages: Sequence[ModelMessage]) -> list[str]:
-    parts = [part for message in reversed(messages) for part in reversed(message.parts)]
-    contents = (part.content for part in parts if isinstance(part, ToolReturnPart) and part.outcome == "success")
-    return next(filter(None, map(listed_ids, contents)), [])
 
 
 def _with_hint(answer: str, results: Sequence[ToolReturnPart], tools: Sequence[ToolDefinition]) -> str:
@@ -149,7 +169,7 @@ def _introduction(tools: Sequence[ToolDefinition]) -> str:
     """Return what this model is, with commands that work as they stand: read tools that need no argument."""
     ready = [
         f"`{tool.name}`"
-        for tool in tools
+        for tool in _with_members(tools)
         if (tool.metadata or {}).get("effect") == "read" and not tool.parameters_json_schema.get("required")
     ]
     attempt = f" Try {', '.join(ready[:_SUGGESTIONS])}." if ready else ""
@@ -161,7 +181,12 @@ def _introduction(tools: Sequence[ToolDefinition]) -> str:
 
 def _help(tools: Sequence[ToolDefinition]) -> str:
     lines = ["I am the offline demo model: no AI, only fixed phrases and these commands:", "help"]
-    return "\n".join(lines + [f"{usage(tool)}: {_summary(tool)}" for tool in tools])
+    return "\n".join(lines + [f"{usage(tool)}: {_summary(tool)}" for tool in _with_members(tools)])
+
+
+def _with_members(tools: Sequence[ToolDefinition]) -> list[ToolDefinition]:
+    """Return all tools, each one that asks a member followed by the member's."""
+    return [each for tool in tools for each in (tool, *_with_members(_members_tools(tool)))]
 
 
 def _summary(tool: ToolDefinition) -> str:

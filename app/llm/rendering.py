@@ -80,8 +80,9 @@ def _render_value(value: Any, now: datetime) -> str:
         return _render_entries(value, now)
     if isinstance(value, list):
         return "\n".join(f"- {_inline(item)}" for item in value) or "Nothing found."
-    if isinstance(value, dict) and isinstance(value.get("summary"), str):
-        return str(value["summary"])
+    for text in ("summary", "answer"):
+        if isinstance(value, dict) and isinstance(value.get(text), str):
+            return str(value[text])
     if isinstance(value, dict):
         return _render_object(value, now)
     return _inline(value).strip() or "Done."

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from app.sections.section import Name, OneOrMore, Secret, Section, Text, Url
+from app.sections.section import Name, OneOrMore, Secret, Section, Text, Url, wrong
 
 OFFLINE = "offline"  # the embedded model, which needs no entry in `models`
 
@@ -35,8 +36,8 @@ class AttachmentSettings(Section):
     )
 
 
-class AgentSettings(Section):
-    """One assistant: its instructions, its model and its tools."""
+class _Run(Section):
+    """The keys of an agent that runs."""
 
     instructions: str = Field(default="", description="The model gets these before every conversation")
     model: OneOrMore[Text] = Field(
@@ -60,3 +61,57 @@ class AgentSettings(Section):
     )
     request_limit: int = Field(default=12, gt=0, description="Maximum model requests per message")
     tool_calls_limit: int = Field(default=24, gt=0, description="Maximum tool calls per message")
+
+
+class LeaderSettings(_Run):
+    """The agent that leads a team: the name of another one, `leader: assistant`, or these keys."""
+
+    agent: Name | None = Field(default=None, description="The agent whose keys it has, instead of keys of its own")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        return {"agent": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if self.agent is not None and (more := sorted(self.model_fields_set - {"agent"})):
+            raise wrong(more[0], "give the leader either the name of an agent or keys of its own")
+        return self
+
+
+class AgentSettings(_Run):
+    """One assistant: its instructions, its model and its tools. With `members` it is a team (docs/teams.md)."""
+
+    description: str = Field(
+        default="", description="Its purpose, in a sentence, by which the leader of a team chooses a member"
+    )
+    members: tuple[Name, ...] = Field(
+        default=(), description="Agents, which may be teams: it hands tasks to them, for the same person"
+    )
+    leader: LeaderSettings | None = Field(
+        default=None, description="The agent that leads the team, if it is not described by the keys beside this one"
+    )
+    shares_history: bool = Field(
+        default=False, description="The members of the team see the conversation, not only their task"
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for key in ("leader", "shares_history"):
+            if not self.members and key in self.model_fields_set:
+                raise wrong(key, "only a team has this; write members: [mail, calendar] beside it")
+        if self.leader is not None and (beside := sorted(self.model_fields_set & set(_Run.model_fields))):
+            raise wrong(beside[0], "the leader of a team has this; write it below `leader`, or leave `leader` out")
+        return self
+
+    def led(self, agents: Mapping[str, AgentSettings]) -> AgentSettings:
+        """Return the same settings with the keys of the leader, wherever they stand.
+
+        Args:
+            agents: All agents, by name.
+        """
+        if self.leader is None:
+            return self
+        source = self.leader if self.leader.agent is None else agents[self.leader.agent]
+        return self.model_copy(update={key: getattr(source, key) for key in _Run.model_fields} | {"leader": None})

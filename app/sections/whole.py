@@ -61,6 +61,10 @@ class Settings(Section):
             raise ValueError(f"{GOOGLE} is built in, and its section is `google`; take another name")
         return connections
 
+    def led_agents(self) -> dict[str, AgentSettings]:
+        """Return the agents by name, each team with the keys of its leader."""
+        return {name: agent.led(self.agents) for name, agent in self.agents.items()}
+
     def allowed(self) -> dict[str, AllowedHere]:
         """Return who may write where, by served channel."""
         return {channel: section.allowed() for channel, section in self.interfaces.served().items()}

@@ -28,6 +28,8 @@ def as_json(message_id: str, status: Status) -> dict[str, Any]:
     if status.approvals:
         first = status.approvals[0]  # the next one shows once this one is decided
         body["approval"] = {"code": first.code, "tool": first.call.tool, "arguments": dict(first.call.arguments)}
+        if member := status.members.get(first.call.call_id):
+            body["approval"]["member"] = member
         if account := status.accounts.get(first.call.call_id):
             body["approval"]["account"] = account.email
     if content := in_words(status):
@@ -55,4 +57,5 @@ def progress_as_event(progress: Progress) -> bytes:
         return as_event("text", {"delta": progress.delta})
     if isinstance(progress, Working):
         return as_event("working", {"doing": progress.doing})
-    return as_event("tool", {"name": progress.name, "state": progress.state.value})
+    member = {"member": progress.member} if progress.member else {}
+    return as_event("tool", {"name": progress.name, "state": progress.state.value, **member})

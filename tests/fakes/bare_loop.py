@@ -7,6 +7,7 @@ from typing import Any
 from pydantic_ai import RunContext, UsageLimits
 from pydantic_ai.models import Model, ModelRequestParameters
 
+from app.agents.budget import Budget
 from app.agents.loop import Loop
 from app.toolkits.toolkit import Toolkit, ToolSpec
 
@@ -34,6 +35,6 @@ class BareTools:
 async def run(model: Model, toolkit: Toolkit, prompt: str) -> str:
     """What the model answers to a prompt, with a toolkit at hand."""
     asking = ModelRequestParameters(function_tools=[spec.definition for spec in toolkit.tools().values()])
-    ended = await Loop(model, BareTools(toolkit), lambda: asking, UsageLimits(), []).answer(prompt)
+    ended = await Loop(model, BareTools(toolkit), lambda: asking, Budget(UsageLimits()), []).answer(prompt)
     assert isinstance(ended.output, str)
     return ended.output

@@ -18,8 +18,9 @@ import sqlalchemy as sa
 import urllib3
 from pydantic_ai.models import Model
 
-from app.agents.agent import Agent, AgentShell
+from app.agents.agent import Agent
 from app.agents.rules import PlaceRules
+from app.agents.shell import AgentShell
 from app.agents.writes import Writes
 from app.approvals.approvals import Approvals
 from app.attachments.reading import AttachmentReader

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from pydantic_ai.models import Model
 
-from app.agents.agent import Agent, AgentShell, Answered
+from app.agents.agent import Agent, Answered
 from app.agents.run import StoppedRun
+from app.agents.shell import AgentShell
 from app.agents.writes import Writes
 from app.approvals.approvals import Approval, Approvals
 from app.audit.audit import Audit

@@ -36,6 +36,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
+from app.agents.budget import Budget
 from app.agents.listening import Progress, TextWritten, ToolState, ToolUsed
 from app.agents.loop import Loop, RunEnd
 from app.toolkits.toolkit import Toolkit, tool
@@ -119,7 +120,7 @@ class Script:
 def loop_of(script: Script, desk: Desk | None = None, turn: Sequence[ModelMessage] = ()) -> Loop:
     """A loop at a desk."""
     asking = ModelRequestParameters(function_tools=[spec.definition for spec in Desk.tools().values()])
-    return Loop(script.model, BareTools(desk or Desk()), lambda: asking, UsageLimits(), [], turn)
+    return Loop(script.model, BareTools(desk or Desk()), lambda: asking, Budget(UsageLimits()), [], turn)
 
 
 async def run(script: Script, desk: Desk | None = None) -> RunEnd:
@@ -207,7 +208,7 @@ async def test_a_pause_in_mid_answer_ends_the_run() -> None:
     async def pauses(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         return ModelResponse(parts=[TextPart("half")], state="suspended")
 
-    loop = Loop(FunctionModel(pauses), BareTools(Desk()), ModelRequestParameters, UsageLimits(), [])
+    loop = Loop(FunctionModel(pauses), BareTools(Desk()), ModelRequestParameters, Budget(UsageLimits()), [])
     with pytest.raises(UnexpectedModelBehavior, match="paused"):
         await loop.answer("go")
 
@@ -227,7 +228,7 @@ async def test_a_tool_sees_earlier_turns_and_its_own() -> None:
         ModelRequest(parts=[UserPromptPart("yesterday")]),
         ModelResponse(parts=[TextPart("noted")]),
     ]
-    loop = Loop(script.model, BareTools(desk), ModelRequestParameters, UsageLimits(), earlier)
+    loop = Loop(script.model, BareTools(desk), ModelRequestParameters, Budget(UsageLimits()), earlier)
     await loop.answer("today")
     (returned,) = [part for part in script.shown[-1][-1].parts if isinstance(part, ToolReturnPart)]
 
@@ -317,7 +318,9 @@ async def test_a_reader_hears_words_and_tools() -> None:
     reader = _Reader()
     asking = ModelRequestParameters(function_tools=[spec.definition for spec in Desk.tools().values()])
     model = FunctionModel(stream_function=stream)
-    ended = await Loop(model, BareTools(Desk()), lambda: asking, UsageLimits(), [], listener=reader).answer("go")
+    ended = await Loop(model, BareTools(Desk()), lambda: asking, Budget(UsageLimits()), [], listener=reader).answer(
+        "go"
+    )
 
     words = [heard.delta for heard in reader.heard if isinstance(heard, TextWritten)]
     tools = [(heard.name, heard.state) for heard in reader.heard if isinstance(heard, ToolUsed)]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.agents.run import StoppedCall, StoppedRun
+from app.agents.work import through
 from app.approvals.approvals import Approval, Approvals, ApprovalState
 from app.approvals.question import Question, ask
 from app.consent.flow import Consent, SignIn, SignInStage
@@ -35,6 +36,7 @@ class Status:
         approvals: The pending approvals, if the message waits for approval.
         accounts: By the id of a pending call, the Google account that it would use, if the person has several.
         questions: By the same ids, the question that is asked, for tools that word it themselves.
+        members: By the same ids, the member of a team that asks, unless the agent itself does.
         link: The state of the sign-in whose link the answer shows, if it shows one.
         attempt: The message's attempt; with the state it says for which version of the message this holds.
         seconds_left: How long the person can still decide on the approvals.
@@ -50,6 +52,7 @@ class Status:
     doing: Mapping[str, str] = field(default_factory=dict)
     accounts: Mapping[str, Account] = field(default_factory=dict)
     questions: Mapping[str, Question] = field(default_factory=dict)
+    members: Mapping[str, str] = field(default_factory=dict)
     link: SignIn | None = None
     attempt: int = 0
     seconds_left: float = 0.0
@@ -102,7 +105,7 @@ class Statuses:
         sign_in = await self._consent.sign_in(message.principal, parked.link_id) if parked.link_id else None
         asked = await self._approvals.of_message(message.principal, message.message_id)
         pending = tuple(approval for approval in asked if approval.state is ApprovalState.PENDING)
-        calls = StoppedRun.load(parked.run).calls
+        calls = StoppedRun.load(parked.run).waiting
         needs = self._needs(calls) if sign_in else {}
         accounts = await self._accounts_of(message.principal, parked) if pending else {}
         questions = {call.call_id: call.question for call in calls if pending and call.question}
@@ -114,9 +117,10 @@ class Statuses:
             pending,
             private=True,
             needs=needs,
-            doing={call.tool: call.doing for call in calls if call.doing},
+            doing={call.tool: through(call.doing, call.member) for call in calls if call.doing},
             accounts=accounts,
             questions=questions,
+            members={call.call_id: call.member for call in calls if pending and call.member},
             attempt=message.attempt,
             seconds_left=max(0.0, min((each.expires_at for each in pending), default=0.0) - self._now()),
         )
@@ -129,7 +133,7 @@ class Statuses:
         accounts = {account.grant_id: account for account in await self._accounts.list(principal)}
         if len(accounts) < 2:
             return {}
-        calls = StoppedRun.load(parked.run).calls
+        calls = StoppedRun.load(parked.run).waiting
         return {call.call_id: accounts[call.credential_id] for call in calls if call.credential_id in accounts}
 
 
@@ -198,7 +202,8 @@ def _ask_for_approval(status: Status) -> ReplyContent:
         account = status.accounts.get(approval.call.call_id)
         as_whom = f"{account.alias}: {account.email}" if account else ""
         question = status.questions.get(approval.call.call_id)
-        asked.append(ask(approval, question, as_whom, status.seconds_left))
+        member = status.members.get(approval.call.call_id, "")
+        asked.append(ask(approval, question, as_whom, status.seconds_left, member))
         of_several = f" {approval.code}" if len(status.approvals) > 1 else ""
         buttons += [
             Button(f"Approve{of_several}", command=f"approve {approval.code}", style=ButtonStyle.PRIMARY),
