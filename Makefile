@@ -30,8 +30,13 @@ demo: setup  ## Two people at once on every channel, each answered from their ow
 test: setup  ## Run the tests that need no process of their own, on every core
 	$(PYTEST) -m "not system and not soak"
 
-test-system: setup  ## Run the tests of processes, kills, outages and browsers
+test-system: setup .venv-mockpost/.ready  ## Run the tests of processes, kills, outages and browsers
 	$(PYTEST) -m "system and not soak"
+
+.venv-mockpost/.ready: requirements-mockpost.txt
+	@$(PYTHON) -m venv .venv-mockpost
+	@.venv-mockpost/bin/python .ci/install.py "mockpost, which tests send to" --require-hashes -r requirements-mockpost.txt
+	@touch $@
 
 screenshots: setup  ## Take the pictures of the docs again, in a real Chromium
 	DEPUTY_SCREENSHOTS=1 $(BIN)/pytest -n 0 tests/browser/test_playground.py
@@ -86,7 +91,8 @@ bench: .venv-bench/.ready  ## Run the benchmarks against their peers; writes ben
 
 lock: setup  ## Resolve the requirements files again from pyproject.toml
 	@for files in "requirements:pyproject.toml" "requirements-dev:pyproject.toml --extra dev" \
-			"requirements-bench:pyproject.toml --extra dev --extra bench" "requirements-docs:--group pyproject.toml:docs"; do \
+			"requirements-bench:pyproject.toml --extra dev --extra bench" "requirements-docs:--group pyproject.toml:docs" \
+			"requirements-mockpost:--group pyproject.toml:mockpost"; do \
 		$(BIN)/uv pip compile $${files#*:} --universal --generate-hashes --no-emit-index-url \
 			--no-annotate --no-header --quiet --output-file $${files%%:*}.txt; \
 	done

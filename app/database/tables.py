@@ -257,6 +257,15 @@ poll_leases = sa.Table(
     _time("expires_at"),  # on the database's clock
 )
 
+moved_chats = sa.Table(
+    "moved_chats",
+    metadata,
+    sa.Column("platform", sa.String(32), primary_key=True),
+    sa.Column("tenant", sa.String(255), primary_key=True),
+    sa.Column("chat", sa.String(64), primary_key=True),  # the platform's id of a group now
+    sa.Column("first_chat", sa.String(64), nullable=False),  # the id under which its conversations are kept
+)
+
 consent_links = sa.Table(
     "consent_links",
     metadata,

@@ -26,6 +26,18 @@ class ClosedChatError(UndeliverableError):
     """The bot cannot write in this chat; the person may be reached elsewhere."""
 
 
+class UpgradedGroupError(UnavailableError):
+    """The group has become a supergroup, which has another id.
+
+    Attributes:
+        upgraded: The supergroup's id.
+    """
+
+    def __init__(self, upgraded: int) -> None:
+        self.upgraded = upgraded
+        super().__init__("the group has become a supergroup", reason="upgraded")
+
+
 class BotApi:
     """The Bot API as one bot. Lives as long as the process and holds nobody's data.
 
@@ -115,6 +127,7 @@ def in_our_words() -> Iterator[None]:
 
     Raises:
         UnclearError: Telegram did not answer, or reported an internal error; it may have carried out the request.
+        UpgradedGroupError: The group has another id now.
         UnavailableError: Telegram refuses it for now.
         ClosedChatError: Telegram refuses it permanently in this chat.
         UndeliverableError: Telegram refuses it permanently everywhere.
@@ -126,7 +139,9 @@ def in_our_words() -> Iterator[None]:
     except exceptions.TelegramRetryAfter as error:
         wait = min(float(error.retry_after), _LONGEST_WAIT_SECONDS)
         raise UnavailableError("Telegram asks to wait", reason="retry_after", retry_after=wait) from None
-    except (exceptions.TelegramForbiddenError, exceptions.TelegramMigrateToChat) as error:
+    except exceptions.TelegramMigrateToChat as error:
+        raise UpgradedGroupError(error.migrate_to_chat_id) from None
+    except exceptions.TelegramForbiddenError as error:
         raise ClosedChatError(f"Telegram refused it: {_reason(error)}", reason=_reason(error)) from None
     except exceptions.TelegramBadRequest as error:
         reason = _reason(error)

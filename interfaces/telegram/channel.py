@@ -16,6 +16,7 @@ from interfaces.telegram.inbound import TelegramInbound
 from interfaces.telegram.interface import WEBHOOK_PATH, TelegramRoutes
 from interfaces.telegram.pace import Pace
 from interfaces.telegram.polling import TelegramPolling, TelegramWebhook
+from interfaces.telegram.upgrades import Upgrades
 
 
 def describe(telegram: TelegramSettings, settings: Settings) -> ChannelDescription:
@@ -29,6 +30,7 @@ def describe(telegram: TelegramSettings, settings: Settings) -> ChannelDescripti
         shares={
             BotApi: partial(BotApi, token=telegram.bot_token.get_secret_value(), base_url=telegram.api_base_url),
             Pace: Pace,
+            Upgrades: partial(Upgrades, bot_id=int(telegram.bot_token.get_secret_value().partition(":")[0])),
             AnswerDrafts: AnswerDrafts,
             Courtesies: Courtesies,
             TelegramInbound: TelegramInbound,

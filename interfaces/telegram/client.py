@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,11 @@ import httpx2
 from app.errors import AttachmentGoneError, AttachmentTooLargeError, UnavailableError, UndeliverableError
 from app.messages import Attachment, StoredMessage
 from app.reply import ReplyContent, ReplyFile
-from interfaces.telegram.bot_api import BotApi, ClosedChatError, in_our_words
+from interfaces.telegram.bot_api import BotApi, ClosedChatError, UpgradedGroupError, in_our_words
 from interfaces.telegram.drafts import AnswerDrafts
 from interfaces.telegram.formatting import Part, keyboard_of, parts_of
 from interfaces.telegram.pace import Pace
+from interfaces.telegram.upgrades import Upgrades
 
 if TYPE_CHECKING:
     from aiogram.types import InlineKeyboardMarkup, MessageEntity
@@ -52,10 +53,11 @@ class TelegramChannel:
     "direct": bool}``.
     """
 
-    def __init__(self, api: BotApi, drafts: AnswerDrafts, pace: Pace) -> None:
+    def __init__(self, api: BotApi, drafts: AnswerDrafts, pace: Pace, upgrades: Upgrades) -> None:
         self._api = api
         self._drafts = drafts
         self._pace = pace
+        self._upgrades = upgrades
         self._arrived: OrderedDict[str, int] = OrderedDict()  # by reply and chat, how many of its messages arrived
         self._public_lines: OrderedDict[tuple[str, bool], None] = OrderedDict()
 
@@ -72,12 +74,11 @@ class TelegramChannel:
             UnavailableError: Telegram refuses it for now.
             UndeliverableError: Telegram refuses it permanently.
         """
-        here = _chat_of(message)
         self._drafts.end(message.message_id)
         if private and self.is_group(message):
-            await self._send_privately(message, here, content, reply_id)
+            await self._send_privately(message, content, reply_id)
         else:
-            await self._send_here(message, here, content, reply_id)
+            await self._send_here(message, content, reply_id)
 
     async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
         """Do nothing: nobody can look up what the bot has sent, so it is unknown which copies there are."""
@@ -87,7 +88,7 @@ class TelegramChannel:
 
         The first sign fades after five seconds, the draft after thirty.
         """
-        here = _chat_of(message)
+        here = await self._here(message)
         bot = await self._api.bot()
         with in_our_words():
             await bot.send_chat_action(here.chat_id, "typing", message_thread_id=here.thread_id)
@@ -134,24 +135,41 @@ class TelegramChannel:
         """Return whether the message was written anywhere but in a private chat."""
         return not message.address["direct"]
 
-    async def _send_here(self, message: StoredMessage, here: _Chat, content: ReplyContent, reply_id: str) -> None:
+    async def _here(self, message: StoredMessage) -> _Chat:
+        """Return where a message came from; in a group the answer quotes it, so that everybody sees whose it is."""
+        address = message.address
+        chat = await self._upgrades.current_id(address["chat"])
+        if chat != address["chat"]:  # in the supergroup, the ids of messages begin anew
+            return _Chat(chat)
+        return _Chat(chat, address["thread"], None if address["direct"] else address["message"])
+
+    async def _where_it_is(self, message: StoredMessage, send: Callable[[_Chat], Awaitable[None]]) -> None:
+        """Send something to where a message came from, or to the supergroup that this has become."""
+        here = await self._here(message)
+        try:
+            await send(here)
+        except UpgradedGroupError as error:
+            await self._upgrades.note(here.chat_id, error.upgraded)
+            await send(await self._here(message))
+
+    async def _send_here(self, message: StoredMessage, content: ReplyContent, reply_id: str) -> None:
         """Send where the message came from, or to the private chat if the bot cannot write there."""
         try:
-            await self._send(here, content, reply_id)
+            await self._where_it_is(message, lambda here: self._send(here, content, reply_id))
         except ClosedChatError as error:
             if not self.is_group(message):
                 raise
             log.warning("message %s: answered in the private chat: %s", message.message_id, error)
             await self._send(_private_chat(message), content, reply_id)
 
-    async def _send_privately(self, message: StoredMessage, here: _Chat, content: ReplyContent, reply_id: str) -> None:
+    async def _send_privately(self, message: StoredMessage, content: ReplyContent, reply_id: str) -> None:
         try:
             await self._send(_private_chat(message), content, reply_id)
         except ClosedChatError:
             username = await self._api.username()
-            await self._say_publicly(message, here, CANNOT_WRITE_DIRECTLY.format(username=username), told=False)
+            await self._say_publicly(message, CANNOT_WRITE_DIRECTLY.format(username=username), told=False)
             raise
-        await self._say_publicly(message, here, ANSWERED_DIRECTLY, told=True)
+        await self._say_publicly(message, ANSWERED_DIRECTLY, told=True)
 
     async def _send(self, chat: _Chat, content: ReplyContent, reply_id: str) -> None:
         """Send what of a reply is not known to have arrived."""
@@ -198,26 +216,24 @@ class TelegramChannel:
                 chat.chat_id, BufferedInputFile(contents, file.name), message_thread_id=chat.thread_id
             )
 
-    async def _say_publicly(self, message: StoredMessage, here: _Chat, line: str, *, told: bool) -> None:
+    async def _say_publicly(self, message: StoredMessage, line: str, *, told: bool) -> None:
         """Send a line that everybody may read, once per message; skip it if Telegram refuses permanently."""
         said = (message.message_id, told)
         if said in self._public_lines:
             return
-        try:
+
+        async def send(here: _Chat) -> None:
             await self._pace.take_turn(here.chat_id)
             await self._send_part(here, Part(line), [])
+
+        try:
+            await self._where_it_is(message, send)
         except UndeliverableError as error:
             log.warning("message %s: no public line, because Telegram says %s", message.message_id, error.reason)
             return
         self._public_lines[said] = None
         if len(self._public_lines) > _REMEMBERED_AT_MOST:
             self._public_lines.popitem(last=False)
-
-
-def _chat_of(message: StoredMessage) -> _Chat:
-    """Return where a message came from; in a group the answer quotes it, so that everybody sees whose it is."""
-    address = message.address
-    return _Chat(address["chat"], address["thread"], None if address["direct"] else address["message"])
 
 
 def _private_chat(message: StoredMessage) -> _Chat:

@@ -14,7 +14,8 @@ from app.messages import InboundMessage
 from interfaces.telegram.bot_api import BotApi
 from interfaces.telegram.courtesies import Courtesies
 from interfaces.telegram.drafts import AnswerDrafts
-from interfaces.telegram.update import Press, Telegram, Unanswerable, is_of_group, read_stop, read_update
+from interfaces.telegram.update import Press, Telegram, Unanswerable, group_of, is_of_group, read_stop, read_update
+from interfaces.telegram.upgrades import Upgrades, read_upgrade
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +36,14 @@ class TelegramInbound:
         api: BotApi,
         drafts: AnswerDrafts,
         courtesies: Courtesies,
+        upgrades: Upgrades,
     ) -> None:
         self._intake = intake
         self._stopping = stopping
         self._api = api
         self._drafts = drafts
         self._courtesies = courtesies
+        self._upgrades = upgrades
         self._log = LogOnce(log)
 
     async def take(self, update: Mapping[str, Any]) -> None:
@@ -55,8 +58,13 @@ class TelegramInbound:
             if stop := read_stop(update, self._api.bot_id):
                 await self._stopping.stop_all(*stop)
                 return
+            if upgrade := read_upgrade(update):
+                await self._upgrades.note(*upgrade)
+                return
             username = await self._api.username() if is_of_group(update) else ""
-            found = read_update(update, Telegram(self._api.bot_id, username))
+            group = group_of(update)
+            first_chat = await self._upgrades.first_id(group) if group is not None else None
+            found = read_update(update, Telegram(self._api.bot_id, username, first_chat))
             if isinstance(found, Press):
                 await self._take_press(found, update)
             elif isinstance(found, Unanswerable):

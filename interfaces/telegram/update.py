@@ -27,10 +27,12 @@ class Telegram:
     Attributes:
         bot_id: The bot's id, which is the tenant of all who write to it.
         username: The bot's name without @, in lower case; empty for updates from private chats, which need no name.
+        first_chat: The id under which the conversations of the update's group are kept; None for its present id.
     """
 
     bot_id: int
     username: str = ""
+    first_chat: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,15 @@ def is_of_group(update: Mapping[str, Any]) -> bool:
     """Return whether an update is a message in a group, so that the bot's name is needed to read it."""
     message = update.get("message")
     return isinstance(message, dict) and isinstance(chat := message.get("chat"), dict) and chat.get("type") != "private"
+
+
+def group_of(update: Mapping[str, Any]) -> int | None:
+    """Return the id of the group in which somebody wrote or pressed a button, if it was in one."""
+    query = update.get("callback_query")
+    message = query.get("message") if isinstance(query, dict) else update.get("message")
+    chat = message.get("chat") if isinstance(message, dict) else None
+    found = chat.get("id") if isinstance(chat, dict) else None
+    return found if isinstance(found, int) and not isinstance(found, bool) and -(2**63) < found < 0 else None
 
 
 def read_update(update: Mapping[str, Any], telegram: Telegram) -> InboundMessage | Press | Unanswerable | None:
@@ -96,12 +107,12 @@ def _read_message(message: Mapping[str, Any], telegram: Telegram) -> InboundMess
     return InboundMessage(
         principal=Principal("telegram", str(telegram.bot_id), str(_id(sender, "id"))),
         event_id=f"{address['chat']}:{address['message']}",
-        conversation=_conversation(address),
+        conversation=_conversation(address, telegram.first_chat),
         text=words or ("" if attachments else NO_WORDS),
         address=address,
         payload=f"{address['chat']}:{address['message']}",
         attachments=attachments,
-        chat=_group(address),
+        chat=_group(address, telegram.first_chat),
     )
 
 
@@ -125,12 +136,12 @@ def _read_press(query: Mapping[str, Any], telegram: Telegram) -> Press:
         InboundMessage(
             principal=Principal("telegram", str(telegram.bot_id), str(person)),
             event_id=f"press:{query_id}",
-            conversation=_conversation(address),
+            conversation=_conversation(address, telegram.first_chat),
             text=data,
             # Telegram's replies quote the message that they answer: a press is none, so nothing is quoted.
             address={**address, "message": None},
             payload=f"press:{query_id}",
-            chat=_group(address),
+            chat=_group(address, telegram.first_chat),
         ),
     )
 
@@ -141,13 +152,13 @@ def _address(message: Mapping[str, Any], chat: Mapping[str, Any], *, direct: boo
     return {"chat": _id(chat, "id"), "thread": topic, "message": _id(message, "message_id"), "direct": direct}
 
 
-def _conversation(address: Mapping[str, Any]) -> str:
+def _conversation(address: Mapping[str, Any], first_chat: int | None = None) -> str:
     thread = address["thread"]
-    return f"{address['chat']}:{'' if thread is None else thread}"
+    return f"{first_chat or address['chat']}:{'' if thread is None else thread}"
 
 
-def _group(address: Mapping[str, Any]) -> str | None:
-    return None if address["direct"] else str(address["chat"])
+def _group(address: Mapping[str, Any], first_chat: int | None) -> str | None:
+    return None if address["direct"] else str(first_chat or address["chat"])
 
 
 def _object(place: Mapping[str, Any], key: str) -> Mapping[str, Any]:

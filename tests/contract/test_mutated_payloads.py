@@ -118,6 +118,7 @@ def telegram(server: Server) -> Target:
         people.write(901, "hello", chat=group, sender_chat={"id": group, "type": "supergroup", "title": "G"}),
         people.press(901, question, "Approve"),
         people.update("edited_message", people.write(901, "repeat edited")["message"]),
+        *people.upgrade(901, group - 1, -1_000_000_001_900),
         people.update("stopped_message_generation", {"chat": people.chat(901, None), "draft_id": 3}),
     ]
     return Target(kinds, lambda update: people.post(server.client, update), lambda words: people.write(902, words))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import httpx2
+
+from app.database.database import Database
 from app.delivery.replies.streams import Streams
 from app.messages import MessageState, StoredMessage
 from app.network import open_client
@@ -20,6 +25,8 @@ from interfaces.telegram.bot_api import BotApi, load
 from interfaces.telegram.client import TelegramChannel
 from interfaces.telegram.drafts import AnswerDrafts
 from interfaces.telegram.pace import Pace
+from interfaces.telegram.upgrades import Upgrades
+from tests.fakes.databases import SqliteDatabases
 
 TOKEN, BOT = "700:" + "x" * 35, "700"
 ADA, GRACE, GROUP = 11, 22, -1001
@@ -50,15 +57,37 @@ class TelegramStage:
 @asynccontextmanager
 async def telegram_stage(limits: SendLimits | None = None, pace: Pace | None = None) -> AsyncIterator[TelegramStage]:
     """A stage until the context ends."""
-    load()
     telegram = TelegramSandbox(token=TOKEN, secret="s" * 16, limits=limits)
     telegram.chats.started |= {ADA, GRACE}
     telegram.chats.groups.add(GROUP)
-    async with serve_loopback(telegram.app) as url, open_client(60.0) as http:
-        api, streams = BotApi(http, token=TOKEN, base_url=url), Streams()
-        drafts = AnswerDrafts(api, streams, every_seconds=0.0)
-        yield TelegramStage(telegram, api, TelegramChannel(api, drafts, pace or Pace(0.0, 0.0)), streams, drafts)
+    streams = Streams()
+    async with (
+        serve_loopback(telegram.app) as url,
+        open_client(60.0) as http,
+        telegram_channel(http, url, streams, pace) as (api, channel),
+    ):
+        yield TelegramStage(telegram, api, channel, streams, channel._drafts)
+
+
+@asynccontextmanager
+async def telegram_channel(
+    http: httpx2.AsyncClient, url: str, streams: Streams | None = None, pace: Pace | None = None
+) -> AsyncIterator[tuple[BotApi, TelegramChannel]]:
+    """The bot's way to the Bot API at a URL, until the context ends; it waits between messages only with a pace."""
+    load()
+    api = BotApi(http, token=TOKEN, base_url=url)
+    drafts = AnswerDrafts(api, streams or Streams(), every_seconds=0.0)
+    async with _database() as database:
+        yield api, TelegramChannel(api, drafts, pace or Pace(0.0, 0.0), Upgrades(database, bot_id=int(BOT)))
         await drafts.aclose()
+
+
+@asynccontextmanager
+async def _database() -> AsyncIterator[Database]:
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(await SqliteDatabases(Path(folder)).migrated("telegram"))
+        yield database
+        await database.close()
 
 
 def told(person: int, *, group: int | None = None, thread: int | None = None, **changes: Any) -> StoredMessage:

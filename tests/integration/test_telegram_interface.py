@@ -262,3 +262,45 @@ def _sent(server: Server, email: str) -> int:
     return sum(
         "SENT" in letter.label_ids and letter.header("Subject") == "pressed" for letter in server.google.mailbox(email)
     )
+
+
+async def test_a_group_that_becomes_a_supergroup_goes_on(server: Server, model: ScriptedModel) -> None:
+    """What was asked before is answered in the supergroup, and the assistant remembers what each person said."""
+    group, supergroup = -4711, -1_000_000_004_711
+    people = server.telegram.people
+    for user in (51, 52):
+        server.telegram.chats.started.add(user)
+        await people.post(server.client, people.write(user, f"@deputy_bot repeat of {user}", chat=group))
+        await eventually(lambda user=user: f"of {user}" in shown(server, group))  # type: ignore[misc]
+    model.gate.clear()
+    await people.post(server.client, people.write(51, "@deputy_bot wait for the upgrade", chat=group))
+    await eventually(lambda: "wait for the upgrade" in model.begun)
+    notices = people.upgrade(52, group, supergroup)
+    model.gate.set()
+    moved = await eventually(lambda: shown(server, supergroup))
+    for notice in (*notices, notices[0]):
+        assert (await people.post(server.client, notice)).status_code == 200
+    for user in (51, 52):
+        await people.post(server.client, people.write(user, "@deputy_bot recall", chat=supergroup))
+    told = await eventually(lambda: found if len(found := shown(server, supergroup)) == 3 else [])
+
+    assert moved == ["waited for the upgrade"]
+    assert told[1:] == ["repeat of 51 | wait for the upgrade", "repeat of 52"]
+    assert shown(server, group) == ["of 51", "of 52"]
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+async def test_an_allowed_group_stays_allowed_when_it_is_upgraded(
+    environment: Environment, model: ScriptedModel, noticed: bool
+) -> None:
+    """Its new id need not be listed; without Telegram's notice it is a group that nobody has allowed."""
+    group, supergroup = -4811 - noticed, -1_000_000_004_811 - noticed
+    interfaces = with_telegram(environment, environment.settings.interfaces, chats=(str(group),))
+    async with environment.in_process(model.install, interfaces=interfaces, database=f"up{noticed}") as server:
+        people = server.telegram.people
+        notices = people.upgrade(61, group, supergroup)
+        for update in (*(notices if noticed else ()), people.write(61, "@deputy_bot repeat hello", chat=supergroup)):
+            await people.post(server.client, update)
+        (told,) = await eventually(lambda: shown(server, supergroup))
+
+    assert (told == "hello") is noticed

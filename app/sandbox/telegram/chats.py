@@ -52,6 +52,7 @@ class TelegramChats:
         started: The people who have started the private chat, and not blocked the bot.
         groups: The ids of the groups that the bot is a member of, negative.
         forums: Those of them that have topics.
+        upgraded: By the id of a group that became a supergroup, the supergroup's id.
     """
 
     def __init__(self) -> None:
@@ -61,6 +62,7 @@ class TelegramChats:
         self.started: set[int] = set()
         self.groups: set[int] = set()
         self.forums: set[int] = set()
+        self.upgraded: dict[int, int] = {}
         self._last_id = 1000
 
     def new_id(self) -> int:
@@ -82,6 +84,9 @@ class TelegramChats:
             chat = int(str(chat_id))
         except ValueError:
             raise bad_request("chat not found") from None
+        if upgraded := self.upgraded.get(chat):
+            words = "Bad Request: group chat was upgraded to a supergroup chat"
+            raise TelegramRefusedError(400, words, migrate_to_chat_id=upgraded)
         if refusal := self.refusals.get(chat):
             raise refusal
         if chat < 0 and chat not in self.groups:

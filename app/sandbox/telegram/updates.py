@@ -12,6 +12,7 @@ from app.sandbox.telegram.chats import BotMessage, TelegramChats
 
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105  # the name of a header
 ANONYMOUS_ADMINISTRATOR, CHANNEL_AS_PERSON = 1087968824, 136817688
+_FIRST_SUPERGROUP = -1_000_000_000_000  # the ids of supergroups begin with -100
 _DATE = 1_767_225_600  # of every message, POSIX seconds
 
 
@@ -85,6 +86,20 @@ class TelegramPeople:
             },
         )
 
+    def upgrade(self, user: int, group: int, supergroup: int) -> list[dict[str, Any]]:
+        """Let an administrator turn a group into a supergroup; return the updates of both chats."""
+        self.chats.upgraded[group] = supergroup
+        self.chats.groups.discard(group)
+        self.chats.groups.add(supergroup)
+        notices = ((group, "migrate_to_chat_id", supergroup), (supergroup, "migrate_from_chat_id", group))
+        fields = {"date": _DATE, "from": self.person(user)}
+        return [
+            self.update(
+                "message", {"message_id": self.chats.new_id(), "chat": self.chat(user, chat), **fields, key: other}
+            )
+            for chat, key, other in notices
+        ]
+
     def update(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
         """Return an update with a new id."""
         return {"update_id": next(self._update_ids), kind: content}
@@ -97,7 +112,8 @@ class TelegramPeople:
         """Return a private chat or a group as an object of the Bot API."""
         if chat is None:
             return {"id": user, "type": "private", "first_name": f"Person {user}"}
-        group = {"id": chat, "type": "supergroup", "title": f"Group {-chat}"}
+        kind = "group" if chat > _FIRST_SUPERGROUP and chat not in self.chats.forums else "supergroup"
+        group = {"id": chat, "type": kind, "title": f"Group {-chat}"}
         return {**group, "is_forum": True} if chat in self.chats.forums else group
 
     async def post(
