@@ -15,7 +15,7 @@ from app.sandbox.whatsapp.errors import WhatsAppError
 from interfaces.telegram.client import CANNOT_WRITE_DIRECTLY as START_FIRST
 from interfaces.whatsapp.client import CANNOT_WRITE_DIRECTLY as WRITE_FIRST
 from tests.contract.channels import HttpDriver, Sender, TelegramDriver, WhatsAppDriver, telegram_id, whatsapp_person
-from tests.fakes.server import Server
+from tests.fakes.server import Server, user
 
 DOTS = "…"  # something is on its way
 
@@ -172,3 +172,59 @@ async def written_on_whatsapp(server: Server, sender: Sender, text: str) -> Asyn
 PLATFORMS = {"telegram": TelegramPlatform, "whatsapp": WhatsAppPlatform}
 WRITTEN = {"http": written_on_http, "telegram": written_on_telegram, "whatsapp": written_on_whatsapp}
 SHOWS_DOTS = frozenset({"whatsapp"})
+
+
+class Threads(Protocol):
+    """The threads or topics of one group."""
+
+    async def say(self, sender: Sender, text: str, thread: int) -> httpx2.Response:
+        """Mention the assistant in the thread with this number."""
+        ...
+
+    def shown(self, thread: int) -> list[str]:
+        """What everybody was shown in it."""
+        ...
+
+
+class SlackThreads:
+    """The threads of a channel."""
+
+    def __init__(self, server: Server, group: str) -> None:
+        self._server = server
+        self._channel = f"C0{group.upper()}"
+
+    async def say(self, sender: Sender, text: str, thread: int) -> httpx2.Response:
+        event = self._server.slack.event(
+            user=user(sender.name),
+            text=f"<@U0BOT> {text}",
+            channel=self._channel,
+            thread_ts=f"1700000000.{thread:06}",
+            kind="app_mention",
+        )
+        return await self._server.deliver(event)
+
+    def shown(self, thread: int) -> list[str]:
+        posts = self._server.posted(self._channel)
+        return [post.text for post in posts if post.thread_ts == f"1700000000.{thread:06}"]
+
+
+class TelegramThreads:
+    """The topics of a forum."""
+
+    def __init__(self, server: Server, group: str) -> None:
+        self._server = server
+        self._chat = -telegram_id(group)
+        server.telegram.chats.forums.add(self._chat)
+
+    async def say(self, sender: Sender, text: str, thread: int) -> httpx2.Response:
+        people = self._server.telegram.people
+        words = f"@{people.bot['username']} {text}"
+        update = people.write(telegram_id(sender.name), words, chat=self._chat, thread=thread)
+        return await people.post(self._server.client, update)
+
+    def shown(self, thread: int) -> list[str]:
+        messages = self._server.telegram.chats.in_chat(self._chat)
+        return [message.text for message in messages if message.thread_id == thread]
+
+
+THREADS: Mapping[str, Callable[[Server, str], Threads]] = {"slack": SlackThreads, "telegram": TelegramThreads}

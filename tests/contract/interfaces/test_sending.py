@@ -15,7 +15,7 @@ from app.messages import ConversationKey
 from app.sandbox.google.gmail.letters import MARKER
 from tests.contract.channels import DRIVERS, ChannelDriver, Sender, event_id, pair
 from tests.contract.interfaces.conftest import MAX_BYTES
-from tests.contract.platforms import DOTS, PLATFORMS, SHOWS_DOTS, WRITTEN, Platform
+from tests.contract.platforms import DOTS, PLATFORMS, SHOWS_DOTS, THREADS, WRITTEN, Platform
 from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import PATIENCE_SECONDS, QUESTION, Server, eventually, own_markers
 
@@ -178,6 +178,23 @@ async def test_a_person_sees_that_an_answer_is_being_written(server: Server, mod
     assert shown == (DOTS if name in SHOWS_DOTS else "first")
     assert "first" not in other
     assert answers == ["first last", "hers"]
+
+
+@pytest.mark.parametrize("name", sorted(THREADS))
+async def test_an_answer_stays_in_its_thread(server: Server, name: str) -> None:
+    """Each thread of a group is a conversation of its own, and in each everybody has their own history."""
+    ada, grace = pair()
+    threads = THREADS[name](server, f"threads{ada.name}")
+    for thread, sender in ((1, ada), (2, grace), (2, ada)):
+        before = len(threads.shown(thread))
+        for text in (f"repeat {sender.name} in {thread}", "recall"):
+            await threads.say(sender, text, thread)
+        await eventually(lambda thread=thread, before=before: len(threads.shown(thread)) == before + 2)  # type: ignore[misc]
+
+    shown = {thread: threads.shown(thread) for thread in (1, 2)}
+    assert shown[1] == [f"{ada.name} in 1", f"repeat {ada.name} in 1"]
+    assert shown[2][:2] == [f"{grace.name} in 2", f"repeat {grace.name} in 2"]
+    assert shown[2][2:] == [f"{ada.name} in 2", f"repeat {ada.name} in 2"]
 
 
 async def _answer(server: Server, channel: ChannelDriver, sender: Sender) -> str:
