@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "v0020_moved_chats"
-down_revision = "v0019_poll_leases"
+revision = "v0021_moved_chats"
+down_revision = "v0020_audit_members"
 
 
 def upgrade() -> None:
