@@ -96,6 +96,7 @@ class StoredMessage:
         private: The answer is for the sender's eyes alone.
         created_at: When it was stored, POSIX seconds by the clock of the process that stored it.
         attachments: The files that came with it.
+        notes: What the channel noted about the reply that it is showing; only the channel reads it.
     """
 
     message_id: str
@@ -113,6 +114,7 @@ class StoredMessage:
     private: bool
     created_at: float
     attachments: tuple[Attachment, ...] = ()
+    notes: Mapping[str, Any] | None = None
 
     @property
     def version(self) -> Version:

@@ -16,6 +16,7 @@ from app.delivery.replies.status import Statuses
 from app.delivery.replies.streams import Streams
 from app.delivery.replies.waiters import Waiters
 from app.delivery.store.inbox import Inbox
+from app.delivery.store.notes import ChannelNotes
 from app.delivery.store.polls import PollLeases
 from app.delivery.store.transcript import Transcript
 from app.delivery.work.answering import OpenAgent
@@ -95,6 +96,7 @@ def _offers(container: Application) -> Offers:
         {
             Accounts: container.accounts,
             ApiTokens: container.api_tokens,
+            ChannelNotes: Once(ChannelNotes, container.database),
             Cookies: container.cookies,
             Database: container.database,
             Inbox: container.inbox,

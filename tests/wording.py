@@ -60,6 +60,7 @@ CHAT = (
     "interfaces/*/home.py",
     "interfaces/*/outgoing.py",
     "interfaces/*/slash.py",
+    "interfaces/*/uploads.py",
     "interfaces/*/wording.py",
 )
 PAGES = (

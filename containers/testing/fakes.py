@@ -205,6 +205,9 @@ class RecordingChannel:
         first = next((sent for sent in self.sent if sent.reply_id == reply_id), None)
         self.sent[:] = [sent for sent in self.sent if sent.reply_id != reply_id or sent is first]
 
+    def follow(self, message: StoredMessage) -> None:
+        """Return None: it records complete replies."""
+
     async def show_working(self, message: StoredMessage, doing: str | None) -> None:
         """Record it."""
         self.signs.append((message.principal, doing))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 from dependency_injector import providers
@@ -16,7 +16,7 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 from pydantic_ai.models import Model
-from pydantic_ai.models.function import AgentInfo, FunctionModel
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from containers.application import Application
 
@@ -40,7 +40,7 @@ def scripted(*steps: Sequence[ToolCallPart]) -> FunctionModel:
             parts=[TextPart("; ".join(f"{part.tool_name}: {part.content}" for part in returns) or "ok")]
         )
 
-    return FunctionModel(answer)
+    return _model(answer)
 
 
 def answering(text: Callable[[list[ModelMessage]], Awaitable[str]]) -> FunctionModel:
@@ -49,7 +49,7 @@ def answering(text: Callable[[list[ModelMessage]], Awaitable[str]]) -> FunctionM
     async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         return ModelResponse(parts=[TextPart(await text(messages))])
 
-    return FunctionModel(answer)
+    return _model(answer)
 
 
 def prompts(messages: Sequence[ModelMessage]) -> list[str]:
@@ -61,6 +61,19 @@ def use_model(container: Application, model: Model) -> None:
     """Replace every configured model with this one; call it before the container has answered anything."""
     for provider in container.models.providers.values():
         provider.override(providers.Object(model))
+
+
+def _model(answer: Callable[[list[ModelMessage], AgentInfo], Awaitable[ModelResponse]]) -> FunctionModel:
+    """Return a model with these answers, for channels that show an answer while it is written too."""
+
+    async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | dict[int, DeltaToolCall]]:
+        for number, part in enumerate((await answer(messages, info)).parts):
+            if isinstance(part, TextPart):
+                yield part.content
+            elif isinstance(part, ToolCallPart):
+                yield {number: DeltaToolCall(part.tool_name, part.args_as_json_str(), tool_call_id=part.tool_call_id)}
+
+    return FunctionModel(answer, stream_function=stream)
 
 
 def _is_prompt(message: ModelMessage) -> bool:

@@ -23,6 +23,9 @@ class HttpChannel:
     async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
         """Do nothing: the row is the only copy."""
 
+    def follow(self, message: StoredMessage) -> None:
+        """Return None: clients that accept events are told by their stream."""
+
     async def show_working(self, message: StoredMessage, doing: str | None) -> None:
         """Do nothing: the state `running` says so, and clients that accept events are told by their stream."""
 

@@ -10,6 +10,7 @@ from app.consent.linking import LinkingMode
 from app.sections.interfaces import SlackSettings
 from app.settings import Settings
 from interfaces.channel import ChannelDescription, Routes
+from interfaces.slack.answers import SlackAnswers
 from interfaces.slack.checkup import SlackCheckup
 from interfaces.slack.client import SlackChannel
 from interfaces.slack.directory import SlackDirectory
@@ -55,6 +56,7 @@ def describe(slack: SlackSettings, settings: Settings) -> ChannelDescription:
             SlackHttp: SlackHttp,
             BotTokens: _bot_tokens(slack),
             SlackPeople: partial(SlackPeople, api_base_url=root),
+            SlackAnswers: SlackAnswers,
             SlackHome: partial(SlackHome, api_base_url=root),
             SlackInbound: partial(SlackInbound, api_base_url=root),
             **({Installing: _installing(slack, settings)} if installed else {}),

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from slack_sdk.errors import SlackApiError
-
+from app.delivery.store.notes import ChannelNotes
 from app.errors import UndeliverableError
 from app.messages import Attachment, StoredMessage
-from app.reply import ReplyContent
-from interfaces.slack.blocks import Block, blocks_of
-from interfaces.slack.copies import EVENT_TYPE, CopyFinder, Where
+from app.reply import ReplyContent, ReplyFile
+from interfaces.slack.answers import SlackAnswers
+from interfaces.slack.blocks import blocks_of
+from interfaces.slack.copies import Copies, CopyFinder, Where
 from interfaces.slack.direct import open_direct_chat
+from interfaces.slack.drafts import AnswerBeingWritten
 from interfaces.slack.files import fetch_file
 from interfaces.slack.formatting import MAX_MARKDOWN_LENGTH, MAX_POST_LENGTH, escaped, posts
 from interfaces.slack.http import SlackHttp
 from interfaces.slack.installations import BotTokens
-from interfaces.slack.refusals import ClosedPlaceError, in_our_words, reason_of
+from interfaces.slack.post import PostPart, metadata_of, post_part
+from interfaces.slack.refusals import ClosedPlaceError, in_our_words
 from interfaces.slack.sessions import SlackSessions
+from interfaces.slack.uploads import FileRefusedError, share, share_noted, upload
 from interfaces.slack.web_api import new_client
 
 if TYPE_CHECKING:
@@ -34,20 +38,14 @@ CANNOT_WRITE_DIRECTLY = (
     "I have a private answer for you, but Slack does not let me send you a direct message. Open a chat with me (click "
     "my name, then Messages) and ask me there."
 )
+AT_WORK = "_I'm {}…_"
+AT_WORK_IN_THREAD = "is {}…"  # after the app's name
+NOT_ATTACHED = "(I could not attach {}: {}.)"
 
 _CLOCKS_DIFFER_SECONDS = 300.0  # between our clock and Slack's, at most
 _PUBLIC_LINES_AT_MOST = 10_000  # remembered
-# The part numbers of the public lines; an answer's posts are 0, 1, 2, …
-_TOLD_DIRECTLY, _NOT_TOLD = -1, -2
-_BLOCKS_REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One post: its text, escaped for Slack, and its blocks, which are shown instead if there are any."""
-
-    text: str = field(repr=False)
-    blocks: Sequence[Block] = field(default=(), repr=False)
+# The part numbers of the public lines, and of the lines about files; an answer's posts are 0, 1, 2, …
+_TOLD_DIRECTLY, _NOT_TOLD, _NOT_ATTACHED = -1, -2, 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +54,17 @@ class _Reply:
 
     Attributes:
         parts: The posts by number.
+        files: The files that follow them.
         again: Whether an earlier attempt may have succeeded.
+        notes: What is noted about it in the message's row.
     """
 
     message: StoredMessage
     reply_id: str
-    parts: Mapping[int, _Part] = field(repr=False)
+    parts: Mapping[int, PostPart] = field(repr=False)
     again: bool
+    files: tuple[ReplyFile, ...] = ()
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 class SlackChannel:
@@ -75,13 +77,23 @@ class SlackChannel:
         bot_tokens: Knows the bot tokens.
         api_base_url: Where Slack's Web API is; ends with a slash.
         http: Keeps the connections.
+        notes: Where it is noted what has been shown of a reply.
+        answers: Shows answers while they are written.
         copies: Finds earlier posts of a reply; by default a new one for this object.
     """
 
     def __init__(
-        self, bot_tokens: BotTokens, api_base_url: str, http: SlackHttp, copies: CopyFinder | None = None
+        self,
+        bot_tokens: BotTokens,
+        api_base_url: str,
+        http: SlackHttp,
+        notes: ChannelNotes,
+        answers: SlackAnswers,
+        copies: CopyFinder | None = None,
     ) -> None:
         self._bot_tokens = bot_tokens
+        self._notes = notes
+        self._answers = answers
         self._api_base_url = api_base_url
         self._http = http
         self._copies = copies or CopyFinder()
@@ -97,7 +109,8 @@ class SlackChannel:
         the answer goes to the direct chat as well. A reply with buttons is shown verbatim, without any markup: a person
         who approves something must see every ``~`` and ``_`` in it.
 
-        Each post carries the reply's id as metadata, so that a later attempt posts only what is missing.
+        Each post carries the reply's id as metadata, so that a later attempt posts only what is missing. If the answer
+        was shown while it was written, that message becomes its first post.
 
         Raises:
             UnclearError: Slack did not answer, or reported an internal error.
@@ -105,10 +118,11 @@ class SlackChannel:
             UndeliverableError: Slack refuses it permanently, or the app was removed; if only the direct chat is
                 refused, the thread says so.
         """
-        texts = posts(_with_files_named(content), MAX_POST_LENGTH if content.buttons else MAX_MARKDOWN_LENGTH)
+        texts = posts(content.text, MAX_POST_LENGTH if content.buttons else MAX_MARKDOWN_LENGTH)
         blocks = blocks_of(content, texts, message.principal.user)
-        parts = {number: _Part(escaped(text), blocks[number]) for number, text in enumerate(texts)}
-        here, reply = _where(message), _Reply(message, reply_id, parts, again)
+        parts = {number: PostPart(escaped(text), blocks[number]) for number, text in enumerate(texts)}
+        notes = dict(message.notes or {})
+        here, reply = _where(message), _Reply(message, reply_id, parts, again, content.files, notes)
         with in_our_words():
             client = await self._client(message)
             if private and self.is_group(message):
@@ -116,6 +130,8 @@ class SlackChannel:
             else:
                 await self._post_here(client, here, reply)
             self._copies.forget(reply_id)
+            if reply.notes:
+                await self._notes.keep(message, None, while_open=False)
 
     async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
         """Delete all posts of a reply except its first copy, including those from other processes.
@@ -135,15 +151,26 @@ class SlackChannel:
                 await self._copies.keep_first(client, where, copies)
             self._copies.forget(reply_id)
 
+    def follow(self, message: StoredMessage) -> AnswerBeingWritten | None:
+        """Return what shows the answer while it is written, in direct chats only."""
+        return None if self.is_group(message) else self._answers.follow(message, partial(self._client, message))
+
     async def show_working(self, message: StoredMessage, doing: str | None) -> None:
-        """Show in the message's thread that the assistant is working, with a Stop button.
+        """Show in the message's thread that the assistant is working, with a Stop button, and on what.
+
+        At the top of a direct chat, where Slack has no sign, a message says what is being done and becomes the answer.
 
         Raises:
             UnavailableError: Slack refuses it for now, or did not answer.
             UndeliverableError: Slack refuses it permanently.
         """
         if self._sessions.has_one(message):
-            await self._sessions.begin(await self._client(message), message)
+            client = await self._client(message)
+            await self._sessions.begin(client, message)
+            if doing is not None:
+                await self._sessions.explain(client, message, AT_WORK_IN_THREAD.format(doing))
+        elif doing is not None:
+            self._answers.show_work(message, AT_WORK.format(doing))
 
     async def show_idle(self, message: StoredMessage) -> None:
         """Take that sign away.
@@ -204,8 +231,8 @@ class SlackChannel:
         if said in self._public_lines:
             return
         try:
-            part = _Part(f"<@{reply.message.principal.user}> {escaped(line)}")
-            await self._post(client, here, replace(reply, parts={number: part}))
+            part = PostPart(f"<@{reply.message.principal.user}> {escaped(line)}")
+            await self._post(client, here, replace(reply, parts={number: part}, files=()))
         except UndeliverableError as error:
             log.warning("message %s: no public line, because Slack says %s", reply.message.message_id, error.reason)
             return
@@ -214,45 +241,52 @@ class SlackChannel:
             self._public_lines.popitem(last=False)
 
     async def _post(self, client: AsyncWebClient, where: Where, reply: _Reply) -> None:
-        """Post the parts of a reply that are not there yet, and leave one copy of each."""
+        """Post the parts of a reply that are not there yet, and leave one copy of each; then share its files."""
         with in_our_words():
             copies = self._copies.of(reply.reply_id, where, since=_since(reply.message))
+            await self._finish_written(client, where, reply, copies)
             if reply.again:
                 await self._copies.look(client, reply.reply_id, where, copies)
-            missing = {number: part for number, part in reply.parts.items() if not copies.found[number]}
-            for number, part in missing.items():
-                copies.found[number].add(await _post(client, where, part, reply.reply_id, number))
+            missing = await self._post_missing(client, where, reply, copies)
+            for number, file in enumerate(reply.files):
+                await self._share(client, where, reply, number, file, copies)
             if reply.again:
                 if missing:  # another process may have posted since the look
                     await self._copies.look(client, reply.reply_id, where, copies)
                 await self._copies.keep_first(client, where, copies)
 
+    async def _finish_written(self, client: AsyncWebClient, where: Where, reply: _Reply, copies: Copies) -> None:
+        """Turn what was shown of an answer while it was written into the first part of its reply."""
+        if self.is_group(reply.message) or 0 not in reply.parts:
+            return
+        draft = await self._answers.finish(client, reply.message, reply.parts[0], metadata_of(reply.reply_id, 0))
+        if draft is not None:
+            copies.found[0].add(draft.ts)
+            reply.notes.update(draft.note())
 
-async def _post(client: AsyncWebClient, where: Where, part: _Part, reply_id: str, number: int) -> str:
-    """Post one part, visible to everybody there; return its timestamp. If Slack refuses its blocks, post its text."""
-    try:
-        posted = await client.chat_postMessage(
-            channel=where.channel,
-            thread_ts=where.thread_ts,
-            text=part.text,
-            blocks=part.blocks or None,
-            mrkdwn=False,
-            unfurl_links=False,
-            unfurl_media=False,
-            metadata={"event_type": EVENT_TYPE, "event_payload": {"reply_id": reply_id, "part": number}},
-        )
-    except SlackApiError as error:
-        if not part.blocks or reason_of(error) not in _BLOCKS_REFUSED:
-            raise
-        log.warning("reply %s: Slack refuses its blocks (%s), so its text is posted", reply_id, reason_of(error))
-        return await _post(client, where, replace(part, blocks=()), reply_id, number)
-    return str(posted.get("ts"))
+    async def _post_missing(self, client: AsyncWebClient, where: Where, reply: _Reply, copies: Copies) -> bool:
+        """Post the parts that have not been found; return whether there were any."""
+        missing = {number: part for number, part in reply.parts.items() if not copies.found[number]}
+        for number, part in missing.items():
+            copies.found[number].add(await post_part(client, where, part, reply.reply_id, number))
+        return bool(missing)
 
-
-def _with_files_named(content: ReplyContent) -> str:
-    """Return the text of a reply; its files are named, because no upload to Slack can be found again after a crash."""
-    named = ", ".join(file.name for file in content.files)
-    return f"{content.text}\n\n(I cannot send files in Slack: {named})" if named else content.text
+    async def _share(
+        self, client: AsyncWebClient, where: Where, reply: _Reply, number: int, file: ReplyFile, copies: Copies
+    ) -> None:
+        """Share a file once, or say why it cannot be shared."""
+        note, noted = f"file:{number}", {"channel": where.channel}
+        earlier = reply.notes.get(note) or {}
+        try:
+            if earlier.get("channel") == where.channel and await share_noted(client, where, file, earlier["id"]):
+                return
+            file_id = await upload(client, file)
+            reply.notes[note] = {**noted, "id": file_id}
+            await self._notes.keep(reply.message, reply.notes, while_open=False)
+            await share(client, where, file, file_id)
+        except FileRefusedError as error:
+            line = PostPart(escaped(NOT_ATTACHED.format(file.name, error)))
+            await self._post_missing(client, where, replace(reply, parts={_NOT_ATTACHED + number: line}), copies)
 
 
 def _where(message: StoredMessage) -> Where:

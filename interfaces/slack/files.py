@@ -77,12 +77,12 @@ async def fetch_file(client: AsyncWebClient, file_id: str, *, limit: int) -> byt
     except no_answer() as error:
         raise UnavailableError(f"Slack did not say where a file is ({type(error).__name__})") from None
     url = file.get("url_private_download") or file.get("url_private")
-    if not isinstance(url, str) or not _is_slacks(url, client.base_url):
+    if not isinstance(url, str) or not is_slacks(url, client.base_url):
         raise AttachmentGoneError("Slack gives no address for it")
     return await _download(client, url, limit=limit, html=file.get("mimetype") == "text/html")
 
 
-def _is_slacks(url: str, api_base_url: str) -> bool:
+def is_slacks(url: str, api_base_url: str) -> bool:
     """Return whether an address belongs to Slack, or to the server of the Web API."""
     parts, api = urlsplit(url), urlsplit(api_base_url)
     if (parts.scheme, parts.netloc) == (api.scheme, api.netloc):

@@ -83,6 +83,9 @@ class TelegramChannel:
     async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
         """Do nothing: nobody can look up what the bot has sent, so it is unknown which copies there are."""
 
+    def follow(self, message: StoredMessage) -> None:
+        """Return None: `AnswerDrafts` follows messages from when they are stored."""
+
     async def show_working(self, message: StoredMessage, doing: str | None) -> None:
         """Show that the assistant is typing, and in a private chat with what: a draft that the answer replaces.
 

@@ -118,6 +118,9 @@ class WhatsAppChannel:
     async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
         """Do nothing: nobody can delete what was sent."""
 
+    def follow(self, message: StoredMessage) -> None:
+        """Return None: WhatsApp shows an answer only once it is complete."""
+
     async def show_working(self, message: StoredMessage, doing: str | None) -> None:
         """Mark the message as read and show the dots; in a direct chat, say once what is being done.
 

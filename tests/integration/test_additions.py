@@ -47,6 +47,9 @@ class PagerChannel:
     async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
         """Do nothing: a pager shows a reply once."""
 
+    def follow(self, message: StoredMessage) -> None:
+        """Show nothing."""
+
     async def show_working(self, message: StoredMessage, doing: str | None) -> None:
         """Do nothing: a pager shows replies only."""
 

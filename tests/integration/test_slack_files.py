@@ -16,7 +16,7 @@ from app.database.tables import messages
 from app.errors import AttachmentGoneError, AttachmentTooLargeError
 from app.messages import Attachment, AttachmentKind, StoredMessage
 from app.principal import Principal
-from interfaces.slack.files import _is_slacks, attachments_of
+from interfaces.slack.files import attachments_of, is_slacks
 from tests.fakes.environment import Environment, open_environment
 from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import TEAM, Server, direct, user
@@ -141,7 +141,7 @@ async def test_the_kind_is_read_from_the_type(file: dict[str, Any], kind: Attach
 
 
 @pytest.mark.parametrize(
-    ("url", "is_slacks"),
+    ("url", "expected"),
     [
         ("https://files.slack.com/files-pri/x", True),
         ("https://slack.com.evil.example/x", False),
@@ -152,6 +152,6 @@ async def test_the_kind_is_read_from_the_type(file: dict[str, Any], kind: Attach
         ("http://127.0.0.1:80/x", True),
     ],
 )
-async def test_the_token_goes_to_slack_alone(url: str, is_slacks: bool) -> None:
+async def test_the_token_goes_to_slack_alone(url: str, expected: bool) -> None:
     """No other host is sent it, whatever address a file has."""
-    assert _is_slacks(url, "http://127.0.0.1:80/api/") is is_slacks
+    assert is_slacks(url, "http://127.0.0.1:80/api/") is expected

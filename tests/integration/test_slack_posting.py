@@ -13,13 +13,12 @@ import pytest
 from app.errors import UnavailableError, UnclearError
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
-from app.reply import ReplyContent, ReplyFile
+from app.reply import ReplyContent
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack.places import SlackError
 from app.sandbox.slack.sandbox import SlackSandbox
 from interfaces.slack.client import SlackChannel
-from interfaces.slack.http import SlackHttp
-from interfaces.slack.installations import OneWorkspace
+from tests.fakes.slack_channel import slack_channel
 
 TOKEN, THREAD = "xoxb-sandbox", "1700000000.000001"
 LONG = "\n".join(f"line {number:04}" for number in range(2000))  # three posts
@@ -46,7 +45,7 @@ async def channels() -> AsyncIterator[TwoChannels]:
     slack = SlackSandbox(signing_secret="secret", bot_token=TOKEN)
     slack.event(user="U0ADA", text="<@U0BOT> hello", channel="C0ALL", ts=THREAD, kind="app_mention")
     async with serve_loopback(slack.app) as url:
-        one, other = (SlackChannel(OneWorkspace(TOKEN), f"{url}/api/", SlackHttp()) for _ in range(2))
+        one, other = (slack_channel(TOKEN, url) for _ in range(2))
         yield TwoChannels(slack, one, other)
 
 
@@ -152,22 +151,9 @@ async def test_a_connection_that_breaks_after_the_post_is_not_used_again() -> No
         writer.close()
 
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as listener:
-        port = listener.sockets[0].getsockname()[1]
-        channel = SlackChannel(OneWorkspace(TOKEN), f"http://127.0.0.1:{port}/api/", SlackHttp())
+        channel = slack_channel(TOKEN, f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}")
         for message in (_message("ADA"), _message("GRACE")):
             with pytest.raises(UnclearError):
                 await _send(channel, message, text="hello")
 
     assert asked == ["D0ADA", "D0GRACE"]
-
-
-async def test_a_file_is_named_in_words(channels: TwoChannels) -> None:
-    """A reply with a file says that there is one, and holds back none of its text."""
-
-    async def read() -> bytes:
-        return b"contents"
-
-    content = ReplyContent("Here it is.", files=(ReplyFile("plan.pdf", "application/pdf", read),))
-    await channels.one.send(_message("ADA"), content, private=False, reply_id="f" * 32, again=False)
-
-    assert channels.slack.posts[-1].text == "Here it is.\n\n(I cannot send files in Slack: plan.pdf)"

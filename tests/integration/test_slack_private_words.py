@@ -19,9 +19,8 @@ from app.sandbox.slack.rates import ReadLimits
 from app.sandbox.slack.sandbox import SlackSandbox
 from interfaces.slack.client import ANSWERED_DIRECTLY, CANNOT_WRITE_DIRECTLY, SlackChannel
 from interfaces.slack.copies import CopyFinder
-from interfaces.slack.http import SlackHttp
-from interfaces.slack.installations import OneWorkspace
 from tests.fakes.sandbox import Clock
+from tests.fakes.slack_channel import slack_channel
 
 TOKEN, CHANNEL = "xoxb-sandbox", "C0ALL"
 MENTIONS = {"ADA": "1700000000.000001", "GRACE": "1700000000.000002"}
@@ -72,7 +71,7 @@ async def team() -> AsyncIterator[Team]:
     for name, ts in MENTIONS.items():
         slack.event(user=f"U0{name}", text="<@U0BOT> hello", channel=CHANNEL, ts=ts, kind="app_mention")
     async with serve_loopback(slack.app) as url:
-        yield Team(slack, SlackChannel(OneWorkspace(TOKEN), f"{url}/api/", SlackHttp(), CopyFinder(clock)), clock)
+        yield Team(slack, slack_channel(TOKEN, url, copies=CopyFinder(clock)), clock)
 
 
 def mention(name: str) -> StoredMessage:

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from app.agents.listening import Listener
 from app.consent.link import Place
 from app.messages import Attachment, StoredMessage
 from app.reply import ReplyContent
+
+
+class Follower(Listener, Protocol):
+    """Follows one run, and shows its person what it writes."""
+
+    def end(self) -> None:
+        """Return at once; the run has ended, and nothing more is shown unless a reply takes over."""
+        ...
 
 
 class Channel(Protocol):
@@ -40,6 +49,17 @@ class Channel(Protocol):
         Raises:
             UnavailableError: The platform refuses it for now.
             UndeliverableError: The platform refuses it for good.
+        """
+        ...
+
+    def follow(self, message: StoredMessage) -> Follower | None:
+        """Return what shows the answer while it is written; None if the channel shows it once it is complete.
+
+        It is called when a run begins. Whether an answer is private is known only when the run has ended, so nothing
+        may be shown where others can read it.
+
+        Args:
+            message: The message, in the attempt that begins.
         """
         ...
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from app.agents.listening import Listener, Progress
+from app.delivery.replies.channel import Channel
 from app.messages import StoredMessage
 from app.principal import Principal
 
@@ -47,11 +48,11 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class _Everybody:
-    listenings: Sequence[Listening]
+    listeners: Sequence[Listener]
 
     def tell(self, progress: Progress) -> None:
-        for listening in self.listenings:
-            listening.tell(progress)
+        for listener in self.listeners:
+            listener.tell(progress)
 
 
 class Streams:
@@ -81,6 +82,23 @@ class Streams:
                     del self._waiting[key]
 
     def listener(self, message: StoredMessage) -> Listener | None:
-        """Return a listener that passes a new run's progress to all waiting readers; None if there are none."""
+        """Return a listener that passes a new run's progress to all waiting readers; None without readers."""
         listenings = self._waiting.pop((message.principal, message.message_id), None)
         return _Everybody(listenings) if listenings else None
+
+    @contextmanager
+    def followed(self, message: StoredMessage, channel: Channel | None) -> Iterator[Listener | None]:
+        """Yield a listener for the run that begins: of all waiting readers, and of the channel until the context ends.
+
+        Args:
+            message: The message, in the attempt that begins.
+            channel: The message's channel, if it is configured.
+        """
+        follower = channel.follow(message) if channel is not None else None
+        try:
+            readers = self.listener(message)
+            everybody = [listener for listener in (readers, follower) if listener is not None]
+            yield _Everybody(everybody) if everybody else None
+        finally:
+            if follower is not None:
+                follower.end()

@@ -110,4 +110,5 @@ def stored(row: Columns) -> StoredMessage:
         private=row.private,
         created_at=row.created_at,
         attachments=load(row.attachments),
+        notes=row.notes,
     )

@@ -113,9 +113,9 @@ class Answering:
         if message.attempt > 1 and await self._writes.of_message(message.principal, message.message_id):
             await self.give_up(message, STOPPED_WRITING, "interrupted")
             return
-        listener = self._streams.listener(message)
-        async with self._signs.shown(message, listener) as at_work:
-            await self._attempt(message, partial(self._run, message, listener, at_work))
+        with self._streams.followed(message, self._channels.get(message.principal.platform)) as listener:
+            async with self._signs.shown(message, listener) as at_work:
+                await self._attempt(message, partial(self._run, message, listener, at_work))
 
     async def _attempt(self, message: StoredMessage, run: Run) -> None:
         try:

@@ -15,14 +15,19 @@ from app.sandbox.log import bearer_of
 from app.sandbox.slack.places import SlackError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SlackFile:
-    """A file that a person has uploaded."""
+    """A file.
+
+    Attributes:
+        shares: The timestamps of the posts that it was shared with, by channel.
+    """
 
     file_id: str
     name: str
     mime_type: str
     contents: bytes = field(repr=False)
+    shares: dict[str, list[str]] = field(default_factory=dict)
 
 
 class SlackFiles:
@@ -32,36 +37,41 @@ class SlackFiles:
         may_read: Returns whether a bot token is valid and has the scope files:read.
 
     Attributes:
+        by_id: The files, by id.
         downloads: The ids of the files that were downloaded.
     """
 
     def __init__(self, may_read: Callable[[str], bool]) -> None:
         self._may_read = may_read
-        self._files: dict[str, SlackFile] = {}
+        self.by_id: dict[str, SlackFile] = {}
         self._numbers = itertools.count(1)
         self.downloads: list[str] = []
         self.route = Route("/files-pri/{file_id}/{name}", self._download, methods=["GET"])
 
+    def new_id(self) -> str:
+        """Return the id of a new file."""
+        return f"F0{next(self._numbers):06}"
+
     def upload(self, name: str, mime_type: str, contents: bytes, **changes: object) -> dict[str, Any]:
         """Upload a file as a person; return it as it stands in the event of its message."""
-        file = SlackFile(f"F0{next(self._numbers):06}", name, mime_type, contents)
-        self._files[file.file_id] = file
+        file = SlackFile(self.new_id(), name, mime_type, contents)
+        self.by_id[file.file_id] = file
         return {**_described(file, "https://files.slack.com"), **changes}
 
     def delete(self, file_id: str) -> None:
         """Delete a file."""
-        del self._files[file_id]
+        del self.by_id[file_id]
 
     def info(self, arguments: Mapping[str, Any], root: str) -> dict[str, Any]:
         """https://docs.slack.dev/reference/methods/files.info; `root` is the address of this Slack."""
-        file = self._files.get(str(arguments.get("file")))
+        file = self.by_id.get(str(arguments.get("file")))
         if file is None:
             raise SlackError("file_not_found")
         return {"file": _described(file, root)}
 
     async def _download(self, request: Request) -> Response:
         bearer = bearer_of(request.headers.get("authorization"))
-        file = self._files.get(request.path_params["file_id"])
+        file = self.by_id.get(request.path_params["file_id"])
         if file is None:
             return Response(status_code=404)
         if bearer is None or not self._may_read(bearer):
@@ -71,6 +81,7 @@ class SlackFiles:
 
 
 def _described(file: SlackFile, root: str) -> dict[str, Any]:
+    shares = {channel: [{"ts": ts} for ts in stamps] for channel, stamps in file.shares.items()}
     return {
         "id": file.file_id,
         "name": file.name,
@@ -78,6 +89,7 @@ def _described(file: SlackFile, root: str) -> dict[str, Any]:
         "mimetype": file.mime_type,
         "size": len(file.contents),
         "mode": "hosted",
+        "shares": {"public": shares} if shares else {},
         "url_private": f"{root}/files-pri/{file.file_id}/{file.name}",
         "url_private_download": f"{root}/files-pri/{file.file_id}/{file.name}",
     }

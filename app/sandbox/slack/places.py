@@ -28,6 +28,7 @@ class SandboxPlace:
         messages: The timestamps of the messages in it.
         active: The timestamps of the messages that have replies, which are threads.
         is_archived: Whether nobody can write in it any more.
+        statuses: By thread, the words about the work there, oldest first; an empty one clears them.
     """
 
     homes: set[str] = field(default_factory=set)
@@ -35,6 +36,7 @@ class SandboxPlace:
     messages: set[str] = field(default_factory=set)
     active: set[str] = field(default_factory=set)
     is_archived: bool = False
+    statuses: dict[str, list[str]] = field(default_factory=dict)
 
     def keep(self, ts: str, thread_ts: str | None) -> None:
         """Add a message; a reply makes its thread active."""

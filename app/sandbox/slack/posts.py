@@ -15,6 +15,7 @@ from app.sandbox.slack.places import SandboxPlace, SlackError, SlackPlaces, dire
 from app.sandbox.slack.rates import ReadLimits
 
 MAX_TEXT_LENGTH = 40_000  # characters
+MAX_CHANGED_TEXT_LENGTH = 4_000  # of a post that is changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Post:
     """A message that the bot posted.
 
     Attributes:
-        method: ``chat.postMessage`` or ``chat.postEphemeral``.
+        method: ``chat.postMessage``, ``chat.postEphemeral``, ``chat.startStream`` or ``files.completeUploadExternal``.
         channel: The channel, "C…", or "D…" for a direct message, even if it was addressed to a user.
         user: The only person who sees it, for an ephemeral message; otherwise None.
         thread_ts: The thread that it is in, or None.
@@ -31,6 +32,7 @@ class Post:
         workspace: The workspace whose bot token it was posted with.
         metadata: Data that the bot attached for its own use; people do not see it.
         blocks: Its blocks, which people see instead of the text if there are any.
+        files: The ids of the files that were shared with it.
     """
 
     method: str
@@ -42,6 +44,7 @@ class Post:
     workspace: str
     metadata: Mapping[str, Any] | None = None
     blocks: tuple[Mapping[str, Any], ...] = ()
+    files: tuple[str, ...] = ()
 
     @property
     def shown(self) -> str:
@@ -60,6 +63,7 @@ class SlackPosts:
 
     Attributes:
         limits: How often the bot may read conversations; None for no limit.
+        is_streaming: Returns whether a post is being written piece by piece, so that it cannot be changed.
     """
 
     def __init__(self, bot_user: str, places: SlackPlaces, new_ts: Callable[[], str], posts: list[Post]) -> None:
@@ -69,13 +73,14 @@ class SlackPosts:
         self._posts = posts
         self._on_screen: defaultdict[str, list[Post]] = defaultdict(list)
         self.limits: ReadLimits | None = None
+        self.is_streaming: Callable[[str], bool] = lambda _: False
 
     def post_message(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
         """Post a message that everybody there can see; a user's id instead of a channel's means their direct chat."""
         channel = arguments.get("channel")
         if isinstance(channel, str) and channel[:1] in {"U", "W"}:
             channel = self._places.open_direct(user_id(channel), workspace)
-        post = self._post("chat.postMessage", {**arguments, "channel": channel}, workspace, user=None)
+        post = self.create("chat.postMessage", {**arguments, "channel": channel}, workspace)
         return {"channel": post.channel, "ts": post.ts, "message": self._message(post, with_metadata=True)}
 
     def post_ephemeral(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
@@ -88,7 +93,7 @@ class SlackPosts:
         channel, place = self._places.find(arguments.get("channel"), workspace)
         if not channel.startswith("D") and user not in place.members:
             raise SlackError("user_not_in_channel")
-        post = self._post("chat.postEphemeral", arguments, workspace, user=user)
+        post = self.create("chat.postEphemeral", arguments, workspace, user=user)
         if user in self._places.online and (post.thread_ts is None or post.thread_ts in place.active):
             self._on_screen[user].append(post)
         return {"message_ts": post.ts}
@@ -111,38 +116,52 @@ class SlackPosts:
 
     def delete(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
         """Delete a post of this workspace's bot: https://docs.slack.dev/reference/methods/chat.delete."""
-        channel, place = self._places.find(arguments.get("channel"), workspace)
-        found = [post for post in self._posts if post.ts == arguments.get("ts") and post.channel == channel]
-        if not found or found[0].user is not None:  # Slack does not keep ephemeral posts
+        post = self.find(arguments, workspace)
+        if post is None:
             raise SlackError("message_not_found")
-        if found[0].workspace != workspace:
+        if post.workspace != workspace or self.is_streaming(post.ts):
             raise SlackError("cant_delete_message")
-        self._posts.remove(found[0])
-        place.messages.discard(found[0].ts)
-        return {"channel": channel, "ts": found[0].ts}
+        self._posts.remove(post)
+        self._places[post.channel].messages.discard(post.ts)
+        return {"channel": post.channel, "ts": post.ts}
 
     def update(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
         """Change a post of this workspace's bot: https://docs.slack.dev/reference/methods/chat.update.
 
         Blocks are kept if neither text nor blocks are given, and metadata if it is not given.
         """
-        channel, _ = self._places.find(arguments.get("channel"), workspace)
-        found = [post for post in self._posts if post.ts == arguments.get("ts") and post.channel == channel]
-        if not found or found[0].user is not None:
+        post = self.find(arguments, workspace)
+        if post is None:
             raise SlackError("message_not_found")
-        if found[0].workspace != workspace:
+        if refusal := self._places.refusals.get(("chat.update", post.channel)):
+            raise SlackError(refusal)
+        if post.workspace != workspace:
             raise SlackError("cant_update_message")
+        if self.is_streaming(post.ts):
+            raise SlackError("streaming_state_conflict")
         text, blocks = arguments.get("text"), arguments.get("blocks")
         if not text and not blocks:
             raise SlackError("no_text")
+        if len(str(text or "")) > MAX_CHANGED_TEXT_LENGTH:
+            raise SlackError("msg_too_long")
         changed = replace(
-            found[0],
-            text=str(text or found[0].text),
+            post,
+            text=str(text or post.text),
             blocks=tuple(check_blocks(blocks)) if blocks else (),
-            metadata=arguments.get("metadata") or found[0].metadata,
+            metadata=check_metadata(arguments.get("metadata")) or post.metadata,
         )
-        self._posts[self._posts.index(found[0])] = changed
-        return {"channel": channel, "ts": changed.ts, "text": changed.text}
+        self.change(post, changed)
+        return {"channel": post.channel, "ts": changed.ts, "text": changed.text}
+
+    def find(self, arguments: Mapping[str, Any], workspace: str) -> Post | None:
+        """Return the post that ``channel`` and ``ts`` name; Slack keeps no ephemeral ones."""
+        channel, _ = self._places.find(arguments.get("channel"), workspace)
+        found = (post for post in self._posts if post.ts == arguments.get("ts") and post.channel == channel)
+        return next((post for post in found if post.user is None), None)
+
+    def change(self, post: Post, changed: Post) -> None:
+        """Put a changed post in the place of one."""
+        self._posts[self._posts.index(post)] = changed
 
     def conversations_history(self, arguments: Mapping[str, Any], workspace: str) -> dict[str, Any]:
         """Return the bot's posts outside of threads, newest first; people's messages are not kept here."""
@@ -204,21 +223,36 @@ class SlackPosts:
             "response_metadata": {"next_cursor": posts[end - 1].ts if end < len(posts) else ""},
         }
 
-    def _post(self, method: str, arguments: Mapping[str, Any], workspace: str, user: str | None) -> Post:
+    def create(
+        self,
+        method: str,
+        arguments: Mapping[str, Any],
+        workspace: str,
+        *,
+        user: str | None = None,
+        files: tuple[str, ...] = (),
+        may_be_empty: bool = False,
+    ) -> Post:
+        """Add a post and return it.
+
+        Args:
+            method: The method that creates it.
+            arguments: Its arguments.
+            workspace: The workspace whose bot posts.
+            user: The only person who sees it; None for everybody there.
+            files: The ids of the files that are shared with it.
+            may_be_empty: Whether it may have neither text nor blocks.
+        """
         channel, place = self._places.find(arguments.get("channel"), workspace)
         text, thread = arguments.get("text") or arguments.get("markdown_text"), arguments.get("thread_ts")
         self._check(method, channel, place, thread)
-        if not text and not arguments.get("blocks"):
+        if not text and not arguments.get("blocks") and not may_be_empty:
             raise SlackError("no_text")
         if len(str(text or "")) > MAX_TEXT_LENGTH:
             raise SlackError("msg_too_long")
-        metadata = arguments.get("metadata")
-        if metadata is not None and not (
-            isinstance(metadata, dict) and {"event_type", "event_payload"} <= set(metadata)
-        ):
-            raise SlackError("invalid_metadata_format")
+        metadata = check_metadata(arguments.get("metadata"))
         blocks = tuple(check_blocks(arguments["blocks"])) if arguments.get("blocks") else ()
-        post = Post(method, channel, user, thread, str(text or ""), self._new_ts(), workspace, metadata, blocks)
+        post = Post(method, channel, user, thread, str(text or ""), self._new_ts(), workspace, metadata, blocks, files)
         self._posts.append(post)
         if user is None:
             place.keep(post.ts, thread)
@@ -231,3 +265,16 @@ class SlackPosts:
             raise SlackError("is_archived")
         if thread is not None and thread not in place.messages:
             raise SlackError("thread_not_found")
+
+
+def check_metadata(metadata: object) -> Mapping[str, Any] | None:
+    """Return metadata that Slack accepts: https://docs.slack.dev/messaging/message-metadata.
+
+    Raises:
+        SlackError: Slack would refuse it.
+    """
+    if metadata is None:
+        return None
+    if not (isinstance(metadata, dict) and {"event_type", "event_payload"} <= set(metadata)):
+        raise SlackError("invalid_metadata_format")
+    return metadata

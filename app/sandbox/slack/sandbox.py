@@ -19,9 +19,11 @@ from app.sandbox.slack.files import SlackFiles
 from app.sandbox.slack.openid import SlackOpenId
 from app.sandbox.slack.places import SlackError, user_id
 from app.sandbox.slack.posts import Post, SlackPosts
-from app.sandbox.slack.rates import ReadLimits
+from app.sandbox.slack.rates import MethodLimits, ReadLimits
 from app.sandbox.slack.scopes import MissingScopeError, check_scope
 from app.sandbox.slack.sessions import AgentSessions
+from app.sandbox.slack.streams import SlackStreams
+from app.sandbox.slack.uploads import SlackUploads
 
 if TYPE_CHECKING:
     from app.sandbox.slack.sockets import SlackSockets  # imports aiohttp's server, which is rarely needed
@@ -50,7 +52,11 @@ class SlackSandbox(SlackEventSource):
         members: The fields that ``users.info`` adds to the names, such as ``is_email_confirmed``, by user id; everyone
             else is a full member without an address.
         sessions: The agent sessions of threads.
-        files: The files that people have uploaded.
+        files: The files that people and the bot have uploaded.
+        streams: The messages that the bot writes piece by piece.
+        uploads: The bot's uploads.
+        limits: How often the bot may call methods; None for no limit.
+        calls: The methods that were called, oldest first.
         homes: The blocks of people's App Home, by user id.
     """
 
@@ -74,17 +80,27 @@ class SlackSandbox(SlackEventSource):
         self._posting = posting = SlackPosts(bot_user, self.places, self.new_ts, self.posts)
         self.sessions = AgentSessions(self.places, declaration)
         self.files = SlackFiles(lambda bearer: "files:read" in self._granted.get(bearer, ()))
+        self.streams = SlackStreams(posting, self.places)
+        self.uploads = SlackUploads(self.files, posting)
+        self.limits: MethodLimits | None = MethodLimits()
+        self.calls: list[str] = []
         self._methods: Mapping[str, Method] = {
             "agents.sessions.setStatus": self.sessions.set_status,
+            "assistant.threads.setStatus": self.streams.set_status,
             "auth.revoke": self._auth_revoke,
             "auth.test": self._auth_test,
+            "chat.appendStream": self.streams.append,
             "chat.delete": posting.delete,
             "chat.postEphemeral": posting.post_ephemeral,
             "chat.postMessage": posting.post_message,
+            "chat.startStream": self.streams.start,
+            "chat.stopStream": self.streams.stop,
             "chat.update": posting.update,
             "conversations.history": posting.conversations_history,
             "conversations.open": self._conversations_open,
             "conversations.replies": posting.conversations_replies,
+            "files.completeUploadExternal": self.uploads.complete,
+            "files.getUploadURLExternal": self.uploads.get_url,
             "files.info": lambda arguments, _: self.files.info(arguments, arguments["root"]),
             "users.info": self._users_info,
             "views.publish": self._views_publish,
@@ -92,7 +108,12 @@ class SlackSandbox(SlackEventSource):
         self.homes: dict[str, list[dict[str, Any]]] = {}
         self.members: dict[str, dict[str, Any]] = {}
         methods = Route("/api/{method}", self._call, methods=["GET", "POST"])
-        served = [*(openid.routes if openid else ()), *((sockets.route,) if sockets else ()), self.files.route]
+        served = [
+            *(openid.routes if openid else ()),
+            *((sockets.route,) if sockets else ()),
+            self.files.route,
+            self.uploads.route,
+        ]
         self.app = Starlette(routes=[*served, methods])
 
     def admit(
@@ -148,6 +169,9 @@ class SlackSandbox(SlackEventSource):
                 raise SlackError("unknown_method")
             arguments = {**await _arguments(request), "token": bearer, "root": str(request.base_url).rstrip("/")}
             check_scope(request.path_params["method"], arguments, granted)
+            self.calls.append(request.path_params["method"])
+            if self.limits is not None:
+                self.limits.take(request.path_params["method"], workspace)
             return JSONResponse({"ok": True, **method(arguments, workspace)}, headers=scopes)
         except MissingScopeError as error:
             refusal = {"ok": False, "error": str(error), "needed": error.needed, "provided": scopes["X-OAuth-Scopes"]}

@@ -10,7 +10,10 @@ from app.sandbox.slack.places import SlackError
 _NEEDED = {
     "agents.sessions.rename": "chat:write",
     "agents.sessions.setStatus": "chat:write",
+    "assistant.threads.setStatus": "chat:write",
     "conversations.open": "im:write",
+    "files.completeUploadExternal": "files:write",
+    "files.getUploadURLExternal": "files:write",
     "files.info": "files:read",
     "users.info": "users:read",
 }

@@ -1,0 +1,265 @@
+"""Shows answers in direct chats while they are written, each in one message that becomes the answer.
+
+In a thread Slack streams the message (https://docs.slack.dev/reference/methods/chat.startStream); at the top of a chat
+it is posted and then changed. In channels nothing is shown: only the end of a run says whether its answer is private.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from slack_sdk.errors import SlackApiError
+
+from app.agents.listening import Progress, TextWritten, ToolUsed
+from app.delivery.store.notes import ChannelNotes
+from app.errors import DeputyError, UnavailableError, UndeliverableError
+from app.log_once import LogOnce
+from app.messages import StoredMessage
+from interfaces.slack.budget import CallBudget
+from interfaces.slack.formatting import MAX_MARKDOWN_LENGTH, MAX_POST_LENGTH, escaped, posts
+from interfaces.slack.markdown import safe_markdown
+from interfaces.slack.refusals import in_our_words, reason_of
+
+if TYPE_CHECKING:
+    from slack_sdk.web.async_client import AsyncWebClient
+
+log = logging.getLogger(__name__)
+
+FIRST_SECONDS, EVERY_SECONDS = 1.0, 1.0  # before a message is begun, and between two changes; Slack takes one a second
+_STREAM_IS_OVER = frozenset({"message_not_in_streaming_state", "stopped_by_user"})
+_BEGUN = "…"  # the text of a message that has none yet
+_NOTE = "draft"
+
+
+class StreamIsOverError(DeputyError):
+    """Slack takes nothing more for a stream: it ended it after five minutes, or a person did."""
+
+
+OpenClient = Callable[[], Awaitable["AsyncWebClient"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The message that becomes an answer, as it stands in the notes of the person's message.
+
+    Attributes:
+        ts: Its timestamp.
+        streaming: Slack takes pieces for it, and no changes.
+        sent: The Markdown that was streamed; None if that is not known for certain.
+    """
+
+    ts: str
+    streaming: bool
+    sent: str | None = None
+
+    @classmethod
+    def noted(cls, message: StoredMessage) -> Draft | None:
+        """Return the draft that any process has begun for a message."""
+        note: Mapping[str, Any] | None = (message.notes or {}).get(_NOTE)
+        return cls(note["ts"], note["streaming"]) if note else None
+
+    def note(self) -> dict[str, Any]:
+        """Return the notes about it."""
+        return {_NOTE: {"ts": self.ts, "streaming": self.streaming}}
+
+
+@dataclass(frozen=True, slots=True)
+class DraftTools:
+    """The objects that all drafts share; they live as long as the process.
+
+    Attributes:
+        first_seconds: The time after the first words in which an answer may still come without a draft.
+        every_seconds: The time between two changes of one draft.
+    """
+
+    notes: ChannelNotes
+    budget: CallBudget
+    log: LogOnce
+    first_seconds: float
+    every_seconds: float
+
+
+class AnswerBeingWritten:
+    """Shows the words of one message's runs, one after the other; lives until its reply is sent."""
+
+    def __init__(self, tools: DraftTools, message: StoredMessage, open_client: OpenClient) -> None:
+        self._tools = tools
+        self._message = message
+        self._open_client = open_client
+        self._text = self._work = self._shown = ""
+        self._over = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.draft = Draft.noted(message)
+
+    def begin(self, message: StoredMessage) -> None:
+        """Follow the next run of the message."""
+        self._message = message
+        self.end()
+        if self.draft is not None:
+            self.draft = replace(self.draft, sent=None)  # it shows words of an earlier run
+
+    def tell(self, progress: Progress) -> None:
+        """Take the progress of a run."""
+        if isinstance(progress, TextWritten):
+            self._text += progress.delta
+            self._wake()
+        elif isinstance(progress, ToolUsed):
+            self._text = ""  # words written before a tool is used are no part of the answer
+
+    def end(self) -> None:
+        """Show no more words of the run; the message stays until its reply is sent."""
+        self._text = self._work = ""
+
+    def show_work(self, words: str) -> None:
+        """Show what is being done, unless the answer is shown already."""
+        self._work = words
+        self._wake()
+
+    async def close(self) -> Draft | None:
+        """Return the draft as it is, once nothing will change it any more."""
+        self._over.set()
+        if self._task is not None:
+            await self._task
+        return self.draft
+
+    def _wake(self) -> None:
+        if not self._over.is_set() and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._show())
+
+    async def _show(self) -> None:
+        """Show what is new until nothing is; the outermost edge of a task."""
+        try:
+            if self.draft is None:
+                await self._pause(self._tools.first_seconds)
+            while not self._over.is_set() and (words := self._text or self._work).strip() not in ("", self._shown):
+                self._shown = words.strip()
+                await self._show_now(words)
+                await self._pause(self._tools.every_seconds)
+        except (DeputyError, TimeoutError) as error:
+            self._tools.log.warning("draft", "an answer is not shown while it is written: %s", error)
+        except Exception as error:
+            # Its text is left out, because it may quote the answer.
+            self._tools.log.error("crash", "showing an answer while it is written failed: %s", type(error).__name__)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), seconds)
+
+    async def _show_now(self, words: str) -> None:
+        draft = self.draft or await self._open()
+        if draft is None:
+            return
+        text = safe_markdown(posts(words, MAX_MARKDOWN_LENGTH)[0])
+        if draft.streaming and (draft.sent is None or not text.startswith(draft.sent)):
+            draft = await self._stop_stream(draft)  # because nothing can be taken back in a stream
+        if not draft.streaming:
+            await self._change(draft, words, text)
+        elif text != draft.sent:
+            await self._append(draft, text)
+
+    async def _open(self) -> Draft | None:
+        """Begin the message without any words of the answer, and note it, so that it is never begun twice."""
+        address = self._message.address
+        place = {"channel": address["channel"], "thread_ts": address["thread_ts"]}
+        streaming = address["thread_ts"] is not None
+        if streaming:
+            opened = await self._call("chat.startStream", **place)
+        else:
+            opened = await self._call("chat.postMessage", **place, text=_BEGUN)
+        if opened is None:
+            return None
+        draft = Draft(str(opened["ts"]), streaming, sent="")
+        if await self._tools.notes.keep(self._message, draft.note(), while_open=True):
+            self.draft = draft
+            return draft
+        self._over.set()  # another process answers this message, or it has been answered
+        await withdraw(await self._open_client(), self._message, draft)
+        return None
+
+    async def _append(self, draft: Draft, text: str) -> None:
+        self.draft = replace(draft, sent=None)  # until Slack has said that it has this piece
+        piece = text[len(draft.sent or "") :]
+        try:
+            done = await self._call("chat.appendStream", **self._post(draft), markdown_text=piece)
+        except StreamIsOverError:
+            await self._note(replace(draft, streaming=False))
+        else:
+            self.draft = draft if done is None else replace(draft, sent=text)
+
+    async def _change(self, draft: Draft, words: str, text: str) -> None:
+        blocks = [{"type": "markdown", "text": text}]
+        await self._call("chat.update", **self._post(draft), text=escaped(words)[:MAX_POST_LENGTH], blocks=blocks)
+
+    async def _stop_stream(self, draft: Draft) -> Draft:
+        with suppress(StreamIsOverError):
+            await stop_stream(await self._open_client(), self._message, draft)
+        return await self._note(replace(draft, streaming=False))
+
+    async def _note(self, draft: Draft) -> Draft:
+        self.draft = draft
+        await self._tools.notes.keep(self._message, draft.note(), while_open=True)
+        return draft
+
+    def _post(self, draft: Draft) -> dict[str, str]:
+        return {"channel": self._message.address["channel"], "ts": draft.ts}
+
+    async def _call(self, method: str, **arguments: Any) -> Mapping[str, Any] | None:
+        """Call a method and return its answer; None if that has to wait."""
+        workspace = self._message.address.get("workspace")
+        if not self._tools.budget.take(workspace, method):
+            return None
+        given = {name: value for name, value in arguments.items() if value is not None}
+        try:
+            with _in_our_words():
+                answer = await (await self._open_client()).api_call(method, json=given)
+        except UnavailableError as error:
+            self._tools.budget.rest(workspace, method, error.retry_after)
+            raise
+        assert isinstance(answer.data, dict)
+        return answer.data
+
+
+async def stop_stream(client: AsyncWebClient, message: StoredMessage, draft: Draft, **last: Any) -> None:
+    """End a stream.
+
+    Args:
+        client: The client of the workspace's bot.
+        message: The person's message.
+        draft: The message that is streamed.
+        last: What it ends with, as ``chat.stopStream`` takes it.
+
+    Raises:
+        StreamIsOverError: It has ended already.
+        UnavailableError: Slack refuses it for now.
+        UndeliverableError: Slack refuses it permanently.
+    """
+    with _in_our_words():
+        await client.chat_stopStream(channel=message.address["channel"], ts=draft.ts, **last)
+
+
+async def withdraw(client: AsyncWebClient, message: StoredMessage, draft: Draft) -> None:
+    """Delete a draft; a failure is logged and leaves it there."""
+    try:
+        if draft.streaming:
+            with suppress(StreamIsOverError):
+                await stop_stream(client, message, draft)
+        with _in_our_words():
+            await client.chat_delete(channel=message.address["channel"], ts=draft.ts)
+    except (UnavailableError, UndeliverableError) as error:
+        log.warning("message %s: what was written of its answer stays: %s", message.message_id, error)
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    with in_our_words():
+        try:
+            yield
+        except SlackApiError as error:
+            if reason_of(error) in _STREAM_IS_OVER:
+                raise StreamIsOverError from None
+            raise

@@ -1,0 +1,351 @@
+"""Answers in Slack that are shown while they are written: in one message, which becomes the reply, once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from app.agents.listening import TextWritten, ToolState, ToolUsed
+from app.errors import UnavailableError
+from app.messages import MessageState, StoredMessage
+from app.principal import Principal
+from app.reply import Button, ReplyContent
+from app.sandbox.server import serve_loopback
+from app.sandbox.slack.places import SlackError
+from app.sandbox.slack.posts import Post
+from app.sandbox.slack.sandbox import SlackSandbox
+from app.sandbox.slack.streams import STREAM_SECONDS
+from interfaces.slack.client import SlackChannel
+from interfaces.slack.drafts import AnswerBeingWritten
+from tests.fakes.sandbox import Clock
+from tests.fakes.server import eventually
+from tests.fakes.slack_channel import RememberedNotes, slack_channel
+
+TOKEN, THREAD = "xoxb-1", "1700000000.000001"
+PLACES = pytest.mark.parametrize("thread", [None, THREAD], ids=["top", "thread"])
+
+
+@dataclass
+class Stage:
+    """A Slack, and the channels of two processes that share what they note."""
+
+    slack: SlackSandbox
+    notes: RememberedNotes
+    one: SlackChannel
+    other: SlackChannel
+
+    def follow(self, message: StoredMessage, channel: SlackChannel | None = None) -> AnswerBeingWritten:
+        """Begin the run of a message."""
+        follower = (channel or self.one).follow(self.noted(message))
+        assert follower is not None
+        return follower
+
+    def noted(self, message: StoredMessage) -> StoredMessage:
+        """The message as it is read now."""
+        return replace(message, notes=self.notes.kept.get(message.message_id))
+
+    async def answer(
+        self,
+        message: StoredMessage,
+        content: str | ReplyContent,
+        channel: SlackChannel | None = None,
+        *,
+        again: bool = False,
+    ) -> None:
+        """End a message, and send its reply."""
+        self.notes.ended.add(message.message_id)
+        content = content if isinstance(content, ReplyContent) else ReplyContent(content)
+        message = self.noted(message)
+        await (channel or self.one).send(message, content, private=True, reply_id=message.message_id, again=again)
+
+    def posts(self, name: str) -> list[Post]:
+        """What is in a person's direct chat."""
+        return [post for post in self.slack.posts if post.channel == f"D0{name}"]
+
+    async def shows(self, name: str, text: str) -> Post:
+        """The only message in a person's direct chat, once it says this."""
+        await eventually(lambda: [post.shown for post in self.posts(name)] == [text])
+        return self.posts(name)[0]
+
+    def refuse(self, method: str, *reasons: str) -> None:
+        """Have the next calls of a method refused with these codes."""
+        call, waiting = self.slack._methods[method], [*reasons]
+
+        def refusing(arguments: Any, workspace: str) -> dict[str, Any]:
+            if waiting:
+                raise SlackError(waiting.pop(0))
+            return call(arguments, workspace)
+
+        self.slack._methods = {**self.slack._methods, method: refusing}
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    """Nothing is posted yet."""
+    slack, notes = SlackSandbox(signing_secret="secret", bot_token=TOKEN), RememberedNotes()
+    for name in ("ADA", "GRACE"):
+        slack.event(user=f"U0{name}", text="hello", channel=f"D0{name}", ts=THREAD)
+    async with serve_loopback(slack.app) as url:
+        yield Stage(slack, notes, slack_channel(TOKEN, url, notes), slack_channel(TOKEN, url, notes))
+
+
+def message_of(name: str, thread: str | None, **changes: Any) -> StoredMessage:
+    """A message in a person's direct chat that is being answered."""
+    fields: dict[str, Any] = {
+        "message_id": (name * 32)[:32],
+        "principal": Principal("slack", "T0SANDBOX", f"U0{name}"),
+        "conversation": f"D0{name}:{thread or ''}",
+        "sequence": 1,
+        "text": "hello",
+        "address": {"channel": f"D0{name}", "thread_ts": thread, "direct": True, "workspace": "T0SANDBOX"},
+        "state": MessageState.RUNNING,
+        "attempt": 1,
+        "interruptions": 0,
+        "failures": 0,
+        "answer": None,
+        "link_id": None,
+        "private": False,
+        "created_at": 0.0,
+    }
+    return StoredMessage(**{**fields, **changes})
+
+
+def write(follower: AnswerBeingWritten, *texts: str) -> None:
+    """Let a run write."""
+    for text in texts:
+        follower.tell(TextWritten(text))
+
+
+@PLACES
+async def test_each_answer_appears_while_it_is_written_in_one_message(stage: Stage, thread: str | None) -> None:
+    """Two people at once: each sees their own words grow, and the same message is the reply in the end."""
+    ada, grace = message_of("ADA", thread), message_of("GRACE", thread)
+    mine, hers = stage.follow(ada), stage.follow(grace)
+    write(mine, "You have")
+    write(hers, "It is")
+    begun = [await stage.shows("ADA", "You have"), await stage.shows("GRACE", "It is")]
+    write(mine, " two **mails**")
+    write(hers, " noon")
+    await stage.shows("ADA", "You have two **mails**")
+    await stage.shows("GRACE", "It is noon")
+    await stage.answer(ada, "You have two **mails**.")
+    await stage.answer(grace, "It is noon.")
+
+    shown = [*stage.posts("ADA"), *stage.posts("GRACE")]
+    assert [post.shown for post in shown] == ["You have two **mails**.", "It is noon."]
+    assert [post.ts for post in shown] == [post.ts for post in begun]
+    assert [(post.metadata or {})["event_payload"]["reply_id"] for post in shown] == [ada.message_id, grace.message_id]
+    assert {post.thread_ts for post in shown} == {thread}
+    assert stage.notes.kept == {ada.message_id: None, grace.message_id: None}
+    assert not any(stage.slack.streams.is_open(post.ts) for post in shown)
+
+
+@PLACES
+async def test_an_answer_that_comes_at_once_is_posted_as_ever(thread: str | None) -> None:
+    """Neither a stream nor a change is needed for it, and nothing is noted."""
+    slack, notes = SlackSandbox(signing_secret="secret", bot_token=TOKEN), RememberedNotes()
+    slack.event(user="U0ADA", text="hello", channel="D0ADA", ts=THREAD)
+    async with serve_loopback(slack.app) as url:
+        channel, message = slack_channel(TOKEN, url, notes, first_seconds=3600.0), message_of("ADA", thread)
+        follower = channel.follow(message)
+        assert follower is not None
+        write(follower, "Hello")
+        follower.end()
+        await channel.send(message, ReplyContent("Hello"), private=True, reply_id="a" * 32, again=False)
+
+    assert slack.calls == ["chat.postMessage"]
+    assert notes.kept == {}
+
+
+async def test_nothing_is_shown_in_a_channel_before_it_is_known_to_be_public(stage: Stage) -> None:
+    """Only the end of a run says whether its answer is private."""
+    place = {"channel": "C0ALL", "thread_ts": THREAD, "direct": False, "workspace": "T0SANDBOX"}
+
+    assert stage.one.follow(message_of("ADA", THREAD, address=place)) is None
+
+
+@PLACES
+async def test_words_before_a_tool_are_no_part_of_the_answer(stage: Stage, thread: str | None) -> None:
+    """What was written before is replaced, as soon as the answer itself begins."""
+    ada = message_of("ADA", thread)
+    follower = stage.follow(ada)
+    write(follower, "Let me see …")
+    await stage.shows("ADA", "Let me see …")
+    follower.tell(ToolUsed("gmail_search", ToolState.DONE))
+    write(follower, "You have")
+    await stage.shows("ADA", "You have")
+    await stage.answer(ada, "You have mail")
+
+    assert [post.shown for post in stage.posts("ADA")] == ["You have mail"]
+
+
+@PLACES
+async def test_after_a_crash_the_same_message_is_finished(stage: Stage, thread: str | None) -> None:
+    """Another process answers: it goes on in the message that was begun, and the answer is there once."""
+    ada, grace = message_of("ADA", thread), message_of("GRACE", thread)
+    write(stage.follow(ada), "You have tw")
+    write(stage.follow(grace), "It is no")
+    begun = [await stage.shows("ADA", "You have tw"), await stage.shows("GRACE", "It is no")]
+    # Ada's run is done again by the other process; of Grace's only the reply was left to send.
+    again = replace(ada, attempt=2)
+    write(stage.follow(again, stage.other), "Two mails")
+    await stage.shows("ADA", "Two mails")
+    await stage.answer(again, "Two mails.", stage.other)
+    await stage.answer(grace, "It is noon.", stage.other, again=True)
+
+    assert [(post.shown, post.ts) for name in ("ADA", "GRACE") for post in stage.posts(name)] == [
+        ("Two mails.", begun[0].ts),
+        ("It is noon.", begun[1].ts),
+    ]
+
+
+@PLACES
+async def test_a_reply_that_is_sent_again_changes_the_same_message(stage: Stage, thread: str | None) -> None:
+    """If Slack's yes was lost, the next try neither posts it again nor loses its other parts."""
+    ada, long = message_of("ADA", thread), "\n".join(f"line {number}" for number in range(2_000))
+    write(stage.follow(ada), "line 0")
+    begun = await stage.shows("ADA", "line 0")
+    lost = stage.noted(ada)
+    await stage.answer(ada, long)
+    first = [post.shown for post in stage.posts("ADA")]
+    stage.notes.kept[ada.message_id] = lost.notes
+    await stage.answer(ada, long, stage.other, again=True)
+
+    assert [post.shown for post in stage.posts("ADA")] == first
+    assert stage.posts("ADA")[0].ts == begun.ts
+    assert "".join(first).count("line 1999") == 1
+    assert len(first) == 3
+
+
+@PLACES
+async def test_a_question_takes_the_place_of_what_was_written(stage: Stage, thread: str | None) -> None:
+    """The card has its buttons, and none of the words before it."""
+    ada = message_of("ADA", thread)
+    write(stage.follow(ada), "I will send it")
+    await stage.shows("ADA", "I will send it")
+    await stage.answer(
+        ada, ReplyContent("Send this mail?", (Button("Approve", command="approve 3f2a"),), verbatim=True)
+    )
+    (post,) = stage.posts("ADA")
+
+    assert post.shown == "Send this mail?\n[Approve]"
+
+
+async def test_a_stream_that_slack_has_ended_is_gone_on_with(stage: Stage) -> None:
+    """Slack ends it after five minutes; then the message is changed instead."""
+    clock = stage.slack.streams.now = Clock()
+    ada = message_of("ADA", THREAD)
+    follower = stage.follow(ada)
+    write(follower, "One")
+    begun = await stage.shows("ADA", "One")
+    clock.now += STREAM_SECONDS
+    write(follower, ", two")
+    await eventually(lambda: stage.slack.calls.count("chat.appendStream") == 2)
+    write(follower, ", three")
+    await stage.shows("ADA", "One, two, three")
+    await stage.answer(ada, "One, two, three, four")
+
+    assert [(post.shown, post.ts) for post in stage.posts("ADA")] == [("One, two, three, four", begun.ts)]
+
+
+@pytest.mark.parametrize("reason", ["cant_update_message", "edit_window_closed", "block_mismatch", "message_not_found"])
+async def test_a_message_that_cannot_be_changed_is_replaced(stage: Stage, reason: str) -> None:
+    """It is deleted, and the reply is posted; somebody else's message is changed as ever."""
+    for name in ("ADA", "GRACE"):
+        write(stage.follow(message_of(name, None)), "Half")
+        await stage.shows(name, "Half")
+    stage.refuse("chat.update", reason)
+    await stage.answer(message_of("ADA", None), "Whole")
+    await stage.answer(message_of("GRACE", None), "Whole")
+
+    assert [post.shown for post in stage.posts("ADA") + stage.posts("GRACE")] == ["Whole", "Whole"]
+
+
+async def test_slack_is_not_asked_more_often_than_it_allows(stage: Stage) -> None:
+    """After a refusal nothing more is shown, the reply waits as long as Slack says, and then is the same message."""
+    ada = message_of("ADA", None)
+    follower = stage.follow(ada)
+    write(follower, "Half")
+    begun = await stage.shows("ADA", "Half")
+    assert stage.slack.limits is not None
+    stage.slack.limits.per_minute["chat.update"] = 0
+    write(follower, " of")
+    await eventually(lambda: stage.slack.limits and stage.slack.limits.refused["chat.update"] == 1)
+    write(follower, " it", " all")
+    with pytest.raises(UnavailableError) as caught:
+        await stage.answer(ada, "Whole")
+    stage.slack.limits.per_minute["chat.update"] = 50
+    await stage.answer(ada, "Whole", stage.other, again=True)
+
+    assert caught.value.retry_after > 0
+    assert stage.slack.limits.refused["chat.update"] == 2  # by a word, and by the reply
+    assert [(post.shown, post.ts) for post in stage.posts("ADA")] == [("Whole", begun.ts)]
+
+
+async def test_so_many_answers_at_once_are_not_all_streamed(stage: Stage) -> None:
+    """Beyond Slack's rates an answer is shown once it is complete; each person gets their own."""
+    messages = [message_of("ADA", THREAD, message_id=f"{number:032x}") for number in range(30)]
+    for message in messages:
+        write(stage.follow(message), f"half of {message.message_id}")
+    await eventually(lambda: len([post for post in stage.posts("ADA") if post.text]) >= 12)
+    for message in messages:
+        await stage.answer(message, f"half of {message.message_id} and the rest")
+
+    assert stage.slack.limits is not None
+    assert not stage.slack.limits.refused
+    assert sorted(post.shown for post in stage.posts("ADA")) == sorted(
+        f"half of {message.message_id} and the rest" for message in messages
+    )
+
+
+@PLACES
+async def test_nobody_is_called_by_half_a_word(stage: Stage, thread: str | None) -> None:
+    """Quoted markup calls nobody and hides no link, also where it is cut in the middle."""
+    ada = message_of("ADA", thread)
+    follower = stage.follow(ada)
+    pieces = ["See <", "!chan", "nel> and [your bank", "](http", "s://evil.example) <@U0GR", "ACE>"]
+    seen = []
+    for number in range(len(pieces)):
+        write(follower, pieces[number])
+        await eventually(lambda: follower._task is not None and follower._task.done())
+        seen.append(stage.posts("ADA")[0].shown)
+    await stage.answer(ada, "".join(pieces))
+    seen += [post.shown for post in stage.posts("ADA")]
+
+    assert not any(bad in text for text in seen for bad in ("<!channel>", "](https:", "<@U0GRACE>"))
+    assert "https://evil.example" in seen[-1]
+
+
+async def test_an_overtaken_process_takes_back_what_it_began(stage: Stage) -> None:
+    """A message that has ended meanwhile is not begun: the answer stands alone."""
+    ada = message_of("ADA", THREAD)
+    stage.notes.ended.add(ada.message_id)
+    write(stage.follow(ada), "late")
+    await eventually(lambda: "chat.delete" in stage.slack.calls)
+    await stage.answer(ada, "Answer", stage.other)
+
+    assert [post.shown for post in stage.posts("ADA")] == ["Answer"]
+
+
+@PLACES
+async def test_after_a_while_it_is_said_what_is_done(stage: Stage, thread: str | None) -> None:
+    """To each person where they wrote: by Slack's status in a thread, else in the message that becomes the answer."""
+    people = {"ADA": "searching your mail", "GRACE": "waiting for my model"}
+    for name, doing in people.items():
+        message = message_of(name, thread)
+        stage.follow(message)
+        for words in (None, doing, doing):
+            await stage.one.show_working(message, words)
+        if thread is None:
+            await stage.shows(name, f"_I'm {doing}…_")
+    statuses = {name: [*stage.slack.places[f"D0{name}"].statuses.get(THREAD, [])] for name in people}
+    for name in people:
+        await stage.answer(message_of(name, thread), f"Answer for {name}")
+        await stage.one.show_idle(message_of(name, thread))
+
+    assert statuses == {name: [f"is {doing}…"] if thread else [] for name, doing in people.items()}
+    assert [post.shown for name in people for post in stage.posts(name)] == [f"Answer for {name}" for name in people]
+    assert all(stage.slack.places[f"D0{name}"].statuses.get(THREAD, [""])[-1] == "" for name in people)
