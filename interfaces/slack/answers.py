@@ -27,6 +27,7 @@ from interfaces.slack.drafts import (
     withdraw,
 )
 from interfaces.slack.formatting import MAX_POST_LENGTH
+from interfaces.slack.lost import find_lost
 from interfaces.slack.post import BLOCKS_REFUSED, PostPart
 from interfaces.slack.refusals import in_our_words, reason_of
 
@@ -90,6 +91,10 @@ class SlackAnswers:
         written = self._written.pop(message.message_id, None)
         draft = await written.close() if written is not None else Draft.noted(message)
         if draft is None:
+            return None
+        if not draft.ts:
+            for ts in await find_lost(client, message, streaming=draft.streaming):
+                await withdraw(client, message, replace(draft, ts=ts))
             return None
         try:
             if not (draft.streaming and await _end_stream(client, message, draft, part, metadata)):

@@ -17,11 +17,12 @@ from slack_sdk.errors import SlackApiError
 
 from app.agents.listening import Progress, TextWritten, ToolUsed
 from app.delivery.store.notes import ChannelNotes
-from app.errors import DeputyError, UnavailableError, UndeliverableError
+from app.errors import DeputyError, UnavailableError, UnclearError, UndeliverableError
 from app.log_once import LogOnce
 from app.messages import StoredMessage
 from interfaces.slack.budget import CallBudget
 from interfaces.slack.formatting import MAX_MARKDOWN_LENGTH, MAX_POST_LENGTH, escaped, posts
+from interfaces.slack.lost import begun_metadata
 from interfaces.slack.markdown import safe_markdown
 from interfaces.slack.refusals import in_our_words, reason_of
 
@@ -48,7 +49,7 @@ class Draft:
     """The message that becomes an answer, as it stands in the notes of the person's message.
 
     Attributes:
-        ts: Its timestamp.
+        ts: Its timestamp; empty if it was begun and the timestamp is not known.
         streaming: Slack takes pieces for it, and no changes.
         sent: The Markdown that was streamed; None if that is not known for certain.
     """
@@ -151,8 +152,9 @@ class AnswerBeingWritten:
             await asyncio.wait_for(self._over.wait(), seconds)
 
     async def _show_now(self, words: str) -> None:
-        draft = self.draft or await self._open()
-        if draft is None:
+        draft = self.draft if self.draft is not None and self.draft.ts else await self._open()
+        if draft is None or not await self._tools.notes.is_open(self._message):
+            self._over.set()  # another process answers this message, or it has been answered
             return
         text = safe_markdown(posts(words, MAX_MARKDOWN_LENGTH)[0])
         if draft.streaming and (draft.sent is None or not text.startswith(draft.sent)):
@@ -163,21 +165,29 @@ class AnswerBeingWritten:
             await self._append(draft, text)
 
     async def _open(self) -> Draft | None:
-        """Begin the message without any words of the answer, and note it, so that it is never begun twice."""
+        """Begin the message without any words of the answer; note it before and after, so that it is begun once."""
         address = self._message.address
         place = {"channel": address["channel"], "thread_ts": address["thread_ts"]}
         streaming = address["thread_ts"] is not None
-        if streaming:
-            opened = await self._call("chat.startStream", **place)
-        else:
-            opened = await self._call("chat.postMessage", **place, text=_BEGUN)
-        if opened is None:
+        method = "chat.startStream" if streaming else "chat.postMessage"
+        if not self._tools.budget.take(address.get("workspace"), method):
             return None
-        draft = Draft(str(opened["ts"]), streaming, sent="")
+        self.draft = Draft("", streaming)
+        if not await self._tools.notes.keep(self._message, self.draft.note(), while_open=True):
+            self.draft = None
+            return None
+        begun = {} if streaming else {"text": _BEGUN, "metadata": begun_metadata(self._message)}
+        try:
+            opened = await self._call(method, **place, **begun, counted=True)
+        except DeputyError as error:
+            if not isinstance(error, UnclearError):
+                self.draft = None  # nothing was begun
+            raise
+        assert opened is not None
+        draft = self.draft = Draft(str(opened["ts"]), streaming, sent="")
         if await self._tools.notes.keep(self._message, draft.note(), while_open=True):
-            self.draft = draft
             return draft
-        self._over.set()  # another process answers this message, or it has been answered
+        self.draft = None
         await withdraw(await self._open_client(), self._message, draft)
         return None
 
@@ -205,13 +215,19 @@ class AnswerBeingWritten:
         await self._tools.notes.keep(self._message, draft.note(), while_open=True)
         return draft
 
-    def _post(self, draft: Draft) -> dict[str, str]:
+    def _post(self, draft: Draft) -> dict[str, Any]:
         return {"channel": self._message.address["channel"], "ts": draft.ts}
 
-    async def _call(self, method: str, **arguments: Any) -> Mapping[str, Any] | None:
-        """Call a method and return its answer; None if that has to wait."""
+    async def _call(self, method: str, *, counted: bool = False, **arguments: Any) -> Mapping[str, Any] | None:
+        """Call a method and return its answer; None if that has to wait.
+
+        Args:
+            method: The method.
+            counted: Whether the call counts already.
+            arguments: The method's arguments.
+        """
         workspace = self._message.address.get("workspace")
-        if not self._tools.budget.take(workspace, method):
+        if not counted and not self._tools.budget.take(workspace, method):
             return None
         given = {name: value for name, value in arguments.items() if value is not None}
         try:

@@ -33,6 +33,7 @@ from tests.fakes.server import (
     Server,
     direct,
     eventually,
+    is_unfinished,
     user,
 )
 
@@ -235,7 +236,7 @@ class SlackDriver:
         return _whole(
             post.text
             for post in self._server.slack.readable(user(sender.name))
-            if post.channel == direct(sender.name) and NOTICE not in post.text
+            if post.channel == direct(sender.name) and NOTICE not in post.text and not is_unfinished(post)
         )
 
 

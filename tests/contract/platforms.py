@@ -10,12 +10,21 @@ from typing import Protocol
 
 import httpx2
 
+from app.sandbox.slack.places import SlackError
 from app.sandbox.telegram.refusal import TelegramRefusedError
 from app.sandbox.whatsapp.errors import WhatsAppError
 from interfaces.telegram.client import CANNOT_WRITE_DIRECTLY as START_FIRST
 from interfaces.whatsapp.client import CANNOT_WRITE_DIRECTLY as WRITE_FIRST
-from tests.contract.channels import HttpDriver, Sender, TelegramDriver, WhatsAppDriver, telegram_id, whatsapp_person
-from tests.fakes.server import Server, user
+from tests.contract.channels import (
+    HttpDriver,
+    Sender,
+    SlackDriver,
+    TelegramDriver,
+    WhatsAppDriver,
+    telegram_id,
+    whatsapp_person,
+)
+from tests.fakes.server import Server, direct, is_unfinished, user
 
 DOTS = "…"  # something is on its way
 
@@ -133,6 +142,43 @@ class WhatsAppPlatform:
         return [text for text in self._server.whatsapp.told(group) if text == WRITE_FIRST]
 
 
+class SlackPlatform:
+    """Slack: accounts are deactivated, and apps lose their place or their token."""
+
+    reaches_strangers = True
+    permanent = ("account_inactive", "is_inactive", "messages_tab_disabled", "user_not_found")
+    passing = ("internal_error", "service_unavailable", "team_added_to_org")
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._places = server.slack.places
+
+    def ask_to_wait(self, sender: Sender) -> float:
+        self._places.refusals[_posting(sender)] = SlackError("ratelimited", retry_after=600)
+        return 600.0
+
+    def refuse(self, sender: Sender, kind: str) -> None:
+        self._places.refusals[_posting(sender)] = kind
+
+    def allow(self, sender: Sender) -> None:
+        del self._places.refusals[_posting(sender)]
+
+    async def send_picture(self, sender: Sender, contents: bytes) -> httpx2.Response:
+        slack = self._server.slack
+        event = slack.event(user=user(sender.name), text="", channel=direct(sender.name))
+        picture = slack.files.upload("picture.png", "image/png", contents)
+        event["event"] |= {"subtype": "file_share", "files": [picture]}
+        return await self._server.deliver(event)
+
+    def told_to_write(self, group: str) -> list[str]:
+        return []
+
+
+def _posting(sender: Sender) -> tuple[str, str]:
+    """The call by which a person is told something directly."""
+    return "chat.postMessage", direct(sender.name)
+
+
 @asynccontextmanager
 async def written_on_http(server: Server, sender: Sender, text: str) -> AsyncIterator[Seen]:
     """Ask for an answer as events."""
@@ -169,8 +215,36 @@ async def written_on_whatsapp(server: Server, sender: Sender, text: str) -> Asyn
     yield lambda: DOTS if any(each.typing and each.message_id in asked for each in server.whatsapp.receipts) else ""
 
 
-PLATFORMS = {"telegram": TelegramPlatform, "whatsapp": WhatsAppPlatform}
-WRITTEN = {"http": written_on_http, "telegram": written_on_telegram, "whatsapp": written_on_whatsapp}
+@asynccontextmanager
+async def written_on_slack(server: Server, sender: Sender, text: str) -> AsyncIterator[Seen]:
+    """Ask at the top of the direct chat, where a message grows until it is the answer."""
+    await SlackDriver(server).say(sender, text)
+    yield lambda: _unfinished(server, sender, None)
+
+
+@asynccontextmanager
+async def streamed_on_slack(server: Server, sender: Sender, text: str) -> AsyncIterator[Seen]:
+    """Ask in a thread of the direct chat, where Slack streams."""
+    thread = server.slack.new_ts()
+    event = server.slack.event(user=user(sender.name), text=text, channel=direct(sender.name), thread_ts=thread)
+    await server.deliver(event)
+    yield lambda: _unfinished(server, sender, thread)
+
+
+def _unfinished(server: Server, sender: Sender, thread: str | None) -> str:
+    """What a person sees of an answer that is not the reply yet."""
+    posts = [post for post in server.slack.posts if post.channel == direct(sender.name) and is_unfinished(post)]
+    return "".join(post.shown.strip().removeprefix(DOTS) for post in posts if post.thread_ts == thread)
+
+
+PLATFORMS = {"slack": SlackPlatform, "telegram": TelegramPlatform, "whatsapp": WhatsAppPlatform}
+WRITTEN = {
+    "http": written_on_http,
+    "slack": written_on_slack,
+    "slack in a thread": streamed_on_slack,
+    "telegram": written_on_telegram,
+    "whatsapp": written_on_whatsapp,
+}
 SHOWS_DOTS = frozenset({"whatsapp"})
 
 

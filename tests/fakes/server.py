@@ -27,6 +27,7 @@ from app.toolkits.gmail import GmailToolkit
 from containers.application import Application
 from containers.testing import AppClient
 from containers.testing.app import PATIENCE_SECONDS as PATIENCE_SECONDS  # of everybody who waits for a server
+from interfaces.slack.copies import EVENT_TYPE
 
 ADA, GRACE = "ada@sandbox.example", "grace@sandbox.example"
 TEAM = "T0SANDBOX"
@@ -151,7 +152,13 @@ class Server(AppClient):
 
     def posted(self, channel: str) -> list[Post]:
         """What was posted in a channel so far, without what the scan tells at a time of its own."""
-        return [post for post in self.slack.posts if post.channel == channel and NOTICE not in post.text]
+        posts = [post for post in self.slack.posts if post.channel == channel and not is_unfinished(post)]
+        return [post for post in posts if NOTICE not in post.text]
+
+
+def is_unfinished(post: Post) -> bool:
+    """Whether a post in Slack is an answer that is still being written: only a reply has its id."""
+    return not post.files and (post.metadata or {}).get("event_type") != EVENT_TYPE
 
 
 def user(name: str) -> str:

@@ -191,6 +191,7 @@ async def test_after_a_crash_the_same_message_is_finished(stage: Stage, thread: 
     begun = [await stage.shows("ADA", "You have tw"), await stage.shows("GRACE", "It is no")]
     # Ada's run is done again by the other process; of Grace's only the reply was left to send.
     again = replace(ada, attempt=2)
+    stage.notes.attempts[ada.message_id] = 2
     write(stage.follow(again, stage.other), "Two mails")
     await stage.shows("ADA", "Two mails")
     await stage.answer(again, "Two mails.", stage.other)
@@ -319,15 +320,61 @@ async def test_nobody_is_called_by_half_a_word(stage: Stage, thread: str | None)
     assert "https://evil.example" in seen[-1]
 
 
-async def test_an_overtaken_process_takes_back_what_it_began(stage: Stage) -> None:
-    """A message that has ended meanwhile is not begun: the answer stands alone."""
-    ada = message_of("ADA", THREAD)
-    stage.notes.ended.add(ada.message_id)
+@PLACES
+async def test_an_overtaken_process_takes_back_what_it_began(stage: Stage, thread: str | None) -> None:
+    """If a message ends while its answer is begun, the answer stands alone."""
+    ada, keep = message_of("ADA", thread), stage.notes.keep
+
+    async def ending(message: StoredMessage, notes: Any, *, while_open: bool) -> bool:
+        kept = await keep(message, notes, while_open=while_open)
+        stage.notes.ended.add(ada.message_id)
+        return kept
+
+    stage.notes.keep = ending  # type: ignore[method-assign]
     write(stage.follow(ada), "late")
     await eventually(lambda: "chat.delete" in stage.slack.calls)
+    stage.notes.keep = keep  # type: ignore[method-assign]
     await stage.answer(ada, "Answer", stage.other)
 
     assert [post.shown for post in stage.posts("ADA")] == ["Answer"]
+
+
+@PLACES
+async def test_a_message_that_nobody_could_note_is_taken_away(stage: Stage, thread: str | None) -> None:
+    """The process died as Slack had just begun it: it holds no words, and the answer is posted without it."""
+    for name in ("ADA", "GRACE"):
+        write(stage.follow(message_of(name, thread)), "x")
+        await stage.shows(name, "x")
+    keep, ada = stage.notes.keep, message_of("ADA", thread, message_id="a" * 32)
+
+    async def dying(message: StoredMessage, notes: Any, *, while_open: bool) -> bool:
+        if notes["draft"]["ts"]:
+            raise RuntimeError("killed")
+        return await keep(message, notes, while_open=while_open)
+
+    stage.notes.keep = dying  # type: ignore[method-assign]
+    write(stage.follow(ada), "lost")
+    await eventually(lambda: len(stage.posts("ADA")) == 2)
+    stage.notes.keep = keep  # type: ignore[method-assign]
+    await stage.answer(ada, "Answer", stage.other, again=True)
+
+    assert sorted(post.shown for post in stage.posts("ADA")) == ["Answer", "x"]
+    assert [post.shown for post in stage.posts("GRACE")] == ["x"]
+
+
+@PLACES
+async def test_a_process_that_was_overtaken_shows_no_more(stage: Stage, thread: str | None) -> None:
+    """It wakes up and writes on: the answer of the other process stays as it is."""
+    ada = message_of("ADA", thread)
+    follower = stage.follow(ada)
+    write(follower, "Half")
+    await stage.shows("ADA", "Half")
+    stage.notes.attempts[ada.message_id] = 2
+    await stage.answer(replace(ada, attempt=2), "Whole", stage.other)
+    write(follower, " of it")
+    await eventually(lambda: follower._task is not None and follower._task.done())
+
+    assert [post.shown for post in stage.posts("ADA")] == ["Whole"]
 
 
 @PLACES

@@ -55,7 +55,8 @@ class SlackPlaces:
         online: The user ids of people who have Slack open.
         unreachable: Slack's error code, by user id, for people with whom the bot cannot open a direct chat, such as
             ``user_disabled``.
-        refusals: The error code, by method and channel, that every such call gets, such as ``messages_tab_disabled``.
+        refusals: The error, or its code such as ``messages_tab_disabled``, that every such call gets, by method and
+            channel.
     """
 
     def __init__(self, bot_user: str) -> None:
@@ -63,10 +64,19 @@ class SlackPlaces:
         self._places: defaultdict[str, SandboxPlace] = defaultdict(SandboxPlace)
         self.online: set[str] = set()
         self.unreachable: dict[str, str] = {}
-        self.refusals: dict[tuple[str, str], str] = {}
+        self.refusals: dict[tuple[str, str], str | SlackError] = {}
 
     def __getitem__(self, channel: str) -> SandboxPlace:
         return self._places[channel]
+
+    def check(self, method: str, channel: str) -> None:
+        """Check that a method may be called for a channel.
+
+        Raises:
+            SlackError: All such calls are refused.
+        """
+        if refusal := self.refusals.get((method, channel)):
+            raise refusal if isinstance(refusal, SlackError) else SlackError(refusal)
 
     def hear(self, channel: str, user: str, home: str, *, ts: str, thread_ts: str | None) -> None:
         """Record that a person wrote where the bot could hear it, so both are members and the thread exists."""

@@ -133,8 +133,7 @@ class SlackPosts:
         post = self.find(arguments, workspace)
         if post is None:
             raise SlackError("message_not_found")
-        if refusal := self._places.refusals.get(("chat.update", post.channel)):
-            raise SlackError(refusal)
+        self._places.check("chat.update", post.channel)
         if post.workspace != workspace:
             raise SlackError("cant_update_message")
         if self.is_streaming(post.ts):
@@ -188,7 +187,8 @@ class SlackPosts:
         return user in self._places[channel].members
 
     def _message(self, post: Post, *, with_metadata: bool) -> dict[str, Any]:
-        message: dict[str, Any] = {"type": "message", "user": self._bot_user, "team": post.workspace}
+        message: dict[str, Any] = {"type": "message", "user": self._bot_user, "bot_id": "B0SANDBOX"}
+        message |= {"team": post.workspace}
         message |= {"text": post.text, "ts": post.ts}
         if post.thread_ts is not None:
             message["thread_ts"] = post.thread_ts
@@ -259,8 +259,7 @@ class SlackPosts:
         return post
 
     def _check(self, method: str, channel: str, place: SandboxPlace, thread: object) -> None:
-        if refusal := self._places.refusals.get((method, channel)):
-            raise SlackError(refusal)
+        self._places.check(method, channel)
         if place.is_archived:
             raise SlackError("is_archived")
         if thread is not None and thread not in place.messages:
