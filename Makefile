@@ -90,8 +90,8 @@ bench: .venv-bench/.ready  ## Run the benchmarks against their peers; writes ben
 	@touch $@
 
 lock: setup  ## Resolve the requirements files again from pyproject.toml
-	@for files in "requirements:pyproject.toml" "requirements-dev:pyproject.toml --extra dev" \
-			"requirements-bench:pyproject.toml --extra dev --extra bench" "requirements-docs:--group pyproject.toml:docs" \
+	@for files in "requirements:pyproject.toml" "requirements-dev:pyproject.toml --extra dev --extra mcp" \
+			"requirements-bench:pyproject.toml --extra dev --extra mcp --extra bench" "requirements-docs:--group pyproject.toml:docs" \
 			"requirements-mockpost:--group pyproject.toml:mockpost"; do \
 		$(BIN)/uv pip compile $${files#*:} --universal --generate-hashes --no-emit-index-url \
 			--no-annotate --no-header --quiet --output-file $${files%%:*}.txt; \

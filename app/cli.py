@@ -41,6 +41,7 @@ COMMANDS = MappingProxyType(
         "slack": "Create the Slack app, and list where it is installed.",
         "telegram": "Tell Telegram where to post, and show what it knows of the bot.",
         "tools": "List the agents' tools.",
+        "mcp": "List and check the MCP servers, and accept changed tools.",
         "config": "Show and document the configuration.",
     }
 )

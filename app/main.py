@@ -44,7 +44,7 @@ async def prove_lifetimes(container: Application, settings: Settings) -> Proof:
         del model  # built, or refused with the key of the agent that names it
     one, other = ((probe, Deadline.after(settings.delivery.deadline_seconds)) for probe in _PROBES)
     proof = await prove(container, one, other, passes=(SettingsError,))
-    outside = container.toolkits.providers.keys() - BUILT_IN.keys()
+    outside = container.toolkits.providers.keys() - BUILT_IN.keys() - settings.mcp.keys()
     if outside:
         from containers.toolkit_trial import try_toolkit  # it takes as long as the proof, and is for these alone
 
@@ -92,6 +92,11 @@ async def running(container: Application, settings: Settings, *, answers: bool =
         await stack.enter_async_context(container.sender().running(settings.delivery.grace_seconds))
         await stack.enter_async_context(container.waiters().running(container.supervisor()))
         if answers:
+            sessions = container.mcp_sessions()
+            for session in sessions:
+                await stack.enter_async_context(session.opened())
+            for session in sessions:
+                await session.tried()
             await stack.enter_async_context(container.worker().running())
         await stack.enter_async_context(container.janitor().running())
         yield

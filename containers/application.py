@@ -249,6 +249,10 @@ class Application(DeclarativeContainer):
     toolkits: providers.Aggregate[Any] = providers.Aggregate()  # of Toolkit; a provider of a subclass is none of it
     agents: providers.Aggregate[Agent] = providers.Aggregate()
 
+    # Process: the parts of the MCP servers; `containers/mcp.py` adds them.
+    mcp: providers.Aggregate[Any] = providers.Aggregate()
+    mcp_sessions = providers.List()
+
     # Process: opening requests and answering them.
     request_scopes = Once(
         RequestScopes,

@@ -23,6 +23,7 @@ from app.settings import Settings
 from containers.application import Application, Once
 from containers.channels import add_channels
 from containers.connections import add_connections
+from containers.mcp import add_mcp
 from containers.playground import add_front_page
 from containers.scopes import Scoped
 from containers.toolkits import refuse_tools_of_one_name, toolkits
@@ -37,6 +38,7 @@ def build(settings: Settings) -> Application:
     container = Application(settings=settings)
     add_connections(container, settings)
     container.toolkits.set_providers(toolkits(container, settings.toolkits))
+    add_mcp(container, settings)
     agents = settings.led_agents()
     used = {model for agent in agents.values() for model in agent.model}
     models = {name: _model(container, name, settings.models.get(name)) for name in sorted(used)}

@@ -27,6 +27,8 @@ SYSTEM = (
     "integration/test_docs.py",
     "integration/test_key_rotation.py",
     "integration/test_killed.py",
+    "integration/test_mcp_kills.py",
+    "integration/test_mcp_real.py",
     "integration/test_other_projects.py",
     "integration/test_processes.py",
     "integration/test_silent_database.py",

@@ -357,6 +357,17 @@ audit_events = sa.Table(
     sa.Index("ix_audit_events_message", "message_id"),
 )
 
+# What MCP servers say of their tools: nobody's, and written by strangers.
+mcp_pins = sa.Table(
+    "mcp_pins",
+    metadata,
+    sa.Column("server", sa.String(64), primary_key=True),  # its name in the settings
+    sa.Column("tool", sa.String(128), primary_key=True),
+    sa.Column("accepted", sa.Text, nullable=False),  # the definition that models are shown, as JSON
+    sa.Column("changed_to", sa.Text, nullable=True),  # the present one, if it was ever another since; then it is off
+    _time("seen_at"),
+)
+
 
 def owned_by(table: sa.Table, principal: Principal) -> sa.ColumnElement[bool]:
     """Return the condition that a row belongs to this principal: all three parts are equal."""

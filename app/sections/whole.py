@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from app.agents.rules import PlaceRules
 from app.credentials.credentials import GOOGLE
@@ -16,6 +17,7 @@ from app.sections.connections import ConnectionSettings
 from app.sections.delivery import DeliverySettings
 from app.sections.google import ConsentSettings, GoogleSettings
 from app.sections.interfaces import InterfacesSettings
+from app.sections.mcp import McpSettings, ServerName
 from app.sections.section import ImportPath, Name, Named, Section
 from app.sections.server import DatabaseSettings, KeyRingSettings, LoggingSettings, ServerSettings
 
@@ -34,6 +36,10 @@ class Settings(Section):
     )
     toolkits: Named[ImportPath] = Field(
         default_factory=lambda: MappingProxyType({}), description="Your own toolkits: name to package.module:Class"
+    )
+    mcp: Annotated[Mapping[ServerName, McpSettings], AfterValidator(MappingProxyType)] = Field(
+        default_factory=lambda: MappingProxyType({}),
+        description="MCP servers, by the names that agents use as toolkits",
     )
     models: Named[ModelSettings] = Field(
         default_factory=lambda: MappingProxyType({}), description="Your own endpoints, by the names that agents use"

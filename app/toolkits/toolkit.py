@@ -225,7 +225,7 @@ class Toolkit:
                 the model could correct are refused earlier, by the parameters' types.
         """
         try:
-            return await self.run_tool(self.__tools[name], tool_args, ctx)
+            return await self.run_tool(self.known()[name], tool_args, ctx)
         except ToolError as error:
             raise ToolFailed(str(error)) from error
         except GoogleError as error:

@@ -21,6 +21,8 @@ from app.audit.audit import AuditEntry, AuditEvent
 from app.cli import cli
 from app.commands.container import opened_container
 from app.commands.tables import print_table
+from app.mcp.definition import Definition
+from app.mcp.pins import Pins
 from app.principal import Principal
 from app.settings import load_settings
 from interfaces.slack.installations import Installation, Installations
@@ -35,6 +37,7 @@ LISTS: dict[str, tuple[str, ...]] = {
     "deliveries list": (),
     "deliveries show": ("MESSAGE",),
     "grants list": (),
+    "mcp list": (),
     "slack list": (),
     "tools list": (),
     "users list": (),
@@ -50,6 +53,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "agents": {"assistant": {"toolkits": ["gmail"]}},
         "default_agent": "assistant",
         "interfaces": {"http": {}},
+        "mcp": {"office": {"url": "http://127.0.0.1:1/mcp", "identity": "none"}},
         "google": {"mode": "sandbox", "sandbox": {"port": 1}},
         "database": {"url": f"sqlite+aiosqlite:///{folder / 'deputy.db'}"},
         "key_ring": {"file": str(folder / "keys.yaml")},
@@ -65,6 +69,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 called = AuditEntry(person, AuditEvent.CALL, time.time(), "f" * 32, method="gmail.users.messages.get")
                 await container.audit().append([called])
             installation = Installation("T1", None, "One Inc", "U0BOT", "chat:write im:history", "U0ADMIN", time.time())
+            await Pins(container.database()).take("office", [Definition("get", "Get it.", {"type": "object"}, {})])
             await Installations(container.database(), container.key_ring()).save(installation, "xoxb-1")
 
     asyncio.run(fill())

@@ -59,6 +59,7 @@ RULES = (
     ),
     Rule(within=PACKAGES, besides=("interfaces.slack",), never=("slack_sdk", "slack_bolt")),
     Rule(within=PACKAGES, besides=("interfaces.telegram",), never=("aiogram", "telegramify_markdown")),
+    Rule(within=PACKAGES, besides=("app.mcp",), never=("mcp", "mcp_types")),
     # The pages are no channel: a channel may have some, in the same style.
     *(
         Rule(within=(one,), never=tuple(other for other in CHANNELS if other not in (one, "interfaces.web")))
@@ -95,6 +96,7 @@ ORDER = (
     "approvals",
     "conversations",
     "toolkits",
+    "mcp",
     "llm",
     "attachments",
     "agents",

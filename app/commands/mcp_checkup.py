@@ -1,0 +1,77 @@
+"""What `deputy mcp check` and `deputy doctor` ask of the MCP servers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from app.diagnosis import Diagnosis, fault, ok, remark
+from app.errors import SettingsError
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.mcp.definition import Definition
+    from app.mcp.pins import Pin
+    from app.mcp.server import McpServer
+    from containers.application import Application
+
+
+async def look_at_mcp(container: Application, settings: Settings) -> AsyncIterator[Diagnosis]:
+    """Yield for each server whether it answers, its protocol, and whether its tools are as they were first seen."""
+    for name in settings.mcp:
+        server: McpServer = container.mcp.providers[f"{name}.catalogue"]().server
+        title = f"MCP {name}"
+        try:
+            protocol, definitions = await _ask(server)
+        except SettingsError as error:
+            yield fault(title, str(error), "change this server's section in the settings")
+        except Exception as error:  # the SDK's errors come in groups
+            from app.mcp.transport import cause_of
+
+            where = f"does {server.command} start?" if server.command else f"is {server.url} right, and reachable?"
+            yield fault(title, f"it does not answer ({type(cause_of(error)).__name__})", where)
+        else:
+            yield ok(title, f"it answers, speaks MCP {protocol} and has {len(definitions)} tools")
+            for each in _changes(title, name, definitions, await _pins(container, name)):
+                yield each
+
+
+async def _ask(server: McpServer) -> tuple[str, list[Definition]]:
+    from app.mcp.transport import connected, listed
+
+    async with (
+        asyncio.timeout(2 * server.connect_seconds),
+        connected(server, on_end=lambda: None, on_change=lambda: None) as client,
+    ):
+        return client.protocol_version, await listed(client)
+
+
+async def _pins(container: Application, server: str) -> dict[str, Pin] | None:
+    try:
+        pins: dict[str, Pin] = await container.mcp.providers["pins"]().of(server)
+    except sa.exc.SQLAlchemyError:
+        return None  # there is no database yet, or it does not answer, which its own part says
+    return pins
+
+
+def _changes(title: str, server: str, definitions: list[Definition], pins: dict[str, Pin] | None) -> list[Diagnosis]:
+    if pins is None:
+        return []
+    changed = sorted(
+        each.tool
+        for each in definitions
+        if (pin := pins.get(each.tool)) is not None
+        and (pin.changed_to is not None or pin.accepted.digest != each.digest)
+    )
+    if not changed:
+        return []
+    return [
+        remark(
+            title,
+            f"it describes {', '.join(changed)} otherwise than before, so I do not use that",
+            f"look at `deputy mcp list {server}`, then `deputy mcp accept {server}` if you trust it",
+        )
+    ]
