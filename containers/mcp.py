@@ -7,6 +7,8 @@ from typing import Any
 
 from dependency_injector import providers
 
+from app.connections.connection import Connection
+from app.credentials.credentials import GOOGLE, Credentials
 from app.errors import SettingsError
 from app.mcp.server import McpServer
 from app.sections.mcp import McpSettings
@@ -25,9 +27,10 @@ def add_mcp(container: Application, settings: Settings) -> None:
         return
     try:
         from app.mcp.catalogue import McpCatalogue
+        from app.mcp.personal import PersonalSession
         from app.mcp.pins import Pins
-        from app.mcp.session import SharedSession
-        from app.mcp.toolkit import SharedMcpToolkit
+        from app.mcp.session import PinnedTools, SharedSession
+        from app.mcp.toolkit import PersonalMcpToolkit, SharedMcpToolkit
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types"):
             raise
@@ -38,17 +41,30 @@ def add_mcp(container: Application, settings: Settings) -> None:
     parts: dict[str, providers.Provider[Any]] = {"pins": pins}
     toolkits: dict[str, providers.Provider[Any]] = {**container.toolkits.providers}
     for name, section in settings.mcp.items():
-        if section.connection is not None:
-            raise SettingsError(f"mcp.{name}.connection: a server for each person's own account is not possible yet")
         if other := next((each for each in (*toolkits, "ask") if _share_names(name, each)), None):
             raise SettingsError(
                 f"mcp.{name}: its tools could have the same names as those of {other}; rename the server"
             )
         catalogue = Once(McpCatalogue, _server(name, section), pins)
-        session = Once(SharedSession, catalogue)
-        parts |= {f"{name}.catalogue": catalogue, f"{name}.session": session}
-        container.mcp_sessions.add_args(session)
-        toolkits[name] = Scoped(SharedMcpToolkit, session, catalogue, container.deadline)
+        parts[f"{name}.catalogue"] = catalogue
+        if section.connection is None:
+            shared = Once(SharedSession, catalogue)
+            parts[f"{name}.session"] = shared
+            container.mcp_sessions.add_args(shared)
+            toolkits[name] = Scoped(SharedMcpToolkit, shared, catalogue, container.deadline)
+        else:
+            connection: Scoped[Connection[Any]] = Scoped(
+                Connection,
+                _credentials(container, name, section.connection),
+                container.persons_http,
+                container.audit_recorder,
+                container.deadline,
+                origins=(section.url,),
+            )
+            personal = Scoped(PersonalSession, catalogue, connection)
+            parts |= {f"{name}.connection": connection, f"{name}.session": personal}
+            container.mcp_sessions.add_args(Once(PinnedTools, catalogue))
+            toolkits[name] = Scoped(PersonalMcpToolkit, personal, catalogue, container.deadline)
     container.mcp.set_providers(parts)
     container.toolkits.set_providers(toolkits)
 
@@ -56,6 +72,16 @@ def add_mcp(container: Application, settings: Settings) -> None:
 def _share_names(one: str, other: str) -> bool:
     """Return whether a tool of one could be called as a tool of the other; teams ask their members by ``ask_…``."""
     return f"{one}_".startswith(f"{other}_") or f"{other}_".startswith(f"{one}_")
+
+
+def _credentials(container: Application, server: str, connection: str) -> providers.Provider[Credentials]:
+    if connection == GOOGLE:
+        return container.credentials
+    known = container.connection_credentials.providers
+    if connection not in known:
+        has = ", ".join(sorted((GOOGLE, *known)))
+        raise SettingsError(f"mcp.{server}.connection: there is no connection {connection!r}; there are: {has}")
+    return known[connection]
 
 
 def _server(name: str, section: McpSettings) -> McpServer:
@@ -67,6 +93,7 @@ def _server(name: str, section: McpSettings) -> McpServer:
         url=section.url,
         headers=MappingProxyType({key: value.get_secret_value() for key, value in section.headers.items()}),
         connection=section.connection,
+        oauth_scopes=section.oauth_scopes,
         reads=section.reads,
         connect_seconds=section.connect_seconds,
         call_seconds=section.call_seconds,

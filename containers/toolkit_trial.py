@@ -55,6 +55,8 @@ async def try_toolkit(container: Application, name: str) -> list[Finding]:
     toolkit = getattr(provider, "provides", None)
     if not (isinstance(provider, Scoped) and isinstance(toolkit, type) and issubclass(toolkit, Toolkit)):
         return []
+    if not toolkit.tools():  # its tools come from a server
+        return []
     trial = _Trial(f"toolkits.{name}", toolkit, _on_dry_clients(container, provider))
     with collector_off():
         return await run_dry(trial.run)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
+import httpx2
 import sqlalchemy as sa
 
 from app.diagnosis import Diagnosis, fault, ok, remark
@@ -24,6 +25,9 @@ async def look_at_mcp(container: Application, settings: Settings) -> AsyncIterat
     for name in settings.mcp:
         server: McpServer = container.mcp.providers[f"{name}.catalogue"]().server
         title = f"MCP {name}"
+        if server.connection is not None:
+            yield await _look_at_personal(title, server)
+            continue
         try:
             protocol, definitions = await _ask(server)
         except SettingsError as error:
@@ -37,6 +41,23 @@ async def look_at_mcp(container: Application, settings: Settings) -> AsyncIterat
             yield ok(title, f"it answers, speaks MCP {protocol} and has {len(definitions)} tools")
             for each in _changes(title, name, definitions, await _pins(container, name)):
                 yield each
+
+
+async def _look_at_personal(title: str, server: McpServer) -> Diagnosis:
+    """Return whether a server that knows people refuses a request without a token."""
+    from app.mcp.transport import status_without_token
+
+    try:
+        status = await status_without_token(server)
+    except httpx2.HTTPError as error:
+        return fault(title, f"it does not answer ({type(error).__name__})", f"is {server.url} right, and reachable?")
+    if status == 401:
+        return ok(title, "it answers, and takes no call without a person's token")
+    return remark(
+        title,
+        f"it answers {status} to a call without a token, so it may not know people",
+        "write `identity: none` instead of `connection:` if it does not",
+    )
 
 
 async def _ask(server: McpServer) -> tuple[str, list[Definition]]:

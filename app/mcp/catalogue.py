@@ -21,6 +21,7 @@ from app.toolkits.toolkit import TOOL_NAME, Effect, ToolSpec
 log = logging.getLogger(__name__)
 
 MAX_TOOLS = 100  # of one server; a model finds nothing among more
+LISTING = "tools"  # Deputy's own tool of a server that knows people
 CHANGED = "its definition has changed since it was first seen"
 NOT_LISTED = "the server no longer lists it"
 _OTHER = re.compile(r"[^a-z0-9]+")
@@ -34,13 +35,19 @@ class McpCatalogue:
 
     Attributes:
         tools: The usable tools by the name that models call them by; a new mapping whenever they change.
+        listing: Deputy's own tool that lists the others, of a server that knows people.
         off: Why a tool is left out, by its name at the server.
+        protocol: The version of the protocol that the server spoke last, or None.
     """
 
     def __init__(self, server: McpServer, pins: Pins) -> None:
         self.server = server
         self.tools: Mapping[str, ToolSpec] = MappingProxyType({})
         self.off: Mapping[str, str] = MappingProxyType({})
+        self.protocol: str | None = None
+        self.listing: Mapping[str, ToolSpec] = (
+            _listing(server) if server.connection is not None else MappingProxyType({})
+        )
         self._pins = pins
         self._specs: dict[str, tuple[str, ToolSpec]] = {}  # by the tool's name at the server, with its digest
         self._one_at_a_time = asyncio.Lock()
@@ -106,6 +113,8 @@ class McpCatalogue:
             _method(name, definition.tool, taken),
             description=definition.described(name),
             schema=definition.parameters(),
+            connection=self.server.connection,
+            oauth_scopes=self.server.oauth_scopes,
             effect=Effect.READ if self.server.is_read(definition.tool) else Effect.ACT,
             asks=Question(f"Shall I run {definition.tool} on the server {name}?", yes="run it"),
             doing=f"using {name}",
@@ -119,6 +128,22 @@ class McpCatalogue:
         if self.tools.get(spec.name) is not spec:
             return None
         return next(tool for tool, (_, known) in self._specs.items() if known is spec)
+
+
+def _listing(server: McpServer) -> Mapping[str, ToolSpec]:
+    """Return the tool by which the tools of a server are learnt that only a person can list."""
+    spec = given_tool(
+        server.name,
+        LISTING,
+        description=f"List the tools of the server {server.name}. Call it before anything that may need them; you have "
+        "them afterwards.",
+        schema={"type": "object", "properties": {}},
+        connection=server.connection,
+        oauth_scopes=server.oauth_scopes,
+        effect=Effect.READ,
+        doing=f"using {server.name}",
+    )
+    return MappingProxyType({spec.name: spec})
 
 
 def _fault(definition: Definition) -> str | None:
@@ -135,8 +160,7 @@ def _fault(definition: Definition) -> str | None:
 def _method(server: str, tool: str, taken: Mapping[str, ToolSpec]) -> str:
     """Return a tool's name as models take it: as it is if possible, else with a part of its hash."""
     plain = _OTHER.sub("_", tool.lower()).strip("_")
-    if plain == tool and TOOL_NAME.fullmatch(f"{server}_{plain}") and f"{server}_{plain}" not in taken:
-        return plain
-    if TOOL_NAME.fullmatch(f"{server}_{plain}") and f"{server}_{plain}" not in taken and plain:
+    name = f"{server}_{plain}"
+    if plain not in ("", LISTING) and TOOL_NAME.fullmatch(name) and name not in taken:
         return plain
     return f"{plain[: 63 - len(server) - 9]}_{hashlib.sha256(tool.encode()).hexdigest()[:8]}"

@@ -26,6 +26,39 @@ _CLOSE_SECONDS = 10.0
 _TOKENS = frozenset({"token", "access_token", "user_token", "oauth_token", "authorization", "credentials"})
 
 
+class PinnedTools:
+    """Reads the pinned tools of a server that only people can list, now and then. Lives as long as the process.
+
+    So a person finds the tools that somebody else's request has listed, in another process as well.
+
+    Args:
+        catalogue: Gets the tools.
+    """
+
+    def __init__(self, catalogue: McpCatalogue) -> None:
+        self._catalogue = catalogue
+        self._rounds = Rounds()
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Read them until the context ends."""
+        await self._catalogue.load()
+        task = asyncio.create_task(self._keep(), name=f"mcp {self._catalogue.server.name}")
+        try:
+            yield
+        finally:
+            await cancel([task])
+
+    async def tried(self) -> None:
+        """Return at once: nobody asks the server before a person does."""
+
+    async def _keep(self) -> None:
+        server = self._catalogue.server
+        while True:
+            await asyncio.sleep(server.refresh_seconds)
+            await self._rounds.run(f"reading the tools of the MCP server {server.name}", self._catalogue.load())
+
+
 class SharedSession:
     """A connection that one task opens, keeps and opens again when it is lost. Lives as long as the process.
 

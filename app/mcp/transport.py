@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from traceback import clear_frames
 
 import anyio
 import httpx2
@@ -16,6 +17,7 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 from mcp_types import Implementation, PaginatedRequestParams, ToolListChangedNotification
+from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 
 from app.errors import DeputyError, SettingsError
 from app.mcp.catalogue import MAX_TOOLS
@@ -69,7 +71,7 @@ async def connected(
     async with open_client(seconds, response_hooks=[look]) as http:
         http.headers.update(server.headers)
         try:
-            async with _client(streamable_http_client(server.url, http_client=http), server, hear) as client:
+            async with connected_over(server, http, hear) as client:
                 yield client
         except Exception as error:
             if refused:
@@ -81,6 +83,23 @@ async def connected(
             raise
 
 
+@asynccontextmanager
+async def connected_over(
+    server: McpServer, http: httpx2.AsyncClient, hear: MessageHandlerFnT | None = None, protocol: str | None = None
+) -> AsyncIterator[Client]:
+    """Connect to a server with an HTTP client, and yield the MCP client until the context ends, in one task.
+
+    Args:
+        server: The server, which has a `url`.
+        http: Sends the requests, and is left open.
+        hear: Awaited with each message that is no answer.
+        protocol: The version that the server is known to speak, so that it is not asked first.
+    """
+    assert server.url is not None
+    async with _client(streamable_http_client(server.url, http_client=http), server, hear, protocol) as client:
+        yield client
+
+
 def cause_of(error: BaseException) -> BaseException:
     """Return the error that matters of the group in which the SDK's tasks wrap it; Deputy's own goes first."""
     if not isinstance(error, BaseExceptionGroup):
@@ -89,9 +108,41 @@ def cause_of(error: BaseException) -> BaseException:
     return next((each for each in causes if isinstance(each, DeputyError)), causes[0])
 
 
-def _client(transport: Transport, server: McpServer, hear: MessageHandlerFnT | None = None) -> Client:
+async def status_without_token(server: McpServer) -> int:
+    """Return the HTTP status with which a server answers a call that carries no token.
+
+    Raises:
+        httpx2.HTTPError: It gives no answer.
+    """
+    assert server.url is not None
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+    headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": LATEST_MODERN_VERSION}
+    async with (
+        open_client(server.connect_seconds) as http,
+        http.stream("POST", server.url, json=body, headers=headers) as response,
+    ):
+        return response.status_code
+
+
+def forget_frames(error: BaseException) -> None:
+    """Empty the frames of an error and of all that it stands for: they hold a person's token, often in a cycle."""
+    waiting, seen = [error], set()
+    while waiting:
+        each = waiting.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        clear_frames(each.__traceback__)
+        waiting += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+        waiting += [reason for reason in (each.__context__, each.__cause__) if reason is not None]
+
+
+def _client(
+    transport: Transport, server: McpServer, hear: MessageHandlerFnT | None = None, protocol: str | None = None
+) -> Client:
     return Client(
         transport,
+        mode=protocol if protocol in MODERN_PROTOCOL_VERSIONS else "auto",
         message_handler=hear,
         read_timeout_seconds=server.connect_seconds,
         client_info=_CLIENT,

@@ -44,6 +44,9 @@ class McpSettings(Section):
         default=None,
         description="A name in `connections`, or `google`: each person's calls carry their own token of it",
     )
+    oauth_scopes: tuple[Text, ...] = Field(
+        default=(), description="The OAuth scopes of `connection` that the server needs; people are asked for them"
+    )
     reads: tuple[Text, ...] = Field(
         default=(),
         description="The tools that change nothing, by the server's names or patterns such as `get_*`. Before any other"
@@ -70,6 +73,8 @@ class McpSettings(Section):
             raise wrong(
                 "connection", "a program gets nobody's token; reach the server over `url`, or write identity: none"
             )
+        if self.oauth_scopes and self.connection is None:
+            raise wrong("oauth_scopes", "this is for a server with `connection`")
         if self.command is None and (self.args or self.env):
             raise wrong("args" if self.args else "env", "this is for a server with `command`")
         if self.headers and (self.url is None or self.connection is not None):

@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from mcp.server import MCPServer
+from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.auth.provider import AccessToken, TokenVerifier
+from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver.exceptions import ToolError
+from pydantic import AnyHttpUrl, SecretStr
 
 from app.sections.agents import AgentSettings
+from app.sections.connections import ConnectionSettings
 from app.sections.mcp import McpSettings
 from app.settings import Settings
 from containers.testing import settings_in
@@ -72,5 +78,77 @@ class Office:
 async def serving(server: MCPServer, url: str = "http://127.0.0.1:0") -> AsyncIterator[str]:
     """Serve MCP over HTTP until the block ends; yields the address, which an `url` of an earlier server chooses."""
     app = server.streamable_http_app(host="127.0.0.1")
-    async with server.session_manager.run(), listening(app, "127.0.0.1", urlsplit(url).port or 0) as base_url:
-        yield f"{base_url}/mcp"
+    started, stop = asyncio.Event(), asyncio.Event()
+
+    async def run() -> None:  # in one task, though a fixture begins and ends in two
+        async with server.session_manager.run():
+            started.set()
+            await stop.wait()
+
+    running = asyncio.create_task(run())
+    await started.wait()
+    try:
+        async with listening(app, "127.0.0.1", urlsplit(url).port or 0) as base_url:
+            yield f"{base_url}/mcp"
+    finally:
+        stop.set()
+        await running
+
+
+ACCOUNTS = ConnectionSettings(provider="oauth", client_id="office", client_secret=SecretStr("hush"))
+
+
+@dataclass
+class PersonalOffice(TokenVerifier):
+    """An MCP server that knows people by their tokens, and keeps a book for each.
+
+    Attributes:
+        callers: Whose each call was, as their token said, with the argument of the call.
+        books: What each person has written.
+        refused: The people whose tokens it takes no longer.
+    """
+
+    callers: list[tuple[str, str]] = field(default_factory=list)
+    books: dict[str, list[str]] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+
+    async def verify_token(self, token: str) -> AccessToken | None:
+        """Know a token of `FakeTokens`, which names its person."""
+        name = token.removeprefix("token-").rpartition("-")[0]
+        if not token.startswith("token-") or name in self.refused:
+            return None
+        return AccessToken(token=token, client_id="deputy", scopes=[], subject=name)
+
+    def server(self) -> MCPServer:
+        """A new server over these books."""
+        auth = AuthSettings(
+            issuer_url=AnyHttpUrl("https://issuer.example"),
+            resource_server_url=AnyHttpUrl("http://127.0.0.1/mcp"),
+            validate_token_resource=False,
+        )
+        server = MCPServer("office", token_verifier=self, auth=auth)
+
+        def caller() -> str:
+            token = get_access_token()
+            assert token is not None
+            return token.subject or ""
+
+        @server.tool(description="Say who calls.")
+        async def who(mark: str) -> str:
+            name = caller()
+            self.callers.append((name, mark))
+            await asyncio.sleep(0)
+            return f"{name} called with {mark}, and wrote {self.books.get(name, [])}"
+
+        @server.tool(description="Write into one's own book.")
+        async def write(text: str) -> str:
+            self.books.setdefault(caller(), []).append(text)
+            return "written"
+
+        return server
+
+
+def personal_settings(folder: Path, url: str, *reads: str) -> Settings:
+    """Settings of an agent with a server that people reach with their own accounts."""
+    server = McpSettings(url=url, connection="accounts", reads=reads)
+    return settings_with(folder, office=server).model_copy(update={"connections": {"accounts": ACCOUNTS}})

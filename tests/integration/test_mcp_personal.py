@@ -1,0 +1,218 @@
+"""MCP servers that know people: each call under its sender's own token, and nothing left of it."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import AsyncIterator
+from pathlib import Path
+from traceback import clear_frames
+from typing import Any
+
+import pytest
+from pydantic_ai import RunContext
+from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+from pydantic_ai.models.test import TestModel
+from pydantic_ai.usage import RunUsage
+
+from app.connections.connection import Connection
+from app.errors import GrantRevokedError, SettingsError
+from app.mcp.toolkit import PersonalMcpToolkit
+from app.principal import Principal
+from app.sections.mcp import McpSettings
+from containers.application import Application
+from containers.testing import (
+    FakeTokens,
+    assert_isolated,
+    call,
+    open_test_app,
+    open_test_container,
+    open_test_scope,
+    scripted,
+    use_model,
+)
+from tests.fakes.mcp_server import PersonalOffice, personal_settings, serving, settings_with
+
+CONTEXT = RunContext(deps=None, model=TestModel(), usage=RunUsage())
+
+
+@pytest.fixture
+async def office() -> PersonalOffice:
+    """What the server knows."""
+    return PersonalOffice()
+
+
+@pytest.fixture
+async def url(office: PersonalOffice) -> AsyncIterator[str]:
+    """The server's address."""
+    async with serving(office.server()) as found:
+        yield found
+
+
+def granting(*people: Principal) -> FakeTokens:
+    """Tokens of people who have connected."""
+    tokens = FakeTokens()
+    for person in people:
+        tokens.grant(person)
+    return tokens
+
+
+def names(info: AgentInfo) -> list[str]:
+    """The tools that a model was told of."""
+    return [each.name for each in info.function_tools]
+
+
+async def asks(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+    """Ask the server who calls, with the message as the mark; list its tools first if they are unknown."""
+    said = [part for message in messages for part in message.parts if part.part_kind == "user-prompt"]
+    returned = [part for message in messages for part in message.parts if part.part_kind == "tool-return"]
+    if returned and returned[-1].tool_name == "office_who":
+        return ModelResponse(parts=[TextPart(str(returned[-1].content))])
+    if "office_who" not in names(info):
+        return ModelResponse(parts=[ToolCallPart("office_tools", {})])
+    return ModelResponse(parts=[ToolCallPart("office_who", {"mark": said[-1].content})])
+
+
+async def test_fifty_people_are_fifty_identities(tmp_path: Path, office: PersonalOffice, url: str) -> None:
+    """Fifty people at once: the server sees each of them as themselves, and each reads their own answer."""
+    people = [Principal("http", "demo", f"person-{number}") for number in range(50)]
+    tokens = granting(*people)
+
+    def prepare(container: Application) -> None:
+        tokens.install(container, "accounts")
+        use_model(container, FunctionModel(asks))
+
+    async with open_test_app(personal_settings(tmp_path, url, "who"), prepare) as app:
+        answers = await asyncio.gather(*(app.ask(person, f"mark-{person.user}") for person in people))
+        told = [
+            answer.json() if "answer" in answer.json() else await app.told(person, answer.json()["message"])
+            for person, answer in zip(people, answers, strict=True)
+        ]
+
+    assert sorted(office.callers) == sorted((person.user, f"mark-{person.user}") for person in people)
+    for person, each in zip(people, told, strict=True):
+        assert f"{person.user} called with mark-{person.user}" in each["answer"]
+
+
+async def test_a_first_message_waits_for_its_person_and_is_then_answered(
+    tmp_path: Path, office: PersonalOffice, url: str, ada: Principal, grace: Principal
+) -> None:
+    """Who has not connected is sent a link; the run goes on afterwards and has the tools that nobody had listed."""
+    tokens = granting()
+    tokens.grant(grace, "openid", "email")
+    server = McpSettings(url=url, connection="google", oauth_scopes=("email",), reads=("who",))
+
+    def prepare(container: Application) -> None:
+        tokens.install(container)
+        use_model(container, FunctionModel(asks))
+
+    async with open_test_app(settings_with(tmp_path, office=server), prepare) as app:
+        waits = (await app.ask(ada, "mark")).json()
+        before = list(office.callers)
+        tokens.grant(ada, "email")
+        await app.container.parking().consent_ended(ada, granted=True)
+        answer = (await app.told(ada, waits["message"]))["answer"]
+
+    assert (waits["state"], waits["waits_for"], before) == ("parked", "consent", [])
+    assert office.callers == [("ada", "mark")]
+    assert "ada called with mark" in answer
+
+
+async def test_what_acts_is_done_as_the_person_who_approved_it(
+    tmp_path: Path, office: PersonalOffice, url: str, ada: Principal, grace: Principal
+) -> None:
+    """Two people approve at once, and each book holds its own line."""
+    tokens = granting(ada, grace)
+
+    def prepare(container: Application) -> None:
+        tokens.install(container, "accounts")
+        use_model(container, scripted([call("office_tools", "0")], [call("office_write", "1", text="mine")]))
+
+    async with open_test_app(personal_settings(tmp_path, url), prepare) as app:
+        asked = {person: (await app.ask(person, "write")).json() for person in (ada, grace)}
+        before = dict(office.books)
+        await asyncio.gather(
+            *(app.ask(person, f"approve {each['approval']['code']}") for person, each in asked.items())
+        )
+        for person, each in asked.items():
+            await app.told(person, each["message"])
+
+    assert before == {}
+    assert office.books == {"ada": ["mine"], "grace": ["mine"]}
+
+
+async def test_nothing_passes_between_two_people(
+    tmp_path: Path, office: PersonalOffice, url: str, ada: Principal, grace: Principal
+) -> None:
+    """The isolation check finds no object of one request in another, and none alive after it."""
+    async with open_test_container(personal_settings(tmp_path, url, "who")) as container:
+        granting(ada, grace).install(container, "accounts")
+
+        async def use(toolkit: PersonalMcpToolkit) -> str:
+            return str(sorted(toolkit.known()))
+
+        results = await assert_isolated(container, container.toolkits.providers["office"], use)
+
+    assert results == ["['office_tools']"] * 2
+
+
+async def who(container: Application, person: Principal, held: list[weakref.ref[object]]) -> Any:
+    """Call the server in a request of this person, and note what the request has made."""
+    async with open_test_scope(person) as scope:
+        connection: Connection[Any] = scope.get(container.mcp.providers["office.connection"])
+        toolkit = scope.get(container.toolkits.providers["office"])
+        session = scope.get(container.mcp.providers["office.session"])
+        held += [weakref.ref(each) for each in (connection, toolkit, session)]
+        await connection.ensure()
+        await toolkit.call_tool("office_tools", {}, CONTEXT)
+        return await toolkit.call_tool("office_who", {"mark": "m"}, CONTEXT)
+
+
+async def test_a_closed_request_leaves_nothing_of_its_person(
+    tmp_path: Path, office: PersonalOffice, url: str, ada: Principal, grace: Principal
+) -> None:
+    """Once a request has closed, its client and its token are gone, whether its calls succeeded or were refused."""
+    held: list[weakref.ref[object]] = []
+    ended = False
+    async with open_test_container(personal_settings(tmp_path, url, "who")) as container:
+        granting(ada, grace).install(container, "accounts")
+        answers = await asyncio.gather(*(who(container, person, held) for person in (ada, grace)))
+        office.refused.add("grace")
+        try:
+            await who(container, grace, held)
+        except GrantRevokedError as error:
+            clear_frames(error.__traceback__)  # as the code does that opens a request's scope
+            ended = True
+
+        assert ended
+        assert "ada called" in str(answers[0])
+        assert "grace called" in str(answers[1])
+        assert len(held) == 9
+        assert [each() for each in held if each() is not None] == []
+
+
+async def test_a_server_that_is_down_is_told_in_words(tmp_path: Path, office: PersonalOffice, ada: Principal) -> None:
+    """A server that cannot be reached costs nobody an answer."""
+    async with serving(office.server()) as url:
+        pass
+
+    def prepare(container: Application) -> None:
+        granting(ada).install(container, "accounts")
+        use_model(container, scripted([call("office_tools", "0")]))
+
+    async with open_test_app(personal_settings(tmp_path, url), prepare) as app:
+        answer = (await app.ask(ada, "hello")).json()["answer"]
+
+    assert "The server office does not answer, so nothing was done." in answer
+
+
+async def test_a_program_gets_nobodys_token(tmp_path: Path) -> None:
+    """The settings refuse a person's connection for a server that is a program, and an unknown connection."""
+    with pytest.raises(ValueError, match="a program gets nobody's token"):
+        McpSettings(command="server", connection="accounts")
+    with pytest.raises(SettingsError, match=r"mcp\.office\.connection: there is no connection 'nobody'"):
+        async with open_test_app(
+            settings_with(tmp_path, office=McpSettings(url="https://mcp.example/mcp", connection="nobody"))
+        ):
+            pass
