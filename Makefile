@@ -27,6 +27,9 @@ run: setup  ## Serve the shipped config.yaml: SQLite, the Google sandbox, the of
 demo: setup  ## Two people at once on every channel, each answered from their own mailbox
 	$(BIN)/deputy demo
 
+demo-agno: setup  ## The same, with mail read by agno's own GmailTools
+	$(BIN)/deputy demo --agno
+
 test: setup  ## Run the tests that need no process of their own, on every core
 	$(PYTEST) -m "not system and not soak"
 
@@ -97,4 +100,4 @@ lock: setup  ## Resolve the requirements files again from pyproject.toml
 			--no-annotate --no-header --quiet --output-file $${files%%:*}.txt; \
 	done
 
-.PHONY: help setup run demo test test-system screenshots coverage soak lint types check format docs site bench lock
+.PHONY: help setup run demo demo-agno test test-system screenshots coverage soak lint types check format docs site bench lock

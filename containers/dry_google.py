@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TypeVar
 
+import httplib2
 from googleapiclient.http import HttpRequest
 
 from app.errors import ForeignRunError
 from app.google.apis import GoogleApis
+from app.google.blocking import BlockingLine, on_line
 from app.google.client import GoogleClient
 from app.principal import Principal
 from app.run import current_run
+
+T = TypeVar("T")
 
 
 class DryGoogle(GoogleClient):
@@ -36,9 +42,37 @@ class DryGoogle(GoogleClient):
             raise
         return Answer(self._marker)
 
+    async def in_thread(self, function: Callable[..., T], /, *arguments: Any) -> T:
+        """Run blocking code; what it asks Google is answered by text of this request's."""
+        try:
+            self._run.check("The Google client")
+        except ForeignRunError:
+            self.foreign.append("a blocking call")
+            raise
+
+        def run() -> T:
+            with on_line(_DryLine(self._marker, self._apis)):
+                return function(*arguments)
+
+        return await asyncio.to_thread(run)
+
     async def execute_batch(self, requests: Sequence[HttpRequest], *, repeatable: bool | None = None) -> list[Any]:
         """Return an answer to each request."""
         return [await self.execute(request) for request in requests]
+
+
+class _DryLine(BlockingLine):
+    def __init__(self, marker: str, apis: GoogleApis) -> None:
+        super().__init__(_never, apis)
+        self._marker = marker
+
+    def send(self, method_ids: Sequence[str], uri: str, method: str, **options: Any) -> tuple[Any, bytes]:
+        """Return an answer that only its own request can know."""
+        return httplib2.Response({"status": "200"}), json.dumps({"id": self._marker}).encode()
+
+
+def _never(method_ids: Sequence[str]) -> NoReturn:
+    raise RuntimeError("nothing is sent in a dry run")
 
 
 class Answer(dict[str, Any]):

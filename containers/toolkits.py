@@ -18,7 +18,9 @@ from app.deadline import Deadline
 from app.errors import DeputyError, SettingsError
 from app.google.client import GoogleClient
 from app.principal import Principal
+from app.sections.toolkits import AgnoToolkitSettings
 from app.toolkits.toolkit import Toolkit
+from containers.agno_toolkits import agno_toolkit
 from containers.application import Application
 from containers.offers import NotOfferedError, Offers
 from containers.scopes import Scoped
@@ -37,7 +39,9 @@ _ROOT = Path(__file__).parent.parent
 _NOT_THEIRS = (*(f"{_ROOT / name}{os.sep}" for name in ("app", "containers")), os.path.dirname(os.__file__), "<frozen ")
 
 
-def toolkits(container: Application, outside: Mapping[str, str]) -> dict[str, providers.Provider[Any]]:
+def toolkits(
+    container: Application, outside: Mapping[str, AgnoToolkitSettings | str]
+) -> dict[str, providers.Provider[Any]]:
     """Return a scoped provider for each toolkit, built-in and external, by name.
 
     Raises:
@@ -48,9 +52,12 @@ def toolkits(container: Application, outside: Mapping[str, str]) -> dict[str, pr
     offers = Offers({Principal: container.principal, Deadline: container.deadline, GoogleClient: container.google})
     for name, connection in container.connections.providers.items():
         offers.add(Connection[Literal[name]], connection)  # type: ignore[valid-type]  # known from the settings alone
+    known = container.connections.providers.keys()
     return {
-        name: _provider(name, path, offers, container.connections.providers.keys())
-        for name, path in (BUILT_IN | dict(outside)).items()
+        name: agno_toolkit(container, name, entry)
+        if isinstance(entry, AgnoToolkitSettings)
+        else _provider(name, entry, offers, known)
+        for name, entry in (BUILT_IN | dict(outside)).items()
     }
 
 

@@ -28,9 +28,13 @@ class Stage:
         chats: The participants with their channels, each with the Google account that they own.
         google: The Google that Deputy reads from.
         grants: Tells which bearer is whose at the end.
+        question: What each of them asks.
     """
 
-    def __init__(self, chats: Sequence[tuple[Chat, Person]], google: GoogleSandbox, grants: Grants) -> None:
+    def __init__(
+        self, chats: Sequence[tuple[Chat, Person]], google: GoogleSandbox, grants: Grants, question: str = QUESTION
+    ) -> None:
+        self._question = question
         self._chats = chats
         self._google = google
         self._grants = grants
@@ -49,7 +53,7 @@ class Stage:
 
     async def _take_part(self, chat: Chat, person: Person) -> str:
         """Ask, connect an account, and return the answer."""
-        await self._write(chat, person, QUESTION)
+        await self._write(chat, person, self._question)
         link = _LINK.search(await self._told(chat, person, _LINK))
         assert link is not None
         last_page = await visit(link[0], person.email)

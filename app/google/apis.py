@@ -68,6 +68,10 @@ class GoogleApis:
         """Return the URL for batches of calls of this method."""
         return self._api_of(method_id).batch_url
 
+    def batch_url_of(self, api: str, version: str) -> str:
+        """Return the URL for batches of calls of an API; raises as `resource`."""
+        return self._api(api, version).batch_url
+
     def method_scopes(self, method_id: str) -> frozenset[str]:
         """Return the OAuth scopes that allow a method, such as ``gmail.users.messages.list``; any one is enough.
 

@@ -14,6 +14,7 @@ from googleapiclient.http import HttpRequest
 from app.deadline import Deadline
 from app.errors import ForeignRunError, GoogleError, TokenRefusedError
 from app.google.apis import GoogleApis
+from app.google.blocking import BlockingLine, on_line
 from app.google.faults import FaultLog
 from app.google.request_recorder import RecordingHttp, SentRequest
 from app.google.retrying import Patience
@@ -108,6 +109,42 @@ class GoogleClient:
     async def to_thread(self, function: Callable[..., T], /, *arguments: Any) -> T:
         """Run a function in the request's threads, for answers that take long to parse, and return its result."""
         return await self._threads.to_thread(function, *arguments)
+
+    async def in_thread(self, function: Callable[..., T], /, *arguments: Any) -> T:
+        """Run blocking code of another library in the request's threads, and return its result.
+
+        What it makes with a `BlockingResource` is sent as the person, in that thread, and nothing is sent twice.
+
+        Raises:
+            CredentialsError: Google refused the person's token, whatever the code made of that.
+            ForeignRunError: The call came from another request.
+        """
+        await self._check_run([])
+        line = BlockingLine(self._sending, self._apis)
+
+        def run() -> T:
+            with on_line(line):
+                return function(*arguments)
+
+        try:
+            result = await self._threads.to_thread(run)
+        finally:
+            line.cut()
+            for sent in line.sent:
+                sent.close()
+                await self._recorder.sent(sent)
+        if line.failure is not None:
+            raise line.failure
+        if line.refused_token is not None:
+            await self._credentials.refused(line.refused_token)
+        return result
+
+    def _sending(self, method_ids: Sequence[str]) -> tuple[AuthorizedHttp, SentRequest]:
+        self._run.check(f"The Google client that called {', '.join(sorted(set(method_ids)))}")
+        http = self._authorized()
+        sent = self._recorder.sending()
+        http.http.carry(sent, method_ids)
+        return http, sent
 
     async def execute(self, request: HttpRequest, *, repeatable: bool | None = None) -> Any:
         """Send one request as the person, and return Google's answer; retry after temporary faults.

@@ -39,7 +39,7 @@ def send(http: AuthorizedHttp, request: HttpRequest) -> Any:
     Raises:
         GoogleError: Google answered with an error, or not at all.
     """
-    answer = _translated(lambda: request.execute(http=http, num_retries=0), request.methodId, _FAILURES)
+    answer = translated(lambda: request.execute(http=http, num_retries=0), request.methodId)
     if _is_text(answer):
         raise _unreadable(request.methodId)
     return answer
@@ -63,7 +63,7 @@ def send_batch(http: AuthorizedHttp, requests: Sequence[HttpRequest], url: str) 
     batch = RecordingBatch(callback=collect, batch_uri=url)
     for number, request in enumerate(requests):
         batch.add(request, request_id=str(number))
-    _translated(lambda: batch.execute(http=http), "a batch", _BATCH_FAILURES)
+    translated(lambda: batch.execute(http=http), "a batch", _BATCH_FAILURES)
     return [answers[str(number)] for number in range(len(requests))]
 
 
@@ -72,7 +72,12 @@ def _is_text(answer: object) -> bool:
     return isinstance(answer, str) and answer != ""  # "" is an answer without content
 
 
-def _translated(call: Callable[[], T], what: str, failures: tuple[type[Exception], ...]) -> T:
+def translated(call: Callable[[], T], what: str, failures: tuple[type[Exception], ...] = _FAILURES) -> T:
+    """Return what a call to Google returns.
+
+    Raises:
+        GoogleError: One of these failures, without the library's text.
+    """
     try:
         return call()
     except failures as error:

@@ -18,8 +18,9 @@ from app.sections.delivery import DeliverySettings
 from app.sections.google import ConsentSettings, GoogleSettings
 from app.sections.interfaces import InterfacesSettings
 from app.sections.mcp import McpSettings, ServerName
-from app.sections.section import ImportPath, Name, Named, Section
+from app.sections.section import Name, Named, Section
 from app.sections.server import DatabaseSettings, KeyRingSettings, LoggingSettings, ServerSettings
+from app.sections.toolkits import OutsideToolkit
 
 
 class Settings(Section):
@@ -34,8 +35,10 @@ class Settings(Section):
         default_factory=lambda: MappingProxyType({}),
         description="Further providers at which people connect accounts, by the names that tools and chat commands use",
     )
-    toolkits: Named[ImportPath] = Field(
-        default_factory=lambda: MappingProxyType({}), description="Your own toolkits: name to package.module:Class"
+    toolkits: Named[OutsideToolkit] = Field(
+        default_factory=lambda: MappingProxyType({}),
+        description="Toolkits beside the built-in ones, by name: package.module:Class of your own, or a section for one"
+        " that is written for agno",
     )
     mcp: Annotated[Mapping[ServerName, McpSettings], AfterValidator(MappingProxyType)] = Field(
         default_factory=lambda: MappingProxyType({}),

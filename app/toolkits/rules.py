@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence, MutableSet
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence, MutableSet, Set
 from types import FunctionType
 from typing import Any
 
@@ -16,15 +16,19 @@ from app.errors import SettingsError
 IDENTITY_PARAMETERS = frozenset({"account", "principal", "user_id", "email_account", "credentials", "token"})
 
 
-def refuse_shared_state(classes: Iterable[type]) -> None:
+def refuse_shared_state(classes: Iterable[type], read_only: Set[str] = frozenset()) -> None:
     """Pass when no class has a mutable collection or a cached function as an attribute, private ones included.
+
+    Args:
+        classes: The classes.
+        read_only: Names of collections that are known to be copied, and never changed.
 
     Raises:
         SettingsError: One has; all people would share it.
     """
     for cls in classes:
         for name, value in vars(cls).items():
-            special = name.startswith("__") and name.endswith("__")
+            special = (name.startswith("__") and name.endswith("__")) or name in read_only
             if isinstance(value, (MutableSequence, MutableMapping, MutableSet)) and not special:
                 raise SettingsError(
                     f"{cls.__qualname__}.{name} is a {type(value).__name__} that all people would share; "

@@ -60,6 +60,7 @@ RULES = (
     Rule(within=PACKAGES, besides=("interfaces.slack",), never=("slack_sdk", "slack_bolt")),
     Rule(within=PACKAGES, besides=("interfaces.telegram",), never=("aiogram", "telegramify_markdown")),
     Rule(within=PACKAGES, besides=("app.mcp",), never=("mcp", "mcp_types")),
+    Rule(within=PACKAGES, besides=("app.agno_bridge",), never=("agno",)),
     # The pages are no channel: a channel may have some, in the same style.
     *(
         Rule(within=(one,), never=tuple(other for other in CHANNELS if other not in (one, "interfaces.web")))
@@ -97,6 +98,7 @@ ORDER = (
     "conversations",
     "toolkits",
     "mcp",
+    "agno_bridge",
     "llm",
     "attachments",
     "agents",

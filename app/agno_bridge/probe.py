@@ -1,0 +1,110 @@
+"""Makes a Deputy toolkit class for one of agno's, after trying its instances: nobody's, and confined.
+
+Two instances are built. They may share no object that can carry data, ask for no credential of the environment, reach
+neither the network nor the machine, and have to be dead when they are taken apart, without the garbage collector.
+"""
+
+from __future__ import annotations
+
+import gc
+import secrets
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import MappingProxyType
+
+from agno.tools.toolkit import Toolkit as ForeignToolkit
+
+from app.agno_bridge.confinement import ConfinedError, Confinement
+from app.agno_bridge.declaration import ForeignDeclaration
+from app.agno_bridge.google import is_google, on_templates
+from app.agno_bridge.instances import Blueprint, functions_of, load, take_apart
+from app.agno_bridge.rules import check_environment, check_reach, check_state
+from app.agno_bridge.toolkit import ForeignToolkitAdapter
+from app.agno_bridge.tools import foreign_tools
+from app.errors import SettingsError
+
+Shared = Callable[[object, object], Iterator[str]]
+"""Describes each object that two instances share and that could carry data."""
+
+
+def toolkit_of(name: str, declared: ForeignDeclaration, shared: Shared) -> type[ForeignToolkitAdapter]:
+    """Return the toolkit class for a class of agno's.
+
+    Args:
+        name: The toolkit's name in the settings.
+        declared: The class, as the settings declare it.
+        shared: Finds what two instances share.
+
+    Raises:
+        SettingsError: The class is refused; the message completes "agno.tools.github:GithubTools …".
+    """
+    cls = load(declared.path)
+    check_reach(cls, declared)
+    check_state(cls)
+    google = is_google(cls)
+    blueprint = Blueprint(
+        cls=on_templates(cls) if google else cls,
+        arguments=declared.arguments,
+        confinement=Confinement(frozenset(declared.allow_environment), machine=bool(declared.allow_machine)),
+        is_google=google,
+    )
+    one, other = _built(blueprint), _built(blueprint)
+    try:
+        scopes = tuple(getattr(one, "scopes", None) or ()) if google else ()
+        tools = foreign_tools(name, functions_of(one), declared, scopes)
+        if found := next(shared(one, other), None):
+            raise SettingsError(f"has one object in all of its instances, so that people would share it: {found}")
+    finally:
+        taken = [weakref.ref(one), weakref.ref(other)]
+        with _collector_off():
+            take_apart(one)
+            take_apart(other)
+            del one, other
+            alive = [each for each in taken if each() is not None]
+    if alive:
+        raise SettingsError("stays alive when its request has ended: something beside the request holds its instances")
+    namespace = {
+        "__doc__": f"agno's {cls.__name__}, for one request.",
+        "__module__": ForeignToolkitAdapter.__module__,
+        "name": name,
+        "blueprint": blueprint,
+        "foreign": MappingProxyType({tool.spec.name: tool for tool in tools}),
+    }
+    return type(cls.__name__, (ForeignToolkitAdapter,), namespace, given=[tool.spec for tool in tools])
+
+
+def _built(blueprint: Blueprint) -> ForeignToolkit:
+    """Return an instance that is nobody's.
+
+    Raises:
+        SettingsError: Its constructor fails, or reaches for what it may not.
+    """
+    tempfile.gettempdir()  # finds the folder with a file that it writes, once
+    probe = replace(blueprint.confinement, network=False, hidden=set())
+    connections = {each.connection for each in blueprint.arguments.values() if each.connection is not None}
+    failure: str | None = None
+    try:
+        return blueprint.build({name: f"nobody-{secrets.token_hex(8)}" for name in connections}, probe)
+    except ConfinedError as error:
+        failure = f"has a constructor that reaches out: {error}"
+    except (Exception, SystemExit) as error:  # it is somebody else's code; its text may quote an argument
+        words = f": {error}" if isinstance(error, TypeError | ImportError) else ""
+        failure = f"cannot be built with these arguments ({type(error).__name__}{words})"
+    finally:
+        if not blueprint.is_google:  # those are never asked for credentials of their own
+            check_environment(probe.hidden)
+    raise SettingsError(failure)
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

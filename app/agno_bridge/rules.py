@@ -1,0 +1,114 @@
+"""Rules for agno's toolkit classes, checked at the start: a class that people might share is refused."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Iterable, Iterator
+
+from agno.tools.toolkit import Toolkit as ForeignToolkit
+
+from app.agno_bridge.declaration import ForeignDeclaration
+from app.errors import SettingsError
+from app.toolkits.rules import refuse_shared_state
+
+# Modules of agno's whose tools work on files or processes of the machine they run on.
+_OF_THE_MACHINE = frozenset(
+    f"agno.tools.{name}"
+    for name in (
+        "coding",
+        "csv_toolkit",
+        "docker",
+        "docling",
+        "duckdb",
+        "file",
+        "file.file",
+        "file.generation",
+        "file_generation",
+        "local_file_system",
+        "moviepy_video",
+        "opencv",
+        "pandas",
+        "python",
+        "shell",
+        "visualization",
+        "webbrowser",
+        "workspace",
+    )
+)
+_COPIED = frozenset({"default_scopes", "DEFAULT_SCOPES"})  # of agno's Google classes, which only read them
+_CALLS = frozenset(
+    {"docker", "eval", "exec", "multiprocessing", "runpy", "shutil", "subprocess", "system", "webbrowser"}
+)
+
+
+def reaches_machine(cls: type) -> str | None:
+    """Return how a class reaches the machine, in words, or None."""
+    for base in _own(cls):
+        if base.__module__ in _OF_THE_MACHINE:
+            return "works on files or processes of this machine"
+        for function in _functions(base):
+            if found := sorted(_CALLS & _names(function.__code__)):
+                return f"uses {', '.join(found)}"
+    return None
+
+
+def check_state(cls: type) -> None:
+    """Pass when a class has no mutable attribute that all people would share.
+
+    Raises:
+        SettingsError: It has one.
+    """
+    refuse_shared_state(_own(cls), _COPIED)
+
+
+def check_reach(cls: type, declared: ForeignDeclaration) -> None:
+    """Pass when a class that reaches the machine is allowed to.
+
+    Raises:
+        SettingsError: It is not.
+    """
+    reach = reaches_machine(cls)
+    if reach is not None and not declared.allow_machine:
+        raise SettingsError(
+            f"{reach}, which everybody shares; name the tools that may do so in allow_machine, or use another class"
+        )
+
+
+def check_environment(hidden: Iterable[str]) -> None:
+    """Pass when a class has asked for no credential in the environment.
+
+    Raises:
+        SettingsError: It has; all people would act with it.
+    """
+    if names := sorted(hidden):
+        raise SettingsError(
+            f"reads {', '.join(names)} from the environment, which would be one identity for everybody. Give the "
+            "argument that takes its place in `arguments`, such as access_token: {connection: github} for each "
+            f"person's own; or, if everybody may share it, write allow_environment: [{', '.join(names)}]"
+        )
+
+
+def _own(cls: type) -> Iterator[type]:
+    """Yield a class and its bases, as far as they are not agno's base or Python's own."""
+    for base in cls.__mro__:
+        if base is ForeignToolkit:
+            return
+        if base is not object:
+            yield base
+
+
+def _functions(cls: type) -> Iterator[types.FunctionType]:
+    for value in vars(cls).values():
+        function = inspect.unwrap(value.__func__ if isinstance(value, staticmethod | classmethod) else value)
+        if isinstance(function, types.FunctionType):
+            yield function
+
+
+def _names(code: types.CodeType) -> set[str]:
+    """Return the names that a function uses, and those of the functions in it."""
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _names(constant)
+    return names
