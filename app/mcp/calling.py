@@ -89,6 +89,8 @@ def _failure(asked: ToolCall, error: MCPError) -> LostError | ToolError:
         return LostError(is_undone=False)
     if error.code == mcp_types.REQUEST_TIMEOUT:
         return ToolError(f"The server {asked.server} gave no answer in {asked.seconds:.0f} seconds.{asked.maybe_done}")
+    if error.code == mcp_types.MISSING_REQUIRED_CLIENT_CAPABILITY:
+        return ToolError(_cannot_answer(asked))
     if error.code == mcp_types.URL_ELICITATION_REQUIRED:
         return ToolError(
             f"The server {asked.server} wants you to open a web page first. I do not pass such links on, because "
@@ -105,10 +107,13 @@ def _asks(asked: ToolCall, result: mcp_types.InputRequiredResult) -> str:
         for request in (result.input_requests or {}).values()
         if isinstance(request, mcp_types.ElicitRequest)
     ]
-    said = Quotes().quote(" ".join(" ".join(questions)[:_MAX_REASON].split()))
+    return _cannot_answer(asked, Quotes().quote(" ".join(" ".join(questions)[:_MAX_REASON].split())))
+
+
+def _cannot_answer(asked: ToolCall, question: str = "") -> str:
     return with_aside(
         f"The server {asked.server} asks something before it goes on, and I cannot answer such questions yet"
-        + (f": {said}" if said else "")
+        + (f": {question}" if question else "")
         + ". Nothing was done.",
         "Tell the person; the tool may take the answer as an argument.",
     )
