@@ -73,6 +73,10 @@ docs: setup  ## Write the pages that are made from the code again
 	(echo '```mermaid'; $(BIN)/deputy graph; echo '```') >> docs/architecture.md
 	$(BIN)/python -m tests.wording > docs/wording.md
 
+agno-table: setup  ## Try every toolkit of agno's, and write docs/agno-toolkits.md again
+	$(BIN)/uv pip install --quiet --target build/agno-packages --group pyproject.toml:agno-table
+	$(BIN)/python -m tests.agno_table > docs/agno-toolkits.md
+
 site: .venv-docs/.ready  ## Build the documentation as a site in build/site, without any other host
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 	@echo "Open build/site/index.html"
@@ -100,4 +104,4 @@ lock: setup  ## Resolve the requirements files again from pyproject.toml
 			--no-annotate --no-header --quiet --output-file $${files%%:*}.txt; \
 	done
 
-.PHONY: help setup run demo demo-agno test test-system screenshots coverage soak lint types check format docs site bench lock
+.PHONY: help setup run demo demo-agno test test-system screenshots coverage soak lint types check format docs agno-table site bench lock

@@ -36,7 +36,7 @@ _OF_THE_MACHINE = frozenset(
         "workspace",
     )
 )
-_COPIED = frozenset({"default_scopes", "DEFAULT_SCOPES"})  # of agno's Google classes, which only read them
+_COPIED = frozenset({"default_scopes"})  # of agno's Google classes, which copy it
 _CALLS = frozenset(
     {"docker", "eval", "exec", "multiprocessing", "runpy", "shutil", "subprocess", "system", "webbrowser"}
 )
@@ -56,10 +56,16 @@ def reaches_machine(cls: type) -> str | None:
 def check_state(cls: type) -> None:
     """Pass when a class has no mutable attribute that all people would share.
 
+    agno's own classes may have constants, in capitals: its code was read, and its version is pinned.
+
     Raises:
         SettingsError: It has one.
     """
-    refuse_shared_state(_own(cls), _COPIED)
+    for base in _own(cls):
+        constants = (
+            {name for name in vars(base) if name.isupper()} if base.__module__.startswith("agno.tools.") else set()
+        )
+        refuse_shared_state([base], _COPIED | constants)
 
 
 def check_reach(cls: type, declared: ForeignDeclaration) -> None:
