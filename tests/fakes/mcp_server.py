@@ -16,6 +16,9 @@ from mcp.server.auth.provider import AccessToken, TokenVerifier
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import AnyHttpUrl, SecretStr
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.sections.agents import AgentSettings
 from app.sections.connections import ConnectionSettings
@@ -74,10 +77,42 @@ class Office:
         return server
 
 
+class Older:
+    """An MCP server that knows nothing newer than protocol 2025-11-25, which has sessions.
+
+    Attributes:
+        sessions: The sessions that were used, each with the bearers of its requests.
+        ended: The sessions that the client has ended.
+    """
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, set[str]] = {}
+        self.ended: set[str] = set()
+
+    def over(self, app: ASGIApp) -> ASGIApp:
+        """Return an application before this one, which hides what is newer."""
+
+        async def older(scope: Scope, receive: Receive, send: Send) -> None:
+            headers = Headers(scope=scope)
+            if headers.get("mcp-method") == "server/discover":
+                await Response(status_code=404)(scope, receive, send)
+                return
+            if (session := headers.get("mcp-session-id")) is not None:
+                self.sessions.setdefault(session, set()).add(headers.get("authorization", ""))
+                if scope["method"] == "DELETE":
+                    self.ended.add(session)
+            await app(scope, receive, send)
+
+        return older
+
+
 @asynccontextmanager
-async def serving(server: MCPServer, url: str = "http://127.0.0.1:0") -> AsyncIterator[str]:
+async def serving(
+    server: MCPServer, url: str = "http://127.0.0.1:0", *, older: Older | None = None
+) -> AsyncIterator[str]:
     """Serve MCP over HTTP until the block ends; yields the address, which an `url` of an earlier server chooses."""
-    app = server.streamable_http_app(host="127.0.0.1")
+    app: ASGIApp = server.streamable_http_app(host="127.0.0.1")
+    app = older.over(app) if older else app
     started, stop = asyncio.Event(), asyncio.Event()
 
     async def run() -> None:  # in one task, though a fixture begins and ends in two

@@ -32,7 +32,7 @@ from containers.testing import (
     scripted,
     use_model,
 )
-from tests.fakes.mcp_server import PersonalOffice, personal_settings, serving, settings_with
+from tests.fakes.mcp_server import Older, PersonalOffice, personal_settings, serving, settings_with
 
 CONTEXT = RunContext(deps=None, model=TestModel(), usage=RunUsage())
 
@@ -190,6 +190,29 @@ async def test_a_closed_request_leaves_nothing_of_its_person(
         assert "grace called" in str(answers[1])
         assert len(held) == 9
         assert [each() for each in held if each() is not None] == []
+
+
+async def test_a_session_of_an_older_protocol_ends_with_its_request(
+    tmp_path: Path, office: PersonalOffice, ada: Principal, grace: Principal
+) -> None:
+    """Where the protocol has sessions, each request has its own: one person's, and ended with it."""
+    older = Older()
+    held: list[weakref.ref[object]] = []
+    async with (
+        serving(office.server(), older=older) as url,
+        open_test_container(personal_settings(tmp_path, url, "who")) as container,
+    ):
+        granting(ada, grace).install(container, "accounts")
+        await asyncio.gather(*(who(container, person, held) for person in (ada, grace, ada)))
+        protocol = container.mcp.providers["office.catalogue"]().protocol
+
+        assert [each() for each in held if each() is not None] == []
+
+    assert protocol == "2025-11-25"
+    assert sorted(name for name, _ in office.callers) == ["ada", "ada", "grace"]
+    assert len(older.sessions) == 3
+    assert older.ended == older.sessions.keys()
+    assert {len(bearers) for bearers in older.sessions.values()} == {1}
 
 
 async def test_a_server_that_is_down_is_told_in_words(tmp_path: Path, office: PersonalOffice, ada: Principal) -> None:
