@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,13 +38,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _AT_MOST = 10_000  # answers
+_KEPT_SECONDS = 3600.0
 _CANNOT_CHANGE = frozenset(
     {"block_mismatch", "cant_update_message", "edit_window_closed", "message_not_found", "msg_too_long"}
 )
 
 
 class SlackAnswers:
-    """Knows the answers that are being written here; lives as long as the process.
+    """Knows the answers that are being written here, with their words; lives as long as the process.
 
     An answer's message is noted in the database before it holds any words, so the process that sends the reply finishes
     that message. If Slack does not let it be changed, it is deleted, and the reply is posted.
@@ -52,29 +54,44 @@ class SlackAnswers:
         notes: Where messages are noted.
         first_seconds: As in `DraftTools`.
         every_seconds: As in `DraftTools`.
+        now: A monotonic clock, in seconds.
     """
 
     def __init__(
-        self, notes: ChannelNotes, *, first_seconds: float = FIRST_SECONDS, every_seconds: float = EVERY_SECONDS
+        self,
+        notes: ChannelNotes,
+        *,
+        first_seconds: float = FIRST_SECONDS,
+        every_seconds: float = EVERY_SECONDS,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._now = now
         self._tools = DraftTools(notes, CallBudget(), LogOnce(log), first_seconds, every_seconds)
-        self._written: OrderedDict[str, AnswerBeingWritten] = OrderedDict()  # by message
+        self._written: OrderedDict[str, tuple[AnswerBeingWritten, float]] = OrderedDict()  # by message, and since when
 
     def follow(self, message: StoredMessage, open_client: OpenClient) -> AnswerBeingWritten:
         """Return what shows the run of a message that begins."""
-        written = self._written.get(message.message_id)
+        self._drop_old()
+        written, _ = self._written.pop(message.message_id, (None, 0.0))
         if written is None:
-            written = self._written[message.message_id] = AnswerBeingWritten(self._tools, message, open_client)
-            if len(self._written) > _AT_MOST:
-                self._written.popitem(last=False)
+            written = AnswerBeingWritten(self._tools, message, open_client)
         else:
             written.begin(message)
+        self._written[message.message_id] = (written, self._now())
         return written
+
+    def _drop_old(self) -> None:
+        """Forget answers that another process has sent, with their words."""
+        while self._written:
+            message_id, (_, since) = next(iter(self._written.items()))
+            if len(self._written) < _AT_MOST and self._now() - since < _KEPT_SECONDS:
+                return
+            del self._written[message_id]
 
     def show_work(self, message: StoredMessage, words: str) -> None:
         """Show what is being done for a message, where its answer will be."""
-        if written := self._written.get(message.message_id):
-            written.show_work(words)
+        if known := self._written.get(message.message_id):
+            known[0].show_work(words)
 
     async def finish(
         self, client: AsyncWebClient, message: StoredMessage, part: PostPart, metadata: Mapping[str, Any]
@@ -88,7 +105,7 @@ class SlackAnswers:
             UnclearError: Slack did not answer, or reported an internal error.
             UnavailableError: Slack refuses it for now.
         """
-        written = self._written.pop(message.message_id, None)
+        written, _ = self._written.pop(message.message_id, (None, 0.0))
         draft = await written.close() if written is not None else Draft.noted(message)
         if draft is None:
             return None

@@ -25,7 +25,7 @@ from interfaces.slack.installations import BotTokens
 from interfaces.slack.post import PostPart, metadata_of, post_part
 from interfaces.slack.refusals import ClosedPlaceError, in_our_words
 from interfaces.slack.sessions import SlackSessions
-from interfaces.slack.uploads import FileRefusedError, share, share_noted, upload
+from interfaces.slack.uploads import FileRefusedError, share_once
 from interfaces.slack.web_api import new_client
 
 if TYPE_CHECKING:
@@ -70,8 +70,9 @@ class _Reply:
 class SlackChannel:
     """Posts answers with the bot token of the workspace that the message came from; lives as long as the process.
 
-    It holds no personal data and no token: each answer is posted with a new client. The address of a Slack
-    message is ``{"channel": "D…" | "C…" | "G…", "thread_ts": str | None, "direct": bool, "workspace": "T…" | "E…"}``.
+    It holds no token, and no words but those of answers that are being written. Each answer is posted with a new
+    client, over shared connections. The address of a Slack message is ``{"channel": "D…" | "C…" | "G…", "thread_ts":
+    str | None, "direct": bool, "workspace": "T…" | "E…"}``.
 
     Args:
         bot_tokens: Knows the bot tokens.
@@ -275,15 +276,12 @@ class SlackChannel:
         self, client: AsyncWebClient, where: Where, reply: _Reply, number: int, file: ReplyFile, copies: Copies
     ) -> None:
         """Share a file once, or say why it cannot be shared."""
-        note, noted = f"file:{number}", {"channel": where.channel}
-        earlier = reply.notes.get(note) or {}
-        try:
-            if earlier.get("channel") == where.channel and await share_noted(client, where, file, earlier["id"]):
-                return
-            file_id = await upload(client, file)
-            reply.notes[note] = {**noted, "id": file_id}
+
+        async def note() -> None:
             await self._notes.keep(reply.message, reply.notes, while_open=False)
-            await share(client, where, file, file_id)
+
+        try:
+            await share_once(client, where, file, f"file:{number}", reply.notes, note)
         except FileRefusedError as error:
             line = PostPart(escaped(NOT_ATTACHED.format(file.name, error)))
             await self._post_missing(client, where, replace(reply, parts={_NOT_ATTACHED + number: line}), copies)

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from slack_sdk.errors import SlackApiError
@@ -56,7 +56,7 @@ class Draft:
 
     ts: str
     streaming: bool
-    sent: str | None = None
+    sent: str | None = field(default=None, repr=False)
 
     @classmethod
     def noted(cls, message: StoredMessage) -> Draft | None:

@@ -5,6 +5,7 @@ Slack takes no metadata for them, so a file's id is noted before it is shared. A
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from slack_sdk.errors import SlackApiError
@@ -44,7 +45,40 @@ class FileRefusedError(DeputyError):
     """A file can never be shared; the message completes "I could not attach it: …"."""
 
 
-async def upload(client: AsyncWebClient, file: ReplyFile) -> str:
+async def share_once(
+    client: AsyncWebClient,
+    where: Where,
+    file: ReplyFile,
+    key: str,
+    notes: dict[str, Any],
+    keep: Callable[[], Awaitable[None]],
+) -> None:
+    """Upload a file and show it in a place, unless an earlier attempt did.
+
+    Args:
+        client: The client of the workspace's bot.
+        where: The place.
+        file: The file.
+        key: The file's key in the notes.
+        notes: What is noted about the reply; the file's id is added.
+        keep: Stores the notes.
+
+    Raises:
+        FileRefusedError: It can never be shared there.
+        UnclearError: Slack did not answer, or reported an internal error.
+        UnavailableError: Slack refuses it for now.
+        UndeliverableError: Slack refuses it permanently.
+    """
+    earlier = notes.get(key) or {}
+    if earlier.get("channel") == where.channel and await _share_noted(client, where, file, earlier["id"]):
+        return
+    file_id = await _upload(client, file)
+    notes[key] = {"channel": where.channel, "id": file_id}
+    await keep()
+    await _share(client, where, file, file_id)
+
+
+async def _upload(client: AsyncWebClient, file: ReplyFile) -> str:
     """Upload a file that nobody can see yet, and return its id.
 
     Raises:
@@ -71,7 +105,7 @@ async def upload(client: AsyncWebClient, file: ReplyFile) -> str:
     return str(ticket.get("file_id"))
 
 
-async def share(client: AsyncWebClient, where: Where, file: ReplyFile, file_id: str) -> None:
+async def _share(client: AsyncWebClient, where: Where, file: ReplyFile, file_id: str) -> None:
     """Show an uploaded file in a place.
 
     Raises:
@@ -91,7 +125,7 @@ async def share(client: AsyncWebClient, where: Where, file: ReplyFile, file_id: 
             raise _refusal(error) from None
 
 
-async def share_noted(client: AsyncWebClient, where: Where, file: ReplyFile, file_id: str) -> bool:
+async def _share_noted(client: AsyncWebClient, where: Where, file: ReplyFile, file_id: str) -> bool:
     """Share a file that an earlier attempt has uploaded, unless it did so; return False if Slack does not have it.
 
     Raises:
@@ -109,7 +143,7 @@ async def share_noted(client: AsyncWebClient, where: Where, file: ReplyFile, fil
         else:
             return True  # Slack knows a file only once it is shared, which takes it a while
     try:
-        await share(client, where, file, file_id)
+        await _share(client, where, file, file_id)
     except _NotUploadedError:
         return False
     return True

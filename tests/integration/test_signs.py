@@ -100,12 +100,12 @@ async def test_a_model_that_takes_long_is_named(database: Database, key_ring: Ke
     server.clock.now += MINUTE
     with server.streams.listening(message) as listening:
         async with server.working():
-            await until(lambda: (ada, "waiting for my model") in server.channel.signs)
+            await until(lambda: (ada, "waiting for the model") in server.channel.signs)
             told = await listening.next()
             hesitant.may["ada"].set()
             await until(lambda: server.channel.sent)
 
-    assert told == Working("waiting for my model")
+    assert told == Working("waiting for the model")
 
 
 async def test_what_is_answered_at_once_needs_no_sign(database: Database, key_ring: KeyRing, ada: Principal) -> None:
@@ -131,7 +131,7 @@ async def test_signs_go_on_between_two_tries(
 
     server = CoreServer(database, key_ring, model=answering(model), first_sign_seconds=0.0)
     shown = server.channel.signs
-    waiting = "waiting a moment before I try again"
+    waiting = "waiting a moment before trying again"
     async with server.working():
         await server.say(ada, "ada asks", "a")
         server.clock.now += MINUTE

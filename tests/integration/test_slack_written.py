@@ -18,6 +18,7 @@ from app.sandbox.slack.places import SlackError
 from app.sandbox.slack.posts import Post
 from app.sandbox.slack.sandbox import SlackSandbox
 from app.sandbox.slack.streams import STREAM_SECONDS
+from interfaces.slack.answers import SlackAnswers
 from interfaces.slack.client import SlackChannel
 from interfaces.slack.drafts import AnswerBeingWritten
 from tests.fakes.sandbox import Clock
@@ -339,6 +340,22 @@ async def test_an_overtaken_process_takes_back_what_it_began(stage: Stage, threa
     assert [post.shown for post in stage.posts("ADA")] == ["Answer"]
 
 
+async def test_words_are_not_kept_for_ever() -> None:
+    """An answer that another process has sent is forgotten here within the hour; a new one is kept."""
+    clock = Clock()
+    answers = SlackAnswers(RememberedNotes(), now=clock)
+    old, new = message_of("ADA", None), message_of("GRACE", None)
+
+    async def no_client() -> Any:
+        raise UnavailableError("not asked for")
+
+    answers.follow(old, no_client)
+    clock.now += 3600.0
+    answers.follow(new, no_client)
+
+    assert [*answers._written] == [new.message_id]
+
+
 @PLACES
 async def test_a_message_that_nobody_could_note_is_taken_away(stage: Stage, thread: str | None) -> None:
     """The process died as Slack had just begun it: it holds no words, and the answer is posted without it."""
@@ -380,7 +397,7 @@ async def test_a_process_that_was_overtaken_shows_no_more(stage: Stage, thread: 
 @PLACES
 async def test_after_a_while_it_is_said_what_is_done(stage: Stage, thread: str | None) -> None:
     """To each person where they wrote: by Slack's status in a thread, else in the message that becomes the answer."""
-    people = {"ADA": "searching your mail", "GRACE": "waiting for my model"}
+    people = {"ADA": "searching your mail", "GRACE": "waiting for the model"}
     for name, doing in people.items():
         message = message_of(name, thread)
         stage.follow(message)

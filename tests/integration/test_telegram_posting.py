@@ -243,16 +243,16 @@ async def test_work_is_named_until_the_answer_is_written(stage: TelegramStage) -
     assert listener is not None
     for doing in (None, "searching your mail", "searching your mail", "reading a mail"):
         await stage.channel.show_working(mine, doing)
-    await stage.channel.show_working(told(GRACE), "waiting for my model")
+    await stage.channel.show_working(told(GRACE), "waiting for the model")
     await stage.channel.show_working(told(GRACE, group=GROUP, message_id="c" * 32), "searching your mail")
     listener.tell(TextWritten("You have"))
     async with asyncio.timeout(30):
         while len(stage.telegram.chats.drafts[ADA]) < 3:
             await asyncio.sleep(0.005)
-    await stage.channel.show_working(mine, "waiting for my model")
+    await stage.channel.show_working(mine, "waiting for the model")
 
     assert stage.telegram.chats.drafts == {
         ADA: ["I'm searching your mail…", "I'm reading a mail…", "You have"],
-        GRACE: ["I'm waiting for my model…"],
+        GRACE: ["I'm waiting for the model…"],
     }
     assert stage.texts(GROUP) == []

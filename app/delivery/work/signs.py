@@ -19,8 +19,8 @@ from app.supervisor import cancel, guarded
 
 log = logging.getLogger(__name__)
 
-_THINKING = "waiting for my model"
-_BETWEEN_TRIES = "waiting a moment before I try again"
+_THINKING = "waiting for the model"
+_BETWEEN_TRIES = "waiting a moment before trying again"
 _SIGN_SECONDS = 5.0  # how long a channel may take to show or to clear a sign
 _LATE_SECONDS = 5.0  # how much later than planned the next try may begin
 

@@ -27,7 +27,7 @@ from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import Server, direct, eventually, user
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-DOING = "waiting for my model"
+DOING = "waiting for the model"
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
