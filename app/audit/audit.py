@@ -148,8 +148,11 @@ class Audit:
             return [_entry(row) for row in await connection.execute(query)]
 
     async def _append(self, entries: Sequence[AuditEntry]) -> None:
-        async with self._database.writing() as connection:
-            await record(connection, *entries)
+        if len(entries) == 1:
+            await self._database.change(_RECORD, _values(entries[0]))
+        else:
+            async with self._database.writing() as connection:
+                await record(connection, *entries)
         if self._told is not None:
             self._told(entries)
 

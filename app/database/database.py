@@ -7,7 +7,7 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import (
     AsyncExitStack,
     asynccontextmanager,
@@ -31,7 +31,7 @@ from app.database.revision import revisions, upgrade
 from app.database.url import described, fault_of
 from app.errors import SettingsError
 
-_TAKE_TURN = sa.select(sa.func.pg_advisory_xact_lock(sa.bindparam("key", type_=sa.BigInteger)))
+_TAKE_TURN = Prepared(sa.select(sa.func.pg_advisory_xact_lock(sa.bindparam("key", type_=sa.BigInteger))))
 _CLOSE_SECONDS = 5.0
 _OPENED_AT_START = 5  # connections to a server; more are opened when they are needed
 
@@ -69,6 +69,7 @@ class Database:
             # Each statement sees everything committed before it (READ COMMITTED), in a transaction or not.
             self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._group = GroupCommit(self._engine)
+        self._straight = postgresql.straight_connections(self._engine)
         self._reading = sqlite.SqliteReader(self._engine.sync_engine, self._sqlite)
 
     def __repr__(self) -> str:
@@ -125,6 +126,8 @@ class Database:
         self._reading.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
+                if self._straight is not None:
+                    await self._straight.close()
                 await self._engine.dispose()
 
     async def ping(self) -> None:
@@ -194,17 +197,35 @@ class Database:
 
     async def fetch(self, statement: Prepared, parameters: Parameters) -> Executed:
         """Return what a prepared statement that only reads finds, by itself in one snapshot."""
-        if not self._is_sqlite():
-            async with self.reading() as connection:
-                return await statement.execute(connection, parameters)
         with _clear_on_error():
-            return await self._reading.fetch(statement, parameters)
+            if self._is_sqlite():
+                return await self._reading.fetch(statement, parameters)
+            async with self._straight.one() if self._straight is not None else self._reader.begin() as connection:
+                return await statement.execute(connection, parameters)
+
+    async def change(self, statement: Prepared, parameters: Parameters) -> Executed:
+        """Return what a prepared statement that writes did, as a transaction by itself."""
+        if self._straight is not None:
+            return await self.fetch(statement, parameters)
+        async with self.writing() as connection:
+            return await statement.execute(connection, parameters)
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """Yield a connection in a transaction for writing; commit it at the end, or roll it back on an error."""
+    async def writing(self, *, turn: Sequence[str] = ()) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection in a transaction for writing; commit it at the end, or roll it back on an error.
+
+        Args:
+            turn: A key to begin with `take_turns` for, without a round trip for it.
+        """
         with _clear_on_error(), self._refusals.noted() as check:
+            if self._straight is not None:
+                lock = f"SELECT pg_advisory_xact_lock({_lock_of(turn)})" if turn else ""
+                async with self._straight.transaction(lock) as connection:
+                    yield connection
+                return
             async with self._group.writing(check) if self._is_sqlite() else self._engine.begin() as connection:
+                if turn:
+                    await take_turns(connection, *turn)
                 yield connection
 
 
@@ -229,8 +250,12 @@ async def take_turns(connection: AsyncConnection, *key: str) -> None:
     advisory lock (https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS).
     """
     if connection.dialect.name == "postgresql":
-        digest = hashlib.blake2b(json.dumps(key).encode(), digest_size=8).digest()
-        await connection.execute(_TAKE_TURN, {"key": int.from_bytes(digest, signed=True)})
+        await _TAKE_TURN.execute(connection, {"key": _lock_of(key)})
+
+
+def _lock_of(key: Sequence[str]) -> int:
+    digest = hashlib.blake2b(json.dumps([*key]).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)
 
 
 class HasDialect(Protocol):

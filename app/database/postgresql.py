@@ -7,13 +7,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.database.straight import StraightConnections
 
 APPLICATION_NAME = "deputy"  # PostgreSQL's name for all of our connections
 LOCK_TIMEOUT = "10s"  # as long as SQLite waits for another process's write
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 15.0  # for a statement; longer than the wait for a lock, shorter than a lease
 _CONNECTIONS = 15  # per process
+_STRAIGHT = 8  # of them, for prepared statements and for what writes
 
 # https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
 _END_STUCK = sa.text("""
@@ -83,6 +86,13 @@ def libpq_limits() -> dict[str, str | int]:
         "keepalives_count": 2,
         "tcp_user_timeout": int(ANSWER_SECONDS * 1000),
     }
+
+
+def straight_connections(engine: AsyncEngine) -> StraightConnections | None:
+    """Return the connections for prepared statements; None if the driver is not asyncpg."""
+    if not _is_asyncpg(engine.url):
+        return None
+    return StraightConnections(engine, at_most=_STRAIGHT, patience_seconds=ANSWER_SECONDS)
 
 
 def _connect_args(url: sa.URL, answer_seconds: float | None) -> dict[str, Any]:

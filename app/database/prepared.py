@@ -1,8 +1,7 @@
 """Statements that every message costs: SQLAlchemy expressions that are compiled once and executed by the driver.
 
-There is one way to write SQL, and these are written like all others. On SQLite, executing one through SQLAlchemy takes
-ten times as long as the statement itself, so there a prepared one goes straight to `sqlite3`; on PostgreSQL, where the
-round trip costs more, SQLAlchemy executes it.
+There is one way to write SQL, and these are written like all others. Executing one through SQLAlchemy takes ten times
+as long as the statement itself, so a prepared one goes straight to `sqlite3`, or to asyncpg's own connection.
 """
 
 from __future__ import annotations
@@ -16,6 +15,8 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.compiler import SQLCompiler
+
+from app.database.straight import run
 
 Parameters = Mapping[str, object]
 
@@ -68,6 +69,8 @@ class Prepared:
         Raises:
             sqlalchemy.exc.DBAPIError: As SQLAlchemy would raise it.
         """
+        if connection.dialect.driver == "asyncpg":
+            return await self._on_asyncpg(connection, parameters)
         if connection.dialect.name != "sqlite":
             result = await connection.execute(self._statement, dict(parameters))
             return Executed(result.all() if result.returns_rows else (), result.rowcount)
@@ -82,9 +85,7 @@ class Prepared:
         Raises:
             sqlalchemy.exc.DBAPIError: As SQLAlchemy would raise it.
         """
-        if self._compiled is None:
-            self._compiled = _compile(self._statement, engine.dialect, self._columns)
-        compiled = self._compiled
+        compiled = self._compiled_for(engine.dialect)
         values = tuple(value(parameters) for value in compiled.values)
         for listener in engine.dispatch.before_cursor_execute:
             listener(None, None, compiled.text, values, None, False)
@@ -94,7 +95,7 @@ class Prepared:
         except sqlite3.Error as error:
             failed = error
         else:
-            return Executed([compiled.row(row) for row in found], cursor.rowcount)
+            return Executed(compiled.rows(found), cursor.rowcount)
         raise sa.exc.DBAPIError.instance(
             compiled.text,
             None,
@@ -104,35 +105,54 @@ class Prepared:
             dialect=engine.dialect,
         )
 
+    async def _on_asyncpg(self, connection: AsyncConnection, parameters: Parameters) -> Executed:
+        compiled = self._compiled_for(connection.dialect)
+        values = tuple(value(parameters) for value in compiled.values)
+        found, count, types = await run(connection, compiled.text, values)
+        return Executed(compiled.rows(found, types) if types else (), count)
 
-@dataclass(frozen=True, slots=True)
+    def _compiled_for(self, dialect: sa.Dialect) -> _Compiled:
+        """Return the statement for this dialect. Tests use one with several databases."""
+        if self._compiled is None or self._compiled.driver != dialect.driver:
+            self._compiled = _Compiled(self._statement, dialect, self._columns)
+        return self._compiled
+
+
 class _Compiled:
-    """A statement as SQLite takes it.
+    """A statement as a driver takes it; lives as long as the statement.
 
     Attributes:
         values: Return the value of each place in the text, from the parameters.
-        row: Makes a row of what SQLite returns.
     """
 
-    text: str
-    values: Sequence[Callable[[Parameters], object]]
-    row: Callable[[tuple[Any, ...]], Columns]
+    def __init__(self, statement: sa.Executable, dialect: sa.Dialect, columns: Sequence[str] | None) -> None:
+        assert isinstance(statement, sa.ClauseElement)
+        compiled = statement.compile(
+            dialect=dialect,
+            column_keys=[*columns] if columns is not None else None,
+            compile_kwargs={"render_postcompile": True},
+        )
+        assert isinstance(compiled, SQLCompiler)
+        assert compiled.positiontup is not None
+        self.driver = dialect.driver
+        self.text = str(compiled)
+        self.values = [_value(compiled, name) for name in compiled.positiontup]
+        self._columns = compiled._result_columns
+        self._dialect = dialect
+        self._row: Callable[[Iterable[Any]], Columns] | None = None
 
+    def rows(self, found: Sequence[Iterable[Any]], types: Sequence[Any] = ()) -> Sequence[Columns]:
+        """Return rows of what the driver has found.
 
-def _compile(statement: sa.Executable, dialect: sa.Dialect, columns: Sequence[str] | None) -> _Compiled:
-    assert isinstance(statement, sa.ClauseElement)
-    compiled = statement.compile(
-        dialect=dialect,
-        column_keys=[*columns] if columns is not None else None,
-        compile_kwargs={"render_postcompile": True},
-    )
-    assert isinstance(compiled, SQLCompiler)
-    assert compiled.positiontup is not None
-    return _Compiled(
-        str(compiled),
-        [_value(compiled, name) for name in compiled.positiontup],
-        _row(compiled, dialect),
-    )
+        Args:
+            found: The rows by the driver.
+            types: For each column, the driver's code of its type; empty if the driver has none.
+        """
+        if not found:
+            return ()
+        if self._row is None:
+            self._row = _row(self._columns, self._dialect, types or [None] * len(self._columns))
+        return [self._row(row) for row in found]
 
 
 def _value(compiled: SQLCompiler, name: str) -> Callable[[Parameters], object]:
@@ -151,18 +171,19 @@ def _value(compiled: SQLCompiler, name: str) -> Callable[[Parameters], object]:
     return lambda parameters: process(parameters[key]) if key in parameters else fixed
 
 
-def _row(compiled: SQLCompiler, dialect: sa.Dialect) -> Callable[[tuple[Any, ...]], Columns]:
-    columns = compiled._result_columns
+def _row(columns: Sequence[Any], dialect: sa.Dialect, types: Sequence[Any]) -> Callable[[Iterable[Any]], Columns]:
     named: Any = namedtuple  # its names are not known to a type checker
     row: Any = named("Found", [column.keyname for column in columns], rename=True)
     row.__repr__ = _shown  # a row may hold what somebody wrote
     make: Callable[[Iterable[Any]], Columns] = row._make
-    processors = [column.type._cached_result_processor(dialect, None) for column in columns]
+    processors = [
+        column.type._cached_result_processor(dialect, kind) for column, kind in zip(columns, types, strict=True)
+    ]
     conversions = [(place, process) for place, process in enumerate(processors) if process is not None]
     if not conversions:
         return make
 
-    def convert(found: tuple[Any, ...]) -> Columns:
+    def convert(found: Iterable[Any]) -> Columns:
         values = [*found]
         for place, process in conversions:
             values[place] = process(values[place])

@@ -16,7 +16,7 @@ from app.database.database import Database
 from app.database.prepared import Prepared
 from app.database.tables import begun_writes, messages, owned_by, parked_runs, principal_of
 from app.database.transition import changing
-from app.delivery.store.insert import enter
+from app.delivery.store.insert import enter, turn
 from app.delivery.store.lease import FREE, MessageLease, new_holder
 from app.delivery.store.order import ANYTHING_UNDONE, beginning, to_wake, undone_of_everybody, upcoming
 from app.delivery.store.outbox import Outbox
@@ -128,11 +128,10 @@ class Inbox:
         """
         begin = Prepared(beginning(self._lease, self._database, besides)) if besides else self._begin
         try:
-            async with self._database.writing() as connection:
-                begun = await begin.execute(connection, {**naming(conversation), "now": self._now()})
-                row = begun.one_or_none()
+            begun = await self._database.change(begin, {**naming(conversation), "now": self._now()})
         except IntegrityError:  # another process began another message of the conversation at the same moment
             return None
+        row = begun.one_or_none()
         return stored(row) if row is not None else None
 
     async def renew(self, in_work: Collection[StoredMessage]) -> list[StoredMessage]:
@@ -242,7 +241,7 @@ class Inbox:
         return stored(row) if row is not None else None
 
     async def _insert(self, message: InboundMessage) -> StoredMessage:
-        async with self._database.writing() as connection:
+        async with self._database.writing(turn=turn(message)) as connection:
             entered = await enter(connection, message, self._now())
         if entered is None:
             raise OffboardedError(f"{message.principal} was offboarded; `deputy users restore` lets them in again")

@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert
 
-from app.database.database import take_turns
 from app.database.prepared import Prepared
 from app.database.tables import messages, owner, users
 from app.delivery.store.attachments import dump
@@ -33,14 +32,23 @@ def _statement() -> ReturningInsert[int]:
 _ENTER = Prepared(_statement())
 
 
+def turn(message: InboundMessage) -> tuple[str, ...]:
+    """Return the key that transactions take turns for, so that each sequence of a conversation is given once."""
+    return "messages", message.principal.platform, message.principal.tenant, message.conversation
+
+
 async def enter(connection: AsyncConnection, message: InboundMessage, now: float) -> StoredMessage | None:
     """Store a message at the end of its conversation; return None, storing nothing, if its sender was offboarded.
+
+    Args:
+        connection: A transaction with the `turn` of the message.
+        message: The message.
+        now: The time, POSIX seconds.
 
     Raises:
         sqlalchemy.exc.IntegrityError: The event is stored already.
     """
     principal = message.principal
-    await take_turns(connection, "messages", principal.platform, principal.tenant, message.conversation)
     message_id, address = uuid.uuid4().hex, dict(message.address)
     given = {
         "id": message_id,
