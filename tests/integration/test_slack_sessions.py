@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from app.delivery.work.signs import SignsOfLife
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack.declaration import EVERYTHING, SlackDeclaration
 from app.sandbox.slack.sandbox import SlackSandbox
@@ -16,7 +19,9 @@ from app.sandbox.slack.sessions import AgentSession, session_stopped
 from interfaces.slack.web_api import new_client
 from tests.fakes.environment import Environment, open_environment
 from tests.fakes.scripted_model import ScriptedModel
-from tests.fakes.server import TEAM, Server, direct, eventually, user
+from tests.fakes.server import PATIENCE_SECONDS, TEAM, Server, direct, eventually, user
+from tests.fakes.slack_channel import slack_channel
+from tests.integration.test_slack_files_out import mention
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 THREAD = "1700000000.000001"
@@ -112,3 +117,31 @@ async def test_slack_warns_where_nobody_could_stop(declaration: SlackDeclaration
         answer = await client.agents_sessions_setStatus(channel_id="C1", thread_ts=THREAD, status="processing")
 
     assert answer.get("warning") == warning
+
+
+async def test_a_sign_that_is_cut_off_leaves_no_connection_open() -> None:
+    """Slack hangs while two people's signs are shown: once both are answered, every connection has been closed."""
+    hanging, closed = list[asyncio.StreamWriter](), asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(hanging) < 2:
+            hanging.append(writer)
+            while await reader.read(1000):
+                pass
+            open_ones.pop()
+            if not open_ones:
+                closed.set()
+        writer.close()
+
+    open_ones = [1, 2]
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as listener:
+        channel = slack_channel("xoxb-1", f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}")
+        signs = SignsOfLife({"slack": channel}, first_seconds=0.0)
+        async with signs.shown(mention("ADA"), None), signs.shown(mention("GRACE"), None):
+            await eventually(lambda: len(hanging) == 2)
+        await signs.aclose()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await closed.wait()
+    gc.collect()  # a session that nobody closed warns as it is collected, and fails this test
+
+    assert open_ones == []
