@@ -37,16 +37,59 @@ SYSTEM = (
 )
 
 
+# Whole journeys and crowds. `make test` takes them on SQLite, and `make test-system` on PostgreSQL.
+POSTGRESQL_IN_SYSTEM = (
+    "attacks/test_audit.py",
+    "attacks/test_canaries.py",
+    "integration/test_restart.py",
+    "isolation/test_five_hundred.py",
+)
+_ENGINES = ("sqlite", "postgresql")
+_COLLECTING = (10_000, 10, 50)  # thresholds: the default ones cost a fifteenth of the time of all tests
+_FEW_CASES = 2  # a test of so many takes each on both databases
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the cyclic collector from searching what is being made, and to stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests in `SYSTEM` its marker."""
+    """Mark what `make test-system` runs: `SYSTEM`, and what `make test` takes on the other database."""
+    for item in [*(item for item in items if _is_system(item)), *_repeated_on_the_other_database(items)]:
+        item.add_marker(pytest.mark.system)
+
+
+def _is_system(item: pytest.Item) -> bool:
+    name = item.nodeid.removeprefix("tests/")
+    return name.startswith(SYSTEM) or (name.startswith(POSTGRESQL_IN_SYSTEM) and "[postgresql" in name)
+
+
+def _repeated_on_the_other_database(items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    """Yield half of each test of many cases and both databases: the first case's PostgreSQL, the second's SQLite, …"""
+    cases: dict[str, dict[str, list[tuple[str, pytest.Item]]]] = {}
     for item in items:
-        if item.nodeid.removeprefix("tests/").startswith(SYSTEM):
-            item.add_marker(pytest.mark.system)
+        params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        if params.get("databases") in _ENGINES and len(params) > 1:
+            assert isinstance(item, pytest.Function)
+            case = item.callspec.id.replace(params["databases"], "", 1)
+            function = item.nodeid.removesuffix(f"[{item.callspec.id}]")
+            cases.setdefault(function, {}).setdefault(case, []).append((params["databases"], item))
+    for of_function in cases.values():
+        if len(of_function) > _FEW_CASES:
+            for number, case in enumerate(sorted(of_function)):
+                yield from (item for engine, item in of_function[case] if engine != _ENGINES[number % 2])
 
 
 def pytest_collection_finish() -> None:
     """Spare the cyclic collector what the modules and the tests themselves are made of, some 400 000 objects."""
     _freeze()
+    gc.set_threshold(*_COLLECTING)
 
 
 def _freeze() -> None:

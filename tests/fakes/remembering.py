@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
 import time
-import weakref
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping
 from copy import copy
@@ -88,12 +88,12 @@ class _Mail:
     Attributes:
         at: The time at which it was written, in seconds since the epoch.
         mailboxes: The mailboxes, never changed; each sandbox has copies.
-        office: The sandbox that uses it now. Two sandboxes that live at the same time share no letter.
+        test: The test that used it last. Two sandboxes that are opened by one test share no letter.
     """
 
     at: float
     mailboxes: Mapping[str, Mailbox]
-    office: weakref.ref[PostOffice]
+    test: str
 
 
 def _mailboxes() -> cached_property[Mapping[str, Mailbox]]:
@@ -104,11 +104,12 @@ def _mailboxes() -> cached_property[Mapping[str, Mailbox]]:
         if office.now is not time.time:
             return write(office)
         kind, now = (tuple(office._people.values()), office._marked), time.time()
-        free = (mail for mail in known[kind] if mail.office() is None and now - mail.at < _FRESH_SECONDS)
+        test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]  # without "(setup)" or "(call)"
+        free = (mail for mail in known[kind] if mail.test != test and now - mail.at < _FRESH_SECONDS)
         if (mail := next(free, None)) is None:
-            mail = _Mail(now, write(office), weakref.ref(office))
+            mail = _Mail(now, write(office), test)
             known[kind].append(mail)
-        mail.office = weakref.ref(office)
+        mail.test = test
         return {email: _copied(mailbox) for email, mailbox in mail.mailboxes.items()}
 
     patched = cached_property(mailboxes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import pytest
 
@@ -23,15 +24,21 @@ FOREIGN = {
 }
 
 
+@cache
+def page() -> str:
+    """The page, made once for all tests here."""
+    return wording.page()
+
+
 def test_the_page_is_made_from_the_source() -> None:
     """`make docs` writes it; a sentence that changes shows in it, to be read beside the others."""
-    assert PAGE.read_text(encoding="utf-8") == wording.page(), "run `make docs`"
+    assert PAGE.read_text(encoding="utf-8") == page(), "run `make docs`"
 
 
 @pytest.mark.parametrize("pattern", FOREIGN)
 def test_one_voice(pattern: str) -> None:
     """No sentence in the chat or on a page has words that the others do without."""
-    told, _, _ = wording.page().partition("## On the command line")
+    told, _, _ = page().partition("## On the command line")
 
     assert [line for line in told.splitlines() if re.search(pattern, line)] == [], FOREIGN[pattern]
 
