@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 import secrets
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -94,7 +92,7 @@ class ChannelDriver(Protocol):
         ...
 
     async def next(self, sender: Sender) -> str:
-        """The next thing that this person is told; waits for it."""
+        """The next message that this person is sent; waits for it. A long answer is cut into several."""
         ...
 
     async def quiet(self, sender: Sender) -> bool:
@@ -234,11 +232,11 @@ class SlackDriver:
 
     def _shown_to(self, sender: Sender) -> list[str]:
         """What this person alone can read, in order; what Slack shows once and forgets does not count."""
-        return _whole(
+        return [
             post.text
             for post in self._server.slack.readable(user(sender.name))
             if post.channel == direct(sender.name) and NOTICE not in post.text and not is_unfinished(post)
-        )
+        ]
 
 
 class WhatsAppDriver:
@@ -273,7 +271,7 @@ class WhatsAppDriver:
 
     async def next(self, sender: Sender) -> str:
         read = self._read[sender]
-        told = await eventually(lambda: [text for text in self._shown_to(sender)[read:] if _is_whole(text)])
+        told = await eventually(lambda: self._shown_to(sender)[read:])
         self._read[sender] += 1
         return told[0]
 
@@ -294,24 +292,7 @@ class WhatsAppDriver:
     def _shown_to(self, sender: Sender) -> list[str]:
         person = whatsapp_person(sender)
         told = self._server.whatsapp.told(person.number, person.bsuid)
-        return _whole(text for text in told if not any(each in text for each in (NOTICE, _ASKS_TO_WRITE, _AT_WORK)))
-
-
-def _is_whole(answer: str) -> bool:
-    """Whether the last of an answer's messages, which say how many there are, has arrived."""
-    numbers = re.findall(r"^\(continued, (\d+) of (\d+)\)$", answer, re.MULTILINE)
-    return not numbers or numbers[-1][0] == numbers[-1][1]
-
-
-def _whole(texts: Iterable[str]) -> list[str]:
-    """The answers, each with the further messages that it was cut into."""
-    answers: list[str] = []
-    for text in texts:
-        if text.startswith("(continued, ") and answers:
-            answers[-1] += f"\n{text}"
-        else:
-            answers.append(text)
-    return answers
+        return [text for text in told if not any(each in text for each in (NOTICE, _ASKS_TO_WRITE, _AT_WORK))]
 
 
 class TelegramDriver:
