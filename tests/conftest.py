@@ -74,12 +74,13 @@ def _repeated_on_the_other_database(items: list[pytest.Item]) -> Iterator[pytest
     """Yield half of each test of many cases and both databases: the first case's PostgreSQL, the second's SQLite, …"""
     cases: dict[str, dict[str, list[tuple[str, pytest.Item]]]] = {}
     for item in items:
-        params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        if params.get("databases") in _ENGINES and len(params) > 1:
-            assert isinstance(item, pytest.Function)
-            case = item.callspec.id.replace(params["databases"], "", 1)
+        if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+            continue
+        engine = str(item.callspec.params.get("databases"))
+        if engine in _ENGINES and len(item.callspec.params) > 1:
+            case = item.callspec.id.replace(engine, "", 1)
             function = item.nodeid.removesuffix(f"[{item.callspec.id}]")
-            cases.setdefault(function, {}).setdefault(case, []).append((params["databases"], item))
+            cases.setdefault(function, {}).setdefault(case, []).append((engine, item))
     for of_function in cases.values():
         if len(of_function) > _FEW_CASES:
             for number, case in enumerate(sorted(of_function)):
