@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from app.principal import Principal
+from app.sent_files import FileReference
 
 MAX_TEXT_LENGTH = 40_000  # characters; Slack's own limit for one message
 
@@ -96,6 +97,7 @@ class StoredMessage:
         private: The answer is for the sender's eyes alone.
         created_at: When it was stored, POSIX seconds by the clock of the process that stored it.
         attachments: The files that came with it.
+        files: The files that go with the answer.
         notes: What the channel noted about the reply that it is showing; only the channel reads it.
     """
 
@@ -115,6 +117,7 @@ class StoredMessage:
     created_at: float
     attachments: tuple[Attachment, ...] = ()
     notes: Mapping[str, Any] | None = None
+    files: tuple[FileReference, ...] = ()
 
     @property
     def version(self) -> Version:

@@ -45,6 +45,7 @@ from app.database.database import Database
 from app.deadline import Deadline
 from app.delivery.backoff import Backoff
 from app.delivery.engines.engine import open_engine
+from app.delivery.replies.files import ReplyFiles
 from app.delivery.replies.sender import Sender
 from app.delivery.replies.status import Statuses
 from app.delivery.replies.streams import Streams
@@ -260,6 +261,11 @@ class Application(DeclarativeContainer):
         settings.provided.agent_of_channel.call(),
         settings.provided.delivery.deadline_seconds,
     )
+    reply_files = Once(
+        ReplyFiles,
+        request_scopes.provided.open_agent,
+        read_seconds=settings.provided.delivery.deadline_seconds,
+    )
     sender = Once(
         Sender,
         outbox,
@@ -273,6 +279,7 @@ class Application(DeclarativeContainer):
             at_least_seconds=settings.provided.delivery.reply_seconds,
         ),
         lease_seconds=settings.provided.delivery.lease_seconds,
+        files=reply_files,
     )
     stopping = Once(Stopping, Once(Stops, database, outbox), inbox, runs, engine, sender)
     stop_command = Once(StopCommand, stopping)

@@ -12,6 +12,7 @@ import httpx2
 from app.api_tokens import ApiTokens
 from app.consent.revocation import Revocation
 from app.database.database import Database
+from app.delivery.replies.files import ReplyFiles
 from app.delivery.replies.status import Statuses
 from app.delivery.replies.streams import Streams
 from app.delivery.replies.waiters import Waiters
@@ -112,6 +113,7 @@ def _offers(container: Application) -> Offers:
             Streams: container.streams,
             Supervisor: container.supervisor,
             Transcript: container.transcript,
+            ReplyFiles: container.reply_files,
             Waiters: container.waiters,
             httpx2.AsyncClient: container.http,
         }

@@ -34,6 +34,7 @@ CHAT = (
     "app/agents/writes.py",
     "app/approvals/question.py",
     "app/attachments/*.py",
+    "app/delivery/replies/files.py",
     "app/delivery/replies/status.py",
     "app/delivery/store/parked_run.py",
     "app/delivery/store/stops.py",

@@ -25,6 +25,7 @@ from app.agents.guard import Guard
 from app.agents.listening import AtWork, Listener, unwatched
 from app.agents.loop import Loop, RunEnd
 from app.agents.organised import Organised
+from app.agents.promised_files import PromisedFiles
 from app.agents.rules import DIRECT, PlaceRules
 from app.agents.run import StoppedRun
 from app.agents.shell import AgentShell, Definitions
@@ -44,6 +45,8 @@ from app.llm.offline import MODEL_NAME, reply
 from app.llm.patience import PatientModel
 from app.messages import StoredMessage
 from app.principal import Principal
+from app.sent_files import FileReference
+from app.toolkits.promised import files_in
 from app.toolkits.toolkit import Toolkit, ToolSpec
 
 
@@ -54,6 +57,7 @@ class Answered:
     Attributes:
         private: The answer may hold something out of the person's account, so they alone may see it.
         turn: The messages that the run added to the history.
+        files: The files that go with the answer, by reference.
         forget_before: The conversation has outgrown the model, so turns with a lower sequence are to be erased.
     """
 
@@ -61,6 +65,7 @@ class Answered:
     private: bool
     turn: list[ModelMessage] = field(repr=False)
     forget_before: int | None = None
+    files: tuple[FileReference, ...] = ()
 
 
 class Agent:
@@ -169,6 +174,18 @@ class Agent:
         results = stopped.results(granted=granted, approvals=approvals)
         return await self._run(work, "", with_files(stopped.turn, files), results)
 
+    async def read_file(self, message: StoredMessage, file: FileReference) -> bytes:
+        """Return the contents of a file that goes with the answer to a message of its principal.
+
+        Raises as `PromisedFiles.read`.
+        """
+        promised = PromisedFiles(self._all_toolkits(), self._connections, self._trail)
+        return await promised.read(message, file)
+
+    def _all_toolkits(self) -> list[Toolkit]:
+        """Return its toolkits, and those of its members."""
+        return [*self._toolkits, *(toolkit for member in self._members for toolkit in member._all_toolkits())]
+
     async def do_task(self, work: Work, task: str, history: Sequence[ModelMessage]) -> RunEnd:
         """Do a task for the leader of a team.
 
@@ -237,7 +254,7 @@ class Agent:
         forget_before = _oldest_kept(history, model.left_out, message.sequence)
         if forget_before is not None:
             answer = f"{answer}\n\n{OUTGROWN}"
-        return Answered(answer, history.private or self.is_private(turn), turn, forget_before)
+        return Answered(answer, history.private or self.is_private(turn), turn, forget_before, files_in(turn))
 
     def is_private(self, turn: Sequence[ModelMessage]) -> bool:
         """Return whether a turn may hold something out of the person's account."""

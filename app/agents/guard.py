@@ -29,6 +29,7 @@ from app.errors import (
 from app.principal import Principal
 from app.toolkits.asides import with_aside
 from app.toolkits.google_faults import describe
+from app.toolkits.promised import read_by
 from app.toolkits.toolkit import Effect, Toolkit, ToolSpec
 
 log = logging.getLogger(__name__)
@@ -206,7 +207,7 @@ class Guard:
             failed = failure(error)
         else:
             if is_sendable(result):
-                return result
+                return read_by(result, spec.name, self._connections.credential_id(spec.connection))
             failed = f"its result, of the type {type(result).__name__}, cannot be sent to a model as JSON"
         finally:
             self._work.tell(None)

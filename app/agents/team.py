@@ -20,7 +20,9 @@ from app.attachments.prompt import without_files
 from app.errors import AgentError
 from app.llm.faults import ModelFault, model_fault
 from app.llm.listed import LISTED, last_listed
+from app.sent_files import dump_files
 from app.toolkits.asides import with_aside
+from app.toolkits.promised import FILES, files_in
 from app.toolkits.toolkit import ToolSpec
 from app.toolkits.untrusted import Quotes
 
@@ -138,7 +140,7 @@ class Team:
             raise ApprovalRequired(metadata={WAITS_FOR: "member", MEMBER: member.name, RUN: stopped})
         answer, turn = finished(ended.output, turn)
         private = member.is_private(turn)
-        metadata = {PRIVATE: private, LISTED: last_listed(turn)}
+        metadata = {PRIVATE: private, LISTED: last_listed(turn), FILES: dump_files(files_in(turn))}
         if not any(isinstance(part, ToolReturnPart) for message in turn for part in message.parts):
             return ToolReturn(answer, metadata=metadata)
         quotes = Quotes()  # others may have written what its tools have read

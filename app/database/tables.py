@@ -102,6 +102,7 @@ messages = sa.Table(
     sa.Column("payload", sa.String(EVENT_ID_LENGTH), nullable=True),  # the channel's id of the raw message
     sa.Column("notes", sa.JSON(none_as_null=True), nullable=True),  # the channel's, about the reply that it shows
     sa.Column("answer", sa.Text, nullable=True),
+    sa.Column("files", sa.JSON(none_as_null=True), nullable=True),  # that go with the answer, by reference
     sa.Column("link_id", sa.String(32), nullable=True),  # of the consent link that is shown with the answer
     sa.Column("private", sa.Boolean, nullable=False),  # the answer may be shown to this person alone
     _time("created_at"),

@@ -203,6 +203,18 @@ class Toolkit:
         del tool, arguments
         return ()
 
+    async def read_file(self, reference: str) -> bytes:
+        """Return the contents of a file that a tool has `promised`; a toolkit whose tools do so overrides this.
+
+        Args:
+            reference: The reference that the tool gave.
+
+        Raises:
+            ToolError: There is no such file, or it cannot be read.
+        """
+        del reference
+        raise ToolError("this toolkit has no files")
+
     async def run_tool(self, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
         """Run one tool, here its marked method; a class with given tools overrides this.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from fastapi.sse import format_sse_event
 
@@ -32,6 +33,11 @@ def as_json(message_id: str, status: Status) -> dict[str, Any]:
             body["approval"]["member"] = member
         if account := status.accounts.get(first.call.call_id):
             body["approval"]["account"] = account.email
+    if status.files:
+        body["files"] = [
+            {"number": number, "name": file.name, "mime_type": file.mime_type, "size": file.size}
+            for number, file in enumerate(status.files)
+        ]
     if content := in_words(status):
         if status.waits_for is not None:
             body["question"] = content.text
@@ -44,6 +50,16 @@ def _button(button: Button) -> dict[str, str]:
     """Return a button: pressing it means to post its ``command`` as a message, or to open its ``url``."""
     does = {"command": button.command} if button.command is not None else {"url": str(button.url)}
     return {"label": button.label, **does, "style": button.style.value}
+
+
+def file_headers(name: str) -> dict[str, str]:
+    """Return the headers of a file that somebody else may have made: saved, never shown, never cached."""
+    return {
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",  # RFC 6266
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+    }
 
 
 def as_event(name: str, data: Mapping[str, Any]) -> bytes:

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 
 from app.api_tokens import ApiTokens
 from app.deadline import Deadline
+from app.delivery.replies.files import ReplyFiles
 from app.delivery.replies.status import Status, Statuses
 from app.delivery.replies.streams import Streams
 from app.delivery.replies.waiters import Waiters
@@ -26,11 +27,11 @@ from app.delivery.store.transcript import Transcript
 from app.delivery.work.answering import OpenAgent
 from app.delivery.work.intake import Intake
 from app.delivery.work.stopping import Stopping
-from app.errors import NotFoundError
+from app.errors import AttachmentError, NotFoundError
 from app.messages import MAX_TEXT_LENGTH, InboundMessage, MessageState
 from app.principal import Principal
 from interfaces.http import streaming
-from interfaces.http.formatting import as_json
+from interfaces.http.formatting import as_json, file_headers
 from interfaces.http.verification import bearer_token
 from interfaces.http.waits import Waits, hanging_up
 
@@ -83,6 +84,7 @@ class HttpRoutes:
         open_agent: OpenAgent,
         stopping: Stopping,
         waits: Waits,
+        files: ReplyFiles,
         *,
         wait_seconds: float,
         deadline_seconds: float,
@@ -97,6 +99,7 @@ class HttpRoutes:
         self._open_agent = open_agent
         self._stopping = stopping
         self._waits = waits
+        self._files = files
         self._wait_seconds = wait_seconds
         self._deadline_seconds = deadline_seconds
 
@@ -117,6 +120,9 @@ class HttpRoutes:
         routes.add_api_route("/messages", self.post_message, methods=["POST"], response_model=None)
         routes.add_api_route("/messages", self.list_messages, methods=["GET"], response_model=None)
         routes.add_api_route("/messages/{message_id}", self.get_message, methods=["GET"], response_model=None)
+        routes.add_api_route(
+            "/messages/{message_id}/files/{number}", self.get_file, methods=["GET"], response_model=None
+        )
         routes.add_api_route("/messages/{message_id}/stop", self.stop_message, methods=["POST"], response_model=None)
         return routes
 
@@ -156,6 +162,22 @@ class HttpRoutes:
     ) -> JSONResponse:
         """Return the status of one of the caller's messages, after waiting up to `wait` seconds for it to finish."""
         return await self._answer(request, _checked(message_id), _ENDED, wait)
+
+    async def get_file(self, request: Request, message_id: str, number: int) -> Response:
+        """Return the contents of a file that goes with the answer to one of the caller's messages, read just now.
+
+        Raises:
+            NotFoundError: There is no such file, or it can no longer be read.
+        """
+        message = await self._inbox.get(_principal(request), _checked(message_id))
+        if message.state is not MessageState.DONE or not 0 <= number < len(message.files):
+            raise NotFoundError("this answer has no such file")
+        file = message.files[number]
+        try:
+            contents = await self._files.read(message, file)
+        except AttachmentError as error:
+            raise NotFoundError(f"I could not read this file: {error}") from None
+        return Response(contents, media_type=file.mime_type, headers=file_headers(file.name))
 
     async def stop_message(self, request: Request, message_id: str) -> JSONResponse:
         """Stop one of the caller's messages and return its status; one that has ended stays as it is."""

@@ -294,6 +294,7 @@ async def test_the_declared_scopes_are_enough_and_the_least(google: GmailSandbox
         "search": {"words": "a"},
         "get": {"file_id": file_id},
         "read": {"file_id": file_id},
+        "download": {"file_id": file_id},
         "upload": {"name": "x.txt", "content": "x"},
         "copy": {"file_id": file_id, "name": "x"},
         "share": {"file_id": file_id, "people": GRACE},
@@ -310,7 +311,7 @@ async def test_the_declared_scopes_are_enough_and_the_least(google: GmailSandbox
     assert scope in enough
     if scope == ALL_FILES:  # these change files that other applications made
         less -= {OWN_FILES, "https://www.googleapis.com/auth/drive.metadata"}
-    if method == "read":  # it looks at a file, and then reads its content
+    if method in ("read", "download"):  # they look at a file; its content is read after that
         less -= {SEE_FILES}
     assert less == set()
 

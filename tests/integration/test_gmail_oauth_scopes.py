@@ -61,6 +61,7 @@ async def arguments(gmail: GmailSandbox, method: str) -> dict[str, Any]:
         "read": {"message_id": mail.id},
         "read_thread": {"thread_id": mail.thread_id},
         "read_attachment": {"reference": f"{attached.id}/1"},
+        "download": {"reference": f"{attached.id}/1"},
         "create_label": {"label": "Work"},
         "add_label": {"message_ids": [mail.id], "label": "IMPORTANT"},
         "remove_label": {"message_ids": [mail.id], "label": "IMPORTANT"},

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.errors import GoogleError, ToolError
-from app.toolkits.gmail.reading import MAX_FILE_BYTES, THREAD_PAGE
+from app.toolkits.gmail.reading import MAX_READ_BYTES, THREAD_PAGE
 from app.toolkits.pages import PAGE_LENGTH
 from app.toolkits.untrusted import unquoted
 from tests.fakes.gmail_sandbox import GmailSandbox, open_gmail_sandbox
@@ -78,7 +78,7 @@ async def test_an_attached_text_is_read_by_its_reference(gmail: GmailSandbox) ->
 
 @pytest.mark.parametrize(
     ("kind", "content", "refusal"),
-    [("application/pdf", "%PDF", "is no text"), ("text/plain", "x" * (MAX_FILE_BYTES + 1), f"up to {MAX_FILE_BYTES}")],
+    [("application/pdf", "%PDF", "is no text"), ("text/plain", "x" * (MAX_READ_BYTES + 1), f"up to {MAX_READ_BYTES}")],
 )
 async def test_other_attachments_are_not_read(gmail: GmailSandbox, kind: str, content: str, refusal: str) -> None:
     """A file that is no text, or a very long one, is refused with the reason, without being fetched."""

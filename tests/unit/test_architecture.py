@@ -80,6 +80,7 @@ ORDER = (
     "repeating",
     "single_flight",
     "supervisor",
+    "sent_files",
     "allow_list messages",
     "reply",
     "settings_file",

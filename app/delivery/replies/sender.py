@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from app.delivery.backoff import Backoff
 from app.delivery.replies.channel import Channel
+from app.delivery.replies.files import ReplyFiles
 from app.delivery.replies.status import Statuses, in_words
 from app.delivery.store.outbox import Outbox, PlaceInQueue, Reply, ReplyState
 from app.errors import UnavailableError, UnclearError, UndeliverableError
@@ -56,6 +57,9 @@ class Sender:
     else's. A reply that its channel refuses for now waits longer each time and lets later ones pass; a reply that is
     refused for good is given up at once. A reply that a process was sending when it ended is tried again with
     `again`. A process that was overtaken while sending has the channel keep one of the two copies.
+
+    Args:
+        files: Reads the files of answers; None to send none.
     """
 
     def __init__(
@@ -66,7 +70,9 @@ class Sender:
         backoff: Backoff,
         *,
         lease_seconds: float,
+        files: ReplyFiles | None = None,
     ) -> None:
+        self._files = files
         self._outbox = outbox
         self._statuses = statuses
         self._channels = channels
@@ -271,6 +277,8 @@ class Sender:
         if channel is None:
             log.error("message %s: the interface %s is not configured", reply.message_id, reply.principal.platform)
             raise UnavailableError(f"the interface {reply.principal.platform} is not configured")
+        if status.files and self._files is not None:
+            content = await self._files.attached(message, content, status.files)
         if until - now() < self._lease_seconds / 2:  # it has waited for its turn
             until = now() + self._lease_seconds
             if not await self._outbox.hold_on(reply):

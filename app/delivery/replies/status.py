@@ -19,6 +19,7 @@ from app.grants.accounts import Account, Accounts
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
 from app.reply import Button, ButtonStyle, ReplyContent
+from app.sent_files import FileReference
 
 _CONNECT = "connect google"
 _REPLACED = "I have sent you a newer link since, which replaces this one. Please use that one."
@@ -40,6 +41,7 @@ class Status:
         link: The state of the sign-in whose link the answer shows, if it shows one.
         attempt: The message's attempt; with the state it says for which version of the message this holds.
         seconds_left: How long the person can still decide on the approvals.
+        files: The files that go with the answer.
     """
 
     state: MessageState
@@ -56,6 +58,7 @@ class Status:
     link: SignIn | None = None
     attempt: int = 0
     seconds_left: float = 0.0
+    files: tuple[FileReference, ...] = ()
 
 
 class Statuses:
@@ -101,7 +104,17 @@ class Statuses:
             private = message.private or message.state is MessageState.FAILED  # an apology says what was asked for
             link = await self._consent.sign_in(message.principal, message.link_id) if message.link_id else None
             answer = _answer(message, link)
-            return Status(message.state, None, answer, None, (), private, link=link, attempt=message.attempt)
+            return Status(
+                message.state,
+                None,
+                answer,
+                None,
+                (),
+                private,
+                link=link,
+                attempt=message.attempt,
+                files=message.files if message.state is MessageState.DONE else (),
+            )
         sign_in = await self._consent.sign_in(message.principal, parked.link_id) if parked.link_id else None
         asked = await self._approvals.of_message(message.principal, message.message_id)
         pending = tuple(approval for approval in asked if approval.state is ApprovalState.PENDING)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from app.errors import NotFoundError, OffboardedError, UnavailableError
 from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage, Version
 from app.principal import Principal
 from app.reply import LinkReply
+from app.sent_files import FileReference, dump_files
 
 _WOKEN_AT_ONCE = 200  # conversations
 _IDS_AT_ONCE = 500  # in one statement; databases limit its parameters to a few thousand
@@ -170,8 +171,9 @@ class Inbox:
         return await self._leave(message, MessageState.NEW, wait_seconds=seconds, failures=faults, last_error=error)
 
     async def finish(
-        self, message: StoredMessage, answer: str | LinkReply, *, private: bool, alongside: Alongside | None = None
-    ) -> bool:
+        self, message: StoredMessage, answer: str | LinkReply, *, private: bool, alongside: Alongside | None = None,
+        files: Sequence[FileReference] = (),
+    ) -> bool:  # fmt: skip
         """Store the answer and delete the message's parked run. Return False if it was overtaken.
 
         Args:
@@ -179,9 +181,13 @@ class Inbox:
             answer: The reply for its sender.
             private: Only the sender may see the answer.
             alongside: Stores more in the same transaction; not called if the message was overtaken.
+            files: The files that go with the answer.
         """
+        more: dict[str, Any] = {"files": dump_files(files)} if files else {}
         text, link_id = (answer.text, answer.link_id) if isinstance(answer, LinkReply) else (answer, None)
-        return await self._leave(message, MessageState.DONE, alongside, answer=text, link_id=link_id, private=private)
+        return await self._leave(
+            message, MessageState.DONE, alongside, answer=text, link_id=link_id, private=private, **more
+        )
 
     async def fail(self, message: StoredMessage, apology: str, error: str | None = None) -> bool:
         """Fail the message with an apology and the error's class. Return False if it was overtaken."""

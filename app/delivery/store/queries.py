@@ -13,6 +13,7 @@ from app.database.transition import changing
 from app.delivery.store.attachments import load
 from app.delivery.store.lease import FREE
 from app.messages import ConversationKey, MessageState, StoredMessage
+from app.sent_files import load_files
 
 
 async def leave(
@@ -111,4 +112,5 @@ def stored(row: Columns) -> StoredMessage:
         created_at=row.created_at,
         attachments=load(row.attachments),
         notes=row.notes,
+        files=load_files(row.files),
     )

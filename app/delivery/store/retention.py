@@ -67,7 +67,13 @@ class Retention:
             found = list((await connection.execute(old)).scalars())
         if not found:
             return 0
-        blank: dict[str, object] = {"body": _ERASED, "attachments": None, "answer": None, "link_id": None}
+        blank: dict[str, object] = {
+            "body": _ERASED,
+            "attachments": None,
+            "answer": None,
+            "link_id": None,
+            "files": None,
+        }
         blank |= {"address": {}, "payload": None}
         async with self._database.writing() as connection:
             still_ended = messages.update().where(messages.c.id.in_(found), ended)  # none that is tried again

@@ -191,7 +191,9 @@ class Answering:
                 private=outcome.private,
                 forget_before=outcome.forget_before,
             )
-            return await self._inbox.finish(message, outcome.text, private=outcome.private, alongside=turn)
+            return await self._inbox.finish(
+                message, outcome.text, private=outcome.private, alongside=turn, files=outcome.files
+            )
         if await self._parking.count(message.principal, besides=message.message_id) >= self._person_parked:
             await self.give_up(message, TOO_MANY_PARKED.format(self._person_parked), "too_many_parked")
             return False  # the apology is queued already

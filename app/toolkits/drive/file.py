@@ -14,6 +14,7 @@ from app.toolkits.shapes import mapping, number, objects, text
 from app.toolkits.untrusted import Quotes
 
 FOLDER = "application/vnd.google-apps.folder"
+PDF = "application/pdf"
 SHORTCUT = "application/vnd.google-apps.shortcut"
 # The format that each of Google's own kinds is read in:
 # https://developers.google.com/workspace/drive/api/guides/ref-export-formats
@@ -35,7 +36,7 @@ _KINDS = MappingProxyType(
     }
 )
 _TEXTS = frozenset({"application/json", "application/xml", "application/csv", "application/x-yaml", "application/sql"})
-_MAX_NAME = 300  # characters shown of one
+MAX_NAME = 300  # characters shown of one
 _MAX_PEOPLE = 50  # shown of one file
 
 
@@ -44,11 +45,11 @@ def summary(file: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]:
     owner = next((text(each, "emailAddress") for each in objects(file, "owners")), "")
     return {
         "id": text(file, "id"),
-        "name": quotes.quote(text(file, "name")[:_MAX_NAME]) or "(no name)",
+        "name": quotes.quote(text(file, "name")[:MAX_NAME]) or "(no name)",
         "kind": kind(file),
         "modified": text(file, "modifiedTime")[:10],
         **({"bytes": number(file, "size")} if "size" in file else {}),
-        **({} if file.get("ownedByMe") is True else {"owner": quotes.quote(owner[:_MAX_NAME]) or "a shared drive"}),
+        **({} if file.get("ownedByMe") is True else {"owner": quotes.quote(owner[:MAX_NAME]) or "a shared drive"}),
     }
 
 
@@ -56,7 +57,7 @@ def in_full(file: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]:
     """Return everything that is shown of one file, apart from its text."""
     people = [
         {
-            "who": quotes.quote((text(each, "emailAddress") or text(each, "domain"))[:_MAX_NAME])
+            "who": quotes.quote((text(each, "emailAddress") or text(each, "domain"))[:MAX_NAME])
             or ("anyone with the link" if text(each, "type") == "anyone" else "somebody"),
             "may": _MAY.get(text(each, "role"), text(each, "role")[:20]),
         }
@@ -64,7 +65,7 @@ def in_full(file: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]:
     ]
     return {
         **summary(file, quotes),
-        **({"link": text(file, "webViewLink")[:_MAX_NAME]} if text(file, "webViewLink") else {}),
+        **({"link": text(file, "webViewLink")[:MAX_NAME]} if text(file, "webViewLink") else {}),
         **({"in_the_trash": True} if file.get("trashed") is True else {}),
         **({"shared_with": people[:_MAX_PEOPLE], "people_in_all": len(people)} if people else {}),
     }
@@ -78,14 +79,19 @@ def kind(file: Mapping[str, Any]) -> str:
 def described(file: Mapping[str, Any]) -> str:
     """Return a file on one line, for the question that the person is asked."""
     owner = next((text(each, "emailAddress") for each in objects(file, "owners")), "")
-    whose = "yours" if file.get("ownedByMe") is True else f"owned by {owner[:_MAX_NAME] or 'a shared drive'}"
-    return f"{kind(file)}: {text(file, 'name')[:_MAX_NAME] or '(no name)'}, {whose}"
+    whose = "yours" if file.get("ownedByMe") is True else f"owned by {owner[:MAX_NAME] or 'a shared drive'}"
+    return f"{kind(file)}: {text(file, 'name')[:MAX_NAME] or '(no name)'}, {whose}"
 
 
 def may_be_text(file: Mapping[str, Any]) -> bool:
     """Return whether a file that is not one of Google's own kinds may be read as text."""
     media_type = text(file, "mimeType")
     return media_type.startswith("text/") or media_type in _TEXTS or media_type.endswith(("+json", "+xml"))
+
+
+def is_googles(file: Mapping[str, Any]) -> bool:
+    """Return whether a file is one of Google's own kinds, which have no bytes and are exported."""
+    return text(file, "mimeType").startswith("application/vnd.google-apps.")
 
 
 def target(file: Mapping[str, Any]) -> str:

@@ -5,16 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic_ai import ToolReturn
+
 from app.errors import GoogleError, ToolError
 from app.google.client import GoogleClient
+from app.sent_files import MAX_FILE_BYTES
+from app.sizes import in_units
 from app.toolkits.arguments import Limit, ListPage, TextPage
 from app.toolkits.charsets import decoded, looks_binary
 from app.toolkits.drive.arguments import FileId, FolderId
-from app.toolkits.drive.file import LISTED, READ_AS, SHORTCUT, in_full, kind, may_be_text, summary, target
+from app.toolkits.drive.file import (
+    FOLDER,
+    LISTED,
+    MAX_NAME,
+    PDF,
+    READ_AS,
+    SHORTCUT,
+    in_full,
+    is_googles,
+    kind,
+    may_be_text,
+    summary,
+    target,
+)
 from app.toolkits.drive.oauth_scopes import READ_FILES, SEE_FILES
 from app.toolkits.drive.phrases import FILE_ID, FILES
 from app.toolkits.pages import pages
 from app.toolkits.phrases import ASK, END, TEXT_PAGE
+from app.toolkits.promised import promised
 from app.toolkits.shapes import number, objects, text
 from app.toolkits.toolkit import Toolkit, tool
 from app.toolkits.untrusted import Quotes
@@ -117,9 +135,7 @@ class DriveReading(Toolkit):
             file_id: The file.
             page: Which page of a long text.
         """
-        file = await self._file(file_id, f"{LISTED},shortcutDetails(targetId)")
-        if text(file, "mimeType") == SHORTCUT and target(file):
-            file = await self._file(target(file), LISTED)
+        file = await self._resolved(file_id)
         found = await self._google.to_thread(decoded, await self._content(file))
         if looks_binary(found):
             raise ToolError("this file is no text, so it cannot be read here")
@@ -129,6 +145,47 @@ class DriveReading(Toolkit):
         quotes = Quotes()
         place = {"page": page, "pages": len(parts)} if len(parts) > 1 else {}
         return {**quotes.note, **summary(file, quotes), **place, "body": quotes.quote(parts[page - 1])}
+
+    @tool(
+        oauth_scopes=(READ_FILES,),
+        doing="getting a file",
+        phrases=(rf"(?:send|give|download)(?: me)?(?: the)? {FILE_ID}{END}",),
+    )
+    async def download(self, file_id: FileId) -> ToolReturn[Any]:
+        """Give the person a file in the chat, together with your answer: Google's own kinds as PDF. You do not see it.
+
+        Args:
+            file_id: The file.
+        """
+        file = await self._resolved(file_id)
+        if text(file, "mimeType") == FOLDER:
+            raise ToolError("a folder cannot be sent; send its files one by one")
+        size = number(file, "size") if "size" in file and not is_googles(file) else None
+        if size is not None and size > MAX_FILE_BYTES:
+            raise ToolError(f"this file has {in_units(size)}; I send up to {in_units(MAX_FILE_BYTES)}")
+        quotes = Quotes()
+        shown = {**quotes.note, "name": quotes.quote(text(file, "name")[:MAX_NAME]), "sent_with_the_answer": True}
+        ending, kind_sent = (".pdf", PDF) if is_googles(file) else ("", text(file, "mimeType"))
+        return promised(shown, text(file, "id"), f"{text(file, 'name')}{ending}", kind_sent, size)
+
+    async def read_file(self, reference: str) -> bytes:
+        """Return the contents of a file, by its id."""
+        files = self._google.resource("drive", "v3", "files")
+        file = await self._resolved(reference)
+        if is_googles(file):
+            content = await self._google.execute(files.export(fileId=text(file, "id"), mimeType=PDF))
+        elif number(file, "size") > MAX_FILE_BYTES:
+            raise ToolError(f"it has grown to {in_units(number(file, 'size'))}")
+        else:
+            content = await self._google.execute(files.get_media(fileId=text(file, "id"), supportsAllDrives=True))
+        return content if isinstance(content, bytes) else b""
+
+    async def _resolved(self, file_id: str) -> Mapping[str, Any]:
+        """Return a file as lists have it, or the one that a shortcut leads to."""
+        file = await self._file(file_id, f"{LISTED},shortcutDetails(targetId)")
+        if text(file, "mimeType") == SHORTCUT and target(file):
+            return await self._file(target(file), LISTED)
+        return file
 
     async def _content(self, file: Mapping[str, Any]) -> bytes:
         """Return a file's bytes, or one of Google's own kinds exported as text.

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.errors import ToolError
 from app.toolkits.charsets import decoded
 from app.toolkits.gmail.message import header
 from app.toolkits.html_text import html_to_text
@@ -32,6 +33,29 @@ _CHARSET = re.compile(r"""charset\s{0,9}+=\s{0,9}+["']?([\w.:+-]{1,40}+)""", re.
 _START = re.compile(r"""\bstart\s{0,9}+=\s{0,9}+["']?(<[^<>"']{1,300}+>)""", re.IGNORECASE)
 _WORD = re.compile(r"\w++")
 _SHOWN = ("text/plain", "text/html", "text/enriched", "text/markdown")
+
+# Text that comes under other names: Outlook sends tables, data and invitations as application/*.
+_TEXT_TYPES = frozenset(
+    {
+        "json",
+        "xml",
+        "csv",
+        "ics",
+        "calendar",
+        "yaml",
+        "x-yaml",
+        "javascript",
+        "sql",
+        "x-ndjson",
+        "rtf",
+        "toml",
+        "pgp-keys",
+    }
+)
+_TEXT_ENDINGS = (
+    *(".txt", ".csv", ".tsv", ".json", ".ics", ".vcf", ".md", ".log", ".xml", ".html", ".htm", ".yaml", ".yml"),
+    *(".eml", ".ini", ".conf", ".sql", ".srt", ".toml", ".rst", ".tex", ".jsonl", ".diff", ".patch"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +113,27 @@ def attached_text(part: Mapping[str, Any], data: str) -> str:
     found = _decoded(part, data)
     kind = text(part, "mimeType").lower()
     return html_to_text(found).text.strip() if kind in ("text/html", "application/xhtml+xml") else found
+
+
+def may_be_text(part: Mapping[str, Any]) -> bool:
+    """Return whether a part says that it is a text, by its type or its name."""
+    kind, _, subtype = text(part, "mimeType").lower().partition("/")
+    if kind in ("text", "message"):
+        return True
+    is_named = text(part, "filename").lower().endswith(_TEXT_ENDINGS)
+    return kind == "application" and (is_named or subtype in _TEXT_TYPES or subtype.endswith(("+json", "+xml")))
+
+
+def decoded_bytes(data: str) -> bytes:
+    """Return contents that the API gives in base64url.
+
+    Raises:
+        ToolError: They are not.
+    """
+    try:
+        return base64.urlsafe_b64decode(data.rstrip("=") + "==")
+    except (binascii.Error, ValueError):
+        raise ToolError("Gmail gave this attachment in a form that I cannot read") from None
 
 
 def part_header(part: Mapping[str, Any], name: str) -> str:

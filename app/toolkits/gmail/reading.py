@@ -6,7 +6,11 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from pydantic_ai import ToolReturn
+
 from app.errors import GoogleError, ToolError
+from app.sent_files import MAX_FILE_BYTES
+from app.sizes import in_units
 from app.toolkits.arguments import TextPage
 from app.toolkits.charsets import looks_binary
 from app.toolkits.gmail import content as gmail_content
@@ -18,6 +22,7 @@ from app.toolkits.gmail.oauth_scopes import READ_MAIL
 from app.toolkits.gmail.phrases import MAIL_ID
 from app.toolkits.pages import PAGE_LENGTH, pages
 from app.toolkits.phrases import END, ID, TEXT_PAGE
+from app.toolkits.promised import promised
 from app.toolkits.shapes import mapping, number, objects, text
 from app.toolkits.toolkit import tool
 from app.toolkits.untrusted import Quotes
@@ -25,7 +30,7 @@ from app.toolkits.untrusted import Quotes
 THREAD_PAGE = 10  # mails of a thread at once
 MAX_ATTACHMENTS = 50  # named of one mail
 MAX_NAME = 200  # characters of an attachment's name
-MAX_FILE_BYTES = 300_000  # of an attachment whose text is read
+MAX_READ_BYTES = 300_000  # of an attachment whose text is read
 MAX_ENCLOSED_TEXT = 3_000  # characters shown of a mail that is attached to another
 MAX_FETCHED = 5  # parts of one mail's text that are fetched separately
 READING_SECONDS = 20.0  # to parse one answer; the longest mails take about two
@@ -34,28 +39,6 @@ NO_TEXT = "[this mail has no text]"
 HIDDEN = "Some text of this mail is hidden from its reader; it is left out here."
 DIFFERS = "The plain version of this mail says something else. This is the version that its reader sees."
 _OPEN = r"(?:read|open|show)(?: me)?(?: the| my)?"
-# Text that comes under other names: Outlook sends tables, data and invitations as application/*.
-_TEXT_TYPES = frozenset(
-    {
-        "json",
-        "xml",
-        "csv",
-        "ics",
-        "calendar",
-        "yaml",
-        "x-yaml",
-        "javascript",
-        "sql",
-        "x-ndjson",
-        "rtf",
-        "toml",
-        "pgp-keys",
-    }
-)
-_TEXT_ENDINGS = (
-    *(".txt", ".csv", ".tsv", ".json", ".ics", ".vcf", ".md", ".log", ".xml", ".html", ".htm", ".yaml", ".yml"),
-    *(".eml", ".ini", ".conf", ".sql", ".srt", ".toml", ".rst", ".tex", ".jsonl", ".diff", ".patch"),
-)
 
 T = TypeVar("T")
 
@@ -128,28 +111,67 @@ class GmailReading(GmailListing):
             reference: The `reference` of an attachment in a result.
             page: Which page of a long text.
         """
+        part = await self._attached(reference)
+        body = mapping(part, "body")
+        if not gmail_content.may_be_text(part):
+            raise ToolError("this attachment is no text, so it cannot be read here")
+        if number(body, "size") > MAX_READ_BYTES:
+            raise ToolError(
+                f"this attachment has {number(body, 'size')} bytes; up to {MAX_READ_BYTES} can be read here"
+            )
+        found = await self._parsed(gmail_content.attached_text, part, await self._attached_data(reference, part))
+        if looks_binary(found):
+            raise ToolError("this attachment is no text, so it cannot be read here")
+        quotes = Quotes()
+        name = quotes.quote(text(part, "filename")[:MAX_NAME])
+        return {**quotes.note, "reference": reference, "name": name, "text": _page(found, page, quotes)}
+
+    @tool(
+        oauth_scopes=(READ_MAIL,),
+        doing="getting an attachment",
+        phrases=(rf"(?:send|give|get|download)(?: me)?(?: the)? attachment (?P<reference>{ID}/[0-9.]*[0-9]){END}",),
+    )
+    async def download(self, reference: Reference) -> ToolReturn[Any]:
+        """Give the person an attachment as a file in the chat, together with your answer. You do not see its contents.
+
+        Args:
+            reference: The `reference` of an attachment in a result.
+        """
+        part = await self._attached(reference)
+        size = number(mapping(part, "body"), "size")
+        if size > MAX_FILE_BYTES:
+            raise ToolError(f"this attachment has {in_units(size)}; I send up to {in_units(MAX_FILE_BYTES)}")
+        quotes = Quotes()
+        shown = {**quotes.note, "name": quotes.quote(text(part, "filename")[:MAX_NAME]), "sent_with_the_answer": True}
+        return promised(shown, reference, text(part, "filename"), text(part, "mimeType"), size)
+
+    async def read_file(self, reference: str) -> bytes:
+        """Return the contents of an attachment, by its reference."""
+        data = await self._attached_data(reference, await self._attached(reference))
+        return await self._parsed(gmail_content.decoded_bytes, data)
+
+    async def _attached(self, reference: str) -> Mapping[str, Any]:
+        """Return the part of a mail that a reference names.
+
+        Raises:
+            ToolError: There is none.
+        """
         message_id, _, part_id = reference.partition("/")
         messages = self._google.resource("gmail", "v1", "users", "messages")
         message = await self._google.execute(messages.get(userId="me", id=message_id, format="full"))
         part = gmail_content.attached_part(message, part_id)
         if part is None:
             raise ToolError("this mail has no such attachment; read the mail again for its references")
+        return part
+
+    async def _attached_data(self, reference: str, part: Mapping[str, Any]) -> str:
+        """Return the contents of an attached part, base64url."""
         body = mapping(part, "body")
-        if not _may_be_text(part):
-            raise ToolError("this attachment is no text, so it cannot be read here")
-        if number(body, "size") > MAX_FILE_BYTES:
-            raise ToolError(
-                f"this attachment has {number(body, 'size')} bytes; up to {MAX_FILE_BYTES} can be read here"
-            )
         if attachment_id := text(body, "attachmentId"):  # Google's own id differs each time the mail is fetched
             files = self._google.resource("gmail", "v1", "users", "messages", "attachments")
+            message_id = reference.partition("/")[0]
             body = await self._google.execute(files.get(userId="me", messageId=message_id, id=attachment_id))
-        found = await self._parsed(gmail_content.attached_text, part, text(body, "data"))
-        if looks_binary(found):
-            raise ToolError("this attachment is no text, so it cannot be read here")
-        quotes = Quotes()
-        name = quotes.quote(text(part, "filename")[:MAX_NAME])
-        return {**quotes.note, "reference": reference, "name": name, "text": _page(found, page, quotes)}
+        return text(body, "data")
 
     async def _kept_apart(self, messages: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         """Return the data of those parts of the mails' texts that Gmail keeps apart, by their attachment ids."""
@@ -249,12 +271,3 @@ def _enclosed(message_id: str, content: MailContent, quotes: Quotes) -> dict[str
         }
 
     return {"attached_mails": [shown(*each) for each in content.enclosed]} if content.enclosed else {}
-
-
-def _may_be_text(part: Mapping[str, Any]) -> bool:
-    """Return whether a part says that it is a text, by its type or its name."""
-    kind, _, subtype = text(part, "mimeType").lower().partition("/")
-    if kind in ("text", "message"):
-        return True
-    is_named = text(part, "filename").lower().endswith(_TEXT_ENDINGS)
-    return kind == "application" and (is_named or subtype in _TEXT_TYPES or subtype.endswith(("+json", "+xml")))
