@@ -20,6 +20,7 @@ from app.llm.transcription import Transcriber
 from app.sections.agents import AgentSettings, ModelSettings
 from app.sections.google import WorkspaceSettings
 from app.settings import Settings
+from containers.agno_agents import agno_agent
 from containers.application import Application, Once
 from containers.channels import add_channels
 from containers.connections import add_connections
@@ -136,6 +137,8 @@ def _agents(
     made: dict[str, Scoped[Agent]] = {}
 
     def make(name: str) -> Scoped[Agent]:
+        if name not in made and agents[name].agno is not None:
+            made[name] = agno_agent(container, name, agents[name])
         if name not in made:
             members = [make(member) for member in agents[name].members]
             made[name] = _agent(container, name, shells[name], agents[name], members)

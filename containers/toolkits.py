@@ -49,9 +49,7 @@ def toolkits(
     """
     if taken := BUILT_IN.keys() & outside.keys():
         raise SettingsError(f"toolkits.{min(taken)}: a built-in toolkit has this name; choose another one")
-    offers = Offers({Principal: container.principal, Deadline: container.deadline, GoogleClient: container.google})
-    for name, connection in container.connections.providers.items():
-        offers.add(Connection[Literal[name]], connection)  # type: ignore[valid-type]  # known from the settings alone
+    offers = offers_of(container)
     known = container.connections.providers.keys()
     return {
         name: agno_toolkit(container, name, entry)
@@ -59,6 +57,14 @@ def toolkits(
         else _provider(name, entry, offers, known)
         for name, entry in (BUILT_IN | dict(outside)).items()
     }
+
+
+def offers_of(container: Application) -> Offers:
+    """Return what constructors of toolkits, and factories of agents, can ask for."""
+    offers = Offers({Principal: container.principal, Deadline: container.deadline, GoogleClient: container.google})
+    for name, connection in container.connections.providers.items():
+        offers.add(Connection[Literal[name]], connection)  # type: ignore[valid-type]  # known from the settings alone
+    return offers
 
 
 def _provider(name: str, import_path: str, offers: Offers, connections: Set[str]) -> Scoped[Any]:

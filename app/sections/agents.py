@@ -7,7 +7,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from app.sections.section import Name, OneOrMore, Secret, Section, Text, Url, wrong
+from app.sections.section import ImportPath, Name, OneOrMore, Secret, Section, Text, Url, wrong
+from app.sections.toolkits import Pattern
 
 OFFLINE = "offline"  # the embedded model, which needs no entry in `models`
 
@@ -96,8 +97,23 @@ class AgentSettings(_Run):
         default=False, description="The members of the team see the conversation, not only their task"
     )
 
+    agno: ImportPath | None = Field(
+        default=None,
+        description="package.module:function that builds an agent of agno's for each message; it brings its own model,"
+        " instructions and tools (docs/agno.md)",
+    )
+    reads: tuple[Pattern, ...] = Field(
+        default=(), description="With `agno`: its tools that change nothing, by name or pattern; all others ask first"
+    )
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.agno is None and self.reads:
+            raise wrong("reads", "only an agent of agno's has this; write agno: package.module:function beside it")
+        if self.agno is not None:
+            for key in ("members", "leader", "model", "toolkits", "instructions"):
+                if key in self.model_fields_set:
+                    raise wrong(key, "an agent of agno's brings this itself; leave it out")
         for key in ("leader", "shares_history"):
             if not self.members and key in self.model_fields_set:
                 raise wrong(key, "only a team has this; write members: [mail, calendar] beside it")

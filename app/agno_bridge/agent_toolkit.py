@@ -1,0 +1,78 @@
+"""The tools of one person's agno agent, as a toolkit of Deputy's."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from pydantic_ai import RunContext
+
+from app.agno_bridge.agents import PersonsAgent
+from app.agno_bridge.confinement import ConfinedError, Confinement, confined
+from app.agno_bridge.results import gathered, shown
+from app.deadline import Deadline
+from app.errors import DeputyError, ToolError
+from app.google.client import RequestThreads
+from app.toolkits.toolkit import Toolkit, ToolSpec
+
+
+class AgentsToolkit(Toolkit):
+    """Runs the tools that a person's agno agent brings. Lives for one request.
+
+    Args:
+        agent: The agent.
+        threads: Runs what blocks.
+        deadline: The message's deadline; nobody waits longer for a tool.
+    """
+
+    name: ClassVar[str] = "agno"
+
+    def __init__(self, agent: PersonsAgent, threads: RequestThreads, deadline: Deadline) -> None:
+        self._agent = agent
+        self._threads = threads
+        self._deadline = deadline
+        self._tools = {tool.spec.name: tool for tool in agent.tools}
+        self._specs = MappingProxyType({name: tool.spec for name, tool in self._tools.items()})
+
+    def known(self) -> Mapping[str, ToolSpec]:
+        """Return the tools of this person's agent."""
+        return self._specs
+
+    async def run_tool(self, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
+        """Run a tool of the agent's, and return its result as marked text.
+
+        Raises:
+            ToolError: It failed, took longer than the message may, or was refused.
+        """
+        tool = self._tools[spec.name]
+        arguments = tool_args | {name: None for name, is_required in tool.hidden.items() if is_required}
+        entrypoint = self._agent.functions[tool.name].entrypoint
+        assert entrypoint is not None
+        try:
+            async with asyncio.timeout(self._deadline.remaining()):
+                if tool.is_async:
+                    with confined(Confinement()):
+                        result = entrypoint(**arguments)
+                        result = await result if inspect.isawaitable(result) else result
+                else:
+                    result = await self._threads.to_thread(_confined_call, entrypoint, arguments)
+        except TimeoutError:
+            raise ToolError(f"{spec.name} took longer than one message may, so I stopped waiting for it.") from None
+        except ConfinedError as error:
+            raise ToolError(f"{spec.name} was refused: {error}.") from None
+        except DeputyError:
+            raise
+        except Exception as error:
+            failure = ToolError(f"{spec.name} failed ({type(error).__name__}).")  # its text may quote a secret
+        else:
+            return shown(result, ())
+        raise failure
+
+
+def _confined_call(entrypoint: Any, arguments: Mapping[str, Any]) -> Any:
+    with confined(Confinement()):
+        result = entrypoint(**arguments)
+        return gathered(result) if isinstance(result, Iterator) else result

@@ -1,0 +1,111 @@
+"""Agents that are written for agno: a factory builds one for each request, and its acts wait for the person."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("agno", reason="the extra `agno` is not installed")
+
+from app.errors import SettingsError
+from app.principal import Principal
+from app.sections.agents import AgentSettings
+from app.settings import Settings
+from containers.proof import LifetimeError
+from containers.testing import AppClient, open_test_app, open_test_container, settings_in
+from tests.outside import foreign_agent
+
+
+def settings(folder: Path, function: str = "build") -> Settings:
+    """Settings with one agent of agno's."""
+    path = f"tests.outside.foreign_agent:{function}"
+    return settings_in(folder, agent=AgentSettings(agno=path, reads=("whoami",)))
+
+
+def person(number: int) -> Principal:
+    """Somebody over HTTP."""
+    return Principal("http", "demo", f"person{number}x")
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    foreign_agent.BORN.clear()
+    foreign_agent.PAID.clear()
+
+
+async def test_thirty_people_at_once_each_have_their_own(tmp_path: Path) -> None:
+    """Each is answered from their own agent, and all agents are dead before the collector runs."""
+
+    async def ask(app: AppClient, number: int) -> str:
+        answer = (await app.ask(person(number), "whoami")).json()
+        return str(await app.told(person(number), answer["message"]))
+
+    try:
+        async with open_test_app(settings(tmp_path)) as app:
+            foreign_agent.BORN.clear()
+            gc.collect()
+            gc.disable()
+            answers = await asyncio.gather(*(ask(app, number) for number in range(30)))
+        alive = [type(each()).__name__ for each in foreign_agent.BORN if each() is not None]
+    finally:
+        gc.enable()
+
+    for number, answer in enumerate(answers):
+        assert f"person{number}x" in answer
+        assert not any(f"person{other}x" in answer for other in range(30) if other != number)
+    assert len(foreign_agent.BORN) == 60
+    assert alive == []
+
+
+async def test_a_pause_is_an_approval_that_survives_a_restart(tmp_path: Path) -> None:
+    """Two people's calls wait; each one's own word, given to another process, runs it once, by a new agent."""
+    ada, grace = person(1), person(2)
+    async with open_test_app(settings(tmp_path)) as app:
+        asked = [(await app.ask(each, "pay 5")).json() for each in (ada, grace)]
+        waiting = [await app.told(each, one["message"]) for each, one in zip((ada, grace), asked, strict=True)]
+        codes = [one["approval"]["code"] for one in waiting]
+        assert foreign_agent.PAID == []
+
+    async with open_test_app(settings(tmp_path)) as app:
+        await app.ask(grace, f"approve {codes[0]}")  # not hers
+        await app.ask(ada, f"approve {codes[0]}")
+        answer = await app.told(ada, asked[0]["message"])
+
+    assert foreign_agent.PAID == ["person1x paid 5"]
+    assert "person1x paid 5" in str(answer)
+
+
+async def test_what_was_said_is_the_persons_own(tmp_path: Path) -> None:
+    """The agent is given its person's history, and nobody else's."""
+    async with open_test_app(settings(tmp_path)) as app:
+        await app.told(person(1), (await app.ask(person(1), "hello")).json()["message"])
+        told = await app.told(person(1), (await app.ask(person(1), "hello")).json()["message"])
+        other = await app.told(person(2), (await app.ask(person(2), "hello")).json()["message"])
+
+    assert "2 messages" in str(told)
+    assert "1 messages" in str(other)
+
+
+@pytest.mark.parametrize(
+    ("function", "fault"),
+    [
+        ("shared", "is an agent, which everybody would share"),
+        ("missing", "cannot be imported"),
+        ("greedy", "asks for everything: dict"),
+    ],
+)
+async def test_what_is_no_factory_is_refused(tmp_path: Path, function: str, fault: str) -> None:
+    """The start says why."""
+    with pytest.raises(SettingsError, match=fault):
+        async with open_test_container(settings(tmp_path, function)):
+            pass
+
+
+async def test_a_factory_that_gives_out_one_agent_is_refused(tmp_path: Path) -> None:
+    """The proof builds it for two requests, and the second one is given what the first one had."""
+    with pytest.raises(LifetimeError, match="gave out the same Agent again"):
+        async with open_test_app(settings(tmp_path, "give_shared")):
+            pass

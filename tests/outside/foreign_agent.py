@@ -1,0 +1,97 @@
+"""An agent that is written for agno, with a model that calls what it is asked for."""
+
+from __future__ import annotations
+
+import json
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from agno.agent import Agent
+from agno.models.base import Model
+from agno.models.response import ModelResponse
+from agno.tools import Toolkit
+
+from app.principal import Principal
+
+BORN: list[weakref.ref[Any]] = []
+PAID: list[str] = []
+
+
+class Bank(Toolkit):
+    """One person's account."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        BORN.append(weakref.ref(self))
+        super().__init__(name="bank", tools=[self.whoami, self.pay])
+
+    def whoami(self) -> str:
+        """Return the owner."""
+        return self.owner
+
+    def pay(self, amount: int) -> str:
+        """Pay an amount.
+
+        Args:
+            amount: How much.
+        """
+        PAID.append(f"{self.owner} paid {amount}")
+        return PAID[-1]
+
+
+@dataclass
+class Echo(Model):
+    """Calls the tool that the message names, and repeats its result."""
+
+    id: str = "echo"
+
+    def reply(self, messages: list[Any], **_: Any) -> ModelResponse:
+        last = messages[-1]
+        if last.role == "tool":
+            return ModelResponse(role="assistant", content=f"done: {last.content}")
+        name, *values = str(last.content).split()
+        if name not in ("whoami", "pay"):
+            return ModelResponse(role="assistant", content=f"{sum(each.role == 'user' for each in messages)} messages")
+        arguments = json.dumps({"amount": int(values[0])} if values else {})
+        call = {"id": "c1", "type": "function", "function": {"name": name, "arguments": arguments}}
+        return ModelResponse(role="assistant", tool_calls=[call])
+
+    def invoke(self, messages: list[Any], **options: Any) -> ModelResponse:
+        return self.reply(messages)
+
+    async def ainvoke(self, messages: list[Any], **options: Any) -> ModelResponse:
+        return self.reply(messages)
+
+    def invoke_stream(self, messages: list[Any], **options: Any) -> Iterator[ModelResponse]:
+        yield self.reply(messages)
+
+    async def ainvoke_stream(self, messages: list[Any], **options: Any) -> Any:
+        yield self.reply(messages)
+
+    def _parse_provider_response(self, response: Any, **options: Any) -> Any:
+        return response
+
+    def _parse_provider_response_delta(self, response: Any) -> Any:
+        return response
+
+
+def build(principal: Principal) -> Agent:
+    """Return a person's agent."""
+    agent = Agent(name="bank", model=Echo(), tools=[Bank(principal.user)])
+    BORN.append(weakref.ref(agent))
+    return agent
+
+
+shared = Agent(name="bank", model=Echo(), tools=[Bank("everybody")])
+
+
+def give_shared(principal: Principal) -> Agent:
+    """Return everybody's agent."""
+    return shared
+
+
+def greedy(everything: dict[str, str]) -> Agent:
+    """Ask for what nobody provides."""
+    return Agent()
