@@ -25,11 +25,12 @@ DeputyError
 ├── CredentialsError           this principal has no usable credentials
 │   ├── AccessRefusedError         nothing the person can grant would help: the model is given the reason
 │   ├── ConsentRequiredError       a grant or an OAuth scope is missing: the run is parked
-│   └── GrantRevokedError          Google no longer honours the grant
+│   └── GrantRevokedError          the provider no longer honours the grant
 ├── SealError                  a sealed value does not open with this key ring and these bindings
-├── GoogleError                Google answered with an error, or not at all
-│   ├── InvalidGrantError          Google says that the refresh token or code is no longer valid
-│   └── TokenRefusedError          an API rejects an access token that was just renewed
+├── ProviderError              a provider of accounts answered with an error, or not at all
+│   ├── InvalidGrantError          it says that the refresh token or code is no longer valid
+│   └── GoogleError                it was Google
+│       └── TokenRefusedError          an API rejects an access token that was just renewed
 ├── AgentError                 a run cannot be finished: the person is shown this text
 └── ToolError                  a tool cannot do what was asked: the model is given the reason
 
@@ -236,14 +237,15 @@ class SealError(DeputyError):
     """A sealed value does not open: it was sealed with another key, or for another row or person."""
 
 
-class GoogleError(DeputyError):
-    """Google answered with an error, or not at all.
+class ProviderError(DeputyError):
+    """A provider of accounts, such as Google or GitHub, answered with an error, or not at all.
 
     Attributes:
         status: The HTTP status, or None if there was no answer.
-        reason: Google's machine-readable reason, such as ``notFound``; never a response body.
-        retry_after: The seconds that Google asks us to wait; None if it does not say.
-        unsent: Whether the connection failed, so that nothing reached Google.
+        reason: The provider's machine-readable reason, such as ``notFound``; never a response body.
+        retry_after: The seconds that the provider asks us to wait; None if it does not say.
+        unsent: Whether the connection failed, so that nothing reached the provider.
+        provider: The provider's name for people.
     """
 
     def __init__(
@@ -254,7 +256,9 @@ class GoogleError(DeputyError):
         reason: str | None = None,
         retry_after: float | None = None,
         unsent: bool = False,
+        provider: str = "Google",
     ) -> None:
+        self.provider = provider
         self.status = status
         self.reason = reason
         self.retry_after = retry_after
@@ -270,12 +274,16 @@ class GoogleError(DeputyError):
 
     @property
     def passes(self) -> bool:
-        """Return whether the fault is temporary: a rate limit, a fault of Google's own, or no answer."""
+        """Return whether the fault is temporary: a rate limit, a fault of the provider's own, or no answer."""
         return self.is_busy or self.status is None or self.status >= 500
 
 
-class InvalidGrantError(GoogleError):
-    """Google says ``invalid_grant`` (RFC 6749 section 5.2): the code or refresh token was used, revoked or expired."""
+class InvalidGrantError(ProviderError):
+    """``invalid_grant`` (RFC 6749 section 5.2): the code or refresh token was used, revoked or expired."""
+
+
+class GoogleError(ProviderError):
+    """Google answered with an error, or not at all."""
 
 
 class TokenRefusedError(GoogleError):

@@ -32,18 +32,19 @@ from app.google.auth import GoogleAuth
 from app.google.connections import open_http
 from app.google.endpoints import GoogleEndpoints
 from app.google.faults import FaultLog
-from app.google.token_endpoint import TokenEndpoint
-from app.google.tokens import GoogleAccount, GoogleTokens
 from app.grants.grants import Grants
 from app.grants.refresh import Refresher
 from app.grants.refresh_leases import RefreshLeases
 from app.keys.ring import KeyRing
+from app.oauth.token_endpoint import TokenEndpoint
+from app.oauth.tokens import ProviderAccount, ProviderTokens
 from app.principal import Principal
 from app.sandbox.server import serve_loopback
 from benchmarks.figures import Figure, show, show_figures, within
 from tests.fakes.credentials import connect
 from tests.fakes.databases import PostgresServer
 from tests.fakes.postgres import find_binaries, running_postgres
+from tests.fakes.providers import google_alone
 from tests.fakes.sandbox import ADA, CLIENT_ID, CLIENT_SECRET, READ, REDIRECT_URI, SandboxClient, sandbox
 
 PROCESSES = 4
@@ -125,7 +126,7 @@ async def naively(grants: Grants, google: GoogleAuth) -> str:
     """A fresh token: read, refresh, save."""
     grant = await grants.find(PERSON)
     assert grant is not None
-    tokens = await google.refresh(grant.refresh_token)
+    tokens = await google.refresh(str(grant.refresh_token))
     await grants.replace_tokens(grant, tokens)
     return tokens.access_token
 
@@ -133,7 +134,7 @@ async def naively(grants: Grants, google: GoogleAuth) -> str:
 async def storm(way: str, database_url: str, google_url: str) -> None:
     """Be one of the processes: wait for a line, make all requests at once, print what each came to."""
     async with opened(database_url, google_url) as (database, grants, google):
-        refresher = Refresher(grants, RefreshLeases(database), google)
+        refresher = Refresher(grants, RefreshLeases(database), google_alone(google))
 
         async def request() -> tuple[str | None, float]:
             begin = time.monotonic()
@@ -199,12 +200,12 @@ async def _measure(name: str, way: str, database_url: str) -> Row:
 
 async def _connect(http: httpx2.AsyncClient, database_url: str, google_url: str) -> None:
     answer = await SandboxClient(http).sign_in(ADA, READ)
-    tokens = GoogleTokens(
+    tokens = ProviderTokens(
         access_token=answer["access_token"],
         expires_at=time.time() + 1,
         refresh_token=answer["refresh_token"],
         granted_scopes=frozenset(answer["scope"].split()),
-        account=GoogleAccount("1", ADA),
+        account=ProviderAccount("1", ADA),
     )
     async with opened(database_url, google_url) as (database, grants, _):
         await connect(database, grants, PERSON, tokens)
@@ -218,7 +219,7 @@ async def _still_refreshes(database_url: str, google_url: str) -> bool:
     async with opened(database_url, google_url) as (_, grants, google):
         grant = await grants.find(PERSON)
         try:
-            return grant is not None and bool(await google.refresh(grant.refresh_token))
+            return grant is not None and bool(await google.refresh(str(grant.refresh_token)))
         except DeputyError:
             return False
 

@@ -77,7 +77,6 @@ from app.google.client import GoogleClient
 from app.google.connections import open_http
 from app.google.endpoints import GoogleEndpoints
 from app.google.faults import FaultLog
-from app.google.token_endpoint import TokenEndpoint
 from app.grants.accounts import Accounts
 from app.grants.grants import Grants
 from app.grants.refresh import Refresher
@@ -88,6 +87,8 @@ from app.keys.ring import open_key_ring
 from app.llm.endpoints import open_model_http
 from app.llm.transcription import Transcriber
 from app.network import open_pool, open_transport
+from app.oauth.provider import Providers
+from app.oauth.token_endpoint import TokenEndpoint
 from app.offboarding import Offboarding
 from app.principal import Principal
 from app.settings import Settings
@@ -164,6 +165,7 @@ class Application(DeclarativeContainer):
     # Process: Google, without anybody's credentials.
     http = Once(open_http)
     pool = Once(open_pool)
+    google_apis = Once(GoogleApis, settings.provided.google.api_root)
     google_faults = Once(FaultLog)
     token_endpoint = Once(TokenEndpoint, http, google_faults)
     endpoints = Once(
@@ -182,19 +184,21 @@ class Application(DeclarativeContainer):
         redirect_uri=providers.Callable(callback_url, settings.provided.server.public_url),
         token_endpoint=token_endpoint,
         pool=pool,
+        permission=google_apis.provided.permission,
     )
-    google_apis = Once(GoogleApis, settings.provided.google.api_root)
+    oauth_providers = providers.Dict(google=google_auth)  # `containers/connections.py` adds the others
+    account_providers = Once(Providers, oauth_providers)
     grants = Once(Grants, database, key_ring)
     accounts = Once(Accounts, database)
     refresh_leases = Once(RefreshLeases, database)
-    refresher = Once(Refresher, grants, refresh_leases, google_auth)
+    refresher = Once(Refresher, grants, refresh_leases, account_providers)
     tokens = Once(ConsentedTokens, refresher)  # in workspace mode, `build` puts WorkspaceTokens in its place
     connection_tokens: providers.Aggregate[Any] = providers.Aggregate()  # of the other connections, by name
     persons_http = Once(open_transport)
     links = Once(ConsentLinks, database, key_ring, lifetime_seconds=settings.provided.consent.link_seconds)
     quarantine = Once(Quarantine, database, key_ring)
     code_tries = Once(CodeTries, quarantine, code_tries=settings.provided.consent.code_tries)
-    unconfirmed = Once(UnconfirmedConsents, database, links, quarantine, google_auth)
+    unconfirmed = Once(UnconfirmedConsents, database, links, quarantine, account_providers)
     identities = Once(Identities, providers.Callable(people_of, channels))
     directories = providers.Callable(directories_of, channels)
     linking = Once(Linking, settings.provided.google.linking, directories, providers.Callable(logins_of, channels))
@@ -211,13 +215,15 @@ class Application(DeclarativeContainer):
         linking=linking,
         code_seconds=settings.provided.consent.code_seconds,
     )
-    consent = Once(Consent, links, grants, accounts, quarantine, public_url=settings.provided.server.public_url)
-    browser_sign_in = Once(
-        BrowserSignIn, database, links, grants, quarantine, unconfirmed, confirmation, google_auth, parking
+    consent = Once(
+        Consent, links, grants, accounts, quarantine, account_providers, public_url=settings.provided.server.public_url
     )
-    revocation = Once(Revocation, database, grants, refresh_leases, unconfirmed, google_auth, cancellation)
+    browser_sign_in = Once(
+        BrowserSignIn, database, links, grants, quarantine, unconfirmed, confirmation, account_providers, parking
+    )
+    revocation = Once(Revocation, database, grants, refresh_leases, unconfirmed, account_providers, cancellation)
     offboarding = Once(Offboarding, users, api_tokens, cancellation, revocation)
-    statuses = Once(Statuses, inbox, parking, approvals, consent, accounts, google_apis.provided.permission)
+    statuses = Once(Statuses, inbox, parking, approvals, consent, accounts, account_providers.provided.permission)
 
     # Process: the models by name, and the parts of each agent that all people share.
     model_http = Once(open_model_http)
@@ -299,9 +305,9 @@ class Application(DeclarativeContainer):
         new_conversation,
         stop_command,
         status_command,
-        Once(ConfirmCommand, confirmation, google_apis.provided.permission),
-        Once(AccountsCommand, consent, accounts, senders, google_apis.provided.permission),
-        Once(DisconnectCommand, revocation),
+        Once(ConfirmCommand, confirmation, account_providers.provided.permission),
+        Once(AccountsCommand, consent, accounts, senders, account_providers),
+        Once(DisconnectCommand, revocation, account_providers),
         Once(
             HelpCommand,
             request_scopes.provided.open_agent,
@@ -376,7 +382,7 @@ class Application(DeclarativeContainer):
         ConsentPages,
         sign_in=browser_sign_in,
         confirmation=confirmation,
-        google_apis=google_apis,
+        providers=account_providers,
         channels=channels,
         cookies=cookies,
         cookie_seconds=settings.provided.consent.sign_in_seconds.call(),

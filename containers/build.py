@@ -43,7 +43,7 @@ def build(settings: Settings) -> Application:
     agents = settings.led_agents()
     used = {model for agent in agents.values() for model in agent.model}
     models = {name: _model(container, name, settings.models.get(name)) for name in sorted(used)}
-    permission = container.google_apis.provided.permission
+    permission = container.account_providers.provided.permission
     shells = {
         name: _shell(name, agents, [models[model] for model in agent.model], permission)
         for name, agent in agents.items()

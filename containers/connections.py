@@ -1,4 +1,4 @@
-"""How the connections of the settings become scoped providers."""
+"""How the connections of the settings become providers: of an OAuth client each, and of each person's access."""
 
 from __future__ import annotations
 
@@ -8,17 +8,28 @@ from dependency_injector import providers
 
 from app.connections.connection import Connection
 from app.credentials.consented import ConsentedTokens
-from app.credentials.credentials import GOOGLE, Credentials
+from app.credentials.credentials import Credentials
+from app.errors import ProviderError
+from app.oauth.client import OAuthProvider
+from app.oauth.description import ProviderDescription
+from app.oauth.provider import GOOGLE
+from app.oauth.token_endpoint import TokenEndpoint
+from app.sections.connections import ConnectionSettings
 from app.settings import Settings
 from containers.application import Application, Once
 from containers.scopes import Scoped
+from interfaces.web.interface import callback_url
 
 # The roots of the APIs in `app.google.apis.API_VERSIONS`, from their discovery documents.
 GOOGLE_APIS = tuple(f"https://{host}.googleapis.com" for host in ("www", "docs", "gmail", "people", "sheets", "tasks"))
 
 
 def add_connections(container: Application, settings: Settings) -> None:
-    """Add a scoped connection for each provider of the settings, and for Google."""
+    """Add an OAuth client and a scoped connection for each provider of the settings, and a connection for Google."""
+    described = {name: each.described(name) for name, each in settings.connections.items()}
+    container.oauth_providers.add_kwargs(
+        {name: _client(container, settings, name, described[name]) for name in settings.connections}
+    )
     tokens = {name: Once(ConsentedTokens, container.refresher, name) for name in settings.connections}
     container.connection_tokens.set_providers(tokens)
     credentials = {
@@ -30,9 +41,27 @@ def add_connections(container: Application, settings: Settings) -> None:
     google = (settings.google.api_root,) if settings.google.api_root else GOOGLE_APIS
     connections = {
         GOOGLE: _connection(container, container.credentials, google),
-        **{name: _connection(container, credentials[name], each.api) for name, each in settings.connections.items()},
+        **{name: _connection(container, credentials[name], each.api) for name, each in described.items()},
     }
     container.connections.set_providers(connections)
+
+
+def _client(
+    container: Application, settings: Settings, name: str, description: ProviderDescription
+) -> providers.Provider[OAuthProvider]:
+    section: ConnectionSettings = settings.connections[name]
+    return Once(
+        OAuthProvider,
+        name,
+        providers.Object(description),
+        client_id=section.client_id,
+        client_secret=section.client_secret.get_secret_value() if section.client_secret else "",
+        redirect_uri=callback_url(settings.server.public_url, name),
+        token_endpoint=Once(
+            TokenEndpoint, container.http, container.google_faults, description.title, providers.Object(ProviderError)
+        ),
+        http=container.http,
+    )
 
 
 def _connection(

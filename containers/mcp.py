@@ -8,9 +8,10 @@ from typing import Any
 from dependency_injector import providers
 
 from app.connections.connection import Connection
-from app.credentials.credentials import GOOGLE, Credentials
+from app.credentials.credentials import Credentials
 from app.errors import SettingsError
 from app.mcp.server import McpServer
+from app.oauth.provider import GOOGLE
 from app.sections.mcp import McpSettings
 from app.settings import Settings
 from containers.application import Application, Once

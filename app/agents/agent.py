@@ -38,7 +38,7 @@ from app.attachments.prompt import Prompt, with_files, without_files
 from app.audit.recorder import AuditRecorder
 from app.connections.connections import PersonConnections
 from app.conversations.history import Conversations, History
-from app.errors import AgentError, GoogleError
+from app.errors import AgentError, ProviderError
 from app.llm.faults import ModelFault, model_fault
 from app.llm.files import can_read
 from app.llm.offline import MODEL_NAME, reply
@@ -245,7 +245,7 @@ class Agent:
             raise AgentError("This took more steps than I may use for one message. Try a smaller request.") from error
         except (AgentRunError, FallbackExceptionGroup, UserError) as error:
             raise AgentError(in_words(model_fault(error) or ModelFault.UNUSABLE)) from error
-        except GoogleError as error:
+        except ProviderError as error:
             raise AgentError(f"{_in_words(error)} Please try again later.") from error
         turn = without_files(ended.turn)
         if isinstance(ended.output, DeferredToolRequests):
@@ -275,10 +275,12 @@ class Agent:
         )
 
 
-def _in_words(error: GoogleError) -> str:
+def _in_words(error: ProviderError) -> str:
     if error.is_busy:
-        return "Google is busy and takes no more from you for now."
-    return "Google gives me no answer." if error.status is None else "Google has a fault of its own."
+        return f"{error.provider} is busy and takes no more from you for now."
+    return (
+        f"{error.provider} gives me no answer." if error.status is None else f"{error.provider} has a fault of its own."
+    )
 
 
 def _oldest_kept(history: History, left_out: int, sequence: int) -> int | None:

@@ -22,10 +22,11 @@ from app.errors import (
     ConsentRequiredError,
     CredentialsError,
     DeputyError,
-    GoogleError,
     GrantRevokedError,
+    ProviderError,
     ToolError,
 )
+from app.oauth.provider import GOOGLE
 from app.principal import Principal
 from app.toolkits.asides import with_aside
 from app.toolkits.google_faults import describe
@@ -129,7 +130,7 @@ class Guard:
         Raises:
             ApprovalRequired: The person has to consent, or to approve, first.
             ToolFailed: They said no, or Google did.
-            GoogleError: The fault is temporary and this call changed nothing: the message can be tried again later.
+            ProviderError: The fault is temporary and this call changed nothing: the message can be tried again later.
         """
         if (found := self._find(name)) is None:  # since the call was checked
             raise ToolFailed(TOOL_GONE)
@@ -145,7 +146,7 @@ class Guard:
             self._wait_for_consent(spec, answered, error)
         except AccessRefusedError as error:
             raise ToolFailed(str(error)) from error
-        except GoogleError as error:
+        except ProviderError as error:
             if error.passes and answered.get(APPROVAL_ID) is None:
                 raise
             raise ToolFailed(describe(error)) from error
@@ -160,7 +161,7 @@ class Guard:
         except AccessRefusedError as error:
             raise ToolFailed(str(error)) from error
         except ToolFailed as error:
-            if spec.effect is Effect.READ and isinstance(error.__cause__, GoogleError) and error.__cause__.passes:
+            if spec.effect is Effect.READ and isinstance(error.__cause__, ProviderError) and error.__cause__.passes:
                 raise error.__cause__ from None
             raise
 
@@ -175,11 +176,12 @@ class Guard:
     ) -> None:
         missing = error.oauth_scopes if isinstance(error, ConsentRequiredError) else spec.oauth_scopes
         if spec.connection in answered.get(CONSENT_ANSWERED, ()):
-            needed = "; ".join(f'"{self._permission(scope)}"' for scope in sorted(missing))
+            needed = "; ".join(f'"{self._permission(scope)}"' for scope in sorted(missing)) or "the access"
+            where = "at Google" if spec.connection == GOOGLE else f"for `{spec.connection}`"
             raise ToolFailed(
                 with_aside(
-                    f"You did not allow {needed} at Google, which I need for {spec.doing}. Write `connect google` to "
-                    "change that.",
+                    f"You did not allow {needed} {where}, which I need for {spec.doing}. Write "
+                    f"`connect {spec.connection}` to change that.",
                     "Name the permission to the person, who did not grant it; other tools may work without it.",
                 )
             ) from error
@@ -221,7 +223,7 @@ class Guard:
             return {}
         try:
             details = await toolkit.approval_details(spec.name, tool_args)
-        except (GoogleError, ToolError, CredentialsError):
+        except (ProviderError, ToolError, CredentialsError):
             details = ()  # the arguments themselves are shown in any case
         return {QUESTION: replace(spec.asks, labels=dict(spec.asks.labels), details=tuple(details))}
 
@@ -247,7 +249,7 @@ class Guard:
         try:
             return await self._run(toolkit, spec, tool_args, ctx)
         except (ConsentRequiredError, GrantRevokedError) as error:
-            raise ToolFailed("Google has ended my access to your account, so this was not done. Ask again.") from error
+            raise ToolFailed("My access to your account has ended, so this was not done. Ask again.") from error
         except AccessRefusedError as error:
             raise ToolFailed(str(error)) from error
         finally:

@@ -31,7 +31,7 @@ from app.agents.organised import MAX_ORGANISED
 from app.agents.work import below, through
 from app.approvals.approvals import Approval, ApprovalState, PendingCall
 from app.approvals.question import Question
-from app.credentials.credentials import GOOGLE
+from app.oauth.provider import GOOGLE
 from app.toolkits.asides import with_aside
 
 DECLINED_CONSENT = with_aside(

@@ -40,6 +40,7 @@ class AuditEntry:
 
     Attributes:
         at: POSIX seconds.
+        provider: Whose credential it is, of an event about a grant.
         message_id: The message for which it was done.
         tool_call: Joins the rows of one call of one tool, 32 hexadecimal digits. Of an approval or a denial, its id.
         credential: A grant's id, or in workspace mode the address that was acted as.
@@ -60,6 +61,7 @@ class AuditEntry:
     method: str | None = None
     status: int | None = None
     outcome: str | None = None
+    provider: str | None = None
     member: str | None = None
 
 
@@ -170,6 +172,7 @@ def _values(entry: AuditEntry) -> dict[str, object]:
         "method": entry.method,
         "status": entry.status,
         "outcome": entry.outcome,
+        "provider": entry.provider,
     }
 
 
@@ -186,4 +189,5 @@ def _entry(row: sa.Row[tuple[object, ...]]) -> AuditEntry:
         method=row.method,
         status=row.status,
         outcome=row.outcome,
+        provider=row.provider,
     )

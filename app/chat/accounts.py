@@ -11,9 +11,9 @@ from app.consent.confirmation import Confirmation
 from app.consent.flow import Consent
 from app.consent.outcome import Connected, Disconnected
 from app.delivery.replies.channel import Channel, place_of
-from app.google.scopes import IDENTITY_SCOPES
 from app.grants.accounts import Account, Accounts, is_alias
 from app.messages import StoredMessage
+from app.oauth.provider import GOOGLE, Providers
 from app.reply import LinkReply
 
 _UNKNOWN_CODE = (
@@ -77,7 +77,8 @@ class ConfirmCommand:
             return self._connected(outcome)
         if isinstance(outcome, Disconnected):
             return (
-                f"That code connected {outcome.email}, which has been disconnected since. Write `connect google` to "
+                f"That code connected {outcome.email}, which has been disconnected since. Write "
+                f"`connect {outcome.link.provider}` to "
                 "connect it again."
             )
         if outcome is None:
@@ -105,13 +106,13 @@ class ConfirmCommand:
 
 
 class AccountsCommand:
-    """Connects, lists, names and chooses a person's Google accounts; lives as long as the process and holds none.
+    """Connects, lists, names and chooses a person's accounts; lives as long as the process and holds none.
 
     The choice is the person's word. No tool takes an account, so nothing that a mail says can choose one.
 
     Args:
         channels: By platform; they know where others read along.
-        permission: Returns a text that says what an OAuth scope permits.
+        providers: Those at which accounts can be connected.
     """
 
     def __init__(
@@ -119,12 +120,12 @@ class AccountsCommand:
         consent: Consent,
         accounts: Accounts,
         channels: Mapping[str, Channel],
-        permission: Callable[[str], str] = str,
+        providers: Providers,
     ) -> None:
         self._consent = consent
+        self._providers = providers
         self._accounts = accounts
         self._channels = channels
-        self._permission = permission
 
     async def reply(self, message: StoredMessage) -> str | LinkReply | None:
         """Do what the message says about accounts, and return the reply; None when it is anything else.
@@ -135,10 +136,14 @@ class AccountsCommand:
         match words_of(message.text):
             case ("google", "accounts" | "account") | ("accounts",):
                 return await self._list(message)
-            case ("connect",) | ("connect", "google" | "gmail") | ("connect" | "add", "google", "account"):
-                return await self._connect(message, None)
-            case ("connect", "google", "as", alias) | ("connect" | "add", "google", "account", "as", alias):
-                return await self._connect(message, alias)
+            case ("connections",) | ("my", "connections"):
+                return await self._list_all(message)
+            case ("connect",) | ("connect", "gmail"):
+                return await self._connect(message, GOOGLE, None)
+            case ("connect", typed) | ("connect" | "add", typed, "account"):
+                return await self._connect_typed(message, typed, None)
+            case ("connect", typed, "as", alias) | ("connect" | "add", typed, "account", "as", alias):
+                return await self._connect_typed(message, typed, alias)
             case ("use", alias):
                 return await self._use(message, alias, here=False)
             case ("use", alias, "for", "this") | ("use", alias, "for", "this", "conversation"):
@@ -149,20 +154,37 @@ class AccountsCommand:
                 return None
 
     async def _list(self, message: StoredMessage) -> str:
+        lines = await self._lines(message, GOOGLE)
+        return "\n".join(["Your Google accounts:", *lines]) if lines else _NONE
+
+    async def _list_all(self, message: StoredMessage) -> str:
+        """Return the person's accounts at every provider, and how to connect one where they have none."""
+        told = []
+        for name in self._providers.names:
+            lines = await self._lines(message, name)
+            title = self._providers[name].title
+            told += [f"Your {title} accounts:", *lines] if lines else [f"{title}: none. Write `connect {name}`."]
+        return "\n".join(told)
+
+    async def _lines(self, message: StoredMessage, provider: str) -> list[str]:
         accounts = await self._accounts.list(message.principal)
-        if not accounts:
-            return _NONE
-        here = await self._accounts.chosen_here(message.principal, message.conversation)
-        lines = [self._line(account, here=account.grant_id == here) for account in accounts]
-        return "\n".join(["Your Google accounts:", *lines])
+        here = await self._accounts.chosen_here(message.principal, message.conversation, provider)
+        return [
+            self._line(account, here=account.grant_id == here) for account in accounts if account.provider == provider
+        ]
 
     def _line(self, account: Account, *, here: bool) -> str:
         marks = [name for name, holds in (("default", account.is_default), ("used here", here)) if holds]
         marked = f" ({', '.join(marks)})" if marks else ""
-        granted = self._in_words(account.granted_scopes) or "I only know who you are"
+        granted = self._in_words(account.granted_scopes, account.provider) or "I only know who you are"
         return f"- {account.alias}: {account.email}{marked}. You allowed: {granted}"
 
-    async def _connect(self, message: StoredMessage, alias: str | None) -> str | LinkReply:
+    async def _connect_typed(self, message: StoredMessage, typed: str, alias: str | None) -> str | LinkReply | None:
+        """Connect an account at the provider that was typed; None, for the agent, where there is none of that name."""
+        provider = self._providers.find(typed)
+        return await self._connect(message, provider, alias) if provider is not None else None
+
+    async def _connect(self, message: StoredMessage, provider: str, alias: str | None) -> str | LinkReply:
         accounts = await self._accounts.list(message.principal)
         if alias is not None and not is_alias(alias):
             return _NO_ALIAS
@@ -170,8 +192,10 @@ class AccountsCommand:
         if taken is not None:
             return f"You already call {taken.email} {alias}. Use another name, or write `rename {alias} to …` first."
         place = place_of(message, self._channels)
-        link_id, oauth_scopes = await self._consent.ask_to_add(message.principal, alias=alias, place=place)
-        wanted = self._in_words(oauth_scopes)
+        link_id, oauth_scopes = await self._consent.ask_to_add(
+            message.principal, alias=alias, place=place, provider=provider
+        )
+        wanted = self._in_words(oauth_scopes, provider)
         if not wanted:
             return LinkReply(link_id, "For now it only tells me who you are; I'll ask for more when you need it.")
         return LinkReply(link_id, f"It asks for your permission to: {wanted}")
@@ -183,7 +207,7 @@ class AccountsCommand:
             return None if here else await self._unknown(message, alias)
         if here:
             return f"In this conversation I now use {account.alias} ({account.email})."
-        await self._accounts.forget_choice(message.principal, message.conversation)
+        await self._accounts.forget_choice(message.principal, message.conversation, account.provider)
         return f"I now use {account.alias} ({account.email}) everywhere, except where you chose another account."
 
     async def _unknown(self, message: StoredMessage, alias: str) -> str | None:
@@ -201,5 +225,6 @@ class AccountsCommand:
             return f"You already call another account {new}."
         return f"I now call {alias} {new}."
 
-    def _in_words(self, oauth_scopes: frozenset[str]) -> str:
-        return "; ".join(self._permission(scope) for scope in sorted(oauth_scopes - IDENTITY_SCOPES))
+    def _in_words(self, oauth_scopes: frozenset[str], provider: str) -> str:
+        at = self._providers[provider]
+        return "; ".join(map(at.permission, sorted(oauth_scopes - at.identity_scopes)))

@@ -21,7 +21,7 @@ from app.settings import Settings
 
 grants = typer.Typer(no_args_is_help=True, help="List and revoke connections to Google accounts.")
 
-_COLUMNS = ("grant", "principal", "account", "state", "since", "changed", "OAuth scopes")
+_COLUMNS = ("grant", "principal", "provider", "account", "state", "since", "changed", "OAuth scopes")
 
 
 @grants.command(name="list")
@@ -62,10 +62,17 @@ def revoke(
 def print_ended(ended: Ended) -> None:
     """Print the grants and links that have ended."""
     for grant in ended.erased:
-        where = "ended at Google and erased" if grant.at_google else "erased; another grant needs the account at Google"
+        where = f"erased; {grant.provider} does not end access for others"
+        if grant.at_provider:
+            where = f"ended at {grant.provider} and erased"
+        elif grant.shared:
+            where = f"erased; another grant needs the account at {grant.provider}"
         print(f"{grant.email}: {where}")
-    for email in ended.waiting:
-        print(f"{email}: no longer used, but Google gave no answer; run this again, or let a server retry")
+    for waiting in ended.waiting:
+        print(
+            f"{waiting.email}: no longer used, but {waiting.provider} gave no answer; run this again, or let a server "
+            "retry"
+        )
     print(
         f"grants erased: {len(ended.erased)}, links cancelled: {ended.links}, waiting messages cancelled: {ended.runs}"
     )
@@ -75,6 +82,7 @@ def _as_json(grant: ConnectedAccount) -> dict[str, Any]:
     return {
         "grant": grant.grant_id,
         "principal": str(grant.principal),
+        "provider": grant.provider,
         "account": grant.email,
         "state": grant.state,
         "granted_scopes": list(grant.granted_scopes),

@@ -19,23 +19,24 @@ from app.consent.outcome import InProgress, NotConnected, SignedIn
 from app.consent.quarantine import Quarantine
 from app.consent.unconfirmed import UnconfirmedConsents
 from app.database.database import Database
-from app.errors import CallbackRefusedError, GoogleError
-from app.google.auth import GoogleAuth
+from app.errors import CallbackRefusedError, ProviderError
 from app.google.faults import cause_for_administrators
-from app.google.pkce import code_challenge
-from app.google.reasons import identifier
-from app.google.tokens import RedeemedCode
 from app.grants.grants import Grants
 from app.log_once import LogOnce
+from app.oauth.pkce import code_challenge
+from app.oauth.provider import GOOGLE, Providers
+from app.oauth.reasons import identifier
+from app.oauth.tokens import RedeemedCode
 
 log = logging.getLogger(__name__)
 
 UNCHECKED_SECONDS = 60.0  # Google is asked for its certificates for 10 seconds at most
 
 _OPEN_AGAIN = "Open the link in your chat again to try once more"
-_NEW_LINK = "Write `connect google` in the chat for a new link"
+_NEW_LINK = "Write `connect {name}` in the chat for a new link"
 _DECLINED = f"you did not allow the access, so nothing was connected. {_NEW_LINK} if you change your mind"
-_AT_GOOGLE = f"you have not finished at Google yet. {_OPEN_AGAIN}"
+_AT_PROVIDER = f"you have not finished at {{title}} yet. {_OPEN_AGAIN}"
+_OTHER_PROVIDER = f"this answer is not from the provider that this link is for, so nothing was connected. {_NEW_LINK}"
 _OVER = f"this link expired, so nothing was connected. {_NEW_LINK}"
 _DISCONNECTED = f"this account was connected and has been disconnected since. {_NEW_LINK}"
 _ASK_ADMINISTRATOR = "Please tell an administrator of this assistant: the server's log says what to do"
@@ -53,7 +54,7 @@ class BrowserSignIn:
         quarantine: Quarantine,
         unconfirmed: UnconfirmedConsents,
         confirmation: Confirmation,
-        google: GoogleAuth,
+        providers: Providers,
         waiting: ConsentWaiters,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -63,7 +64,7 @@ class BrowserSignIn:
         self._quarantine = quarantine
         self._unconfirmed = unconfirmed
         self._confirmation = confirmation
-        self._google = google
+        self._providers = providers
         self._waiting = waiting
         self._now = now
         self._log_once = LogOnce(log)
@@ -91,12 +92,17 @@ class BrowserSignIn:
 
         Raises:
             LinkExpiredError: It cannot be opened any more.
+            ProviderError: The provider does not say where its consent page is.
         """
+        provider = self._providers[(await self._links.look_at(token, kept)).provider]
+        await provider.get_ready()
         opened = await self._links.open(token, kept)
         widens = opened.link.purpose.widens
         # Else a forwarded link would get all that its victim once granted to anybody's assistant.
-        connected = widens is not None and await self._grants.of_account(opened.link.principal, widens) is not None
-        url = self._google.authorization_url(
+        connected = widens is not None and (
+            await self._grants.of_account(opened.link.principal, widens, provider=provider.name) is not None
+        )
+        url = provider.authorization_url(
             oauth_scopes=opened.link.oauth_scopes,
             state=opened.state,
             nonce=opened.nonce,
@@ -106,10 +112,21 @@ class BrowserSignIn:
         )
         return url, opened
 
-    async def take_callback(self, *, state: str, cookie: str | None, code: str | None, error: str | None) -> Link:
-        """Accept Google's answer to a consent, once; repeating it changes nothing.
+    async def take_callback(
+        self,
+        *,
+        state: str,
+        cookie: str | None,
+        code: str | None,
+        error: str | None,
+        provider: str = GOOGLE,
+        issuer: str | None = None,
+    ) -> Link:
+        """Accept a provider's answer to a consent, once; repeating it changes nothing.
 
         Args:
+            provider: The provider whose callback URL was called.
+            issuer: The `iss` that came back, if there is one.
             state: The state that came back.
             cookie: The browser's cookie.
             code: The code to redeem, if the person consented.
@@ -122,6 +139,9 @@ class BrowserSignIn:
             CallbackRefusedError: The callback does not belong to a sign-in of this browser.
         """
         link = await self._links.of_browser(state.partition(".")[0], cookie)
+        if link.provider != provider:  # mix-up: https://www.rfc-editor.org/rfc/rfc9700#section-4.4
+            raise CallbackRefusedError(_OTHER_PROVIDER.format(name=link.provider))
+        self._providers[provider].check_callback(issuer)
         opened = await self._links.find_opened(state, cookie or "")
         if opened is None or opened.link.link_id != link.link_id:
             return link
@@ -143,15 +163,21 @@ class BrowserSignIn:
         if link.state is LinkState.CONSENTED:
             return await self._confirmation.awaited(link) or InProgress(link)
         if link.state is LinkState.ACTIVE:
-            return await self._confirmation.connected_by(link) or NotConnected(link, _DISCONNECTED, 200)
+            return await self._confirmation.connected_by(link) or NotConnected(
+                link, self._worded(_DISCONNECTED, link), 200
+            )
         if link.state is LinkState.REFUSED:
-            return NotConnected(link, _DECLINED, 200)
+            return NotConnected(link, self._worded(_DECLINED, link), 200)
         if link.state is LinkState.SUPERSEDED:
             return NotConnected(link, SUPERSEDED, 400)
         why = await self._links.why(link)
         if why is not None:
             return NotConnected(link, *why)
-        return NotConnected(link, _AT_GOOGLE, 200) if link.state is LinkState.OPENED else NotConnected(link, _OVER, 400)
+        return (
+            NotConnected(link, self._worded(_AT_PROVIDER, link), 200)
+            if link.state is LinkState.OPENED
+            else NotConnected(link, self._worded(_OVER, link), 400)
+        )
 
     async def _refuse(self, link: Link) -> None:
         """End a link whose person said no, and with it what waited for it."""
@@ -160,15 +186,18 @@ class BrowserSignIn:
             if not await self._links.take(connection, link, LinkState.REFUSED):
                 return
             accounts = (link.purpose.widens,)
-            wake = await self._waiting.consent_ends(connection, link.principal, granted=False, accounts=accounts)
+            wake = await self._waiting.consent_ends(
+                connection, link.principal, granted=False, accounts=accounts, provider=link.provider
+            )
         await wake()
 
     async def _fail(self, link: Link, reason: str) -> None:
-        """Let the link be opened again after Google ended the sign-in with an error that is not the person's no."""
-        self._log_once.error(reason, "Google ended a sign-in with the error %s", reason)
-        why = f"Google had a fault, so nothing was connected. {_OPEN_AGAIN}"
+        """Let the link be opened again after the provider ended the sign-in with an error, not with the person's no."""
+        title = self._providers[link.provider].title
+        self._log_once.error((link.provider, reason), "%s ended a sign-in with the error %s", title, reason)
+        why = f"{title} had a fault, so nothing was connected. {_OPEN_AGAIN}"
         if reason not in _PASSING_ERRORS:
-            why = f"Google refused the sign-in ({reason}), so nothing was connected. {_ASK_ADMINISTRATOR}"
+            why = f"{title} refused the sign-in ({reason}), so nothing was connected. {_ASK_ADMINISTRATOR}"
         await self._give_back(link, LinkState.OPENED, why)
 
     async def _finish(self, opened: OpenedLink, code: str) -> None:
@@ -178,13 +207,13 @@ class BrowserSignIn:
             if not await self._links.take(connection, link, LinkState.CONSENTED):
                 return
         try:
-            redeemed = await self._google.redeem(
+            redeemed = await self._providers[link.provider].redeem(
                 code=code, code_verifier=opened.code_verifier, oauth_scopes=link.oauth_scopes
             )
         except CallbackRefusedError as refusal:
             await self._confirmation.drop(link.principal, link.link_id, str(refusal))
             return
-        except GoogleError as error:
+        except ProviderError as error:
             log.warning("the sign-in by link %s is not finished: %s", link.link_id, error)
             await self._give_back(link, LinkState.CONSENTED, _in_words(error, _OPEN_AGAIN))
             return
@@ -198,23 +227,29 @@ class BrowserSignIn:
             await self._quarantine.hold_unchecked(connection, link, redeemed.tokens, redeemed.claimed, until=until)
         why, status = "", 400
         try:
-            await self._confirmation.begin(link, await self._google.verify(redeemed, nonce=nonce))
+            await self._confirmation.begin(link, await self._providers[link.provider].verify(redeemed, nonce=nonce))
         except CallbackRefusedError as refusal:
             why = str(refusal)
-        except GoogleError as error:
+        except ProviderError as error:
             log.warning("the sign-in by link %s is not finished: %s", link.link_id, error)
-            why, status = _in_words(error, _NEW_LINK), 502
+            why, status = _in_words(error, self._worded(_NEW_LINK, link)), 502
         if why:
             await self._unconfirmed.drop(link.principal, link.link_id, why=why, status=status)
             await self._waiting.sign_in_changed(link.principal, link.link_id)
+
+    def _worded(self, words: str, link: Link) -> str:
+        """Return words that name a link's provider."""
+        return words.format(name=link.provider, title=self._providers[link.provider].title)
 
     async def _give_back(self, link: Link, before: LinkState, why: str) -> None:
         await self._links.give_back(link, before, why, 502)
         await self._waiting.sign_in_changed(link.principal, link.link_id)
 
 
-def _in_words(error: GoogleError, next_step: str) -> str:
-    """Return the text that a person sees for an error of Google's."""
+def _in_words(error: ProviderError, next_step: str) -> str:
+    """Return the text that a person sees for an error of a provider's."""
     if cause_for_administrators(error) is not None:
-        return f"Google refuses this assistant ({error.reason}), so nothing was connected. {_ASK_ADMINISTRATOR}"
-    return f"Google did not answer, so nothing was connected. {next_step}"
+        return (
+            f"{error.provider} refuses this assistant ({error.reason}), so nothing was connected. {_ASK_ADMINISTRATOR}"
+        )
+    return f"{error.provider} did not answer, so nothing was connected. {next_step}"

@@ -23,8 +23,9 @@ from app.consent.unconfirmed import UnconfirmedConsents
 from app.consent.used_codes import UsedCodes
 from app.database.database import Database
 from app.errors import CallbackRefusedError, SealError, UnavailableError
-from app.google.tokens import GoogleTokens
 from app.grants.grants import Grants
+from app.oauth.provider import GOOGLE
+from app.oauth.tokens import ProviderTokens
 from app.principal import Principal
 from app.users import is_offboarded
 
@@ -33,19 +34,18 @@ Wake = Callable[[], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
-_SUPERSEDED = "this link ended while you signed in. Write `connect google` in the chat for a new one"
+_SUPERSEDED = "this link ended while you signed in. Write `connect {0}` in the chat for a new one"
 _OTHER_ACCOUNT = (
-    "this link is for the Google account that is already connected, and you chose another one. To connect one more, "
-    "write `connect google` in the chat"
+    "this link is for the account that is already connected, and you chose another one. To connect one more, "
+    "write `connect {0}` in the chat"
 )
-_OTHER_ADDRESS = "this Google account has a different address from the one that your chat has for you"
+_OTHER_ADDRESS = "this account has a different address from the one that your chat has for you"
 _OTHER_PERSON = "the person who signed in just now is not the one who asked for this link"
 _NO_ANSWER = (
-    "your chat did not answer, so I could not check whose link this is. Write `connect google` in the chat for a new "
-    "one"
+    "your chat did not answer, so I could not check whose link this is. Write `connect {0}` in the chat for a new one"
 )
-_WRONG_CODES = "five wrong codes were sent. Write `connect google` in the chat to try again"
-_UNKNOWN = "this sign-in has ended, or I don't know it. Write `connect google` in the chat for a new link"
+_WRONG_CODES = "five wrong codes were sent. Write `connect {0}` in the chat to try again"
+_UNKNOWN = "this sign-in has ended, or I don't know it. Write `connect {0}` in the chat for a new link"
 
 
 class ConsentWaiters(Protocol):
@@ -58,6 +58,7 @@ class ConsentWaiters(Protocol):
         *,
         granted: bool,
         accounts: Collection[str | None] = (None,),
+        provider: str = GOOGLE,
     ) -> Wake:
         """Resume the messages that waited for this person's consent, whether it was granted or refused.
 
@@ -66,6 +67,7 @@ class ConsentWaiters(Protocol):
             principal: The person who consented or refused.
             granted: Whether they consented.
             accounts: Resume the messages that wait for these accounts; None stands for those that accept any account.
+            provider: Resume only what waits for an account at this one.
 
         Returns:
             A function to await after the commit. It is only a hint: resumed messages are found without it too.
@@ -112,7 +114,7 @@ class Confirmation:
         self._code_seconds = code_seconds
         self._now = now
 
-    async def begin(self, link: Link, tokens: GoogleTokens) -> None:
+    async def begin(self, link: Link, tokens: ProviderTokens) -> None:
         """Quarantine what Google granted by a link until its proof, or activate it where the channel vouches for it.
 
         Raises:
@@ -124,11 +126,11 @@ class Confirmation:
         state, nonce = f"{link.link_id}.{secrets.token_urlsafe(32)}", secrets.token_urlsafe(32)
         await self._hold(link, tokens, {"state": state, "nonce": nonce} if login else {CODE: new_code()})
         if link.purpose.widens not in (None, account.subject):
-            raise CallbackRefusedError(_OTHER_ACCOUNT)
+            raise CallbackRefusedError(_OTHER_ACCOUNT.format(link.provider))
         if login is not None:
             return
-        if directory is not None:
-            known = await self._answer_of(directory.find_email(link.principal))
+        if directory is not None and link.provider == GOOGLE:  # others name accounts by no verified address
+            known = await self._answer_of(link, directory.find_email(link.principal))
             if known is not None:
                 await self._judge(link, same_address(known, account.email), _OTHER_ADDRESS)
                 return
@@ -181,7 +183,7 @@ class Confirmation:
             connected = await self._connect(principal, found, code=typed)
             return connected or await self._used_before(principal, typed)
         for link_id in found.ended if found else ():
-            await self.drop(principal, link_id, _WRONG_CODES)
+            await self.drop(principal, link_id, await self._named(principal, link_id, _WRONG_CODES))
         return found
 
     async def _used_before(self, principal: Principal, typed: str) -> Connected | Disconnected | None:
@@ -210,17 +212,17 @@ class Confirmation:
         if link.state is not LinkState.CONSENTED or awaited is None or login is None:
             return link
         if not _same(state, awaited.proof.get("state", "")):
-            raise CallbackRefusedError(_UNKNOWN)
+            raise CallbackRefusedError(_UNKNOWN.format(link.provider))
         if not await self._quarantine.claim_try(link.principal, link.link_id):
             return link
         try:
             proves = login.proves(link.principal, answer, nonce=awaited.proof["nonce"])
-            await self._judge(link, await self._answer_of(proves), _OTHER_PERSON)
+            await self._judge(link, await self._answer_of(link, proves), _OTHER_PERSON)
         except CallbackRefusedError as refusal:
             await self.drop(link.principal, link.link_id, str(refusal))
         return link
 
-    async def _hold(self, link: Link, tokens: GoogleTokens, proof: dict[str, str]) -> None:
+    async def _hold(self, link: Link, tokens: ProviderTokens, proof: dict[str, str]) -> None:
         """Quarantine it; what was granted by a link that has ended meanwhile goes the same way, to be dropped."""
         expires_at = self._now() + self._code_seconds
         async with self._database.writing() as connection:
@@ -228,13 +230,13 @@ class Confirmation:
             await self._quarantine.hold(connection, link, tokens, proof, expires_at=expires_at)
             consented = await self._links.hold_until(connection, link.link_id, expires_at)
         if not consented:
-            raise CallbackRefusedError(_SUPERSEDED)
+            raise CallbackRefusedError(_SUPERSEDED.format(link.provider))
 
     async def _judge(self, link: Link, proven: bool, objection: str) -> None:
         if not proven:
             raise CallbackRefusedError(objection)
         if await self._connect(link.principal, link.link_id) is None:
-            raise CallbackRefusedError(_SUPERSEDED)
+            raise CallbackRefusedError(_SUPERSEDED.format(link.provider))
 
     async def _connect(self, principal: Principal, link_id: str, *, code: str | None = None) -> Connected | None:
         """Make a grant of what waits by this link, and let what waited for it go on; None, and dropped, if it ended."""
@@ -244,10 +246,12 @@ class Confirmation:
                 connected = await self._activate(connection, principal, link_id)
                 await self._used_codes.remember(connection, connected, code)
                 accounts = {connected.subject, connected.link.purpose.widens}
-                wake = await self._waiting.consent_ends(connection, principal, granted=True, accounts=accounts)
+                wake = await self._waiting.consent_ends(
+                    connection, principal, granted=True, accounts=accounts, provider=connected.link.provider
+                )
         except (_EndedError, SealError) as error:
             log.warning("the sign-in by link %s is not confirmed: %s", link_id, error)
-            await self.drop(principal, link_id, _SUPERSEDED)
+            await self.drop(principal, link_id, await self._named(principal, link_id, _SUPERSEDED))
             return None
         await wake()
         return connected
@@ -257,10 +261,19 @@ class Confirmation:
         held = await self._quarantine.take(connection, principal, link_id)
         if link is None or held is None or await is_offboarded(connection, principal):
             raise _EndedError("it has ended, or its person was offboarded")  # which takes back what was changed
-        await self._grants.activate(connection, principal, held.tokens, alias=link.purpose.alias)
+        if held.provider != link.provider:
+            raise _EndedError("it is for another provider than its link")
+        await self._grants.activate(
+            connection, principal, held.tokens, alias=link.purpose.alias, provider=link.provider
+        )
         return Connected(link, held.account.subject, held.account.email, held.tokens.granted_scopes)
 
-    async def _answer_of(self, channel: Awaitable[T]) -> T:
+    async def _named(self, principal: Principal, link_id: str, words: str) -> str:
+        """Return words that name the provider of a link."""
+        link = await self._links.find(principal, link_id)
+        return words.format(link.provider if link is not None else GOOGLE)
+
+    async def _answer_of(self, link: Link, channel: Awaitable[T]) -> T:
         """Return what a channel says.
 
         Raises:
@@ -270,7 +283,7 @@ class Confirmation:
             return await channel
         except UnavailableError:
             pass
-        raise CallbackRefusedError(_NO_ANSWER)
+        raise CallbackRefusedError(_NO_ANSWER.format(link.provider))
 
     async def drop(self, principal: Principal, link_id: str, why: str) -> None:
         """End a consent that is not to be proven any more, here and at Google, and keep why for its browser's page."""

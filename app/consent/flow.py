@@ -8,12 +8,13 @@ from enum import StrEnum
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.consent.code_tries import CODE
-from app.consent.link import LinkState, Place, Purpose
+from app.consent.link import Link, LinkState, Place, Purpose
 from app.consent.links import ConsentLinks
 from app.consent.quarantine import Quarantine
-from app.google.scopes import IDENTITY_SCOPES, missing_scopes
+from app.google.scopes import missing_scopes
 from app.grants.accounts import Accounts
 from app.grants.grants import Grants
+from app.oauth.provider import GOOGLE, Providers
 from app.principal import Principal
 
 
@@ -33,11 +34,15 @@ class SignIn:
 
     Attributes:
         url: The link, while it may be opened. Show it to its person alone.
+        provider: The provider's name in the settings.
+        title: The provider's name for people.
     """
 
     stage: SignInStage
     place: Place
     url: str | None = field(default=None, repr=False)
+    provider: str = GOOGLE
+    title: str = "Google"
 
 
 class Consent:
@@ -53,6 +58,7 @@ class Consent:
         grants: Grants,
         accounts: Accounts,
         quarantine: Quarantine,
+        providers: Providers,
         *,
         public_url: str,
     ) -> None:
@@ -60,6 +66,7 @@ class Consent:
         self._grants = grants
         self._accounts = accounts
         self._quarantine = quarantine
+        self._providers = providers
         self._public_url = public_url.rstrip("/")
 
     async def ask(
@@ -69,6 +76,7 @@ class Consent:
         *,
         conversation: str | None = None,
         place: Place = Place.DIRECT,
+        provider: str = GOOGLE,
     ) -> str:
         """A link by which this person can grant these scopes; returns its id.
 
@@ -80,25 +88,28 @@ class Consent:
             oauth_scopes: The scopes that a tool needs.
             conversation: Where: there the person may use another account than by default.
             place: Whether others read along there.
+            provider: Whose account it connects.
         """
-        grant = await self._grants.find(principal, conversation)
+        grant = await self._grants.find(principal, conversation, provider=provider)
         granted, widens = (grant.granted_scopes, grant.subject) if grant else (frozenset(), None)
         missing = missing_scopes(oauth_scopes, granted)
-        link, _ = await self._links.issue(principal, missing, Purpose(place, widens))
+        link, _ = await self._links.issue(principal, missing, Purpose(place, widens, provider=provider))
         return link.link_id
 
     async def ask_to_add(
-        self, principal: Principal, *, alias: str | None, place: Place = Place.DIRECT
+        self, principal: Principal, *, alias: str | None, place: Place = Place.DIRECT, provider: str = GOOGLE
     ) -> tuple[str, frozenset[str]]:
         """A fresh link by which this person can connect any account; its id and the OAuth scopes it asks for.
 
         It asks for what their accounts have been granted, so that the new one can do the same and one that is
         connected again loses nothing, and for what their messages wait for.
         """
-        accounts = await self._accounts.list(principal)
+        accounts = [each for each in await self._accounts.list(principal) if each.provider == provider]
         # Without the identity scopes, which every consent asks for anyway and Google names in another way.
-        wanted = frozenset().union(*(account.granted_scopes for account in accounts)) - IDENTITY_SCOPES
-        link, _ = await self._links.issue(principal, wanted, Purpose(place, alias=alias), fresh=True)
+        identity = self._providers[provider].identity_scopes
+        wanted = frozenset().union(*(account.granted_scopes for account in accounts)) - identity
+        purpose = Purpose(place, alias=alias, provider=provider)
+        link, _ = await self._links.issue(principal, wanted, purpose, fresh=True)
         return link.link_id, link.oauth_scopes
 
     async def covers(
@@ -108,26 +119,30 @@ class Consent:
         oauth_scopes: frozenset[str],
         *,
         conversation: str | None = None,
+        provider: str = GOOGLE,
     ) -> bool:
-        """Whether the grant that this person uses there has all of these scopes, in the caller's transaction."""
-        granted = await self._grants.granted_scopes(connection, principal, conversation)
+        """Return whether the grant that this person uses there has all of these scopes, in the caller's transaction."""
+        granted = await self._grants.granted_scopes(connection, principal, conversation, provider=provider)
         return granted is not None and not missing_scopes(oauth_scopes, granted)
 
     async def sign_in(self, principal: Principal, link_id: str) -> SignIn:
-        """How the sign-in by this link of this person stands."""
+        """Return how the sign-in by this link of this person stands."""
         link = await self._links.find(principal, link_id)
-        if link is not None and link.state is LinkState.SUPERSEDED:
-            return SignIn(SignInStage.REPLACED, link.purpose.place)
-        if link is None or link.state not in _UNDER_WAY:
-            return SignIn(SignInStage.OVER, link.purpose.place if link else Place.DIRECT)
-        token = await self._links.find_issued(principal, link_id)
-        if token is not None:
-            return SignIn(SignInStage.LINK, link.purpose.place, self._url(token))
-        waits = await self._quarantine.find(principal, link_id)
-        return SignIn(SignInStage.CODE if waits and CODE in waits.proof else SignInStage.WINDOW, link.purpose.place)
+        if link is None:
+            return SignIn(SignInStage.OVER, Place.DIRECT)
+        stage, url = await self._stage(link)
+        return SignIn(stage, link.purpose.place, url, link.provider, self._providers[link.provider].title)
 
-    def _url(self, token: str) -> str:
-        return f"{self._public_url}/connect/google/{token}"
+    async def _stage(self, link: Link) -> tuple[SignInStage, str | None]:
+        if link.state is LinkState.SUPERSEDED:
+            return SignInStage.REPLACED, None
+        if link.state not in _UNDER_WAY:
+            return SignInStage.OVER, None
+        token = await self._links.find_issued(link.principal, link.link_id)
+        if token is not None:
+            return SignInStage.LINK, f"{self._public_url}/connect/{link.provider}/{token}"
+        waits = await self._quarantine.find(link.principal, link.link_id)
+        return (SignInStage.CODE if waits and CODE in waits.proof else SignInStage.WINDOW), None
 
 
 _UNDER_WAY = (LinkState.ISSUED, LinkState.OPENED, LinkState.CONSENTED)

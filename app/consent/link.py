@@ -8,6 +8,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from app.database.tables import principal_of
+from app.oauth.provider import GOOGLE
 from app.principal import Principal
 
 
@@ -42,11 +43,13 @@ class Purpose:
         place: The kind of place where its person asked.
         widens: The subject of the account whose grant gets more scopes, and of no other; None lets the person choose.
         alias: The name that they want for the account that they choose.
+        provider: The provider whose accounts it connects, and no other one's.
     """
 
     place: Place = Place.DIRECT
     widens: str | None = None
     alias: str | None = None
+    provider: str = GOOGLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,18 @@ class Link:
     purpose: Purpose
     expires_at: float
 
+    @property
+    def provider(self) -> str:
+        """Return the provider whose accounts it connects."""
+        return self.purpose.provider
+
 
 ANYWHERE = Purpose()
 
 
 def link_of(row: sa.Row[tuple[object, ...]]) -> Link:
     """The link that a whole row says."""
-    purpose = Purpose(Place(row.place), row.widens, row.alias)
+    purpose = Purpose(Place(row.place), row.widens, row.alias, row.provider)
     oauth_scopes = frozenset(row.oauth_scopes.split())
     return Link(row.id, principal_of(row), oauth_scopes, LinkState(row.state), purpose, row.expires_at)
 

@@ -24,7 +24,7 @@ def hashed(secret: str) -> str:
 
 def seal_values(key_ring: KeyRing, link: Link, values: dict[str, str]) -> str:
     """Return these values sealed for the row of this link."""
-    row = {"id": link.link_id, **owner(link.principal)}
+    row = {"id": link.link_id, **owner(link.principal), "provider": link.provider}
     return seal(key_ring, consent_links.c.sealed_secrets, json.dumps(values), row)
 
 

@@ -1,4 +1,4 @@
-"""Consent links at rest: the one-time invitations to connect a Google account, and their states.
+"""Consent links at rest: the one-time invitations to connect an account, and their states.
 
     issued ─► opened ─► consented ─► active
        └─────────┴──────────┴──► expired | superseded | refused
@@ -30,15 +30,13 @@ from app.database.transition import changed, changing
 from app.errors import CallbackRefusedError, LinkExpiredError, SealError
 from app.google.scopes import missing_scopes
 from app.keys.ring import KeyRing
+from app.oauth.provider import GOOGLE
 from app.principal import Principal
 from app.users import is_offboarded
 
 _OPEN_AT_MOST = 10  # links of one person; a further one takes the place of the oldest
-_USED = "this link has been used or has expired. Write `connect google` in the chat for a new one"
-_OTHER_BROWSER = (
-    "this browser did not open the link. Open it in the browser where you want to sign in, or write `connect google` "
-    "in the chat for a new one"
-)
+_USED = "this link has been used or has expired. Write `connect {}` in the chat for a new one"
+_OTHER_BROWSER = "this browser did not open the link. Open it where it was opened, or write `connect {}` in the chat"
 
 Kept = Callable[[str], str | None]
 """A function from a link's id to the browser's cookie for that sign-in, or None."""
@@ -70,7 +68,8 @@ class ConsentLinks:
         runs that ask at the same time get the same link. Grants from an older link can still be confirmed.
         """
         same_widening = consent_links.c.widens.is_not_distinct_from(purpose.widens)
-        same_account = sa.and_(same_widening, consent_links.c.alias.is_not_distinct_from(purpose.alias))
+        same_provider = consent_links.c.provider == purpose.provider
+        same_account = sa.and_(same_provider, same_widening, consent_links.c.alias.is_not_distinct_from(purpose.alias))
         async with self._database.writing() as connection:
             await take_consent_turn(connection, principal)
             rows = list(await connection.execute(open_links(principal, self._now()).where(same_account)))
@@ -84,15 +83,15 @@ class ConsentLinks:
             await connection.execute(
                 changing(consent_links, sa.and_(mine, superseded), BEFORE_GOOGLE, LinkState.SUPERSEDED)
             )
-            rows += await connection.execute(waited_for(principal).where(sa.true() if fresh else same_widening))
+            same = sa.and_(same_provider, sa.true() if fresh else same_widening)
+            rows += await connection.execute(waited_for(principal).where(same))
             wanted = oauth_scopes.union(*(link_of(row).oauth_scopes for row in rows))
             return await self._insert(connection, principal, wanted, purpose)
 
     async def _insert(
         self, connection: AsyncConnection, principal: Principal, oauth_scopes: frozenset[str], purpose: Purpose
     ) -> tuple[Link, str]:
-        now = self._now()
-        expires_at = now + self._lifetime_seconds
+        expires_at = (now := self._now()) + self._lifetime_seconds
         link = Link(uuid.uuid4().hex, principal, oauth_scopes, LinkState.ISSUED, purpose, expires_at)
         token = secrets.token_urlsafe(32)
         await connection.execute(
@@ -106,6 +105,7 @@ class ConsentLinks:
                 place=purpose.place,
                 widens=purpose.widens,
                 alias=purpose.alias,
+                provider=purpose.provider,
                 created_at=now,
                 expires_at=expires_at,
             )
@@ -141,11 +141,11 @@ class ConsentLinks:
         row = await self._row(consent_links.c.token_hash == hashed(token))
         link = self._as_it_stands(row) if row is not None else None
         if row is None or link is None:
-            raise LinkExpiredError(_USED)
+            raise LinkExpiredError(_USED.format(GOOGLE))  # no link says which provider
         if link.state is LinkState.SUPERSEDED:
             raise LinkExpiredError(SUPERSEDED)
         if link.state is not LinkState.ISSUED and not _is_kept_by(row, kept(link.link_id)):
-            raise LinkExpiredError(_USED)
+            raise LinkExpiredError(_USED.format(link.provider))
         if link.state in BEFORE_GOOGLE:
             issued_with = open_values(self._key_ring, row)["token"]
             if not hmac.compare_digest(issued_with.encode(), token.encode(errors="replace")):
@@ -172,7 +172,7 @@ class ConsentLinks:
                 return opened
         row = await self._row(consent_links.c.id == link.link_id, consent_links.c.state == LinkState.OPENED)
         if row is None or not _is_kept_by(row, cookie):
-            raise LinkExpiredError(_USED)
+            raise LinkExpiredError(_USED.format(link.provider))
         return self._opened(row, cookie)
 
     async def _open(self, opened: OpenedLink, token: str) -> bool:
@@ -205,9 +205,9 @@ class ConsentLinks:
         """
         row = await self._row(consent_links.c.id == link_id) if link_id.isalnum() and link_id.isascii() else None
         if row is None:
-            raise CallbackRefusedError(_USED.replace("link", "sign-in", 1))
+            raise CallbackRefusedError(_USED.format(GOOGLE).replace("link", "sign-in", 1))
         if not _is_kept_by(row, cookie):
-            raise CallbackRefusedError(_OTHER_BROWSER)
+            raise CallbackRefusedError(_OTHER_BROWSER.format(row.provider))
         return self._as_it_stands(row)
 
     async def find_opened(self, state: str, cookie: str) -> OpenedLink | None:
@@ -232,9 +232,8 @@ class ConsentLinks:
 
         An offboarded person's link ends instead.
         """
-        mine = consent_links.c.id == link.link_id
         offboarded = await is_offboarded(connection, link.principal)
-        after = LinkState.EXPIRED if offboarded else state
+        mine, after = consent_links.c.id == link.link_id, LinkState.EXPIRED if offboarded else state
         return await changed(connection, consent_links, mine, LinkState.OPENED, after) and not offboarded
 
     async def activate(self, connection: AsyncConnection, principal: Principal, link_id: str) -> Link | None:

@@ -1,4 +1,4 @@
-"""Grants in quarantine, from Google's consent until the link's person proves that it was they who signed in.
+"""Grants in quarantine, from the provider's consent until the link's person proves that it was they who signed in.
 
     unchecked ─► waiting ─► (a grant)
         └───────────┴─────► ending ─► (nothing)
@@ -27,10 +27,11 @@ from app.database.database import Database
 from app.database.tables import grants, owned_by, owner, principal_of, quarantined_grants
 from app.database.transition import changed
 from app.errors import SealError
-from app.google.tokens import GoogleAccount, GoogleTokens
 from app.grants.grant import GrantState
 from app.keys.ring import KeyRing
 from app.keys.sealed_columns import seal, unseal
+from app.oauth.provider import GOOGLE
+from app.oauth.tokens import ProviderAccount, ProviderTokens
 from app.principal import Principal
 
 log = logging.getLogger(__name__)
@@ -56,8 +57,9 @@ class QuarantinedGrant:
 
     link_id: str
     principal: Principal
-    account: GoogleAccount
-    tokens: GoogleTokens = field(repr=False)
+    account: ProviderAccount
+    tokens: ProviderTokens = field(repr=False)
+    provider: str = GOOGLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Awaited:
         proof: The value to compare with: a code, or the secrets of a sign-in at the channel.
     """
 
-    account: GoogleAccount
+    account: ProviderAccount
     granted_scopes: frozenset[str]
     claimed: bool
     proof: Mapping[str, str] = field(repr=False)
@@ -84,7 +86,7 @@ class Quarantine:
         self._now = now
 
     async def hold_unchecked(
-        self, connection: AsyncConnection, link: Link, tokens: GoogleTokens, claimed: GoogleAccount, *, until: float
+        self, connection: AsyncConnection, link: Link, tokens: ProviderTokens, claimed: ProviderAccount, *, until: float
     ) -> None:
         """Store what Google granted by a link, before it is verified whose account it is.
 
@@ -101,7 +103,7 @@ class Quarantine:
         self,
         connection: AsyncConnection,
         link: Link,
-        tokens: GoogleTokens,
+        tokens: ProviderTokens,
         proof: Mapping[str, str],
         *,
         expires_at: float,
@@ -122,21 +124,21 @@ class Quarantine:
         await self._insert(
             connection, link, tokens, tokens.account, proof, state=QuarantineState.WAITING, expires_at=expires_at
         )
-        await record(connection, AuditEntry(link.principal, AuditEvent.LINK, self._now()))
+        await record(connection, AuditEntry(link.principal, AuditEvent.LINK, self._now(), provider=link.provider))
 
     async def _insert(
         self,
         connection: AsyncConnection,
         link: Link,
-        tokens: GoogleTokens,
-        account: GoogleAccount,
+        tokens: ProviderTokens,
+        account: ProviderAccount,
         proof: Mapping[str, str],
         *,
         state: QuarantineState,
         expires_at: float,
     ) -> None:
         secrets = {"access": tokens.access_token, "refresh": tokens.refresh_token, "expires_at": tokens.expires_at}
-        row = {"link_id": link.link_id, **owner(link.principal), "subject": account.subject}
+        row = {"link_id": link.link_id, **owner(link.principal), "provider": link.provider, "subject": account.subject}
         sealed_tokens = seal(self._key_ring, _TABLE.c.sealed_tokens, json.dumps(secrets), row)
         sealed_proof = seal(self._key_ring, _TABLE.c.sealed_proof, json.dumps(dict(proof)), row)
         await connection.execute(
@@ -186,15 +188,22 @@ class Quarantine:
         return self._open(row) if row is not None else None
 
     async def held_elsewhere(self, grant: QuarantinedGrant) -> bool:
-        """Return whether anybody's active grant, or another one in quarantine, is of the same Google account.
+        """Return whether anybody's active grant, or another one in quarantine, is of the same account, or may be.
 
-        Google ends all that an account granted to this client together: who forwards a link must not be able to end
-        what its victim has connected for themselves.
+        Some providers, Google among them, end all that an account granted to this client together: who forwards a link
+        must not be able to end what its victim has connected for themselves.
         """
-        subject = grant.account.subject
-        active = sa.exists().where(grants.c.subject == subject, grants.c.state == GrantState.ACTIVE)
+        subject, provider = grant.account.subject, grant.provider
+        if not subject:
+            return True  # it was never known whose account it is
+        active = sa.exists().where(
+            grants.c.provider == provider, grants.c.subject == subject, grants.c.state == GrantState.ACTIVE
+        )
         waits = sa.exists().where(
-            _TABLE.c.subject == subject, _TABLE.c.link_id != grant.link_id, _TABLE.c.state.in_(ALIVE)
+            _TABLE.c.provider == provider,
+            _TABLE.c.subject == subject,
+            _TABLE.c.link_id != grant.link_id,
+            _TABLE.c.state.in_(ALIVE),
         )
         async with self._database.reading() as connection:
             return bool((await connection.execute(sa.select(sa.or_(active, waits)))).scalar_one())
@@ -216,7 +225,7 @@ class Quarantine:
             log.error("nothing can prove the sign-in by link %s: %s", link_id, error)
             return None
         granted_scopes = frozenset(row.granted_scopes.split())
-        return Awaited(GoogleAccount(row.subject, row.email), granted_scopes, row.tries > 0, proof)
+        return Awaited(ProviderAccount(row.subject, row.email), granted_scopes, row.tries > 0, proof)
 
     async def waiting(self, connection: AsyncConnection, principal: Principal) -> list[sa.Row[tuple[object, ...]]]:
         """Return the rows of this person that wait for their proof, in the caller's transaction."""
@@ -258,12 +267,12 @@ class Quarantine:
 
     def _open(self, row: sa.Row[tuple[object, ...]]) -> QuarantinedGrant:
         secrets = json.loads(unseal(self._key_ring, _TABLE.c.sealed_tokens, row))
-        account = GoogleAccount(row.subject, row.email)
-        tokens = GoogleTokens(
+        account = ProviderAccount(row.subject, row.email)
+        tokens = ProviderTokens(
             access_token=secrets["access"],
             expires_at=secrets["expires_at"],
             refresh_token=secrets["refresh"],
             granted_scopes=frozenset(row.granted_scopes.split()),
             account=account,
         )
-        return QuarantinedGrant(row.link_id, principal_of(row), account, tokens)
+        return QuarantinedGrant(row.link_id, principal_of(row), account, tokens, row.provider)

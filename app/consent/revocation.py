@@ -1,6 +1,6 @@
-"""Ending grants: nobody is given one any more, then it ends at Google, then it is erased.
+"""Ending grants: nobody is given one any more, then it ends at its provider, then it is erased.
 
-    active ─► ending ─► (ended at Google) ─► erased
+    active ─► ending ─► (ended at its provider) ─► erased
 
 The first step is one transaction. A process that is killed after it leaves a grant that is ending; the same command,
 or the server's next look, finishes it. To end one at Google that has ended there already is no error, so nothing has
@@ -21,26 +21,36 @@ from app.audit.audit import AuditEntry, AuditEvent, record
 from app.consent.link import LinkState
 from app.consent.lock import take_consent_turn
 from app.consent.quarantine import ALIVE, QuarantineState
-from app.consent.unconfirmed import RevocationEndpoint, UnconfirmedConsents
+from app.consent.unconfirmed import RevocationEndpoints, UnconfirmedConsents
 from app.database.database import Database, take_turns
 from app.database.tables import account_choices, consent_links, grants, owned_by, quarantined_grants
 from app.database.transition import changing
-from app.errors import GoogleError, SealError
+from app.errors import ProviderError, SealError
 from app.grants.grant import Grant, GrantState
 from app.grants.grants import Grants
 from app.grants.refresh_leases import RefreshLease, RefreshLeases
+from app.oauth.provider import GOOGLE
 from app.principal import Principal
 from app.users import stays_offboarded
 
-DISCONNECTED = "You disconnected Google, so I stopped waiting for your permission."
+DISCONNECTED = "You disconnected {}, so I stopped waiting for your permission."
 _UNFINISHED = (LinkState.ISSUED, LinkState.OPENED, LinkState.CONSENTED)
 
 
 class WaitingRuns(Protocol):
     """The runs that wait for a consent."""
 
-    async def stop_waiting_for_consent(self, connection: AsyncConnection, principal: Principal, apology: str) -> int:
-        """Give up what waits for this person's consent, in the caller's transaction; returns how many."""
+    async def stop_waiting_for_consent(
+        self, connection: AsyncConnection, principal: Principal, apology: str, *, provider: str | None = None
+    ) -> int:
+        """Give up what waits for this person's consent, in the caller's transaction; return how many.
+
+        Args:
+            connection: The caller's.
+            principal: The person.
+            apology: What they are told.
+            provider: Only what waits for a consent at this one.
+        """
         ...
 
 
@@ -49,13 +59,25 @@ class EndedGrant:
     """A grant that is erased.
 
     Attributes:
-        at_google: It was ended at Google too; False where somebody else holds a grant of the same account, which
-            would have ended with it.
+        at_provider: It was ended at its provider too; False where somebody else holds a grant of the same account,
+            which would have ended with it, or where the provider ends none.
+        shared: Somebody else holds a grant of the same account.
+        provider: Whose account it was.
     """
 
     grant_id: str
     email: str
-    at_google: bool
+    at_provider: bool
+    shared: bool = False
+    provider: str = GOOGLE
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingGrant:
+    """A grant that is used no more, and whose provider has not answered yet."""
+
+    email: str
+    provider: str = GOOGLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +86,13 @@ class Ended:
 
     Attributes:
         erased: The grants that are gone.
-        waiting: The accounts whose grant is given out no more, but for which Google gave no answer yet.
+        waiting: The grants that are given out no more, but for which their provider gave no answer yet.
         links: How many open consent links were ended.
         runs: How many messages that waited for consent were given up.
     """
 
     erased: tuple[EndedGrant, ...] = ()
-    waiting: tuple[str, ...] = ()
+    waiting: tuple[WaitingGrant, ...] = ()
     links: int = 0
     runs: int = 0
 
@@ -84,7 +106,7 @@ class Revocation:
         grants: Grants,
         leases: RefreshLeases,
         unconfirmed: UnconfirmedConsents,
-        google: RevocationEndpoint,
+        providers: RevocationEndpoints,
         waiting: WaitingRuns,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -92,16 +114,19 @@ class Revocation:
         self._grants = grants
         self._leases = leases
         self._unconfirmed = unconfirmed
-        self._google = google
+        self._providers = providers
         self._waiting = waiting
         self._now = now
 
-    async def end(self, principal: Principal, *, grant_id: str | None = None, leaver: bool = False) -> Ended:
+    async def end(
+        self, principal: Principal, *, grant_id: str | None = None, provider: str | None = None, leaver: bool = False
+    ) -> Ended:
         """End this person's grants with all that waits for one, or a single grant; also what an earlier end left.
 
         Args:
             principal: Whose.
             grant_id: This grant alone.
+            provider: Only what is this provider's.
             leaver: Only if they are offboarded, also in that very moment.
 
         Raises:
@@ -113,17 +138,24 @@ class Revocation:
             await take_consent_turn(connection, principal)
             if leaver and not await stays_offboarded(connection, principal):
                 return Ended()
+            if provider is not None:
+                mine = sa.and_(mine, grants.c.provider == provider)
             if grant_id is not None:
                 mine = sa.and_(mine, grants.c.id == grant_id)
             else:
-                links = (await connection.execute(_end_links(principal))).rowcount
-                runs = await self._waiting.stop_waiting_for_consent(connection, principal, DISCONNECTED)
-                unproven = owned_by(quarantined_grants, principal)
+                links = (await connection.execute(_end_links(principal, provider))).rowcount
+                title = self._providers[provider].title if provider is not None else "your accounts"
+                runs = await self._waiting.stop_waiting_for_consent(
+                    connection, principal, DISCONNECTED.format(title), provider=provider
+                )
+                unproven = sa.and_(owned_by(quarantined_grants, principal), _of_provider(quarantined_grants, provider))
                 await connection.execute(changing(quarantined_grants, unproven, ALIVE, QuarantineState.ENDING))
             now = self._now()
-            ending = changing(grants, mine, GrantState.ACTIVE, GrantState.ENDING, changed_at=now).returning(grants.c.id)
+            ending = changing(grants, mine, GrantState.ACTIVE, GrantState.ENDING, changed_at=now).returning(
+                grants.c.id, grants.c.provider
+            )
             ended = [
-                AuditEntry(principal, AuditEvent.REVOKE, now, credential=row.id)
+                AuditEntry(principal, AuditEvent.REVOKE, now, credential=row.id, provider=row.provider)
                 for row in await connection.execute(ending)
             ]
             await record(connection, *ended)
@@ -146,20 +178,20 @@ class Revocation:
         async with self._database.reading() as connection:
             return [Principal(*row) for row in await connection.execute(query)]
 
-    async def _finish(self, principal: Principal) -> tuple[list[EndedGrant], list[str]]:
-        query = sa.select(grants.c.id, grants.c.email).where(
+    async def _finish(self, principal: Principal) -> tuple[list[EndedGrant], list[WaitingGrant]]:
+        query = sa.select(grants.c.id, grants.c.email, grants.c.provider).where(
             owned_by(grants, principal), grants.c.state == GrantState.ENDING
         )
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()
         erased: list[EndedGrant] = []
-        waiting: list[str] = []
+        waiting: list[WaitingGrant] = []
         sealed: SealError | None = None
         for row in rows:
             try:
                 erased += await self._end_one(principal, row.id)
-            except GoogleError:
-                waiting.append(row.email)
+            except ProviderError:
+                waiting.append(WaitingGrant(row.email, row.provider))
             except SealError as error:
                 sealed = error
         waiting += await self._drop_unconfirmed(principal)
@@ -168,16 +200,18 @@ class Revocation:
             raise sealed
         return erased, waiting
 
-    async def _drop_unconfirmed(self, principal: Principal) -> list[str]:
+    async def _drop_unconfirmed(self, principal: Principal) -> list[WaitingGrant]:
         """Drop what is ending in quarantine; the accounts for which Google gave no answer."""
         dropped = sa.and_(owned_by(quarantined_grants, principal), quarantined_grants.c.state == QuarantineState.ENDING)
-        query = sa.select(quarantined_grants.c.link_id, quarantined_grants.c.email).where(dropped)
+        query = sa.select(
+            quarantined_grants.c.link_id, quarantined_grants.c.email, quarantined_grants.c.provider
+        ).where(dropped)
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()
         for row in rows:
             await self._unconfirmed.drop(principal, row.link_id)
         async with self._database.reading() as connection:
-            return [row.email for row in await connection.execute(query)]
+            return [WaitingGrant(row.email, row.provider) for row in await connection.execute(query)]
 
     async def _end_one(self, principal: Principal, grant_id: str) -> list[EndedGrant]:
         """End it at Google and erase it, under the lease, as a refresh would rotate its tokens; [] if it is gone."""
@@ -198,10 +232,11 @@ class Revocation:
             return []  # somebody else was faster
         async with self._database.reading() as connection:
             shared = await _is_held_elsewhere(connection, grant)
-        if not shared:
-            await self._google.revoke(grant.refresh_token)
+        provider = self._providers[grant.provider]
+        shared = shared and provider.ends_all
+        ended = not shared and await provider.revoke(grant.refresh_token or grant.access_token)
         await self._erase(grant)
-        return [EndedGrant(grant.grant_id, grant.email, at_google=not shared)]
+        return [EndedGrant(grant.grant_id, grant.email, at_provider=ended, shared=shared, provider=grant.provider)]
 
     async def _erase(self, grant: Grant) -> None:
         """Erase its tokens, unless the person has consented again in the meantime."""
@@ -226,21 +261,33 @@ class Revocation:
 
 
 async def _is_held_elsewhere(connection: AsyncConnection, grant: Grant) -> bool:
-    """Whether another grant of the same Google account is in use or in quarantine, this person's or another one's.
+    """Return whether another grant of the same account is in use or in quarantine, this person's or another one's.
 
-    Google ends all that an account granted to Deputy at once:
+    Google, for one, ends all that an account granted to Deputy at once:
     https://developers.google.com/identity/protocols/oauth2/web-server#tokenrevoke
     """
     in_use = sa.exists().where(
-        grants.c.subject == grant.subject, grants.c.id != grant.grant_id, grants.c.state == GrantState.ACTIVE
+        grants.c.provider == grant.provider,
+        grants.c.subject == grant.subject,
+        grants.c.id != grant.grant_id,
+        grants.c.state == GrantState.ACTIVE,
     )
-    unproven = sa.exists().where(quarantined_grants.c.subject == grant.subject, quarantined_grants.c.state.in_(ALIVE))
+    unproven = sa.exists().where(
+        quarantined_grants.c.provider == grant.provider,
+        quarantined_grants.c.subject == grant.subject,
+        quarantined_grants.c.state.in_(ALIVE),
+    )
     return bool((await connection.execute(sa.select(sa.or_(in_use, unproven)))).scalar_one())
 
 
-def _end_links(principal: Principal) -> sa.Update:
+def _of_provider(table: sa.Table, provider: str | None) -> sa.ColumnElement[bool]:
+    return sa.true() if provider is None else table.c.provider == provider
+
+
+def _end_links(principal: Principal, provider: str | None) -> sa.Update:
     """No link of this person leads to a grant any more, not even one whose code Google is just being asked about."""
-    return changing(consent_links, owned_by(consent_links, principal), _UNFINISHED, LinkState.EXPIRED)
+    mine = sa.and_(owned_by(consent_links, principal), _of_provider(consent_links, provider))
+    return changing(consent_links, mine, _UNFINISHED, LinkState.EXPIRED)
 
 
 def _name_no_account(principal: Principal, now: float) -> sa.Update:

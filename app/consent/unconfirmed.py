@@ -10,30 +10,47 @@ from app.consent.links import ConsentLinks
 from app.consent.lock import take_consent_turn
 from app.consent.quarantine import Quarantine
 from app.database.database import Database
-from app.errors import GoogleError, SealError
+from app.errors import ProviderError, SealError
 from app.principal import Principal
 
 log = logging.getLogger(__name__)
 
 
 class RevocationEndpoint(Protocol):
-    """The part of GoogleAuth that ending a grant needs."""
+    """The part of a provider that ending a grant needs."""
 
-    async def revoke(self, token: str) -> None:
-        """End the grant that a token belongs to; one that has ended already counts as done."""
+    @property
+    def ends_all(self) -> bool:
+        """Return whether a revocation ends everything that the account granted to this client."""
         ...
+
+    @property
+    def title(self) -> str:
+        """Return its name for people."""
+        ...
+
+    async def revoke(self, token: str) -> bool:
+        """End the grant that a token belongs to; return whether it has ended, as one does that ended before."""
+        ...
+
+
+class RevocationEndpoints(Protocol):
+    """The providers, by name."""
+
+    def __getitem__(self, name: str, /) -> RevocationEndpoint:
+        """Return one of them."""
 
 
 class UnconfirmedConsents:
     """Ends quarantined grants; lives as long as the process and holds none."""
 
     def __init__(
-        self, database: Database, links: ConsentLinks, quarantine: Quarantine, google: RevocationEndpoint
+        self, database: Database, links: ConsentLinks, quarantine: Quarantine, providers: RevocationEndpoints
     ) -> None:
         self._database = database
         self._links = links
         self._quarantine = quarantine
-        self._google = google
+        self._providers = providers
 
     async def drop(self, principal: Principal, link_id: str, *, why: str = "", status: int = 400) -> None:
         """Let nobody use what waits by this link, and bring it to its end; a Google that fails is asked again later.
@@ -50,7 +67,7 @@ class UnconfirmedConsents:
             await self._links.end(connection, principal, link_id, (why, status))
         try:
             await self._finish(principal, link_id)
-        except GoogleError as error:
+        except ProviderError as error:
             log.warning("an unconfirmed consent of %s is not yet revoked: %s", principal, error)
 
     async def sweep(self) -> None:
@@ -66,6 +83,7 @@ class UnconfirmedConsents:
         else:
             if ending is None:
                 return
-            if not await self._quarantine.held_elsewhere(ending):
-                await self._google.revoke(ending.tokens.refresh_token or ending.tokens.access_token)
+            provider = self._providers[ending.provider]
+            if not provider.ends_all or not await self._quarantine.held_elsewhere(ending):
+                await provider.revoke(ending.tokens.refresh_token or ending.tokens.access_token)
         await self._quarantine.erase(principal, link_id)

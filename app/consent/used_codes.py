@@ -60,6 +60,7 @@ class UsedCodes:
         link = link_of(row)
         alive = sa.exists().where(
             owned_by(grants, link.principal),
+            grants.c.provider == link.provider,
             grants.c.subject == values["subject"],
             grants.c.state == GrantState.ACTIVE,
         )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from app.credentials.credentials import GOOGLE
-from app.errors import AccessRefusedError, ConsentRequiredError, GrantRevokedError
+from app.errors import ConsentRequiredError, GrantRevokedError
 from app.google.scopes import missing_scopes
 from app.grants.grant import Grant
 from app.grants.refresh import Refresher
+from app.oauth.provider import GOOGLE
 from app.principal import Principal
 
 
@@ -36,18 +36,16 @@ class ConsentedTokens:
         Raises:
             ConsentRequiredError: There is no grant, or it lacks one of the scopes.
             GrantRevokedError: Google no longer honours the grant.
-            GoogleError: The token could not be refreshed.
+            ProviderError: The token could not be refreshed.
         """
-        if self._connection != GOOGLE:
-            raise AccessRefusedError(f"Nobody can connect {self._connection} yet.")
         grant = await self._refresher.fresh(
-            principal, conversation=conversation, grant_id=credential_id, rejected=rejected
+            principal, provider=self._connection, conversation=conversation, grant_id=credential_id, rejected=rejected
         )
         if grant is None and (rejected is not None or credential_id is not None):
-            raise GrantRevokedError(principal)  # it was there a moment ago
+            raise GrantRevokedError(principal, connection=self._connection)  # it was there a moment ago
         missing = missing_scopes(oauth_scopes, grant.granted_scopes if grant else frozenset())
         if grant is None or missing:
-            raise ConsentRequiredError(principal, missing)
+            raise ConsentRequiredError(principal, missing, connection=self._connection)
         return grant
 
     async def refused(self, principal: Principal, credential_id: str, access_token: str) -> None:

@@ -17,10 +17,9 @@ from google.oauth2.credentials import Credentials as GoogleCredentials
 
 from app.deadline import Deadline
 from app.errors import CredentialsError, DeputyError
+from app.oauth.provider import GOOGLE
 from app.principal import Principal
 from app.run import current_run
-
-GOOGLE = "google"  # the name of the connection that every configuration has
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ class Credentials:
             ConsentRequiredError: There is no grant, or it lacks one of the scopes.
             GrantRevokedError: Google no longer honours the grant.
             AccessRefusedError: There is no access, and the person cannot grant it.
-            GoogleError: The token could not be fetched.
+            ProviderError: The token could not be fetched.
             ForeignRunError: Another request than their own uses them.
         """
         self._run.check("Credentials")
@@ -170,7 +169,7 @@ class Credentials:
 
         Raises:
             GrantRevokedError: The provider no longer honours the grant.
-            GoogleError: The token could not be fetched.
+            ProviderError: The token could not be fetched.
             CredentialsError: As `for_google`.
         """
         oauth_scopes = self._ensured()

@@ -12,9 +12,9 @@ from typing import Protocol
 from app.credentials.token_cache import TokenCache
 from app.errors import AccessRefusedError, UnavailableError
 from app.google.scopes import missing_scopes
-from app.google.tokens import GoogleTokens
 from app.grants.refresh import FRESH_SECONDS
 from app.identities import Directory
+from app.oauth.tokens import ProviderTokens
 from app.principal import Principal
 
 ADDRESS_SECONDS = 300.0  # so long an address is believed before its channel is asked again
@@ -30,7 +30,7 @@ def domain_of(email: str) -> str | None:
 class Delegated(Protocol):
     """The service account."""
 
-    async def token_for(self, subject: str, oauth_scopes: frozenset[str]) -> GoogleTokens:
+    async def token_for(self, subject: str, oauth_scopes: frozenset[str]) -> ProviderTokens:
         """A token that acts as one person, for exactly these OAuth scopes."""
         ...
 
@@ -103,7 +103,7 @@ class WorkspaceTokens:
 
         Raises:
             AccessRefusedError: No address is verified, it is outside the domains, or Google does not delegate it.
-            GoogleError: Google did not answer, or with another error.
+            ProviderError: Google did not answer, or with another error.
         """
         address = await self._addresses.get(principal, partial(self._look_up, principal))
         return await self._tokens.get(

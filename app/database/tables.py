@@ -16,6 +16,7 @@ EVENT_ID_LENGTH = 512  # characters
 CONVERSATION_LENGTH = 512  # characters
 HOLDER_LENGTH = 128  # characters
 ERROR_LENGTH = 64  # characters
+PROVIDER_LENGTH = 63  # characters
 
 metadata = sa.MetaData()
 
@@ -35,9 +36,17 @@ def _sealed(name: str, kind: str, *bound_to: str) -> sa.Column[str]:
     """Return a column whose text the key ring seals; "" if there is nothing to seal.
 
     This is the only declaration of its bindings: `kind`, which no other sealed column has, and the row's values in the
-    columns `bound_to`, in this order. Seal and open it with app/keys/sealed_columns.py.
+    columns `bound_to`, in this order. The `provider` is bound where it is not Google: what was sealed before there were
+    others still opens, and a list of bindings with one more value opens nothing of Google's. Seal and open it with
+    app/keys/sealed_columns.py.
     """
     return sa.Column(name, sa.Text, nullable=False, info={"kind": kind, "bound_to": bound_to})
+
+
+def _provider(*, primary_key: bool = False) -> sa.Column[str]:
+    """Return the column for the provider of an account, by its name in the settings."""
+    length = sa.String(PROVIDER_LENGTH)
+    return sa.Column("provider", length, nullable=False, primary_key=primary_key, server_default="google")
 
 
 def _time(name: str, *, nullable: bool = False) -> sa.Column[float]:
@@ -211,16 +220,17 @@ grants = sa.Table(
     metadata,
     _id(),
     *_principal(),
-    sa.Column("subject", sa.String(255), nullable=False),  # the Google account's stable id
-    sa.Column("email", sa.String(320), nullable=False),
+    _provider(),
+    sa.Column("subject", sa.String(255), nullable=False),  # the account's stable id
+    sa.Column("email", sa.String(320), nullable=False),  # or whatever else its person knows it by
     sa.Column("granted_scopes", sa.Text, nullable=False),  # OAuth scopes, parted by a space
-    _sealed("sealed_tokens", "grants", "platform", "tenant", "user_id", "subject", "id"),
+    _sealed("sealed_tokens", "grants", "platform", "tenant", "user_id", "subject", "id", "provider"),
     sa.Column("version", sa.Integer, nullable=False),  # counts every change of the tokens
     sa.Column("state", sa.String(16), nullable=False),  # a GrantState; "replaced" in an earlier version
     sa.Column("alias", sa.String(32), nullable=True),  # the person's name for the account
     _time("created_at"),
     _time("changed_at"),
-    sa.UniqueConstraint("platform", "tenant", "user_id", "subject", name="uq_grants_subject"),
+    sa.UniqueConstraint("platform", "tenant", "user_id", "provider", "subject", name="uq_grants_subject"),
 )
 
 # What the audit trail calls by the grant's id, once the grant is deleted; erased after `delivery.account_days`.
@@ -238,6 +248,7 @@ account_choices = sa.Table(
     metadata,
     *_principal(primary_key=True),
     sa.Column("conversation", sa.String(CONVERSATION_LENGTH), primary_key=True),  # empty: the default
+    _provider(primary_key=True),
     sa.Column("grant_id", sa.String(32), nullable=False),  # stays when the grant ends, so that no other replaces it
 )
 
@@ -273,11 +284,12 @@ consent_links = sa.Table(
     metadata,
     _id(),
     *_principal(),
+    _provider(),
     sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
     sa.Column("state_hash", sa.String(64), nullable=True, unique=True),
     sa.Column("cookie_hash", sa.String(64), nullable=True),
     # The link's token; once opened, also the state, the nonce and the PKCE verifier; finally the sign-in's outcome.
-    _sealed("sealed_secrets", "consent_links", "platform", "tenant", "user_id", "id"),
+    _sealed("sealed_secrets", "consent_links", "platform", "tenant", "user_id", "id", "provider"),
     sa.Column("oauth_scopes", sa.Text, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),  # a LinkState
     sa.Column("place", sa.String(16), nullable=False),  # where it was asked for: direct or group
@@ -288,17 +300,20 @@ consent_links = sa.Table(
     sa.Index("ix_consent_links_principal", "platform", "tenant", "user_id", "state"),
 )
 
+_QUARANTINED = ("platform", "tenant", "user_id", "subject", "link_id", "provider")
+
 quarantined_grants = sa.Table(
     "quarantined_grants",
     metadata,
     sa.Column("link_id", sa.String(32), primary_key=True),
     *_principal(),
-    sa.Column("subject", sa.String(255), nullable=False),  # the Google account's stable id
+    _provider(),
+    sa.Column("subject", sa.String(255), nullable=False),  # the account's stable id; "" until it is known
     sa.Column("email", sa.String(320), nullable=False),
     sa.Column("granted_scopes", sa.Text, nullable=False),  # OAuth scopes, parted by a space
-    _sealed("sealed_tokens", "quarantined_grants.tokens", "platform", "tenant", "user_id", "subject", "link_id"),
+    _sealed("sealed_tokens", "quarantined_grants.tokens", *_QUARANTINED),
     # The code, or the expected login, that confirms that the link's person signed in.
-    _sealed("sealed_proof", "quarantined_grants.proof", "platform", "tenant", "user_id", "subject", "link_id"),
+    _sealed("sealed_proof", "quarantined_grants.proof", *_QUARANTINED),
     sa.Column("tries", sa.Integer, nullable=False),  # wrong codes so far …
     sa.Column("tried_by", sa.Text, nullable=False, server_default=""),  # … and the ids of the messages with them
     sa.Column("state", sa.String(16), nullable=False),  # a QuarantineState
@@ -353,6 +368,7 @@ audit_events = sa.Table(
     sa.Column("credential", sa.String(320), nullable=True),  # a grant's id, or the address that delegation acted as
     sa.Column("method", sa.String(255), nullable=True),  # Google's method id
     sa.Column("status", sa.Integer, nullable=True),  # HTTP; NULL where no answer was seen
+    sa.Column("provider", sa.String(PROVIDER_LENGTH), nullable=True),  # of the credential, where the event is about it
     sa.Column("outcome", sa.String(16), nullable=True),  # of a tool: begun, done or failed
     sa.Index("ix_audit_events_principal", "platform", "tenant", "user_id", "number"),
     sa.Index("ix_audit_events_message", "message_id"),

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
-from app.errors import GoogleError, UnavailableError
+from app.errors import ProviderError, UnavailableError
 from app.llm.faults import ModelFault, model_fault
 
 
@@ -50,7 +50,7 @@ def _fault(error: BaseException) -> PassingFault | None:
         return Fault.DATABASE
     if isinstance(error, UnavailableError):
         return Fault.CHANNEL
-    if isinstance(error, GoogleError) and error.passes:
+    if isinstance(error, ProviderError) and error.passes:
         return Fault.GOOGLE_BUSY if error.is_busy else Fault.GOOGLE_DOWN
     return None
 

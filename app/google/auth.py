@@ -13,9 +13,11 @@ import urllib3
 from app.errors import CallbackRefusedError, InvalidGrantError
 from app.google.endpoints import GoogleEndpoints
 from app.google.id_token import claimed_account, verified_account
-from app.google.retrying import retried
-from app.google.token_endpoint import HTTP_TIMEOUT_SECONDS, TokenEndpoint, read_tokens
-from app.google.tokens import GoogleAccount, GoogleTokens, RedeemedCode
+from app.google.scopes import IDENTITY_SCOPES
+from app.oauth.provider import GOOGLE
+from app.oauth.retrying import retried
+from app.oauth.token_endpoint import HTTP_TIMEOUT_SECONDS, TokenEndpoint, read_tokens
+from app.oauth.tokens import ProviderAccount, ProviderTokens, RedeemedCode
 
 SIGN_IN_SCOPES = ("openid", "email")  # make Google name the account
 
@@ -36,8 +38,15 @@ class GoogleAuth:
         redirect_uri: The URL to which Google sends the browser back; from the settings, never from a request.
         token_endpoint: Gets, renews and revokes tokens.
         pool: Fetches the certificates of id_tokens.
+        permission: Returns in words what an OAuth scope permits.
         now: The time, POSIX seconds.
     """
+
+    name = GOOGLE
+    title = "Google"
+    manage_url = "https://myaccount.google.com/connections"
+    ends_all = True
+    identity_scopes = IDENTITY_SCOPES
 
     def __init__(
         self,
@@ -48,6 +57,7 @@ class GoogleAuth:
         redirect_uri: str,
         token_endpoint: TokenEndpoint,
         pool: urllib3.PoolManager,
+        permission: Callable[[str], str] = str,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._endpoints = endpoints
@@ -56,7 +66,24 @@ class GoogleAuth:
         self._redirect_uri = redirect_uri
         self._token_endpoint = token_endpoint
         self._pool = pool
+        self._permission = permission
         self._now = now
+
+    def permission(self, oauth_scope: str) -> str:
+        """Return in words what an OAuth scope permits, or the scope itself."""
+        return self._permission(oauth_scope)
+
+    async def get_ready(self) -> None:
+        """Return at once: the endpoints are known."""
+
+    def check_callback(self, issuer: str | None) -> None:
+        """Return if a callback with this `iss` can be Google's, which sends one today and did not always.
+
+        Raises:
+            CallbackRefusedError: It is another provider's.
+        """
+        if issuer is not None and issuer.removeprefix("https://") != self._endpoints.issuer.removeprefix("https://"):
+            raise CallbackRefusedError("this answer is not from Google, so nothing was connected")
 
     def authorization_url(
         self,
@@ -74,7 +101,7 @@ class GoogleAuth:
             oauth_scopes: The OAuth scopes to ask for; ``openid`` and ``email`` are added.
             state: Returned to the redirect URI.
             nonce: Returned in the id_token.
-            code_challenge: The S256 challenge, from `app.google.pkce.code_challenge`.
+            code_challenge: The S256 challenge, from `app.oauth.pkce.code_challenge`.
             login_hint: The address or subject of the account that should be chosen.
             include_granted_scopes: Whether the grant includes everything that the account granted before. Only to
                 widen a connected account: on a first link, a forwarded link would get what its victim once granted.
@@ -119,7 +146,7 @@ class GoogleAuth:
             raise CallbackRefusedError(_CODE_REFUSED) from None
         return RedeemedCode(tokens, id_token, claimed_account(id_token))
 
-    async def verify(self, redeemed: RedeemedCode, *, nonce: str) -> GoogleTokens:
+    async def verify(self, redeemed: RedeemedCode, *, nonce: str) -> ProviderTokens:
         """Verify which account a code belongs to, and return its tokens with the account.
 
         Raises:
@@ -129,7 +156,7 @@ class GoogleAuth:
         """
         ends = time.monotonic() + HTTP_TIMEOUT_SECONDS
 
-        async def look() -> GoogleAccount:
+        async def look() -> ProviderAccount:
             return await asyncio.to_thread(
                 verified_account,
                 redeemed.id_token,
@@ -144,7 +171,7 @@ class GoogleAuth:
             raise CallbackRefusedError(_NO_LASTING_ACCESS)
         return replace(redeemed.tokens, account=account)
 
-    async def refresh(self, refresh_token: str) -> GoogleTokens:
+    async def refresh(self, refresh_token: str) -> ProviderTokens:
         """Return a new access token; if Google rotates refresh tokens, with a new refresh token that replaces this one.
 
         Raises:
@@ -154,8 +181,8 @@ class GoogleAuth:
         tokens, _ = await self._ask_for_tokens("refresh_token", {"refresh_token": refresh_token})
         return tokens
 
-    async def revoke(self, token: str) -> None:
-        """Revoke the whole grant that an access or refresh token belongs to; if it has already ended, do nothing.
+    async def revoke(self, token: str) -> bool:
+        """Revoke the whole grant that an access or refresh token belongs to, unless it has already ended; return True.
 
         Google revokes everything that the account granted to this client, including through another person's link.
 
@@ -164,10 +191,11 @@ class GoogleAuth:
         """
         form = {"token": token}
         await self._token_endpoint.post(self._endpoints.revoke, form, "a revocation", accepted=("invalid_token",))
+        return True
 
     async def _ask_for_tokens(
         self, grant_type: str, form: dict[str, str], *, default_scope: str = ""
-    ) -> tuple[GoogleTokens, str]:
+    ) -> tuple[ProviderTokens, str]:
         """Return the tokens and the id_token, or "" if it is missing."""
         asked_at = self._now()  # before the call, so that a token never counts as valid after it has expired
         client = {"client_id": self._client_id, "client_secret": self._client_secret, "grant_type": grant_type}

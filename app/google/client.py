@@ -17,9 +17,9 @@ from app.google.apis import GoogleApis
 from app.google.blocking import BlockingLine, on_line
 from app.google.faults import FaultLog
 from app.google.request_recorder import RecordingHttp, SentRequest
-from app.google.retrying import Patience
 from app.google.sending import send, send_batch
 from app.google.transport import PooledHttp
+from app.oauth.retrying import Patience
 from app.run import current_run
 
 # Gmail takes 100 and asks for at most 50, Calendar takes 50:

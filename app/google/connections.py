@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import httpx2
 
-from app.google.token_endpoint import HTTP_TIMEOUT_SECONDS
 from app.network import open_client
+from app.oauth.token_endpoint import HTTP_TIMEOUT_SECONDS
 
 
 def open_http() -> httpx2.AsyncClient:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 
-from app.errors import GoogleError
+from app.errors import ProviderError
 from app.log_once import LogOnce
 
 CLOCK_SKEW_SECONDS = 30.0  # a clock that is off by so much is put up with where the standards allow it, and reported
@@ -47,7 +47,7 @@ _CAUSES: Mapping[str, str] = {
 }
 
 
-def cause_for_administrators(error: GoogleError) -> str | None:
+def cause_for_administrators(error: ProviderError) -> str | None:
     """Return what an administrator has to fix about this error; None where they cannot do anything about it."""
     return _CAUSES.get(error.reason or "")
 
@@ -62,7 +62,7 @@ class FaultLog:
         self._log = LogOnce(logging.getLogger(__name__))
         self._now = now
 
-    def notice(self, error: GoogleError, what: str) -> None:
+    def notice(self, error: ProviderError, what: str) -> None:
         """Log an error that an administrator has to fix; all others are left to whoever meets them.
 
         Args:

@@ -17,15 +17,15 @@ import urllib3
 from app.errors import CallbackRefusedError, DeputyError, GoogleError
 from app.google.endpoints import GoogleEndpoints
 from app.google.faults import CLOCK_SKEW_SECONDS
-from app.google.tokens import GoogleAccount
+from app.oauth.tokens import ProviderAccount
 
 CERTS_TIMEOUT_SECONDS = 5.0  # for one attempt
-_UNVERIFIED = GoogleAccount("", "")
+_UNVERIFIED = ProviderAccount("", "")
 
 
 def verified_account(
     id_token: str, *, nonce: str, client_id: str, endpoints: GoogleEndpoints, pool: urllib3.PoolManager
-) -> GoogleAccount:
+) -> ProviderAccount:
     """Return the account that an id_token names, https://developers.google.com/identity/openid-connect/openid-connect.
 
     google-auth checks the signature, the audience, `iat` and `exp`. This function checks the issuer, `azp`, `nbf`, the
@@ -51,17 +51,17 @@ def verified_account(
     subject, email = claims.get("sub"), claims.get("email")
     if claims.get("email_verified") is not True or not email or not subject:
         raise CallbackRefusedError("Google has not verified the address of this account")
-    return GoogleAccount(subject=str(subject), email=str(email))
+    return ProviderAccount(subject=str(subject), email=str(email))
 
 
-def claimed_account(id_token: str) -> GoogleAccount:
+def claimed_account(id_token: str) -> ProviderAccount:
     """Return the account that an id_token names, without verifying anything; empty if it names none."""
     try:
         claims = jwt.decode(id_token, options={"verify_signature": False})
     except jwt.exceptions.PyJWTError:
         return _UNVERIFIED
     subject, email = claims.get("sub"), claims.get("email")
-    return GoogleAccount(str(subject or "")[:255], str(email or "")[:320])
+    return ProviderAccount(str(subject or "")[:255], str(email or "")[:320])
 
 
 def _check_party(claims: Mapping[str, Any], client_id: str) -> None:

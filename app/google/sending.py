@@ -12,9 +12,9 @@ from google_auth_httplib2 import AuthorizedHttp
 from googleapiclient.http import HttpRequest
 
 from app.errors import DeputyError, GoogleError, TokenRefusedError
-from app.google.reasons import api_reason
 from app.google.request_recorder import RecordingBatch
-from app.google.retrying import retry_after
+from app.oauth.reasons import api_reason
+from app.oauth.retrying import retry_after
 
 _FAILURES = (
     googleapiclient.errors.Error,

@@ -14,10 +14,10 @@ from typing import Any
 import google.auth.crypt
 import google.auth.jwt
 
-from app.errors import AccessRefusedError, GoogleError, SettingsError
+from app.errors import AccessRefusedError, ProviderError, SettingsError
 from app.google.faults import CLOCK_SKEW_SECONDS
-from app.google.token_endpoint import TokenEndpoint, read_tokens
-from app.google.tokens import GoogleTokens
+from app.oauth.token_endpoint import TokenEndpoint, read_tokens
+from app.oauth.tokens import ProviderTokens
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ASSERTION_SECONDS = 600  # Google takes an hour at most; an answer comes within seconds
@@ -66,7 +66,7 @@ class ServiceAccount:
     def __repr__(self) -> str:
         return f"ServiceAccount({self.email!r})"
 
-    async def token_for(self, subject: str, oauth_scopes: frozenset[str]) -> GoogleTokens:
+    async def token_for(self, subject: str, oauth_scopes: frozenset[str]) -> ProviderTokens:
         """Return a token that acts as one person, for exactly these OAuth scopes.
 
         Args:
@@ -81,7 +81,7 @@ class ServiceAccount:
         form = {"grant_type": JWT_BEARER, "assertion": self._assertion(subject, oauth_scopes, asked_at)}
         try:
             body = await self._token_endpoint.post(self._token_url, form, "a token request")
-        except GoogleError as error:
+        except ProviderError as error:
             words = self._in_words(error.reason, oauth_scopes)
             if words is None:
                 raise

@@ -1,4 +1,4 @@
-"""A person's Google accounts: what they call each, which one they use, and where."""
+"""A person's accounts: what they call each, which one they use, and where."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.database.database import Database, take_turns
 from app.database.tables import account_choices, grants, owned_by, owner
 from app.grants.grant import GrantState
+from app.oauth.provider import GOOGLE
 from app.principal import Principal
 
 EVERYWHERE = ""  # as a conversation: the choice that counts where none was made
@@ -21,11 +22,12 @@ _NO_ALIASES = frozenset({"this", "google", "account", "accounts", "default", "it
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A Google account that a person has connected.
+    """An account that a person has connected.
 
     Attributes:
         alias: The person's name for it, unique among their accounts.
-        is_default: Whether it is used wherever they chose no other.
+        is_default: Whether it is used wherever they chose no other of the same provider.
+        provider: By its name in the settings.
     """
 
     grant_id: str
@@ -33,6 +35,7 @@ class Account:
     email: str
     granted_scopes: frozenset[str]
     is_default: bool
+    provider: str = GOOGLE
 
 
 def is_alias(text: str) -> bool:
@@ -40,15 +43,23 @@ def is_alias(text: str) -> bool:
     return bool(_ALIAS.fullmatch(text)) and text not in _NO_ALIASES
 
 
-def chosen(principal: Principal, conversation: str | None) -> sa.ScalarSelect[str]:
+def chosen(
+    principal: Principal, conversation: str | None, provider: str | sa.ColumnElement[str] = GOOGLE
+) -> sa.ScalarSelect[str]:
     """Return a query for the id of the grant that this person uses in a conversation or by default, active or not.
+
+    Each provider has a choice of its own.
 
     An account that has ended is not replaced by another one behind its person's back.
     """
     places = (EVERYWHERE, conversation or EVERYWHERE)
     return (
         sa.select(account_choices.c.grant_id)
-        .where(owned_by(account_choices, principal), account_choices.c.conversation.in_(places))
+        .where(
+            owned_by(account_choices, principal),
+            account_choices.c.provider == provider,
+            account_choices.c.conversation.in_(places),
+        )
         .order_by(account_choices.c.conversation.desc())  # the conversation's own choice before the empty name's
         .limit(1)
         .scalar_subquery()
@@ -62,14 +73,14 @@ class Accounts:
         self._database = database
 
     async def list(self, principal: Principal) -> list[Account]:
-        """This person's connected accounts, by alias."""
+        """Return this person's connected accounts at all providers, by alias."""
         async with self._database.reading() as connection:
             return await _list(connection, principal)
 
-    async def chosen_here(self, principal: Principal, conversation: str) -> str | None:
+    async def chosen_here(self, principal: Principal, conversation: str, provider: str = GOOGLE) -> str | None:
         """Return the id of the grant that this person uses in this conversation, active or not, or None."""
         async with self._database.reading() as connection:
-            return (await connection.execute(sa.select(chosen(principal, conversation)))).scalar_one()
+            return (await connection.execute(sa.select(chosen(principal, conversation, provider)))).scalar_one()
 
     async def use(self, principal: Principal, alias: str, *, conversation: str | None) -> Account | None:
         """Make this person use one of their accounts from now on; return None if none has this name.
@@ -83,12 +94,13 @@ class Accounts:
             await _take_turns(connection, principal)
             account = _named(await _list(connection, principal), alias)
             if account is not None:
-                await choose(connection, principal, account.grant_id, conversation=conversation or EVERYWHERE)
+                place = conversation or EVERYWHERE
+                await choose(connection, principal, account.grant_id, conversation=place, provider=account.provider)
         return account
 
-    async def forget_choice(self, principal: Principal, conversation: str) -> None:
-        """Use the default account again in this person's conversation."""
-        mine = sa.and_(owned_by(account_choices, principal), account_choices.c.conversation == conversation)
+    async def forget_choice(self, principal: Principal, conversation: str, provider: str = GOOGLE) -> None:
+        """Use the provider's default account again in this person's conversation."""
+        mine = _choice(principal, conversation, provider)
         async with self._database.writing() as connection:
             await connection.execute(account_choices.delete().where(mine))
 
@@ -121,19 +133,34 @@ async def alias_for(
 
 
 async def choose(
-    connection: AsyncConnection, principal: Principal, grant_id: str, *, conversation: str = EVERYWHERE
+    connection: AsyncConnection,
+    principal: Principal,
+    grant_id: str,
+    *,
+    conversation: str = EVERYWHERE,
+    provider: str = GOOGLE,
 ) -> None:
-    """Make an account the one that this person uses there, in the caller's transaction."""
-    mine = sa.and_(owned_by(account_choices, principal), account_choices.c.conversation == conversation)
-    await connection.execute(account_choices.delete().where(mine))
+    """Make an account the one of its provider that this person uses there, in the caller's transaction."""
+    await connection.execute(account_choices.delete().where(_choice(principal, conversation, provider)))
     await connection.execute(
-        account_choices.insert().values(**owner(principal), conversation=conversation, grant_id=grant_id)
+        account_choices.insert().values(
+            **owner(principal), conversation=conversation, provider=provider, grant_id=grant_id
+        )
     )
 
 
-async def has_default(connection: AsyncConnection, principal: Principal) -> bool:
-    """Whether this person has an account that is used where they chose none."""
-    return any(account.is_default for account in await _list(connection, principal))
+async def has_default(connection: AsyncConnection, principal: Principal, provider: str = GOOGLE) -> bool:
+    """Return whether this person has an account of the provider that is used where they chose none."""
+    accounts = await _list(connection, principal)
+    return any(account.is_default for account in accounts if account.provider == provider)
+
+
+def _choice(principal: Principal, conversation: str, provider: str) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        owned_by(account_choices, principal),
+        account_choices.c.conversation == conversation,
+        account_choices.c.provider == provider,
+    )
 
 
 async def _take_turns(connection: AsyncConnection, principal: Principal) -> None:
@@ -142,10 +169,10 @@ async def _take_turns(connection: AsyncConnection, principal: Principal) -> None
 
 
 async def _list(connection: AsyncConnection, principal: Principal) -> list[Account]:
-    query = sa.select(grants, (grants.c.id == chosen(principal, None)).label("is_default"))
+    query = sa.select(grants, (grants.c.id == chosen(principal, None, grants.c.provider)).label("is_default"))
     mine = query.where(owned_by(grants, principal), grants.c.state == GrantState.ACTIVE).order_by(grants.c.alias)
     return [
-        Account(row.id, row.alias, row.email, frozenset(row.granted_scopes.split()), bool(row.is_default))
+        Account(row.id, row.alias, row.email, frozenset(row.granted_scopes.split()), bool(row.is_default), row.provider)
         for row in await connection.execute(mine)
     ]
 

@@ -1,10 +1,11 @@
-"""A grant as a value: what one person's consent yielded for one Google account, and where it stands."""
+"""A grant as a value: what one person's consent yielded for one account, and where it stands."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from app.oauth.provider import GOOGLE
 from app.principal import Principal
 
 
@@ -22,8 +23,9 @@ class Grant:
 
     Attributes:
         grant_id: 32 hexadecimal digits.
-        subject: The Google account's stable id, digits.
-        granted_scopes: What Google granted, which may be less than was asked for.
+        subject: The account's stable id at its provider.
+        granted_scopes: What the provider granted, which may be less than was asked for.
+        refresh_token: None where the provider gives none.
         expires_at: When the access token ends, POSIX seconds.
         version: Counts every change of the tokens; a change says which version it saw.
     """
@@ -34,9 +36,10 @@ class Grant:
     email: str
     granted_scopes: frozenset[str]
     access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
     expires_at: float
     version: int
+    provider: str = GOOGLE
 
     @property
     def credential_id(self) -> str:

@@ -16,12 +16,13 @@ from app.audit.audit import AuditEntry, AuditEvent, record
 from app.database.database import Database, take_turns
 from app.database.tables import grants, owned_by, owner
 from app.database.transition import changing
-from app.google.tokens import GoogleTokens
 from app.grants.accounts import alias_for, choose, chosen, has_default
 from app.grants.former_accounts import keep_addresses
 from app.grants.grant import Grant, GrantState
 from app.keys.ring import KeyRing
 from app.keys.sealed_columns import seal, unseal
+from app.oauth.provider import GOOGLE
+from app.oauth.tokens import ProviderTokens
 from app.principal import Principal
 from app.users import offboarded
 
@@ -34,27 +35,31 @@ class Grants:
         self._key_ring = key_ring
         self._now = now
 
-    async def find(self, principal: Principal, conversation: str | None = None) -> Grant | None:
+    async def find(
+        self, principal: Principal, conversation: str | None = None, *, provider: str = GOOGLE
+    ) -> Grant | None:
         """Return the active grant of the account that the person uses in this conversation or by default, or None.
 
         Raises:
             SealError: The row was sealed for somebody else, or with a key that is gone.
         """
-        return await self._find(principal, grants.c.id == chosen(principal, conversation))
+        mine = sa.and_(grants.c.provider == provider, grants.c.id == chosen(principal, conversation, provider))
+        return await self._find(principal, mine)
 
     async def get(self, principal: Principal, grant_id: str) -> Grant | None:
         """Return this active grant of the person, or None; raises as `find`."""
         return await self._find(principal, grants.c.id == grant_id)
 
-    async def of_account(self, principal: Principal, subject: str) -> Grant | None:
-        """Return the person's active grant for this Google account, or None; raises as `find`."""
-        return await self._find(principal, grants.c.subject == subject)
+    async def of_account(self, principal: Principal, subject: str, *, provider: str = GOOGLE) -> Grant | None:
+        """Return the person's active grant for this account, or None; raises as `find`."""
+        return await self._find(principal, sa.and_(grants.c.provider == provider, grants.c.subject == subject))
 
     async def granted_scopes(
-        self, connection: AsyncConnection, principal: Principal, conversation: str | None
+        self, connection: AsyncConnection, principal: Principal, conversation: str | None, *, provider: str = GOOGLE
     ) -> frozenset[str] | None:
         """Return the scopes of the grant that `find` would return, in the caller's transaction, or None."""
-        query = self._usable(principal, grants.c.id == chosen(principal, conversation))
+        mine = sa.and_(grants.c.provider == provider, grants.c.id == chosen(principal, conversation, provider))
+        query = self._usable(principal, mine)
         row = (await connection.execute(query)).one_or_none()
         return frozenset(row.granted_scopes.split()) if row is not None else None
 
@@ -81,7 +86,13 @@ class Grants:
         return self._open(principal, row) if row is not None else None
 
     async def activate(
-        self, connection: AsyncConnection, principal: Principal, tokens: GoogleTokens, *, alias: str | None = None
+        self,
+        connection: AsyncConnection,
+        principal: Principal,
+        tokens: ProviderTokens,
+        *,
+        alias: str | None = None,
+        provider: str = GOOGLE,
     ) -> str:
         """Make this an active grant of the person, and return its id; the caller's transaction commits it.
 
@@ -91,13 +102,15 @@ class Grants:
         Args:
             connection: The caller's.
             principal: The person whose grant it is.
-            tokens: Google's answer.
+            tokens: The provider's answer, with the verified account.
             alias: The name that the person wants for the account.
+            provider: By its name in the settings.
         """
         assert tokens.account is not None
-        assert tokens.refresh_token is not None
         await take_turns(connection, "grants", principal.platform, principal.tenant, principal.user)
-        same_account = sa.and_(owned_by(grants, principal), grants.c.subject == tokens.account.subject)
+        same_account = sa.and_(
+            owned_by(grants, principal), grants.c.provider == provider, grants.c.subject == tokens.account.subject
+        )
         version = (
             sa.select(grants.c.id, grants.c.version, grants.c.alias, grants.c.state)
             .where(same_account)
@@ -115,6 +128,7 @@ class Grants:
             refresh_token=tokens.refresh_token,
             expires_at=tokens.expires_at,
             version=known.version + 1 if known else 1,
+            provider=provider,
         )
         values = {
             "email": grant.email,
@@ -132,16 +146,21 @@ class Grants:
         else:
             await connection.execute(
                 grants.insert().values(
-                    id=grant.grant_id, **owner(principal), subject=grant.subject, created_at=now, **values
+                    id=grant.grant_id,
+                    **owner(principal),
+                    provider=provider,
+                    subject=grant.subject,
+                    created_at=now,
+                    **values,
                 )
             )
-        if not await has_default(connection, principal):
-            await choose(connection, principal, grant.grant_id)
+        if not await has_default(connection, principal, provider):
+            await choose(connection, principal, grant.grant_id, provider=provider)
         event = AuditEvent.WIDEN if known and known.state == GrantState.ACTIVE else AuditEvent.CONFIRM
-        await record(connection, AuditEntry(principal, event, now, credential=grant.grant_id))
+        await record(connection, AuditEntry(principal, event, now, credential=grant.grant_id, provider=provider))
         return grant.grant_id
 
-    async def replace_tokens(self, grant: Grant, tokens: GoogleTokens) -> Grant | None:
+    async def replace_tokens(self, grant: Grant, tokens: ProviderTokens) -> Grant | None:
         """Keep what a refresh yielded, if the stored version is still the one that was refreshed; else None.
 
         None too for a grant that is being ended; what Google rotated is kept all the same, to end it with.
@@ -149,7 +168,7 @@ class Grants:
         fresh = replace(
             grant,
             access_token=tokens.access_token,
-            refresh_token=tokens.refresh_token or grant.refresh_token,  # Google sends one only when it rotates
+            refresh_token=tokens.refresh_token or grant.refresh_token,  # there is one only when it rotates
             expires_at=tokens.expires_at,
             granted_scopes=tokens.granted_scopes or grant.granted_scopes,
             version=grant.version + 1,
@@ -192,12 +211,15 @@ class Grants:
         async with self._database.writing() as connection:
             state: str | None = (await connection.execute(change.returning(grants.c.state))).scalar_one_or_none()
             if state is not None:
-                await record(connection, AuditEntry(grant.principal, event, self._now(), credential=grant.grant_id))
+                entry = AuditEntry(
+                    grant.principal, event, self._now(), credential=grant.grant_id, provider=grant.provider
+                )
+                await record(connection, entry)
         return state
 
     def _seal(self, grant: Grant) -> str:
         tokens = {"access": grant.access_token, "refresh": grant.refresh_token, "expires_at": grant.expires_at}
-        row = {**owner(grant.principal), "subject": grant.subject, "id": grant.grant_id}
+        row = {**owner(grant.principal), "provider": grant.provider, "subject": grant.subject, "id": grant.grant_id}
         return seal(self._key_ring, grants.c.sealed_tokens, json.dumps(tokens), row)
 
     def _open(self, principal: Principal, row: sa.Row[tuple[object, ...]]) -> Grant:
@@ -212,6 +234,7 @@ class Grants:
             refresh_token=tokens["refresh"],
             expires_at=tokens["expires_at"],
             version=row.version,
+            provider=row.provider,
         )
 
 

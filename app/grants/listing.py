@@ -29,6 +29,7 @@ class ConnectedAccount:
     granted_scopes: tuple[str, ...]
     since: float
     changed_at: float
+    provider: str
 
 
 async def connected(database: Database) -> list[ConnectedAccount]:
@@ -45,6 +46,7 @@ async def connected(database: Database) -> list[ConnectedAccount]:
                 granted_scopes=tuple(row.granted_scopes.split()),
                 since=row.created_at,
                 changed_at=row.changed_at,
+                provider=row.provider,
             )
             for row in await connection.execute(query)
         ]

@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from app.errors import GoogleError, GrantRevokedError, InvalidGrantError
-from app.google.token_endpoint import HTTP_TIMEOUT_SECONDS
-from app.google.tokens import GoogleTokens
+from app.errors import GrantRevokedError, InvalidGrantError, ProviderError
 from app.grants.grant import Grant
 from app.grants.grants import Grants
 from app.grants.refresh_leases import RefreshLease, RefreshLeases
+from app.oauth.provider import GOOGLE
+from app.oauth.token_endpoint import HTTP_TIMEOUT_SECONDS
+from app.oauth.tokens import ProviderTokens
 from app.principal import Principal
 from app.single_flight import SingleFlight
 
@@ -29,11 +30,18 @@ _CLOSING_SECONDS = HTTP_TIMEOUT_SECONDS + 2.0  # for the answer to a call that i
 
 
 class RefreshEndpoint(Protocol):
-    """The part of GoogleAuth that refreshing needs."""
+    """The part of a provider that refreshing needs."""
 
-    async def refresh(self, refresh_token: str) -> GoogleTokens:
+    async def refresh(self, refresh_token: str) -> ProviderTokens:
         """Exchange a refresh token for a fresh access token."""
         ...
+
+
+class RefreshEndpoints(Protocol):
+    """The providers, by name."""
+
+    def __getitem__(self, name: str, /) -> RefreshEndpoint:
+        """Return one of them."""
 
 
 class Refresher:
@@ -47,13 +55,13 @@ class Refresher:
         self,
         grants: Grants,
         leases: RefreshLeases,
-        google: RefreshEndpoint,
+        providers: RefreshEndpoints,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._grants = grants
         self._leases = leases
-        self._google = google
+        self._providers = providers
         self._now = now
         self._monotonic = monotonic
         self._refreshes: SingleFlight[tuple[Principal, str], Grant] = SingleFlight()
@@ -62,6 +70,7 @@ class Refresher:
         self,
         principal: Principal,
         *,
+        provider: str = GOOGLE,
         conversation: str | None = None,
         grant_id: str | None = None,
         rejected: str | None = None,
@@ -70,18 +79,21 @@ class Refresher:
 
         Args:
             principal: The person whose grant is needed.
+            provider: Whose account it is for.
             conversation: The conversation it is used in, for which the person may have chosen one of their accounts.
             grant_id: The grant to use, even if the person has chosen another one since.
             rejected: An access token that Google has just rejected; it is not returned again.
 
         Raises:
             GrantRevokedError: Google no longer honours the grant, which is marked as revoked.
-            GoogleError: Google gave no answer or another error; the grant is kept.
+            ProviderError: Google gave no answer or another error; the grant is kept.
         """
         grants = self._grants
         while True:
-            grant = await (grants.get(principal, grant_id) if grant_id else grants.find(principal, conversation))
-            if grant is None:
+            grant = await (
+                grants.get(principal, grant_id) if grant_id else grants.find(principal, conversation, provider=provider)
+            )
+            if grant is None or grant.provider != provider:  # another provider's token is never given out for this one
                 return None
             if grant.expires_at - self._now() > FRESH_SECONDS and grant.access_token != rejected:
                 return grant
@@ -103,7 +115,7 @@ class Refresher:
         """
         grant = await self._grants.get(principal, grant_id)
         if grant is not None and grant.access_token == access_token and await self._grants.mark_ending(grant):
-            raise GrantRevokedError(principal)
+            raise GrantRevokedError(principal, connection=grant.provider)
 
     async def aclose(self) -> None:
         """Wait, for 12 seconds at most, until what is under way is stored: Google may have rotated already."""
@@ -132,23 +144,27 @@ class Refresher:
                 return current  # renewed while this caller was on its way here
             if self._monotonic() > begin_before:
                 return None
-            return await self._ask_google(current)
-        except GoogleError:
+            return await self._ask_provider(current)
+        except ProviderError:
             give_back = self._leases.pause
             raise
         finally:
             await give_back(lease)
 
-    async def _ask_google(self, grant: Grant) -> Grant:
+    async def _ask_provider(self, grant: Grant) -> Grant:
         try:
-            tokens = await self._google.refresh(grant.refresh_token)
+            if grant.refresh_token is None:
+                raise InvalidGrantError(f"the grant at {grant.provider} cannot be renewed")
+            tokens = await self._providers[grant.provider].refresh(grant.refresh_token)
         except InvalidGrantError:
             if await self._grants.mark_revoked(grant):
-                raise GrantRevokedError(grant.principal) from None
+                raise GrantRevokedError(grant.principal, connection=grant.provider) from None
         else:
             fresh = await self._grants.replace_tokens(grant, tokens)
             if not tokens.access_token:
-                raise GoogleError("Google's token answer has no access_token", status=200)
+                raise ProviderError(
+                    f"the token answer of {grant.provider} has no access_token", status=200, provider=grant.provider
+                )
             if fresh is not None:
                 return fresh
         return await self._current(grant)  # a new consent, or an end, was faster
@@ -156,5 +172,5 @@ class Refresher:
     async def _current(self, grant: Grant) -> Grant:
         current = await self._grants.get(grant.principal, grant.grant_id)
         if current is None:
-            raise GrantRevokedError(grant.principal)
+            raise GrantRevokedError(grant.principal, connection=grant.provider)
         return current

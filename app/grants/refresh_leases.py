@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.database import Database, database_time
 from app.database.tables import grants, owned_by, owner, refresh_leases
-from app.errors import GoogleError
+from app.errors import ProviderError
 from app.grants.grant import Grant
 from app.principal import Principal
 
@@ -72,7 +72,7 @@ class RefreshLeases:
         Read the grant again before it is refreshed: whoever held the lease before may have done so.
 
         Raises:
-            GoogleError: Google gave no answer a moment ago and is left alone for a while.
+            ProviderError: Google gave no answer a moment ago and is left alone for a while.
         """
         holder = uuid.uuid4().hex
         async with self._database.writing() as connection:
@@ -81,7 +81,10 @@ class RefreshLeases:
                 return RefreshLease(grant.principal, grant.grant_id, holder, failures)
             row = (await connection.execute(_standing(connection, grant))).one_or_none()
         if row is not None and row.holder == _NOBODY and not row.over:
-            raise GoogleError("Google's sign-in gave no answer a moment ago; it is asked again in a while")
+            raise ProviderError(
+                f"the sign-in of {grant.provider} gave no answer a moment ago; it is asked again in a while",
+                provider=grant.provider,
+            )
         return None
 
     async def wait(self, grant: Grant) -> None:

@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.database.tables import metadata
 from app.keys.ring import KeyRing, prefix_of
 
+_GOOGLE = "google"
+
 
 @dataclass(frozen=True, slots=True)
 class SealedColumn:
@@ -86,7 +88,10 @@ async def count_by_key(connection: AsyncConnection, key_ids: Collection[str]) ->
 
 def _bindings(column: sa.Column[Any], values: Mapping[Any, Any]) -> tuple[str, ...]:
     """Return what this column of a row is bound to, as `tables.py` declares it; "" stands for NULL."""
-    return (column.info["kind"], *(values[name] or "" for name in column.info["bound_to"]))
+    bound_to = column.info["bound_to"]
+    if "provider" in bound_to and values["provider"] == _GOOGLE:  # as before there were other providers
+        bound_to = [name for name in bound_to if name != "provider"]
+    return (column.info["kind"], *(values[name] or "" for name in bound_to))
 
 
 def _declared(column: sa.Column[Any]) -> SealedColumn:

@@ -2,21 +2,95 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from app.sections.section import Secret, Section, Text, Url
+from app.oauth.description import ClientAuthentication, Endpoints, ProviderDescription, RevocationWay, WhoAmI
+from app.oauth.presets import PRESETS
+from app.sections.section import OneOrMore, Secret, Section, Text, Url, wrong
+
+
+class WhoAmISettings(Section):
+    """Where a provider says whose account it is."""
+
+    url: Url | None = Field(default=None, description="An endpoint that is asked; without it, the token answer says so")
+    subject: OneOrMore[Text] = Field(description="The field, or fields, that are the account's stable id: `data.id`")
+    shown: OneOrMore[Text] = Field(description="The fields by which people know the account; the first that is there")
 
 
 class ConnectionSettings(Section):
-    """One provider and your OAuth client there."""
+    """One provider and your OAuth client there; `deputy doctor` prints the redirect URI that the client needs."""
 
     provider: Literal["github", "slack_user", "microsoft", "notion", "linear", "oauth"] = Field(
-        description="Whose accounts these are; `oauth` is any other provider"
+        description="Whose accounts these are; `oauth` is any other provider, which the keys below describe"
     )
     client_id: Text = Field(description="The id of your OAuth client at the provider")
-    client_secret: Secret | None = Field(default=None, description="The secret of your OAuth client")
+    client_secret: Secret | None = Field(default=None, description="Its secret; a public client has none")
+    title: Text | None = Field(default=None, description="The provider's name for people")
+    scopes: tuple[Text, ...] = Field(default=(), description="OAuth scopes that are asked for with every sign-in")
     api: tuple[Url, ...] = Field(
         default=(), description="The addresses of the provider's API; a person's token is sent nowhere else"
     )
+    tenant: Text = Field(default="common", description="Of `microsoft`: your directory's id, or `common`")
+    issuer: Url | None = Field(
+        default=None, description="The provider's issuer, whose metadata says where its sign-in is (RFC 8414, OpenID)"
+    )
+    authorize_url: Url | None = Field(default=None, description="The consent page, where there is no metadata")
+    token_url: Url | None = Field(default=None, description="Where tokens are issued and renewed")
+    revoke_url: Url | None = Field(default=None, description="Where grants are ended (RFC 7009)")
+    client_authentication: ClientAuthentication | None = Field(
+        default=None, description="How the client proves who it is: `basic`, `post` or `none`"
+    )
+    pkce: bool = Field(default=True, description="Whether the provider takes a code challenge")
+    scope_separator: Literal[" ", ","] = Field(default=" ", description="What parts OAuth scopes on the consent page")
+    whoami: WhoAmISettings | None = Field(
+        default=None, description="Where the provider says whose account it is; by default, in an id_token"
+    )
+
+    def described(self, name: str) -> ProviderDescription:
+        """Return the description of the provider: the preset's, with what the settings change."""
+        found = PRESETS.get(self.provider) or ProviderDescription(
+            title=name.replace("-", " ").replace("_", " ").title(),
+            endpoints=None,
+            whoami=None,
+            api=(),
+            revocation=RevocationWay.RFC7009,
+            pkce=self.pkce,
+            scope_separator=self.scope_separator,
+            client_authentication=ClientAuthentication.POST if self.client_secret else ClientAuthentication.NONE,
+        )
+        endpoints = found.endpoints
+        if self.authorize_url and self.token_url:
+            endpoints = Endpoints(self.authorize_url, self.token_url, revoke=self.revoke_url, issuer=self.issuer)
+        elif endpoints is not None:
+            filled = (each.replace("{tenant}", self.tenant) for each in (endpoints.authorize, endpoints.token))
+            endpoints = replace(endpoints, authorize=next(filled), token=next(filled))
+        whoami = found.whoami
+        if self.whoami is not None:
+            whoami = WhoAmI(self.whoami.url, subject=self.whoami.subject, shown=self.whoami.shown)
+        return replace(
+            found,
+            title=self.title or found.title,
+            endpoints=endpoints,
+            discover=self.issuer,
+            whoami=whoami,
+            api=(*found.api, *self.api),
+            client_authentication=self.client_authentication or found.client_authentication,
+            sign_in_scopes=tuple(dict.fromkeys((*found.sign_in_scopes, *self.scopes))),
+        )
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> ConnectionSettings:
+        if (self.authorize_url is None) != (self.token_url is None):
+            raise wrong("token_url", "give both authorize_url and token_url")
+        if self.provider != "oauth":
+            return self
+        if self.authorize_url is None and self.issuer is None:
+            raise wrong("issuer", "give the provider's issuer, or authorize_url and token_url")
+        if self.authorize_url is not None and self.whoami is None:
+            raise wrong(
+                "whoami", "say where the provider names the account; only an issuer's metadata leads to id_tokens"
+            )
+        return self

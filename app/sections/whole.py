@@ -9,8 +9,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, field_validator
 
 from app.agents.rules import PlaceRules
-from app.credentials.credentials import GOOGLE
 from app.delivery.work.admission import AllowedHere
+from app.oauth.provider import GOOGLE
 from app.sections.agents import OFFLINE, AgentSettings, AttachmentSettings, ModelSettings
 from app.sections.channel import ChatSettings
 from app.sections.connections import ConnectionSettings

@@ -19,8 +19,8 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from app.approvals.question import Question
-from app.credentials.credentials import GOOGLE
 from app.errors import SettingsError
+from app.oauth.provider import GOOGLE
 from app.toolkits.rules import check_phrases, identities
 from app.toolkits.toolkit import TOOL_NAME, Effect, ToolSpec
 

@@ -16,8 +16,8 @@ from pydantic_ai.toolsets.abstract import SchemaValidatorProt
 from pydantic_core import SchemaValidator
 
 from app.approvals.question import Question
-from app.credentials.credentials import GOOGLE
-from app.errors import GoogleError, SettingsError, ToolError
+from app.errors import ProviderError, SettingsError, ToolError
+from app.oauth.provider import GOOGLE
 from app.toolkits.google_faults import describe
 from app.toolkits.rules import check_given, check_parameters, check_phrases, refuse_shared_state
 
@@ -136,7 +136,7 @@ class Toolkit:
     """The tools of one subject, bound to one person. An instance lives for one request, its class for the process.
 
     A subclass sets `name`, takes what it needs in its constructor, and marks its tools with `@tool`. Mistakes are
-    found when the class is made. `ToolError` and `GoogleError` become reasons that the model reads; all others,
+    found when the class is made. `ToolError` and `ProviderError` become reasons that the model reads; all others,
     those about consent and approval included, are for the caller.
 
     Tools that are no methods, because they come from another framework, are given as specs: ``class Issues(Toolkit,
@@ -240,7 +240,7 @@ class Toolkit:
             return await self.run_tool(self.known()[name], tool_args, ctx)
         except ToolError as error:
             raise ToolFailed(str(error)) from error
-        except GoogleError as error:
+        except ProviderError as error:
             raise ToolFailed(describe(error)) from error
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from dependency_injector import providers
 from googleapiclient.http import HttpRequest
 
-from app.credentials.credentials import GOOGLE
 from app.errors import (
     AttachmentGoneError,
     AttachmentTooLargeError,
@@ -23,6 +22,7 @@ from app.errors import (
 from app.google.apis import GoogleApis
 from app.google.client import GoogleClient
 from app.messages import Attachment, StoredMessage
+from app.oauth.provider import GOOGLE
 from app.principal import Principal
 from app.reply import ReplyContent
 from app.run import current_run

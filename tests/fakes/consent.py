@@ -30,17 +30,17 @@ from app.consent.unconfirmed import RevocationEndpoint, UnconfirmedConsents
 from app.consent.used_codes import UsedCodes
 from app.database.database import Database
 from app.database.tables import quarantined_grants
-from app.google.apis import GoogleApis
 from app.google.auth import GoogleAuth
 from app.google.connections import open_http
 from app.google.endpoints import GoogleEndpoints
 from app.google.faults import FaultLog
-from app.google.token_endpoint import TokenEndpoint
 from app.grants.accounts import Accounts
 from app.grants.grant import Grant
 from app.grants.grants import Grants
 from app.keys.ring import KeyRing
 from app.network import open_pool
+from app.oauth.provider import GOOGLE
+from app.oauth.token_endpoint import TokenEndpoint
 from app.principal import Principal
 from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.server import serve_loopback
@@ -48,7 +48,8 @@ from app.sandbox.visitor import code_on
 from interfaces.listening import listening
 from interfaces.middleware import install
 from interfaces.web.cookies import Cookies
-from interfaces.web.interface import CALLBACK_PATH, ConsentPages
+from interfaces.web.interface import ConsentPages, callback_url
+from tests.fakes.providers import google_alone
 from tests.fakes.sandbox import CLIENT_ID, CLIENT_SECRET, sandbox
 from tests.fakes.server import Ahead
 
@@ -78,6 +79,7 @@ class Waiting:
         *,
         granted: bool,
         accounts: Collection[str | None] = (None,),
+        provider: str = GOOGLE,
     ) -> Wake:
         async def wake() -> None:
             self.ended.append((principal, granted))
@@ -167,7 +169,9 @@ class ConsentServer:
     def use(self, google_auth: GoogleAuth, revoking: RevocationEndpoint | None = None) -> None:
         """Ask this Google from now on, and have grants revoked there or as `revoking` does."""
         self.google_auth = google_auth
-        self.dropping = UnconfirmedConsents(self.database, self.links, self.quarantine, revoking or google_auth)
+        self.dropping = UnconfirmedConsents(
+            self.database, self.links, self.quarantine, google_alone(revoking or google_auth)
+        )
         self.confirmation = Confirmation(
             self.database,
             self.links,
@@ -181,7 +185,14 @@ class ConsentServer:
             code_seconds=CODE_SECONDS,
             now=self.clock,
         )
-        self.consent = Consent(self.links, self.grants, Accounts(self.database), self.quarantine, public_url=self.url)
+        self.consent = Consent(
+            self.links,
+            self.grants,
+            Accounts(self.database),
+            self.quarantine,
+            google_alone(google_auth),
+            public_url=self.url,
+        )
         self.browser_sign_in = BrowserSignIn(
             self.database,
             self.links,
@@ -189,7 +200,7 @@ class ConsentServer:
             self.quarantine,
             self.dropping,
             self.confirmation,
-            google_auth,
+            google_alone(google_auth),
             self.waiting,
             self.clock,
         )
@@ -198,7 +209,7 @@ class ConsentServer:
         pages = ConsentPages(
             self.browser_sign_in,
             self.confirmation,
-            GoogleApis(None),
+            google_alone(google_auth),
             {},
             self.cookies,
             cookie_seconds=LINK_SECONDS + CODE_SECONDS,
@@ -269,7 +280,7 @@ async def open_consent_server(
 
     pool = open_pool()
     async with listening(pages, "127.0.0.1", 0) as server.url, open_http() as http:
-        redirect_uri = f"{server.url}{CALLBACK_PATH}"
+        redirect_uri = callback_url(server.url)
         server.google = sandbox(redirect_uris=frozenset({redirect_uri}))
         async with serve_loopback(server.google.app) as google_url:
             endpoints = GoogleEndpoints(

@@ -43,7 +43,7 @@ from app.consent.unconfirmed import UnconfirmedConsents
 from app.consent.used_codes import UsedCodes
 from app.conversations.history import Conversations
 from app.credentials.consented import ConsentedTokens
-from app.credentials.credentials import GOOGLE, Credentials
+from app.credentials.credentials import Credentials
 from app.database.database import Database
 from app.database.database import clock as clock_of
 from app.database.tables import outbox
@@ -73,7 +73,6 @@ from app.delivery.work.worker import Worker
 from app.google.auth import GoogleAuth
 from app.google.endpoints import GoogleEndpoints
 from app.google.faults import FaultLog
-from app.google.token_endpoint import TokenEndpoint as TokenEndpointOfGoogle
 from app.grants.accounts import Accounts
 from app.grants.grants import Grants
 from app.grants.refresh import Refresher
@@ -82,12 +81,15 @@ from app.keys.ring import KeyRing
 from app.llm.offline import offline
 from app.llm.transcription import Transcriber
 from app.messages import Attachment, ConversationKey, InboundMessage, MessageState, StoredMessage
+from app.oauth.provider import GOOGLE
+from app.oauth.token_endpoint import TokenEndpoint as TokenEndpointOfGoogle
 from app.principal import Principal
 from app.supervisor import Supervisor
 from app.users import Users
 from containers.testing import RecordingChannel
 from tests.fakes.assistants import Letters, Post
 from tests.fakes.credentials import TokenEndpoint, connect, google_tokens
+from tests.fakes.providers import google_alone
 from tests.fakes.sandbox import Clock
 
 _EVENTS = itertools.count()
@@ -179,7 +181,7 @@ class CoreServer:
         )
         self.accounts = Accounts(database)
         quarantine = Quarantine(database, key_ring, now)
-        self.unconfirmed = UnconfirmedConsents(database, self.links, quarantine, google)
+        self.unconfirmed = UnconfirmedConsents(database, self.links, quarantine, google_alone(google))
         self.confirmation = Confirmation(
             database,
             self.links,
@@ -193,7 +195,9 @@ class CoreServer:
             code_seconds=600,
             now=now,
         )
-        self.consent = Consent(self.links, self.grants, self.accounts, quarantine, public_url="http://127.0.0.1:9")
+        self.consent = Consent(
+            self.links, self.grants, self.accounts, quarantine, google_alone(google), public_url="http://127.0.0.1:9"
+        )
         self.browser_sign_in = BrowserSignIn(
             database,
             self.links,
@@ -201,12 +205,14 @@ class CoreServer:
             quarantine,
             self.unconfirmed,
             self.confirmation,
-            google,
+            google_alone(google),
             self.parking,
             now,
         )
         self.statuses = Statuses(self.inbox, self.parking, self.approvals, self.consent, self.accounts, now=now)
-        self.tokens = ConsentedTokens(Refresher(self.grants, RefreshLeases(database), TokenEndpoint(), now))
+        self.tokens = ConsentedTokens(
+            Refresher(self.grants, RefreshLeases(database), google_alone(TokenEndpoint()), now)
+        )
         self._shell = AgentShell(
             "assistant",
             model or offline(),
@@ -244,7 +250,7 @@ class CoreServer:
                 NewConversationCommand(self.conversations),
                 stop,
                 ConfirmCommand(self.confirmation),
-                AccountsCommand(self.consent, self.accounts, {"http": self.channel}),
+                AccountsCommand(self.consent, self.accounts, {"http": self.channel}, google_alone(google)),
                 HelpCommand(self.open_agent, deadline_seconds=deadline_seconds),
             ],
             backoff,

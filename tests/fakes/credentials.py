@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from app.database.database import Database
 from app.database.tables import metadata
 from app.errors import GoogleError, InvalidGrantError
-from app.google.tokens import GoogleAccount, GoogleTokens
 from app.grants.grant import Grant
 from app.grants.grants import Grants
+from app.oauth.provider import GOOGLE
+from app.oauth.tokens import ProviderAccount, ProviderTokens
 from app.principal import Principal
 from tests.fakes.sandbox import READ, Clock
 
@@ -29,19 +30,19 @@ def google_tokens(
     account: str = "",
     expires_in: float = HOUR,
     now: float = NOW,
-) -> GoogleTokens:
+) -> ProviderTokens:
     """Tokens that say whose they are: ``access-ada-1`` and ``refresh-ada-1``, of the account ``ada`` if no other."""
     account = account or name.partition("-")[0]
-    return GoogleTokens(
+    return ProviderTokens(
         access_token=f"access-{name}",
         expires_at=now + expires_in,
         refresh_token=f"refresh-{name}",
         granted_scopes=scopes,
-        account=GoogleAccount(subject=f"subject-{account}", email=f"{account}@example.com"),
+        account=ProviderAccount(subject=f"subject-{account}", email=f"{account}@example.com"),
     )
 
 
-async def connect(database: Database, grants: Grants, principal: Principal, tokens: GoogleTokens) -> str:
+async def connect(database: Database, grants: Grants, principal: Principal, tokens: ProviderTokens) -> str:
     """Make these tokens the principal's grant, as the end of a consent does."""
     async with database.writing() as connection:
         return await grants.activate(connection, principal, tokens)
@@ -66,8 +67,10 @@ class WatchedGrants(Grants):
 
     found = 0
 
-    async def find(self, principal: Principal, conversation: str | None = None) -> Grant | None:
-        grant = await super().find(principal, conversation)
+    async def find(
+        self, principal: Principal, conversation: str | None = None, *, provider: str = GOOGLE
+    ) -> Grant | None:
+        grant = await super().find(principal, conversation, provider=provider)
         self.found += 1
         return grant
 
@@ -96,7 +99,7 @@ class TokenEndpoint:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def refresh(self, refresh_token: str) -> GoogleTokens:
+    async def refresh(self, refresh_token: str) -> ProviderTokens:
         spent = self.rotates and refresh_token in self.refreshed
         self.refreshed.append(refresh_token)
         self.asked.set()
@@ -107,19 +110,20 @@ class TokenEndpoint:
             raise invalid_grant()
         _, name, number = refresh_token.split("-")
         count = len(self.refreshed) if not self.rotates else int(number)
-        return GoogleTokens(
+        return ProviderTokens(
             access_token=f"access-{name}-{count + 1}",
             expires_at=self.now() + HOUR,
             refresh_token=f"refresh-{name}-{count + 1}" if self.rotates else None,
             granted_scopes=frozenset({READ}),
         )
 
-    async def revoke(self, token: str) -> None:
+    async def revoke(self, token: str) -> bool:
         self.asked.set()
         await self.gate.wait()
         if self.failure is not None:
             raise self.failure()
         self.revoked.append(token)
+        return True
 
 
 async def stored_bytes(database: Database, folder: Path) -> bytes:

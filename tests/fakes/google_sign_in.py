@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from app.google.auth import GoogleAuth
 from app.google.endpoints import GoogleEndpoints
 from app.google.faults import FaultLog
-from app.google.token_endpoint import TokenEndpoint
-from app.google.tokens import GoogleTokens
+from app.oauth.token_endpoint import TokenEndpoint
+from app.oauth.tokens import ProviderTokens
 from tests.fakes.loopback import Loopback, Received, Reply, serve
 
 CLIENT_ID = "client.apps.example"
@@ -98,7 +98,7 @@ class GoogleSignIn:
         return Reply(json.dumps(body).encode(), self.status)
 
 
-async def exchange(auth: GoogleAuth, *, code: str, code_verifier: str, nonce: str) -> GoogleTokens:
+async def exchange(auth: GoogleAuth, *, code: str, code_verifier: str, nonce: str) -> ProviderTokens:
     """Redeem a code and verify whose account it is of, as a callback does."""
     redeemed = await auth.redeem(code=code, code_verifier=code_verifier, oauth_scopes=frozenset())
     return await auth.verify(redeemed, nonce=nonce)

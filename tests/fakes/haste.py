@@ -15,8 +15,8 @@ import uvicorn.server
 from httpx2._config import DEFAULT_TIMEOUT_CONFIG
 from sqlalchemy.engine import Engine
 
-from app.google import retrying
 from app.google.apis import GoogleApis
+from app.oauth import retrying
 from interfaces.telegram.pace import Pace
 from tests.fakes.remembering import remember
 

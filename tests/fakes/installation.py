@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from app.commands.container import opened_container
-from app.google.tokens import GoogleAccount, GoogleTokens
+from app.oauth.tokens import ProviderAccount, ProviderTokens
 from app.principal import Principal
 from app.sandbox.google.sandbox import GoogleSandbox
 from app.settings import load_settings
@@ -37,16 +37,18 @@ class DeputyInstallation:
     client: SandboxClient
     container: Application
 
-    async def connect(self, principal: Principal, email: str, *scopes: str, expires_in: float = 3600.0) -> GoogleTokens:
+    async def connect(
+        self, principal: Principal, email: str, *scopes: str, expires_in: float = 3600.0
+    ) -> ProviderTokens:
         """Give this person a grant of that account."""
         answer = await self.client.sign_in(email, *scopes)
         subject = next(person.subject for person in self.google.people if person.email == email)
-        tokens = GoogleTokens(
+        tokens = ProviderTokens(
             access_token=answer["access_token"],
             expires_at=time.time() + expires_in,
             refresh_token=answer["refresh_token"],
             granted_scopes=frozenset(answer["scope"].split()),
-            account=GoogleAccount(subject, email),
+            account=ProviderAccount(subject, email),
         )
         await connect(self.container.database(), self.container.grants(), principal, tokens)
         return tokens

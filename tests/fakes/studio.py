@@ -16,12 +16,13 @@ from app.audit.audit import Audit
 from app.audit.recorder import AuditRecorder
 from app.connections.connections import PersonConnections
 from app.conversations.history import Conversations
-from app.credentials.credentials import GOOGLE, Credentials
+from app.credentials.credentials import Credentials
 from app.database.database import Database
 from app.database.tables import messages
 from app.deadline import Deadline
 from app.delivery.store.inbox import Inbox
 from app.messages import MessageState, StoredMessage
+from app.oauth.provider import GOOGLE
 from app.principal import Principal
 from containers.testing import FakeTokens
 from tests.fakes.assistants import Letters, Post

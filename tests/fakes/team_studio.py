@@ -12,9 +12,10 @@ from app.agents.shell import AgentShell
 from app.audit.audit import Audit
 from app.audit.recorder import AuditRecorder
 from app.connections.connections import PersonConnections
-from app.credentials.credentials import GOOGLE, Credentials
+from app.credentials.credentials import Credentials
 from app.database.database import Database
 from app.deadline import Deadline
+from app.oauth.provider import GOOGLE
 from app.principal import Principal
 from app.toolkits.toolkit import Toolkit
 from tests.fakes.assistants import Letters

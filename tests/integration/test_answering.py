@@ -19,6 +19,7 @@ from app.delivery.work.answering import STOPPED_WRITING, TOO_LATE, referenced
 from app.errors import AgentError, UnavailableError
 from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState, StoredMessage
+from app.oauth.provider import GOOGLE
 from app.principal import Principal
 from containers.testing import answering, call, prompts, scripted
 from tests.fakes.core_server import CoreServer
@@ -144,8 +145,9 @@ async def test_a_grant_that_comes_between_the_run_and_the_parking_wakes_it(
         *,
         conversation: str | None = None,
         place: Place = Place.DIRECT,
+        provider: str = GOOGLE,
     ) -> str:
-        link_id = await ask(principal, oauth_scopes, conversation=conversation, place=place)
+        link_id = await ask(principal, oauth_scopes, conversation=conversation, place=place, provider=provider)
         await server.grant(principal, *oauth_scopes)
         await server.parking.consent_ended(principal, granted=True)
         return link_id

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from app.credentials.credentials import GOOGLE
 from app.database.database import Database
 from app.keys.ring import KeyRing
 from app.messages import StoredMessage
+from app.oauth.provider import GOOGLE
 from app.principal import Principal
 from interfaces.http.formatting import as_json
 from tests.fakes.core_server import CoreServer

@@ -12,6 +12,7 @@ from app.database.database import Database
 from app.errors import CallbackRefusedError
 from app.keys.ring import KeyRing
 from app.messages import ConversationKey, MessageState, StoredMessage
+from app.oauth.provider import GOOGLE
 from app.principal import Principal
 from tests.fakes.consent import comes_back
 from tests.fakes.core_server import CoreServer
@@ -72,7 +73,7 @@ async def test_wrong_codes_are_counted_aloud(server: CoreServer, ada: Principal,
     mine, hers = [await server.ask(person, "/letters_read", person.user) for person in (ada, grace)]
     for message in (mine, hers):
         await signs_in(server, message)
-    server.unconfirmed._google.revoke = _revoked  # type: ignore[method-assign]
+    server.unconfirmed._providers[GOOGLE].revoke = _revoked  # type: ignore[method-assign]
     replies = [await reply(server, ada, WRONG, "d") for _ in range(5)]
     for message in (mine, hers):
         await server.sender.send_waiting(ConversationKey.of(message))
@@ -84,8 +85,9 @@ async def test_wrong_codes_are_counted_aloud(server: CoreServer, ada: Principal,
     assert "Almost done" in server.channel.texts(grace)[-1]
 
 
-async def _revoked(token: str) -> None:
+async def _revoked(token: str) -> bool:
     """Google has ended it."""
+    return True
 
 
 @pytest.mark.parametrize("group", [False, True])

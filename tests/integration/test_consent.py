@@ -16,6 +16,7 @@ from app.database.database import Database
 from app.database.tables import consent_links, owned_by
 from app.errors import ConsentError, GoogleError
 from app.keys.ring import KeyRing
+from app.oauth.provider import GOOGLE
 from app.principal import Principal
 from app.sandbox.visitor import code_on
 from tests.fakes.consent import (
@@ -476,10 +477,10 @@ async def test_a_revocation_that_failed_is_found_by_a_scan(
     fake_google.certs_status = 503
     asked = query(await browser.open(await server.link(ada, READ)))
     fake_google.answers["/token"] = token_answer(id_token=id_token(nonce=asked["nonce"]))
-    server.dropping._google = _Unreachable()
+    server.dropping._providers = {GOOGLE: _Unreachable()}
     await browser.http.get(f"{server.url}{CALLBACK}", params={"state": asked["state"], "code": "4/x"})
     left = await server.quarantined()
-    server.dropping._google = fake_google.auth
+    server.dropping._providers = {GOOGLE: fake_google.auth}
     await server.dropping.sweep()
 
     assert left == [("ada", "ending")]
@@ -490,7 +491,9 @@ async def test_a_revocation_that_failed_is_found_by_a_scan(
 class _Unreachable:
     """A Google that revokes nothing."""
 
-    async def revoke(self, token: str) -> None:
+    ends_all, title = True, "Google"
+
+    async def revoke(self, token: str) -> bool:
         raise GoogleError("Google gave no answer to a revocation")
 
 
@@ -598,7 +601,7 @@ async def test_secrets_stand_nowhere(
         grant = await server.grants.find(person)
         assert grant is not None
         secrets |= {link.rpartition("/")[2], asked["state"], asked["nonce"], query(callback)["code"], *cookies}
-        secrets |= {grant.access_token, grant.refresh_token}
+        secrets |= {grant.access_token, str(grant.refresh_token)}
     written += await stored_bytes(database, tmp_path)
     browsers = ("httpx2", "httpcore2")  # in this process the browsers log as well
     logged = "\n".join(record.getMessage() for record in caplog.records if not record.name.startswith(browsers))

@@ -19,6 +19,7 @@ from app.principal import Principal
 from app.sandbox.visitor import code_on
 from app.users import Users
 from tests.fakes.consent import Browser, ConsentServer, links_of
+from tests.fakes.providers import google_alone
 from tests.fakes.sandbox import ADA, GRACE, READ
 
 
@@ -33,7 +34,9 @@ def revocation(server: ConsentServer, database: Database) -> Revocation:
     """What ends grants."""
     cancellation = Cancellation(database, Outbox(database, MessageLease(new_holder())))
     google = server.google_auth
-    return Revocation(database, server.grants, RefreshLeases(database), server.dropping, google, cancellation)
+    return Revocation(
+        database, server.grants, RefreshLeases(database), server.dropping, google_alone(google), cancellation
+    )
 
 
 async def sign_in(server: ConsentServer, browser: Browser, principal: Principal, email: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.google.retrying import MAX_TRIES
+from app.oauth.retrying import MAX_TRIES
 from app.principal import Principal
 from app.sandbox.google.gmail.letters import MARKER
 from app.sandbox.google.outages import Outage

@@ -19,9 +19,9 @@ from app.google.auth import GoogleAuth
 from app.google.client import GoogleClient
 from app.google.endpoints import GoogleEndpoints
 from app.google.faults import FaultLog
-from app.google.pkce import code_challenge
-from app.google.token_endpoint import TokenEndpoint
-from app.google.tokens import GoogleTokens
+from app.oauth.pkce import code_challenge
+from app.oauth.token_endpoint import TokenEndpoint
+from app.oauth.tokens import ProviderTokens
 from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.server import serve_loopback
 from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder
@@ -51,7 +51,7 @@ class GoogleAccess:
         answer = await self.http.post(url, data=form)
         return parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
 
-    async def connect(self, email: str, granted: str | None = None) -> GoogleTokens:
+    async def connect(self, email: str, granted: str | None = None) -> ProviderTokens:
         code = await self.code(email, granted)
         return await exchange(self.auth, code=code, code_verifier=f"verifier of {email}", nonce=email)
 

@@ -99,7 +99,7 @@ class Everything:
         for person, (link_id, link_token, api_token) in self._issued.items():
             grant = await again.grants.find(person)
             assert grant is not None
-            assert grant.refresh_token.startswith(f"refresh-{person.user}-")
+            assert str(grant.refresh_token).startswith(f"refresh-{person.user}-")
             assert await again.links.find_issued(person, link_id) == link_token
             assert await again.tokens.principal_of(api_token) == person
         for workspace in ("T0ONE", "T0TWO"):
@@ -230,7 +230,7 @@ async def test_a_concurrent_refresh_is_never_overwritten(everything: Everything,
                 assert grant is not None
                 fresh = await everything.grants.replace_tokens(grant, google_tokens(f"{person.user}-{number}"))
                 assert fresh is not None
-                renewed[person] = fresh.refresh_token
+                renewed[person] = str(fresh.refresh_token)
             if done.is_set() and number > 3:
                 return
 

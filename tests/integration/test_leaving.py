@@ -23,6 +23,7 @@ from app.principal import Principal
 from app.users import stays_offboarded
 from tests.fakes.core_server import CoreServer, until
 from tests.fakes.credentials import TokenEndpoint, connect, google_tokens
+from tests.fakes.providers import google_alone
 
 
 class InWork:
@@ -47,10 +48,10 @@ class OffboardingServer(CoreServer):
         self.api_tokens = ApiTokens(database, key_ring)
         self.cancellation = Cancellation(database, self.outbox, self.clock)
         quarantine = Quarantine(database, key_ring, now=self.clock)
-        dropping = UnconfirmedConsents(database, self.links, quarantine, self.google)
+        dropping = UnconfirmedConsents(database, self.links, quarantine, google_alone(self.google))
         leases = RefreshLeases(database)
         self.revocation = Revocation(
-            database, self.grants, leases, dropping, self.google, self.cancellation, self.clock
+            database, self.grants, leases, dropping, google_alone(self.google), self.cancellation, self.clock
         )
         self.offboarding = Offboarding(self.users, self.api_tokens, self.cancellation, self.revocation)
 

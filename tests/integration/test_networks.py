@@ -21,11 +21,11 @@ from app.errors import GoogleError, SettingsError, UnavailableError
 from app.google.connections import open_http
 from app.google.faults import FaultLog
 from app.google.service_account import open_service_account
-from app.google.token_endpoint import TokenEndpoint
 from app.llm.endpoints import open_model_http
 from app.llm.models import build_model
 from app.log_once import LogOnce
 from app.network import open_pool
+from app.oauth.token_endpoint import TokenEndpoint
 from app.principal import Principal
 from app.proxies import Proxy, proxy_for
 from app.sandbox.google.delegation import GOOGLES_AUDIENCE, DelegatedAccount
@@ -209,7 +209,7 @@ async def test_a_proxy_that_does_not_connect_passes_and_is_named(
 ) -> None:
     """It counts as no answer, and one line tells the operator which proxy it was; the password stands nowhere."""
     caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr("app.google.retrying.MAX_TRIES", 1)
+    monkeypatch.setattr("app.oauth.retrying.MAX_TRIES", 1)
     monkeypatch.setattr("app.network._log", LogOnce(logging.getLogger("app.network")))
     address = f"127.0.0.1:{free_port()}" if proxy == "unreachable" else company.proxy_url.rpartition("@")[2]
     monkeypatch.setenv("HTTPS_PROXY", f"http://deputy:{PASSWORD}@{address}")
@@ -234,7 +234,7 @@ async def test_an_unknown_authority_is_named(
 ) -> None:
     """Without SSL_CERT_FILE no client trusts the company's certificates, and the log says what to set."""
     monkeypatch.setattr("app.network._log", LogOnce(logging.getLogger("app.network")))
-    monkeypatch.setattr("app.google.retrying.MAX_TRIES", 1)
+    monkeypatch.setattr("app.oauth.retrying.MAX_TRIES", 1)
     monkeypatch.delenv("SSL_CERT_FILE")
     with pytest.raises(NO_ANSWER):
         await ask("https://server.company.example")

@@ -131,7 +131,7 @@ async def test_a_grant_that_ended_at_google_is_asked_for_again(server: Server) -
         await server.connect(slack(name), email)
     grant = await server.container.grants().find(slack("adagone"))
     assert grant is not None
-    await server.container.google_auth().revoke(grant.refresh_token)
+    await server.container.google_auth().revoke(str(grant.refresh_token))
     for name in ("adagone", "gracekept"):
         await say(server, name, QUESTION)
     link = CONSENT_LINK.search((await server.posts(direct("adagone"), 1))[0].text)

@@ -19,6 +19,7 @@ from app.consent.outcome import Connected
 from app.consent.unconfirmed import UnconfirmedConsents
 from app.database.tables import consent_links, owned_by, owner, quarantined_grants
 from app.errors import GoogleError
+from app.oauth.provider import GOOGLE
 from app.principal import Principal
 from app.sandbox.visitor import code_on
 from tests.fakes.consent import CODE_SECONDS, CODE_TRIES, Browser, ConsentServer, links_of, query
@@ -53,16 +54,18 @@ async def link_state(server: ConsentServer, principal: Principal) -> str:
 class Unreachable:
     """A Google that answers no revocation as long as it is down, and then hands over to the real one."""
 
+    ends_all, title = True, "Google"
+
     def __init__(self, dropping: UnconfirmedConsents) -> None:
         self.down = True
         self.asked = 0
-        self._google = dropping._google
+        self._google = dropping._providers[GOOGLE]
 
-    async def revoke(self, token: str) -> None:
+    async def revoke(self, token: str) -> bool:
         self.asked += 1
         if self.down:
             raise GoogleError("Google answered 503", status=503)
-        await self._google.revoke(token)
+        return await self._google.revoke(token)
 
 
 async def test_nothing_is_granted_before_the_code(
@@ -234,7 +237,8 @@ async def test_what_google_did_not_hear_is_said_again(
 ) -> None:
     """While Google is down nothing can be used and nothing is forgotten; once it is back, the scan finishes."""
     code, _ = await sign_in(server, browser, ada, ADA), await sign_in(server, browser, grace, GRACE)
-    google = server.dropping._google = Unreachable(server.dropping)
+    google = Unreachable(server.dropping)
+    server.dropping._providers = {GOOGLE: google}
     for _ in range(CODE_TRIES):
         await server.confirmation.confirm(ada, WRONG)
     waits = await server.quarantined()
@@ -415,7 +419,7 @@ async def test_secrets_in_quarantine_stand_nowhere(
     assert grant is not None
     written += await stored_bytes(server.database, tmp_path)
 
-    for secret in (*codes.values(), grant.access_token, grant.refresh_token):
+    for secret in (*codes.values(), grant.access_token, str(grant.refresh_token)):
         assert secret.encode() not in written
         assert secret not in caplog.text + repr((outcome, server.quarantine, server.confirmation))
     assert "sealed_proof" in caplog.text  # every statement, with its parameters, was logged

@@ -33,7 +33,7 @@ from app.database.postgresql import ANSWER_SECONDS, CONNECT_SECONDS
 from app.database.refusals import BUSY_SECONDS
 from app.sandbox.visitor import code_on, visit
 from app.settings import Settings, load_settings
-from interfaces.web.interface import CALLBACK_PATH
+from interfaces.web.interface import callback_url
 from tests.fakes.ports import free_port
 from tests.fakes.server import PATIENCE_SECONDS
 
@@ -139,7 +139,7 @@ def test_readme_try_it(installed: Installation) -> None:
 
 def test_readme_use_it_for_real(installed: Installation) -> None:
     """The redirect URI is the server's, the configuration is proven, and a token that is issued is its person's."""
-    assert f"https://<your host>{CALLBACK_PATH}" in README
+    assert callback_url("https://<your host>") in README
     assert installed.deputy("check").exit_code == 0
     assert installed.deputy("init --help").exit_code == 0
     issued = installed.deputy("tokens issue --principal http:acme:ada")

@@ -33,6 +33,12 @@ class HubToolkit(Toolkit):
         """Fetch any address."""
         return str((await self._github.client().get(url)).text)
 
+    @tool(connection="github", oauth_scopes=("repo",), doing="reading your repositories")
+    async def read(self, url: str) -> str:
+        """Read what an address of the provider shows."""
+        answer = await self._github.client().get(url)
+        return f"{answer.status_code} {answer.text}"
+
     @tool(connection="github")
     async def as_google(self) -> str:
         """Return the token of another connection than the declared one."""

@@ -8,8 +8,8 @@ import pytest
 
 from app.credentials.workspace import WorkspaceTokens
 from app.errors import DeputyError
-from app.google.tokens import GoogleTokens
 from app.keys.ring import KeyRing
+from app.oauth.tokens import ProviderTokens
 from app.run import new_run
 from containers.testing import open_test_container, open_test_scope, settings_in
 from tests.fakes.credentials import connect, google_tokens
@@ -19,7 +19,7 @@ from tests.provoking.showing import ADA, GRACE, READ_MAIL, Provoke, Shown, raise
 class _NoDelegation:
     """A service account that nobody asks."""
 
-    async def token_for(self, subject: str, oauth_scopes: frozenset[str]) -> GoogleTokens:
+    async def token_for(self, subject: str, oauth_scopes: frozenset[str]) -> ProviderTokens:
         raise NotImplementedError
 
 

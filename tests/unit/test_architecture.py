@@ -86,6 +86,7 @@ ORDER = (
     "settings_file",
     "identities",
     "database",
+    "oauth",
     "google",
     "audit",
     "keys",

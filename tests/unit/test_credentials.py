@@ -33,6 +33,7 @@ from tests.fakes.core_server import until
 from tests.fakes.credentials import TokenEndpoint, connect, google_tokens, invalid_grant, unavailable
 from tests.fakes.fading import fading
 from tests.fakes.leaks import everything_in
+from tests.fakes.providers import google_alone
 from tests.fakes.sandbox import READ, SEND, Clock
 
 Make = Callable[[Principal], Credentials]
@@ -64,7 +65,7 @@ async def make(
     """Makes the credentials of one request; Ada and Grace have granted to read their mail."""
     for person, name in ((ada, "ada-1"), (grace, "grace-1")):
         await connect(database, grants, person, google_tokens(name, now=clock()))
-    tokens = ConsentedTokens(Refresher(grants, RefreshLeases(database), google, now=clock))
+    tokens = ConsentedTokens(Refresher(grants, RefreshLeases(database), google_alone(google), now=clock))
     return lambda principal: Credentials(principal, tokens, Deadline.after(10))
 
 
@@ -266,7 +267,7 @@ async def test_a_refresh_from_a_thread_ends_with_the_deadline(
     make: Make, google: TokenEndpoint, database: Database, grants: Grants, clock: Clock, ada: Principal
 ) -> None:
     """The thread is free when the message's time is over; what Google gave later is stored all the same."""
-    tokens = ConsentedTokens(Refresher(grants, RefreshLeases(database), google, now=clock))
+    tokens = ConsentedTokens(Refresher(grants, RefreshLeases(database), google_alone(google), now=clock))
     on_the_loop = threading.get_ident()
 
     def now() -> float:

@@ -12,13 +12,13 @@ import httpx2
 import pytest
 import urllib3
 
-from app.errors import CallbackRefusedError, GoogleError, InvalidGrantError
+from app.errors import CallbackRefusedError, GoogleError, InvalidGrantError, ProviderError
 from app.google.auth import GoogleAuth
 from app.google.endpoints import GoogleEndpoints
 from app.google.faults import FaultLog
-from app.google.pkce import code_challenge
-from app.google.token_endpoint import TokenEndpoint
-from app.google.tokens import GoogleAccount, GoogleTokens
+from app.oauth.pkce import code_challenge
+from app.oauth.token_endpoint import TokenEndpoint
+from app.oauth.tokens import ProviderAccount, ProviderTokens
 from tests.fakes.google_sign_in import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -42,7 +42,7 @@ def google() -> Iterator[GoogleSignIn]:
         yield fake
 
 
-async def sign_in(google: GoogleSignIn, code: str = "code-1", nonce: str = NONCE) -> GoogleTokens:
+async def sign_in(google: GoogleSignIn, code: str = "code-1", nonce: str = NONCE) -> ProviderTokens:
     """Exchange a code as the callback does."""
     return await exchange(google.auth, code=code, code_verifier="verifier", nonce=nonce)
 
@@ -94,7 +94,7 @@ async def test_exchange_gives_what_was_granted_and_by_whom(google: GoogleSignIn)
     tokens = await sign_in(google)
     sent = google.received[0].form
 
-    assert tokens.account == GoogleAccount(subject="1001", email="ada@example.com")
+    assert tokens.account == ProviderAccount(subject="1001", email="ada@example.com")
     assert tokens.granted_scopes == {"openid", "https://www.googleapis.com/auth/userinfo.email"}
     assert (tokens.access_token, tokens.refresh_token, tokens.expires_at) == ("ya29.access", "1//refresh", 4_600.0)
     assert (sent["code"], sent["code_verifier"], sent["grant_type"]) == ("code-1", "verifier", "authorization_code")
@@ -162,7 +162,7 @@ async def test_exchange_takes_both_issuers_and_a_clock_a_little_off(
 
     tokens = await sign_in(google)
 
-    assert tokens.account == GoogleAccount(subject="1001", email="ada@example.com")
+    assert tokens.account == ProviderAccount(subject="1001", email="ada@example.com")
 
 
 @pytest.mark.parametrize("missing", ["id_token", "refresh_token"])
@@ -213,12 +213,12 @@ async def test_refresh_gives_the_new_tokens(google: GoogleSignIn) -> None:
     ],
 )
 async def test_only_invalid_grant_says_that_a_grant_is_over(
-    google: GoogleSignIn, status: int, body: dict[str, Any], kind: type[GoogleError]
+    google: GoogleSignIn, status: int, body: dict[str, Any], kind: type[ProviderError]
 ) -> None:
     """Every other failure leaves the grant alive, and none carries a token."""
     google.status, google.answers["/token"] = status, body
 
-    with pytest.raises(GoogleError) as failed:
+    with pytest.raises(ProviderError) as failed:
         await google.auth.refresh(SECRET)
 
     assert type(failed.value) is kind

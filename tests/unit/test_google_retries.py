@@ -18,7 +18,7 @@ from app.errors import GoogleError
 from app.google.apis import GoogleApis
 from app.google.client import GoogleClient
 from app.google.faults import FaultLog
-from app.google.retrying import MAX_TRIES
+from app.oauth.retrying import MAX_TRIES
 from app.toolkits.gmail import GmailToolkit
 from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder, batch
 from tests.fakes.google_sign_in import google_sign_in, token_answer

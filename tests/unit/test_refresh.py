@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app.database.database import Database
-from app.errors import GoogleError, GrantRevokedError
+from app.errors import GoogleError, GrantRevokedError, ProviderError
 from app.grants.accounts import Accounts
 from app.grants.grants import Grants
 from app.grants.refresh import FRESH_SECONDS, Refresher
@@ -29,6 +29,7 @@ from tests.fakes.credentials import (
     invalid_grant,
     unavailable,
 )
+from tests.fakes.providers import google_alone
 from tests.fakes.sandbox import READ, SEND, Clock
 
 
@@ -53,7 +54,7 @@ def google(clock: Clock) -> TokenEndpoint:
 @pytest.fixture
 def refresher(database: Database, grants: Grants, google: TokenEndpoint, clock: Clock) -> Refresher:
     """A refresher on that clock, which leaves a Google that fails alone for next to no time."""
-    return Refresher(grants, RefreshLeases(database, pause_seconds=0.001), google, now=clock)
+    return Refresher(grants, RefreshLeases(database, pause_seconds=0.001), google_alone(google), now=clock)
 
 
 @pytest.fixture
@@ -337,7 +338,7 @@ async def test_a_failed_refresh_holds_nobody(refresher: Refresher, google: Token
 
     async def ask() -> weakref.ref[Held]:
         held = Held()
-        with contextlib.suppress(GoogleError):
+        with contextlib.suppress(ProviderError):
             await call_with(held)
         return weakref.ref(held)
 
@@ -377,10 +378,10 @@ async def test_a_google_that_gives_no_answer_is_left_alone_for_a_while(
     database: Database, grants: Grants, google: TokenEndpoint, clock: Clock, ada: Principal, grace: Principal
 ) -> None:
     """Who comes right after a failure fails without a call, and another person's refresh is not held up."""
-    refresher = Refresher(grants, RefreshLeases(database, pause_seconds=60), google, now=clock)
+    refresher = Refresher(grants, RefreshLeases(database, pause_seconds=60), google_alone(google), now=clock)
     google.failure = unavailable
     for _ in range(3):
-        with pytest.raises(GoogleError):
+        with pytest.raises(ProviderError):
             await refresher.fresh(ada)
     google.failure = None
 

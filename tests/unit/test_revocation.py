@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from app.chat.disconnect import DisconnectCommand
 from app.consent.link import LinkState, Purpose
 from app.consent.quarantine import Quarantine
-from app.consent.revocation import DISCONNECTED, EndedGrant, Revocation
+from app.consent.revocation import DISCONNECTED, EndedGrant, Revocation, WaitingGrant
 from app.consent.unconfirmed import UnconfirmedConsents
 from app.database.database import Database
 from app.database.tables import account_choices, quarantined_grants
@@ -29,6 +29,7 @@ from app.principal import Principal
 from tests.fakes.consent import links_of
 from tests.fakes.core_server import CoreServer, inbound
 from tests.fakes.credentials import HOUR, TokenEndpoint, connect, google_tokens, unavailable
+from tests.fakes.providers import google_alone
 from tests.fakes.sandbox import READ
 
 
@@ -39,15 +40,15 @@ class RevokingServer(CoreServer):
         super().__init__(database, key_ring)
         self.google = TokenEndpoint(now=self.clock)
         self.refresh_leases = RefreshLeases(database, lease_seconds=60)
-        self.refresher = Refresher(self.grants, self.refresh_leases, self.google, now=self.clock)
+        self.refresher = Refresher(self.grants, self.refresh_leases, google_alone(self.google), now=self.clock)
         self.quarantine = Quarantine(database, key_ring, self.clock)
-        self.unproven = UnconfirmedConsents(database, self.links, self.quarantine, self.google)
+        self.unproven = UnconfirmedConsents(database, self.links, self.quarantine, google_alone(self.google))
         self.revocation = Revocation(
             database,
             self.grants,
             self.refresh_leases,
             self.unproven,
-            self.google,
+            google_alone(self.google),
             Cancellation(database, self.outbox, self.clock),
             self.clock,
         )
@@ -78,13 +79,15 @@ def server(database: Database, key_ring: KeyRing) -> RevokingServer:
     return RevokingServer(database, key_ring)
 
 
-async def test_a_grant_is_ended_at_google_and_erased(server: RevokingServer, ada: Principal, grace: Principal) -> None:
+async def test_a_grant_is_ended_at_provider_and_erased(
+    server: RevokingServer, ada: Principal, grace: Principal
+) -> None:
     """Nothing of it is left; the other person's is untouched; a second end has nothing to do."""
     ids = [await server.connect(person) for person in (ada, grace)]
     ended = await server.revocation.end(ada)
     again = await server.revocation.end(ada)
 
-    assert ended.erased == (EndedGrant(ids[0], "ada@example.com", at_google=True),)
+    assert ended.erased == (EndedGrant(ids[0], "ada@example.com", at_provider=True),)
     assert (again.erased, again.waiting) == ((), ())
     assert server.google.revoked == ["refresh-ada-1"]
     assert await server.states() == {"grace grace@example.com": GrantState.ACTIVE}
@@ -106,24 +109,24 @@ async def test_no_link_that_is_over_names_an_account(server: RevokingServer, ada
     assert [tuple(row) for row in rows] == [("ada", None, None), ("grace", "subject-grace", "work")]
 
 
-async def test_an_account_that_somebody_else_needs_stays_at_google(
+async def test_an_account_that_somebody_else_needs_stays_at_provider(
     server: RevokingServer, ada: Principal, grace: Principal
 ) -> None:
     """Google would end both grants at once; so it is told only when the last one that is in use ends."""
     for person in (ada, grace):
         await server.connect(person, f"{person.user}-1", account="shared")
     first = await server.revocation.end(ada)
-    assert [grant.at_google for grant in first.erased] == [False]
+    assert [grant.at_provider for grant in first.erased] == [False]
     assert server.google.revoked == []
     assert await server.refresher.fresh(grace) is not None
     second = await server.revocation.end(grace)
 
-    assert [grant.at_google for grant in second.erased] == [True]
+    assert [grant.at_provider for grant in second.erased] == [True]
     assert server.google.revoked == ["refresh-grace-1"]
     assert await server.states() == {}
 
 
-async def test_an_account_that_waits_for_its_proof_stays_at_google(
+async def test_an_account_that_waits_for_its_proof_stays_at_provider(
     server: RevokingServer, ada: Principal, grace: Principal
 ) -> None:
     """What somebody else is just connecting would end with it, so Google is not told."""
@@ -131,7 +134,7 @@ async def test_an_account_that_waits_for_its_proof_stays_at_google(
     await server.sign_in(grace, "grace-1", account="shared")
     ended = await server.revocation.end(ada)
 
-    assert [grant.at_google for grant in ended.erased] == [False]
+    assert [grant.at_provider for grant in ended.erased] == [False]
     assert server.google.revoked == []
 
 
@@ -149,7 +152,9 @@ async def test_what_waits_for_its_proof_ends_too(server: RevokingServer, ada: Pr
     assert waiting == ["grace"]
 
 
-async def test_an_unproven_sign_in_that_google_was_not_told_of_is_said(server: RevokingServer, ada: Principal) -> None:
+async def test_an_unproven_sign_in_that_provider_was_not_told_of_is_said(
+    server: RevokingServer, ada: Principal
+) -> None:
     """It is not over as long as Google gave no answer; the next one finishes it."""
     await server.sign_in(ada, "ada-1")
     server.google.failure = unavailable
@@ -157,7 +162,7 @@ async def test_an_unproven_sign_in_that_google_was_not_told_of_is_said(server: R
     server.google.failure = None
     finished = await server.revocation.finish(ada)
 
-    assert ended.waiting == ("ada@example.com",)
+    assert ended.waiting == (WaitingGrant("ada@example.com"),)
     assert finished.waiting == ()
     assert server.google.revoked == ["refresh-ada-1"]
 
@@ -168,7 +173,7 @@ async def test_two_who_share_an_account_end_at_once(server: RevokingServer, ada:
         await server.connect(person, f"{person.user}-1", account="shared")
     ended = await asyncio.gather(server.revocation.end(ada), server.revocation.end(grace))
 
-    assert any(grant.at_google for outcome in ended for grant in outcome.erased)
+    assert any(grant.at_provider for outcome in ended for grant in outcome.erased)
     assert await server.states() == {}
 
 
@@ -180,7 +185,7 @@ async def test_a_google_that_is_away_is_told_later(server: RevokingServer, ada: 
     ended = await server.revocation.end(ada)
     server.google.failure = None
 
-    assert (ended.erased, ended.waiting) == ((), ("ada@example.com",))
+    assert (ended.erased, ended.waiting) == ((), (WaitingGrant("ada@example.com"),))
     assert await server.refresher.fresh(ada) is None
     assert await server.states() == {
         "ada ada@example.com": GrantState.ENDING,
@@ -190,7 +195,7 @@ async def test_a_google_that_is_away_is_told_later(server: RevokingServer, ada: 
     assert await server.revocation.unfinished(older_than_seconds=61) == []
     assert await server.revocation.unfinished(older_than_seconds=60) == [ada]
     finished = await server.revocation.finish(ada)
-    assert [grant.at_google for grant in finished.erased] == [True]
+    assert [grant.at_provider for grant in finished.erased] == [True]
     assert await server.states() == {"grace grace@example.com": GrantState.ACTIVE}
 
 
@@ -241,7 +246,7 @@ async def test_a_consent_while_google_is_told_survives(server: RevokingServer, a
     assert await server.states() == {"ada ada@example.com": GrantState.ACTIVE}
 
 
-async def test_a_grant_whose_token_an_api_refused_ends_at_google_too(
+async def test_a_grant_whose_token_an_api_refused_ends_at_provider_too(
     server: RevokingServer, ada: Principal, grace: Principal
 ) -> None:
     """Its refresh token is kept until Google was told, by the usual way; the other person's grant is in use."""
@@ -321,7 +326,7 @@ async def test_who_disconnects_what_does_not_open_is_told(
     broken = grants_table.update().where(grants_table.c.user_id == "ada").values(sealed_tokens="v1.k9.AAAA")
     async with server.database.writing() as connection:
         await connection.execute(broken)
-    command = DisconnectCommand(server.revocation)
+    command = DisconnectCommand(server.revocation, google_alone())
     told = [str(await command.reply(await server.say(person, "disconnect google"))) for person in (ada, grace)]
 
     assert "myaccount.google.com/connections" in told[0]
@@ -344,7 +349,7 @@ async def test_links_and_what_waits_for_consent_end_too(
     of_ada, of_grace = [await server.inbox.get(person, parked[person].message_id) for person in (ada, grace)]
 
     assert (ended.links, ended.runs) == (1, 1)
-    assert (of_ada.state, of_ada.answer) == (MessageState.FAILED, DISCONNECTED)
+    assert (of_ada.state, of_ada.answer) == (MessageState.FAILED, DISCONNECTED.format("your accounts"))
     assert of_grace.state is MessageState.PARKED
     assert await links_of(server.links, ada) == []
     assert len(await links_of(server.links, grace)) == 1
@@ -358,7 +363,7 @@ async def test_saying_so_in_the_chat_is_enough(
     """The sender is told what was ended, whichever way the words are written; said again, that nothing is left."""
     for person in (ada, grace):
         await server.connect(person)
-    command = DisconnectCommand(server.revocation)
+    command = DisconnectCommand(server.revocation, google_alone())
     message = await server.say(ada, words)
     told, again = await command.reply(message), await command.reply(message)
 
@@ -372,7 +377,7 @@ async def test_saying_so_in_the_chat_is_enough(
 async def test_disconnect_alone_ends_nothing(server: RevokingServer, ada: Principal) -> None:
     """It is answered with the command that does."""
     await server.connect(ada)
-    told = await DisconnectCommand(server.revocation).reply(await server.say(ada, "`Disconnect`."))
+    told = await DisconnectCommand(server.revocation, google_alone()).reply(await server.say(ada, "`Disconnect`."))
 
     assert told == "To end my access to all your Google accounts, send me `disconnect google`."
     assert await server.states() == {"ada ada@example.com": GrantState.ACTIVE}
@@ -384,7 +389,7 @@ async def test_other_words_are_no_command(words: str, server: RevokingServer, ad
     await server.connect(ada)
     message = await server.intake.accept(inbound(ada, words))
 
-    assert await DisconnectCommand(server.revocation).reply(message) is None
+    assert await DisconnectCommand(server.revocation, google_alone()).reply(message) is None
     assert await server.states() == {"ada ada@example.com": GrantState.ACTIVE}
 
 

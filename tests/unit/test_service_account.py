@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from app.errors import AccessRefusedError, GoogleError, SettingsError
 from app.google.faults import FaultLog
 from app.google.service_account import JWT_BEARER, ServiceAccount, open_service_account
-from app.google.token_endpoint import TokenEndpoint
+from app.oauth.token_endpoint import TokenEndpoint
 from app.sandbox.google.delegation import DelegatedAccount as Registered
 from tests.fakes.leaks import everything_in
 from tests.fakes.sandbox import READ, SEND, Clock

@@ -9,7 +9,7 @@ import pytest
 
 from app.credentials.workspace import ADDRESS_SECONDS, WorkspaceTokens
 from app.errors import AccessRefusedError
-from app.google.tokens import GoogleTokens
+from app.oauth.tokens import ProviderTokens
 from app.principal import Principal
 from tests.fakes.sandbox import READ, SEND, Clock
 
@@ -36,11 +36,11 @@ class Google:
     asked: list[tuple[str, frozenset[str]]] = field(default_factory=list)
     lacking: frozenset[str] = frozenset()
 
-    async def token_for(self, subject: str, oauth_scopes: frozenset[str]) -> GoogleTokens:
+    async def token_for(self, subject: str, oauth_scopes: frozenset[str]) -> ProviderTokens:
         self.asked.append((subject, oauth_scopes))
         await asyncio.sleep(0)
         name = f"token-{subject}-{len(self.asked)}"
-        return GoogleTokens(name, self.clock() + 3600, None, oauth_scopes - self.lacking)
+        return ProviderTokens(name, self.clock() + 3600, None, oauth_scopes - self.lacking)
 
 
 @pytest.fixture

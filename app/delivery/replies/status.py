@@ -139,7 +139,8 @@ class Statuses:
         )
 
     def _needs(self, calls: Sequence[StoppedCall]) -> dict[str, tuple[str, ...]]:
-        return {call.tool: tuple(map(self._permission, call.oauth_scopes)) for call in calls if call.oauth_scopes}
+        waiting = [call for call in calls if call.waits_for == "consent"]
+        return {call.tool: tuple(map(self._permission, call.oauth_scopes)) for call in waiting}
 
     async def _accounts_of(self, principal: Principal, parked: ParkedRun) -> dict[str, Account]:
         """Return the account of each pending call, by the call's id; nothing for a person with a single account."""
@@ -153,11 +154,7 @@ class Statuses:
 def in_words(status: Status) -> ReplyContent | None:
     """Return the status as a reply; None if there is nothing to say yet."""
     if status.state in (MessageState.DONE, MessageState.FAILED):
-        return (
-            None
-            if status.answer is None
-            else ReplyContent(status.answer, _to_sign_in(status.link.url if status.link else None))
-        )
+        return None if status.answer is None else ReplyContent(status.answer, _to_sign_in(status.link))
     if status.sign_in is not None:
         return _ask_to_sign_in(status.sign_in, status.needs, status.doing)
     if status.waits_for is WaitsFor.APPROVAL and status.approvals:
@@ -170,29 +167,33 @@ def _answer(message: StoredMessage, link: SignIn | None) -> str | None:
     if link is None or message.answer is None:
         return message.answer
     if link.url:
-        return f"Connect a Google account (this link is only for you): {link.url}\n{message.answer}"
+        return f"Connect a {link.title} account (this link is only for you): {link.url}\n{message.answer}"
     return _REPLACED if link.stage is SignInStage.REPLACED else _LINK_USED
 
 
-def _to_sign_in(url: str | None) -> tuple[Button, ...]:
-    return (Button("Connect Google", url=url, style=ButtonStyle.PRIMARY),) if url else ()
+def _to_sign_in(sign_in: SignIn | None) -> tuple[Button, ...]:
+    if sign_in is None or not sign_in.url:
+        return ()
+    return (Button(f"Connect {sign_in.title}", url=sign_in.url, style=ButtonStyle.PRIMARY),)
 
 
 def _ask_to_sign_in(sign_in: SignIn, needs: Mapping[str, Sequence[str]], doing: Mapping[str, str]) -> ReplyContent:
+    again = f"connect {sign_in.provider}"
     if sign_in.stage is SignInStage.LINK:
         wanted = "\n".join(
-            f"- {'; '.join(permissions)} (for {doing.get(tool, tool)})" for tool, permissions in needs.items()
+            f"- {'; '.join(permissions) or 'use your account'} (for {doing.get(tool, tool)})"
+            for tool, permissions in needs.items()
         )
         return ReplyContent(
-            f"For this I need your permission at Google:\n{wanted}\nConnect your Google account (this link is only for "
-            f"you and works once): {sign_in.url}\nI'll answer as soon as you have.",
-            _to_sign_in(sign_in.url),
+            f"For this I need your permission at {sign_in.title}:\n{wanted}\nConnect your {sign_in.title} account "
+            f"(this link is only for you and works once): {sign_in.url}\nI'll answer as soon as you have.",
+            _to_sign_in(sign_in),
         )
     if sign_in.stage is SignInStage.WINDOW:
         return ReplyContent(
-            "Please finish connecting your Google account in the window that you opened. I'll answer as soon as you "
-            f"have. If the window is gone, write `{_CONNECT}` for a new link.",
-            (Button("Send a new link", command=_CONNECT),),
+            f"Please finish connecting your {sign_in.title} account in the window that you opened. I'll answer as soon "
+            f"as you have. If the window is gone, write `{again}` for a new link.",
+            (Button("Send a new link", command=again),),
         )
     if sign_in.stage is SignInStage.CODE:
         where = "here" if sign_in.place is Place.DIRECT else "to me in a direct message, not in the group"
@@ -203,9 +204,9 @@ def _ask_to_sign_in(sign_in: SignIn, needs: Mapping[str, Sequence[str]], doing: 
     if sign_in.stage is SignInStage.REPLACED:
         return ReplyContent(f"{_REPLACED} I'll answer this once you have connected.")
     return ReplyContent(
-        f"The link expired before an account was connected. Write `{_CONNECT}` for a new one; I'll answer this once "
+        f"The link expired before an account was connected. Write `{again}` for a new one; I'll answer this once "
         "you have connected.",
-        (Button("Send a new link", command=_CONNECT, style=ButtonStyle.PRIMARY),),
+        (Button("Send a new link", command=again, style=ButtonStyle.PRIMARY),),
     )
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.approvals import ApprovalState
 from app.database.database import Database
-from app.database.tables import approvals, messages, owned_by, parked_runs, principal_of, users
+from app.database.tables import approvals, consent_links, messages, owned_by, parked_runs, principal_of, users
 from app.delivery.store.lease import FREE
 from app.delivery.store.outbox import Outbox
 from app.delivery.store.parked_run import WaitsFor
@@ -30,15 +30,21 @@ class Cancellation:
         self._outbox = outbox
         self._now = now
 
-    async def stop_waiting_for_consent(self, connection: AsyncConnection, principal: Principal, apology: str) -> int:
+    async def stop_waiting_for_consent(
+        self, connection: AsyncConnection, principal: Principal, apology: str, *, provider: str | None = None
+    ) -> int:
         """Fail the messages that wait for this person's consent, in the caller's transaction, and return their number.
 
-        The apology is queued for the person.
+        The apology is queued for the person. With a provider, only what waits for a consent there is failed.
         """
+        there = sa.select(consent_links.c.id).where(
+            owned_by(consent_links, principal), consent_links.c.provider == provider
+        )
         waiting = sa.select(parked_runs.c.message_id).where(
             owned_by(parked_runs, principal),
             parked_runs.c.waits_for == WaitsFor.CONSENT,
             parked_runs.c.decision.is_(None),
+            sa.true() if provider is None else parked_runs.c.link_id.in_(there),
         )
         ids = (await connection.execute(waiting)).scalars().all()
         failed = await connection.execute(

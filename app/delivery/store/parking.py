@@ -29,6 +29,7 @@ from app.delivery.store.outbox import Outbox
 from app.delivery.store.parked_run import ParkedRun, WaitsFor, apology
 from app.delivery.store.queries import erasing, leave, stored
 from app.messages import ConversationKey, MessageState, StoredMessage
+from app.oauth.provider import GOOGLE
 from app.principal import Principal
 
 Covered = Callable[[AsyncConnection], Awaitable[bool]]
@@ -96,12 +97,17 @@ class Parking:
         return ParkedRun(WaitsFor(row.waits_for), row.link_id, row.run, granted)
 
     async def consent_ended(
-        self, principal: Principal, *, granted: bool, accounts: Collection[str | None] = (None,)
+        self,
+        principal: Principal,
+        *,
+        granted: bool,
+        accounts: Collection[str | None] = (None,),
+        provider: str = GOOGLE,
     ) -> None:
         """Resume the messages that wait for this person's consent; the arguments are those of `consent_ends`."""
         async with self._database.writing() as connection:
             await take_consent_turn(connection, principal)
-            wake = await self.consent_ends(connection, principal, granted=granted, accounts=accounts)
+            wake = await self.consent_ends(connection, principal, granted=granted, accounts=accounts, provider=provider)
         await wake()
 
     async def consent_ends(
@@ -111,6 +117,7 @@ class Parking:
         *,
         granted: bool,
         accounts: Collection[str | None] = (None,),
+        provider: str = GOOGLE,
     ) -> Callable[[], Awaitable[None]]:
         """Resume the messages that wait for this person's consent, in the transaction that decides it.
 
@@ -119,12 +126,15 @@ class Parking:
             principal: The person.
             granted: Whether the consent was given.
             accounts: Resume only what waits for a link that widens one of these accounts; None: for any account.
+            provider: Resume only what waits for an account at this one.
 
         Returns:
             A function that wakes the conversations; await it once the transaction is committed.
         """
         for_these = sa.or_(*(consent_links.c.widens.is_not_distinct_from(account) for account in accounts))
-        links = sa.select(consent_links.c.id).where(owned_by(consent_links, principal), for_these)
+        links = sa.select(consent_links.c.id).where(
+            owned_by(consent_links, principal), consent_links.c.provider == provider, for_these
+        )
         waiting = sa.and_(
             owned_by(parked_runs, principal),
             parked_runs.c.waits_for == WaitsFor.CONSENT,
@@ -174,7 +184,10 @@ class Parking:
         still_parked = sa.and_(messages.c.id == parked_runs.c.message_id, messages.c.state == MessageState.PARKED)
         consented = (
             sa.select(
-                parked_runs, consent_links.c.state.label("link_state"), consent_links.c.widens.label("link_widens")
+                parked_runs,
+                consent_links.c.state.label("link_state"),
+                consent_links.c.widens.label("link_widens"),
+                consent_links.c.provider.label("link_provider"),
             )
             .join(consent_links, consent_links.c.id == parked_runs.c.link_id)
             .join(messages, still_parked)
@@ -193,7 +206,9 @@ class Parking:
             decisions = (await connection.execute(decided)).all()
         for row in consents:
             granted = row.link_state == LinkState.ACTIVE
-            await self.consent_ended(principal_of(row), granted=granted, accounts=(row.link_widens,))
+            await self.consent_ended(
+                principal_of(row), granted=granted, accounts=(row.link_widens,), provider=row.link_provider
+            )
         for row in decisions:
             await self.approval_decided(principal_of(row), row.message_id)
 

@@ -204,12 +204,14 @@ class Answering:
             outcome.oauth_scopes,
             conversation=message.conversation,
             place=place_of(message, self._channels),
+            provider=outcome.connection,
         )
         covered = partial(
             self._consent.covers,
             principal=message.principal,
             oauth_scopes=outcome.oauth_scopes,
             conversation=message.conversation,
+            provider=outcome.connection,
         )
         return await self._parking.park_for_consent(message, outcome.dump(), link_id, covered)
 

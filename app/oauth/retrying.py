@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from google.api_core.retry import exponential_sleep_generator
 
-from app.errors import GoogleError
+from app.errors import ProviderError
 
 FIRST_PAUSE_SECONDS = 1.0  # at most; drawn at random, and doubled with each try
 MAX_PAUSE_SECONDS = 16.0
@@ -32,7 +32,7 @@ class Patience:
         self._pauses = exponential_sleep_generator(FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS)
         self._tries = 1
 
-    def pause_after(self, *errors: GoogleError) -> float | None:
+    def pause_after(self, *errors: ProviderError) -> float | None:
         """Return for how many seconds to wait after these errors; None where it is time to give up.
 
         What Google asks for by `Retry-After` is waited at least; a pause that would not fit is not begun.
@@ -48,13 +48,13 @@ async def retried(call: Callable[[], Awaitable[T]], *, seconds_left: Callable[[]
     """Make a call that may be repeated, and repeat it after temporary faults while there is time.
 
     Raises:
-        GoogleError: The last try's.
+        ProviderError: The last try's.
     """
     patience = Patience(seconds_left)
     while True:
         try:
             return await call()
-        except GoogleError as error:
+        except ProviderError as error:
             pause = patience.pause_after(error) if error.passes else None
             if pause is None:
                 raise

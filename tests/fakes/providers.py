@@ -1,0 +1,35 @@
+"""Google alone as the provider of accounts, for tests of a single part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.oauth.provider import GOOGLE, Providers
+
+
+class GoogleInName:
+    """A Google that is called nowhere: it has a name for people, and what it is asked it passes on."""
+
+    name, title = GOOGLE, "Google"
+    manage_url = "https://myaccount.google.com/connections"
+    ends_all = True
+    identity_scopes: frozenset[str] = frozenset()
+
+    def __init__(self, endpoint: object = None) -> None:
+        self._endpoint = endpoint
+
+    def permission(self, oauth_scope: str) -> str:
+        """Return the scope."""
+        return oauth_scope
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._endpoint, name)
+
+
+def google_alone(endpoint: Any = None) -> Providers:
+    """Return the providers of a configuration without connections.
+
+    Args:
+        endpoint: What is asked to refresh and to revoke; a whole `GoogleAuth` stands for itself.
+    """
+    return Providers({GOOGLE: endpoint if hasattr(endpoint, "check_callback") else GoogleInName(endpoint)})

@@ -1,0 +1,200 @@
+"""The whole life of a second provider, and each way in which providers differ; two people throughout."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from app.audit.audit import AuditSearch
+from app.database.tables import grants
+from app.keys.rotation import Rotation
+from app.principal import Principal
+from app.sandbox.oauth.differences import GITHUB, Differences
+from tests.fakes.databases import Databases
+from tests.fakes.hub import HubApp, open_hub, path_of
+
+# As an OAuth 2.1 server: tokens end, refresh tokens rotate, RFC 7009, an id_token and `iss`.
+MODERN = Differences(
+    refreshes=True,
+    rotates=True,
+    scopes="spaces",
+    revocation="rfc7009",
+    names="id_token",
+    issuer=True,
+    client_authentication="basic",
+    errors_with_200=False,
+)
+
+
+async def expire(hub: HubApp, *principals: Principal) -> None:
+    """Make the access tokens of these people end, as their time would."""
+    for principal in principals:
+        found = await hub.container.grants().find(principal, provider="github")
+        assert found is not None
+        for grant in hub.sandbox.state.grants:
+            if found.access_token in grant.access:
+                grant.access[found.access_token] = 0.0
+
+
+@pytest.mark.parametrize("differences", [GITHUB, MODERN], ids=["github", "modern"])
+async def test_the_whole_life(
+    differences: Differences, databases: Databases, tmp_path: Path, ada: Principal, grace: Principal
+) -> None:
+    """Two people connect, are answered as themselves, refresh, rotate keys, disconnect and are offboarded."""
+    url = await databases.migrated("hub")
+    async with open_hub(tmp_path, differences, database=url) as hub:
+        waiting = await asyncio.gather(hub.read(ada), hub.read(grace))
+        assert all(told["state"] == "parked" for told in waiting), waiting
+        links = [path_of(told["consent_url"]) for told in waiting]
+        connected = await asyncio.gather(hub.connect(ada, links[0]), hub.connect(grace, links[1]))
+        for told, who in zip(connected, (ada, grace), strict=True):
+            assert who.user in told["answer"]
+        for told, who in zip(waiting, (ada, grace), strict=True):
+            ended = await hub.app.told(who, told["message"])
+            assert f"{who.user}/notes" in ended["answer"]
+
+        async for _ in Rotation(hub.container.database(), hub.container.key_ring()).run():
+            pass
+        if differences.refreshes:
+            await expire(hub, ada, grace)
+        read = await asyncio.gather(*(hub.read(who) for who in (ada, grace) for _ in range(3)))
+        for told, who in zip(read, [ada] * 3 + [grace] * 3, strict=True):
+            assert f"{who.user}/notes" in told["answer"]
+        assert {account for account, _, _ in hub.sandbox.calls} <= {"ada", "grace", "nobody"}
+
+        assert "Hub" in (await hub.say(ada, "connections"))["answer"]
+        gone = (await hub.say(ada, "disconnect github"))["answer"]
+        assert "I ended the access at Hub and erased it here." in gone
+        assert (await hub.read(ada))["state"] == "parked"
+        assert f"{grace.user}/notes" in (await hub.read(grace))["answer"]
+        await hub.container.offboarding().offboard(grace)
+        assert all(grant.ended for grant in hub.sandbox.state.grants)
+
+        events = [each for who in (ada, grace) for each in await hub.container.audit().find(AuditSearch(principal=who))]
+        told_of = {(each.event.value, each.provider) for each in events if each.provider}
+        assert {("link", "github"), ("confirm", "github"), ("revoke", "github")} <= told_of
+        assert not any(each.provider == "google" for each in events)
+
+
+async def test_rotation_is_one_refresh_at_a_time(tmp_path: Path, ada: Principal, grace: Principal) -> None:
+    """Many calls at once refresh each person's grant once, so reuse detection never ends a grant."""
+    async with open_hub(tmp_path, MODERN) as hub:
+        for who in (ada, grace):
+            await hub.connect(who)
+        await expire(hub, ada, grace)
+        before = hub.sandbox.token_calls.count("refresh_token")
+        found = await asyncio.gather(
+            *(refreshed(hub, who) for who in (ada, grace) for _ in range(8)),
+        )
+
+        assert len(set(found)) == 2
+        assert hub.sandbox.token_calls.count("refresh_token") == before + 2
+        assert not any(grant.ended for grant in hub.sandbox.state.grants)
+
+
+async def refreshed(hub: HubApp, who: Principal) -> str:
+    """Return the person's token after the provider has rejected the one that they had."""
+    grant = await hub.container.grants().find(who, provider="github")
+    assert grant is not None
+    rejected = grant.access_token if grant.version == 1 else None
+    fresh = await hub.container.refresher().fresh(who, provider="github", rejected=rejected)
+    assert fresh is not None
+    return fresh.access_token
+
+
+@pytest.mark.parametrize(
+    "differences",
+    [
+        replace(GITHUB, scopes="missing"),
+        replace(GITHUB, scopes="list"),
+        replace(GITHUB, drops_implied=True),
+        replace(MODERN, expires_in="text"),
+        replace(MODERN, expires_in="missing"),
+        replace(MODERN, rotates=False),
+        replace(MODERN, revocation="none"),
+        replace(MODERN, names="endpoint"),
+        replace(MODERN, names="answer"),
+        replace(MODERN, client_authentication="post"),
+        replace(MODERN, client_authentication="none"),
+        replace(MODERN, issuer=False),
+    ],
+    ids=lambda differences: " ".join(
+        f"{name}={getattr(differences, name)}"
+        for name in ("scopes", "drops_implied", "expires_in", "rotates", "revocation", "names", "client_authentication")
+        if getattr(differences, name) != getattr(GITHUB if differences.errors_with_200 else MODERN, name)
+    ),
+)
+async def test_each_difference(differences: Differences, tmp_path: Path, ada: Principal, grace: Principal) -> None:
+    """Whatever a provider leaves out or writes otherwise, each person reads their own and can leave again."""
+    async with open_hub(tmp_path, differences) as hub:
+        waiting = await asyncio.gather(hub.read(ada), hub.read(grace))
+        for told, who in zip(waiting, (ada, grace), strict=True):
+            await hub.connect(who, path_of(told["consent_url"]))
+        if differences.refreshes:
+            await expire(hub, ada, grace)
+        read = await asyncio.gather(hub.read(ada), hub.read(grace))
+
+        for told, who in zip(read, (ada, grace), strict=True):
+            assert f"{who.user}/notes" in told["answer"]
+        gone = (await hub.say(ada, "disconnect github"))["answer"]
+        assert "erased" in gone
+        assert ("lets nobody but you end it there" in gone) == (differences.revocation == "none")
+        async with hub.container.database().reading() as connection:
+            left = (await connection.execute(sa.select(grants.c.user_id))).scalars().all()
+        assert left == [grace.user]
+
+
+async def test_a_token_without_refresh_that_is_rejected_asks_again(
+    tmp_path: Path, ada: Principal, grace: Principal
+) -> None:
+    """Where there is no refresh token, a rejected one ends the grant, and the person's next message gets a link."""
+    async with open_hub(tmp_path) as hub:
+        for who in (ada, grace):
+            told = await hub.read(who)
+            await hub.connect(who, path_of(told["consent_url"]))
+        await expire(hub, ada)
+
+        assert (await hub.read(ada))["state"] == "parked"
+        assert "grace/notes" in (await hub.read(grace))["answer"]
+
+
+async def test_a_person_who_unticks_a_permission_is_told(tmp_path: Path, ada: Principal, grace: Principal) -> None:
+    """Granted is what the provider granted: a tool that lacks a scope says which, by the provider's words."""
+    async with open_hub(tmp_path) as hub:
+        first, second = await hub.read(ada), await hub.read(grace)
+        await hub.connect(ada, path_of(first["consent_url"]), granted="")
+        await hub.connect(grace, path_of(second["consent_url"]))
+        told = await hub.app.told(ada, first["message"])
+
+        assert 'You did not allow "read and change your repositories' in told["answer"]
+        assert "`connect github`" in told["answer"]
+        assert "grace/notes" in (await hub.app.told(grace, second["message"]))["answer"]
+
+
+async def test_a_provider_that_is_down_is_named(tmp_path: Path, ada: Principal, grace: Principal) -> None:
+    """What fails is told in words, by the provider's name; nobody's account is given up."""
+    async with open_hub(tmp_path) as hub:
+        for who in (ada, grace):
+            await hub.connect(who, path_of((await hub.read(who))["consent_url"]))
+        hub.sandbox.failure = 404
+        told = await asyncio.gather(hub.read(ada), hub.read(grace))
+        hub.sandbox.failure = None
+
+        assert all("404" in each["answer"] for each in told)
+        assert "ada/notes" in (await hub.read(ada))["answer"]
+
+
+async def test_google_and_another_provider_do_not_meet(tmp_path: Path, ada: Principal, grace: Principal) -> None:
+    """The same account name at two connections is two accounts; disconnecting one leaves the other."""
+    async with open_hub(tmp_path) as hub:
+        for who in (ada, grace):
+            await hub.connect(who, path_of((await hub.read(who))["consent_url"]))
+        told = (await hub.say(ada, "disconnect google"))["answer"]
+
+        assert told == "You have no Google account connected, and no open link."
+        assert "ada/notes" in (await hub.read(ada))["answer"]
+        assert (await hub.say(ada, "google accounts"))["answer"].startswith("You have no Google account")
