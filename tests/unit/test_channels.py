@@ -54,7 +54,7 @@ def test_a_served_channel_is_one_object(tmp_path: Path) -> None:
     assert served["slack"].login is None  # the settings do not ask for it
     assert served["http"].directory is container.api_tokens()
     assert container.senders().keys() == served.keys()
-    assert {"/v1/messages", "/slack/events", "/slack/install", "/connect/google/{token}"} <= paths
+    assert {"/v1/messages", "/slack/events", "/slack/install", "/connect/{provider}/{token}"} <= paths
 
 
 def test_a_served_channel_that_is_not_listed_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,9 +145,7 @@ async def test_a_wrong_provider_below_a_route_fails_the_check(tmp_path: Path) ->
     settings = settings_with_slack(tmp_path)
     container = build(settings)
     await prove_lifetimes(container, settings)
-    container.consent_pages.add_kwargs(google_apis=container.inbox)
+    container.consent_pages.add_kwargs(cookies=container.inbox)
 
-    with pytest.raises(
-        LifetimeError, match="argument google_apis of `consent_pages` must be GoogleApis, and is given Inbox"
-    ):
+    with pytest.raises(LifetimeError, match="argument cookies of `consent_pages` must be Cookies, and is given Inbox"):
         await prove_lifetimes(container, settings)
