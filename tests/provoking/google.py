@@ -115,9 +115,9 @@ async def days_the_wrong_way_round(folder: Path) -> Shown:
 
 
 PROVOKED: list[Provoke] = [
+    refresh_token_that_is_over,
     mail_that_is_not_there,
     google_that_is_away,
-    refresh_token_that_is_over,
     access_token_that_is_over,
     endless_steps,
     model_that_is_away,
