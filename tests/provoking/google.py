@@ -11,6 +11,7 @@ from app.deadline import Deadline
 from app.google.client import GoogleClient
 from app.google.faults import FaultLog
 from app.messages import ConversationKey
+from app.oauth.provider import RemovedProvider
 from app.sandbox.attachment import lead_to_sandbox
 from app.sandbox.server import serve_loopback
 from app.sections.agents import AgentSettings, ModelSettings
@@ -52,6 +53,11 @@ async def google_that_is_away(folder: Path) -> Shown:
         async with open_test_scope(ADA) as scope:
             await scope.get(container.credentials).ensure(frozenset({READ_MAIL}))
             return await raised(scope.get(container.toolkits.providers["gmail"]).latest())
+
+
+async def connection_that_was_removed(folder: Path) -> Shown:
+    """A grant is left of a connection that the settings no longer have."""
+    return await raised(RemovedProvider("hub").get_ready())
 
 
 async def refresh_token_that_is_over(folder: Path) -> Shown:
@@ -115,6 +121,7 @@ async def days_the_wrong_way_round(folder: Path) -> Shown:
 
 
 PROVOKED: list[Provoke] = [
+    connection_that_was_removed,
     refresh_token_that_is_over,
     mail_that_is_not_there,
     google_that_is_away,
