@@ -57,6 +57,7 @@ async def diagnose(settings: Settings, now: Clock = time.time) -> AsyncIterator[
         now: This machine's clock, POSIX seconds.
     """
     from app.commands import checkups
+    from app.commands.connection_checkup import look_at_connections
     from app.commands.mcp_checkup import look_at_mcp
     from app.sandbox.attachment import configured_for_sandbox
     from containers.build import build
@@ -67,6 +68,7 @@ async def diagnose(settings: Settings, now: Clock = time.time) -> AsyncIterator[
             "Database": checkups.look_at_database(container, settings),
             "Google": checkups.look_at_google(container, settings, now),
             "Models": checkups.look_at_models(container, settings),
+            **({"Connections": look_at_connections(container, settings)} if settings.connections else {}),
             **({"MCP": look_at_mcp(container, settings)} if settings.mcp else {}),
             **_channels(container),
             "Address": checkups.look_at_address(container, settings),

@@ -22,6 +22,8 @@ from app.sections.section import Name, Named, Section
 from app.sections.server import DatabaseSettings, KeyRingSettings, LoggingSettings, ServerSettings
 from app.sections.toolkits import OutsideToolkit
 
+LOGIN = "login"  # in `/oauth/login/callback`
+
 
 class Settings(Section):
     """The whole of config.yaml."""
@@ -65,9 +67,11 @@ class Settings(Section):
 
     @field_validator("connections")
     @classmethod
-    def _google_is_taken(cls, connections: Mapping[str, ConnectionSettings]) -> Mapping[str, ConnectionSettings]:
+    def _names_are_free(cls, connections: Mapping[str, ConnectionSettings]) -> Mapping[str, ConnectionSettings]:
         if GOOGLE in connections:
             raise ValueError(f"{GOOGLE} is built in, and its section is `google`; take another name")
+        if LOGIN in connections:  # its redirect URI would be that of the sign-ins of channels
+            raise ValueError(f"{LOGIN} is the address of channels' sign-ins; take another name")
         return connections
 
     def led_agents(self) -> dict[str, AgentSettings]:

@@ -1,0 +1,57 @@
+"""What `deputy doctor` finds out about the providers at which people connect accounts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from app.commands.connection_checkup import look_at_connections
+from app.diagnosis import Diagnosis, Verdict
+from app.sandbox.oauth.differences import GITHUB
+from app.sandbox.oauth.sandbox import OAuthSandbox
+from app.sandbox.server import serve_loopback
+from app.settings import Settings
+from containers.build import build
+from containers.testing import settings_in
+from tests.fakes.hub import CLIENT_ID, PUBLIC_URL, SECRET, settings_of
+
+WRONG = "a-secret-that-is-not-the-clients"
+
+
+async def looked(settings: Settings) -> list[Diagnosis]:
+    """Return what is found."""
+    container = build(settings)
+    try:
+        return [each async for each in look_at_connections(container, settings)]
+    finally:
+        await container.http().aclose()
+
+
+async def test_the_client_of_each_provider_is_tried(tmp_path: Path) -> None:
+    """A client that is accepted, one with a wrong secret, and a provider that is not there are told apart."""
+    callback = f"{PUBLIC_URL}/oauth/hub/callback"
+    sandbox = OAuthSandbox(client_id=CLIENT_ID, client_secret=SECRET, redirect_uris=frozenset({callback}))
+    async with serve_loopback(sandbox.app) as root:
+        right = settings_of(root, GITHUB)
+        wrong = settings_of(root, GITHUB, title="Wrong", client_secret=SecretStr(WRONG))
+        settings = settings_in(tmp_path)
+        accepted, refused = await looked(settings.model_copy(update={"connections": {"hub": right, "wrong": wrong}}))
+    (gone,) = await looked(settings.model_copy(update={"connections": {"hub": right}}))
+
+    assert (accepted.title, accepted.verdict) == ("Hub", Verdict.OK)
+    assert callback in accepted.found
+    assert (refused.title, refused.verdict) == ("Wrong", Verdict.FAULT)
+    assert "connections.wrong" in refused.remedy
+    assert WRONG not in f"{refused}"
+    assert gone.verdict is Verdict.FAULT
+
+
+@pytest.mark.parametrize("name", ["google", "login"])
+def test_a_name_that_is_taken_is_refused(tmp_path: Path, name: str) -> None:
+    """Its redirect URI would be that of Google's consent, or of a channel's sign-in."""
+    connections = {name: settings_of("http://127.0.0.1:9", GITHUB)}
+
+    with pytest.raises(ValueError, match="take another name"):
+        Settings.model_validate({**dict(settings_in(tmp_path)), "connections": connections})
