@@ -16,6 +16,7 @@ from app.database.prefix import whole_id
 from app.database.tables import grants as stored_grants
 from app.database.tables import owned_by
 from app.grants.listing import ConnectedAccount, connected
+from app.oauth.provider import GOOGLE
 from app.principal import Principal
 from app.settings import Settings
 
@@ -48,34 +49,42 @@ def revoke(
         str | None, typer.Option(help="Only this grant: its id in `deputy grants list`, or the beginning of it.")
     ] = None,
 ) -> None:
-    """Revoke a person's grants, at Google and here. Run it again after a failure.
+    """Revoke a person's grants, at their providers and here. Run it again after a failure.
 
     Google keeps the access if somebody else uses the same account. Without --grant, the person's open consent links
     and the messages that wait for their consent are cancelled too.
     """
-    ended = run(_revoke(configured(config), principal(principal_text), grant))
-    print_ended(ended)
+    settings = configured(config)
+    ended = run(_revoke(settings, principal(principal_text), grant))
+    print_ended(ended, settings)
     if ended.waiting:
         raise typer.Exit(FAILED)
 
 
-def print_ended(ended: Ended) -> None:
+def print_ended(ended: Ended, settings: Settings) -> None:
     """Print the grants and links that have ended."""
     for grant in ended.erased:
-        where = f"erased; {grant.provider} does not end access for others"
+        title = _title(grant.provider, settings)
+        where = f"erased here; {title} has no way to end it there"
         if grant.at_provider:
-            where = f"ended at {grant.provider} and erased"
+            where = f"ended at {title} and erased"
         elif grant.shared:
-            where = f"erased; another grant needs the account at {grant.provider}"
+            where = f"erased; another grant needs the account at {title}"
         print(f"{grant.email}: {where}")
     for waiting in ended.waiting:
-        print(
-            f"{waiting.email}: no longer used, but {waiting.provider} gave no answer; run this again, or let a server "
-            "retry"
-        )
+        title = _title(waiting.provider, settings)
+        print(f"{waiting.email}: no longer used, but {title} gave no answer; run this again, or let a server retry")
     print(
         f"grants erased: {len(ended.erased)}, links cancelled: {ended.links}, waiting messages cancelled: {ended.runs}"
     )
+
+
+def _title(provider: str, settings: Settings) -> str:
+    """Return a provider's name for people."""
+    if provider == GOOGLE:
+        return "Google"
+    connection = settings.connections.get(provider)
+    return connection.described(provider).title if connection is not None else provider
 
 
 def _as_json(grant: ConnectedAccount) -> dict[str, Any]:

@@ -53,9 +53,10 @@ def offboard(principal_text: PrincipalOption, config: ConfigOption = CONFIG) -> 
 
     A member of a Slack organisation is offboarded in the organisation and in all of its workspaces.
     """
-    outcomes, unknown = run(_offboard(configured(config), principal(principal_text)))
+    settings = configured(config)
+    outcomes, unknown = run(_offboard(settings, principal(principal_text)))
     for whom, outcome in outcomes:
-        print_ended(outcome.credentials)
+        print_ended(outcome.credentials, settings)
         print(f"HTTP tokens revoked: {outcome.api_tokens}, unfinished messages cancelled: {outcome.messages}")
         if outcome.finished:
             print(f"{whom} is offboarded; servers cancel messages in progress within a second or two")

@@ -88,6 +88,7 @@ async def asked(client: httpx2.AsyncClient, headers: dict[str, str]) -> set[int]
             await client.get(f"{below}/messages", params={"conversation": "x"}, headers=headers),
             await client.get(f"{below}/messages/{'0' * 32}", headers=headers),
             await client.post(f"{below}/messages/{'0' * 32}/stop", headers=headers),
+            await client.get(f"{below}/messages/{'0' * 32}/files/0", headers=headers),
             await client.get(f"{below}/accounts", headers=headers),
         ]
     return {answer.status_code for answer in answers}
@@ -138,10 +139,14 @@ async def test_each_player_has_messages_of_her_own(server: Server) -> None:
         await server.client.post(f"{path}/{message['message']}/stop", headers=headers)
         for path, message in ((ada, theirs), (grace, hers))
     ]
+    crossed += [
+        await server.client.get(f"{path}/{message['message']}/files/0", headers=headers)
+        for path, message in ((ada, theirs), (grace, hers))
+    ]
     unknown = await server.client.get("/playground/mallory/accounts", headers=headers)
 
     assert [[each["message"] for each in listed] for listed in lists] == [[hers["message"]], [theirs["message"]]]
-    assert [each.status_code for each in crossed] == [404] * 4
+    assert [each.status_code for each in crossed] == [404] * 6
     assert unknown.status_code == 404
 
 

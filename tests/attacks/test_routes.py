@@ -30,14 +30,17 @@ EVIL = "evil.example"
 TRIED = {
     ("GET", "/v1/messages/{message_id}"): "test_idor_message",
     ("POST", "/v1/messages/{message_id}/stop"): "test_idor_message",
-    ("GET", "/connect/google/{token}"): "test_idor_link",
-    ("HEAD", "/connect/google/{token}"): "test_idor_link",
-    ("POST", "/connect/google/{token}"): "test_idor_link",
-    ("GET", "/connect/google/sign-in/{link_id}"): "test_idor_sign_in",
+    ("GET", "/v1/messages/{message_id}/files/{number}"): "test_idor_message",
+    ("GET", "/connect/{provider}/{token}"): "test_idor_link",
+    ("HEAD", "/connect/{provider}/{token}"): "test_idor_link",
+    ("POST", "/connect/{provider}/{token}"): "test_idor_link",
+    ("GET", "/connect/{provider}/sign-in/{link_id}"): "test_idor_sign_in",
     ("POST", "/playground/{player}/messages"): "tests/attacks/test_playground.py",
     ("GET", "/playground/{player}/messages"): "tests/attacks/test_playground.py",
     ("GET", "/playground/{player}/messages/{message_id}"): "tests/attacks/test_playground.py",
     ("POST", "/playground/{player}/messages/{message_id}/stop"): "tests/attacks/test_playground.py",
+    ("GET", "/playground/{player}/messages/{message_id}/files/{number}"): "tests/attacks/test_playground.py",
+    ("GET", "/oauth/{provider}/callback"): "tests/attacks/test_providers.py",
     ("GET", "/playground/{player}/accounts"): "tests/attacks/test_playground.py",
 }
 # Every other route. An id in a query or in a body is tried by the test that is named.
@@ -48,7 +51,6 @@ WITHOUT_ID = {
     ("POST", "/slack/events"): "test_forged_event",
     ("POST", "/slack/commands"): "tests/integration/test_slack_commands.py",
     ("POST", "/slack/interactions"): "tests/integration/test_slack_buttons.py",
-    ("GET", CALLBACK): "tests/attacks/test_linking.py",
     ("GET", "/oauth/login/callback"): "test_idor_login",
     ("GET", "/slack/install"): "nobody's",
     ("HEAD", "/slack/install"): "nobody's",
@@ -104,6 +106,7 @@ async def test_idor_message(attack: Attack) -> None:
         for wait in ({}, {"wait": 0.1})
     ]
     seen += [await attack.server.client.post(f"/v1/messages/{each}/stop", headers=bearer) for each in ids]
+    seen += [await attack.server.client.get(f"/v1/messages/{each}/files/0", headers=bearer) for each in ids]
 
     assert {each.status_code for each in seen} == {404}
     assert len({each.text for each in seen}) == 1

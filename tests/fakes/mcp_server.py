@@ -130,7 +130,9 @@ async def serving(
         await running
 
 
-ACCOUNTS = ConnectionSettings(provider="oauth", client_id="office", client_secret=SecretStr("hush"))
+ACCOUNTS = ConnectionSettings(
+    provider="oauth", client_id="office", client_secret=SecretStr("hush"), issuer="https://issuer.example"
+)
 
 
 @dataclass

@@ -70,7 +70,7 @@ def test_everything_that_a_person_knows_is_on_the_page() -> None:
     page = wording.page()
     words = (
         "Nothing waits for your decision.", "Send this mail?", "My model provider is overloaded.", "reading a mail",
-        "Continue to Google", "I've sent you a direct message.", "Run the server until SIGINT or SIGTERM.",
+        "Continue to {{ provider }}", "I've sent you a direct message.", "Run the server until SIGINT or SIGTERM.",
     )  # fmt: skip
 
     assert [each for each in words if each not in page] == []
