@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from app.agents.asking import MAX_MEMBER_NAME, ask_name
+from app.agents.member_names import MAX_MEMBER_NAME, ask_name
 from app.sections.agents import AgentSettings
 from app.settings_faults import did_you_mean
 from app.settings_file import Place

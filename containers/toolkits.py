@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from dependency_injector import providers
 
-from app.agents.asking import ask_name
+from app.agents.member_names import ask_name
 from app.connections.connection import Connection
 from app.deadline import Deadline
 from app.errors import DeputyError, SettingsError

@@ -19,11 +19,11 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models import Model, ModelRequestParameters
 
-from app.agents.asking import ask_name
 from app.agents.budget import Budget
 from app.agents.guard import Guard
 from app.agents.listening import AtWork, Listener, unwatched
 from app.agents.loop import Loop, RunEnd
+from app.agents.member_names import ask_name
 from app.agents.organised import Organised
 from app.agents.promised_files import PromisedFiles
 from app.agents.rules import DIRECT, PlaceRules

@@ -8,7 +8,6 @@ from app.toolkits.given import given_tool
 from app.toolkits.toolkit import Effect, ToolSpec
 
 TASK = "task"
-MAX_MEMBER_NAME = 60  # characters; a function's name has at most 64
 
 _SCHEMA = {
     "type": "object",
@@ -20,11 +19,6 @@ _KNOWS = {
     True: "It has read this conversation too.",
     False: "It knows nothing of this conversation, so give it all that it needs, such as names and ids.",
 }
-
-
-def ask_name(member: str) -> str:
-    """Return the name of the tool that asks a member: ``ask_work_mail`` for ``work-mail``."""
-    return f"ask_{member.replace('-', '_')}"
 
 
 def ask_tool(member: str, about: str, *, shares_history: bool) -> ToolSpec:

@@ -12,7 +12,8 @@ from pydantic_ai import RunContext, RunUsage, ToolFailed
 from pydantic_ai.models.test import TestModel
 
 from app.errors import SettingsError, ToolError
-from app.toolkits.given import SchemaArguments, given_tool
+from app.toolkits.given import given_tool
+from app.toolkits.schema_arguments import SchemaArguments
 from app.toolkits.toolkit import Effect, Toolkit, ToolSpec, tool
 
 SCHEMA = {
