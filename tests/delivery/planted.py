@@ -84,7 +84,11 @@ def stand_still() -> None:
 
     from aiohttp.http_writer import StreamWriter
 
+    from interfaces.slack.http import SlackHttp
     from tests.delivery.badge import RECORD
+
+    # Each post has a connection of its own: one that was used before would be closed while the process stands still.
+    SlackHttp.session = None  # type: ignore[method-assign, assignment]
 
     def stopping(write: Callable[[StreamWriter, Any], None], bytes_of: Callable[[Any], bytes]) -> Any:
         def stop(self: StreamWriter, chunk: Any) -> None:
