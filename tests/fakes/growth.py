@@ -6,9 +6,7 @@ import time
 from collections.abc import Callable
 
 SHORT, LONG = 1_000, 50_000  # characters
-# Times the fiftyfold that the longer one may take; with the square it would take 2,500-fold. Rules times nested
-# elements, which are at most 256, are 365-fold on their own.
-_SLACK = 16
+_SLACK = 8  # times the fiftyfold that the longer one may take; with the square it would take 2,500-fold
 _LEAST_SECONDS = 0.0005  # below that a clock says little
 _TRIES = 5
 

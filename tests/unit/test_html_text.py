@@ -198,3 +198,22 @@ def test_text_without_gaps_is_cut_at_the_page() -> None:
     assert "".join(pages("x" * 25_000)) == "x" * 25_000
     assert [len(page) for page in pages("x" * 25_000)] == [10_000, 10_000, 5_000]
     assert (pages("short"), pages("")) == (["short"], [""])
+
+
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        ("<style>.b .a{display:none}</style><p class=a>seen</p><div class=b><p class=a>not</p></div>", "seen"),
+        (
+            "<style>.a{display:var(--d)}</style><p class=a>seen</p><i style='--d:none'></i><p class=a>not</p>",
+            "seen",
+        ),
+    ],
+    ids=["by place", "by variable"],
+)
+def test_elements_that_are_alike_may_look_different(page: str, shown: str) -> None:
+    """The place of an element, and variables that are set before it, count as much as its own attributes."""
+    found = html_to_text(page)
+
+    assert found.text.strip() == shown
+    assert found.hid

@@ -41,6 +41,10 @@ class Styles:
         self._effort = effort
         self._by_key: dict[str, list[_Rule]] = {}
         self._variables: dict[str, str] = {}
+        self._is_by_place = False  # whether a selector also looks at what an element is in
+        self._alike: dict[
+            tuple[str, frozenset[tuple[str, str]]], dict[str, str]
+        ] = {}  # what holds, by name and attributes
         order = 0
         for sheet in sheets:
             for block in read_sheet(sheet.css) if media_applies(sheet.media) else ():
@@ -54,11 +58,21 @@ class Styles:
                     exact = selector.exact and not block.nested
                     declarations = tuple(block.declarations) if exact else alone
                     if declarations:
+                        self._is_by_place = self._is_by_place or len(selector.compounds) > 1
                         rule = _Rule(selector, declarations, order)
                         self._by_key.setdefault(_key(selector), []).append(rule)
 
     def holding(self, path: Sequence[Element]) -> dict[str, str]:
         """Return the declarations that hold for the last element of a path from the root, by property."""
+        element = path[-1]
+        if self._is_by_place or element.attributes.get("style"):
+            return self._look_up(path)
+        alike = (element.name, frozenset(element.attributes.items()))
+        if (known := self._alike.get(alike)) is None:
+            known = self._alike[alike] = self._look_up(path)
+        return known
+
+    def _look_up(self, path: Sequence[Element]) -> dict[str, str]:
         element = path[-1]
         own = read_declarations(element.attributes["style"]) if element.attributes.get("style") else []
         self._note_variables(own)
@@ -91,6 +105,7 @@ class Styles:
         for each in declarations:
             if each.property.startswith("--"):
                 self._variables[each.property] = each.value
+                self._alike.clear()
 
 
 def _key(selector: Selector) -> str:
