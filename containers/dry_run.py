@@ -14,35 +14,12 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from app.audit_events import CHANGES, WRITES
+
 T = TypeVar("T")
 
 _THREADS = 8  # of one dry run, for blocking calls
-_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-# https://docs.python.org/3/library/audit_events.html; a name that ends in a dot stands for all that begin with it.
-_REFUSED = (
-    "socket.connect",
-    "socket.bind",
-    "socket.send",
-    "socket.get",
-    "subprocess.",
-    "os.system",
-    "os.exec",
-    "os.fork",
-    "os.posix_spawn",
-    "os.spawn",
-    "os.kill",
-    "os.remove",
-    "os.rename",
-    "os.rmdir",
-    "os.mkdir",
-    "os.link",
-    "os.symlink",
-    "os.truncate",
-    "os.ch",
-    "shutil.",
-    "sqlite3.connect",
-    "_thread.start_",
-)
+_REFUSED = (*CHANGES, "socket.connect", "socket.bind", "socket.send", "socket.get", "_thread.start_")
 
 _thread = threading.local()  # has `is_dry` in the threads of a dry run
 _install = threading.Lock()
@@ -101,4 +78,4 @@ def _is_refused(event: str, arguments: tuple[Any, ...]) -> bool:
 
 
 def _is_write(path: object, mode: object, flags: object) -> bool:
-    return isinstance(flags, int) and bool(flags & _WRITES) and path != os.devnull
+    return isinstance(flags, int) and bool(flags & WRITES) and path != os.devnull

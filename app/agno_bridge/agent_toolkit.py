@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -11,10 +10,10 @@ from typing import Any, ClassVar
 from pydantic_ai import RunContext
 
 from app.agno_bridge.agents import PersonsAgent
-from app.agno_bridge.confinement import ConfinedError, Confinement, confined
+from app.agno_bridge.calling import called
+from app.agno_bridge.confinement import Confinement, confined
 from app.agno_bridge.results import gathered, shown
 from app.deadline import Deadline
-from app.errors import DeputyError, ToolError
 from app.google.client import RequestThreads
 from app.toolkits.toolkit import Toolkit, ToolSpec
 
@@ -51,25 +50,14 @@ class AgentsToolkit(Toolkit):
         arguments = tool_args | {name: None for name, is_required in tool.hidden.items() if is_required}
         entrypoint = self._agent.functions[tool.name].entrypoint
         assert entrypoint is not None
-        try:
-            async with asyncio.timeout(self._deadline.remaining()):
-                if tool.is_async:
-                    with confined(Confinement()):
-                        result = entrypoint(**arguments)
-                        result = await result if inspect.isawaitable(result) else result
-                else:
-                    result = await self._threads.to_thread(_confined_call, entrypoint, arguments)
-        except TimeoutError:
-            raise ToolError(f"{spec.name} took longer than one message may, so I stopped waiting for it.") from None
-        except ConfinedError as error:
-            raise ToolError(f"{spec.name} was refused: {error}.") from None
-        except DeputyError:
-            raise
-        except Exception as error:
-            failure = ToolError(f"{spec.name} failed ({type(error).__name__}).")  # its text may quote a secret
-        else:
-            return shown(result, ())
-        raise failure
+        return shown(await called(spec.name, self._call(entrypoint, arguments, tool.is_async), self._deadline), ())
+
+    async def _call(self, entrypoint: Any, arguments: Mapping[str, Any], is_async: bool) -> Any:
+        if not is_async:
+            return await self._threads.to_thread(_confined_call, entrypoint, arguments)
+        with confined(Confinement()):
+            result = entrypoint(**arguments)
+            return await result if inspect.isawaitable(result) else result
 
 
 def _confined_call(entrypoint: Any, arguments: Mapping[str, Any]) -> Any:

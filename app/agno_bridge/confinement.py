@@ -19,6 +19,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.audit_events import CHANGES, WRITES
+
 # A name is split at its underscores; one of these parts says that its value tells who somebody is, or opens something.
 _CREDENTIALS = frozenset(
     {"ACCOUNT", "APIKEY", "AUTH", "AUTHORIZATION", "BEARER", "CLIENT", "COOKIE", "CREDENTIAL", "CREDENTIALS"}
@@ -28,34 +30,17 @@ _CREDENTIALS = frozenset(
 _OF_THE_SYSTEM = frozenset({"PWD", "OLDPWD", "USER", "USERNAME", "LOGIN", "SSH_AUTH_SOCK", "SESSION_MANAGER"})
 _URL_WITH_LOGIN = re.compile(r"(?:.*_)?(?:DATABASE|DB|REDIS|MONGO|POSTGRES|PG|BROKER)_?(?:URL|URI)")
 
-# https://docs.python.org/3/library/audit_events.html; each stands for all events that begin with it.
 _MACHINE = (
-    "subprocess.",
-    "os.system",
-    "os.exec",
-    "os.fork",
-    "os.posix_spawn",
-    "os.spawn",
-    "os.kill",
+    *CHANGES,
     "os.listdir",
     "os.scandir",
     "os.walk",
-    "os.remove",
-    "os.rename",
-    "os.rmdir",
-    "os.mkdir",
-    "os.link",
-    "os.symlink",
-    "os.truncate",
-    "os.ch",
     "os.putenv",
     "os.unsetenv",
     "os.startfile",
-    "shutil.",
     "glob.",
     "pathlib.",
     "pty.spawn",
-    "sqlite3.connect",
     "webbrowser.open",
 )
 _NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostby", "socket.send", "socket.bind", "_thread.start_")
@@ -72,7 +57,6 @@ _READABLE = tuple(
     }
 )
 _READABLE_FILES = frozenset({os.devnull, "/dev/urandom", "/etc/mime.types", "/etc/localtime", "/etc/timezone"})
-_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 class ConfinedError(PermissionError):
@@ -190,7 +174,7 @@ def _is_harmless(path: object, mode: object, flags: object) -> bool:
     """Return whether a file may be opened: one of Python's or of the system's, to read it."""
     if not isinstance(path, str | bytes):  # a file that is open already
         return True
-    if isinstance(flags, int) and flags & _WRITES and os.fsdecode(path) != os.devnull:
+    if isinstance(flags, int) and flags & WRITES and os.fsdecode(path) != os.devnull:
         return False
     full = os.path.abspath(os.fsdecode(path))
     return full in _READABLE_FILES or full.startswith(_READABLE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -13,12 +12,12 @@ from agno.run import RunContext as ForeignContext
 from agno.tools.toolkit import Toolkit as ForeignToolkit
 from pydantic_ai import RunContext
 
-from app.agno_bridge.confinement import ConfinedError, confined
+from app.agno_bridge.calling import called
+from app.agno_bridge.confinement import confined
 from app.agno_bridge.instances import Blueprint, entrypoint_of, take_apart
 from app.agno_bridge.results import gathered, gathered_later, shown
 from app.agno_bridge.tools import ForeignTool
 from app.deadline import Deadline
-from app.errors import DeputyError, ToolError
 from app.google.client import GoogleClient, RequestThreads
 from app.principal import Principal
 from app.toolkits.toolkit import Toolkit, ToolSpec
@@ -77,20 +76,8 @@ class ForeignToolkitAdapter(Toolkit):
         """
         tool = self.foreign[spec.name]
         tokens = {name: self._connections[name].access_token for name in self._connections}
-        try:
-            async with asyncio.timeout(self._deadline.remaining()):
-                result = await self._run(tool, self._arguments(tool, tool_args), tokens)
-        except TimeoutError:
-            raise ToolError(f"{spec.name} took longer than one message may, so I stopped waiting for it.") from None
-        except ConfinedError as error:
-            raise ToolError(f"{spec.name} was refused: {error}.") from None
-        except DeputyError:
-            raise
-        except Exception as error:
-            failure = ToolError(f"{spec.name} failed ({type(error).__name__}).")  # its text may quote a secret
-        else:
-            return shown(result, (*self.blueprint.secrets(), *tokens.values()))
-        raise failure
+        result = await called(spec.name, self._run(tool, tool_args, tokens), self._deadline)
+        return shown(result, (*self.blueprint.secrets(), *tokens.values()))
 
     async def aclose(self) -> None:
         """Take the person's instances apart, so that nothing of them is left for the garbage collector."""
@@ -100,7 +87,8 @@ class ForeignToolkitAdapter(Toolkit):
         for each in made:
             take_apart(each)
 
-    async def _run(self, tool: ForeignTool, arguments: dict[str, Any], tokens: Mapping[str, str]) -> Any:
+    async def _run(self, tool: ForeignTool, tool_args: dict[str, Any], tokens: Mapping[str, str]) -> Any:
+        arguments = self._arguments(tool, tool_args)
         if not tool.is_async:
             if self._google is not None:
                 return await self._google.in_thread(self._call, tool, arguments, tokens)

@@ -71,7 +71,7 @@ RULES = (
 
 # The order inside `app`: a part imports itself and those before it in this list, so no two can import each other.
 ORDER = (
-    "sizes",
+    "audit_events sizes",
     "characters diagnosis durations",
     "errors principal",  # an error names the person whom it concerns
     "deadline hosts log_context log_once run",
