@@ -50,6 +50,11 @@ async def prove_lifetimes(container: Application, settings: Settings) -> Proof:
 
         if findings := [finding for name in sorted(outside) for finding in await try_toolkit(container, name)]:
             raise LifetimeError("Application", findings)
+    if factories := [name for name, agent in settings.agents.items() if agent.agno is not None]:
+        from containers.agno_agents import try_agno_agent
+
+        if findings := [each for name in factories for each in await try_agno_agent(container, name, one, other)]:
+            raise LifetimeError("Application", findings)
     return proof
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from dependency_injector import providers
 
 from app.agents.agent import Agent
@@ -10,8 +13,13 @@ from app.errors import DeputyError, SettingsError
 from app.sections.agents import AgentSettings
 from containers.application import Application
 from containers.offers import NotOfferedError
-from containers.scopes import Scoped
+from containers.proof import Finding
+from containers.scopes import Scope, Scoped
+from containers.shared_objects import shared
 from containers.toolkits import offers_of
+
+if TYPE_CHECKING:
+    from app.agno_bridge.agents import PersonsAgent
 
 
 def agno_agent(container: Application, name: str, settings: AgentSettings) -> Scoped[Agent]:
@@ -60,3 +68,35 @@ def agno_agent(container: Application, name: str, settings: AgentSettings) -> Sc
         container.writes,
         container.audit_recorder,
     )
+
+
+async def try_agno_agent(
+    container: Application, name: str, one: Sequence[object], other: Sequence[object]
+) -> list[Finding]:
+    """Build an agent of a factory's in two requests at once, and return a finding for each thing that both reach.
+
+    Args:
+        container: The container with the agent.
+        name: The agent's name in the settings.
+        one: The seeds of a request of one principal.
+        other: The seeds of a request of another.
+    """
+    persons = _persons(container.agents.providers[name])
+    if persons is None:  # something else overrides it
+        return []
+    async with Scope(*one) as first, Scope(*other) as second:
+        mine, yours = first.get(persons), second.get(persons)
+        return [
+            Finding(
+                f"`agents.{name}` has one object in two requests: {place}",
+                "",
+                "build it in the factory; what all may share, such as an HTTP client, needs no attribute of the agent",
+            )
+            for place in sorted(shared(mine, (), yours, (), mine.packages()))
+        ]
+
+
+def _persons(agent: providers.Provider[Agent]) -> Scoped[PersonsAgent] | None:
+    from app.agno_bridge.agents import PersonsAgent
+
+    return next((found for found in agent.traverse([Scoped]) if found.provides is PersonsAgent), None)

@@ -1,4 +1,4 @@
-"""Finds objects that two instances of one toolkit share, and changes to its class."""
+"""Finds objects that two instances of one toolkit or agent share, and changes to a class."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import dataclasses
 import types
 import weakref
 from collections import deque
-from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence, MutableSet
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, MutableSequence, MutableSet
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -37,53 +38,74 @@ def class_state(cls: type) -> ClassState:
     )
 
 
-def shared(toolkit: object, results: object, other: object, other_results: object) -> Iterator[str]:
+def shared(
+    toolkit: object, results: object, other: object, other_results: object, packages: Collection[str] = ()
+) -> Iterator[str]:
     """Describe each object that both toolkits, or the results of their tools, can reach and that could carry data.
 
     These are mutable collections, and instances of classes in the toolkit's own package. Objects of other classes, such
     as a logger or a shared client, are not looked into.
+
+    Args:
+        toolkit: One instance; it may also be an agent.
+        results: What its tools returned.
+        other: Another instance.
+        other_results: What its tools returned.
+        packages: Further packages whose instances are looked into.
     """
-    package = type(toolkit).__module__.partition(".")[0]
-    mine = _reached(toolkit, package) | _reached(results, package)
-    theirs = _reached(other, package) | _reached(other_results, package)
+    own = frozenset({package_of(type(toolkit)), *packages})
+    mine = _reached(toolkit, own) | _reached(results, own)
+    theirs = _reached(other, own) | _reached(other_results, own)
     for address in mine.keys() & theirs.keys():
         yield mine[address][0]
 
 
-def _reached(start: Any, package: str) -> dict[int, tuple[str, object]]:
+def package_of(cls: type) -> str:
+    """Return the name of the outermost package that a class is in."""
+    return cls.__module__.partition(".")[0]
+
+
+def _reached(start: Any, packages: Collection[str]) -> dict[int, tuple[str, object]]:
     found: dict[int, tuple[str, object]] = {}
     seen = {id(start)}
-    todo: list[tuple[str, Any]] = list(_parts("", start, package, is_start=True))
+    todo: list[tuple[str, Any]] = list(_parts("", start, packages, is_start=True))
     for place, value in todo:
         if id(value) in seen:
             continue
         seen.add(id(value))
-        if _can_carry(value, package):
+        if _can_carry(value, packages):
             found[id(value)] = (f"{place}, a {type(value).__qualname__}", value)
-        todo += _parts(place, value, package)
+        todo += _parts(place, value, packages)
     return found
 
 
-def _can_carry(value: object, package: str) -> bool:
+def _can_carry(value: object, packages: Collection[str]) -> bool:
     if isinstance(value, _NEVER):
         return False
     if isinstance(value, (*_COLLECTIONS, GoogleClient)):
         return True
     parameters = getattr(value, "__dataclass_params__", None) if dataclasses.is_dataclass(value) else None
-    return _is_of(value, package) and not getattr(parameters, "frozen", False)
+    return package_of(type(value)) in packages and not getattr(parameters, "frozen", False)
 
 
-def _is_of(value: object, package: str) -> bool:
-    return type(value).__module__.partition(".")[0] == package
-
-
-def _parts(place: str, value: Any, package: str, *, is_start: bool = False) -> Iterator[tuple[str, Any]]:
+def _parts(place: str, value: Any, packages: Collection[str], *, is_start: bool = False) -> Iterator[tuple[str, Any]]:
     if isinstance(value, weakref.ref):
         yield f"{place}()", value()
+    elif isinstance(value, types.MethodType):
+        yield f"{place}.__self__", value.__self__
+    elif isinstance(value, types.FunctionType):
+        yield from ((f"a variable of {place}", part) for part in _enclosed(value))
     elif isinstance(value, Mapping):
         yield from ((f"{place}[...]", part) for part in list(value.values()))
     elif isinstance(value, list | tuple | set | frozenset | deque | weakref.WeakSet):
         yield from ((f"{place or 'a result'}[...]" if place else "a result", part) for part in list(value))
-    elif is_start or (_is_of(value, package) and not isinstance(value, _NEVER)):
+    elif is_start or (package_of(type(value)) in packages and not isinstance(value, _NEVER)):
         for name, part in vars(value).items() if hasattr(value, "__dict__") else ():
             yield f"{place or type(value).__qualname__}.{name}", part
+
+
+def _enclosed(function: types.FunctionType) -> Iterator[object]:
+    """Yield what a function keeps of the functions around it."""
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # the variable has no value yet
+            yield cell.cell_contents

@@ -87,9 +87,9 @@ class PersonsAgent:
         self._take(agent)
         agent.telemetry = False
         agent.db = None  # what was said belongs to the person, and is in Deputy's own history
-        self._agent: AgnoAgent | None = agent
-        self._toolkits = [tool for tool in agent.tools or () if isinstance(tool, ForeignToolkit)]
-        for toolkit in self._toolkits:
+        self.agent: AgnoAgent | None = agent
+        self.toolkits = [tool for tool in agent.tools or () if isinstance(tool, ForeignToolkit)]
+        for toolkit in self.toolkits:
             self._take(toolkit)
         tools = [self._prepared(tool) for tool in agent.tools or ()]
         self.functions: dict[str, Function] = {
@@ -103,14 +103,19 @@ class PersonsAgent:
             self.tools = foreign_tools(declared.prefix, self.functions, declaration, ())
         agent.tools = [_stand_in(tool) for tool in self.tools]
 
+    def packages(self) -> set[str]:
+        """Return the packages whose instances make up the agent: agno, and those of the deployer's own code."""
+        found = {type(part).__module__ for part in (self.agent, *self.toolkits)}
+        return {name.partition(".")[0] for name in (*found, self.declared.path)}
+
     async def respond(self, messages: Sequence[ModelMessage]) -> ModelResponse:
         """Return what the agent's model answers: text, or calls of its tools.
 
         Raises:
             ModelAPIError: It did not answer.
         """
-        assert self._agent is not None
-        output = await self._agent.arun(
+        assert self.agent is not None
+        output = await self.agent.arun(
             input=_for_agno(messages, f"{self.declared.prefix}_"), user_id=str(self._principal), stream=False
         )
         if output.status == "ERROR":
@@ -119,10 +124,10 @@ class PersonsAgent:
 
     async def aclose(self) -> None:
         """Take the agent and its toolkits apart, so that nothing of them waits for the garbage collector."""
-        agent, self._agent, self.functions = self._agent, None, {}
-        for toolkit in self._toolkits:
+        agent, self.agent, self.functions = self.agent, None, {}
+        for toolkit in self.toolkits:
             take_apart(toolkit)
-        self._toolkits = []
+        self.toolkits = []
         if agent is not None:
             agent.__dict__.clear()
 

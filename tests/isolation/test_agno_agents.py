@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("agno", reason="the extra `agno` is not installed")
 
+from app.deadline import Deadline
 from app.errors import SettingsError
 from app.principal import Principal
 from app.sections.agents import AgentSettings
 from app.settings import Settings
+from containers.agno_agents import try_agno_agent
 from containers.proof import LifetimeError
 from containers.testing import AppClient, open_test_app, open_test_container, settings_in
 from tests.outside import foreign_agent
@@ -108,4 +111,31 @@ async def test_a_factory_that_gives_out_one_agent_is_refused(tmp_path: Path) -> 
     """The proof builds it for two requests, and the second one is given what the first one had."""
     with pytest.raises(LifetimeError, match="gave out the same Agent again"):
         async with open_test_app(settings(tmp_path, "give_shared")):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("function", "place"),
+    [
+        ("with_one_model", "agent.model, a Echo"),
+        ("with_one_state", "agent.session_state, a dict"),
+        ("with_one_book", "book, a dict"),
+        ("with_one_method", "__self__, a Ledger"),
+        ("with_one_variable", "a variable of .*, a dict"),
+    ],
+)
+async def test_a_factory_whose_agents_share_something_is_refused(tmp_path: Path, function: str, place: str) -> None:
+    """Each agent is another one, and what it holds has to be as well."""
+    async with open_test_container(settings(tmp_path, function)) as container:
+        one, other = ((person(number), Deadline.after(60)) for number in (1, 2))
+        found = await try_agno_agent(container, "assistant", one, other)
+
+    assert found
+    assert any(re.search(place, finding.fault) for finding in found)
+
+
+async def test_the_start_tries_each_factory(tmp_path: Path) -> None:
+    """Nothing is served with an agent that shares its model."""
+    with pytest.raises(LifetimeError, match=r"`agents.assistant` has one object in two requests"):
+        async with open_test_app(settings(tmp_path, "with_one_model")):
             pass

@@ -95,3 +95,51 @@ def give_shared(principal: Principal) -> Agent:
 def greedy(everything: dict[str, str]) -> Agent:
     """Ask for what nobody provides."""
     return Agent()
+
+
+class Ledger(Bank):
+    """A bank that notes something in a book."""
+
+    def __init__(self, owner: str, book: dict[str, Any]) -> None:
+        self.book = book
+        super().__init__(owner)
+
+    def look(self) -> str:
+        """Return the book."""
+        return str(self.book)
+
+
+BOOK: dict[str, Any] = {}
+MODEL = Echo()
+LEDGER = Ledger("everybody", BOOK)
+
+
+def with_one_model(principal: Principal) -> Agent:
+    """Return a person's agent with everybody's model."""
+    return Agent(model=MODEL, tools=[Bank(principal.user)])
+
+
+def with_one_state(principal: Principal) -> Agent:
+    """Return a person's agent with everybody's state."""
+    return Agent(model=Echo(), session_state=BOOK, tools=[Bank(principal.user)])
+
+
+def with_one_book(principal: Principal) -> Agent:
+    """Return a person's agent, whose toolkit has everybody's book."""
+    return Agent(model=Echo(), tools=[Ledger(principal.user, BOOK)])
+
+
+def with_one_method(principal: Principal) -> Agent:
+    """Return a person's agent with a method of everybody's object as a tool."""
+    return Agent(model=Echo(), tools=[Bank(principal.user), LEDGER.look])
+
+
+def with_one_variable(principal: Principal) -> Agent:
+    """Return a person's agent, whose tool is a function around everybody's book."""
+    book = BOOK
+
+    def look() -> str:
+        """Return the book."""
+        return str(book)
+
+    return Agent(model=Echo(), tools=[Bank(principal.user), look])
