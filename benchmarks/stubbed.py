@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import containers.build
 from app.settings import Settings
-from benchmarks.message import search_and_tell
 from containers.application import Application
-from containers.testing import use_model
 
 _build = containers.build.build
 
 
 def _stubbed(settings: Settings) -> Application:
-    from pydantic_ai.models.function import FunctionModel
+    from containers.testing.models import call, scripted, use_model  # here, because a start must not wait for it
 
     container = _build(settings)
-    use_model(container, FunctionModel(search_and_tell))
+    use_model(container, scripted([call("files_search", "call_1", query="harbour", limit=3)]))
     return container
 
 
