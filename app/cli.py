@@ -34,7 +34,7 @@ COMMANDS = MappingProxyType(
         "sandbox": "Serve a simulated Google, Slack, Telegram and WhatsApp on loopback, with people to write as.",
         "tokens": "Manage tokens of the HTTP interface.",
         "users": "List, offboard and restore people.",
-        "grants": "List and revoke connections to Google accounts.",
+        "grants": "List and revoke people's connections to their accounts.",
         "deliveries": "List, show and retry accepted messages, without their texts.",
         "db": "Migrate and copy the database.",
         "keys": "Make and rotate the keys that seal tokens at rest.",

@@ -31,7 +31,6 @@ from app.errors import DeputyError
 from app.google.auth import GoogleAuth
 from app.google.connections import open_http
 from app.google.endpoints import GoogleEndpoints
-from app.google.faults import FaultLog
 from app.grants.grants import Grants
 from app.grants.refresh import Refresher
 from app.grants.refresh_leases import RefreshLeases
@@ -43,6 +42,7 @@ from app.sandbox.server import serve_loopback
 from benchmarks.figures import Figure, show, show_figures, within
 from tests.fakes.credentials import connect
 from tests.fakes.databases import PostgresServer
+from tests.fakes.google_api import google_faults
 from tests.fakes.postgres import find_binaries, running_postgres
 from tests.fakes.providers import google_alone
 from tests.fakes.sandbox import ADA, CLIENT_ID, CLIENT_SECRET, READ, REDIRECT_URI, SandboxClient, sandbox
@@ -116,7 +116,7 @@ async def opened(database_url: str, google_url: str) -> AsyncIterator[tuple[Data
             client_id=CLIENT_ID,
             client_secret=CLIENT_SECRET,
             redirect_uri=REDIRECT_URI,
-            token_endpoint=TokenEndpoint(http, FaultLog()),
+            token_endpoint=TokenEndpoint(http, google_faults()),
             pool=pool,
         )
         yield database, Grants(database, KeyRing(KEYS)), google

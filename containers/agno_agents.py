@@ -55,7 +55,7 @@ def agno_agent(container: Application, name: str, settings: AgentSettings) -> Sc
         history_characters=settings.history_characters,
         request_limit=settings.request_limit,
         tool_calls_limit=settings.tool_calls_limit,
-        permission=container.google_apis.provided.permission,
+        permission=container.account_providers.provided.permission,
     )
     return Scoped(
         Agent,

@@ -76,7 +76,7 @@ from app.google.auth import GoogleAuth
 from app.google.client import GoogleClient
 from app.google.connections import open_http
 from app.google.endpoints import GoogleEndpoints
-from app.google.faults import FaultLog
+from app.google.faults import cause_for_administrators
 from app.grants.accounts import Accounts
 from app.grants.grants import Grants
 from app.grants.refresh import Refresher
@@ -87,6 +87,7 @@ from app.keys.ring import open_key_ring
 from app.llm.endpoints import open_model_http
 from app.llm.transcription import Transcriber
 from app.network import open_pool, open_transport
+from app.oauth.faults import FaultLog
 from app.oauth.provider import Providers
 from app.oauth.token_endpoint import TokenEndpoint
 from app.offboarding import Offboarding
@@ -166,7 +167,7 @@ class Application(DeclarativeContainer):
     http = Once(open_http)
     pool = Once(open_pool)
     google_apis = Once(GoogleApis, settings.provided.google.api_root)
-    google_faults = Once(FaultLog)
+    google_faults = Once(FaultLog, providers.Object(cause_for_administrators), "Google")
     token_endpoint = Once(TokenEndpoint, http, google_faults)
     endpoints = Once(
         GoogleEndpoints,
@@ -305,12 +306,13 @@ class Application(DeclarativeContainer):
         new_conversation,
         stop_command,
         status_command,
-        Once(ConfirmCommand, confirmation, account_providers.provided.permission),
+        Once(ConfirmCommand, confirmation, account_providers),
         Once(AccountsCommand, consent, accounts, senders, account_providers),
         Once(DisconnectCommand, revocation, account_providers),
         Once(
             HelpCommand,
             request_scopes.provided.open_agent,
+            account_providers,
             deadline_seconds=settings.provided.delivery.deadline_seconds,
         ),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from dependency_injector import providers
 from pydantic_ai.models import Model
@@ -17,6 +17,7 @@ from app.llm.endpoints import build_endpoint
 from app.llm.fallback import with_fallbacks
 from app.llm.models import build_model
 from app.llm.transcription import Transcriber
+from app.oauth.provider import Permission
 from app.sections.agents import AgentSettings, ModelSettings
 from app.sections.google import WorkspaceSettings
 from app.settings import Settings
@@ -104,7 +105,7 @@ def _shell(
     name: str,
     agents: Mapping[str, AgentSettings],
     models: Sequence[providers.Provider[Model]],
-    permission: providers.Provider[Callable[[str], str]],
+    permission: providers.Provider[Permission],
 ) -> providers.Provider[AgentShell]:
     agent = agents[name]
     asks = [ask_tool(member, _about(agents[member]), shares_history=agent.shares_history) for member in agent.members]

@@ -12,6 +12,7 @@ from app.credentials.credentials import Credentials
 from app.errors import ProviderError
 from app.oauth.client import OAuthProvider
 from app.oauth.description import ProviderDescription
+from app.oauth.faults import FaultLog, cause_at_provider
 from app.oauth.provider import GOOGLE
 from app.oauth.token_endpoint import TokenEndpoint
 from app.sections.connections import ConnectionSettings
@@ -50,6 +51,7 @@ def _client(
     container: Application, settings: Settings, name: str, description: ProviderDescription
 ) -> providers.Provider[OAuthProvider]:
     section: ConnectionSettings = settings.connections[name]
+    faults = Once(FaultLog, providers.Object(cause_at_provider), description.title)
     return Once(
         OAuthProvider,
         name,
@@ -57,9 +59,7 @@ def _client(
         client_id=section.client_id,
         client_secret=section.client_secret.get_secret_value() if section.client_secret else "",
         redirect_uri=callback_url(settings.server.public_url, name),
-        token_endpoint=Once(
-            TokenEndpoint, container.http, container.google_faults, description.title, providers.Object(ProviderError)
-        ),
+        token_endpoint=Once(TokenEndpoint, container.http, faults, description.title, providers.Object(ProviderError)),
         http=container.http,
     )
 

@@ -26,7 +26,7 @@ from app.errors import (
     ProviderError,
     ToolError,
 )
-from app.oauth.provider import GOOGLE
+from app.oauth.provider import Permission, unworded
 from app.principal import Principal
 from app.toolkits.asides import with_aside
 from app.toolkits.google_faults import describe
@@ -61,8 +61,8 @@ _MAY_BE_DONE = {
 _TELL = "Tell the person; do not try it again."
 
 ACCOUNT_GONE = with_aside(
-    "This was approved for a Google account that is no longer connected, so it was not done. Connect it again, or ask "
-    "for it with another account.",
+    "This was approved for an account that is no longer connected, so it was not done. Connect it again, or ask for it "
+    "with another account.",
     _TELL,
 )
 NOT_IN_A_GROUP = with_aside(
@@ -85,7 +85,7 @@ class Guard:
         toolkits: The toolkits of this person's agent; no two have a tool of the same name.
         begins_to_write: Awaited with a tool's name before it organises in a way that must not be repeated.
         work: The work on a message that the calls are part of.
-        permission: Says in words what an OAuth scope permits.
+        permission: Returns what an OAuth scope of a connection permits, in words.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Guard:
         begins_to_write: Callable[[str], Awaitable[None]],
         trail: AuditRecorder,
         work: Work,
-        permission: Callable[[str], str] = str,
+        permission: Permission = unworded,
     ) -> None:
         self._toolkits = toolkits
         self._principal = principal
@@ -176,11 +176,11 @@ class Guard:
     ) -> None:
         missing = error.oauth_scopes if isinstance(error, ConsentRequiredError) else spec.oauth_scopes
         if spec.connection in answered.get(CONSENT_ANSWERED, ()):
-            needed = "; ".join(f'"{self._permission(scope)}"' for scope in sorted(missing)) or "the access"
-            where = "at Google" if spec.connection == GOOGLE else f"for `{spec.connection}`"
+            permissions = [f'"{self._permission(scope, spec.connection)}"' for scope in sorted(missing)]
+            needed = "; ".join(permissions) or "the access"
             raise ToolFailed(
                 with_aside(
-                    f"You did not allow {needed} {where}, which I need for {spec.doing}. Write "
+                    f"You did not allow {needed}, which I need for {spec.doing}. Write "
                     f"`connect {spec.connection}` to change that.",
                     "Name the permission to the person, who did not grant it; other tools may work without it.",
                 )

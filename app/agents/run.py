@@ -34,9 +34,6 @@ from app.approvals.question import Question
 from app.oauth.provider import GOOGLE
 from app.toolkits.asides import with_aside
 
-DECLINED_CONSENT = with_aside(
-    "You did not connect your Google account, so nothing was read or done.", "The person declined; do not try it again."
-)
 DECLINED_CALL = with_aside(
     "You said no, so nothing was done.", "The person denied this call; do not try it again unless they ask."
 )
@@ -201,7 +198,11 @@ class StoppedRun:
 
 def _refusal(call: StoppedCall, granted: bool | None, approval: Approval | None) -> str | None:
     if call.waits_for == "consent" and granted is False:
-        return DECLINED_CONSENT
+        return with_aside(
+            "You did not connect your account, so nothing was read or done. Write "
+            f"`connect {call.connection}` if you change your mind.",
+            "The person declined; do not try it again.",
+        )
     if approval is None or approval.state in (ApprovalState.PENDING, ApprovalState.APPROVED):
         return None
     if approval.state in (ApprovalState.RUNNING, ApprovalState.DONE):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -15,6 +15,7 @@ from pydantic_ai.tools import ToolDefinition
 from app.conversations.history import HISTORY_CHARACTERS
 from app.errors import AgentError
 from app.llm.offline import MEMBER_TOOLS
+from app.oauth.provider import Permission, unworded
 from app.toolkits.toolkit import Toolkit, ToolSpec
 
 Definitions = Sequence[ToolDefinition]
@@ -26,7 +27,7 @@ class AgentShell:
     Lives as long as the process and knows no person: toolkits, members and history are handed over with each run.
 
     Args:
-        permission: Returns in words the permission that an OAuth scope gives.
+        permission: Returns what an OAuth scope of a connection permits, in words.
         asks: The tools by which it asks the members of its team, by their names, in the order of the members.
         shares_history: Its members see the conversation, as it does.
     """
@@ -41,7 +42,7 @@ class AgentShell:
         request_limit: int,
         tool_calls_limit: int,
         history_characters: int = HISTORY_CHARACTERS,
-        permission: Callable[[str], str] = str,
+        permission: Permission = unworded,
         asks: Sequence[ToolSpec] = (),
         shares_history: bool = False,
     ) -> None:

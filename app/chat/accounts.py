@@ -1,8 +1,8 @@
-"""The commands by which a person connects, names and chooses their Google accounts."""
+"""The commands by which a person connects, names and chooses their accounts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from app.chat.words import pieces_of, words_of
@@ -17,14 +17,14 @@ from app.oauth.provider import GOOGLE, Providers
 from app.reply import LinkReply
 
 _UNKNOWN_CODE = (
-    "I don't know this code: it has expired, was used, or belongs to somebody else's link. Write `connect google` for "
-    "a new link. If somebody sent you the link, close the page and give the code to nobody."
+    "I don't know this code: it has expired, was used, or belongs to somebody else's link. Write {connect} for a new "
+    "link. If somebody sent you the link, close the page and give the code to nobody."
 )
 _HOW_TO_CONFIRM = "To finish connecting, send me only `confirm` and the code from the page, and nothing else."
-_NO_SIGN_IN = "No sign-in of yours waits for a code. Write `connect google` to begin one."
-_LAST_CODE = "That was the last wrong code I accept, so nothing was connected. Write `connect google` to try again."
+_NO_SIGN_IN = "No sign-in of yours waits for a code. Write {connect} to begin one."
+_LAST_CODE = "That was the last wrong code I accept, so nothing was connected. Write {connect} to try again."
 _NO_ALIAS = "An account's name is a short word of letters, digits and hyphens, such as work."
-_NONE = "You have no Google account connected. Write `connect google` to connect one."
+_NONE = "You have no {title} account connected. Write `connect {name}` to connect one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +57,11 @@ def _may_hold_code(text: str) -> bool:
 
 
 class ConfirmCommand:
-    """Takes the code of a sign-in, ``confirm K7P2QX9M``; lives as long as the process and holds none.
+    """Takes the code of a sign-in, ``confirm K7P2QX9M``; lives as long as the process and holds none."""
 
-    Args:
-        permission: Returns a text that says what an OAuth scope permits.
-    """
-
-    def __init__(self, confirmation: Confirmation, permission: Callable[[str], str] = str) -> None:
+    def __init__(self, confirmation: Confirmation, providers: Providers) -> None:
         self._confirmation = confirmation
-        self._permission = permission
+        self._providers = providers
 
     async def reply(self, message: StoredMessage) -> str | None:
         """Confirm the sign-in whose code a message holds, and return the reply; None when it is anything else."""
@@ -82,9 +78,9 @@ class ConfirmCommand:
                 "connect it again."
             )
         if outcome is None:
-            return _UNKNOWN_CODE if typed.certain else None
+            return self._again(_UNKNOWN_CODE) if typed.certain else None
         if not outcome.tries_left:
-            return _LAST_CODE
+            return self._again(_LAST_CODE)
         tries = "one more try" if outcome.tries_left == 1 else f"{outcome.tries_left} more tries"
         return f"That is not the code. Look at the page where you signed in; you have {tries}."
 
@@ -95,14 +91,18 @@ class ConfirmCommand:
             return None
         if await self._confirmation.is_awaited(message.principal):
             return _HOW_TO_CONFIRM
-        return _NO_SIGN_IN if alone else None
+        return self._again(_NO_SIGN_IN) if alone else None
 
     def _connected(self, connected: Connected) -> str:
         text = f"Connected: {connected.email}."
         if connected.missing_scopes:
-            missing = "; ".join(map(self._permission, sorted(connected.missing_scopes)))
+            permission = self._providers[connected.link.provider].permission
+            missing = "; ".join(map(permission, sorted(connected.missing_scopes)))
             text += f" You did not allow the following, so I cannot do what needs it: {missing}"
         return text
+
+    def _again(self, text: str) -> str:
+        return text.format(connect=self._providers.connect_words)
 
 
 class AccountsCommand:
@@ -134,10 +134,10 @@ class AccountsCommand:
         for senders who have accounts.
         """
         match words_of(message.text):
-            case ("google", "accounts" | "account") | ("accounts",):
-                return await self._list(message)
-            case ("connections",) | ("my", "connections"):
+            case ("connections" | "accounts",) | ("my", "connections" | "accounts"):
                 return await self._list_all(message)
+            case (typed, "accounts" | "account") if provider := self._providers.find(typed):
+                return await self._list(message, provider)
             case ("connect",) | ("connect", "gmail"):
                 return await self._connect(message, GOOGLE, None)
             case ("connect", typed) | ("connect" | "add", typed, "account"):
@@ -153,18 +153,14 @@ class AccountsCommand:
             case _:
                 return None
 
-    async def _list(self, message: StoredMessage) -> str:
-        lines = await self._lines(message, GOOGLE)
-        return "\n".join(["Your Google accounts:", *lines]) if lines else _NONE
-
     async def _list_all(self, message: StoredMessage) -> str:
         """Return the person's accounts at every provider, and how to connect one where they have none."""
-        told = []
-        for name in self._providers.names:
-            lines = await self._lines(message, name)
-            title = self._providers[name].title
-            told += [f"Your {title} accounts:", *lines] if lines else [f"{title}: none. Write `connect {name}`."]
-        return "\n".join(told)
+        return "\n".join([await self._list(message, name) for name in self._providers.names])
+
+    async def _list(self, message: StoredMessage, provider: str) -> str:
+        lines = await self._lines(message, provider)
+        title = self._providers[provider].title
+        return "\n".join([f"Your {title} accounts:", *lines]) if lines else _NONE.format(title=title, name=provider)
 
     async def _lines(self, message: StoredMessage, provider: str) -> list[str]:
         accounts = await self._accounts.list(message.principal)

@@ -1,4 +1,4 @@
-"""`deputy grants`: list and revoke connections to Google accounts."""
+"""`deputy grants`: list and revoke people's connections to their accounts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from app.oauth.provider import GOOGLE
 from app.principal import Principal
 from app.settings import Settings
 
-grants = typer.Typer(no_args_is_help=True, help="List and revoke connections to Google accounts.")
+grants = typer.Typer(no_args_is_help=True, help="List and revoke people's connections to their accounts.")
 
 _COLUMNS = ("grant", "principal", "provider", "account", "state", "since", "changed", "OAuth scopes")
 

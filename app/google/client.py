@@ -15,10 +15,10 @@ from app.deadline import Deadline
 from app.errors import ForeignRunError, GoogleError, TokenRefusedError
 from app.google.apis import GoogleApis
 from app.google.blocking import BlockingLine, on_line
-from app.google.faults import FaultLog
 from app.google.request_recorder import RecordingHttp, SentRequest
 from app.google.sending import send, send_batch
 from app.google.transport import PooledHttp
+from app.oauth.faults import FaultLog
 from app.oauth.retrying import Patience
 from app.run import current_run
 

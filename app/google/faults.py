@@ -7,16 +7,10 @@ https://cloud.google.com/apis/design/errors
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
+from collections.abc import Mapping
 
 from app.errors import ProviderError
-from app.log_once import LogOnce
-
-CLOCK_SKEW_SECONDS = 30.0  # a clock that is off by so much is put up with where the standards allow it, and reported
-_NOTICED_SKEW_SECONDS = 10.0
+from app.oauth.faults import cause_at_provider
 
 _CLIENT = "the OAuth client is wrong: compare google.client_id and google.client_secret with the Google Cloud console"
 _API = "an API is not enabled: enable it under APIs & Services of your project in the Google Cloud console"
@@ -48,46 +42,8 @@ _CAUSES: Mapping[str, str] = {
 
 
 def cause_for_administrators(error: ProviderError) -> str | None:
-    """Return what an administrator has to fix about this error; None where they cannot do anything about it."""
-    return _CAUSES.get(error.reason or "")
+    """Return what an administrator has to fix about this error; None where they cannot do anything about it.
 
-
-class FaultLog:
-    """Tells operators, once a minute at most, what only they can fix; lives as long as the process.
-
-    It is given reasons and numbers, never a person, a token or a text.
+    An error of another provider than Google may reach the same places, and says of its own what to fix.
     """
-
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self._log = LogOnce(logging.getLogger(__name__))
-        self._now = now
-
-    def notice(self, error: ProviderError, what: str) -> None:
-        """Log an error that an administrator has to fix; all others are left to whoever meets them.
-
-        Args:
-            error: What Google answered.
-            what: To what: a method, or "a token request".
-        """
-        cause = cause_for_administrators(error)
-        if cause is not None:
-            self._log.error(
-                (error.reason, what), "Google answered %s %s to %s: %s", error.status, error.reason, what, cause
-            )
-
-    def notice_clock(self, date: str | None) -> None:
-        """Log that this machine's clock is off, by the Date of an answer of Google's."""
-        try:
-            theirs = parsedate_to_datetime(date or "").timestamp()
-        except ValueError:
-            return
-        ahead = self._now() - theirs
-        if abs(ahead) >= _NOTICED_SKEW_SECONDS:
-            self._log.warning(
-                "clock",
-                "this machine's clock is %.0f s %s of Google's; sign-ins fail when it is more than %.0f s off. "
-                "Set it by NTP",
-                abs(ahead),
-                "ahead" if ahead > 0 else "behind",
-                CLOCK_SKEW_SECONDS,
-            )
+    return _CAUSES.get(error.reason or "") if error.provider == "Google" else cause_at_provider(error)

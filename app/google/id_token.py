@@ -16,7 +16,7 @@ import urllib3
 
 from app.errors import CallbackRefusedError, DeputyError, GoogleError
 from app.google.endpoints import GoogleEndpoints
-from app.google.faults import CLOCK_SKEW_SECONDS
+from app.oauth.faults import CLOCK_SKEW_SECONDS
 from app.oauth.tokens import ProviderAccount
 
 CERTS_TIMEOUT_SECONDS = 5.0  # for one attempt

@@ -15,7 +15,7 @@ import google.auth.crypt
 import google.auth.jwt
 
 from app.errors import AccessRefusedError, ProviderError, SettingsError
-from app.google.faults import CLOCK_SKEW_SECONDS
+from app.oauth.faults import CLOCK_SKEW_SECONDS
 from app.oauth.token_endpoint import TokenEndpoint, read_tokens
 from app.oauth.tokens import ProviderTokens
 

@@ -11,10 +11,10 @@ import jwt
 
 from app.errors import CallbackRefusedError, ProviderError
 from app.oauth.description import Endpoints
+from app.oauth.faults import CLOCK_SKEW_SECONDS
 from app.oauth.token_endpoint import HTTP_TIMEOUT_SECONDS
 from app.oauth.tokens import NOBODY, ProviderAccount
 
-CLOCK_SKEW_SECONDS = 30.0
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")  # none that a shared secret signs
 
 

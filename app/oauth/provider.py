@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from app.errors import LinkExpiredError, ProviderError
@@ -11,7 +11,14 @@ from app.oauth.tokens import ProviderTokens, RedeemedCode
 
 GOOGLE = "google"  # the provider that every configuration has
 
+Permission = Callable[[str, str | None], str]  # an OAuth scope and its provider's name, in words
+
 log = logging.getLogger(__name__)
+
+
+def unworded(oauth_scope: str, provider: str | None) -> str:
+    """Return the OAuth scope itself."""
+    return oauth_scope
 
 
 class Provider(Protocol):
@@ -122,10 +129,15 @@ class Providers:
         """Return the names, Google's first."""
         return sorted(self._providers, key=lambda name: (name != GOOGLE, name))
 
-    def permission(self, oauth_scope: str) -> str:
-        """Return in words what an OAuth scope permits at the provider that has such a scope, or the scope itself."""
-        words = (provider.permission(oauth_scope) for provider in self._providers.values())
-        return next((found for found in words if found != oauth_scope), oauth_scope)
+    def permission(self, oauth_scope: str, provider: str | None) -> str:
+        """Return in words what an OAuth scope permits at a provider, or the scope itself."""
+        return self[provider].permission(oauth_scope) if provider is not None else oauth_scope
+
+    @property
+    def connect_words(self) -> str:
+        """Return what a person may write to connect an account: "`connect google` or `connect github`"."""
+        *others, last = (f"`connect {name}`" for name in self.names)
+        return f"{', '.join(others)} or {last}" if others else last
 
     def find(self, typed: str) -> str | None:
         """Return the name of the provider that a person means by its name or its title, or None."""

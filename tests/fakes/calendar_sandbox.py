@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from app.deadline import Deadline
 from app.google.client import GoogleClient
-from app.google.faults import FaultLog
 from app.toolkits.calendar import EDIT_EVENTS, FREE_BUSY, LIST_CALENDARS, READ_EVENTS, CalendarToolkit
 from tests.fakes.gmail_sandbox import GmailSandbox
-from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder
+from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder, google_faults
 
 CALENDAR_SCOPES = (READ_EVENTS, EDIT_EVENTS, LIST_CALENDARS, FREE_BUSY)
 
@@ -18,5 +17,7 @@ async def calendar_of(sandbox: GmailSandbox, email: str, *oauth_scopes: str) -> 
     credentials = FakeCredentials(tokens["access_token"])
     sandbox.requests.clear()
     return CalendarToolkit(
-        GoogleClient(credentials, sandbox.apis, sandbox.pool, LoopThreads(), Deadline.after(20), Recorder(), FaultLog())
+        GoogleClient(
+            credentials, sandbox.apis, sandbox.pool, LoopThreads(), Deadline.after(20), Recorder(), google_faults()
+        )
     )

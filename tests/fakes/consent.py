@@ -33,7 +33,6 @@ from app.database.tables import quarantined_grants
 from app.google.auth import GoogleAuth
 from app.google.connections import open_http
 from app.google.endpoints import GoogleEndpoints
-from app.google.faults import FaultLog
 from app.grants.accounts import Accounts
 from app.grants.grant import Grant
 from app.grants.grants import Grants
@@ -49,6 +48,7 @@ from interfaces.listening import listening
 from interfaces.middleware import install
 from interfaces.web.cookies import Cookies
 from interfaces.web.interface import ConsentPages, callback_url
+from tests.fakes.google_api import google_faults
 from tests.fakes.providers import google_alone
 from tests.fakes.sandbox import CLIENT_ID, CLIENT_SECRET, sandbox
 from tests.fakes.server import Ahead
@@ -295,7 +295,7 @@ async def open_consent_server(
                 client_id=CLIENT_ID,
                 client_secret=CLIENT_SECRET,
                 redirect_uri=redirect_uri,
-                token_endpoint=TokenEndpoint(http, FaultLog()),
+                token_endpoint=TokenEndpoint(http, google_faults()),
                 pool=pool,
             )
             server.use(google_auth)

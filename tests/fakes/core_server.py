@@ -72,7 +72,6 @@ from app.delivery.work.stopping import Stopping
 from app.delivery.work.worker import Worker
 from app.google.auth import GoogleAuth
 from app.google.endpoints import GoogleEndpoints
-from app.google.faults import FaultLog
 from app.grants.accounts import Accounts
 from app.grants.grants import Grants
 from app.grants.refresh import Refresher
@@ -89,6 +88,7 @@ from app.users import Users
 from containers.testing import RecordingChannel
 from tests.fakes.assistants import Letters, Post
 from tests.fakes.credentials import TokenEndpoint, connect, google_tokens
+from tests.fakes.google_api import google_faults
 from tests.fakes.providers import google_alone
 from tests.fakes.sandbox import Clock
 
@@ -176,7 +176,7 @@ class CoreServer:
             client_id="id",
             client_secret="secret",
             redirect_uri="http://127.0.0.1:9/callback",
-            token_endpoint=TokenEndpointOfGoogle(httpx2.AsyncClient(), FaultLog()),
+            token_endpoint=TokenEndpointOfGoogle(httpx2.AsyncClient(), google_faults()),
             pool=urllib3.PoolManager(),
         )
         self.accounts = Accounts(database)
@@ -249,9 +249,9 @@ class CoreServer:
                 ApprovalCommand(self.approvals, self.parking, now),
                 NewConversationCommand(self.conversations),
                 stop,
-                ConfirmCommand(self.confirmation),
+                ConfirmCommand(self.confirmation, google_alone(google)),
                 AccountsCommand(self.consent, self.accounts, {"http": self.channel}, google_alone(google)),
-                HelpCommand(self.open_agent, deadline_seconds=deadline_seconds),
+                HelpCommand(self.open_agent, google_alone(google), deadline_seconds=deadline_seconds),
             ],
             backoff,
             AttachmentReader(channels, transcriber, max_bytes=attachment_bytes),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from app.deadline import Deadline
 from app.google.client import GoogleClient
-from app.google.faults import FaultLog
 from app.toolkits.drive import ALL_FILES, OWN_FILES, READ_FILES, SEE_FILES, DriveToolkit
 from tests.fakes.gmail_sandbox import GmailSandbox
-from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder
+from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder, google_faults
 
 DRIVE_SCOPES = (SEE_FILES, READ_FILES, OWN_FILES, ALL_FILES)
 
@@ -18,5 +17,7 @@ async def drive_of(sandbox: GmailSandbox, email: str, *oauth_scopes: str) -> Dri
     credentials = FakeCredentials(tokens["access_token"])
     sandbox.requests.clear()
     return DriveToolkit(
-        GoogleClient(credentials, sandbox.apis, sandbox.pool, LoopThreads(), Deadline.after(20), Recorder(), FaultLog())
+        GoogleClient(
+            credentials, sandbox.apis, sandbox.pool, LoopThreads(), Deadline.after(20), Recorder(), google_faults()
+        )
     )

@@ -13,12 +13,11 @@ from starlette.types import Receive, Scope, Send
 from app.deadline import Deadline
 from app.google.apis import GoogleApis
 from app.google.client import GoogleClient
-from app.google.faults import FaultLog
 from app.sandbox.google.gmail.message import MailboxMessage
 from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.server import serve_loopback
 from app.toolkits.gmail import COMPOSE_MAIL, EDIT_LABELS, MODIFY_MAIL, READ_MAIL, SEND_MAIL, GmailToolkit
-from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder
+from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder, google_faults
 from tests.fakes.sandbox import SEND, SandboxClient, encoded, sandbox
 
 ALL_SCOPES = (READ_MAIL, EDIT_LABELS, MODIFY_MAIL, COMPOSE_MAIL, SEND_MAIL)
@@ -48,7 +47,7 @@ class GmailSandbox:
         credentials = FakeCredentials(tokens["access_token"])
         self.requests.clear()
         return GmailToolkit(
-            client(credentials, self.apis, self.pool, LoopThreads(), Deadline.after(20), Recorder(), FaultLog())
+            client(credentials, self.apis, self.pool, LoopThreads(), Deadline.after(20), Recorder(), google_faults())
         )
 
     def mail(self, email: str, *labels: str) -> list[MailboxMessage]:

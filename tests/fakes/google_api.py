@@ -13,13 +13,20 @@ from typing import Any, TypeVar
 from google.oauth2.credentials import Credentials
 
 from app.errors import GrantRevokedError
+from app.google.faults import cause_for_administrators
 from app.google.request_recorder import SentRequest
+from app.oauth.faults import FaultLog
 from app.principal import Principal
 from tests.fakes.loopback import Received, Reply
 
 PRIVATE = "text-of-a-mail"  # stands in every error body; must stand in no error
 
 T = TypeVar("T")
+
+
+def google_faults() -> FaultLog:
+    """Return a log of Google's faults."""
+    return FaultLog(cause_for_administrators, "Google")
 
 
 class LoopThreads:

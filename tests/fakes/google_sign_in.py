@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from app.google.auth import GoogleAuth
 from app.google.endpoints import GoogleEndpoints
-from app.google.faults import FaultLog
 from app.oauth.token_endpoint import TokenEndpoint
 from app.oauth.tokens import ProviderTokens
+from tests.fakes.google_api import google_faults
 from tests.fakes.loopback import Loopback, Received, Reply, serve
 
 CLIENT_ID = "client.apps.example"
@@ -116,7 +116,7 @@ def google_sign_in() -> Iterator[GoogleSignIn]:
             client_id=CLIENT_ID,
             client_secret=CLIENT_SECRET,
             redirect_uri="https://deputy.example/oauth/google/callback",
-            token_endpoint=TokenEndpoint(httpx2.AsyncClient(), FaultLog()),
+            token_endpoint=TokenEndpoint(httpx2.AsyncClient(), google_faults()),
             pool=pool,
             now=lambda: 1_000.0,
         )

@@ -153,3 +153,11 @@ async def open_hub(
             update["database"] = DatabaseSettings(url=SecretStr(database))
         async with open_test_app(settings.model_copy(update=update), prepare) as app:
             yield HubApp(app, sandbox, root)
+
+
+async def consent(link: str, account: str, *, allow: bool = True) -> httpx2.Response:
+    """Go from a link to the last page in a browser of one's own, over the network."""
+    async with httpx2.AsyncClient(timeout=30, follow_redirects=True) as browser:
+        await browser.get(link)
+        page = await browser.post(link)
+        return await browser.post(str(page.url), data={"account": account, "decision": "allow" if allow else "deny"})

@@ -17,7 +17,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from app.agents.agent import Answered
 from app.agents.guard import ACCOUNT_GONE, UNKNOWN_EFFECT
-from app.agents.run import DECLINED_CALL, DECLINED_CONSENT, StoppedRun
+from app.agents.run import DECLINED_CALL, StoppedRun
 from app.approvals.approvals import ApprovalState
 from app.database.database import Database
 from app.delivery.backoff import Fault, passing_fault
@@ -96,7 +96,7 @@ async def test_a_refused_consent_is_told_to_the_model(database: Database, ada: P
     message = await studio.message(ada)
     outcome = await studio.go_on(message, await studio.stop(message), granted=False)
 
-    assert _text(outcome) == f"letters_read: {DECLINED_CONSENT}"
+    assert _text(outcome).startswith("letters_read: You did not connect your account, so nothing was read or done.")
     assert studio.post.done == []
 
 

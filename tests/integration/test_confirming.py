@@ -17,6 +17,7 @@ from app.principal import Principal
 from tests.fakes.consent import comes_back
 from tests.fakes.core_server import CoreServer
 from tests.fakes.credentials import google_tokens
+from tests.fakes.providers import google_alone
 from tests.fakes.sandbox import READ, SEND
 
 WRONG = "confirm 2222-2222"
@@ -176,7 +177,7 @@ async def test_a_wrong_code_that_is_taken_again_is_one_try(
     for _ in range(2):
         begun = await server.inbox.begin_next(ConversationKey.of(message))
         assert begun is not None
-        await ConfirmCommand(server.confirmation).reply(begun)
+        await ConfirmCommand(server.confirmation, google_alone()).reply(begun)
         server = CoreServer(server.database, key_ring, clock=server.clock, post=server.post, channel=server.channel)
         await server.inbox.recover()
     told = [str((await server.answer_next(message)).answer), await reply(server, ada, WRONG, "d")]

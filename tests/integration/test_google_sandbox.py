@@ -18,13 +18,12 @@ from app.google.apis import GoogleApis
 from app.google.auth import GoogleAuth
 from app.google.client import GoogleClient
 from app.google.endpoints import GoogleEndpoints
-from app.google.faults import FaultLog
 from app.oauth.pkce import code_challenge
 from app.oauth.token_endpoint import TokenEndpoint
 from app.oauth.tokens import ProviderTokens
 from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.server import serve_loopback
-from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder
+from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder, google_faults
 from tests.fakes.google_sign_in import exchange
 
 CALLBACK = "http://127.0.0.1:8080/oauth/google/callback"
@@ -57,7 +56,13 @@ class GoogleAccess:
 
     def client(self, credentials: FakeCredentials) -> GoogleClient:
         return GoogleClient(
-            credentials, self.apis, self.pool, LoopThreads(), Deadline.after(20), Recorder(), FaultLog()
+            credentials,
+            self.apis,
+            self.pool,
+            LoopThreads(),
+            Deadline.after(20),
+            Recorder(),
+            google_faults(),
         )
 
 
@@ -75,7 +80,7 @@ async def open_google() -> AsyncIterator[GoogleAccess]:
                 client_id="client",
                 client_secret="secret",
                 redirect_uri=CALLBACK,
-                token_endpoint=TokenEndpoint(http, FaultLog()),
+                token_endpoint=TokenEndpoint(http, google_faults()),
                 pool=pool,
             )
             yield GoogleAccess(sandbox, auth, GoogleApis(url), pool, http)

@@ -19,7 +19,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import GoogleError, SettingsError, UnavailableError
 from app.google.connections import open_http
-from app.google.faults import FaultLog
 from app.google.service_account import open_service_account
 from app.llm.endpoints import open_model_http
 from app.llm.models import build_model
@@ -37,6 +36,7 @@ from interfaces.slack.people import SlackPeople
 from tests.fakes.chat_server import ChatServer, chat_server
 from tests.fakes.company import PASSWORD, Company, company_network
 from tests.fakes.environment import Environment, open_environment
+from tests.fakes.google_api import google_faults
 from tests.fakes.leaks import everything_in
 from tests.fakes.loopback import Reply, serve
 from tests.fakes.ports import free_port
@@ -133,7 +133,7 @@ async def test_a_service_account_and_a_providers_model_go_through_the_proxy(
     """A token for each of two people at once, and `openai-chat:` at the address that its SDK knows."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-made-up")
     async with open_http() as http, open_model_http() as model_http:
-        endpoint = TokenEndpoint(http, FaultLog())
+        endpoint = TokenEndpoint(http, google_faults())
         account = open_service_account(ACCOUNT.key(), None, token_url=GOOGLES_AUDIENCE, token_endpoint=endpoint)
         tokens = await asyncio.gather(*(account.token_for(email, frozenset({READ_MAIL})) for email in (ADA, GRACE)))
         agent = pydantic_ai.Agent(build_model("openai-chat:gpt-5", model_http))
@@ -149,7 +149,7 @@ async def test_a_service_account_and_a_providers_model_go_through_the_proxy(
 async def ask_google(root: str) -> object:
     """Ask for tokens as all of Deputy does."""
     async with open_http() as http:
-        return await TokenEndpoint(http, FaultLog()).post(f"{root}/token", {}, "a token request")
+        return await TokenEndpoint(http, google_faults()).post(f"{root}/token", {}, "a token request")
 
 
 async def ask_pool(root: str) -> object:

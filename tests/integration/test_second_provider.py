@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from pydantic import SecretStr
 
 from app.audit.audit import AuditSearch
 from app.database.tables import grants
@@ -198,3 +199,42 @@ async def test_google_and_another_provider_do_not_meet(tmp_path: Path, ada: Prin
         assert told == "You have no Google account connected, and no open link."
         assert "ada/notes" in (await hub.read(ada))["answer"]
         assert (await hub.say(ada, "google accounts"))["answer"].startswith("You have no Google account")
+
+
+async def test_the_words_of_the_chat_name_every_provider(tmp_path: Path, ada: Principal, grace: Principal) -> None:
+    """`help`, `accounts` and a wrong code speak of all providers; `github accounts` of one, and of one's own."""
+    async with open_hub(tmp_path) as hub:
+        for who in (ada, grace):
+            await hub.connect(who, path_of((await hub.read(who))["consent_url"]))
+        helped, every, one, wrong = [
+            (await hub.say(ada, text))["answer"] for text in ("help", "accounts", "github accounts", "confirm K7P2QX9M")
+        ]
+
+        assert "- `connect google`, `connect github`, `connect other`: connect an account" in helped
+        assert "- `disconnect google`, `disconnect github`, `disconnect other`: " in helped
+        assert one.startswith(
+            "Your Hub accounts:\n- ada: ada (default). You allowed: read and change your repositories"
+        )
+        assert one in every
+        assert "You have no Google account connected. Write `connect google` to connect one." in every
+        assert "grace" not in every
+        assert "Write `connect google`, `connect github` or `connect other` for a new link" in wrong
+
+
+async def test_a_wrong_client_is_named_to_its_administrator(
+    tmp_path: Path, ada: Principal, grace: Principal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever signs in hears whom to ask; the log says which client is wrong, once, and speaks of no other provider."""
+    async with open_hub(tmp_path, client_secret=SecretStr("another-secret")) as hub:
+        for who in (ada, grace):
+            async with hub.browser() as browser:
+                page = await hub.authorize(browser, await hub.link(who))
+                shown = await hub.finish(browser, await hub.allow(page, who.user))
+
+            assert "Hub refuses this assistant (invalid_client)" in shown.text
+    told = [record.getMessage() for record in caplog.records if record.name == "app.oauth.faults"]
+    assert told == [
+        "Hub answered 401 invalid_client to a token request: the OAuth client is wrong: compare the connection's "
+        "client_id and client_secret with Hub"
+    ]
+    assert "another-secret" not in caplog.text

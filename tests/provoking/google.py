@@ -9,7 +9,6 @@ from pathlib import Path
 
 from app.deadline import Deadline
 from app.google.client import GoogleClient
-from app.google.faults import FaultLog
 from app.messages import ConversationKey
 from app.oauth.provider import RemovedProvider
 from app.sandbox.attachment import lead_to_sandbox
@@ -29,7 +28,7 @@ from containers.testing import (
 )
 from tests.fakes.core_server import inbound
 from tests.fakes.gmail_sandbox import open_gmail_sandbox
-from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder
+from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder, google_faults
 from tests.fakes.sandbox import ADA as ADAS_ADDRESS
 from tests.fakes.sandbox import sandbox
 from tests.provoking.showing import ADA, READ_MAIL, Provoke, Shown, raised
@@ -75,7 +74,7 @@ async def access_token_that_is_over(folder: Path) -> Shown:
     async with open_gmail_sandbox() as gmail:
         credentials = FakeCredentials("spent", renewed="spent as well")
         google = GoogleClient(
-            credentials, gmail.apis, gmail.pool, LoopThreads(), Deadline.after(20), Recorder(), FaultLog()
+            credentials, gmail.apis, gmail.pool, LoopThreads(), Deadline.after(20), Recorder(), google_faults()
         )
         return await raised(GmailToolkit(google).latest())
 

@@ -15,10 +15,10 @@ import urllib3
 from app.errors import CallbackRefusedError, GoogleError, InvalidGrantError, ProviderError
 from app.google.auth import GoogleAuth
 from app.google.endpoints import GoogleEndpoints
-from app.google.faults import FaultLog
 from app.oauth.pkce import code_challenge
 from app.oauth.token_endpoint import TokenEndpoint
 from app.oauth.tokens import ProviderAccount, ProviderTokens
+from tests.fakes.google_api import google_faults
 from tests.fakes.google_sign_in import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -247,7 +247,7 @@ async def test_no_answer_is_a_google_error_without_the_form() -> None:
                 client_id="c",
                 client_secret=SECRET,
                 redirect_uri="r",
-                token_endpoint=TokenEndpoint(http, FaultLog()),
+                token_endpoint=TokenEndpoint(http, google_faults()),
                 pool=pool,
             )
             with pytest.raises(GoogleError) as failed:

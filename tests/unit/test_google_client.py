@@ -17,10 +17,9 @@ from app.deadline import Deadline
 from app.errors import ConsentRequiredError, GoogleError, GrantRevokedError
 from app.google.apis import GoogleApis
 from app.google.client import GoogleClient
-from app.google.faults import FaultLog
 from app.principal import Principal
 from tests.fakes.fading import fading
-from tests.fakes.google_api import PRIVATE, FakeCredentials, LoopThreads, Recorder, gmail
+from tests.fakes.google_api import PRIVATE, FakeCredentials, LoopThreads, Recorder, gmail, google_faults
 from tests.fakes.leaks import everything_in
 from tests.fakes.loopback import Loopback, Received, Reply, serve
 
@@ -34,7 +33,7 @@ class Google:
         self.received = loopback.received
         self._apis = GoogleApis(loopback.url)
         self._pool = pool
-        self._faults = FaultLog()
+        self._faults = google_faults()
 
     def client(
         self, credentials: FakeCredentials, seconds: float = 60.0, recorder: Recorder | None = None

@@ -17,10 +17,9 @@ from app.deadline import Deadline
 from app.errors import GoogleError
 from app.google.apis import GoogleApis
 from app.google.client import GoogleClient
-from app.google.faults import FaultLog
 from app.oauth.retrying import MAX_TRIES
 from app.toolkits.gmail import GmailToolkit
-from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder, batch
+from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder, batch, google_faults
 from tests.fakes.google_sign_in import google_sign_in, token_answer
 from tests.fakes.loopback import Received, Reply, serve
 
@@ -49,7 +48,7 @@ async def tries(first: Reply, make: Callable[[GoogleApis], HttpRequest], seconds
     with serve(lambda _: answers.pop() if answers else Reply(b"{}")) as loopback, urllib3.PoolManager() as pool:
         apis, deadline = GoogleApis(loopback.url), Deadline.after(seconds)
         ada = FakeCredentials("token-ada")
-        client = GoogleClient(ada, apis, pool, LoopThreads(), deadline, Recorder(), FaultLog())
+        client = GoogleClient(ada, apis, pool, LoopThreads(), deadline, Recorder(), google_faults())
         try:
             await client.execute(make(apis))
         except GoogleError:
@@ -118,7 +117,7 @@ async def archived(mails: Mails, person: str, ids: Sequence[str], seconds: float
     with serve(mails.answer) as loopback, urllib3.PoolManager() as pool:
         apis, deadline = GoogleApis(loopback.url), Deadline.after(seconds)
         credentials = FakeCredentials(f"token-{person}")
-        client = GoogleClient(credentials, apis, pool, LoopThreads(), deadline, Recorder(), FaultLog())
+        client = GoogleClient(credentials, apis, pool, LoopThreads(), deadline, Recorder(), google_faults())
         return await GmailToolkit(client).archive([*ids])
 
 
@@ -158,7 +157,7 @@ async def test_a_fault_that_does_not_pass_in_time_is_an_error() -> None:
     """After a few tries the last error is raised."""
     with serve(lambda _: UNAVAILABLE) as loopback, urllib3.PoolManager() as pool:
         apis, ada = GoogleApis(loopback.url), FakeCredentials("token-ada")
-        client = GoogleClient(ada, apis, pool, LoopThreads(), Deadline.after(60), Recorder(), FaultLog())
+        client = GoogleClient(ada, apis, pool, LoopThreads(), Deadline.after(60), Recorder(), google_faults())
         with pytest.raises(GoogleError):
             await client.execute(reading(apis))
 
@@ -168,7 +167,7 @@ async def test_a_fault_that_does_not_pass_in_time_is_an_error() -> None:
 async def test_what_only_an_administrator_can_fix_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """The line says what to do, and stands in the log once however many calls meet it."""
     with serve(lambda _: NOT_ENABLED) as loopback, urllib3.PoolManager() as pool:
-        apis, faults = GoogleApis(loopback.url), FaultLog()
+        apis, faults = GoogleApis(loopback.url), google_faults()
         for name in ("ada", "grace"):
             credentials, deadline = FakeCredentials(f"token-{name}"), Deadline.after(60)
             client = GoogleClient(credentials, apis, pool, LoopThreads(), deadline, Recorder(), faults)

@@ -179,7 +179,7 @@ async def test_what_nobody_answered_in_time_is_given_up(lot: Lot, ada: Principal
     assert apologies == [
         'I waited an hour for your answer to "Send this mail?" (Subject: Hi), and dropped your message "hello". '
         "It was not done. Ask again if you still want it.",
-        'I waited an hour for you to connect your Google account, and dropped your message "hello". '
+        'I waited an hour for you to connect your account, and dropped your message "hello". '
         "It was not done. Ask again if you still want it.",
     ]
     assert await lot.parking.find(asked) is None

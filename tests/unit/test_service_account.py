@@ -14,10 +14,10 @@ import pytest
 from pydantic import SecretStr
 
 from app.errors import AccessRefusedError, GoogleError, SettingsError
-from app.google.faults import FaultLog
 from app.google.service_account import JWT_BEARER, ServiceAccount, open_service_account
 from app.oauth.token_endpoint import TokenEndpoint
 from app.sandbox.google.delegation import DelegatedAccount as Registered
+from tests.fakes.google_api import google_faults
 from tests.fakes.leaks import everything_in
 from tests.fakes.sandbox import READ, SEND, Clock
 
@@ -45,7 +45,7 @@ class Google:
         return ServiceAccount(
             json.loads(REGISTERED.key()),
             token_url=TOKEN_ENDPOINT,
-            token_endpoint=TokenEndpoint(http, FaultLog()),
+            token_endpoint=TokenEndpoint(http, google_faults()),
             now=now or Clock(),
         )
 
@@ -113,7 +113,7 @@ def test_a_key_that_is_none_stops_the_start(change: dict[str, Any]) -> None:
             json.dumps(info),
             None,
             token_url=TOKEN_ENDPOINT,
-            token_endpoint=TokenEndpoint(httpx2.AsyncClient(), FaultLog()),
+            token_endpoint=TokenEndpoint(httpx2.AsyncClient(), google_faults()),
         )
 
     shown = everything_in(refused.value)
@@ -129,7 +129,7 @@ def test_a_key_is_read_from_its_file(tmp_path: Path) -> None:
 
     def opened(path: Path) -> ServiceAccount:
         return open_service_account(
-            None, path, token_url=TOKEN_ENDPOINT, token_endpoint=TokenEndpoint(httpx2.AsyncClient(), FaultLog())
+            None, path, token_url=TOKEN_ENDPOINT, token_endpoint=TokenEndpoint(httpx2.AsyncClient(), google_faults())
         )
 
     assert opened(file).email == REGISTERED.email

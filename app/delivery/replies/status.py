@@ -17,13 +17,13 @@ from app.delivery.store.parked_run import ParkedRun, WaitsFor
 from app.delivery.store.parking import Parking
 from app.grants.accounts import Account, Accounts
 from app.messages import MessageState, StoredMessage
+from app.oauth.provider import Permission, unworded
 from app.principal import Principal
 from app.reply import Button, ButtonStyle, ReplyContent
 from app.sent_files import FileReference
 
-_CONNECT = "connect google"
 _REPLACED = "I have sent you a newer link since, which replaces this one. Please use that one."
-_LINK_USED = "This link has been used or has expired. Write `connect google` for a new one."
+_LINK_USED = "This link has been used or has expired. Write `connect {}` for a new one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Statuses:
     """Finds out the status of messages; lives as long as the process and holds nothing.
 
     Args:
-        permission: Returns what an OAuth scope permits, in words.
+        permission: Returns what an OAuth scope of a connection permits, in words.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Statuses:
         approvals: Approvals,
         consent: Consent,
         accounts: Accounts,
-        permission: Callable[[str], str] = str,
+        permission: Permission = unworded,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._inbox = inbox
@@ -140,7 +140,10 @@ class Statuses:
 
     def _needs(self, calls: Sequence[StoppedCall]) -> dict[str, tuple[str, ...]]:
         waiting = [call for call in calls if call.waits_for == "consent"]
-        return {call.tool: tuple(map(self._permission, call.oauth_scopes)) for call in waiting}
+        return {
+            call.tool: tuple(self._permission(scope, call.connection) for scope in call.oauth_scopes)
+            for call in waiting
+        }
 
     async def _accounts_of(self, principal: Principal, parked: ParkedRun) -> dict[str, Account]:
         """Return the account of each pending call, by the call's id; nothing for a person with a single account."""
@@ -168,7 +171,7 @@ def _answer(message: StoredMessage, link: SignIn | None) -> str | None:
         return message.answer
     if link.url:
         return f"Connect a {link.title} account (this link is only for you): {link.url}\n{message.answer}"
-    return _REPLACED if link.stage is SignInStage.REPLACED else _LINK_USED
+    return _REPLACED if link.stage is SignInStage.REPLACED else _LINK_USED.format(link.provider)
 
 
 def _to_sign_in(sign_in: SignIn | None) -> tuple[Button, ...]:

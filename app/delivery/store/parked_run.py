@@ -41,7 +41,7 @@ def apology(waits_for: WaitsFor, run: str, text: str, seconds: float) -> str:
         text: The message that its person wrote.
         seconds: How long it waited.
     """
-    awaited = "for you to connect your Google account"
+    awaited = "for you to connect your account"
     if waits_for is WaitsFor.APPROVAL:
         try:
             asked = [each.in_words for each in StoppedRun.load(run).waiting if each.waits_for == "approval"]

@@ -6,7 +6,7 @@ import base64
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote, urlencode
@@ -34,6 +34,7 @@ class OAuthSandbox:
     ``deny``) and ``granted``, the scopes that the person leaves ticked, all by default.
 
     Attributes:
+        redirect_uris: Those that the client has registered.
         state: The grants.
         calls: Every call of the account API: the account, the method and the path.
         failure: The status with which all endpoints but the consent page answer, while it is set.
@@ -44,14 +45,14 @@ class OAuthSandbox:
         *,
         client_id: str,
         client_secret: str,
-        redirect_uris: frozenset[str],
+        redirect_uris: Iterable[str],
         accounts: tuple[str, ...] = ("ada", "grace"),
         differences: Differences = GITHUB,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._client_id = client_id
         self._client_secret = client_secret
-        self._redirect_uris = redirect_uris
+        self.redirect_uris = set(redirect_uris)
         self._accounts = accounts
         self._differs = differences
         self._now = now
@@ -110,7 +111,7 @@ class OAuthSandbox:
         """Return why the consent page cannot be shown, or ""."""
         if asked.get("client_id") != self._client_id:
             return "unknown client"
-        if asked.get("redirect_uri") not in self._redirect_uris:  # exactly, RFC 9700 section 4.1.3
+        if asked.get("redirect_uri") not in self.redirect_uris:  # exactly, RFC 9700 section 4.1.3
             return "redirect_uri_mismatch"
         if asked.get("response_type") != "code" or not asked.get("state"):
             return "invalid_request"
