@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.api_tokens import ApiTokens
-from app.consent.revocation import Ended, Revocation
+from app.consent.ended import Ended
+from app.consent.revocation import Revocation
 from app.delivery.store.cancellation import Cancellation
 from app.principal import Principal
 from app.users import Users

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 
 from app.chat.words import words_of
-from app.consent.revocation import Ended, EndedGrant, Revocation
+from app.consent.ended import Ended, EndedGrant
+from app.consent.revocation import Revocation
 from app.errors import SealError
 from app.messages import StoredMessage
 from app.oauth.provider import GOOGLE, Provider, Providers

@@ -7,11 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands.common import CONFIG, FAILED, ConfigOption, JsonOption, PrincipalOption, configured, principal, run
+from app.commands.common import (
+    CONFIG,
+    FAILED,
+    WRONG,
+    ConfigOption,
+    JsonOption,
+    PrincipalOption,
+    configured,
+    fail,
+    principal,
+    run,
+)
 from app.commands.container import moment, opened_container
 from app.commands.database import opened_database
 from app.commands.tables import print_table
-from app.consent.revocation import Ended
+from app.consent.ended import Ended
 from app.database.prefix import whole_id
 from app.database.tables import grants as stored_grants
 from app.database.tables import owned_by
@@ -22,6 +33,7 @@ from app.settings import Settings
 
 grants = typer.Typer(no_args_is_help=True, help="List and revoke people's connections to their accounts.")
 
+ProviderOption = Annotated[str | None, typer.Option(help="Only this provider's: google, or a name in `connections`.")]
 _COLUMNS = ("grant", "principal", "provider", "account", "state", "since", "changed", "OAuth scopes")
 
 
@@ -30,10 +42,15 @@ def list_grants(
     config: ConfigOption = CONFIG,
     as_json: JsonOption = False,
     principal_text: Annotated[str | None, typer.Option("--principal", help="Only this person's.")] = None,
+    provider: ProviderOption = None,
 ) -> None:
     """List who is connected to which account, with which OAuth scopes and since when. Shows no secret."""
     whose = principal(principal_text) if principal_text is not None else None
-    found = [_as_json(grant) for grant in run(_connected(configured(config))) if whose in (None, grant.principal)]
+    found = [
+        _as_json(grant)
+        for grant in run(_connected(configured(config)))
+        if whose in (None, grant.principal) and provider in (None, grant.provider)
+    ]
     if as_json:
         print(json.dumps(found, indent=2))
         return
@@ -48,14 +65,15 @@ def revoke(
     grant: Annotated[
         str | None, typer.Option(help="Only this grant: its id in `deputy grants list`, or the beginning of it.")
     ] = None,
+    provider: ProviderOption = None,
 ) -> None:
     """Revoke a person's grants, at their providers and here. Run it again after a failure.
 
-    Google keeps the access if somebody else uses the same account. Without --grant, the person's open consent links
-    and the messages that wait for their consent are cancelled too.
+    Google and GitHub keep the access if somebody else uses the same account. Without --grant, the person's open consent
+    links and the messages that wait for their consent are cancelled too, with --provider only those of this provider.
     """
     settings = configured(config)
-    ended = run(_revoke(settings, principal(principal_text), grant))
+    ended = run(_revoke(settings, principal(principal_text), grant, provider))
     print_ended(ended, settings)
     if ended.waiting:
         raise typer.Exit(FAILED)
@@ -109,10 +127,13 @@ async def _connected(settings: Settings) -> list[ConnectedAccount]:
         return await connected(database)
 
 
-async def _revoke(settings: Settings, whose: Principal, grant_id: str | None) -> Ended:
+async def _revoke(settings: Settings, whose: Principal, grant_id: str | None, provider: str | None) -> Ended:
     async with opened_container(settings) as container:
+        known = {GOOGLE, *settings.connections, *(grant.provider for grant in await connected(container.database()))}
+        if provider is not None and provider not in known:
+            fail(f"--provider: there is no {provider}; there is {', '.join(sorted(known))}", WRONG)
         if grant_id is not None:
             grant_id = await whole_id(
                 container.database(), stored_grants.c.id, grant_id, "grant", owned_by(stored_grants, whose)
             )
-        return await container.revocation().end(whose, grant_id=grant_id)
+        return await container.revocation().end(whose, grant_id=grant_id, provider=provider)

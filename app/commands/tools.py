@@ -12,6 +12,7 @@ import typer
 
 from app.commands.common import CONFIG, ConfigOption, JsonOption, configured, run
 from app.commands.tables import print_table
+from app.sections.toolkits import AgnoToolkitSettings
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def list_tools(config: ConfigOption = CONFIG, as_json: JsonOption = False) -> No
 async def _tools(settings: Settings) -> list[dict[str, Any]]:
     from app.sandbox.attachment import configured_for_sandbox
     from containers.build import build
-    from containers.toolkits import BUILT_IN, toolkit_class
+    from containers.toolkits import toolkit_class
 
     container = build(configured_for_sandbox(settings))
     try:
@@ -59,12 +60,21 @@ async def _tools(settings: Settings) -> list[dict[str, Any]]:
             "agents": [agent for agent, section in settings.led_agents().items() if toolkit in section.toolkits],
             "connection": spec.connection,
             "oauth_scopes": list(spec.oauth_scopes),
-            "origin": "mcp" if toolkit in seen else "google" if toolkit in BUILT_IN else "own",
+            "origin": _origin(toolkit, settings),
             "description": (spec.definition.description or "").partition("\n")[0],
         }
         for toolkit, provider in container.toolkits.providers.items()
         for name, spec in (seen.get(toolkit) or toolkit_class(provider).tools()).items()
     ]
+
+
+def _origin(toolkit: str, settings: Settings) -> str:
+    """Return where a toolkit comes from: google, mcp, agno or, if it is a class of the deployer's, own."""
+    if toolkit in settings.mcp:
+        return "mcp"
+    if toolkit not in settings.toolkits:
+        return "google"
+    return "agno" if isinstance(settings.toolkits[toolkit], AgnoToolkitSettings) else "own"
 
 
 async def _seen_at(container: Application, server: str) -> Mapping[str, ToolSpec]:

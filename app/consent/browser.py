@@ -23,6 +23,7 @@ from app.errors import CallbackRefusedError, ProviderError
 from app.google.faults import cause_for_administrators
 from app.grants.grants import Grants
 from app.log_once import LogOnce
+from app.oauth.authorization import AuthorizationRequest
 from app.oauth.pkce import code_challenge
 from app.oauth.provider import GOOGLE, Providers
 from app.oauth.reasons import identifier
@@ -102,7 +103,7 @@ class BrowserSignIn:
         connected = widens is not None and (
             await self._grants.of_account(opened.link.principal, widens, provider=provider.name) is not None
         )
-        url = provider.authorization_url(
+        asked = AuthorizationRequest(
             oauth_scopes=opened.link.oauth_scopes,
             state=opened.state,
             nonce=opened.nonce,
@@ -110,7 +111,7 @@ class BrowserSignIn:
             login_hint=widens,
             include_granted_scopes=connected,
         )
-        return url, opened
+        return provider.authorization_url(asked), opened
 
     async def take_callback(
         self,

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.audit import AuditEntry, AuditEvent, record
+from app.consent.ended import Ended, EndedGrant, WaitingGrant
 from app.consent.link import LinkState
 from app.consent.lock import take_consent_turn
 from app.consent.quarantine import ALIVE, QuarantineState
@@ -29,7 +29,6 @@ from app.errors import ProviderError, SealError
 from app.grants.grant import Grant, GrantState
 from app.grants.grants import Grants
 from app.grants.refresh_leases import RefreshLease, RefreshLeases
-from app.oauth.provider import GOOGLE
 from app.principal import Principal
 from app.users import stays_offboarded
 
@@ -52,49 +51,6 @@ class WaitingRuns(Protocol):
             provider: Only what waits for a consent at this one.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class EndedGrant:
-    """A grant that is erased.
-
-    Attributes:
-        at_provider: It was ended at its provider too; False where somebody else holds a grant of the same account,
-            which would have ended with it, or where the provider ends none.
-        shared: Somebody else holds a grant of the same account.
-        provider: Whose account it was.
-    """
-
-    grant_id: str
-    email: str
-    at_provider: bool
-    shared: bool = False
-    provider: str = GOOGLE
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingGrant:
-    """A grant that is used no more, and whose provider has not answered yet."""
-
-    email: str
-    provider: str = GOOGLE
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The outcome of a revocation.
-
-    Attributes:
-        erased: The grants that are gone.
-        waiting: The grants that are given out no more, but for which their provider gave no answer yet.
-        links: How many open consent links were ended.
-        runs: How many messages that waited for consent were given up.
-    """
-
-    erased: tuple[EndedGrant, ...] = ()
-    waiting: tuple[WaitingGrant, ...] = ()
-    links: int = 0
-    runs: int = 0
 
 
 class Revocation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlencode
 
@@ -14,6 +14,7 @@ from app.errors import CallbackRefusedError, InvalidGrantError
 from app.google.endpoints import GoogleEndpoints
 from app.google.id_token import claimed_account, verified_account
 from app.google.scopes import IDENTITY_SCOPES
+from app.oauth.authorization import AuthorizationRequest
 from app.oauth.provider import GOOGLE
 from app.oauth.retrying import retried
 from app.oauth.token_endpoint import HTTP_TIMEOUT_SECONDS, TokenEndpoint, read_tokens
@@ -85,44 +86,25 @@ class GoogleAuth:
         if issuer is not None and issuer.removeprefix("https://") != self._endpoints.issuer.removeprefix("https://"):
             raise CallbackRefusedError("this answer is not from Google, so nothing was connected")
 
-    def authorization_url(
-        self,
-        *,
-        oauth_scopes: Iterable[str],
-        state: str,
-        nonce: str,
-        code_challenge: str,
-        login_hint: str | None = None,
-        include_granted_scopes: bool = False,
-    ) -> str:
-        """Return the consent page's address, https://developers.google.com/identity/protocols/oauth2/web-server.
-
-        Args:
-            oauth_scopes: The OAuth scopes to ask for; ``openid`` and ``email`` are added.
-            state: Returned to the redirect URI.
-            nonce: Returned in the id_token.
-            code_challenge: The S256 challenge, from `app.oauth.pkce.code_challenge`.
-            login_hint: The address or subject of the account that should be chosen.
-            include_granted_scopes: Whether the grant includes everything that the account granted before. Only to
-                widen a connected account: on a first link, a forwarded link would get what its victim once granted.
-        """
+    def authorization_url(self, asked: AuthorizationRequest) -> str:
+        """Return the consent page's address, https://developers.google.com/identity/protocols/oauth2/web-server."""
         query = {
             "client_id": self._client_id,
             "redirect_uri": self._redirect_uri,
             "response_type": "code",
-            "scope": " ".join((*SIGN_IN_SCOPES, *sorted(set(oauth_scopes) - set(SIGN_IN_SCOPES)))),
-            "state": state,
-            "nonce": nonce,
-            "code_challenge": code_challenge,
+            "scope": " ".join((*SIGN_IN_SCOPES, *sorted(asked.oauth_scopes - set(SIGN_IN_SCOPES)))),
+            "state": asked.state,
+            "nonce": asked.nonce,
+            "code_challenge": asked.code_challenge,
             "code_challenge_method": "S256",
             "access_type": "offline",
             # Without `consent`, only a first grant has a refresh token; without `select_account`, a shared browser
             # connects the account that was used last.
             "prompt": "consent select_account",
         }
-        if login_hint:
-            query["login_hint"] = login_hint
-        if include_granted_scopes:
+        if asked.login_hint:
+            query["login_hint"] = asked.login_hint
+        if asked.include_granted_scopes:
             query["include_granted_scopes"] = "true"
         return f"{self._endpoints.authorize}?{urlencode(query)}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -13,6 +13,7 @@ import httpx2
 
 from app.errors import CallbackRefusedError, InvalidGrantError, ProviderError
 from app.oauth.answers import field_at, read_answer
+from app.oauth.authorization import AuthorizationRequest
 from app.oauth.calls import answered_with, send
 from app.oauth.description import ClientAuthentication, Endpoints, ProviderDescription, RevocationWay, WhoAmI
 from app.oauth.id_token import account_of_id_token, claimed_in_id_token
@@ -100,33 +101,23 @@ class OAuthProvider:
             assert self._description.discover is not None
             self._endpoints = await fetch_endpoints(self._http, self._description.discover, self.title)
 
-    def authorization_url(
-        self,
-        *,
-        oauth_scopes: Iterable[str],
-        state: str,
-        nonce: str,
-        code_challenge: str,
-        login_hint: str | None = None,
-        include_granted_scopes: bool = False,
-    ) -> str:
+    def authorization_url(self, asked: AuthorizationRequest) -> str:
         """Return the consent page's address; await `get_ready` before.
 
         Scopes that an account has granted before are asked for by name, so `include_granted_scopes` adds nothing.
         """
-        del include_granted_scopes
-        asks = self._description
-        scopes = (*asks.sign_in_scopes, *sorted(set(oauth_scopes) - set(asks.sign_in_scopes)))
+        page = self._description
+        scopes = (*page.sign_in_scopes, *sorted(asked.oauth_scopes - set(page.sign_in_scopes)))
         query = {
-            **asks.parameters,
+            **page.parameters,
             "client_id": self._client_id,
             "redirect_uri": self._redirect_uri,
             "response_type": "code",
-            "state": state,
-            **({asks.scope_parameter: asks.scope_separator.join(scopes)} if scopes else {}),
-            **({"code_challenge": code_challenge, "code_challenge_method": "S256"} if asks.pkce else {}),
-            **({"nonce": nonce} if asks.whoami is None else {}),
-            **({"login_hint": login_hint} if login_hint and asks.whoami is None else {}),
+            "state": asked.state,
+            **({page.scope_parameter: page.scope_separator.join(scopes)} if scopes else {}),
+            **({"code_challenge": asked.code_challenge, "code_challenge_method": "S256"} if page.pkce else {}),
+            **({"nonce": asked.nonce} if page.whoami is None else {}),
+            **({"login_hint": asked.login_hint} if asked.login_hint and page.whoami is None else {}),
         }
         authorize = self._ready().authorize
         return f"{authorize}{'&' if '?' in authorize else '?'}{urlencode(query)}"

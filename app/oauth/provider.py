@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from app.errors import LinkExpiredError, ProviderError
+from app.oauth.authorization import AuthorizationRequest
 from app.oauth.tokens import ProviderTokens, RedeemedCode
 
 GOOGLE = "google"  # the provider that every configuration has
@@ -61,17 +62,8 @@ class Provider(Protocol):
         """
         ...
 
-    def authorization_url(
-        self,
-        *,
-        oauth_scopes: Iterable[str],
-        state: str,
-        nonce: str,
-        code_challenge: str,
-        login_hint: str | None = None,
-        include_granted_scopes: bool = False,
-    ) -> str:
-        """Return the consent page's address; `GoogleAuth.authorization_url` explains the arguments."""
+    def authorization_url(self, asked: AuthorizationRequest) -> str:
+        """Return the consent page's address; await `get_ready` before."""
         ...
 
     def check_callback(self, issuer: str | None) -> None:
@@ -177,7 +169,7 @@ class RemovedProvider:
         """
         raise self._gone()
 
-    def authorization_url(self, **_: object) -> str:
+    def authorization_url(self, asked: AuthorizationRequest) -> str:
         """Refuse; see `get_ready`."""
         raise self._gone()
 

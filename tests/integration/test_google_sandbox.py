@@ -18,6 +18,7 @@ from app.google.apis import GoogleApis
 from app.google.auth import GoogleAuth
 from app.google.client import GoogleClient
 from app.google.endpoints import GoogleEndpoints
+from app.oauth.authorization import AuthorizationRequest
 from app.oauth.pkce import code_challenge
 from app.oauth.token_endpoint import TokenEndpoint
 from app.oauth.tokens import ProviderTokens
@@ -45,9 +46,9 @@ class GoogleAccess:
     async def code(self, email: str, granted: str | None = None) -> str:
         """Consent as this person, to all that is asked for or to what is named; the nonce is the address."""
         challenge = code_challenge(f"verifier of {email}")
-        url = self.auth.authorization_url(oauth_scopes=[READ, SEND], state="s", nonce=email, code_challenge=challenge)
+        asked = AuthorizationRequest(frozenset({READ, SEND}), state="s", nonce=email, code_challenge=challenge)
         form = {"email": email, "decision": "allow"} | ({} if granted is None else {"granted": granted})
-        answer = await self.http.post(url, data=form)
+        answer = await self.http.post(self.auth.authorization_url(asked), data=form)
         return parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
 
     async def connect(self, email: str, granted: str | None = None) -> ProviderTokens:

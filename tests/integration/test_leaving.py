@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.api_tokens import ApiTokens
+from app.consent.ended import Ended
 from app.consent.quarantine import Quarantine
-from app.consent.revocation import Ended, Revocation
+from app.consent.revocation import Revocation
 from app.consent.unconfirmed import UnconfirmedConsents
 from app.database.database import Database
 from app.delivery.store.cancellation import Cancellation

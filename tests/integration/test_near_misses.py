@@ -13,7 +13,7 @@ from containers.testing import answering, call, prompts, scripted
 from tests.fakes.core_server import CoreServer
 from tests.integration.test_confirming import signs_in
 
-COMMANDS = ("connect google", "google accounts", "disconnect google", "confirm", "approve", "stop", "new conversation")
+COMMANDS = ("connect google", "accounts", "disconnect google", "confirm", "approve", "stop", "new conversation")
 SHOUT = scripted([call("letters_shout", "1", text="hey")])
 
 

@@ -15,6 +15,7 @@ import urllib3
 from app.errors import CallbackRefusedError, GoogleError, InvalidGrantError, ProviderError
 from app.google.auth import GoogleAuth
 from app.google.endpoints import GoogleEndpoints
+from app.oauth.authorization import AuthorizationRequest
 from app.oauth.pkce import code_challenge
 from app.oauth.token_endpoint import TokenEndpoint
 from app.oauth.tokens import ProviderAccount, ProviderTokens
@@ -56,7 +57,7 @@ def test_code_challenge_is_that_of_rfc_7636() -> None:
 
 def test_authorization_url_asks_for_a_lasting_grant_with_pkce(google: GoogleSignIn) -> None:
     """The consent URL adds openid and email, asks for offline access and consent, and binds code and id_token."""
-    url = google.auth.authorization_url(oauth_scopes=[GMAIL], state="s", nonce="n", code_challenge="c")
+    url = google.auth.authorization_url(AuthorizationRequest(frozenset({GMAIL}), "s", "n", "c"))
     query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
 
     assert query.pop("client_id") == "client.apps.example"
@@ -76,12 +77,9 @@ def test_authorization_url_asks_for_a_lasting_grant_with_pkce(google: GoogleSign
 def test_authorization_url_takes_earlier_grants_in_only_when_told(google: GoogleSignIn) -> None:
     """Only an upgrade of a link that exists names its account and includes what was granted before."""
     url = google.auth.authorization_url(
-        oauth_scopes=[GMAIL],
-        state="s",
-        nonce="n",
-        code_challenge="c",
-        login_hint="ada@example.com",
-        include_granted_scopes=True,
+        AuthorizationRequest(
+            frozenset({GMAIL}), "s", "n", "c", login_hint="ada@example.com", include_granted_scopes=True
+        )
     )
     query = parse_qs(urlsplit(url).query)
 

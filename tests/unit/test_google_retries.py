@@ -173,7 +173,7 @@ async def test_what_only_an_administrator_can_fix_is_logged_once(caplog: pytest.
             client = GoogleClient(credentials, apis, pool, LoopThreads(), deadline, Recorder(), faults)
             with pytest.raises(GoogleError):
                 await client.execute(reading(apis))
-    lines = [record.getMessage() for record in caplog.records if record.name == "app.google.faults"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "app.oauth.faults"]
 
     assert len(lines) == 1
     assert "accessNotConfigured" in lines[0]

@@ -8,9 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from app.chat.disconnect import DisconnectCommand
+from app.consent.ended import EndedGrant, WaitingGrant
 from app.consent.link import LinkState, Purpose
 from app.consent.quarantine import Quarantine
-from app.consent.revocation import DISCONNECTED, EndedGrant, Revocation, WaitingGrant
+from app.consent.revocation import DISCONNECTED, Revocation
 from app.consent.unconfirmed import UnconfirmedConsents
 from app.database.database import Database
 from app.database.tables import account_choices, quarantined_grants
