@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from dependency_injector import providers
@@ -11,7 +10,6 @@ from app.errors import DeputyError, SettingsError
 from app.sections.toolkits import AgnoToolkitSettings
 from containers.application import Application
 from containers.scopes import Scoped
-from containers.shared_objects import shared
 
 
 def agno_toolkit(container: Application, name: str, settings: AgnoToolkitSettings) -> Scoped[Any]:
@@ -28,7 +26,7 @@ def agno_toolkit(container: Application, name: str, settings: AgnoToolkitSetting
             f"{place} needs agno, which is not installed: pip install 'deputy-assistant[agno]'"
         ) from error
     try:
-        made = toolkit_of(name, settings.declaration(), shared_by)
+        made = toolkit_of(name, settings.declaration())
     except DeputyError as error:
         raise SettingsError(f"{place}: {error}") from error
     wanted = {each.connection for each in settings.arguments.values() if each.connection is not None}
@@ -43,8 +41,3 @@ def agno_toolkit(container: Application, name: str, settings: AgnoToolkitSetting
         providers.Dict({each: known[each] for each in sorted(wanted)}),
         **({"google": container.google} if made.blueprint.is_google else {}),
     )
-
-
-def shared_by(one: object, other: object) -> Iterator[str]:
-    """Describe each object that two instances share and that could carry data."""
-    return shared(one, (), other, ())

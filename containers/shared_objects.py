@@ -79,6 +79,13 @@ def _reached(start: Any, packages: Collection[str]) -> dict[int, tuple[str, obje
     return found
 
 
+def _values(value: Mapping[Any, Any]) -> list[Any]:
+    try:
+        return list(value.values())
+    except Exception:  # a library's own mapping, such as one that cannot be iterated safely
+        return []
+
+
 def _can_carry(value: object, packages: Collection[str]) -> bool:
     if isinstance(value, _NEVER):
         return False
@@ -96,7 +103,7 @@ def _parts(place: str, value: Any, packages: Collection[str], *, is_start: bool 
     elif isinstance(value, types.FunctionType):
         yield from ((f"a variable of {place}", part) for part in _enclosed(value))
     elif isinstance(value, Mapping):
-        yield from ((f"{place}[...]", part) for part in list(value.values()))
+        yield from ((f"{place}[...]", part) for part in _values(value))
     elif isinstance(value, list | tuple | set | frozenset | deque | weakref.WeakSet):
         yield from ((f"{place or 'a result'}[...]" if place else "a result", part) for part in list(value))
     elif is_start or (package_of(type(value)) in packages and not isinstance(value, _NEVER)):

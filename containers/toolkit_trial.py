@@ -14,13 +14,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from traceback import clear_frames
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 from weakref import ref
 
+from dependency_injector import providers
 from pydantic_ai import RunContext
 from pydantic_ai.models.test import TestModel
 from pydantic_ai.usage import RunUsage
 
+from app.agno_bridge import reach
 from app.deadline import Deadline
 from app.principal import Principal
 from app.run import new_run
@@ -35,6 +37,16 @@ from containers.scopes import Scope, Scoped
 from containers.shared_objects import class_state, shared
 
 Dry = DryGoogle | DryConnection
+
+
+@runtime_checkable
+class Wrapping(Protocol):
+    """A toolkit around an object of somebody else's library, all of which belongs to its request."""
+
+    @property
+    def wrapped(self) -> object | None:
+        """Return the object, or None if there is none yet."""
+
 
 _TOOL_SECONDS = 2.0  # a tool that takes longer is abandoned
 _ROUNDS = 2  # the requests alternate, so that each one finds what the other has left
@@ -68,13 +80,19 @@ def _on_dry_clients(container: Application, toolkit: Scoped[Any]) -> tuple[Scope
     for name, connection in container.connections.providers.items():
         dry[id(connection)] = Scoped(DryConnection, container.principal, name)
 
-    def swapped(value: object) -> object:
-        return dry.get(id(value), value)
+    used: dict[int, Scoped[Dry]] = {}
 
+    def swapped(value: object) -> object:
+        if isinstance(value, providers.Dict):  # of the connections of a toolkit of agno's
+            return providers.Dict({name: swapped(each) for name, each in value.kwargs.items()})
+        if (client := dry.get(id(value))) is None:
+            return value
+        used[id(value)] = client
+        return client
+
+    args = [swapped(value) for value in toolkit.args]
     kwargs = {name: swapped(value) for name, value in toolkit.kwargs.items()}
-    given = {id(value) for value in (*toolkit.args, *toolkit.kwargs.values())}
-    used = [client for identity, client in dry.items() if identity in given]
-    return Scoped(toolkit.provides, *map(swapped, toolkit.args), **kwargs), used
+    return Scoped(toolkit.provides, *args, **kwargs), [*used.values()]
 
 
 @dataclass
@@ -167,5 +185,9 @@ class _Trial:
             yield Finding(f"a tool of `{self._label}` called {methods} with the client of another request", "", _TO_FIX)
         if one.person in repr(other.results):
             yield Finding(f"a tool of `{self._label}` returned what belongs to another request", "", _TO_FIX)
-        for place in shared(one.toolkit, one.results, other.toolkit, other.results):
-            yield Finding(f"`{self._label}` has one object in two requests: {place}", "", _TO_FIX)
+        places = [*shared(one.toolkit, one.results, other.toolkit, other.results)]
+        if isinstance(one.toolkit, Wrapping) and isinstance(other.toolkit, Wrapping):
+            inner = type(one.toolkit.wrapped).__qualname__
+            places += [f"{inner}{place}" for place in reach.shared(one.toolkit.wrapped, other.toolkit.wrapped)]
+        for found in places:
+            yield Finding(f"`{self._label}` has one object in two requests: {found}", "", _TO_FIX)

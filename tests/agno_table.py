@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import redirect_stdout
 from importlib.metadata import version
 from typing import Any
 
@@ -39,7 +40,8 @@ def main() -> None:
     sys.path.append(PACKAGES)
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    rows = sorted(tried())
+    with redirect_stdout(sys.stderr):  # some packages print as they are imported
+        rows = sorted(tried())
     counted = Counter(row[1].partition(":")[0] for row in rows)
     summary = ", ".join(f"{count} {outcome}" for outcome, count in counted.most_common())
     sys.stdout.write(_HEAD.format(version=version("agno"), summary=f"Of {len(rows)}: {summary}."))
@@ -77,11 +79,10 @@ def outcome_of(path: str, cls: type) -> tuple[str, int]:
     from app.agno_bridge.declaration import Argument, ForeignDeclaration
     from app.agno_bridge.probe import toolkit_of
     from app.errors import DeputyError
-    from containers.agno_toolkits import shared_by
 
     arguments = {name: Argument(value) for name, value in _made_up(cls).items()}
     try:
-        made = toolkit_of("table", ForeignDeclaration(path, arguments), shared_by)
+        made = toolkit_of("table", ForeignDeclaration(path, arguments))
     except DeputyError as error:
         return f"refused: {_one_line(error)}", 0
     return "passes", len(made.tools())

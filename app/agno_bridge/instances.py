@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import logging
@@ -15,6 +16,7 @@ from agno.tools.toolkit import Toolkit as ForeignToolkit
 
 from app.agno_bridge.confinement import Confinement, confined
 from app.agno_bridge.declaration import Argument
+from app.agno_bridge.reach import CommonPlace, part
 from app.agno_bridge.tools import ForeignTool
 from app.errors import SettingsError
 
@@ -32,12 +34,14 @@ class Blueprint:
         arguments: The arguments of its constructor.
         confinement: The limits of its code.
         is_google: Its requests to Google are the sender's.
+        parted: Where an instance is given a copy of what all instances would reach.
     """
 
     cls: type[ForeignToolkit]
     arguments: Mapping[str, Argument] = field(repr=False)
     confinement: Confinement
     is_google: bool = False
+    parted: tuple[CommonPlace, ...] = ()
 
     def confinement_of(self, tool: ForeignTool) -> Confinement:
         """Return what a tool may reach."""
@@ -51,11 +55,13 @@ class Blueprint:
             confinement: The limits of its constructor, if they differ from those of its tools.
         """
         given: dict[str, Any] = {
-            name: tokens[argument.connection] if argument.connection is not None else argument.value
+            name: tokens[argument.connection] if argument.connection is not None else copy.deepcopy(argument.value)
             for name, argument in self.arguments.items()
         }
         with confined(confinement or self.confinement):
             made = self.cls(**given)
+            for place in self.parted:
+                part(made, place)
         if self.is_google:
             made.creds = HeldCredentials()  # type: ignore[attr-defined]  # of agno's GoogleToolkit
         return made

@@ -1,7 +1,8 @@
 """Makes a Deputy toolkit class for one of agno's, after trying its instances: nobody's, and confined.
 
 Two instances are built. They may share no object that can carry data, ask for no credential of the environment, reach
-neither the network nor the machine, and have to be dead when they are taken apart, without the garbage collector.
+neither the network nor the machine, and have to be dead when they are taken apart, without the garbage collector. What
+the objects of a library share among themselves is copied for each instance, if that is possible.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import gc
 import secrets
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
@@ -21,22 +22,21 @@ from app.agno_bridge.confinement import ConfinedError, Confinement
 from app.agno_bridge.declaration import ForeignDeclaration
 from app.agno_bridge.google import is_google, on_templates
 from app.agno_bridge.instances import Blueprint, functions_of, load, take_apart
-from app.agno_bridge.rules import check_environment, check_reach, check_state
+from app.agno_bridge.reach import CommonPlace, at, mentions, part, shared
+from app.agno_bridge.rules import check_environment, check_functions, check_reach, check_state
 from app.agno_bridge.toolkit import ForeignToolkitAdapter
 from app.agno_bridge.tools import foreign_tools
 from app.errors import SettingsError
 
-Shared = Callable[[object, object], Iterator[str]]
-"""Describes each object that two instances share and that could carry data."""
+_NOBODY = "nobody-"  # what the tokens begin with that instances are tried with
 
 
-def toolkit_of(name: str, declared: ForeignDeclaration, shared: Shared) -> type[ForeignToolkitAdapter]:
+def toolkit_of(name: str, declared: ForeignDeclaration) -> type[ForeignToolkitAdapter]:
     """Return the toolkit class for a class of agno's.
 
     Args:
         name: The toolkit's name in the settings.
         declared: The class, as the settings declare it.
-        shared: Finds what two instances share.
 
     Raises:
         SettingsError: The class is refused; the message completes "agno.tools.github:GithubTools …".
@@ -44,6 +44,7 @@ def toolkit_of(name: str, declared: ForeignDeclaration, shared: Shared) -> type[
     cls = load(declared.path)
     check_reach(cls, declared)
     check_state(cls)
+    check_functions(cls)
     google = is_google(cls)
     blueprint = Blueprint(
         cls=on_templates(cls) if google else cls,
@@ -55,8 +56,7 @@ def toolkit_of(name: str, declared: ForeignDeclaration, shared: Shared) -> type[
     try:
         scopes = tuple(getattr(one, "scopes", None) or ()) if google else ()
         tools = foreign_tools(name, functions_of(one), declared, scopes)
-        if found := next(shared(one, other), None):
-            raise SettingsError(f"has one object in all of its instances, so that people would share it: {found}")
+        blueprint = replace(blueprint, parted=_parted(one, other))
     finally:
         taken = [weakref.ref(one), weakref.ref(other)]
         with _collector_off():
@@ -76,6 +76,28 @@ def toolkit_of(name: str, declared: ForeignDeclaration, shared: Shared) -> type[
     return type(cls.__name__, (ForeignToolkitAdapter,), namespace, given=[tool.spec for tool in tools])
 
 
+def _parted(one: ForeignToolkit, other: ForeignToolkit) -> tuple[CommonPlace, ...]:
+    """Return the places where two instances share what is a library's, after giving each a copy.
+
+    Raises:
+        SettingsError: They share anything else, or what cannot be copied.
+    """
+    parted: list[CommonPlace] = []
+    while (place := next(shared(one, other), None)) is not None:  # another path may lead to the same object
+        try:
+            if not place.is_of_library or place in parted or mentions(at(one, place.path), _NOBODY):
+                break
+            part(one, place)
+            part(other, place)
+        except Exception:  # it is a library's object
+            break
+        parted.append(place)
+    if place is not None:
+        owner = type(one).__qualname__
+        raise SettingsError(f"has one object in all of its instances, so that people would share it: {owner}{place}")
+    return tuple(parted)
+
+
 def _built(blueprint: Blueprint) -> ForeignToolkit:
     """Return an instance that is nobody's.
 
@@ -87,7 +109,7 @@ def _built(blueprint: Blueprint) -> ForeignToolkit:
     connections = {each.connection for each in blueprint.arguments.values() if each.connection is not None}
     failure: str | None = None
     try:
-        return blueprint.build({name: f"nobody-{secrets.token_hex(8)}" for name in connections}, probe)
+        return blueprint.build({name: f"{_NOBODY}{secrets.token_hex(8)}" for name in connections}, probe)
     except ConfinedError as error:
         failure = f"has a constructor that reaches out: {error}"
     except (Exception, SystemExit) as error:  # it is somebody else's code; its text may quote an argument

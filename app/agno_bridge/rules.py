@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import os
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableMapping, MutableSequence, MutableSet
 
 from agno.tools.toolkit import Toolkit as ForeignToolkit
 
 from app.agno_bridge.declaration import ForeignDeclaration
+from app.agno_bridge.reach import can_carry
 from app.errors import SettingsError
 from app.toolkits.rules import refuse_shared_state
 
@@ -36,6 +38,8 @@ _OF_THE_MACHINE = frozenset(
         "workspace",
     )
 )
+_READ = "agno.tools."  # its code was read, and its version is pinned
+_MUTABLE = (MutableMapping, MutableSequence, MutableSet)
 _COPIED = frozenset({"default_scopes"})  # of agno's Google classes, which copy it
 _CALLS = frozenset(
     {"docker", "eval", "exec", "multiprocessing", "runpy", "shutil", "subprocess", "system", "webbrowser"}
@@ -62,10 +66,70 @@ def check_state(cls: type) -> None:
         SettingsError: It has one.
     """
     for base in _own(cls):
-        constants = (
-            {name for name in vars(base) if name.isupper()} if base.__module__.startswith("agno.tools.") else set()
-        )
+        constants = {name for name in vars(base) if name.isupper()} if base.__module__.startswith(_READ) else set()
         refuse_shared_state([base], _COPIED | constants)
+
+
+def check_functions(cls: type) -> None:
+    """Pass when no function of a class keeps anything for all people: in a default, a variable of a module or a cache.
+
+    The functions of its package that it calls are looked at too. A collection whose name is in capitals counts as a
+    constant in agno's own modules.
+
+    Raises:
+        SettingsError: One does.
+    """
+    seen: set[types.FunctionType] = set()
+    todo = [function for base in _own(cls) for function in _functions(base)]
+    for function in todo:
+        if function in seen:
+            continue
+        seen.add(function)
+        place = f"{cls.__qualname__} uses {function.__qualname__}, which"
+        for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
+            if isinstance(value, _MUTABLE):
+                raise SettingsError(
+                    f"{place} has a {type(value).__name__} as a default that all people would share; use None instead"
+                )
+        for name, value in _variables(function, cls):
+            is_read = function.__module__.startswith(_READ)
+            is_constant = is_read and name.isupper() and (value or not isinstance(value, _MUTABLE))
+            if can_carry(value) and not callable(value) and not is_constant:
+                raise SettingsError(
+                    f"{place} uses {name}, a {type(value).__name__} that all people would share; keep it in the "
+                    "instance, or make it a tuple, a frozenset or a MappingProxyType"
+                )
+            inner = inspect.unwrap(value) if callable(value) else None
+            if not isinstance(inner, types.FunctionType) or not _is_beside(inner.__module__, cls):
+                continue
+            if hasattr(value, "cache_clear") and not is_read:
+                raise SettingsError(f"{place} uses {name}, which is cached for all people; keep it in the instance")
+            todo.append(inner)
+
+
+def _variables(function: types.FunctionType, cls: type) -> Iterator[tuple[str, object]]:
+    """Yield what a function finds outside of it: variables that it names, of modules in the package and around it."""
+    names = _names(function.__code__)
+    modules = [function.__globals__]
+    for variables in modules:
+        for name in sorted(names & variables.keys()):
+            value = variables[name]
+            if isinstance(value, types.ModuleType) and variables is function.__globals__:
+                modules += [vars(value)] if _is_beside(value.__name__, cls) else []
+            elif value is not os.environ:  # it is watched
+                yield name, value
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # it is empty
+            continue
+
+
+def _is_beside(module: str, cls: type) -> bool:
+    """Return whether a module is of a class's own package; of agno's, only the toolkits are looked at."""
+    if cls.__module__.startswith(_READ):
+        return module.startswith(_READ)
+    return module.partition(".")[0] == cls.__module__.partition(".")[0]
 
 
 def check_reach(cls: type, declared: ForeignDeclaration) -> None:

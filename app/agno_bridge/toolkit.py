@@ -68,6 +68,11 @@ class ForeignToolkitAdapter(Toolkit):
         self._making = threading.Lock()
         self._state: dict[str, Any] = {}
 
+    @property
+    def wrapped(self) -> ForeignToolkit | None:
+        """Return the person's instance, once a tool has run."""
+        return self._made
+
     async def run_tool(self, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
         """Run a tool of agno's, and return its result as marked text.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,15 +18,21 @@ from pydantic_ai.models.test import TestModel
 
 pytest.importorskip("agno", reason="the extra `agno` is not installed")
 
+from slack_sdk.http_retry import default_retry_handlers
+
+from app.agno_bridge.instances import Blueprint
 from app.agno_bridge.probe import toolkit_of
+from app.agno_bridge.reach import shared
 from app.agno_bridge.toolkit import ForeignToolkitAdapter
 from app.deadline import Deadline
 from app.errors import SettingsError
 from app.principal import Principal
+from app.sections.agents import AgentSettings
 from app.sections.toolkits import AgnoToolkitSettings
 from app.toolkits.toolkit import Effect
-from containers.agno_toolkits import shared_by
+from containers.proof import LifetimeError
 from containers.scopes import Scope, Scoped, ScopeError, Seed
+from containers.testing import open_test_app, settings_in
 from tests.outside import foreign
 
 PATH = "tests.outside.foreign"
@@ -45,7 +53,7 @@ ACCESS = Scoped(Access, PRINCIPAL)
 def made(name: str = "Ledger", **settings: Any) -> type[ForeignToolkitAdapter]:
     """The toolkit class of a class of agno's."""
     section = AgnoToolkitSettings.model_validate({"agno": f"{PATH}:{name}", **settings})
-    return toolkit_of("books", section.declaration(), shared_by)
+    return toolkit_of("books", section.declaration())
 
 
 def ledger() -> Scoped[Any]:
@@ -70,18 +78,31 @@ async def call(kit: ForeignToolkitAdapter, tool: str, **arguments: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    foreign.BORN.clear()
-    foreign.KEPT.clear()
-    foreign.entered.clear()
-    foreign.go_on.clear()
+    foreign.close(foreign.entered, foreign.go_on)
     yield
-    foreign.go_on.set()
+    foreign.free(foreign.go_on)
+    logging.getLogger("kept").filters.clear()
 
 
-async def test_forty_people_at_once_each_use_their_own() -> None:
+@pytest.fixture
+def born(monkeypatch: pytest.MonkeyPatch) -> list[weakref.ref[Any]]:
+    """The instances that are built."""
+    born: list[weakref.ref[Any]] = []
+    build = Blueprint.build
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        made = build(*args, **kwargs)
+        born.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr(Blueprint, "build", noted)
+    return born
+
+
+async def test_forty_people_at_once_each_use_their_own(born: list[weakref.ref[Any]]) -> None:
     """In threads, on the loop and in pieces; every instance is dead before the collector runs."""
     provider = ledger()
-    foreign.BORN.clear()
+    born.clear()
     gc.collect()
     gc.disable()
     try:
@@ -95,7 +116,7 @@ async def test_forty_people_at_once_each_use_their_own() -> None:
         users = [f"person{number}x" for number in range(40)]
         answers = await asyncio.gather(*map(visit, users))
         await asyncio.sleep(0)
-        alive = [each for each in foreign.BORN if each() is not None]
+        alive = [each for each in born if each() is not None]
     finally:
         gc.enable()
 
@@ -104,7 +125,7 @@ async def test_forty_people_at_once_each_use_their_own() -> None:
         assert all("[removed]" in text for text in answer[:3])
         assert "token-of" not in " ".join(answer)
         assert f"http:demo:{user}: ['first']" in answer[3]
-    assert len(foreign.BORN) == 40
+    assert len(born) == 40
     assert alive == []
 
 
@@ -172,26 +193,26 @@ async def test_nobody_waits_longer_than_the_message_may(monkeypatch: pytest.Monk
     async with one(ledger(), seconds=0.2) as kit:
         with pytest.raises(ToolFailed, match="took longer than one message may"):
             await call(kit, "wait")
-        foreign.go_on.set()
+        foreign.free(foreign.go_on)
 
 
-async def test_a_cancelled_call_leaves_nothing_behind() -> None:
+async def test_a_cancelled_call_leaves_nothing_behind(born: list[weakref.ref[Any]]) -> None:
     """The thread runs on, the request waits for it, and the instance is dead after."""
     provider = ledger()
-    foreign.BORN.clear()
+    born.clear()
     gc.collect()
     gc.disable()
     try:
         async with one(provider) as kit:
             task = asyncio.create_task(call(kit, "wait"))
-            await asyncio.to_thread(foreign.entered.wait, 30)
+            await asyncio.to_thread(foreign.entered.acquire, timeout=30)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            foreign.go_on.set()
+            foreign.free(foreign.go_on)
         del task
         await asyncio.sleep(0)
-        assert [each for each in foreign.BORN if each() is not None] == []
+        assert [each for each in born if each() is not None] == []
     finally:
         gc.enable()
 
@@ -222,8 +243,12 @@ async def test_a_tool_finds_no_credential_and_no_file(monkeypatch: pytest.Monkey
         ("instance", {}, "is an instance, which everybody would share"),
         ("Missing", {}, "has no Missing"),
         ("Ledger", {"reads": ["fetch_*"], "arguments": GITHUB}, r"reads: no tool fits 'fetch_\*'; there are add"),
-        ("Sharing", {}, r"has one object in all of its instances.*Sharing\.known, a list"),
+        ("Sharing", {}, r"uses Sharing\.__init__, which has a list as a default that all people would share"),
         ("ClassWide", {}, r"ClassWide\.seen is a list that all people would share"),
+        ("ModuleWide", {}, r"ModuleWide uses _note, which uses _seen, a dict that all people would share"),
+        ("Cached", {}, r"uses Cached\.look, which uses _found, which is cached for all people"),
+        ("Enclosed", {}, r"uses _counter\.<locals>\.count, which uses counted, a list that all people would share"),
+        ("Borrowed", {}, r"one object in all of its instances.*Borrowed\.handlers\[\.\.\.\], a ConnectionErrorRetry"),
         ("Kept", {}, "stays alive when its request has ended"),
         ("Impersonating", {}, r"takes user_id from the model.*exclude_tools: \[meetings\]"),
         ("Calling", {}, "has a constructor that reaches out"),
@@ -235,3 +260,40 @@ def test_what_cannot_be_shown_to_be_one_persons_is_refused(name: str, settings: 
     """With the reason, before anybody uses it."""
     with pytest.raises(SettingsError, match=told):
         made(name, **settings)
+
+
+def test_what_a_library_shares_is_copied_for_each_instance() -> None:
+    """Slack's clients all have the same handlers of retries, and two people's toolkits have their own."""
+    section = AgnoToolkitSettings.model_validate(
+        {
+            "agno": "agno.tools.slack:SlackTools",
+            "arguments": {key: {"connection": "slack"} for key in ("token", "user_token")},
+        }
+    )
+    blueprint = toolkit_of("chat", section.declaration()).blueprint
+    ada, grace = (blueprint.build({"slack": f"token-of-{name}"}) for name in ("ada", "grace"))
+
+    handlers = [each.client.retry_handlers[0] for each in (ada, grace)]  # type: ignore[attr-defined]
+    assert len({*map(id, handlers), id(default_retry_handlers()[0])}) == 3
+    assert next(shared(ada, grace), None) is None
+
+
+def test_arguments_of_the_settings_are_each_persons_own() -> None:
+    """A dictionary in the settings is copied for each instance."""
+    headers = {"base_url": "https://books.example", "headers": {"Accept": "application/json"}}
+    section = AgnoToolkitSettings.model_validate({"agno": "agno.tools.api:CustomApiTools", "arguments": headers})
+    blueprint = toolkit_of("books", section.declaration()).blueprint
+    ada, grace = blueprint.build({}), blueprint.build({})
+
+    assert ada.default_headers == grace.default_headers == headers["headers"]  # type: ignore[attr-defined]
+    assert ada.default_headers is not grace.default_headers  # type: ignore[attr-defined]
+
+
+async def test_what_is_shared_once_a_tool_has_run_stops_the_start(tmp_path: Path) -> None:
+    """Each tool runs for two people at once, as nobody and without network, and the instances are compared."""
+    section = AgnoToolkitSettings(agno=f"{PATH}:Borrowing")
+    agent = AgentSettings(toolkits=("books",))
+    settings = settings_in(tmp_path, agent=agent).model_copy(update={"toolkits": {"books": section}})
+    with pytest.raises(LifetimeError, match=r"one object in two requests: Borrowing\.handlers\[\.\.\.\], a Connection"):
+        async with open_test_app(settings):
+            pass

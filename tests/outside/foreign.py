@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import threading
-import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from agno.run import RunContext
 from agno.tools import Toolkit
+from slack_sdk.http_retry import default_retry_handlers
 
-BORN: list[weakref.ref[Any]] = []
-entered, go_on = threading.Event(), threading.Event()
+entered, go_on = threading.Lock(), threading.Lock()  # closed until somebody opens them: see `close` and `free`
+
+
+def close(*locks: threading.Lock) -> None:
+    """Close these, whether they are open or not."""
+    for lock in locks:
+        lock.acquire(blocking=False)
+
+
+def free(lock: threading.Lock) -> None:
+    """Open this one, whether it is open or not."""
+    if lock.locked():
+        lock.release()
 
 
 class Ledger(Toolkit):
@@ -24,7 +37,6 @@ class Ledger(Toolkit):
     def __init__(self, access_token: str = "", region: str = "eu", **options: Any) -> None:
         self.access_token = access_token or os.getenv("LEDGER_TOKEN", "")
         self.region = region
-        BORN.append(weakref.ref(self))
         tools: list[Any] = [
             self.get_owner,
             self.get_later,
@@ -72,45 +84,112 @@ class Ledger(Toolkit):
 
     def wait(self) -> str:
         """Wait until the test has seen it."""
-        entered.set()
-        go_on.wait(30)
+        free(entered)
+        if go_on.acquire(timeout=30):
+            free(go_on)
         return "waited"
 
 
-class Sharing(Toolkit):
-    """Keeps one list for everybody."""
-
-    def __init__(self, known: list[str] = []) -> None:  # noqa: B006  # that is the mistake
-        self.known = known
-        super().__init__(name="sharing", tools=[self.look])
-
-    def look(self) -> str:
-        """Look."""
-        return ", ".join(self.known)
-
-
-class ClassWide(Sharing):
-    """Keeps one on the class."""
-
-    seen: list[str] = []  # noqa: RUF012  # that is the mistake
-
-
-KEPT: list[Toolkit] = []
-
-
-class Kept(Toolkit):
-    """Is kept by its module."""
+class Looking(Toolkit):
+    """Has one tool. Others inherit it, each with a mistake of its own."""
 
     def __init__(self) -> None:
-        super().__init__(name="kept", tools=[self.look])
-        KEPT.append(self)
+        super().__init__(name="looking", tools=[self.look])
 
     def look(self) -> str:
         """Look."""
         return ""
 
 
-class Impersonating(Kept):
+class Sharing(Looking):
+    """Keeps one list for everybody, which is the default of a parameter."""
+
+    def __init__(self, known: list[str] = []) -> None:  # noqa: B006  # that is the mistake
+        self.known = known
+        super().__init__()
+
+
+class ClassWide(Looking):
+    """Keeps one on the class."""
+
+    seen: list[str] = []  # noqa: RUF012  # that is the mistake
+
+
+_seen: dict[str, str] = {}
+
+
+def _note(word: str) -> str:
+    return _seen.setdefault(word, word)
+
+
+class ModuleWide(Looking):
+    """Keeps one in its module, by a function there."""
+
+    def look(self) -> str:
+        """Look."""
+        return _note("word")
+
+
+@lru_cache
+def _found(word: str) -> str:
+    return word
+
+
+class Cached(Looking):
+    """Answers from a cache of its module."""
+
+    def look(self) -> str:
+        """Look."""
+        return _found("word")
+
+
+def _counter() -> Callable[[], int]:
+    counted: list[str] = []
+
+    def count() -> int:
+        counted.append("")
+        return len(counted)
+
+    return count
+
+
+_count = _counter()
+
+
+class Enclosed(Looking):
+    """Counts for everybody, in a variable around a function."""
+
+    def look(self) -> str:
+        """Look."""
+        return str(_count())
+
+
+class Borrowed(Looking):
+    """Holds what a library gives out to everybody."""
+
+    def __init__(self) -> None:
+        self.handlers = default_retry_handlers()
+        super().__init__()
+
+
+class Borrowing(Looking):
+    """Holds it once a tool has run."""
+
+    def look(self) -> str:
+        """Look."""
+        self.handlers = default_retry_handlers()
+        return ""
+
+
+class Kept(Looking):
+    """Is kept by a logger."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        logging.getLogger("kept").addFilter(self)  # type: ignore[arg-type]
+
+
+class Impersonating(Looking):
     """Asks the model whom it is for."""
 
     def __init__(self) -> None:
