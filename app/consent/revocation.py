@@ -190,7 +190,9 @@ class Revocation:
             shared = await _is_held_elsewhere(connection, grant)
         provider = self._providers[grant.provider]
         shared = shared and provider.ends_all
-        ended = not shared and await provider.revoke(grant.refresh_token or grant.access_token)
+        ended = not shared and await provider.revoke(
+            grant.refresh_token or grant.access_token, is_refresh_token=bool(grant.refresh_token)
+        )
         await self._erase(grant)
         return [EndedGrant(grant.grant_id, grant.email, at_provider=ended, shared=shared, provider=grant.provider)]
 

@@ -29,7 +29,7 @@ class RevocationEndpoint(Protocol):
         """Return its name for people."""
         ...
 
-    async def revoke(self, token: str) -> bool:
+    async def revoke(self, token: str, *, is_refresh_token: bool = False) -> bool:
         """End the grant that a token belongs to; return whether it has ended, as one does that ended before."""
         ...
 
@@ -85,5 +85,7 @@ class UnconfirmedConsents:
                 return
             provider = self._providers[ending.provider]
             if not provider.ends_all or not await self._quarantine.held_elsewhere(ending):
-                await provider.revoke(ending.tokens.refresh_token or ending.tokens.access_token)
+                refresh_token = ending.tokens.refresh_token
+                token = refresh_token or ending.tokens.access_token
+                await provider.revoke(token, is_refresh_token=refresh_token is not None)
         await self._quarantine.erase(principal, link_id)

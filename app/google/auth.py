@@ -163,7 +163,7 @@ class GoogleAuth:
         tokens, _ = await self._ask_for_tokens("refresh_token", {"refresh_token": refresh_token})
         return tokens
 
-    async def revoke(self, token: str) -> bool:
+    async def revoke(self, token: str, *, is_refresh_token: bool = False) -> bool:
         """Revoke the whole grant that an access or refresh token belongs to, unless it has already ended; return True.
 
         Google revokes everything that the account granted to this client, including through another person's link.

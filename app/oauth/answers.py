@@ -24,7 +24,7 @@ def read_answer(
         body: The answer.
         description: The provider.
         asked_at: The time of the request, POSIX seconds.
-        default: The OAuth scopes that an answer without `scope` grants.
+        default: The OAuth scopes that an answer without `scope` grants; none for a refresh, which changes nothing.
         first: Whether a code was redeemed; an answer to that must have the person's tokens where they belong.
 
     Raises:
@@ -45,13 +45,15 @@ def read_answer(
         expires_at = NEVER
     else:
         expires_at = asked_at + lifetime(answer.get("expires_in"))
+    scope = answer.get("scope")
+    if description.unscoped_prefix and (access_token or "").startswith(description.unscoped_prefix):
+        scope = None
+    granted = granted_scopes(scope, description.scope_prefix, default)
     tokens = ProviderTokens(
         access_token=access_token or "",
         expires_at=expires_at,
         refresh_token=refresh_token,
-        granted_scopes=_with_permitted(
-            granted_scopes(answer.get("scope"), description.scope_prefix, default), description.permits
-        ),
+        granted_scopes=_with_permitted(granted, description.permits),
     )
     return tokens, whole
 

@@ -129,9 +129,11 @@ class OAuthProvider:
             CallbackRefusedError: It names another issuer, or none although this provider always does.
         """
         endpoints = self._endpoints
-        expected = endpoints.issuer if endpoints is not None else self._description.discover
-        says = endpoints is not None and endpoints.says_issuer
-        if (issuer is None and says) or (issuer is not None and expected is not None and issuer != expected):
+        if endpoints is None:
+            wrong = issuer not in (None, self._description.discover)
+        else:
+            wrong = endpoints.says_issuer if issuer is None else not endpoints.is_issuer(issuer)
+        if wrong:
             raise CallbackRefusedError(f"this answer is not from {self.title}, so nothing was connected")
 
     async def redeem(self, *, code: str, code_verifier: str, oauth_scopes: frozenset[str]) -> RedeemedCode:
@@ -146,7 +148,8 @@ class OAuthProvider:
         if self._description.pkce:
             form["code_verifier"] = code_verifier
         try:
-            tokens, answer = await self._ask_for_tokens("authorization_code", form, oauth_scopes, first=True)
+            asked_for = oauth_scopes | self.identity_scopes
+            tokens, answer = await self._ask_for_tokens("authorization_code", form, asked_for, first=True)
         except InvalidGrantError:
             raise CallbackRefusedError(
                 f"{self.title} does not accept this sign-in any more. Write `connect {self.name}` in the chat for a "
@@ -157,7 +160,7 @@ class OAuthProvider:
         whoami = self._description.whoami
         claimed = NOBODY
         if whoami is None:
-            claimed = claimed_in_id_token(id_token)
+            claimed = claimed_in_id_token(id_token, self._description.subject_claims)
         elif whoami.url is None:
             claimed = _account(whoami, answer) or NOBODY
         return RedeemedCode(tokens, id_token, claimed)
@@ -174,7 +177,13 @@ class OAuthProvider:
         whoami = self._description.whoami
         if whoami is None:
             account = await account_of_id_token(
-                self._http, redeemed.id_token, self._ready(), self.title, client_id=self._client_id, nonce=nonce
+                self._http,
+                redeemed.id_token,
+                self._ready(),
+                self.title,
+                client_id=self._client_id,
+                nonce=nonce,
+                subject_claims=self._description.subject_claims,
             )
         elif whoami.url is None:
             account = redeemed.claimed
@@ -197,8 +206,10 @@ class OAuthProvider:
         )
         return tokens
 
-    async def revoke(self, token: str) -> bool:
+    async def revoke(self, token: str, *, is_refresh_token: bool = False) -> bool:
         """End the grant that a token belongs to; return whether it has ended, False where the provider cannot do it.
+
+        Where only a living access token ends a grant, the refresh token is first exchanged for one.
 
         Raises:
             ProviderError: The provider answered with an error, or not at all; the grant may still be valid.
@@ -209,6 +220,11 @@ class OAuthProvider:
         url = self._ready().revoke
         if url is None:
             return False
+        if is_refresh_token and self._description.revokes_access_tokens:
+            try:
+                token = (await self.refresh(token)).access_token
+            except InvalidGrantError:
+                return True  # the grant had ended before
         if self._description.revocation is RevocationWay.GITHUB:
             await self._delete_grant(f"{url}/{quote(self._client_id, safe='')}/grant", token)
             return True
@@ -232,12 +248,11 @@ class OAuthProvider:
     ) -> tuple[ProviderTokens, Mapping[str, Any]]:
         asked_at = self._now()  # before the call, so that a token never counts as valid after it has expired
         client, headers = self._authenticated()
-        default |= self.identity_scopes
         body = await self._token_endpoint.post(
             self._ready().token,
             {**form, **client, "grant_type": grant_type},
             "a token request",
-            headers=headers,
+            headers={**self._description.headers, **headers},
             as_json=self._description.asks_json,
         )
         return read_answer(body, self._description, asked_at, default=default, first=first)

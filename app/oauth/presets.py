@@ -14,7 +14,8 @@ def _permits(**scopes: str) -> Mapping[str, frozenset[str]]:
 
 # https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps and …/scopes-for-oauth-apps:
 # an answer leaves out what another scope of it implies. An OAuth app's token does not expire and has no refresh token;
-# a GitHub App's has both. RFC 7009 is not spoken, and `iss` is not sent.
+# a GitHub App's has both, begins with ghu_ and has no OAuth scopes: what it may do stands in the app's settings
+# (…/authenticating-with-a-github-app/refreshing-user-access-tokens). RFC 7009 is not spoken, and `iss` is not sent.
 GITHUB = ProviderDescription(
     title="GitHub",
     endpoints=Endpoints(
@@ -25,7 +26,9 @@ GITHUB = ProviderDescription(
     whoami=WhoAmI("https://api.github.com/user", subject=("id",), shown=("login",)),
     api=("https://api.github.com", "https://uploads.github.com", "https://api.githubcopilot.com"),
     revocation=RevocationWay.GITHUB,
+    revokes_access_tokens=True,
     ends_all=True,
+    unscoped_prefix="ghu_",
     permits=_permits(
         repo="repo:status repo_deployment public_repo repo:invite security_events",
         admin__repo_hook="write:repo_hook read:repo_hook",
@@ -54,7 +57,6 @@ GITHUB = ProviderDescription(
         }
     ),
     parameters=MappingProxyType({"prompt": "select_account"}),
-    headers=MappingProxyType({"Accept": "application/vnd.github+json"}),
     manage_url="https://github.com/settings/applications",
 )
 
@@ -72,6 +74,7 @@ SLACK_USER = ProviderDescription(
     client_authentication=ClientAuthentication.BASIC,
     pkce=False,
     revocation=RevocationWay.SLACK,
+    revokes_access_tokens=True,
     scope_parameter="user_scope",
     scope_separator=",",
     words=MappingProxyType(
@@ -88,19 +91,21 @@ SLACK_USER = ProviderDescription(
 )
 
 # https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-auth-code-flow. There is no revocation endpoint;
-# an answer names scopes in full or in short. {tenant} is filled in from the settings.
+# an answer names scopes in full or in short, and never offline_access. {tenant} is filled in from the settings. Only
+# `tid` and `oid` together are an account's id; `email` may be anything: …/id-token-claims-reference.
 MICROSOFT = ProviderDescription(
     title="Microsoft",
     endpoints=Endpoints(
         "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/authorize",
         "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token",
+        issuer="https://login.microsoftonline.com/{tenantid}/v2.0",
+        certs="https://login.microsoftonline.com/{tenant}/discovery/v2.0/keys",
     ),
-    whoami=WhoAmI(
-        "https://graph.microsoft.com/v1.0/me", subject=("id",), shown=("mail", "userPrincipalName", "displayName")
-    ),
+    whoami=None,
+    subject_claims=("tid", "oid"),
     api=("https://graph.microsoft.com",),
     scope_prefix="https://graph.microsoft.com/",
-    sign_in_scopes=("offline_access", "User.Read"),
+    sign_in_scopes=("openid", "profile", "offline_access"),
     permits=_permits(
         **{
             "Mail.ReadWrite": "Mail.Read",
@@ -126,6 +131,7 @@ MICROSOFT = ProviderDescription(
 )
 
 # https://developers.notion.com/docs/authorization: no scopes, whole workspaces or pages that the person picks; JSON.
+# …/reference/revoke-token takes an access token, and …/reference/create-a-token asks for the version, too.
 NOTION = ProviderDescription(
     title="Notion",
     endpoints=Endpoints(
@@ -142,6 +148,7 @@ NOTION = ProviderDescription(
     client_authentication=ClientAuthentication.BASIC,
     pkce=False,
     revocation=RevocationWay.RFC7009,
+    revokes_access_tokens=True,
     asks_json=True,
     parameters=MappingProxyType({"owner": "user"}),
     headers=MappingProxyType({"Notion-Version": "2022-06-28"}),

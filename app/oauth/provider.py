@@ -101,8 +101,12 @@ class Provider(Protocol):
         """
         ...
 
-    async def revoke(self, token: str) -> bool:
+    async def revoke(self, token: str, *, is_refresh_token: bool = False) -> bool:
         """End the grant that a token belongs to; return whether it has ended, False where the provider cannot do it.
+
+        Args:
+            token: The grant's refresh token, or its access token if it has no other one.
+            is_refresh_token: Which of them it is.
 
         Raises:
             ProviderError: The provider answered with an error, or not at all; the grant may still be valid.
@@ -193,7 +197,7 @@ class RemovedProvider:
         """Refuse; see `get_ready`."""
         raise self._gone()
 
-    async def revoke(self, token: str) -> bool:
+    async def revoke(self, token: str, *, is_refresh_token: bool = False) -> bool:
         """Return False: nobody knows where to revoke it."""
         log.warning("a grant of %s is erased but not revoked: the settings have no such connection", self.name)
         return False

@@ -19,8 +19,21 @@ from app.oauth.tokens import ProviderTokens
 
 HTTP_TIMEOUT_SECONDS = 10.0  # for a whole call, its repetitions included; the lease of a refresh has to outlive it
 _USUAL_LIFETIME_SECONDS = 3600.0  # of Google's access tokens, if an answer does not say
-# GitHub and Slack have their own words for RFC 6749's invalid_grant.
-_INVALID_GRANT = frozenset({"invalid_grant", "bad_verification_code", "bad_refresh_token", "invalid_code"})
+_INVALID_GRANT = frozenset(
+    {
+        "invalid_grant",  # RFC 6749 section 5.2, for which GitHub and Slack have words of their own
+        *("bad_verification_code", "bad_refresh_token"),
+        *("invalid_code", "code_already_used", "invalid_refresh_token"),
+        *("interaction_required", "login_required", "consent_required"),  # Microsoft's, until the person signs in again
+    }
+)
+# Faults of the provider's own, which Slack answers with 200.
+_PASSING = frozenset(
+    {
+        *("server_error", "temporarily_unavailable"),
+        *("internal_error", "fatal_error", "service_unavailable", "request_timeout", "ratelimited"),
+    }
+)
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)  # there was no connection
 
 
@@ -120,7 +133,7 @@ class TokenEndpoint:
         error = refused(
             f"{self._title} answered {response.status_code} to {what} ({reason})",
             provider=self._title,
-            status=max(400, response.status_code),
+            status=max(503 if reason in _PASSING else 400, response.status_code),
             reason=reason,
             retry_after=retry_after(response.headers.get("retry-after")),
         )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from app.oauth.description import ClientAuthentication, Endpoints, ProviderDescription, RevocationWay, WhoAmI
+from app.oauth.description import TENANT, ClientAuthentication, Endpoints, ProviderDescription, RevocationWay, WhoAmI
 from app.oauth.presets import PRESETS
 from app.sections.section import OneOrMore, Secret, Section, Text, Url, wrong
+
+_TENANT_ID = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class WhoAmISettings(Section):
@@ -65,8 +68,7 @@ class ConnectionSettings(Section):
         if self.authorize_url and self.token_url:
             endpoints = Endpoints(self.authorize_url, self.token_url, revoke=self.revoke_url, issuer=self.issuer)
         elif endpoints is not None:
-            filled = (each.replace("{tenant}", self.tenant) for each in (endpoints.authorize, endpoints.token))
-            endpoints = replace(endpoints, authorize=next(filled), token=next(filled))
+            endpoints = _of_tenant(endpoints, self.tenant)
         whoami = found.whoami
         if self.whoami is not None:
             whoami = WhoAmI(self.whoami.url, subject=self.whoami.subject, shown=self.whoami.shown)
@@ -94,3 +96,15 @@ class ConnectionSettings(Section):
                 "whoami", "say where the provider names the account; only an issuer's metadata leads to id_tokens"
             )
         return self
+
+
+def _of_tenant(endpoints: Endpoints, tenant: str) -> Endpoints:
+    """Return the endpoints of a directory of Microsoft's; with its id, only its own people can sign in."""
+    filled = {
+        name: value.replace("{tenant}", tenant)
+        for name in ("authorize", "token", "certs")
+        if (value := getattr(endpoints, name)) is not None
+    }
+    if _TENANT_ID.fullmatch(tenant) and endpoints.issuer is not None:
+        filled["issuer"] = endpoints.issuer.replace(TENANT, tenant.lower())
+    return replace(endpoints, **filled)

@@ -117,7 +117,7 @@ class TokenEndpoint:
             granted_scopes=frozenset({READ}),
         )
 
-    async def revoke(self, token: str) -> bool:
+    async def revoke(self, token: str, *, is_refresh_token: bool = False) -> bool:
         self.asked.set()
         await self.gate.wait()
         if self.failure is not None:

@@ -6,12 +6,15 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 from pydantic import SecretStr
 
+from app.oauth.description import Endpoints, ProviderDescription
 from app.principal import Principal
 from app.sandbox.oauth.differences import GITHUB, Differences
 from app.sandbox.oauth.sandbox import OAuthSandbox
@@ -51,6 +54,30 @@ def settings_of(root: str, differences: Differences, **changes: Any) -> Connecti
     else:
         described["issuer"] = root
     return ConnectionSettings.model_validate({**described, **changes})
+
+
+class PresetSettings(ConnectionSettings):
+    """Settings of a preset as they are, but for the hosts of its addresses: all of them are the sandbox's."""
+
+    root: str
+
+    def described(self, name: str) -> ProviderDescription:
+        """Return the preset's description, whose endpoints are below the sandbox's root."""
+        found = super().described(name)
+        assert found.endpoints is not None
+        its = found.endpoints
+        endpoints = Endpoints(
+            authorize=self._moved(its.authorize),
+            token=self._moved(its.token),
+            revoke=its.revoke and self._moved(its.revoke),
+            issuer=its.issuer and self._moved(its.issuer),
+            certs=its.certs and self._moved(its.certs),
+        )
+        whoami = found.whoami and replace(found.whoami, url=found.whoami.url and self._moved(found.whoami.url))
+        return replace(found, endpoints=endpoints, whoami=whoami, api=(self.root,))
+
+    def _moved(self, url: str) -> str:
+        return f"{self.root}{urlsplit(url).path}"
 
 
 class HubApp:
@@ -135,9 +162,19 @@ async def open_hub(
     *,
     database: str | None = None,
     prepare: Callable[[Application], object] = lambda _: None,
+    preset: str | None = None,
     **changes: Any,
 ) -> AsyncIterator[HubApp]:
-    """Run a deployment with one connection, `github`, to a sandbox with these differences."""
+    """Run a deployment with one connection, `github`, to a sandbox with these differences.
+
+    Args:
+        folder: Where keys are kept.
+        differences: The sandbox's.
+        database: The database's URL; a file in the folder when it is None.
+        prepare: Called with the container before anything is built.
+        preset: The provider of the connection, whose preset is taken as it is.
+        changes: Other settings of the connection.
+    """
     sandbox = OAuthSandbox(
         client_id=CLIENT_ID,
         client_secret=SECRET,
@@ -146,7 +183,12 @@ async def open_hub(
     )
     async with serve_loopback(sandbox.app) as root:
         settings = settings_in(folder, toolkits={"hub": "tests.outside.hub:HubToolkit"})
-        section = settings_of(root, differences, **changes)
+        section: ConnectionSettings
+        if preset is not None:
+            client: dict[str, Any] = {"client_id": CLIENT_ID, "client_secret": SecretStr(SECRET)}
+            section = PresetSettings(provider=preset, root=root, **client, **changes)
+        else:
+            section = settings_of(root, differences, **changes)
         other = section.model_copy(update={"title": "Other"})
         update: dict[str, Any] = {"connections": {"github": section, "other": other}}
         if database is not None:

@@ -74,7 +74,7 @@ async def test_wrong_codes_are_counted_aloud(server: CoreServer, ada: Principal,
     mine, hers = [await server.ask(person, "/letters_read", person.user) for person in (ada, grace)]
     for message in (mine, hers):
         await signs_in(server, message)
-    server.unconfirmed._providers[GOOGLE].revoke = _revoked  # type: ignore[method-assign]
+    server.unconfirmed._providers[GOOGLE].revoke = _revoked  # type: ignore[assignment,method-assign]
     replies = [await reply(server, ada, WRONG, "d") for _ in range(5)]
     for message in (mine, hers):
         await server.sender.send_waiting(ConversationKey.of(message))

@@ -493,7 +493,7 @@ class _Unreachable:
 
     ends_all, title = True, "Google"
 
-    async def revoke(self, token: str) -> bool:
+    async def revoke(self, token: str, *, is_refresh_token: bool = False) -> bool:
         raise GoogleError("Google gave no answer to a revocation")
 
 

@@ -61,7 +61,7 @@ class Unreachable:
         self.asked = 0
         self._google = dropping._providers[GOOGLE]
 
-    async def revoke(self, token: str) -> bool:
+    async def revoke(self, token: str, *, is_refresh_token: bool = False) -> bool:
         self.asked += 1
         if self.down:
             raise GoogleError("Google answered 503", status=503)

@@ -149,6 +149,17 @@ async def test_each_difference(differences: Differences, tmp_path: Path, ada: Pr
         assert left == [grace.user]
 
 
+async def test_a_refresh_that_names_no_scope_takes_none_away(tmp_path: Path, ada: Principal, grace: Principal) -> None:
+    """What a person allowed stays allowed, also where the provider asks for scopes of its own at every sign-in."""
+    async with open_hub(tmp_path, replace(MODERN, scopes="missing"), scopes=("profile",)) as hub:
+        for who in (ada, grace):
+            await hub.connect(who, path_of((await hub.read(who))["consent_url"]))
+        await expire(hub, ada, grace)
+
+        for who in (ada, grace):
+            assert f"{who.user}/notes" in (await hub.read(who))["answer"]
+
+
 async def test_a_token_without_refresh_that_is_rejected_asks_again(
     tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:

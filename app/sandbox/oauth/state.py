@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
+import math
 import secrets
 from dataclasses import dataclass, field
 
@@ -26,6 +28,8 @@ class AppGrant:
     """One account's grant to the client.
 
     Attributes:
+        number: Of this grant, in the order of the consents.
+        personal: Whether it is the account's alone, and not its whole workspace's.
         access: The living access tokens, and when each ends.
         refresh: The living refresh token, if there is one.
         used: The refresh tokens that were replaced.
@@ -34,6 +38,8 @@ class AppGrant:
     account: str
     scopes: frozenset[str]
     nonce: str = ""
+    number: int = 0
+    personal: bool = True
     access: dict[str, float] = field(default_factory=dict)
     refresh: str | None = None
     used: set[str] = field(default_factory=set)
@@ -56,14 +62,24 @@ class ProviderState:
     def __init__(self, differences: Differences) -> None:
         self._differences = differences
         self.codes: dict[str, IssuedCode] = {}
+        self._numbers = itertools.count(1)
         self.grants: list[AppGrant] = []
 
     def consent(
-        self, account: str, scopes: frozenset[str], *, redirect_uri: str, challenge: str, nonce: str, now: float
+        self,
+        account: str,
+        scopes: frozenset[str],
+        *,
+        redirect_uri: str,
+        challenge: str,
+        nonce: str,
+        personal: bool,
+        now: float,
     ) -> str:
         """Return a code for this account's consent."""
         code = secrets.token_urlsafe(20)
-        self.codes[code] = IssuedCode(AppGrant(account, scopes, nonce), redirect_uri, challenge, now + CODE_SECONDS)
+        grant = AppGrant(account, scopes, nonce, next(self._numbers), personal)
+        self.codes[code] = IssuedCode(grant, redirect_uri, challenge, now + CODE_SECONDS)
         return code
 
     def exchange(self, code: str, redirect_uri: str, verifier: str, now: float) -> AppGrant:
@@ -74,9 +90,9 @@ class ProviderState:
         """
         issued = self.codes.pop(code, None)
         hashed = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-        proven = not issued or not issued.challenge or secrets.compare_digest(hashed, issued.challenge)
+        proven = not issued or secrets.compare_digest(hashed if issued.challenge else verifier, issued.challenge)
         if issued is None or issued.ends_at < now or issued.redirect_uri != redirect_uri or not proven:
-            raise RefusedError("bad_verification_code" if self._differences.errors_with_200 else "invalid_grant")
+            raise RefusedError(self._differences.refusals[0])
         self.grants.append(issued.grant)
         return self._renewed(issued.grant, now)
 
@@ -91,16 +107,17 @@ class ProviderState:
                 self.end(grant)
             if grant.refresh == token and not grant.ended:
                 return self._renewed(grant, now)
-        raise RefusedError("bad_refresh_token" if self._differences.errors_with_200 else "invalid_grant")
+        raise RefusedError(self._differences.refusals[1])
 
     def find(self, token: str, now: float) -> AppGrant | None:
         """Return the grant that an access token stands for, while it is good."""
         found = (grant for grant in self.grants if not grant.ended and grant.access.get(token, 0.0) > now)
         return next(found, None)
 
-    def owner(self, token: str) -> AppGrant | None:
-        """Return the grant that an access or refresh token belongs to, while the grant has not ended."""
-        return next((each for each in self.grants if not each.ended and token in (each.refresh, *each.access)), None)
+    def owner(self, token: str, *, refresh: bool) -> AppGrant | None:
+        """Return the grant that an access token, or a refresh token too, belongs to, while the grant has not ended."""
+        living = (each for each in self.grants if not each.ended)
+        return next((each for each in living if token in each.access or (refresh and token == each.refresh)), None)
 
     def end(self, grant: AppGrant) -> None:
         """End a grant and all of its tokens."""
@@ -108,10 +125,14 @@ class ProviderState:
         grant.access.clear()
 
     def _renewed(self, grant: AppGrant, now: float) -> AppGrant:
-        lasts = self._differences.lifetime_seconds if self._differences.refreshes else float("inf")
-        grant.access[f"gho_{secrets.token_urlsafe(24)}"] = now + lasts
-        if self._differences.refreshes and (grant.refresh is None or self._differences.rotates):
+        differs = self._differences
+        refreshes = differs.refreshes and (not differs.needs or differs.needs in grant.scopes)
+        if differs.rotates and grant.refresh is not None:
+            grant.access.clear()
+        access, refresh = differs.prefixes
+        grant.access[f"{access}{secrets.token_urlsafe(24)}"] = now + differs.lifetime_seconds if refreshes else math.inf
+        if refreshes and (grant.refresh is None or differs.rotates):
             if grant.refresh is not None:
                 grant.used.add(grant.refresh)
-            grant.refresh = f"ghr_{secrets.token_urlsafe(24)}"
+            grant.refresh = f"{refresh}{secrets.token_urlsafe(24)}"
         return grant
