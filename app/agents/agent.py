@@ -206,9 +206,15 @@ class Agent:
         return await self._loop(work, PatientModel(self._shell.model), history, turn).resume(answers)
 
     def _loop(
-        self, work: Work, model: Model, history: Sequence[ModelMessage], turn: Sequence[ModelMessage] = ()
+        self,
+        work: Work,
+        model: Model,
+        history: Sequence[ModelMessage],
+        turn: Sequence[ModelMessage] = (),
+        *,
+        private: bool = True,
     ) -> Loop:
-        """Return the loop of one run."""
+        """Return the loop of one run; the history is private if it holds something out of the person's account."""
         begins = partial(self._writes.begin, self.principal, work.message.message_id, work.message.attempt)
         permission = self._shell.permission
         guard = Guard(
@@ -217,7 +223,10 @@ class Agent:
         members = {ask_name(member.name): member for member in self._members}
         shares_history = self._shell.shares_history
         tools = Team(guard, members, self._shell.asks, work, shares_history=shares_history) if members else guard
-        return Loop(model, tools, self._asking, work.budget, history, turn, work.listener)
+        return Loop(
+            *(model, tools, self._asking, work.budget, history, turn, work.listener),
+            lambda so_far: not (private or self.is_private(so_far)),
+        )
 
     def _asking(self) -> ModelRequestParameters:
         return self._shell.asking(self._toolkits, [member.definitions() for member in self._members])
@@ -238,7 +247,7 @@ class Agent:
             shared=work.rules.shared_history,
         )
         model = PatientModel(self._shell.model)
-        loop = self._loop(work, model, history.messages, turn_so_far)
+        loop = self._loop(work, model, history.messages, turn_so_far, private=history.private)
         try:
             ended = await (loop.answer(content) if results is None else loop.resume(results))
         except UsageLimitExceeded as error:
@@ -259,13 +268,7 @@ class Agent:
     def is_private(self, turn: Sequence[ModelMessage]) -> bool:
         """Return whether a turn may hold something out of the person's account."""
         tools = {name: spec for toolkit in self._toolkits for name, spec in toolkit.known().items()}
-        returned = (
-            part
-            for message in turn
-            if isinstance(message, ModelRequest)
-            for part in message.parts
-            if isinstance(part, ToolReturnPart)
-        )
+        returned = (part for message in turn for part in message.parts if isinstance(part, ToolReturnPart))
         # A parked run may hold the result of a tool that the agent no longer has.
         return any(
             is_private_result(part.metadata)

@@ -20,9 +20,14 @@ class ToolState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TextWritten:
-    """The model wrote on. Only the end of the run says whether it was the answer."""
+    """The model wrote on. Only the end of the run says whether it was the answer.
+
+    Attributes:
+        public: Nothing that the model has been shown so far came out of the person's account, so anybody may read it.
+    """
 
     delta: str = field(repr=False)
+    public: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class Loop:
         history: Earlier turns.
         turn: The messages that earlier runs have added to this turn.
         listener: Notified of progress; the model is asked to stream only if there is one.
+        is_public: Returns whether anybody may read what the model writes after this turn so far; by default nobody may.
     """
 
     def __init__(
@@ -66,8 +67,10 @@ class Loop:
         history: Sequence[ModelMessage],
         turn: Sequence[ModelMessage] = (),
         listener: Listener | None = None,
+        is_public: Callable[[Sequence[ModelMessage]], bool] = lambda _: False,
     ) -> None:
         self._model = model
+        self._is_public = is_public
         self._asking = asking
         self._budget = budget
         self._history = history
@@ -118,10 +121,11 @@ class Loop:
         if self._listener is None:
             response = await self._model.request(messages, self._model.settings, asking)
         else:
+            public = self._is_public(self._turn)
             async with self._model.request_stream(messages, self._model.settings, asking) as stream:
                 async for event in stream:
                     if text := text_of(event):
-                        self._listener.tell(TextWritten(text))
+                        self._listener.tell(TextWritten(text, public))
             response = stream.get()
         if (
             response.state == "suspended"

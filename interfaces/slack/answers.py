@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from slack_sdk.errors import SlackApiError
 
+from app.delivery.replies.growing import GrowingAnswers
 from app.delivery.store.notes import ChannelNotes
 from app.errors import UndeliverableError
 from app.log_once import LogOnce
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_AT_MOST = 10_000  # answers
-_KEPT_SECONDS = 3600.0
 _CANNOT_CHANGE = frozenset(
     {"block_mismatch", "cant_update_message", "edit_window_closed", "message_not_found", "msg_too_long"}
 )
@@ -65,33 +64,23 @@ class SlackAnswers:
         every_seconds: float = EVERY_SECONDS,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._now = now
         self._tools = DraftTools(notes, CallBudget(), LogOnce(log), first_seconds, every_seconds)
-        self._written: OrderedDict[str, tuple[AnswerBeingWritten, float]] = OrderedDict()  # by message, and since when
+        self._written = GrowingAnswers[AnswerBeingWritten](now)
 
     def follow(self, message: StoredMessage, open_client: OpenClient) -> AnswerBeingWritten:
         """Return what shows the run of a message that begins."""
-        self._drop_old()
-        written, _ = self._written.pop(message.message_id, (None, 0.0))
-        if written is None:
-            written = AnswerBeingWritten(self._tools, message, open_client)
-        else:
-            written.begin(message)
-        self._written[message.message_id] = (written, self._now())
-        return written
-
-    def _drop_old(self) -> None:
-        """Forget answers that another process has sent, with their words."""
-        while self._written:
-            message_id, (_, since) = next(iter(self._written.items()))
-            if len(self._written) < _AT_MOST and self._now() - since < _KEPT_SECONDS:
-                return
-            del self._written[message_id]
+        return self._written.follow(message, partial(AnswerBeingWritten, self._tools, message, open_client))
 
     def show_work(self, message: StoredMessage, words: str) -> None:
         """Show what is being done for a message, where its answer will be."""
-        if known := self._written.get(message.message_id):
-            known[0].show_work(words)
+        if (written := self._written.find(message)) is not None:
+            written.show_work(words)
+
+    async def drop(self, client: AsyncWebClient, message: StoredMessage, *, besides: Collection[str]) -> None:
+        """Take away what was written of an answer, unless it has become one of these posts."""
+        draft = await self._end(message)
+        if draft is not None and draft.ts and draft.ts not in besides:
+            await withdraw(client, message, draft)
 
     async def finish(
         self, client: AsyncWebClient, message: StoredMessage, part: PostPart, metadata: Mapping[str, Any]
@@ -105,8 +94,7 @@ class SlackAnswers:
             UnclearError: Slack did not answer, or reported an internal error.
             UnavailableError: Slack refuses it for now.
         """
-        written, _ = self._written.pop(message.message_id, (None, 0.0))
-        draft = await written.close() if written is not None else Draft.noted(message)
+        draft = await self._end(message)
         if draft is None:
             return None
         if not draft.ts:
@@ -121,6 +109,11 @@ class SlackAnswers:
             await withdraw(client, message, draft)
             return None
         return replace(draft, streaming=False)
+
+    async def _end(self, message: StoredMessage) -> Draft | None:
+        """Return the message that was begun for an answer, as it is once nothing changes it any more."""
+        written = await self._written.take(message)
+        return written.draft if written is not None else Draft.noted(message)
 
 
 async def _end_stream(

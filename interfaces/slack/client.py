@@ -99,7 +99,7 @@ class SlackChannel:
         self._http = http
         self._copies = copies or CopyFinder()
         self._sessions = SlackSessions()
-        self._public_lines: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self._public_lines: OrderedDict[tuple[str, int], set[str]] = OrderedDict()  # their timestamps
 
     async def send(
         self, message: StoredMessage, content: ReplyContent, *, private: bool, reply_id: str, again: bool
@@ -152,9 +152,9 @@ class SlackChannel:
                 await self._copies.keep_first(client, where, copies)
             self._copies.forget(reply_id)
 
-    def follow(self, message: StoredMessage) -> AnswerBeingWritten | None:
-        """Return what shows the answer while it is written, in direct chats only."""
-        return None if self.is_group(message) else self._answers.follow(message, partial(self._client, message))
+    def follow(self, message: StoredMessage) -> AnswerBeingWritten:
+        """Return what shows the answer while it is written, where the message came from."""
+        return self._answers.follow(message, partial(self._client, message))
 
     async def show_working(self, message: StoredMessage, doing: str | None) -> None:
         """Show in the message's thread that the assistant is working, with a Stop button, and on what.
@@ -229,7 +229,8 @@ class SlackChannel:
     async def _say_publicly(self, client: AsyncWebClient, here: Where, reply: _Reply, number: int, line: str) -> None:
         """Post a line that everybody may read, once per message; skip it if Slack refuses permanently."""
         said = (reply.message.message_id, number)
-        if said in self._public_lines:
+        if (lines := self._public_lines.get(said)) is not None:
+            await self._answers.drop(client, reply.message, besides=lines)
             return
         try:
             part = PostPart(f"<@{reply.message.principal.user}> {escaped(line)}")
@@ -237,7 +238,7 @@ class SlackChannel:
         except UndeliverableError as error:
             log.warning("message %s: no public line, because Slack says %s", reply.message.message_id, error.reason)
             return
-        self._public_lines[said] = None
+        self._public_lines[said] = {*self._copies.of(reply.reply_id, here, since=_since(reply.message)).found[number]}
         if len(self._public_lines) > _PUBLIC_LINES_AT_MOST:
             self._public_lines.popitem(last=False)
 
@@ -257,12 +258,14 @@ class SlackChannel:
                 await self._copies.keep_first(client, where, copies)
 
     async def _finish_written(self, client: AsyncWebClient, where: Where, reply: _Reply, copies: Copies) -> None:
-        """Turn what was shown of an answer while it was written into the first part of its reply."""
-        if self.is_group(reply.message) or 0 not in reply.parts:
+        """Turn what was shown of an answer while it was written into the first part of what is posted there."""
+        if where != _where(reply.message):
             return
-        draft = await self._answers.finish(client, reply.message, reply.parts[0], metadata_of(reply.reply_id, 0))
+        number = min(reply.parts)
+        metadata = metadata_of(reply.reply_id, number)
+        draft = await self._answers.finish(client, reply.message, reply.parts[number], metadata)
         if draft is not None:
-            copies.found[0].add(draft.ts)
+            copies.found[number].add(draft.ts)
             reply.notes.update(draft.note())
 
     async def _post_missing(self, client: AsyncWebClient, where: Where, reply: _Reply, copies: Copies) -> bool:

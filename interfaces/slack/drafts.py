@@ -1,12 +1,11 @@
-"""Shows answers in direct chats while they are written, each in one message that becomes the answer.
+"""Shows answers while they are written, each in one message that becomes the answer.
 
-In a thread Slack streams the message (https://docs.slack.dev/reference/methods/chat.startStream); at the top of a chat
-it is posted and then changed. In channels nothing is shown: only the end of a run says whether its answer is private.
+In a thread of a direct chat Slack streams the message (https://docs.slack.dev/reference/methods/chat.startStream);
+elsewhere it is posted and then changed. In a channel only words are shown that anybody may read.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from slack_sdk.errors import SlackApiError
 
-from app.agents.listening import Progress, TextWritten, ToolUsed
+from app.delivery.replies.growing import GrowingAnswer
 from app.delivery.store.notes import ChannelNotes
 from app.errors import DeputyError, UnavailableError, UnclearError, UndeliverableError
 from app.log_once import LogOnce
@@ -85,71 +84,24 @@ class DraftTools:
     every_seconds: float
 
 
-class AnswerBeingWritten:
+class AnswerBeingWritten(GrowingAnswer):
     """Shows the words of one message's runs, one after the other; lives until its reply is sent."""
 
     def __init__(self, tools: DraftTools, message: StoredMessage, open_client: OpenClient) -> None:
+        seconds = {"first_seconds": tools.first_seconds, "every_seconds": tools.every_seconds}
+        super().__init__(message, tools.log, **seconds)
         self._tools = tools
-        self._message = message
         self._open_client = open_client
-        self._text = self._work = self._shown = ""
-        self._over = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         self.draft = Draft.noted(message)
 
     def begin(self, message: StoredMessage) -> None:
         """Follow the next run of the message."""
-        self._message = message
-        self.end()
+        super().begin(message)
         if self.draft is not None:
             self.draft = replace(self.draft, sent=None)  # it shows words of an earlier run
 
-    def tell(self, progress: Progress) -> None:
-        """Take the progress of a run."""
-        if isinstance(progress, TextWritten):
-            self._text += progress.delta
-            self._wake()
-        elif isinstance(progress, ToolUsed):
-            self._text = ""  # words written before a tool is used are no part of the answer
-
-    def end(self) -> None:
-        """Show no more words of the run; the message stays until its reply is sent."""
-        self._text = self._work = ""
-
-    def show_work(self, words: str) -> None:
-        """Show what is being done, unless the answer is shown already."""
-        self._work = words
-        self._wake()
-
-    async def close(self) -> Draft | None:
-        """Return the draft as it is, once nothing will change it any more."""
-        self._over.set()
-        if self._task is not None:
-            await self._task
-        return self.draft
-
-    def _wake(self) -> None:
-        if not self._over.is_set() and (self._task is None or self._task.done()):
-            self._task = asyncio.create_task(self._show())
-
-    async def _show(self) -> None:
-        """Show what is new until nothing is; the outermost edge of a task."""
-        try:
-            if self.draft is None:
-                await self._pause(self._tools.first_seconds)
-            while not self._over.is_set() and (words := self._text or self._work).strip() not in ("", self._shown):
-                self._shown = words.strip()
-                await self._show_now(words)
-                await self._pause(self._tools.every_seconds)
-        except (DeputyError, TimeoutError) as error:
-            self._tools.log.warning("draft", "an answer is not shown while it is written: %s", error)
-        except Exception as error:
-            # Its text is left out, because it may quote the answer.
-            self._tools.log.error("crash", "showing an answer while it is written failed: %s", type(error).__name__)
-
-    async def _pause(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._over.wait(), seconds)
+    def _is_begun(self) -> bool:
+        return self.draft is not None
 
     async def _show_now(self, words: str) -> None:
         draft = self.draft if self.draft is not None and self.draft.ts else await self._open()
@@ -168,7 +120,8 @@ class AnswerBeingWritten:
         """Begin the message without any words of the answer; note it before and after, so that it is begun once."""
         address = self._message.address
         place = {"channel": address["channel"], "thread_ts": address["thread_ts"]}
-        streaming = address["thread_ts"] is not None
+        # In a channel, a stream that was lost could not be told from one that somebody else's answer has just begun.
+        streaming = address["direct"] and address["thread_ts"] is not None
         method = "chat.startStream" if streaming else "chat.postMessage"
         if not self._tools.budget.take(address.get("workspace"), method):
             return None

@@ -12,10 +12,12 @@ from interfaces.telegram.checkup import TelegramCheckup
 from interfaces.telegram.client import TelegramChannel
 from interfaces.telegram.courtesies import Courtesies
 from interfaces.telegram.drafts import AnswerDrafts
+from interfaces.telegram.growing import GroupAnswers
 from interfaces.telegram.inbound import TelegramInbound
 from interfaces.telegram.interface import WEBHOOK_PATH, TelegramRoutes
 from interfaces.telegram.pace import Pace
 from interfaces.telegram.polling import TelegramPolling, TelegramWebhook
+from interfaces.telegram.posting import BotMessages
 from interfaces.telegram.upgrades import Upgrades
 
 
@@ -31,7 +33,9 @@ def describe(telegram: TelegramSettings, settings: Settings) -> ChannelDescripti
             BotApi: partial(BotApi, token=telegram.bot_token.get_secret_value(), base_url=telegram.api_base_url),
             Pace: Pace,
             Upgrades: partial(Upgrades, bot_id=int(telegram.bot_token.get_secret_value().partition(":")[0])),
+            BotMessages: BotMessages,
             AnswerDrafts: AnswerDrafts,
+            GroupAnswers: GroupAnswers,
             Courtesies: Courtesies,
             TelegramInbound: TelegramInbound,
         },

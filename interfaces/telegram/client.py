@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
 
 import httpx2
 
 from app.errors import AttachmentGoneError, AttachmentTooLargeError, UnavailableError, UndeliverableError
 from app.messages import Attachment, StoredMessage
-from app.reply import ReplyContent, ReplyFile
+from app.reply import ReplyContent
 from interfaces.telegram.bot_api import BotApi, ClosedChatError, UpgradedGroupError, in_our_words
 from interfaces.telegram.drafts import AnswerDrafts
 from interfaces.telegram.formatting import Part, keyboard_of, parts_of
+from interfaces.telegram.growing import GroupAnswer, GroupAnswers
 from interfaces.telegram.pace import Pace
+from interfaces.telegram.posting import BotMessages, Keyboard, Spot
 from interfaces.telegram.upgrades import Upgrades
-
-if TYPE_CHECKING:
-    from aiogram.types import InlineKeyboardMarkup, MessageEntity
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +32,6 @@ _REMEMBERED_AT_MOST = 10_000  # replies, and public lines
 _UNSENT_FILE = "\n\n(I could not attach {}: Telegram takes files of up to 50 MB.)"
 
 
-@dataclass(frozen=True, slots=True)
-class _Chat:
-    """Where a message goes: a chat, and a topic in it; and what it replies to."""
-
-    chat_id: int
-    thread_id: int | None = None
-    reply_to: int | None = None
-
-
 class TelegramChannel:
     """Sends replies as the bot. Lives as long as the process and holds no personal data.
 
@@ -53,9 +41,19 @@ class TelegramChannel:
     "direct": bool}``.
     """
 
-    def __init__(self, api: BotApi, drafts: AnswerDrafts, pace: Pace, upgrades: Upgrades) -> None:
+    def __init__(
+        self,
+        api: BotApi,
+        posting: BotMessages,
+        drafts: AnswerDrafts,
+        answers: GroupAnswers,
+        pace: Pace,
+        upgrades: Upgrades,
+    ) -> None:
         self._api = api
+        self._posting = posting
         self._drafts = drafts
+        self._answers = answers
         self._pace = pace
         self._upgrades = upgrades
         self._arrived: OrderedDict[str, int] = OrderedDict()  # by reply and chat, how many of its messages arrived
@@ -83,15 +81,16 @@ class TelegramChannel:
     async def keep_one(self, message: StoredMessage, reply_id: str) -> None:
         """Do nothing: nobody can look up what the bot has sent, so it is unknown which copies there are."""
 
-    def follow(self, message: StoredMessage) -> None:
-        """Return None: `AnswerDrafts` follows messages from when they are stored."""
+    def follow(self, message: StoredMessage) -> GroupAnswer | None:
+        """Return what shows the answer in a group; `AnswerDrafts` follows messages in private chats."""
+        return self._answers.follow(message) if self.is_group(message) else None
 
     async def show_working(self, message: StoredMessage, doing: str | None) -> None:
         """Show that the assistant is typing, and in a private chat with what: a draft that the answer replaces.
 
         The first sign fades after five seconds, the draft after thirty.
         """
-        here = await self._here(message)
+        here = await self._posting.spot_of(message)
         bot = await self._api.bot()
         with in_our_words():
             await bot.send_chat_action(here.chat_id, "typing", message_thread_id=here.thread_id)
@@ -138,99 +137,73 @@ class TelegramChannel:
         """Return whether the message was written anywhere but in a private chat."""
         return not message.address["direct"]
 
-    async def _here(self, message: StoredMessage) -> _Chat:
-        """Return where a message came from; in a group the answer quotes it, so that everybody sees whose it is."""
-        address = message.address
-        chat = await self._upgrades.current_id(address["chat"])
-        if chat != address["chat"]:  # in the supergroup, the ids of messages begin anew
-            return _Chat(chat)
-        return _Chat(chat, address["thread"], None if address["direct"] else address["message"])
-
-    async def _where_it_is(self, message: StoredMessage, send: Callable[[_Chat], Awaitable[None]]) -> None:
+    async def _where_it_is(self, message: StoredMessage, send: Callable[[Spot], Awaitable[None]]) -> None:
         """Send something to where a message came from, or to the supergroup that this has become."""
-        here = await self._here(message)
+        here = await self._posting.spot_of(message)
         try:
             await send(here)
         except UpgradedGroupError as error:
             await self._upgrades.note(here.chat_id, error.upgraded)
-            await send(await self._here(message))
+            await send(await self._posting.spot_of(message))
 
     async def _send_here(self, message: StoredMessage, content: ReplyContent, reply_id: str) -> None:
         """Send where the message came from, or to the private chat if the bot cannot write there."""
         try:
-            await self._where_it_is(message, lambda here: self._send(here, content, reply_id))
+            await self._where_it_is(message, lambda here: self._send(message, here, content, reply_id))
         except ClosedChatError as error:
             if not self.is_group(message):
                 raise
             log.warning("message %s: answered in the private chat: %s", message.message_id, error)
-            await self._send(_private_chat(message), content, reply_id)
+            await self._send(message, _private_chat(message), content, reply_id)
 
     async def _send_privately(self, message: StoredMessage, content: ReplyContent, reply_id: str) -> None:
         try:
-            await self._send(_private_chat(message), content, reply_id)
+            await self._send(message, _private_chat(message), content, reply_id)
         except ClosedChatError:
             username = await self._api.username()
-            await self._say_publicly(message, CANNOT_WRITE_DIRECTLY.format(username=username), told=False)
+            await self._say_publicly(message, CANNOT_WRITE_DIRECTLY.format(username=username), reply_id, told=False)
             raise
-        await self._say_publicly(message, ANSWERED_DIRECTLY, told=True)
+        await self._say_publicly(message, ANSWERED_DIRECTLY, reply_id, told=True)
 
-    async def _send(self, chat: _Chat, content: ReplyContent, reply_id: str) -> None:
+    async def _send(self, message: StoredMessage, spot: Spot, content: ReplyContent, reply_id: str) -> None:
         """Send what of a reply is not known to have arrived."""
         await self._api.bot()  # so that the converter is loaded too
-        key = reply_id if chat.chat_id < 0 else f"{reply_id}:private"
+        key = reply_id if spot.chat_id < 0 else f"{reply_id}:private"
         files = [(file, await file.read()) for file in content.files]
         unsent = "".join(_UNSENT_FILE.format(file.name) for file, read in files if len(read) > MAX_UPLOAD_BYTES)
         parts = parts_of(content.text + unsent, verbatim=content.verbatim)
         fitting = [(file, read) for file, read in files if 0 < len(read) <= MAX_UPLOAD_BYTES]
         for number in range(self._arrived.get(key, 0), len(parts) + len(fitting)):
-            await self._pace.take_turn(chat.chat_id)
             if number < len(parts):
-                last = number == len(parts) - 1
-                await self._send_part(chat, parts[number], keyboard_of(content.buttons) if last else [])
+                keyboard = keyboard_of(content.buttons) if number == len(parts) - 1 else []
+                await self._send_part(message, spot, parts[number], keyboard, reply_id, first=number == 0)
             else:
-                await self._send_file(chat, *fitting[number - len(parts)])
+                await self._pace.take_turn(spot.chat_id)
+                await self._posting.send_file(spot, *fitting[number - len(parts)])
             self._arrived[key] = number + 1
             self._arrived.move_to_end(key)
         if len(self._arrived) > _REMEMBERED_AT_MOST:
             self._arrived.popitem(last=False)
 
-    async def _send_part(self, chat: _Chat, part: Part, keyboard: Sequence[Sequence[dict[str, str]]]) -> None:
-        bot = await self._api.bot()
-        from aiogram.types import LinkPreviewOptions, ReplyParameters
+    async def _send_part(
+        self, message: StoredMessage, spot: Spot, part: Part, keyboard: Keyboard, reply_id: str, *, first: bool
+    ) -> None:
+        """Send a part of a reply; the first becomes what was written of it there, if anything was."""
+        if first and await self._answers.finish(message, spot, part, keyboard, reply_id):
+            return
+        await self._pace.take_turn(spot.chat_id)
+        await self._posting.send(spot, part, keyboard)
 
-        reply = ReplyParameters(message_id=chat.reply_to, allow_sending_without_reply=True) if chat.reply_to else None
-        with in_our_words():
-            await bot.send_message(
-                chat.chat_id,
-                part.text,
-                message_thread_id=chat.thread_id,
-                entities=_entities(part),
-                reply_markup=_markup(keyboard),
-                reply_parameters=reply,
-                link_preview_options=LinkPreviewOptions(is_disabled=True),
-            )
-
-    async def _send_file(self, chat: _Chat, file: ReplyFile, contents: bytes) -> None:
-        bot = await self._api.bot()
-        from aiogram.types import BufferedInputFile
-
-        with in_our_words():
-            await bot.send_document(
-                chat.chat_id, BufferedInputFile(contents, file.name), message_thread_id=chat.thread_id
-            )
-
-    async def _say_publicly(self, message: StoredMessage, line: str, *, told: bool) -> None:
+    async def _say_publicly(self, message: StoredMessage, line: str, reply_id: str, *, told: bool) -> None:
         """Send a line that everybody may read, once per message; skip it if Telegram refuses permanently."""
         said = (message.message_id, told)
         if said in self._public_lines:
+            await self._answers.drop(message)
             return
-
-        async def send(here: _Chat) -> None:
-            await self._pace.take_turn(here.chat_id)
-            await self._send_part(here, Part(line), [])
-
         try:
-            await self._where_it_is(message, send)
+            await self._where_it_is(
+                message, lambda here: self._send_part(message, here, Part(line), [], reply_id, first=True)
+            )
         except UndeliverableError as error:
             log.warning("message %s: no public line, because Telegram says %s", message.message_id, error.reason)
             return
@@ -239,19 +212,6 @@ class TelegramChannel:
             self._public_lines.popitem(last=False)
 
 
-def _private_chat(message: StoredMessage) -> _Chat:
+def _private_chat(message: StoredMessage) -> Spot:
     """Return the sender's private chat, which has their own id."""
-    return _Chat(int(message.principal.user))
-
-
-def _entities(part: Part) -> list[MessageEntity]:
-    from aiogram.types import MessageEntity
-
-    return [MessageEntity.model_validate(entity) for entity in part.entities]
-
-
-def _markup(keyboard: Sequence[Sequence[dict[str, str]]]) -> InlineKeyboardMarkup | None:
-    from aiogram.types import InlineKeyboardMarkup
-
-    rows: Any = keyboard
-    return InlineKeyboardMarkup(inline_keyboard=rows) if keyboard else None
+    return Spot(int(message.principal.user))

@@ -1,6 +1,6 @@
 """Streams answers, and before them what is being done, into private chats as drafts (https://core.telegram.org/bots/api#sendmessagedraft).
 
-In a group nothing is streamed: only the end of a run says whether its answer is private.
+Groups have no drafts: there, `GroupAnswers` edits a message.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ _WAIT_AT_MOST_SECONDS = 5.0  # here; a longer wait is the sender's, which lets o
 
 
 class Pace:
-    """Spaces the messages of each chat. Lives as long as the process and holds ids of chats, with times.
+    """Spaces the messages of each chat, and edits. Lives as long as the process and holds ids of chats, with times.
 
     Other processes may send to the same chat, and then Telegram refuses some; they are sent when it says so.
 
@@ -45,9 +45,30 @@ class Pace:
         turn = max(now, self._free_at.get(chat_id, 0.0))
         if turn - now > _WAIT_AT_MOST_SECONDS:
             raise UnavailableError("the chat gets many messages", reason="pace", retry_after=turn - now)
-        self._free_at[chat_id] = turn + self._seconds[chat_id < 0]
+        self._count(chat_id, turn)
+        if turn > now:
+            await asyncio.sleep(turn - now)
+
+    def seconds_until_free(self, chat_id: int) -> float:
+        """Return how long no message may be sent to a chat; 0.0 if one may be sent now."""
+        return max(0.0, self._free_at.get(chat_id, 0.0) - self._now())
+
+    def take_if_free(self, chat_id: int) -> bool:
+        """Count a message to a chat if one may be sent now; return whether it may."""
+        if self.seconds_until_free(chat_id):
+            return False
+        self._count(chat_id, self._now())
+        return True
+
+    def rest(self, chat_id: int, seconds: float) -> None:
+        """Send nothing to a chat for so long, because Telegram asks to wait."""
+        self._keep(chat_id, max(self._free_at.get(chat_id, 0.0), self._now() + seconds))
+
+    def _count(self, chat_id: int, turn: float) -> None:
+        self._keep(chat_id, turn + self._seconds[chat_id < 0])
+
+    def _keep(self, chat_id: int, free_at: float) -> None:
+        self._free_at[chat_id] = free_at
         self._free_at.move_to_end(chat_id)
         if len(self._free_at) > _CHATS_AT_MOST:
             self._free_at.popitem(last=False)
-        if turn > now:
-            await asyncio.sleep(turn - now)

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Protocol
 
 import httpx2
@@ -246,6 +247,21 @@ WRITTEN = {
     "whatsapp": written_on_whatsapp,
 }
 SHOWS_DOTS = frozenset({"whatsapp"})
+
+
+def _shown_in_slack(server: Server, group: str) -> list[str]:
+    return [post.shown for post in server.slack.posts if post.channel == f"C0{group.upper()}"]
+
+
+def _shown_in_telegram(server: Server, group: str) -> list[str]:
+    return [message.text for message in server.telegram.chats.in_chat(-telegram_id(group))]
+
+
+# By platform where answers grow in groups, what everybody in one sees, unfinished answers included.
+GROUPS: Mapping[str, Callable[[Server, str], Callable[[], list[str]]]] = {
+    "slack": lambda server, group: partial(_shown_in_slack, server, group),
+    "telegram": lambda server, group: partial(_shown_in_telegram, server, group),
+}
 
 
 class Threads(Protocol):

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 
 class ScriptedModel:
-    """Obeys ``wait`` (until the gate is open), ``repeat WORDS``, ``slowly WORDS`` and ``recall``.
+    """Obeys ``wait`` (until the gate is open), ``repeat WORDS``, ``slowly WORDS``, ``search WORDS`` and ``recall``.
 
-    Otherwise it is the offline model. ``slowly`` says its first word at once, and the others once the gate is open.
+    Otherwise it is the offline model. Where words are shown as they are written, ``slowly`` says its first word at once
+    and the others once the gate is open; ``search`` says its words, and then what it finds in the mailbox.
 
     Attributes:
         gate: What ``wait`` waits for; closed at first.
@@ -41,12 +42,20 @@ class ScriptedModel:
         self, messages: list[ModelMessage], info: AgentInfo
     ) -> AsyncIterator[str | dict[int, DeltaToolCall]]:
         """Say the same, for a channel that shows answers while they are written."""
-        command, _, words = _prompts(messages)[-1].partition(" ")
+        prompt = _prompts(messages)[-1]
+        command, _, words = prompt.partition(" ")
         if command == "slowly":
+            self.begun.append(prompt)
             first, _, rest = words.partition(" ")
             yield first
             await self.gate.wait()
             yield f" {rest}"
+            return
+        if command == "search" and _is_begun(messages):
+            self.begun.append(f"search {words}")
+            yield words
+            await self.gate.wait()
+            yield {0: DeltaToolCall("gmail_search", '{"query": "is:unread"}', tool_call_id="search")}
             return
         for part in (await self._answer(messages, info)).parts:
             if isinstance(part, TextPart):
@@ -57,7 +66,7 @@ class ScriptedModel:
     async def _answer(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         prompts = _prompts(messages)
         command, _, words = prompts[-1].partition(" ")
-        if len(messages[-1].parts) == 1 and isinstance(messages[-1].parts[0], UserPromptPart):
+        if _is_begun(messages):
             self.begun.append(prompts[-1])
         if command == "wait":
             await self.gate.wait()
@@ -69,6 +78,11 @@ class ScriptedModel:
         if command == "recall":
             return ModelResponse(parts=[TextPart(" | ".join(prompts[:-1]) or "nothing")])
         return ModelResponse(parts=[reply(messages, info.function_tools)])
+
+
+def _is_begun(messages: list[ModelMessage]) -> bool:
+    """Whether a run has just begun."""
+    return len(messages[-1].parts) == 1 and isinstance(messages[-1].parts[0], UserPromptPart)
 
 
 def _prompts(messages: list[ModelMessage]) -> list[str]:

@@ -1,43 +1,14 @@
-"""Slack's channel without a server: what it notes is kept in memory, by all of one test's processes."""
+"""Slack's channel without a server."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from app.delivery.store.notes import ChannelNotes
-from app.messages import StoredMessage
 from interfaces.slack.answers import SlackAnswers
 from interfaces.slack.client import SlackChannel
 from interfaces.slack.copies import CopyFinder
 from interfaces.slack.http import SlackHttp
 from interfaces.slack.installations import OneWorkspace
-
-
-class RememberedNotes(ChannelNotes):
-    """Notes in memory.
-
-    Attributes:
-        kept: The notes of each message, by its id.
-        ended: The ids of messages that have ended.
-        attempts: The latest attempt of each message, by its id; the first if it is not named.
-    """
-
-    def __init__(self) -> None:
-        self.kept: dict[str, Mapping[str, Any] | None] = {}
-        self.ended: set[str] = set()
-        self.attempts: dict[str, int] = {}
-
-    async def is_open(self, message: StoredMessage) -> bool:
-        """Whether the message has not ended."""
-        return message.message_id not in self.ended and self.attempts.get(message.message_id, 1) == message.attempt
-
-    async def keep(self, message: StoredMessage, notes: Mapping[str, Any] | None, *, while_open: bool) -> bool:
-        """Keep them, unless the message has ended and may not have."""
-        if while_open and not await self.is_open(message):
-            return False
-        self.kept[message.message_id] = notes and {**notes}
-        return True
+from tests.fakes.notes import RememberedNotes
 
 
 def slack_channel(

@@ -14,6 +14,7 @@ import httpx2
 
 from app.database.database import Database
 from app.delivery.replies.streams import Streams
+from app.delivery.store.notes import ChannelNotes
 from app.messages import MessageState, StoredMessage
 from app.network import open_client
 from app.principal import Principal
@@ -24,9 +25,12 @@ from app.sandbox.telegram.sandbox import TelegramSandbox
 from interfaces.telegram.bot_api import BotApi, load
 from interfaces.telegram.client import TelegramChannel
 from interfaces.telegram.drafts import AnswerDrafts
+from interfaces.telegram.growing import GroupAnswers
 from interfaces.telegram.pace import Pace
+from interfaces.telegram.posting import BotMessages
 from interfaces.telegram.upgrades import Upgrades
 from tests.fakes.databases import SqliteDatabases
+from tests.fakes.notes import RememberedNotes
 
 TOKEN, BOT = "700:" + "x" * 35, "700"
 ADA, GRACE, GROUP = 11, 22, -1001
@@ -55,7 +59,9 @@ class TelegramStage:
 
 
 @asynccontextmanager
-async def telegram_stage(limits: SendLimits | None = None, pace: Pace | None = None) -> AsyncIterator[TelegramStage]:
+async def telegram_stage(
+    limits: SendLimits | None = None, pace: Pace | None = None, notes: ChannelNotes | None = None
+) -> AsyncIterator[TelegramStage]:
     """A stage until the context ends."""
     telegram = TelegramSandbox(token=TOKEN, secret="s" * 16, limits=limits)
     telegram.chats.started |= {ADA, GRACE}
@@ -64,21 +70,28 @@ async def telegram_stage(limits: SendLimits | None = None, pace: Pace | None = N
     async with (
         serve_loopback(telegram.app) as url,
         open_client(60.0) as http,
-        telegram_channel(http, url, streams, pace) as (api, channel),
+        telegram_channel(http, url, streams, pace, notes) as (api, channel),
     ):
         yield TelegramStage(telegram, api, channel, streams, channel._drafts)
 
 
 @asynccontextmanager
 async def telegram_channel(
-    http: httpx2.AsyncClient, url: str, streams: Streams | None = None, pace: Pace | None = None
+    http: httpx2.AsyncClient,
+    url: str,
+    streams: Streams | None = None,
+    pace: Pace | None = None,
+    notes: ChannelNotes | None = None,
 ) -> AsyncIterator[tuple[BotApi, TelegramChannel]]:
     """The bot's way to the Bot API at a URL, until the context ends; it waits between messages only with a pace."""
     load()
     api = BotApi(http, token=TOKEN, base_url=url)
     drafts = AnswerDrafts(api, streams or Streams(), every_seconds=0.0)
     async with _database() as database:
-        yield api, TelegramChannel(api, drafts, pace or Pace(0.0, 0.0), Upgrades(database, bot_id=int(BOT)))
+        upgrades, pace = Upgrades(database, bot_id=int(BOT)), pace or Pace(0.0, 0.0)
+        posting = BotMessages(api, upgrades)
+        answers = GroupAnswers(posting, notes or RememberedNotes(), pace, seconds=0.0)
+        yield api, TelegramChannel(api, posting, drafts, answers, pace, upgrades)
         await drafts.aclose()
 
 

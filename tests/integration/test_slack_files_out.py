@@ -21,9 +21,10 @@ from app.sandbox.slack.sandbox import SlackSandbox
 from interfaces.slack import uploads
 from interfaces.slack.client import NOT_ATTACHED, SlackChannel
 from tests.fakes.environment import open_environment
+from tests.fakes.notes import RememberedNotes
 from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import Server, direct, eventually, user
-from tests.fakes.slack_channel import RememberedNotes, slack_channel
+from tests.fakes.slack_channel import slack_channel
 
 TOKEN, THREAD = "xoxb-1", "1700000000.000001"
 

@@ -19,13 +19,14 @@ from app.sandbox.slack.posts import Post
 from app.sandbox.slack.sandbox import SlackSandbox
 from app.sandbox.slack.streams import STREAM_SECONDS
 from interfaces.slack.answers import SlackAnswers
-from interfaces.slack.client import SlackChannel
+from interfaces.slack.client import ANSWERED_DIRECTLY, SlackChannel
 from interfaces.slack.drafts import AnswerBeingWritten
+from tests.fakes.notes import RememberedNotes
 from tests.fakes.sandbox import Clock
 from tests.fakes.server import eventually
-from tests.fakes.slack_channel import RememberedNotes, slack_channel
+from tests.fakes.slack_channel import slack_channel
 
-TOKEN, THREAD = "xoxb-1", "1700000000.000001"
+TOKEN, THREAD, CHANNEL = "xoxb-1", "1700000000.000001", "C0ALL"
 PLACES = pytest.mark.parametrize("thread", [None, THREAD], ids=["top", "thread"])
 
 
@@ -40,9 +41,7 @@ class Stage:
 
     def follow(self, message: StoredMessage, channel: SlackChannel | None = None) -> AnswerBeingWritten:
         """Begin the run of a message."""
-        follower = (channel or self.one).follow(self.noted(message))
-        assert follower is not None
-        return follower
+        return (channel or self.one).follow(self.noted(message))
 
     def noted(self, message: StoredMessage) -> StoredMessage:
         """The message as it is read now."""
@@ -54,13 +53,15 @@ class Stage:
         content: str | ReplyContent,
         channel: SlackChannel | None = None,
         *,
+        private: bool = True,
         again: bool = False,
     ) -> None:
         """End a message, and send its reply."""
         self.notes.ended.add(message.message_id)
         content = content if isinstance(content, ReplyContent) else ReplyContent(content)
         message = self.noted(message)
-        await (channel or self.one).send(message, content, private=True, reply_id=message.message_id, again=again)
+        reply_id = f"{message.message_id[:31]}{message.attempt}"
+        await (channel or self.one).send(message, content, private=private, reply_id=reply_id, again=again)
 
     def posts(self, name: str) -> list[Post]:
         """What is in a person's direct chat."""
@@ -70,6 +71,11 @@ class Stage:
         """The only message in a person's direct chat, once it says this."""
         await eventually(lambda: [post.shown for post in self.posts(name)] == [text])
         return self.posts(name)[0]
+
+    async def shown_in_channel(self, *texts: str) -> list[str]:
+        """The timestamps of the messages in the channel, once they say this."""
+        await eventually(lambda: [post.shown for post in self.slack.posts if post.channel == CHANNEL] == [*texts])
+        return [post.ts for post in self.slack.posts if post.channel == CHANNEL]
 
     def refuse(self, method: str, *reasons: str) -> None:
         """Have the next calls of a method refused with these codes."""
@@ -89,6 +95,7 @@ async def stage() -> AsyncIterator[Stage]:
     slack, notes = SlackSandbox(signing_secret="secret", bot_token=TOKEN), RememberedNotes()
     for name in ("ADA", "GRACE"):
         slack.event(user=f"U0{name}", text="hello", channel=f"D0{name}", ts=THREAD)
+        slack.event(user=f"U0{name}", text="hello", channel=CHANNEL, ts=THREAD)
     async with serve_loopback(slack.app) as url:
         yield Stage(slack, notes, slack_channel(TOKEN, url, notes), slack_channel(TOKEN, url, notes))
 
@@ -112,6 +119,12 @@ def message_of(name: str, thread: str | None, **changes: Any) -> StoredMessage:
         "created_at": 0.0,
     }
     return StoredMessage(**{**fields, **changes})
+
+
+def in_channel(name: str) -> StoredMessage:
+    """A person's mention in the thread of a channel, which is being answered."""
+    address = {"channel": CHANNEL, "thread_ts": THREAD, "direct": False, "workspace": "T0SANDBOX"}
+    return message_of(name, THREAD, address=address)
 
 
 def write(follower: AnswerBeingWritten, *texts: str) -> None:
@@ -138,7 +151,9 @@ async def test_each_answer_appears_while_it_is_written_in_one_message(stage: Sta
     shown = [*stage.posts("ADA"), *stage.posts("GRACE")]
     assert [post.shown for post in shown] == ["You have two **mails**.", "It is noon."]
     assert [post.ts for post in shown] == [post.ts for post in begun]
-    assert [(post.metadata or {})["event_payload"]["reply_id"] for post in shown] == [ada.message_id, grace.message_id]
+    assert [(post.metadata or {})["event_payload"]["reply_id"][:31] for post in shown] == [
+        each.message_id[:31] for each in (ada, grace)
+    ]
     assert {post.thread_ts for post in shown} == {thread}
     assert stage.notes.kept == {ada.message_id: None, grace.message_id: None}
     assert not any(stage.slack.streams.is_open(post.ts) for post in shown)
@@ -152,7 +167,6 @@ async def test_an_answer_that_comes_at_once_is_posted_as_ever(thread: str | None
     async with serve_loopback(slack.app) as url:
         channel, message = slack_channel(TOKEN, url, notes, first_seconds=3600.0), message_of("ADA", thread)
         follower = channel.follow(message)
-        assert follower is not None
         write(follower, "Hello")
         follower.end()
         await channel.send(message, ReplyContent("Hello"), private=True, reply_id="a" * 32, again=False)
@@ -161,11 +175,48 @@ async def test_an_answer_that_comes_at_once_is_posted_as_ever(thread: str | None
     assert notes.kept == {}
 
 
-async def test_nothing_is_shown_in_a_channel_before_it_is_known_to_be_public(stage: Stage) -> None:
-    """Only the end of a run says whether its answer is private."""
-    place = {"channel": "C0ALL", "thread_ts": THREAD, "direct": False, "workspace": "T0SANDBOX"}
+async def test_in_a_channel_public_answers_grow_and_private_ones_become_a_line(stage: Stage) -> None:
+    """What anybody may read is finished where it grew; where it turned out private, the line takes its place."""
+    messages = {name: in_channel(name) for name in ("ADA", "GRACE")}
+    for name, message in messages.items():
+        write(stage.follow(message), f"Let me see, {name}")
+    begun = await stage.shown_in_channel("Let me see, ADA", "Let me see, GRACE")
+    await stage.answer(messages["ADA"], "the code is 4711")
+    await stage.answer(messages["GRACE"], "Let me see, GRACE: it is noon.", private=False)
 
-    assert stage.one.follow(message_of("ADA", THREAD, address=place)) is None
+    assert await stage.shown_in_channel(f"<@U0ADA> {ANSWERED_DIRECTLY}", "Let me see, GRACE: it is noon.") == begun
+    assert [[post.shown for post in stage.posts(name)] for name in messages] == [["the code is 4711"], []]
+    assert not {"chat.startStream", "chat.delete"} & {*stage.slack.calls}
+    assert set(stage.notes.kept.values()) == {None}
+
+
+async def test_after_a_crash_the_line_takes_the_place_of_what_grew_in_a_channel(stage: Stage) -> None:
+    """Another process sends the replies: each is in the message that was begun for it, and nothing is there twice."""
+    messages = {name: in_channel(name) for name in ("ADA", "GRACE")}
+    for name, message in messages.items():
+        write(stage.follow(message), f"Let me see, {name}")
+    begun = await stage.shown_in_channel("Let me see, ADA", "Let me see, GRACE")
+    for _ in range(2):
+        await stage.answer(messages["ADA"], "the code is 4711", stage.other, again=True)
+        await stage.answer(messages["GRACE"], "It is noon.", stage.other, private=False, again=True)
+
+    assert await stage.shown_in_channel(f"<@U0ADA> {ANSWERED_DIRECTLY}", "It is noon.") == begun
+    assert [[post.shown for post in stage.posts(name)] for name in messages] == [["the code is 4711"], []]
+
+
+async def test_where_the_line_stands_already_what_grew_is_taken_away(stage: Stage) -> None:
+    """The next run of a message that was parked wrote public words, and its reply is private again."""
+    ada = in_channel("ADA")
+    await stage.answer(ada, "Send this mail?")
+    again = replace(ada, attempt=2)
+    stage.notes.attempts[ada.message_id] = 2
+    stage.notes.ended.clear()
+    write(stage.follow(again), "Sending")
+    await stage.shown_in_channel(f"<@U0ADA> {ANSWERED_DIRECTLY}", "Sending")
+    await stage.answer(again, "the code is 4711")
+
+    await stage.shown_in_channel(f"<@U0ADA> {ANSWERED_DIRECTLY}")
+    assert [post.shown for post in stage.posts("ADA")] == ["Send this mail?", "the code is 4711"]
 
 
 @PLACES
@@ -351,9 +402,9 @@ async def test_words_are_not_kept_for_ever() -> None:
 
     answers.follow(old, no_client)
     clock.now += 3600.0
-    answers.follow(new, no_client)
+    following = answers.follow(new, no_client)
 
-    assert [*answers._written] == [new.message_id]
+    assert (answers._written.find(old), answers._written.find(new)) == (None, following)
 
 
 @PLACES

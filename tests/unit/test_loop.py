@@ -331,3 +331,25 @@ async def test_a_reader_hears_words_and_tools() -> None:
         ("desk_missing", ToolState.FAILED),
         ("desk_missing", ToolState.STARTED),
     ]
+
+
+async def test_words_are_public_until_the_turn_is_not() -> None:
+    """Each response is judged by what the model had been shown when it was asked; by default nothing is public."""
+
+    async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | dict[int, DeltaToolCall]]:
+        if len(messages) > 1:
+            yield "after"
+        else:
+            yield "before"
+            yield {0: DeltaToolCall("desk_count", '{"number": 1}', tool_call_id="a")}
+
+    judged, by_default = _Reader(), _Reader()
+    asking = ModelRequestParameters(function_tools=[spec.definition for spec in Desk.tools().values()])
+    model = FunctionModel(stream_function=stream)
+    tools, is_public = BareTools(Desk()), lambda turn: len(turn) == 1
+    await Loop(model, tools, lambda: asking, Budget(UsageLimits()), [], (), judged, is_public).answer("go")
+    await Loop(model, tools, lambda: asking, Budget(UsageLimits()), [], (), by_default).answer("go")
+
+    words = [[each for each in reader.heard if isinstance(each, TextWritten)] for reader in (judged, by_default)]
+    assert words[0] == [TextWritten("before", public=True), TextWritten("after", public=False)]
+    assert not any(each.public for each in words[1])

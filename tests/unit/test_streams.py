@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from app.agents.listening import TextWritten, ToolState, ToolUsed, Working
+from app.agents.listening import Progress, TextWritten, ToolState, ToolUsed, Working
 from app.delivery.replies.status import Status
 from app.delivery.replies.streams import Listening, Streams
 from app.messages import MessageState, StoredMessage
@@ -174,3 +175,50 @@ def test_what_is_heard_shows_in_no_repr() -> None:
 def test_only_who_asks_for_events_is_sent_them(accept: str | None, wanted: bool) -> None:
     """A client that takes anything is answered with JSON."""
     assert wants_events(accept) is wanted
+
+
+class _Follower:
+    """A channel that follows runs, and hears them.
+
+    Attributes:
+        heard: What was told about each message, by its id.
+    """
+
+    def __init__(self, groups: set[str]) -> None:
+        self.heard: dict[str, list[Progress]] = {}
+        self._groups = groups
+
+    def is_group(self, message: StoredMessage) -> bool:
+        return message.message_id in self._groups
+
+    def follow(self, message: StoredMessage) -> _Heard:
+        return _Heard(self.heard.setdefault(message.message_id, []))
+
+
+class _Heard:
+    def __init__(self, heard: list[Progress]) -> None:
+        self._heard = heard
+
+    def tell(self, progress: Progress) -> None:
+        self._heard.append(progress)
+
+    def end(self) -> None:
+        pass
+
+
+async def test_a_group_is_shown_only_words_that_anybody_may_read(ada: Principal, grace: Principal) -> None:
+    """Two people at once: in the group the channel hears public words alone, in the direct chat all of them."""
+    streams, here, alone = Streams(), message(ada, "a" * 32), message(grace, "b" * 32)
+    follower: Any = _Follower({here.message_id})
+    told: list[Progress] = [
+        TextWritten("public", public=True),
+        ToolUsed("gmail_search", ToolState.DONE),
+        TextWritten("private"),
+    ]
+    with streams.followed(here, follower) as one, streams.followed(alone, follower) as other:
+        for progress in told:
+            for run in (one, other):
+                assert run is not None
+                run.tell(progress)
+
+    assert follower.heard == {here.message_id: told[:2], alone.message_id: told}

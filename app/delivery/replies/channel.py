@@ -55,8 +55,8 @@ class Channel(Protocol):
     def follow(self, message: StoredMessage) -> Follower | None:
         """Return what shows the answer while it is written; None if the channel shows it once it is complete.
 
-        It is called when a run begins. Whether an answer is private is known only when the run has ended, so nothing
-        may be shown where others can read it.
+        It is called when a run begins. Where others can read along, it is told no word that they may not read, but the
+        reply may still be private: then the public line takes the place of what is shown.
 
         Args:
             message: The message, in the attempt that begins.

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from app.agents.listening import Listener, Progress
+from app.agents.listening import Listener, Progress, TextWritten
 from app.delivery.replies.channel import Channel
 from app.messages import StoredMessage
 from app.principal import Principal
@@ -55,6 +55,17 @@ class _Everybody:
             listener.tell(progress)
 
 
+@dataclass(frozen=True, slots=True)
+class _PublicWords:
+    """Tells a follower in a group only words that anybody may read."""
+
+    follower: Listener
+
+    def tell(self, progress: Progress) -> None:
+        if not isinstance(progress, TextWritten) or progress.public:
+            self.follower.tell(progress)
+
+
 class Streams:
     """Connects readers with runs; lives as long as the process.
 
@@ -90,6 +101,8 @@ class Streams:
     def followed(self, message: StoredMessage, channel: Channel | None) -> Iterator[Listener | None]:
         """Yield a listener for the run that begins: of all waiting readers, and of the channel until the context ends.
 
+        Where others can read along, the channel is told only words that anybody may read.
+
         Args:
             message: The message, in the attempt that begins.
             channel: The message's channel, if it is configured.
@@ -97,7 +110,10 @@ class Streams:
         follower = channel.follow(message) if channel is not None else None
         try:
             readers = self.listener(message)
-            everybody = [listener for listener in (readers, follower) if listener is not None]
+            shown: Listener | None = follower
+            if follower is not None and channel is not None and channel.is_group(message):
+                shown = _PublicWords(follower)
+            everybody = [listener for listener in (readers, shown) if listener is not None]
             yield _Everybody(everybody) if everybody else None
         finally:
             if follower is not None:

@@ -17,7 +17,7 @@ class SendLimits:
 
     Attributes:
         chat_seconds: The minimum time between two messages in one chat.
-        group_per_minute: The maximum number of messages in one group within a minute.
+        group_per_minute: The maximum number of messages in one group within a minute; edits count.
         per_second: The maximum number of messages within a second.
         now: A clock, in seconds.
         refused: How many messages came too early.

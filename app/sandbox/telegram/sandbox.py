@@ -181,6 +181,8 @@ class TelegramSandbox:
         text, keyboard = check_text(arguments), check_keyboard(arguments)
         if (text.strip(), keyboard) == (message.text, message.keyboard):
             raise bad_request("message is not modified")
+        if self.limits is not None:
+            self.limits.take(message.chat_id)
         message.text, message.keyboard = text.strip(), keyboard
         message.entities = parsed(arguments, "entities", [])
         return self._as_json(message)

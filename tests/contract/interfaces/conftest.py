@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from app.database.tables import messages, owned_by
 from app.sections.agents import AgentSettings, AttachmentSettings, ModelSettings
+from containers.application import Application
 from tests.contract.channels import DRIVERS, ChannelDriver
 from tests.fakes.environment import open_environment, with_http, with_telegram
 from tests.fakes.scripted_model import ScriptedModel
@@ -31,8 +32,16 @@ async def model() -> ScriptedModel:
 async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> AsyncIterator[Server]:
     """A server that all channels reach, whose assistant reads pictures of up to 2 kB.
 
-    A POST over HTTP is acknowledged after 50 ms when there is no answer yet.
+    A POST over HTTP is acknowledged after 50 ms when there is no answer yet, and answers grow without long waits.
     """
+
+    def prepare(container: Application) -> None:
+        model.install(container)
+        parts: Any = container.channel_parts.providers
+        parts["slack.SlackAnswers"].add_kwargs(first_seconds=0.1, every_seconds=0.1)
+        parts["telegram.GroupAnswers"].add_kwargs(seconds=0.1)
+        parts["telegram.Pace"].add_kwargs(chat_seconds=0.05, group_seconds=0.05)
+
     sections: dict[str, Any] = {
         "models": {"local": _MODEL},
         "agents": {"assistant": AgentSettings(model="local", toolkits=("gmail",))},
@@ -40,7 +49,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel)
     }
     async with open_environment(Path(tmp_path_factory.mktemp("contract")), **sections) as environment:
         interfaces = with_telegram(environment, with_http(environment.settings, wait_seconds=0.05))
-        async with environment.server(model.install, interfaces=interfaces) as server:
+        async with environment.server(prepare, interfaces=interfaces) as server:
             yield server
 
 

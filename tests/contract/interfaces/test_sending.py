@@ -15,7 +15,7 @@ from app.messages import ConversationKey
 from app.sandbox.google.gmail.letters import MARKER
 from tests.contract.channels import DRIVERS, ChannelDriver, Sender, event_id, pair
 from tests.contract.interfaces.conftest import MAX_BYTES
-from tests.contract.platforms import DOTS, PLATFORMS, SHOWS_DOTS, THREADS, WRITTEN, Platform
+from tests.contract.platforms import DOTS, GROUPS, PLATFORMS, SHOWS_DOTS, THREADS, WRITTEN, Platform
 from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import PATIENCE_SECONDS, QUESTION, Server, eventually, own_markers
 
@@ -178,6 +178,40 @@ async def test_a_person_sees_that_an_answer_is_being_written(server: Server, mod
     assert shown == (DOTS if name in SHOWS_DOTS else "first")
     assert "first" not in other
     assert answers == ["first last", "hers"]
+
+
+@pytest.mark.parametrize("name", sorted(GROUPS))
+async def test_in_a_group_an_answer_grows_as_long_as_anybody_may_read_it(
+    server: Server, model: ScriptedModel, name: str
+) -> None:
+    """Once a mailbox was read, a line takes the place of what was shown, and nothing more grows for that person."""
+    driver: Any = DRIVERS[name](server)
+    ada, grace = pair()
+    hers, theirs = (f"growing{sender.name}" for sender in (ada, grace))  # a group answers one message after the other
+    for sender in (ada, grace):
+        await server.connect(driver.principal(sender), sender.email)
+    seen = {group: GROUPS[name](server, group) for group in (hers, theirs)}
+    model.gate.clear()
+    await driver.say(ada, "search one moment", group=hers)
+    await driver.say(grace, "slowly first last", group=theirs)
+    await eventually(lambda: (seen[hers](), seen[theirs]()) == (["one moment"], ["first"]))
+    model.gate.set()
+    mine = await driver.next(ada)
+    await eventually(lambda: driver.public(theirs) == ["first last"] and driver.directed(hers))
+    shown = seen[hers]()
+    model.gate.clear()
+    await driver.say(ada, "slowly quoting mail", group=hers)
+    await eventually(lambda: model.begun[-1:] == ["slowly quoting mail"])
+    await driver.say(grace, "slowly second last", group=theirs)
+    await eventually(lambda: "second" in seen[theirs]())
+    during = seen[hers]()
+    model.gate.set()
+
+    assert await driver.next(ada) == "quoting mail"
+    assert set(MARKER.findall(mine.lower()))
+    assert set(MARKER.findall(mine.lower())) <= own_markers(server.google, [ada.email, grace.email])[ada.email]
+    assert shown == during == driver.directed(hers)[:1]
+    assert await driver.quiet(grace)
 
 
 @pytest.mark.parametrize("name", sorted(THREADS))

@@ -1,0 +1,268 @@
+"""Answers in Telegram's groups that are shown while they are written: in one message, which becomes the reply."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.agents.listening import TextWritten, ToolState, ToolUsed
+from app.errors import UnavailableError
+from app.messages import StoredMessage
+from app.reply import Button, ReplyContent
+from app.sandbox.telegram.rates import SendLimits
+from app.sandbox.telegram.refusal import TelegramRefusedError
+from interfaces.telegram.client import ANSWERED_DIRECTLY, CANNOT_WRITE_DIRECTLY, TelegramChannel
+from interfaces.telegram.growing import GroupAnswer, GroupAnswers
+from interfaces.telegram.pace import Pace
+from interfaces.telegram.posting import BotMessages
+from tests.fakes.notes import RememberedNotes
+from tests.fakes.sandbox import Clock
+from tests.fakes.server import eventually
+from tests.fakes.telegram import ADA, GRACE, GROUP, TelegramStage, telegram_stage, told
+
+SECRET = "the code is 4711"
+
+
+class Stage:
+    """A group in Telegram, and the channels of two processes that share what they note."""
+
+    def __init__(self, telegram: TelegramStage, notes: RememberedNotes) -> None:
+        self.telegram, self.notes, self.one = telegram.telegram, notes, telegram.channel
+        self.other = self.process()
+
+    def process(self, pace: Pace | None = None, seconds: float = 0.0) -> TelegramChannel:
+        """The channel of another process."""
+        one, pace = self.one, pace or Pace(0.0, 0.0)
+        posting = BotMessages(one._api, one._upgrades)
+        answers = GroupAnswers(posting, self.notes, pace, seconds=seconds)
+        return TelegramChannel(one._api, posting, one._drafts, answers, pace, one._upgrades)
+
+    def noted(self, message: StoredMessage) -> StoredMessage:
+        """The message as it is read now."""
+        return replace(message, notes=self.notes.kept.get(message.message_id))
+
+    def write(self, message: StoredMessage, *texts: str, channel: TelegramChannel | None = None) -> GroupAnswer:
+        """Let a run begin and write."""
+        follower = (channel or self.one).follow(self.noted(message))
+        assert follower is not None
+        for text in texts:
+            follower.tell(TextWritten(text, public=True))
+        return follower
+
+    async def answer(
+        self,
+        message: StoredMessage,
+        content: ReplyContent | str,
+        channel: TelegramChannel | None = None,
+        *,
+        private: bool,
+        again: bool = False,
+    ) -> None:
+        """End a message, and send its reply."""
+        self.notes.ended.add(message.message_id)
+        content = content if isinstance(content, ReplyContent) else ReplyContent(content)
+        reply_id = f"{message.message_id[:31]}{message.attempt}"
+        await (channel or self.one).send(self.noted(message), content, private=private, reply_id=reply_id, again=again)
+
+    async def shown(self, *texts: str) -> list[int]:
+        """The ids of the messages in the group, once they say this."""
+        await eventually(lambda: self.texts(GROUP) == [*texts])
+        return [each.message_id for each in self.telegram.chats.in_chat(GROUP)]
+
+    def texts(self, chat: int) -> list[str]:
+        """What the bot sent to a chat."""
+        return [each.text for each in self.telegram.chats.in_chat(chat)]
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    """Nobody was told anything; Telegram's limits do not hold."""
+    notes = RememberedNotes()
+    async with telegram_stage(notes=notes) as telegram:
+        yield Stage(telegram, notes)
+
+
+async def test_public_answers_grow_and_private_ones_become_a_line(stage: Stage) -> None:
+    """Two people at once: a public answer is finished where it grew; for a private one, the line takes its place."""
+    ada, grace = told(ADA, group=GROUP), told(GRACE, group=GROUP)
+    stage.write(ada, "Let me see")
+    begun = await stage.shown("Let me see")
+    following = stage.write(grace, "It is")
+    begun = await stage.shown("Let me see", "It is")
+    following.tell(TextWritten(" **noon**", public=True))
+    await stage.shown("Let me see", "It is noon")
+    await stage.answer(ada, SECRET, private=True)
+    await stage.answer(grace, "It is **noon**.", private=False)
+
+    assert await stage.shown(ANSWERED_DIRECTLY, "It is noon.") == begun
+    assert (stage.texts(ADA), stage.texts(GRACE)) == ([SECRET], [])
+    assert [each.reply_to for each in stage.telegram.chats.in_chat(GROUP)] == [5, 5]
+    assert stage.telegram.chats.in_chat(GROUP)[1].entities[0]["type"] == "bold"
+
+
+async def test_after_a_crash_another_process_finishes_the_same_messages(stage: Stage) -> None:
+    """Also if its own try is made again: nothing is there twice, and private words are in the private chat alone."""
+    ada, grace = told(ADA, group=GROUP), told(GRACE, group=GROUP)
+    stage.write(ada, "Let me see")
+    await stage.shown("Let me see")
+    stage.write(grace, "It is")
+    begun = await stage.shown("Let me see", "It is")
+    for _ in range(2):
+        await stage.answer(ada, SECRET, stage.other, private=True, again=True)
+        await stage.answer(grace, "It is noon.", stage.other, private=False, again=True)
+
+    assert await stage.shown(ANSWERED_DIRECTLY, "It is noon.") == begun
+    assert (stage.texts(ADA), stage.texts(GRACE)) == ([SECRET], [])
+
+
+async def test_a_run_that_another_process_does_again_goes_on_in_the_same_message(stage: Stage) -> None:
+    """The first process died in the middle; if it only stood still, it shows no more."""
+    ada = told(ADA, group=GROUP)
+    overtaken = stage.write(ada, "Half of")
+    begun = await stage.shown("Half of")
+    again = replace(ada, attempt=2)
+    stage.notes.attempts[ada.message_id] = 2
+    stage.write(again, "Once more", channel=stage.other)
+    await stage.shown("Once more")
+    overtaken.tell(TextWritten(" it", public=True))
+    await overtaken.close()
+    await stage.answer(again, "Once more, whole.", stage.other, private=False)
+
+    assert await stage.shown("Once more, whole.") == begun
+
+
+async def test_a_message_whose_id_nobody_noted_holds_public_words_only(stage: Stage) -> None:
+    """The process died as Telegram had just taken it: nobody can look it up, so the reply is sent beside it."""
+    ada, keep = told(ADA, group=GROUP), stage.notes.keep
+
+    async def dying(message: StoredMessage, notes: Mapping[str, Any] | None, *, while_open: bool) -> bool:
+        if notes and notes["growing"]["message_id"]:
+            raise RuntimeError("killed")
+        return await keep(message, notes, while_open=while_open)
+
+    stage.notes.keep = dying  # type: ignore[method-assign]
+    stage.write(ada, "Let me see")
+    await stage.shown("Let me see")
+    stage.notes.keep = keep  # type: ignore[method-assign]
+    await stage.answer(ada, SECRET, stage.other, private=True, again=True)
+
+    await stage.shown("Let me see", ANSWERED_DIRECTLY)
+    assert stage.texts(ADA) == [SECRET]
+
+
+async def test_a_message_that_ends_while_its_answer_is_begun_is_answered_alone(stage: Stage) -> None:
+    """Its late beginning is deleted."""
+    ada, keep = told(ADA, group=GROUP), stage.notes.keep
+
+    async def ending(message: StoredMessage, notes: Mapping[str, Any] | None, *, while_open: bool) -> bool:
+        kept = await keep(message, notes, while_open=while_open)
+        stage.notes.ended.add(message.message_id)
+        return kept
+
+    stage.notes.keep = ending  # type: ignore[method-assign]
+    stage.write(ada, "late")
+    await eventually(lambda: "deleteMessage" in stage.telegram.calls)
+    await stage.answer(ada, "Answer", stage.other, private=False)
+
+    await stage.shown("Answer")
+
+
+async def test_words_before_a_tool_are_no_part_of_the_answer(stage: Stage) -> None:
+    """They are replaced as soon as the answer itself begins; a question has its buttons and none of the words."""
+    ada = told(ADA, group=GROUP)
+    following = stage.write(ada, "Let me see")
+    begun = await stage.shown("Let me see")
+    following.tell(ToolUsed("clock_now", ToolState.DONE))
+    following.tell(TextWritten("It is", public=True))
+    await stage.shown("It is")
+    question = ReplyContent("Shall I?", (Button("Approve", command="approve 3f2a"),), verbatim=True)
+    await stage.answer(ada, question, private=False)
+
+    assert await stage.shown("Shall I?") == begun
+    assert stage.telegram.chats.in_chat(GROUP)[0].button("Approve") == "approve 3f2a"
+
+
+async def test_where_the_line_stands_already_what_grew_is_taken_away(stage: Stage) -> None:
+    """The next run of a message that was parked wrote public words, and its reply is private again."""
+    ada = told(ADA, group=GROUP)
+    await stage.answer(ada, "Shall I?", private=True)
+    again = replace(ada, attempt=2)
+    stage.notes.attempts[ada.message_id] = 2
+    stage.notes.ended.clear()
+    stage.write(again, "Doing it")
+    await stage.shown(ANSWERED_DIRECTLY, "Doing it")
+    await stage.answer(again, SECRET, private=True)
+
+    await stage.shown(ANSWERED_DIRECTLY)
+    assert stage.texts(ADA) == ["Shall I?", SECRET]
+
+
+async def test_who_never_started_the_private_chat_is_told_so_in_place_of_what_grew(stage: Stage) -> None:
+    """The group reads how to, and nothing of the answer."""
+    stage.telegram.chats.started.discard(ADA)
+    ada = told(ADA, group=GROUP)
+    stage.write(ada, "Let me see")
+    begun = await stage.shown("Let me see")
+    with pytest.raises(Exception, match="Telegram refused it"):
+        await stage.answer(ada, SECRET, private=True)
+
+    assert await stage.shown(CANNOT_WRITE_DIRECTLY.format(username="deputy_bot")) == begun
+
+
+@pytest.mark.parametrize("refusal", ["message can't be edited", "message to edit not found"])
+async def test_a_message_that_cannot_be_edited_is_replaced(stage: Stage, refusal: str) -> None:
+    """It is deleted if it is still there, and the reply is sent."""
+    ada, edit = told(ADA, group=GROUP), stage.telegram._methods["editMessageText"]
+    stage.write(ada, "Half of it")
+    (begun,) = await stage.shown("Half of it")
+
+    def refusing(_: object) -> None:
+        raise TelegramRefusedError(400, f"Bad Request: {refusal}")
+
+    stage.telegram._methods = {**stage.telegram._methods, "editMessageText": refusing}
+    await stage.answer(ada, "Whole", private=False)
+    stage.telegram._methods = {**stage.telegram._methods, "editMessageText": edit}
+
+    assert await stage.shown("Whole") != [begun]
+
+
+async def test_the_limits_of_a_group_are_kept(stage: Stage) -> None:
+    """Edits wait for their turn as messages do, so Telegram refuses nothing, and every reply is whole in the end."""
+    clock = Clock()
+    limits = stage.telegram.limits = SendLimits(chat_seconds=0.0, group_per_minute=2, now=clock)
+    channel = stage.process(Pace(0.0, 30.0, now=clock))
+    ada = told(ADA, group=GROUP)
+    following = stage.write(ada, "One", channel=channel)
+    begun = await stage.shown("One")
+    following.tell(TextWritten(", two", public=True))
+    with pytest.raises(UnavailableError) as raised:
+        await stage.answer(ada, "One, two, three", channel, private=False)
+    clock.now += raised.value.retry_after
+    await stage.answer(ada, "One, two, three", channel, private=False)
+
+    assert raised.value.retry_after == 30.0
+    assert await stage.shown("One, two, three") == begun
+    assert (limits.refused, stage.telegram.calls.count("editMessageText")) == (0, 1)
+
+
+async def test_a_group_that_asks_to_wait_is_obeyed(stage: Stage) -> None:
+    """After a 429 neither edits nor the reply are tried before the time has passed; then it is the same message."""
+    clock, ada = Clock(), told(ADA, group=GROUP)
+    channel = stage.process(Pace(0.0, 0.0, now=clock))
+    following = stage.write(ada, "One", channel=channel)
+    begun = await stage.shown("One")
+    stage.telegram.chats.refusals[GROUP] = TelegramRefusedError(429, "Too Many Requests", retry_after=7)
+    following.tell(TextWritten(", two", public=True))
+    await eventually(lambda: stage.telegram.calls.count("editMessageText") == 1 and following._task)
+    del stage.telegram.chats.refusals[GROUP]
+    with pytest.raises(UnavailableError) as raised:
+        await stage.answer(ada, "One, two, three", channel, private=False)
+    clock.now += 7
+    await stage.answer(ada, "One, two, three", channel, private=False)
+
+    assert raised.value.retry_after == 7.0
+    assert await stage.shown("One, two, three") == begun
+    assert stage.telegram.calls.count("editMessageText") == 2
