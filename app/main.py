@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic_ai.models import Model
+from starlette.types import Receive, Scope, Send
 
 from app.database.reach import reason
 from app.deadline import Deadline
@@ -30,6 +31,7 @@ from interfaces.web.formatting import STATIC_FILES
 
 log = logging.getLogger(__name__)
 
+LOADS_AFTER_SECONDS = 0.5  # after the start of a server that nobody writes to
 _PROBES = (Principal("probe", "lifetimes", "one"), Principal("probe", "lifetimes", "other"))
 
 
@@ -108,14 +110,31 @@ async def running(container: Application, settings: Settings, *, answers: bool =
 
 
 @asynccontextmanager
-async def loading(container: Application) -> AsyncIterator[None]:
-    """Load in a thread what the first answer needs and no acknowledgement does; the end of the context waits for it."""
-    loads = [container.google_apis().load, *(channel.load for channel in container.channels().values() if channel.load)]
-    tasks = [asyncio.create_task(guarded("loading", asyncio.to_thread(load))) for load in loads]
+async def loading(container: Application, after: asyncio.Event | None = None) -> AsyncIterator[None]:
+    """Load in a thread what the first answer needs and no acknowledgement does; the end of the context waits for it.
+
+    Args:
+        container: Knows what is to be loaded.
+        after: Set when the first request has been answered. Loading waits for it, but not for long: it would make that
+            request wait, because Python runs one thread at a time.
+    """
+    begin = after or asyncio.Event()
+    if after is None:
+        begin.set()
+
+    async def load() -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(begin.wait(), LOADS_AFTER_SECONDS)
+        loads = (container.google_apis().load, *(channel.load for channel in container.channels().values()))
+        for each in filter(None, loads):
+            await guarded("loading", asyncio.to_thread(each))
+
+    task = asyncio.create_task(load())
     try:
         yield
     finally:
-        await asyncio.wait(tasks)
+        begin.set()
+        await asyncio.wait({task})
 
 
 @asynccontextmanager
@@ -194,10 +213,18 @@ async def serving(container: Application, settings: Settings) -> AsyncIterator[s
             head_seconds=settings.server.head_seconds,
             body_seconds=settings.server.body_seconds,
         )
-        async with listening(app, settings.server.host, settings.server.port, limits) as base_url:
+        answered = asyncio.Event()
+
+        async def first_noted(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                await app(scope, receive, send)
+            finally:
+                answered.set()
+
+        async with listening(first_noted, settings.server.host, settings.server.port, limits) as base_url:
             ready.set()
             try:
-                async with loading(container), receiving(container):
+                async with loading(container, answered), receiving(container):
                     yield base_url
             finally:
                 ready.clear()  # from here on nobody should send more, though what comes is still stored

@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from slack_sdk.web.async_client import AsyncWebClient
 
-from app.llm.offline import offline
+from app.llm.offline_model import OfflineModel
 from app.principal import Principal
 from interfaces.slack.markup import typed
 from tests.delivery.badge import BadgeToolkit
@@ -33,7 +33,7 @@ def bare_app(slack: AsyncWebClient) -> FastAPI:
         while True:
             event = await queues[conversation].get()
             toolkit = BadgeToolkit(Principal("slack", event.get("user_team") or event["team"], event["user"]))
-            answer = await run(offline(), toolkit, typed(event["text"], own_id="U0BOT", names={}))
+            answer = await run(OfflineModel(), toolkit, typed(event["text"], own_id="U0BOT", names={}))
             await slack.chat_postMessage(channel=event["channel"], thread_ts=event.get("thread_ts"), text=answer)
 
     @app.post("/bare")

@@ -9,10 +9,10 @@ from containers.application import Application
 _build = containers.build.build
 
 
-def _stubbed(settings: Settings) -> Application:
+def _stubbed(settings: Settings, *, only_used: bool = False) -> Application:
     from containers.testing.models import call, scripted, use_model  # here, because a start must not wait for it
 
-    container = _build(settings)
+    container = _build(settings, only_used=only_used)
     use_model(container, scripted([call("files_search", "call_1", query="harbour", limit=3)]))
     return container
 

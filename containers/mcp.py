@@ -16,6 +16,7 @@ from app.sections.mcp import McpSettings
 from app.settings import Settings
 from containers.application import Application, Once
 from containers.scopes import Scoped
+from containers.toolkits import BUILT_IN
 
 
 def add_mcp(container: Application, settings: Settings) -> None:
@@ -42,7 +43,9 @@ def add_mcp(container: Application, settings: Settings) -> None:
     parts: dict[str, providers.Provider[Any]] = {"pins": pins}
     toolkits: dict[str, providers.Provider[Any]] = {**container.toolkits.providers}
     for name, section in settings.mcp.items():
-        if other := next((each for each in (*toolkits, "ask") if _share_names(name, each)), None):
+        if other := next(
+            (each for each in dict.fromkeys((*BUILT_IN, *toolkits, "ask")) if _share_names(name, each)), None
+        ):
             raise SettingsError(
                 f"mcp.{name}: its tools could have the same names as those of {other}; rename the server"
             )

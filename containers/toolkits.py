@@ -40,9 +40,14 @@ _NOT_THEIRS = (*(f"{_ROOT / name}{os.sep}" for name in ("app", "containers")), o
 
 
 def toolkits(
-    container: Application, outside: Mapping[str, AgnoToolkitSettings | str]
+    container: Application, outside: Mapping[str, AgnoToolkitSettings | str], built_in: Set[str]
 ) -> dict[str, providers.Provider[Any]]:
     """Return a scoped provider for each toolkit, built-in and external, by name.
+
+    Args:
+        container: Has what their constructors ask for.
+        outside: The external toolkits of the settings.
+        built_in: The names of the built-in ones to import.
 
     Raises:
         SettingsError: An external toolkit has the name of a built-in one, or cannot be used.
@@ -55,7 +60,7 @@ def toolkits(
         name: agno_toolkit(container, name, entry)
         if isinstance(entry, AgnoToolkitSettings)
         else _provider(name, entry, offers, known)
-        for name, entry in (BUILT_IN | dict(outside)).items()
+        for name, entry in ({name: BUILT_IN[name] for name in BUILT_IN if name in built_in} | dict(outside)).items()
     }
 
 

@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING, TypeVar
 
 from app.commands.common import CONFIG, ConfigOption, configured, run, told_to_stop
+from app.commands.frameworks import import_frameworks
 from app.errors import SettingsError
 from app.principal import Principal
 from app.settings import Settings
@@ -36,6 +37,7 @@ def serve(config: ConfigOption = CONFIG) -> None:
 
 async def _serve(settings: Settings) -> None:
     # Imported here: the other commands start without the server.
+    import_frameworks()
     from app.main import serving
     from app.sandbox.attachment import attached_sandbox
     from containers.build import build
@@ -45,7 +47,7 @@ async def _serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         sandbox = attached_sandbox(settings, callback_url(settings.server.public_url))
         settings, google = await _listening(stack, sandbox, "google.sandbox.port")
-        container = build(settings)
+        container = build(settings, only_used=True)
         base_url = await _listening(stack, serving(container, settings), "server.port")
         gc.freeze()  # later collections skip these objects too, so that people do not wait for them
         gc.enable()

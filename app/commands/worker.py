@@ -6,6 +6,7 @@ import asyncio
 import os
 
 from app.commands.common import CONFIG, ConfigOption, configured, run, told_to_stop
+from app.commands.frameworks import import_frameworks
 from app.errors import SettingsError
 from app.settings import Settings
 
@@ -19,6 +20,7 @@ def worker(config: ConfigOption = CONFIG) -> None:
 
 async def _work(settings: Settings) -> None:
     # Imported here: the other commands start without it.
+    import_frameworks()
     from app.commands.serve import until_stopped
     from app.main import loading, running
     from containers.build import build
@@ -31,7 +33,7 @@ async def _work(settings: Settings) -> None:
         )
     os.nice(GIVE_WAY)
     stopped = asyncio.create_task(told_to_stop())
-    container = build(settings)
+    container = build(settings, only_used=True)
     async with running(container, settings), loading(container):
         print("Deputy's worker is at work", flush=True)
         await until_stopped(container, stopped)

@@ -13,7 +13,8 @@ from pydantic_ai.models import infer_model
 from pydantic_ai.providers import infer_provider, infer_provider_class
 
 from app.errors import SettingsError
-from app.llm.offline import MODEL_NAME, offline
+from app.llm.offline import MODEL_NAME
+from app.llm.offline_model import OfflineModel
 
 if TYPE_CHECKING:
     import httpx2
@@ -43,7 +44,7 @@ def build_model(name: str, http: httpx2.AsyncClient) -> Model:
             and holds no key.
     """
     if name == MODEL_NAME:
-        return offline()
+        return OfflineModel()
     provider, _, model = name.partition(":")
     if not provider or not model:
         raise SettingsError(f"there is no such model; write {MODEL_NAME} or provider:model, such as openai:gpt-5")

@@ -1,4 +1,4 @@
-"""The embedded default model: rules, not an AI, and it says so.
+"""What the embedded default model answers: rules, not an AI, and it says so.
 
 It understands three things: `help`, `tool_name key=value …` for every tool it is given, and the phrases that the tools
 themselves declare: `ToolDefinition.metadata["phrases"]`, a tuple of regular expressions whose named groups are
@@ -15,9 +15,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pydantic_ai.messages import ModelResponse, TextContent, TextPart, ToolCallPart, ToolReturnPart, UserPromptPart
-from pydantic_ai.models.function import DeltaToolCall, FunctionModel
-from pydantic_ai.profiles import ModelProfile
+from pydantic_ai.messages import TextContent, TextPart, ToolCallPart, ToolReturnPart, UserPromptPart
 
 from app.errors import InvalidMessageError
 from app.llm.commands import coerce, read_arguments, usage
@@ -26,10 +24,9 @@ from app.llm.listed import last_listed
 from app.llm.rendering import listed_ids, render
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from pydantic_ai.messages import ModelMessage
-    from pydantic_ai.models.function import AgentInfo
     from pydantic_ai.tools import ToolDefinition
 
 MODEL_NAME = "offline"
@@ -43,24 +40,6 @@ _NUMBERED = re.compile(
 )
 # Phones type curly quotes. One character for one, so that a position in the straight text is one in the original.
 _STRAIGHT = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
-
-
-def offline() -> FunctionModel:
-    """Return the offline model: without state, so one instance serves every person for the life of the process."""
-
-    async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-        return ModelResponse(parts=[reply(messages, info.function_tools)])
-
-    async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | dict[int, DeltaToolCall]]:
-        part = reply(messages, info.function_tools)
-        if isinstance(part, ToolCallPart):
-            yield {0: DeltaToolCall(part.tool_name, part.args_as_json_str(), tool_call_id=part.tool_call_id)}
-            return
-        for word in re.findall(r"\s*\S+\s*", part.content):
-            yield word
-
-    reads_no_files = ModelProfile(supports_image_input=False, supports_document_input=False)
-    return FunctionModel(answer, stream_function=stream, model_name=MODEL_NAME, profile=reads_no_files)
 
 
 def reply(

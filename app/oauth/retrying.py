@@ -6,10 +6,9 @@ https://developers.google.com/workspace/gmail/api/guides/handle-errors#exponenti
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
-
-from google.api_core.retry import exponential_sleep_generator
 
 from app.errors import ProviderError
 
@@ -29,7 +28,6 @@ class Patience:
 
     def __init__(self, seconds_left: Callable[[], float]) -> None:
         self._seconds_left = seconds_left
-        self._pauses = exponential_sleep_generator(FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS)
         self._tries = 1
 
     def pause_after(self, *errors: ProviderError) -> float | None:
@@ -39,8 +37,10 @@ class Patience:
         """
         if self._tries >= MAX_TRIES:
             return None
+        longest = min(FIRST_PAUSE_SECONDS * 2 ** (self._tries - 1), MAX_PAUSE_SECONDS)
         self._tries += 1
-        pause = max(next(self._pauses), *(error.retry_after or 0.0 for error in errors))
+        drawn = random.uniform(0.0, longest)  # noqa: S311  # spreads calls that failed at once
+        pause = max(drawn, *(error.retry_after or 0.0 for error in errors))
         return pause if pause < self._seconds_left() else None
 
 

@@ -62,4 +62,4 @@ OneOrMore = Annotated[
 class Section(BaseModel):
     """A frozen part of the settings. Unknown keys are errors, and errors never show a value."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)

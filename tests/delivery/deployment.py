@@ -89,9 +89,11 @@ class Deployment:
             self.allowed.release()
 
     async def settled(self, patience_seconds: float = SETTLE_SECONDS) -> bool:
-        """Return once every message has its end and was told; False when that takes too long."""
-        end = time.monotonic() + patience_seconds
-        while len(self.posting.acknowledged) < len(self.script.lines) or await self.ledger.undone() != 0:
+        """Return once every message has its end and was told; False if nothing has gone on for this long."""
+        before, end = None, time.monotonic()
+        while (now := (len(self.posting.acknowledged), await self.ledger.undone())) != (len(self.script.lines), 0):
+            if now != before:
+                before, end = now, time.monotonic() + patience_seconds
             if time.monotonic() > end:
                 return False
             await asyncio.sleep(0.05)

@@ -77,7 +77,7 @@ from app.grants.grants import Grants
 from app.grants.refresh import Refresher
 from app.grants.refresh_leases import RefreshLeases
 from app.keys.ring import KeyRing
-from app.llm.offline import offline
+from app.llm.offline_model import OfflineModel
 from app.llm.transcription import Transcriber
 from app.messages import Attachment, ConversationKey, InboundMessage, MessageState, StoredMessage
 from app.oauth.provider import GOOGLE
@@ -215,7 +215,7 @@ class CoreServer:
         )
         self._shell = AgentShell(
             "assistant",
-            model or offline(),
+            model or OfflineModel(),
             instructions="Be brief.",
             history_turns=history_turns,
             request_limit=8,

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
-from collections.abc import Set
+from collections.abc import Awaitable, Set
 from pathlib import Path
 
+import httpx2
 import pytest
 import typer
 import yaml
 from typer.main import get_group
 
 from app.cli import COMMANDS, cli
+from app.main import serving
+from app.sections.server import ServerSettings
+from containers.build import build
+from containers.testing.container import settings_in
 from tests.fakes.databases import SqliteDatabases
 
 HELP = "import sys; from app.cli import cli; cli(['--help'], standalone_mode=False); print('imported:', *sys.modules)"
@@ -24,6 +30,8 @@ import asyncio, json, os, sys, time
 from pathlib import Path
 import httpx2
 import app.commands.serve
+from app.commands.frameworks import import_frameworks
+import_frameworks()
 from app.main import create_app, running
 from app.settings import load_settings
 from containers.build import build
@@ -31,7 +39,7 @@ from slack_sdk.signature import SignatureVerifier
 
 async def main():
     settings = load_settings(Path(sys.argv[1]), os.environ)
-    container = build(settings)
+    container = build(settings, only_used=True)
     async with running(container, settings, answers=False):
         transport = httpx2.ASGITransport(create_app(container, settings, asyncio.Event()))
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
@@ -57,7 +65,10 @@ CONFIG = {
     "interfaces": {"http": {}, "slack": {"signing_secret": SIGNING_SECRET, "bot_token": "xoxb-test"}},
 }
 # Not rich: pydantic-ai imports httpx where that is installed, as it is beside agno, and httpx imports it.
-NOT_USED = {"agno", "alembic", "bs4", "jsonschema", "mako", "markdown_it", "mcp", "openai", "procrastinate", "psycopg"}
+NOT_USED = {
+    "agno", "alembic", "app.toolkits.calendar", "app.toolkits.drive", "bs4", "google.api_core.retry", "google.protobuf",
+    "jsonschema", "mako", "markdown_it", "mcp", "openai", "procrastinate", "psycopg", "pydantic_ai.models.function",
+}  # fmt: skip
 USED_LATER = {"aiohttp", "containers.toolkit_trial", "jinja2", "slack_sdk.web.async_client"}
 
 
@@ -100,6 +111,32 @@ async def test_a_message_is_acknowledged_before_what_answers_it_is_imported(tmp_
 
     assert {"interfaces.slack.client", "interfaces.http.interface"} <= modules
     assert (NOT_USED | USED_LATER) & modules == set()
+
+
+async def test_what_a_reply_needs_is_loaded_after_the_first_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that imports would hold up the first request, so it begins once that request has been answered."""
+    begun = asyncio.Event()
+
+    async def guarded(what: str, work: Awaitable[None]) -> None:
+        if what == "loading":
+            begun.set()
+        await work
+
+    monkeypatch.setattr("app.main.LOADS_AFTER_SECONDS", 3600.0)
+    monkeypatch.setattr("app.main.guarded", guarded)
+    await SqliteDatabases(tmp_path).migrated("deputy")
+    settings = settings_in(tmp_path).model_copy(update={"server": ServerSettings(port=0)})
+    async with serving(build(settings), settings) as base_url, httpx2.AsyncClient(base_url=base_url) as client:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        too_early = begun.is_set()
+        (await client.get("/healthz")).raise_for_status()
+        async with asyncio.timeout(60):
+            await begun.wait()
+
+    assert not too_early
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -24,7 +24,7 @@ from app.database.database import Database
 from app.delivery.backoff import passing_fault
 from app.errors import AgentError
 from app.llm.faults import ModelFault
-from app.llm.offline import offline
+from app.llm.offline_model import OfflineModel
 from app.messages import StoredMessage
 from app.principal import Principal
 from app.toolkits.toolkit import Effect, Toolkit, tool
@@ -316,7 +316,7 @@ async def test_progress_and_the_audit_trail_name_the_member(database: Database, 
 
 
 def _offline(database: Database) -> TeamStudio:
-    return TeamStudio(database, {"office": offline(), "mail": offline(), "calendar": offline()}, OFFICE)
+    return TeamStudio(database, {"office": OfflineModel(), "mail": OfflineModel(), "calendar": OfflineModel()}, OFFICE)
 
 
 async def test_the_offline_model_leads_a_team(database: Database, ada: Principal) -> None:

@@ -7,10 +7,10 @@ import sys
 
 import httpx2
 import pytest
-from pydantic_ai.models.function import FunctionModel
 
 from app.errors import SettingsError
 from app.llm.models import build_model
+from app.llm.offline_model import OfflineModel
 
 HTTP = httpx2.AsyncClient()  # never asked
 
@@ -19,7 +19,7 @@ def test_offline_is_the_embedded_model() -> None:
     """The name `offline` gives the rule-based model and needs nothing."""
     model = build_model("offline", HTTP)
 
-    assert isinstance(model, FunctionModel)
+    assert isinstance(model, OfflineModel)
     assert model.model_name == "offline"
 
 

@@ -29,7 +29,8 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.tools import ToolDefinition
 
-from app.llm.offline import MAX_PHRASE_LENGTH, offline, reply
+from app.llm.offline import MAX_PHRASE_LENGTH, reply
+from app.llm.offline_model import OfflineModel
 from app.toolkits.toolkit import Toolkit, tool
 from tests.fakes.bare_loop import run
 
@@ -78,7 +79,7 @@ TOOLS = (
 
 def agent(*tools: Tool[None] | Callable[..., Any]) -> Agent[None, str | DeferredToolRequests]:
     """An agent on the offline model with these tools, or the three above."""
-    return Agent(offline(), tools=tools or TOOLS, output_type=[str, DeferredToolRequests])
+    return Agent(OfflineModel(), tools=tools or TOOLS, output_type=[str, DeferredToolRequests])
 
 
 async def ask(text: str, *tools: Tool[None] | Callable[..., Any]) -> str:
@@ -238,7 +239,7 @@ async def test_the_phrases_of_a_toolkit_are_known() -> None:
             """Find notes."""
             return f"{self.owner} on {topic}"
 
-    answers = await asyncio.gather(*(run(offline(), Notes(owner), "My notes on tea") for owner in ("ada", "bob")))
+    answers = await asyncio.gather(*(run(OfflineModel(), Notes(owner), "My notes on tea") for owner in ("ada", "bob")))
 
     assert answers == ["ada on tea", "bob on tea"]
 
@@ -393,7 +394,7 @@ async def test_streaming_parks_an_act_too() -> None:
 
 async def test_two_people_on_one_model_do_not_mix() -> None:
     """Runs of two people that take turns on the one model each get their own tool's answer."""
-    model = offline()
+    model = OfflineModel()
 
     async def run(owner: str, turn: int) -> tuple[str, str]:
         async def mine(number: int) -> str:
