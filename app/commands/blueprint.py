@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from app.oauth.presets import PRESETS
 from app.sections.agents import OFFLINE
 from app.sections.channel import ChannelSettings
 from app.sections.interfaces import InterfacesSettings
@@ -60,6 +61,7 @@ class Choices:
         model_name: The model's name at that endpoint.
         postgresql: Whether the database is a PostgreSQL.
         plain: Values of channels that are no secrets, by the name of their variable.
+        connections: The presets of further providers, which are connections by the same names.
     """
 
     public_url: str
@@ -69,6 +71,7 @@ class Choices:
     model_name: str = ""
     postgresql: bool = False
     plain: Mapping[str, str] = field(default_factory=dict)
+    connections: tuple[str, ...] = ()
 
     def is_public(self) -> bool:
         """Return whether platforms can send to this server: only https addresses can be public."""
@@ -123,6 +126,9 @@ def secret_variables(choices: Choices) -> dict[str, str]:
         variables[KEY_VARIABLE] = "Seals tokens at rest: keep a copy, because nothing else opens them"
     if choices.google == "google":
         variables |= {name: f"Google Cloud console, Credentials, OAuth client: {what}" for name, what in _CLIENT}
+    for name in choices.connections:
+        title = PRESETS[name].title
+        variables |= {variable: f"{title}, your OAuth client: {what}" for variable, what in _client_variables(name)}
     if choices.has_own_model():
         variables[OWN_MODEL_VARIABLE] = "The key of your model's endpoint"
     elif (provider := choices.model.partition(":")[0]) in MODEL_VARIABLES:
@@ -162,6 +168,12 @@ def _lines(choices: Choices, variables: Collection[str]) -> Iterator[str]:
     yield from ("", "google:", f"  mode: {choices.google}")
     if choices.google == "google":
         yield from ("  client_id: ${GOOGLE_CLIENT_ID}", "  client_secret: ${GOOGLE_CLIENT_SECRET}")
+    if choices.connections:
+        yield from ("", "connections:  # tools use them that declare the name: docs/connections.md")
+    for name in choices.connections:
+        yield from (f"  {name}:", f"    provider: {name}")
+        for key, (variable, _) in zip(("client_id", "client_secret"), _client_variables(name), strict=True):
+            yield f"    {key}: ${{{variable}}}"
     if choices.has_own_model():
         yield from ("", "models:", f"  {OWN_MODEL}:", f"    base_url: {_scalar(choices.model)}")
         yield f"    model: {_scalar(choices.model_name)}"
@@ -174,6 +186,11 @@ def _lines(choices: Choices, variables: Collection[str]) -> Iterator[str]:
     yield from ("    toolkits: [gmail]", "", "default_agent: assistant", "", "interfaces:")
     for channel in choices.channels:
         yield from _channel_lines(channel, choices)
+
+
+def _client_variables(connection: str) -> list[tuple[str, str]]:
+    """Return the variables of a connection's OAuth client, each with what it holds."""
+    return [(f"{connection}_client_{part}".upper(), f"client {part}") for part in ("id", "secret")]
 
 
 def _channel_lines(channel: str, choices: Choices) -> Iterator[str]:

@@ -29,6 +29,7 @@ from app.commands.blueprint import (
 )
 from app.commands.common import CONFIG, FAILED, WRONG, ConfigOption, fail
 from app.keys.file import make_key
+from app.oauth.presets import PRESETS
 from app.sections.agents import OFFLINE
 from app.sections.interfaces import InterfacesSettings
 
@@ -49,6 +50,10 @@ def init(
     url: Annotated[str | None, typer.Option(help="The address at which people reach the server.")] = None,
     google: Annotated[
         str | None, typer.Option(help="sandbox: made-up mail on this machine; google: people's own accounts.")
+    ] = None,
+    connection: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Let people connect accounts there too; repeatable: {', '.join(PRESETS)}."),
     ] = None,
     model: Annotated[
         str | None,
@@ -76,6 +81,12 @@ def init(
         public_url=questions.choose(url, "Address at which people reach the server", _LOCAL_URL, _root_url),
         google=questions.choose(
             google, "Google: sandbox (made-up mail) or google (people's own accounts)", "sandbox", _google
+        ),
+        connections=questions.choose(
+            ",".join(connection) if connection else None,
+            f"Further accounts ({', '.join(PRESETS)}; - for none)",
+            "-",
+            _connections,
         ),
         model=questions.choose(
             model, "Model: offline (a demo), provider:model, or your own endpoint's address", OFFLINE, _model
@@ -165,6 +176,11 @@ def _say_what_to_do_elsewhere(choices: Choices, config: Path) -> None:
 
         print("\nGoogle Cloud console, Credentials, your OAuth client, Authorised redirect URIs:")
         print(f"  {callback_url(choices.public_url)}")
+    for name in choices.connections:
+        from interfaces.web.interface import callback_url
+
+        print(f"\n{PRESETS[name].title}, your OAuth client, its redirect URI or callback URL:")
+        print(f"  {callback_url(choices.public_url, name)}")
     for channel in choices.channels:
         if channel == "slack":
             from app.commands.slack import print_manifest
@@ -212,6 +228,13 @@ def _channels(text: str) -> tuple[str, ...]:
         raise typer.BadParameter(f"there is no channel {unknown[0]}; there is {', '.join(_CHANNELS)}")
     if not named:
         raise typer.BadParameter("name at least one")
+    return tuple(dict.fromkeys(named))
+
+
+def _connections(text: str) -> tuple[str, ...]:
+    named = [part.strip().lower() for part in text.split(",") if part.strip(" -")]
+    if unknown := [name for name in named if name not in PRESETS]:
+        raise typer.BadParameter(f"there is no {unknown[0]}; there is {', '.join(PRESETS)}")
     return tuple(dict.fromkeys(named))
 
 

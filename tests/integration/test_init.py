@@ -55,6 +55,7 @@ def test_questions_on_a_terminal_end_in_a_configuration_that_is_accepted(tmp_pat
         terminal.answer("Channels (http, slack", "http, slack")
         terminal.answer("Address at which people reach the server", "https://deputy.example.com/")
         terminal.answer("Google: sandbox", "google")
+        terminal.answer("Further accounts (github", "")
         terminal.answer("Model: offline", "openai:gpt-5-mini")
         terminal.answer("Database: sqlite", "")
         terminal.answer("OAuth client: client id", SECRETS["GOOGLE_CLIENT_ID"])
@@ -104,6 +105,24 @@ def test_every_combination_is_a_valid_configuration(
     assert settings.interfaces.served().keys() == {"http", "slack"}
 
 
+def test_connections_are_offered(folder: Path) -> None:
+    """Each chosen provider is in the configuration with its client's variables, and its redirect URI is printed."""
+    secrets = {
+        f"{name}_CLIENT_{part}": f"{name}-{part}" for name in ("GITHUB", "SLACK_USER") for part in ("ID", "SECRET")
+    }
+    result = init("--connection", "github", "--connection", "slack_user", "--url", "https://d.example.com", **secrets)
+    settings = load_settings(folder / "config.yaml", values_in(folder / "deputy.env"))
+
+    assert {name: each.provider for name, each in settings.connections.items()} == {
+        "github": "github",
+        "slack_user": "slack_user",
+    }
+    assert settings.connections["slack_user"].client_id == "SLACK_USER-ID"
+    assert "GitHub, your OAuth client" in result.stdout
+    assert "https://d.example.com/oauth/slack_user/callback" in result.stdout
+    assert "GITHUB-SECRET" not in result.stdout
+
+
 def test_options_and_the_environment_answer_everything(folder: Path) -> None:
     """Without a terminal nothing is asked; the secrets of the environment are in the file, and the rest is named."""
     given = {name: value for name, value in SECRETS.items() if name not in ("SLACK_BOT_TOKEN", "OPENAI_API_KEY")}
@@ -141,6 +160,7 @@ def test_files_that_exist_are_not_replaced(folder: Path) -> None:
         (("--channel", "pigeon"), "there is no channel pigeon"),
         (("--url", "deputy.example.com"), "https://deputy.example.com"),
         (("--google", "yes"), "write sandbox or google"),
+        (("--connection", "gitlab"), "there is no gitlab; there is github"),
         (("--model", "gpt"), "provider:model"),
         (("--database", "mysql"), "write sqlite or postgresql"),
     ],
