@@ -21,9 +21,15 @@ T = TypeVar("T")
 _THREADS = 8  # of one dry run, for blocking calls
 _REFUSED = (*CHANGES, "socket.connect", "socket.bind", "socket.send", "socket.get", "_thread.start_")
 
-_thread = threading.local()  # has `is_dry` in the threads of a dry run
 _install = threading.Lock()
 _is_installed = False
+
+
+class _Thread(threading.local):
+    is_dry = False  # on the class, because the hook asks thousands of times a second in threads that never were
+
+
+_thread = _Thread()
 
 
 class DryRunError(PermissionError):
@@ -69,7 +75,7 @@ def _install_hook() -> None:
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    if getattr(_thread, "is_dry", False) and _is_refused(event, arguments):
+    if _thread.is_dry and _is_refused(event, arguments):
         raise DryRunError(f"nothing leaves a dry run: {event} was refused")
 
 

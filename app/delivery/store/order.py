@@ -19,6 +19,7 @@ from app.principal import Principal
 
 _CONVERSATION = ("platform", "tenant", "conversation")
 _PERSON = ("platform", "tenant", "user_id")
+_candidates, _earlier, _others = messages.alias(), messages.alias(), messages.alias()  # made once: it takes 1 ms
 
 ANYTHING_UNDONE = sa.select(
     sa.or_(
@@ -40,27 +41,26 @@ def is_next(now: sa.ColumnElement[float], besides: Iterable[Principal] = ()) -> 
         now: The database's clock.
         besides: People whose messages are skipped.
     """
-    candidates, earlier, others = messages.alias(), messages.alias(), messages.alias()
     is_behind = sa.exists().where(
-        of_conversation(earlier),
-        *(earlier.c[name] == candidates.c[name] for name in _PERSON),
-        earlier.c.state == MessageState.NEW,
-        earlier.c.sequence < candidates.c.sequence,
+        of_conversation(_earlier),
+        *(_earlier.c[name] == _candidates.c[name] for name in _PERSON),
+        _earlier.c.state == MessageState.NEW,
+        _earlier.c.sequence < _candidates.c.sequence,
     )
     oldest = (
-        sa.select(candidates.c.id)
+        sa.select(_candidates.c.id)
         .where(
-            of_conversation(candidates),
-            candidates.c.state == MessageState.NEW,
-            is_due(candidates, now),
+            of_conversation(_candidates),
+            _candidates.c.state == MessageState.NEW,
+            is_due(_candidates, now),
             ~is_behind,
-            *(~_is_of(candidates, principal) for principal in besides),
+            *(~_is_of(_candidates, principal) for principal in besides),
         )
-        .order_by(candidates.c.sequence)
+        .order_by(_candidates.c.sequence)
         .limit(1)
         .scalar_subquery()
     )
-    in_work = sa.exists().where(of_conversation(others), others.c.state == MessageState.RUNNING)
+    in_work = sa.exists().where(of_conversation(_others), _others.c.state == MessageState.RUNNING)
     return sa.and_(
         messages.c.id == oldest,
         messages.c.state == MessageState.NEW,  # PostgreSQL checks this again if another process was quicker
@@ -102,7 +102,8 @@ def to_wake(now: sa.ColumnElement[float], *, at_most: int) -> sa.Select[Any]:
     place = sa.func.row_number().over(
         partition_by=[messages.c[name] for name in (*_PERSON, "conversation")], order_by=messages.c.sequence
     )
-    undone = sa.select(messages, place.label("place")).where(messages.c.state == MessageState.NEW).subquery()
+    columns = [messages.c[name] for name in (*_PERSON, "conversation", "sequence", "changed_at", "next_try_at")]
+    undone = sa.select(*columns, place.label("place")).where(messages.c.state == MessageState.NEW).subquery()
     turn = sa.func.row_number().over(
         partition_by=[undone.c[name] for name in _PERSON], order_by=(undone.c.changed_at, undone.c.sequence)
     )
