@@ -15,6 +15,7 @@ from typing import Any
 _SENDING = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 _RESOLVING = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"})
 _STARTING = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
+_WATCHED = _SENDING | _RESOLVING | _STARTING  # the others, such as `builtins.id`, come thousands of times a test
 _LOCAL_NAMES = (None, "", "localhost", b"localhost")
 
 
@@ -32,7 +33,13 @@ class _Guard:
     def __init__(self) -> None:
         self.may_start_processes = True
 
-    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+    def check(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Raise if this test may not do this.
+
+        Raises:
+            NetworkRefusedError: It reaches, or looks up, another machine.
+            ProcessRefusedError: It starts a process, and has no marker.
+        """
         if event in _SENDING:
             connection, address = arguments
             if connection.family != socket.AF_UNIX and address and not _is_loopback(address[0]):
@@ -45,7 +52,14 @@ class _Guard:
 
 
 _guard = _Guard()
-sys.addaudithook(_guard)
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in _WATCHED:
+        _guard.check(event, arguments)
+
+
+sys.addaudithook(_watch)
 
 
 @contextmanager
