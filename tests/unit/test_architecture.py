@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -138,13 +139,20 @@ def modules(root: Path) -> Iterator[tuple[str, Path]]:
 def imports(module: str, path: Path) -> Iterator[tuple[int, str]]:
     """Whatever a module imports, with its line; within functions and for type checkers too."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    yield from _imports(package, path.read_text(encoding="utf-8"))
+
+
+@cache
+def _imports(package: str, text: str) -> list[tuple[int, str]]:
+    found: list[tuple[int, str]] = []
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+            found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             source = ".".join([*parents, *([node.module] if node.module else [])])
-            yield from ((node.lineno, f"{source}.{alias.name}") for alias in node.names)
+            found += [(node.lineno, f"{source}.{alias.name}") for alias in node.names]
+    return found
 
 
 def violations(root: Path) -> list[str]:
