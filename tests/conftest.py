@@ -34,19 +34,34 @@ SYSTEM = (
     "integration/test_silent_database.py",
     "integration/test_start.py",
     "integration/test_walked_pages.py",
+    "isolation/test_team_crowd.py",
 )
 
 
-# Whole journeys and crowds. `make test` takes them on SQLite, and `make test-system` on PostgreSQL.
+# Whole journeys, crowds, and modules that share a server: `make test` takes them on SQLite, and `make test-system` on
+# PostgreSQL.
 POSTGRESQL_IN_SYSTEM = (
     "attacks/test_audit.py",
     "attacks/test_canaries.py",
+    "integration/test_http_listing.py",
+    "integration/test_offboarding.py",
     "integration/test_restart.py",
+    "integration/test_team_restart.py",
+    "isolation/test_five_hundred.py",
+)
+# Tests that load Telegram's SDK, or let Hypothesis read all of the code, which takes seconds in each process. They are
+# run first, so that one process runs them all.
+TOGETHER = (
+    "attacks/test_routes.py",
+    "contract",
+    "integration/test_demo.py",
+    "integration/test_doctor.py",
+    "integration/test_slack_mutations.py",
+    "integration/test_telegram",
     "isolation/test_five_hundred.py",
 )
 _ENGINES = ("sqlite", "postgresql")
 _COLLECTING = (10_000, 10, 50)  # thresholds: the default ones cost a fifteenth of the time of all tests
-_FEW_CASES = 2  # a test of so many takes each on both databases
 
 
 @pytest.hookimpl(wrapper=True)
@@ -60,51 +75,72 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make test-system` runs: `SYSTEM`, and what `make test` takes on the other database."""
+    """Put `TOGETHER` first, and mark what `make test-system` runs: `SYSTEM`, and half of what takes both databases."""
+    items.sort(key=lambda item: not _name(item).startswith(TOGETHER))
     for item in [*(item for item in items if _is_system(item)), *_repeated_on_the_other_database(items)]:
         item.add_marker(pytest.mark.system)
 
 
+def _name(item: pytest.Item) -> str:
+    return item.nodeid.removeprefix("tests/")
+
+
 def _is_system(item: pytest.Item) -> bool:
-    name = item.nodeid.removeprefix("tests/")
+    name = _name(item)
     return name.startswith(SYSTEM) or (name.startswith(POSTGRESQL_IN_SYSTEM) and "[postgresql" in name)
 
 
 def _repeated_on_the_other_database(items: list[pytest.Item]) -> Iterator[pytest.Item]:
-    """Yield half of each test of many cases and both databases: the first case's PostgreSQL, the second's SQLite, …"""
-    cases: dict[str, dict[str, list[tuple[str, pytest.Item]]]] = {}
+    """Yield half of each file's cases that are taken on both databases: PostgreSQL's of one, SQLite's of the next, …"""
+    cases: dict[Path, dict[tuple[str, str], list[tuple[str, pytest.Item]]]] = {}
     for item in items:
         if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
             continue
         engine = str(item.callspec.params.get("databases"))
-        if engine in _ENGINES and len(item.callspec.params) > 1:
-            case = item.callspec.id.replace(engine, "", 1)
-            function = item.nodeid.removesuffix(f"[{item.callspec.id}]")
-            cases.setdefault(function, {}).setdefault(case, []).append((engine, item))
-    for of_function in cases.values():
-        if len(of_function) > _FEW_CASES:
-            for number, case in enumerate(sorted(of_function)):
-                yield from (item for engine, item in of_function[case] if engine != _ENGINES[number % 2])
+        if engine in _ENGINES:
+            case = (item.nodeid.partition("[")[0], item.callspec.id.replace(engine, "", 1))
+            cases.setdefault(item.path, {}).setdefault(case, []).append((engine, item))
+    for of_file in cases.values():
+        for number, case in enumerate(sorted(of_file)):
+            yield from (item for engine, item in of_file[case] if engine != _ENGINES[number % 2])
 
 
 def pytest_collection_finish() -> None:
     """Spare the cyclic collector what the modules and the tests themselves are made of, some 400 000 objects."""
-    _freeze()
+    gc.collect()
+    _frozen.freeze()
     gc.set_threshold(*_COLLECTING)
 
 
-def _freeze() -> None:
-    gc.collect()
-    gc.freeze()
+class _Frozen:
+    """Knows whether objects are frozen, because to count them takes 15 ms. Lives as long as the process."""
+
+    def __init__(self) -> None:
+        self.is_whole = False
+        self._unfreeze = gc.unfreeze
+        vars(gc)["unfreeze"] = self._thaw
+
+    def freeze(self) -> None:
+        """Freeze every object that there is."""
+        gc.freeze()
+        self.is_whole = True
+
+    def _thaw(self) -> None:
+        self.is_whole = False
+        self._unfreeze()
+
+
+_frozen = _Frozen()
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Refuse to start processes unless the test has the marker `system`."""
     with processes(allowed=item.get_closest_marker("system") is not None):
         outcome = yield
-    if (nextitem is None or nextitem.path != item.path) and not gc.get_freeze_count():
-        _freeze()  # again, as the search for what holds an object has thawed everything
+    if not _frozen.is_whole:  # the search for what holds an object has thawed everything
+        gc.collect(1)  # what is garbage since then is young; to look at all takes half a second
+        _frozen.freeze()
     return outcome
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SYSTEM
+from tests.conftest import SYSTEM, TOGETHER
 from tests.guards import NetworkRefusedError, ProcessRefusedError
 
 
@@ -71,3 +71,8 @@ def test_a_system_test_starts_processes() -> None:
 def test_the_places_of_system_tests_exist() -> None:
     """Every folder and module that is given the marker is there, so that a renamed one does not lose it unnoticed."""
     assert [place for place in SYSTEM if not (Path(__file__).parents[1] / place).exists()] == []
+
+
+def test_the_places_of_tests_that_are_run_together_exist() -> None:
+    """A test that was renamed is not left behind by those that load the same."""
+    assert [place for place in TOGETHER if not [*Path(__file__).parents[1].glob(f"{place}*")]] == []
