@@ -17,6 +17,7 @@ from app.principal import Principal
 from containers.testing import two_principals
 from tests.fakes.databases import Databases, PostgresServer, SqliteDatabases
 from tests.fakes.haste import haste
+from tests.fakes.memory import folder_in_memory
 from tests.fakes.postgres import Cluster, find_binaries, running_postgres
 from tests.guards import processes
 
@@ -62,6 +63,12 @@ TOGETHER = (
 )
 _ENGINES = ("sqlite", "postgresql")
 _COLLECTING = (10_000, 10, 50)  # thresholds: the default ones cost a fifteenth of the time of all tests
+
+
+def pytest_configure() -> None:
+    """Keep the files of tests in memory: where a message is a commit or three, a test takes half the time."""
+    if (folder := folder_in_memory()) is not None:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))  # pytest's own name for it
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tests.fakes.memory import folder_in_memory
 from tests.fakes.ports import free_port
 from tests.guards import processes
 
@@ -20,8 +21,6 @@ _BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)  # D
 
 # The data is thrown away: nothing need reach the disk, be copied for a replica, or be vacuumed.
 _FORGETFUL = "-c fsync=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0 -c autovacuum=off"
-_MEMORY = Path("/dev/shm")  # Linux's file system in memory
-_ROOM = 2**30  # bytes
 
 
 def find_binaries() -> Path | None:
@@ -60,8 +59,7 @@ def running_postgres(binaries: Path) -> Iterator[Cluster]:
     PostgreSQL refuses to run as root, so there it runs as the user that Debian's package made.
     """
     owner = "postgres" if os.geteuid() == 0 else None
-    has_room = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM
-    folder = Path(tempfile.mkdtemp(prefix="deputy-postgres-", dir=_MEMORY if has_room else None))
+    folder = Path(tempfile.mkdtemp(prefix="deputy-postgres-", dir=folder_in_memory()))
     if owner is not None:
         shutil.chown(folder, owner)
     port = free_port()
