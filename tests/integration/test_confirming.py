@@ -86,7 +86,7 @@ async def test_wrong_codes_are_counted_aloud(server: CoreServer, ada: Principal,
     assert "Almost done" in server.channel.texts(grace)[-1]
 
 
-async def _revoked(token: str) -> bool:
+async def _revoked(token: str, *, is_refresh_token: bool) -> bool:
     """Google has ended it."""
     return True
 
