@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,6 +11,8 @@ from typing import Any
 from app.principal import Principal
 from app.sent_files import FileReference
 
+# By this a person's tools find a file that they sent: the beginning of the message's id, and the file's number in it.
+REFERENCE = re.compile(r"file-(?P<message>[0-9a-f]{12})-(?P<number>[0-9]{1,2})")
 MAX_TEXT_LENGTH = 40_000  # characters; Slack's own limit for one message
 
 
@@ -123,6 +126,10 @@ class StoredMessage:
     def version(self) -> Version:
         """Return the state and the attempt in which the message was read."""
         return self.state, self.attempt
+
+    def reference_to(self, attachment: Attachment) -> str:
+        """Return the reference of one of its files: ``file-3fa91c0b2d4e-1``. It is of use to the sender, here alone."""
+        return f"file-{self.message_id[:12]}-{self.attachments.index(attachment) + 1}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ def agno_agent(container: Application, name: str, settings: AgentSettings) -> Sc
         container.conversations,
         container.writes,
         container.audit_recorder,
+        container.input_files,
     )
 
 

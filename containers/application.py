@@ -55,6 +55,7 @@ from app.delivery.store.inbox import Inbox
 from app.delivery.store.lease import MessageLease, new_holder
 from app.delivery.store.outbox import Outbox
 from app.delivery.store.parking import Parking
+from app.delivery.store.received import SentFiles
 from app.delivery.store.replicas import Replicas
 from app.delivery.store.retention import Retention
 from app.delivery.store.stops import Stops
@@ -94,6 +95,8 @@ from app.offboarding import Offboarding
 from app.principal import Principal
 from app.settings import Settings
 from app.supervisor import Supervisor
+from app.toolkits.input_files import InputFiles
+from app.toolkits.zones import KnownZones, PersonZone
 from app.users import Users
 from containers.requests import RequestScopes
 from containers.scopes import Scope, Scoped, Seed
@@ -168,6 +171,7 @@ class Application(DeclarativeContainer):
     pool = Once(open_pool)
     google_apis = Once(GoogleApis, settings.provided.google.api_root)
     google_faults = Once(FaultLog, providers.Object(cause_for_administrators), "Google")
+    known_zones = Once(KnownZones)
     token_endpoint = Once(TokenEndpoint, http, google_faults)
     endpoints = Once(
         GoogleEndpoints,
@@ -231,6 +235,7 @@ class Application(DeclarativeContainer):
     models: providers.Aggregate[Model] = providers.Aggregate()
     transcriber: providers.Provider[Transcriber | None] = providers.Object(None)  # `build` overrides it
     attachments = Once(AttachmentReader, senders, transcriber, max_bytes=settings.provided.attachments.max_bytes)
+    sent_files = Once(SentFiles, database, senders)
     shells: providers.Aggregate[AgentShell] = providers.Aggregate()
 
     # One request: everything personal.
@@ -249,6 +254,12 @@ class Application(DeclarativeContainer):
         audit_recorder,
         google_faults,
         timeout_seconds=settings.provided.google.timeout_seconds,
+    )
+    person_zone = Scoped(
+        PersonZone, principal, credentials, google, known_zones, looks=settings.provided.looks_up_zones.call()
+    )
+    input_files = Scoped(
+        InputFiles, principal, sent_files, google, max_bytes=settings.provided.attachments.max_tool_bytes
     )
     connection_credentials: providers.Aggregate[Credentials] = providers.Aggregate()  # besides Google's
     credentials_by_connection = providers.Dict(google=credentials)

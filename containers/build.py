@@ -177,5 +177,6 @@ def _agent(
         container.conversations,
         container.writes,
         container.audit_recorder,
+        container.input_files,
         **({"members": providers.List(*members)} if members else {}),
     )

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
+from zoneinfo import ZoneInfo
 
 import httplib2
 from googleapiclient.http import HttpRequest
@@ -16,6 +17,7 @@ from app.google.blocking import BlockingLine, on_line
 from app.google.client import GoogleClient
 from app.principal import Principal
 from app.run import current_run
+from app.toolkits.zones import UNKNOWN_ZONE, PersonZone
 
 T = TypeVar("T")
 
@@ -59,6 +61,17 @@ class DryGoogle(GoogleClient):
     async def execute_batch(self, requests: Sequence[HttpRequest], *, repeatable: bool | None = None) -> list[Any]:
         """Return an answer to each request."""
         return [await self.execute(request) for request in requests]
+
+
+class DryZone(PersonZone):
+    """A time zone that is known without asking anybody. Lives for one request."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def get(self) -> ZoneInfo:
+        """Return UTC."""
+        return UNKNOWN_ZONE
 
 
 class _DryLine(BlockingLine):

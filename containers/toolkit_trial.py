@@ -29,7 +29,7 @@ from app.run import new_run
 from app.toolkits.toolkit import Toolkit, ToolSpec
 from containers.application import Application
 from containers.dry_connection import DryConnection
-from containers.dry_google import DryGoogle
+from containers.dry_google import DryGoogle, DryZone
 from containers.dry_run import run_dry
 from containers.proof import Finding, Watch, collector_off, explain
 from containers.sample_arguments import sample
@@ -81,8 +81,11 @@ def _on_dry_clients(container: Application, toolkit: Scoped[Any]) -> tuple[Scope
         dry[id(connection)] = Scoped(DryConnection, container.principal, name)
 
     used: dict[int, Scoped[Dry]] = {}
+    zone = Scoped(DryZone)
 
     def swapped(value: object) -> object:
+        if value is container.person_zone:
+            return zone
         if isinstance(value, providers.Dict):  # of the connections of a toolkit of agno's
             return providers.Dict({name: swapped(each) for name, each in value.kwargs.items()})
         if (client := dry.get(id(value))) is None:

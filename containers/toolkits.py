@@ -20,6 +20,7 @@ from app.google.client import GoogleClient
 from app.principal import Principal
 from app.sections.toolkits import AgnoToolkitSettings
 from app.toolkits.toolkit import Toolkit
+from app.toolkits.zones import PersonZone
 from containers.agno_toolkits import agno_toolkit
 from containers.application import Application
 from containers.offers import NotOfferedError, Offers
@@ -67,6 +68,7 @@ def toolkits(
 def offers_of(container: Application) -> Offers:
     """Return what constructors of toolkits, and factories of agents, can ask for."""
     offers = Offers({Principal: container.principal, Deadline: container.deadline, GoogleClient: container.google})
+    offers.add(PersonZone, container.person_zone)
     for name, connection in container.connections.providers.items():
         offers.add(Connection[Literal[name]], connection)  # type: ignore[valid-type]  # known from the settings alone
     return offers

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from app.google.client import GoogleClient
     from app.principal import Principal
+    from app.toolkits.input_file import InputFile, OneFile, SeveralFiles, TakesFiles
     from app.toolkits.toolkit import Effect, Toolkit, ToolSpec, tool
     from containers.proof import Finding, LifetimeError, Proof, prove
     from containers.scopes import OutsideScopeError, Scope, Scoped, ScopeError, Seed, open_threads
@@ -45,7 +46,9 @@ __all__ = [
     "ForeignRunError",
     "GoogleClient",
     "GoogleError",
+    "InputFile",
     "LifetimeError",
+    "OneFile",
     "OutsideScopeError",
     "Principal",
     "PrincipalError",
@@ -56,6 +59,8 @@ __all__ = [
     "Scoped",
     "Seed",
     "SettingsError",
+    "SeveralFiles",
+    "TakesFiles",
     "ToolError",
     "ToolSpec",
     "Toolkit",
@@ -82,6 +87,7 @@ _MODULES = MappingProxyType(
         ),
         "app.google.client": ("GoogleClient",),
         "app.principal": ("Principal",),
+        "app.toolkits.input_file": ("InputFile", "OneFile", "SeveralFiles", "TakesFiles"),
         "app.toolkits.toolkit": ("Effect", "ToolSpec", "Toolkit", "tool"),
         "containers.proof": ("Finding", "LifetimeError", "Proof", "prove"),
         "containers.scopes": ("OutsideScopeError", "Scope", "ScopeError", "Scoped", "Seed", "open_threads"),

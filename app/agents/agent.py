@@ -30,7 +30,7 @@ from app.agents.rules import DIRECT, PlaceRules
 from app.agents.run import StoppedRun
 from app.agents.shell import AgentShell, Definitions
 from app.agents.team import Team, is_private_result
-from app.agents.wording import OUTGROWN, finished, in_words
+from app.agents.wording import OUTGROWN, finished, in_words, unanswered
 from app.agents.work import Work
 from app.agents.writes import Writes
 from app.approvals.approvals import Approval, Approvals
@@ -46,6 +46,7 @@ from app.llm.patience import PatientModel
 from app.messages import StoredMessage
 from app.principal import Principal
 from app.sent_files import FileReference
+from app.toolkits.input_files import InputFiles
 from app.toolkits.promised import files_in
 from app.toolkits.toolkit import Toolkit, ToolSpec
 
@@ -85,6 +86,7 @@ class Agent:
         conversations: Conversations,
         writes: Writes,
         trail: AuditRecorder,
+        files: InputFiles,
         members: Sequence[Agent] = (),
     ) -> None:
         self.principal = principal
@@ -95,6 +97,7 @@ class Agent:
         self._conversations = conversations
         self._writes = writes
         self._trail = trail
+        self._files = files
         self._members = members
 
     @property
@@ -218,7 +221,15 @@ class Agent:
         begins = partial(self._writes.begin, self.principal, work.message.message_id, work.message.attempt)
         permission = self._shell.permission
         guard = Guard(
-            self._toolkits, self.principal, self._connections, self._approvals, begins, self._trail, work, permission
+            self._toolkits,
+            self.principal,
+            self._connections,
+            self._approvals,
+            begins,
+            self._trail,
+            self._files,
+            work,
+            permission,
         )
         members = {ask_name(member.name): member for member in self._members}
         shares_history = self._shell.shares_history
@@ -255,7 +266,7 @@ class Agent:
         except (AgentRunError, FallbackExceptionGroup, UserError) as error:
             raise AgentError(in_words(model_fault(error) or ModelFault.UNUSABLE)) from error
         except ProviderError as error:
-            raise AgentError(f"{_in_words(error)} Please try again later.") from error
+            raise AgentError(f"{unanswered(error)} Please try again later.") from error
         turn = without_files(ended.turn)
         if isinstance(ended.output, DeferredToolRequests):
             return StoppedRun.of(turn, ended.output, work.organised.count)
@@ -276,14 +287,6 @@ class Agent:
             else part.tool_name not in tools or tools[part.tool_name].connection is not None
             for part in returned
         )
-
-
-def _in_words(error: ProviderError) -> str:
-    if error.is_busy:
-        return f"{error.provider} is busy and takes no more from you for now."
-    return (
-        f"{error.provider} gives me no answer." if error.status is None else f"{error.provider} has a fault of its own."
-    )
 
 
 def _oldest_kept(history: History, left_out: int, sequence: int) -> int | None:

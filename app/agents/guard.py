@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic_ai import ApprovalRequired, CallDeferred, ModelRetry, RunContext, ToolFailed
 from pydantic_ai.exceptions import AgentRunError
 from pydantic_core import to_jsonable_python
 
+from app.agents.call_files import CallFiles, things_changed
 from app.agents.failure import failure, is_sendable
 from app.agents.organised import things_in
 from app.agents.work import Work
 from app.approvals.approvals import Approvals, PendingCall
+from app.approvals.question import Question
 from app.audit.recorder import AuditRecorder
 from app.connections.connections import PersonConnections
 from app.errors import (
@@ -30,6 +32,8 @@ from app.oauth.provider import Permission, unworded
 from app.principal import Principal
 from app.toolkits.asides import with_aside
 from app.toolkits.google_faults import describe
+from app.toolkits.input_file import InputFile
+from app.toolkits.input_files import InputFiles
 from app.toolkits.promised import read_by
 from app.toolkits.toolkit import Effect, Toolkit, ToolSpec
 
@@ -43,6 +47,7 @@ ARGUMENTS = "arguments"
 CREDENTIAL_ID = "credential_id"
 QUESTION = "question"
 DOING = "doing"
+FILES = "files"
 MEMBER = "member"
 RUN = "run"
 # … and by which the agent says, when the call is tried again, what the person has answered.
@@ -84,6 +89,7 @@ class Guard:
     Args:
         toolkits: The toolkits of this person's agent; no two have a tool of the same name.
         begins_to_write: Awaited with a tool's name before it organises in a way that must not be repeated.
+        files: Fetches the files that calls name.
         work: The work on a message that the calls are part of.
         permission: Returns what an OAuth scope of a connection permits, in words.
     """
@@ -96,6 +102,7 @@ class Guard:
         approvals: Approvals,
         begins_to_write: Callable[[str], Awaitable[None]],
         trail: AuditRecorder,
+        files: InputFiles,
         work: Work,
         permission: Permission = unworded,
     ) -> None:
@@ -105,6 +112,7 @@ class Guard:
         self._approvals = approvals
         self._begins_to_write = begins_to_write
         self._trail = trail
+        self._files = CallFiles(files, work.message.conversation)
         self._work = work
         self._permission = permission
 
@@ -139,7 +147,7 @@ class Guard:
             raise ToolFailed(NOT_IN_A_GROUP)
         answered: Mapping[str, Any] = ctx.tool_call_metadata or {}
         try:
-            await self._connections.ensure(spec.connection, frozenset(spec.oauth_scopes))
+            await self._connections.ensure(spec.connection, self._files.needs(spec, tool_args))
         except (ConsentRequiredError, GrantRevokedError) as error:
             if answered.get(APPROVAL_ID) is not None:
                 raise ToolFailed(ACCOUNT_GONE) from error
@@ -152,10 +160,11 @@ class Guard:
             raise ToolFailed(describe(error)) from error
         if spec.effect is Effect.ACT or self._is_too_much(spec, tool_args, answered):
             return await self._act(toolkit, spec, tool_args, ctx)
-        if spec.effect is Effect.ORGANISE and not spec.repeatable:
-            await self._begins_to_write(name)
         try:
-            return await self._run(toolkit, spec, tool_args, ctx)
+            files = await self._files.fetch(spec, tool_args)
+            if spec.effect is Effect.ORGANISE and not spec.repeatable:
+                await self._begins_to_write(name)
+            return await self._run(toolkit, spec, tool_args, files, ctx)
         except (ConsentRequiredError, GrantRevokedError) as error:  # Google refused the token in mid-call
             self._wait_for_consent(spec, answered, error)
         except AccessRefusedError as error:
@@ -169,11 +178,12 @@ class Guard:
         """Return whether a tool that organises needs approval, because this message would organise too many things."""
         if spec.effect is not Effect.ORGANISE:
             return False
-        return answered.get(APPROVAL_ID) is not None or not self._work.organised.take(things_in(tool_args))
+        things = things_in(things_changed(spec, tool_args))
+        return answered.get(APPROVAL_ID) is not None or not self._work.organised.take(things)
 
     def _wait_for_consent(
         self, spec: ToolSpec, answered: Mapping[str, Any], error: ConsentRequiredError | GrantRevokedError
-    ) -> None:
+    ) -> NoReturn:
         missing = error.oauth_scopes if isinstance(error, ConsentRequiredError) else spec.oauth_scopes
         if spec.connection in answered.get(CONSENT_ANSWERED, ()):
             permissions = [f'"{self._permission(scope, spec.connection)}"' for scope in sorted(missing)]
@@ -194,8 +204,17 @@ class Guard:
             }
         ) from None
 
-    async def _run(self, toolkit: Toolkit, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
-        """Run the tool and record it."""
+    async def _run(
+        self,
+        toolkit: Toolkit,
+        spec: ToolSpec,
+        tool_args: dict[str, Any],
+        files: Mapping[str, InputFile],
+        ctx: RunContext[Any],
+    ) -> Any:
+        """Run the tool, with its files in place of their references, and record it."""
+        if spec.files is not None:
+            tool_args = spec.files.filled(tool_args, files)
         done = False
         message_id, member = self._work.message.message_id, self._work.member
         tool_call = await self._trail.begin(message_id, spec.name, acts=spec.effect is Effect.ACT, member=member)
@@ -217,15 +236,18 @@ class Guard:
         log.error("message %s of %s: the tool %s failed: %s", message_id, self._principal, spec.name, failed)
         raise ToolFailed(with_aside(f"{spec.name} failed because of a fault in it.{_MAY_BE_DONE[spec.effect]}", _TELL))
 
-    async def _words(self, toolkit: Toolkit, spec: ToolSpec, tool_args: Mapping[str, Any]) -> dict[str, Any]:
-        """Return how the person is asked to approve a call, with what the toolkit knows about its arguments."""
+    async def _words(
+        self, toolkit: Toolkit, spec: ToolSpec, tool_args: Mapping[str, Any], files: Mapping[str, InputFile]
+    ) -> dict[str, Any]:
+        """Return how the person is asked to approve a call, with its files, and what the toolkit knows about it."""
+        named = tuple(f"{each}: {file.in_words}" for each, file in files.items())
         if spec.asks is None:
-            return {}
+            return {QUESTION: Question(f"Shall I run {spec.name}?", details=named)} if named else {}
         try:
             details = await toolkit.approval_details(spec.name, tool_args)
         except (ProviderError, ToolError, CredentialsError):
             details = ()  # the arguments themselves are shown in any case
-        return {QUESTION: replace(spec.asks, labels=dict(spec.asks.labels), details=tuple(details))}
+        return {QUESTION: replace(spec.asks, labels=dict(spec.asks.labels), details=(*named, *details))}
 
     async def _act(self, toolkit: Toolkit, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
         answered: Mapping[str, Any] = ctx.tool_call_metadata or {}
@@ -233,21 +255,32 @@ class Guard:
         call = PendingCall(f"{self._work.place}{ctx.tool_call_id or ''}", spec.name, to_jsonable_python(tool_args))
         credential_id = self._connections.credential_id(spec.connection)
         if approval_id is None:
-            words = await self._words(toolkit, spec, tool_args)
+            try:
+                files = await self._files.fetch(spec, tool_args)
+            except (ConsentRequiredError, GrantRevokedError) as error:
+                self._wait_for_consent(spec, answered, error)
+            except AccessRefusedError as error:
+                raise ToolFailed(str(error)) from error
+            words = await self._words(toolkit, spec, tool_args, files)
             shown = {
                 ARGUMENTS: call.arguments,
                 CONNECTION: spec.connection,
                 CREDENTIAL_ID: credential_id,
+                FILES: {each: file.digest for each, file in files.items()},
                 **words,
             }
             raise ApprovalRequired(metadata={WAITS_FOR: "approval", **shown})
         if answered.get(CREDENTIAL_ID) != credential_id:
             raise ToolFailed(ACCOUNT_GONE)
+        try:
+            files = await self._files.approved(spec, tool_args, answered.get(FILES) or {})
+        except (ConsentRequiredError, GrantRevokedError, AccessRefusedError) as error:
+            raise ToolFailed(ACCOUNT_GONE) from error
         if not await self._approvals.claim(self._principal, approval_id, call):
             # Another attempt has claimed it: asking again would offer to do it twice.
             raise ToolFailed(UNKNOWN_EFFECT)
         try:
-            return await self._run(toolkit, spec, tool_args, ctx)
+            return await self._run(toolkit, spec, tool_args, files, ctx)
         except (ConsentRequiredError, GrantRevokedError) as error:
             raise ToolFailed("My access to your account has ended, so this was not done. Ask again.") from error
         except AccessRefusedError as error:

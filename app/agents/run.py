@@ -20,6 +20,7 @@ from app.agents.guard import (
     CONSENT_ANSWERED,
     CREDENTIAL_ID,
     DOING,
+    FILES,
     MEMBER,
     OAUTH_SCOPES,
     QUESTION,
@@ -53,6 +54,7 @@ class StoppedCall:
         doing: The tool's work in words, if it waits for consent.
         member: The member that is asked, if it waits for one. In `StoppedRun.waiting`, the member that makes the call.
         run: The member's run, if it waits for one.
+        files: The hash of each file that the person is shown, by its reference; the approval counts for these alone.
     """
 
     call_id: str
@@ -66,6 +68,7 @@ class StoppedCall:
     connection: str | None = GOOGLE  # runs that an earlier version parked do not say
     member: str = ""
     run: StoppedRun | None = field(default=None, repr=False)
+    files: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def in_words(self) -> str:
@@ -107,6 +110,7 @@ class StoppedRun:
                     connection=reason.get(CONNECTION),
                     member=reason.get(MEMBER, ""),
                     run=reason.get(RUN),
+                    files=reason.get(FILES, {}),
                 )
             )
         return cls(turn, tuple(calls), organised)
@@ -192,6 +196,7 @@ class StoppedRun:
                 CONSENT_ANSWERED: answered,
                 APPROVAL_ID: approval.approval_id if approval and approved else None,
                 CREDENTIAL_ID: call.credential_id,
+                FILES: call.files,
             }
         return answers
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart
 
+from app.errors import ProviderError
 from app.llm.faults import ModelFault
 
 MAX_ANSWER_LENGTH = 40_000  # characters; a channel would make hundreds of posts of a model that never stops
@@ -33,6 +34,15 @@ _IN_WORDS = {
 def in_words(fault: ModelFault) -> str:
     """Return the message for a person whose model did not answer: who can fix it, and how."""
     return _IN_WORDS[fault]
+
+
+def unanswered(error: ProviderError) -> str:
+    """Return the message for a person whose account's provider did not answer."""
+    if error.is_busy:
+        return f"{error.provider} is busy and takes no more from you for now."
+    return (
+        f"{error.provider} gives me no answer." if error.status is None else f"{error.provider} has a fault of its own."
+    )
 
 
 def finished(text: str, turn: list[ModelMessage]) -> tuple[str, list[ModelMessage]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from pydantic_ai.messages import BinaryContent, ModelMessage, ModelRequest, TextContent, UserContent, UserPromptPart
 
-from app.llm.files import ATTACHED
+from app.llm.files import ATTACHED, REFERENCE
 
 _Change = Callable[[Sequence[UserContent]], list[UserContent]]
 
@@ -19,10 +19,18 @@ class Note:
     Attributes:
         text: The line.
         names: The file, in words for a person; None if the line is not about a file.
+        reference: The reference by which tools take the file.
     """
 
     text: str = field(repr=False)
     names: str | None = field(default=None, repr=False)
+    reference: str = field(default="", repr=False)
+
+    @property
+    def content(self) -> TextContent:
+        """Return it as pydantic-ai takes it."""
+        about = {ATTACHED: self.names, REFERENCE: self.reference} if self.names else None
+        return TextContent(self.text, metadata=about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +51,7 @@ class Prompt:
         """Return it as pydantic-ai takes it."""
         if not self.notes and not self.files:
             return self.words
-        notes = [TextContent(note.text, metadata={ATTACHED: note.names} if note.names else None) for note in self.notes]
-        return [*([self.words] if self.words else []), *notes, *self.files]
+        return [*([self.words] if self.words else []), *(note.content for note in self.notes), *self.files]
 
 
 def without_files(turn: Sequence[ModelMessage]) -> list[ModelMessage]:

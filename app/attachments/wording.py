@@ -37,9 +37,9 @@ def described(attachment: Attachment) -> str:
     return " ".join(part for part in (_KINDS[attachment.kind], name and f'"{name}"', shown and f"({shown})") if part)
 
 
-def note_of(names: str, words: str) -> str:
-    """Return the line about an attachment for the model."""
-    return f"[Attached: {names}. {words}]"
+def note_of(names: str, words: str, reference: str) -> str:
+    """Return the line about an attachment for the model, with the reference that tools take."""
+    return f"[Attached: {names}. {words} Its file id is {reference}.]"
 
 
 def problem_of(attachment: Attachment, problem: str) -> str:

@@ -151,8 +151,9 @@ class GoogleClient:
 
         Args:
             request: The request to send.
-            repeatable: Whether sending it twice does no more than sending it once; None is so of what only reads.
-                Others are sent again only where it is certain that Google did nothing.
+            repeatable: Whether sending it twice does no more than sending it once; None is so of what only reads, and
+                of uploads in pieces, which are resumed. Others are sent again only where it is certain that Google did
+                nothing.
 
         Raises:
             GoogleError: Google answered with an error, or not in time.
@@ -272,7 +273,8 @@ class GoogleClient:
 
 def _may_repeat(request: HttpRequest, repeatable: bool | None, error: GoogleError) -> bool:
     """Return whether a request may be sent again after this error; a write must not be repeated."""
-    harmless = request.method == "GET" if repeatable is None else repeatable
+    resumed = request.resumable is not None
+    harmless = request.method == "GET" or resumed if repeatable is None else repeatable
     return error.passes if harmless else error.is_busy or error.unsent
 
 

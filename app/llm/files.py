@@ -6,8 +6,9 @@ from pydantic_ai.models import Model
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.wrapper import WrapperModel
 
-# The metadata key of a note that names an attachment; the models of providers are not sent it.
-ATTACHED = "attached"
+# The metadata keys of a note about an attachment; the models of providers are not sent them.
+ATTACHED = "attached"  # the attachment in words
+REFERENCE = "reference"  # the reference by which tools take it
 
 PDF, PLAIN_TEXT = "application/pdf", "text/plain"
 _TEXTS = frozenset({PLAIN_TEXT, "text/csv", "text/markdown"})  # all of them are shown as plain text

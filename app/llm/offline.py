@@ -19,7 +19,7 @@ from pydantic_ai.messages import TextContent, TextPart, ToolCallPart, ToolReturn
 
 from app.errors import InvalidMessageError
 from app.llm.commands import coerce, read_arguments, usage
-from app.llm.files import ATTACHED
+from app.llm.files import ATTACHED, REFERENCE
 from app.llm.listed import last_listed
 from app.llm.rendering import listed_ids, render
 
@@ -38,6 +38,8 @@ _NUMBERED = re.compile(
     r"\b(?P<word>mails?|messages?|threads?|drafts?|events?|read|open)\s+(?P<numbers>\d{1,2}(?:\s*,\s*\d{1,2})*)(?![\w@.-])",
     re.IGNORECASE,
 )
+# A file that the person sent: `mail this file to …`, `save the photo to my drive`.
+_THIS_FILE = re.compile(r"\b(?:this|these|the|my)\s+(?:files?|documents?|photos?|pictures?|images?)\b", re.IGNORECASE)
 # Phones type curly quotes. One character for one, so that a position in the straight text is one in the original.
 _STRAIGHT = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
 
@@ -63,7 +65,8 @@ def reply(
         if text.startswith("/"):
             return _command(text.removeprefix("/"), tools)
         return (
-            _phrase(text, tools)
+            _phrase(_files_as_references(text, messages), tools)
+            or _phrase(text, tools)
             or _phrase(_numbers_as_ids(text, messages), tools)
             or _command(text, tools, only_known=True)
         )
@@ -136,6 +139,14 @@ def _numbers_as_ids(text: str, messages: Sequence[ModelMessage]) -> str:
     return _NUMBERED.sub(replaced, text, count=1) if ids else text
 
 
+def _files_as_references(text: str, messages: Sequence[ModelMessage]) -> str:
+    """Return a message with the references of the files that the person sent last in place of "this file"."""
+    prompts = (part for message in reversed(messages) for part in reversed(message.parts))
+    prompted = (part for part in prompts if isinstance(part, UserPromptPart))
+    sent = next((found for part in prompted if (found := _noted(part, REFERENCE))), [])
+    return _THIS_FILE.sub(",".join(sent), text, count=1) if sent else text
+
+
 def _with_hint(answer: str, results: Sequence[ToolReturnPart], tools: Sequence[ToolDefinition]) -> str:
     """Return an answer, followed after a list by what opens one of its things, if a tool can."""
     ids = listed_ids(results[-1].content) if results[-1].outcome == "success" else []
@@ -182,5 +193,10 @@ def _prompt_text(part: UserPromptPart) -> str:
 
 def _attached(part: UserPromptPart) -> str:
     """Return the attachments that notes name, in words."""
+    return ", ".join(_noted(part, ATTACHED))
+
+
+def _noted(part: UserPromptPart, key: str) -> list[str]:
+    """Return the values that notes about attachments have for a key."""
     notes = [item.metadata for item in part.content if isinstance(item, TextContent)]
-    return ", ".join(note[ATTACHED] for note in notes if isinstance(note, dict) and ATTACHED in note)
+    return [note[key] for note in notes if isinstance(note, dict) and key in note]

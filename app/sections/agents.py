@@ -30,6 +30,11 @@ class AttachmentSettings(Section):
     max_bytes: int = Field(
         default=10_000_000, gt=0, description="Maximum bytes read for one message, all files together"
     )
+    max_tool_bytes: int = Field(
+        default=20_000_000,
+        gt=0,
+        description="Maximum bytes of the files that one tool call uses, such as a mail's attachments, all together",
+    )
     transcription: Name | None = Field(
         default=None,
         description="The name in `models` of an endpoint with `/audio/transcriptions`, which writes voice messages and"

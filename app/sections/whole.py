@@ -78,6 +78,13 @@ class Settings(Section):
         """Return the agents by name, each team with the keys of its leader."""
         return {name: agent.led(self.agents) for name, agent in self.agents.items()}
 
+    def looks_up_zones(self) -> bool:
+        """Return whether a person's calendar may be asked for their time zone.
+
+        Where an administrator delegates access, they have delegated what the tools of the agents need, and no more.
+        """
+        return self.google.workspace is None or any("calendar" in agent.toolkits for agent in self.agents.values())
+
     def allowed(self) -> dict[str, AllowedHere]:
         """Return who may write where, by served channel."""
         return {channel: section.allowed() for channel, section in self.interfaces.served().items()}

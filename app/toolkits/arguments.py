@@ -12,4 +12,4 @@ FIRST_DAY = date(1980, 1, 1)  # there is no earlier Internet mail; Gmail takes a
 Limit = Annotated[int, Field(ge=1, le=50, description="How many at most.")]
 ListPage = Annotated[str | None, Field(description="`next_page` of an earlier result, to go on where it ended.")]
 TextPage = Annotated[int, Field(ge=1, description="Which page of a long text.")]
-Day = Annotated[date, Field(ge=FIRST_DAY, description="A day as YYYY-MM-DD; days begin at midnight UTC.")]
+Day = Annotated[date, Field(ge=FIRST_DAY, description="A day as YYYY-MM-DD.")]

@@ -7,3 +7,6 @@ DAY = r"\d{4}-\d{2}-\d{2}"
 END = r"(?: please)?[ .!?]*"
 ID = r"(?=[\w-]*\d)[\w-]{6,64}"  # a digit tells an id from a word
 TEXT_PAGE = r"(?:,? page (?P<page>\d{1,3}))?"
+_SENT_FILE = r"file-[0-9a-f]{12}-\d{1,2}"  # in place of "this file" (app/llm/offline.py)
+THIS_FILE = rf"(?P<file>{_SENT_FILE})"
+THESE_FILES = rf"(?P<attachments>{_SENT_FILE}(?:,{_SENT_FILE})*)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -10,21 +9,16 @@ from typing import Any
 from pydantic_ai import ToolReturn
 from pydantic_ai.messages import ModelMessage, ToolReturnPart
 
-from app.characters import seen
 from app.sent_files import MAX_FILES, FileReference, dump_files, load_files
+from app.toolkits.input_file import cleaned_name, cleaned_type
 
 FILES = "files"  # in the metadata of a tool's result: the references of the files that it promises
-
-_MEDIA_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,80}", re.ASCII)
-_PATH = re.compile(r'[\\/:*?"<>|]+')  # what a name on a disk may not have, on some system or other
-_NAME_LENGTH = 120  # characters
 
 
 def promised(result: Any, reference: str, name: str, mime_type: str, size: int | None = None) -> ToolReturn[Any]:
     """Return a tool's result that promises its person a file beside the answer; the toolkit's `read_file` reads it."""
-    shown = _PATH.sub("_", " ".join(seen(name).split()))[-_NAME_LENGTH:].lstrip(".") or "file"
-    kind = mime_type.lower() if _MEDIA_TYPE.fullmatch(mime_type) else "application/octet-stream"
-    return ToolReturn(result, metadata={FILES: [asdict(FileReference(reference, shown, kind, size))]})
+    file = FileReference(reference, cleaned_name(name), cleaned_type(mime_type), size)
+    return ToolReturn(result, metadata={FILES: [asdict(file)]})
 
 
 def read_by(result: Any, tool: str, credential_id: str | None) -> Any:

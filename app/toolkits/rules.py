@@ -109,6 +109,16 @@ def check_phrases(place: str, phrases: Iterable[str], schema: Mapping[str, Any])
             raise SettingsError(f"{place} needs {', '.join(sorted(missing))}, which {phrase!r} does not find")
 
 
+def check_files(place: str, parameters: Iterable[str], schema: Mapping[str, Any]) -> None:
+    """Pass when a tool has the parameters that it says are files.
+
+    Raises:
+        SettingsError: It lacks one, so the files would never be fetched.
+    """
+    if missing := set(parameters) - set(schema.get("properties", {})):
+        raise SettingsError(f"{place} has no parameter {', '.join(sorted(missing))}, which `files` names")
+
+
 def _properties(schema: object) -> Iterator[str]:
     """The names of all properties in a JSON schema, those of nested objects included."""
     if isinstance(schema, dict):

@@ -19,7 +19,8 @@ from app.approvals.question import Question
 from app.errors import ProviderError, SettingsError, ToolError
 from app.oauth.provider import GOOGLE
 from app.toolkits.google_faults import describe
-from app.toolkits.rules import check_given, check_parameters, check_phrases, refuse_shared_state
+from app.toolkits.input_file import TakesFiles
+from app.toolkits.rules import check_files, check_given, check_parameters, check_phrases, refuse_shared_state
 
 TOOL_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")  # what every model provider takes as the name of a function
 MARK = "__deputy_tool__"
@@ -46,6 +47,7 @@ class ToolMark:
     repeatable: bool
     asks: Question | None
     doing: str
+    files: TakesFiles | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class ToolSpec:
         validator: Checks the model's arguments; stateless.
         takes_context: Whether the method's first argument is pydantic-ai's RunContext.
         function: The plain function, not bound to anybody's toolkit; None for a given tool, which `run_tool` runs.
+        files: The files that it takes, which the guard fetches for each call; None if it takes none.
     """
 
     name: str
@@ -81,6 +84,7 @@ class ToolSpec:
     validator: SchemaValidator | SchemaValidatorProt
     takes_context: bool = False
     function: Callable[..., Awaitable[Any]] | None = None
+    files: TakesFiles | None = None
 
 
 def tool(
@@ -92,6 +96,7 @@ def tool(
     repeatable: bool = False,
     asks: Question | None = None,
     doing: str = "",
+    files: TakesFiles | None = None,
 ) -> Callable[[AsyncMethod], AsyncMethod]:
     r"""Mark an ``async`` method of a toolkit as a tool; the model reads its docstring.
 
@@ -106,8 +111,8 @@ def tool(
         repeatable: Of a tool that organises: done twice it leaves the same as done once, as a label does and a draft
             does not. A message that was interrupted is not begun again after one that is not.
         asks: How a person is asked for approval: ``Question("Send this mail?", {"body": "Text"})``.
-        doing: The words for a person while it runs for long, after "I'm": ``searching your mail``. Without it they are
-            told the tool's name.
+        doing: The words for a person while it runs for long, after "I'm": ``searching your mail``; else its name.
+        files: The files that it takes: parameters of the types `OneFile` or `SeveralFiles`.
 
     Raises:
         SettingsError: The method is not ``async def``, a bare string stands where a tuple should, or neither a
@@ -126,7 +131,7 @@ def tool(
             name = getattr(method, "__qualname__", repr(method))
             raise SettingsError(f"the tool {name} has to be `async def`: blocking calls belong into a client's threads")
         needs = connection or (GOOGLE if scopes else None)
-        setattr(method, MARK, ToolMark(effect, needs, scopes, phrases, repeatable, asks, doing))
+        setattr(method, MARK, ToolMark(effect, needs, scopes, phrases, repeatable, asks, doing, files))
         return marked
 
     return mark
@@ -276,6 +281,7 @@ def _spec(cls: type[Toolkit], method: str, function: FunctionType, inherited: Ma
     made = Tool[Any](MethodType(function, object()), name=name, metadata=metadata, docstring_format="google")
     check_parameters(place, function, made)
     check_phrases(place, mark.phrases, made.function_schema.json_schema)
+    check_files(place, mark.files.parameters if mark.files else (), made.function_schema.json_schema)
     return ToolSpec(
         name=name,
         method=method,
@@ -290,4 +296,5 @@ def _spec(cls: type[Toolkit], method: str, function: FunctionType, inherited: Ma
         validator=made.function_schema.validator,
         takes_context=made.takes_ctx,
         function=function,
+        files=mark.files,
     )

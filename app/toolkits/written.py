@@ -59,3 +59,50 @@ def body_text(text: str) -> str:
     if _CONTROL_IN_TEXT.search(lines):
         raise ValueError("no control characters, please: nobody would see them")
     return lines
+
+
+def one_line(text: str, at_most: int = MAX_HEADER) -> str:
+    """Return the text if it is one line that says something.
+
+    Raises:
+        ValueError: It is empty or too long, or `header_text` refuses it.
+    """
+    if not text.strip():
+        raise ValueError("this is empty: ask the person what it should be")
+    if len(text) > at_most:
+        raise ValueError(f"at most {at_most} characters, please")
+    return header_text(text)
+
+
+def long_text(text: str, at_most: int) -> str:
+    """Return a text of several lines, which may be empty.
+
+    Raises:
+        ValueError: It is too long, or `body_text` refuses it.
+    """
+    if len(text) > at_most:
+        raise ValueError(f"at most {at_most} characters, please")
+    return body_text(text)
+
+
+def some_text(text: str, at_most: int) -> str:
+    """Return a text of several lines that says something.
+
+    Raises:
+        ValueError: It is empty, or `long_text` refuses it.
+    """
+    if not text.strip():
+        raise ValueError("the text is empty: ask the person what to write")
+    return long_text(text, at_most)
+
+
+def few_addresses(text: str, at_most: int) -> str:
+    """Return addresses, separated by commas.
+
+    Raises:
+        ValueError: There are too many, or `addresses` refuses them.
+    """
+    found = addresses(text)
+    if (count := len(found.split(", "))) > at_most:
+        raise ValueError(f"at most {at_most} people in one call, and these are {count}")
+    return found

@@ -84,11 +84,13 @@ from app.oauth.provider import GOOGLE
 from app.oauth.token_endpoint import TokenEndpoint as TokenEndpointOfGoogle
 from app.principal import Principal
 from app.supervisor import Supervisor
+from app.toolkits.toolkit import Toolkit
 from app.users import Users
 from containers.testing import RecordingChannel
 from tests.fakes.assistants import Letters, Post
 from tests.fakes.credentials import TokenEndpoint, connect, google_tokens
 from tests.fakes.google_api import google_faults
+from tests.fakes.input_files import input_files
 from tests.fakes.providers import google_alone
 from tests.fakes.sandbox import Clock
 
@@ -153,8 +155,10 @@ class CoreServer:
         person_messages: int | None = None,
         group_rules: PlaceRules = PlaceRules(acts=True, shared_history=False),
         first_sign_seconds: float = 3600.0,
+        more_toolkits: Callable[[Principal], list[Toolkit]] = lambda _: [],
     ) -> None:
         now = self.clock = clock or Clock()
+        self._more_toolkits = more_toolkits
         self.post = post or Post()
         self.channel = channel or RecordingChannel()
         self.database = database
@@ -271,12 +275,13 @@ class CoreServer:
         agent = Agent(
             principal,
             self._shell,
-            [letters],
+            [letters, *self._more_toolkits(principal)],
             PersonConnections({GOOGLE: credentials}),
             self.approvals,
             self.conversations,
             self.writes,
             trail,
+            input_files(principal, self.database, {"http": self.channel}),
         )
         self.agents.append(weakref.ref(agent))
         self.open_now += 1

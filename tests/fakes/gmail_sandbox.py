@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,10 @@ from app.sandbox.server import serve_loopback
 from app.toolkits.gmail import COMPOSE_MAIL, EDIT_LABELS, MODIFY_MAIL, READ_MAIL, SEND_MAIL, GmailToolkit
 from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder, google_faults
 from tests.fakes.sandbox import SEND, SandboxClient, encoded, sandbox
+from tests.fakes.zones import FixedZone
 
+_APIS = ("/gmail/", "/calendar/", "/drive/")
+_MASKED = re.compile(rb"(?:^|&)(?:fields=|alt=media|mimeType=|upload_id=)")  # the others are files, and pieces of them
 ALL_SCOPES = (READ_MAIL, EDIT_LABELS, MODIFY_MAIL, COMPOSE_MAIL, SEND_MAIL)
 
 
@@ -33,6 +37,7 @@ class GmailSandbox:
         pool: The shared connections.
         browser: What people sign in with.
         requests: The path of each HTTP request since the last toolkit was made; a batch is one.
+        unmasked: The paths of those that asked for a JSON answer without saying which fields of it.
     """
 
     google: GoogleSandbox
@@ -40,14 +45,18 @@ class GmailSandbox:
     pool: urllib3.PoolManager
     browser: SandboxClient
     requests: list[str] = field(default_factory=list)
+    unmasked: list[str] = field(default_factory=list)
 
-    async def toolkit(self, email: str, *oauth_scopes: str, client: type[GoogleClient] = GoogleClient) -> GmailToolkit:
+    async def toolkit(
+        self, email: str, *oauth_scopes: str, client: type[GoogleClient] = GoogleClient, zone: str = "UTC"
+    ) -> GmailToolkit:
         """The toolkit of a person who granted these scopes and no others; all that Gmail's tools need when none."""
         tokens = await self.browser.sign_in(email, *oauth_scopes or ALL_SCOPES)
         credentials = FakeCredentials(tokens["access_token"])
         self.requests.clear()
         return GmailToolkit(
-            client(credentials, self.apis, self.pool, LoopThreads(), Deadline.after(20), Recorder(), google_faults())
+            client(credentials, self.apis, self.pool, LoopThreads(), Deadline.after(20), Recorder(), google_faults()),
+            FixedZone(zone),
         )
 
     def mail(self, email: str, *labels: str) -> list[MailboxMessage]:
@@ -76,11 +85,18 @@ async def open_gmail_sandbox() -> AsyncIterator[GmailSandbox]:
     """A sandbox of the test's own, until the block ends."""
     google = sandbox()
     requests: list[str] = []
+    unmasked: list[str] = []
 
     async def counted(scope: Scope, receive: Receive, send: Send) -> None:
         requests.append(scope["path"])
+        if (
+            scope["path"].startswith(_APIS)
+            and not _MASKED.search(scope["query_string"])
+            and scope["method"] != "DELETE"
+        ):
+            unmasked.append(scope["path"])
         await google.app(scope, receive, send)
 
     async with serve_loopback(counted) as url, httpx2.AsyncClient(base_url=url) as http:
         with urllib3.PoolManager(maxsize=16) as pool:
-            yield GmailSandbox(google, GoogleApis(url), pool, SandboxClient(http), requests)
+            yield GmailSandbox(google, GoogleApis(url), pool, SandboxClient(http), requests, unmasked)

@@ -109,7 +109,8 @@ class SandboxClient:
 
     async def call(self, bearer: str, verb: str, path: str, **options: Any) -> httpx2.Response:
         """Call a method of an API."""
-        return await self.http.request(verb, path, headers={"Authorization": f"Bearer {bearer}"}, **options)
+        headers = {**options.pop("headers", {}), "Authorization": f"Bearer {bearer}"}
+        return await self.http.request(verb, path, headers=headers, **options)
 
 
 @asynccontextmanager

@@ -27,6 +27,7 @@ from app.principal import Principal
 from containers.testing import FakeTokens
 from tests.fakes.assistants import Letters, Post
 from tests.fakes.core_server import inbound
+from tests.fakes.input_files import input_files
 
 _NUMBERS = itertools.count(1)
 
@@ -70,6 +71,7 @@ class Studio:
             self.conversations,
             self.writes,
             trail,
+            input_files(person, self.database, {}),
         )
 
     async def message(self, person: Principal, text: str = "go") -> StoredMessage:

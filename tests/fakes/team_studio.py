@@ -19,6 +19,7 @@ from app.oauth.provider import GOOGLE
 from app.principal import Principal
 from app.toolkits.toolkit import Toolkit
 from tests.fakes.assistants import Letters
+from tests.fakes.input_files import input_files
 from tests.fakes.studio import Studio
 
 
@@ -86,6 +87,7 @@ class TeamStudio(Studio):
             self.conversations,
             self.writes,
             trail,
+            input_files(person, self.database, {}),
             [self._make(member, person, letters, connections, trail) for member in leads],
         )
 

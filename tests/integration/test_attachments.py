@@ -274,7 +274,10 @@ async def test_a_model_that_reads_no_images_is_told_their_names(
     offline = CoreServer(database, key_ring)
     alone, beside = await send(offline, ada, PHOTO), await send(offline, ada, PHOTO, text="letters_clock")
 
-    assert named.answer == '[Attached: image "harbour.png" (image/png, 20 bytes). You cannot open it.]'
+    assert named.answer == (
+        '[Attached: image "harbour.png" (image/png, 20 bytes). You cannot open it. '
+        f"Its file id is {named.reference_to(PHOTO)}.]"
+    )
     assert str(alone.answer).startswith('You sent me image "harbour.png" (image/png, 20 bytes). I am the offline')
     assert beside.answer == "noon"
 

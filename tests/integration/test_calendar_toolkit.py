@@ -311,9 +311,11 @@ async def test_the_declared_scopes_are_enough_and_the_least(google: GmailSandbox
     given = await arguments(await calendar_of(google, ADA), method)
     ada = await calendar_of(google, ADA, *declared)
     google.google.calls.clear()
+    google.unmasked.clear()
     await getattr(ada, method)(**given)
     called = {call.method_id for call in google.google.calls}
 
+    assert google.unmasked == []  # Google is asked for no field that nobody reads
     assert {call.status // 100 for call in google.google.calls} == {2}
     enough = frozenset.intersection(*(google.apis.method_scopes(method_id) for method_id in called)) - OF_OTHER_USE
     (scope,) = declared

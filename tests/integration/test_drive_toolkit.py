@@ -16,9 +16,12 @@ from pydantic_ai.messages import ModelRequest, ToolCallPart, UserPromptPart
 from app.errors import GoogleError, ToolError
 from app.google.scopes import permitted_by
 from app.llm.offline import reply
-from app.sandbox.google.drive.file import DOCUMENT, DriveFile
+from app.sandbox.google.drive.file import DOCUMENT, DRAWING, PRESENTATION, SHORTCUT, SPREADSHEET, DriveFile
+from app.sent_files import MAX_FILE_BYTES
 from app.toolkits.drive import ALL_FILES, OWN_FILES, READ_FILES, SEE_FILES, DriveToolkit
+from app.toolkits.drive.contents import fetch_file
 from app.toolkits.drive.reading import MAX_BYTES, quoted
+from app.toolkits.input_file import InputFile
 from app.toolkits.toolkit import Effect
 from app.toolkits.untrusted import unquoted
 from tests.fakes.drive_sandbox import drive_of
@@ -148,6 +151,98 @@ async def test_what_has_a_text_is_read_and_what_has_none_is_named(google: GmailS
     google.google.drive._store.put(replace(plain, content=b"x" * (MAX_BYTES + 1)))
     with pytest.raises(ToolError, match="up to 5000000"):
         await ada.read(plain.file_id)
+
+
+def put(google: GmailSandbox, like: DriveFile, **attributes: Any) -> DriveFile:
+    """Another file like one, with these attributes."""
+    store = google.google.drive._store
+    return store.put(replace(like, file_id=store.new_id(), **attributes))
+
+
+async def test_a_file_is_given_as_it_is_and_googles_own_as_pdf(google: GmailSandbox) -> None:
+    """Each person their own: the bytes of a picture; PDF of a document, a table, a drawing, and of a shared drive's."""
+    people = {email: await drive_of(google, email) for email in (ADA, GRACE)}
+    team = next(each for each in google.google.drive._store.files.values() if each.drive_id and each.is_googles)
+    for email, drive in people.items():
+        picture = named(google, email, mime_type="image/png")
+        given = [
+            put(google, private(google, email), mime_type=kind, content=b"Plan (1)", name="Plan")
+            for kind in (DOCUMENT, SPREADSHEET, PRESENTATION, DRAWING)
+        ]
+        promised = [await drive.download(each.file_id) for each in (picture, *given, team)]
+        files = [each.metadata["files"][0] for each in promised]
+        read = [await drive.read_file(each["reference"]) for each in files]
+
+        assert read[0] == picture.content
+        assert (files[0]["mime_type"], files[0]["size"]) == ("image/png", len(picture.content))
+        assert {(each["name"], each["mime_type"]) for each in files[1:5]} == {("Plan.pdf", "application/pdf")}
+        assert all(each.startswith(b"%PDF-1.4") and rb"(Plan \(1\))" in each for each in read[1:5])
+        assert files[5]["name"].startswith("Team handbook")
+    ada = people[ADA]
+    with pytest.raises(GoogleError):  # of somebody else
+        await ada.read_file(private(google, GRACE).file_id)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "told"),
+    [
+        ({"mime_type": "application/vnd.google-apps.folder"}, "a folder has no contents of its own"),
+        ({"mime_type": "application/vnd.google-apps.form"}, "Google gives no PDF of this kind of file"),
+        ({"mime_type": "video/mp4", "content": b"x" * (MAX_FILE_BYTES + 1)}, "this file has 20 MB; I send up to 20 MB"),
+        ({"mime_type": "application/vnd.google-apps.shortcut"}, "this shortcut leads nowhere"),
+    ],
+)
+async def test_what_cannot_be_given_is_said_before_it_is_promised(
+    google: GmailSandbox, attributes: dict[str, Any], told: str
+) -> None:
+    """And a tool that would use it is told the same."""
+    ada, file = await drive_of(google, ADA), put(google, private(google, ADA), **attributes)
+    with pytest.raises(ToolError, match=told):
+        await ada.download(file.file_id)
+    with pytest.raises(ToolError, match=told if "20 MB" not in told else "is too large"):
+        await fetch_file(ada._google, file.file_id, limit=MAX_FILE_BYTES)
+
+
+async def test_a_document_that_is_too_large_to_export_is_told_in_words(google: GmailSandbox) -> None:
+    """Google exports 10 MB; what has grown since it was promised is told as well."""
+    ada = await drive_of(google, ADA)
+    document = put(google, private(google, ADA), content=b"x" * 10_000_001)
+    picture = named(google, ADA, mime_type="image/png")
+    [file] = (await ada.download(picture.file_id)).metadata["files"]
+    google.google.drive._store.put(replace(picture, content=b"x" * (MAX_FILE_BYTES + 1)))
+    with pytest.raises(ToolError, match="too large for Google to export"):
+        await ada.read_file(document.file_id)
+    with pytest.raises(ToolError, match="is too large"):
+        await ada.read_file(file["reference"])
+
+
+async def test_a_shortcut_stands_for_what_it_leads_to(google: GmailSandbox) -> None:
+    """Read, given, copied and shared is the file; thrown away is the shortcut; lists and questions name the file."""
+    ada, grace = await drive_of(google, ADA), await drive_of(google, GRACE)
+    document = private(google, ADA)
+    about = {"mime_type": SHORTCUT, "name": "Way", "content": b"", "target": (document.file_id, DOCUMENT)}
+    way = put(google, document, **about)
+    astray = put(google, document, **{**about, "target": (private(google, GRACE).file_id, DOCUMENT)})
+    listed = next(each for each in (await ada.recent(limit=50))["files"] if each["id"] == way.file_id)
+    asked = await ada.approval_details("drive_share", {"file_id": way.file_id})
+    read = unquoted(await ada.read(way.file_id))
+    [given] = (await ada.download(way.file_id)).metadata["files"]
+    copied = await ada.copy(way.file_id, name="Copy")
+    await ada.share(way.file_id, people=GRACE)
+    theirs = unquoted(await grace.read(document.file_id))
+    await ada.trash([way.file_id])
+
+    assert (listed["kind"], listed["leads_to"]) == ("shortcut", document.file_id)
+    assert asked == [f"{way.file_id}: shortcut: Way, yours, leads to document: {document.name}, yours"]
+    assert read["body"] == theirs["body"] == document.content.decode().strip()
+    assert given["reference"] == document.file_id
+    assert named(google, ADA, file_id=copied["id"]).content == document.content
+    assert named(google, ADA, file_id=way.file_id).trashed
+    assert not named(google, ADA, file_id=document.file_id).trashed
+    for call in (ada.read(astray.file_id), ada.download(astray.file_id), ada.share(astray.file_id, people=GRACE)):
+        with pytest.raises(GoogleError) as refused:  # it leads to somebody else's file
+            await call
+        assert refused.value.status == 404
 
 
 async def test_a_long_text_comes_in_pages(google: GmailSandbox) -> None:
@@ -296,15 +391,18 @@ async def test_the_declared_scopes_are_enough_and_the_least(google: GmailSandbox
         "read": {"file_id": file_id},
         "download": {"file_id": file_id},
         "upload": {"name": "x.txt", "content": "x"},
+        "upload_file": {"file": InputFile("r", "x.zip", "application/zip", b"x")},
         "copy": {"file_id": file_id, "name": "x"},
         "share": {"file_id": file_id, "people": GRACE},
         "trash": {"file_ids": [file_id]},
     }
     ada = await drive_of(google, ADA, scope)
     google.google.calls.clear()
+    google.unmasked.clear()
     await getattr(ada, method)(**given.get(method, {}))
     called = {call.method_id for call in google.google.calls}
 
+    assert google.unmasked == []  # Google is asked for no field that nobody reads
     assert {call.status // 100 for call in google.google.calls} == {2}
     enough = frozenset.intersection(*(google.apis.method_scopes(method_id) for method_id in called)) - OF_OTHER_USE
     less = {other for other in enough - {scope} if other in permitted_by(frozenset({scope}))}
@@ -321,7 +419,7 @@ def test_what_others_notice_asks_first() -> None:
     by_effect = {effect: {spec.method for spec in TOOLS.values() if spec.effect is effect} for effect in Effect}
 
     assert by_effect[Effect.ACT] == {"share", "trash"}
-    assert by_effect[Effect.ORGANISE] == {"upload", "copy"}
+    assert by_effect[Effect.ORGANISE] == {"upload", "upload_file", "copy"}
     assert all(spec.asks for spec in TOOLS.values() if spec.effect is not Effect.READ)
     assert {each for spec in TOOLS.values() for each in spec.oauth_scopes} == {
         *(SEE_FILES, READ_FILES, OWN_FILES, ALL_FILES)
@@ -333,6 +431,7 @@ def test_what_others_notice_asks_first() -> None:
     [
         ("upload", {"name": "x\ny", "content": "x"}),
         ("upload", {"name": "x", "content": " "}),
+        ("upload_file", {"file": "../secret"}),
         ("share", {"file_id": "../secret", "people": ADA}),
         ("share", {"file_id": "abc", "people": "ada"}),
         ("share", {"file_id": "abc", "people": ADA, "role": "owner"}),
@@ -358,6 +457,12 @@ def test_arguments_that_google_should_never_see_are_refused(tool: str, arguments
         ("read file 1a2b3c4d5e page 2", "read", {"file_id": "1a2b3c4d5e", "page": 2}),
         ("show me the file 1a2b3c4d5e", "get", {"file_id": "1a2b3c4d5e"}),
         ("save file plan.md: # Plan", "upload", {"name": "plan.md", "content": "# Plan"}),
+        ("save file-0123456789ab-1 to my drive", "upload_file", {"file": "file-0123456789ab-1"}),
+        (
+            "put file-0123456789ab-1 in Drive as offer.pdf",
+            "upload_file",
+            {"file": "file-0123456789ab-1", "name": "offer.pdf"},
+        ),
         ("copy file 1a2b3c4d5e as Plan B", "copy", {"file_id": "1a2b3c4d5e", "name": "Plan B"}),
         (f"share file 1a2b3c4d5e with {GRACE}", "share", {"file_id": "1a2b3c4d5e", "people": GRACE}),
         ("trash files 1a2b3c4d5e", "trash", {"file_ids": ["1a2b3c4d5e"]}),

@@ -109,7 +109,11 @@ async def test_a_draft_is_sent_as_it_was_approved(gmail: GmailSandbox) -> None:
         ("Reply-To: eve@evil.example\n", {}, r"headers that were not shown \(reply-to\)"),
         ("Disposition-Notification-To: eve@evil.example\n", {}, "headers that were not shown"),
         ("Content-Type: text/html\n", {}, "has formatting"),
-        ("Content-Type: application/pdf\nContent-Disposition: attachment; filename=f.pdf\n", {}, "has attachments"),
+        (
+            "Content-Type: application/pdf\nContent-Disposition: attachment; filename=f.pdf\n",
+            {},
+            "has other attachments",
+        ),
     ],
 )
 async def test_a_draft_that_is_another_is_not_sent(

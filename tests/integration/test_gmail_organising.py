@@ -194,7 +194,7 @@ async def test_a_draft_with_more_than_text_is_left_as_it_is(gmail: GmailSandbox)
     mail.add_attachment(b"a,b", maintype="text", subtype="csv", filename="plan.csv")
     path = "/gmail/v1/users/me/drafts"
     made = await gmail.browser.call(bearer, "POST", path, json={"message": {"raw": encoded(mail.as_bytes())}})
-    with pytest.raises(ToolError, match="attachments or formatting"):
+    with pytest.raises(ToolError, match="this draft has attachments, so it was not changed"):
         await ada.update_draft(made.json()["id"], to=GRACE, subject="Plans", body="See.")
     (stored,) = gmail.mail(ADA, "DRAFT")
 

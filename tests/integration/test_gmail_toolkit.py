@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -162,6 +163,23 @@ async def test_mail_of_some_days(gmail: GmailSandbox) -> None:
     assert middle.id in ids(of_person)
     with pytest.raises(ToolError, match="the first day comes first"):
         await ada.by_date(since, date(1999, 12, 31))
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Pacific/Kiritimati", "Europe/London"])
+async def test_days_are_the_persons_own(gmail: GmailSandbox, zone: str) -> None:
+    """In lists of days, in searches in words, and in the times that are shown; Gmail itself would take Pacific days."""
+    middle = gmail.mail(ADA)[8]
+    day = datetime.fromtimestamp(middle.at / 1000, ZoneInfo(zone)).date()
+    ada = await gmail.toolkit(ADA, zone=zone)
+    listed = await ada.by_date(day, day, limit=50)
+    searched = await ada.search(f"after:{day:%Y/%m/%d} before:{day + timedelta(days=1)}", limit=50)
+    read = await ada.read(middle.id)
+    times = [datetime.fromisoformat(each["date"]) for each in [*listed["messages"], read]]
+
+    wanted = [each for each in gmail.mail(ADA) if datetime.fromtimestamp(each.at / 1000, ZoneInfo(zone)).date() == day]
+    assert ids(listed) == ids(searched) == [each.id for each in wanted]
+    assert {at.date() for at in times} == {day}
+    assert all(at.utcoffset() == at.astimezone(ZoneInfo(zone)).utcoffset() for at in times)
 
 
 async def test_threads_are_two_requests(gmail: GmailSandbox) -> None:

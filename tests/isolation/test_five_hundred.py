@@ -38,6 +38,7 @@ from app.sections.delivery import DeliverySettings
 from app.sections.interfaces import InterfacesSettings
 from app.toolkits.gmail import READ_MAIL, GmailToolkit
 from app.toolkits.toolkit import tool
+from app.toolkits.zones import PersonZone
 from containers.application import Application
 from containers.scopes import Scoped
 from tests.fakes.databases import Databases
@@ -63,8 +64,8 @@ def _ending_limits() -> Iterator[None]:
 class TryingGmail(GmailToolkit):
     """Gmail, with tools that fail in every way. Lives for one request."""
 
-    def __init__(self, google: GoogleClient, threads: RequestThreads) -> None:
-        super().__init__(google)
+    def __init__(self, google: GoogleClient, zone: PersonZone, threads: RequestThreads) -> None:
+        super().__init__(google, zone)
         self._threads = threads
 
     @tool(oauth_scopes=())
@@ -202,7 +203,9 @@ async def crowd(folder: Path, people: int, databases: Databases | None = None) -
     watch = Watch()
 
     def prepare(container: Application) -> None:
-        container.toolkits.gmail.override(Scoped(TryingGmail, container.google, container.threads))
+        container.toolkits.gmail.override(
+            Scoped(TryingGmail, container.google, container.person_zone, container.threads)
+        )
         watch.install(container)
 
     delivery = DeliverySettings(concurrency=16, deadline_seconds=HANGING_SECONDS, scan_seconds=0.5)
@@ -293,12 +296,12 @@ def keep(container: Application, crowd_: Crowd) -> None:
     kept = []
 
     class Kept(TryingGmail):
-        def __init__(self, google: GoogleClient, threads: RequestThreads) -> None:
-            super().__init__(google, threads)
+        def __init__(self, google: GoogleClient, zone: PersonZone, threads: RequestThreads) -> None:
+            super().__init__(google, zone, threads)
             kept.append(self)
             crowd_.watch.note(self)
 
-    container.toolkits.gmail.override(Scoped(Kept, container.google, container.threads))
+    container.toolkits.gmail.override(Scoped(Kept, container.google, container.person_zone, container.threads))
 
 
 def share(container: Application, crowd_: Crowd) -> None:

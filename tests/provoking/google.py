@@ -31,6 +31,7 @@ from tests.fakes.gmail_sandbox import open_gmail_sandbox
 from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder, google_faults
 from tests.fakes.sandbox import ADA as ADAS_ADDRESS
 from tests.fakes.sandbox import sandbox
+from tests.fakes.zones import FixedZone
 from tests.provoking.showing import ADA, READ_MAIL, Provoke, Shown, raised
 
 NOWHERE = "http://127.0.0.1:9"  # the port of discard, where nobody listens
@@ -76,7 +77,7 @@ async def access_token_that_is_over(folder: Path) -> Shown:
         google = GoogleClient(
             credentials, gmail.apis, gmail.pool, LoopThreads(), Deadline.after(20), Recorder(), google_faults()
         )
-        return await raised(GmailToolkit(google).latest())
+        return await raised(GmailToolkit(google, FixedZone()).latest())
 
 
 @asynccontextmanager

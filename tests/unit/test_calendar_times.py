@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from app.toolkits.calendar.slots import WorkingHours, free_slots
-from app.toolkits.calendar.times import Moment, day_start, days_in_words, in_words, read_moment, read_when
+from app.toolkits.calendar.times import Moment, days_in_words, in_words, read_moment, read_when
+from app.toolkits.zones import day_start
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -13,7 +13,7 @@ import pytest
 
 from app.errors import ToolError
 from app.toolkits.gmail import letter
-from app.toolkits.gmail.letter import MAX_REFERENCES, answering_subject, outgoing, participants
+from app.toolkits.gmail.letter import MAX_REFERENCES, OutgoingMail, answering_subject, outgoing, participants
 from app.toolkits.written import MAX_HEADER, addresses, body_text, header_text
 
 
@@ -23,14 +23,14 @@ def answered(**headers: str) -> dict[str, Any]:
     return {"threadId": "t1", "payload": {"headers": named}}
 
 
-def answer(mail: Mapping[str, Any], to: str, body: str, cc: str | None) -> dict[str, str]:
+def answer(mail: Mapping[str, Any], to: str, body: str, cc: str | None) -> OutgoingMail:
     """An answer to a mail, under the subject that it has to have."""
     return outgoing(to, answering_subject(mail), body, cc, answers=mail)
 
 
-def parsed(message: Mapping[str, str]) -> tuple[EmailMessage, bytes]:
-    """A Message of the API as a mail, and as it is."""
-    raw = base64.urlsafe_b64decode(message["raw"])
+def parsed(written: OutgoingMail) -> tuple[EmailMessage, bytes]:
+    """A letter as the API is given it, as a mail, and as it is."""
+    raw = base64.urlsafe_b64decode(written.message["raw"])
     mail = message_from_bytes(raw, policy=default)
     assert isinstance(mail, EmailMessage)
     return mail, raw
@@ -143,7 +143,7 @@ def test_the_subject_of_an_answer(subject: str, answers: str) -> None:
     mail, _ = parsed(message)
 
     assert (mail["Subject"], mail["Cc"], mail["Bcc"]) == (answers, "b@x.example", None)
-    assert message["threadId"] == "t1"
+    assert message.message["threadId"] == "t1"
 
 
 def test_a_subject_of_any_length_can_be_answered() -> None:

@@ -22,6 +22,7 @@ from app.toolkits.gmail import GmailToolkit
 from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder, batch, google_faults
 from tests.fakes.google_sign_in import google_sign_in, token_answer
 from tests.fakes.loopback import Received, Reply, serve
+from tests.fakes.zones import FixedZone
 
 UNAVAILABLE = Reply(b"{}", 503)
 BUSY = Reply(b"{}", 429, headers={"Retry-After": "0"})
@@ -118,7 +119,7 @@ async def archived(mails: Mails, person: str, ids: Sequence[str], seconds: float
         apis, deadline = GoogleApis(loopback.url), Deadline.after(seconds)
         credentials = FakeCredentials(f"token-{person}")
         client = GoogleClient(credentials, apis, pool, LoopThreads(), deadline, Recorder(), google_faults())
-        return await GmailToolkit(client).archive([*ids])
+        return await GmailToolkit(client, FixedZone()).archive([*ids])
 
 
 @pytest.mark.parametrize("fault", [BUSY, RATE, UNAVAILABLE, BACKEND], ids=["429", "rate", "503", "backend"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,10 +18,13 @@ from app.sandbox.google.fields import FieldsError, select
 from app.sandbox.google.grants import SandboxGrants
 from app.sandbox.google.media import Media, MediaError, read_upload
 from app.sandbox.google.parameters import ParameterError, read_parameters
+from app.sandbox.google.resumable import UploadSession, UploadSessions, check_media
 from app.sandbox.log import Call, bearer_of, fingerprint
 from app.sandbox.people import Person, SandboxPeople
 
 logger = logging.getLogger(__name__)
+
+_MOST_JSON = 10 * 1024 * 1024  # bytes of a call that uploads nothing
 
 
 class ApiError(Exception):
@@ -60,6 +63,9 @@ class ApiError(Exception):
                 "status": self._STATUSES.get(self.code, "UNKNOWN"),
             }
         }
+
+
+_NO_UPLOAD = ApiError(404, "Not Found", "notFound")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +127,15 @@ class RestApi:
         self._grants = grants
         self._record = record
         self._now = now
+        self._uploads: UploadSessions[WireResponse] = UploadSessions()
 
     def answer(self, request: WireRequest, api: str | None = None) -> WireResponse:
         """Answer one call, and log it; `api` limits the call to one API, such as ``gmail.v1``."""
         bearer = bearer_of(request.headers.get("authorization"))
         owner = self._grants.owner(bearer)
         path, _, query = request.target.partition("?")
+        if upload := dict(parse_qsl(query)).get("upload_id"):
+            return self._go_on(upload, request, owner, bearer)
         found = find_route(request.verb, path)
         method_id = found[0].method_id if found else "unknown"
         try:
@@ -135,6 +144,30 @@ class RestApi:
             response = self._call(*found, query, request, owner)
         except ApiError as error:
             response = error_response(error, found[0] if found else None)
+        return self._recorded(method_id, owner, bearer, response)
+
+    def _go_on(
+        self, upload_id: str, request: WireRequest, owner: tuple[str, frozenset[str]] | None, bearer: str | None
+    ) -> WireResponse:
+        """Take the next piece of an upload, or say how much of it has arrived."""
+        session = self._uploads.find(upload_id, owner[0] if owner else None)
+        if session is None or request.verb != "PUT":
+            error = ApiError(401, "Invalid Credentials", "authError") if owner is None else _NO_UPLOAD
+            return self._recorded("unknown", owner, bearer, error_response(error))
+        try:
+            response = session.take(request.headers, request.body)
+        except MediaError as error:
+            response = error_response(ApiError(400, str(error), "badRequest"))
+        except ApiError as error:
+            response = error_response(error)
+        if response is None:
+            arrived = {"Range": f"bytes=0-{len(session.received) - 1}"} if session.received else {}
+            response = WireResponse(308, arrived, b"")
+        return self._recorded(session.method_id, owner, bearer, response)
+
+    def _recorded(
+        self, method_id: str, owner: tuple[str, frozenset[str]] | None, bearer: str | None, response: WireResponse
+    ) -> WireResponse:
         self._record(Call(method_id, owner[0] if owner else None, fingerprint(bearer), response.status, self._now()))
         return response
 
@@ -153,26 +186,53 @@ class RestApi:
         email, scopes = owner
         if not scopes & route.scopes:
             raise ApiError(403, "Request had insufficient authentication scopes.", "insufficientPermissions")
+        in_pieces = False
         try:
             parameters = read_parameters(route, path_parameters, parse_qsl(query, keep_blank_values=True))
             media, content = None, request.body
-            if route.upload:
+            in_pieces = route.upload and parameters.get("uploadType") == "resumable"
+            if route.upload and not in_pieces:
                 media, content = read_upload(
                     parameters.get("uploadType"), request.headers.get("content-type", ""), content
                 )
+                check_media(route.method["mediaUpload"], media.mime_type, len(media.content), at_once=True)
         except (ParameterError, MediaError) as error:
             raise ApiError(400, str(error)) from None
-        body = _read_body(route, content, uploaded=media is not None)
+        if not route.upload and len(content) > _MOST_JSON:
+            raise ApiError(400, f"Request payload size exceeds the limit: {_MOST_JSON} bytes.")
+        body = _read_body(route, content, uploaded=media is not None or in_pieces)
         handler = self._handlers.get(route.method_id)
         if handler is None:
             raise ApiError(501, f"The sandbox has no {route.method_id} yet.", "notImplemented")
-        call = ApiRequest(
-            self._people[email], scopes & route.scopes, parameters, body, media, request.headers.get("if-match")
-        )
-        answer = handler(call)
-        if isinstance(answer, bytes):
-            return WireResponse(200, {"Content-Type": "application/octet-stream"}, answer)
-        return _write_body(route, answer, parameters.get("fields"))
+        if_match = request.headers.get("if-match")
+        call = ApiRequest(self._people[email], scopes & route.scopes, parameters, body, media, if_match)
+        return self._open_upload(route, call, handler, request) if in_pieces else _answered(route, call, handler)
+
+    def _open_upload(self, route: Route, call: ApiRequest, handler: Handler, request: WireRequest) -> WireResponse:
+        """Open an upload in pieces, and say where they go."""
+        kind = request.headers.get("x-upload-content-type", "application/octet-stream")
+        announced = request.headers.get("x-upload-content-length", "")
+        total = int(announced) if announced.isascii() and announced.isdecimal() else None
+        try:
+            check_media(route.method["mediaUpload"], kind, total, at_once=False)
+        except MediaError as error:
+            raise ApiError(400, str(error)) from None
+
+        def finish(media: Media) -> WireResponse:
+            return _answered(route, replace(call, media=media), handler)
+
+        session = UploadSession(call.person.email, route.method_id, kind, total, finish)
+        upload_id = self._uploads.open(session)
+        path = request.target.partition("?")[0]
+        address = f"http://{request.headers.get('host', '')}{path}?uploadType=resumable&upload_id={upload_id}"
+        return WireResponse(200, {"Location": address}, b"")
+
+
+def _answered(route: Route, call: ApiRequest, handler: Handler) -> WireResponse:
+    answer = handler(call)
+    if isinstance(answer, bytes):
+        return WireResponse(200, {"Content-Type": "application/octet-stream"}, answer)
+    return _write_body(route, answer, call.parameters.get("fields"))
 
 
 def _read_body(route: Route, content: bytes, *, uploaded: bool) -> Mapping[str, Any]:

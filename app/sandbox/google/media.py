@@ -34,7 +34,7 @@ def read_upload(upload_type: str | None, content_type: str, body: bytes) -> tupl
     if upload_type == "media":
         return Media(content_type, body), b""
     if upload_type != "multipart":
-        raise MediaError(f"The sandbox takes uploadType=media or multipart, not {upload_type}.")
+        raise MediaError(f"The sandbox takes uploadType=media, multipart or resumable, not {upload_type}.")
     parts = read_multipart(content_type, body)
     if len(parts) != 2:
         raise MediaError("A multipart upload has two parts: the metadata, then the media.")
@@ -57,7 +57,12 @@ def read_multipart(content_type: str, body: bytes) -> list[Message]:
 
 
 def content_of(part: Message) -> bytes:
-    """Return a part's content with its transfer encoding decoded."""
+    """Return a part's content with its transfer encoding decoded.
+
+    Raises:
+        MediaError: It is a message of its own.
+    """
     content = part.get_payload(decode=True)
-    assert isinstance(content, bytes)
+    if not isinstance(content, bytes):
+        raise MediaError("The sandbox takes a mail only by itself, or in pieces.")
     return content

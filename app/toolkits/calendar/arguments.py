@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from app.toolkits.calendar.times import read_moment, read_when
-from app.toolkits.written import addresses, body_text, header_text
+from app.toolkits.written import few_addresses, long_text, one_line
 
 MAX_TITLE = 500  # characters
 MAX_TEXT = 8_000  # characters of a description; Google takes 8,192
@@ -22,37 +23,6 @@ def _moment(text: str) -> str:
 def _when(text: str) -> str:
     read_when(text)
     return text.strip()
-
-
-def _line(text: str) -> str:
-    """Return the text if it is one line that says something.
-
-    Raises:
-        ValueError: It is empty, too long, or `header_text` refuses it.
-    """
-    if not text.strip():
-        raise ValueError("this is empty: ask the person what it should be")
-    if len(text) > MAX_TITLE:
-        raise ValueError(f"at most {MAX_TITLE} characters, please")
-    return header_text(text)
-
-
-def _text(text: str) -> str:
-    if len(text) > MAX_TEXT:
-        raise ValueError(f"at most {MAX_TEXT} characters, please")
-    return body_text(text)
-
-
-def _people(text: str) -> str:
-    """Return addresses, separated by commas.
-
-    Raises:
-        ValueError: There are too many, or `addresses` refuses them.
-    """
-    found = addresses(text)
-    if (count := len(found.split(", "))) > MAX_PEOPLE:
-        raise ValueError(f"at most {MAX_PEOPLE} people in one call, and these are {count}")
-    return found
 
 
 Time = Annotated[
@@ -76,7 +46,11 @@ CalendarId = Annotated[
         description="The `id` of a calendar in calendar_calendars; `primary` is the person's own.",
     ),
 ]
-Title = Annotated[str, AfterValidator(_line)]
-Location = Annotated[str, AfterValidator(_line)]
-Description = Annotated[str, AfterValidator(_text)]
-People = Annotated[str, Field(description="E-mail addresses, separated by commas."), AfterValidator(_people)]
+Title = Annotated[str, AfterValidator(partial(one_line, at_most=MAX_TITLE))]
+Location = Annotated[str, AfterValidator(partial(one_line, at_most=MAX_TITLE))]
+Description = Annotated[str, AfterValidator(partial(long_text, at_most=MAX_TEXT))]
+People = Annotated[
+    str,
+    Field(description="E-mail addresses, separated by commas."),
+    AfterValidator(partial(few_addresses, at_most=MAX_PEOPLE)),
+]

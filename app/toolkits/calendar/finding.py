@@ -107,7 +107,7 @@ class CalendarFinding(CalendarReading):
             "timeMax": end.at.isoformat(timespec="seconds"),
             "items": [{"id": each} for each in people],
         }
-        query = self._google.resource("calendar", "v3", "freebusy").query(body=body)
+        query = self._google.resource("calendar", "v3", "freebusy").query(body=body, fields="calendars")
         answer = mapping(await self._google.execute(query, repeatable=True), "calendars")
         busy: _Busy = {}
         for each in people:

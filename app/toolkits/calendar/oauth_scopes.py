@@ -4,7 +4,8 @@ https://developers.google.com/workspace/calendar/api/auth. Not ``calendar.events
 calendars that others have shared with the person.
 """
 
-READ_EVENTS = "https://www.googleapis.com/auth/calendar.events.readonly"
+from app.toolkits.zones import READ_EVENTS as READ_EVENTS  # names the zone of the person, too
+
 EDIT_EVENTS = "https://www.googleapis.com/auth/calendar.events"
 LIST_CALENDARS = "https://www.googleapis.com/auth/calendar.calendarlist.readonly"
 FREE_BUSY = "https://www.googleapis.com/auth/calendar.freebusy"

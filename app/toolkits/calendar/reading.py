@@ -14,13 +14,19 @@ from app.toolkits.calendar.arguments import CalendarId, EventId
 from app.toolkits.calendar.event import described, in_full, summary
 from app.toolkits.calendar.oauth_scopes import LIST_CALENDARS, READ_EVENTS
 from app.toolkits.calendar.phrases import EVENT_ID, EVENTS
-from app.toolkits.calendar.times import ONE_DAY, day_start, read_zone
+from app.toolkits.calendar.times import ONE_DAY
 from app.toolkits.pages import pages
 from app.toolkits.phrases import ASK, DAY, END
 from app.toolkits.shapes import objects, text
 from app.toolkits.toolkit import Toolkit, tool
 from app.toolkits.untrusted import Quotes
+from app.toolkits.zones import day_start, zone_of_calendar
 
+# Of one event; a change of it needs the version (`etag`) and the whole list of guests.
+_READ = (
+    "id,etag,status,summary,description,location,start,end,organizer(self,email),attendees,attendeesOmitted,"
+    "guestsCanModify,recurrence,recurringEventId,hangoutLink"
+)
 _DAYS = 7  # listed if no last day is given
 _MAX_DAYS = 366
 _LISTED = (
@@ -148,7 +154,7 @@ class CalendarReading(Toolkit):
 
     async def _event(self, event_id: str, calendar: str) -> Mapping[str, Any]:
         events = self._google.resource("calendar", "v3", "events")
-        found = await self._google.execute(events.get(calendarId=calendar, eventId=event_id))
+        found = await self._google.execute(events.get(calendarId=calendar, eventId=event_id, fields=_READ))
         return found if isinstance(found, Mapping) else {}
 
     async def _described(self, arguments: Mapping[str, Any]) -> list[str]:
@@ -195,17 +201,9 @@ class CalendarReading(Toolkit):
         return {**(quotes.note if found else {}), **about, "events": found, **_more(listed)}
 
     async def _zone(self) -> ZoneInfo:
-        """Return the time zone of the person's own calendar; asked for once a request.
-
-        A list of events names it, so no further permission is needed for it.
-        """
+        """Return the time zone of the person's own calendar; asked for once a request."""
         if self._own_zone is None:
-            events = self._google.resource("calendar", "v3", "events")
-            listed = await self._google.execute(events.list(calendarId="primary", maxResults=1, fields="timeZone"))
-            try:
-                self._own_zone = read_zone(text(listed, "timeZone"))
-            except ValueError:
-                self._own_zone = ZoneInfo("UTC")
+            self._own_zone = await zone_of_calendar(self._google)
         return self._own_zone
 
 

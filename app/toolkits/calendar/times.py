@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
+
+from app.toolkits.zones import read_zone
 
 _TIME = re.compile(
     r"(?P<time>\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2})?) ?"
@@ -62,18 +64,6 @@ def read_moment(text: str) -> Moment:
     return Moment(_in_zone(naive, zone), zone.key)
 
 
-def read_zone(name: str) -> ZoneInfo:
-    """Return a time zone by its IANA name.
-
-    Raises:
-        ValueError: No time zone has this name.
-    """
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"there is no time zone {name}: write a name such as Europe/Berlin") from None
-
-
 def _in_zone(naive: datetime, zone: ZoneInfo) -> datetime:
     """Return a local time in a zone.
 
@@ -100,11 +90,6 @@ def read_when(text: str) -> Moment | date:
         if len(text.strip()) == 10:
             raise ValueError("write a whole day as 2026-12-01") from None
         raise error
-
-
-def day_start(day: date, zone: ZoneInfo) -> datetime:
-    """Return when a day begins in a zone; where the clocks skip midnight, the first time that there is."""
-    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC).astimezone(zone)
 
 
 def in_words(start: datetime, end: datetime) -> str:

@@ -35,6 +35,8 @@ LABELS = MappingProxyType(
     }
 )
 
+_MADE = "id,start,end"
+
 
 class InvitationAnswer(StrEnum):
     """The answer to an invitation, as the API writes it."""
@@ -92,7 +94,7 @@ class CalendarToolkit(CalendarFinding):
             body["attendees"] = [{"email": each} for each in guests.split(", ")]
         events = self._google.resource("calendar", "v3", "events")
         made = await self._google.execute(
-            events.insert(calendarId=calendar, sendUpdates="all" if guests else "none", body=body)
+            events.insert(calendarId=calendar, sendUpdates="all" if guests else "none", body=body, fields=_MADE)
         )
         invited = f" and invited {guests}" if guests else ""
         return await self._done(made, f"I put it into your calendar{invited}")
@@ -114,7 +116,9 @@ class CalendarToolkit(CalendarFinding):
             calendar: Which calendar it goes into.
         """
         events = self._google.resource("calendar", "v3", "events")
-        made = await self._google.execute(events.quickAdd(calendarId=calendar, text=words, sendUpdates="none"))
+        made = await self._google.execute(
+            events.quickAdd(calendarId=calendar, text=words, sendUpdates="none", fields=_MADE)
+        )
         return await self._done(made, "Google put it into your calendar")
 
     @tool(
@@ -184,7 +188,7 @@ class CalendarToolkit(CalendarFinding):
         """
         events = self._google.resource("calendar", "v3", "events")
         moved = await self._google.execute(
-            events.move(calendarId=calendar, eventId=event_id, destination=to_calendar, sendUpdates="all")
+            events.move(calendarId=calendar, eventId=event_id, destination=to_calendar, sendUpdates="all", fields=_MADE)
         )
         return await self._done(moved, f"I moved it to the calendar {to_calendar}")
 
@@ -252,9 +256,9 @@ class CalendarToolkit(CalendarFinding):
 
     async def _patch(self, event: Mapping[str, Any], calendar: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         events = self._google.resource("calendar", "v3", "events")
-        changed = await self._unchanged(
-            event, events.patch(calendarId=calendar, eventId=text(event, "id"), sendUpdates="all", body=body)
-        )
+        event_id = text(event, "id")
+        request = events.patch(calendarId=calendar, eventId=event_id, sendUpdates="all", body=body, fields=_MADE)
+        changed = await self._unchanged(event, request)
         return changed if isinstance(changed, Mapping) else {}
 
     async def _unchanged(self, event: Mapping[str, Any], request: Any) -> Any:

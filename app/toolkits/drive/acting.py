@@ -6,25 +6,27 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from googleapiclient.http import MediaInMemoryUpload
-
 from app.approvals.question import Question
 from app.errors import GoogleError, ToolError
+from app.google.uploads import BytesUpload
+from app.sent_files import MAX_FILE_BYTES
 from app.toolkits.drive.arguments import Content, FileId, FileIds, FileName, Role, ShareNote, ShareWith
-from app.toolkits.drive.file import FOLDER, described
+from app.toolkits.drive.contents import resolved
+from app.toolkits.drive.file import FOLDER, described, target
 from app.toolkits.drive.oauth_scopes import ALL_FILES, OWN_FILES
 from app.toolkits.drive.phrases import FILE_ID, FILE_IDS
 from app.toolkits.drive.reading import DriveReading
 from app.toolkits.google_faults import describe
-from app.toolkits.phrases import ADDRESS, END, PLEASE
+from app.toolkits.input_file import OneFile, TakesFiles
+from app.toolkits.phrases import ADDRESS, END, PLEASE, THIS_FILE
 from app.toolkits.shapes import text
 from app.toolkits.toolkit import Effect, tool
 
 LABELS = MappingProxyType(
-    {"file_id": "File", "file_ids": "Files", "name": "Name", "role": "They may", "people": "With"}
+    {"file": "File", "file_id": "File", "file_ids": "Files", "name": "Name", "role": "They may", "people": "With"}
 )
 _ROOT = ["root"]
-_NAMED = "id,name,mimeType,ownedByMe,owners(emailAddress)"
+_NAMED = "id,name,mimeType,ownedByMe,owners(emailAddress),shortcutDetails(targetId)"
 _TYPES = MappingProxyType({"csv": "text/csv", "json": "application/json", "md": "text/markdown"})
 
 
@@ -51,11 +53,34 @@ class DriveToolkit(DriveReading):
             name: Its name, with an ending such as `.txt`, `.md` or `.csv`.
             content: Its text.
         """
-        files = self._google.resource("drive", "v3", "files")
         media_type = _TYPES.get(name.rpartition(".")[2].lower(), "text/plain")
-        media = MediaInMemoryUpload(content.encode(), mimetype=media_type, resumable=False)
+        return await self._put(name, BytesUpload(content.encode(), media_type))
+
+    @tool(
+        effect=Effect.ORGANISE,
+        oauth_scopes=(OWN_FILES,),
+        doing="uploading a file",
+        asks=Question("Put this file into your Drive?", LABELS, "put it there", ("name",)),
+        phrases=(
+            rf"{PLEASE}(?:save|upload|put) {THIS_FILE} (?:in|to|into|on) (?:my |the )?drive(?: as (?P<name>.+?))?{END}",
+        ),
+        files=TakesFiles(("file",), MAX_FILE_BYTES),
+    )
+    async def upload_file(self, file: OneFile, name: FileName | None = None) -> dict[str, Any]:
+        """Put a file into the person's own top folder: one that they sent here, or one attached to a mail of theirs.
+
+        Nobody else sees it until it is shared.
+
+        Args:
+            file: The file id of what the person attached here, or the `reference` of an attachment in a mail.
+            name: Its name in Drive; its own otherwise.
+        """
+        return await self._put(name or file.name, BytesUpload(file.contents, file.mime_type))
+
+    async def _put(self, name: str, media: BytesUpload) -> dict[str, Any]:
+        files = self._google.resource("drive", "v3", "files")
         made = await self._google.execute(
-            files.create(body={"name": name, "parents": _ROOT}, media_body=media, fields="id,name,webViewLink")
+            files.create(body={"name": name, "parents": _ROOT}, media_body=media, fields="id,webViewLink")
         )
         return {"summary": f"I put {name} into your Drive.", "id": text(made, "id"), "link": text(made, "webViewLink")}
 
@@ -70,16 +95,16 @@ class DriveToolkit(DriveReading):
         """Copy a file into the person's own top folder; nobody else sees the copy until it is shared.
 
         Args:
-            file_id: The file; a folder cannot be copied.
+            file_id: The file, or a shortcut to it; a folder cannot be copied.
             name: The name of the copy.
         """
         files = self._google.resource("drive", "v3", "files")
-        if text(await self._file(file_id, "mimeType"), "mimeType") == FOLDER:
+        file = await resolved(self._google, file_id)
+        if text(file, "mimeType") == FOLDER:
             raise ToolError("a folder cannot be copied; copy the files in it")
+        body = {"name": name, "parents": _ROOT}
         copied = await self._google.execute(
-            files.copy(
-                fileId=file_id, supportsAllDrives=True, body={"name": name, "parents": _ROOT}, fields="id,webViewLink"
-            )
+            files.copy(fileId=text(file, "id"), supportsAllDrives=True, body=body, fields="id,webViewLink")
         )
         return {"summary": f"I copied it as {name}.", "id": text(copied, "id"), "link": text(copied, "webViewLink")}
 
@@ -98,12 +123,13 @@ class DriveToolkit(DriveReading):
         What is shared of a folder is everything in it, now and later.
 
         Args:
-            file_id: The file or folder.
+            file_id: The file or folder, or a shortcut to it.
             people: With whom.
             role: `reader`, `commenter` or `writer`.
             note: A line in the mail.
         """
         permissions = self._google.resource("drive", "v3", "permissions")
+        file_id = text(await resolved(self._google, file_id), "id")
         shared: list[str] = []
         problems: list[dict[str, str]] = []
         for each in people.split(", "):  # one after the other: Drive keeps only the last of changes at the same time
@@ -160,11 +186,21 @@ class DriveToolkit(DriveReading):
     async def approval_details(self, tool: str, arguments: Mapping[str, Any]) -> Sequence[str]:
         """Return what each file that a call is about is called, and whose it is."""
         named = arguments.get("file_ids", [arguments["file_id"]] if "file_id" in arguments else [])
-        files = self._google.resource("drive", "v3", "files")
-        answers = await self._google.execute_batch(
-            [files.get(fileId=each, supportsAllDrives=True, fields=_NAMED) for each in named]
-        )
+        answers = await self._looked_up(named)
+        targets = [target(answer) for answer in answers if target(answer)]
+        led_to = dict(zip(targets, await self._looked_up(targets), strict=True)) if targets else {}
         return [
-            f"{each}: {'this file could not be looked up' if isinstance(answer, GoogleError) else described(answer)}"
+            f"{each}: {_in_words(answer)}"
+            + (f", leads to {_in_words(led_to[target(answer)])}" if target(answer) else "")
             for each, answer in zip(named, answers, strict=True)
         ]
+
+    async def _looked_up(self, file_ids: Sequence[str]) -> list[Any]:
+        files = self._google.resource("drive", "v3", "files")
+        return await self._google.execute_batch(
+            [files.get(fileId=each, supportsAllDrives=True, fields=_NAMED) for each in file_ids]
+        )
+
+
+def _in_words(answer: Any) -> str:
+    return "this file could not be looked up" if isinstance(answer, GoogleError) else described(answer)

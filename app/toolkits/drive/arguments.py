@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from app.toolkits.written import MAX_HEADER, addresses, body_text, header_text
+from app.toolkits.written import MAX_HEADER, few_addresses, one_line, some_text
 
 MAX_AT_ONCE = 10  # files that one call throws away, and people whom one call shares with
 MAX_CONTENT = 100_000  # characters of a file that is written; a chat shows no more for approval
@@ -23,42 +24,6 @@ class Role(StrEnum):
     WRITE = "writer"
 
 
-def _line(text: str) -> str:
-    """Return the text if it is one line that says something.
-
-    Raises:
-        ValueError: It is empty, or `header_text` refuses it.
-    """
-    if not text.strip():
-        raise ValueError("this is empty: ask the person what it should be")
-    return header_text(text)
-
-
-def _content(text: str) -> str:
-    """Return the text if it can be the content of a file.
-
-    Raises:
-        ValueError: It is empty or too long, or `body_text` refuses it.
-    """
-    if not text.strip():
-        raise ValueError("the text is empty: ask the person what to write")
-    if len(text) > MAX_CONTENT:
-        raise ValueError(f"at most {MAX_CONTENT} characters, please")
-    return body_text(text)
-
-
-def _few_people(text: str) -> str:
-    """Return addresses, separated by commas.
-
-    Raises:
-        ValueError: There are too many, or `addresses` refuses them.
-    """
-    found = addresses(text)
-    if (count := len(found.split(", "))) > MAX_AT_ONCE:
-        raise ValueError(f"at most {MAX_AT_ONCE} people in one call, and these are {count}")
-    return found
-
-
 FileId = Annotated[str, Field(pattern=rf"^{_ID}$", description="The `id` of a file in a result.")]
 FileIds = Annotated[
     list[FileId],
@@ -71,7 +36,11 @@ FolderId = Annotated[
         description="The `id` of a folder or a shared drive in a result; `root` is the person's own top folder.",
     ),
 ]
-FileName = Annotated[str, Field(max_length=255), AfterValidator(_line)]
-Content = Annotated[str, AfterValidator(_content)]
-ShareWith = Annotated[str, Field(description="E-mail addresses, separated by commas."), AfterValidator(_few_people)]
-ShareNote = Annotated[str, Field(max_length=MAX_HEADER), AfterValidator(_line)]
+FileName = Annotated[str, Field(max_length=255), AfterValidator(one_line)]
+Content = Annotated[str, AfterValidator(partial(some_text, at_most=MAX_CONTENT))]
+ShareWith = Annotated[
+    str,
+    Field(description="E-mail addresses, separated by commas."),
+    AfterValidator(partial(few_addresses, at_most=MAX_AT_ONCE)),
+]
+ShareNote = Annotated[str, Field(max_length=MAX_HEADER), AfterValidator(one_line)]

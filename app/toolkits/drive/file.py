@@ -25,7 +25,11 @@ READ_AS: Mapping[str, str] = MappingProxyType(
         "application/vnd.google-apps.presentation": "text/plain",
     }
 )
-LISTED = "id,name,mimeType,modifiedTime,size,ownedByMe,owners(emailAddress),driveId"
+# Those of Google's own kinds that can be had as PDF; forms, maps and sites cannot.
+WITH_PDF = frozenset({*READ_AS, "application/vnd.google-apps.drawing"})
+LISTED = (
+    "id,name,mimeType,modifiedTime,size,ownedByMe,owners(emailAddress),driveId,shortcutDetails(targetId,targetMimeType)"
+)
 _KINDS = MappingProxyType(
     {
         FOLDER: "folder",
@@ -33,6 +37,8 @@ _KINDS = MappingProxyType(
         "application/vnd.google-apps.document": "document",
         "application/vnd.google-apps.spreadsheet": "spreadsheet",
         "application/vnd.google-apps.presentation": "presentation",
+        "application/vnd.google-apps.drawing": "drawing",
+        "application/vnd.google-apps.form": "form",
     }
 )
 _TEXTS = frozenset({"application/json", "application/xml", "application/csv", "application/x-yaml", "application/sql"})
@@ -49,6 +55,7 @@ def summary(file: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]:
         "kind": kind(file),
         "modified": text(file, "modifiedTime")[:10],
         **({"bytes": number(file, "size")} if "size" in file else {}),
+        **({"leads_to": target(file)} if target(file) else {}),
         **({} if file.get("ownedByMe") is True else {"owner": quotes.quote(owner[:MAX_NAME]) or "a shared drive"}),
     }
 
@@ -77,7 +84,7 @@ def kind(file: Mapping[str, Any]) -> str:
 
 
 def described(file: Mapping[str, Any]) -> str:
-    """Return a file on one line, for the question that the person is asked."""
+    """Return a file on one line, for the question that the person is asked; a shortcut says where it leads."""
     owner = next((text(each, "emailAddress") for each in objects(file, "owners")), "")
     whose = "yours" if file.get("ownedByMe") is True else f"owned by {owner[:MAX_NAME] or 'a shared drive'}"
     return f"{kind(file)}: {text(file, 'name')[:MAX_NAME] or '(no name)'}, {whose}"

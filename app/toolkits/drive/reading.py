@@ -14,19 +14,15 @@ from app.sizes import in_units
 from app.toolkits.arguments import Limit, ListPage, TextPage
 from app.toolkits.charsets import decoded, looks_binary
 from app.toolkits.drive.arguments import FileId, FolderId
+from app.toolkits.drive.contents import TOO_LARGE_TO_EXPORT, contents, file_with, resolved, sent_as, stated_size
 from app.toolkits.drive.file import (
-    FOLDER,
     LISTED,
     MAX_NAME,
-    PDF,
     READ_AS,
-    SHORTCUT,
     in_full,
-    is_googles,
     kind,
     may_be_text,
     summary,
-    target,
 )
 from app.toolkits.drive.oauth_scopes import READ_FILES, SEE_FILES
 from app.toolkits.drive.phrases import FILE_ID, FILES
@@ -119,7 +115,7 @@ class DriveReading(Toolkit):
     async def get(self, file_id: FileId) -> dict[str, Any]:
         """Look at one file: its kind, who owns it, and whom it is shared with, as far as the person may see that."""
         fields = f"{LISTED},webViewLink,trashed,permissions(emailAddress,domain,type,role)"
-        file = await self._file(file_id, fields)
+        file = await file_with(self._google, file_id, fields)
         quotes = Quotes()
         return {**quotes.note, **in_full(file, quotes)}
 
@@ -135,7 +131,7 @@ class DriveReading(Toolkit):
             file_id: The file.
             page: Which page of a long text.
         """
-        file = await self._resolved(file_id)
+        file = await resolved(self._google, file_id)
         found = await self._google.to_thread(decoded, await self._content(file))
         if looks_binary(found):
             raise ToolError("this file is no text, so it cannot be read here")
@@ -157,35 +153,18 @@ class DriveReading(Toolkit):
         Args:
             file_id: The file.
         """
-        file = await self._resolved(file_id)
-        if text(file, "mimeType") == FOLDER:
-            raise ToolError("a folder cannot be sent; send its files one by one")
-        size = number(file, "size") if "size" in file and not is_googles(file) else None
+        file = await resolved(self._google, file_id)
+        name, kind_sent = sent_as(file)
+        size = stated_size(file)
         if size is not None and size > MAX_FILE_BYTES:
             raise ToolError(f"this file has {in_units(size)}; I send up to {in_units(MAX_FILE_BYTES)}")
         quotes = Quotes()
         shown = {**quotes.note, "name": quotes.quote(text(file, "name")[:MAX_NAME]), "sent_with_the_answer": True}
-        ending, kind_sent = (".pdf", PDF) if is_googles(file) else ("", text(file, "mimeType"))
-        return promised(shown, text(file, "id"), f"{text(file, 'name')}{ending}", kind_sent, size)
+        return promised(shown, text(file, "id"), name, kind_sent, size)
 
     async def read_file(self, reference: str) -> bytes:
         """Return the contents of a file, by its id."""
-        files = self._google.resource("drive", "v3", "files")
-        file = await self._resolved(reference)
-        if is_googles(file):
-            content = await self._google.execute(files.export(fileId=text(file, "id"), mimeType=PDF))
-        elif number(file, "size") > MAX_FILE_BYTES:
-            raise ToolError(f"it has grown to {in_units(number(file, 'size'))}")
-        else:
-            content = await self._google.execute(files.get_media(fileId=text(file, "id"), supportsAllDrives=True))
-        return content if isinstance(content, bytes) else b""
-
-    async def _resolved(self, file_id: str) -> Mapping[str, Any]:
-        """Return a file as lists have it, or the one that a shortcut leads to."""
-        file = await self._file(file_id, f"{LISTED},shortcutDetails(targetId)")
-        if text(file, "mimeType") == SHORTCUT and target(file):
-            return await self._file(target(file), LISTED)
-        return file
+        return await contents(self._google, await resolved(self._google, reference), limit=MAX_FILE_BYTES)
 
     async def _content(self, file: Mapping[str, Any]) -> bytes:
         """Return a file's bytes, or one of Google's own kinds exported as text.
@@ -206,16 +185,9 @@ class DriveReading(Toolkit):
                 content = await self._google.execute(files.get_media(fileId=file_id, supportsAllDrives=True))
         except GoogleError as error:
             if error.reason == "exportSizeLimitExceeded":
-                raise ToolError(
-                    "this document is too large for Google to export it; it can be read in Drive"
-                ) from error
+                raise ToolError(TOO_LARGE_TO_EXPORT) from error
             raise
         return content if isinstance(content, bytes) else b""
-
-    async def _file(self, file_id: str, fields: str) -> Mapping[str, Any]:
-        files = self._google.resource("drive", "v3", "files")
-        found = await self._google.execute(files.get(fileId=file_id, fields=fields, supportsAllDrives=True))
-        return found if isinstance(found, Mapping) else {}
 
     async def _list(self, limit: int, page: str | None, **selection: Any) -> dict[str, Any]:
         files = self._google.resource("drive", "v3", "files")

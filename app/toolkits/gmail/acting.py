@@ -6,7 +6,7 @@ know some of it, and is checked against the mail or draft when the call runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.approvals.question import Question
@@ -15,11 +15,12 @@ from app.toolkits.gmail import content as gmail_content
 from app.toolkits.gmail import letter
 from app.toolkits.gmail import message as gmail_message
 from app.toolkits.gmail.arguments import Body, DraftId, Label, MessageId, MessageIds, Recipients, Subject
-from app.toolkits.gmail.drafting import GmailDrafting, threaded
+from app.toolkits.gmail.drafting import ATTACHED, GmailDrafting, is_formatted, threaded
 from app.toolkits.gmail.oauth_scopes import COMPOSE_MAIL, EDIT_LABELS, MODIFY_MAIL, READ_MAIL, SEND_MAIL
 from app.toolkits.gmail.organising import LABELS
 from app.toolkits.gmail.phrases import CC, LETTER, MAIL_ID, MAIL_IDS
-from app.toolkits.phrases import ADDRESS, END, PLEASE
+from app.toolkits.input_file import InputFile, SeveralFiles
+from app.toolkits.phrases import ADDRESS, END, PLEASE, THESE_FILES
 from app.toolkits.shapes import mapping, objects, text
 from app.toolkits.toolkit import Effect, tool
 from app.toolkits.written import addresses
@@ -38,6 +39,7 @@ class GmailToolkit(GmailDrafting):
 
     Args:
         google: Google's APIs as that person.
+        zone: Their time zone.
     """
 
     @tool(
@@ -45,9 +47,20 @@ class GmailToolkit(GmailDrafting):
         oauth_scopes=(SEND_MAIL,),
         doing="sending your mail",
         asks=Question("Send this mail?", LABELS, "send it", ("subject",)),
-        phrases=(rf"{PLEASE}(?:send|write){LETTER}",),
+        phrases=(
+            rf"{PLEASE}(?:send|write){LETTER}",
+            rf"{PLEASE}(?:mail|send|e-?mail) {THESE_FILES} to (?P<to>{ADDRESS}){CC}{_ABOUT}",
+        ),
+        files=ATTACHED,
     )
-    async def send(self, to: Recipients, subject: Subject, body: Body, cc: Recipients | None = None) -> dict[str, Any]:
+    async def send(
+        self,
+        to: Recipients,
+        subject: Subject,
+        body: Body,
+        cc: Recipients | None = None,
+        attachments: SeveralFiles = (),
+    ) -> dict[str, Any]:
         """Send a mail from the person's own address; they are asked first and see exactly what will be sent.
 
         Args:
@@ -55,8 +68,10 @@ class GmailToolkit(GmailDrafting):
             subject: The subject, in one line.
             body: The plain text.
             cc: Further recipients' addresses, separated by commas.
+            attachments: The files to attach: file ids of what the person attached here, `reference`s of attachments in
+                mails, or `id`s of files in Drive.
         """
-        return await self._send(letter.outgoing(to, subject, body, cc), to, cc)
+        return await self._send(await self._written(to, subject, body, cc, files=attachments), to, cc)
 
     @tool(
         effect=Effect.ACT,
@@ -67,9 +82,16 @@ class GmailToolkit(GmailDrafting):
             rf"{PLEASE}(?:reply|answer)(?: to)? {MAIL_ID} to (?P<to>{ADDRESS}){CC}{_ABOUT}",
             rf"{PLEASE}(?:reply to|answer) (?P<to>{ADDRESS}) (?:in|on|about) {MAIL_ID}{CC}{_ABOUT}",
         ),
+        files=ATTACHED,
     )
     async def reply(
-        self, message_id: MessageId, to: Recipients, subject: Subject, body: Body, cc: Recipients | None = None
+        self,
+        message_id: MessageId,
+        to: Recipients,
+        subject: Subject,
+        body: Body,
+        cc: Recipients | None = None,
+        attachments: SeveralFiles = (),
     ) -> dict[str, Any]:
         """Answer a mail in its thread; the person is asked first and sees to whom and what.
 
@@ -83,6 +105,8 @@ class GmailToolkit(GmailDrafting):
             subject: The subject of the mail, with `Re: ` before it where it has none yet.
             body: The plain text of the answer.
             cc: Further recipients' addresses, separated by commas.
+            attachments: The files to attach: file ids of what the person attached here, `reference`s of attachments in
+                mails, or `id`s of files in Drive.
         """
         messages = self._google.resource("gmail", "v1", "users", "messages")
         answered = await self._google.execute(
@@ -101,13 +125,15 @@ class GmailToolkit(GmailDrafting):
             )
         if subject.split() not in (letter.answering_subject(answered).split(), _own_subject(answered)):
             raise ToolError("the subject of an answer is that of the mail, with Re: before it, so nothing was sent")
-        return await self._send(letter.outgoing(to, subject, body, cc, answers=answered), to, cc)
+        written = await self._written(to, subject, body, cc, answers=answered, files=attachments)
+        return await self._send(written, to, cc)
 
     @tool(
         effect=Effect.ACT,
         oauth_scopes=(COMPOSE_MAIL,),
         doing="sending your draft",
         asks=Question("Send this draft?", LABELS, "send it", ("subject",)),
+        files=ATTACHED,
     )
     async def send_draft(
         self,
@@ -117,11 +143,12 @@ class GmailToolkit(GmailDrafting):
         body: Body,
         cc: Recipients | None = None,
         bcc: Recipients | None = None,
+        attachments: SeveralFiles = (),
     ) -> dict[str, Any]:
         """Send one of the person's drafts as it is; they are asked first and see what will be sent.
 
         Say all of the draft here, because the person approves what they see: if the draft has changed when it is to be
-        sent, it is not sent. A draft with attachments or formatting has to be sent in Gmail.
+        sent, it is not sent. A draft with formatting has to be sent in Gmail.
 
         Args:
             draft_id: The `id` of the draft.
@@ -130,18 +157,20 @@ class GmailToolkit(GmailDrafting):
             body: Its whole text.
             cc: The addresses of its `cc`.
             bcc: The addresses of its `bcc`.
+            attachments: All of its attachments, by the `reference`s that gmail_read gives for its `message_id`.
         """
         users = self._google.resource("gmail", "v1", "users")
         drafts = self._google.resource("gmail", "v1", "users", "drafts")
-        draft = mapping(await self._google.execute(drafts.get(userId="me", id=draft_id, format="full")), "message")
+        draft = await self._draft(draft_id)
         profile = await self._google.execute(users.getProfile(userId="me", fields="emailAddress"))
         own = text(profile, "emailAddress")
-        if difference := await self._parsed(_difference, draft, own, (to, cc, bcc), subject, body):
+        if difference := await self._parsed(_difference, draft, own, (to, cc, bcc), subject, body, attachments):
             raise ToolError(f"the draft {difference}, so it was not sent")
-        # Send the approved text, because the draft may have changed in the meantime.
-        approved = letter.outgoing(to, subject, body, cc, bcc, answers=threaded(draft))
-        sent = await self._google.execute(drafts.send(userId="me", body={"id": draft_id, "message": approved}))
-        return _sent(sent, to, cc, bcc)
+        # Send the approved text and files, because the draft may have changed in the meantime.
+        written = await self._written(to, subject, body, cc, bcc, answers=threaded(draft), files=attachments)
+        approved = {"id": draft_id, "message": written.message}
+        request = drafts.send(userId="me", body=approved, fields="id", **written.media)
+        return _sent(await self._google.execute(request), to, cc, bcc)
 
     @tool(
         effect=Effect.ACT,
@@ -187,9 +216,10 @@ class GmailToolkit(GmailDrafting):
         self._forget_label(label)
         return {"summary": f"I deleted the label {label}."}
 
-    async def _send(self, message: Mapping[str, str], *recipients: str | None) -> dict[str, Any]:
+    async def _send(self, written: letter.OutgoingMail, *recipients: str | None) -> dict[str, Any]:
         messages = self._google.resource("gmail", "v1", "users", "messages")
-        return _sent(await self._google.execute(messages.send(userId="me", body=message)), *recipients)
+        request = messages.send(userId="me", body=written.message, fields="id", **written.media)
+        return _sent(await self._google.execute(request), *recipients)
 
 
 def _sent(sent: Mapping[str, Any], *recipients: str | None) -> dict[str, Any]:
@@ -198,16 +228,21 @@ def _sent(sent: Mapping[str, Any], *recipients: str | None) -> dict[str, Any]:
 
 
 def _difference(
-    draft: Mapping[str, Any], own: str, recipients: tuple[str, str | None, str | None], subject: str, body: str
+    draft: Mapping[str, Any],
+    own: str,
+    recipients: tuple[str, str | None, str | None],
+    subject: str,
+    body: str,
+    attachments: Sequence[InputFile],
 ) -> str:
     """Return how a draft differs from the approved text, or an empty string if it does not."""
     content = gmail_content.content(draft)
-    if content.attachments or content.enclosed:
-        return "has attachments"
-    payload = mapping(draft, "payload")
-    if text(payload, "mimeType").lower() != "text/plain":
+    attached = [f"{text(draft, 'id')}/{each.part_id}" for each in content.attachments]
+    if content.enclosed or sorted(attached) != sorted(each.reference for each in attachments):
+        return "has other attachments"
+    if is_formatted(draft):
         return "has formatting, which cannot be shown for approval"
-    names = {text(each, "name").lower() for each in objects(payload, "headers")}
+    names = {text(each, "name").lower() for each in objects(mapping(draft, "payload"), "headers")}
     if unseen := names - _APPROVED_HEADERS - _TECHNICAL_HEADERS:
         return f"has headers that were not shown ({', '.join(sorted(unseen))[:200]})"
     try:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import partial
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from app.toolkits.written import addresses, body_text, header_text
+from app.toolkits.written import addresses, header_text, some_text
 
 MAX_AT_ONCE = 10  # mails that one call changes; the guard counts over all calls of a message
 MAX_LABEL = 225  # characters, Gmail's own limit
@@ -61,19 +62,6 @@ def _subject(text: str) -> str:
     return header_text(text)
 
 
-def _body(text: str) -> str:
-    """Return the text if it can be the body of a mail.
-
-    Raises:
-        ValueError: It is empty or too long, or `body_text` refuses it.
-    """
-    if not text.strip():
-        raise ValueError("the text is empty: ask the person what to write")
-    if len(text) > MAX_BODY:
-        raise ValueError(f"at most {MAX_BODY} characters, please")
-    return body_text(text)
-
-
 Person = Annotated[str, Field(max_length=200, description="A name or an address."), AfterValidator(_name)]
 MessageId = Annotated[str, Field(pattern=rf"^{_ID}$", description="The `id` of a mail in a result.")]
 MessageIds = Annotated[
@@ -93,4 +81,4 @@ Reference = Annotated[
 Label = Annotated[str, Field(description="The name of a label, not its id."), AfterValidator(_label)]
 Recipients = Annotated[str, AfterValidator(addresses)]
 Subject = Annotated[str, AfterValidator(_subject)]
-Body = Annotated[str, AfterValidator(_body)]
+Body = Annotated[str, AfterValidator(partial(some_text, at_most=MAX_BODY))]

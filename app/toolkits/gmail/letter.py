@@ -7,17 +7,26 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Mapping
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP, default
 from typing import Any
 
 from app.errors import ToolError
+from app.google.uploads import BytesUpload
+from app.sizes import in_units
 from app.toolkits.gmail.message import header, headers
+from app.toolkits.input_file import InputFile
 from app.toolkits.shapes import text
 from app.toolkits.written import ANY_ADDRESS, CONTROL, MAX_HEADER, addresses, body_text, header_text
 
+# Gmail sends up to 25 MB: https://support.google.com/mail/answer/6584. Base64 makes 39 bytes of each 28 of a file.
+MAX_LETTER_BYTES = 25_000_000
+MAX_FILE_BYTES = 17_500_000  # of all files of one mail together
+_STAND_IN_BYTES = 45  # one line of base64, which no other line of the mail equals
 MAX_REFERENCES = 20  # the first and the last of a long thread say enough
 
 # The headers that `reply` needs of the message that it answers.
@@ -31,6 +40,35 @@ _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}+>")
 _RE = re.compile(r"re\s{0,9}+:", re.IGNORECASE)
 
 
+@dataclass(frozen=True, slots=True)
+class OutgoingMail:
+    """A mail that is ready to be sent or kept as a draft.
+
+    Attributes:
+        raw: The mail as it travels; Gmail adds its sender.
+        thread_id: The thread that it belongs to, or an empty text.
+        has_files: Files are attached to it.
+    """
+
+    raw: bytes = field(repr=False)
+    thread_id: str
+    has_files: bool
+
+    @property
+    def message(self) -> dict[str, str]:
+        """Return the Message of the API: all of it, or what goes beside `media`."""
+        raw = {} if self.has_files else {"raw": base64.urlsafe_b64encode(self.raw).decode("ascii")}
+        return raw | ({"threadId": self.thread_id} if self.thread_id else {})
+
+    @property
+    def media(self) -> dict[str, BytesUpload]:
+        """Return the argument of the API's method that uploads the mail; none if `message` has all of it.
+
+        https://developers.google.com/workspace/gmail/api/guides/uploads
+        """
+        return {"media_body": BytesUpload(self.raw, "message/rfc822", in_pieces=True)} if self.has_files else {}
+
+
 def outgoing(
     to: str,
     subject: str,
@@ -39,8 +77,9 @@ def outgoing(
     bcc: str | None = None,
     *,
     answers: Mapping[str, Any] | None = None,
-) -> dict[str, str]:
-    """Return a Message for ``users.messages.send`` and for drafts; Gmail adds its sender.
+    files: Sequence[InputFile] = (),
+) -> OutgoingMail:
+    """Return a mail; with large files it takes a while.
 
     Args:
         to: The recipients' addresses.
@@ -49,20 +88,46 @@ def outgoing(
         cc: Further recipients' addresses, or None.
         bcc: Those whom the others do not see, or None.
         answers: The message that it answers, with `ANSWERED_HEADERS`, or None.
+        files: What is attached.
 
     Raises:
         ValueError: An address, the subject or the text is refused by `addresses`, `header_text` or `body_text`.
-        ToolError: The message would be read as something else than these.
+        ToolError: The mail would be read as something else than these, or is too large.
     """
     recipients = [(name, addresses(each)) for name, each in (("To", to), ("Cc", cc), ("Bcc", bcc)) if each]
     fields = [*_threading(answers or {}), *recipients, ("Subject", header_text(subject))]
     mail = EmailMessage(policy=SMTP)
     mail.set_content(body_text(body))
+    stand_ins = [secrets.token_bytes(_STAND_IN_BYTES) for _ in files]
+    for file, stand_in in zip(files, stand_ins, strict=True):
+        kind, _, subtype = attached_as(file).partition("/")
+        mail.add_attachment(stand_in, maintype=kind, subtype=subtype, filename=file.name)
     # Written by hand: `email` sends a text that looks like an encoded word as one, and encodes ids that are long.
     raw = b"".join(f"{name}: {_written(name, value)}\r\n".encode("ascii") for name, value in fields) + mail.as_bytes()
-    _read_back(raw, fields, body_text(body))
-    thread = {"threadId": text(answers, "threadId")} if answers and text(answers, "threadId") else {}
-    return {"raw": base64.urlsafe_b64encode(raw).decode("ascii"), **thread}
+    _read_back(raw, fields, body_text(body), [*zip(files, stand_ins, strict=True)])
+    size = len(raw) + sum(len(file.contents) * 78 // 57 for file in files)
+    if size > MAX_LETTER_BYTES:
+        raise ToolError(f"this mail would have {in_units(size)}; Gmail sends up to {in_units(MAX_LETTER_BYTES)}")
+    return OutgoingMail(_filled(raw, stand_ins, files), text(answers, "threadId") if answers else "", bool(files))
+
+
+def _filled(raw: bytes, stand_ins: Sequence[bytes], files: Sequence[InputFile]) -> bytes:
+    """Return a mail with the files in place of what stands for them.
+
+    `email` would take ten times the memory of the files to write them and to read them back.
+    """
+    pieces: list[bytes] = []
+    for stand_in, file in zip(stand_ins, files, strict=True):
+        before, found, raw = raw.partition(base64.b64encode(stand_in))
+        assert found, "the mail has been read back with it"
+        pieces += [before, base64.encodebytes(file.contents).rstrip(b"\n").replace(b"\n", b"\r\n")]
+    return b"".join([*pieces, raw])
+
+
+def attached_as(file: InputFile) -> str:
+    """Return the type under which a file is attached; a mail or a part of one is attached as plain bytes."""
+    plain = file.mime_type.startswith(("message/", "multipart/"))
+    return "application/octet-stream" if plain else file.mime_type
 
 
 def answering_subject(answered: Mapping[str, Any]) -> str:
@@ -98,8 +163,14 @@ def _encoded_words(value: str) -> Iterator[str]:
     yield f"=?utf-8?b?{base64.b64encode(word).decode()}?="
 
 
-def _read_back(raw: bytes, fields: list[tuple[str, str]], body: str) -> None:
-    """Pass when a message, read by another parser, is exactly these headers and this text.
+def _read_back(raw: bytes, fields: list[tuple[str, str]], body: str, files: Sequence[tuple[InputFile, bytes]]) -> None:
+    """Pass when a mail, read by another parser, is exactly these headers, this text and these files.
+
+    Args:
+        raw: The mail.
+        fields: The headers.
+        body: The text.
+        files: Each file, and the contents that stand for its own.
 
     Raises:
         ToolError: It is not.
@@ -108,10 +179,14 @@ def _read_back(raw: bytes, fields: list[tuple[str, str]], body: str) -> None:
     assert isinstance(mail, EmailMessage)
     described = ("content-type", "content-transfer-encoding", "mime-version")
     read = [(name, str(value)) for name, value in mail.items() if name.lower() not in described]
-    is_text = mail.get_content_type() == "text/plain" and mail.get_content_charset() == "utf-8"
-    written = mail.get_content() if is_text and not mail.is_multipart() else None
+    parts = [*mail.iter_parts()] if files and mail.get_content_type() == "multipart/mixed" else [mail]
+    first, *attached = parts or [mail]
+    is_text = first.get_content_type() == "text/plain" and first.get_content_charset() == "utf-8"
+    written = first.get_content() if is_text and not first.is_multipart() else None
     lines = written.replace("\r\n", "\n") if isinstance(written, str) else None
-    if read != fields or lines != body + ("" if body.endswith("\n") else "\n"):
+    found = [(each.get_filename(), each.get_content_type(), each.get_payload(decode=True)) for each in attached]
+    wanted = [(file.name, attached_as(file), stand_in) for file, stand_in in files]
+    if read != fields or lines != body + ("" if body.endswith("\n") else "\n") or found != wanted:
         raise ToolError("this mail could not be written so that it is read as it was approved, so nothing was sent")
 
 

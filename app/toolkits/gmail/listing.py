@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, time
+from datetime import tzinfo
 from typing import Any
 
-from app.errors import GoogleError, ToolError
+from app.errors import GoogleError
 from app.google.client import GoogleClient
 from app.toolkits.arguments import Day, Limit, ListPage
 from app.toolkits.gmail import message as gmail_message
 from app.toolkits.gmail.arguments import Person
+from app.toolkits.gmail.days import days, in_seconds
 from app.toolkits.gmail.oauth_scopes import READ_MAIL
 from app.toolkits.gmail.phrases import MAIL
 from app.toolkits.google_faults import describe
@@ -18,9 +19,9 @@ from app.toolkits.phrases import ASK, DAY, END
 from app.toolkits.shapes import mapping, objects, text
 from app.toolkits.toolkit import Toolkit, tool
 from app.toolkits.untrusted import Quotes
+from app.toolkits.zones import PersonZone
 
 MAX_SENDERS = 5  # shown of a thread
-_DAY_SECONDS = 86_400
 
 
 class GmailListing(Toolkit):
@@ -28,12 +29,14 @@ class GmailListing(Toolkit):
 
     Args:
         google: Google's APIs as that person.
+        zone: Their time zone, in which days begin and times are shown.
     """
 
     name = "gmail"
 
-    def __init__(self, google: GoogleClient) -> None:
+    def __init__(self, google: GoogleClient, zone: PersonZone) -> None:
         self._google = google
+        self._zone = zone
 
     @tool(
         oauth_scopes=(READ_MAIL,),
@@ -53,7 +56,7 @@ class GmailListing(Toolkit):
             limit: How many mails at most.
             page: `next_page` of an earlier result.
         """
-        return await self._mails(limit, page, q=query)
+        return await self._mails(limit, page, q=in_seconds(query, await self._zone.get()))
 
     @tool(
         oauth_scopes=(READ_MAIL,),
@@ -100,12 +103,12 @@ class GmailListing(Toolkit):
         """List the mails of some days, newest first: who wrote them, when, the subject and the beginning of the text.
 
         Args:
-            since: The first day, YYYY-MM-DD. Days begin at midnight UTC.
+            since: The first day, YYYY-MM-DD. Days begin at midnight in the person's own time zone.
             until: The last day, which is included; without it, the list goes on until now.
             limit: How many mails at most.
             page: `next_page` of an earlier result.
         """
-        return await self._mails(limit, page, q=_days(since, until))
+        return await self._mails(limit, page, q=days(since, until, await self._zone.get()))
 
     @tool(
         oauth_scopes=(READ_MAIL,),
@@ -127,12 +130,13 @@ class GmailListing(Toolkit):
 
         Args:
             person: A name or an address.
-            since: The first day, YYYY-MM-DD. Days begin at midnight UTC.
+            since: The first day, YYYY-MM-DD. Days begin at midnight in the person's own time zone.
             until: The last day, which is included.
             limit: How many mails at most.
             page: `next_page` of an earlier result.
         """
-        return await self._mails(limit, page, q=f'from:"{person}" {_days(since, until)}'.strip())
+        of_days = days(since, until, await self._zone.get())
+        return await self._mails(limit, page, q=f'from:"{person}" {of_days}'.strip())
 
     @tool(
         oauth_scopes=(READ_MAIL,),
@@ -155,7 +159,9 @@ class GmailListing(Toolkit):
             "metadataHeaders": ["From", "Subject"],
             "fields": "messages(internalDate,labelIds,snippet,payload/headers)",
         }
-        return await self._list("threads", limit, page, shape, _thread_summary, q=query)
+        return await self._list(
+            "threads", limit, page, shape, _thread_summary, q=in_seconds(query, await self._zone.get())
+        )
 
     @tool(oauth_scopes=(READ_MAIL,), doing="looking at your drafts", phrases=(rf"{ASK}drafts{END}",))
     async def drafts(self, limit: Limit = 10, page: ListPage = None) -> dict[str, Any]:
@@ -177,7 +183,7 @@ class GmailListing(Toolkit):
         limit: int,
         page: str | None,
         shape: Mapping[str, Any],
-        summary: Callable[[Mapping[str, Any], Quotes], dict[str, Any]],
+        summary: Callable[[Mapping[str, Any], Quotes, tzinfo], dict[str, Any]],
         **selection: Any,
     ) -> dict[str, Any]:
         """Return a page of messages, threads or drafts, each fetched in this shape: one request, and one batch for all.
@@ -191,9 +197,9 @@ class GmailListing(Toolkit):
         )
         ids = [each for entry in objects(listed, kind) if (each := text(entry, "id"))]
         answers = await self._google.execute_batch([resource.get(userId="me", id=each, **shape) for each in ids])
-        quotes = Quotes()
+        quotes, zone = Quotes(), await self._zone.get()
         found = [
-            {"id": each} | ({"problem": describe(got)} if isinstance(got, GoogleError) else summary(got, quotes))
+            {"id": each} | ({"problem": describe(got)} if isinstance(got, GoogleError) else summary(got, quotes, zone))
             for each, got in zip(ids, answers, strict=True)
         ]
         more = text(listed, "nextPageToken")
@@ -205,24 +211,24 @@ def quoted_headers(message: Mapping[str, Any], quotes: Quotes, *names: str) -> d
     return {name.lower().replace("-", "_"): quotes.quote(gmail_message.shown_header(message, name)) for name in names}
 
 
-def _mail_summary(message: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]:
+def _mail_summary(message: Mapping[str, Any], quotes: Quotes, zone: tzinfo) -> dict[str, Any]:
     return {
         "thread_id": text(message, "threadId"),
         **quoted_headers(message, quotes, *gmail_message.SUMMARY_HEADERS),
-        **_beginning(message, quotes),
+        **_beginning(message, quotes, zone),
     }
 
 
-def _draft_summary(draft: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]:
+def _draft_summary(draft: Mapping[str, Any], quotes: Quotes, zone: tzinfo) -> dict[str, Any]:
     message = mapping(draft, "message")
     return {
         "message_id": text(message, "id"),
         **quoted_headers(message, quotes, "To", "Cc", "Bcc", "Subject"),
-        **_beginning(message, quotes),
+        **_beginning(message, quotes, zone),
     }
 
 
-def _thread_summary(thread: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]:
+def _thread_summary(thread: Mapping[str, Any], quotes: Quotes, zone: tzinfo) -> dict[str, Any]:
     messages = objects(thread, "messages")
     first, last = (messages[0], messages[-1]) if messages else ({}, {})
     senders = dict.fromkeys(gmail_message.shown_header(each, "From") for each in messages)
@@ -231,30 +237,9 @@ def _thread_summary(thread: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]
         "from": [quotes.quote(sender) for sender in senders][:MAX_SENDERS],
         "mails": len(messages),
         "unread": sum("UNREAD" in gmail_message.labels(each) for each in messages),
-        **_beginning(last, quotes),
+        **_beginning(last, quotes, zone),
     }
 
 
-def _beginning(message: Mapping[str, Any], quotes: Quotes) -> dict[str, str]:
-    return {"date": gmail_message.received_at(message), "snippet": quotes.quote(gmail_message.snippet(message))}
-
-
-def _days(since: date | None, until: date | None) -> str:
-    """Return a search for the days from the first to the last.
-
-    In seconds, because Gmail takes a date for one in Pacific time:
-    https://developers.google.com/workspace/gmail/api/guides/filtering.
-
-    Raises:
-        ToolError: The last day is before the first.
-    """
-    if since and until and until < since:
-        raise ToolError(f"{until} is before {since}: the first day comes first")
-    after = [f"after:{_midnight(since)}"] if since else []
-    before = [f"before:{_midnight(until) + _DAY_SECONDS}"] if until else []
-    return " ".join([*after, *before])
-
-
-def _midnight(day: date) -> int:
-    """Return when a day begins, in seconds since the epoch."""
-    return int(datetime.combine(day, time(), UTC).timestamp())
+def _beginning(message: Mapping[str, Any], quotes: Quotes, zone: tzinfo) -> dict[str, str]:
+    return {"date": gmail_message.received_at(message, zone), "snippet": quotes.quote(gmail_message.snippet(message))}

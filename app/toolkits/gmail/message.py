@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from app.toolkits.shapes import mapping, number, objects, text
@@ -43,8 +43,10 @@ def shown_header(message: Mapping[str, Any], name: str) -> str:
     return value if len(value) <= MAX_SHOWN else f"{value[:MAX_SHOWN]} […]"
 
 
-def received_at(message: Mapping[str, Any]) -> str:
-    """Return when Gmail received the message, in RFC 3339; the sender can write anything into the ``Date`` header.
+def received_at(message: Mapping[str, Any], zone: tzinfo = UTC) -> str:
+    """Return when Gmail received the message, in RFC 3339 with a zone's offset.
+
+    The sender can write anything into the ``Date`` header.
 
     Gmail takes some of these from the mail as well, so they can lie outside of any calendar: `UNKNOWN_DATE`.
     """
@@ -52,7 +54,7 @@ def received_at(message: Mapping[str, Any]) -> str:
     if not milliseconds and str(message.get("internalDate")) != "0":
         return UNKNOWN_DATE
     try:
-        at = _EPOCH + timedelta(milliseconds=milliseconds)
+        at = (_EPOCH + timedelta(milliseconds=milliseconds)).astimezone(zone)
     except OverflowError:
         return UNKNOWN_DATE
     return at.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -24,6 +24,7 @@ from app.toolkits.phrases import ASK, END, PLEASE
 from app.toolkits.shapes import objects, text
 from app.toolkits.toolkit import Effect, tool
 from app.toolkits.untrusted import Quotes
+from app.toolkits.zones import PersonZone
 
 # Of Gmail's own labels those that a person may set as they like. Not TRASH and SPAM: a mail with these is deleted after
 # 30 days, so throwing away is an act of its own. https://developers.google.com/workspace/gmail/api/guides/labels
@@ -39,6 +40,7 @@ LABELS = MappingProxyType(
         "bcc": "Bcc",
         "subject": "Subject",
         "body": "Text",
+        "attachments": "Attached",
         "label": "Label",
         "message_id": "Answers mail",
         "message_ids": "Mails",
@@ -51,8 +53,8 @@ _NAME = r"[\"']?(?P<{}>[^\"']+?)[\"']?"
 class GmailOrganising(GmailReading):
     """Labels, stars and archives. Lives for one request, and so does what it knows of the person's labels."""
 
-    def __init__(self, google: GoogleClient) -> None:
-        super().__init__(google)
+    def __init__(self, google: GoogleClient, zone: PersonZone) -> None:
+        super().__init__(google, zone)
         self._labels: dict[str, Mapping[str, str]] | None = None
 
     @tool(oauth_scopes=(EDIT_LABELS,), doing="looking at your labels", phrases=(rf"{ASK}(?:{MAIL} )?labels{END}",))
@@ -84,7 +86,9 @@ class GmailOrganising(GmailReading):
             return {"label": label, "created": False, "why": "there is a label of this name already"}
         labels = self._google.resource("gmail", "v1", "users", "labels")
         shown = {"labelListVisibility": "labelShow", "messageListVisibility": "show"}
-        made = await self._google.execute(labels.create(userId="me", body={"name": label, **shown}))
+        made = await self._google.execute(
+            labels.create(userId="me", body={"name": label, **shown}, fields="id,name,type")
+        )
         known[_key(label)] = {"type": "user", **made}
         return {"label": label, "created": True}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from datetime import tzinfo
 from typing import Any, TypeVar
 
 from pydantic_ai import ToolReturn
@@ -16,6 +17,7 @@ from app.toolkits.charsets import looks_binary
 from app.toolkits.gmail import content as gmail_content
 from app.toolkits.gmail import message as gmail_message
 from app.toolkits.gmail.arguments import MessageId, Reference, ThreadId
+from app.toolkits.gmail.attached import attached_data, attached_part
 from app.toolkits.gmail.content import MailAttachment, MailContent
 from app.toolkits.gmail.listing import GmailListing, quoted_headers
 from app.toolkits.gmail.oauth_scopes import READ_MAIL
@@ -27,6 +29,7 @@ from app.toolkits.shapes import mapping, number, objects, text
 from app.toolkits.toolkit import tool
 from app.toolkits.untrusted import Quotes
 
+READ = "id,threadId,internalDate,payload"  # of a mail
 THREAD_PAGE = 10  # mails of a thread at once
 MAX_ATTACHMENTS = 50  # named of one mail
 MAX_NAME = 200  # characters of an attachment's name
@@ -57,7 +60,7 @@ class GmailReading(GmailListing):
             page: Which page of a long text.
         """
         messages = self._google.resource("gmail", "v1", "users", "messages")
-        message = await self._google.execute(messages.get(userId="me", id=message_id, format="full"))
+        message = await self._google.execute(messages.get(userId="me", id=message_id, format="full", fields=READ))
         fetched = await self._kept_apart([message])
         content = await self._parsed(gmail_content.content, message, fetched)
         quotes = Quotes()
@@ -66,7 +69,7 @@ class GmailReading(GmailListing):
             "id": message_id,
             "thread_id": text(message, "threadId"),
             **quoted_headers(message, quotes, "From", "Reply-To", "To", "Cc", "Bcc", "Subject"),
-            "date": gmail_message.received_at(message),
+            "date": gmail_message.received_at(message, await self._zone.get()),
             "body": _page(content.text, page, quotes) or NO_TEXT,
             **_remarks(content),
             **_attachments(message_id, content, quotes),
@@ -86,7 +89,8 @@ class GmailReading(GmailListing):
             page: Which ten mails.
         """
         threads = self._google.resource("gmail", "v1", "users", "threads")
-        thread = await self._google.execute(threads.get(userId="me", id=thread_id, format="full"))
+        shape = {"format": "full", "fields": f"messages({READ})"}
+        thread = await self._google.execute(threads.get(userId="me", id=thread_id, **shape))
         messages = objects(thread, "messages")
         page_count = max(1, -(-len(messages) // THREAD_PAGE))
         if page > page_count:
@@ -96,7 +100,8 @@ class GmailReading(GmailListing):
         contents = await self._parsed(lambda: [gmail_content.content(each, fetched) for each in shown])
         quotes = Quotes()
         room = PAGE_LENGTH // max(1, len(shown))
-        mails = [_thread_mail(*each, room, quotes) for each in zip(shown, contents, strict=True)]
+        zone = await self._zone.get()
+        mails = [_thread_mail(*each, room, quotes, zone) for each in zip(shown, contents, strict=True)]
         return {**quotes.note, "id": thread_id, "page": f"{page} of {page_count}", "mails": mails}
 
     @tool(
@@ -111,7 +116,7 @@ class GmailReading(GmailListing):
             reference: The `reference` of an attachment in a result.
             page: Which page of a long text.
         """
-        part = await self._attached(reference)
+        part = await attached_part(self._google, reference)
         body = mapping(part, "body")
         if not gmail_content.may_be_text(part):
             raise ToolError("this attachment is no text, so it cannot be read here")
@@ -119,7 +124,9 @@ class GmailReading(GmailListing):
             raise ToolError(
                 f"this attachment has {number(body, 'size')} bytes; up to {MAX_READ_BYTES} can be read here"
             )
-        found = await self._parsed(gmail_content.attached_text, part, await self._attached_data(reference, part))
+        found = await self._parsed(
+            gmail_content.attached_text, part, await attached_data(self._google, reference, part)
+        )
         if looks_binary(found):
             raise ToolError("this attachment is no text, so it cannot be read here")
         quotes = Quotes()
@@ -137,7 +144,7 @@ class GmailReading(GmailListing):
         Args:
             reference: The `reference` of an attachment in a result.
         """
-        part = await self._attached(reference)
+        part = await attached_part(self._google, reference)
         size = number(mapping(part, "body"), "size")
         if size > MAX_FILE_BYTES:
             raise ToolError(f"this attachment has {in_units(size)}; I send up to {in_units(MAX_FILE_BYTES)}")
@@ -147,31 +154,8 @@ class GmailReading(GmailListing):
 
     async def read_file(self, reference: str) -> bytes:
         """Return the contents of an attachment, by its reference."""
-        data = await self._attached_data(reference, await self._attached(reference))
+        data = await attached_data(self._google, reference, await attached_part(self._google, reference))
         return await self._parsed(gmail_content.decoded_bytes, data)
-
-    async def _attached(self, reference: str) -> Mapping[str, Any]:
-        """Return the part of a mail that a reference names.
-
-        Raises:
-            ToolError: There is none.
-        """
-        message_id, _, part_id = reference.partition("/")
-        messages = self._google.resource("gmail", "v1", "users", "messages")
-        message = await self._google.execute(messages.get(userId="me", id=message_id, format="full"))
-        part = gmail_content.attached_part(message, part_id)
-        if part is None:
-            raise ToolError("this mail has no such attachment; read the mail again for its references")
-        return part
-
-    async def _attached_data(self, reference: str, part: Mapping[str, Any]) -> str:
-        """Return the contents of an attached part, base64url."""
-        body = mapping(part, "body")
-        if attachment_id := text(body, "attachmentId"):  # Google's own id differs each time the mail is fetched
-            files = self._google.resource("gmail", "v1", "users", "messages", "attachments")
-            message_id = reference.partition("/")[0]
-            body = await self._google.execute(files.get(userId="me", messageId=message_id, id=attachment_id))
-        return text(body, "data")
 
     async def _kept_apart(self, messages: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         """Return the data of those parts of the mails' texts that Gmail keeps apart, by their attachment ids."""
@@ -182,7 +166,7 @@ class GmailReading(GmailListing):
             for attachment_id in gmail_content.kept_apart(message)[:MAX_FETCHED]
         ]
         answers = await self._google.execute_batch(
-            [files.get(userId="me", messageId=message_id, id=each) for message_id, each in wanted]
+            [files.get(userId="me", messageId=message_id, id=each, fields="data") for message_id, each in wanted]
         )
         return {
             each: text(answer, "data")
@@ -224,12 +208,14 @@ def _cut(shown: str, room: int, quotes: Quotes) -> str:
     return body if len(shown) <= room else f"{body}\n[cut here; read the mail by its id for all of it]"
 
 
-def _thread_mail(message: Mapping[str, Any], content: MailContent, room: int, quotes: Quotes) -> dict[str, Any]:
+def _thread_mail(
+    message: Mapping[str, Any], content: MailContent, room: int, quotes: Quotes, zone: tzinfo
+) -> dict[str, Any]:
     message_id = text(message, "id")
     return {
         "id": message_id,
         **quoted_headers(message, quotes, "From", "To", "Cc", "Subject"),
-        "date": gmail_message.received_at(message),
+        "date": gmail_message.received_at(message, zone),
         "body": _cut(content.text, room, quotes),
         **_remarks(content),
         **_attachments(message_id, content, quotes),

@@ -11,8 +11,11 @@ import sqlalchemy as sa
 
 from app.database.tables import messages, outbox, owned_by
 from app.delivery.store.outbox import ReplyState
-from app.messages import ConversationKey
+from app.errors import ToolError
+from app.messages import ConversationKey, StoredMessage
+from app.principal import Principal
 from app.sandbox.google.gmail.letters import MARKER
+from app.toolkits.input_file import FileTooLargeError
 from tests.contract.channels import DRIVERS, ChannelDriver, Sender, event_id, pair
 from tests.contract.interfaces.conftest import MAX_BYTES
 from tests.contract.platforms import DOTS, GROUPS, PLATFORMS, SHOWS_DOTS, THREADS, WRITTEN, Platform
@@ -106,6 +109,39 @@ async def test_a_picture_over_the_limit_is_not_read(
     assert "it is larger than 2 kB" in await channel.next(ada)
     assert await channel.next(grace) == "hello"
     assert model.begun == ["repeat hello"]
+
+
+async def test_a_file_that_a_person_sent_is_there_for_their_tools_alone(
+    server: Server, channel: ChannelDriver, platform: Platform
+) -> None:
+    """By its reference, from the platform and up to a limit; of no use to another person or in another place."""
+    pictures = {each: b"\x89PNG\r\n\x1a\n" + each.name.encode() + bytes(MAX_BYTES) for each in pair()}
+    files, sent = server.container.sent_files(), {}
+    for sender, contents in pictures.items():
+        await platform.send_picture(sender, contents)
+        await channel.next(sender)
+        sent[sender] = await _latest(server, channel.principal(sender))
+    for (sender, message), other in zip(sent.items(), reversed(sent), strict=True):
+        reference = message.reference_to(message.attachments[0])
+        mine, theirs, here = channel.principal(sender), channel.principal(other), message.conversation
+        file = await files.fetch(mine, here, reference, limit=2 * MAX_BYTES)
+
+        assert file.contents == pictures[sender]
+        assert file.mime_type.startswith("image/")
+        assert file.name
+        with pytest.raises(FileTooLargeError):
+            await files.fetch(mine, here, reference, limit=MAX_BYTES)
+        for person, place in ((theirs, here), (theirs, sent[other].conversation), (mine, f"{here} elsewhere")):
+            with pytest.raises(ToolError, match="you sent me no"):
+                await files.fetch(person, place, reference, limit=2 * MAX_BYTES)
+
+
+async def _latest(server: Server, person: Principal) -> StoredMessage:
+    """A person's latest message."""
+    query = sa.select(messages.c.id).where(owned_by(messages, person)).order_by(messages.c.created_at.desc()).limit(1)
+    async with server.container.database().reading() as connection:
+        message_id = (await connection.execute(query)).scalar_one()
+    return await server.container.inbox().get(person, message_id)
 
 
 async def test_the_same_message_under_a_second_event_id_counts_once(channel: ChannelDriver) -> None:

@@ -15,12 +15,16 @@ FOLDER = "application/vnd.google-apps.folder"
 DOCUMENT = "application/vnd.google-apps.document"
 SPREADSHEET = "application/vnd.google-apps.spreadsheet"
 PRESENTATION = "application/vnd.google-apps.presentation"
+DRAWING = "application/vnd.google-apps.drawing"
+SHORTCUT = "application/vnd.google-apps.shortcut"
+PDF = "application/pdf"
 # What each of Google's own kinds can be exported to, as far as the sandbox can:
 # https://developers.google.com/workspace/drive/api/guides/ref-export-formats
 EXPORTS: Mapping[str, frozenset[str]] = {
-    DOCUMENT: frozenset({"text/plain", "text/markdown"}),
-    SPREADSHEET: frozenset({"text/csv", "text/tab-separated-values"}),
-    PRESENTATION: frozenset({"text/plain"}),
+    DOCUMENT: frozenset({"text/plain", "text/markdown", PDF}),
+    SPREADSHEET: frozenset({"text/csv", "text/tab-separated-values", PDF}),
+    PRESENTATION: frozenset({"text/plain", PDF}),
+    DRAWING: frozenset({PDF}),
 }
 ROLES = ("reader", "commenter", "writer")
 
@@ -34,6 +38,7 @@ class DriveFile:
         parent: The id of the folder, of the person's root, or of the shared drive that it is in.
         drive_id: The id of its shared drive, or None.
         roles: The role of each person whom it is shared with, by address.
+        target: The file that a shortcut leads to, by its id and its type.
         made_by_app: Whether an application made it, so that the scope ``drive.file`` reaches it.
     """
 
@@ -49,6 +54,7 @@ class DriveFile:
     roles: Mapping[str, str] = field(default_factory=dict)
     made_by_app: bool = False
     trashed: bool = False
+    target: tuple[str, str] | None = None
 
     @property
     def is_googles(self) -> bool:
@@ -79,6 +85,8 @@ class DriveFile:
             shown["owners"] = [{"kind": "drive#user", "emailAddress": self.owner, "me": self.owner == viewer}]
         if self.drive_id is not None:
             shown["driveId"] = self.drive_id
+        if self.target is not None:
+            shown["shortcutDetails"] = {"targetId": self.target[0], "targetMimeType": self.target[1]}
         if not self.is_googles:
             digest = md5(self.content, usedforsecurity=False).hexdigest()
             shown |= {"size": str(len(self.content)), "md5Checksum": digest, "originalFilename": self.name}

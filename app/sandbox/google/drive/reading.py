@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.sandbox.google.api import ApiError, ApiRequest, Handler
-from app.sandbox.google.drive.file import EXPORTS, DriveFile, permission
+from app.sandbox.google.drive.file import EXPORTS, PDF, DriveFile, permission
+from app.sandbox.google.drive.pdf import pdf_of
 from app.sandbox.google.drive.query import is_full_text, read_query
 from app.sandbox.google.drive.store import DriveStore
 
@@ -62,12 +63,14 @@ class FileReading:
     def _export(self, request: ApiRequest) -> bytes:
         allowed = {**request.parameters, "supportsAllDrives": True}
         file = self._store.find(ApiRequest(request.person, request.scopes, allowed, request.body), content=True)
-        if not file.is_googles:
+        if file.mime_type not in EXPORTS:
             raise ApiError(403, "Export only supports Docs Editors files.", "fileNotExportable")
-        if request.parameters["mimeType"] not in EXPORTS.get(file.mime_type, ()):
+        if request.parameters["mimeType"] not in EXPORTS[file.mime_type]:
             raise ApiError(400, "The requested conversion is not supported.", "badRequest")
         if len(file.content) > _MOST_EXPORTED:
             raise ApiError(403, "This file is too large to be exported.", "exportSizeLimitExceeded")
+        if request.parameters["mimeType"] == PDF:
+            return pdf_of(file.content.decode("utf-8", "replace"))
         mark = b"\xef\xbb\xbf" if request.parameters["mimeType"] == "text/plain" else b""  # as Google does
         return mark + file.content
 

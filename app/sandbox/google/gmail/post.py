@@ -18,6 +18,7 @@ from app.sandbox.google.gmail.mime import parse_mail
 from app.sandbox.people import SandboxPeople
 
 _RECIPIENTS = ("To", "Cc", "Bcc")
+_MOST_SENT = 25 * 1024 * 1024  # bytes: https://support.google.com/mail/answer/6584
 _ARRIVED = frozenset({"INBOX", "UNREAD"})
 
 
@@ -78,6 +79,8 @@ class PostOffice:
                 raw = base64.urlsafe_b64decode((encoded or "") + "=" * (-len((encoded or "").rstrip("=")) % 4))
             except binascii.Error:
                 raise ApiError(400, "Invalid value for ByteString: raw") from None
+        if len(raw) > _MOST_SENT:
+            raise ApiError(400, "Message size exceeds the limit.", "invalidArgument")
         mail = parse_mail(raw)
         if not raw or not mail.keys():
             raise ApiError(400, "'raw' RFC822 payload message string or uploading message via /upload/* URL required")

@@ -1,7 +1,8 @@
 """Gmail's search language, as far as the sandbox speaks it.
 
 https://support.google.com/mail/answer/7190. Words, "phrases", ``-not``, ``a OR b``, ``(groups)``, ``{any of these}``
-and the operators below. It rejects all other syntax, so that no search is silently wrong. Days begin in UTC.
+and the operators below. It rejects all other syntax, so that no search is silently wrong. Days
+begin in Pacific time: https://developers.google.com/workspace/gmail/api/guides/filtering.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from app.sandbox.google.gmail.mailbox import HIDDEN_LABELS, Label
 from app.sandbox.google.gmail.message import MailboxMessage, normalised
 
 Predicate = Callable[[MailboxMessage], bool]
 
+_PACIFIC = ZoneInfo("America/Los_Angeles")
 _DAY_MS = 86_400_000
 _UNIT_DAYS = {"d": 1, "m": 30, "y": 365}
 _TOKEN = re.compile(r'(-?)(?:([A-Za-z][\w]*):(?=\S))?(?:"([^"]*)"|([(){}])|([^\s(){}"]+))')
@@ -200,7 +203,7 @@ def _milliseconds(value: str) -> int:
         return int(value) * 1000
     for form in ("%Y/%m/%d", "%Y-%m-%d", "%m/%d/%Y"):
         try:
-            return int(datetime.strptime(value, form).replace(tzinfo=UTC).timestamp() * 1000)
+            return int(datetime.strptime(value, form).replace(tzinfo=_PACIFIC).timestamp() * 1000)
         except ValueError:
             continue
     raise SearchError(f"{value} is no date; write 2026/01/31 or seconds since the epoch")
