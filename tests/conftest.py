@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
@@ -214,12 +215,18 @@ async def database(databases: Databases) -> AsyncIterator[Database]:
         await database.close()
 
 
-def lacking(tool: str, *, package: str) -> NoReturn:
+def lacking(tool: str, *, package: str, by: str = "apt-get install") -> NoReturn:
     """Skip a test by the name of the tool that it lacks; in CI, where every tool has to be there, fail."""
-    message = f"NEEDS {tool}: apt-get install {package}"
+    message = f"NEEDS {tool}: {by} {package}"
     if os.environ.get("DEPUTY_REQUIRE_TOOLS"):
         pytest.fail(message)
     pytest.skip(message)
+
+
+def needs_agno() -> None:
+    """Skip the test, or in CI fail, where agno is not installed; modules that import it are skipped by then."""
+    if find_spec("agno") is None:
+        lacking("agno", package="'deputy-assistant[agno]'", by="pip install")
 
 
 @pytest.fixture

@@ -119,6 +119,8 @@ def _parts(value: object) -> Iterator[tuple[ReachStep, Any, object]]:
         return
     for below in _within(value):
         yield ReachStep.WITHIN, None, below
+    if isinstance(value, types.MethodType | functools.partial):
+        return
     try:
         if isinstance(value, Mapping):
             yield from [(ReachStep.ITEM, key, below) for key, below in value.items()]
@@ -150,7 +152,7 @@ def _within(value: object) -> Iterator[object]:
     elif isinstance(value, types.MethodType):
         yield from (value.__self__, value.__func__)
     elif isinstance(value, functools.partial):
-        yield from (value.func, value.args, value.keywords)
+        yield from (value.func, *value.args, *value.keywords.values())
 
 
 def _slots(cls: type) -> Iterator[tuple[str, types.MemberDescriptorType]]:

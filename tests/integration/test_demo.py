@@ -12,6 +12,7 @@ import pytest
 
 from app.credentials.credentials import Credentials
 from app.demo.chats import chats_of
+from app.demo.demonstration import run_demo
 from app.demo.outcome import Outcome, Participant
 from app.demo.platforms import Platforms
 from app.demo.setup import Stage
@@ -19,6 +20,7 @@ from app.errors import ConsentRequiredError
 from app.principal import Principal
 from containers.application import Application
 from containers.scopes import Scoped
+from tests.conftest import needs_agno
 from tests.fakes.environment import open_environment, with_telegram
 from tests.fakes.server import ADA, GRACE, PATIENCE_SECONDS, PORTFOLIO
 
@@ -92,6 +94,19 @@ class Confused(Credentials):
 def confuse(container: Application) -> None:
     """Make the deputy confused."""
     container.credentials.override(Scoped(Confused, *container.credentials.args, **container.credentials.kwargs))
+
+
+@pytest.mark.system  # Telegram's SDK and agno take seconds to import
+async def test_agnos_own_gmail_tools_read_each_persons_own_mailbox() -> None:
+    """`deputy demo --agno`: agno's unmodified class, two people on every channel at once, everybody their own mail."""
+    needs_agno()
+    outcome = await run_demo(with_agno=True)
+
+    assert outcome.held
+    assert outcome.expected == len(outcome.participants) == 8
+    assert {each.email for each in outcome.participants} == {ADA, GRACE}
+    asked = [line.text for line in outcome.transcript if line.text.startswith("/mail_get_unread_emails")]
+    assert len(asked) == outcome.expected
 
 
 @pytest.mark.parametrize("confused", [False, True])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("agno", reason="the extra `agno` is not installed")
+pytest.importorskip("agno", reason="NEEDS agno: pip install 'deputy-assistant[agno]'")
 
 from app.deadline import Deadline
 from app.errors import SettingsError

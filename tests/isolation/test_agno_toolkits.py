@@ -16,7 +16,7 @@ from dependency_injector import providers
 from pydantic_ai import RunContext, RunUsage, ToolFailed
 from pydantic_ai.models.test import TestModel
 
-pytest.importorskip("agno", reason="the extra `agno` is not installed")
+pytest.importorskip("agno", reason="NEEDS agno: pip install 'deputy-assistant[agno]'")
 
 from slack_sdk.http_retry import default_retry_handlers
 
