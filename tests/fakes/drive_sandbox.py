@@ -7,11 +7,12 @@ from app.google.client import GoogleClient
 from app.toolkits.drive import ALL_FILES, OWN_FILES, READ_FILES, SEE_FILES, DriveToolkit
 from tests.fakes.gmail_sandbox import GmailSandbox
 from tests.fakes.google_api import FakeCredentials, LoopThreads, Recorder, google_faults
+from tests.fakes.zones import FixedZone
 
 DRIVE_SCOPES = (SEE_FILES, READ_FILES, OWN_FILES, ALL_FILES)
 
 
-async def drive_of(sandbox: GmailSandbox, email: str, *oauth_scopes: str) -> DriveToolkit:
+async def drive_of(sandbox: GmailSandbox, email: str, *oauth_scopes: str, zone: str = "UTC") -> DriveToolkit:
     """The toolkit of a person who granted these scopes and no others; all that Drive's tools need when none."""
     tokens = await sandbox.browser.sign_in(email, *oauth_scopes or DRIVE_SCOPES)
     credentials = FakeCredentials(tokens["access_token"])
@@ -19,5 +20,6 @@ async def drive_of(sandbox: GmailSandbox, email: str, *oauth_scopes: str) -> Dri
     return DriveToolkit(
         GoogleClient(
             credentials, sandbox.apis, sandbox.pool, LoopThreads(), Deadline.after(20), Recorder(), google_faults()
-        )
+        ),
+        FixedZone(zone),
     )

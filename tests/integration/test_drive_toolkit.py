@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -130,6 +131,16 @@ async def test_a_folder_lists_what_is_in_it_and_pages_hold_each_file_once(google
     assert drives[0]["name"] == "Team"
     assert team[0]["owner"] == "a shared drive"
     assert "Team handbook" in read["body"]
+
+
+async def test_a_file_was_changed_on_the_persons_own_day(google: GmailSandbox) -> None:
+    """At half past eleven in the evening in London it is the next day in Tokyo."""
+    file = put(google, private(google, ADA), modified=datetime(2026, 7, 1, 22, 30, tzinfo=UTC))
+    for zone, day in (("Europe/London", "2026-07-01"), ("Asia/Tokyo", "2026-07-02"), ("UTC", "2026-07-01")):
+        ada = await drive_of(google, ADA, zone=zone)
+        listed = next(each for each in (await ada.recent(limit=50))["files"] if each["id"] == file.file_id)
+
+        assert listed["modified"] == (await ada.get(file.file_id))["modified"] == day
 
 
 async def test_what_has_a_text_is_read_and_what_has_none_is_named(google: GmailSandbox) -> None:

@@ -15,7 +15,8 @@ from app.approvals.approvals import ApprovalState
 from app.approvals.question import Question
 from app.database.database import Database
 from app.database.tables import messages, metadata
-from app.errors import AttachmentGoneError, SettingsError, UnavailableError
+from app.delivery.store.received import SentFiles
+from app.errors import AttachmentGoneError, SettingsError, ToolError, UnavailableError
 from app.keys.ring import KeyRing
 from app.messages import Attachment, AttachmentKind, MessageState, StoredMessage
 from app.principal import Principal
@@ -202,6 +203,26 @@ async def test_files_have_a_limit_together(server: ParcelServer, ada: Principal)
     too_large = "_my offer.pdf is too large: the files of one call may have 100 bytes together"
     assert told == [f"That did not work: {too_large}"] * 2
     assert (await server.ask(ada, f"parcels_keep {small}")).answer == "kept _my offer.pdf"
+
+
+async def test_a_platform_that_never_answers_is_given_up(server: ParcelServer, ada: Principal) -> None:
+    """The person is told, and what was begun is ended."""
+
+    class Silent(RecordingChannel):
+        async def fetch(self, message: StoredMessage, attachment: Attachment, *, limit: int) -> bytes:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append(attachment.name)
+            raise AssertionError
+
+    ended: list[str] = []
+    reference = await server.sent_file(ada, b"x")
+    files = SentFiles(server.database, {"http": Silent()}, seconds=0.01)
+
+    with pytest.raises(ToolError, match=r"I cannot fetch _my offer\.pdf for now"):
+        await files.fetch(ada, "c", reference, limit=100)
+    assert ended == [OFFER.name]
 
 
 async def test_a_file_without_a_name_gets_one(server: ParcelServer, ada: Principal) -> None:

@@ -15,6 +15,7 @@ from app.run import new_run
 from app.toolkits.calendar import CalendarToolkit
 from app.toolkits.drive import DriveToolkit
 from containers.testing import FakeGoogle
+from tests.fakes.zones import FixedZone
 
 _APIS = GoogleApis(None)
 
@@ -23,9 +24,9 @@ _APIS = GoogleApis(None)
     ("listing", "kind", "shown"),
     [
         (lambda google: CalendarToolkit(google).calendars, "items", "calendars"),
-        (lambda google: DriveToolkit(google).shared_drives, "drives", "drives"),
-        (lambda google: DriveToolkit(google).recent, "files", "files"),
-        (lambda google: DriveToolkit(google).folder, "files", "files"),
+        (lambda google: DriveToolkit(google, FixedZone()).shared_drives, "drives", "drives"),
+        (lambda google: DriveToolkit(google, FixedZone()).recent, "files", "files"),
+        (lambda google: DriveToolkit(google, FixedZone()).folder, "files", "files"),
     ],
     ids=["calendars", "shared drives", "latest files", "folder"],
 )

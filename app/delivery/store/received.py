@@ -17,19 +17,19 @@ from app.messages import REFERENCE, Attachment, StoredMessage
 from app.principal import Principal
 from app.toolkits.input_file import FileTooLargeError, InputFile, cleaned_name, cleaned_type
 
-_FETCH_SECONDS = 60.0
-
 
 class SentFiles:
     """Fetches the files of earlier messages for tool calls. Lives as long as the process and keeps no contents.
 
     Args:
         channels: Fetch the contents, by platform.
+        seconds: How long one file may take.
     """
 
-    def __init__(self, database: Database, channels: Mapping[str, Fetches]) -> None:
+    def __init__(self, database: Database, channels: Mapping[str, Fetches], *, seconds: float = 60.0) -> None:
         self._database = database
         self._channels = channels
+        self._seconds = seconds
 
     async def fetch(self, principal: Principal, conversation: str, reference: str, *, limit: int) -> InputFile:
         """Return a file that this person sent in this conversation.
@@ -45,7 +45,7 @@ class SentFiles:
         if attachment.size is not None and attachment.size > limit:
             raise FileTooLargeError(name)
         try:
-            async with asyncio.timeout(_FETCH_SECONDS):
+            async with asyncio.timeout(self._seconds):
                 contents = await self._channels[principal.platform].fetch(message, attachment, limit=limit)
         except AttachmentTooLargeError:
             raise FileTooLargeError(name) from None

@@ -35,6 +35,7 @@ class DriveToolkit(DriveReading):
 
     Args:
         google: Google's APIs as that person.
+        zone: Their time zone.
     """
 
     @tool(

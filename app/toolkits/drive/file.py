@@ -7,6 +7,7 @@ person, so names and texts are quoted.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, tzinfo
 from types import MappingProxyType
 from typing import Any
 
@@ -46,21 +47,21 @@ MAX_NAME = 300  # characters shown of one
 _MAX_PEOPLE = 50  # shown of one file
 
 
-def summary(file: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]:
-    """Return what a list says about a file."""
+def summary(file: Mapping[str, Any], quotes: Quotes, zone: tzinfo) -> dict[str, Any]:
+    """Return what a list says about a file, with its day of change in a zone."""
     owner = next((text(each, "emailAddress") for each in objects(file, "owners")), "")
     return {
         "id": text(file, "id"),
         "name": quotes.quote(text(file, "name")[:MAX_NAME]) or "(no name)",
         "kind": kind(file),
-        "modified": text(file, "modifiedTime")[:10],
+        "modified": _day(text(file, "modifiedTime"), zone),
         **({"bytes": number(file, "size")} if "size" in file else {}),
         **({"leads_to": target(file)} if target(file) else {}),
         **({} if file.get("ownedByMe") is True else {"owner": quotes.quote(owner[:MAX_NAME]) or "a shared drive"}),
     }
 
 
-def in_full(file: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]:
+def in_full(file: Mapping[str, Any], quotes: Quotes, zone: tzinfo) -> dict[str, Any]:
     """Return everything that is shown of one file, apart from its text."""
     people = [
         {
@@ -71,11 +72,19 @@ def in_full(file: Mapping[str, Any], quotes: Quotes) -> dict[str, Any]:
         for each in objects(file, "permissions")
     ]
     return {
-        **summary(file, quotes),
+        **summary(file, quotes, zone),
         **({"link": text(file, "webViewLink")[:MAX_NAME]} if text(file, "webViewLink") else {}),
         **({"in_the_trash": True} if file.get("trashed") is True else {}),
         **({"shared_with": people[:_MAX_PEOPLE], "people_in_all": len(people)} if people else {}),
     }
+
+
+def _day(stamp: str, zone: tzinfo) -> str:
+    """Return the day of a time that Google gives, in a zone; a text that is no time is cut to the length of one."""
+    try:
+        return datetime.fromisoformat(stamp).astimezone(zone).date().isoformat()
+    except (ValueError, OverflowError):
+        return stamp[:10]
 
 
 def kind(file: Mapping[str, Any]) -> str:

@@ -32,6 +32,7 @@ from app.toolkits.promised import promised
 from app.toolkits.shapes import number, objects, text
 from app.toolkits.toolkit import Toolkit, tool
 from app.toolkits.untrusted import Quotes
+from app.toolkits.zones import PersonZone
 
 MAX_BYTES = 5_000_000  # of a file whose text is read
 _EVERYWHERE = {"supportsAllDrives": True, "includeItemsFromAllDrives": True, "corpora": "allDrives"}
@@ -42,12 +43,14 @@ class DriveReading(Toolkit):
 
     Args:
         google: Google's APIs as that person.
+        zone: Their time zone, in which days are shown.
     """
 
     name = "drive"
 
-    def __init__(self, google: GoogleClient) -> None:
+    def __init__(self, google: GoogleClient, zone: PersonZone) -> None:
         self._google = google
+        self._zone = zone
 
     @tool(
         oauth_scopes=(SEE_FILES,),
@@ -117,7 +120,7 @@ class DriveReading(Toolkit):
         fields = f"{LISTED},webViewLink,trashed,permissions(emailAddress,domain,type,role)"
         file = await file_with(self._google, file_id, fields)
         quotes = Quotes()
-        return {**quotes.note, **in_full(file, quotes)}
+        return {**quotes.note, **in_full(file, quotes, await self._zone.get())}
 
     @tool(
         oauth_scopes=(READ_FILES,),
@@ -140,7 +143,12 @@ class DriveReading(Toolkit):
             raise ToolError(f"the text has {len(parts)} pages")
         quotes = Quotes()
         place = {"page": page, "pages": len(parts)} if len(parts) > 1 else {}
-        return {**quotes.note, **summary(file, quotes), **place, "body": quotes.quote(parts[page - 1])}
+        return {
+            **quotes.note,
+            **summary(file, quotes, await self._zone.get()),
+            **place,
+            "body": quotes.quote(parts[page - 1]),
+        }
 
     @tool(
         oauth_scopes=(READ_FILES,),
@@ -195,8 +203,8 @@ class DriveReading(Toolkit):
         listed = await self._google.execute(
             files.list(pageSize=limit, pageToken=page, fields=fields, **_EVERYWHERE, **selection)
         )
-        quotes = Quotes()
-        found = [summary(each, quotes) for each in objects(listed, "files")]
+        quotes, zone = Quotes(), await self._zone.get()
+        found = [summary(each, quotes, zone) for each in objects(listed, "files")]
         partly = {"note": "Google did not search all shared drives."} if listed.get("incompleteSearch") is True else {}
         return {**(quotes.note if found else {}), "files": found, **partly, **_more(listed)}
 
