@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 from pydantic import SecretStr
+from starlette.types import ASGIApp
 
 from app.oauth.description import Endpoints, ProviderDescription
 from app.principal import Principal
@@ -163,6 +164,7 @@ async def open_hub(
     database: str | None = None,
     prepare: Callable[[Application], object] = lambda _: None,
     preset: str | None = None,
+    before: Callable[[ASGIApp], ASGIApp] = lambda app: app,
     **changes: Any,
 ) -> AsyncIterator[HubApp]:
     """Run a deployment with one connection, `github`, to a sandbox with these differences.
@@ -173,6 +175,7 @@ async def open_hub(
         database: The database's URL; a file in the folder when it is None.
         prepare: Called with the container before anything is built.
         preset: The provider of the connection, whose preset is taken as it is.
+        before: Returns an application that stands before the sandbox's.
         changes: Other settings of the connection.
     """
     sandbox = OAuthSandbox(
@@ -181,7 +184,7 @@ async def open_hub(
         redirect_uris=frozenset({f"{PUBLIC_URL}/oauth/github/callback"}),
         differences=differences,
     )
-    async with serve_loopback(sandbox.app) as root:
+    async with serve_loopback(before(sandbox.app)) as root:
         settings = settings_in(folder, toolkits={"hub": "tests.outside.hub:HubToolkit"})
         section: ConnectionSettings
         if preset is not None:

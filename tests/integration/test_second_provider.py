@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.audit.audit import AuditSearch
 from app.database.tables import grants
@@ -16,7 +17,7 @@ from app.keys.rotation import Rotation
 from app.principal import Principal
 from app.sandbox.oauth.differences import GITHUB, Differences
 from tests.fakes.databases import Databases
-from tests.fakes.hub import HubApp, open_hub, path_of
+from tests.fakes.hub import HubApp, code_in, open_hub, path_of
 
 # As an OAuth 2.1 server: tokens end, refresh tokens rotate, RFC 7009, an id_token and `iss`.
 MODERN = Differences(
@@ -185,6 +186,66 @@ async def test_a_person_who_unticks_a_permission_is_told(tmp_path: Path, ada: Pr
         assert 'You did not allow "read and change your repositories' in told["answer"]
         assert "`connect github`" in told["answer"]
         assert "grace/notes" in (await hub.app.told(grace, second["message"]))["answer"]
+
+
+async def test_two_accounts_at_one_provider_are_chosen_by_their_person(
+    tmp_path: Path, ada: Principal, grace: Principal
+) -> None:
+    """Each account has a name: the default is used, or another one here; leaving ends what is that person's alone."""
+    async with open_hub(tmp_path) as hub:
+        for who in (ada, grace):
+            await hub.connect(who, path_of((await hub.read(who))["consent_url"]))
+        async with hub.browser() as browser:
+            page = await hub.authorize(browser, await hub.link(ada, "connect github as second"))
+            shown = await hub.finish(browser, await hub.allow(page, "grace"))
+        assert (await hub.say(ada, f"confirm {code_in(shown)}"))["answer"] == "Connected: grace."
+        default = await hub.read(ada)
+        chosen = await hub.say(ada, "use second for this conversation")
+        here = await hub.read(ada)
+        elsewhere = await hub.say(ada, f"/hub_read url={hub.root}/user/repos", conversation="elsewhere")
+        listed = (await hub.say(ada, "github accounts"))["answer"]
+        gone = (await hub.say(ada, "disconnect github"))["answer"]
+
+        assert chosen["answer"] == "In this conversation I now use second (grace)."
+        assert ["ada/notes" in default["answer"], "grace/notes" in here["answer"]] == [True, True]
+        assert "ada/notes" in elsewhere["answer"]
+        assert ["- ada: ada (default)" in listed, "- second: grace (used here)" in listed] == [True, True]
+        assert "Disconnected ada: I ended the access at Hub and erased it here." in gone
+        assert "At Hub it stays, because another connection uses the same account." in gone
+        assert "grace/notes" in (await hub.read(grace))["answer"]
+
+
+async def test_disconnecting_ends_a_run_that_is_under_way(tmp_path: Path, ada: Principal, grace: Principal) -> None:
+    """A call that is on its way when its person disconnects is refused, and no other token is given out for it."""
+    held, arrived = asyncio.Event(), asyncio.Semaphore(0)
+
+    def holding(app: ASGIApp) -> ASGIApp:
+        async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["path"] == "/user/repos":
+                arrived.release()
+                await held.wait()
+            await app(scope, receive, send)
+
+        return wait
+
+    async with open_hub(tmp_path, before=holding) as hub:
+        for who in (ada, grace):
+            await hub.connect(who)
+        asked = [asyncio.create_task(hub.read(who)) for who in (ada, grace)]
+        links = [path_of((await each)["consent_url"]) for each in asked]  # the scope is asked for only now
+        for who, link in zip((ada, grace), links, strict=True):
+            await hub.connect(who, link)
+        for _ in range(2):
+            await arrived.acquire()
+        gone = await hub.say(ada, "disconnect github", conversation="elsewhere")
+        held.set()
+        told = [await hub.app.told(who, (await each)["message"]) for who, each in zip((ada, grace), asked, strict=True)]
+
+        assert "I ended the access at Hub" in gone["answer"]
+        assert "`connect github`" in told[0]["answer"]
+        assert "notes" not in told[0]["answer"]
+        assert "grace/notes" in told[1]["answer"]
+        assert ("ada", "GET", "/user/repos") not in hub.sandbox.calls
 
 
 async def test_a_provider_that_is_down_is_named(tmp_path: Path, ada: Principal, grace: Principal) -> None:
