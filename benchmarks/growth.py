@@ -39,11 +39,12 @@ from app.principal import Principal
 from app.settings import Settings
 from benchmarks.curves import draw
 from benchmarks.figures import Figure, show, show_figures, within
-from benchmarks.toolkits import FURTHER_PATHS, IMPORT_PATHS
+from benchmarks.toolkits import FURTHER_PATHS, IMPORT_PATHS, ONE_TOOL_PATH
 from containers.application import Application
 from containers.build import build
 from containers.testing import use_model
 
+TOOLKIT_PATHS = {**IMPORT_PATHS, **FURTHER_PATHS}
 PICTURE = Path(__file__).with_name("growth.svg")
 WARM, TIMES = 5, 30  # messages that are not counted, and those that are
 _ADA = Principal("http", "bench", "ada")
@@ -63,14 +64,14 @@ class Load(NamedTuple):
 
 SHORT = {
     "people": (1, 100, 1000),
-    "tools": (10, 40, 60),
+    "tools": (1, 40, 60),
     "turns": (1, 20, 200),
     "ended": (1000, 10_000, 50_000),
     "open": (1, 100, 1000),
 }
 FULL = {
     "people": (1, 10, 100, 1000, 10_000),
-    "tools": (10, 20, 30, 40, 50, 60),
+    "tools": (1, 10, 20, 40, 60),
     "turns": (1, 5, 20, 50, 100, 200),
     "ended": (1000, 10_000, 100_000, 1_000_000),
     "open": (1, 10, 100, 1000),
@@ -85,8 +86,9 @@ TITLES = {
 AT_MOST = {"people": 1.2, "tools": 2.5, "turns": 4.0, "ended": 1.2, "open": 1.5}  # times the first point's cost
 
 
-def _settings(folder: Path, load: Load) -> Settings:
-    paths = dict([*{**IMPORT_PATHS, **FURTHER_PATHS}.items()][: load.tools // 10])
+def settings_of(folder: Path, load: Load) -> Settings:
+    """Return the settings of a server with so many tools, on SQLite."""
+    paths = ONE_TOOL_PATH if load.tools == 1 else dict([*TOOLKIT_PATHS.items()][: load.tools // 10])
     agent = {"instructions": "You help one person.", "toolkits": [*paths], "history_turns": 200}
     return Settings.model_validate(
         {
@@ -134,17 +136,18 @@ async def _insert(connection: AsyncConnection, table: sa.Table, rows: Iterable[d
         await connection.execute(table.insert(), some)
 
 
-async def _answer_one(container: Application) -> None:
-    message = InboundMessage(_ADA, f"new-{next(_NUMBERS)}", "main", "what do we have on the harbour?")
+async def answer_one(container: Application, person: Principal = _ADA, conversation: str = "main") -> None:
+    """Accept and answer one message of a person."""
+    message = InboundMessage(person, f"new-{next(_NUMBERS)}", conversation, "what do we have on the harbour?")
     stored = await container.intake().accept(message)
     begun = await container.inbox().begin_next(ConversationKey.of(stored))
     assert begun is not None
     await container.answering().answer(begun)
-    ended = await container.inbox().get(_ADA, stored.message_id)
+    ended = await container.inbox().get(person, stored.message_id)
     assert ended.state is MessageState.DONE, ended.state
 
 
-def _first_tool(messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+def first_tool(messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
     """Stand in for the model: search once with the first toolkit, and answer with what it found."""
     for part in messages[-1].parts:
         if isinstance(part, ToolReturnPart):
@@ -155,15 +158,15 @@ def _first_tool(messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse
 async def cost(load: Load) -> float:
     """Return the median milliseconds of CPU of one message."""
     with tempfile.TemporaryDirectory(prefix="deputy-growth-") as name:
-        settings = _settings(Path(name), load)
+        settings = settings_of(Path(name), load)
         container = build(settings)
-        use_model(container, FunctionModel(_first_tool))
+        use_model(container, FunctionModel(first_tool))
         async with running(container, settings, answers=False):
             await _fill(container, load)
             took = []
             for _ in range(WARM + TIMES):
                 begin = time.process_time_ns()
-                await _answer_one(container)
+                await answer_one(container)
                 took.append((time.process_time_ns() - begin) / 1e6)
         return statistics.median(took[WARM:])
 

@@ -1,8 +1,8 @@
 """P12: what a process costs that has nothing to do: statements and CPU a second.
 
-Run it with ``python -m benchmarks.idle``. Each process is this program, started anew: a server on
-SQLite, and, where PostgreSQL is installed, a server that takes and answers messages through procrastinate. Once it has
-settled it counts what SQLAlchemy and psycopg send, other than the beginnings of transactions.
+Run it with ``python -m benchmarks.idle``. Each process is this program, started anew: a server on SQLite, and, where
+PostgreSQL is installed, a server that takes and answers messages through procrastinate, and a worker. Once it has
+settled it counts what SQLAlchemy, asyncpg and psycopg send, other than the beginnings of transactions.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import tempfile
 import time
 from collections import Counter
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from app.main import serving
+from app.main import running, serving
 from app.settings import Settings
 from benchmarks.delivery import new_database
 from benchmarks.figures import Figure, elsewhere, show, show_figures, within
@@ -29,6 +29,7 @@ from tests.fakes.postgres import find_binaries, running_postgres
 SECONDS = 30.0  # the longest pause of a periodic task, so that each is counted
 SETTLING_SECONDS = 8.0
 SQLITE, POSTGRESQL = "an idle server, SQLite", "an idle server that answers, PostgreSQL, procrastinate"
+WORKER = "an idle worker, PostgreSQL, procrastinate"
 
 
 def _settings(folder: Path, url: str, engine: str) -> Settings:
@@ -46,7 +47,7 @@ def _settings(folder: Path, url: str, engine: str) -> Settings:
     )
 
 
-async def _idle(url: str, engine: str, seconds: float) -> tuple[float, float]:
+async def _idle(url: str, engine: str, seconds: float, *, serves: bool) -> tuple[float, float]:
     asked: Counter[str] = Counter()
 
     def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
@@ -63,16 +64,25 @@ async def _idle(url: str, engine: str, seconds: float) -> tuple[float, float]:
         settings = _settings(folder, url or f"sqlite+aiosqlite:///{folder / 'deputy.db'}", engine)
         sa.event.listen(Engine, "before_cursor_execute", count)
         psycopg.AsyncConnection.cursor_factory = Counting  # type: ignore[misc]  # of every connection from now on
-        async with serving(build(settings), settings):
+        container = build(settings)
+        process: AbstractAsyncContextManager[object] = (serving if serves else running)(container, settings)
+        async with process:
             await asyncio.sleep(SETTLING_SECONDS)
             before, cpu = asked.total(), time.process_time()
             await asyncio.sleep(seconds)
             return (asked.total() - before) / seconds, (time.process_time() - cpu) / seconds * 100
 
 
-def idle(url: str, engine: str, seconds: float) -> tuple[float, float]:
-    """Return the statements a second of a server without work, and its CPU in percent of a core."""
-    return asyncio.run(_idle(url, engine, seconds))
+def idle(url: str, engine: str, seconds: float, *, serves: bool = True) -> tuple[float, float]:
+    """Return the statements a second of a process without work, and its CPU in percent of a core.
+
+    Args:
+        url: Of the database; empty for a new one of SQLite's.
+        engine: That wakes conversations.
+        seconds: For how long it is watched.
+        serves: It is a server, and not a worker.
+    """
+    return asyncio.run(_idle(url, engine, seconds, serves=serves))
 
 
 def measure(seconds: float = SECONDS) -> dict[str, tuple[float, float]]:
@@ -83,6 +93,7 @@ def measure(seconds: float = SECONDS) -> dict[str, tuple[float, float]]:
         if cluster is not None:
             url = asyncio.run(new_database(cluster))
             found[POSTGRESQL] = elsewhere(idle, url, "procrastinate", seconds)
+            found[WORKER] = elsewhere(idle, url, "procrastinate", seconds, serves=False)
     return found
 
 

@@ -1,31 +1,44 @@
 """P10: what isolation costs: a message with all guarantees on, against the same message with one shared agent.
 
 Run it with ``python -m benchmarks.message``. The message is answered by a model that makes one tool call out of forty
-tools and then says what it got. Neither history nor audit trail is stored: a database would only hide the difference.
+tools and then says what it got. In the first three neither history nor audit trail is stored.
 
 * Deputy: `RequestScopes.open_agent` of the real container, the run, and the close of the scope, for each message.
 * The same agent of ours, made once and used for every message, as a server without request scopes would: whose message
   it is no longer matters to it. The guard, the tools and the loop are the same.
 * pydantic-ai alone: one `Agent` of bound methods, made once. It has no guard.
+* The whole message, on SQLite: accepted, taken, answered and ended, in a scope and with one agent for all. That is what
+  a server does for a message, apart from its channel.
 
-All variants take turns in one process; the figure is the median CPU time.
+All variants take turns in one process; the figure is the median CPU time, of the whole message without the threads that
+wait for the disk.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
 
+from dependency_injector import providers
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from app.agents.agent import Agent, Answered
 from app.deadline import Deadline
+from app.main import running
+from app.principal import Principal
 from benchmarks.agent import ADA, MESSAGE, opened_container
 from benchmarks.figures import Figure, against, in_turn, repeat, show, show_figures
+from benchmarks.growth import Load, answer_one, first_tool, settings_of
 from benchmarks.peers import Person, pydantic_ai_agent
 from containers.application import Application
+from containers.build import build
 from containers.scopes import Scope
 from containers.testing import use_model
 
@@ -33,7 +46,9 @@ ROUNDS = 150
 TIMES = 10  # in a round
 OURS, SHARED = "Deputy: a request scope for each message", "Deputy: one shared agent, no scope"
 PLAIN = "pydantic-ai: one shared Agent, no guard"
+STORED, STORED_SHARED = "Deputy: the whole message, on SQLite", "Deputy: the whole message, one shared agent"
 SEARCH, SEARCHED = "files_search", '{"query": "harbour", "limit": 3}'  # the model's only tool call
+_NUMBERS = itertools.count()
 FOUND = "[{'query': 'harbour', 'limit': 3, 'page': None}]"
 
 Variant = Callable[[], Awaitable[str]]
@@ -80,8 +95,47 @@ def _plain(model: FunctionModel) -> Variant:
     return answer
 
 
+class _Lending:
+    """Stands in for `RequestScopes`, without scopes: everybody gets the same agent."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    @asynccontextmanager
+    async def open_agent(self, _principal: Principal, _deadline: Deadline) -> AsyncIterator[Agent]:
+        """Yield the agent."""
+        yield self._agent
+
+
+async def _answer_new(container: Application) -> None:
+    """Answer a message that begins a conversation, so that each costs the same."""
+    await answer_one(container, ADA, f"c{next(_NUMBERS)}")
+
+
+async def _measure_stored() -> dict[str, float]:
+    """The median microseconds of a whole message."""
+    async with AsyncExitStack() as stack:
+        batches = {}
+        for name in (STORED, STORED_SHARED):
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="deputy-message-")))
+            settings = settings_of(folder, Load())
+            container = build(settings)
+            use_model(container, FunctionModel(first_tool))
+            await stack.enter_async_context(running(container, settings, answers=False))
+            if name == STORED_SHARED:
+                for_ever = await stack.enter_async_context(Scope(ADA, Deadline.after(3600)))
+                agent: Agent = for_ever.get(container.agents.providers["assistant"])
+                container.request_scopes.override(providers.Object(_Lending(agent)))
+            batches[name] = (repeat(partial(_answer_new, container)), TIMES)
+        return await in_turn(batches, rounds=ROUNDS // 3)
+
+
 async def measure() -> dict[str, float]:
     """The median microseconds of a message, by variant."""
+    return await _measure_runs() | await _measure_stored()
+
+
+async def _measure_runs() -> dict[str, float]:
     model = FunctionModel(search_and_tell)
     async with opened_container() as container, Scope(ADA, Deadline.after(3600)) as for_ever:
         use_model(container, model)
@@ -95,10 +149,12 @@ async def measure() -> dict[str, float]:
 
 def figures(medians: dict[str, float]) -> dict[str, Figure]:
     """What goes into benchmarks/results.json."""
-    ours, shared, plain = (medians[name] / 1000 for name in (OURS, SHARED, PLAIN))
+    variants = (OURS, SHARED, PLAIN, STORED, STORED_SHARED)
+    ours, shared, plain, stored, stored_shared = (medians[name] / 1000 for name in variants)
     return {
         "P10 message, against one shared agent": against(ours, shared, "ms", at_most=1.05),
         "P10 message, against one of pydantic-ai alone": against(ours, plain, "ms", at_most=1.05),
+        "P10 whole message, against one shared agent": against(stored, stored_shared, "ms", at_most=1.05),
     }
 
 

@@ -6,7 +6,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -187,37 +187,16 @@ async def open_deployment(
 
         environ = {RECORD: str(record.path)}
 
+        slack_settings = {
+            "signing_secret": signing_secret,
+            "bot_token": bot_token,
+            "api_base_url": f"{slack_url}/api/",
+        }
+
         def deputy(command: str, number: int) -> Deputy:
             port = free_port()
-            url = f"http://127.0.0.1:{port}"
-            config = {
-                "server": {"port": port, "public_url": url},
-                "database": {"url": database_url},
-                "key_ring": {"file": str(folder / "keys.yaml")},
-                "google": {
-                    "mode": "google",
-                    "client_id": "nobody.apps.googleusercontent.com",
-                    "client_secret": secrets.token_hex(8),
-                },
-                "toolkits": {"badge": "tests.delivery.badge:BadgeToolkit"},
-                "agents": {"assistant": {"toolkits": ["badge"], "history_turns": 100}},
-                "default_agent": "assistant",
-                "interfaces": {
-                    "slack": {
-                        "signing_secret": signing_secret,
-                        "bot_token": bot_token,
-                        "api_base_url": f"{slack_url}/api/",
-                    }
-                },
-                "delivery": {
-                    "engine": layout.engine,
-                    "server_answers": layout.server_answers,
-                    "concurrency": 8,
-                    "scan_seconds": 0.5,
-                    "lease_seconds": 5,  # so long what a killed process held is in nobody's hands
-                    **delivery,
-                },
-            }
+            config = _config(folder, port, database_url, slack_settings, _delivery(layout) | delivery)
+            url = config["server"]["public_url"]
             return Deputy(f"{command}-{number}", command, config, folder, url, preloaded, environ, fault)
 
         servers = [deputy("serve", number) for number in range(layout.servers)]
@@ -226,6 +205,37 @@ async def open_deployment(
         stack.push_async_callback(end_all, [*servers, *workers])
         await asyncio.gather(*(each.start() for each in (*servers, *workers)))
         yield Deployment(seed, script, signing_secret, slack, record, ledger, posting, servers, workers)
+
+
+def _config(
+    folder: Path, port: int, database_url: str, slack: Mapping[str, str], delivery: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The settings of one process, which has a port of its own."""
+    return {
+        "server": {"port": port, "public_url": f"http://127.0.0.1:{port}"},
+        "database": {"url": database_url},
+        "key_ring": {"file": str(folder / "keys.yaml")},
+        "google": {
+            "mode": "google",
+            "client_id": "nobody.apps.googleusercontent.com",
+            "client_secret": secrets.token_hex(8),
+        },
+        "toolkits": {"badge": "tests.delivery.badge:BadgeToolkit"},
+        "agents": {"assistant": {"toolkits": ["badge"], "history_turns": 100}},
+        "default_agent": "assistant",
+        "interfaces": {"slack": {**slack}},
+        "delivery": {**delivery},
+    }
+
+
+def _delivery(layout: Layout) -> dict[str, Any]:
+    return {
+        "engine": layout.engine,
+        "server_answers": layout.server_answers,
+        "concurrency": 8,
+        "scan_seconds": 0.5,
+        "lease_seconds": 5,  # so long what a killed process held is in nobody's hands
+    }
 
 
 @asynccontextmanager
