@@ -10,7 +10,7 @@ import httpx2
 
 from app.errors import AttachmentGoneError, AttachmentTooLargeError, UnavailableError, UndeliverableError
 from app.messages import Attachment, StoredMessage
-from app.reply import ReplyContent
+from app.reply import ReplyContent, ReplyFile
 from interfaces.telegram.bot_api import BotApi, ClosedChatError, UpgradedGroupError, in_our_words
 from interfaces.telegram.drafts import AnswerDrafts
 from interfaces.telegram.formatting import Part, keyboard_of, parts_of
@@ -26,10 +26,10 @@ CANNOT_WRITE_DIRECTLY = (
     "I have a private answer for you, but Telegram lets me write to you only after you have written to me. Open "
     "https://t.me/{username}, press Start, and ask me there."
 )
+NOT_ATTACHED = "(I could not attach {}: {}.)"
 AT_WORK = "I'm {}…"
 MAX_DOWNLOAD_BYTES, MAX_UPLOAD_BYTES = 20_000_000, 50_000_000
 _REMEMBERED_AT_MOST = 10_000  # replies, and public lines
-_UNSENT_FILE = "\n\n(I could not attach {}: Telegram takes files of up to 50 MB.)"
 
 
 class TelegramChannel:
@@ -169,17 +169,13 @@ class TelegramChannel:
         """Send what of a reply is not known to have arrived."""
         await self._api.bot()  # so that the converter is loaded too
         key = reply_id if spot.chat_id < 0 else f"{reply_id}:private"
-        files = [(file, await file.read()) for file in content.files]
-        unsent = "".join(_UNSENT_FILE.format(file.name) for file, read in files if len(read) > MAX_UPLOAD_BYTES)
-        parts = parts_of(content.text + unsent, verbatim=content.verbatim)
-        fitting = [(file, read) for file, read in files if 0 < len(read) <= MAX_UPLOAD_BYTES]
-        for number in range(self._arrived.get(key, 0), len(parts) + len(fitting)):
+        parts = parts_of(content.text, verbatim=content.verbatim)
+        for number in range(self._arrived.get(key, 0), len(parts) + len(content.files)):
             if number < len(parts):
                 keyboard = keyboard_of(content.buttons) if number == len(parts) - 1 else []
                 await self._send_part(message, spot, parts[number], keyboard, reply_id, first=number == 0)
             else:
-                await self._pace.take_turn(spot.chat_id)
-                await self._posting.send_file(spot, *fitting[number - len(parts)])
+                await self._send_file(spot, content.files[number - len(parts)])
             self._arrived[key] = number + 1
             self._arrived.move_to_end(key)
         if len(self._arrived) > _REMEMBERED_AT_MOST:
@@ -193,6 +189,26 @@ class TelegramChannel:
             return
         await self._pace.take_turn(spot.chat_id)
         await self._posting.send(spot, part, keyboard)
+
+    async def _send_file(self, spot: Spot, file: ReplyFile) -> None:
+        """Send a file, or say why it cannot be sent."""
+        contents = await file.read()
+        await self._pace.take_turn(spot.chat_id)
+        if not contents:
+            why = "it is empty"
+        elif len(contents) > MAX_UPLOAD_BYTES:
+            why = "Telegram takes files of up to 50 MB"
+        else:
+            try:
+                await self._posting.send_file(spot, file, contents)
+            except ClosedChatError:
+                raise
+            except UndeliverableError as error:
+                log.warning("a file of an answer was not taken: %s", error)
+                why = "Telegram does not take it"
+            else:
+                return
+        await self._posting.send(spot, Part(NOT_ATTACHED.format(file.name, why)), [])
 
     async def _say_publicly(self, message: StoredMessage, line: str, reply_id: str, *, told: bool) -> None:
         """Send a line that everybody may read, once per message; skip it if Telegram refuses permanently."""

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from app.errors import UnavailableError, UndeliverableError
 from app.messages import Attachment, StoredMessage
@@ -18,6 +17,7 @@ from interfaces.whatsapp.numbers import Numbers
 from interfaces.whatsapp.outgoing import Payload, payloads
 from interfaces.whatsapp.receipts import Receipts
 from interfaces.whatsapp.refusals import WindowClosedError
+from interfaces.whatsapp.sendable import Sendable, UnsendableError, sendable
 from interfaces.whatsapp.window import Window
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ ANSWERED_DIRECTLY = "I've sent you a direct message."
 CANNOT_WRITE_DIRECTLY = (
     "I have a private answer for you, and WhatsApp lets me send it once you have written to me directly."
 )
+NOT_ATTACHED = "(I could not attach {}: {}.)"
 AT_WORK = "This takes a while: I'm {}. I'll write again once I have an answer."
 
 _NO_TEMPLATE = (
@@ -34,8 +35,6 @@ _NO_TEMPLATE = (
 )
 # The part numbers of the public lines, the template and what is being done; an answer's messages are 0, 1, 2, …
 _TOLD_DIRECTLY, _NOT_TOLD, _TEMPLATE, _AT_WORK = 9_001, 9_002, 9_003, 9_004
-_IMAGES = frozenset({"image/jpeg", "image/png"})
-_MAX_IMAGE_BYTES = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +208,19 @@ class WhatsAppChannel:
         if mark(reply_id, number) in self._arrivals:
             return
         contents = await file.read()
-        media_id = await self._graph.upload(file.name, file.mime_type, contents)
-        shown: dict[str, Any] = {"type": "document", "document": {"id": media_id, "filename": file.name}}
-        if file.mime_type in _IMAGES and len(contents) <= _MAX_IMAGE_BYTES:
-            shown = {"type": "image", "image": {"id": media_id}}
-        await self._send(to, shown, reply_id, number)
+        try:
+            form = sendable(file, len(contents))
+            payload = form.message(await self._upload(file, form, contents), file.name)
+        except UnsendableError as error:
+            payload = {"type": "text", "text": {"body": NOT_ATTACHED.format(file.name, error)}}
+        await self._send(to, payload, reply_id, number)
+
+    async def _upload(self, file: ReplyFile, form: Sendable, contents: bytes) -> str:
+        try:
+            return await self._graph.upload(file.name, form.mime_type, contents)
+        except UndeliverableError as error:
+            log.warning("a file of an answer was not taken: %s", error)
+            raise UnsendableError("WhatsApp does not take it") from None
 
     async def _say_publicly(self, message: StoredMessage, here: _Target, reply_id: str, number: int, line: str) -> None:
         """Send a line that everybody in the group may read, once per message; skip it if Meta refuses it."""

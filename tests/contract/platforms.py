@@ -65,6 +65,22 @@ class Platform(Protocol):
         """The lines in a group that ask somebody to write to the assistant alone first."""
         ...
 
+    def files(self, sender: Sender) -> list[tuple[str, bytes]]:
+        """The names and contents of the files that this person was sent alone."""
+        ...
+
+    def public_files(self, group: str) -> list[str]:
+        """The names of the files that were sent to a group."""
+        ...
+
+    def refuse_files(self, sender: Sender, *, passing: bool) -> None:
+        """Refuse the files for this person, though not their messages; for now or for good."""
+        ...
+
+    def allow_files(self, sender: Sender) -> None:
+        """Accept files for this person again."""
+        ...
+
 
 class TelegramPlatform:
     """Telegram: people block the bot and delete their accounts."""
@@ -104,6 +120,21 @@ class TelegramPlatform:
         line = START_FIRST.format(username=self._telegram.people.bot["username"])
         return [each.text for each in self._telegram.chats.in_chat(-telegram_id(group)) if each.text == line]
 
+    def files(self, sender: Sender) -> list[tuple[str, bytes]]:
+        return [each.file for each in self._telegram.chats.in_chat(telegram_id(sender.name)) if each.file]
+
+    def public_files(self, group: str) -> list[str]:
+        return [each.file[0] for each in self._telegram.chats.in_chat(-telegram_id(group)) if each.file]
+
+    def refuse_files(self, sender: Sender, *, passing: bool) -> None:
+        refusal = TelegramRefusedError(413, "Request Entity Too Large")
+        if passing:
+            refusal = TelegramRefusedError(429, "Too Many Requests: retry after 600", retry_after=600)
+        self._telegram.chats.file_refusals[telegram_id(sender.name)] = refusal
+
+    def allow_files(self, sender: Sender) -> None:
+        del self._telegram.chats.file_refusals[telegram_id(sender.name)]
+
 
 class WhatsAppPlatform:
     """WhatsApp: people block the number, and can be answered for a day after they wrote."""
@@ -142,6 +173,24 @@ class WhatsAppPlatform:
     def told_to_write(self, group: str) -> list[str]:
         return [text for text in self._server.whatsapp.told(group) if text == WRITE_FIRST]
 
+    def files(self, sender: Sender) -> list[tuple[str, bytes]]:
+        person = whatsapp_person(sender)
+        return [
+            (shown["document"]["filename"], self._whatsapp.media.files[shown["document"]["id"]].contents)
+            for each in self._whatsapp.shown
+            if each.recipient in (person.number, person.bsuid) and "document" in (shown := each.request)
+        ]
+
+    def public_files(self, group: str) -> list[str]:
+        shown = [each.request for each in self._whatsapp.shown if each.recipient == group]
+        return [each["document"]["filename"] for each in shown if "document" in each]
+
+    def refuse_files(self, sender: Sender, *, passing: bool) -> None:
+        self._whatsapp.media.refusal = WhatsAppError(131048 if passing else 131053, "the upload is refused")
+
+    def allow_files(self, sender: Sender) -> None:
+        self._whatsapp.media.refusal = None
+
 
 class SlackPlatform:
     """Slack: accounts are deactivated, and apps lose their place or their token."""
@@ -173,6 +222,24 @@ class SlackPlatform:
 
     def told_to_write(self, group: str) -> list[str]:
         return []
+
+    def files(self, sender: Sender) -> list[tuple[str, bytes]]:
+        return self._shared(direct(sender.name))
+
+    def public_files(self, group: str) -> list[str]:
+        return [name for name, _ in self._shared(f"C0{group.upper()}")]
+
+    def refuse_files(self, sender: Sender, *, passing: bool) -> None:
+        refusal = SlackError("ratelimited", retry_after=600) if passing else "posting_to_channel_denied"
+        self._places.refusals["files.completeUploadExternal", direct(sender.name)] = refusal
+
+    def allow_files(self, sender: Sender) -> None:
+        del self._places.refusals["files.completeUploadExternal", direct(sender.name)]
+
+    def _shared(self, channel: str) -> list[tuple[str, bytes]]:
+        slack = self._server.slack
+        files = [slack.files.by_id[each] for post in slack.posts if post.channel == channel for each in post.files]
+        return [(file.name, file.contents) for file in files]
 
 
 def _posting(sender: Sender) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from app.messages import Attachment, AttachmentKind
 from app.reply import Button, ReplyContent, ReplyFile
 from app.sandbox.telegram.rates import SendLimits
 from app.sandbox.telegram.refusal import TelegramRefusedError
-from interfaces.telegram.client import ANSWERED_DIRECTLY, CANNOT_WRITE_DIRECTLY
+from interfaces.telegram.client import ANSWERED_DIRECTLY, CANNOT_WRITE_DIRECTLY, NOT_ATTACHED
 from interfaces.telegram.pace import Pace
 from tests.fakes.sandbox import Clock
 from tests.fakes.telegram import ADA, GRACE, GROUP, TelegramStage, telegram_stage, told
@@ -181,21 +181,27 @@ async def test_a_group_that_is_closed_to_the_bot_is_answered_in_private(stage: T
     assert (stage.texts(ADA), stage.texts(GRACE)) == (["hello"], [])
 
 
-async def test_files_go_along_and_one_that_is_too_large_is_named(stage: TelegramStage) -> None:
-    """A file is sent as a document; over 50 MB the words say that it is missing."""
+async def test_files_go_along_and_those_that_cannot_are_explained(stage: TelegramStage) -> None:
+    """A file is sent as a document; an empty one, and one of more than 50 MB, are named with the reason, once."""
 
-    async def small() -> bytes:
-        return b"%PDF"
+    def file(name: str, contents: bytes) -> ReplyFile:
+        async def read() -> bytes:
+            return contents
 
-    async def large() -> bytes:
-        return bytes(50_000_001)
+        return ReplyFile(name, "application/pdf", read)
 
-    files = (ReplyFile("a.pdf", "application/pdf", small), ReplyFile("b.zip", "application/zip", large))
-    await stage.answer(told(ADA), ReplyContent("Here.", files=files))
-    words, document = stage.telegram.chats.in_chat(ADA)
+    files = (file("a.pdf", b"%PDF"), file("b.zip", bytes(50_000_001)), file("c.txt", b""))
+    for again in (False, True):
+        await stage.answer(told(ADA), ReplyContent("Here.", files=files), again=again)
+    await stage.answer(told(GRACE), ReplyContent("Hers.", files=files[:1]))
 
-    assert "could not attach b.zip" in words.text
-    assert document.file == ("a.pdf", b"%PDF")
+    assert [(each.text, each.file) for each in stage.telegram.chats.in_chat(ADA)] == [
+        ("Here.", None),
+        ("", ("a.pdf", b"%PDF")),
+        (NOT_ATTACHED.format("b.zip", "Telegram takes files of up to 50 MB"), None),
+        (NOT_ATTACHED.format("c.txt", "it is empty"), None),
+    ]
+    assert [each.file for each in stage.telegram.chats.in_chat(GRACE)] == [None, ("a.pdf", b"%PDF")]
 
 
 async def test_attachments_are_fetched_within_their_limits(stage: TelegramStage) -> None:

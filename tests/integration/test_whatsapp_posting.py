@@ -27,7 +27,7 @@ from app.sandbox.whatsapp.errors import WhatsAppError
 from app.sandbox.whatsapp.people import PairRates, WhatsAppPerson
 from app.sandbox.whatsapp.sandbox import WhatsAppSandbox
 from interfaces.whatsapp.arrivals import Arrivals
-from interfaces.whatsapp.client import ANSWERED_DIRECTLY, AT_WORK, CANNOT_WRITE_DIRECTLY, WhatsAppChannel
+from interfaces.whatsapp.client import ANSWERED_DIRECTLY, AT_WORK, CANNOT_WRITE_DIRECTLY, NOT_ATTACHED, WhatsAppChannel
 from interfaces.whatsapp.graph import GraphApi
 from interfaces.whatsapp.inbound import Inbound
 from interfaces.whatsapp.numbers import Numbers
@@ -342,3 +342,33 @@ async def test_files_go_out(desk: Desk) -> None:
 
     assert desk.whatsapp.told("GB.ada1") == ["Here:", "[image ]", "[document b.pdf]"]
     assert len(desk.whatsapp.media.files) == 2
+
+
+async def test_files_that_whatsapp_does_not_take_are_explained(desk: Desk) -> None:
+    """Once each, below the answer; any text goes out as a plain one, and the others arrive all the same."""
+
+    def file(name: str, mime_type: str, contents: bytes = b"x") -> ReplyFile:
+        async def read() -> bytes:
+            return contents
+
+        return ReplyFile(name, mime_type, read)
+
+    large = bytes(5_000_001)
+    files = (file("a.zip", "application/zip"), file("b.png", "image/png", large), file("c.pdf", "application/pdf", b""))
+    message = await desk.receive(ada)
+    for again in (False, True):
+        sent = (*files, file("d.csv", "text/csv", b"1,2"), file("e.mp3", "audio/mpeg"))
+        await desk.send(message, ReplyContent("Here:", files=sent), reply_id="a" * 32, again=again)
+
+    assert desk.whatsapp.told("GB.ada1") == [
+        "Here:",
+        NOT_ATTACHED.format("a.zip", "WhatsApp takes no files of this type"),
+        NOT_ATTACHED.format("b.png", "it is larger than 5 MB, and WhatsApp takes no more"),
+        NOT_ATTACHED.format("c.pdf", "it is empty"),
+        "[document d.csv]",
+        "[audio ]",
+    ]
+    assert [(each.mime_type, each.contents) for each in desk.whatsapp.media.files.values()] == [
+        ("text/plain", b"1,2"),
+        ("audio/mpeg", b"x"),
+    ]

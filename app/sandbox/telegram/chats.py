@@ -49,6 +49,7 @@ class TelegramChats:
         sent: The messages that the bot sent and did not delete, oldest first.
         drafts: The drafts that it showed, by chat, oldest first.
         refusals: By chat, what is refused there from now on.
+        file_refusals: By chat, what is refused to files there.
         started: The people who have started the private chat, and not blocked the bot.
         groups: The ids of the groups that the bot is a member of, negative.
         forums: Those of them that have topics.
@@ -59,6 +60,7 @@ class TelegramChats:
         self.sent: list[BotMessage] = []
         self.drafts: dict[int, list[str]] = {}
         self.refusals: dict[int, TelegramRefusedError] = {}
+        self.file_refusals: dict[int, TelegramRefusedError] = {}
         self.started: set[int] = set()
         self.groups: set[int] = set()
         self.forums: set[int] = set()

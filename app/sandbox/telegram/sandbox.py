@@ -129,6 +129,8 @@ class TelegramSandbox:
             file = arguments.get(file.removeprefix("attach://"))
         if not isinstance(file, tuple):
             raise bad_request("there is no document in the request")
+        if refusal := self.chats.file_refusals.get(self.chats.check(arguments.get("chat_id"))):
+            raise refusal
         if len(file[1]) > MAX_UPLOAD_BYTES:
             raise TelegramRefusedError(413, "Request Entity Too Large")
         if not file[1]:

@@ -172,7 +172,7 @@ class WhatsAppSandbox(WhatsAppWebhooks):
             file, kind = form.get("file"), form.get("type")
             if form.get("messaging_product") != "whatsapp" or not isinstance(file, UploadFile) or not kind:
                 raise invalid("messaging_product, type and file are required")
-            return JSONResponse({"id": self.media.put(str(kind), await file.read())})
+            return JSONResponse({"id": self.media.upload(str(kind), await file.read())})
 
     async def _describe(self, request: Request) -> Response:
         if request.path_params["media_id"] == self._phone_number_id:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
 
-from app.database.tables import messages, outbox, owned_by
+from app.database.tables import messages, owned_by
 from app.delivery.store.outbox import ReplyState
 from app.errors import ToolError
-from app.messages import ConversationKey, StoredMessage
+from app.messages import StoredMessage
 from app.principal import Principal
 from app.sandbox.google.gmail.letters import MARKER
 from app.toolkits.input_file import FileTooLargeError
 from tests.contract.channels import DRIVERS, ChannelDriver, Sender, event_id, pair
 from tests.contract.interfaces.conftest import MAX_BYTES
+from tests.contract.interfaces.sending import refused, rows, try_now
 from tests.contract.platforms import DOTS, GROUPS, PLATFORMS, SHOWS_DOTS, THREADS, WRITTEN, Platform
 from tests.fakes.scripted_model import ScriptedModel
-from tests.fakes.server import PATIENCE_SECONDS, QUESTION, Server, eventually, own_markers
+from tests.fakes.server import QUESTION, Server, eventually, own_markers
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -51,14 +51,14 @@ async def test_a_platform_that_asks_to_wait_is_obeyed(
     for sender in (ada, grace):
         await channel.say(sender, f"repeat {sender.name}")
     told = await channel.next(grace)
-    waiting = await _refused(server, channel, ada)
+    waiting = await refused(server, channel, ada)
     platform.allow(ada)
 
     assert told == grace.name
     assert waiting.state == ReplyState.WAITING
     assert waiting.next_try_at >= before + seconds
     assert await channel.quiet(ada)
-    await _try_now(server, channel, ada)
+    await try_now(server, channel, ada)
     assert await channel.next(ada) == ada.name
 
 
@@ -70,9 +70,9 @@ async def test_a_passing_refusal_loses_no_answer(server: Server, channel: Channe
         for sender in (ada, grace):
             await channel.say(sender, f"repeat {sender.name}")
         told = await channel.next(grace)
-        waiting = await _refused(server, channel, ada)
+        waiting = await refused(server, channel, ada)
         platform.allow(ada)
-        await _try_now(server, channel, ada)
+        await try_now(server, channel, ada)
 
         assert told == grace.name
         assert waiting.state == ReplyState.WAITING, kind
@@ -87,7 +87,7 @@ async def test_a_permanent_refusal_is_given_up(server: Server, channel: ChannelD
         for sender in (ada, grace):
             await channel.say(sender, f"repeat {sender.name}")
         told = await channel.next(grace)
-        given_up = await _refused(server, channel, ada)
+        given_up = await refused(server, channel, ada)
         platform.allow(ada)
         await channel.say(ada, "repeat later")
 
@@ -271,32 +271,4 @@ async def _answer(server: Server, channel: ChannelDriver, sender: Sender) -> str
     """A person's latest answer, once it is sent; over HTTP, once it is known."""
     theirs = owned_by(messages, channel.principal(sender))
     query = sa.select(messages.c.answer).where(theirs, messages.c.answer.is_not(None))
-    return str((await _rows(server, query))[-1].answer)
-
-
-async def _refused(server: Server, channel: ChannelDriver, sender: Sender) -> Any:
-    """The row of a person's only reply, once the platform has refused it."""
-    query = sa.select(outbox).where(owned_by(outbox, channel.principal(sender)), outbox.c.last_error.is_not(None))
-    return (await _rows(server, query))[0]
-
-
-async def _try_now(server: Server, channel: ChannelDriver, sender: Sender) -> None:
-    """Let the time pass that a person's reply has to wait."""
-    reply = await _refused(server, channel, sender)
-    async with server.container.database().writing() as connection:
-        await connection.execute(outbox.update().where(outbox.c.id == reply.id).values(next_try_at=0.0))
-    principal = channel.principal(sender)
-    server.container.sender().look(ConversationKey(principal.platform, principal.tenant, reply.conversation))
-
-
-async def _rows(server: Server, query: sa.Select[Any]) -> list[Any]:
-    """Return the rows that a query finds, once there are any."""
-
-    async def look() -> list[Any]:
-        async with server.container.database().reading() as connection:
-            return list((await connection.execute(query)).all())
-
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not (rows := await look()):
-            await asyncio.sleep(0.005)
-    return rows
+    return str((await rows(server, query))[-1].answer)

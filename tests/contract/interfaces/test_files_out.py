@@ -1,0 +1,110 @@
+"""Behaviours of every channel: files out of a person's account reach that person, once, or words say why not."""
+
+from __future__ import annotations
+
+from email.message import EmailMessage
+from typing import Any, cast
+
+import pytest
+
+from tests.contract.channels import DRIVERS, ChannelDriver, Sender, pair
+from tests.contract.interfaces.sending import refused, try_now
+from tests.contract.platforms import PLATFORMS, Platform
+from tests.fakes.scripted_model import ScriptedModel
+from tests.fakes.server import CONSENT_LINK, Server, eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+
+@pytest.fixture(params=sorted(PLATFORMS))
+def channel(request: pytest.FixtureRequest, server: Server, model: ScriptedModel) -> ChannelDriver:
+    """Each channel that the assistant sends answers to; over HTTP people fetch their files."""
+    driver: Any = DRIVERS[request.param](server)
+    return cast(ChannelDriver, driver)
+
+
+@pytest.fixture
+def platform(channel: ChannelDriver, server: Server) -> Platform:
+    """The channel's platform."""
+    made: Any = PLATFORMS[channel.platform](server)
+    return cast(Platform, made)
+
+
+async def test_a_file_reaches_the_person_who_asked_for_it(
+    server: Server, channel: ChannelDriver, platform: Platform
+) -> None:
+    """Two people at once, asked for consent first: each gets the bytes in their own mailbox, and a group gets none."""
+    writers, people = pair(), pair()  # of the same two mailboxes
+    asks = [await _mail(server, channel, writer) for writer in writers]
+    group = f"files{people[0].name}"
+    for sender, words in zip(people, asks, strict=True):
+        await channel.say(sender, words, group=group)
+    for sender in people:
+        link = CONSENT_LINK.search(await channel.next(sender))
+        assert link is not None
+        await server.confirm(channel.principal(sender), await server.consent(link[0], sender.email))
+    await eventually(lambda: all(platform.files(sender) for sender in people))
+
+    for sender, writer in zip(people, writers, strict=True):
+        assert platform.files(sender) == [(f"{writer.name}.pdf", _contents(writer))]
+    assert platform.public_files(group) == []
+
+
+async def test_a_file_that_is_refused_for_now_is_sent_later(
+    server: Server, channel: ChannelDriver, platform: Platform
+) -> None:
+    """Its words are not said again, and somebody else's file is not held up for longer than the platform says."""
+    ada, grace = pair()
+    asks = {sender: await _mail(server, channel, sender) for sender in (ada, grace)}
+    platform.refuse_files(ada, passing=True)
+    await channel.say(ada, asks[ada])
+    words = await channel.next(ada)
+    await refused(server, channel, ada)
+    platform.allow_files(ada)
+    await channel.say(grace, asks[grace])
+    await eventually(lambda: platform.files(grace))
+    before = platform.files(ada)
+    await try_now(server, channel, ada)
+    await eventually(lambda: platform.files(ada))
+
+    assert f"{ada.name}.pdf" in words
+    assert before == []
+    assert platform.files(ada) == [(f"{ada.name}.pdf", _contents(ada))]
+    assert platform.files(grace) == [(f"{grace.name}.pdf", _contents(grace))]
+
+
+async def test_a_file_that_is_refused_for_good_is_explained(
+    server: Server, channel: ChannelDriver, platform: Platform
+) -> None:
+    """Once, below the answer; the next file of the same person is sent."""
+    ada, grace = pair()
+    asks = {sender: await _mail(server, channel, sender) for sender in (ada, grace)}
+    platform.refuse_files(ada, passing=False)
+    await channel.say(ada, asks[ada])
+    await channel.next(ada)
+    why = await channel.next(ada)
+    platform.allow_files(ada)
+    for sender in (ada, grace):
+        await channel.say(sender, asks[sender])
+    await eventually(lambda: all(platform.files(sender) for sender in (ada, grace)))
+
+    assert f"I could not attach {ada.name}.pdf" in why
+    assert [name for name, _ in platform.files(ada)] == [f"{ada.name}.pdf"]
+    assert [name for name, _ in platform.files(grace)] == [f"{grace.name}.pdf"]
+
+
+async def _mail(server: Server, channel: ChannelDriver, sender: Sender) -> str:
+    """Send this person a mail with a file of theirs, and return the words that ask for the file."""
+    principal = channel.principal(sender)
+    await server.connect(principal, sender.email)
+    mail = EmailMessage()
+    mail["To"], mail["Subject"] = sender.email, f"the offer for {sender.name}"
+    mail.set_content("attached")
+    mail.add_attachment(_contents(sender), maintype="application", subtype="pdf", filename=f"{sender.name}.pdf")
+    await server.send_mail(principal, mail.as_string())
+    letters = [each for each in server.google.mailbox(sender.email) if each.subject == f"the offer for {sender.name}"]
+    return f"send me attachment {letters[0].id}/1"
+
+
+def _contents(sender: Sender) -> bytes:
+    return f"%PDF of {sender.name}".encode() + bytes(range(256))
