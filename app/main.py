@@ -84,6 +84,8 @@ async def running(container: Application, settings: Settings, *, answers: bool =
         stack.push_async_callback(container.http().aclose)
         stack.push_async_callback(container.persons_http().aclose)
         stack.push_async_callback(container.model_http().aclose)
+        for http in container.discovery_http():
+            stack.push_async_callback(http.aclose)
         for model in _models(container, settings):
             await stack.enter_async_context(model)  # its end closes what connections are its own
         container.tokens()  # a service account's key that cannot be used is told as such

@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 
 from app.consent.linking import LinkingMode
 from app.hosts import is_loopback
+from app.oauth.provider import GOOGLE
 from app.sections.agents import OFFLINE
 from app.sections.google import EndpointSettings
 from app.sections.interfaces import SLACK_API, SlackSettings
-from app.sections.whole import Settings
+from app.sections.whole import LOGIN, Settings
 from app.settings_faults import did_you_mean
 from app.settings_file import Place
 from app.settings_teams import team_misfits
@@ -32,6 +33,12 @@ def misfits(settings: Settings) -> Iterator[Misfit]:
         )
     if settings.interfaces.slack is not None:
         yield from _slack(settings, settings.interfaces.slack)
+    for name, server in settings.mcp.items():
+        if server.oauth is not None and name in (GOOGLE, LOGIN, *settings.connections):
+            yield (
+                ("mcp", name),
+                "people connect a server with `oauth: discover` under its name, and this one is taken; rename it",
+            )
 
 
 def notes(settings: Settings) -> Iterator[Misfit]:

@@ -193,6 +193,7 @@ class Application(DeclarativeContainer):
     )
     oauth_providers = providers.Dict(google=google_auth)  # `containers/connections.py` adds the others
     account_providers = Once(Providers, oauth_providers)
+    discovery_http = providers.List()  # of MCP servers that say themselves where people sign in
     grants = Once(Grants, database, key_ring)
     accounts = Once(Accounts, database)
     refresh_leases = Once(RefreshLeases, database)

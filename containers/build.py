@@ -25,6 +25,7 @@ from containers.agno_agents import agno_agent
 from containers.application import Application, Once
 from containers.channels import add_channels
 from containers.connections import add_connections
+from containers.discovery import add_discovered
 from containers.mcp import add_mcp
 from containers.playground import add_front_page
 from containers.scopes import Scoped
@@ -43,6 +44,7 @@ def build(settings: Settings, *, only_used: bool = False) -> Application:
     """
     container = Application(settings=settings)
     add_connections(container, settings)
+    add_discovered(container, settings)
     agents = settings.led_agents()
     of_agents = {toolkit for agent in agents.values() for toolkit in agent.toolkits}
     built_in = BUILT_IN.keys() & of_agents if only_used else BUILT_IN.keys()

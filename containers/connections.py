@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from dependency_injector import providers
@@ -28,23 +29,29 @@ GOOGLE_APIS = tuple(f"https://{host}.googleapis.com" for host in ("www", "docs",
 def add_connections(container: Application, settings: Settings) -> None:
     """Add an OAuth client and a scoped connection for each provider of the settings, and a connection for Google."""
     described = {name: each.described(name) for name, each in settings.connections.items()}
-    container.oauth_providers.add_kwargs(
-        {name: _client(container, settings, name, described[name]) for name in settings.connections}
-    )
-    tokens = {name: Once(ConsentedTokens, container.refresher, name) for name in settings.connections}
-    container.connection_tokens.set_providers(tokens)
-    credentials = {
-        name: Scoped(Credentials, container.principal, source, container.deadline, name)
-        for name, source in container.connection_tokens.providers.items()
-    }
-    container.connection_credentials.set_providers(credentials)
-    container.credentials_by_connection.add_kwargs(credentials)
+    add_accounts(container, {name: _client(container, settings, name, each) for name, each in described.items()})
+    credentials = container.connection_credentials.providers
     google = (settings.google.api_root,) if settings.google.api_root else GOOGLE_APIS
     connections = {
         GOOGLE: _connection(container, container.credentials, google),
         **{name: _connection(container, credentials[name], each.api) for name, each in described.items()},
     }
     container.connections.set_providers(connections)
+
+
+def add_accounts(container: Application, oauth_providers: Mapping[str, providers.Provider[Any]]) -> None:
+    """Let people connect accounts at these providers, by name, beside those that are there already."""
+    container.oauth_providers.add_kwargs(oauth_providers)
+    tokens = {name: Once(ConsentedTokens, container.refresher, name) for name in oauth_providers}
+    container.connection_tokens.set_providers({**container.connection_tokens.providers, **tokens})
+    added = {
+        name: Scoped(
+            Credentials, container.principal, container.connection_tokens.providers[name], container.deadline, name
+        )
+        for name in oauth_providers
+    }
+    container.connection_credentials.set_providers({**container.connection_credentials.providers, **added})
+    container.credentials_by_connection.add_kwargs(added)
 
 
 def _client(

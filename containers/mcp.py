@@ -51,7 +51,7 @@ def add_mcp(container: Application, settings: Settings) -> None:
             )
         catalogue = Once(McpCatalogue, _server(name, section), pins)
         parts[f"{name}.catalogue"] = catalogue
-        if section.connection is None:
+        if not section.knows_people:
             shared = Once(SharedSession, catalogue)
             parts[f"{name}.session"] = shared
             container.mcp_sessions.add_args(shared)
@@ -59,7 +59,7 @@ def add_mcp(container: Application, settings: Settings) -> None:
         else:
             connection: Scoped[Connection[Any]] = Scoped(
                 Connection,
-                _credentials(container, name, section.connection),
+                _credentials(container, name, section.connection or name),
                 container.persons_http,
                 container.audit_recorder,
                 container.deadline,
@@ -96,7 +96,7 @@ def _server(name: str, section: McpSettings) -> McpServer:
         env=MappingProxyType({key: value.get_secret_value() for key, value in section.env.items()}),
         url=section.url,
         headers=MappingProxyType({key: value.get_secret_value() for key, value in section.headers.items()}),
-        connection=section.connection,
+        connection=name if section.oauth else section.connection,
         oauth_scopes=section.oauth_scopes,
         reads=section.reads,
         connect_seconds=section.connect_seconds,

@@ -36,6 +36,7 @@ SYSTEM = (
     "integration/test_silent_database.py",
     "integration/test_start.py",
     "integration/test_walked_pages.py",
+    "isolation/test_discovered_crowd.py",
     "isolation/test_team_crowd.py",
 )
 

@@ -28,7 +28,8 @@ async def opened_container(settings: Settings) -> AsyncIterator[Application]:
         database = container.database()
         stack.push_async_callback(database.close)
         await database.open()
-        stack.push_async_callback(container.http().aclose)
+        for http in (container.http(), *container.discovery_http()):
+            stack.push_async_callback(http.aclose)
         yield container
 
 

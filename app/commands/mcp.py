@@ -10,9 +10,10 @@ import typer
 from app.commands.common import CONFIG, FAILED, ConfigOption, JsonOption, configured, fail, run
 from app.commands.container import moment, opened_container
 from app.commands.doctor import in_words
-from app.commands.mcp_checkup import look_at_mcp
+from app.commands.mcp_checkup import discovered_provider, look_at_mcp
 from app.commands.tables import print_table
 from app.diagnosis import Verdict
+from app.errors import ProviderError
 from app.settings import Settings
 
 mcp = typer.Typer(no_args_is_help=True, help="List and check the MCP servers, and accept changed tools.")
@@ -57,12 +58,21 @@ def accept(
     tools: Annotated[list[str] | None, typer.Argument(help="Only these tools; by default all that changed.")] = None,
     config: ConfigOption = CONFIG,
 ) -> None:
-    """Accept what a server now says of its changed tools; running servers use them within a minute or so."""
+    """Accept what a server now says of its changed tools, or where it now has people sign in.
+
+    Running servers use it within a minute or so.
+    """
     settings = configured(config)
     if server not in settings.mcp:
         fail(f"mcp: there is no server {server!r}", FAILED)
     accepted = run(_accept(settings, server, tools or []))
-    print(f"accepted: {', '.join(accepted)}" if accepted else f"nothing of {server} is waiting to be accepted")
+    moved = run(_accept_issuer(settings, server)) if settings.mcp[server].oauth is not None and not tools else None
+    if moved is not None:
+        print(
+            f"accepted: people of {server} sign in at {moved[0]}; accounts that have to be connected again: {moved[1]}"
+        )
+    if accepted or moved is None:
+        print(f"accepted: {', '.join(accepted)}" if accepted else f"nothing of {server} is waiting to be accepted")
 
 
 async def _pins(settings: Settings) -> list[dict[str, Any]]:
@@ -113,3 +123,12 @@ async def _accept(settings: Settings, server: str, tools: list[str]) -> list[str
     async with opened_container(settings) as container:
         accepted: list[str] = await container.mcp.providers["pins"]().accept(server, tools)
         return accepted
+
+
+async def _accept_issuer(settings: Settings, server: str) -> tuple[str, int] | None:
+    """Let the authorization server count that the server names now; return it, or None if it counts already."""
+    async with opened_container(settings) as container:
+        try:
+            return await discovered_provider(container, server).accept()
+        except ProviderError as error:
+            fail(str(error), FAILED)

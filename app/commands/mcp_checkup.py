@@ -10,10 +10,11 @@ import httpx2
 import sqlalchemy as sa
 
 from app.diagnosis import Diagnosis, fault, ok, remark
-from app.errors import SettingsError
+from app.errors import ProviderError, SettingsError
 from app.settings import Settings
 
 if TYPE_CHECKING:
+    from app.connections.discovery_provider import DiscoveredProvider
     from app.mcp.definition import Definition
     from app.mcp.pins import Pin
     from app.mcp.server import McpServer
@@ -25,6 +26,9 @@ async def look_at_mcp(container: Application, settings: Settings) -> AsyncIterat
     for name in settings.mcp:
         server: McpServer = container.mcp.providers[f"{name}.catalogue"]().server
         title = f"MCP {name}"
+        if settings.mcp[name].oauth is not None:
+            yield await _look_at_discovered(title, discovered_provider(container, name))
+            continue
         if server.connection is not None:
             yield await _look_at_personal(title, server)
             continue
@@ -41,6 +45,41 @@ async def look_at_mcp(container: Application, settings: Settings) -> AsyncIterat
             yield ok(title, f"it answers, speaks MCP {protocol} and has {len(definitions)} tools")
             for each in _changes(title, name, definitions, await _pins(container, name)):
                 yield each
+
+
+def discovered_provider(container: Application, server: str) -> DiscoveredProvider:
+    """Return the provider of a server with `oauth: discover`."""
+    from app.connections.discovery_provider import DiscoveredProvider
+
+    provider = container.account_providers()[server]
+    assert isinstance(provider, DiscoveredProvider)
+    return provider
+
+
+async def _look_at_discovered(title: str, provider: DiscoveredProvider) -> Diagnosis:
+    """Return what a server says of where its people sign in, and whether Deputy sends them there."""
+    from app.oauth.metadata import is_same_issuer
+
+    try:
+        kept = await provider.kept()
+    except sa.exc.SQLAlchemyError:
+        kept = None  # as for the pins
+    try:
+        found, introduced = await provider.look(kept)
+    except ProviderError as error:
+        return fault(
+            title,
+            str(error),
+            "tell whoever runs the server, or describe its sign-in under `connections` and name that in `connection:`",
+        )
+    if kept is not None and not is_same_issuer(found.issuer, kept):
+        return fault(
+            title,
+            f"it names the authorization server {found.issuer}, and before that {kept}, so nobody can sign in",
+            f"run `deputy mcp accept {provider.name}` if that is right; its people then connect again",
+        )
+    asks = f"people are asked for {', '.join(found.scopes)}" if found.scopes else "no scopes are asked for"
+    return ok(title, f"people sign in at {found.issuer}, and {introduced}; {asks}")
 
 
 async def _look_at_personal(title: str, server: McpServer) -> Diagnosis:

@@ -142,7 +142,7 @@ class BrowserSignIn:
         link = await self._links.of_browser(state.partition(".")[0], cookie)
         if link.provider != provider:  # mix-up: https://www.rfc-editor.org/rfc/rfc9700#section-4.4
             raise CallbackRefusedError(_OTHER_PROVIDER.format(name=link.provider))
-        self._providers[provider].check_callback(issuer)
+        await self._check_callback(link, issuer)
         opened = await self._links.find_opened(state, cookie or "")
         if opened is None or opened.link.link_id != link.link_id:
             return link
@@ -153,6 +153,20 @@ class BrowserSignIn:
         else:
             await self._finish(opened, code)
         return link
+
+    async def _check_callback(self, link: Link, issuer: str | None) -> None:
+        """Check a callback's `iss`, for which another process, or an earlier one, may have sent the browser away.
+
+        Raises:
+            CallbackRefusedError: It is another provider's, or this one does not say who it is now.
+        """
+        provider = self._providers[link.provider]
+        try:
+            await provider.get_ready()
+        except ProviderError as error:
+            log.warning("the sign-in by link %s is not finished: %s", link.link_id, error)
+            raise CallbackRefusedError(_in_words(error, _OPEN_AGAIN)) from None
+        provider.check_callback(issuer)
 
     async def page(self, link_id: str, cookie: str | None) -> SignedIn:
         """Return how the sign-in of this browser stands.

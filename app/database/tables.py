@@ -385,6 +385,20 @@ mcp_pins = sa.Table(
     _time("seen_at"),
 )
 
+# The authorization servers of MCP servers that name them themselves, and Deputy's client there: nobody's.
+discovered_clients = sa.Table(
+    "discovered_clients",
+    metadata,
+    sa.Column("server", sa.String(64), primary_key=True),  # its name in the settings
+    sa.Column("issuer", sa.Text, nullable=False),  # the first one that it named, until an administrator accepts another
+    sa.Column("redirect_uri", sa.Text, nullable=False),  # the client's; "" until there is one
+    sa.Column("client_id", sa.Text, nullable=False),
+    sa.Column("authentication", sa.String(16), nullable=False),  # a ClientAuthentication
+    _sealed("sealed_secret", "discovered_clients", "server", "issuer", "client_id"),
+    _time("expires_at", nullable=True),  # when the client's secret does
+    *_lease(),  # of the process that registers the client
+)
+
 
 def owned_by(table: sa.Table, principal: Principal) -> sa.ColumnElement[bool]:
     """Return the condition that a row belongs to this principal: all three parts are equal."""

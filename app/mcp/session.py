@@ -217,6 +217,6 @@ class SharedSession:
             if isinstance(properties, dict) and (asked := sorted(_TOKENS & properties.keys())):
                 raise SettingsError(
                     f"mcp.{self.server.name}: its tool {each.tool} takes {asked[0]} as an argument, which a model must "
-                    "never see. If the server knows people, write `connection:` with the name of a connection instead "
-                    "of `identity: none`; else give it its key in `env` or `headers`"
+                    "never see. If the server knows people, write `oauth: discover` instead of `identity: none`, or "
+                    "`connection:` with the name of a connection; else give it its key in `env` or `headers`"
                 )

@@ -77,8 +77,9 @@ async def connected(
             if refused:
                 raise WantsSignInError(
                     f"mcp.{server.name}: the server answers 401, so it wants to know who calls. If it knows people, "
-                    "write `connection:` with the name of a connection instead of `identity: none`, and each person "
-                    "signs in for themselves. If it only wants a key of your organisation, write it under `headers`"
+                    "write `oauth: discover` instead of `identity: none`, or `connection:` with the name of a "
+                    "connection, and each person signs in for themselves. If it only wants a key of your "
+                    "organisation, write it under `headers`"
                 ) from error
             raise
 

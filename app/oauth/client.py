@@ -118,6 +118,7 @@ class OAuthProvider:
             **({"code_challenge": asked.code_challenge, "code_challenge_method": "S256"} if page.pkce else {}),
             **({"nonce": asked.nonce} if page.whoami is None else {}),
             **({"login_hint": asked.login_hint} if asked.login_hint and page.whoami is None else {}),
+            **({"resource": page.resource} if page.resource else {}),
         }
         authorize = self._ready().authorize
         return f"{authorize}{'&' if '?' in authorize else '?'}{urlencode(query)}"
@@ -248,9 +249,10 @@ class OAuthProvider:
     ) -> tuple[ProviderTokens, Mapping[str, Any]]:
         asked_at = self._now()  # before the call, so that a token never counts as valid after it has expired
         client, headers = self._authenticated()
+        resource = {"resource": self._description.resource} if self._description.resource else {}
         body = await self._token_endpoint.post(
             self._ready().token,
-            {**form, **client, "grant_type": grant_type},
+            {**form, **client, **resource, "grant_type": grant_type},
             "a token request",
             headers={**self._description.headers, **headers},
             as_json=self._description.asks_json,

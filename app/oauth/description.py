@@ -106,6 +106,7 @@ class ProviderDescription:
         answer: The field of a token answer that holds the person's tokens; "" for the answer itself.
         headers: Further headers of every request to it.
         manage_url: The page on which people remove access themselves.
+        resource: The only API that its tokens are for (RFC 8707); "" where the provider has just one.
     """
 
     title: str
@@ -131,3 +132,4 @@ class ProviderDescription:
     answer: str = ""
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     manage_url: str | None = None
+    resource: str = ""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from app.oauth.metadata import is_confidential
 from app.sections.section import Name, Positive, Secret, Section, Text, Url, matching, wrong
 
 ServerName = Annotated[
@@ -44,8 +45,15 @@ class McpSettings(Section):
         default=None,
         description="A name in `connections`, or `google`: each person's calls carry their own token of it",
     )
+    oauth: Literal["discover"] | None = Field(
+        default=None,
+        description="`discover`: the server says itself where people sign in (RFC 9728), and each person's calls carry"
+        " their own token",
+    )
     oauth_scopes: tuple[Text, ...] = Field(
-        default=(), description="The OAuth scopes of `connection` that the server needs; people are asked for them"
+        default=(),
+        description="The OAuth scopes of people's tokens that the server needs; with `oauth: discover`, those that the"
+        " server names by default",
     )
     reads: tuple[Text, ...] = Field(
         default=(),
@@ -59,24 +67,31 @@ class McpSettings(Section):
     )
     max_characters: int = Field(default=20_000, gt=0, description="The longest result that the model is given")
 
+    @property
+    def knows_people(self) -> bool:
+        """Return whether each person's calls carry their own token."""
+        return self.connection is not None or self.oauth is not None
+
     @model_validator(mode="after")
     def _is_one_kind(self) -> McpSettings:
         if (self.command is None) == (self.url is None):
             raise wrong("url", "write either `command` or `url`, which say how the server is reached")
-        if (self.identity is None) == (self.connection is None):
+        if [self.identity, self.connection, self.oauth].count(None) != 2:
             raise wrong(
                 "identity",
-                "say whose the calls are: `identity: none` if the server knows no person, or `connection:` with the "
-                "name of a connection whose token each person's calls carry",
+                "say whose the calls are: `identity: none` if the server knows no person, `oauth: discover` if it says "
+                "where people sign in, or `connection:` with the name of a connection whose token each person's calls "
+                "carry",
             )
-        if self.command is not None and self.connection is not None:
-            raise wrong(
-                "connection", "a program gets nobody's token; reach the server over `url`, or write identity: none"
-            )
-        if self.oauth_scopes and self.connection is None:
-            raise wrong("oauth_scopes", "this is for a server with `connection`")
+        if self.command is not None and self.knows_people:
+            key = "connection" if self.connection is not None else "oauth"
+            raise wrong(key, "a program gets nobody's token; reach the server over `url`, or write identity: none")
+        if self.oauth_scopes and not self.knows_people:
+            raise wrong("oauth_scopes", "this is for a server with `connection` or `oauth: discover`")
+        if self.oauth is not None and not is_confidential(self.url or ""):
+            raise wrong("url", "people's tokens travel over https only; write https://…")
         if self.command is None and (self.args or self.env):
             raise wrong("args" if self.args else "env", "this is for a server with `command`")
-        if self.headers and (self.url is None or self.connection is not None):
+        if self.headers and (self.url is None or self.knows_people):
             raise wrong("headers", "this is for a server with `url` and `identity: none`")
         return self

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from mcp.server import MCPServer
@@ -77,6 +78,14 @@ class Office:
         return server
 
 
+class Before(Protocol):
+    """Stands before an MCP server."""
+
+    def over(self, app: ASGIApp) -> ASGIApp:
+        """Return an application before this one."""
+        ...
+
+
 class Older:
     """An MCP server that knows nothing newer than protocol 2025-11-25, which has sessions.
 
@@ -108,7 +117,7 @@ class Older:
 
 @asynccontextmanager
 async def serving(
-    server: MCPServer, url: str = "http://127.0.0.1:0", *, older: Older | None = None
+    server: MCPServer, url: str = "http://127.0.0.1:0", *, older: Before | None = None
 ) -> AsyncIterator[str]:
     """Serve MCP over HTTP until the block ends; yields the address, which an `url` of an earlier server chooses."""
     app: ASGIApp = server.streamable_http_app(host="127.0.0.1")

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 import yaml
 
 from app.api_tokens import ApiTokens
+from app.connections.discovery_clients import DiscoveredClients, OAuthClient
 from app.consent.links import ConsentLinks
 from app.consent.quarantine import Quarantine
 from app.database.database import Database
@@ -29,12 +30,14 @@ from app.keys.file import KeyFile
 from app.keys.ring import KeyRing, key_id_of, open_key_ring
 from app.keys.rotation import Rotation
 from app.keys.sealed_columns import SealedColumn, sealed_columns
+from app.oauth.description import ClientAuthentication
 from app.principal import Principal
 from interfaces.slack.installations import Installation, Installations
 from tests.fakes.credentials import connect, google_tokens
 from tests.fakes.databases import Databases
 from tests.fakes.sandbox import READ
 
+ISSUER = "https://issuer.example"
 ONE, TWO = bytes(range(32)), bytes(range(32, 64))
 PEOPLE = [Principal("http", "demo", f"{name}{number}") for number in range(8) for name in ("ada", "grace")]
 
@@ -70,6 +73,7 @@ class Everything:
         self.quarantine = Quarantine(database, key_ring)
         self.tokens = ApiTokens(database, key_ring)
         self.installations = Installations(database, key_ring)
+        self.clients = DiscoveredClients(database, key_ring)
         self._issued: dict[Principal, tuple[str, str, str]] = {}
 
     async def store(self) -> None:
@@ -88,6 +92,12 @@ class Everything:
             await self.installations.save(
                 Installation(workspace, None, workspace, "U0BOT", "chat:write", "U0ADA", 0.0), f"xoxb-{workspace}"
             )
+        for server in ("books", "maps"):
+            await self.clients.keep_issuer(server, ISSUER)
+            holder = await self.clients.begin(server)
+            assert holder is not None
+            client = OAuthClient(server, ClientAuthentication.BASIC, f"hush-{server}")
+            await self.clients.keep(server, ISSUER, ISSUER, client, holder)
 
     async def assert_intact(self, key_ring: KeyRing) -> None:
         again = Everything(self.database, key_ring)
@@ -104,6 +114,10 @@ class Everything:
             assert await again.tokens.principal_of(api_token) == person
         for workspace in ("T0ONE", "T0TWO"):
             assert await again.installations.bot_token(workspace) == f"xoxb-{workspace}"
+        for server in ("books", "maps"):
+            found = await again.clients.find(server, ISSUER, ISSUER)
+            assert found is not None
+            assert found.secret == f"hush-{server}"
 
 
 @pytest.fixture

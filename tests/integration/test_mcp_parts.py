@@ -151,6 +151,9 @@ def test_two_toolkits_cannot_have_tools_of_one_name(tmp_path: Path, server: str,
         ({"url": SOMEWHERE, "identity": "none", "args": ("x",)}, "this is for a server with `command`"),
         ({"url": SOMEWHERE, "connection": "google", "headers": {"A": "b"}}, "`url` and `identity: none`"),
         ({"url": SOMEWHERE, "identity": "none", "oauth_scopes": ("x",)}, "this is for a server with `connection`"),
+        ({"url": SOMEWHERE, "identity": "none", "oauth": "discover"}, "say whose the calls are"),
+        ({"url": "http://mcp.example/", "oauth": "discover"}, "travel over https only"),
+        ({"command": "server", "oauth": "discover"}, "a program gets nobody's token"),
     ],
 )
 def test_settings_that_contradict_themselves_are_refused(section: dict[str, Any], words: str) -> None:

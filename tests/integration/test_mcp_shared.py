@@ -141,7 +141,7 @@ async def test_a_server_that_wants_to_know_who_calls_is_refused(tmp_path: Path) 
 
     with serve(refuse) as server:
         settings = settings_with(tmp_path, office=shared(f"{server.url}/mcp"))
-        with pytest.raises(SettingsError, match=r"mcp\.office: the server answers 401.*write `connection:`"):
+        with pytest.raises(SettingsError, match=r"mcp\.office: the server answers 401.*`oauth: discover`.*`conn"):
             async with open_test_app(settings):
                 pass
 

@@ -1,0 +1,234 @@
+"""Lies of MCP servers and authorization servers that are found by metadata: nobody is sent there, nothing is asked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import sqlalchemy as sa
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from app.connections import discovery_network
+from app.connections.discovery_network import DiscoveryTransport, RefusedAddressError
+from app.connections.discovery_provider import DiscoveredProvider
+from app.database.tables import discovered_clients, grants, quarantined_grants
+from app.errors import ProviderError
+from app.principal import Principal
+from app.sandbox.server import serve_loopback
+from tests.fakes.discovered import FoundApp, connect, open_found
+from tests.fakes.open_provider import Openness
+
+
+def provider_of(found: FoundApp) -> DiscoveredProvider:
+    """The provider of the deployment's server, as if nothing had been found yet."""
+    provider = found.container.account_providers()["office"]
+    assert isinstance(provider, DiscoveredProvider)
+    provider._known = None
+    return provider
+
+
+async def nothing_is_kept(found: FoundApp) -> bool:
+    """Return whether there is neither a grant, nor one in quarantine, nor a client."""
+    async with found.container.database().reading() as connection:
+        tables = (grants, quarantined_grants, discovered_clients)
+        return [(await connection.execute(sa.select(table))).first() for table in tables] == [None] * 3
+
+
+class Recording:
+    """A server that remembers whatever it is asked, and answers as it is told."""
+
+    def __init__(self, answers: Mapping[str, Any]) -> None:
+        self.asked: list[str] = []
+        self.answers = answers
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator[str]:
+        """Serve it; yield its address."""
+        everything = Route("/{path:path}", self._answer, methods=["GET", "POST"])
+        async with serve_loopback(Starlette(routes=[everything])) as root:
+            yield root
+
+    async def _answer(self, request: Request) -> Response:
+        self.asked.append(f"{request.method} {request.url.path}")
+        answer = self.answers.get(request.url.path)
+        if isinstance(answer, str):
+            return RedirectResponse(answer, 302)
+        return JSONResponse(answer) if answer is not None else Response(status_code=404)
+
+
+@pytest.mark.parametrize(
+    "resource",
+    ["https://honest.example/mcp", "http://127.0.0.1:1/mcp", "{url}/deeper", "{url}?as=other", "", None],
+    ids=["host", "port", "below", "query", "empty", "missing"],
+)
+async def test_metadata_that_is_about_another_server_is_refused(resource: str | None, tmp_path: Path) -> None:
+    """RFC 9728 section 3.3: else a server could have tokens issued that another server takes."""
+    async with open_found(tmp_path) as found:
+        named = None if resource is None else resource.format(url=found.office.url)
+        found.office.metadata = {"resource": named, "authorization_servers": [found.hub.root]}
+
+        with pytest.raises(ProviderError, match="about another server"):
+            await provider_of(found).get_ready()
+        assert await nothing_is_kept(found)
+
+
+async def test_metadata_of_another_issuer_is_refused(tmp_path: Path) -> None:
+    """RFC 8414 section 3.3: an authorization server that says it is another one is not used."""
+    liar = Recording({"/.well-known/oauth-authorization-server": {"issuer": "https://honest.example"}})
+    async with open_found(tmp_path) as found, liar.serve() as root:
+        found.office.metadata = {"resource": found.office.url, "authorization_servers": [root]}
+
+        with pytest.raises(ProviderError, match="is another issuer's"):
+            await provider_of(found).get_ready()
+        assert await nothing_is_kept(found)
+
+
+@pytest.mark.parametrize("methods", [("plain",), None], ids=["plain", "none"])
+async def test_a_downgrade_of_pkce_is_refused(methods: tuple[str, ...] | None, tmp_path: Path) -> None:
+    """An authorization server that does not list S256 is not used, and no client is registered there."""
+    async with open_found(tmp_path, Openness(registers=True, challenges=methods)) as found:
+        with pytest.raises(ProviderError, match="PKCE with S256"):
+            await provider_of(found).get_ready()
+
+        assert found.office.sandbox.registered == []
+        assert await nothing_is_kept(found)
+
+
+async def test_redirects_of_metadata_are_not_followed(tmp_path: Path) -> None:
+    """Neither the server's metadata nor the authorization server's leads anywhere else."""
+    inside = Recording({})
+    async with open_found(tmp_path) as found, inside.serve() as target:
+        redirecting = Recording({"/.well-known/oauth-authorization-server": f"{target}/secrets"})
+        async with redirecting.serve() as root:
+            found.office.metadata = {"resource": found.office.url, "authorization_servers": [root]}
+            with pytest.raises(ProviderError, match="redirects, which I do not follow"):
+                await provider_of(found).get_ready()
+
+    assert (inside.asked, redirecting.asked) == ([], ["GET /.well-known/oauth-authorization-server"])
+
+
+def metadata_of(root: str, **changes: Any) -> dict[str, Any]:
+    """What an authorization server says of itself that can be used, with these changes."""
+    return {
+        "issuer": root,
+        "authorization_endpoint": f"{root}/authorize",
+        "token_endpoint": f"{root}/token",
+        "registration_endpoint": f"{root}/register",
+        "code_challenge_methods_supported": ["S256"],
+        **changes,
+    }
+
+
+INSIDE = "http://169.254.169.254/latest/meta-data"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"token_endpoint": INSIDE}, "is not an https address"),
+        ({"authorization_endpoint": "javascript:alert(1)"}, "is not an https address"),
+        ({"registration_endpoint": INSIDE}, "I do not ask"),
+        ({"registration_endpoint": "https://169.254.169.254/"}, "I do not ask"),
+        ({"revocation_endpoint": "https://10.0.0.1/"}, "I do not ask"),
+        ({"jwks_uri": "https://[::ffff:192.168.0.1]/"}, "I do not ask"),
+        ({"token_endpoint": "https://[64:ff9b::a9fe:a9fe]/"}, "I do not ask"),
+    ],
+)
+async def test_metadata_that_points_into_the_network_is_refused(
+    changes: dict[str, str], words: str, tmp_path: Path
+) -> None:
+    """No address inside the network is asked that a server names, except where the settings place the server itself."""
+    async with open_found(tmp_path) as found:
+        liar = Recording({})
+        async with liar.serve() as root:
+            liar.answers = {"/.well-known/oauth-authorization-server": metadata_of(root, **changes)}
+            found.office.metadata = {"resource": found.office.url, "authorization_servers": [root]}
+            with pytest.raises(ProviderError, match=words):
+                await provider_of(found).get_ready()
+
+        assert liar.asked == ["GET /.well-known/oauth-authorization-server"]
+        assert await nothing_is_kept(found)
+
+
+@pytest.mark.parametrize("inside", ["http://127.0.0.1:1/", "https://localhost/", "https://192.168.1.1/"])
+async def test_a_public_server_does_not_lead_to_this_machine(inside: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server on the Internet names no address of this machine or its network, whatever a name stands for."""
+
+    async def public(url: str) -> list[str]:
+        return ["93.184.216.34"] if "mcp.example" in url else [httpx2.URL(url).host.replace("localhost", "127.0.0.1")]
+
+    monkeypatch.setattr(discovery_network, "_look_up", public)
+    transport = DiscoveryTransport("https://mcp.example/mcp")
+
+    with pytest.raises(RefusedAddressError):
+        await transport.handle_async_request(httpx2.Request("GET", inside))
+    assert await transport.addresses("https://mcp.example/") == ["93.184.216.34"]
+
+
+async def test_a_token_of_another_server_is_neither_sent_nor_taken(
+    tmp_path: Path, ada: Principal, grace: Principal
+) -> None:
+    """Two servers share an authorization server: each gets tokens for itself, and refuses the other's."""
+    async with open_found(tmp_path) as found:
+        await connect(found, ada, grace)
+        sandbox = found.office.sandbox
+        bearer = next(iter(sandbox.state.grants[0].access))
+        sandbox.move(sandbox.state.grants[0], "https://other.example/mcp")
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+        async with httpx2.AsyncClient() as http:
+            headers = {"Authorization": f"Bearer {bearer}", "Accept": "application/json, text/event-stream"}
+            answer = await http.post(found.office.url, json=call, headers=headers)
+
+        assert answer.status_code == 401
+        assert {grant.account for grant in sandbox.state.grants} == {"ada", "grace"}
+
+
+@pytest.mark.parametrize("issuer", ["https://evil.example", ""], ids=["another", "none"])
+async def test_an_answer_of_another_issuer_is_refused(
+    issuer: str, tmp_path: Path, ada: Principal, grace: Principal
+) -> None:
+    """RFC 9207: nothing is redeemed, not even by a process that has not asked for the metadata yet."""
+    async with open_found(tmp_path) as found:
+        for who in (ada, grace):
+            async with found.hub.browser() as browser:
+                page = await found.hub.authorize(browser, await found.hub.link(who, "connect office"))
+                head, _, rest = (await found.hub.allow(page, who.user)).partition("&iss=")
+                forged = f"{head}&{rest.partition('&')[2]}" + (f"&iss={issuer}" if issuer else "")
+                provider_of(found)
+                before = list(found.office.sandbox.token_calls)
+                answer = await browser.get(forged)
+
+            assert (answer.status_code, "his answer is not from Office" in answer.text) == (400, True)
+            # The client itself is tried with nobody's code, and no other code is redeemed.
+            assert len(found.office.sandbox.state.codes) == (1 if who is ada else 2)
+            assert len(found.office.sandbox.token_calls) - len(before) <= 1
+
+
+async def test_a_server_that_names_another_authorization_server_later_gets_nobodys_token(
+    tmp_path: Path, ada: Principal, grace: Principal
+) -> None:
+    """Mix-up over time: no code or refresh token reaches the new one, until an administrator has accepted it."""
+    async with open_found(tmp_path) as found:
+        await connect(found, ada, grace)
+        evil = Recording({})
+        async with evil.serve() as root:
+            evil.answers = {"/.well-known/oauth-authorization-server": metadata_of(root)}
+            found.office.metadata = {"resource": found.office.url, "authorization_servers": [root]}
+            with pytest.raises(ProviderError, match="deputy mcp accept office"):
+                await provider_of(found).refresh("anything")
+            asked = list(evil.asked)
+            accepted = await provider_of(found).accept()
+            async with found.container.database().reading() as connection:
+                left = (await connection.execute(sa.select(grants.c.state, grants.c.sealed_tokens))).all()
+
+    assert asked == ["GET /.well-known/oauth-authorization-server"]
+    assert accepted == (root, 2)
+    assert [tuple(row) for row in left] == [("revoked", "")] * 2
+    assert "POST /token" not in evil.asked

@@ -1,0 +1,161 @@
+"""MCP servers that say themselves where people sign in: found, connected and used, by several people at once."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import httpx2
+import pytest
+import sqlalchemy as sa
+
+from app.commands.mcp_checkup import look_at_mcp
+from app.connections.discovery_provider import DiscoveredProvider
+from app.database.tables import discovered_clients, grants
+from app.diagnosis import Verdict
+from app.keys.rotation import Rotation
+from app.oauth.challenge import Challenge, read_challenge
+from app.principal import Principal
+from app.sections.mcp import McpSettings
+from app.settings_checks import misfits
+from tests.fakes.databases import Databases
+from tests.fakes.discovered import STRANGER, FoundApp, connect, open_found
+from tests.fakes.hub import path_of
+from tests.fakes.mcp_server import ACCOUNTS, settings_with
+from tests.fakes.open_provider import Openness
+
+DOCUMENTS = Openness(documents=True)
+PUBLIC = replace(STRANGER, client_authentication="none")
+
+
+async def expire(found: FoundApp, *people: Principal) -> None:
+    """Make the access tokens of these people end, as their time would."""
+    for grant in found.office.sandbox.state.grants:
+        if grant.account in [person.user for person in people]:
+            grant.access = dict.fromkeys(grant.access, 0.0)
+    async with found.container.database().writing() as connection:
+        await connection.execute(sa.select(1))
+
+
+async def test_the_whole_life_of_accounts_at_a_server_nobody_has_described(
+    databases: Databases, tmp_path: Path, ada: Principal, grace: Principal
+) -> None:
+    """Two people connect by a link, are answered as themselves, refresh, rotate keys, disconnect and are offboarded."""
+    async with open_found(tmp_path, database=await databases.migrated("found")) as found:
+        await connect(found, ada, grace)
+        assert sorted(found.office.calls) == [("ada", "who am I"), ("grace", "who am I")]
+        assert {found.office.sandbox.resource_of(each) for each in found.office.sandbox.state.grants} == {
+            found.office.url
+        }
+        assert len(found.office.sandbox.registered) == 1
+
+        async for _ in Rotation(found.container.database(), found.container.key_ring()).run():
+            pass
+        await expire(found, ada, grace)
+        answers = await asyncio.gather(found.ask(ada, "who now"), found.ask(grace, "who now"))
+        assert ["ada called" in answers[0]["answer"], "grace called" in answers[1]["answer"]] == [True, True]
+        assert found.office.sandbox.token_calls.count("refresh_token") == 2
+
+        said = await found.ask(ada, "disconnect office")
+        assert "Office" in said["answer"]
+        await found.container.offboarding().offboard(grace)
+
+        assert all(grant.ended for grant in found.office.sandbox.state.grants)
+        async with found.container.database().reading() as connection:
+            assert (await connection.execute(sa.select(grants))).all() == []
+
+
+async def test_the_client_is_a_document_where_the_server_takes_such(
+    tmp_path: Path, ada: Principal, grace: Principal
+) -> None:
+    """The authorization server fetches the document from its address, and nothing is registered or stored."""
+    async with open_found(tmp_path, DOCUMENTS, differences=PUBLIC) as found:
+        clients = found.office.sandbox
+        clients.open_http = lambda: httpx2.AsyncClient(transport=found.hub.app.client._transport)
+        await connect(found, ada, grace)
+        async with found.container.database().reading() as connection:
+            kept = (await connection.execute(sa.select(discovered_clients.c.client_id))).scalars().all()
+
+    assert set(clients.fetched) == {"http://127.0.0.1:8080/oauth/office/client.json"}
+    assert (clients.registered, kept) == ([], [""])
+
+
+async def test_a_client_that_the_server_has_forgotten_is_registered_again(
+    tmp_path: Path, ada: Principal, grace: Principal
+) -> None:
+    """A server that starts again without its clients costs people a new consent, and nothing else."""
+    async with open_found(tmp_path) as found:
+        await connect(found, ada)
+        found.office.sandbox.forget()
+        await expire(found, ada)
+        waits = await found.ask(ada, "who am I")
+        assert (waits["state"], waits["waits_for"]) == ("parked", "consent"), waits
+        await found.hub.connect(ada, path_of(waits["consent_url"]))
+        told = await found.told(ada, waits["message"])
+        await connect(found, grace)
+
+        assert "ada called with who am I" in told
+        assert len(found.office.sandbox.registered) == 2
+
+
+async def test_a_client_that_was_forgotten_unnoticed_is_registered_before_a_link_is_opened(
+    tmp_path: Path, ada: Principal
+) -> None:
+    """Another process, or a later one, asks whether its client is known before it sends a person away with it."""
+    async with open_found(tmp_path) as found:
+        provider = found.container.account_providers()["office"]
+        assert isinstance(provider, DiscoveredProvider)
+        await provider.get_ready()
+        found.office.sandbox.forget()
+        provider._known = None
+        await connect(found, ada)
+
+        assert len(found.office.sandbox.registered) == 2
+
+
+async def test_the_checkup_says_where_people_sign_in(tmp_path: Path) -> None:
+    """It names the authorization server, how Deputy is known there, what people are asked for; and a later change."""
+    async with open_found(tmp_path) as found:
+        settings = found.container.settings()
+        first = [each async for each in look_at_mcp(found.container, settings)]
+        await found.container.account_providers()["office"].get_ready()
+        async with found.container.database().writing() as connection:
+            await connection.execute(discovered_clients.update().values(issuer="https://before.example"))
+        moved = [each async for each in look_at_mcp(found.container, settings)]
+        found.office.metadata = {"resource": "https://other.example/", "authorization_servers": [found.hub.root]}
+        lying = [each async for each in look_at_mcp(found.container, settings)]
+
+    root = found.hub.root
+    assert [(each.verdict, each.found) for each in first] == [
+        (Verdict.OK, f"people sign in at {root}, and this assistant registers itself there; people are asked for books")
+    ]
+    assert (moved[0].verdict, "deputy mcp accept office" in moved[0].remedy) == (Verdict.FAULT, True)
+    assert "about another server" in lying[0].found
+
+
+async def test_a_server_that_registers_nobody_is_refused_with_what_to_write(tmp_path: Path, ada: Principal) -> None:
+    """Without metadata documents and registration, the person is told, and the administrator reads what to do."""
+    async with open_found(tmp_path, Openness()) as found:
+        (checked,) = [each async for each in look_at_mcp(found.container, found.container.settings())]
+
+    assert "describe it under `connections`" in checked.found
+    assert "http://127.0.0.1:8080/oauth/office/callback" in checked.found
+
+
+@pytest.mark.parametrize("name", ["accounts", "google", "login"])
+def test_a_server_does_not_take_the_name_of_another_provider(name: str, tmp_path: Path) -> None:
+    """People connect it by its name, so it has to be free."""
+    section = McpSettings(url="https://mcp.example/", oauth="discover")
+    settings = settings_with(tmp_path, **{name: section}).model_copy(update={"connections": {"accounts": ACCOUNTS}})
+
+    assert [place for place, _ in misfits(settings)] == [("mcp", name)]
+
+
+def test_the_words_of_a_challenge_are_read_as_written() -> None:
+    """Quotes, several challenges in one header and in several, and no word of another scheme."""
+    asked = read_challenge(['Basic realm="a, Bearer error=x"', 'Bearer error="insufficient_scope", scope="a b", x=1'])
+
+    assert (asked.error, asked.scopes, asked.wants_scopes) == ("insufficient_scope", ("a", "b"), True)
+    assert read_challenge(['DPoP resource_metadata="https://no.example"', "Bearer"]) == Challenge()
+    assert read_challenge(['Bearer scope="a\tb \x00"']).scopes == ()
