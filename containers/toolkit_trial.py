@@ -191,6 +191,11 @@ class _Trial:
         places = [*shared(one.toolkit, one.results, other.toolkit, other.results)]
         if isinstance(one.toolkit, Wrapping) and isinstance(other.toolkit, Wrapping):
             inner = type(one.toolkit.wrapped).__qualname__
-            places += [f"{inner}{place}" for place in reach.shared(one.toolkit.wrapped, other.toolkit.wrapped)]
+            places += [
+                f"{inner}{place}"
+                for place, value in reach.shared(one.toolkit.wrapped, other.toolkit.wrapped)
+                # A library's own are harmless, unless something of a person is in them.
+                if not place.is_of_library or any(reach.mentions(value, each.person) for each in (one, other))
+            ]
         for found in places:
             yield Finding(f"`{self._label}` has one object in two requests: {found}", "", _TO_FIX)

@@ -55,6 +55,10 @@ def load_factory(import_path: str) -> Callable[..., AgnoAgent]:
     module, _, name = import_path.partition(":")
     try:
         found = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"cannot be imported: no module named {error.name}; is its folder on PYTHONPATH?"
+        ) from error
     except (Exception, SystemExit) as error:
         raise SettingsError(f"cannot be imported ({type(error).__name__})") from error
     if isinstance(found, AgnoAgent):

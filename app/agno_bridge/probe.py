@@ -22,7 +22,7 @@ from app.agno_bridge.confinement import ConfinedError, Confinement
 from app.agno_bridge.declaration import ForeignDeclaration
 from app.agno_bridge.google import is_google, on_templates
 from app.agno_bridge.instances import Blueprint, functions_of, load, take_apart
-from app.agno_bridge.reach import CommonPlace, at, mentions, part, shared
+from app.agno_bridge.reach import CommonPlace, mentions, part, shared
 from app.agno_bridge.rules import check_environment, check_functions, check_reach, check_state
 from app.agno_bridge.toolkit import ForeignToolkitAdapter
 from app.agno_bridge.tools import foreign_tools
@@ -83,18 +83,19 @@ def _parted(one: ForeignToolkit, other: ForeignToolkit) -> tuple[CommonPlace, ..
         SettingsError: They share anything else, or what cannot be copied.
     """
     parted: list[CommonPlace] = []
-    while (place := next(shared(one, other), None)) is not None:  # another path may lead to the same object
+    while (found := next(shared(one, other), None)) is not None:  # another path may lead to the same object
+        place, value = found
         try:
-            if not place.is_of_library or place in parted or mentions(at(one, place.path), _NOBODY):
+            if not place.is_of_library or place in parted or mentions(value, _NOBODY):
                 break
             part(one, place)
             part(other, place)
         except Exception:  # it is a library's object
             break
         parted.append(place)
-    if place is not None:
+    if found is not None:
         owner = type(one).__qualname__
-        raise SettingsError(f"has one object in all of its instances, so that people would share it: {owner}{place}")
+        raise SettingsError(f"has one object in all of its instances, so that people would share it: {owner}{found[0]}")
     return tuple(parted)
 
 

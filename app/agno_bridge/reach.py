@@ -56,14 +56,14 @@ class CommonPlace:
         return f"{''.join(steps)}, a {self.kind}"
 
 
-def shared(one: object, other: object) -> Iterator[CommonPlace]:
-    """Yield the outermost places in `one` with an object that `other` reaches too and that could carry data."""
+def shared(one: object, other: object) -> Iterator[tuple[CommonPlace, object]]:
+    """Yield the outermost places in `one` with an object that `other` reaches too and that could carry data, and it."""
     theirs = {id(value) for _, value, _ in _reached(other, frozenset())}
     for path, value, holder in _reached(one, theirs):
         if id(value) in theirs and can_carry(value):
             own = type(one).__module__.partition(".")[0]
             of_library = holder is not one and type(holder).__module__.partition(".")[0] not in (own, "builtins")
-            yield CommonPlace(path, type(value).__qualname__, of_library)
+            yield CommonPlace(path, type(value).__qualname__, of_library), value
 
 
 def part(instance: object, place: CommonPlace) -> None:

@@ -29,6 +29,7 @@ from app.errors import SettingsError
 from app.principal import Principal
 from app.sections.agents import AgentSettings
 from app.sections.toolkits import AgnoToolkitSettings
+from app.settings import Settings
 from app.toolkits.toolkit import Effect
 from containers.proof import LifetimeError
 from containers.scopes import Scope, Scoped, ScopeError, Seed
@@ -289,11 +290,21 @@ def test_arguments_of_the_settings_are_each_persons_own() -> None:
     assert ada.default_headers is not grace.default_headers  # type: ignore[attr-defined]
 
 
+def starting(folder: Path, name: str) -> Settings:
+    """Settings of an agent with this toolkit alone."""
+    toolkits = {"books": AgnoToolkitSettings(agno=f"{PATH}:{name}")}
+    return settings_in(folder, agent=AgentSettings(toolkits=("books",))).model_copy(update={"toolkits": toolkits})
+
+
+async def test_what_clients_of_a_library_share_of_nobodys_is_no_leak(tmp_path: Path) -> None:
+    """A client that a tool makes has its library's own objects, and nothing of a person is in them."""
+    async with open_test_app(starting(tmp_path, "Late")) as app:
+        assert "books" in app.container.toolkits.providers
+
+
 async def test_what_is_shared_once_a_tool_has_run_stops_the_start(tmp_path: Path) -> None:
     """Each tool runs for two people at once, as nobody and without network, and the instances are compared."""
-    section = AgnoToolkitSettings(agno=f"{PATH}:Borrowing")
-    agent = AgentSettings(toolkits=("books",))
-    settings = settings_in(tmp_path, agent=agent).model_copy(update={"toolkits": {"books": section}})
+    settings = starting(tmp_path, "Borrowing")
     with pytest.raises(LifetimeError, match=r"one object in two requests: Borrowing\.handlers\[\.\.\.\], a Connection"):
         async with open_test_app(settings):
             pass

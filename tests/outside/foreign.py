@@ -14,6 +14,7 @@ from typing import Any
 
 from agno.run import RunContext
 from agno.tools import Toolkit
+from slack_sdk import WebClient
 from slack_sdk.http_retry import default_retry_handlers
 
 entered, go_on = threading.Lock(), threading.Lock()  # closed until somebody opens them: see `close` and `free`
@@ -178,6 +179,15 @@ class Borrowing(Looking):
     def look(self) -> str:
         """Look."""
         self.handlers = default_retry_handlers()
+        return ""
+
+
+class Late(Looking):
+    """Makes a library's client once a tool runs, whose handlers all of its clients share."""
+
+    def look(self) -> str:
+        """Look."""
+        self.client = WebClient()
         return ""
 
 
