@@ -39,19 +39,8 @@ SYSTEM = (
     "isolation/test_discovered_crowd.py",
     "isolation/test_team_crowd.py",
 )
-
-
-# Whole journeys, crowds, and modules that share a server: `make test` takes them on SQLite, and `make test-system` on
-# PostgreSQL.
-POSTGRESQL_IN_SYSTEM = (
-    "attacks/test_audit.py",
-    "attacks/test_canaries.py",
-    "integration/test_http_listing.py",
-    "integration/test_offboarding.py",
-    "integration/test_restart.py",
-    "integration/test_team_restart.py",
-    "isolation/test_five_hundred.py",
-)
+# The parameters of a fixture that is taken on both: PostgreSQL is a process, so `make test` runs what is on SQLite.
+DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.system))
 # Tests that load Telegram's SDK, or let Hypothesis read all of the code, which takes seconds in each process. They are
 # run first, so that one process runs them all.
 TOGETHER = (
@@ -63,7 +52,6 @@ TOGETHER = (
     "integration/test_telegram",
     "isolation/test_five_hundred.py",
 )
-_ENGINES = ("sqlite", "postgresql")
 _COLLECTING = (10_000, 10, 50)  # thresholds: the default ones cost a fifteenth of the time of all tests
 
 
@@ -84,34 +72,15 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put `TOGETHER` first, and mark what `make test-system` runs: `SYSTEM`, and half of what takes both databases."""
+    """Put `TOGETHER` first, and mark what `make test-system` runs: `SYSTEM`, and what starts PostgreSQL."""
     items.sort(key=lambda item: not _name(item).startswith(TOGETHER))
-    for item in [*(item for item in items if _is_system(item)), *_repeated_on_the_other_database(items)]:
-        item.add_marker(pytest.mark.system)
+    for item in items:
+        if _name(item).startswith(SYSTEM) or (isinstance(item, pytest.Function) and "cluster" in item.fixturenames):
+            item.add_marker(pytest.mark.system)
 
 
 def _name(item: pytest.Item) -> str:
     return item.nodeid.removeprefix("tests/")
-
-
-def _is_system(item: pytest.Item) -> bool:
-    name = _name(item)
-    return name.startswith(SYSTEM) or (name.startswith(POSTGRESQL_IN_SYSTEM) and "[postgresql" in name)
-
-
-def _repeated_on_the_other_database(items: list[pytest.Item]) -> Iterator[pytest.Item]:
-    """Yield half of each file's cases that are taken on both databases: PostgreSQL's of one, SQLite's of the next, …"""
-    cases: dict[Path, dict[tuple[str, str], list[tuple[str, pytest.Item]]]] = {}
-    for item in items:
-        if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
-            continue
-        engine = str(item.callspec.params.get("databases"))
-        if engine in _ENGINES:
-            case = (item.nodeid.partition("[")[0], item.callspec.id.replace(engine, "", 1))
-            cases.setdefault(item.path, {}).setdefault(case, []).append((engine, item))
-    for of_file in cases.values():
-        for number, case in enumerate(sorted(of_file)):
-            yield from (item for engine, item in of_file[case] if engine != _ENGINES[number % 2])
 
 
 def pytest_collection_finish() -> None:
@@ -188,7 +157,7 @@ def postgres(cluster: Cluster) -> PostgresServer:
     return PostgresServer(cluster.url)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=DATABASES)
 async def databases(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Databases]:
     """Databases of this test's own, SQLite and PostgreSQL in turn."""
     async with databases_of(request, tmp_path) as databases:

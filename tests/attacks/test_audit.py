@@ -19,7 +19,7 @@ from app.database.tables import audit_events
 from app.principal import Principal
 from app.sandbox.log import Call
 from containers.application import Application
-from tests.conftest import databases_of
+from tests.conftest import DATABASES, databases_of
 from tests.contract.channels import Sender
 from tests.fakes.databases import Databases
 from tests.fakes.environment import open_environment
@@ -60,7 +60,7 @@ class Journeys:
     calls: list[Call]
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["sqlite", "postgresql"])
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=DATABASES)
 async def journeys(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Journeys:
     """Both people's whole way, on each channel."""
     folder = Path(tmp_path_factory.mktemp("audited"))

@@ -48,7 +48,7 @@ class Hands:
             self.now.remove(conversation)
 
 
-@pytest.fixture(params=["embedded", "procrastinate"])
+@pytest.fixture(params=["embedded", pytest.param("procrastinate", marks=pytest.mark.system)])
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     """An engine that takes hints."""
     async with AsyncExitStack() as stack:

@@ -9,14 +9,14 @@ import pytest
 import pytest_asyncio
 
 from app.principal import Principal
-from tests.conftest import databases_of
+from tests.conftest import DATABASES, databases_of
 from tests.fakes.environment import open_environment
 from tests.fakes.server import QUESTION, Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["sqlite", "postgresql"])
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=DATABASES)
 async def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """A server with HTTP alone, in this process."""
     folder = tmp_path_factory.mktemp("listed")

@@ -15,7 +15,7 @@ from app.sandbox.google.gmail.letters import MARKER
 from containers.application import Application
 from containers.build import build
 from interfaces.slack.event import find_leaver
-from tests.conftest import databases_of
+from tests.conftest import DATABASES, databases_of
 from tests.fakes.core_server import inbound
 from tests.fakes.environment import Environment, open_environment
 from tests.fakes.scripted_model import ScriptedModel
@@ -24,7 +24,7 @@ from tests.fakes.server import ADA, CONSENT_LINK, GRACE, QUESTION, TEAM, Server,
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["sqlite", "postgresql"])
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=DATABASES)
 async def environment(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Environment]:

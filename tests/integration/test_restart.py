@@ -13,7 +13,7 @@ from app.principal import Principal
 from app.sandbox.google.gmail.letters import MARKER
 from app.sections.delivery import DeliverySettings
 from containers.application import Application
-from tests.conftest import databases_of
+from tests.conftest import DATABASES, databases_of
 from tests.fakes.environment import Environment, open_environment
 from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import (
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 PEOPLE = {"ada": ADA, "grace": GRACE}
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["sqlite", "postgresql"])
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=DATABASES)
 async def environment(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Environment]:

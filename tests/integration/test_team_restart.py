@@ -12,7 +12,7 @@ from app.sandbox.google.gmail.letters import MARKER
 from app.sections.agents import AgentSettings
 from containers.application import Application
 from containers.testing import call, scripted, two_principals
-from tests.conftest import databases_of
+from tests.conftest import DATABASES, databases_of
 from tests.fakes.environment import Environment, open_environment
 from tests.fakes.server import ADA, APPROVAL_CODE, GRACE, QUESTION, own_markers
 
@@ -27,7 +27,7 @@ TEAM = {
 EMAILS = dict(zip(two_principals(), (ADA, GRACE), strict=True))
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["sqlite", "postgresql"])
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=DATABASES)
 async def environment(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Environment]:
