@@ -12,19 +12,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningInsert
 
 from app.audit.audit import AuditEntry, AuditEvent, record
-from app.database.database import Database
+from app.database.database import Database, HasDialect
+from app.database.prepared import Columns, Prepared
 from app.database.tables import owned_by, owner, principal_of, users
 from app.errors import OffboardedError
 from app.principal import Principal
 
 _SEEN_AGAIN_SECONDS = 3600.0  # `last_seen_at` is to the hour, so that messages cost one write an hour
 _SEEN_AT_MOST = 10_000  # people whom a process remembers having stored
+_FIND = Prepared(
+    sa.select(users).where(*(column == sa.bindparam(f"of_{column.name}") for column in users.primary_key.columns))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class Users:
         self._database = database
         self._now = now
         self._seen: dict[Principal, float] = {}
+        self._see = Prepared(_putting(database, "first_seen_at", "last_seen_at"))
 
     async def see(self, principal: Principal) -> None:
         """Record, once an hour, that this person wrote. Whether they may write is checked with each message.
@@ -72,17 +79,24 @@ class Users:
             OffboardedError: They were offboarded; nothing may be accepted from them.
         """
         now = self._now()
-        async with self._database.reading() as connection:
-            user = await _find(connection, principal)
+        found = (await self._database.fetch(_FIND, _named(principal))).one_or_none()
+        user = _user(found) if found is not None else None
         if user is None or (user.last_seen_at or 0.0) < now - _SEEN_AGAIN_SECONDS:
-            user = await self._put(principal, first_seen_at=now, last_seen_at=now)
+            given = {**_named(principal), "new_first_seen_at": now, "new_last_seen_at": now}
+            put = (await self._database.change(self._see, given)).one_or_none()
+            assert put is not None
+            user = _user(put)
         if user.offboarded_at is not None:
             raise OffboardedError(f"{principal} was offboarded; `deputy users restore` lets them in again")
 
     async def offboard(self, principal: Principal) -> User:
         """Refuse this person from now on; if they are already refused, the earlier time stays."""
         now = self._now()
-        user = await self._put(principal, AuditEntry(principal, AuditEvent.OFFBOARD, now), offboarded_at=now)
+        put = _putting(self._database, "offboarded_at")
+        async with self._database.writing() as connection:
+            await record(connection, AuditEntry(principal, AuditEvent.OFFBOARD, now))
+            given = {**_named(principal), "new_offboarded_at": now}
+            user = _user((await connection.execute(put, given)).one())
         if user.ended_at is not None:
             await self._set(principal, ended_at=None)  # requested again: check again whether anything is left
         return user
@@ -130,18 +144,6 @@ class Users:
         async with self._database.reading() as connection:
             return asked.intersection(principal_of(row) for row in await connection.execute(query))
 
-    async def _put(self, principal: Principal, *audited: AuditEntry, **times: float) -> User:
-        """Set these times of a person, known or new; do not change when they were first seen or offboarded."""
-        async with self._database.writing() as connection:
-            await record(connection, *audited)
-            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-            insert = dialect.insert(users).values(**owner(principal), **times)
-            kept = {name: sa.func.coalesce(users.c[name], value) for name, value in times.items()}
-            if "last_seen_at" in times:
-                kept["last_seen_at"] = insert.excluded.last_seen_at
-            put = insert.on_conflict_do_update(index_elements=list(users.primary_key.columns), set_=kept)
-            return _user((await connection.execute(put.returning(*users.c))).one())
-
     async def _set(self, principal: Principal, *, ended_at: float | None) -> None:
         async with self._database.writing() as connection:
             offboarded = sa.and_(owned_by(users, principal), users.c.offboarded_at.is_not(None))
@@ -169,5 +171,27 @@ async def _find(connection: AsyncConnection, principal: Principal) -> User | Non
     return _user(row) if row is not None else None
 
 
-def _user(row: sa.Row[tuple[object, ...]]) -> User:
+def _putting(of: HasDialect, *times: str) -> ReturningInsert[Any]:
+    """Return the statement that sets these times of a person, known or new, and returns the row.
+
+    When they were first seen or offboarded is not changed once it is set. Its parameters are `_named`, and each time
+    with ``new_`` before its name.
+    """
+    dialect = postgresql if of.dialect.name == "postgresql" else sqlite
+    named: dict[str, Any] = {column.name: sa.bindparam(f"of_{column.name}") for column in users.primary_key.columns}
+    new = {name: sa.bindparam(f"new_{name}", type_=sa.Double) for name in times}
+    insert = dialect.insert(users).values(**named, **new)
+    kept = {name: sa.func.coalesce(users.c[name], insert.excluded[name]) for name in times}
+    if "last_seen_at" in times:
+        kept["last_seen_at"] = insert.excluded.last_seen_at
+    put = insert.on_conflict_do_update(index_elements=list(users.primary_key.columns), set_=kept)
+    returning: ReturningInsert[Any] = put.returning(*users.c)
+    return returning
+
+
+def _named(principal: Principal) -> dict[str, object]:
+    return {f"of_{name}": part for name, part in owner(principal).items()}
+
+
+def _user(row: Columns) -> User:
     return User(principal_of(row), row.first_seen_at, row.last_seen_at, row.offboarded_at, row.ended_at)

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
@@ -122,32 +122,19 @@ class Conversations:
         async with self._database.writing() as connection:
             await connection.execute(turns.delete().where(_of(principal, conversation)))
 
-    async def append(
-        self,
-        connection: AsyncConnection,
-        principal: Principal,
-        conversation: str,
-        sequence: int,
-        turn: list[ModelMessage],
-        *,
-        private: bool,
-        forget_before: int | None = None,
-    ) -> None:
-        """Store the turn that answered the message with this sequence, in the caller's transaction.
+    def row(
+        self, principal: Principal, conversation: str, sequence: int, turn: list[ModelMessage], *, private: bool
+    ) -> dict[str, object]:
+        """Return the turn that answers a message as a new row of `turns`, by column.
 
         Args:
-            connection: The caller's transaction.
             principal: The person.
             conversation: The conversation.
             sequence: The sequence of the message.
             turn: The messages of the turn.
             private: The turn contains something from the person's account.
-            forget_before: Erase turns with a lower sequence, because the model can no longer take them.
         """
-        if forget_before is not None:
-            old = sa.and_(_of(principal, conversation), turns.c.sequence < forget_before)
-            await connection.execute(turns.delete().where(old))
-        row = {
+        return {
             "id": uuid.uuid4().hex,
             **owner(principal),
             "conversation": conversation,
@@ -156,7 +143,21 @@ class Conversations:
             "private": private,
             "created_at": self._now(),
         }
-        await _APPEND.execute(connection, row)
+
+
+async def keep(connection: AsyncConnection, row: Mapping[str, object], forget_before: int | None = None) -> None:
+    """Store a row that `Conversations.row` has made, in the caller's transaction.
+
+    Args:
+        connection: The caller's transaction.
+        row: The row.
+        forget_before: Erase turns of the same person and conversation with a lower sequence, because the model can no
+            longer take them.
+    """
+    if forget_before is not None:
+        same = (turns.c[name] == row[name] for name in ("platform", "tenant", "user_id", "conversation"))
+        await connection.execute(turns.delete().where(*same, turns.c.sequence < forget_before))
+    await _APPEND.execute(connection, row)
 
 
 def _of_others(turn: Sequence[ModelMessage]) -> list[ModelMessage]:

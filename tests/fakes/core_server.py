@@ -56,7 +56,8 @@ from app.delivery.replies.status import Status, Statuses
 from app.delivery.replies.streams import Streams
 from app.delivery.store.inbox import Inbox
 from app.delivery.store.lease import MessageLease, new_holder
-from app.delivery.store.outbox import Outbox, ReplyState
+from app.delivery.store.outbox import Outbox
+from app.delivery.store.owing import ReplyState
 from app.delivery.store.parking import Parking
 from app.delivery.store.retention import Retention
 from app.delivery.store.stops import Stops

@@ -15,7 +15,7 @@ from app.approvals.approvals import Approval, Approvals
 from app.audit.audit import Audit
 from app.audit.recorder import AuditRecorder
 from app.connections.connections import PersonConnections
-from app.conversations.history import Conversations
+from app.conversations.history import Conversations, keep
 from app.credentials.credentials import Credentials
 from app.database.database import Database
 from app.database.tables import messages
@@ -117,12 +117,6 @@ class Studio:
         """Store an answer's turn in its person's history."""
         assert isinstance(outcome, Answered)
         async with self.database.writing() as connection:
-            await self.conversations.append(
-                connection,
-                message.principal,
-                message.conversation,
-                message.sequence,
-                outcome.turn,
-                private=outcome.private,
-            )
+            place = (message.principal, message.conversation, message.sequence)
+            await keep(connection, self.conversations.row(*place, outcome.turn, private=outcome.private))
         return outcome

@@ -6,6 +6,7 @@ A process dies here by losing its hold on the database: nothing that it had in w
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -74,13 +75,18 @@ class Machine:
         """Return the objects of a new process."""
         self._died = asyncio.Event()
         server = CoreServer(self._database, self._key_ring, model=answering(self.model), channel=self.channel)
-        leave = server.inbox._leave
+        inbox = server.inbox
+        for owner, name in ((inbox._ending, "end"), (inbox, "put_back"), (inbox, "try_later")):
+            setattr(owner, name, self._while_alive(getattr(owner, name)))
+        return server
+
+    def _while_alive(self, leave: Callable[..., Awaitable[bool]]) -> Callable[..., Awaitable[bool]]:
+        died = self._died
 
         async def leave_while_alive(*arguments: Any, **more: Any) -> bool:
-            return not self._died.is_set() and await leave(*arguments, **more)
+            return not died.is_set() and await leave(*arguments, **more)
 
-        server.inbox._leave = leave_while_alive  # type: ignore[method-assign]
-        return server
+        return leave_while_alive
 
     async def run(self, said: list[StoredMessage]) -> None:
         """Start processes, one after the other dies, until all is answered or given up."""

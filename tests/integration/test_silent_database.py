@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from app.database import migration_lock, postgresql
 from app.database.database import Database
 from app.database.tables import replicas
-from app.delivery.engines import procrastinate
+from app.delivery.engines import queue_connections
 from app.errors import SettingsError
 from app.sections.delivery import DeliverySettings
 from tests.fakes.databases import PostgresServer
@@ -55,12 +55,12 @@ class Limits:
             return await connect(*arguments, **named | limits)
 
         async def wait(connection: Any, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-            patch.setattr(procrastinate, "ANSWER_SECONDS", LIMIT_SECONDS if self.short else usual)
+            patch.setattr(queue_connections, "ANSWER_SECONDS", LIMIT_SECONDS if self.short else usual)
             return await waiting(connection, gen, interval, timeout)
 
-        waiting = procrastinate._Connection.wait
+        waiting = queue_connections.QueueConnection.wait
         patch.setattr(postgresql, "_connect", limited)
-        patch.setattr(procrastinate._Connection, "wait", wait)
+        patch.setattr(queue_connections.QueueConnection, "wait", wait)
 
     async def shorten(self, database: Database) -> None:
         """Connect anew, so that the pool has a connection that does not wait for long."""

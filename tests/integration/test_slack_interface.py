@@ -20,7 +20,7 @@ from dependency_injector import providers
 from app.database.database import clock
 from app.database.tables import messages, outbox
 from app.delivery.store.lease import MessageLease, new_holder
-from app.delivery.store.outbox import ReplyState
+from app.delivery.store.owing import ReplyState
 from app.log_once import LogOnce
 from app.messages import MAX_TEXT_LENGTH
 from app.principal import Principal

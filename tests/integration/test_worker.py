@@ -125,13 +125,13 @@ async def test_two_speakers_of_a_group_take_turns(
 async def test_a_wake_up_during_the_last_look_is_not_lost(
     server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
-    """A message that is stored while the worker finds that there is no more is answered without the scan."""
+    """A message that is stored once the worker has found that no more wait is answered without the scan."""
     next_up = server.inbox.next_up
     late: list[StoredMessage] = []
 
     async def look_and_be_late(conversation: ConversationKey, besides: Collection[Principal] = ()) -> Upcoming | None:
         upcoming = await next_up(conversation, besides)
-        if upcoming is None and not late:
+        if upcoming is not None and not upcoming.more and not late:
             late.append(await server.say(grace, "group late", "group"))
             await asyncio.sleep(0.02)  # long enough for the wake-up to be taken
         return upcoming

@@ -15,7 +15,7 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
-from app.conversations.history import Conversations, History
+from app.conversations.history import Conversations, History, keep
 from app.database.database import Database
 from app.database.tables import turns
 from app.principal import Principal
@@ -47,9 +47,8 @@ class Shelf:
             ModelResponse(parts=[TextPart(f"about {text}")], model_name="test"),
         ]
         async with self._database.writing() as connection:
-            await self.conversations.append(
-                connection, person, conversation, sequence or self._sequence, turn, private=private
-            )
+            place = (person, conversation, sequence or self._sequence)
+            await keep(connection, self.conversations.row(*place, turn, private=private))
 
     async def load(self, person: Principal, conversation: str = "c", turns_at_most: int = 20) -> History:
         """Read a history."""

@@ -8,9 +8,12 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
+from app.conversations.history import Conversations
 from app.database.database import Database
 from app.database.tables import messages
 from app.delivery.store.inbox import Inbox, Upcoming
+from app.delivery.store.lease import MessageLease
+from app.delivery.store.outbox import Outbox
 from app.errors import InvalidMessageError, NotFoundError
 from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage
 from app.principal import Principal
@@ -133,25 +136,34 @@ async def test_an_overtaken_attempt_changes_nothing(inbox: Inbox, ada: Principal
     assert not await inbox.finish(second, "twice", private=True)
 
 
-async def test_what_is_stored_with_an_answer_is_stored_with_that_answer_only(inbox: Inbox, ada: Principal) -> None:
-    """An overtaken attempt stores nothing beside its answer, and an answer is not stored without what belongs to it."""
-    stored: list[str] = []
-
-    async def store(connection: object) -> None:
-        stored.append("stored")
-
-    async def fail(connection: object) -> None:
-        raise RuntimeError
-
+async def test_a_turn_is_stored_with_its_answer_only(inbox: Inbox, database: Database, ada: Principal) -> None:
+    """An overtaken attempt stores no turn and owes no reply, and an answer is not stored without its turn."""
+    conversations = Conversations(database)
     message = await _begun(inbox, inbound(ada))
-    with pytest.raises(RuntimeError):
-        await inbox.finish(message, "half", private=False, alongside=fail)
+    conversation, here = ConversationKey.of(message), (ada, message.conversation)
+    turn = conversations.row(*here, message.sequence, [], private=False)
+    taken = {**turn, "messages": None}  # the column takes no null
+    outbox = Outbox(database, MessageLease("host:1:somebody"))
+    with pytest.raises(sa.exc.IntegrityError):
+        await inbox.finish(message, "half", private=False, turn=taken)
     assert (await inbox.get(ada, message.message_id)).state is MessageState.RUNNING
-    await inbox.finish(replace(message, attempt=7), "late", private=False, alongside=store)
-    assert stored == []
-    await inbox.finish(message, "whole", private=False, alongside=store)
+    assert not await inbox.finish(replace(message, attempt=7), "late", private=False, turn=turn)
+    assert (await conversations.load(*here, turns_at_most=9)).sequences == ()
+    assert await outbox.waiting(conversation) == []
+    assert await inbox.finish(message, "whole", private=False, turn=turn)
 
-    assert stored == ["stored"]
+    assert (await conversations.load(*here, turns_at_most=9)).sequences == (message.sequence,)
+    assert len(await outbox.waiting(conversation)) == 1
+
+
+async def test_the_next_message_says_whether_more_wait(inbox: Inbox, ada: Principal, grace: Principal) -> None:
+    """Another person's message of the same conversation counts, and none of another conversation."""
+    found = []
+    for message in (inbound(ada), inbound(grace, conversation="other"), inbound(grace)):
+        await inbox.accept(message)
+        found.append(await inbox.next_up(ConversationKey.of(inbound(ada))))
+
+    assert found == [Upcoming(ada, 0, more=False), Upcoming(ada, 0, more=False), Upcoming(ada, 0, more=True)]
 
 
 async def test_interruptions_are_counted_and_a_new_attempt_alone_is_none(inbox: Inbox, ada: Principal) -> None:

@@ -13,7 +13,8 @@ from app.database.database import Database
 from app.delivery.backoff import Backoff
 from app.delivery.replies.sender import Sender
 from app.delivery.store.admin import Deliveries
-from app.delivery.store.outbox import PlaceInQueue, ReplyState
+from app.delivery.store.outbox import PlaceInQueue
+from app.delivery.store.owing import ReplyState
 from app.errors import NotFoundError, UnavailableError, UnclearError, UndeliverableError
 from app.keys.ring import KeyRing
 from app.messages import ConversationKey, StoredMessage

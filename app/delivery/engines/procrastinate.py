@@ -10,19 +10,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from itertools import islice
 
 import procrastinate
 import psycopg
+import sqlalchemy as sa
 from procrastinate import jobs
-from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
+from procrastinate.exceptions import ConnectorException, UniqueViolation
 from procrastinate.worker import Worker
 from psycopg import conninfo
-from psycopg.abc import RV, PQGen
+from sqlalchemy.dialects import postgresql
 
 from app.database.database import Database
 from app.database.postgresql import ANSWER_SECONDS, APPLICATION_NAME, LOCK_TIMEOUT, libpq_limits
+from app.database.prepared import Prepared
 from app.delivery.engines.engine import WorkOff
+from app.delivery.engines.queue_connections import QueueConnection, autocommit, queue_pool
 from app.errors import SettingsError
 from app.messages import ConversationKey
 from app.supervisor import Rounds, Supervisor, cancel, guarded
@@ -37,7 +40,22 @@ _POLL_SECONDS = 0.2
 _POLL_IDLE_SECONDS = 5.0
 _IDLE_AFTER_SECONDS = 1.0  # since the last job
 _LAST_WAKE_UPS_SECONDS = 2.0  # at the end; a scan finds the wake-ups that are left then
+_WOKEN_AT_ONCE = 100  # conversations, in one statement
 _LONG_AGO = datetime.fromtimestamp(0, UTC)  # means at once, even if this machine's clock is wrong
+
+# What procrastinate does to defer a job, for several at once, and without an error for those that wait already. The
+# triggers of its table name other tables without their schema.
+_WAKE = Prepared(
+    sa.text("""
+        INSERT INTO procrastinate.procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args)
+        SELECT 'default', 'work_off', woken.lock, woken.lock, woken.args
+        FROM set_config('search_path', 'procrastinate', true), unnest(:locks, :args) AS woken(lock, args)
+        ON CONFLICT (queueing_lock) WHERE status = 'todo' DO NOTHING
+    """).bindparams(
+        sa.bindparam("locks", type_=postgresql.ARRAY(sa.Text)),
+        sa.bindparam("args", type_=postgresql.ARRAY(postgresql.JSONB)),
+    )
+)
 
 
 class ProcrastinateEngine:
@@ -51,6 +69,7 @@ class ProcrastinateEngine:
     """
 
     def __init__(self, database: Database, supervisor: Supervisor, *, concurrency: int, lease_seconds: float) -> None:
+        self._database = database
         self._conninfo = postgresql_conninfo(database)
         self._rounds = Rounds()
         self._supervisor = supervisor
@@ -62,9 +81,10 @@ class ProcrastinateEngine:
                 min_size=1,
                 max_size=4,
                 timeout=ANSWER_SECONDS,  # to get a connection of the pool
-                connection_class=_Connection,
+                connection_class=QueueConnection,
                 kwargs={"options": f"-c search_path={SCHEMA} -c lock_timeout={LOCK_TIMEOUT}"},
-                configure=_autocommit,
+                configure=autocommit,
+                pool_factory=queue_pool,
             )
         )
         self._to_wake: dict[ConversationKey, None] = {}  # in the order of their first wake-up
@@ -138,15 +158,14 @@ class ProcrastinateEngine:
         """Put the conversations to wake into the queue, unless they wait there already."""
         self._any_to_wake.clear()
         while self._to_wake:
-            conversation = next(iter(self._to_wake))
-            del self._to_wake[conversation]
-            lock = _lock(conversation)
+            some = [*islice(self._to_wake, _WOKEN_AT_ONCE)]
+            for conversation in some:
+                del self._to_wake[conversation]
+            given = {"locks": [*map(_lock, some)], "args": [asdict(conversation) for conversation in some]}
             try:
-                await self._app.configure_task(_TASK, lock=lock, queueing_lock=lock).defer_async(**asdict(conversation))
-            except AlreadyEnqueued:
-                continue
-            except ConnectorException as error:  # the row is stored, so the scan wakes it
-                log.warning("a wake-up waits for the next scan: %s", type(error).__name__)
+                await self._database.change(_WAKE, given)
+            except sa.exc.SQLAlchemyError as error:  # the rows are stored, so the scan wakes them
+                log.warning("%d wake-ups wait for the next scan: %s", len(some), type(error).__name__)
 
     async def _run(self, context: procrastinate.JobContext, platform: str, tenant: str, conversation: str) -> None:
         """Run a job. It never fails: a scan finds what is left undone."""
@@ -211,23 +230,6 @@ class ProcrastinateEngine:
             made = await connection.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.procrastinate_jobs",))
             if (await made.fetchone()) == (None,):
                 await connection.execute(self._app.schema_manager.get_schema())
-
-
-class _Connection(psycopg.AsyncConnection[Any]):
-    """Closes itself if the server does not answer: psycopg waits as long as the kernel sees a connection."""
-
-    async def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        try:
-            return await super().wait(gen, interval, ANSWER_SECONDS if timeout is None else timeout)
-        except psycopg.errors._WaitTimeout:
-            if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:  # not while it only listens
-                self.pgconn.finish()
-            raise
-
-
-async def _autocommit(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Make each of procrastinate's statements its own transaction, so none is open between two of them."""
-    await connection.set_autocommit(True)
 
 
 def postgresql_conninfo(database: Database) -> str:

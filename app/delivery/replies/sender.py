@@ -13,7 +13,8 @@ from app.delivery.backoff import Backoff
 from app.delivery.replies.channel import Channel
 from app.delivery.replies.files import ReplyFiles
 from app.delivery.replies.status import Statuses, in_words
-from app.delivery.store.outbox import Outbox, PlaceInQueue, Reply, ReplyState
+from app.delivery.store.outbox import Outbox, PlaceInQueue, Reply
+from app.delivery.store.owing import ReplyState
 from app.errors import UnavailableError, UnclearError, UndeliverableError
 from app.log_context import log_about
 from app.messages import ConversationKey, StoredMessage

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.database.database import Database
 from app.database.prefix import whole_id
 from app.database.tables import approvals, messages, outbox, principal_of
-from app.delivery.store.outbox import ReplyState
+from app.delivery.store.owing import ReplyState
 from app.delivery.store.queries import has_contents
 from app.errors import NotFoundError
 from app.messages import MessageState

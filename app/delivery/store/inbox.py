@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.database import Database
 from app.database.prepared import Prepared
-from app.database.tables import begun_writes, messages, owned_by, parked_runs, principal_of
+from app.database.tables import messages, owned_by, principal_of
 from app.database.transition import changing
-from app.delivery.store.insert import enter, turn
+from app.delivery.store.ending import Ending
+from app.delivery.store.insert import enter
 from app.delivery.store.lease import FREE, MessageLease, new_holder
 from app.delivery.store.order import ANYTHING_UNDONE, beginning, to_wake, undone_of_everybody, upcoming
-from app.delivery.store.outbox import Outbox
-from app.delivery.store.queries import erasing, leave, naming, stored
+from app.delivery.store.queries import leave, naming, stored
 from app.delivery.store.validation import check
 from app.errors import NotFoundError, OffboardedError, UnavailableError
 from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage, Version
@@ -31,16 +30,22 @@ from app.sent_files import FileReference, dump_files
 _WOKEN_AT_ONCE = 200  # conversations
 _IDS_AT_ONCE = 500  # in one statement; databases limit its parameters to a few thousand
 
-Alongside = Callable[[AsyncConnection], Awaitable[None]]
 Admit = Callable[[Principal], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Upcoming:
-    """The next message of a conversation: its sender, and how often it was interrupted."""
+    """The next message of a conversation.
+
+    Attributes:
+        principal: Its sender.
+        interruptions: How often it was interrupted.
+        more: Other messages of the conversation wait too. Each one that is stored later comes with a wake-up.
+    """
 
     principal: Principal
     interruptions: int
+    more: bool = True
 
 
 class Inbox:
@@ -59,7 +64,7 @@ class Inbox:
         self._database = database
         self._now = now
         self._lease = lease
-        self._outbox = Outbox(database, lease)
+        self._ending = Ending(database, lease)
         self._time = lease.time_of(database)
         self._next_up = Prepared(upcoming(self._time))
         self._begin = Prepared(beginning(lease, database))
@@ -114,7 +119,7 @@ class Inbox:
         """Return the message that `begin_next` would begin now, or None."""
         query = Prepared(upcoming(self._time, besides)) if besides else self._next_up
         row = (await self._database.fetch(query, naming(conversation))).one_or_none()
-        return Upcoming(principal_of(row), row.interruptions) if row is not None else None
+        return Upcoming(principal_of(row), row.interruptions, bool(row.more)) if row is not None else None
 
     async def begin_next(
         self, conversation: ConversationKey, besides: Collection[Principal] = ()
@@ -160,38 +165,47 @@ class Inbox:
             suspect: The message itself may have caused the interruption; from then on it is tried with care.
         """
         interruptions = messages.c.interruptions + (1 if suspect else 0)
-        return await self._leave(message, MessageState.NEW, interruptions=interruptions)
+        async with self._database.writing() as connection:
+            return await leave(connection, message, MessageState.NEW, self._now(), interruptions=interruptions)
 
     async def try_later(self, message: StoredMessage, seconds: float, error: str) -> bool:
         """Let a message wait for another try after a temporary fault; its sender's later ones wait too.
 
         Return False if it was overtaken.
         """
-        faults = messages.c.failures + 1
-        return await self._leave(message, MessageState.NEW, wait_seconds=seconds, failures=faults, last_error=error)
+        changes: dict[str, Any] = {"failures": messages.c.failures + 1, "next_try_at": self._time + seconds}
+        async with self._database.writing() as connection:
+            return await leave(connection, message, MessageState.NEW, self._now(), last_error=error, **changes)
 
     async def finish(
-        self, message: StoredMessage, answer: str | LinkReply, *, private: bool, alongside: Alongside | None = None,
+        self,
+        message: StoredMessage,
+        answer: str | LinkReply,
+        *,
+        private: bool,
+        turn: Mapping[str, object] | None = None,
+        forget_before: int | None = None,
         files: Sequence[FileReference] = (),
-    ) -> bool:  # fmt: skip
+    ) -> bool:
         """Store the answer and delete the message's parked run. Return False if it was overtaken.
 
         Args:
             message: The message that is answered.
             answer: The reply for its sender.
             private: Only the sender may see the answer.
-            alongside: Stores more in the same transaction; not called if the message was overtaken.
+            turn: The turn to store in the same transaction, as `Conversations.row` makes it.
+            forget_before: Erase turns of the conversation with a lower sequence.
             files: The files that go with the answer.
         """
         more: dict[str, Any] = {"files": dump_files(files)} if files else {}
         text, link_id = (answer.text, answer.link_id) if isinstance(answer, LinkReply) else (answer, None)
-        return await self._leave(
-            message, MessageState.DONE, alongside, answer=text, link_id=link_id, private=private, **more
-        )
+        more |= {"answer": text, "link_id": link_id, "private": private}
+        now = self._now()
+        return await self._ending.end(message, MessageState.DONE, now, turn=turn, forget_before=forget_before, **more)
 
     async def fail(self, message: StoredMessage, apology: str, error: str | None = None) -> bool:
         """Fail the message with an apology and the error's class. Return False if it was overtaken."""
-        return await self._leave(message, MessageState.FAILED, answer=apology, last_error=error)
+        return await self._ending.end(message, MessageState.FAILED, self._now(), answer=apology, last_error=error)
 
     async def recover(self) -> None:
         """Make all running messages undone again. Call it only when no other process can be running."""
@@ -247,8 +261,7 @@ class Inbox:
         return stored(row) if row is not None else None
 
     async def _insert(self, message: InboundMessage) -> StoredMessage:
-        async with self._database.writing(turn=turn(message)) as connection:
-            entered = await enter(connection, message, self._now())
+        entered = await enter(self._database, message, self._now())
         if entered is None:
             raise OffboardedError(f"{message.principal} was offboarded; `deputy users restore` lets them in again")
         return entered
@@ -267,29 +280,6 @@ class Inbox:
                     **FREE,
                 )
             )
-
-    async def _leave(
-        self,
-        message: StoredMessage,
-        state: MessageState,
-        alongside: Alongside | None = None,
-        *,
-        wait_seconds: float | None = None,
-        **values: object,
-    ) -> bool:
-        async with self._database.writing() as connection:
-            if wait_seconds is not None:
-                values["next_try_at"] = self._time + wait_seconds
-            if not await leave(connection, message, state, self._now(), **values):
-                return False
-            if state in (MessageState.DONE, MessageState.FAILED):
-                tables = (parked_runs, begun_writes) if message.attempt > 1 else (begun_writes,)
-                for table in tables:  # only a message that was begun before can have been parked
-                    await erasing(table).execute(connection, {"of_message": message.message_id})
-                await self._outbox.owe(connection, message, state)
-            if alongside is not None:
-                await alongside(connection)
-        return True
 
     async def _one(self, query: sa.Select[Any]) -> sa.Row[Any] | None:
         async with self._database.reading() as connection:

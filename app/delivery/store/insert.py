@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.dml import ReturningInsert
 
+from app.database.database import Database
 from app.database.prepared import Prepared
 from app.database.tables import messages, owner, users
 from app.delivery.store.attachments import dump
@@ -19,29 +20,32 @@ _GIVEN = (
 )
 
 
-def _statement() -> ReturningInsert[int]:
+def _statement(*, alone: bool = False) -> ReturningInsert[int]:
     given = {name: sa.bindparam(name, type_=messages.c[name].type) for name in _GIVEN}
     of_conversation = (messages.c[name] == given[name] for name in ("platform", "tenant", "conversation"))
     last = sa.select(sa.func.coalesce(sa.func.max(messages.c.sequence), 0)).where(*of_conversation).scalar_subquery()
     of_person = (users.c[name] == given[name] for name in ("platform", "tenant", "user_id"))
     offboarded = sa.exists().where(*of_person, users.c.offboarded_at.is_not(None))
     row = sa.select(*given.values(), last + 1).where(~offboarded)
-    return messages.insert().from_select([*given, "sequence"], row).returning(messages.c.sequence)
+    columns = [*given, "sequence"]
+    if alone:
+        entering = postgresql.insert(messages).from_select(columns, row).on_conflict_do_nothing()
+        return entering.returning(messages.c.sequence)
+    return messages.insert().from_select(columns, row).returning(messages.c.sequence)
 
 
 _ENTER = Prepared(_statement())
+_ENTER_ALONE = Prepared(_statement(alone=True))
 
 
-def turn(message: InboundMessage) -> tuple[str, ...]:
-    """Return the key that transactions take turns for, so that each sequence of a conversation is given once."""
-    return "messages", message.principal.platform, message.principal.tenant, message.conversation
-
-
-async def enter(connection: AsyncConnection, message: InboundMessage, now: float) -> StoredMessage | None:
+async def enter(database: Database, message: InboundMessage, now: float) -> StoredMessage | None:
     """Store a message at the end of its conversation; return None, storing nothing, if its sender was offboarded.
 
+    On PostgreSQL it is first tried in one round trip, without taking turns: if another process gives the sequence to a
+    message of its own at the same moment, the constraint leaves only one of them.
+
     Args:
-        connection: A transaction with the `turn` of the message.
+        database: Where it is stored, in a transaction of its own.
         message: The message.
         now: The time, POSIX seconds.
 
@@ -67,7 +71,14 @@ async def enter(connection: AsyncConnection, message: InboundMessage, now: float
         "created_at": now,
         "changed_at": now,
     }
-    entered = (await _ENTER.execute(connection, given)).one_or_none()
+    entered = None
+    if database.dialect.name == "postgresql":
+        entered = (await database.change(_ENTER_ALONE, given)).one_or_none()
+    if entered is None:
+        # Take turns, so that each sequence of the conversation is given once.
+        turn = ("messages", principal.platform, principal.tenant, message.conversation)
+        async with database.writing(turn=turn) as connection:
+            entered = (await _ENTER.execute(connection, given)).one_or_none()
     if entered is None:
         return None
     return StoredMessage(

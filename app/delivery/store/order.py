@@ -12,7 +12,7 @@ from app.database.database import HasDialect
 from app.database.tables import messages, outbox, parked_runs
 from app.database.transition import changing
 from app.delivery.store.lease import MessageLease
-from app.delivery.store.outbox import ReplyState
+from app.delivery.store.owing import ReplyState
 from app.delivery.store.queries import is_due, of_conversation
 from app.messages import MessageState
 from app.principal import Principal
@@ -70,9 +70,13 @@ def is_next(now: sa.ColumnElement[float], besides: Iterable[Principal] = ()) -> 
 
 
 def upcoming(now: sa.ColumnElement[float], besides: Iterable[Principal] = ()) -> sa.Select[Any]:
-    """Return the query for whose message `is_next`, and how often it was interrupted."""
+    """Return the query for whose message `is_next`, how often it was interrupted, and whether `more` wait."""
     columns = (messages.c.platform, messages.c.tenant, messages.c.user_id, messages.c.interruptions)
-    return sa.select(*columns).where(is_next(now, besides))
+    others = messages.alias()
+    more = sa.exists().where(
+        of_conversation(others), others.c.state == MessageState.NEW, others.c.sequence != messages.c.sequence
+    )
+    return sa.select(*columns, more.label("more")).where(is_next(now, besides))
 
 
 def beginning(lease: MessageLease, of: HasDialect, besides: Iterable[Principal] = ()) -> ReturningUpdate[Any]:

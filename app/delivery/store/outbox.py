@@ -1,37 +1,23 @@
-"""The outbox: a row for each reply that is still to be sent, written together with the state that it reports.
-
-waiting ─► sent | obsolete | given_up
-"""
+"""The outbox: a row for each reply that is still to be sent, written together with the state that it reports."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.database import Database
 from app.database.prepared import Columns, Prepared
-from app.database.tables import messages, outbox, owned_by, owner, principal_of
+from app.database.tables import messages, outbox, owned_by, principal_of
 from app.delivery.store.lease import FREE, MessageLease
+from app.delivery.store.owing import ReplyState, owed, owing
 from app.delivery.store.queries import is_due, naming, of_conversation, stored
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 
-_OWED = (*("id", "platform", "tenant", "user_id", "conversation", "message_id", "message_state", "message_attempt"),)
 _READ = ("id", "message_state", "message_attempt", "tries", "last_error", "lease_holder")  # of a reply
-
-
-class ReplyState(StrEnum):
-    """The state of a reply."""
-
-    WAITING = "waiting"
-    SENT = "sent"
-    OBSOLETE = "obsolete"  # the message changed again before the reply was sent
-    GIVEN_UP = "given_up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +92,7 @@ class Outbox:
             state: The state that it is in now.
             held: The caller's own sender looks right after; otherwise the first process that looks sends it.
         """
-        owed = {
-            "id": uuid.uuid4().hex,
-            **owner(message.principal),
-            "conversation": message.conversation,
-            "message_id": message.message_id,
-            "message_state": state,
-            "message_attempt": message.attempt,
-        }
-        await self._statements.owe[held].execute(connection, owed)
+        await self._statements.owe[held].execute(connection, owed(message, state))
 
     async def waiting(self, conversation: ConversationKey) -> list[PlaceInQueue]:
         """Return the waiting replies of a conversation in the order in which they have to be sent."""
@@ -175,8 +153,9 @@ class Outbox:
             "of_state": reply.message_state,
             "of_attempt": reply.message_attempt,
         }
+        if self._database.dialect.name == "postgresql":
+            return (await self._database.change(self._statements.told, told)).rowcount == 1
         async with self._database.writing() as connection:
-            # First the message and then the reply: all transactions lock them in this order.
             await self._statements.replied.execute(connection, told)
             return (await self._statements.sent.execute(connection, _try(reply))).rowcount == 1
 
@@ -232,11 +211,7 @@ class _Statements:
         time = lease.time_of(database)
         is_message = messages.c.id == outbox.c.message_id
         seconds_left = (outbox.c.lease_until - time).label("seconds_left")
-        owing = outbox.insert().values(state=ReplyState.WAITING, created_at=time)
-        self.owe = {
-            True: Prepared(owing.values(tries=1, **lease.taken(database)), _OWED),
-            False: Prepared(owing.values(tries=0, **FREE), _OWED),
-        }
+        self.owe = {held: owing(lease, database, held=held) for held in (True, False)}
         self.is_held = sa.and_(
             outbox.c.id == sa.bindparam("of_reply"),
             outbox.c.state == ReplyState.WAITING,
@@ -256,7 +231,7 @@ class _Statements:
             .where(of_conversation(outbox), outbox.c.state == ReplyState.WAITING)
             .order_by(outbox.c.created_at, messages.c.sequence, outbox.c.message_attempt)
         )
-        self.replied = Prepared(
+        replied = (
             messages.update()
             .where(
                 messages.c.id == sa.bindparam("of_message"),
@@ -266,7 +241,12 @@ class _Statements:
             )
             .values(replied_at=time)
         )
-        self.sent = Prepared(outbox.update().where(self.is_held).values(state=ReplyState.SENT, last_error=None, **FREE))
+        sent = outbox.update().where(self.is_held).values(state=ReplyState.SENT, last_error=None, **FREE)
+        self.replied, self.sent = Prepared(replied), Prepared(sent)
+        # On PostgreSQL both are one. The condition is always true; it has the message locked first and then the reply,
+        # which is the order of all transactions.
+        first = replied.returning(messages.c.id).cte("replied")
+        self.told = Prepared(sent.where(sa.select(sa.func.count()).select_from(first).scalar_subquery() >= 0))
 
 
 def _try(reply: Reply) -> dict[str, object]:

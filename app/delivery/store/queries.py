@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 import sqlalchemy as sa
@@ -29,22 +30,32 @@ async def leave(
         values: What changes along with the state, by column: values, or expressions.
     """
     plain = {name: value for name, value in values.items() if not isinstance(value, sa.ClauseElement)}
-    given = {f"new_{name}": value for name, value in plain.items()}
-    given |= {"of_message": message.message_id, "of_attempt": message.attempt, "now": now}
+    given = leaving_with(message, now, plain)
     if len(plain) == len(values):
         return (await _prepared_leaving(state, tuple(plain)).execute(connection, given)).rowcount == 1
-    statement = _leaving(state, tuple(plain)).values({name: values[name] for name in values.keys() - plain.keys()})
+    statement = leaving(state, tuple(plain)).values({name: values[name] for name in values.keys() - plain.keys()})
     return (await connection.execute(statement, given)).rowcount == 1
 
 
 @cache
 def _prepared_leaving(state: MessageState, names: tuple[str, ...]) -> Prepared:
-    return Prepared(_leaving(state, names))
+    return Prepared(leaving(state, names))
+
+
+def leaving_with(message: StoredMessage, now: float, values: Mapping[str, object]) -> dict[str, object]:
+    """Return the parameters of `leaving`, for a message as it was begun."""
+    given = {f"new_{name}": value for name, value in values.items()}
+    return given | {"of_message": message.message_id, "of_attempt": message.attempt, "now": now}
 
 
 @cache
-def _leaving(state: MessageState, names: tuple[str, ...]) -> sa.Update:
-    """Return the statement, which is made once: every message costs one."""
+def leaving(state: MessageState, names: tuple[str, ...]) -> sa.Update:
+    """Return the statement that ends a running message's attempt, which is made once: every message costs one.
+
+    Args:
+        state: The new state.
+        names: The other columns that change.
+    """
     return changing(
         messages,
         messages.c.id == sa.bindparam("of_message"),

@@ -182,17 +182,14 @@ class Answering:
         except UnreadableMessageError as error:
             return await self._inbox.finish(message, str(error), private=False)
         if isinstance(outcome, Answered):
-            turn = partial(
-                self._conversations.append,
-                principal=message.principal,
-                conversation=message.conversation,
-                sequence=message.sequence,
-                turn=outcome.turn,
-                private=outcome.private,
-                forget_before=outcome.forget_before,
-            )
+            place = (message.principal, message.conversation, message.sequence)
             return await self._inbox.finish(
-                message, outcome.text, private=outcome.private, alongside=turn, files=outcome.files
+                message,
+                outcome.text,
+                private=outcome.private,
+                turn=self._conversations.row(*place, outcome.turn, private=outcome.private),
+                forget_before=outcome.forget_before,
+                files=outcome.files,
             )
         if await self._parking.count(message.principal, besides=message.message_id) >= self._person_parked:
             await self.give_up(message, TOO_MANY_PARKED.format(self._person_parked), "too_many_parked")

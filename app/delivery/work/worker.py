@@ -118,32 +118,35 @@ class Worker:
                 del self._in_hands[conversation]
 
     async def _work_off_one(self, conversation: ConversationKey) -> bool:
-        """Answer the next undone message; return False if none is left, or none gets a turn now."""
+        """Answer the next undone message; return False if none was left, or none gets a turn now.
+
+        A message that is stored after the look comes with a wake-up, so it needs no further look.
+        """
         aside: set[Principal] = set()  # people whose next message gets no turn; in a group others go first
         while not self._stopping:
             upcoming = await self._inbox.next_up(conversation, aside)
             if upcoming is None:
                 return False
             if self._turns.enter(upcoming, conversation):
-                await self._take(conversation, upcoming, aside)
-                return True
+                return await self._take(conversation, upcoming, aside) or upcoming.more
             aside.add(upcoming.principal)
         return False
 
-    async def _take(self, conversation: ConversationKey, upcoming: Upcoming, aside: Collection[Principal]) -> None:
-        """Begin the message whose turn it is, and answer it."""
+    async def _take(self, conversation: ConversationKey, upcoming: Upcoming, aside: Collection[Principal]) -> bool:
+        """Begin the message whose turn it is, and answer it; return True if it was another one, and put back."""
         try:
             async with self._turns.room(upcoming):
                 if self._stopping:
-                    return
+                    return False
                 until = self._lease_until()
                 message = await self._inbox.begin_next(conversation, aside)
                 if message is None:
-                    return
+                    return False
                 if message.interruptions > upcoming.interruptions:  # a different one by now, which needs a trial
                     await self._inbox.put_back(message, suspect=False)
-                    return
+                    return True
                 await self._work_on(message, until)
+                return False
         finally:
             for woken in self._turns.leave(upcoming):
                 await guarded("waking a conversation that stepped aside", self._engine.wake(woken))

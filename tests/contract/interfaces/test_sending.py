@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.database.tables import messages, owned_by
-from app.delivery.store.outbox import ReplyState
+from app.delivery.store.owing import ReplyState
 from app.errors import ToolError
 from app.messages import StoredMessage
 from app.principal import Principal
