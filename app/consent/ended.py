@@ -1,4 +1,4 @@
-"""What has ended with a revocation, and what has not yet."""
+"""The outcome of a revocation: the grants that have ended, and those that have not yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a consent page is asked for."""
+"""The request that leads to a consent page."""
 
 from __future__ import annotations
 

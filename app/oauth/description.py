@@ -98,7 +98,7 @@ class ProviderDescription:
         scope_separator: What parts them there; in answers spaces and commas do.
         scope_prefix: What its answers write before some of the scopes.
         unscoped_prefix: How access tokens begin that no OAuth scope limits, because the client's own settings say what
-            they may do: with one, whatever was asked for counts as granted. "" if there are none.
+            they may do: with one, everything that was asked for counts as granted. "" if it has no such tokens.
         sign_in_scopes: What is asked for with every sign-in.
         permits: Each OAuth scope that permits others, and those.
         words: What OAuth scopes permit, in words.

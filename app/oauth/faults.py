@@ -1,4 +1,4 @@
-"""Faults of providers that only an administrator can fix: what is wrong, and where to fix it."""
+"""Faults of providers that only an administrator can fix, with the place to fix them."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Differences:
         expires_in: How the lifetime is written: as a number, as text, or not at all.
         scopes: How the granted OAuth scopes are written: parted by spaces, by commas, as a list, or not at all.
         scope_parameter: The parameter of the consent page that lists them.
-        separator: What has to part them there.
+        separator: The character that has to part them there.
         drops_implied: Whether an answer leaves out the scopes that another one of it permits.
         unsaid: The OAuth scopes that an answer never names.
         unscoped: Whether what a token may do is a matter of the client's own settings, and answers name no scope.
@@ -43,8 +43,8 @@ class Differences:
         names: Where the account is named: at an endpoint, in an id_token, in the token answer, by Slack's `auth.test`
             or by GraphQL.
         tenant: The directory of all accounts; its issuer and its id_tokens name it as Microsoft's do.
-        parameters: What the consent page has to be asked with.
-        headers: What every request to the token and revocation endpoints has to have, in lower case.
+        parameters: The parameters that the consent page has to be asked with.
+        headers: The headers of every request to the token and revocation endpoints, in lower case.
         issuer: Whether callbacks have an `iss` (RFC 9207), and the metadata says so.
         client_authentication: The only way in which the client may say who it is.
         pkce: Whether a code challenge is needed.
@@ -52,7 +52,7 @@ class Differences:
         as_form: Whether answers for tokens are a form unless JSON is accepted by its name.
         nested: The field of the first answer that holds the person's tokens; a refresh is answered without it.
         errors_with_200: Whether errors of the token endpoint have the status 200, as GitHub's do.
-        refusals: What a wrong code, and a wrong refresh token, are answered with.
+        refusals: The errors for a wrong code and for a wrong refresh token.
         lifetime_seconds: Of an access token that ends.
         prefixes: How access tokens and refresh tokens begin.
     """
