@@ -16,7 +16,7 @@ from app.toolkits.input_files import InputFiles
 from app.toolkits.toolkit import ToolSpec
 
 FILE_CHANGED = with_aside(
-    "{} is no longer the file that you approved, so nothing was done. Ask again, and I show you what it is now.",
+    "{} is no longer the file that you approved, so nothing was done. Ask again, and I show you the file as it is now.",
     "Tell the person; do not try it again.",
 )
 
@@ -64,7 +64,7 @@ class CallFiles:
         Args:
             spec: The tool.
             tool_args: The call's arguments.
-            digests: What was approved, by reference.
+            digests: The approved hashes, by reference.
 
         Raises:
             ToolFailed: As `fetch`, or a file is not the one that was approved.

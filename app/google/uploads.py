@@ -18,7 +18,7 @@ class BytesUpload(MediaUpload):  # type: ignore[misc]  # the library is untyped
     Args:
         contents: The bytes.
         mime_type: Their type.
-        in_pieces: Upload them in pieces, whatever their size.
+        in_pieces: Upload them in pieces even if they are small.
     """
 
     def __init__(self, contents: bytes, mime_type: str, *, in_pieces: bool = False) -> None:

@@ -32,7 +32,7 @@ _KINDS = (
 
 
 class FileTooLargeError(ToolError):
-    """A file exceeds what its call may still use."""
+    """A file exceeds the bytes that its call may still use."""
 
     def __init__(self, name: str) -> None:
         self.name = cleaned_name(name)

@@ -80,7 +80,7 @@ class PersonZone:
             return zone
         if not self._looks:
             return UNKNOWN_ZONE
-        # In a task of its own: what `ensure` permits there is not permitted to the tool that asks.
+        # In a task of its own, because `ensure` permits the calling context more than its tool declares.
         found = await asyncio.create_task(self._looked_up())
         if found is None:
             self._known.keep(self._principal, account, UNKNOWN_ZONE, UNPERMITTED_SECONDS)

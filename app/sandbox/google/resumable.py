@@ -32,7 +32,7 @@ class UploadSession(Generic[Answer]):
         mime_type: The type of the media.
         total: The size that was announced, or None.
         finish: Makes the call with the media.
-        received: What has arrived.
+        received: The bytes that have arrived.
         answer: The answer, once it is complete.
     """
 
@@ -66,7 +66,7 @@ class UploadSession(Generic[Answer]):
 
     def _add(self, piece: bytes, first: int, last: int, total: int) -> None:
         if first != len(self.received) or last - first + 1 != len(piece) or last >= total:
-            raise MediaError("Invalid request. The piece does not follow what has arrived.")
+            raise MediaError("Invalid request. The piece does not follow the bytes that have arrived.")
         if last + 1 < total and len(piece) % PIECE_UNIT:
             raise MediaError(f"Invalid request. Pieces are multiples of {PIECE_UNIT} bytes.")
         self.received += piece
