@@ -18,6 +18,7 @@ class Call:
         bearer_sha256: The SHA-256 of the access token, in hexadecimal, or None if the call carried none.
         status: The HTTP status of the answer.
         at: When it was answered, in seconds since the epoch, by the sandbox's clock.
+        query: The query of its address, percent-encoded as it was sent; empty for the calls of OAuth.
     """
 
     method_id: str
@@ -25,6 +26,7 @@ class Call:
     bearer_sha256: str | None
     status: int
     at: float
+    query: str = ""
 
 
 def fingerprint(bearer: str | None) -> str | None:

@@ -11,22 +11,23 @@ _CODE = re.compile(r"confirm</span> <strong>(\w{8})</strong>")
 
 
 async def visit(
-    link: str, email: str, *, allow: bool = True, granted: Collection[str] | None = None
+    link: str, account: str, *, allow: bool = True, granted: Collection[str] | None = None, field: str = "email"
 ) -> httpx2.Response:
     """Go from a consent link to the last page, with fresh cookies, and return that page's response.
 
     Args:
         link: The link as it was sent to the person.
-        email: The account that they choose.
+        account: The account that they choose.
         allow: Whether they press Allow.
         granted: The OAuth scopes that they leave ticked; None for all.
+        field: What the consent page's form calls the account.
     """
     async with httpx2.AsyncClient(timeout=30) as browser:
         shown = await browser.get(link)
         if shown.status_code != 200:
             return shown
         consent_page = await browser.post(link, follow_redirects=True)
-        form: dict[str, str | list[str]] = {"email": email, "decision": "allow" if allow else "deny"}
+        form: dict[str, str | list[str]] = {field: account, "decision": "allow" if allow else "deny"}
         if granted is not None:
             form["granted"] = ["", *granted]
         return await browser.post(str(consent_page.url), data=form, follow_redirects=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,24 +144,30 @@ ACCOUNTS = ConnectionSettings(
 )
 
 
+def owner_in(token: str) -> str | None:
+    """Return the person whom a token of `FakeTokens` names, or None if it is none."""
+    return token.removeprefix("token-").rpartition("-")[0] if token.startswith("token-") else None
+
+
 @dataclass
 class PersonalOffice(TokenVerifier):
     """An MCP server that knows people by their tokens, and keeps a book for each.
 
     Attributes:
+        whose: Returns whose a token is, or None if it is not valid.
         callers: Whose each call was, as their token said, with the argument of the call.
         books: What each person has written.
         refused: The people whose tokens it takes no longer.
     """
 
+    whose: Callable[[str], str | None] = owner_in
     callers: list[tuple[str, str]] = field(default_factory=list)
     books: dict[str, list[str]] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
 
     async def verify_token(self, token: str) -> AccessToken | None:
-        """Know a token of `FakeTokens`, which names its person."""
-        name = token.removeprefix("token-").rpartition("-")[0]
-        if not token.startswith("token-") or name in self.refused:
+        name = self.whose(token)
+        if name is None or name in self.refused:
             return None
         return AccessToken(token=token, client_id="deputy", scopes=[], subject=name)
 

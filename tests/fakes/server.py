@@ -6,7 +6,7 @@ import asyncio
 import base64
 import re
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar
 
 import httpx2
@@ -14,6 +14,7 @@ from dependency_injector import providers
 
 from app.consent.outcome import Connected
 from app.delivery.store.inbox import Inbox
+from app.oauth.provider import GOOGLE
 from app.principal import Principal
 from app.sandbox.google.gmail.letters import MARKER
 from app.sandbox.google.sandbox import GoogleSandbox
@@ -41,6 +42,8 @@ NOTICE = (
 APPROVAL_CODE = re.compile(r"approve ([0-9a-f]{4,8})")
 # Uvicorn closes a connection that was idle for 5 s, by its own clock: a request must not go out on it just then.
 NO_REUSE = httpx2.Limits(max_keepalive_connections=0)
+
+GMAIL_SCOPES = frozenset(scope for spec in GmailToolkit.tools().values() for scope in spec.oauth_scopes)
 
 T = TypeVar("T")
 
@@ -122,13 +125,21 @@ class Server(AppClient):
         assert code is not None, page.text
         assert isinstance(await self.container.confirmation().confirm(principal, code), Connected)
 
-    async def connect(self, principal: Principal, email: str) -> None:
-        """Give this person a grant for all that Gmail's tools need, by a link as they would be sent."""
-        oauth_scopes = frozenset(scope for spec in GmailToolkit.tools().values() for scope in spec.oauth_scopes)
+    async def connect(
+        self,
+        principal: Principal,
+        account: str,
+        oauth_scopes: Iterable[str] = GMAIL_SCOPES,
+        *,
+        provider: str = GOOGLE,
+    ) -> None:
+        """Give this person a grant, for all that Gmail's tools need, by a link as they would be sent."""
         consent = self.container.consent()
-        link = (await consent.sign_in(principal, await consent.ask(principal, oauth_scopes))).url
+        asked = await consent.ask(principal, frozenset(oauth_scopes), provider=provider)
+        link = (await consent.sign_in(principal, asked)).url
         assert link is not None
-        await self.confirm(principal, await self.consent(link, email))
+        field = "email" if provider == GOOGLE else "account"
+        await self.confirm(principal, await visit(link, account, field=field))
 
     async def send_mail(self, principal: Principal, raw: str) -> None:
         """Send a mail as this person, by Google's API and past Deputy."""

@@ -8,23 +8,18 @@ is gone although the cyclic collector never ran.
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
 import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
 from itertools import cycle, islice
 from pathlib import Path
 
-import httpx2
 import pytest
-import sqlalchemy as sa
 
 from app.credentials.credentials import Credentials
-from app.database.tables import messages
 from app.delivery.work import answering
 from app.delivery.work.answering import TOO_LATE
 from app.errors import ToolError
@@ -34,21 +29,18 @@ from app.sandbox.google.gmail.letters import MARKER
 from app.sandbox.log import fingerprint
 from app.sandbox.people import Person
 from app.sandbox.whatsapp.people import PairRates
-from app.sections.delivery import DeliverySettings
-from app.sections.interfaces import InterfacesSettings
 from app.toolkits.gmail import READ_MAIL, GmailToolkit
 from app.toolkits.toolkit import tool
 from app.toolkits.zones import PersonZone
 from containers.application import Application
 from containers.scopes import Scoped
 from tests.fakes.databases import Databases
-from tests.fakes.environment import Environment, open_environment, with_http, with_telegram
+from tests.fakes.environment import open_environment
 from tests.fakes.leaping import end_limit, limits_of
-from tests.fakes.server import Server
-from tests.isolation.members import PLATFORMS, Delivery, Member, Shown, shown, some_group
-from tests.isolation.watch import Verdict, Watch, judge
+from tests.isolation.crowd import DELIVERY, HANGING_SECONDS, Crowd, all_channels, side_by_side, without_the_collector
+from tests.isolation.members import PLATFORMS, Delivery, Member, some_group
+from tests.isolation.watch import Verdict, Watch
 
-HANGING_SECONDS = 900.0
 READS = ("show my 2 unread mails", "show my last 3 mails", "/gmail_search query=the limit=2")
 FAILS = ("/gmail_crash", "/gmail_refuse", "read mail 0123456789abcdef")
 SLOW = ("/gmail_dawdle", "/gmail_block")
@@ -103,96 +95,28 @@ class TryingGmail(GmailToolkit):
         return ""
 
 
-@dataclass
-class Crowd:
-    """A server and all who write to it.
+async def write_to(crowd_: Crowd, random_: random.Random, count: int, *, interrupts: int, slow: int = 0) -> None:
+    """Let the crowd write so many messages, mixed up; some of them fail, are sent twice, interrupted or too slow.
 
-    Attributes:
-        asked: Who sent which message over HTTP.
+    Args:
+        crowd_: Who writes.
+        random_: Decides who writes what, and when.
+        count: How many messages.
+        interrupts: How many runs are interrupted.
+        slow: How many of the messages take longer than they may.
     """
+    greetings = crowd_.greetings(READS[0])
+    texts = [*islice(cycle(SLOW), slow), *islice(cycle(FAILS), count // 12)]
+    texts += random_.choices(READS, k=count - len(greetings) - len(texts))
+    random_.shuffle(texts)
 
-    server: Server
-    members: list[Member]
-    watch: Watch
-    asked: set[tuple[Member, str]] = field(default_factory=set)
-
-    async def run(self, random_: random.Random, count: int, *, interrupts: int, slow: int = 0) -> None:
-        """Write so many messages, mixed up, and return once each is done or failed and its sender was told.
-
-        Args:
-            random_: Decides who writes what, and when.
-            count: How many messages.
-            interrupts: How many runs are interrupted.
-            slow: How many of the messages take longer than they may.
-        """
-        # WhatsApp lets the assistant write to a person alone only if they wrote to it alone before.
-        greeting = [member for member in self.members if member.platform == "whatsapp"]
-        greetings = [self._delivery(member, READS[0], None, event) for event, member in enumerate(greeting)]
-        texts = [*islice(cycle(SLOW), slow), *islice(cycle(FAILS), count // 12)]
-        texts += random_.choices(READS, k=count - len(greetings) - len(texts))
-        random_.shuffle(texts)
-        deliveries = [self._any_delivery(random_, text, event) for event, text in enumerate(texts, len(greetings))]
-        deliveries += random_.sample(deliveries, count // 10)  # platforms send some twice
-        random_.shuffle(deliveries)
-        interrupter = asyncio.create_task(self._interrupt(random_, interrupts))
-        slots = asyncio.Semaphore(20)
-
-        async def deliver(delivery: Delivery) -> None:
-            async with slots:
-                (await delivery()).raise_for_status()
-
-        for batch in (greetings, deliveries):
-            await asyncio.gather(*map(deliver, batch))
-        async with asyncio.timeout(HANGING_SECONDS):
-            while (states := await self.states())["done", True] + states["failed", True] < count:
-                await asyncio.sleep(0.1)
-        interrupter.cancel()
-
-    async def states(self) -> Counter[tuple[str, bool]]:
-        """How many messages are in which state, and whether their senders were told."""
-        query = sa.select(messages.c.state, messages.c.replied_at.is_not(None), sa.func.count()).group_by(
-            messages.c.state, messages.c.replied_at.is_not(None)
-        )
-        async with self.server.container.database().reading() as connection:
-            return Counter({(row[0], bool(row[1])): row[2] for row in await connection.execute(query)})
-
-    async def judge(self, fading_seconds: float = 30.0) -> Verdict:
-        """The verdict on all that has happened."""
-        server = self.server
-        emails = {member.principal(server): member.email for member in self.members}
-        return await judge(
-            self.watch, server.container, server.google, emails, await self.shown(), fading_seconds=fading_seconds
-        )
-
-    async def shown(self) -> list[Shown]:
-        """All that was shown, and to whom."""
-        return await shown(self.server, self.members, self.asked)
-
-    def _any_delivery(self, random_: random.Random, text: str, event: int) -> Delivery:
+    def delivery(text: str, event: int) -> Delivery:
         # Who is slow keeps a whole thread waiting.
         group = None if text in SLOW or random_.random() < 0.5 else some_group(random_)
-        return self._delivery(random_.choice(self.members), text, group, event)
+        return crowd_.delivery(random_.choice(crowd_.members), text, group, event)
 
-    def _delivery(self, member: Member, text: str, group: int | None, event: int) -> Delivery:
-        delivery = member.delivery(self.server, text, group=group, event=event)
-
-        async def deliver() -> httpx2.Response:
-            response = await delivery()
-            if member.platform == "http" and response.is_success:
-                self.asked.add((member, response.json()["message"]))
-            return response
-
-        return deliver
-
-    async def _interrupt(self, random_: random.Random, count: int) -> None:
-        """Cancel so many runs in mid-work, each message at most once."""
-        worker, interrupted = self.server.container.worker(), set[str]()
-        while len(interrupted) < count:
-            await asyncio.sleep(0.02)
-            if fresh := sorted(worker.in_work - interrupted):
-                chosen = random_.choice(fresh)
-                interrupted.add(chosen)
-                worker.interrupt(chosen)
+    deliveries = [delivery(text, event) for event, text in enumerate(texts, len(greetings))]
+    await crowd_.run(random_, greetings, deliveries, interrupts=interrupts)
 
 
 @asynccontextmanager
@@ -208,42 +132,20 @@ async def crowd(folder: Path, people: int, databases: Databases | None = None) -
         )
         watch.install(container)
 
-    delivery = DeliverySettings(concurrency=16, deadline_seconds=HANGING_SECONDS, scan_seconds=0.5)
     async with (
-        open_environment(folder, databases, people=accounts, delivery=delivery) as environment,
-        environment.server(prepare, interfaces=_all_channels(environment)) as server,
+        open_environment(folder, databases, people=accounts, delivery=DELIVERY) as environment,
+        environment.server(prepare, interfaces=all_channels(environment)) as server,
     ):
         environment.whatsapp.rates = PairRates(burst=1_000_000)
-        slots = asyncio.Semaphore(8)
-
-        async def connect(member: Member) -> None:
-            async with slots:
-                await server.connect(member.principal(server), member.email)
-
-        await asyncio.gather(*map(connect, members))
+        await side_by_side(server.connect(member.principal(server), member.email) for member in members)
         yield Crowd(server, members, watch)
-
-
-def _all_channels(environment: Environment) -> InterfacesSettings:
-    return with_telegram(environment, with_http(environment.settings, wait_seconds=0.01))
-
-
-@contextmanager
-def without_the_collector() -> Iterator[None]:
-    """Only what nothing refers to is freed meanwhile."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 async def assert_nobody_meets(folder: Path, databases: Databases, *, people: int, count: int, slow: int) -> None:
     """Run a crowd and hold the outcome to what this module promises."""
     with without_the_collector():
         async with crowd(folder, people, databases) as crowd_:
-            await crowd_.run(random.Random(500), count, interrupts=count // 10, slow=slow)
+            await write_to(crowd_, random.Random(500), count, interrupts=count // 10, slow=slow)
             states = await crowd_.states()
             verdict = await crowd_.judge()
             told = await crowd_.shown()
@@ -341,7 +243,7 @@ async def test_a_planted_leak_is_noticed(tmp_path: Path, mistake: Callable[[Appl
     with without_the_collector():
         async with crowd(tmp_path, 3) as crowd_:
             mistake(crowd_.server.container, crowd_)
-            await crowd_.run(random.Random(5), 20, interrupts=2)
+            await write_to(crowd_, random.Random(5), 20, interrupts=2)
             verdict = await crowd_.judge(30.0 if mistake is confuse else 0.0)
 
     if mistake is confuse:

@@ -12,7 +12,6 @@ from app.sandbox.google.gmail.letters import MARKER
 from app.sandbox.log import fingerprint
 from app.sandbox.people import Person
 from app.sections.agents import AgentSettings
-from app.sections.delivery import DeliverySettings
 from app.settings import Settings
 from app.toolkits.calendar import CalendarToolkit
 from app.toolkits.drive import DriveToolkit
@@ -20,7 +19,7 @@ from app.toolkits.gmail import GmailToolkit
 from containers.application import Application
 from tests.fakes.environment import open_environment
 from tests.fakes.server import Server, own_markers
-from tests.isolation.test_five_hundred import without_the_collector
+from tests.isolation.crowd import DELIVERY, side_by_side, without_the_collector
 from tests.isolation.watch import Watch
 
 PEOPLE = 40
@@ -37,17 +36,13 @@ ASKED = (
     "drive_recent",
     "ask desk ask mail gmail_unread",
 )
+OAUTH_SCOPES = {
+    scope
+    for toolkit in (GmailToolkit, CalendarToolkit, DriveToolkit)
+    for spec in toolkit.tools().values()
+    for scope in spec.oauth_scopes
+}
 MEMBERS = {"mail": "gmail", "calendar": "calendar", "files": "drive"}
-
-
-async def connect(server: Server, principal: Principal, email: str) -> None:
-    """Give this person a grant for the tools of the whole team."""
-    toolkits = (GmailToolkit, CalendarToolkit, DriveToolkit)
-    oauth_scopes = {scope for each in toolkits for spec in each.tools().values() for scope in spec.oauth_scopes}
-    consent = server.container.consent()
-    link = (await consent.sign_in(principal, await consent.ask(principal, frozenset(oauth_scopes)))).url
-    assert link is not None
-    await server.confirm(principal, await server.consent(link, email))
 
 
 async def test_forty_people_over_a_team_of_three_levels(tmp_path: Path) -> None:
@@ -55,17 +50,10 @@ async def test_forty_people_over_a_team_of_three_levels(tmp_path: Path) -> None:
     accounts = [Person.named(f"Member{n:02} Crowd", f"member{n:02}@sandbox.example") for n in range(PEOPLE)]
     emails = {Principal("http", "demo", f"member{n:02}"): account.email for n, account in enumerate(accounts)}
     watch = Watch()
-    delivery = DeliverySettings(concurrency=16, deadline_seconds=900, scan_seconds=0.5)
-    async with open_environment(tmp_path, people=accounts, delivery=delivery) as environment:
+    async with open_environment(tmp_path, people=accounts, delivery=DELIVERY) as environment:
         environment.settings = _with_team(environment.settings)
         async with environment.server(watch.install) as server:
-            slots = asyncio.Semaphore(8)
-
-            async def join(person: Principal) -> None:
-                async with slots:
-                    await connect(server, person, emails[person])
-
-            await asyncio.gather(*map(join, emails))
+            await side_by_side(server.connect(person, email, OAUTH_SCOPES) for person, email in emails.items())
             told = await _all_ask(server, [*emails])
             calls = [call for call in server.google.calls if not call.method_id.startswith("oauth.")]
             tokens = {person: await _token(server.container, person) for person in emails}

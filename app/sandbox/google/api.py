@@ -108,6 +108,7 @@ class ApiRequest:
     if_match: str | None = None
 
 
+Owner = tuple[str, frozenset[str]] | None  # of a bearer: the address, and the OAuth scopes; None if it is not valid
 Handler = Callable[[ApiRequest], Mapping[str, Any] | bytes | None]  # bytes of a file that is downloaded
 
 
@@ -144,11 +145,9 @@ class RestApi:
             response = self._call(*found, query, request, owner)
         except ApiError as error:
             response = error_response(error, found[0] if found else None)
-        return self._recorded(method_id, owner, bearer, response)
+        return self._recorded(method_id, owner, bearer, response, query)
 
-    def _go_on(
-        self, upload_id: str, request: WireRequest, owner: tuple[str, frozenset[str]] | None, bearer: str | None
-    ) -> WireResponse:
+    def _go_on(self, upload_id: str, request: WireRequest, owner: Owner, bearer: str | None) -> WireResponse:
         """Take the next piece of an upload, or say how much of it has arrived."""
         session = self._uploads.find(upload_id, owner[0] if owner else None)
         if session is None or request.verb != "PUT":
@@ -166,9 +165,10 @@ class RestApi:
         return self._recorded(session.method_id, owner, bearer, response)
 
     def _recorded(
-        self, method_id: str, owner: tuple[str, frozenset[str]] | None, bearer: str | None, response: WireResponse
+        self, method: str, owner: Owner, bearer: str | None, response: WireResponse, query: str = ""
     ) -> WireResponse:
-        self._record(Call(method_id, owner[0] if owner else None, fingerprint(bearer), response.status, self._now()))
+        email = owner[0] if owner else None
+        self._record(Call(method, email, fingerprint(bearer), response.status, self._now(), query))
         return response
 
     def _call(
@@ -177,7 +177,7 @@ class RestApi:
         path_parameters: Mapping[str, str],
         query: str,
         request: WireRequest,
-        owner: tuple[str, frozenset[str]] | None,
+        owner: Owner,
     ) -> WireResponse:
         if owner is None:
             raise ApiError(

@@ -21,7 +21,7 @@ class AccountApi:
     """Answers as the account of the bearer, and takes down every call. Lives with the sandbox.
 
     Attributes:
-        calls: Every call: the account, the method and the path.
+        calls: Every call: the account, the method, and the path with its query.
         failure: The status with which it answers, while it is set.
     """
 
@@ -84,5 +84,6 @@ class AccountApi:
 
     def _grant(self, request: Request) -> AppGrant | None:
         grant = self._state.find(request.headers.get("authorization", "").removeprefix("Bearer "), self._now())
-        self.calls.append((grant.account if grant else "nobody", request.method, request.url.path))
+        target = f"{request.url.path}?{request.url.query}".removesuffix("?")
+        self.calls.append((grant.account if grant else "nobody", request.method, target))
         return grant
