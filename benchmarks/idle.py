@@ -91,9 +91,9 @@ def measure(seconds: float = SECONDS) -> dict[str, tuple[float, float]]:
     binaries = find_binaries()
     with running_postgres(binaries) if binaries else nullcontext() as cluster:
         if cluster is not None:
-            url = asyncio.run(new_database(cluster))
-            found[POSTGRESQL] = elsewhere(idle, url, "procrastinate", seconds)
-            found[WORKER] = elsewhere(idle, url, "procrastinate", seconds, serves=False)
+            for name, serves in ((POSTGRESQL, True), (WORKER, False)):
+                url = asyncio.run(new_database(cluster))
+                found[name] = elsewhere(idle, url, "procrastinate", seconds, serves=serves)
     return found
 
 
