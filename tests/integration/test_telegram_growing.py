@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -136,16 +137,18 @@ async def test_a_run_that_another_process_does_again_goes_on_in_the_same_message
 
 async def test_a_message_whose_id_nobody_noted_holds_public_words_only(stage: Stage) -> None:
     """The process died as Telegram had just taken it: nobody can look it up, so the reply is sent beside it."""
-    ada, keep = told(ADA, group=GROUP), stage.notes.keep
+    ada, keep, died = told(ADA, group=GROUP), stage.notes.keep, asyncio.Event()
 
     async def dying(message: StoredMessage, notes: Mapping[str, Any] | None, *, while_open: bool) -> bool:
         if notes and notes["growing"]["message_id"]:
+            died.set()
             raise RuntimeError("killed")
         return await keep(message, notes, while_open=while_open)
 
     stage.notes.keep = dying  # type: ignore[method-assign]
     stage.write(ada, "Let me see")
     await stage.shown("Let me see")
+    await died.wait()  # Telegram shows it before its answer has come
     stage.notes.keep = keep  # type: ignore[method-assign]
     await stage.answer(ada, SECRET, stage.other, private=True, again=True)
 
