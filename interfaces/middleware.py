@@ -47,9 +47,9 @@ async def _translate(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error.__cause__, TooLargeError):
         error = error.__cause__  # FastAPI turns any error while it reads a body into a 400
     if isinstance(error, DATABASE_FAILURES):
-        where = describe_crash(error)
+        why = reason(error)  # told once, in however many places it shows
         _log_once(request).error(
-            where, "requests are refused, the database cannot be used: %s (%s)", reason(error), where
+            why, "requests are refused, the database cannot be used: %s (%s)", why, describe_crash(error)
         )
         error = UnavailableError("the server cannot reach its database; try again")
     if isinstance(error, MessageError):
