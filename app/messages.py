@@ -101,7 +101,7 @@ class StoredMessage:
         created_at: When it was stored, POSIX seconds by the clock of the process that stored it.
         attachments: The files that came with it.
         files: The files that go with the answer.
-        notes: What the channel noted about the reply that it is showing; only the channel reads it.
+        notes: The channel's notes about the reply that it is showing; only the channel reads it.
     """
 
     message_id: str

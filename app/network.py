@@ -56,7 +56,7 @@ def open_client(timeout: httpx2.Timeout | float, *, response_hooks: Sequence[Res
         response_hooks: Awaited with each response before it is returned.
 
     Raises:
-        SettingsError: What the environment says of proxies or certificates cannot be used.
+        SettingsError: The environment's proxies or certificates cannot be used.
     """
     check_proxies()
     return httpx2.AsyncClient(
@@ -77,7 +77,7 @@ def open_transport() -> RoutedTransport:
     """Return the connections that people's own clients share.
 
     Raises:
-        SettingsError: What the environment says of proxies or certificates cannot be used.
+        SettingsError: The environment's proxies or certificates cannot be used.
     """
     check_proxies()
     return RoutedTransport(tls_context())
@@ -87,7 +87,7 @@ def open_pool() -> urllib3.PoolManager:
     """Return a pool for everybody; it is safe for threads.
 
     Raises:
-        SettingsError: What the environment says of proxies or certificates cannot be used.
+        SettingsError: The environment's proxies or certificates cannot be used.
     """
     check_proxies()
     return RoutedPool(tls_context())

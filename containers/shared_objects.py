@@ -48,9 +48,9 @@ def shared(
 
     Args:
         toolkit: One instance; it may also be an agent.
-        results: What its tools returned.
+        results: The results of its tools.
         other: Another instance.
-        other_results: What its tools returned.
+        other_results: The results of its tools.
         packages: Further packages whose instances are looked into.
     """
     own = frozenset({package_of(type(toolkit)), *packages})

@@ -47,7 +47,7 @@ class WaitingRuns(Protocol):
         Args:
             connection: The caller's.
             principal: The person.
-            apology: What they are told.
+            apology: The words to them.
             provider: Only what waits for a consent at this one.
         """
         ...

@@ -23,7 +23,7 @@ _BATCH_ROWS = 500
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a table holds: how many rows, and a digest of all their values that does not depend on their order."""
+    """The contents of a table: how many rows, and a digest of all their values that does not depend on their order."""
 
     rows: int = 0
     digest: int = 0

@@ -74,8 +74,9 @@ def _of_sqlalchemy(connection: AsyncConnection) -> sa.Connection:
 class StraightConnections:
     """Connections of an engine's pool that are kept out of it; lives as long as the engine.
 
-    To take one from the pool and to begin, commit and give it back costs more than most transactions. What fails gives
-    its connection back to the pool, which replaces it if it is lost; and all go back if any of the engine's was lost.
+    To take one from the pool and to begin, commit and give it back costs more than most transactions. After a statement
+    fails, its connection goes back to the pool, which replaces a lost one; and all go back if any of the engine's was
+    lost.
 
     Args:
         engine: On asyncpg.

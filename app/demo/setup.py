@@ -28,7 +28,7 @@ class Stage:
         chats: The participants with their channels, each with the Google account that they own.
         google: The Google that Deputy reads from.
         grants: Tells which bearer is whose at the end.
-        question: What each of them asks.
+        question: The question that each of them asks.
     """
 
     def __init__(

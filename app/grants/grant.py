@@ -24,7 +24,7 @@ class Grant:
     Attributes:
         grant_id: 32 hexadecimal digits.
         subject: The account's stable id at its provider.
-        granted_scopes: What the provider granted, which may be less than was asked for.
+        granted_scopes: The scopes that the provider granted, which may be less than was asked for.
         refresh_token: None where the provider gives none.
         expires_at: When the access token ends, POSIX seconds.
         version: Counts every change of the tokens; a change says which version it saw.

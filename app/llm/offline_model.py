@@ -63,7 +63,7 @@ class OfflineModel(Model[None]):
 
 
 class _Stream(StreamedResponse):
-    """An answer that is told word by word; lives for one request."""
+    """An answer that is written word by word; lives for one request."""
 
     def __init__(self, parameters: ModelRequestParameters, part: TextPart | ToolCallPart) -> None:
         super().__init__(parameters)

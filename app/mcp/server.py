@@ -20,7 +20,7 @@ class McpServer:
         url: The address of a server that is reached over HTTP.
         headers: Sent with each HTTP request; they are the installation's and never a person's.
         connection: The connection whose token each person's calls carry; None for a server that knows no person.
-        oauth_scopes: What the token has to permit; it may be nothing in particular.
+        oauth_scopes: The scopes that the token needs; there may be none.
         reads: Patterns of the names of tools that change nothing, such as ``get_*``; all other tools act.
         connect_seconds: Maximum time for connecting and listing the tools.
         call_seconds: Maximum time for one call.

@@ -16,7 +16,7 @@ class AuthorizationRequest:
         code_challenge: The S256 challenge, from `app.oauth.pkce.code_challenge`.
         login_hint: The address or subject of the account that should be chosen.
         include_granted_scopes: Whether the grant includes everything that the account granted before, where the
-            provider adds that only if it is told. Only to widen a connected account: on a first link, a forwarded link
+            provider adds that only if it is asked. Only to widen a connected account: on a first link, a forwarded link
             would get what its victim once granted.
     """
 

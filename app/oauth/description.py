@@ -95,11 +95,11 @@ class ProviderDescription:
         ends_all: Whether that ends everything that the account granted to this client.
         asks_json: Whether its token endpoint takes JSON in the place of a form.
         scope_parameter: The parameter of the consent page that lists the OAuth scopes.
-        scope_separator: What parts them there; in answers spaces and commas do.
-        scope_prefix: What its answers write before some of the scopes.
+        scope_separator: The text between them there; in answers spaces and commas do.
+        scope_prefix: The text that its answers put before some of the scopes.
         unscoped_prefix: How access tokens begin that no OAuth scope limits, because the client's own settings say what
             they may do: with one, everything that was asked for counts as granted. "" if it has no such tokens.
-        sign_in_scopes: What is asked for with every sign-in.
+        sign_in_scopes: The scopes asked for with every sign-in.
         permits: Each OAuth scope that permits others, and those.
         words: What OAuth scopes permit, in words.
         parameters: Further parameters of the consent page.

@@ -61,7 +61,7 @@ class FaultLog:
         """Log an error that an administrator has to fix; all others are left to whoever meets them.
 
         Args:
-            error: What the provider answered.
+            error: The provider's answer.
             what: To what: a method, or "a token request".
         """
         cause = self._cause(error)

@@ -17,7 +17,7 @@ from app.oauth.token_endpoint import HTTP_TIMEOUT_SECONDS, json_object
 
 @dataclass(frozen=True, slots=True)
 class ServerMetadata:
-    """What an authorization server says of itself.
+    """The metadata of an authorization server.
 
     Attributes:
         endpoints: Where its OAuth is.

@@ -20,7 +20,7 @@ async def visit(
         account: The account that they choose.
         allow: Whether they press Allow.
         granted: The OAuth scopes that they leave ticked; None for all.
-        field: What the consent page's form calls the account.
+        field: The name of the account in the consent page's form.
     """
     async with httpx2.AsyncClient(timeout=30) as browser:
         shown = await browser.get(link)

@@ -36,7 +36,7 @@ def given_tool(
     Args:
         toolkit: The toolkit's name, such as ``github``.
         method: The tool's name at its origin, such as ``create_issue``; the model calls ``github_create_issue``.
-        description: What the model chooses the tool by.
+        description: The text by which the model chooses the tool.
         schema: The JSON schema of the arguments, an object's.
         effect: How far its changes reach; unless its origin is known to change nothing, it acts.
         connection: As for `tool`.

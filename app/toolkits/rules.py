@@ -75,7 +75,7 @@ def check_given(place: str, prefix: str, own: Iterable[str], given: Iterable[str
 
     Args:
         place: The class, for the message.
-        prefix: What their names begin with.
+        prefix: The beginning of their names.
         own: The names of the tools that the class has already.
         given: The names of the tools that it is given.
 

@@ -56,7 +56,7 @@ class _Reply:
         parts: The posts by number.
         files: The files that follow them.
         again: Whether an earlier attempt may have succeeded.
-        notes: What is noted about it in the message's row.
+        notes: The notes about it in the message's row.
     """
 
     message: StoredMessage

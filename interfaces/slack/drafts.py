@@ -120,7 +120,7 @@ class AnswerBeingWritten(GrowingAnswer):
         """Begin the message without any words of the answer; note it before and after, so that it is begun once."""
         address = self._message.address
         place = {"channel": address["channel"], "thread_ts": address["thread_ts"]}
-        # In a channel, a stream that was lost could not be told from one that somebody else's answer has just begun.
+        # In a channel, a stream that was lost would look like one that somebody else's answer has just begun.
         streaming = address["direct"] and address["thread_ts"] is not None
         method = "chat.startStream" if streaming else "chat.postMessage"
         if not self._tools.budget.take(address.get("workspace"), method):
@@ -200,7 +200,7 @@ async def stop_stream(client: AsyncWebClient, message: StoredMessage, draft: Dra
         client: The client of the workspace's bot.
         message: The person's message.
         draft: The message that is streamed.
-        last: What it ends with, as ``chat.stopStream`` takes it.
+        last: Its last part, as ``chat.stopStream`` takes it.
 
     Raises:
         StreamIsOverError: It has ended already.

@@ -60,7 +60,7 @@ async def share_once(
         where: The place.
         file: The file.
         key: The file's key in the notes.
-        notes: What is noted about the reply; the file's id is added.
+        notes: The notes about the reply; the file's id is added.
         keep: Stores the notes.
 
     Raises:

@@ -80,7 +80,7 @@ class BotApi:
         return self._username.lower()
 
     async def updates(self, *, offset: int, limit: int, seconds: int, allowed: Sequence[str]) -> list[Any]:
-        """Return the next updates as they are, after waiting for one for so many seconds.
+        """Return the next updates as they are, after waiting this many seconds for one.
 
         aiogram would refuse them all because of one of a kind that it does not know.
 

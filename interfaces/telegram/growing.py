@@ -68,7 +68,7 @@ class GroupAnswer(GrowingAnswer):
     """Shows the words of one message's runs, one after the other; lives until its reply is sent.
 
     Args:
-        tools: What all answers share.
+        tools: Shared by all answers.
         message: The message.
         seconds: As `GroupAnswers` takes them.
     """

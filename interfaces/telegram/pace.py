@@ -61,7 +61,7 @@ class Pace:
         return True
 
     def rest(self, chat_id: int, seconds: float) -> None:
-        """Send nothing to a chat for so long, because Telegram asks to wait."""
+        """Send nothing to a chat for this long, because Telegram asks to wait."""
         self._keep(chat_id, max(self._free_at.get(chat_id, 0.0), self._now() + seconds))
 
     def _count(self, chat_id: int, turn: float) -> None:

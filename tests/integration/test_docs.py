@@ -30,6 +30,15 @@ def blocks(language: str) -> list[tuple[Path, str]]:
     ]
 
 
+def test_decisions_are_numbered_without_gaps() -> None:
+    """Each has a number of its own, which its file and its heading agree on."""
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+
+    assert [page.name[:5] for page in pages] == [f"{number:04}-" for number in range(1, len(pages) + 1)]
+    headings = [page.read_text().splitlines()[0].partition(": ")[0] for page in pages]
+    assert headings == [f"# {number:04}" for number in range(1, len(pages) + 1)]
+
+
 @pytest.mark.parametrize(("page", "code"), blocks("python"), ids=lambda value: getattr(value, "name", ""))
 def test_every_python_block_runs(page: Path, code: str) -> None:
     """A Python block of the documentation runs by itself, and its assertions hold."""

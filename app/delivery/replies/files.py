@@ -52,7 +52,7 @@ class ReplyFiles:
         self._max_bytes = max_bytes
 
     async def read(self, message: StoredMessage, file: FileReference) -> bytes:
-        """Return the contents of a file that goes with the answer to a message, as its sender.
+        """Return the contents of a file that goes with the answer to a message, in its sender's name.
 
         Raises:
             AttachmentError: It cannot be read, or is too large; the text completes "I could not attach it: …".

@@ -43,7 +43,7 @@ class _Turn:
     """A reply whose turn it is, and its message as both were read; lives as long as one try.
 
     Attributes:
-        until: When the lease on the reply is over, by the event loop's clock.
+        until: When the lease on the reply ends, by the event loop's clock.
     """
 
     reply: Reply

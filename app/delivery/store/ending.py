@@ -48,7 +48,7 @@ class Ending:
             now: The time, POSIX seconds.
             turn: The turn that answers it, as a row of `turns`.
             forget_before: Erase turns with a lower sequence.
-            values: What changes along with the state, by column.
+            values: Changes made along with the state, by column.
         """
         if self._database.dialect.name == "postgresql" and forget_before is None:
             return await self._end_at_once(message, state, now, turn, values)

@@ -1,4 +1,4 @@
-"""What a channel notes about the reply that it is showing, so that another process can go on with it."""
+"""A channel's notes about the reply that it is showing, so that another process can go on with it."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class PlaceInQueue:
 
     Attributes:
         message: The message that the reply is about, as it was read with the reply.
-        seconds_left: What was left of the lease when it was read.
+        seconds_left: How long the lease still had when it was read.
     """
 
     reply: Reply

@@ -23,7 +23,7 @@ class PollLeases:
         self._lease = lease
 
     async def hold(self, name: str, seconds: float) -> bool:
-        """Take a lease, or renew it, for so long from now on; return False if another process has it."""
+        """Take a lease, or renew it, for this long from now on; return False if another process has it."""
         time = self._lease.time_of(self._database)
         mine = sa.or_(poll_leases.c.holder == self._lease.holder, poll_leases.c.expires_at < time)
         values = {"holder": self._lease.holder, "expires_at": time + seconds}

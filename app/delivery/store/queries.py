@@ -27,7 +27,7 @@ async def leave(
         message: The message as it was begun.
         state: Its new state.
         now: The time, POSIX seconds.
-        values: What changes along with the state, by column: values, or expressions.
+        values: Changes made along with the state, by column: values, or expressions.
     """
     plain = {name: value for name, value in values.items() if not isinstance(value, sa.ClauseElement)}
     given = leaving_with(message, now, plain)

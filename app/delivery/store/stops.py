@@ -44,8 +44,8 @@ class Stops:
     """Ends messages for good; lives as long as the process and holds none.
 
     A run in progress is superseded: its result is neither stored nor sent, and from then on it can begin no write and
-    claim no approved call, in whichever process it runs. What it had begun before may still take effect, and its person
-    is told so.
+    claim no approved call, in whichever process it runs. Anything that it had begun may still take effect, and
+    the reply says so.
     """
 
     def __init__(self, database: Database, outbox: Outbox, now: Callable[[], float] = time.time) -> None:

@@ -16,7 +16,7 @@ class RunningMessage:
 
     Attributes:
         suspect: If the run is interrupted now, the message itself may be the cause.
-        ending: The run is over, and its end is being stored.
+        ending: The run has ended, and its end is being stored.
     """
 
     message: StoredMessage
@@ -26,7 +26,7 @@ class RunningMessage:
     lease_over: asyncio.TimerHandle = field(init=False, repr=False)
 
     def cancel(self) -> bool:
-        """Cancel the run; return False if it is over: interrupting its end would leave the row running."""
+        """Cancel the run; return False if it has ended: interrupting its end would leave the row running."""
         return not self.ending and self.task.cancel()
 
 

@@ -1,4 +1,4 @@
-"""What the sandbox's provider remembers: codes, grants and their tokens."""
+"""The sandbox provider's memory: codes, grants and their tokens."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ class WhatsAppSandbox(WhatsAppWebhooks):
         )
 
     def told(self, *recipients: str | None) -> list[str]:
-        """Return what one person, by number or id, or a group was told, oldest first."""
+        """Return the messages to one person, by number or id, or to a group, oldest first."""
         return [each.text for each in self.shown if each.recipient in recipients]
 
     def _guarded(self, handler: Handler) -> Handler:

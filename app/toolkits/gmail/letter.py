@@ -88,7 +88,7 @@ def outgoing(
         cc: Further recipients' addresses, or None.
         bcc: Those whom the others do not see, or None.
         answers: The message that it answers, with `ANSWERED_HEADERS`, or None.
-        files: What is attached.
+        files: The attachments.
 
     Raises:
         ValueError: An address, the subject or the text is refused by `addresses`, `header_text` or `body_text`.

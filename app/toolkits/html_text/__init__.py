@@ -35,7 +35,7 @@ class ShownText:
 def html_to_text(source: str) -> ShownText:
     """Return the text that some HTML shows; never raises, and takes time in proportion to the length.
 
-    A link's target follows its text in brackets. Blocks become lines, paragraphs are set off by one blank line. What is
+    A link's target follows its text in brackets. Blocks become lines, paragraphs are set off by one blank line. Text
     longer than `MAX_HTML` is cut.
     """
     effort = Effort()

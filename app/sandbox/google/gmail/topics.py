@@ -31,7 +31,7 @@ class Life:
         company: The domain of their colleagues.
         work: Mails from colleagues.
         services: Mails from companies, sent by programs.
-        newsletters: What they have subscribed to; sent as HTML only.
+        newsletters: Mails that they have subscribed to; sent as HTML only.
         invitation: To a meeting; the calendar's entry is attached.
         file: A mail with a table, and the columns of the table.
         threads: Conversations, each of three mails: the subject, and then what is said in turn.
