@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from urllib.parse import urlsplit
 
 
 def is_loopback(host: str) -> bool:
@@ -11,3 +12,9 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_confidential(url: str) -> bool:
+    """Return whether nobody can read along on the way to an address: it is https, or this very machine."""
+    place = urlsplit(url)
+    return place.scheme == "https" or (place.scheme == "http" and is_loopback(place.hostname or ""))

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import httpx2
 
 from app.errors import ProviderError
+from app.hosts import is_confidential
 from app.network import RoutedTransport, no_cookies, notice, tls_context
-from app.oauth.metadata import is_confidential
 from app.oauth.token_endpoint import HTTP_TIMEOUT_SECONDS
 from app.proxies import check_proxies, proxy_for
 

@@ -219,7 +219,7 @@ class Database:
         """
         with _clear_on_error(), self._refusals.noted() as check:
             if self._straight is not None:
-                lock = f"SELECT pg_advisory_xact_lock({_lock_of(turn)})" if turn else ""
+                lock = f"SELECT pg_advisory_xact_lock({lock_of(turn)})" if turn else ""
                 async with self._straight.transaction(lock) as connection:
                     yield connection
                 return
@@ -250,10 +250,11 @@ async def take_turns(connection: AsyncConnection, *key: str) -> None:
     advisory lock (https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS).
     """
     if connection.dialect.name == "postgresql":
-        await _TAKE_TURN.execute(connection, {"key": _lock_of(key)})
+        await _TAKE_TURN.execute(connection, {"key": lock_of(key)})
 
 
-def _lock_of(key: Sequence[str]) -> int:
+def lock_of(key: Sequence[str]) -> int:
+    """Return the number of PostgreSQL's advisory lock that transactions with this key take turns by."""
     digest = hashlib.blake2b(json.dumps([*key]).encode(), digest_size=8).digest()
     return int.from_bytes(digest, signed=True)
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from app.errors import ProviderError
-from app.hosts import is_loopback
+from app.hosts import is_confidential
 from app.oauth.description import Endpoints
 from app.oauth.token_endpoint import HTTP_TIMEOUT_SECONDS, json_object
 
@@ -89,12 +89,6 @@ def is_same_issuer(one: object, other: str) -> bool:
         return True
     root = "{0.scheme}://{0.netloc}".format(urlsplit(other))
     return {one, other} == {root, f"{root}/"}
-
-
-def is_confidential(url: str) -> bool:
-    """Return whether nobody can read along on the way to an address: it is https, or this very machine."""
-    place = urlsplit(url)
-    return place.scheme == "https" or (place.scheme == "http" and is_loopback(place.hostname or ""))
 
 
 def _read(found: dict[str, object], issuer: str, title: str) -> Endpoints:

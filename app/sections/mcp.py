@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from app.oauth.metadata import is_confidential
+from app.hosts import is_confidential
 from app.sections.section import Name, Positive, Secret, Section, Text, Url, matching, wrong
 
 ServerName = Annotated[

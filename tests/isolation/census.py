@@ -52,7 +52,10 @@ class Census:
         return scope
 
     def _in_memory(self) -> list[object]:
-        return [each for each in gc.get_objects() if issubclass(type(each), self._kinds)] if self._kinds else []
+        if not self._kinds:
+            return []
+        gc.unfreeze()  # frozen objects are not listed
+        return [each for each in gc.get_objects() if issubclass(type(each), self._kinds)]
 
 
 class _Noted:

@@ -55,6 +55,26 @@ async def test_an_event_is_stored_once_however_often_it_arrives_at_once(
         assert (await connection.execute(sa.select(sa.func.count()).select_from(messages))).scalar() == 2
 
 
+async def test_a_burst_in_one_conversation_is_stored_whole(
+    database: Database, inbox: Inbox, ada: Principal, grace: Principal
+) -> None:
+    """Messages that arrive at the same moment, at two processes, are all stored: each has a place of its own."""
+    other = Database(database.url.render_as_string(hide_password=False))
+    await other.open()
+    try:
+        burst = [
+            inbound(person, f"{number}", conversation="shared", event_id=f"{person.user}-{number}")
+            for number in range(60)
+            for person in (ada, grace)
+        ]
+        doors = [inbox, Inbox(other)]
+        accepted = await asyncio.gather(*(doors[at % 3 // 2].accept(each) for at, each in enumerate(burst)))
+    finally:
+        await other.close()
+
+    assert sorted(stored.sequence for stored, _ in accepted) == [*range(1, len(burst) + 1)]
+
+
 async def test_a_repeated_event_yields_the_first_row(inbox: Inbox, ada: Principal) -> None:
     """What a second post of an event says is not stored: the first one counts."""
     first, was_new = await inbox.accept(inbound(ada, "one", event_id="e1"))

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.dml import ReturningInsert
 
-from app.database.database import Database
+from app.database.database import Database, lock_of
 from app.database.prepared import Prepared
 from app.database.tables import messages, owner, users
 from app.delivery.store.attachments import dump
@@ -20,7 +20,7 @@ _GIVEN = (
 )
 
 
-def _statement(*, alone: bool = False) -> ReturningInsert[int]:
+def _statement(*, at_once: bool = False) -> ReturningInsert[int]:
     given = {name: sa.bindparam(name, type_=messages.c[name].type) for name in _GIVEN}
     of_conversation = (messages.c[name] == given[name] for name in ("platform", "tenant", "conversation"))
     last = sa.select(sa.func.coalesce(sa.func.max(messages.c.sequence), 0)).where(*of_conversation).scalar_subquery()
@@ -28,21 +28,22 @@ def _statement(*, alone: bool = False) -> ReturningInsert[int]:
     offboarded = sa.exists().where(*of_person, users.c.offboarded_at.is_not(None))
     row = sa.select(*given.values(), last + 1).where(~offboarded)
     columns = [*given, "sequence"]
-    if alone:
-        entering = postgresql.insert(messages).from_select(columns, row).on_conflict_do_nothing()
+    if at_once:
+        is_free = sa.func.pg_try_advisory_xact_lock(sa.bindparam("turn", type_=sa.BigInteger), type_=sa.Boolean)
+        entering = postgresql.insert(messages).from_select(columns, row.where(is_free)).on_conflict_do_nothing()
         return entering.returning(messages.c.sequence)
     return messages.insert().from_select(columns, row).returning(messages.c.sequence)
 
 
 _ENTER = Prepared(_statement())
-_ENTER_ALONE = Prepared(_statement(alone=True))
+_ENTER_AT_ONCE = Prepared(_statement(at_once=True))
 
 
 async def enter(database: Database, message: InboundMessage, now: float) -> StoredMessage | None:
     """Store a message at the end of its conversation; return None, storing nothing, if its sender was offboarded.
 
-    On PostgreSQL it is first tried in one round trip, without taking turns: if another process gives the sequence to a
-    message of its own at the same moment, the constraint leaves only one of them.
+    On PostgreSQL it is first tried in one round trip, which nearly always succeeds. That stores nothing while somebody
+    else has the turn, nor if a message was committed after the statement had begun and took its sequence.
 
     Args:
         database: Where it is stored, in a transaction of its own.
@@ -71,12 +72,11 @@ async def enter(database: Database, message: InboundMessage, now: float) -> Stor
         "created_at": now,
         "changed_at": now,
     }
+    turn = ("messages", principal.platform, principal.tenant, message.conversation)  # each sequence is given once
     entered = None
     if database.dialect.name == "postgresql":
-        entered = (await database.change(_ENTER_ALONE, given)).one_or_none()
+        entered = (await database.change(_ENTER_AT_ONCE, {**given, "turn": lock_of(turn)})).one_or_none()
     if entered is None:
-        # Take turns, so that each sequence of the conversation is given once.
-        turn = ("messages", principal.platform, principal.tenant, message.conversation)
         async with database.writing(turn=turn) as connection:
             entered = (await _ENTER.execute(connection, given)).one_or_none()
     if entered is None:
