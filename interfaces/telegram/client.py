@@ -187,13 +187,17 @@ class TelegramChannel:
         """Send a part of a reply; the first becomes what was written of it there, if anything was."""
         if first and await self._answers.finish(message, spot, part, keyboard, reply_id):
             return
-        await self._pace.take_turn(spot.chat_id)
-        await self._posting.send(spot, part, keyboard)
+        async with self._pace.turn(spot.chat_id):
+            await self._posting.send(spot, part, keyboard)
 
     async def _send_file(self, spot: Spot, file: ReplyFile) -> None:
         """Send a file, or say why it cannot be sent."""
         contents = await file.read()
-        await self._pace.take_turn(spot.chat_id)
+        async with self._pace.turn(spot.chat_id):
+            await self._send_or_say_why(spot, file, contents)
+
+    async def _send_or_say_why(self, spot: Spot, file: ReplyFile, contents: bytes) -> None:
+        """Send a document, or one line in its place."""
         if not contents:
             why = "it is empty"
         elif len(contents) > MAX_UPLOAD_BYTES:

@@ -107,6 +107,8 @@ class GroupAnswer(GrowingAnswer):
         except UndeliverableError:
             self._over.set()
             raise
+        finally:
+            tools.pace.arrived(self._chat_id())
         self._last = part
 
     async def _begin(self, part: Part) -> None:
@@ -178,9 +180,9 @@ class GroupAnswers:
         if shown.reply_id not in ("", reply_id):
             return False
         await self._tools.notes.keep(message, replace(shown, reply_id=reply_id).note(), while_open=False)
-        await self._tools.pace.take_turn(shown.chat_id)
         try:
-            await self._tools.posting.edit(shown.chat_id, shown.message_id, part, keyboard)
+            async with self._tools.pace.turn(shown.chat_id):
+                await self._tools.posting.edit(shown.chat_id, shown.message_id, part, keyboard)
         except UndeliverableError as error:
             if _UNCHANGED in error.reason:
                 return True

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from app.errors import UnavailableError
 
@@ -35,8 +36,12 @@ class Pace:
         self._now = now
         self._free_at: OrderedDict[int, float] = OrderedDict()
 
-    async def take_turn(self, chat_id: int) -> None:
-        """Wait until a message may be sent to a chat, and count it.
+    @asynccontextmanager
+    async def turn(self, chat_id: int) -> AsyncIterator[None]:
+        """Wait until a message may be sent to a chat; the context sends it.
+
+        The next one waits from the context's end on: only then is it known that this one has arrived, and two that are
+        sent a second apart may arrive within one.
 
         Raises:
             UnavailableError: That is longer than one waits here.
@@ -48,6 +53,10 @@ class Pace:
         self._count(chat_id, turn)
         if turn > now:
             await asyncio.sleep(turn - now)
+        try:
+            yield
+        finally:
+            self.arrived(chat_id)
 
     def seconds_until_free(self, chat_id: int) -> float:
         """Return how long no message may be sent to a chat; 0.0 if one may be sent now."""
@@ -60,8 +69,12 @@ class Pace:
         self._count(chat_id, self._now())
         return True
 
+    def arrived(self, chat_id: int) -> None:
+        """Note that a message to a chat, or an edit, has arrived by now."""
+        self.rest(chat_id, self._seconds[chat_id < 0])
+
     def rest(self, chat_id: int, seconds: float) -> None:
-        """Send nothing to a chat for this long, because Telegram asks to wait."""
+        """Send nothing to a chat for this long, as when Telegram asks to wait."""
         self._keep(chat_id, max(self._free_at.get(chat_id, 0.0), self._now() + seconds))
 
     def _count(self, chat_id: int, turn: float) -> None:

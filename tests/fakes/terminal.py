@@ -31,6 +31,15 @@ class Terminal:
         begin, self._seen = self._seen, at + len(text)
         return self.printed[begin : self._seen]
 
+    def expect_all(self, *texts: str) -> None:
+        """Wait until all these texts appear after what was expected before, in any order."""
+        begin, ends = self._seen, []
+        for text in texts:
+            self._seen = begin
+            self.expect(text)
+            ends.append(self._seen)
+        self._seen = max(ends)
+
     def type(self, line: str) -> None:
         """Type a line."""
         os.write(self._screen, f"{line}\n".encode())

@@ -1,0 +1,31 @@
+"""The bot's pace in Telegram, with two chats at once."""
+
+from __future__ import annotations
+
+from interfaces.telegram.pace import Pace
+
+
+async def test_the_next_message_waits_from_the_arrival_of_the_last() -> None:
+    """A slow request does not bring two messages closer together; another chat waits for neither."""
+    clock = [100.0]
+    pace = Pace(chat_seconds=1.0, group_seconds=3.0, now=lambda: clock[0])
+
+    async with pace.turn(1):
+        clock[0] += 0.4
+        async with pace.turn(-2):
+            clock[0] += 0.4
+
+    assert pace.seconds_until_free(1) == 1.0
+    assert pace.seconds_until_free(-2) == 3.0
+    assert pace.take_if_free(3)
+
+
+async def test_a_longer_wait_of_telegrams_stays() -> None:
+    """What arrives while Telegram asks to wait shortens nothing."""
+    pace = Pace(now=lambda: 100.0)
+
+    pace.rest(1, 30.0)
+    pace.arrived(1)
+
+    assert pace.seconds_until_free(1) == 30.0
+    assert pace.seconds_until_free(2) == 0.0
