@@ -219,7 +219,6 @@ class Agent:
     ) -> Loop:
         """Return the loop of one run; the history is private if it holds something out of the person's account."""
         begins = partial(self._writes.begin, self.principal, work.message.message_id, work.message.attempt)
-        permission = self._shell.permission
         guard = Guard(
             self._toolkits,
             self.principal,
@@ -229,15 +228,16 @@ class Agent:
             self._trail,
             self._files,
             work,
-            permission,
+            self._shell.permission,
         )
         members = {ask_name(member.name): member for member in self._members}
         shares_history = self._shell.shares_history
         tools = Team(guard, members, self._shell.asks, work, shares_history=shares_history) if members else guard
-        return Loop(
-            *(model, tools, self._asking, work.budget, history, turn, work.listener),
-            lambda so_far: not (private or self.is_private(so_far)),
-        )
+
+        def is_public(so_far: Sequence[ModelMessage]) -> bool:
+            return not (private or self.is_private(so_far))
+
+        return Loop(model, tools, self._asking, work.budget, history, turn, work.listener, is_public)
 
     def _asking(self) -> ModelRequestParameters:
         return self._shell.asking(self._toolkits, [member.definitions() for member in self._members])

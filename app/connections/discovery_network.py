@@ -55,7 +55,7 @@ class DiscoveryTransport(httpx2.AsyncBaseTransport):
         url = str(request.url)
         addresses = await self.addresses(url)
         if addresses is None:
-            return _bounded(await self._proxied.handle_async_request(request))
+            return await _bounded(await self._proxied.handle_async_request(request))
         failed: httpx2.TransportError | None = None
         for address in addresses:
             to_address = httpx2.Request(
@@ -66,7 +66,7 @@ class DiscoveryTransport(httpx2.AsyncBaseTransport):
                 extensions={**request.extensions, "sni_hostname": request.url.host},
             )
             try:
-                return _bounded(await self._direct.handle_async_request(to_address))
+                return await _bounded(await self._direct.handle_async_request(to_address))
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                 failed = error
         assert failed is not None
@@ -104,12 +104,17 @@ def open_discovery_client(transport: DiscoveryTransport) -> httpx2.AsyncClient:
     """
     check_proxies()
     return httpx2.AsyncClient(
-        transport=transport, cookies=no_cookies(), timeout=HTTP_TIMEOUT_SECONDS, trust_env=False, follow_redirects=False
+        transport=transport,
+        headers={"Accept-Encoding": "identity"},
+        cookies=no_cookies(),
+        timeout=HTTP_TIMEOUT_SECONDS,
+        trust_env=False,
+        follow_redirects=False,
     )
 
 
-async def check_reachable(transport: DiscoveryTransport, url: str, title: str) -> str:
-    """Return an address that a server has named, if it may be asked.
+async def check_reachable(transport: DiscoveryTransport, url: str, title: str) -> None:
+    """Return if an address that a server has named may be asked.
 
     Raises:
         ProviderError: It may not, or nobody knows where it is.
@@ -121,7 +126,6 @@ async def check_reachable(transport: DiscoveryTransport, url: str, title: str) -
         raise ProviderError(words, status=200, provider=title) from None
     except httpx2.ConnectError:
         raise ProviderError(f"{title} names the host {_host(url)}, which is unknown", provider=title) from None
-    return url
 
 
 async def _look_up(url: str) -> list[str]:
@@ -159,7 +163,11 @@ def _behind_nat64(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF) if ip in _NAT64 else None
 
 
-def _bounded(response: httpx2.Response) -> httpx2.Response:
+async def _bounded(response: httpx2.Response) -> httpx2.Response:
+    """Return an answer with a bound on its body, which must not be compressed: a few bytes could become gigabytes."""
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        await response.aclose()
+        raise httpx2.RemoteProtocolError("the answer is compressed, which was not asked for")
     assert isinstance(response.stream, httpx2.AsyncByteStream)
     response.stream = _BoundedStream(response.stream)
     return response

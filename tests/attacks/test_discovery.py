@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,10 +17,16 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from app.connections import discovery_network
-from app.connections.discovery_network import DiscoveryTransport, RefusedAddressError
+from app.connections.discovery_network import (
+    MAX_BODY,
+    DiscoveryTransport,
+    RefusedAddressError,
+    open_discovery_client,
+)
 from app.connections.discovery_provider import DiscoveredProvider
 from app.database.tables import discovered_clients, grants, quarantined_grants
 from app.errors import ProviderError
+from app.oauth.metadata import fetch_document
 from app.principal import Principal
 from app.sandbox.server import serve_loopback
 from tests.fakes.discovered import FoundApp, connect, open_found
@@ -112,6 +119,19 @@ async def test_redirects_of_metadata_are_not_followed(tmp_path: Path) -> None:
                 await provider_of(found).get_ready()
 
     assert (inside.asked, redirecting.asked) == ([], ["GET /.well-known/oauth-authorization-server"])
+
+
+async def test_a_compressed_answer_is_not_unpacked() -> None:
+    """A few kilobytes that nobody asked to have compressed would become as many megabytes as a server likes."""
+
+    async def bomb(request: Request) -> Response:
+        return Response(gzip.compress(bytes(4 * MAX_BODY)), headers={"Content-Encoding": "gzip"})
+
+    async with serve_loopback(Starlette(routes=[Route("/bomb", bomb)])) as root:
+        transport = DiscoveryTransport(root)
+        async with open_discovery_client(transport) as http:
+            with pytest.raises(ProviderError, match="gave no answer"):
+                await fetch_document(http, f"{root}/bomb", "Office")
 
 
 def metadata_of(root: str, **changes: Any) -> dict[str, Any]:

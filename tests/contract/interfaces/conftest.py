@@ -14,6 +14,7 @@ from app.database.tables import messages, owned_by
 from app.sections.agents import AgentSettings, AttachmentSettings, ModelSettings
 from containers.application import Application
 from tests.contract.channels import DRIVERS, ChannelDriver
+from tests.contract.platforms import PLATFORMS, Platform
 from tests.fakes.environment import open_environment, with_http, with_telegram
 from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import Server
@@ -53,7 +54,13 @@ async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel)
             yield server
 
 
-@pytest.fixture(params=sorted(DRIVERS))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test on every channel, or on the `CHANNELS` that its module names."""
+    if "channel" in metafunc.fixturenames:
+        metafunc.parametrize("channel", sorted(getattr(metafunc.module, "CHANNELS", DRIVERS)), indirect=True)
+
+
+@pytest.fixture
 def channel(request: pytest.FixtureRequest, server: Server, model: ScriptedModel) -> ChannelDriver:
     """Each channel in turn."""
     model.gate.clear()
@@ -68,3 +75,10 @@ async def stored(server: Server, channel: ChannelDriver, *senders: object) -> li
     query = sa.select(messages.c.body).where(mine).order_by(messages.c.created_at)
     async with server.container.database().reading() as connection:
         return list((await connection.execute(query)).scalars())
+
+
+@pytest.fixture
+def platform(channel: ChannelDriver, server: Server) -> Platform:
+    """The channel's platform."""
+    made: Any = PLATFORMS[channel.platform](server)
+    return cast(Platform, made)

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 from email.message import EmailMessage
-from typing import Any, cast
 
 import pytest
 
-from tests.contract.channels import DRIVERS, ChannelDriver, Sender, pair
+from tests.contract.channels import ChannelDriver, Sender, pair
 from tests.contract.interfaces.sending import refused, try_now
 from tests.contract.platforms import PLATFORMS, Platform
-from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import CONSENT_LINK, Server, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
-
-
-@pytest.fixture(params=sorted(PLATFORMS))
-def channel(request: pytest.FixtureRequest, server: Server, model: ScriptedModel) -> ChannelDriver:
-    """Each channel that the assistant sends answers to; over HTTP people fetch their files."""
-    driver: Any = DRIVERS[request.param](server)
-    return cast(ChannelDriver, driver)
-
-
-@pytest.fixture
-def platform(channel: ChannelDriver, server: Server) -> Platform:
-    """The channel's platform."""
-    made: Any = PLATFORMS[channel.platform](server)
-    return cast(Platform, made)
+CHANNELS = PLATFORMS  # those that the assistant sends answers to; over HTTP people fetch theirs
 
 
 async def test_a_file_reaches_the_person_who_asked_for_it(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -23,22 +23,7 @@ from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import QUESTION, Server, eventually, own_markers
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
-
-
-@pytest.fixture(params=sorted(PLATFORMS))
-def channel(request: pytest.FixtureRequest, server: Server, model: ScriptedModel) -> ChannelDriver:
-    """Each channel that the assistant sends answers to; over HTTP people fetch theirs."""
-    model.gate.clear()
-    model.begun.clear()
-    driver: Any = DRIVERS[request.param](server)
-    return cast(ChannelDriver, driver)
-
-
-@pytest.fixture
-def platform(channel: ChannelDriver, server: Server) -> Platform:
-    """The channel's platform."""
-    made: Any = PLATFORMS[channel.platform](server)
-    return cast(Platform, made)
+CHANNELS = PLATFORMS  # those that the assistant sends answers to; over HTTP people fetch theirs
 
 
 async def test_a_platform_that_asks_to_wait_is_obeyed(
