@@ -32,6 +32,7 @@ class Stage:
 
     def __init__(self, telegram: TelegramStage, notes: RememberedNotes) -> None:
         self.telegram, self.notes, self.one = telegram.telegram, notes, telegram.channel
+        self.followers: list[GroupAnswer] = []
         self.other = self.process()
 
     def process(self, pace: Pace | None = None, seconds: float = 0.0) -> TelegramChannel:
@@ -51,6 +52,7 @@ class Stage:
         assert follower is not None
         for text in texts:
             follower.tell(TextWritten(text, public=True))
+        self.followers.append(follower)
         return follower
 
     async def answer(
@@ -69,8 +71,13 @@ class Stage:
         await (channel or self.one).send(self.noted(message), content, private=private, reply_id=reply_id, again=again)
 
     async def shown(self, *texts: str) -> list[int]:
-        """The ids of the messages in the group, once they say this."""
-        await eventually(lambda: self.texts(GROUP) == [*texts])
+        """The ids of the messages in the group, once they say this and each process has noted what it has shown."""
+        await eventually(
+            lambda: (
+                self.texts(GROUP) == [*texts]
+                and all(each._task is None or each._task.done() for each in self.followers)
+            )
+        )
         return [each.message_id for each in self.telegram.chats.in_chat(GROUP)]
 
     def texts(self, chat: int) -> list[str]:
