@@ -22,17 +22,11 @@ LAYOUTS = {
 }
 
 
-# A process that the machine lets wait for as long as its lease loses it, and rightly. That is not what is tested here.
-LONG_LEASE_SECONDS = 20
-
-
 async def assert_survives(
-    preloaded: Preloaded, folder: Path, database_url: str, layout: Layout, load: Load, seed: int, lease_seconds: int = 5
+    preloaded: Preloaded, folder: Path, database_url: str, layout: Layout, load: Load, seed: int
 ) -> None:
     """Run a load with its kills and hold the outcome to what this module promises."""
-    async with open_deployment(
-        preloaded, folder, database_url, layout, load, seed=seed, lease_seconds=lease_seconds
-    ) as deployment:
+    async with open_deployment(preloaded, folder, database_url, layout, load, seed=seed) as deployment:
         await run_with_kills(deployment, load)
         settled = await deployment.settled()
         await deployment.stop()
@@ -56,16 +50,14 @@ async def test_postgresql(preloaded: Preloaded, tmp_path: Path, postgres_url: st
 @pytest.mark.soak
 async def test_sqlite_for_long(preloaded: Preloaded, tmp_path: Path) -> None:
     """The same, ten times as long."""
-    lease = LONG_LEASE_SECONDS
-    await assert_survives(preloaded, tmp_path, sqlite_in(tmp_path), Layout(), WHOLE, seed=3, lease_seconds=lease)
+    await assert_survives(preloaded, tmp_path, sqlite_in(tmp_path), Layout(), WHOLE, seed=3)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("layout", LAYOUTS)
 async def test_postgresql_for_long(preloaded: Preloaded, tmp_path: Path, postgres_url: str, layout: str) -> None:
     """The same, ten times as long."""
-    lease = LONG_LEASE_SECONDS
-    await assert_survives(preloaded, tmp_path, postgres_url, LAYOUTS[layout], WHOLE, seed=4, lease_seconds=lease)
+    await assert_survives(preloaded, tmp_path, postgres_url, LAYOUTS[layout], WHOLE, seed=4)
 
 
 def sqlite_in(folder: Path) -> str:
