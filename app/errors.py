@@ -206,10 +206,12 @@ class ConsentRequiredError(CredentialsError):
 
     Attributes:
         principal: The person who has to consent.
-        oauth_scopes: The missing OAuth scopes in the provider's form, which is full URLs for Google. It is empty if the
-            principal has no grant at all and the tool needs no particular scope.
+        oauth_scopes: The missing OAuth scopes, full URLs for Google; none if the tool needs no particular scope.
         connection: The name of the connection.
+        is_undone: The provider's API has refused a call that was made, so it certainly changed nothing.
     """
+
+    is_undone = False
 
     def __init__(self, principal: Principal, oauth_scopes: frozenset[str], *, connection: str = "google") -> None:
         self.principal = principal

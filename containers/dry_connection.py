@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2
 
-from app.connections.connection import Connection
+from app.connections.connection import Around, Connection
 from app.errors import ForeignRunError
 from app.network import no_cookies
 from app.principal import Principal
@@ -46,8 +46,9 @@ class DryConnection(Connection[Any]):
     async def ensure(self, oauth_scopes: frozenset[str] = frozenset()) -> None:
         """Do nothing: the access is there."""
 
-    def client(self, base_url: str = "") -> httpx2.AsyncClient:
+    def client(self, base_url: str = "", *, around: Around | None = None) -> httpx2.AsyncClient:
         """Return a client whose calls are all answered with the fictitious person's name."""
+        del around
         made = httpx2.AsyncClient(base_url=base_url, transport=httpx2.MockTransport(self._answer), cookies=no_cookies())
         self._clients.append(made)
         return made

@@ -65,7 +65,7 @@ def add_mcp(container: Application, settings: Settings) -> None:
                 container.deadline,
                 origins=(section.url,),
             )
-            personal = Scoped(PersonalSession, catalogue, connection)
+            personal = Scoped(PersonalSession, container.principal, catalogue, connection)
             parts |= {f"{name}.connection": connection, f"{name}.session": personal}
             container.mcp_sessions.add_args(Once(PinnedTools, catalogue))
             toolkits[name] = Scoped(PersonalMcpToolkit, personal, catalogue, container.deadline)
@@ -97,6 +97,7 @@ def _server(name: str, section: McpSettings) -> McpServer:
         url=section.url,
         headers=MappingProxyType({key: value.get_secret_value() for key, value in section.headers.items()}),
         connection=name if section.oauth else section.connection,
+        discovers=section.oauth is not None,
         oauth_scopes=section.oauth_scopes,
         reads=section.reads,
         connect_seconds=section.connect_seconds,

@@ -52,6 +52,7 @@ MEMBER = "member"
 RUN = "run"
 # … and by which the agent says, when the call is tried again, what the person has answered.
 CONSENT_ANSWERED = "consent_answered"
+CONSENT_SCOPES = "consent_scopes"
 APPROVAL_ID = "approval_id"
 ANSWERS = "answers"
 
@@ -182,10 +183,17 @@ class Guard:
         return answered.get(APPROVAL_ID) is not None or not self._work.organised.take(things)
 
     def _wait_for_consent(
-        self, spec: ToolSpec, answered: Mapping[str, Any], error: ConsentRequiredError | GrantRevokedError
+        self,
+        spec: ToolSpec,
+        answered: Mapping[str, Any],
+        error: ConsentRequiredError | GrantRevokedError,
+        credential_id: str | None = None,
     ) -> NoReturn:
         missing = error.oauth_scopes if isinstance(error, ConsentRequiredError) else spec.oauth_scopes
-        if spec.connection in answered.get(CONSENT_ANSWERED, ()):
+        # An API that refused a call may want more than the person was asked for before the call was made.
+        asked = frozenset(answered.get(CONSENT_SCOPES, ()))
+        is_new = isinstance(error, ConsentRequiredError) and error.is_undone and not error.oauth_scopes <= asked
+        if spec.connection in answered.get(CONSENT_ANSWERED, ()) and not is_new:
             permissions = [f'"{self._permission(scope, spec.connection)}"' for scope in sorted(missing)]
             needed = "; ".join(permissions) or "the access"
             raise ToolFailed(
@@ -201,6 +209,7 @@ class Guard:
                 CONNECTION: spec.connection,
                 OAUTH_SCOPES: sorted(missing),
                 DOING: spec.doing,
+                CREDENTIAL_ID: credential_id,
             }
         ) from None
 
@@ -282,6 +291,8 @@ class Guard:
         try:
             return await self._run(toolkit, spec, tool_args, files, ctx)
         except (ConsentRequiredError, GrantRevokedError) as error:
+            if getattr(error, "is_undone", False) and await self._approvals.give_back(self._principal, approval_id):
+                self._wait_for_consent(spec, answered, error, credential_id)
             raise ToolFailed("My access to your account has ended, so this was not done. Ask again.") from error
         except AccessRefusedError as error:
             raise ToolFailed(str(error)) from error

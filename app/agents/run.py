@@ -18,6 +18,7 @@ from app.agents.guard import (
     ARGUMENTS,
     CONNECTION,
     CONSENT_ANSWERED,
+    CONSENT_SCOPES,
     CREDENTIAL_ID,
     DOING,
     FILES,
@@ -175,16 +176,21 @@ class StoppedRun:
         A call that is tried again only because another one was answered stops at the guard once more.
         """
         decided = {approval.call.call_id: approval for approval in approvals}
-        return self._results("", granted, self.connection, decided)
+        return self._results("", granted, self.connection, self.oauth_scopes, decided)
 
     def _results(
-        self, place: str, granted: bool | None, connection: str | None, decided: Mapping[str, Approval]
+        self,
+        place: str,
+        granted: bool | None,
+        connection: str | None,
+        asked: frozenset[str],
+        decided: Mapping[str, Approval],
     ) -> DeferredToolResults:
         answers = DeferredToolResults()
         answered = [] if granted is None else [connection]
         for call in self.calls:
             if call.run is not None:
-                inner = call.run._results(below(place, call.call_id), granted, connection, decided)
+                inner = call.run._results(below(place, call.call_id), granted, connection, asked, decided)
                 answers.approvals[call.call_id] = True
                 answers.metadata[call.call_id] = {RUN: call.run, ANSWERS: inner}
                 continue
@@ -194,6 +200,7 @@ class StoppedRun:
             answers.approvals[call.call_id] = ToolDenied(refusal) if refusal else True
             answers.metadata[call.call_id] = {
                 CONSENT_ANSWERED: answered,
+                CONSENT_SCOPES: sorted(asked) if answered else [],
                 APPROVAL_ID: approval.approval_id if approval and approved else None,
                 CREDENTIAL_ID: call.credential_id,
                 FILES: call.files,

@@ -157,6 +157,10 @@ class Approvals:
         shown = {"call_id": call.call_id, "tool": call.tool, "arguments": _text(call.arguments)}
         return await self._step(principal, approval_id, ApprovalState.APPROVED, ApprovalState.RUNNING, **shown)
 
+    async def give_back(self, principal: Principal, approval_id: str) -> bool:
+        """Undo a claim, because the call was certainly not done; return whether it was there to be undone."""
+        return await self._step(principal, approval_id, ApprovalState.RUNNING, ApprovalState.APPROVED)
+
     async def complete(self, principal: Principal, approval_id: str) -> None:
         """Mark a claimed call as done, with or without success."""
         await self._step(principal, approval_id, ApprovalState.RUNNING, ApprovalState.DONE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
 
 import httpx2
@@ -13,6 +13,7 @@ from app.deadline import Deadline
 from app.network import no_cookies
 
 Name = TypeVar("Name", bound=str)
+Around = Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport]
 
 
 class Connection(Generic[Name]):
@@ -84,7 +85,7 @@ class Connection(Generic[Name]):
         """
         return self._credentials.credential_id
 
-    def client(self, base_url: str = "") -> httpx2.AsyncClient:
+    def client(self, base_url: str = "", *, around: Around | None = None) -> httpx2.AsyncClient:
         """Return a new client that signs its calls as this person. It is closed when the request ends.
 
         It keeps no cookies and follows no redirects. It reaches the provider's own addresses only: a call to
@@ -92,10 +93,12 @@ class Connection(Generic[Name]):
 
         Args:
             base_url: As for `httpx2.AsyncClient`.
+            around: Returns a transport over the one that signs the calls.
         """
+        signing = PersonsTransport(self._credentials, self._http, self._recorder, self._deadline, self._origins)
         made = httpx2.AsyncClient(
             base_url=base_url,
-            transport=PersonsTransport(self._credentials, self._http, self._recorder, self._deadline, self._origins),
+            transport=around(signing) if around is not None else signing,
             cookies=no_cookies(),
             timeout=TIMEOUT_SECONDS,
             follow_redirects=False,

@@ -11,6 +11,8 @@ from mcp import Client, MCPError
 from pydantic import Field, TypeAdapter, ValidationError
 
 from app.errors import ToolError
+from app.mcp.step_up import WANTS_SCOPES
+from app.oauth.challenge import scopes_in
 from app.toolkits.asides import with_aside
 from app.toolkits.untrusted import Quotes
 
@@ -35,6 +37,18 @@ class LostError(Exception):
         self.is_undone = is_undone
 
 
+class MoreScopesError(Exception):
+    """The server has refused a call, because the token permits too little.
+
+    Attributes:
+        oauth_scopes: The scopes that it would need.
+    """
+
+    def __init__(self, oauth_scopes: frozenset[str]) -> None:
+        super().__init__()
+        self.oauth_scopes = oauth_scopes
+
+
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """A call as a server is sent it.
@@ -44,6 +58,7 @@ class ToolCall:
         tool: The tool's name at the server.
         acts: The call may change something.
         seconds: Maximum time for it.
+        steps_up: The person can be asked for the OAuth scopes that the server wants.
     """
 
     server: str
@@ -51,6 +66,7 @@ class ToolCall:
     arguments: dict[str, Any]
     acts: bool
     seconds: float
+    steps_up: bool = False
 
     @property
     def maybe_done(self) -> str:
@@ -63,6 +79,7 @@ async def call(client: Client, asked: ToolCall) -> mcp_types.CallToolResult:
 
     Raises:
         LostError: The connection ended; the client is of no further use.
+        MoreScopesError: The person can be asked for what the token lacks.
         ToolError: The server refused the call, gave no answer in time, or asks for more first.
     """
     request = mcp_types.CallToolRequest(
@@ -82,7 +99,9 @@ async def call(client: Client, asked: ToolCall) -> mcp_types.CallToolResult:
     return result
 
 
-def _failure(asked: ToolCall, error: MCPError) -> LostError | ToolError:
+def _failure(asked: ToolCall, error: MCPError) -> LostError | MoreScopesError | ToolError:
+    if error.code == WANTS_SCOPES and (scopes := scopes_in(error.message)):
+        return MoreScopesError(frozenset(scopes)) if asked.steps_up else ToolError(_lacks(asked, scopes))
     if error.message == _SESSION_OVER:
         return LostError(is_undone=True)
     if error.code == mcp_types.CONNECTION_CLOSED:
@@ -99,6 +118,15 @@ def _failure(asked: ToolCall, error: MCPError) -> LostError | ToolError:
     reason = Quotes().quote(" ".join(error.message[:_MAX_REASON].split()))
     undone = error.code in _NOT_RUN
     return ToolError(f"The server {asked.server} refused this: {reason}.{'' if undone else asked.maybe_done}")
+
+
+def _lacks(asked: ToolCall, scopes: tuple[str, ...]) -> str:
+    wanted = Quotes().quote(" ".join(scopes)[:_MAX_REASON])
+    return with_aside(
+        f"The server {asked.server} wants more permissions for this than I may ask you for: {wanted}. Nothing was "
+        f"done. My administrator can add them to `mcp.{asked.server}.oauth_scopes`.",
+        "Tell the person; do not try it again.",
+    )
 
 
 def _asks(asked: ToolCall, result: mcp_types.InputRequiredResult) -> str:

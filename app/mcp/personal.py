@@ -10,10 +10,12 @@ import mcp_types
 from mcp import Client
 
 from app.connections.connection import Connection
-from app.errors import DeputyError, ToolError
-from app.mcp.calling import LostError, ToolCall, call
+from app.errors import ConsentRequiredError, DeputyError, ToolError
+from app.mcp.calling import LostError, MoreScopesError, ToolCall, call
 from app.mcp.catalogue import McpCatalogue
+from app.mcp.step_up import StepUpTransport
 from app.mcp.transport import cause_of, connected_over, forget_frames, listed
+from app.principal import Principal
 from app.supervisor import cancel
 
 _CLOSE_SECONDS = 5.0
@@ -23,11 +25,13 @@ class PersonalSession:
     """One person's use of a server. Lives for one request, and connects when a tool is called.
 
     Args:
+        principal: The person.
         catalogue: Gets the tools that the server lists for this person.
         connection: Signs each call with the person's token.
     """
 
-    def __init__(self, catalogue: McpCatalogue, connection: Connection[Any]) -> None:
+    def __init__(self, principal: Principal, catalogue: McpCatalogue, connection: Connection[Any]) -> None:
+        self._principal = principal
         self._catalogue = catalogue
         self._connection = connection
         self._link: _Link | None = None
@@ -43,6 +47,10 @@ class PersonalSession:
             link = await self._linked()
             try:
                 return await call(link.client, asked)
+            except MoreScopesError as more:
+                lacks = ConsentRequiredError(self._principal, more.oauth_scopes, connection=self._connection.name)
+                lacks.is_undone = True
+                raise lacks from None
             except LostError as lost:
                 cause = await self._unlink(link)
                 if isinstance(cause, DeputyError):
@@ -128,7 +136,7 @@ class _Link:
     async def _serve(self, catalogue: McpCatalogue, connection: Connection[Any]) -> None:
         server = catalogue.server
         async with (
-            connection.client() as http,
+            connection.client(around=StepUpTransport) as http,
             connected_over(server, http, protocol=catalogue.protocol) as client,
         ):
             async with asyncio.timeout(server.connect_seconds):

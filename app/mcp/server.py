@@ -20,6 +20,7 @@ class McpServer:
         url: The address of a server that is reached over HTTP.
         headers: Sent with each HTTP request; they are the installation's and never a person's.
         connection: The connection whose token each person's calls carry; None for a server that knows no person.
+        discovers: The server says itself where people sign in, and so what else its tools need.
         oauth_scopes: The scopes that the token needs; there may be none.
         reads: Patterns of the names of tools that change nothing, such as ``get_*``; all other tools act.
         connect_seconds: Maximum time for connecting and listing the tools.
@@ -35,6 +36,7 @@ class McpServer:
     url: str | None = None
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     connection: str | None = None
+    discovers: bool = False
     oauth_scopes: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     connect_seconds: float = 10.0

@@ -116,7 +116,7 @@ def _asked(catalogue: McpCatalogue, spec: ToolSpec, arguments: dict[str, Any], d
     if (tool := catalogue.tool_of(spec)) is None:
         raise ToolError(_CHANGED)
     acts = spec.effect is not Effect.READ
-    return ToolCall(server.name, tool, arguments, acts, deadline.clip(server.call_seconds))
+    return ToolCall(server.name, tool, arguments, acts, deadline.clip(server.call_seconds), server.discovers)
 
 
 def _answer(catalogue: McpCatalogue, result: mcp_types.CallToolResult) -> dict[str, Any]:

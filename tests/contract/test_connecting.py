@@ -23,16 +23,20 @@ from app.sections.agents import AgentSettings
 from app.sections.mcp import McpSettings
 from interfaces.web.interface import callback_url
 from tests.contract.channels import DRIVERS, ChannelDriver, pair
+from tests.fakes.discovered import STRANGER, GuardedOffice
 from tests.fakes.environment import open_environment, with_telegram
 from tests.fakes.hub import CLIENT_ID, SECRET, consent, settings_of
 from tests.fakes.mcp_server import PersonalOffice, serving
+from tests.fakes.open_provider import REGISTERS, OpenProvider
+from tests.fakes.ports import free_port
 from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import Server, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WHO = "/office_who mark=m"
-_LINK = re.compile(r"https?://\S+/connect/github/[\w-]+")
+BORROW = "/library_who mark=m"
+_LINK = re.compile(r"https?://\S+/connect/(?:github|library)/[\w-]+")
 
 
 class HubOffice(PersonalOffice):
@@ -49,15 +53,16 @@ class HubOffice(PersonalOffice):
 
 
 class ListingModel(ScriptedModel):
-    """Lists the tools of the MCP server before it asks there who calls, if they are not known yet."""
+    """Lists the tools of an MCP server before it asks there who calls, if they are not known yet."""
 
     async def _answer(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         last = messages[-1].parts[-1]
         known = {tool.name for tool in info.function_tools}
-        if isinstance(last, UserPromptPart) and last.content == WHO and "office_who" not in known:
-            return ModelResponse(parts=[ToolCallPart("office_tools", {})])
-        if isinstance(last, ToolReturnPart) and last.tool_name == "office_tools":
-            return ModelResponse(parts=[ToolCallPart("office_who", {"mark": "m"})])
+        for asks, server in ((WHO, "office"), (BORROW, "library")):
+            if isinstance(last, UserPromptPart) and last.content == asks and f"{server}_who" not in known:
+                return ModelResponse(parts=[ToolCallPart(f"{server}_tools", {})])
+            if isinstance(last, ToolReturnPart) and last.tool_name == f"{server}_tools":
+                return ModelResponse(parts=[ToolCallPart(f"{server}_who", {"mark": "m"})])
         return await super()._answer(messages, info)
 
 
@@ -70,15 +75,34 @@ async def hub() -> AsyncIterator[tuple[OAuthSandbox, str]]:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory, hub: tuple[OAuthSandbox, str]) -> AsyncIterator[Server]:
-    """A server whose assistant has a toolkit and an MCP server of people's GitHub accounts."""
+async def library() -> AsyncIterator[GuardedOffice]:
+    """An MCP server that says itself where people sign in, and wants more of them for its tool `who`."""
+    url = f"http://127.0.0.1:{free_port()}/mcp"
+    provider = OpenProvider(url, ("ada", "grace"), STRANGER, REGISTERS)
+    async with serve_loopback(provider.app) as root:
+        library = GuardedOffice(provider, url, root, needs={"who": "books:more"})
+        async with serving(library.server(), url, older=library):
+            yield library
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def server(
+    tmp_path_factory: pytest.TempPathFactory, hub: tuple[OAuthSandbox, str], library: GuardedOffice
+) -> AsyncIterator[Server]:
+    """A server whose assistant has a toolkit and an MCP server of people's GitHub accounts, and the library."""
     sandbox, root = hub
+    discovered = McpSettings.model_validate({"url": library.url, "oauth": "discover", "reads": ("who",)})
     async with serving(HubOffice(sandbox).server()) as office_url:
         sections: dict[str, Any] = {
             "connections": MappingProxyType({"github": settings_of(root, GITHUB)}),
-            "mcp": MappingProxyType({"office": McpSettings(url=office_url, connection="github", reads=("who",))}),
+            "mcp": MappingProxyType(
+                {
+                    "office": McpSettings(url=office_url, connection="github", reads=("who",)),
+                    "library": discovered,
+                }
+            ),
             "toolkits": MappingProxyType({"hub": "tests.outside.hub:HubToolkit"}),
-            "agents": {"assistant": AgentSettings(toolkits=("hub", "office"))},
+            "agents": {"assistant": AgentSettings(toolkits=("hub", "office", "library"))},
         }
         async with open_environment(tmp_path_factory.mktemp("connecting"), **sections) as environment:
             public_url = environment.settings.server.public_url
@@ -137,6 +161,28 @@ async def test_an_mcp_server_of_the_same_connection_knows_each_sender(channel: C
         assert (connected, f"{account} called with m" in answer) == (f"Connected: {account}.", True)
     await channel.say(grace, question, group=group)
     assert "read and change your repositories" in await channel.next(grace)  # of the toolkit, not granted yet
+    assert channel.public(group) == []
+
+
+async def test_an_mcp_server_that_needs_more_of_its_people_is_granted_it_in_private(
+    channel: ChannelDriver, library: GuardedOffice
+) -> None:
+    """Two people ask in a group; each is sent a second link for what the tool needs, and is answered afterwards."""
+    ada, grace = pair()
+    group = f"library{ada.name}"
+    library.calls.clear()
+    library.refused.clear()
+    await asyncio.gather(*(channel.say(sender, BORROW, group=group) for sender in (ada, grace)))
+    for asked in ("use your account", "books:more"):
+        told = [await channel.next(sender) for sender in (ada, grace)]
+        assert all(asked in words for words in told)
+        for sender, words, account in ((grace, told[1], "grace"), (ada, told[0], "ada")):
+            await channel.say(sender, f"confirm {code_on(await consent(_link(words), account))}", group=group)
+            assert (await channel.next(sender)).startswith("Connected: ")
+    answers = [await channel.next(sender) for sender in (ada, grace)]
+
+    assert ["ada called with m" in answers[0], "grace called with m" in answers[1]] == [True, True]
+    assert (sorted(library.refused), len(library.calls)) == ([("ada", "who"), ("grace", "who")], 2)
     assert channel.public(group) == []
 
 

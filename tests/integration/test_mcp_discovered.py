@@ -114,6 +114,32 @@ async def test_a_client_that_was_forgotten_unnoticed_is_registered_before_a_link
         assert len(found.office.sandbox.registered) == 2
 
 
+@pytest.mark.parametrize("tool", ["who", "write"])
+async def test_a_tool_that_needs_more_asks_for_it_and_goes_on(
+    tool: str, databases: Databases, tmp_path: Path, ada: Principal, grace: Principal
+) -> None:
+    """RFC 6750's insufficient_scope is a consent: the message waits, the call is made once, under the wider token."""
+    async with open_found(tmp_path, database=await databases.migrated("steps")) as found:
+        await connect(found, ada, grace)
+        found.office.calls.clear()
+        found.office.needs[tool] = "books:more"
+        waiting = {person: await found.ask(person, f"{tool} something") for person in (ada, grace)}
+        if tool == "write":
+            for person, told in waiting.items():
+                await found.ask(person, f"approve {told['approval']['code']}")
+                async with asyncio.timeout(20):
+                    while waiting[person].get("waits_for") != "consent":
+                        waiting[person] = await found.hub.app.told(person, told["message"], wait=0.1)
+        for person, told in waiting.items():
+            assert told["waits_for"] == "consent", told
+            await found.hub.connect(person, path_of(told["consent_url"]))
+        answers = {person: await found.told(person, told["message"]) for person, told in waiting.items()}
+
+    assert all(f"{person.user} called with {tool} something" in answer for person, answer in answers.items())
+    assert sorted(found.office.refused) == [("ada", tool), ("grace", tool)]
+    assert sorted(found.office.calls) == [("ada", f"{tool} something"), ("grace", f"{tool} something")]
+
+
 async def test_the_checkup_says_where_people_sign_in(tmp_path: Path) -> None:
     """It names the authorization server, how Deputy is known there, what people are asked for; and a later change."""
     async with open_found(tmp_path) as found:

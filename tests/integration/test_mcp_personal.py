@@ -15,6 +15,9 @@ from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCall
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.models.test import TestModel
 from pydantic_ai.usage import RunUsage
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.connections.connection import Connection
 from app.errors import GrantRevokedError, SettingsError
@@ -35,6 +38,28 @@ from containers.testing import (
 from tests.fakes.mcp_server import Older, PersonalOffice, personal_settings, serving, settings_with
 
 CONTEXT = RunContext(deps=None, model=TestModel(), usage=RunUsage())
+
+
+class Greedy:
+    """An MCP server that wants more permissions for each call.
+
+    Args:
+        scope: The OAuth scope that it names.
+    """
+
+    def __init__(self, scope: str) -> None:
+        self._header = f'Bearer error="insufficient_scope", scope="{scope}"'
+
+    def over(self, app: ASGIApp) -> ASGIApp:
+        """Return an application that refuses calls of tools."""
+
+        async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+            if Headers(scope=scope).get("mcp-method") != "tools/call":
+                await app(scope, receive, send)
+                return
+            await Response(status_code=403, headers={"WWW-Authenticate": self._header})(scope, receive, send)
+
+        return refusing
 
 
 @pytest.fixture
@@ -140,6 +165,26 @@ async def test_what_acts_is_done_as_the_person_who_approved_it(
 
     assert before == {}
     assert office.books == {"ada": ["mine"], "grace": ["mine"]}
+
+
+async def test_a_server_does_not_choose_what_people_grant_at_another_provider(
+    tmp_path: Path, office: PersonalOffice, ada: Principal, grace: Principal
+) -> None:
+    """It names permissions of a described connection; nobody is asked for them, and an administrator reads of them."""
+    tokens = granting(ada, grace)
+
+    def prepare(container: Application) -> None:
+        tokens.install(container, "accounts")
+        use_model(container, FunctionModel(asks))
+
+    async with (
+        serving(office.server(), older=Greedy("everything")) as url,
+        open_test_app(personal_settings(tmp_path, url, "who"), prepare) as app,
+    ):
+        answers = [(await app.ask(person, "mine")).json()["answer"] for person in (ada, grace)]
+
+    assert all("everything" in each and "`mcp.office.oauth_scopes`" in each for each in answers), answers
+    assert office.callers == []
 
 
 async def test_nothing_passes_between_two_people(
