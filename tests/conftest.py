@@ -1,25 +1,16 @@
-"""What every test stands on: two people, a database, a key ring, and a network that ends at loopback."""
+"""Which tests are run where, and what they may not do; their fixtures are in `tests/fixtures.py`."""
 
 from __future__ import annotations
 
 import gc
 import os
-from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Generator
 from importlib.util import find_spec
-from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-from app.database.database import Database
-from app.keys.ring import KeyRing
-from app.principal import Principal
-from containers.testing import two_principals
-from tests.fakes.databases import Databases, PostgresServer, SqliteDatabases
-from tests.fakes.haste import haste
 from tests.fakes.memory import folder_in_memory
-from tests.fakes.postgres import Cluster, find_binaries, running_postgres
 from tests.guards import processes
 
 # Tests that need processes of their own, an outage or a browser; a single test elsewhere has the marker itself.
@@ -55,8 +46,14 @@ TOGETHER = (
 _COLLECTING = (10_000, 10, 50)  # thresholds: the default ones cost a fifteenth of the time of all tests
 
 
-def pytest_configure() -> None:
-    """Keep the files of tests in memory: where a message is a commit or three, a test takes half the time."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Load the fixtures, and keep the files of tests in memory.
+
+    The process that hands tests out to others runs none, and they begin seconds sooner if it does not import the app.
+    Where a message is a commit or three, a test takes half the time in memory.
+    """
+    if config.getoption("dist", "no") == "no" or config.option.collectonly:
+        config.pluginmanager.import_plugin("tests.fixtures")
     if (folder := folder_in_memory()) is not None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))  # pytest's own name for it
 
@@ -122,69 +119,6 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     return outcome
 
 
-@pytest.fixture(scope="session", autouse=True)
-def in_haste() -> Iterator[None]:
-    """Servers stop, and clients are made, without delay."""
-    with haste():
-        yield
-
-
-@pytest.fixture
-def ada() -> Principal:
-    """One of two people who never see each other's things."""
-    return two_principals()[0]
-
-
-@pytest.fixture
-def grace() -> Principal:
-    """The other one, of the same tenant."""
-    return two_principals()[1]
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """A PostgreSQL server of this session's own."""
-    binaries = find_binaries()
-    if binaries is None:
-        lacking("PostgreSQL", package="postgresql")
-    with running_postgres(binaries) as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="session")
-def postgres(cluster: Cluster) -> PostgresServer:
-    """That server, for the databases of tests."""
-    return PostgresServer(cluster.url)
-
-
-@pytest.fixture(params=DATABASES)
-async def databases(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Databases]:
-    """Databases of this test's own, SQLite and PostgreSQL in turn."""
-    async with databases_of(request, tmp_path) as databases:
-        yield databases
-
-
-@asynccontextmanager
-async def databases_of(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Databases]:
-    """Databases of the kind that a fixture's parameter names; for a fixture of any scope."""
-    if request.param == "sqlite":
-        yield SqliteDatabases(folder)
-    else:
-        server: PostgresServer = request.getfixturevalue("postgres")
-        async with server.databases() as databases:
-            yield databases
-
-
-@pytest.fixture
-async def database(databases: Databases) -> AsyncIterator[Database]:
-    """A migrated database of this test's own, SQLite and PostgreSQL in turn."""
-    database = Database(await databases.migrated("deputy"))
-    try:
-        yield database
-    finally:
-        await database.close()
-
-
 def lacking(tool: str, *, package: str, by: str = "apt-get install") -> NoReturn:
     """Skip a test by the name of the tool that it lacks; in CI, where every tool has to be there, fail."""
     message = f"NEEDS {tool}: {by} {package}"
@@ -197,9 +131,3 @@ def needs_agno() -> None:
     """Skip the test, or in CI fail, where agno is not installed; modules that import it are skipped by then."""
     if find_spec("agno") is None:
         lacking("agno", package="'deputy-assistant[agno]'", by="pip install")
-
-
-@pytest.fixture
-def key_ring() -> KeyRing:
-    """A ring with one key."""
-    return KeyRing({"k1": bytes(range(32))})

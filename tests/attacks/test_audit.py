@@ -19,12 +19,13 @@ from app.database.tables import audit_events
 from app.principal import Principal
 from app.sandbox.log import Call
 from containers.application import Application
-from tests.conftest import DATABASES, databases_of
+from tests.conftest import DATABASES
 from tests.contract.channels import Sender
 from tests.fakes.databases import Databases
 from tests.fakes.environment import open_environment
 from tests.fakes.journey import Traveller, all_travel, prying
 from tests.fakes.server import ADA, GRACE
+from tests.fixtures import databases_of
 
 PEOPLE = (Sender("ada", ADA), Sender("grace", GRACE))
 

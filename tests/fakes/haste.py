@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -13,6 +14,7 @@ import httpcore2
 import pytest
 import uvicorn.server
 from httpx2._config import DEFAULT_TIMEOUT_CONFIG
+from openai import _base_client
 from sqlalchemy.engine import Engine
 
 from app.google.apis import GoogleApis
@@ -37,6 +39,8 @@ def haste() -> Iterator[None]:
     - A server loads all of Google's APIs as it starts, in 60 ms. Here each is loaded as it is first used.
     - The bot waits between two messages in a Telegram chat. Here it does not; tests of that give it the times.
     - A call to Google that failed by a fault that passes is made again after a second. Here it is after 5 ms.
+    - The client of models asks again after half a second, and then after a whole one. Here it is after 5 ms.
+    - Hypothesis reads all of the code for constants that it may try. Here it tries its own and those of the test.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(uvicorn.server, "asyncio", _Impatient("asyncio"))
@@ -50,6 +54,9 @@ def haste() -> Iterator[None]:
         patch.setattr(GoogleApis, "load", lambda _: None)
         patch.setattr(Pace.__init__, "__defaults__", (0.0, 0.0, *(Pace.__init__.__defaults__ or ())[2:]))
         patch.setattr(retrying, "FIRST_PAUSE_SECONDS", _GLANCE_SECONDS)
+        patch.setattr(_base_client, "MAX_RETRY_DELAY", _GLANCE_SECONDS)
+        if (providers := sys.modules.get("hypothesis.internal.conjecture.providers")) is not None:
+            patch.setattr(providers, "_get_local_constants", lambda: providers._local_constants)
         yield
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl
 
+from tests.fakes.delays import delay
+
 
 @dataclass(frozen=True)
 class Received:
@@ -77,8 +79,10 @@ def serve(answer: Answer) -> Iterator[Loopback]:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
             request = Received(self.command, self.path, headers, body)
+            delay()
             loopback.received.append(request)
             reply = answer(request)
+            delay()
             self.send_response(reply.status)
             for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
                 self.send_header(name, value)

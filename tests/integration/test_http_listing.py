@@ -9,9 +9,10 @@ import pytest
 import pytest_asyncio
 
 from app.principal import Principal
-from tests.conftest import DATABASES, databases_of
+from tests.conftest import DATABASES
 from tests.fakes.environment import open_environment
 from tests.fakes.server import QUESTION, Server
+from tests.fixtures import databases_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -39,7 +39,7 @@ async def test_an_idle_process_asks_its_database_at_most_once_a_second(
         rounds[_task()] += 1
         async with waited:
             waited.notify_all()
-        await sleep(0.001)
+        await sleep(0.001 if rounds[_task()] < ROUNDS else 3600)  # the others go on alone
         return result
 
     settings = Settings.model_validate(

@@ -15,11 +15,12 @@ from app.sandbox.google.gmail.letters import MARKER
 from containers.application import Application
 from containers.build import build
 from interfaces.slack.event import find_leaver
-from tests.conftest import DATABASES, databases_of
+from tests.conftest import DATABASES
 from tests.fakes.core_server import inbound
 from tests.fakes.environment import Environment, open_environment
 from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import ADA, CONSENT_LINK, GRACE, QUESTION, TEAM, Server, direct, eventually, own_markers, user
+from tests.fixtures import databases_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -13,7 +13,7 @@ from app.principal import Principal
 from app.sandbox.google.gmail.letters import MARKER
 from app.sections.delivery import DeliverySettings
 from containers.application import Application
-from tests.conftest import DATABASES, databases_of
+from tests.conftest import DATABASES
 from tests.fakes.environment import Environment, open_environment
 from tests.fakes.scripted_model import ScriptedModel
 from tests.fakes.server import (
@@ -31,6 +31,7 @@ from tests.fakes.server import (
     own_markers,
     user,
 )
+from tests.fixtures import databases_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

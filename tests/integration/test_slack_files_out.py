@@ -18,6 +18,7 @@ from app.reply import ReplyContent, ReplyFile
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack.places import SlackError
 from app.sandbox.slack.sandbox import SlackSandbox
+from app.sections.delivery import DeliverySettings
 from interfaces.slack import uploads
 from interfaces.slack.client import NOT_ATTACHED, SlackChannel
 from tests.fakes.environment import open_environment
@@ -194,7 +195,11 @@ async def test_files_go_out_through_delivery(tmp_path: Path, monkeypatch: pytest
         return content and replace(content, files=(file_of("answer.txt", content.text.encode()),))
 
     monkeypatch.setattr(sender, "in_words", with_file)
-    async with open_environment(tmp_path) as environment, environment.server(ScriptedModel().install) as server:
+    delivery = DeliverySettings(scan_seconds=0.02, backoff_seconds=0.02)
+    async with (
+        open_environment(tmp_path, delivery=delivery) as environment,
+        environment.server(ScriptedModel().install) as server,
+    ):
         slack = server.slack
         complete, busy = slack._methods["files.completeUploadExternal"], [1, 1]
 

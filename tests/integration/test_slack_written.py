@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -73,9 +74,13 @@ class Stage:
         return self.posts(name)[0]
 
     async def shown_in_channel(self, *texts: str) -> list[str]:
-        """The timestamps of the messages in the channel, once they say this."""
-        await eventually(lambda: [post.shown for post in self.slack.posts if post.channel == CHANNEL] == [*texts])
-        return [post.ts for post in self.slack.posts if post.channel == CHANNEL]
+        """The timestamps of the messages in the channel that say this, once these alone are there, in any order."""
+
+        def found() -> list[Post]:
+            return [post for post in self.slack.posts if post.channel == CHANNEL]
+
+        await eventually(lambda: sorted(post.shown for post in found()) == sorted(texts))
+        return [post.ts for text in texts for post in found() if post.shown == text]
 
     def refuse(self, method: str, *reasons: str) -> None:
         """Have the next calls of a method refused with these codes."""
@@ -413,16 +418,18 @@ async def test_a_message_that_nobody_could_note_is_taken_away(stage: Stage, thre
     for name in ("ADA", "GRACE"):
         write(stage.follow(message_of(name, thread)), "x")
         await stage.shows(name, "x")
-    keep, ada = stage.notes.keep, message_of("ADA", thread, message_id="a" * 32)
+    keep, ada, died = stage.notes.keep, message_of("ADA", thread, message_id="a" * 32), asyncio.Event()
 
     async def dying(message: StoredMessage, notes: Any, *, while_open: bool) -> bool:
         if notes["draft"]["ts"]:
+            died.set()
             raise RuntimeError("killed")
         return await keep(message, notes, while_open=while_open)
 
     stage.notes.keep = dying  # type: ignore[method-assign]
     write(stage.follow(ada), "lost")
-    await eventually(lambda: len(stage.posts("ADA")) == 2)
+    await died.wait()  # Slack shows it before its answer has come
+    assert len(stage.posts("ADA")) == 2
     stage.notes.keep = keep  # type: ignore[method-assign]
     await stage.answer(ada, "Answer", stage.other, again=True)
 

@@ -12,9 +12,10 @@ from app.sandbox.google.gmail.letters import MARKER
 from app.sections.agents import AgentSettings
 from containers.application import Application
 from containers.testing import call, scripted, two_principals
-from tests.conftest import DATABASES, databases_of
+from tests.conftest import DATABASES
 from tests.fakes.environment import Environment, open_environment
 from tests.fakes.server import ADA, APPROVAL_CODE, GRACE, QUESTION, own_markers
+from tests.fixtures import databases_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -71,14 +71,17 @@ class Stage:
         await (channel or self.one).send(self.noted(message), content, private=private, reply_id=reply_id, again=again)
 
     async def shown(self, *texts: str) -> list[int]:
-        """The ids of the messages in the group, once they say this and each process has noted what it has shown."""
+        """The ids of the messages in the group that say this, in any order.
+
+        It waits until these alone are there, and each process has noted what it has shown.
+        """
         await eventually(
             lambda: (
-                self.texts(GROUP) == [*texts]
+                sorted(self.texts(GROUP)) == sorted(texts)
                 and all(each._task is None or each._task.done() for each in self.followers)
             )
         )
-        return [each.message_id for each in self.telegram.chats.in_chat(GROUP)]
+        return [each.message_id for text in texts for each in self.telegram.chats.in_chat(GROUP) if each.text == text]
 
     def texts(self, chat: int) -> list[str]:
         """What the bot sent to a chat."""

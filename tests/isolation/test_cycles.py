@@ -42,13 +42,15 @@ async def fail(database: Database, made: list[weakref.ref[Belonging]]) -> None:
 
 
 async def interrupt(database: Database, made: list[weakref.ref[Belonging]]) -> None:
-    """Cancel in the midst of a query."""
+    """Cancel in the midst of a query; on a busy machine it may have ended by then, so try until one was interrupted."""
     counting = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT max(i) FROM n"
-    task = asyncio.create_task(ask_for(database, counting, made))
-    await asyncio.sleep(0.01)
-    task.cancel()
-    await asyncio.wait([task])
-    assert task.cancelled()
+    was_interrupted = False
+    while not was_interrupted:
+        task = asyncio.create_task(ask_for(database, counting, made))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.wait([task])
+        was_interrupted = task.cancelled()
 
 
 @pytest.mark.usefixtures("no_collector")
@@ -62,5 +64,5 @@ async def test_a_query_that_ends_early_keeps_nothing(
         await end(database, made)
     await fading(made)
 
-    assert len(made) == 3
-    assert [reference() for reference in made] == [None, None, None]
+    assert len(made) >= 3
+    assert not any(reference() for reference in made)

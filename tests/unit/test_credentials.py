@@ -343,7 +343,7 @@ async def test_closing_while_credentials_are_made_misses_none(make: Make, ada: P
                 made.append(credentials.for_google())
 
     threads = [asyncio.create_task(asyncio.to_thread(make_many)) for _ in range(2)]
-    await asyncio.sleep(0.02)
+    await until(lambda: made)
     await credentials.aclose()
     await asyncio.gather(*threads)
 

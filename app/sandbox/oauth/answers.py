@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import cached_property
+from functools import cache
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from jwt.algorithms import RSAAlgorithm
 
 from app.sandbox.oauth.differences import Differences
@@ -19,7 +19,7 @@ _KEY_ID = "sandbox"
 
 
 class Answers:
-    """Writes answers as the differences say; lives with the sandbox, and has the key of its id_tokens."""
+    """Writes answers as the differences say; lives with the sandbox."""
 
     def __init__(self, differences: Differences, client_id: str) -> None:
         self._differs = differences
@@ -57,7 +57,7 @@ class Answers:
 
     def certs(self) -> dict[str, Any]:
         """Return the JWK set of the id_tokens."""
-        public = RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
+        public = RSAAlgorithm.to_jwk(_signing_key().public_key(), as_dict=True)
         return {"keys": [{**public, "kid": _KEY_ID, "use": "sig", "alg": "RS256"}]}
 
     def issuer(self, root: str) -> str:
@@ -89,8 +89,10 @@ class Answers:
             claims |= {"sub": f"pairwise-{grant.account}", "email": "somebody@else.example"}  # anybody can set that
         else:
             claims |= {"email": f"{grant.account}@hub.example", "email_verified": True}
-        return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": _KEY_ID})
+        return jwt.encode(claims, _signing_key(), algorithm="RS256", headers={"kid": _KEY_ID})
 
-    @cached_property
-    def _key(self) -> Any:
-        return generate_private_key(public_exponent=65537, key_size=2048)
+
+@cache
+def _signing_key() -> RSAPrivateKey:
+    """Return the key that signs every id_token: one per process, because making one takes a tenth of a second."""
+    return generate_private_key(public_exponent=65537, key_size=2048)
