@@ -44,7 +44,7 @@ def agno_agent(container: Application, name: str, settings: AgentSettings) -> Sc
         raise SettingsError(f"{place}: it {error}") from error
     except DeputyError as error:
         raise SettingsError(f"{place} {error}") from error
-    declared = AgentDeclaration(name, settings.agno, factory, settings.reads)
+    declared = AgentDeclaration(name, settings.agno, factory, settings.reads, settings.allow_environment)
     persons = Scoped(PersonsAgent, providers.Object(declared), container.principal, providers.Dict(given))
     shell = Scoped(
         AgentShell,

@@ -53,14 +53,15 @@ class AgentsToolkit(Toolkit):
         return shown(await called(spec.name, self._call(entrypoint, arguments, tool.is_async), self._deadline), ())
 
     async def _call(self, entrypoint: Any, arguments: Mapping[str, Any], is_async: bool) -> Any:
+        confinement = self._agent.declared.confinement
         if not is_async:
-            return await self._threads.to_thread(_confined_call, entrypoint, arguments)
-        with confined(Confinement()):
+            return await self._threads.to_thread(_confined_call, entrypoint, arguments, confinement)
+        with confined(confinement):
             result = entrypoint(**arguments)
             return await result if inspect.isawaitable(result) else result
 
 
-def _confined_call(entrypoint: Any, arguments: Mapping[str, Any]) -> Any:
-    with confined(Confinement()):
+def _confined_call(entrypoint: Any, arguments: Mapping[str, Any], confinement: Confinement) -> Any:
+    with confined(confinement):
         result = entrypoint(**arguments)
         return gathered(result) if isinstance(result, Iterator) else result

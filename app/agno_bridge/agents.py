@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,10 @@ from pydantic_ai.exceptions import ModelAPIError
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart, ToolReturnPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
+from app.agno_bridge.confinement import Confinement, confined
 from app.agno_bridge.declaration import ForeignDeclaration
 from app.agno_bridge.instances import functions_of, take_apart
+from app.agno_bridge.rules import check_environment, reaches_machine
 from app.agno_bridge.tools import ForeignTool, foreign_tools
 from app.errors import SettingsError
 from app.principal import Principal
@@ -38,12 +40,18 @@ class AgentDeclaration:
     name: str
     path: str
     factory: Callable[..., AgnoAgent]
-    reads: tuple[str, ...]
+    reads: tuple[str, ...] = ()
+    allow_environment: tuple[str, ...] = ()
 
     @property
     def prefix(self) -> str:
         """Return the first part of the names of its tools."""
         return self.name.replace("-", "_")
+
+    @property
+    def confinement(self) -> Confinement:
+        """Return the limits of its tools."""
+        return Confinement(frozenset(self.allow_environment))
 
 
 def load_factory(import_path: str) -> Callable[..., AgnoAgent]:
@@ -63,9 +71,27 @@ def load_factory(import_path: str) -> Callable[..., AgnoAgent]:
         raise SettingsError(f"cannot be imported ({type(error).__name__})") from error
     if isinstance(found, AgnoAgent):
         raise SettingsError("is an agent, which everybody would share; name a function that builds one")
+    refuse_teams(found)
     if not callable(found) or inspect.iscoroutinefunction(found):
         raise SettingsError("is no function that builds an agent; make it a `def`, because constructors do no I/O")
     return found  # type: ignore[no-any-return]
+
+
+def refuse_teams(found: object) -> None:
+    """Pass when something is no team or workflow of agno's, whose members agno itself would run.
+
+    Raises:
+        SettingsError: It is one.
+    """
+    if not isinstance(found, AgnoAgent):
+        from agno.team import Team
+        from agno.workflow import Workflow
+
+        if isinstance(found, Team | Workflow):
+            raise SettingsError(
+                f"gives a {type(found).__name__} of agno's, whose members it would run without asking the person; "
+                "write a function for each member, and `members` for the team (docs/teams.md)"
+            )
 
 
 class PersonsAgent:
@@ -77,14 +103,16 @@ class PersonsAgent:
         given: What the factory asks for, by parameter.
 
     Raises:
-        SettingsError: The factory gives out the same agent or toolkit again, or an agent whose tools are not known.
+        SettingsError: The factory gives out the same agent or toolkit again, or an agent whose tools are not known,
+            that work on this machine, or that take a credential from the environment.
     """
 
     def __init__(self, declared: AgentDeclaration, principal: Principal, given: Mapping[str, Any]) -> None:
         self.declared = declared
         self._principal = principal
-        agent = declared.factory(**given)
+        agent = self._built(given)
         if not isinstance(agent, AgnoAgent):
+            refuse_teams(agent)
             raise SettingsError(f"{declared.path} returned a {type(agent).__name__}, and no agent of agno's")
         if agent.tools is not None and not isinstance(agent.tools, list):
             raise SettingsError(f"{declared.path} returned an agent with a function as its tools; give it a list")
@@ -95,6 +123,11 @@ class PersonsAgent:
         self.toolkits = [tool for tool in agent.tools or () if isinstance(tool, ForeignToolkit)]
         for toolkit in self.toolkits:
             self._take(toolkit)
+            if (reach := reaches_machine(type(toolkit))) is not None:
+                raise SettingsError(
+                    f"{declared.path} gives the agent a {type(toolkit).__name__}, which {reach}, which everybody "
+                    "shares; name it below `toolkits`, with allow_machine"
+                )
         tools = [self._prepared(tool) for tool in agent.tools or ()]
         self.functions: dict[str, Function] = {
             function.name: function
@@ -134,6 +167,23 @@ class PersonsAgent:
         self.toolkits = []
         if agent is not None:
             agent.__dict__.clear()
+
+    def _built(self, given: Mapping[str, Any]) -> object:
+        """Call the factory; a toolkit that it builds finds no credential in the environment."""
+        confinement = Confinement(
+            frozenset(self.declared.allow_environment), machine=True, owners=(ForeignToolkit,), hidden=set()
+        )
+        try:
+            with confined(confinement):
+                return self.declared.factory(**given)
+        finally:  # a toolkit that finds none may fail for that reason
+            self._check_environment(confinement.hidden)
+
+    def _check_environment(self, hidden: Iterable[str]) -> None:
+        try:
+            check_environment(hidden, "Give the toolkit the person's own in the function")
+        except SettingsError as error:
+            raise SettingsError(f"{self.declared.path} builds a toolkit that {error}") from None
 
     def _response(self, output: RunOutput) -> ModelResponse:
         waiting = [tool for tool in output.tools or () if tool.external_execution_required]

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 from app.audit_events import CHANGES, WRITES
@@ -71,17 +72,21 @@ class Confinement:
         variables: Environment variables that it may read though they look like credentials.
         machine: It may reach files and processes.
         network: It may reach other hosts, and start threads.
+        owners: The limits on the environment are for the methods of these classes alone; by default for all code.
         hidden: The variables that it asked for in vain.
     """
 
     variables: frozenset[str] = frozenset()
     machine: bool = False
     network: bool = True
+    owners: tuple[type, ...] = ()
     hidden: set[str] = field(default_factory=set, compare=False)
 
     def hides(self, variable: str) -> bool:
         """Return whether an environment variable is kept from the code."""
-        return variable not in self.variables and looks_like_credential(variable)
+        if variable in self.variables or not looks_like_credential(variable):
+            return False
+        return not self.owners or _is_in_method_of(self.owners)
 
 
 def looks_like_credential(variable: str) -> bool:
@@ -95,6 +100,17 @@ def looks_like_credential(variable: str) -> bool:
         or upper.endswith(("KEY", "TOKEN", "SECRET"))
         or bool(_URL_WITH_LOGIN.fullmatch(upper))
     )
+
+
+def _is_in_method_of(owners: tuple[type, ...]) -> bool:
+    """Return whether a method of one of these classes is among the callers."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        names = frame.f_code.co_varnames
+        if frame.f_code.co_argcount and isinstance(frame.f_locals.get(names[0]), owners):
+            return True
+        frame = frame.f_back
+    return False
 
 
 _confinement: ContextVar[Confinement | None] = ContextVar("confinement", default=None)

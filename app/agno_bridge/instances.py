@@ -6,9 +6,11 @@ import copy
 import importlib
 import inspect
 import logging
+import typing
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from agno.tools.function import Function
@@ -55,7 +57,7 @@ class Blueprint:
             confinement: The limits of its constructor, if they differ from those of its tools.
         """
         given: dict[str, Any] = {
-            name: tokens[argument.connection] if argument.connection is not None else copy.deepcopy(argument.value)
+            name: tokens[argument.connection] if argument.connection is not None else _value(self.cls, name, argument)
             for name, argument in self.arguments.items()
         }
         with confined(confinement or self.confinement):
@@ -69,6 +71,18 @@ class Blueprint:
     def secrets(self) -> tuple[str, ...]:
         """Return the texts among the arguments, each of which may be a credential."""
         return tuple(each.value for each in self.arguments.values() if isinstance(each.value, str))
+
+
+def _value(cls: type, name: str, argument: Argument) -> Any:
+    """Return a copy of an argument's value; a text becomes a Path where the constructor takes only that."""
+    if isinstance(argument.value, str):
+        try:
+            hint = typing.get_type_hints(cls.__init__).get(name)  # type: ignore[misc]  # of this very class
+        except (NameError, TypeError):  # a hint that cannot be read
+            return argument.value
+        kinds = {hint, *typing.get_args(hint)}
+        return Path(argument.value) if Path in kinds and str not in kinds else argument.value
+    return copy.deepcopy(argument.value)
 
 
 class HeldCredentials:

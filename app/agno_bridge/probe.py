@@ -42,7 +42,7 @@ def toolkit_of(name: str, declared: ForeignDeclaration) -> type[ForeignToolkitAd
         SettingsError: The class is refused; the message completes "agno.tools.github:GithubTools …".
     """
     cls = load(declared.path)
-    check_reach(cls, declared)
+    of_the_machine = check_reach(cls, declared)
     check_state(cls)
     check_functions(cls)
     google = is_google(cls)
@@ -55,7 +55,7 @@ def toolkit_of(name: str, declared: ForeignDeclaration) -> type[ForeignToolkitAd
     one, other = _built(blueprint), _built(blueprint)
     try:
         scopes = tuple(getattr(one, "scopes", None) or ()) if google else ()
-        tools = foreign_tools(name, functions_of(one), declared, scopes)
+        tools = foreign_tools(name, functions_of(one), declared, scopes, of_the_machine=of_the_machine)
         blueprint = replace(blueprint, parted=_parted(one, other))
     finally:
         taken = [weakref.ref(one), weakref.ref(other)]

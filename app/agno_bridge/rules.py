@@ -6,6 +6,7 @@ import inspect
 import os
 import types
 from collections.abc import Iterable, Iterator, MutableMapping, MutableSequence, MutableSet
+from weakref import WeakKeyDictionary
 
 from agno.tools.toolkit import Toolkit as ForeignToolkit
 
@@ -46,8 +47,17 @@ _CALLS = frozenset(
 )
 
 
+_reaches: WeakKeyDictionary[type, str | None] = WeakKeyDictionary()  # an agent's toolkits are checked in each request
+
+
 def reaches_machine(cls: type) -> str | None:
     """Return how a class reaches the machine, in words, or None."""
+    if cls not in _reaches:
+        _reaches[cls] = _reach_of(cls)
+    return _reaches[cls]
+
+
+def _reach_of(cls: type) -> str | None:
     for base in _own(cls):
         if base.__module__ in _OF_THE_MACHINE:
             return "works on files or processes of this machine"
@@ -132,30 +142,40 @@ def _is_beside(module: str, cls: type) -> bool:
     return module.partition(".")[0] == cls.__module__.partition(".")[0]
 
 
-def check_reach(cls: type, declared: ForeignDeclaration) -> None:
-    """Pass when a class that reaches the machine is allowed to.
+def check_reach(cls: type, declared: ForeignDeclaration) -> bool:
+    """Return whether a class reaches the machine, if the settings allow tools of it to.
 
     Raises:
-        SettingsError: It is not.
+        SettingsError: They name none.
     """
     reach = reaches_machine(cls)
     if reach is not None and not declared.allow_machine:
         raise SettingsError(
             f"{reach}, which everybody shares; name the tools that may do so in allow_machine, or use another class"
         )
+    return reach is not None
 
 
-def check_environment(hidden: Iterable[str]) -> None:
+GIVE_ARGUMENT = (
+    "Give the argument that takes its place in `arguments`, such as access_token: {connection: github} for each "
+    "person's own"
+)
+
+
+def check_environment(hidden: Iterable[str], remedy: str = GIVE_ARGUMENT) -> None:
     """Pass when a class has asked for no credential in the environment.
+
+    Args:
+        hidden: The variables that it asked for.
+        remedy: A sentence that says what to do, without its full stop.
 
     Raises:
         SettingsError: It has; all people would act with it.
     """
     if names := sorted(hidden):
         raise SettingsError(
-            f"reads {', '.join(names)} from the environment, which would be one identity for everybody. Give the "
-            "argument that takes its place in `arguments`, such as access_token: {connection: github} for each "
-            f"person's own; or, if everybody may share it, write allow_environment: [{', '.join(names)}]"
+            f"reads {', '.join(names)} from the environment, which would be one identity for everybody. {remedy}; or, "
+            f"if everybody may share it, write allow_environment: [{', '.join(names)}]"
         )
 
 

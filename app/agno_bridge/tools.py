@@ -45,7 +45,12 @@ class ForeignTool:
 
 
 def foreign_tools(
-    toolkit: str, found: Mapping[str, Function], declared: ForeignDeclaration, oauth_scopes: tuple[str, ...]
+    toolkit: str,
+    found: Mapping[str, Function],
+    declared: ForeignDeclaration,
+    oauth_scopes: tuple[str, ...],
+    *,
+    of_the_machine: bool = False,
 ) -> tuple[ForeignTool, ...]:
     """Return the tools of a class.
 
@@ -54,17 +59,21 @@ def foreign_tools(
         found: The functions of an instance, by name.
         declared: The class, as the settings declare it.
         oauth_scopes: The scopes that a tool needs if the settings name none for it.
+        of_the_machine: The class works on files or processes, so only the tools in `allow_machine` are offered.
 
     Raises:
         SettingsError: A pattern fits no tool, or a tool cannot be offered.
     """
     if not found:
         raise SettingsError("it has no tools with these arguments")
+    if unknown := sorted({*declared.allow_machine} - found.keys()):
+        raise SettingsError(f"allow_machine: it has no tool {unknown[0]}; there are {', '.join(sorted(found))}")
+    if of_the_machine:  # a C library's own calls are not seen, so an unnamed tool could not be confined
+        found = {name: function for name, function in found.items() if name in declared.allow_machine}
     groups: dict[str, Iterable[str]] = {
         "reads": declared.reads,
         "acts": declared.acts,
         "oauth_scopes": declared.oauth_scopes,
-        "allow_machine": declared.allow_machine,
     }
     for key, patterns in groups.items():
         for pattern in patterns:
@@ -120,7 +129,7 @@ def _tool(
     except SettingsError as error:
         raise SettingsError(f"{error}. Leave it out with arguments: {{exclude_tools: [{name}]}}") from error
     is_async = inspect.iscoroutinefunction(entry) or inspect.isasyncgenfunction(entry)
-    return ForeignTool(name, spec, MappingProxyType(hidden), is_async, fits([name], *declared.allow_machine))
+    return ForeignTool(name, spec, MappingProxyType(hidden), is_async, name in declared.allow_machine)
 
 
 def _parameters(entry: Callable[..., Any]) -> tuple[list[inspect.Parameter], dict[str, bool]]:

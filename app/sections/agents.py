@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from app.sections.section import ImportPath, Name, OneOrMore, Secret, Section, Text, Url, wrong
-from app.sections.toolkits import Pattern
+from app.sections.toolkits import Pattern, Variable
 
 OFFLINE = "offline"  # the embedded model, which needs no entry in `models`
 
@@ -111,10 +111,16 @@ class AgentSettings(_Run):
         default=(), description="With `agno`: its tools that change nothing, by name or pattern; all others ask first"
     )
 
+    allow_environment: tuple[Variable, ...] = Field(
+        default=(),
+        description="With `agno`: environment variables with a credential that its toolkits may read for everybody",
+    )
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.agno is None and self.reads:
-            raise wrong("reads", "only an agent of agno's has this; write agno: package.module:function beside it")
+        for key in ("reads", "allow_environment"):
+            if self.agno is None and key in self.model_fields_set:
+                raise wrong(key, "only an agent of agno's has this; write agno: package.module:function beside it")
         if self.agno is not None:
             for key in ("members", "leader", "model", "toolkits", "instructions"):
                 if key in self.model_fields_set:

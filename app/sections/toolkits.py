@@ -12,6 +12,9 @@ from app.agno_bridge.declaration import Argument, ForeignDeclaration
 from app.sections.section import ImportPath, Name, Section, Text, matching
 
 Pattern = Annotated[str, matching(r"[A-Za-z0-9_*?]+", "write a tool's name, or a pattern such as create_*")]
+ToolName = Annotated[
+    str, matching(r"[A-Za-z0-9_]+", "name each tool; a pattern would also allow what an update of the package adds")
+]
 Variable = Annotated[str, matching(r"[A-Za-z_][A-Za-z0-9_]*", "write the name of an environment variable")]
 
 
@@ -51,10 +54,10 @@ class AgnoToolkitSettings(Section):
     allow_environment: tuple[Variable, ...] = Field(
         default=(), description="Environment variables with a credential that the class may read for everybody"
     )
-    allow_machine: tuple[Pattern, ...] = Field(
+    allow_machine: tuple[ToolName, ...] = Field(
         default=(),
-        description="Tools that may reach files and processes of this machine; without it a class that does so is"
-        " refused",
+        description="Tools that may reach files and processes of this machine, by name. Of a class that works on them"
+        " no other tool is offered, and without this the class is refused",
     )
 
     def declaration(self) -> ForeignDeclaration:

@@ -68,7 +68,7 @@ async def test_a_pause_is_an_approval_that_survives_a_restart(tmp_path: Path) ->
     ada, grace = person(1), person(2)
     async with open_test_app(settings(tmp_path)) as app:
         asked = [(await app.ask(each, "pay 5")).json() for each in (ada, grace)]
-        waiting = [await app.told(each, one["message"]) for each, one in zip((ada, grace), asked, strict=True)]
+        waiting = [await app.told(each, one["message"], wait=0) for each, one in zip((ada, grace), asked, strict=True)]
         codes = [one["approval"]["code"] for one in waiting]
         assert foreign_agent.PAID == []
 
@@ -98,6 +98,8 @@ async def test_what_was_said_is_the_persons_own(tmp_path: Path) -> None:
         ("shared", "is an agent, which everybody would share"),
         ("missing", "cannot be imported"),
         ("greedy", "asks for everything: dict"),
+        ("team", "gives a Team of agno's, whose members it would run without asking the person; write a function for"),
+        ("workflow", "gives a Workflow of agno's"),
     ],
 )
 async def test_what_is_no_factory_is_refused(tmp_path: Path, function: str, fault: str) -> None:
@@ -112,6 +114,39 @@ async def test_a_factory_that_gives_out_one_agent_is_refused(tmp_path: Path) -> 
     with pytest.raises(LifetimeError, match="gave out the same Agent again"):
         async with open_test_app(settings(tmp_path, "give_shared")):
             pass
+
+
+@pytest.mark.parametrize(
+    ("function", "fault"),
+    [
+        ("build_team", "gives a Team of agno's.*`members` for the team"),
+        ("with_files", "a FileTools, which works on files or processes of this machine"),
+        ("from_environment", r"builds a toolkit that reads BANK_TOKEN from.*allow_environment: \[BANK_TOKEN\]"),
+    ],
+)
+async def test_a_factory_whose_agent_may_not_be_run_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, fault: str
+) -> None:
+    """The proof builds one at the start."""
+    monkeypatch.setenv("BANK_TOKEN", "everybody")
+    monkeypatch.setenv("MODEL_API_KEY", "the company's")
+    with pytest.raises((LifetimeError, SettingsError), match=fault) as refused:
+        async with open_test_app(settings(tmp_path, function)):
+            pass
+
+    assert "MODEL_API_KEY" not in str(refused.value)
+
+
+async def test_a_credential_for_everybody_has_to_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that the settings list reaches a toolkit that the factory builds."""
+    monkeypatch.setenv("BANK_TOKEN", "company")
+    monkeypatch.setenv("MODEL_API_KEY", "the company's")
+    path = "tests.outside.foreign_agent:from_environment"
+    listed = AgentSettings(agno=path, reads=("whoami",), allow_environment=("BANK_TOKEN",))
+    async with open_test_app(settings_in(tmp_path, agent=listed)) as app:
+        answer = (await app.ask(person(1), "whoami")).json()
+
+        assert "company" in str(await app.told(person(1), answer["message"]))
 
 
 @pytest.mark.parametrize(

@@ -263,6 +263,59 @@ def test_what_cannot_be_shown_to_be_one_persons_is_refused(name: str, settings: 
         made(name, **settings)
 
 
+async def test_of_a_class_that_reaches_the_machine_only_what_is_named_is_offered(tmp_path: Path) -> None:
+    """The named tool reads a file; the others are no tools, and neither is what an update of its package adds."""
+    (tmp_path / "note").write_text("written here", encoding="utf-8")
+    kit = made("Filing", arguments={"folder": str(tmp_path)}, allow_machine=["read"], reads=["read"])
+    provider = Scoped(kit, PRINCIPAL, SCOPE, DEADLINE, providers.Dict())
+
+    assert [*kit.tools()] == ["books_read"]
+    async with one(provider) as filing:
+        assert "written here" in (await call(filing, "read", name="note"))["result"]
+        context = RunContext(deps=None, model=TestModel(), usage=RunUsage())
+        for name in ("books_shred", "books_read_all"):
+            with pytest.raises(KeyError):
+                await filing.call_tool(name, {"name": "note"}, context)
+    assert (tmp_path / "note").exists()
+
+
+async def test_of_a_class_that_seems_harmless_only_what_is_named_reaches_the_machine(tmp_path: Path) -> None:
+    """All its tools are offered, and a file is out of reach for those that are not named."""
+    kit = made(arguments=GITHUB, allow_machine=["get_owner"])
+    provider = Scoped(kit, PRINCIPAL, SCOPE, DEADLINE, providers.Dict(github=ACCESS))
+
+    assert {name for name, tool in kit.foreign.items() if tool.machine} == {"books_get_owner"}
+    async with one(provider) as filing:
+        with pytest.raises(ToolFailed, match="was refused: a file of this machine is out of reach"):
+            await call(filing, "add", path="/etc/passwd")
+
+
+def test_real_tools_of_files_are_allowed_one_by_one(tmp_path: Path) -> None:
+    """FileTools, of which one tool is named."""
+    section = AgnoToolkitSettings.model_validate(
+        {
+            "agno": "agno.tools.file.file:FileTools",
+            "arguments": {"base_dir": str(tmp_path)},
+            "allow_machine": ["read_file"],
+        }
+    )
+
+    assert [*toolkit_of("files", section.declaration()).tools()] == ["files_read_file"]
+
+
+@pytest.mark.parametrize("pattern", ["*", "read_*", "rea?"])
+def test_the_machine_is_never_opened_by_a_pattern(pattern: str) -> None:
+    """An update could add a tool that fits it."""
+    with pytest.raises(ValueError, match="a pattern would also allow what an update of the package adds"):
+        made("Filing", allow_machine=[pattern])
+
+
+def test_an_allowed_tool_has_to_exist() -> None:
+    """A misspelt name is found at the start."""
+    with pytest.raises(SettingsError, match="allow_machine: it has no tool raed; there are read, read_all, shred"):
+        made("Filing", allow_machine=["raed"])
+
+
 def test_what_a_library_shares_is_copied_for_each_instance() -> None:
     """Slack's clients all have the same handlers of retries, and two people's toolkits have their own."""
     section = AgnoToolkitSettings.model_validate(

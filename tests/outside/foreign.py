@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -227,6 +228,27 @@ class Running(Toolkit):
     def run(self, command: str) -> int:
         """Run a command."""
         return os.system(command)  # it is refused
+
+
+class Filing(Toolkit):
+    """Works on files, and got one more tool with the last update of its package."""
+
+    def __init__(self, folder: str = "") -> None:
+        self.folder = Path(folder)
+        super().__init__(name="filing", tools=[self.read, self.shred, self.read_all])
+
+    def read(self, name: str) -> str:
+        """Read a file."""
+        return (self.folder / name).read_text(encoding="utf-8")
+
+    def shred(self, name: str) -> str:
+        """Destroy a file."""
+        shutil.rmtree(self.folder / name)
+        return "gone"
+
+    def read_all(self) -> str:
+        """Read all files, as of version 2."""
+        return "".join(each.read_text(encoding="utf-8") for each in self.folder.iterdir())
 
 
 instance = Ledger("everybody's")

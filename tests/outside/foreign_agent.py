@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,10 @@ from typing import Any
 from agno.agent import Agent
 from agno.models.base import Model
 from agno.models.response import ModelResponse
+from agno.team import Team
 from agno.tools import Toolkit
+from agno.tools.file import FileTools
+from agno.workflow import Workflow
 
 from app.principal import Principal
 
@@ -95,6 +99,33 @@ def give_shared(principal: Principal) -> Agent:
 def greedy(everything: dict[str, str]) -> Agent:
     """Ask for what nobody provides."""
     return Agent()
+
+
+class Listening(Bank):
+    """Takes an account of the environment if it is given none, and fails without one."""
+
+    def __init__(self) -> None:
+        super().__init__(os.environ["BANK_TOKEN"])
+
+
+def from_environment(principal: Principal) -> Agent:
+    """Return a person's agent with everybody's account; the model's key may stand in the environment."""
+    os.environ["MODEL_API_KEY"]
+    return Agent(model=Echo(), tools=[Listening()])
+
+
+def with_files(principal: Principal) -> Agent:
+    """Return an agent with tools for the server's files."""
+    return Agent(model=Echo(), tools=[FileTools()])
+
+
+def build_team(principal: Principal) -> Team:
+    """Return a team, whose members agno would run."""
+    return Team(members=[build(principal)])
+
+
+team = Team(members=[])
+workflow = Workflow(name="bank")
 
 
 class Ledger(Bank):
