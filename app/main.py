@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from fastapi import FastAPI
@@ -112,13 +112,16 @@ async def running(container: Application, settings: Settings, *, answers: bool =
 
 
 @asynccontextmanager
-async def loading(container: Application, after: asyncio.Event | None = None) -> AsyncIterator[None]:
+async def loading(
+    container: Application, after: asyncio.Event | None = None, *, loaded: Callable[[], None] | None = None
+) -> AsyncIterator[None]:
     """Load in a thread what the first answer needs and no acknowledgement does; the end of the context waits for it.
 
     Args:
         container: Knows what is to be loaded.
         after: Set when the first request has been answered. Loading waits for it, but not for long: it would make that
             request wait, because Python runs one thread at a time.
+        loaded: Called once everything is loaded.
     """
     begin = after or asyncio.Event()
     if after is None:
@@ -130,6 +133,8 @@ async def loading(container: Application, after: asyncio.Event | None = None) ->
         loads = (container.google_apis().load, *(channel.load for channel in container.channels().values()))
         for each in filter(None, loads):
             await guarded("loading", asyncio.to_thread(each))
+        if loaded is not None:
+            loaded()
 
     task = asyncio.create_task(load())
     try:
@@ -198,10 +203,17 @@ def create_app(container: Application, settings: Settings, ready: asyncio.Event)
 
 
 @asynccontextmanager
-async def serving(container: Application, settings: Settings) -> AsyncIterator[str]:
+async def serving(
+    container: Application, settings: Settings, *, loaded: Callable[[], None] | None = None
+) -> AsyncIterator[str]:
     """Serve until the context ends: open and proven first, then listening; yields the base URL.
 
     At the end, new requests are refused, those under way end, and then the process's objects are closed.
+
+    Args:
+        container: The container to open and to serve.
+        settings: The settings that it was built from.
+        loaded: Called once everything that the first answer needs is loaded.
 
     Raises:
         LifetimeError: The proof failed, so nothing is served.
@@ -226,7 +238,7 @@ async def serving(container: Application, settings: Settings) -> AsyncIterator[s
         async with listening(first_noted, settings.server.host, settings.server.port, limits) as base_url:
             ready.set()
             try:
-                async with loading(container, answered), receiving(container):
+                async with loading(container, answered, loaded=loaded), receiving(container):
                     yield base_url
             finally:
                 ready.clear()  # from here on nobody should send more, though what comes is still stored

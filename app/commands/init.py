@@ -75,28 +75,10 @@ def init(
     questions = Questions(asking=not yes and sys.stdin.isatty())
     environment = config.with_name(ENVIRONMENT_FILE)
     questions.may_replace([config, environment], force)
-    listed = ",".join(channel) if channel else None
-    choices = Choices(
-        channels=questions.choose(listed, f"Channels ({', '.join(_CHANNELS)})", "http", _channels),
-        public_url=questions.choose(url, "Address at which people reach the server", _LOCAL_URL, _root_url),
-        google=questions.choose(
-            google, "Google: sandbox (made-up mail) or google (people's own accounts)", "sandbox", _google
-        ),
-        connections=questions.choose(
-            ",".join(connection) if connection else None,
-            f"Further accounts ({', '.join(PRESETS)}; - for none)",
-            "-",
-            _connections,
-        ),
-        model=questions.choose(
-            model, "Model: offline (a demo), provider:model, or your own endpoint's address", OFFLINE, _model
-        ),
-        postgresql=questions.choose(database, "Database: sqlite or postgresql", "sqlite", _is_postgresql),
-    )
-    if choices.has_own_model():
-        name = questions.choose(model_name, "The model's name there, such as llama3.2", "", _not_empty)
-        choices = replace(choices, model_name=name)
-    choices = replace(choices, plain=questions.plain_values(choices))
+    given = {"google": google, "url": url, "model": model, "model_name": model_name, "database": database}
+    several = {"channel": channel, "connection": connection}
+    given |= {name: ",".join(values) if values else None for name, values in several.items()}
+    choices = _ask(questions, given)
     variables = secret_variables(choices)
     values = {name: questions.secret(name, meaning) for name, meaning in variables.items()}
     if not values.get(OWN_MODEL_VARIABLE, "there is none"):
@@ -110,6 +92,26 @@ def init(
     )
     _say_what_to_do_elsewhere(choices, config)
     _check(config, environment, values)
+
+
+def _ask(questions: Questions, given: Mapping[str, str | None]) -> Choices:
+    """Return what was chosen, by the options that were given or by answers to questions."""
+    google = "Google: sandbox (made-up mail) or google (people's own accounts)"
+    accounts = f"Further accounts ({', '.join(PRESETS)}; - for none)"
+    model = "Model: offline (a demo), provider:model, or your own endpoint's address"
+    choose = questions.choose
+    choices = Choices(
+        channels=choose(given["channel"], f"Channels ({', '.join(_CHANNELS)})", "http", _channels),
+        public_url=choose(given["url"], "Address at which people reach the server", _LOCAL_URL, _root_url),
+        google=choose(given["google"], google, "sandbox", _google),
+        connections=choose(given["connection"], accounts, "-", _connections),
+        model=choose(given["model"], model, OFFLINE, _model),
+        postgresql=choose(given["database"], "Database: sqlite or postgresql", "sqlite", _is_postgresql),
+    )
+    if choices.has_own_model():
+        name = choose(given["model_name"], "The model's name there, such as llama3.2", "", _not_empty)
+        choices = replace(choices, model_name=name)
+    return replace(choices, plain=questions.plain_values(choices))
 
 
 class Questions:

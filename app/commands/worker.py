@@ -7,6 +7,7 @@ import os
 
 from app.commands.common import CONFIG, ConfigOption, configured, run, told_to_stop
 from app.commands.frameworks import import_frameworks
+from app.commands.tuning import settle, tuned
 from app.errors import SettingsError
 from app.settings import Settings
 
@@ -15,7 +16,8 @@ GIVE_WAY = 10  # to a server on the same machine, which must acknowledge within 
 
 def worker(config: ConfigOption = CONFIG) -> None:
     """Answer messages for the servers on the same PostgreSQL, until SIGINT or SIGTERM."""
-    run(_work(configured(config)))
+    with tuned():
+        run(_work(configured(config)))
 
 
 async def _work(settings: Settings) -> None:
@@ -34,6 +36,6 @@ async def _work(settings: Settings) -> None:
     os.nice(GIVE_WAY)
     stopped = asyncio.create_task(told_to_stop())
     container = build(settings, only_used=True)
-    async with running(container, settings), loading(container):
+    async with running(container, settings), loading(container, loaded=settle):
         print("Deputy's worker is at work", flush=True)
         await until_stopped(container, stopped)

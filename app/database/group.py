@@ -21,15 +21,43 @@ class _Group:
     """Transactions that are committed together; lives until then.
 
     Attributes:
-        committed: Ends once they are; its result is what they were lost to.
-        lost: What ended all of them before the commit.
+        commit: The task that commits them.
+        ended: Set once they are committed, or lost.
+        lost: What all of them were lost to; None until then.
     """
 
     connection: AsyncConnection
     transaction: AsyncTransaction
     sqlite: Any
-    committed: asyncio.Task[Exception | None] = field(init=False)
+    commit: asyncio.Task[None] = field(init=False)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
     lost: Exception | None = None
+
+
+class _Turn:
+    """A lock that wakes everybody who waits when it is released, in order; lives as long as the database.
+
+    Most writers hold it for a few statements and never wait meanwhile, so all of them have their turns in one round of
+    the event loop. An `asyncio.Lock` wakes one a round, and each round may hold a step of every run.
+    """
+
+    def __init__(self) -> None:
+        self._taken = False
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def __aenter__(self) -> None:
+        while self._taken:
+            released = asyncio.get_running_loop().create_future()
+            self._waiting.append(released)
+            await released
+        self._taken = True
+
+    async def __aexit__(self, *_: object) -> None:
+        self._taken = False
+        waiting, self._waiting = self._waiting, []
+        for released in waiting:
+            if not released.done():  # it was not cancelled
+                released.set_result(None)
 
 
 class GroupCommit:
@@ -42,7 +70,7 @@ class GroupCommit:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._turn = asyncio.Lock()
+        self._turn = _Turn()
         self._group: _Group | None = None
 
     @asynccontextmanager
@@ -63,10 +91,11 @@ class GroupCommit:
                     yield group.connection
         except BaseException:
             if group is not None:
-                await asyncio.wait([group.committed])
+                await group.ended.wait()
             raise
-        if (lost := await asyncio.shield(group.committed)) is not None:
-            raise sa.exc.OperationalError("COMMIT", None, lost)
+        await group.ended.wait()
+        if group.lost is not None:
+            raise sa.exc.OperationalError("COMMIT", None, group.lost)
 
     async def _open(self, check: Callable[[], None]) -> _Group:
         check()
@@ -80,7 +109,7 @@ class GroupCommit:
             raise
         group = self._group = _Group(connection, transaction, sqlite)
         # It knows nobody's request: it is as much that of the others.
-        group.committed = asyncio.create_task(self._commit(group), context=Context())
+        group.commit = asyncio.create_task(self._commit(group), context=Context())
         return group
 
     @contextmanager
@@ -98,18 +127,22 @@ class GroupCommit:
             if group.sqlite.in_transaction:
                 group.sqlite.execute("RELEASE member")
 
-    async def _commit(self, group: _Group) -> Exception | None:
-        async with self._turn:
-            if self._group is group:
-                self._group = None
-            try:
-                if group.lost is None:
-                    await group.transaction.commit()
-            except sa.exc.SQLAlchemyError as error:
-                group.lost = _cause(error)
-            finally:
-                await group.connection.close()
-        return group.lost
+    async def _commit(self, group: _Group) -> None:
+        try:
+            async with self._turn:
+                if self._group is group:
+                    self._group = None
+                try:
+                    if group.lost is None:
+                        await group.transaction.commit()
+                finally:
+                    await group.connection.close()
+        except BaseException as error:
+            group.lost = _cause(error)
+            if not isinstance(error, sa.exc.SQLAlchemyError):
+                raise  # this task is cancelled
+        finally:
+            group.ended.set()
 
 
 def _cause(error: BaseException) -> Exception:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from app.database.new_file import create
+
 _VERSIONS = Path(__file__).parent / "migrations" / "versions"
 _CURRENT = sa.text("SELECT version_num FROM alembic_version")
 
@@ -23,12 +25,14 @@ def revisions(connection: sa.Connection) -> tuple[str | None, str]:
 
 
 def upgrade(connection: sa.Connection) -> None:
-    """Run every migration that this database lacks, inside the connection's transaction; raises as `migrate.upgrade`.
+    """Bring the schema up to date, inside the connection's transaction; raises as `migrate.upgrade`.
 
     Alembic is imported only if a migration has to run, because importing it takes a tenth of a server's start-up.
     """
     present, needed = revisions(connection)
-    if present != needed:
+    if present is None and connection.dialect.name == "sqlite":
+        create(connection, needed)
+    elif present != needed:
         from app.database import migrate
 
         migrate.upgrade(connection)

@@ -11,7 +11,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -180,8 +180,7 @@ class _Connection(AsyncAdapt_dbapi_connection):
     terminate = close
 
     def _in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
-        threads = self.dbapi.threads
-        return await_only(_settled(asyncio.get_running_loop().run_in_executor(threads, partial(call, *arguments))))
+        return await_only(_settled(self.dbapi.threads.submit(partial(call, *arguments))))
 
 
 class _Cursor(AsyncAdapt_dbapi_cursor):
@@ -219,14 +218,14 @@ def _is_passing(error: sqlite3.OperationalError) -> bool:
     return code & 0xFF == sqlite3.SQLITE_BUSY and code != sqlite3.SQLITE_BUSY_SNAPSHOT
 
 
-async def _settled(future: asyncio.Future[T]) -> T:
+async def _settled(running: Future[T]) -> T:
     """Return what the thread returns; a caller who is cancelled waits for it too, as the connection is in use."""
     try:
-        return await asyncio.shield(future)
+        return await asyncio.wrap_future(running)
     except asyncio.CancelledError:
-        while not future.done():
+        while not running.done():
             with suppress(asyncio.CancelledError):
-                await asyncio.wait([future])
+                await asyncio.wait([asyncio.wrap_future(running)])
         raise
 
 

@@ -32,7 +32,7 @@ def _principal(*, primary_key: bool = False) -> tuple[sa.Column[str], ...]:
     )
 
 
-def _sealed(name: str, kind: str, *bound_to: str) -> sa.Column[str]:
+def _sealed(name: str, kind: str, *bound_to: str, server_default: str | None = None) -> sa.Column[str]:
     """Return a column whose text the key ring seals; "" if there is nothing to seal.
 
     This is the only declaration of its bindings: `kind`, which no other sealed column has, and the row's values in the
@@ -40,7 +40,8 @@ def _sealed(name: str, kind: str, *bound_to: str) -> sa.Column[str]:
     others still opens, and a list of bindings with one more value opens nothing of Google's. Seal and open it with
     app/keys/sealed_columns.py.
     """
-    return sa.Column(name, sa.Text, nullable=False, info={"kind": kind, "bound_to": bound_to})
+    info = {"kind": kind, "bound_to": bound_to}
+    return sa.Column(name, sa.Text, nullable=False, info=info, server_default=server_default)
 
 
 def _provider(*, primary_key: bool = False) -> sa.Column[str]:
@@ -70,7 +71,7 @@ api_tokens = sa.Table(
     *_principal(),
     sa.Column("label", sa.String(255), nullable=False),
     # The hash again, sealed: in a row that was written by hand, or moved to another person, it does not open.
-    _sealed("sealed_verifier", "api_tokens", "platform", "tenant", "user_id", "id", "email"),
+    _sealed("sealed_verifier", "api_tokens", "platform", "tenant", "user_id", "id", "email", server_default=""),
     _time("created_at"),
     _time("revoked_at", nullable=True),
     sa.Column("email", sa.String(320), nullable=True),  # the administrator who issued it vouches for it
@@ -292,7 +293,7 @@ consent_links = sa.Table(
     _sealed("sealed_secrets", "consent_links", "platform", "tenant", "user_id", "id", "provider"),
     sa.Column("oauth_scopes", sa.Text, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),  # a LinkState
-    sa.Column("place", sa.String(16), nullable=False),  # where it was asked for: direct or group
+    sa.Column("place", sa.String(16), nullable=False, server_default="direct"),  # where it was asked for, or group
     sa.Column("widens", sa.String(255), nullable=True),  # the subject of the only account that it may be used for
     sa.Column("alias", sa.String(32), nullable=True),  # the name that its person wants for the account
     _time("created_at"),

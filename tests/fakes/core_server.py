@@ -63,6 +63,7 @@ from app.delivery.store.retention import Retention
 from app.delivery.store.stops import Stops
 from app.delivery.work.answering import Answering
 from app.delivery.work.backlog import Backlog
+from app.delivery.work.command import ChatCommand
 from app.delivery.work.fairness import Fairness
 from app.delivery.work.intake import Intake
 from app.delivery.work.maintenance import Maintenance
@@ -163,18 +164,81 @@ class CoreServer:
         self.post = post or Post()
         self.channel = channel or RecordingChannel()
         self.database = database
+        self.supervisor = Supervisor(pause_seconds=0.01)
+        self.wakeups = EmbeddedEngine(self.supervisor)
+        self._open_stores(key_ring)
+        self._open_accounts(key_ring)
+        self._shell = AgentShell(
+            "assistant",
+            model or OfflineModel(),
+            instructions="Be brief.",
+            history_turns=history_turns,
+            request_limit=8,
+            tool_calls_limit=8,
+        )
+        self.streams = Streams()
+        self.agents: list[weakref.ref[Agent]] = []
+        self.open_now = 0
+        self.open_at_most = 0
+        channels = {"http": self.channel}
+        backoff = Backoff(tries=4, first_seconds=2.0, most_seconds=60.0, draw=lambda: 1.0)
+        patience = replace(backoff, at_least_seconds=reply_seconds)
+        self.statuses = Statuses(self.inbox, self.parking, self.approvals, self.consent, self.accounts, now=now)
+        self.sender = Sender(self.outbox, self.statuses, channels, patience, lease_seconds=self.lease.seconds)
+        self.runs = Runs()
+        self.stopping = Stopping(Stops(database, self.outbox, now), self.inbox, self.runs, self.wakeups, self.sender)
+        stop = StopCommand(self.stopping)
+        self.intake = Intake(self.inbox, self.wakeups, Backlog(self.inbox, backlog, person_backlog), self.users, [stop])
+        self.answering = Answering(
+            self.inbox,
+            self.parking,
+            self.approvals,
+            self.writes,
+            self.consent,
+            self.conversations,
+            self.sender,
+            channels,
+            self.streams,
+            SignsOfLife(channels, first_seconds=first_sign_seconds, again_seconds=0.01, now=now),
+            self._commands(stop, deadline_seconds),
+            backoff,
+            AttachmentReader(channels, transcriber, max_bytes=attachment_bytes),
+            PersonRates(database, person_messages, 3600.0, now),
+            self.open_agent,
+            deadline_seconds=deadline_seconds,
+            person_parked=person_parked,
+            group_rules={"http": group_rules},
+        )
+
+    def _commands(self, stop: StopCommand, deadline_seconds: float) -> list[ChatCommand]:
+        return [
+            ApprovalCommand(self.approvals, self.parking, self.clock),
+            NewConversationCommand(self.conversations),
+            stop,
+            ConfirmCommand(self.confirmation, self._providers),
+            AccountsCommand(self.consent, self.accounts, {"http": self.channel}, self._providers),
+            HelpCommand(self.open_agent, self._providers, deadline_seconds=deadline_seconds),
+        ]
+
+    def _open_stores(self, key_ring: KeyRing) -> None:
+        """Open what keeps rows."""
+        database, now = self.database, self.clock
         self.lease = MessageLease(new_holder(), 30.0, lambda _: clock_of(now))
         self.inbox = Inbox(database, now, self.lease)
         self.users = Users(database, now)
         self.outbox = Outbox(database, self.lease)
-        self.supervisor = Supervisor(pause_seconds=0.01)
-        self.wakeups = EmbeddedEngine(self.supervisor)
         self.approvals = Approvals(database, now)
         self.audit = Audit(database)
         self.writes = Writes(database, now)
         self.parking = Parking(database, self.approvals, self.outbox, self.wakeups.wake, parked_seconds=3600, now=now)
         self.conversations = Conversations(database, now)
         self.grants = Grants(database, key_ring, now)
+        self.accounts = Accounts(database)
+        self.retention = Retention(database, retention_days=30, history_days=90, account_days=365, now=now)
+
+    def _open_accounts(self, key_ring: KeyRing) -> None:
+        """Open what connects people's accounts at Google, which nobody reaches."""
+        database, now = self.database, self.clock
         self.links = ConsentLinks(database, key_ring, lifetime_seconds=600, now=now)
         google = GoogleAuth(
             _ENDPOINTS,
@@ -184,9 +248,9 @@ class CoreServer:
             token_endpoint=TokenEndpointOfGoogle(httpx2.AsyncClient(), google_faults()),
             pool=urllib3.PoolManager(),
         )
-        self.accounts = Accounts(database)
+        self._providers = google_alone(google)
         quarantine = Quarantine(database, key_ring, now)
-        self.unconfirmed = UnconfirmedConsents(database, self.links, quarantine, google_alone(google))
+        self.unconfirmed = UnconfirmedConsents(database, self.links, quarantine, self._providers)
         self.confirmation = Confirmation(
             database,
             self.links,
@@ -201,7 +265,7 @@ class CoreServer:
             now=now,
         )
         self.consent = Consent(
-            self.links, self.grants, self.accounts, quarantine, google_alone(google), public_url="http://127.0.0.1:9"
+            self.links, self.grants, self.accounts, quarantine, self._providers, public_url="http://127.0.0.1:9"
         )
         self.browser_sign_in = BrowserSignIn(
             database,
@@ -210,61 +274,12 @@ class CoreServer:
             quarantine,
             self.unconfirmed,
             self.confirmation,
-            google_alone(google),
+            self._providers,
             self.parking,
             now,
         )
-        self.statuses = Statuses(self.inbox, self.parking, self.approvals, self.consent, self.accounts, now=now)
         self.tokens = ConsentedTokens(
             Refresher(self.grants, RefreshLeases(database), google_alone(TokenEndpoint()), now)
-        )
-        self._shell = AgentShell(
-            "assistant",
-            model or OfflineModel(),
-            instructions="Be brief.",
-            history_turns=history_turns,
-            request_limit=8,
-            tool_calls_limit=8,
-        )
-        self.streams = Streams()
-        self.agents: list[weakref.ref[Agent]] = []
-        self.open_now = 0
-        self.open_at_most = 0
-        backoff = Backoff(tries=4, first_seconds=2.0, most_seconds=60.0, draw=lambda: 1.0)
-        channels = {"http": self.channel}
-        patience = replace(backoff, at_least_seconds=reply_seconds)
-        self.sender = Sender(self.outbox, self.statuses, channels, patience, lease_seconds=self.lease.seconds)
-        self.runs = Runs()
-        self.stopping = Stopping(Stops(database, self.outbox, now), self.inbox, self.runs, self.wakeups, self.sender)
-        stop = StopCommand(self.stopping)
-        self.intake = Intake(self.inbox, self.wakeups, Backlog(self.inbox, backlog, person_backlog), self.users, [stop])
-        self.retention = Retention(database, retention_days=30, history_days=90, account_days=365, now=now)
-        self.answering = Answering(
-            self.inbox,
-            self.parking,
-            self.approvals,
-            self.writes,
-            self.consent,
-            self.conversations,
-            self.sender,
-            channels,
-            self.streams,
-            SignsOfLife(channels, first_seconds=first_sign_seconds, again_seconds=0.01, now=now),
-            [
-                ApprovalCommand(self.approvals, self.parking, now),
-                NewConversationCommand(self.conversations),
-                stop,
-                ConfirmCommand(self.confirmation, google_alone(google)),
-                AccountsCommand(self.consent, self.accounts, {"http": self.channel}, google_alone(google)),
-                HelpCommand(self.open_agent, google_alone(google), deadline_seconds=deadline_seconds),
-            ],
-            backoff,
-            AttachmentReader(channels, transcriber, max_bytes=attachment_bytes),
-            PersonRates(database, person_messages, 3600.0, now),
-            self.open_agent,
-            deadline_seconds=deadline_seconds,
-            person_parked=person_parked,
-            group_rules={"http": group_rules},
         )
 
     @asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,50 @@ class Environment:
         return self.settings.model_copy(update={"database": url, **sections})
 
 
+def _key() -> str:
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True, repr=False)
+class _Keys:
+    """What the platforms and their settings must agree upon, new for each environment."""
+
+    google_client_secret: str = field(default_factory=_key)
+    slack_signing_secret: str = field(default_factory=_key)
+    slack_bot_token: str = field(default_factory=lambda: f"xoxb-{_key()}")
+    slack_app_token: str = field(default_factory=lambda: f"xapp-{_key()}")
+    telegram_token: str = field(default_factory=lambda: f"700:{secrets.token_hex(20)}")
+    telegram_secret: str = field(default_factory=_key)
+    whatsapp_app_secret: str = field(default_factory=_key)
+    whatsapp_token: str = field(default_factory=lambda: f"EAA{_key()}")
+
+    def slack(self, url: str) -> SlackSettings:
+        """Return the settings that lead to Slack at a URL."""
+        return SlackSettings(
+            signing_secret=SecretStr(self.slack_signing_secret),
+            bot_token=SecretStr(self.slack_bot_token),
+            api_base_url=f"{url}/api/",
+        )
+
+    def telegram(self, url: str) -> TelegramSettings:
+        """Return the settings that lead to Telegram at a URL."""
+        token, secret = SecretStr(self.telegram_token), SecretStr(self.telegram_secret)
+        return TelegramSettings(bot_token=token, webhook_secret=secret, api_base_url=url)
+
+    def whatsapp(self, url: str) -> WhatsAppSettings:
+        """Return the settings that lead to WhatsApp at a URL."""
+        return WhatsAppSettings(
+            portfolio_id=PORTFOLIO,
+            phone_number_id=PHONE_NUMBER,
+            access_token=SecretStr(self.whatsapp_token),
+            app_secret=SecretStr(self.whatsapp_app_secret),
+            verify_token=SecretStr(VERIFY_TOKEN),
+            number_key=SecretStr(secrets.token_hex(32)),
+            template=TEMPLATE,
+            api_base_url=f"{url}/v26.0/",
+        )
+
+
 @asynccontextmanager
 async def open_environment(
     folder: Path,
@@ -124,47 +168,30 @@ async def open_environment(
     """
     port = free_port()
     public_url = public_url or f"http://127.0.0.1:{port}"
-    client_secret, signing_secret = secrets.token_hex(16), secrets.token_hex(16)
-    bot_token = f"xoxb-{secrets.token_hex(16)}"
-    sockets = SlackSockets(f"xapp-{secrets.token_hex(16)}", ack_seconds=None)  # a slow machine is no fault
-    slack = SlackSandbox(signing_secret=signing_secret, bot_token=bot_token, team=TEAM, sockets=sockets)
+    keys = _Keys()
+    sockets = SlackSockets(keys.slack_app_token, ack_seconds=None)  # a slow machine is no fault
+    slack = SlackSandbox(
+        signing_secret=keys.slack_signing_secret, bot_token=keys.slack_bot_token, team=TEAM, sockets=sockets
+    )
     slack_proxy = SlackProxy(slack.app)
-    app_secret, access_token = secrets.token_hex(16), f"EAA{secrets.token_hex(16)}"
-    whatsapp = WhatsAppSandbox(app_secret=app_secret, access_token=access_token, templates=((TEMPLATE, "en"),))
+    whatsapp = WhatsAppSandbox(
+        app_secret=keys.whatsapp_app_secret, access_token=keys.whatsapp_token, templates=((TEMPLATE, "en"),)
+    )
+    telegram = TelegramSandbox(token=keys.telegram_token, secret=keys.telegram_secret)
     google = GoogleSandbox(
         client_id=CLIENT_ID,
-        client_secret=client_secret,
+        client_secret=keys.google_client_secret,
         redirect_uris=frozenset({callback_url(public_url)}),
         people=people,
         marked=marked,
         service_accounts=service_accounts,
     )
-    telegram_token, telegram_secret = f"700:{secrets.token_hex(20)}", secrets.token_hex(16)
-    telegram = TelegramSandbox(token=telegram_token, secret=telegram_secret)
     async with (
         serve_loopback(google.app) as google_url,
         serve_loopback(slack_proxy) as slack_url,
         serve_loopback(telegram.app) as telegram_url,
         serve_loopback(whatsapp.app) as whatsapp_url,
     ):
-        slack_settings = SlackSettings(
-            signing_secret=SecretStr(signing_secret),
-            bot_token=SecretStr(bot_token),
-            api_base_url=f"{slack_url}/api/",
-        )
-        whatsapp_settings = WhatsAppSettings(
-            portfolio_id=PORTFOLIO,
-            phone_number_id=PHONE_NUMBER,
-            access_token=SecretStr(access_token),
-            app_secret=SecretStr(app_secret),
-            verify_token=SecretStr(VERIFY_TOKEN),
-            number_key=SecretStr(secrets.token_hex(32)),
-            template=TEMPLATE,
-            api_base_url=f"{whatsapp_url}/v26.0/",
-        )
-        telegram_settings = TelegramSettings(
-            bot_token=SecretStr(telegram_token), webhook_secret=SecretStr(telegram_secret), api_base_url=telegram_url
-        )
         settings = Settings(
             # Client and server share one event loop, so a slow machine delays a request and its timer alike.
             server=ServerSettings(port=port, public_url=public_url, head_seconds=600, body_seconds=600),
@@ -172,17 +199,19 @@ async def open_environment(
             agents={"assistant": AgentSettings(toolkits=("gmail",))},
             default_agent="assistant",
             interfaces=InterfacesSettings(
-                http=HttpSettings(wait_seconds=PATIENCE_SECONDS), slack=slack_settings, whatsapp=whatsapp_settings
+                http=HttpSettings(wait_seconds=PATIENCE_SECONDS),
+                slack=keys.slack(slack_url),
+                whatsapp=keys.whatsapp(whatsapp_url),
             ),
         ).model_copy(update=sections)
-        settings = lead_to_sandbox(settings, google_url, client_secret)
+        settings = lead_to_sandbox(settings, google_url, keys.google_client_secret)
         yield Environment(
             google,
             slack,
             sockets,
             slack_proxy,
             telegram,
-            telegram_settings,
+            keys.telegram(telegram_url),
             whatsapp,
             settings,
             databases or SqliteDatabases(folder),

@@ -23,8 +23,7 @@ from fastapi.dependencies.models import Dependant
 from googleapiclient import discovery
 from pydantic import TypeAdapter
 
-from app.database import migrate
-from app.database.revision import revisions
+from app.database import revision
 from app.sandbox.google.gmail.mailbox import Mailbox
 from app.sandbox.google.gmail.post import PostOffice
 from containers.proof import signatures
@@ -48,7 +47,7 @@ def remember(patch: pytest.MonkeyPatch) -> None:
     for name in ("get_typed_return_annotation", "_extract_endpoint_context"):
         patch.setattr(routing, name, _of_endpoint(getattr(routing, name)))
     patch.setattr(PostOffice, "mailboxes", _mailboxes(), raising=False)
-    patch.setattr(migrate, "upgrade", _upgrade())
+    patch.setattr(revision, "create", _create())
     patch.setattr(discovery, "key2param", cache(discovery.key2param))
 
 
@@ -187,23 +186,20 @@ def _copied(mailbox: Mailbox) -> Mailbox:
     return copied
 
 
-def _upgrade() -> Callable[[sa.Connection], None]:
-    """Return the migration, which takes 100 ms, with a shortcut: an empty SQLite file gets what the first one got."""
-    run, known = migrate.upgrade, list[str]()
+def _create() -> Callable[[sa.Connection, str], None]:
+    """Return the making of a new SQLite file's schema, which executes the statements that the first one was made by."""
+    make, known = revision.create, list[str]()
 
-    def upgrade(connection: sa.Connection) -> None:
-        is_new = connection.dialect.name == "sqlite" and not sa.inspect(connection).get_table_names()
-        if is_new and known:
-            for statement in known:
-                connection.exec_driver_sql(statement)
-            return
-        run(connection)
-        if is_new:
-            revision, _ = revisions(connection)
+    def create(connection: sa.Connection, newest: str) -> None:
+        if not known:
+            make(connection, newest)
             created = connection.execute(sa.text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"))
-            known[:] = [*created.scalars(), f"INSERT INTO alembic_version VALUES ('{revision}')"]
+            known[:] = [*created.scalars(), f"INSERT INTO alembic_version VALUES ('{newest}')"]
+            return
+        for statement in known:
+            connection.exec_driver_sql(statement)
 
-    return upgrade
+    return create
 
 
 def _lasting(called: Any) -> Hashable:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.database import migrate
 from app.database.database import Database
+from app.database.revision import newest, upgrade
 from app.delivery.store.inbox import Inbox
 from app.messages import InboundMessage
 from app.principal import Principal
@@ -45,6 +46,43 @@ async def stored_before(url: str, *rows: tuple[str, Principal, str, str | None])
 async def url(databases: Databases) -> str:
     """The address of an empty database."""
     return await databases.empty("earlier")
+
+
+def schema(connection: sa.Connection) -> dict[str, list[str]]:
+    """Return what a database file is made of: columns, keys, indexes and so on of each table, and its triggers."""
+    found, inspected = dict[str, list[str]](), sa.inspect(connection)
+    kinds = ("columns", "unique_constraints", "indexes", "foreign_keys", "check_constraints")
+    for kind in kinds:
+        for (_, table), parts in getattr(inspected, f"get_multi_{kind}")().items():
+            found[f"{kind} of {table}"] = sorted(" ".join(str(part).split()) for part in map(described, parts))
+    for (_, table), key in inspected.get_multi_pk_constraint().items():
+        found[f"key of {table}"] = [str(key)]
+    triggers = connection.execute(sa.text("SELECT sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name"))
+    found["triggers"] = [" ".join(sql.split()) for sql in triggers.scalars()]
+    found["revision"] = [*connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars()]
+    return found
+
+
+def described(part: object) -> object:
+    """Return a part of a table as values that can be compared, because SQLAlchemy's clauses and types cannot."""
+    if isinstance(part, dict):
+        return {name: described(value) for name, value in sorted(part.items())}
+    return part if isinstance(part, list | bool | int | None) else str(part)
+
+
+def test_a_new_file_is_made_as_the_migrations_make_it() -> None:
+    """A file's schema is made at once where there is none, and differs in nothing from the migrated one."""
+    made, migrated = (sa.create_engine("sqlite://") for _ in range(2))
+    with made.begin() as connection:
+        upgrade(connection)
+        at_once = schema(connection)
+    with migrated.begin() as connection:
+        migrate.upgrade(connection)
+        step_by_step = schema(connection)
+
+    assert at_once == step_by_step
+    assert len(at_once["triggers"]) == 3
+    assert at_once["revision"] == [newest()]
 
 
 async def test_an_edit_of_a_message_stored_under_its_event_is_a_duplicate(url: str) -> None:
