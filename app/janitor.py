@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 _OTHERS_ARE_AT_IT_SECONDS = 20.0  # a revocation takes at most this long, including a lease that has to expire
 _TRY_AGAIN_SECONDS = 30.0
 # A look costs statements, also of a process that has nothing to do; these are multiples of `look_seconds`.
-_WITHOUT_WORK = 5
-_TO_FINISH = 10
+_WITHOUT_WORK = 10
+_TO_FINISH = 20
 
 
 class InWork(Protocol):
@@ -46,8 +46,8 @@ class Janitor:
 
     Args:
         worker: Answers messages in this process.
-        look_seconds: The interval between checks while messages are in work here. Without work it is five times as
-            long, and ten times for what others have left unfinished.
+        look_seconds: The interval between checks while messages are in work here. It is ten times as long without
+            work, and 20 times for what others have left unfinished.
     """
 
     def __init__(

@@ -54,16 +54,17 @@ async def _idle(url: str, engine: str, seconds: float, *, serves: bool) -> tuple
         if not statement.startswith("BEGIN"):
             asked["statements"] += 1
 
-    class Counting(psycopg.AsyncCursor[Any]):
-        async def execute(self, *arguments: Any, **options: Any) -> Any:
-            asked["statements"] += 1
-            return await super().execute(*arguments, **options)
+    execute = psycopg.AsyncCursor.execute
+
+    async def counted(cursor: Any, *arguments: Any, **options: Any) -> Any:
+        asked["statements"] += 1
+        return await execute(cursor, *arguments, **options)
 
     with tempfile.TemporaryDirectory(prefix="deputy-idle-") as name:
         folder = Path(name)
         settings = _settings(folder, url or f"sqlite+aiosqlite:///{folder / 'deputy.db'}", engine)
         sa.event.listen(Engine, "before_cursor_execute", count)
-        psycopg.AsyncConnection.cursor_factory = Counting  # type: ignore[misc]  # of every connection from now on
+        psycopg.AsyncCursor.execute = counted  # type: ignore[method-assign,assignment]
         container = build(settings)
         process: AbstractAsyncContextManager[object] = (serving if serves else running)(container, settings)
         async with process:

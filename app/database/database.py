@@ -158,7 +158,13 @@ class Database:
         A process that is suspended within a transaction, or whose machine is gone, blocks everybody else with its
         locks. On SQLite nothing is ended: a dead process holds no locks there.
         """
-        return 0 if self._is_sqlite() else await postgresql.end_stuck(self._url, seconds)
+        if self._is_sqlite():
+            return 0
+        with suppress(sa.exc.SQLAlchemyError, OSError):  # every connection of the pool may be blocked
+            async with self.reading() as connection:
+                if not await postgresql.any_stuck(connection, seconds):
+                    return 0
+        return await postgresql.end_stuck(self._url, seconds)
 
     async def _reach(self) -> None:
         try:

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from app.database.prepared import Prepared
 from app.database.straight import StraightConnections
 
 APPLICATION_NAME = "deputy"  # PostgreSQL's name for all of our connections
@@ -19,12 +20,14 @@ _CONNECTIONS = 15  # per process
 _STRAIGHT = 8  # of them, for prepared statements and for what writes
 
 # https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
-_END_STUCK = sa.text("""
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+_STUCK = """
+    FROM pg_stat_activity
     WHERE datname = current_database() AND usename = current_user AND application_name = :name
       AND xact_start IS NOT NULL AND wait_event = 'ClientRead'
       AND state_change < clock_timestamp() - make_interval(secs => :seconds)
-""")
+"""
+_FIND_STUCK = Prepared(sa.text(f"SELECT pid {_STUCK}").columns(pid=sa.Integer))
+_END_STUCK = sa.text(f"SELECT pg_terminate_backend(pid) {_STUCK}")
 
 
 def engine_arguments(url: sa.URL) -> dict[str, Any]:
@@ -62,6 +65,11 @@ async def own_connection(url: sa.URL, *, patient: bool = False) -> AsyncIterator
         yield connection
 
 
+async def any_stuck(connection: AsyncConnection, seconds: float) -> bool:
+    """Return whether there is anything for `end_stuck` to end, for which a connection of the pool will do."""
+    return bool((await _FIND_STUCK.execute(connection, _of_ours(seconds))).rows)
+
+
 async def end_stuck(url: sa.URL, seconds: float) -> int:
     """End every transaction that has waited for its Deputy process for `seconds`; return how many were ended.
 
@@ -70,8 +78,12 @@ async def end_stuck(url: sa.URL, seconds: float) -> int:
     """
     async with own_connection(url) as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
-        ended = await connection.execute(_END_STUCK, {"seconds": seconds, "name": APPLICATION_NAME})
+        ended = await connection.execute(_END_STUCK, _of_ours(seconds))
         return len(ended.all())
+
+
+def _of_ours(seconds: float) -> dict[str, Any]:
+    return {"seconds": seconds, "name": APPLICATION_NAME}
 
 
 def libpq_limits() -> dict[str, str | int]:

@@ -180,7 +180,8 @@ class _Connection(AsyncAdapt_dbapi_connection):
     terminate = close
 
     def _in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
-        return await_only(_settled(self.dbapi.threads.submit(partial(call, *arguments))))
+        done: T = await_only(_settled(self.dbapi.threads.submit(partial(call, *arguments))))
+        return done
 
 
 class _Cursor(AsyncAdapt_dbapi_cursor):

@@ -23,7 +23,7 @@ from fastapi.dependencies.models import Dependant
 from googleapiclient import discovery
 from pydantic import TypeAdapter
 
-from app.database import revision
+from app.database import new_file, revision
 from app.sandbox.google.gmail.mailbox import Mailbox
 from app.sandbox.google.gmail.post import PostOffice
 from containers.proof import signatures
@@ -188,7 +188,7 @@ def _copied(mailbox: Mailbox) -> Mailbox:
 
 def _create() -> Callable[[sa.Connection, str], None]:
     """Return the making of a new SQLite file's schema, which executes the statements that the first one was made by."""
-    make, known = revision.create, list[str]()
+    make, known = new_file.create, list[str]()
 
     def create(connection: sa.Connection, newest: str) -> None:
         if not known:

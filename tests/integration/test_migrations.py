@@ -79,6 +79,8 @@ def test_a_new_file_is_made_as_the_migrations_make_it() -> None:
     with migrated.begin() as connection:
         migrate.upgrade(connection)
         step_by_step = schema(connection)
+    made.dispose()
+    migrated.dispose()
 
     assert at_once == step_by_step
     assert len(at_once["triggers"]) == 3

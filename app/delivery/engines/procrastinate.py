@@ -37,7 +37,7 @@ _TASK = "work_off"
 _SCHEMA_LOCK = 0x70726F63  # "proc" in ASCII: one process at a time makes the schema
 # No notification comes for a job whose lock has just been released, so a process polls while it runs jobs.
 _POLL_SECONDS = 0.2
-_POLL_IDLE_SECONDS = 5.0
+_POLL_IDLE_SECONDS = 15.0
 _IDLE_AFTER_SECONDS = 1.0  # since the last job
 _LAST_WAKE_UPS_SECONDS = 2.0  # at the end; a scan finds the wake-ups that are left then
 _WOKEN_AT_ONCE = 100  # conversations, in one statement
@@ -134,7 +134,7 @@ class ProcrastinateEngine:
                 concurrency=self._concurrency,
                 install_signal_handlers=False,
                 fetch_job_polling_interval=_POLL_IDLE_SECONDS,
-                update_heartbeat_interval=self._stalled_seconds / 5,
+                update_heartbeat_interval=self._stalled_seconds / 3,
                 stalled_worker_timeout=self._stalled_seconds,
                 shutdown_graceful_timeout=0,  # for the queue's loop; running work gets the grace period below
                 delete_jobs="always",

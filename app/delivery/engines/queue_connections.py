@@ -15,8 +15,12 @@ from app.database.postgresql import ANSWER_SECONDS
 class QueueConnection(psycopg.AsyncConnection[Any]):
     """Closes itself if the server does not answer: psycopg waits as long as the kernel sees a connection."""
 
-    async def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        """Wait for the server's answer, at most `ANSWER_SECONDS`."""
+    async def wait(self, gen: PQGen[RV], interval: float = ANSWER_SECONDS, timeout: float | None = None) -> RV:
+        """Wait for the server's answer, at most `ANSWER_SECONDS`.
+
+        psycopg's own interval wakes an idle process ten times a second, so that Ctrl-C is noticed between two waits;
+        the event loop notices it anyway.
+        """
         try:
             return await super().wait(gen, interval, ANSWER_SECONDS if timeout is None else timeout)
         except psycopg.errors._WaitTimeout:

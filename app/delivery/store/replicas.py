@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.database.database import Database, take_turns
+from app.database.database import Database
 from app.database.tables import replicas
 from app.delivery.store.lease import MessageLease, process_is_gone, this_machine
 from app.errors import SettingsError
@@ -97,8 +97,7 @@ class Replicas:
     async def _join(self) -> None:
         seen: dict[str, float] = {}
         while True:
-            async with self._database.writing() as connection:
-                await take_turns(connection, "replicas")
+            async with self._database.writing(turn=("replicas",)) as connection:
                 others = await self._in_the_way(connection)
                 if not others:
                     await self._store(connection)
@@ -142,13 +141,13 @@ class Replicas:
 
     async def _renew(self) -> None:
         while True:
-            await asyncio.sleep(self._lease.seconds / 5)
+            await asyncio.sleep(self._lease.seconds / 3)
             await self._rounds.run("renewing this replica's lease", self._renew_once())
 
     async def _end_stuck(self) -> None:
         """End hanging transactions, in a task of its own because any other task may be waiting for one."""
         while True:
-            await asyncio.sleep(self._lease.seconds / 3)
+            await asyncio.sleep(self._lease.seconds / 2)
             await self._rounds.run("ending stuck transactions", self._end_stuck_once())
 
     async def _end_stuck_once(self) -> None:
@@ -156,8 +155,7 @@ class Replicas:
             log.warning("%s transactions were ended because their process hung", ended)
 
     async def _renew_once(self) -> None:
-        async with self._database.writing() as connection:
-            await take_turns(connection, "replicas")
+        async with self._database.writing(turn=("replicas",)) as connection:
             renewed = await connection.execute(
                 replicas.update()
                 .where(replicas.c.holder == self._lease.holder)
