@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import psycopg
 import pytest
+import sqlalchemy as sa
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 
 from app.database.database import Database
 from app.delivery.engines.engine import Engine, open_engine
+from app.delivery.engines.procrastinate import ProcrastinateEngine, _lock, postgresql_conninfo
 from app.messages import ConversationKey
 from app.supervisor import Supervisor
 from tests.fakes.core_server import until
@@ -283,3 +286,46 @@ async def test_two_processes_share_a_queue(postgres: PostgresServer) -> None:
     assert here
     assert there
     assert hands.most == 1
+
+
+@pytest.mark.system
+async def test_processes_that_wake_the_same_conversations_lose_no_wake_up(postgres: PostgresServer) -> None:
+    """Each wakes them in an order of its own, and all of an order at once: neither waits for the other for ever."""
+    middle, first, second = (ConversationKey("slack", "T0TEAM", name) for name in ("middle", "first", "second"))
+    orders = [(ONE, middle, OTHER, first), (OTHER, middle, ONE, second)]
+    async with AsyncExitStack() as stack:
+        url = await (await stack.enter_async_context(postgres.databases())).empty("queue")
+        database = Database(url)
+        stack.push_async_callback(database.close)
+        engines = [
+            ProcrastinateEngine(database, Supervisor(pause_seconds=0.01), concurrency=1, lease_seconds=30)
+            for _ in orders
+        ]
+        await stack.enter_async_context(engines[0].opened())
+        queue = await psycopg.AsyncConnection.connect(postgresql_conninfo(database))
+        await stack.enter_async_context(queue)
+        await queue.execute("SET search_path TO procrastinate")
+        await queue.execute(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, queueing_lock) VALUES (%s, %s, %s)",
+            ("default", "work_off", _lock(middle)),
+        )
+        await stack.enter_async_context(engines[1].opened())
+        for engine, order in zip(engines, orders, strict=True):
+            for conversation in order:
+                await engine.wake(conversation)
+
+        async def all_wait() -> bool:
+            held = (
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+            async with database.reading() as connection:
+                return (await connection.execute(sa.text(held))).scalar_one() == len(orders)
+
+        async def all_are_woken() -> bool:
+            async with database.reading() as connection:
+                jobs = await connection.execute(sa.text("SELECT lock FROM procrastinate.procrastinate_jobs"))
+                return {*jobs.scalars()} == {_lock(each) for order in orders for each in order}
+
+        await until(all_wait)
+        await queue.rollback()
+        await until(all_are_woken)

@@ -43,13 +43,19 @@ _LAST_WAKE_UPS_SECONDS = 2.0  # at the end; a scan finds the wake-ups that are l
 _WOKEN_AT_ONCE = 100  # conversations, in one statement
 _LONG_AGO = datetime.fromtimestamp(0, UTC)  # means at once, even if this machine's clock is wrong
 
-# What procrastinate does to defer a job, for several at once, and without an error for those that wait already. The
-# triggers of its table name other tables without their schema.
+# What procrastinate does to defer a job, for several at once, and without an error for those that wait already. Jobs
+# get their ids, by which they are fetched, in the order of the wake-ups; they are inserted in the order of their locks,
+# because processes that insert the same ones in different orders would wait for each other. The triggers of its table
+# name other tables without their schema.
 _WAKE = Prepared(
     sa.text("""
-        INSERT INTO procrastinate.procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args)
-        SELECT 'default', 'work_off', woken.lock, woken.lock, woken.args
-        FROM set_config('search_path', 'procrastinate', true), unnest(:locks, :args) AS woken(lock, args)
+        INSERT INTO procrastinate.procrastinate_jobs (id, queue_name, task_name, lock, queueing_lock, args)
+        SELECT woken.id, 'default', 'work_off', woken.lock, woken.lock, woken.args
+        FROM set_config('search_path', 'procrastinate', true), (
+            SELECT nextval('procrastinate.procrastinate_jobs_id_seq') AS id, lock, args
+            FROM unnest(:locks, :args) AS given(lock, args)
+        ) AS woken
+        ORDER BY woken.lock
         ON CONFLICT (queueing_lock) WHERE status = 'todo' DO NOTHING
     """).bindparams(
         sa.bindparam("locks", type_=postgresql.ARRAY(sa.Text)),

@@ -64,7 +64,9 @@ class GrowingAnswer(ABC):
         """Return once nothing will be shown any more."""
         self._over.set()
         if self._task is not None:
-            await self._task
+            await asyncio.wait(
+                {self._task}
+            )  # a caller that is cancelled does not cut it off between a post and its note
 
     @abstractmethod
     def _is_begun(self) -> bool:
