@@ -18,7 +18,7 @@ from app.toolkits.shapes import text
 READ_EVENTS = "https://www.googleapis.com/auth/calendar.events.readonly"
 UNKNOWN_ZONE = ZoneInfo("UTC")
 KEPT_SECONDS = 3600.0
-UNPERMITTED_SECONDS = 60.0  # until a permission that the person gives meanwhile counts
+UNANSWERED_SECONDS = 60.0  # until a permission that the person gives meanwhile counts, or Google answers again
 _KEPT_AT_MOST = 10_000  # accounts
 
 
@@ -83,20 +83,18 @@ class PersonZone:
         # In a task of its own, because `ensure` permits the calling context more than its tool declares.
         found = await asyncio.create_task(self._looked_up())
         if found is None:
-            self._known.keep(self._principal, account, UNKNOWN_ZONE, UNPERMITTED_SECONDS)
+            self._known.keep(self._principal, account, UNKNOWN_ZONE, UNANSWERED_SECONDS)
         else:
             self._known.keep(self._principal, account, found)
         return found or UNKNOWN_ZONE
 
     async def _looked_up(self) -> ZoneInfo | None:
-        """Return the zone; None if the person has not permitted to look."""
+        """Return the zone; None if the person has not permitted to look, or Google does not say."""
         try:
             await self._credentials.ensure(frozenset({READ_EVENTS}))
             return await zone_of_calendar(self._google)
-        except CredentialsError:
+        except (CredentialsError, ProviderError):
             return None
-        except ProviderError:
-            return UNKNOWN_ZONE
 
 
 async def zone_of_calendar(google: GoogleClient) -> ZoneInfo:

@@ -7,8 +7,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from app.toolkits.calendar.changes import new_span
+from app.toolkits.calendar.event import summary, when
 from app.toolkits.calendar.slots import WorkingHours, free_slots
 from app.toolkits.calendar.times import Moment, days_in_words, in_words, read_moment, read_when
+from app.toolkits.untrusted import Quotes
 from app.toolkits.zones import day_start
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -72,6 +75,29 @@ def test_a_day_begins_where_the_clocks_say() -> None:
     """Where they skip midnight, the day begins an hour later."""
     assert day_start(date(2026, 12, 1), BERLIN) == datetime(2026, 11, 30, 23, tzinfo=UTC)
     assert day_start(date(2026, 9, 6), ZoneInfo("America/Santiago")).hour == 1
+
+
+@pytest.mark.parametrize("side", [{"date": "9999-12-31"}, {"date": "0001-01-01"}, {"dateTime": "0001-01-01T00:00Z"}])
+def test_an_invitation_to_the_end_of_time_is_shown(side: dict[str, str]) -> None:
+    """Anybody can invite the person, so no event may keep their others from being listed."""
+    event = {"id": "e1", "summary": "Doom", "start": side, "end": side}
+
+    assert "time that cannot be read" in when(event, BERLIN)
+    assert summary(event, ZoneInfo("America/Los_Angeles"), Quotes())["id"] == "e1"
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2026-03-29T01:00 Europe/Berlin", "2026-03-29T05:00:00+02:00"),  # two o'clock is skipped
+        ("2026-10-25T01:00 Europe/Berlin", "2026-10-25T03:00:00+01:00"),  # two o'clock is there twice
+    ],
+)
+def test_an_event_that_is_moved_lasts_as_long_as_before(start: str, end: str) -> None:
+    """However the clocks change while it lasts."""
+    event = {"start": {"dateTime": "2026-12-01T10:00:00Z"}, "end": {"dateTime": "2026-12-01T13:00:00Z"}}
+
+    assert new_span(event, start, None)["end"]["dateTime"] == end
 
 
 def test_spans_in_words() -> None:

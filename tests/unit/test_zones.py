@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from googleapiclient.http import HttpRequest
+from pydantic import TypeAdapter, ValidationError
 
 from app.credentials.credentials import Credentials
 from app.deadline import Deadline
@@ -15,11 +16,12 @@ from app.errors import GoogleError, ToolError
 from app.google.apis import GoogleApis
 from app.principal import Principal
 from app.run import new_run
+from app.toolkits.arguments import LAST_DAY, Day
 from app.toolkits.calendar import READ_EVENTS
 from app.toolkits.gmail import READ_MAIL
 from app.toolkits.gmail.days import days, in_seconds
 from app.toolkits.gmail.message import received_at
-from app.toolkits.zones import KEPT_SECONDS, UNPERMITTED_SECONDS, KnownZones, PersonZone
+from app.toolkits.zones import KEPT_SECONDS, UNANSWERED_SECONDS, KnownZones, PersonZone
 from containers.testing import FakeGoogle, FakeTokens
 
 BERLIN, CAIRO = ZoneInfo("Europe/Berlin"), ZoneInfo("Africa/Cairo")
@@ -61,6 +63,7 @@ def test_the_first_day_comes_first() -> None:
         ("after:1796079600 newer_than:2d before:2026/13/01", "after:1796079600 newer_than:2d before:2026/13/01"),
         ("after:2026/12/01x hereafter:2026/12/01", "after:2026/12/01x hereafter:2026/12/01"),
         ("the day before:", "the day before:"),
+        ("after:0001/01/01 before:9999/12/31", "after:0001/01/01 before:253402210800"),
     ],
 )
 def test_dates_in_a_search_are_the_persons_days(query: str, searched: str) -> None:
@@ -132,12 +135,35 @@ async def test_nobody_is_asked_for_their_calendar(ada: Principal, grace: Princip
     unknown = [await calendars.zone(person) for person in (ada, grace)]
     asked_without = list(calendars.asked)
     calendars.tokens.grant(ada, READ_EVENTS)
-    calendars.now = UNPERMITTED_SECONDS
+    calendars.now = UNANSWERED_SECONDS
     later = await calendars.zone(ada)
 
     assert unknown == [ZoneInfo("UTC")] * 2
     assert asked_without == ["grace"]
     assert later == BERLIN
+
+
+async def test_a_fault_of_googles_is_forgotten_within_a_minute(ada: Principal, grace: Principal) -> None:
+    """Days begin at midnight UTC while Google does not say the zone, and not for an hour after that."""
+    calendars = _Calendars()
+    for person in (ada, grace):
+        calendars.tokens.grant(person, READ_MAIL, READ_EVENTS)
+    calendars.zones["ada"] = GoogleError("gave no answer", status=503)
+    during = [await calendars.zone(person) for person in (ada, grace)]
+    calendars.zones["ada"] = "Europe/Berlin"
+    calendars.now = UNANSWERED_SECONDS
+    after = [await calendars.zone(person) for person in (ada, grace)]
+
+    assert (during, after) == ([ZoneInfo("UTC"), CAIRO], [BERLIN, CAIRO])
+
+
+@pytest.mark.parametrize("day", [date(9999, 12, 31), date(1979, 12, 31), "9999-12-31"])
+def test_a_day_that_cannot_be_counted_from_is_no_argument(day: object) -> None:
+    """A model may write the last day there is for "no end"; it is told, instead of a fault of the tool."""
+    with pytest.raises(ValidationError):
+        TypeAdapter(Day).validate_python(day)
+    assert TypeAdapter(Day).validate_python(LAST_DAY) == LAST_DAY
+    assert days(LAST_DAY, LAST_DAY, ZoneInfo("America/Los_Angeles"))
 
 
 def test_known_zones_are_forgotten(ada: Principal, grace: Principal) -> None:

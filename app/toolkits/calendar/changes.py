@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date
 from typing import Any
 
 from app.errors import ToolError
@@ -37,7 +37,8 @@ def new_span(event: Mapping[str, Any], start: str | None, end: str | None) -> di
     if start and not end:
         first = read_when(start)
         if isinstance(first, Moment) and was[0] and was[1]:
-            end = (first.at + (was[1] - was[0])).isoformat(timespec="seconds")
+            at = first.at.astimezone(UTC) + (was[1] - was[0])  # lasts as long, though the clocks change in between
+            end = at.astimezone(first.local).isoformat(timespec="seconds")
         elif isinstance(first, date) and days:
             end = (first + (days[1] - days[0]) - ONE_DAY).isoformat()
         else:

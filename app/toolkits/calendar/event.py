@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from app.toolkits.calendar.times import ONE_DAY, days_in_words, in_words
+from app.toolkits.calendar.times import ONE_DAY, can_be_counted, days_in_words, in_words
 from app.toolkits.shapes import mapping, objects, text
 from app.toolkits.untrusted import Quotes
 
@@ -86,10 +86,10 @@ def when(event: Mapping[str, Any], zone: ZoneInfo) -> str:
 def whole_days(event: Mapping[str, Any]) -> tuple[date, date] | None:
     """Return the first day of an event and the day after its last; None if it does not take whole days."""
     try:
-        first = date.fromisoformat(text(mapping(event, "start"), "date"))
-        return first, date.fromisoformat(text(mapping(event, "end"), "date"))
+        first, after = (date.fromisoformat(text(mapping(event, side), "date")) for side in ("start", "end"))
     except ValueError:
         return None
+    return (first, after) if can_be_counted(first) and can_be_counted(after) else None
 
 
 def instant(event: Mapping[str, Any], side: str) -> datetime | None:
@@ -98,7 +98,7 @@ def instant(event: Mapping[str, Any], side: str) -> datetime | None:
         read = datetime.fromisoformat(text(mapping(event, side), "dateTime"))
     except ValueError:
         return None
-    return read if read.tzinfo is not None else None
+    return read if read.tzinfo is not None and can_be_counted(read) else None
 
 
 def is_own(event: Mapping[str, Any]) -> bool:

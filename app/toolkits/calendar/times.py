@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
+from app.toolkits.arguments import LAST_DAY
 from app.toolkits.zones import read_zone
+
+_FIRST_YEAR = 2  # Python has no days before the year 1, in which another zone's first one begins
 
 _TIME = re.compile(
     r"(?P<time>\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2})?) ?"
@@ -58,10 +61,17 @@ def read_moment(text: str) -> Moment:
             "2026-12-01T10:00 Europe/Berlin; every list of events names the person's own zone"
         )
     naive = datetime.fromisoformat(match["time"])
+    if not can_be_counted(naive):
+        raise ValueError("no calendar has this year")
     if match["offset"]:
         return Moment(datetime.fromisoformat(naive.isoformat() + match["offset"].upper()))
     zone = read_zone(match["zone"])
     return Moment(_in_zone(naive, zone), zone.key)
+
+
+def can_be_counted(day: date) -> bool:
+    """Return whether a day or a time has days before and after it in every time zone, and a year in which to end."""
+    return _FIRST_YEAR <= day.year <= LAST_DAY.year
 
 
 def _in_zone(naive: datetime, zone: ZoneInfo) -> datetime:
@@ -85,7 +95,12 @@ def read_when(text: str) -> Moment | date:
         ValueError: It names neither.
     """
     try:
-        return date.fromisoformat(text.strip()) if len(text.strip()) == 10 else read_moment(text)
+        if len(text.strip()) != 10:
+            return read_moment(text)
+        day = date.fromisoformat(text.strip())
+        if not can_be_counted(day):
+            raise ValueError
+        return day
     except ValueError as error:
         if len(text.strip()) == 10:
             raise ValueError("write a whole day as 2026-12-01") from None

@@ -45,9 +45,9 @@ def _dated(found: re.Match[str], zone: ZoneInfo) -> str:
     for form in _FORMS:
         try:
             day = datetime.strptime(found["day"], form).date()  # a date has no zone
-        except ValueError:
+            return f"{found['operator']}{_midnight(day, zone)}"
+        except (ValueError, OverflowError):  # the first and the last day that there is begin in no year that there is
             continue
-        return f"{found['operator']}{_midnight(day, zone)}"
     return found[0]
 
 
