@@ -16,5 +16,8 @@ def is_loopback(host: str) -> bool:
 
 def is_confidential(url: str) -> bool:
     """Return whether nobody can read along on the way to an address: it is https, or this very machine."""
-    place = urlsplit(url)
+    try:
+        place = urlsplit(url)
+    except ValueError:  # no address at all
+        return False
     return place.scheme == "https" or (place.scheme == "http" and is_loopback(place.hostname or ""))

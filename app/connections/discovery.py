@@ -14,6 +14,7 @@ import httpx2
 
 from app.connections.discovery_network import DiscoveryTransport, check_reachable
 from app.errors import ProviderError
+from app.hosts import is_confidential
 from app.oauth.challenge import Challenge, read_challenge, scopes_in
 from app.oauth.description import ClientAuthentication, Endpoints
 from app.oauth.metadata import ServerMetadata, fetch_document, fetch_metadata, is_same_issuer
@@ -91,7 +92,7 @@ class Discovery:
         challenge = await self._challenge()
         document = await self._document(challenge)
         resource = self._resource(document)
-        servers = [each for each in _texts(document, "authorization_servers") if urlsplit(each).scheme]
+        servers = [each for each in _texts(document, "authorization_servers") if "://" in each]
         if not servers:
             raise self._error("its metadata names no authorization server")
         issuer = next((each for each in servers if is_same_issuer(each, known_issuer or "")), servers[0])
@@ -143,7 +144,7 @@ class Discovery:
     def _resource(self, document: dict[str, object]) -> str:
         """Return the resource that the metadata is about: this server, or an address above it."""
         resource = document.get("resource")
-        here, there = urlsplit(self._url), urlsplit(resource if isinstance(resource, str) else "")
+        here, there = urlsplit(self._url), urlsplit(resource if is_confidential(str(resource)) else "")
         same_origin = (here.scheme, here.netloc.lower()) == (there.scheme, there.netloc.lower())
         above = there.path.rstrip("/") + "/"
         if not same_origin or there.query or there.fragment or not f"{here.path.rstrip('/')}/".startswith(above):

@@ -135,12 +135,12 @@ class DiscoveredClients:
             )
         return holder if taken.rowcount == 1 else None
 
-    async def keep(self, server: str, issuer: str, redirect_uri: str, client: OAuthClient, holder: str) -> None:
-        """Store a client that was registered under this right."""
+    async def keep(self, server: str, issuer: str, redirect_uri: str, client: OAuthClient, holder: str) -> bool:
+        """Store a client that was registered under this right; return False if the right was lost meanwhile."""
         row = {"server": server, "issuer": issuer, "client_id": client.client_id}
         sealed = seal(self._key_ring, _TABLE.c.sealed_secret, client.secret, row) if client.secret else ""
         async with self._database.writing() as connection:
-            await connection.execute(
+            kept = await connection.execute(
                 _TABLE.update()
                 .where(_TABLE.c.server == server, _TABLE.c.issuer == issuer, _TABLE.c.lease_holder == holder)
                 .values(
@@ -151,6 +151,7 @@ class DiscoveredClients:
                     expires_at=client.expires_at,
                 )
             )
+        return kept.rowcount == 1
 
     async def end(self, server: str, holder: str) -> None:
         """Give the right back."""

@@ -131,7 +131,9 @@ class Introduction:
             public_url=self._public_url,
             authentications=found.authentications,
         )
-        await self._clients.keep(self._server, issuer, self.redirect_uri, client, holder)
+        if not await self._clients.keep(self._server, issuer, self.redirect_uri, client, holder):
+            # Tokens of a client that only this process knows could be refreshed by no other one.
+            raise ProviderError(f"another process has begun to register at {self._title}", provider=self._title)
         log.info("MCP server %s: a client is registered at %s", self._server, issuer)
         return client
 

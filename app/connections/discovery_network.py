@@ -30,9 +30,11 @@ class DiscoveryTransport(httpx2.AsyncBaseTransport):
     """Sends requests to addresses that an MCP server, or its authorization server, has named. Lives with its client.
 
     Without it, a server could have Deputy ask machines that only Deputy reaches, such as a cloud's metadata service.
-    Only public addresses are reached, and those of the network in which the settings place the server itself. A name
-    is looked up once for each request and the connection goes to the address that was checked, so that a name cannot
-    mean one thing to the check and another one to the connection. Through a proxy, the proxy looks names up.
+    Only public addresses are reached, and those of the network in which the settings place the server itself. Whoever
+    runs a server says what its name stands for, so one that was ever found at a public address points to public ones
+    only. A name is looked up once for each request and the connection goes to the address that was checked, so that a
+    name cannot mean one thing to the check and another one to the connection. Through a proxy, the proxy looks names
+    up.
 
     Args:
         configured: The server's address in the settings.
@@ -40,6 +42,7 @@ class DiscoveryTransport(httpx2.AsyncBaseTransport):
 
     def __init__(self, configured: str) -> None:
         self._configured = configured
+        self._is_public = False
         self._proxied = RoutedTransport(tls_context())
         # No connection is kept: one to an address that two names share would have been made for one of them.
         limits = httpx2.Limits(max_keepalive_connections=0)
@@ -80,12 +83,19 @@ class DiscoveryTransport(httpx2.AsyncBaseTransport):
             RefusedAddressError: It may not be reached.
             httpx2.ConnectError: Its name is unknown.
         """
-        if not is_confidential(url):
+        try:
+            is_allowed, url = is_confidential(url), str(httpx2.URL(url))
+        except httpx2.InvalidURL:
+            raise RefusedAddressError("it is no address at all") from None
+        if not is_allowed:
             raise RefusedAddressError(f"{_host(url)} is not reached over https")
         if proxy_for(url) is not None and _kind(_host(url)) is None:
             return None
         found = await _look_up(url)
-        allowed = {_PUBLIC, *map(_kind, await _look_up(self._configured))} - {_NEVER}
+        is_own = _host(url) == _host(self._configured)
+        around = {*map(_kind, found if is_own else await _look_up(self._configured))}
+        self._is_public = self._is_public or _PUBLIC in around
+        allowed = {_PUBLIC, *(around if is_own or not self._is_public else ())} - {_NEVER}
         if any(_kind(address) not in allowed for address in found):
             raise RefusedAddressError(f"{_host(url)} is inside a network that this server may not point to")
         return found
@@ -130,11 +140,11 @@ async def check_reachable(transport: DiscoveryTransport, url: str, title: str) -
 
 async def _look_up(url: str) -> list[str]:
     place = urlsplit(url)
-    port = place.port or (443 if place.scheme == "https" else 80)
     try:
+        port = place.port or (443 if place.scheme == "https" else 80)
         async with asyncio.timeout(HTTP_TIMEOUT_SECONDS):
             found = await asyncio.get_running_loop().getaddrinfo(_host(url), port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError, TimeoutError) as error:
+    except (OSError, ValueError, TimeoutError) as error:
         raise httpx2.ConnectError(f"the host {_host(url)} is unknown") from error
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 

@@ -29,8 +29,9 @@ _NOBODYS_CODE, _ANY_VERIFIER = "deputy-asks", "-" * 43
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """The client, and the provider that signs people in with it."""
+    """The authorization server, the client there, and the provider that signs people in with it."""
 
+    issuer: str
     client: OAuthClient
     provider: OAuthProvider
     at: float
@@ -94,6 +95,9 @@ class DiscoveredProvider:
         Raises:
             ProviderError: That is not possible.
         """
+        kept = await self.kept()
+        if self._known is not None and kept is not None and not is_same_issuer(self._known.issuer, kept):
+            self._known = None  # an administrator has accepted another one, and no token of it may go to this one
         age = self._now() - self._known.at if self._known else _USABLE_SECONDS
         if age < FRESH_SECONDS:
             return
@@ -215,13 +219,14 @@ class DiscoveredProvider:
                 status=200,
                 provider=self.title,
             )
-        self._known = await self._introduced(found, counts)
-        if not await self._is_known(self._known) and await self._introduction.forget(self._known.client):
-            self._known = await self._introduced(found, counts)
+        known = await self._introduced(found, counts)
+        if not await self._is_known(known) and await self._introduction.forget(known.client):
+            known = await self._introduced(found, counts)
+        self._known = known
 
     async def _introduced(self, found: Discovered, issuer: str) -> _Known:
         client = await self._introduction.client(found, issuer)
-        return _Known(client, self._provider(found, client), self._now())
+        return _Known(issuer, client, self._provider(found, client), self._now())
 
     async def _is_known(self, known: _Known) -> bool:
         """Return whether the authorization server still knows the client: many forget all of them with a restart.

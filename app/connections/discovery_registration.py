@@ -12,7 +12,7 @@ from app.connections.discovery_clients import OAuthClient
 from app.errors import ProviderError
 from app.oauth.description import ClientAuthentication
 from app.oauth.reasons import oauth_reason
-from app.oauth.token_endpoint import HTTP_TIMEOUT_SECONDS, json_object
+from app.oauth.token_endpoint import HTTP_TIMEOUT_SECONDS, json_object, lifetime
 
 _METHODS = {
     ClientAuthentication.BASIC: "client_secret_basic",
@@ -88,10 +88,9 @@ async def register(
 
 def _read(answer: dict[str, Any], asked: dict[str, Any]) -> OAuthClient | None:
     """Return the client in an answer (RFC 7591 section 3.2.1); None if it cannot be used."""
-    client_id, secret, expires_at = (
-        answer.get(key) for key in ("client_id", "client_secret", "client_secret_expires_at")
-    )
-    way = _WAYS.get(answer.get("token_endpoint_auth_method", asked["token_endpoint_auth_method"]))
+    client_id, secret = answer.get("client_id"), answer.get("client_secret")
+    method = answer.get("token_endpoint_auth_method", asked["token_endpoint_auth_method"])
+    way = _WAYS.get(method) if isinstance(method, str) else None
     if not isinstance(client_id, str) or not 0 < len(client_id) <= _MAX_ID or way is None:
         return None
     if way is ClientAuthentication.NONE:
@@ -100,5 +99,5 @@ def _read(answer: dict[str, Any], asked: dict[str, Any]) -> OAuthClient | None:
         return None
     if answer.get("redirect_uris", asked["redirect_uris"]) != asked["redirect_uris"]:
         return None
-    ends = expires_at if isinstance(expires_at, int | float) and expires_at > 0 else None
-    return OAuthClient(client_id, way, secret or "", float(ends) if ends is not None else None)
+    ends = lifetime(answer.get("client_secret_expires_at"), usual=0.0)  # 0 says that it does not end
+    return OAuthClient(client_id, way, secret or "", ends or None)

@@ -73,7 +73,7 @@ class FaultLog:
         """Log that this machine's clock is off, by the Date of a provider's answer."""
         try:
             theirs = parsedate_to_datetime(date or "").timestamp()
-        except ValueError:
+        except (ValueError, OverflowError):
             return
         ahead = self._now() - theirs
         if abs(ahead) >= _NOTICED_SKEW_SECONDS:

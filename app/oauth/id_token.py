@@ -13,7 +13,7 @@ import jwt
 from app.errors import CallbackRefusedError, ProviderError
 from app.oauth.description import TENANT, Endpoints
 from app.oauth.faults import CLOCK_SKEW_SECONDS
-from app.oauth.token_endpoint import HTTP_TIMEOUT_SECONDS
+from app.oauth.token_endpoint import HTTP_TIMEOUT_SECONDS, json_object
 from app.oauth.tokens import NOBODY, ProviderAccount
 
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")  # none that a shared secret signs
@@ -50,7 +50,7 @@ async def account_of_id_token(
             status=answer.status_code,
             provider=title,
         )
-    claims = _claims(answer.text, id_token, client_id, endpoints)
+    claims = _claims(answer.content, id_token, client_id, endpoints)
     if claims is None:  # outside the except clause: the library's error would carry the token
         raise CallbackRefusedError(f"the id_token is not signed by {title} for this client, or is not valid now")
     party, audience = claims.get("azp"), claims.get("aud")
@@ -65,13 +65,13 @@ def claimed_in_id_token(id_token: str, subject_claims: Sequence[str]) -> Provide
     """Return the account that an id_token names, without verifying anything; nobody's if it names none."""
     try:
         return _account(jwt.decode(id_token, options={"verify_signature": False}), subject_claims)
-    except jwt.exceptions.PyJWTError:
+    except (jwt.exceptions.PyJWTError, RecursionError):
         return NOBODY
 
 
-def _claims(keys: str, id_token: str, client_id: str, endpoints: Endpoints) -> dict[str, Any] | None:
+def _claims(keys: bytes, id_token: str, client_id: str, endpoints: Endpoints) -> dict[str, Any] | None:
     try:
-        found = jwt.PyJWKSet.from_json(keys)
+        found = jwt.PyJWKSet.from_dict(json_object(keys))
         key = found[jwt.get_unverified_header(id_token).get("kid", "")] if len(found.keys) > 1 else found.keys[0]
         claims: dict[str, Any] = jwt.decode(
             id_token,
@@ -81,7 +81,7 @@ def _claims(keys: str, id_token: str, client_id: str, endpoints: Endpoints) -> d
             leeway=CLOCK_SKEW_SECONDS,
             options={"require": ["exp", "iat", "aud", "iss", "sub"]},
         )
-    except (jwt.exceptions.PyJWTError, KeyError, ValueError):
+    except (jwt.exceptions.PyJWTError, KeyError, ValueError, OverflowError, RecursionError):
         return None
     issuer, expected = str(claims["iss"]), endpoints.issuer or ""
     # A directory speaks for its own people only, so the issuer has to be that of the directory in the token.

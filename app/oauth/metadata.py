@@ -85,8 +85,8 @@ async def fetch_document(http: httpx2.AsyncClient, url: str, title: str) -> dict
 
 def is_same_issuer(one: object, other: str) -> bool:
     """Return whether two identifiers are the same text, but for the slash of an address that has no path."""
-    if one == other:
-        return True
+    if not isinstance(one, str) or one == other:
+        return one == other
     root = "{0.scheme}://{0.netloc}".format(urlsplit(other))
     return {one, other} == {root, f"{root}/"}
 

@@ -1,4 +1,4 @@
-"""Extracts Google's machine-readable reasons from error bodies; nothing else in a body leaves this module."""
+"""Reads the JSON of answers, and extracts machine-readable reasons from those that are errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")  # anything else is free
 
 def oauth_reason(body: bytes) -> str | None:
     """Return the ``error`` of an OAuth answer, such as ``invalid_grant``: RFC 6749 section 5.2."""
-    answer = _parse(body)
+    answer = parsed(body)
     return identifier(answer.get("error")) if isinstance(answer, dict) else None
 
 
@@ -21,7 +21,7 @@ def api_reason(body: bytes) -> str | None:
     Older APIs write ``errors[].reason``, newer ones ``details[].reason`` and ``status``:
     https://google.aip.dev/193.
     """
-    answer = _parse(body)
+    answer = parsed(body)
     error = answer.get("error") if isinstance(answer, dict) else None
     if not isinstance(error, dict):
         return None
@@ -29,10 +29,11 @@ def api_reason(body: bytes) -> str | None:
     return next(filter(None, map(identifier, [*listed, error.get("status")])), None)
 
 
-def _parse(body: bytes) -> Any:
+def parsed(body: bytes) -> Any:
+    """Return the JSON value in an answer; None if it holds none, or one that is nested too deeply to be read."""
     try:
         return json.loads(body)
-    except ValueError:  # not JSON, or not UTF-8
+    except (ValueError, RecursionError):  # not JSON, or not UTF-8; the error would contain the body
         return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import time
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from typing import Any, Protocol
 import httpx2
 
 from app.errors import GoogleError, InvalidGrantError, ProviderError
-from app.oauth.reasons import oauth_reason
+from app.oauth.reasons import oauth_reason, parsed
 from app.oauth.retrying import retried, retry_after
 from app.oauth.tokens import ProviderTokens
 
@@ -182,15 +181,12 @@ def lifetime(value: object, usual: float = _USUAL_LIFETIME_SECONDS) -> float:
     """Return `expires_in` in seconds, or the usual lifetime of such tokens if it is missing or not a number."""
     try:
         seconds = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
-    except ValueError:
+    except (ValueError, OverflowError):
         seconds = math.nan
     return seconds if math.isfinite(seconds) and seconds >= 0 else usual
 
 
 def json_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object in an answer; {} if it holds none."""
-    try:
-        answer = json.loads(body)
-    except ValueError:  # its error would contain the body
-        answer = None
+    answer = parsed(body)
     return answer if isinstance(answer, dict) else {}

@@ -52,9 +52,10 @@ class SchemaArguments:
     ) -> dict[str, Any]:
         """Return arguments from JSON text; raises as `validate_python`."""
         try:
-            return self.validate_python(json.loads(input))
-        except json.JSONDecodeError as error:
-            raise self._error([((), f"Invalid JSON: {error.msg}")]) from None
+            value = json.loads(input)
+        except (ValueError, RecursionError):
+            raise self._error([((), "Invalid JSON")]) from None
+        return self.validate_python(value)
 
     def validate_python(
         self,

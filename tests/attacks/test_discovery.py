@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from app.connections import discovery_network
+from app.connections.discovery_clients import DiscoveredClients, OAuthClient
 from app.connections.discovery_network import (
     MAX_BODY,
     DiscoveryTransport,
@@ -24,8 +25,12 @@ from app.connections.discovery_network import (
     open_discovery_client,
 )
 from app.connections.discovery_provider import DiscoveredProvider
+from app.connections.discovery_registration import register
 from app.database.tables import discovered_clients, grants, quarantined_grants
-from app.errors import ProviderError
+from app.errors import CallbackRefusedError, ProviderError
+from app.oauth.authorization import AuthorizationRequest
+from app.oauth.description import ClientAuthentication, Endpoints
+from app.oauth.id_token import account_of_id_token
 from app.oauth.metadata import fetch_document
 from app.principal import Principal
 from app.sandbox.server import serve_loopback
@@ -192,6 +197,140 @@ async def test_a_public_server_does_not_lead_to_this_machine(inside: str, monkey
     assert await transport.addresses("https://mcp.example/") == ["93.184.216.34"]
 
 
+@pytest.mark.parametrize("then", [["127.0.0.1"], ["93.184.216.34", "127.0.0.1", "10.0.0.1"]], ids=["later", "beside"])
+@pytest.mark.parametrize("inside", ["http://127.0.0.1:1/", "https://10.0.0.1/"])
+async def test_a_public_server_does_not_move_into_the_network(
+    inside: str, then: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever runs a server answers for its name, and could say that it is on this machine once it has been asked."""
+    answers = [["93.184.216.34"]]
+
+    async def moving(url: str) -> list[str]:
+        if "mcp.example" in url:
+            return answers.pop(0) if answers else then
+        return [httpx2.URL(url).host]
+
+    monkeypatch.setattr(discovery_network, "_look_up", moving)
+    transport = DiscoveryTransport("https://mcp.example/mcp")
+    await transport.addresses("https://mcp.example/mcp")
+
+    with pytest.raises(RefusedAddressError, match="may not point to"):
+        await transport.addresses(inside)
+
+
+_NESTED = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        _NESTED,
+        {"resource": "https://["},
+        {"authorization_servers": ["https://["]},
+        {"authorization_servers": ["https://a:b/"]},
+        {"authorization_servers": ["https://a.example/\x01"]},
+        {"authorization_servers": ["https://a\0b/"]},
+        {"authorization_servers": [f"https://a.example/{'a' * 70_000}"]},
+    ],
+)
+async def test_metadata_that_makes_no_sense_is_a_fault_of_the_server(answer: Any, tmp_path: Path) -> None:
+    """However it is written, nothing but the error that everybody expects comes of it."""
+    async with open_found(tmp_path) as found:
+        root = found.hub.root
+        whole = {"resource": found.office.url, "authorization_servers": [root]}
+        found.office.metadata = answer if isinstance(answer, str) else {**whole, **answer}
+
+        with pytest.raises(ProviderError):
+            await provider_of(found).get_ready()
+        assert await nothing_is_kept(found)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"issuer": ["{root}"]},
+        {"issuer": {}},
+        {"authorization_endpoint": "https://["},
+        {"token_endpoint": "https://a:b/"},
+        {"registration_endpoint": "https://a.example/\x01"},
+        {"jwks_uri": "https://a:99999/"},
+    ],
+)
+async def test_an_authorization_server_that_makes_no_sense_is_not_used(changes: dict[str, Any], tmp_path: Path) -> None:
+    """Its metadata is a stranger's too."""
+    async with open_found(tmp_path) as found:
+        liar = Recording({})
+        async with liar.serve() as root:
+            liar.answers = {"/.well-known/oauth-authorization-server": metadata_of(root, **changes)}
+            found.office.metadata = {"resource": found.office.url, "authorization_servers": [root]}
+            with pytest.raises(ProviderError):
+                await provider_of(found).get_ready()
+
+        assert await nothing_is_kept(found)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"client_id": "a", "token_endpoint_auth_method": []}',
+        b'{"client_id": []}',
+        _NESTED.encode(),
+        b'{"client_id": "a", "redirect_uris": {}}',
+    ],
+)
+async def test_a_registration_that_makes_no_sense_is_refused(answer: bytes) -> None:
+    """No client comes of it, and no other error."""
+    async with httpx2.AsyncClient(
+        transport=httpx2.MockTransport(lambda _: httpx2.Response(201, content=answer))
+    ) as http:
+        with pytest.raises(ProviderError, match="another client"):
+            await register(
+                http,
+                "https://a.example/register",
+                "Office",
+                redirect_uri="https://deputy.example/callback",
+                public_url="https://deputy.example",
+                authentications=(ClientAuthentication.NONE,),
+            )
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1", "1" + "0" * 400, '"soon"', "true", "null", "0"])
+async def test_a_secret_that_ends_at_no_time_does_not_end(number: str) -> None:
+    """RFC 7591 has 0 for one that does not; any other nonsense is read in the same way."""
+    answer = f'{{"client_id": "a", "client_secret_expires_at": {number}}}'.encode()
+    async with httpx2.AsyncClient(
+        transport=httpx2.MockTransport(lambda _: httpx2.Response(201, content=answer))
+    ) as http:
+        client = await register(
+            http,
+            "https://a.example/register",
+            "Office",
+            redirect_uri="https://deputy.example/callback",
+            public_url="https://deputy.example",
+            authentications=(ClientAuthentication.NONE,),
+        )
+
+    assert client == OAuthClient("a", ClientAuthentication.NONE)
+
+
+@pytest.mark.parametrize("keys", [b"[]", b'{"keys": "abc"}', b'{"keys": [1]}', _NESTED.encode(), b"\xff"])
+async def test_keys_that_make_no_sense_prove_nothing(keys: bytes) -> None:
+    """An id_token that cannot be checked is refused like any other that is wrong."""
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: httpx2.Response(200, content=keys))) as http:
+        with pytest.raises(CallbackRefusedError, match="is not signed by Office"):
+            await account_of_id_token(
+                http,
+                "e30.e30.aa",
+                Endpoints(
+                    "https://a.example/authorize", "", issuer="https://a.example", certs="https://a.example/keys"
+                ),
+                "Office",
+                client_id="deputy",
+                nonce="nonce",
+                subject_claims=("sub",),
+            )
+
+
 async def test_a_token_of_another_server_is_neither_sent_nor_taken(
     tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
@@ -252,3 +391,28 @@ async def test_a_server_that_names_another_authorization_server_later_gets_nobod
     assert accepted == (root, 2)
     assert [tuple(row) for row in left] == [("revoked", "")] * 2
     assert "POST /token" not in evil.asked
+
+
+async def test_no_process_goes_on_with_the_former_authorization_server(
+    tmp_path: Path, ada: Principal, grace: Principal
+) -> None:
+    """A server that had asked shortly before sends nobody there, once a command has accepted another one."""
+    async with open_found(tmp_path) as found:
+        await connect(found, ada, grace)
+        provider = found.container.account_providers()["office"]
+        assert isinstance(provider, DiscoveredProvider)
+        await provider.get_ready()
+        other = Recording({})
+        async with other.serve() as root:
+            other.answers = {
+                "/.well-known/oauth-authorization-server": metadata_of(root),
+                "/register": {"client_id": "deputy-there", "client_secret": "secret"},
+            }
+            found.office.metadata = {"resource": found.office.url, "authorization_servers": [root]}
+            await DiscoveredClients(found.container.database(), found.container.key_ring()).accept_issuer(
+                "office", root
+            )
+            await provider.get_ready()
+            asked = AuthorizationRequest(frozenset(), state="state", nonce="nonce", code_challenge="challenge")
+
+            assert provider.authorization_url(asked).startswith(f"{root}/authorize?")

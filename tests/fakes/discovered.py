@@ -54,7 +54,7 @@ class GuardedOffice(TokenVerifier):
         calls: Whose each call was, with its argument.
         refused: The calls that were refused because their token permits too little.
         needs: The OAuth scope that a tool needs beyond the server's own, by the tool's name.
-        metadata: What the server says of itself, if it is something else than the truth.
+        metadata: What the server says of itself, if it is something else than the truth: an object, or any text.
     """
 
     sandbox: OpenProvider
@@ -63,7 +63,7 @@ class GuardedOffice(TokenVerifier):
     calls: list[tuple[str, str]] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
     needs: dict[str, str] = field(default_factory=dict)
-    metadata: dict[str, Any] | None = None
+    metadata: dict[str, Any] | str | None = None
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """Know a token that the authorization server has issued."""
@@ -103,7 +103,8 @@ class GuardedOffice(TokenVerifier):
 
         async def before(scope: Scope, receive: Receive, send: Send) -> None:
             if self.metadata is not None and scope["path"].startswith("/.well-known/oauth-protected-resource"):
-                body = json.dumps(self.metadata).encode()
+                said = self.metadata
+                body = (said if isinstance(said, str) else json.dumps(said)).encode()
                 await Response(body, media_type="application/json")(scope, receive, send)
                 return
             if not self.needs or scope["method"] != "POST":
