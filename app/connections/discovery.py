@@ -144,7 +144,7 @@ class Discovery:
     def _resource(self, document: dict[str, object]) -> str:
         """Return the resource that the metadata is about: this server, or an address above it."""
         resource = document.get("resource")
-        here, there = urlsplit(self._url), urlsplit(resource if is_confidential(str(resource)) else "")
+        here, there = urlsplit(self._url), urlsplit(str(resource) if is_confidential(str(resource)) else "")
         same_origin = (here.scheme, here.netloc.lower()) == (there.scheme, there.netloc.lower())
         above = there.path.rstrip("/") + "/"
         if not same_origin or there.query or there.fragment or not f"{here.path.rstrip('/')}/".startswith(above):

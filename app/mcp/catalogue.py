@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 MAX_TOOLS = 100  # of one server; a model finds nothing among more
 LISTING = "tools"  # Deputy's own tool of a server that knows people
+TOO_MANY = "there are too many"
 CHANGED = "its definition has changed since it was first seen"
 NOT_LISTED = "the server no longer lists it"
 _OTHER = re.compile(r"[^a-z0-9]+")
@@ -69,11 +70,12 @@ class McpCatalogue:
             fitting: dict[str, Definition] = {}
             misfits: dict[str, str] = {}
             for each in listed:
-                if fault := _fault(each) or ("there are too many" if len(fitting) >= MAX_TOOLS else None):
+                if fault := _fault(each) or (TOO_MANY if len(fitting) >= MAX_TOOLS else None):
                     misfits[each.tool[:MAX_NAME]] = fault
                 else:
                     fitting[each.tool] = each
             pins = await self._pins.take(self.server.name, fitting.values())
+            misfits |= dict.fromkeys(fitting.keys() - pins.keys(), TOO_MANY)
             self._show(pins, fitting if complete else pins, misfits)
 
     def _show(self, pins: Mapping[str, Pin], listed: Iterable[str], misfits: Mapping[str, str] | None = None) -> None:
@@ -87,6 +89,9 @@ class McpCatalogue:
                 continue
             if pin.changed_to is not None:
                 off[tool] = CHANGED
+                continue
+            if len(tools) >= MAX_TOOLS:  # each person may be given others
+                off[tool] = TOO_MANY
                 continue
             try:
                 spec = self._spec(pin.accepted, tools)

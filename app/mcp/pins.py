@@ -13,6 +13,8 @@ from app.database.database import Database
 from app.database.tables import mcp_pins
 from app.mcp.definition import Definition
 
+MAX_PINS = 500  # of one server; one that lists others each time would fill the database
+
 
 @dataclass(frozen=True, slots=True)
 class Pin:
@@ -50,12 +52,15 @@ class Pins:
     async def take(self, server: str, listed: Iterable[Definition]) -> dict[str, Pin]:
         """Pin each tool that is new, note each one that has changed, and return the server's pins by tool.
 
+        A new tool is not pinned where the server has `MAX_PINS` already.
+
         Args:
             server: The server's name.
             listed: The present definitions.
         """
         pins = await self.of(server)
-        new = [each for each in listed if each.tool not in pins]
+        listed = [*listed]
+        new = [each for each in listed if each.tool not in pins][: max(0, MAX_PINS - len(pins))]
         changed = [
             each
             for each in listed

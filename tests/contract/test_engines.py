@@ -319,7 +319,7 @@ async def test_processes_that_wake_the_same_conversations_lose_no_wake_up(postgr
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
             )
             async with database.reading() as connection:
-                return (await connection.execute(sa.text(held))).scalar_one() == len(orders)
+                return bool((await connection.execute(sa.text(held))).scalar_one() == len(orders))
 
         async def all_are_woken() -> bool:
             async with database.reading() as connection:

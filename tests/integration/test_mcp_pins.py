@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from app.cli import cli
 from app.commands.container import opened_container
 from app.database.database import Database
-from app.mcp.catalogue import CHANGED, NOT_LISTED, McpCatalogue
+from app.mcp.catalogue import CHANGED, MAX_TOOLS, NOT_LISTED, TOO_MANY, McpCatalogue
 from app.mcp.definition import MAX_DEFINITION, Definition
-from app.mcp.pins import Pins
+from app.mcp.pins import MAX_PINS, Pins
 from app.mcp.server import McpServer
 from app.settings import load_settings
 from app.toolkits.toolkit import Effect
@@ -63,6 +63,19 @@ async def test_every_part_of_a_definition_is_pinned(database: Database, later: D
     await catalogue.take([later])
 
     assert not catalogue.tools
+
+
+@pytest.mark.parametrize("complete", [True, False], ids=["shared", "personal"])
+async def test_a_server_that_lists_other_tools_each_time_fills_nothing(database: Database, complete: bool) -> None:
+    """Neither the database nor what a model is offered grows without an end."""
+    pins = Pins(database)
+    catalogue = McpCatalogue(OFFICE, pins)
+    for start in range(0, MAX_PINS + MAX_TOOLS, MAX_TOOLS):
+        await catalogue.take([tool(f"get{start + number}") for number in range(MAX_TOOLS)], complete=complete)
+
+    assert len(await pins.of("office")) == MAX_PINS
+    assert len(catalogue.tools) == (0 if complete else MAX_TOOLS)
+    assert catalogue.off[f"get{MAX_PINS}"] == TOO_MANY
 
 
 async def test_what_is_accepted_is_what_was_shown(database: Database) -> None:
