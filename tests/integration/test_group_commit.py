@@ -57,6 +57,39 @@ async def test_those_who_wait_are_committed_together(
     assert 1 <= len(commits) <= 2
 
 
+async def test_those_who_wait_have_their_turns_in_one_round_of_the_loop(sqlite: Database) -> None:
+    """Between two of them the loop takes no step of anything else, however many wait."""
+    rounds, taken = 0, list[int]()
+    held, go_on = asyncio.Event(), asyncio.Event()
+
+    async def count() -> None:
+        nonlocal rounds
+        while True:
+            rounds += 1
+            await asyncio.sleep(0)
+
+    async def hold() -> None:
+        async with sqlite.writing():
+            held.set()
+            await go_on.wait()
+
+    async def write() -> None:
+        async with sqlite.writing():
+            taken.append(rounds)
+
+    async with asyncio.TaskGroup() as tasks:
+        counting = asyncio.create_task(count())
+        tasks.create_task(hold())
+        await held.wait()
+        writing = [tasks.create_task(write()) for _ in range(20)]
+        await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.wait(writing)
+        counting.cancel()
+
+    assert taken == [taken[0]] * 20
+
+
 async def test_one_that_fails_undoes_nothing_of_the_others(
     sqlite: Database, commits: list[sa.Connection], ada: Principal, grace: Principal
 ) -> None:

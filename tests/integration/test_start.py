@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 from collections.abc import Awaitable, Set
@@ -15,6 +16,7 @@ import yaml
 from typer.main import get_group
 
 from app.cli import COMMANDS, cli
+from app.commands.tuning import settle, tuned
 from app.main import serving
 from app.sections.server import ServerSettings
 from containers.build import build
@@ -117,7 +119,7 @@ async def test_what_a_reply_needs_is_loaded_after_the_first_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thread that imports would hold up the first request, so it begins once that request has been answered."""
-    begun = asyncio.Event()
+    begun, loaded = asyncio.Event(), asyncio.Event()
 
     async def guarded(what: str, work: Awaitable[None]) -> None:
         if what == "loading":
@@ -128,15 +130,35 @@ async def test_what_a_reply_needs_is_loaded_after_the_first_answer(
     monkeypatch.setattr("app.main.guarded", guarded)
     await SqliteDatabases(tmp_path).migrated("deputy")
     settings = settings_in(tmp_path).model_copy(update={"server": ServerSettings(port=0)})
-    async with serving(build(settings), settings) as base_url, httpx2.AsyncClient(base_url=base_url) as client:
+    async with (
+        serving(build(settings), settings, loaded=loaded.set) as base_url,
+        httpx2.AsyncClient(base_url=base_url) as client,
+    ):
         for _ in range(5):
             await asyncio.sleep(0)
-        too_early = begun.is_set()
+        too_early = begun.is_set() or loaded.is_set()
         (await client.get("/healthz")).raise_for_status()
         async with asyncio.timeout(60):
             await begun.wait()
+            await loaded.wait()
 
     assert not too_early
+
+
+def test_a_server_collects_no_garbage_among_what_its_start_made() -> None:
+    """It collects none until it is loaded and then only among later objects; afterwards all is as before."""
+    thresholds = gc.get_threshold()
+    try:
+        with tuned():
+            during_the_start = gc.isenabled()
+            settle()
+            frozen, while_it_serves = gc.get_freeze_count(), gc.isenabled()
+    finally:
+        gc.unfreeze()
+
+    assert (during_the_start, while_it_serves) == (False, True)
+    assert frozen > 0
+    assert gc.get_threshold() == thresholds
 
 
 @pytest.mark.parametrize("name", COMMANDS)
