@@ -13,7 +13,7 @@ from tests.delivery.ledger import Change, Row
 from tests.delivery.record import ANSWER, Run
 from tests.delivery.script import Line, Script
 
-_STEP_SECONDS = 0.1  # what a process was about to do when it was frozen, it does within so long of its waking
+_STEP_SECONDS = 0.9  # what a process was about to do when it was frozen, it does within so long of its waking
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,10 @@ from app.sandbox.visitor import code_on
 from app.sections.delivery import DeliverySettings
 from app.sections.google import ConsentSettings
 from tests.fakes.consent import Browser
+from tests.fakes.core_server import until
 from tests.fakes.environment import open_environment
 from tests.fakes.sandbox import READ
-from tests.fakes.server import ADA, GRACE, QUESTION, TEAM, Server, eventually, own_markers
+from tests.fakes.server import ADA, GRACE, QUESTION, TEAM, Ahead, Server, eventually, own_markers
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -150,15 +151,21 @@ async def test_a_server_that_asks_for_a_login_sends_people_to_slack(tmp_path: Pa
 
 async def test_what_waits_too_long_for_its_code_is_dropped_by_the_server(tmp_path: Path) -> None:
     """Nobody writes anything: the worker's scan ends the sign-in, Google is told, and the person of the message too."""
-    consent, delivery = ConsentSettings(code_seconds=2), DeliverySettings(scan_seconds=0.05)
+    clock = Ahead()
     async with (
-        open_environment(tmp_path, consent=consent, delivery=delivery) as environment,
-        environment.server() as server,
+        open_environment(tmp_path, delivery=DeliverySettings(scan_seconds=0.05)) as environment,
+        environment.server(lambda container: container.quarantine.add_kwargs(now=clock)) as server,
     ):
         person = Principal("http", "demo", "late")
         parked = await ask_for_mail(server, person)
         page = await server.consent(parked["consent_url"], ADA)
+        clock.seconds = ConsentSettings().code_seconds
         await eventually(lambda: any(call.method_id == "oauth.revoke" for call in server.google.calls))
+
+        async def is_over() -> bool:
+            return bool((await server.told(person, parked["message"], wait=0))["sign_in"] == "over")
+
+        await until(is_over)  # Google is told before it is stored
         told = await server.told(person, parked["message"], wait=0)
 
     assert code_on(page) is not None

@@ -143,9 +143,14 @@ def imports(module: str, path: Path) -> Iterator[tuple[int, str]]:
 
 
 @cache
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
+@cache
 def _imports(package: str, text: str) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(_parsed(text)):
         if isinstance(node, ast.Import):
             found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -303,7 +308,7 @@ def long_modules(root: Path) -> list[str]:
         module
         for module, path in modules(root)
         for text in [path.read_text(encoding="utf-8")]
-        if text.count("\n") > MAX_LINES and f"{MAX_LINES} lines" not in (ast.get_docstring(ast.parse(text)) or "")
+        if text.count("\n") > MAX_LINES and f"{MAX_LINES} lines" not in (ast.get_docstring(_parsed(text)) or "")
     ]
 
 
@@ -312,7 +317,7 @@ def unexplained(root: Path) -> list[str]:
     return [
         name
         for module, path in modules(root)
-        for name, node in _public_names(module, ast.parse(path.read_text(encoding="utf-8")))
+        for name, node in _public_names(module, _parsed(path.read_text(encoding="utf-8")))
         if not ast.get_docstring(node)
     ]
 
@@ -332,7 +337,7 @@ def ambiguous(root: Path) -> dict[str, list[str]]:
     """Return the public class names that several modules define, with those modules."""
     defined: dict[str, list[str]] = {}
     for module, path in modules(root):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in _parsed(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 defined.setdefault(node.name, []).append(module)
     return {name: found for name, found in defined.items() if len(found) > 1}
