@@ -64,9 +64,8 @@ class GrowingAnswer(ABC):
         """Return once nothing will be shown any more."""
         self._over.set()
         if self._task is not None:
-            await asyncio.wait(
-                {self._task}
-            )  # a caller that is cancelled does not cut it off between a post and its note
+            # A caller that is cancelled does not cut the task off between a post and its note.
+            await asyncio.wait({self._task})
 
     @abstractmethod
     def _is_begun(self) -> bool:
