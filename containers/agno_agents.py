@@ -11,11 +11,11 @@ from app.agents.agent import Agent
 from app.agents.shell import AgentShell
 from app.errors import DeputyError, SettingsError
 from app.sections.agents import AgentSettings
+from app.toolkits.reach import shared
 from containers.application import Application
 from containers.offers import NotOfferedError
 from containers.proof import Finding
 from containers.scopes import Scope, Scoped
-from containers.shared_objects import shared
 from containers.toolkits import offers_of
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ async def try_agno_agent(
                 "",
                 "build it in the factory; what all may share, such as an HTTP client, needs no attribute of the agent",
             )
-            for place in sorted(shared(mine, (), yours, (), mine.packages()))
+            for place in sorted({str(place) for place, _ in shared(mine, yours, packages=mine.packages())})
         ]
 
 

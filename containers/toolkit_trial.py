@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import gc
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from traceback import clear_frames
@@ -22,10 +22,10 @@ from pydantic_ai import RunContext
 from pydantic_ai.models.test import TestModel
 from pydantic_ai.usage import RunUsage
 
-from app.agno_bridge import reach
 from app.deadline import Deadline
 from app.principal import Principal
 from app.run import new_run
+from app.toolkits.reach import is_within, kept_of_request, mentions, package_of, shared
 from app.toolkits.toolkit import Toolkit, ToolSpec
 from containers.application import Application
 from containers.dry_connection import DryConnection
@@ -34,7 +34,6 @@ from containers.dry_run import run_dry
 from containers.proof import Finding, Watch, collector_off, explain
 from containers.sample_arguments import sample
 from containers.scopes import Scope, Scoped
-from containers.shared_objects import class_state, shared
 
 Dry = DryGoogle | DryConnection
 
@@ -51,6 +50,7 @@ class Wrapping(Protocol):
 _TOOL_SECONDS = 2.0  # a tool that takes longer is abandoned
 _ROUNDS = 2  # the requests alternate, so that each one finds what the other has left
 _LOOP_TURNS = 5
+_IN_PARTS = ("agno.tools", "app.toolkits")  # of a package that is larger, only the toolkits are looked into
 _TO_FIX = "keep what a tool remembers in the toolkit's instance; it is built for each request"
 
 
@@ -135,9 +135,9 @@ class _Trial:
         self._watches: list[Watch] = []
 
     async def run(self) -> list[Finding]:
-        before = class_state(self._toolkit)
+        before = _class_attributes(self._toolkit)
         findings = [*await self._in_two_requests()]
-        for attribute in sorted(before.changed(class_state(self._toolkit))):
+        for attribute in sorted(_changed(before, _class_attributes(self._toolkit))):
             fault = f"a tool of `{self._label}` changed {attribute}, which all people share"
             findings.append(Finding(fault, "", _TO_FIX))
         for _ in range(_LOOP_TURNS):
@@ -188,14 +188,30 @@ class _Trial:
             yield Finding(f"a tool of `{self._label}` called {methods} with the client of another request", "", _TO_FIX)
         if one.person in repr(other.results):
             yield Finding(f"a tool of `{self._label}` returned what belongs to another request", "", _TO_FIX)
-        places = [*shared(one.toolkit, one.results, other.toolkit, other.results)]
+        places = [place for place, _ in shared(one.toolkit, other.toolkit, (one.results, other.results), ())]
+        inner = one.toolkit
         if isinstance(one.toolkit, Wrapping) and isinstance(other.toolkit, Wrapping):
-            inner = type(one.toolkit.wrapped).__qualname__
+            inner = one.toolkit.wrapped
             places += [
-                f"{inner}{place}"
-                for place, value in reach.shared(one.toolkit.wrapped, other.toolkit.wrapped)
+                place
+                for place, value in shared(inner, other.toolkit.wrapped)
                 # A library's own are harmless, unless something of a person is in them.
-                if not place.is_of_library or any(reach.mentions(value, each.person) for each in (one, other))
+                if not place.is_of_library or any(mentions(value, each.person) for each in (one, other))
             ]
         for found in places:
             yield Finding(f"`{self._label}` has one object in two requests: {found}", "", _TO_FIX)
+        code = type(inner)
+        packages = [next((part for part in _IN_PARTS if is_within(code.__module__, [part])), package_of(code))]
+        for found in kept_of_request(code, (one.toolkit, inner, one.results), one.person, packages):
+            yield Finding(f"`{self._label}` keeps something of a request for all people: {found}", "", _TO_FIX)
+
+
+def _class_attributes(cls: type) -> dict[str, object]:
+    """Return the attributes of a class and its bases by name, with the objects that they are bound to."""
+    return {f"{base.__qualname__}.{name}": value for base in cls.__mro__[:-1] for name, value in vars(base).items()}
+
+
+def _changed(before: Mapping[str, object], after: Mapping[str, object]) -> set[str]:
+    """Return the names that are bound to something else, or not at all, afterwards."""
+    missing = object()
+    return {name for name in {*before, *after} if before.get(name, missing) is not after.get(name, missing)}

@@ -18,9 +18,9 @@ from agno.tools.toolkit import Toolkit as ForeignToolkit
 
 from app.agno_bridge.confinement import Confinement, confined
 from app.agno_bridge.declaration import Argument
-from app.agno_bridge.reach import CommonPlace, part
 from app.agno_bridge.tools import ForeignTool
 from app.errors import SettingsError
+from app.toolkits.place import CommonPlace, part
 
 # agno logs what its tools are called with and what they return, and people's mail must not stand in a log.
 for _name in ("agno", "agno-team", "agno-workflow"):

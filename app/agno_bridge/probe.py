@@ -22,11 +22,12 @@ from app.agno_bridge.confinement import ConfinedError, Confinement
 from app.agno_bridge.declaration import ForeignDeclaration
 from app.agno_bridge.google import is_google, on_templates
 from app.agno_bridge.instances import Blueprint, functions_of, load, take_apart
-from app.agno_bridge.reach import CommonPlace, mentions, part, shared
 from app.agno_bridge.rules import check_environment, check_functions, check_reach, check_state
 from app.agno_bridge.toolkit import ForeignToolkitAdapter
 from app.agno_bridge.tools import foreign_tools
 from app.errors import SettingsError
+from app.toolkits.place import CommonPlace, part
+from app.toolkits.reach import mentions, shared
 
 _NOBODY = "nobody-"  # what the tokens begin with that instances are tried with
 
@@ -94,8 +95,7 @@ def _parted(one: ForeignToolkit, other: ForeignToolkit) -> tuple[CommonPlace, ..
             break
         parted.append(place)
     if found is not None:
-        owner = type(one).__qualname__
-        raise SettingsError(f"has one object in all of its instances, so that people would share it: {owner}{found[0]}")
+        raise SettingsError(f"has one object in all of its instances, so that people would share it: {found[0]}")
     return tuple(parted)
 
 

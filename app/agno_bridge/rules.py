@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import types
 from collections.abc import Iterable, Iterator, MutableMapping, MutableSequence, MutableSet
 from weakref import WeakKeyDictionary
@@ -11,8 +10,9 @@ from weakref import WeakKeyDictionary
 from agno.tools.toolkit import Toolkit as ForeignToolkit
 
 from app.agno_bridge.declaration import ForeignDeclaration
-from app.agno_bridge.reach import can_carry
 from app.errors import SettingsError
+from app.toolkits.code import names_in, variables_of
+from app.toolkits.reach import can_carry
 from app.toolkits.rules import refuse_shared_state
 
 # Modules of agno's whose tools work on files or processes of the machine they run on.
@@ -62,7 +62,7 @@ def _reach_of(cls: type) -> str | None:
         if base.__module__ in _OF_THE_MACHINE:
             return "works on files or processes of this machine"
         for function in _functions(base):
-            if found := sorted(_CALLS & _names(function.__code__)):
+            if found := sorted(_CALLS & names_in(function.__code__)):
                 return f"uses {', '.join(found)}"
     return None
 
@@ -119,15 +119,7 @@ def check_functions(cls: type) -> None:
 
 def _variables(function: types.FunctionType, cls: type) -> Iterator[tuple[str, object]]:
     """Yield what a function finds outside of it: variables that it names, of modules in the package and around it."""
-    names = _names(function.__code__)
-    modules = [function.__globals__]
-    for variables in modules:
-        for name in sorted(names & variables.keys()):
-            value = variables[name]
-            if isinstance(value, types.ModuleType) and variables is function.__globals__:
-                modules += [vars(value)] if _is_beside(value.__name__, cls) else []
-            elif value is not os.environ:  # it is watched
-                yield name, value
+    yield from variables_of(function, lambda module: _is_beside(module, cls))
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
             yield name, cell.cell_contents
@@ -193,12 +185,3 @@ def _functions(cls: type) -> Iterator[types.FunctionType]:
         function = inspect.unwrap(value.__func__ if isinstance(value, staticmethod | classmethod) else value)
         if isinstance(function, types.FunctionType):
             yield function
-
-
-def _names(code: types.CodeType) -> set[str]:
-    """Return the names that a function uses, and those of the functions in it."""
-    names = set(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names |= _names(constant)
-    return names

@@ -156,7 +156,7 @@ async def test_a_credential_for_everybody_has_to_be_named(tmp_path: Path, monkey
         ("with_one_state", "agent.session_state, a dict"),
         ("with_one_book", "book, a dict"),
         ("with_one_method", "__self__, a Ledger"),
-        ("with_one_variable", "a variable of .*, a dict"),
+        ("with_one_variable", "its variable book, a dict"),
     ],
 )
 async def test_a_factory_whose_agents_share_something_is_refused(tmp_path: Path, function: str, place: str) -> None:

@@ -22,7 +22,6 @@ from slack_sdk.http_retry import default_retry_handlers
 
 from app.agno_bridge.instances import Blueprint
 from app.agno_bridge.probe import toolkit_of
-from app.agno_bridge.reach import shared
 from app.agno_bridge.toolkit import ForeignToolkitAdapter
 from app.deadline import Deadline
 from app.errors import SettingsError
@@ -30,6 +29,7 @@ from app.principal import Principal
 from app.sections.agents import AgentSettings
 from app.sections.toolkits import AgnoToolkitSettings
 from app.settings import Settings
+from app.toolkits.reach import shared
 from app.toolkits.toolkit import Effect
 from containers.proof import LifetimeError
 from containers.scopes import Scope, Scoped, ScopeError, Seed

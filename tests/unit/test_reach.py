@@ -1,0 +1,238 @@
+"""What two instances share is found wherever it is, and so is what everybody's code keeps of one request."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import Any, ClassVar
+
+import pytest
+
+from app.principal import Principal
+from app.toolkits.reach import kept_of_request, mentions, shared
+from tests.outside import keeping
+
+HERE = (__name__,)
+
+
+class Things(list[Any]):
+    """A collection that can be referenced weakly."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+
+class Slotted:
+    """Has no __dict__."""
+
+    __slots__ = ("held",)
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+
+class Kit:
+    """Holds something."""
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+    def use(self) -> Any:
+        """Use it."""
+        return self.held
+
+
+class BelowSlots(Slotted):
+    """Inherits a slot, and has a __dict__ beside it."""
+
+
+def around(thing: Any) -> Callable[[], Any]:
+    """A function around something."""
+    return lambda: thing
+
+
+def default(thing: Any) -> Callable[..., Any]:
+    """A function with something as a default."""
+
+    def use(first: Any = thing) -> Any:
+        return first
+
+    return use
+
+
+def keyword(thing: Any) -> Callable[..., Any]:
+    """A function with something as the default of a keyword."""
+
+    def use(*, first: Any = thing) -> Any:
+        return first
+
+    return use
+
+
+def marked(thing: Any) -> Callable[[], None]:
+    """A function with an attribute."""
+
+    def use() -> None: ...
+
+    use.cache = thing  # type: ignore[attr-defined]
+    return use
+
+
+def begun(thing: Any) -> Generator[Any, None, None]:
+    """A generator that has begun, with something among its variables."""
+
+    def pieces() -> Generator[Any, None, None]:
+        mine = thing
+        yield 1
+        yield mine
+
+    made = pieces()
+    next(made)
+    return made
+
+
+def delegating(thing: Any) -> Generator[Any, None, None]:
+    """A generator that waits for another one."""
+
+    def pieces() -> Generator[Any, None, None]:
+        yield from begun(thing)
+
+    made = pieces()
+    next(made)
+    return made
+
+
+def circle(thing: Any) -> list[Any]:
+    """Something in a cycle."""
+    found: list[Any] = [thing]
+    found.append(found)
+    return found
+
+
+HOLDERS: dict[str, Callable[[Any], Any]] = {
+    "itself": lambda thing: thing,
+    "slot": Slotted,
+    "inherited slot": BelowSlots,
+    "closure": around,
+    "default": default,
+    "keyword default": keyword,
+    "function attribute": marked,
+    "partial's argument": lambda thing: functools.partial(print, thing),
+    "partial's keyword": lambda thing: functools.partial(print, end=thing),
+    "partial's function": lambda thing: functools.partial(around(thing)),
+    "bound method": lambda thing: Kit(thing).use,
+    "generator": begun,
+    "delegating generator": delegating,
+    "weak reference": weakref.ref,
+    "weak set": lambda thing: weakref.WeakSet([thing]),
+    "weak key": lambda thing: weakref.WeakKeyDictionary({thing: 1}),
+    "key": lambda thing: {(1, thing): 2},
+    "value": lambda thing: {"a": (1, {"b": thing})},
+    "deque": lambda thing: deque([thing]),
+    "frozen set": lambda thing: frozenset([thing]),
+    "cycle": circle,
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+@pytest.mark.parametrize("packages", [None, ()])
+def test_what_two_share_is_found_wherever_it_is(holder: str, packages: tuple[str, ...] | None) -> None:
+    """By each way in which Python lets one object hold another; a library's weak references are the process's."""
+    make = HOLDERS[holder]
+    thing, mine, yours = Things(), Things(), Things()
+    one, other = Kit(make(thing)), Kit(make(thing))
+    if packages is None and holder == "weak reference":
+        return
+
+    assert any(value is thing for _, value in shared(one, other, packages=packages))
+    assert [*shared(Kit(make(mine)), Kit(make(yours)), packages=packages)] == []
+
+
+def test_a_generator_that_two_share_is_found() -> None:
+    """Each takes pieces that the other would have had."""
+    pieces = (each for each in "abc")
+    found = [place for place, _ in shared(Kit(pieces), Kit(pieces), packages=())]
+
+    assert [str(place) for place in found] == ["Kit.held, a generator"]
+
+
+def test_what_both_are_told_is_found_in_the_results() -> None:
+    """A result of one request that is an object of the other one's."""
+    thing = Things()
+    found = [str(place) for place, _ in shared(Kit(1), Kit(thing), ([{"a": thing}], []), ())]
+
+    assert found == ["a result[...][...], a Things"]
+
+
+@pytest.mark.parametrize("packages", [None, ()])
+def test_only_the_packages_are_looked_into(packages: tuple[str, ...] | None) -> None:
+    """An object of another package counts where any library's does, and not where only the own ones do."""
+    other = type("Client", (), {"__module__": "somebody.elses"})()
+    found = [*shared(Kit(other), Kit(other), packages=packages)]
+
+    assert bool(found) == (packages is None)
+
+
+KEEPING = {
+    "ClassWide": "ClassWide.notes[...], a str",
+    "Based": "Based.notes[...], a str",
+    "Described": "Described.text._texts[...], a str",
+    "ByProperty": "ByProperty.text[...] and its variable _notes[...], a str",
+    "ByFunction": "ByFunction.keep and its variable _note and its variable _notes[...], a str",
+    "ByModule": "ByModule.keep and its variable _notes[...], a str",
+    "ByHelper": "ByHelper.keep and its variable Helper.notes[...], a str",
+    "ByStatic": "ByStatic.keep[...] and its variable _notes[...], a str",
+    "ByKey": "ByKey.keep and its variable _by_person[...], a str",
+    "ByPrincipal": "ByPrincipal.keep and its variable _by_principal[...].user, a str",
+    "Cached": "a str",
+    "Globally": "Globally.keep and its variable _last, a str",
+    "Weakly": "Weakly.keep and its variable _kits[...], a Weakly",
+    "Object": "Object.keep and its variable _objects[...], a Thing",
+}
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    keeping.forget()
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_what_everybodys_code_keeps_of_a_request_is_found(name: str) -> None:
+    """In a class, a descriptor, a cache, or a variable of a module that a function uses."""
+    cls = getattr(keeping, name)
+    kit = cls()
+    assert [*kept_of_request(cls, (kit,), "ada-1", ("tests.outside",))] == []
+    result = kit.keep(Principal("http", "demo", "ada-1"))
+    found = [str(place) for place in kept_of_request(cls, (kit, result), "ada-1", ("tests.outside",))]
+
+    assert found
+    assert KEEPING[name] in found or any(each.endswith(KEEPING[name]) for each in found)
+
+
+def test_constants_and_what_is_kept_in_the_instance_are_no_finding() -> None:
+    """A table of a module that nobody changes is everybody's to read."""
+    kit = keeping.Own()
+    kit.keep(Principal("http", "demo", "ada-1"))
+
+    assert [*kept_of_request(keeping.Own, (kit,), "ada-1", ("tests.outside",))] == []
+
+
+def test_a_person_is_found_in_keys_and_in_principals() -> None:
+    """A cache by person names them in its keys."""
+    principal = Principal("http", "demo", "ada-1")
+
+    assert mentions({principal: 1}, "ada-1")
+    assert mentions({("a", "mail of ada-1"): 1}, "ada-1")
+    assert not mentions({"a": 1}, "ada-1")
+
+
+class Frozen:
+    """Has a class attribute, which is nobody's."""
+
+    names: ClassVar[dict[str, int]] = {"a": 1}
+
+
+def test_what_all_read_is_not_shared_by_two() -> None:
+    """A table on a class is the same for all, and is judged by what is kept in it."""
+    assert [*shared(Frozen(), Frozen(), packages=HERE)] == []
