@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, field_validator
 from app.agents.rules import PlaceRules
 from app.delivery.work.admission import AllowedHere
 from app.oauth.provider import GOOGLE
+from app.reply import MAX_COMMAND_BYTES
 from app.sections.agents import OFFLINE, AgentSettings, AttachmentSettings, ModelSettings
 from app.sections.channel import ChatSettings
 from app.sections.connections import ConnectionSettings
@@ -23,6 +24,7 @@ from app.sections.server import DatabaseSettings, KeyRingSettings, LoggingSettin
 from app.sections.toolkits import OutsideToolkit
 
 LOGIN = "login"  # in `/oauth/login/callback`
+_LONGEST_NAME = MAX_COMMAND_BYTES - len("disconnect ")  # of a connection, so that a button can say both of its commands
 
 
 class Settings(Section):
@@ -72,6 +74,9 @@ class Settings(Section):
             raise ValueError(f"{GOOGLE} is built in, and its section is `google`; take another name")
         if LOGIN in connections:  # its redirect URI would be that of the sign-ins of channels
             raise ValueError(f"{LOGIN} is the address of channels' sign-ins; take another name")
+        for name in connections:
+            if len(name) > _LONGEST_NAME:
+                raise ValueError(f"{name} is too long for a button; take a name of at most {_LONGEST_NAME} characters")
         return connections
 
     def led_agents(self) -> dict[str, AgentSettings]:

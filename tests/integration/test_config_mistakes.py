@@ -236,6 +236,10 @@ MISTAKES = {  # by their number in the list of those that were tried; 9, 50 and 
     "48 a toolkit without its class": Mistake(
         "", "toolkits: {notes: my_package.notes}\n", "my_package", "toolkits.notes: write package.module:Class"
     ),
+    "48b a name that fits on no button": Mistake(
+        "", f"connections: {{{'x' * 54}: {{provider: github, client_id: a, client_secret: {SECRET}}}}}\n", "x" * 54,
+        f"connections: {'x' * 54} is too long for a button; take a name of at most 53 characters",
+    ),
     "49 no scheme of an endpoint": Mistake(
         "", "models: {local: {base_url: 'localhost:11434/v1', model: m}}\n", "localhost",
         "models.local.base_url: a whole address is needed",
