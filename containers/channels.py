@@ -26,6 +26,7 @@ from app.delivery.work.stopping import Stopping
 from app.errors import SettingsError
 from app.grants.accounts import Accounts
 from app.keys.ring import KeyRing
+from app.oauth.provider import Providers
 from app.offboarding import Offboarding
 from app.sections.section import Section
 from app.settings import Settings
@@ -96,6 +97,7 @@ def _offers(container: Application) -> Offers:
     return Offers(
         {
             Accounts: container.accounts,
+            Providers: container.account_providers,
             ApiTokens: container.api_tokens,
             ChannelNotes: Once(ChannelNotes, container.database),
             Cookies: container.cookies,

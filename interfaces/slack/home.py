@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from app.grants.accounts import Account, Accounts
+from app.oauth.provider import Providers
 from app.principal import Principal
 from app.reply import Button, ButtonStyle
 from interfaces.slack.blocks import Block, buttons_of
@@ -17,22 +18,21 @@ log = logging.getLogger(__name__)
 
 _ACCOUNTS_AT_MOST = 40  # of a view's 100 blocks
 _TIMEOUT_SECONDS = 10
-_CONNECT = Button("Connect Google", command="connect google", style=ButtonStyle.PRIMARY)
-_CONNECT_MORE = Button("Connect another account", command="connect google")
-_DISCONNECT = Button("Disconnect Google", command="disconnect google", style=ButtonStyle.DANGER)
 
 
 class SlackHome:
     """Publishes people's App Home; lives as long as the process and holds nothing of theirs.
 
     Args:
-        accounts: Knows the Google accounts that people have connected.
+        accounts: Knows the accounts that people have connected.
+        providers: Those at which accounts can be connected.
         bot_tokens: Knows the bot tokens.
         api_base_url: Where Slack's Web API is; ends with a slash.
     """
 
-    def __init__(self, accounts: Accounts, bot_tokens: BotTokens, api_base_url: str) -> None:
+    def __init__(self, accounts: Accounts, providers: Providers, bot_tokens: BotTokens, api_base_url: str) -> None:
         self._accounts = accounts
+        self._providers = providers
         self._bot_tokens = bot_tokens
         self._api_base_url = api_base_url
 
@@ -46,27 +46,34 @@ class SlackHome:
         token = await self._bot_tokens.bot_token(workspace)
         if token is None:
             return
-        blocks = home_of(principal.user, await self._accounts.list(principal))
+        blocks = home_of(principal.user, await self._accounts.list(principal), self._providers)
         client = new_client(token, self._api_base_url, timeout_seconds=_TIMEOUT_SECONDS)
         with in_our_words():
             await client.views_publish(user_id=principal.user, view={"type": "home", "blocks": blocks})
 
 
-def home_of(user: str, accounts: Sequence[Account]) -> list[Block]:
-    """Return the blocks of a person's App Home."""
-    header = {"type": "header", "text": _plain("Your connections")}
-    if not accounts:
-        return [header, _section("You have no account connected. Nobody else sees this page."), _row(user, _CONNECT)]
-    shown = [_section(_line(account)) for account in accounts[:_ACCOUNTS_AT_MOST]]
-    return [header, *shown, _row(user, _CONNECT_MORE, _DISCONNECT)]
+def home_of(user: str, accounts: Sequence[Account], providers: Providers) -> list[Block]:
+    """Return the blocks of a person's App Home: their accounts, and buttons to connect and to disconnect."""
+    lines = [_line(account, providers[account.provider].title) for account in accounts[:_ACCOUNTS_AT_MOST]]
+    shown = map(_section, lines or ["You have no account connected. Nobody else sees this page."])
+    connected = {account.provider for account in accounts}
+    buttons = [button for name in providers.names for button in _buttons(name, providers, name in connected)]
+    return [{"type": "header", "text": _plain("Your connections")}, *shown, buttons_of(buttons, user)]
 
 
-def _row(user: str, *buttons: Button) -> Block:
-    return buttons_of(buttons, user)
+def _buttons(name: str, providers: Providers, is_connected: bool) -> Iterator[Button]:
+    """Yield the buttons for one provider."""
+    title = providers[name].title
+    if not is_connected:
+        yield Button(f"Connect {title}", command=f"connect {name}", style=ButtonStyle.PRIMARY)
+        return
+    another = "another account" if len(providers.names) == 1 else f"another {title} account"
+    yield Button(f"Connect {another}", command=f"connect {name}")
+    yield Button(f"Disconnect {title}", command=f"disconnect {name}", style=ButtonStyle.DANGER)
 
 
-def _line(account: Account) -> str:
-    return f"Google: {account.email} ({account.alias}{', default' if account.is_default else ''})"
+def _line(account: Account, title: str) -> str:
+    return f"{title}: {account.email} ({account.alias}{', default' if account.is_default else ''})"
 
 
 def _section(text: str) -> Block:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from app.messages import MAX_TEXT_LENGTH, InboundMessage
 from app.principal import Principal
+from interfaces.commands import command_in_words
 from interfaces.slack.event import read_id
 
 ANSWERED_DIRECTLY = "I'll answer in our direct chat."
@@ -18,13 +19,6 @@ NO_DIRECT_CHAT = (
     "I cannot send you a direct message, so I did nothing. Open a chat with me (click my name, then Messages) and "
     "write to me there."
 )
-_WORDS = {
-    "": "help",
-    "accounts": "google accounts",
-    "connect": "connect google",
-    "disconnect": "disconnect google",
-    "new": "new conversation",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +62,13 @@ def read_slash_command(form: Mapping[str, object]) -> SlashCommand:
     team = read_id(form, "team_id")
     organisation = read_id(form, "enterprise_id") if form.get("enterprise_id") else None
     whole = str(form.get("is_enterprise_install")).lower() == "true"
-    text = str(form.get("text") or "").strip()
+    text = str(form.get("text") or "").strip() or "help"
+    name, _, rest = text.partition(" ")
     return SlashCommand(
         principal=Principal("slack", organisation or team, read_id(form, "user_id")),
         workspace=organisation if whole and organisation else team,
         team=team,
         organisation=organisation,
-        text=_WORDS.get(text.lower(), text)[:MAX_TEXT_LENGTH],
+        text=(command_in_words(name, rest) or text)[:MAX_TEXT_LENGTH],
         trigger_id=read_id(form, "trigger_id"),
     )

@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from interfaces.commands import command_in_words
+
 MENTIONED = "[This message mentions you and says nothing else.]"
 NO_WORDS = "[This message has no words.]"
 
-# What people know from other bots, in the words of Deputy's own commands.
-_COMMANDS = {
-    "start": "help",
-    "help": "help",
-    "new": "new conversation",
-    "connect": "connect google",
-    "disconnect": "disconnect google",
-    "accounts": "google accounts",
-    "stop": "stop",
-}
-COMMANDS = tuple(_COMMANDS)
 # What a message can consist of that has neither words nor a file that can be fetched.
 _THINGS = ("contact", "dice", "game", "location", "poll", "sticker", "story", "venue", "checklist")
 _QUOTED_AT_MOST = 2000  # characters
@@ -74,12 +65,9 @@ def _command(text: str, entities: list[Mapping[str, Any]], username: str) -> str
     name, _, whose = typed[1:].partition("@")
     if whose and username and whose.lower() != username:
         return _FOR_ANOTHER
-    words = _COMMANDS.get(name.lower())
-    if words is None:
-        return f"/{name} {rest}".strip() if whose else None
-    if name.lower() == "connect" and rest.strip():
-        rest = rest.strip()
-        return f"connect {rest}" if rest.lower().startswith("google") else f"{words} {rest}"
+    words = command_in_words(name, rest)
+    if words is None and whose:
+        return f"/{name} {rest}".strip()
     return words
 
 

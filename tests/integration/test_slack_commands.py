@@ -47,6 +47,7 @@ async def command(server: Server, form: dict[str, str]) -> httpx2.Response:
     ("words", "told"),
     [
         ("connect", "/connect/google/"),
+        ("Connect as work", "/connect/google/"),
         ("accounts", "Your Google accounts:"),
         ("status", "I'm not working on anything for you right now."),
         ("NEW", "I have forgotten what we said here."),
