@@ -45,7 +45,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel)
 
     sections: dict[str, Any] = {
         "models": {"local": _MODEL},
-        "agents": {"assistant": AgentSettings(model="local", toolkits=("gmail",))},
+        "agents": {"assistant": AgentSettings(model="local", toolkits=("gmail", "drive"))},
         "attachments": AttachmentSettings(max_bytes=MAX_BYTES),
     }
     async with open_environment(Path(tmp_path_factory.mktemp("contract")), **sections) as environment:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 
+from app.sandbox.google.drive.file import DOCUMENT, DriveFile
 from tests.contract.channels import ChannelDriver, Sender, pair
 from tests.contract.interfaces.sending import refused, try_now
 from tests.contract.platforms import PLATFORMS, Platform
@@ -32,6 +35,30 @@ async def test_a_file_reaches_the_person_who_asked_for_it(
 
     for sender, writer in zip(people, writers, strict=True):
         assert platform.files(sender) == [(f"{writer.name}.pdf", _contents(writer))]
+    assert platform.public_files(group) == []
+
+
+async def test_a_file_in_drive_reaches_the_person_who_asked_for_it(
+    server: Server, channel: ChannelDriver, platform: Platform
+) -> None:
+    """Two people at once, who ask for each other's file as well: each gets their own bytes, and no others."""
+    people = pair()
+    files = [_in_drive(server, sender) for sender in people]
+    group = f"drive{people[0].name}"
+    for sender, own in zip(people, files, strict=True):
+        await channel.say(sender, f"send me the file {own.file_id}", group=group)
+    for sender in people:
+        link = CONSENT_LINK.search(await channel.next(sender))
+        assert link is not None
+        await server.confirm(channel.principal(sender), await server.consent(link[0], sender.email))
+    await eventually(lambda: all(platform.files(sender) for sender in people))
+    for sender, other in zip(people, files[::-1], strict=True):
+        await channel.say(sender, f"send me the file {other.file_id}")
+        while "404" not in await channel.next(sender):  # after the words with the first file
+            pass
+
+    for sender, own in zip(people, files, strict=True):
+        assert platform.files(sender) == [(own.name, own.content)]
     assert platform.public_files(group) == []
 
 
@@ -93,3 +120,11 @@ async def _mail(server: Server, channel: ChannelDriver, sender: Sender) -> str:
 
 def _contents(sender: Sender) -> bytes:
     return f"%PDF of {sender.name}".encode() + bytes(range(256))
+
+
+def _in_drive(server: Server, sender: Sender) -> DriveFile:
+    """Put a file that is shared with nobody into this person's Drive."""
+    drive = server.google.drive
+    like = next(file for file in drive.files(sender.email) if file.mime_type == DOCUMENT and not file.roles)
+    about: dict[str, Any] = {"mime_type": "application/pdf", "name": f"{sender.name}.pdf"}
+    return drive._store.put(replace(like, file_id=f"1offer{sender.name}", content=_contents(sender), **about))
