@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,6 @@ from interfaces.slack.drafts import (
     withdraw,
 )
 from interfaces.slack.formatting import MAX_POST_LENGTH
-from interfaces.slack.lost import find_lost
 from interfaces.slack.post import BLOCKS_REFUSED, PostPart
 from interfaces.slack.refusals import in_our_words, reason_of
 
@@ -76,44 +75,34 @@ class SlackAnswers:
         if (written := self._written.find(message)) is not None:
             written.show_work(words)
 
-    async def drop(self, client: AsyncWebClient, message: StoredMessage, *, besides: Collection[str]) -> None:
-        """Take away what was written of an answer, unless it has become one of these posts."""
-        draft = await self._end(message)
-        if draft is not None and draft.ts and draft.ts not in besides:
-            await withdraw(client, message, draft)
-
-    async def finish(
-        self, client: AsyncWebClient, message: StoredMessage, part: PostPart, metadata: Mapping[str, Any]
-    ) -> Draft | None:
-        """Turn what was written of an answer into the first part of the reply, as often as it is tried.
-
-        Returns:
-            The message; None if nothing was written, or if the reply has to be posted.
-
-        Raises:
-            UnclearError: Slack did not answer, or reported an internal error.
-            UnavailableError: Slack refuses it for now.
-        """
-        draft = await self._end(message)
-        if draft is None:
-            return None
-        if not draft.ts:
-            for ts in await find_lost(client, message, streaming=draft.streaming):
-                await withdraw(client, message, replace(draft, ts=ts))
-            return None
-        try:
-            if not (draft.streaming and await _end_stream(client, message, draft, part, metadata)):
-                await _change(client, message, draft, part, metadata)
-        except UndeliverableError as error:
-            log.warning("message %s: its answer is posted anew: %s", message.message_id, error)
-            await withdraw(client, message, draft)
-            return None
-        return replace(draft, streaming=False)
-
-    async def _end(self, message: StoredMessage) -> Draft | None:
-        """Return the message that was begun for an answer, as it is once nothing changes it any more."""
+    async def end(self, message: StoredMessage) -> Draft | None:
+        """Return the message that was begun for an answer, as it is once nothing here changes it any more."""
         written = await self._written.take(message)
-        return written.draft if written is not None else Draft.noted(message)
+        mine, noted = written.draft if written is not None else None, Draft.noted(message)
+        # This process knows more than the notes do, unless another one has begun a message since.
+        return mine if mine is not None and (noted is None or mine.ts == noted.ts) else noted
+
+
+async def become_reply(
+    client: AsyncWebClient, message: StoredMessage, draft: Draft, part: PostPart, metadata: Mapping[str, Any]
+) -> Draft | None:
+    """Turn what was written of an answer into the first part of the reply, as often as it is tried.
+
+    Returns:
+        The message; None if the reply has to be posted.
+
+    Raises:
+        UnclearError: Slack did not answer, or reported an internal error.
+        UnavailableError: Slack refuses it for now.
+    """
+    try:
+        if not (draft.streaming and await _end_stream(client, message, draft, part, metadata)):
+            await _change(client, message, draft, part, metadata)
+    except UndeliverableError as error:
+        log.warning("message %s: its answer is posted anew: %s", message.message_id, error)
+        await withdraw(client, message, draft)
+        return None
+    return replace(draft, streaming=False)
 
 
 async def _end_stream(

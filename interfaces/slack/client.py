@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.delivery.store.notes import ChannelNotes
 from app.errors import UndeliverableError
 from app.messages import Attachment, StoredMessage
-from app.reply import ReplyContent, ReplyFile
+from app.reply import ReplyContent
 from interfaces.slack.answers import SlackAnswers
 from interfaces.slack.blocks import blocks_of
-from interfaces.slack.copies import Copies, CopyFinder, Where
+from interfaces.slack.copies import CopyFinder, Where
 from interfaces.slack.direct import open_direct_chat
 from interfaces.slack.drafts import AnswerBeingWritten
 from interfaces.slack.files import fetch_file
 from interfaces.slack.formatting import MAX_MARKDOWN_LENGTH, MAX_POST_LENGTH, escaped, posts
 from interfaces.slack.http import SlackHttp
 from interfaces.slack.installations import BotTokens
-from interfaces.slack.post import PostPart, metadata_of, post_part
+from interfaces.slack.post import PostPart
+from interfaces.slack.posting import ReplyAttempt, ReplyPosting, where_of
 from interfaces.slack.refusals import ClosedPlaceError, in_our_words
 from interfaces.slack.sessions import SlackSessions
-from interfaces.slack.uploads import FileRefusedError, share_once
 from interfaces.slack.web_api import new_client
 
 if TYPE_CHECKING:
@@ -40,31 +39,9 @@ CANNOT_WRITE_DIRECTLY = (
 )
 AT_WORK = "_I'm {}…_"
 AT_WORK_IN_THREAD = "is {}…"  # after the app's name
-NOT_ATTACHED = "(I could not attach {}: {}.)"
 
-_CLOCKS_DIFFER_SECONDS = 300.0  # between our clock and Slack's, at most
 _PUBLIC_LINES_AT_MOST = 10_000  # remembered
-# The part numbers of the public lines, and of the lines about files; an answer's posts are 0, 1, 2, …
-_TOLD_DIRECTLY, _NOT_TOLD, _NOT_ATTACHED = -1, -2, 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    """A reply that is being sent; lives as long as one attempt.
-
-    Attributes:
-        parts: The posts by number.
-        files: The files that follow them.
-        again: Whether an earlier attempt may have succeeded.
-        notes: The notes about it in the message's row.
-    """
-
-    message: StoredMessage
-    reply_id: str
-    parts: Mapping[int, PostPart] = field(repr=False)
-    again: bool
-    files: tuple[ReplyFile, ...] = ()
-    notes: dict[str, Any] = field(default_factory=dict)
+_TOLD_DIRECTLY, _NOT_TOLD = -1, -2  # the part numbers of the public lines; an answer's posts are 0, 1, 2, …
 
 
 class SlackChannel:
@@ -97,7 +74,7 @@ class SlackChannel:
         self._answers = answers
         self._api_base_url = api_base_url
         self._http = http
-        self._copies = copies or CopyFinder()
+        self._posting = ReplyPosting(notes, answers, copies or CopyFinder())
         self._sessions = SlackSessions()
         self._public_lines: OrderedDict[tuple[str, int], set[str]] = OrderedDict()  # their timestamps
 
@@ -123,14 +100,14 @@ class SlackChannel:
         blocks = blocks_of(content, texts, message.principal.user)
         parts = {number: PostPart(escaped(text), blocks[number]) for number, text in enumerate(texts)}
         notes = dict(message.notes or {})
-        here, reply = _where(message), _Reply(message, reply_id, parts, again, content.files, notes)
+        here, reply = where_of(message), ReplyAttempt(message, reply_id, parts, again, content.files, notes)
         with in_our_words():
             client = await self._client(message)
             if private and self.is_group(message):
                 await self._post_privately(client, here, reply)
             else:
                 await self._post_here(client, here, reply)
-            self._copies.forget(reply_id)
+            self._posting.forget(reply_id)
             if reply.notes:
                 await self._notes.keep(message, None, while_open=False)
 
@@ -143,14 +120,10 @@ class SlackChannel:
         """
         with in_our_words():
             client = await self._client(message)
-            places = [_where(message)]
+            places = [where_of(message)]
             if self.is_group(message):
                 places.append(await self._direct_chat(client, message))
-            for where in places:
-                copies = self._copies.of(reply_id, where, since=_since(message))
-                await self._copies.look(client, reply_id, where, copies)
-                await self._copies.keep_first(client, where, copies)
-            self._copies.forget(reply_id)
+            await self._posting.keep_one(client, places, message, reply_id)
 
     def follow(self, message: StoredMessage) -> AnswerBeingWritten:
         """Return what shows the answer while it is written, where the message came from."""
@@ -208,93 +181,38 @@ class SlackChannel:
         channel = await open_direct_chat(client, message.principal.user)
         return Where(message.address.get("workspace"), channel, None)
 
-    async def _post_here(self, client: AsyncWebClient, here: Where, reply: _Reply) -> None:
+    async def _post_here(self, client: AsyncWebClient, here: Where, reply: ReplyAttempt) -> None:
         """Post where the message came from, or in the direct chat if the bot cannot write there."""
         try:
-            await self._post(client, here, reply)
+            await self._posting.post(client, here, reply)
         except ClosedPlaceError as error:
             if here.thread_ts is None:  # this is the direct chat
                 raise
             log.warning("message %s: answered in the direct chat: %s", reply.message.message_id, error)
-            await self._post(client, await self._direct_chat(client, reply.message), reply)
+            await self._posting.post(client, await self._direct_chat(client, reply.message), reply)
 
-    async def _post_privately(self, client: AsyncWebClient, here: Where, reply: _Reply) -> None:
+    async def _post_privately(self, client: AsyncWebClient, here: Where, reply: ReplyAttempt) -> None:
         try:
-            await self._post(client, await self._direct_chat(client, reply.message), reply)
+            await self._posting.post(client, await self._direct_chat(client, reply.message), reply)
         except UndeliverableError:
             await self._say_publicly(client, here, reply, _NOT_TOLD, CANNOT_WRITE_DIRECTLY)
             raise
         await self._say_publicly(client, here, reply, _TOLD_DIRECTLY, ANSWERED_DIRECTLY)
 
-    async def _say_publicly(self, client: AsyncWebClient, here: Where, reply: _Reply, number: int, line: str) -> None:
+    async def _say_publicly(
+        self, client: AsyncWebClient, here: Where, reply: ReplyAttempt, number: int, line: str
+    ) -> None:
         """Post a line that everybody may read, once per message; skip it if Slack refuses permanently."""
         said = (reply.message.message_id, number)
         if (lines := self._public_lines.get(said)) is not None:
-            await self._answers.drop(client, reply.message, besides=lines)
+            await self._posting.drop_written(client, here, reply, besides=lines)
             return
         try:
             part = PostPart(f"<@{reply.message.principal.user}> {escaped(line)}")
-            await self._post(client, here, replace(reply, parts={number: part}, files=()))
+            posted = await self._posting.post(client, here, replace(reply, parts={number: part}, files=()))
         except UndeliverableError as error:
             log.warning("message %s: no public line, because Slack says %s", reply.message.message_id, error.reason)
             return
-        self._public_lines[said] = {*self._copies.of(reply.reply_id, here, since=_since(reply.message)).found[number]}
+        self._public_lines[said] = posted[number]
         if len(self._public_lines) > _PUBLIC_LINES_AT_MOST:
             self._public_lines.popitem(last=False)
-
-    async def _post(self, client: AsyncWebClient, where: Where, reply: _Reply) -> None:
-        """Post the parts of a reply that are not there yet, and leave one copy of each; then share its files."""
-        with in_our_words():
-            copies = self._copies.of(reply.reply_id, where, since=_since(reply.message))
-            await self._finish_written(client, where, reply, copies)
-            if reply.again:
-                await self._copies.look(client, reply.reply_id, where, copies)
-            missing = await self._post_missing(client, where, reply, copies)
-            for number, file in enumerate(reply.files):
-                await self._share(client, where, reply, number, file, copies)
-            if reply.again:
-                if missing:  # another process may have posted since the look
-                    await self._copies.look(client, reply.reply_id, where, copies)
-                await self._copies.keep_first(client, where, copies)
-
-    async def _finish_written(self, client: AsyncWebClient, where: Where, reply: _Reply, copies: Copies) -> None:
-        """Turn what was shown of an answer while it was written into the first part of what is posted there."""
-        if where != _where(reply.message):
-            return
-        number = min(reply.parts)
-        metadata = metadata_of(reply.reply_id, number)
-        draft = await self._answers.finish(client, reply.message, reply.parts[number], metadata)
-        if draft is not None:
-            copies.found[number].add(draft.ts)
-            reply.notes.update(draft.note())
-
-    async def _post_missing(self, client: AsyncWebClient, where: Where, reply: _Reply, copies: Copies) -> bool:
-        """Post the parts that have not been found; return whether there were any."""
-        missing = {number: part for number, part in reply.parts.items() if not copies.found[number]}
-        for number, part in missing.items():
-            copies.found[number].add(await post_part(client, where, part, reply.reply_id, number))
-        return bool(missing)
-
-    async def _share(
-        self, client: AsyncWebClient, where: Where, reply: _Reply, number: int, file: ReplyFile, copies: Copies
-    ) -> None:
-        """Share a file once, or say why it cannot be shared."""
-
-        async def note() -> None:
-            await self._notes.keep(reply.message, reply.notes, while_open=False)
-
-        try:
-            await share_once(client, where, file, f"file:{number}", reply.notes, note)
-        except FileRefusedError as error:
-            line = PostPart(escaped(NOT_ATTACHED.format(file.name, error)))
-            await self._post_missing(client, where, replace(reply, parts={_NOT_ATTACHED + number: line}), copies)
-
-
-def _where(message: StoredMessage) -> Where:
-    """Return the place that a message came from."""
-    return Where(message.address.get("workspace"), message.address["channel"], message.address["thread_ts"])
-
-
-def _since(message: StoredMessage) -> float:
-    """Return the earliest time when the message's answer can have been posted, on Slack's clock."""
-    return message.created_at - _CLOCKS_DIFFER_SECONDS

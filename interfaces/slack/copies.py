@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from slack_sdk.errors import SlackApiError
 
 from app.errors import UnavailableError
-from interfaces.slack.refusals import reason_of, translated
+from interfaces.slack.lost import begun_on
+from interfaces.slack.refusals import IS_DELETED, MAY_NOT_DELETE, reason_of, translated
 
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
@@ -24,8 +25,6 @@ _LOOKS_AT_MOST = 10_000  # replies whose search results are kept
 _PAGES_AT_MOST = 100  # of one search
 _PAGE_LENGTH = 200  # messages; apps outside the Marketplace get 15
 _INVALID_CURSOR = "invalid_cursor"
-_IS_DELETED = "message_not_found"
-_MAY_NOT_DELETE = frozenset({"cant_delete_message", "compliance_exports_prevent_deletion"})
 _MAY_NOT_LOOK = frozenset({"missing_scope", "no_permission", "not_allowed_token_type"})
 
 
@@ -47,12 +46,14 @@ class Copies:
         oldest: Everything before this time has been read; POSIX seconds as Slack writes them.
         newest: The latest post that this search has seen; the next search begins there.
         cursor: Where this search continues; empty at its beginning.
+        begun: The posts that were begun for answers, as `begun_on` yields them.
     """
 
     oldest: str
     found: defaultdict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     newest: str = ""
     cursor: str = ""
+    begun: dict[str, str | None] = field(default_factory=dict)
 
 
 class CopyFinder:
@@ -98,6 +99,7 @@ class CopyFinder:
             page = await self._read(client, reply_id, where, copies)
             for part, ts in _parts(page, reply_id):
                 copies.found[part].add(ts)
+            copies.begun.update(begun_on(page))
             stamps = [str(post["ts"]) for post in page["messages"]]
             copies.newest = max((copies.newest or copies.oldest, *stamps), key=float)
             copies.cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
@@ -117,9 +119,9 @@ class CopyFinder:
                 try:  # https://docs.slack.dev/reference/methods/chat.delete
                     await client.chat_delete(channel=where.channel, ts=ts)
                 except SlackApiError as error:
-                    if reason_of(error) in _MAY_NOT_DELETE:
+                    if reason_of(error) in MAY_NOT_DELETE:
                         log.warning("Slack does not let it be deleted (%s)", reason_of(error))
-                    elif reason_of(error) != _IS_DELETED:
+                    elif reason_of(error) != IS_DELETED:
                         raise
                 posted.discard(ts)
 

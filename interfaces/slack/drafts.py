@@ -23,7 +23,7 @@ from interfaces.slack.budget import CallBudget
 from interfaces.slack.formatting import MAX_MARKDOWN_LENGTH, MAX_POST_LENGTH, escaped, posts
 from interfaces.slack.lost import begun_metadata
 from interfaces.slack.markdown import safe_markdown
-from interfaces.slack.refusals import in_our_words, reason_of
+from interfaces.slack.refusals import IS_DELETED, in_our_words, reason_of
 
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
@@ -95,18 +95,18 @@ class AnswerBeingWritten(GrowingAnswer):
         self.draft = Draft.noted(message)
 
     def begin(self, message: StoredMessage) -> None:
-        """Follow the next run of the message."""
+        """Follow the next run of the message; another process may have done runs in between."""
         super().begin(message)
-        if self.draft is not None:
-            self.draft = replace(self.draft, sent=None)  # it shows words of an earlier run
+        self.draft = Draft.noted(message)
 
     def _is_begun(self) -> bool:
         return self.draft is not None
 
     async def _show_now(self, words: str) -> None:
-        draft = self.draft if self.draft is not None and self.draft.ts else await self._open()
-        if draft is None or not await self._tools.notes.is_open(self._message):
-            self._over.set()  # another process answers this message, or it has been answered
+        draft = self.draft or await self._open()
+        # Not here if another process answers this message, it has been answered, or nobody knows what was begun for it.
+        if draft is None or not draft.ts or not await self._tools.notes.is_open(self._message):
+            self._over.set()
             return
         text = safe_markdown(posts(words, MAX_MARKDOWN_LENGTH)[0])
         if draft.streaming and (draft.sent is None or not text.startswith(draft.sent)):
@@ -133,8 +133,9 @@ class AnswerBeingWritten(GrowingAnswer):
         try:
             opened = await self._call(method, **place, **begun, counted=True)
         except DeputyError as error:
-            if not isinstance(error, UnclearError):
-                self.draft = None  # nothing was begun
+            if not isinstance(error, UnclearError):  # nothing was begun
+                self.draft = None
+                await self._tools.notes.keep(self._message, None, while_open=True)
             raise
         assert opened is not None
         draft = self.draft = Draft(str(opened["ts"]), streaming, sent="")
@@ -212,15 +213,21 @@ async def stop_stream(client: AsyncWebClient, message: StoredMessage, draft: Dra
 
 
 async def withdraw(client: AsyncWebClient, message: StoredMessage, draft: Draft) -> None:
-    """Delete a draft; a failure is logged and leaves it there."""
+    """Delete a draft; if Slack refuses that permanently, log it and leave the draft there.
+
+    Raises:
+        UnclearError: Slack did not answer, or reported an internal error.
+        UnavailableError: Slack refuses it for now.
+    """
     try:
         if draft.streaming:
             with suppress(StreamIsOverError):
                 await stop_stream(client, message, draft)
         with _in_our_words():
             await client.chat_delete(channel=message.address["channel"], ts=draft.ts)
-    except (UnavailableError, UndeliverableError) as error:
-        log.warning("message %s: what was written of its answer stays: %s", message.message_id, error)
+    except UndeliverableError as error:
+        if error.reason != IS_DELETED:
+            log.warning("message %s: what was written of its answer stays: %s", message.message_id, error)
 
 
 @contextmanager

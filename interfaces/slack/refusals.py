@@ -14,6 +14,9 @@ _SERVER_ERROR = 500
 _LONGEST_WAIT_SECONDS = 3600.0
 _REASON_LENGTH = 64  # characters; the length of its column
 
+IS_DELETED = "message_not_found"
+MAY_NOT_DELETE = frozenset({"cant_delete_message", "compliance_exports_prevent_deletion"})
+
 # Slack may have carried out the request, or part of it.
 _UNCLEAR = frozenset({"fatal_error", "internal_error", "request_timeout"})
 # The bot cannot write in this place or to this person, but perhaps elsewhere.
@@ -26,7 +29,7 @@ _CLOSED = frozenset(
         "ekm_access_denied",
         "is_archived",
         "is_inactive",
-        "message_not_found",
+        IS_DELETED,
         "messages_tab_disabled",
         "method_not_supported_for_channel_type",
         "not_in_channel",
@@ -48,6 +51,7 @@ _FINAL = frozenset(
     {
         "access_denied",
         "account_inactive",
+        *MAY_NOT_DELETE,
         "enterprise_is_restricted",
         "invalid_arguments",
         "invalid_auth",

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _NOTE = "growing"
 _UNCHANGED = "message is not modified"
+_IS_DELETED = "message to delete not found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,11 @@ class GroupAnswer(GrowingAnswer):
         super().__init__(message, tools.log, first_seconds=seconds, every_seconds=seconds)
         self._tools = tools
         self._last: Part | None = None
+        self.shown = _unfinished(message)
+
+    def begin(self, message: StoredMessage) -> None:
+        """Follow the next run of the message; another process may have done runs in between."""
+        super().begin(message)
         self.shown = _unfinished(message)
 
     def _is_begun(self) -> bool:
@@ -179,16 +185,15 @@ class GroupAnswers:
             return False
         if shown.reply_id not in ("", reply_id):
             return False
-        await self._tools.notes.keep(message, replace(shown, reply_id=reply_id).note(), while_open=False)
         try:
             async with self._tools.pace.turn(shown.chat_id):
                 await self._tools.posting.edit(shown.chat_id, shown.message_id, part, keyboard)
         except UndeliverableError as error:
-            if _UNCHANGED in error.reason:
-                return True
-            log.warning("message %s: its answer is sent anew: %s", message.message_id, error)
-            await withdraw(self._tools.posting, message, shown)
-            return False
+            if _UNCHANGED not in error.reason:
+                log.warning("message %s: its answer is sent anew: %s", message.message_id, error)
+                await withdraw(self._tools.posting, message, shown)
+                return False
+        await self._tools.notes.keep(message, replace(shown, reply_id=reply_id).note(), while_open=False)
         return True
 
     async def drop(self, message: StoredMessage) -> None:
@@ -198,9 +203,11 @@ class GroupAnswers:
             await withdraw(self._tools.posting, message, shown)
 
     async def _end(self, message: StoredMessage) -> GrowingMessage | None:
-        """Return the message that was begun for an answer, as it is once nothing changes it any more."""
+        """Return the message that was begun for an answer, as it is once nothing here changes it any more."""
         written = await self._written.take(message)
-        return written.shown if written is not None and written.shown is not None else GrowingMessage.noted(message)
+        mine, noted = written.shown if written is not None else None, GrowingMessage.noted(message)
+        # This process knows what it has begun itself, unless another one has begun a message since.
+        return mine if mine is not None and (noted is None or mine.message_id == noted.message_id) else noted
 
 
 def _unfinished(message: StoredMessage) -> GrowingMessage | None:
@@ -210,8 +217,14 @@ def _unfinished(message: StoredMessage) -> GrowingMessage | None:
 
 
 async def withdraw(posting: BotMessages, message: StoredMessage, shown: GrowingMessage) -> None:
-    """Delete what was written of an answer; a failure is logged and leaves it there."""
+    """Delete what was written of an answer; if Telegram refuses that permanently, log it and leave it there.
+
+    Raises:
+        UnclearError: Telegram did not answer, or reported an internal error.
+        UnavailableError: Telegram refuses it for now.
+    """
     try:
         await posting.delete(shown.chat_id, shown.message_id)
-    except (UnavailableError, UndeliverableError) as error:
-        log.warning("message %s: what was written of its answer stays: %s", message.message_id, error)
+    except UndeliverableError as error:
+        if _IS_DELETED not in error.reason:
+            log.warning("message %s: what was written of its answer stays: %s", message.message_id, error)

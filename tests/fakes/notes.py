@@ -25,11 +25,14 @@ class RememberedNotes(ChannelNotes):
 
     async def is_open(self, message: StoredMessage) -> bool:
         """Whether the message has not ended."""
-        return message.message_id not in self.ended and self.attempts.get(message.message_id, 1) == message.attempt
+        return message.message_id not in self.ended and self._is_latest(message)
 
     async def keep(self, message: StoredMessage, notes: Mapping[str, Any] | None, *, while_open: bool) -> bool:
-        """Keep them, unless the message has ended and may not have."""
-        if while_open and not await self.is_open(message):
+        """Keep them, unless another attempt has begun, or the message has ended and may not have."""
+        if not self._is_latest(message) or (while_open and message.message_id in self.ended):
             return False
         self.kept[message.message_id] = notes and {**notes}
         return True
+
+    def _is_latest(self, message: StoredMessage) -> bool:
+        return self.attempts.get(message.message_id, 1) == message.attempt

@@ -20,7 +20,8 @@ from app.sandbox.slack.places import SlackError
 from app.sandbox.slack.sandbox import SlackSandbox
 from app.sections.delivery import DeliverySettings
 from interfaces.slack import uploads
-from interfaces.slack.client import NOT_ATTACHED, SlackChannel
+from interfaces.slack.client import SlackChannel
+from interfaces.slack.posting import NOT_ATTACHED
 from tests.fakes.environment import open_environment
 from tests.fakes.notes import RememberedNotes
 from tests.fakes.scripted_model import ScriptedModel

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.agents.listening import TextWritten, ToolState, ToolUsed
-from app.errors import UnavailableError
+from app.errors import UnavailableError, UnclearError
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
 from app.reply import Button, ReplyContent
@@ -57,12 +57,17 @@ class Stage:
         private: bool = True,
         again: bool = False,
     ) -> None:
-        """End a message, and send its reply."""
+        """End a message, and send its reply, again if something that was begun may still appear."""
         self.notes.ended.add(message.message_id)
         content = content if isinstance(content, ReplyContent) else ReplyContent(content)
         message = self.noted(message)
         reply_id = f"{message.message_id[:31]}{message.attempt}"
-        await (channel or self.one).send(message, content, private=private, reply_id=reply_id, again=again)
+        try:
+            await (channel or self.one).send(message, content, private=private, reply_id=reply_id, again=again)
+        except UnclearError as error:
+            if error.reason != "begun" or again:
+                raise
+            await self.answer(message, content, channel, private=private, again=True)
 
     def posts(self, name: str) -> list[Post]:
         """What is in a person's direct chat."""

@@ -97,8 +97,8 @@ class TelegramChats:
             raise TelegramRefusedError(403, "Forbidden: bot can't initiate conversation with a user")
         return chat
 
-    def find(self, chat_id: int, message_id: object) -> BotMessage:
-        """Return a message that the bot sent.
+    def find(self, chat_id: int, message_id: object, purpose: str = "edit") -> BotMessage:
+        """Return a message that the bot sent, to edit or to delete it.
 
         Raises:
             TelegramRefusedError: There is none.
@@ -106,4 +106,4 @@ class TelegramChats:
         for message in self.in_chat(chat_id):
             if str(message.message_id) == str(message_id):
                 return message
-        raise bad_request("message to edit not found")
+        raise bad_request(f"message to {purpose} not found")

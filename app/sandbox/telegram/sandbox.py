@@ -198,8 +198,8 @@ class TelegramSandbox:
         return self._as_json(message)
 
     def _delete(self, arguments: Arguments) -> bool:
-        message = self.chats.find(self.chats.check(arguments.get("chat_id")), arguments.get("message_id"))
-        self.chats.sent.remove(message)
+        chat = self.chats.check(arguments.get("chat_id"))
+        self.chats.sent.remove(self.chats.find(chat, arguments.get("message_id"), "delete"))
         return True
 
     def _answer_callback(self, arguments: Arguments) -> bool:

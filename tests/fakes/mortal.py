@@ -1,0 +1,72 @@
+"""Processes that die between two steps to the outside, and leave everything as it is then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from app.delivery.store.notes import ChannelNotes
+from app.messages import StoredMessage
+from app.supervisor import cancel
+
+
+class Life:
+    """So many steps are left to a process; before the next one it stands still for ever.
+
+    Standing still is what a kill looks like from outside: no handler and no `finally` runs.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self._left = asyncio.Semaphore(steps)
+        self._stands = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def step(self) -> None:
+        """Take a step."""
+        if self._left.locked():
+            self._stands.set()
+        await self._left.acquire()
+
+    async def one_more(self) -> None:
+        """Take the step before which it stands, and no other."""
+        self._stands.clear()
+        self._left.release()
+        await self._ended()
+
+    @asynccontextmanager
+    async def lived(self, life: Coroutine[Any, Any, None]) -> AsyncIterator[bool]:
+        """Begin a life; yield, once it stands still or is over, whether it is over."""
+        before = asyncio.all_tasks()
+        self._tasks = {asyncio.create_task(life)}
+        try:
+            await self._ended()
+            yield not self._stands.is_set()
+        finally:
+            await cancel(asyncio.all_tasks() - before)
+
+    async def _ended(self) -> None:
+        standing = asyncio.create_task(self._stands.wait())
+        await asyncio.wait([*self._tasks, standing], return_when=asyncio.FIRST_COMPLETED)
+        standing.cancel()
+        for task in self._tasks:
+            if task.done():
+                task.result()
+
+
+class MortalNotes(ChannelNotes):
+    """What one process notes; each note is a step of its life."""
+
+    def __init__(self, notes: ChannelNotes, life: Life) -> None:
+        self._notes, self._life = notes, life
+
+    async def is_open(self, message: StoredMessage) -> bool:
+        """As `ChannelNotes` does it."""
+        await self._life.step()
+        return await self._notes.is_open(message)
+
+    async def keep(self, message: StoredMessage, notes: Mapping[str, Any] | None, *, while_open: bool) -> bool:
+        """As `ChannelNotes` does it."""
+        await self._life.step()
+        return await self._notes.keep(message, notes, while_open=while_open)
