@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import ValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from app.toolkits.checked_arguments import CheckedArguments, Fault
 
 _TYPES: Mapping[str, Callable[[object], bool]] = MappingProxyType(
     {
@@ -26,8 +24,8 @@ _TYPES: Mapping[str, Callable[[object], bool]] = MappingProxyType(
 )
 
 
-class McpArguments:
-    """Checks names and types of a tool's arguments; the server checks the rest. Lives as long as the process.
+class McpArguments(CheckedArguments):
+    """Checks names and types of a tool's arguments; the server checks the rest.
 
     A whole JSON schema is a program: a pattern or nested references of a hostile server could occupy the process for
     hours. So nothing but the arguments' names, their types and their presence is checked here, which is enough that a
@@ -38,45 +36,17 @@ class McpArguments:
     """
 
     def __init__(self, tool: str, schema: Mapping[str, Any]) -> None:
-        self._tool = tool
+        super().__init__(tool)
         properties, required = schema.get("properties"), schema.get("required")
         self._properties = properties if isinstance(properties, Mapping) else {}
         self._required = [each for each in required if isinstance(each, str)] if isinstance(required, list) else []
         self._is_closed = schema.get("additionalProperties") is False and "patternProperties" not in schema
 
-    def validate_json(
-        self,
-        input: str | bytes | bytearray,  # noqa: A002  # pydantic's name
-        *,
-        allow_partial: bool | str = False,
-        **kwargs: Any,
-    ) -> dict[str, Any]:
-        """Return arguments from JSON text; raises as `validate_python`."""
-        try:
-            value = json.loads(input)
-        except (ValueError, RecursionError):
-            raise self._error([((), "this is not JSON")]) from None
-        return self.validate_python(value)
-
-    def validate_python(
-        self,
-        input: Any,  # noqa: A002  # pydantic's name
-        *,
-        allow_partial: bool | str = False,
-        **kwargs: Any,
-    ) -> dict[str, Any]:
-        """Return the arguments as they are.
-
-        Raises:
-            ValidationError: One is missing, unknown or of another type.
-        """
-        if not isinstance(input, dict):
-            raise self._error([((), "arguments are an object")])
-        if faults := [*self._faults(input)]:
-            raise self._error(faults)
-        return input
-
-    def _faults(self, arguments: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    def faults(self, arguments: object) -> Iterator[Fault]:
+        """Yield the arguments that are missing, unknown or of another type."""
+        if not isinstance(arguments, dict):
+            yield (), "arguments are an object"
+            return
         yield from (((name,), "Field required") for name in self._required if name not in arguments)
         for name, value in arguments.items():
             schema = self._properties.get(name)
@@ -87,10 +57,3 @@ class McpArguments:
             known = [each for each in types if isinstance(each, str) and each in _TYPES]
             if known and not any(_TYPES[each](value) for each in known):
                 yield (name,), f"Input should be of the type {' or '.join(known)}"
-
-    def _error(self, faults: list[tuple[tuple[str, ...], str]]) -> ValidationError:
-        details = [
-            InitErrorDetails(type=PydanticCustomError("mcp", "{fault}", {"fault": fault}), loc=place, input=None)
-            for place, fault in faults
-        ]
-        return ValidationError.from_exception_data(self._tool, details)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,29 +9,27 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
-from pydantic import ValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError
 from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from app.errors import SettingsError
+from app.toolkits.checked_arguments import CheckedArguments, Fault
 
 _FAULT_LENGTH = 300  # characters; a fault quotes what the model sent
 
 
-class SchemaArguments:
-    """Checks a model's arguments against a JSON schema. Lives for the process and keeps no argument.
+class SchemaArguments(CheckedArguments):
+    """Checks a model's arguments against a JSON schema.
 
-    Its errors are pydantic's, which the loop turns into words for the model. References are resolved within the schema
-    alone, so that no schema makes Deputy fetch anything.
+    References are resolved within the schema alone, so that no schema makes Deputy fetch anything.
 
     Raises:
         SettingsError: The schema is no JSON schema of an object, or refers to something outside it.
     """
 
     def __init__(self, tool: str, schema: Mapping[str, Any]) -> None:
-        self._tool = tool
+        super().__init__(tool)
         if schema.get("type") != "object":
             raise SettingsError(f"the arguments of the tool {tool} are no object in its schema")
         kind = validator_for(schema, default=Draft202012Validator)
@@ -43,48 +40,10 @@ class SchemaArguments:
         _check_references(tool, schema)
         self._validator: Validator = kind(schema, registry=Registry())
 
-    def validate_json(
-        self,
-        input: str | bytes | bytearray,  # noqa: A002  # pydantic's name
-        *,
-        allow_partial: bool | str = False,
-        **kwargs: Any,
-    ) -> dict[str, Any]:
-        """Return arguments from JSON text; raises as `validate_python`."""
-        try:
-            value = json.loads(input)
-        except (ValueError, RecursionError):
-            raise self._error([((), "Invalid JSON")]) from None
-        return self.validate_python(value)
-
-    def validate_python(
-        self,
-        input: Any,  # noqa: A002  # pydantic's name
-        *,
-        allow_partial: bool | str = False,
-        **kwargs: Any,
-    ) -> dict[str, Any]:
-        """Return the arguments as they are.
-
-        Raises:
-            ValidationError: They do not fit the schema.
-        """
-        faults = [
-            (tuple(error.absolute_path), error.message[:_FAULT_LENGTH]) for error in self._validator.iter_errors(input)
-        ]
-        if faults:
-            raise self._error(faults)
-        assert isinstance(input, dict)
-        return input
-
-    def _error(self, faults: list[tuple[tuple[str | int, ...], str]]) -> ValidationError:
-        details = [
-            InitErrorDetails(
-                type=PydanticCustomError("json_schema", "{fault}", {"fault": fault}), loc=place, input=None
-            )
-            for place, fault in faults
-        ]
-        return ValidationError.from_exception_data(self._tool, details)
+    def faults(self, arguments: object) -> Iterator[Fault]:
+        """Yield what does not fit the schema."""
+        for error in self._validator.iter_errors(arguments):
+            yield tuple(error.absolute_path), error.message[:_FAULT_LENGTH]
 
 
 def _check_references(tool: str, schema: Mapping[str, Any]) -> None:
