@@ -146,13 +146,14 @@ class DiscoveredProvider:
         return replace(redeemed.tokens, account=ProviderAccount(_ONLY_ACCOUNT, self.title))
 
     async def refresh(self, refresh_token: str) -> ProviderTokens:
-        """Return a new access token.
+        """Return a new access token; await `get_ready` before, so that this takes one call.
 
         Raises:
             InvalidGrantError: The grant has ended, or the server has forgotten the client that it belongs to.
             ProviderError: The provider answered with another error, or not at all.
         """
-        await self.get_ready()
+        if self._known is None:
+            await self.get_ready()
         known = self._ready()
         try:
             return await known.provider.refresh(refresh_token)

@@ -32,6 +32,10 @@ _CLOSING_SECONDS = HTTP_TIMEOUT_SECONDS + 2.0  # for the answer to a call that i
 class RefreshEndpoint(Protocol):
     """The part of a provider that refreshing needs."""
 
+    async def get_ready(self) -> None:
+        """Fetch what the provider says about itself, if that is needed and not known yet."""
+        ...
+
     async def refresh(self, refresh_token: str) -> ProviderTokens:
         """Exchange a refresh token for a fresh access token."""
         ...
@@ -122,6 +126,8 @@ class Refresher:
         await self._refreshes.aclose(patience_seconds=_CLOSING_SECONDS)
 
     async def _refresh(self, grant: Grant) -> Grant:
+        # Before the lease: this may take longer than it lasts, and then two processes would spend one refresh token.
+        await self._providers[grant.provider].get_ready()
         while True:
             begin_before = self._monotonic() + BEGIN_SECONDS
             lease = await self._leases.take(grant)

@@ -40,7 +40,7 @@ class SchemaArguments(CheckedArguments):
         _check_references(tool, schema)
         self._validator: Validator = kind(schema, registry=Registry())
 
-    def faults(self, arguments: object) -> Iterator[Fault]:
+    def faults(self, arguments: Any) -> Iterator[Fault]:
         """Yield what does not fit the schema."""
         for error in self._validator.iter_errors(arguments):
             yield tuple(error.absolute_path), error.message[:_FAULT_LENGTH]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,6 +86,7 @@ class TokenEndpoint:
         gate: An answer waits until it is set.
         refreshed: The refresh tokens that came in.
         revoked: The tokens whose grants were ended.
+        before: Awaited when it is asked to get ready.
     """
 
     now: Callable[[], float] = Clock()
@@ -95,9 +96,14 @@ class TokenEndpoint:
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     refreshed: list[str] = field(default_factory=list)
     revoked: list[str] = field(default_factory=list)
+    before: Callable[[], Awaitable[object]] | None = None
 
     def __post_init__(self) -> None:
         self.gate.set()
+
+    async def get_ready(self) -> None:
+        if self.before is not None:
+            await self.before()
 
     async def refresh(self, refresh_token: str) -> ProviderTokens:
         spent = self.rotates and refresh_token in self.refreshed

@@ -11,9 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from app.commands.mcp_checkup import look_at_mcp
-from app.connections.discovery_provider import DiscoveredProvider
+from app.connections.discovery_provider import FRESH_SECONDS, DiscoveredProvider
 from app.database.tables import discovered_clients, grants
 from app.diagnosis import Verdict
+from app.errors import InvalidGrantError, ProviderError
 from app.keys.rotation import Rotation
 from app.oauth.challenge import Challenge, read_challenge
 from app.principal import Principal
@@ -138,6 +139,22 @@ async def test_a_tool_that_needs_more_asks_for_it_and_goes_on(
     assert all(f"{person.user} called with {tool} something" in answer for person, answer in answers.items())
     assert sorted(found.office.refused) == [("ada", tool), ("grace", tool)]
     assert sorted(found.office.calls) == [("ada", f"{tool} something"), ("grace", f"{tool} something")]
+
+
+async def test_a_refresh_asks_for_no_metadata(tmp_path: Path, ada: Principal) -> None:
+    """It has a lease that is made for one call; whoever refreshes has the provider get ready before."""
+    async with open_found(tmp_path) as found:
+        await connect(found, ada)
+        provider = found.container.account_providers()["office"]
+        assert isinstance(provider, DiscoveredProvider)
+        assert provider._known is not None
+        provider._known = replace(provider._known, at=provider._known.at - FRESH_SECONDS)
+        found.office.metadata = {"resource": "https://other.example/"}
+
+        with pytest.raises(InvalidGrantError):
+            await provider.refresh("nobody's")
+        with pytest.raises(ProviderError, match="about another server"):
+            await provider.get_ready()
 
 
 async def test_the_checkup_says_where_people_sign_in(tmp_path: Path) -> None:

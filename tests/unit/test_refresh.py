@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from app.database.database import Database
+from app.database.tables import refresh_leases
 from app.errors import GoogleError, GrantRevokedError, ProviderError
 from app.grants.accounts import Accounts
 from app.grants.grants import Grants
@@ -101,6 +103,24 @@ async def test_requests_of_one_person_make_one_call(
     for person, grant in zip(people, found, strict=True):
         assert grant is not None
         assert (grant.principal, grant.access_token) == (person, f"access-{person.user}-2")
+
+
+@pytest.mark.usefixtures("connected")
+async def test_no_lease_is_held_while_a_provider_says_where_it_is(
+    refresher: Refresher, google: TokenEndpoint, database: Database, ada: Principal, grace: Principal
+) -> None:
+    """A stranger's metadata may take longer than a lease lasts, and another process would spend the same token."""
+    held: list[object] = []
+
+    async def look() -> None:
+        async with database.reading() as connection:
+            held.append((await connection.execute(sa.select(refresh_leases))).all())
+
+    google.before = look
+    for person in (ada, grace):
+        assert await refresher.fresh(person) is not None
+
+    assert held == [[], []]
 
 
 @pytest.mark.usefixtures("connected")
