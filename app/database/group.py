@@ -61,7 +61,7 @@ class _Turn:
 
 
 class GroupCommit:
-    """Gives writers their turns, first come, first served; lives as long as the database.
+    """Gives writers their turns, about in the order in which they come; lives as long as the database.
 
     Whoever writes first opens a group, and its commit takes its turn behind all who wait by then: they join. Each of
     them has a savepoint, so that one that fails undoes nothing of the others'. None goes on before the commit, and not
