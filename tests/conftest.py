@@ -13,7 +13,8 @@ import pytest
 from tests.fakes.memory import folder_in_memory
 from tests.guards import processes
 
-# Tests that need processes of their own, an outage or a browser; a single test elsewhere has the marker itself.
+# Tests that need processes of their own, an outage, a browser or a crowd of people; a single test elsewhere has the
+# marker itself.
 SYSTEM = (
     "browser",
     "delivery",
@@ -28,6 +29,7 @@ SYSTEM = (
     "integration/test_start.py",
     "integration/test_walked_pages.py",
     "isolation/test_discovered_crowd.py",
+    "isolation/test_five_hundred.py",
     "isolation/test_team_crowd.py",
 )
 # The parameters of a fixture that is taken on both: PostgreSQL is a process, so `make test` runs what is on SQLite.
