@@ -172,7 +172,7 @@ class AccountsCommand:
     def _line(self, account: Account, *, here: bool) -> str:
         marks = [name for name, holds in (("default", account.is_default), ("used here", here)) if holds]
         marked = f" ({', '.join(marks)})" if marks else ""
-        granted = self._in_words(account.granted_scopes, account.provider) or "I only know who you are"
+        granted = self._providers.in_words(account.granted_scopes, account.provider) or "I only know who you are"
         return f"- {account.alias}: {account.email}{marked}. You allowed: {granted}"
 
     async def _connect_typed(self, message: StoredMessage, typed: str, alias: str | None) -> str | LinkReply | None:
@@ -191,7 +191,7 @@ class AccountsCommand:
         link_id, oauth_scopes = await self._consent.ask_to_add(
             message.principal, alias=alias, place=place, provider=provider
         )
-        wanted = self._in_words(oauth_scopes, provider)
+        wanted = self._providers.in_words(oauth_scopes, provider)
         if not wanted:
             return LinkReply(link_id, "For now it only tells me who you are; I'll ask for more when you need it.")
         return LinkReply(link_id, f"It asks for your permission to: {wanted}")
@@ -220,7 +220,3 @@ class AccountsCommand:
         if not await self._accounts.rename(message.principal, alias, new):
             return f"You already call another account {new}."
         return f"I now call {alias} {new}."
-
-    def _in_words(self, oauth_scopes: frozenset[str], provider: str) -> str:
-        at = self._providers[provider]
-        return "; ".join(map(at.permission, sorted(oauth_scopes - at.identity_scopes)))

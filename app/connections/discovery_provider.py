@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import httpx2
 
@@ -71,6 +72,7 @@ class DiscoveredProvider:
     ) -> None:
         self.name = name
         self.title = title
+        self.permits: Mapping[str, frozenset[str]] = MappingProxyType({})  # its server does not say
         self._discovery = discovery
         self._clients = clients
         self._introduction = introduction

@@ -13,7 +13,7 @@ import urllib3
 from app.errors import CallbackRefusedError, InvalidGrantError
 from app.google.endpoints import GoogleEndpoints
 from app.google.id_token import claimed_account, verified_account
-from app.google.scopes import IDENTITY_SCOPES
+from app.google.scopes import IDENTITY_SCOPES, PERMITS
 from app.oauth.authorization import AuthorizationRequest
 from app.oauth.provider import GOOGLE
 from app.oauth.retrying import retried
@@ -68,6 +68,7 @@ class GoogleAuth:
         self._token_endpoint = token_endpoint
         self._pool = pool
         self._permission = permission
+        self.permits = PERMITS
         self._now = now
 
     def permission(self, oauth_scope: str) -> str:

@@ -58,6 +58,8 @@ class OAuthProvider:
         now: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
+        self.title = description.title
+        self.permits = description.permits
         self._description = description
         self._client_id = client_id
         self._client_secret = client_secret
@@ -66,11 +68,6 @@ class OAuthProvider:
         self._http = http
         self._now = now
         self._endpoints = description.endpoints
-
-    @property
-    def title(self) -> str:
-        """Return its name for people."""
-        return self._description.title
 
     @property
     def manage_url(self) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from app.errors import LinkExpiredError, ProviderError
@@ -48,6 +49,11 @@ class Provider(Protocol):
     @property
     def identity_scopes(self) -> frozenset[str]:
         """Return the OAuth scopes that only make the provider name the account, or are asked for with every sign-in."""
+        ...
+
+    @property
+    def permits(self) -> Mapping[str, frozenset[str]]:
+        """Return the OAuth scopes that permit what others do, and those."""
         ...
 
     def permission(self, oauth_scope: str) -> str:
@@ -129,6 +135,17 @@ class Providers:
         """Return in words what an OAuth scope permits at a provider, or the scope itself."""
         return self[provider].permission(oauth_scope) if provider is not None else oauth_scope
 
+    def in_words(self, oauth_scopes: frozenset[str], provider: str) -> str:
+        """Return what OAuth scopes permit at a provider, without those that only name the account or that others imply.
+
+        Args:
+            oauth_scopes: The scopes; the stored ones of a grant contain all that each of them permits.
+            provider: The provider's name.
+        """
+        at = self[provider]
+        implied = frozenset[str]().union(*(at.permits.get(each, frozenset()) - {each} for each in oauth_scopes))
+        return "; ".join(map(at.permission, sorted(oauth_scopes - at.identity_scopes - implied)))
+
     @property
     def connect_words(self) -> str:
         """Return what a person may write to connect an account: "`connect google` or `connect github`"."""
@@ -157,6 +174,7 @@ class RemovedProvider:
     manage_url = None
     ends_all = False
     identity_scopes: frozenset[str] = frozenset()
+    permits: Mapping[str, frozenset[str]] = MappingProxyType({})
 
     def __init__(self, name: str) -> None:
         self.name = self.title = name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from app.oauth.provider import GOOGLE, Providers
@@ -14,6 +16,7 @@ class GoogleInName:
     manage_url = "https://myaccount.google.com/connections"
     ends_all = True
     identity_scopes: frozenset[str] = frozenset()
+    permits: Mapping[str, frozenset[str]] = MappingProxyType({})
 
     def __init__(self, endpoint: object = None) -> None:
         self._endpoint = endpoint

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
 
 from app.database.tables import grants
+from app.oauth.client import OAuthProvider
+from app.oauth.description import ProviderDescription
+from app.oauth.presets import PRESETS
+from app.oauth.provider import Providers
 from app.principal import Principal
 from app.sandbox.oauth.differences import (
     GITHUB,
@@ -55,6 +60,28 @@ async def subjects(hub: HubApp) -> dict[str, str]:
 def living(hub: HubApp) -> set[str]:
     """Return whose grants the provider honours."""
     return {grant.account for grant in hub.sandbox.state.grants if not grant.ended}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_scope_that_is_shown_has_words(preset: str) -> None:
+    """A scope that implies others, and each of those, is said in English."""
+    described = PRESETS[preset]
+    known = {*described.permits, *(each for below in described.permits.values() for each in below)}
+
+    assert known - described.words.keys() == set()
+    assert Providers({preset: _provider(described)}).in_words(frozenset(known), preset).count(":") == 0
+
+
+def _provider(described: ProviderDescription) -> OAuthProvider:
+    return OAuthProvider(
+        "any",
+        described,
+        client_id="id",
+        client_secret="",
+        redirect_uri="https://deputy.example/cb",
+        token_endpoint=cast("Any", None),
+        http=cast("Any", None),
+    )
 
 
 @pytest.mark.parametrize(("preset", "differences", "subject", "title"), VENDORS.values(), ids=VENDORS)

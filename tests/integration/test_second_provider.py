@@ -285,6 +285,7 @@ async def test_the_words_of_the_chat_name_every_provider(tmp_path: Path, ada: Pr
         assert "- `connect google`, `connect github`, `connect other`: connect an account" in helped
         assert "- `disconnect google`, `disconnect github`, `disconnect other`: " in helped
         assert one.startswith("Your Hub accounts:\n- ada: ada (default, used here). You allowed: read and change your")
+        assert one.endswith("You allowed: read and change your repositories, the private ones too")
         assert one in every
         assert "You have no Google account connected. Write `connect google` to connect one." in every
         assert "grace" not in every
