@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+NOT_ATTACHED = 'I could not attach "{}": {}.'  # a file's name, and why
 MAX_COMMAND_BYTES = 64  # of a button, in UTF-8: all that Telegram sends back with a press
 
 

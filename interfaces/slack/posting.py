@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from app.delivery.store.notes import ChannelNotes
 from app.errors import UnclearError
 from app.messages import StoredMessage
-from app.reply import ReplyFile
+from app.reply import NOT_ATTACHED, ReplyFile
 from interfaces.slack.answers import SlackAnswers, become_reply
 from interfaces.slack.copies import Copies, CopyFinder, Where
 from interfaces.slack.drafts import Draft, withdraw
@@ -20,8 +20,6 @@ from interfaces.slack.uploads import FileRefusedError, share_once
 
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
-
-NOT_ATTACHED = "(I could not attach {}: {}.)"
 
 _CLOCKS_DIFFER_SECONDS = 300.0  # between our clock and Slack's, at most
 _FIRST_FILE_LINE = 100_000  # the part number of the first line about a file

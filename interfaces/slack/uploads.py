@@ -161,7 +161,7 @@ def _refusal(error: SlackApiError) -> Exception:
 
 
 def _too_large() -> str:
-    return f"it is larger than {MAX_UPLOAD_BYTES // 1_000_000} MB"
+    return f"it is larger than {MAX_UPLOAD_BYTES // 1_000_000} MB, and Slack takes no more"
 
 
 async def _send(client: AsyncWebClient, url: str, contents: bytes) -> None:

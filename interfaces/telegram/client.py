@@ -10,7 +10,7 @@ import httpx2
 
 from app.errors import AttachmentGoneError, AttachmentTooLargeError, UnavailableError, UndeliverableError
 from app.messages import Attachment, StoredMessage
-from app.reply import ReplyContent, ReplyFile
+from app.reply import NOT_ATTACHED, ReplyContent, ReplyFile
 from interfaces.telegram.bot_api import BotApi, ClosedChatError, UpgradedGroupError, in_our_words
 from interfaces.telegram.drafts import AnswerDrafts
 from interfaces.telegram.formatting import Part, keyboard_of, parts_of
@@ -26,7 +26,6 @@ CANNOT_WRITE_DIRECTLY = (
     "I have a private answer for you, but Telegram lets me write to you only after you have written to me. Open "
     "https://t.me/{username}, press Start, and ask me there."
 )
-NOT_ATTACHED = "(I could not attach {}: {}.)"
 AT_WORK = "I'm {}…"
 MAX_DOWNLOAD_BYTES, MAX_UPLOAD_BYTES = 20_000_000, 50_000_000
 _REMEMBERED_AT_MOST = 10_000  # replies, and public lines
@@ -201,7 +200,7 @@ class TelegramChannel:
         if not contents:
             why = "it is empty"
         elif len(contents) > MAX_UPLOAD_BYTES:
-            why = "Telegram takes files of up to 50 MB"
+            why = f"it is larger than {MAX_UPLOAD_BYTES // 1_000_000} MB, and Telegram takes no more"
         else:
             try:
                 await self._posting.send_file(spot, file, contents)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from app.errors import UnavailableError, UndeliverableError
 from app.messages import Attachment, StoredMessage
-from app.reply import ReplyContent, ReplyFile
+from app.reply import NOT_ATTACHED, ReplyContent, ReplyFile
 from interfaces.whatsapp.arrivals import Arrivals, mark
 from interfaces.whatsapp.graph import GraphApi
 from interfaces.whatsapp.inbound import conversation_of
@@ -26,7 +26,6 @@ ANSWERED_DIRECTLY = "I've sent you a direct message."
 CANNOT_WRITE_DIRECTLY = (
     "I have a private answer for you, and WhatsApp lets me send it once you have written to me directly."
 )
-NOT_ATTACHED = "(I could not attach {}: {}.)"
 AT_WORK = "This takes a while: I'm {}. I'll write again once I have an answer."
 
 _NO_TEMPLATE = (

@@ -14,14 +14,13 @@ from app.delivery.replies.status import Status, in_words
 from app.errors import AttachmentGoneError, UnavailableError
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
-from app.reply import ReplyContent, ReplyFile
+from app.reply import NOT_ATTACHED, ReplyContent, ReplyFile
 from app.sandbox.server import serve_loopback
 from app.sandbox.slack.places import SlackError
 from app.sandbox.slack.sandbox import SlackSandbox
 from app.sections.delivery import DeliverySettings
 from interfaces.slack import uploads
 from interfaces.slack.client import SlackChannel
-from interfaces.slack.posting import NOT_ATTACHED
 from tests.fakes.environment import open_environment
 from tests.fakes.notes import RememberedNotes
 from tests.fakes.scripted_model import ScriptedModel
@@ -157,7 +156,7 @@ async def test_a_file_is_shared_once_however_a_try_ends(stage: Stage, method: st
     ("contents", "refused", "why"),
     [
         (b"", None, "it is empty"),
-        (b"x" * 11, None, "it is larger than 0 MB"),
+        (b"x" * 11, None, "it is larger than 0 MB, and Slack takes no more"),
         (AttachmentGoneError("gone"), None, "it no longer exists"),
         (b"x", "file_uploads_disabled", "this workspace does not allow uploads"),
         (b"x", "storage_limit_reached", "this workspace has no room left for files"),

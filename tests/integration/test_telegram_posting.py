@@ -16,10 +16,10 @@ from app.errors import (
     UndeliverableError,
 )
 from app.messages import Attachment, AttachmentKind
-from app.reply import Button, ReplyContent, ReplyFile
+from app.reply import NOT_ATTACHED, Button, ReplyContent, ReplyFile
 from app.sandbox.telegram.rates import SendLimits
 from app.sandbox.telegram.refusal import TelegramRefusedError
-from interfaces.telegram.client import ANSWERED_DIRECTLY, CANNOT_WRITE_DIRECTLY, NOT_ATTACHED
+from interfaces.telegram.client import ANSWERED_DIRECTLY, CANNOT_WRITE_DIRECTLY
 from interfaces.telegram.pace import Pace
 from tests.fakes.sandbox import Clock
 from tests.fakes.telegram import ADA, GRACE, GROUP, TelegramStage, telegram_stage, told
@@ -198,7 +198,7 @@ async def test_files_go_along_and_those_that_cannot_are_explained(stage: Telegra
     assert [(each.text, each.file) for each in stage.telegram.chats.in_chat(ADA)] == [
         ("Here.", None),
         ("", ("a.pdf", b"%PDF")),
-        (NOT_ATTACHED.format("b.zip", "Telegram takes files of up to 50 MB"), None),
+        (NOT_ATTACHED.format("b.zip", "it is larger than 50 MB, and Telegram takes no more"), None),
         (NOT_ATTACHED.format("c.txt", "it is empty"), None),
     ]
     assert [each.file for each in stage.telegram.chats.in_chat(GRACE)] == [None, ("a.pdf", b"%PDF")]

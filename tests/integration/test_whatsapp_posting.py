@@ -21,13 +21,13 @@ from app.errors import (
 from app.keys.ring import KeyRing
 from app.messages import Attachment, AttachmentKind, StoredMessage
 from app.network import open_client
-from app.reply import Button, ReplyContent, ReplyFile
+from app.reply import NOT_ATTACHED, Button, ReplyContent, ReplyFile
 from app.sandbox.server import serve_loopback
 from app.sandbox.whatsapp.errors import WhatsAppError
 from app.sandbox.whatsapp.people import PairRates, WhatsAppPerson
 from app.sandbox.whatsapp.sandbox import WhatsAppSandbox
 from interfaces.whatsapp.arrivals import Arrivals
-from interfaces.whatsapp.client import ANSWERED_DIRECTLY, AT_WORK, CANNOT_WRITE_DIRECTLY, NOT_ATTACHED, WhatsAppChannel
+from interfaces.whatsapp.client import ANSWERED_DIRECTLY, AT_WORK, CANNOT_WRITE_DIRECTLY, WhatsAppChannel
 from interfaces.whatsapp.graph import GraphApi
 from interfaces.whatsapp.inbound import Inbound
 from interfaces.whatsapp.numbers import Numbers

@@ -22,7 +22,7 @@ from app.errors import (
 )
 from app.messages import StoredMessage
 from app.principal import Principal
-from app.reply import ReplyContent, ReplyFile
+from app.reply import NOT_ATTACHED, ReplyContent, ReplyFile
 from app.sent_files import MAX_FILE_BYTES, FileReference
 from app.toolkits.asides import without_asides
 
@@ -87,7 +87,7 @@ class ReplyFiles:
             try:
                 read.append(ReplyFile(file.name, file.mime_type, _Contents(await self.read(message, file))))
             except AttachmentError as error:
-                problems += f'\n\nI could not attach "{file.name}": {error}.'
+                problems += f"\n\n{NOT_ATTACHED.format(file.name, error)}"
         return replace(content, text=content.text + problems, files=(*content.files, *read))
 
 

@@ -100,7 +100,7 @@ async def test_a_file_that_is_refused_for_good_is_explained(
         await channel.say(sender, asks[sender])
     await eventually(lambda: all(platform.files(sender) for sender in (ada, grace)))
 
-    assert f"I could not attach {ada.name}.pdf" in why
+    assert f'I could not attach "{ada.name}.pdf": ' in why
     assert [name for name, _ in platform.files(ada)] == [f"{ada.name}.pdf"]
     assert [name for name, _ in platform.files(grace)] == [f"{grace.name}.pdf"]
 
