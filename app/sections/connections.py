@@ -12,6 +12,7 @@ from app.oauth.description import TENANT, ClientAuthentication, Endpoints, Provi
 from app.oauth.presets import PRESETS
 from app.sections.section import OneOrMore, Secret, Section, Text, Url, wrong
 
+_ASKS_SECRET = ("github", "notion", "slack_user")  # according to their vendors' pages, which the presets name
 _TENANT_ID = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -87,6 +88,7 @@ class ConnectionSettings(Section):
     def _is_whole(self) -> ConnectionSettings:
         if (self.authorize_url is None) != (self.token_url is None):
             raise wrong("token_url", "give both authorize_url and token_url")
+        self._check_client()
         if self.provider != "oauth":
             return self
         if self.authorize_url is None and self.issuer is None:
@@ -96,6 +98,20 @@ class ConnectionSettings(Section):
                 "whoami", "say where the provider names the account; only an issuer's metadata leads to id_tokens"
             )
         return self
+
+    def _check_client(self) -> None:
+        preset = PRESETS.get(self.provider)
+        way = self.client_authentication or (preset.client_authentication if preset else None)
+        if self.client_secret is not None and way is ClientAuthentication.NONE:
+            raise wrong("client_secret", "a public client has none; leave it out, or write client_authentication: post")
+        if self.client_secret is None and way not in (None, ClientAuthentication.NONE):
+            raise wrong(
+                "client_secret", "write the client's secret, or client_authentication: none for a public client"
+            )
+        if self.client_secret is None and self.provider in _ASKS_SECRET:
+            raise wrong("client_secret", f"{self.provider} takes no client without a secret; write it")
+        if self.provider != "microsoft" and "tenant" in self.model_fields_set:
+            raise wrong("tenant", "only microsoft has directories; leave it out")
 
 
 def _of_tenant(endpoints: Endpoints, tenant: str) -> Endpoints:
