@@ -1,4 +1,4 @@
-"""Commands that begin with a slash, which people know from other bots, in the words of Deputy's own commands."""
+"""Commands that begin with a slash, translated into the words of Deputy's own commands."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _WORDS = {
 def command_in_words(name: str, rest: str) -> str | None:
     """Return the words that a command stands for; None if there is no such command.
 
-    Without a provider, Google is meant: ``/connect``, ``/connect as work``. What follows other commands is ignored.
+    Without a provider, Google is meant: ``/connect``, ``/connect as work``. Other commands ignore the rest.
 
     Args:
         name: The command without its slash, in any case.
-        rest: What follows it.
+        rest: The words that follow it.
     """
     name, rest = name.lower(), " ".join(rest.split())
     words = _WORDS.get(name)

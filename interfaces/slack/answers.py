@@ -76,7 +76,7 @@ class SlackAnswers:
             written.show_work(words)
 
     async def end(self, message: StoredMessage) -> Draft | None:
-        """Return the message that was begun for an answer, as it is once nothing here changes it any more."""
+        """Return the message that was begun for an answer, once nothing here changes it any more."""
         written = await self._written.take(message)
         mine, noted = written.draft if written is not None else None, Draft.noted(message)
         # This process knows more than the notes do, unless another one has begun a message since.

@@ -21,7 +21,7 @@ _TIMEOUT_SECONDS = 10
 
 
 class SlackHome:
-    """Publishes people's App Home; lives as long as the process and holds nothing of theirs.
+    """Publishes people's App Home; lives as long as the process and holds no personal data.
 
     Args:
         accounts: Knows the accounts that people have connected.

@@ -203,7 +203,7 @@ class GroupAnswers:
             await withdraw(self._tools.posting, message, shown)
 
     async def _end(self, message: StoredMessage) -> GrowingMessage | None:
-        """Return the message that was begun for an answer, as it is once nothing here changes it any more."""
+        """Return the message that was begun for an answer, once nothing here changes it any more."""
         written = await self._written.take(message)
         mine, noted = written.shown if written is not None else None, GrowingMessage.noted(message)
         # This process knows what it has begun itself, unless another one has begun a message since.

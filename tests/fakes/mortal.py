@@ -13,7 +13,7 @@ from app.supervisor import cancel
 
 
 class Life:
-    """So many steps are left to a process; before the next one it stands still for ever.
+    """Gives a process a number of steps; before the next one it stands still for ever.
 
     Standing still is what a kill looks like from outside: no handler and no `finally` runs.
     """
@@ -37,7 +37,7 @@ class Life:
 
     @asynccontextmanager
     async def lived(self, life: Coroutine[Any, Any, None]) -> AsyncIterator[bool]:
-        """Begin a life; yield, once it stands still or is over, whether it is over."""
+        """Begin a life; once it stands still or has ended, yield whether it has ended."""
         before = asyncio.all_tasks()
         self._tasks = {asyncio.create_task(life)}
         try:
@@ -56,7 +56,7 @@ class Life:
 
 
 class MortalNotes(ChannelNotes):
-    """What one process notes; each note is a step of its life."""
+    """The notes of one process, each of which is a step of its life."""
 
     def __init__(self, notes: ChannelNotes, life: Life) -> None:
         self._notes, self._life = notes, life

@@ -23,7 +23,7 @@ FOR_EVER = 1_000_000  # steps
 
 
 class MortalMessages(BotMessages):
-    """What one process sends; each call is a step of its life."""
+    """The messages of one process, each call being a step of its life."""
 
     def __init__(self, channel: TelegramChannel, life: Life) -> None:
         super().__init__(channel._api, channel._upgrades)
@@ -117,7 +117,7 @@ class Stage:
 
 @pytest.fixture
 async def telegram() -> AsyncIterator[TelegramStage]:
-    """Nobody was told anything; Telegram's limits do not hold."""
+    """A Telegram without messages and without its limits."""
     async with telegram_stage() as telegram:
         yield telegram
 
@@ -127,7 +127,7 @@ async def telegram() -> AsyncIterator[TelegramStage]:
 async def test_whenever_it_is_killed_only_the_reply_stays(
     telegram: TelegramStage, private: bool, stopped: bool
 ) -> None:
-    """At each of its calls and notes, but for a message whose id it could not note, as docs/telegram.md says."""
+    """At each of its calls and notes, but for a message whose id it could not note."""
     losses = 0
     for steps in range(FOR_EVER):
         stage, life = Stage(telegram, private=private), Life(steps)
