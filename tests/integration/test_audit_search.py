@@ -55,7 +55,7 @@ async def test_it_is_searched_by_what_an_administrator_knows(
         grant = await grants.find(person)
         assert grant is not None
         ids[person] = grant.grant_id
-        call, at = f"{number}" * 32, 1_800_000_000 + number * DAY  # 2027-01-15T08:00:00Z and a day later
+        call, at = f"{number}" * 32, 2_683_612_800 + number * DAY  # 2055-01-15T08:00:00Z and a day later
         rows = [
             AuditEntry(person, AuditEvent.CALL, at, f"a{number}" * 16, call, "gmail_read", grant.grant_id,
                        "gmail.users.messages.get", 200),
@@ -91,8 +91,8 @@ async def test_it_is_searched_by_what_an_administrator_knows(
         ("--method", "gmail.users"): [ada_rows[0], grace_rows[0]],
         ("--method", "gmail.use"): [],
         ("--tool", "gmail_read"): [*ada_rows, *grace_rows],
-        ("--since", "2027-01-16"): grace_rows,
-        ("--since", "2027-01-15T08:00:00Z", "--until", "2027-01-16T08:00:00Z"): ada_rows,
+        ("--since", "2055-01-16"): grace_rows,
+        ("--since", "2055-01-15T08:00:00Z", "--until", "2055-01-16T08:00:00Z"): ada_rows,
         ("--tool", "gmail_read", "--principal", str(grace)): grace_rows,
         ("--message", "a0a0a0a0"): ada_rows,
     }

@@ -11,7 +11,7 @@ from app.toolkits.calendar import EDIT_EVENTS, FREE_BUSY, READ_EVENTS
 from tests.fakes.sandbox import ADA, GRACE, SandboxClient, in_memory, sandbox
 
 EVENTS = "/calendar/v3/calendars/primary/events"
-NOON, ONE = {"dateTime": "2027-01-05T12:00:00Z"}, {"dateTime": "2027-01-05T13:00:00Z"}
+NOON, ONE = {"dateTime": "2055-01-05T12:00:00Z"}, {"dateTime": "2055-01-05T13:00:00Z"}
 OWNED = "https://www.googleapis.com/auth/calendar.app.created"
 
 
@@ -45,13 +45,13 @@ async def diaries() -> AsyncIterator[tuple[Diary, Diary]]:
     [
         ({"start": NOON}, 400, "required"),
         ({"start": ONE, "end": NOON}, 400, "timeRangeEmpty"),
-        ({"start": {"date": "2027-01-05"}, "end": ONE}, 400, "invalid"),
-        ({"start": {"dateTime": "2027-01-05T12:00:00"}, "end": ONE}, 400, "invalidArgument"),  # naive
+        ({"start": {"date": "2055-01-05"}, "end": ONE}, 400, "invalid"),
+        ({"start": {"dateTime": "2055-01-05T12:00:00"}, "end": ONE}, 400, "invalidArgument"),  # naive
         ({"start": {**NOON, "timeZone": "Middle/Earth"}, "end": ONE}, 400, "invalid"),
-        ({"start": {**NOON, "date": "2027-01-05"}, "end": ONE}, 400, "required"),
+        ({"start": {**NOON, "date": "2055-01-05"}, "end": ONE}, 400, "required"),
         ({"start": NOON, "end": ONE, "id": "not base32hex"}, 400, "invalid"),
         ({"start": NOON, "end": ONE, "attendees": [{"email": "ada"}]}, 400, "invalid"),
-        ({"start": NOON, "end": ONE, "recurrence": ["DTSTART:20270105T120000Z"]}, 400, "invalid"),
+        ({"start": NOON, "end": ONE, "recurrence": ["DTSTART:20550105T120000Z"]}, 400, "invalid"),
         ({"start": NOON, "end": ONE, "unknown": 1}, 400, "invalidArgument"),
         ({"start": NOON, "end": ONE, "conferenceData": {}}, 501, "notImplemented"),
     ],
@@ -105,10 +105,10 @@ async def test_lists_take_only_what_google_takes(diaries: tuple[Diary, Diary]) -
 
     assert await ada.call("GET", params={"orderBy": "startTime"}) == (400, "invalid")
     assert await ada.call("GET", params={"pageToken": "2"}) == (400, "invalid")
-    empty = {"timeMin": "2027-01-05T12:00:00Z", "timeMax": "2027-01-05T12:00:00Z"}
+    empty = {"timeMin": "2055-01-05T12:00:00Z", "timeMax": "2055-01-05T12:00:00Z"}
     assert await ada.call("GET", params=empty) == (400, "timeRangeEmpty")
     assert await ada.call("GET", params={"timeZone": "Middle/Earth"}) == (400, "invalid")
-    query = {**empty, "timeMax": "2027-01-05T13:00:00Z", "items": [{"id": ADA}] * 51}
+    query = {**empty, "timeMax": "2055-01-05T13:00:00Z", "items": [{"id": ADA}] * 51}
     assert await ada.call("POST", "/calendar/v3/freeBusy", json=query) == (400, "tooManyCalendarsRequested")
 
 
