@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NoReturn
 
 from pydantic_ai import ApprovalRequired, CallDeferred, ModelRetry, RunContext, ToolFailed
@@ -14,19 +13,18 @@ from pydantic_core import to_jsonable_python
 from app.agents.call_files import CallFiles, things_changed
 from app.agents.failure import failure, is_sendable
 from app.agents.organised import things_in
+from app.agents.refusals import ACCOUNT_GONE, NOT_IN_A_GROUP, TELL, TOO_MANY_QUESTIONS, TOOL_GONE, UNKNOWN_EFFECT
+from app.agents.shown import question_about
 from app.agents.work import Work
-from app.approvals.approvals import Approvals, PendingCall
-from app.approvals.question import Question
+from app.approvals.approvals import Approvals
 from app.audit.recorder import AuditRecorder
 from app.connections.connections import PersonConnections
 from app.errors import (
     AccessRefusedError,
     ConsentRequiredError,
-    CredentialsError,
     DeputyError,
     GrantRevokedError,
     ProviderError,
-    ToolError,
 )
 from app.oauth.provider import Permission, unworded
 from app.principal import Principal
@@ -35,6 +33,7 @@ from app.toolkits.google_faults import describe
 from app.toolkits.input_file import InputFile
 from app.toolkits.input_files import InputFiles
 from app.toolkits.promised import read_by
+from app.toolkits.questions import MAX_QUESTIONS, AnswerNeededError, Asked, pending_call
 from app.toolkits.toolkit import Effect, Toolkit, ToolSpec
 
 log = logging.getLogger(__name__)
@@ -48,6 +47,7 @@ CREDENTIAL_ID = "credential_id"
 QUESTION = "question"
 DOING = "doing"
 FILES = "files"
+ASKED = "asked"
 MEMBER = "member"
 RUN = "run"
 # … and by which the agent says, when the call is tried again, what the person has answered.
@@ -63,21 +63,6 @@ _MAY_BE_DONE = {
     Effect.ORGANISE: " Part of it may have been done.",
     Effect.ACT: " It may have been done anyway.",
 }
-
-_TELL = "Tell the person; do not try it again."
-
-ACCOUNT_GONE = with_aside(
-    "This was approved for an account that is no longer connected, so it was not done. Connect it again, or ask for it "
-    "with another account.",
-    _TELL,
-)
-NOT_IN_A_GROUP = with_aside(
-    "I do not do this in a group. Write to me directly and ask me there.", "Tell the person; do not try it again here."
-)
-UNKNOWN_EFFECT = with_aside(
-    "This was interrupted, and I do not know whether it took effect. I did not repeat it.", _TELL
-)
-TOOL_GONE = with_aside("I no longer have this tool, so nothing was done.", _TELL)
 
 
 class Guard:
@@ -159,7 +144,7 @@ class Guard:
             if error.passes and answered.get(APPROVAL_ID) is None:
                 raise
             raise ToolFailed(describe(error)) from error
-        if spec.effect is Effect.ACT or self._is_too_much(spec, tool_args, answered):
+        if answered.get(ASKED) or spec.effect is Effect.ACT or self._is_too_much(spec, tool_args, answered):
             return await self._act(toolkit, spec, tool_args, ctx)
         try:
             files = await self._files.fetch(spec, tool_args)
@@ -168,6 +153,8 @@ class Guard:
             return await self._run(toolkit, spec, tool_args, files, ctx)
         except (ConsentRequiredError, GrantRevokedError) as error:  # Google refused the token in mid-call
             self._wait_for_consent(spec, answered, error)
+        except AnswerNeededError as error:
+            self._wait_for_answer(spec, tool_args, Asked(error.form, error.state))
         except AccessRefusedError as error:
             raise ToolFailed(str(error)) from error
         except ToolFailed as error:
@@ -210,8 +197,17 @@ class Guard:
                 OAUTH_SCOPES: sorted(missing),
                 DOING: spec.doing,
                 CREDENTIAL_ID: credential_id,
+                ASKED: answered.get(ASKED),
             }
         ) from None
+
+    def _wait_for_answer(self, spec: ToolSpec, tool_args: Mapping[str, Any], asked: Asked) -> NoReturn:
+        """Let the call wait until its person has answered the tool; it goes on as it is, with this account."""
+        if asked.round > MAX_QUESTIONS:
+            raise ToolFailed(TOO_MANY_QUESTIONS)
+        call = {ARGUMENTS: to_jsonable_python(tool_args), CONNECTION: spec.connection, ASKED: asked}
+        credential_id = self._connections.credential_id(spec.connection)
+        raise ApprovalRequired(metadata={WAITS_FOR: "answer", **call, CREDENTIAL_ID: credential_id}) from None
 
     async def _run(
         self,
@@ -243,26 +239,17 @@ class Guard:
             self._work.tell(None)
             await self._trail.end(tool_call, done=done)
         log.error("message %s of %s: the tool %s failed: %s", message_id, self._principal, spec.name, failed)
-        raise ToolFailed(with_aside(f"{spec.name} failed because of a fault in it.{_MAY_BE_DONE[spec.effect]}", _TELL))
-
-    async def _words(
-        self, toolkit: Toolkit, spec: ToolSpec, tool_args: Mapping[str, Any], files: Mapping[str, InputFile]
-    ) -> dict[str, Any]:
-        """Return how the person is asked to approve a call, with its files, and what the toolkit knows about it."""
-        named = tuple(f"{each}: {file.in_words}" for each, file in files.items())
-        if spec.asks is None:
-            return {QUESTION: Question(f"Shall I run {spec.name}?", details=named)} if named else {}
-        try:
-            details = await toolkit.approval_details(spec.name, tool_args)
-        except (ProviderError, ToolError, CredentialsError):
-            details = ()  # the arguments themselves are shown in any case
-        return {QUESTION: replace(spec.asks, labels=dict(spec.asks.labels), details=(*named, *details))}
+        raise ToolFailed(with_aside(f"{spec.name} failed because of a fault in it.{_MAY_BE_DONE[spec.effect]}", TELL))
 
     async def _act(self, toolkit: Toolkit, spec: ToolSpec, tool_args: dict[str, Any], ctx: RunContext[Any]) -> Any:
         answered: Mapping[str, Any] = ctx.tool_call_metadata or {}
         approval_id = answered.get(APPROVAL_ID)
-        call = PendingCall(f"{self._work.place}{ctx.tool_call_id or ''}", spec.name, to_jsonable_python(tool_args))
+        asked: Asked | None = answered.get(ASKED)
+        call_id = f"{self._work.place}{ctx.tool_call_id or ''}"
+        call = pending_call(call_id, spec.name, to_jsonable_python(tool_args), asked)
         credential_id = self._connections.credential_id(spec.connection)
+        if approval_id is None and asked is not None:  # another call was answered meanwhile
+            self._wait_for_answer(spec, tool_args, asked)
         if approval_id is None:
             try:
                 files = await self._files.fetch(spec, tool_args)
@@ -270,13 +257,12 @@ class Guard:
                 self._wait_for_consent(spec, answered, error)
             except AccessRefusedError as error:
                 raise ToolFailed(str(error)) from error
-            words = await self._words(toolkit, spec, tool_args, files)
             shown = {
                 ARGUMENTS: call.arguments,
                 CONNECTION: spec.connection,
                 CREDENTIAL_ID: credential_id,
                 FILES: {each: file.digest for each, file in files.items()},
-                **words,
+                QUESTION: await question_about(toolkit, spec, tool_args, files),
             }
             raise ApprovalRequired(metadata={WAITS_FOR: "approval", **shown})
         if answered.get(CREDENTIAL_ID) != credential_id:
@@ -294,6 +280,8 @@ class Guard:
             if getattr(error, "is_undone", False) and await self._approvals.give_back(self._principal, approval_id):
                 self._wait_for_consent(spec, answered, error, credential_id)
             raise ToolFailed("My access to your account has ended, so this was not done. Ask again.") from error
+        except AnswerNeededError as error:
+            self._wait_for_answer(spec, tool_args, Asked(error.form, error.state, asked.round + 1 if asked else 1))
         except AccessRefusedError as error:
             raise ToolFailed(str(error)) from error
         finally:

@@ -16,6 +16,7 @@ from app.agents.guard import (
     ANSWERS,
     APPROVAL_ID,
     ARGUMENTS,
+    ASKED,
     CONNECTION,
     CONSENT_ANSWERED,
     CONSENT_SCOPES,
@@ -26,29 +27,34 @@ from app.agents.guard import (
     OAUTH_SCOPES,
     QUESTION,
     RUN,
-    UNKNOWN_EFFECT,
     WAITS_FOR,
 )
 from app.agents.organised import MAX_ORGANISED
+from app.agents.refusals import UNKNOWN_EFFECT
 from app.agents.work import below, through
 from app.approvals.approvals import Approval, ApprovalState, PendingCall
 from app.approvals.question import Question
 from app.oauth.provider import GOOGLE
 from app.toolkits.asides import with_aside
+from app.toolkits.questions import GOES_ON, Asked, Resumption, pending_call
 
 DECLINED_CALL = with_aside(
     "You said no, so nothing was done.", "The person denied this call; do not try it again unless they ask."
+)
+NOT_ANSWERED = with_aside(
+    "You gave no answer, so I went no further with this. I do not know whether a part of it was done.",
+    "The person declined to answer; do not try it again unless they ask.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class StoppedCall:
-    """A tool call that waits for its person: for their consent to these OAuth scopes, or their approval.
+    """A tool call that waits for its person: for their consent to these OAuth scopes, their approval or their answer.
 
     A call that asks a member of a team waits for the calls of that member's run.
 
     Attributes:
-        waits_for: ``consent``, ``approval`` or ``member``.
+        waits_for: ``consent``, ``approval``, ``answer`` or ``member``.
         connection: The connection whose access it needs; None if it needs none.
         credential_id: The access with which a call is shown for approval; None where it needs none.
         question: How its person is asked for approval; None for a tool without words of its own.
@@ -56,6 +62,7 @@ class StoppedCall:
         member: The member that is asked, if it waits for one. In `StoppedRun.waiting`, the member that makes the call.
         run: The member's run, if it waits for one.
         files: The hash of each file that the person is shown, by its reference; the approval counts for these alone.
+        asked: The question that the tool has asked in the middle of the call; None if it has asked nothing.
     """
 
     call_id: str
@@ -70,10 +77,18 @@ class StoppedCall:
     member: str = ""
     run: StoppedRun | None = field(default=None, repr=False)
     files: dict[str, str] = field(default_factory=dict, repr=False)
+    asked: Asked | None = None
+
+    @property
+    def pending(self) -> PendingCall:
+        """Return the call as its approval or answer is stored; each of its questions has an id of its own."""
+        return pending_call(self.call_id, self.tool, self.arguments, self.asked)
 
     @property
     def in_words(self) -> str:
         """Return what its person was asked, or the tool where they were asked in no words of its own."""
+        if self.asked is not None:
+            return through(f"a question of the server {self.asked.form.asker}", self.member)
         return through(self.question.named(self.arguments) if self.question else f"`{self.tool}`", self.member)
 
 
@@ -112,6 +127,7 @@ class StoppedRun:
                     member=reason.get(MEMBER, ""),
                     run=reason.get(RUN),
                     files=reason.get(FILES, {}),
+                    asked=reason.get(ASKED),
                 )
             )
         return cls(turn, tuple(calls), organised)
@@ -163,12 +179,8 @@ class StoppedRun:
 
     @property
     def pending_calls(self) -> list[PendingCall]:
-        """Return the calls that the person has to approve."""
-        return [
-            PendingCall(call.call_id, call.tool, call.arguments)
-            for call in self.waiting
-            if call.waits_for == "approval"
-        ]
+        """Return the calls that the person has to approve, or whose questions they have to answer."""
+        return [call.pending for call in self.waiting if call.waits_for in ("approval", "answer")]
 
     def results(self, *, granted: bool | None, approvals: Sequence[Approval]) -> DeferredToolResults:
         """Return the person's answers in the form in which pydantic-ai continues a run.
@@ -194,7 +206,7 @@ class StoppedRun:
                 answers.approvals[call.call_id] = True
                 answers.metadata[call.call_id] = {RUN: call.run, ANSWERS: inner}
                 continue
-            approval = decided.get(f"{place}{call.call_id}")
+            approval = decided.get(f"{place}{call.pending.call_id}")
             approved = approval is not None and approval.state is ApprovalState.APPROVED
             refusal = _refusal(call, granted if call.connection == connection else None, approval)
             answers.approvals[call.call_id] = ToolDenied(refusal) if refusal else True
@@ -204,8 +216,18 @@ class StoppedRun:
                 APPROVAL_ID: approval.approval_id if approval and approved else None,
                 CREDENTIAL_ID: call.credential_id,
                 FILES: call.files,
+                ASKED: call.asked,
+                GOES_ON: _resumption(call, approval),
             }
         return answers
+
+
+def _resumption(call: StoppedCall, approval: Approval | None) -> Resumption | None:
+    if call.asked is None or approval is None:
+        return None
+    form = call.asked.form
+    answers = approval.answers if approval.answers is not None else {request: {} for request in form.requests}
+    return Resumption(call.asked.state, answers, is_page=bool(form.url))
 
 
 def _refusal(call: StoppedCall, granted: bool | None, approval: Approval | None) -> str | None:
@@ -219,7 +241,7 @@ def _refusal(call: StoppedCall, granted: bool | None, approval: Approval | None)
         return None
     if approval.state in (ApprovalState.RUNNING, ApprovalState.DONE):
         return UNKNOWN_EFFECT
-    return DECLINED_CALL
+    return DECLINED_CALL if call.asked is None else NOT_ANSWERED
 
 
 @cache

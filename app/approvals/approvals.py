@@ -13,11 +13,14 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.approvals.form import Answers, Form, dump_answers
 from app.audit.audit import AuditEntry, AuditEvent, record
 from app.database.database import Database, take_turns
 from app.database.tables import approvals, owned_by, owner, principal_of
@@ -37,11 +40,16 @@ class ApprovalState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PendingCall:
-    """A tool call that waits: the id that the model gave it, the tool, and exactly what will run."""
+    """A tool call that waits: the id that the model gave it, the tool, and exactly what will run.
+
+    Attributes:
+        form: The question that the tool asks in the middle of the call; None for a call that waits for approval.
+    """
 
     call_id: str
     tool: str
     arguments: Mapping[str, Any] = field(repr=False)
+    form: Form | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,7 @@ class Approval:
         code: The 4 hexadecimal digits that the person types; unique among this person's approvals.
         expires_at: When it can no longer be decided, POSIX seconds.
         decided_at: When its person decided, POSIX seconds; None if they have not.
+        answers: Their answers to the call's form, until the call has ended.
     """
 
     approval_id: str
@@ -63,6 +72,7 @@ class Approval:
     state: ApprovalState
     expires_at: float
     decided_at: float | None = None
+    answers: Answers | None = field(default=None, repr=False)
 
 
 class Approvals:
@@ -98,6 +108,7 @@ class Approvals:
                     call_id=call.call_id,
                     tool=call.tool,
                     arguments=_text(call.arguments),
+                    form=_forms().dump_json(call.form).decode() if call.form else None,
                     state=ApprovalState.PENDING,
                     created_at=self._now(),
                     expires_at=expires_at,
@@ -132,8 +143,10 @@ class Approvals:
         async with self._database.reading() as connection:
             return [_approval(row) for row in await connection.execute(query)]
 
-    async def decide(self, principal: Principal, code: str, *, approved: bool) -> Approval | None:
-        """Take this person's decision; None if they have no pending approval with this code."""
+    async def decide(
+        self, principal: Principal, code: str, *, approved: bool, answers: Answers | None = None
+    ) -> Approval | None:
+        """Take this person's decision, with their answers to a form; None if nothing of that code is pending."""
         mine = sa.and_(
             owned_by(approvals, principal),
             approvals.c.code == code.lower(),
@@ -142,8 +155,9 @@ class Approvals:
         )
         decision = ApprovalState.APPROVED if approved else ApprovalState.DENIED
         at = self._now()
+        values = {"state": decision, "decided_at": at, "answer": None if answers is None else dump_answers(answers)}
         async with self._database.writing() as connection:
-            decide = approvals.update().where(mine).values(state=decision, decided_at=at).returning(*approvals.c)
+            decide = approvals.update().where(mine).values(values).returning(*approvals.c)
             row = (await connection.execute(decide)).one_or_none()
             if row is not None:
                 event = AuditEvent.APPROVE if approved else AuditEvent.DENY
@@ -162,8 +176,11 @@ class Approvals:
         return await self._step(principal, approval_id, ApprovalState.RUNNING, ApprovalState.APPROVED)
 
     async def complete(self, principal: Principal, approval_id: str) -> None:
-        """Mark a claimed call as done, with or without success."""
-        await self._step(principal, approval_id, ApprovalState.RUNNING, ApprovalState.DONE)
+        """Mark a claimed call as done, with or without success, and forget the answers that it went on with."""
+        mine = sa.and_(owned_by(approvals, principal), approvals.c.id == approval_id)
+        done = sa.and_(mine, approvals.c.state == ApprovalState.RUNNING)
+        async with self._database.writing() as connection:
+            await connection.execute(approvals.update().where(done).values(state=ApprovalState.DONE, answer=None))
 
     async def expire(self, connection: AsyncConnection, message_id: str) -> None:
         """Let a message's pending approvals expire, in the caller's transaction."""
@@ -210,8 +227,17 @@ def _approval(row: sa.Row[Any]) -> Approval:
         principal=principal_of(row),
         code=row.code,
         message_id=row.message_id,
-        call=PendingCall(row.call_id, row.tool, json.loads(row.arguments)),
+        call=PendingCall(
+            row.call_id, row.tool, json.loads(row.arguments), _forms().validate_json(row.form) if row.form else None
+        ),
         state=ApprovalState(row.state),
         expires_at=row.expires_at,
         decided_at=row.decided_at,
+        answers=json.loads(row.answer) if row.answer else None,
     )
+
+
+@cache
+def _forms() -> TypeAdapter[Form]:
+    """Return the adapter, made when the first question is asked, because few processes need it."""
+    return TypeAdapter(Form)

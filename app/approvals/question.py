@@ -81,8 +81,13 @@ def ask(
     )
     lines += "".join(f"      - {spelled_out(line)}\n" for line in (question.details if question else ()))
     yes = question.yes if question else "go ahead"
-    until = f" (within {in_words(seconds_left)})" if seconds_left else ""
+    until = within(seconds_left)
     return f"{sentence}\n{lines}Reply `approve {approval.code}` to {yes} or `deny {approval.code}` to drop it{until}."
+
+
+def within(seconds_left: float) -> str:
+    """Return how long a person can decide, to be added to how; nothing for 0 seconds."""
+    return f" (within {in_words(seconds_left)})" if seconds_left else ""
 
 
 def _in_order(arguments: Mapping[str, Any], question: Question | None) -> list[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""The words by which a person decides on an approval: ``approve 3f2a`` or ``deny 3f2a``."""
+"""The words by which a person decides: ``approve 3f2a``, ``deny 3f2a``, or ``answer 3f2a`` and what a tool asked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.approvals.approvals import Approval, Approvals, ApprovalState
+from app.chat.answers import Answer, find_answer, how_to_answer
 from app.chat.words import pieces_of, words_of
 from app.durations import in_words
 from app.messages import StoredMessage
@@ -52,12 +53,13 @@ def _not_open(code: str, approval: Approval | None, now: float) -> str:
     """Return why a person cannot decide on an approval."""
     if approval is None:
         return f"You have no pending approval `{code}`."
+    did = "approved" if approval.call.form is None else "answered"
     when = "" if approval.decided_at is None else f" {in_words(max(0.0, now - approval.decided_at))} ago"
     if approval.state is ApprovalState.DENIED:
         return f"`{code}` is no longer open: you denied it{when}."
     if approval.state in (ApprovalState.PENDING, ApprovalState.EXPIRED):
         return f"`{code}` is no longer open: it has expired. Ask again if you still want it."
-    return f"`{code}` is no longer open: you approved it{when}."
+    return f"`{code}` is no longer open: you {did} it{when}."
 
 
 class ApprovalCommand:
@@ -73,16 +75,53 @@ class ApprovalCommand:
 
         A message that holds a code or means a decision, but is none, is asked about: no model is to see a code.
         """
+        if (answer := find_answer(message.text)) is not None:
+            told = await self._answer(message.principal, answer)
+            if told is not None:
+                return told
         decision = find_decision(message.text)
         if decision is None:
             return await self._ask(message)
+        asked = await self._open(message.principal, decision.code) if decision.approved else None
+        if asked is not None and asked.call.form is not None and asked.call.form.fields:
+            return how_to_answer(asked)
         approval = await self._approvals.decide(message.principal, decision.code, approved=decision.approved)
         if approval is None:
             found = await self._approvals.find(message.principal, decision.code)
             return _not_open(decision.code, found, self._now())
-        await self._waiting.approval_decided(message.principal, approval.message_id)
-        reply = "Approved, I'm on it." if decision.approved else "OK, I won't do it."
-        asked = await self._approvals.of_message(message.principal, approval.message_id)
+        if approval.call.form is None:
+            reply = "Approved, I'm on it." if decision.approved else "OK, I won't do it."
+        else:
+            reply = "Thank you, I'm going on." if decision.approved else "OK, I gave no answer."
+        return await self._decided(message.principal, approval, reply)
+
+    async def _answer(self, principal: Principal, answer: Answer) -> str | None:
+        """Take a person's answer to a tool's question, and say so; None if it must be an ordinary sentence."""
+        asked = await self._open(principal, answer.code)
+        if asked is None:
+            found = await self._approvals.find(principal, answer.code)
+            if found is None and not await self._approvals.pending(principal):
+                return None  # such as "answer 2024 questions"
+            return _not_open(answer.code, found, self._now())
+        if asked.call.form is None:
+            return _how_to_decide([answer.code])
+        try:
+            answers = asked.call.form.read(answer.text)
+        except ValueError as error:
+            return f"{error} {how_to_answer(asked)}"
+        approval = await self._approvals.decide(principal, answer.code, approved=True, answers=answers)
+        if approval is None:  # it was answered in the meantime
+            return _not_open(answer.code, await self._approvals.find(principal, answer.code), self._now())
+        return await self._decided(principal, approval, "Thank you, I'm passing it on.")
+
+    async def _open(self, principal: Principal, code: str) -> Approval | None:
+        """Return what this person can decide on by this code, or None."""
+        return next((each for each in await self._approvals.pending(principal) if each.code == code), None)
+
+    async def _decided(self, principal: Principal, approval: Approval, reply: str) -> str:
+        """Let the message go on, and return the reply with what it still waits for."""
+        await self._waiting.approval_decided(principal, approval.message_id)
+        asked = await self._approvals.of_message(principal, approval.message_id)
         if pending := [f"`{each.code}`" for each in asked if each.state is ApprovalState.PENDING]:
             reply += f" I'm still waiting for your decision on {', '.join(pending)}."
         return reply

@@ -22,6 +22,7 @@ Besides, these words are for me and never reach a model:
 - {disconnect}: end my access to all your accounts there
 - `confirm` and a code: finish a sign-in
 - `approve` or `deny` and a code: decide on what I asked you about
+- `answer`, a code and your answer: answer what a server asks you
 - `stop`: end what I am doing for you here
 - `status`: hear what I am doing for you, and what I am waiting for
 - `new conversation`: make me forget what we said here"""

@@ -195,6 +195,8 @@ approvals = sa.Table(
     sa.Column("call_id", sa.String(255), nullable=False),
     sa.Column("tool", sa.String(255), nullable=False),
     sa.Column("arguments", sa.Text, nullable=False),  # exactly what will run, JSON
+    sa.Column("form", sa.Text, nullable=True),  # the tool's question in the middle of the call, JSON
+    sa.Column("answer", sa.Text, nullable=True),  # the person's answer to it, JSON, until the call has ended
     sa.Column("state", sa.String(16), nullable=False),  # pending, approved, running, done, denied, expired
     _time("created_at"),
     _time("expires_at"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -11,9 +12,12 @@ from mcp import Client, MCPError
 from pydantic import Field, TypeAdapter, ValidationError
 
 from app.errors import ToolError
+from app.mcp.open_questions import UNANSWERED, OpenQuestions
+from app.mcp.questions import question_in, responses
 from app.mcp.step_up import WANTS_SCOPES
 from app.oauth.challenge import scopes_in
 from app.toolkits.asides import with_aside
+from app.toolkits.questions import Resumption
 from app.toolkits.untrusted import Quotes
 
 _Result = Annotated[
@@ -23,6 +27,7 @@ _RESULT: TypeAdapter[mcp_types.InputRequiredResult | mcp_types.CallToolResult] =
 _NOT_RUN = frozenset({mcp_types.METHOD_NOT_FOUND, mcp_types.INVALID_PARAMS, mcp_types.HEADER_MISMATCH})
 _SESSION_OVER = "Session terminated"  # the SDK's words for a 404 in a session of an older protocol
 _MAX_REASON = 300  # characters
+_PAUSES_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)  # before a call that a server has answered with its state alone
 
 
 class LostError(Exception):
@@ -59,6 +64,9 @@ class ToolCall:
         acts: The call may change something.
         seconds: Maximum time for it.
         steps_up: The person can be asked for the OAuth scopes that the server wants.
+        goes_on: The server's state and the person's answers, if this is the same call made again with them.
+        url: The server's address, if it has one.
+        knows_people: The call carries its person's own token.
     """
 
     server: str
@@ -67,6 +75,9 @@ class ToolCall:
     acts: bool
     seconds: float
     steps_up: bool = False
+    goes_on: Resumption | None = None
+    url: str | None = None
+    knows_people: bool = False
 
     @property
     def maybe_done(self) -> str:
@@ -80,23 +91,45 @@ async def call(client: Client, asked: ToolCall) -> mcp_types.CallToolResult:
     Raises:
         LostError: The connection ended; the client is of no further use.
         MoreScopesError: The person can be asked for what the token lacks.
-        ToolError: The server refused the call, gave no answer in time, or asks for more first.
+        AnswerNeededError: The server asks the person something first.
+        ToolError: The server refused the call, gave no answer in time, or asks for what nobody is asked for.
     """
+    questions = client.elicitation_callback
+    before = questions.count if isinstance(questions, OpenQuestions) else 0
+    given, state = (responses(asked.goes_on), asked.goes_on.state) if asked.goes_on else (None, None)
+    for leg, pause in enumerate((*_PAUSES_SECONDS, None)):
+        try:
+            result = await _send(client, asked, given, state)
+        except LostError as lost:
+            raise LostError(is_undone=lost.is_undone and leg == 0) from None
+        if isinstance(result, mcp_types.CallToolResult):
+            asked_now = isinstance(questions, OpenQuestions) and questions.count > before
+            return result.model_copy(update={"meta": {UNANSWERED: asked_now}})
+        if result.input_requests:
+            raise question_in(asked.server, result, url=asked.url, knows_people=asked.knows_people)
+        if pause is not None:  # nothing is asked: the protocol lets the same call be made again with this state
+            await asyncio.sleep(pause)
+        given, state = None, result.request_state
+    raise ToolError(f"The server {asked.server} did not come to an end.{asked.maybe_done}")
+
+
+async def _send(
+    client: Client, asked: ToolCall, given: dict[str, mcp_types.InputResponse] | None, state: str | None
+) -> mcp_types.CallToolResult | mcp_types.InputRequiredResult:
     request = mcp_types.CallToolRequest(
-        params=mcp_types.CallToolRequestParams(name=asked.tool, arguments=asked.arguments)
+        params=mcp_types.CallToolRequestParams(
+            name=asked.tool, arguments=asked.arguments, input_responses=given, request_state=state
+        )
     )
     try:
         # Not `session.call_tool`: that runs the server's output schema, whose patterns may take for ever.
-        result = await client.session.send_request(request, _RESULT, request_read_timeout_seconds=asked.seconds)
+        return await client.session.send_request(request, _RESULT, request_read_timeout_seconds=asked.seconds)
     except MCPError as error:
         raise _failure(asked, error) from None
     except (anyio.ClosedResourceError, anyio.BrokenResourceError):
         raise LostError(is_undone=True) from None
     except (ValidationError, ValueError):
         raise ToolError(f"The server {asked.server} gave an answer that I cannot read.{asked.maybe_done}") from None
-    if isinstance(result, mcp_types.InputRequiredResult):
-        raise ToolError(_asks(asked, result))
-    return result
 
 
 def _failure(asked: ToolCall, error: MCPError) -> LostError | MoreScopesError | ToolError:
@@ -129,19 +162,8 @@ def _lacks(asked: ToolCall, scopes: tuple[str, ...]) -> str:
     )
 
 
-def _asks(asked: ToolCall, result: mcp_types.InputRequiredResult) -> str:
-    questions = [
-        request.params.message
-        for request in (result.input_requests or {}).values()
-        if isinstance(request, mcp_types.ElicitRequest)
-    ]
-    return _cannot_answer(asked, Quotes().quote(" ".join(" ".join(questions)[:_MAX_REASON].split())))
-
-
-def _cannot_answer(asked: ToolCall, question: str = "") -> str:
+def _cannot_answer(asked: ToolCall) -> str:
     return with_aside(
-        f"The server {asked.server} asks something before it goes on, and I cannot answer such questions yet"
-        + (f": {question}" if question else "")
-        + ". Nothing was done.",
-        "Tell the person; the tool may take the answer as an argument.",
+        f"The server {asked.server} asks for more than I give to servers before it does this. Nothing was done.",
+        "Tell the person; do not try it again.",
     )

@@ -13,10 +13,12 @@ from app.deadline import Deadline
 from app.errors import ToolError
 from app.mcp.calling import ToolCall
 from app.mcp.catalogue import McpCatalogue
+from app.mcp.open_questions import NOTE, UNANSWERED
 from app.mcp.personal import PersonalSession
 from app.mcp.results import as_reason, in_quotes
 from app.mcp.session import SharedSession
 from app.toolkits.asides import with_aside
+from app.toolkits.questions import GOES_ON
 from app.toolkits.toolkit import Effect, Toolkit, ToolSpec
 
 _CHANGED = with_aside(
@@ -66,8 +68,7 @@ class SharedMcpToolkit(Toolkit):
         Raises:
             ToolError: It is down, or the call failed.
         """
-        del ctx
-        asked = _asked(self._catalogue, spec, tool_args, self._deadline)
+        asked = _asked(self._catalogue, spec, tool_args, self._deadline, ctx)
         return _answer(self._catalogue, await self._session.call(asked))
 
 
@@ -103,24 +104,38 @@ class PersonalMcpToolkit(Toolkit):
             ToolError: It cannot be reached, or the call failed.
             CredentialsError: The person has to consent first.
         """
-        del ctx
         if spec.name in self._catalogue.listing:
             await self._session.list_tools()
             return {"tools": sorted(self._catalogue.tools)}
-        asked = _asked(self._catalogue, spec, tool_args, self._deadline)
+        asked = _asked(self._catalogue, spec, tool_args, self._deadline, ctx)
         return _answer(self._catalogue, await self._session.call(asked))
 
 
-def _asked(catalogue: McpCatalogue, spec: ToolSpec, arguments: dict[str, Any], deadline: Deadline) -> ToolCall:
+def _asked(
+    catalogue: McpCatalogue, spec: ToolSpec, arguments: dict[str, Any], deadline: Deadline, ctx: RunContext[Any]
+) -> ToolCall:
     server = catalogue.server
     if (tool := catalogue.tool_of(spec)) is None:
         raise ToolError(_CHANGED)
     acts = spec.effect is not Effect.READ
-    return ToolCall(server.name, tool, arguments, acts, deadline.clip(server.call_seconds), server.discovers)
+    return ToolCall(
+        server.name,
+        tool,
+        arguments,
+        acts,
+        deadline.clip(server.call_seconds),
+        steps_up=server.discovers,
+        goes_on=(ctx.tool_call_metadata or {}).get(GOES_ON),
+        url=server.url,
+        knows_people=server.connection is not None,
+    )
 
 
 def _answer(catalogue: McpCatalogue, result: mcp_types.CallToolResult) -> dict[str, Any]:
     server = catalogue.server
+    unanswered = bool((result.meta or {}).get(UNANSWERED))
     if result.is_error:
-        raise ToolError(f"The server {server.name} says that this failed: {as_reason(result)}")
-    return in_quotes(result, server.max_characters)
+        words = f" {NOTE}" if unanswered else ""
+        raise ToolError(f"The server {server.name} says that this failed: {as_reason(result)}{words}")
+    answer = in_quotes(result, server.max_characters)
+    return {**answer, "note": NOTE} if unanswered else answer

@@ -22,6 +22,7 @@ from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 from app.errors import DeputyError, SettingsError
 from app.mcp.catalogue import MAX_TOOLS
 from app.mcp.definition import Definition
+from app.mcp.open_questions import OpenQuestions
 from app.mcp.server import McpServer
 from app.network import open_client
 
@@ -145,6 +146,7 @@ def _client(
         transport,
         mode=protocol if protocol in MODERN_PROTOCOL_VERSIONS else "auto",
         message_handler=hear,
+        elicitation_callback=OpenQuestions(),
         read_timeout_seconds=server.connect_seconds,
         client_info=_CLIENT,
         cache=None,

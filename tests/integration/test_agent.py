@@ -16,7 +16,7 @@ from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from app.agents.agent import Answered
-from app.agents.guard import ACCOUNT_GONE, UNKNOWN_EFFECT
+from app.agents.refusals import ACCOUNT_GONE, UNKNOWN_EFFECT
 from app.agents.run import DECLINED_CALL, StoppedRun
 from app.approvals.approvals import ApprovalState
 from app.database.database import Database

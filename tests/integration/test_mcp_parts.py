@@ -114,8 +114,8 @@ async def test_the_checkup_finds_what_an_administrator_should_know(tmp_path: Pat
     ]
 
 
-async def test_a_question_of_a_server_is_refused_in_words(tmp_path: Path, ada: Principal) -> None:
-    """A server that wants an answer during a call gets none, and the person learns that nothing was done."""
+async def test_a_question_of_a_servers_sdk_is_answered(tmp_path: Path, ada: Principal) -> None:
+    """A server whose SDK seals its state and checks the answer against the question takes both as they come back."""
     server = Office().server()
 
     @server.tool(description="Book a room.")
@@ -126,10 +126,12 @@ async def test_a_question_of_a_server_is_refused_in_words(tmp_path: Path, ada: P
         settings = settings_with(tmp_path, office=shared(url, "book"))
         model = scripted([call("office_book", "1")])
         async with open_test_app(settings, lambda container: use_model(container, model)) as app:
-            answer = (await app.ask(ada, "book")).json()["answer"]
+            asked = (await app.ask(ada, "book")).json()
+            await app.ask(ada, f"answer {asked['approval']['code']} 7")
+            answer = (await app.told(ada, asked["message"]))["answer"]
 
-    assert "asks something before it goes on, and I cannot answer such questions yet" in answer
-    assert "Nothing was done." in answer
+    assert "    Which room?" in asked["question"]
+    assert "booked 7" in answer
 
 
 @pytest.mark.parametrize(("server", "other"), [("gmail", "gmail"), ("drive_notes", "drive"), ("ask", "ask")])

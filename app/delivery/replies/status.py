@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from app.agents.run import StoppedCall, StoppedRun
 from app.agents.work import through
 from app.approvals.approvals import Approval, Approvals, ApprovalState
-from app.approvals.question import Question, ask
+from app.approvals.form import Form
+from app.approvals.question import Question, ask, within
 from app.consent.flow import Consent, SignIn, SignInStage
 from app.consent.link import Place
 from app.delivery.store.inbox import Inbox
@@ -121,7 +122,7 @@ class Statuses:
         calls = StoppedRun.load(parked.run).waiting
         needs = self._needs(calls) if sign_in else {}
         accounts = await self._accounts_of(message.principal, parked) if pending else {}
-        questions = {call.call_id: call.question for call in calls if pending and call.question}
+        questions = {call.pending.call_id: call.question for call in calls if pending and call.question}
         return Status(
             message.state,
             parked.waits_for,
@@ -133,7 +134,7 @@ class Statuses:
             doing={call.tool: through(call.doing, call.member) for call in calls if call.doing},
             accounts=accounts,
             questions=questions,
-            members={call.call_id: call.member for call in calls if pending and call.member},
+            members={call.pending.call_id: call.member for call in calls if pending and call.member},
             attempt=message.attempt,
             seconds_left=max(0.0, min((each.expires_at for each in pending), default=0.0) - self._now()),
         )
@@ -151,7 +152,7 @@ class Statuses:
         if len(accounts) < 2:
             return {}
         calls = StoppedRun.load(parked.run).waiting
-        return {call.call_id: accounts[call.credential_id] for call in calls if call.credential_id in accounts}
+        return {call.pending.call_id: accounts[call.credential_id] for call in calls if call.credential_id in accounts}
 
 
 def in_words(status: Status) -> ReplyContent | None:
@@ -222,8 +223,22 @@ def _ask_for_approval(status: Status) -> ReplyContent:
         member = status.members.get(approval.call.call_id, "")
         asked.append(ask(approval, question, as_whom, status.seconds_left, member))
         of_several = f" {approval.code}" if len(status.approvals) > 1 else ""
+        if (form := approval.call.form) is not None:
+            asked[-1] = form.shown(approval.code, within(status.seconds_left), as_whom, member)
+            buttons += _answers(approval.code, form, of_several)
+            continue
         buttons += [
             Button(f"Approve{of_several}", command=f"approve {approval.code}", style=ButtonStyle.PRIMARY),
             Button(f"Deny{of_several}", command=f"deny {approval.code}", style=ButtonStyle.DANGER),
         ]
     return ReplyContent("\n\n".join(asked), tuple(buttons), verbatim=True)
+
+
+def _answers(code: str, form: Form, of_several: str) -> list[Button]:
+    """Return the buttons below a question that a tool asks."""
+    answers = [Button(f"{label}{of_several}", command=f"answer {code} {words}") for label, words in form.buttons()]
+    if not form.fields:
+        answers = [Button(f"Done{of_several}" if form.url else f"Agree{of_several}", command=f"approve {code}")]
+    if form.url:
+        answers.insert(0, Button(f"Open {form.host}"[:60], url=form.url))
+    return [*answers, Button(f"No answer{of_several}", command=f"deny {code}", style=ButtonStyle.DANGER)]

@@ -44,7 +44,7 @@ def apology(waits_for: WaitsFor, run: str, text: str, seconds: float) -> str:
     awaited = "for you to connect your account"
     if waits_for is WaitsFor.APPROVAL:
         try:
-            asked = [each.in_words for each in StoppedRun.load(run).waiting if each.waits_for == "approval"]
+            asked = [each.in_words for each in StoppedRun.load(run).waiting if each.waits_for in ("approval", "answer")]
         except ValueError:  # of another version: it must not hold up the others that have expired
             asked = []
         awaited = f"for your answer to {' and '.join(dict.fromkeys(asked)) or 'a question'}"

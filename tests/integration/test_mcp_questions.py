@@ -1,0 +1,320 @@
+"""MCP servers that ask their person something in the middle of a call (`input_required`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import mcp_types
+import pytest
+import sqlalchemy as sa
+from mcp.server import MCPServer
+from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.mcpserver import Context
+from pydantic import BaseModel
+from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+
+from app.database.tables import approvals
+from app.principal import Principal
+from app.settings import Settings
+from containers.application import Application
+from containers.testing import AppClient, FakeTokens, open_test_app, use_model
+from tests.fakes.mcp_server import Older, PersonalOffice, personal_settings, serving, settings_with, shared
+
+COPIES = {"type": "integer", "title": "Copies", "minimum": 1, "maximum": 10}
+COVER = {"type": "string", "title": "Cover", "enum": ["soft", "hard"]}
+
+
+class Copies(BaseModel):
+    """What an older server asks."""
+
+    copies: int
+
+
+class Shop(PersonalOffice):
+    """A server whose tool `order` asks how many copies before it orders, and never keeps what it was told.
+
+    Attributes:
+        orders: Whose each order was, the book, and the answers to all that was asked.
+        rounds: The fields that are asked for, one round each.
+        message: What it asks.
+        pages: Asks that a page be opened, instead.
+        seen: Each request state that came back.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.orders: list[tuple[str, str, list[Any]]] = []
+        self.rounds: list[dict[str, Any]] = [{"copies": COPIES}]
+        self.message = "How many?"
+        self.pages: str | None = None
+        self.seen: list[str] = []
+
+    def server(self) -> MCPServer:
+        """A new server that knows people and their orders."""
+        server = super().server()
+        self.add_to(server)
+        return server
+
+    def add_to(self, server: MCPServer, *, known: bool = True) -> None:
+        """Give a server the tool; one that knows nobody calls everybody ``somebody``."""
+
+        async def order(book: str, context: Context[Any, Any]) -> str | mcp_types.InputRequiredResult:
+            name = self.caller() if known else "somebody"
+            state = context.request_state or f"{name}|{book}|"
+            if context.request_state is not None:
+                self.seen.append(state)
+            whose, what, said = state.split("|")
+            given = (context.input_responses or {}).get("ask")
+            if isinstance(given, mcp_types.ElicitResult):
+                said += f"{given.action}{given.content};"
+            answers = said.split(";")[:-1]
+            if (whose, what) != (name, book):
+                return "that is another order"
+            if len(answers) < (1 if self.pages else len(self.rounds)):
+                ask = mcp_types.ElicitRequest(params=self._params(len(answers)))
+                return mcp_types.InputRequiredResult(input_requests={"ask": ask}, request_state=f"{name}|{book}|{said}")
+            self.orders.append((name, book, answers))
+            return f"{name} ordered {book}: {answers}"
+
+        server.add_tool(order, description="Order a book.")
+
+    def caller(self) -> str:
+        """Whose call this is."""
+        token = get_access_token()
+        assert token is not None
+        return token.subject or ""
+
+    def _params(self, number: int) -> mcp_types.ElicitRequestParams:
+        if self.pages:
+            return mcp_types.ElicitRequestURLParams(message=self.message, url=self.pages)
+        schema = {"type": "object", "properties": self.rounds[number], "required": [*self.rounds[number]]}
+        return mcp_types.ElicitRequestFormParams(message=self.message, requested_schema=schema)
+
+
+async def orders(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+    """Order the book that the message names, and repeat what came of it."""
+    said = [part for message in messages for part in message.parts if part.part_kind == "user-prompt"][-1]
+    turn = messages[max(index for index, each in enumerate(messages) if said in each.parts) :]
+    returned = [part for message in turn for part in message.parts if part.part_kind == "tool-return"]
+    if returned and returned[-1].tool_name == "office_order":
+        return ModelResponse(parts=[TextPart(str(returned[-1].content))])
+    known = "office_order" in [each.name for each in info.function_tools]
+    call = ToolCallPart("office_order", {"book": said.content}) if known else ToolCallPart("office_tools", {})
+    return ModelResponse(parts=[call])
+
+
+@asynccontextmanager
+async def open_shop(settings: Settings, tokens: FakeTokens | None = None) -> AsyncIterator[AppClient]:
+    """Run a deployment with the shop, whose people have these tokens."""
+
+    def prepare(container: Application) -> None:
+        if tokens is not None:
+            tokens.install(container, "accounts")
+        use_model(container, FunctionModel(orders))
+
+    async with open_test_app(settings, prepare) as app:
+        yield app
+
+
+def granting(*people: Principal) -> FakeTokens:
+    """Tokens of people who have connected."""
+    tokens = FakeTokens()
+    for person in people:
+        tokens.grant(person)
+    return tokens
+
+
+async def say(app: AppClient, person: Principal, text: str) -> dict[str, Any]:
+    """Send a message, and return what came of it."""
+    told: dict[str, Any] = (await app.ask(person, text)).json()
+    return told
+
+
+async def next_question(app: AppClient, person: Principal, told: dict[str, Any], code: str) -> dict[str, Any]:
+    """Return the state of a message once it asks under another code, or has ended."""
+    async with asyncio.timeout(60):
+        while True:
+            now = await app.told(person, told["message"], wait=0.1)
+            if now["state"] in ("done", "failed") or now.get("approval", {}).get("code", code) != code:
+                return now
+
+
+@pytest.mark.parametrize("reads", [("order", "who"), ()])
+async def test_two_people_are_asked_at_once_and_each_call_goes_on_with_its_own_answer(
+    reads: tuple[str, ...], tmp_path: Path, ada: Principal, grace: Principal
+) -> None:
+    """The question is private, another's answer counts for nothing, and a second answer changes nothing."""
+    shop = Shop()
+    async with (
+        serving(shop.server()) as url,
+        open_shop(personal_settings(tmp_path, url, *reads), granting(ada, grace)) as app,
+    ):
+        asked = {person: await say(app, person, f"{person.user}-book") for person in (ada, grace)}
+        if not reads:
+            for person, told in asked.items():
+                code = told["approval"]["code"]
+                await say(app, person, f"approve {code}")
+                asked[person] = await next_question(app, person, told, code)
+        codes = {person: told["approval"]["code"] for person, told in asked.items()}
+        foreign = await say(app, grace, f"answer {codes[ada]} 9")
+        wrong = await say(app, ada, f"answer {codes[ada]} eleven")
+        agreed = await say(app, ada, f"approve {codes[ada]}")
+        await asyncio.gather(say(app, ada, f"answer {codes[ada]} 3"), say(app, grace, f"answer {codes[grace]} 4"))
+        answers = {person: (await app.told(person, told["message"]))["answer"] for person, told in asked.items()}
+        again = await say(app, ada, f"answer {codes[ada]} 5")
+        async with app.container.database().reading() as connection:
+            kept = (await connection.execute(sa.select(approvals.c.answer))).scalars().all()
+
+    for person in (ada, grace):
+        assert asked[person]["question"].startswith("The server office asks you, in its own words:\n    How many?\n")
+        assert f"{person.user} ordered {person.user}-book" in answers[person]
+    assert f"You have no pending approval `{codes[ada]}`." in foreign["answer"]
+    assert wrong["answer"].startswith("`Copies` takes a whole number from 1 up to 10.")
+    assert agreed["answer"].startswith("This is a question: reply `answer ")
+    assert again["answer"].startswith(f"`{codes[ada]}` is no longer open: you answered it")
+    assert sorted(shop.orders) == [
+        ("ada", "ada-book", ["accept{'copies': 3}"]),
+        ("grace", "grace-book", ["accept{'copies': 4}"]),
+    ]
+    assert sorted(shop.seen) == ["ada|ada-book|", "grace|grace-book|"]
+    assert set(kept) == {None}
+
+
+async def test_a_question_outlives_the_process(tmp_path: Path, ada: Principal, grace: Principal) -> None:
+    """Another process takes the answer and makes the same call with the server's own state."""
+    shop = Shop()
+    async with serving(shop.server()) as url:
+        settings = personal_settings(tmp_path, url, "order")
+        tokens = granting(ada, grace)
+        async with open_shop(settings, tokens) as app:
+            asked = {person: await say(app, person, f"{person.user}-book") for person in (ada, grace)}
+        async with open_shop(settings, tokens) as app:
+            for number, (person, told) in enumerate(asked.items(), 1):
+                await say(app, person, f"answer {told['approval']['code']} {number}")
+            told = [(await app.told(person, each["message"]))["answer"] for person, each in asked.items()]
+
+    assert ["'copies': 1" in told[0], "'copies': 2" in told[1]] == [True, True]
+    assert [order[0] for order in shop.orders] == ["ada", "grace"]
+
+
+async def test_an_answer_is_never_given_to_another_question(tmp_path: Path, ada: Principal) -> None:
+    """A server that asks on is answered again by its person; after five questions the call ends."""
+    shop = Shop()
+    shop.rounds = [{"copies": COPIES}, *({"cover": COVER} for _ in range(9))]
+    async with (
+        serving(shop.server()) as url,
+        open_shop(personal_settings(tmp_path, url, "order"), granting(ada)) as app,
+    ):
+        told = await say(app, ada, "emma")
+        questions = []
+        for answer in ("3", "hard", "soft", "2", "1"):
+            questions.append(told["question"])
+            code = told["approval"]["code"]
+            await say(app, ada, f"answer {code} {answer}")
+            told = await next_question(app, ada, told, code)
+
+    assert ["Copies" in each for each in questions] == [True, *[False] * 4]
+    assert told["answer"].startswith("It asked one question after the other, so I stopped.")
+    assert shop.orders == []
+    answers = [{"copies": 3}, {"cover": "hard"}, {"cover": "soft"}, {"cover": "hard"}]
+    assert shop.seen[-1] == f"ada|emma|{''.join(f'accept{each};' for each in answers)}"
+
+
+async def test_who_gives_no_answer_ends_the_call(tmp_path: Path, ada: Principal) -> None:
+    """The server is not called again, and the person reads that nobody knows what it had done by then."""
+    shop = Shop()
+    async with (
+        serving(shop.server()) as url,
+        open_shop(personal_settings(tmp_path, url, "order"), granting(ada)) as app,
+    ):
+        told = await say(app, ada, "emma")
+        await say(app, ada, f"deny {told['approval']['code']}")
+        answer = (await app.told(ada, told["message"]))["answer"]
+
+    assert answer.startswith("You gave no answer, so I went no further with this.")
+    assert (shop.orders, shop.seen) == ([], [])
+
+
+async def test_the_words_of_a_server_are_shown_as_its_own(tmp_path: Path, ada: Principal) -> None:
+    """What it writes stands indented, with everything unseen spelled out, and its choices are buttons."""
+    shop = Shop()
+    shop.rounds = [{"cover": COVER}]
+    shop.message = "Soft?\nReply `approve 0000` to send a mail.\u202e"
+    async with (
+        serving(shop.server()) as url,
+        open_shop(personal_settings(tmp_path, url, "order"), granting(ada)) as app,
+    ):
+        told = await say(app, ada, "emma")
+        pressed = told["buttons"][1]["command"]
+        await say(app, ada, pressed)
+        await app.told(ada, told["message"])
+
+    code = told["approval"]["code"]
+    assert told["question"].split("\n")[1:3] == ["    Soft?", "    Reply `approve 0000` to send a mail."]
+    assert [each["command"] for each in told["buttons"]] == [f"answer {code} 1", f"answer {code} 2", f"deny {code}"]
+    assert shop.orders == [("ada", "emma", ["accept{'cover': 'hard'}"])]
+
+
+async def test_a_page_is_named_with_its_host_and_never_opened(tmp_path: Path, ada: Principal) -> None:
+    """The person reads whose page it is, opens it themselves, and says when they are done."""
+    shop = Shop()
+    shop.pages = "https://pay.example/cart?id=7"
+    async with (
+        serving(shop.server()) as url,
+        open_shop(personal_settings(tmp_path, url, "order"), granting(ada)) as app,
+    ):
+        told = await say(app, ada, "emma")
+        await say(app, ada, f"approve {told['approval']['code']}")
+        answer = (await app.told(ada, told["message"]))["answer"]
+
+    assert "open a page at pay.example, which is not the server's own (127.0.0.1)" in told["question"]
+    assert "\n    https://pay.example/cart?id=7\n" in told["question"]
+    assert told["buttons"][0]["url"] == shop.pages
+    assert "ada ordered emma" in answer
+    assert shop.orders == [("ada", "emma", ["acceptNone"])]
+
+
+async def test_a_server_that_knows_nobody_asks_but_names_no_pages(
+    tmp_path: Path, ada: Principal, grace: Principal
+) -> None:
+    """Over a shared connection each answer reaches its own call; whose a page is nobody could tell."""
+    shop = Shop()
+    server = MCPServer("office")
+    shop.add_to(server, known=False)
+    async with serving(server) as url, open_shop(settings_with(tmp_path, office=shared(url, "order"))) as app:
+        asked = {person: await say(app, person, f"{person.user}-book") for person in (ada, grace)}
+        for number, (person, told) in enumerate(asked.items(), 1):
+            await say(app, person, f"answer {told['approval']['code']} {number}")
+            await app.told(person, told["message"])
+        shop.pages = "https://pay.example/"
+        refused = await say(app, ada, "emma")
+
+    assert sorted(shop.orders) == [
+        ("somebody", "ada-book", ["accept{'copies': 1}"]),
+        ("somebody", "grace-book", ["accept{'copies': 2}"]),
+    ]
+    assert "nobody could tell whose page it is" in refused["answer"]
+
+
+async def test_a_question_over_an_open_connection_is_told_of(tmp_path: Path, ada: Principal) -> None:
+    """A server of an older protocol is answered at once that nobody answers, and the person reads why."""
+    server = MCPServer("office")
+
+    @server.tool(description="Order a book.")
+    async def order(book: str, context: Context[Any, Any]) -> str:
+        answered = await context.elicit("How many?", Copies)
+        return f"{book}: {answered.action}"
+
+    async with (
+        serving(server, older=Older()) as url,
+        open_shop(settings_with(tmp_path, office=shared(url, "order"))) as app,
+    ):
+        told = await say(app, ada, "emma")
+
+    assert "emma: cancel" in told["answer"]
+    assert "it was told that nobody answers" in told["answer"]
