@@ -70,7 +70,7 @@ class FormField:
             FieldKind.CHOICE: "one of these",
         }[self.kind]
         if self.format == "email":
-            said = "an e-mail address"
+            said = "a mail address"
         if self.kind is FieldKind.TEXT and bounds:
             bounds.append("characters")
         return " ".join([said, *bounds]) + ("" if self.required else ", or nothing")

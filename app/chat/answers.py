@@ -11,17 +11,17 @@ _ANSWER = re.compile(r"[\s`/*]*answer[\s`*]+([0-9a-f]{4,8})\b[`*]*:?(.*)", re.IG
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class GivenAnswer:
     """``answer 3f2a 12``, read."""
 
     code: str
     text: str = field(repr=False)
 
 
-def find_answer(text: str) -> Answer | None:
+def find_answer(text: str) -> GivenAnswer | None:
     """Return the answer that a message consists of, or None when it is anything else."""
     found = _ANSWER.fullmatch(text)
-    return Answer(found[1].lower(), found[2].strip().strip("`").strip()) if found else None
+    return GivenAnswer(found[1].lower(), found[2].strip().strip("`").strip()) if found else None
 
 
 def how_to_answer(approval: Approval) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.approvals.approvals import Approval, Approvals, ApprovalState
-from app.chat.answers import Answer, find_answer, how_to_answer
+from app.chat.answers import GivenAnswer, find_answer, how_to_answer
 from app.chat.words import pieces_of, words_of
 from app.durations import in_words
 from app.messages import StoredMessage
@@ -95,12 +95,12 @@ class ApprovalCommand:
             reply = "Thank you, I'm going on." if decision.approved else "OK, I gave no answer."
         return await self._decided(message.principal, approval, reply)
 
-    async def _answer(self, principal: Principal, answer: Answer) -> str | None:
+    async def _answer(self, principal: Principal, answer: GivenAnswer) -> str | None:
         """Take a person's answer to a tool's question, and say so; None if it must be an ordinary sentence."""
         asked = await self._open(principal, answer.code)
         if asked is None:
             found = await self._approvals.find(principal, answer.code)
-            if found is None and not await self._approvals.pending(principal):
+            if found is None and answer.code.isdigit() and not await self._approvals.pending(principal):
                 return None  # such as "answer 2024 questions"
             return _not_open(answer.code, found, self._now())
         if asked.call.form is None:
