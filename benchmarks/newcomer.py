@@ -35,7 +35,9 @@ def main() -> None:
         quiet = ("-c", "advice.detachedHead=false", "clone", "--quiet")
         subprocess.run(["git", *quiet, str(ROOT), str(clone)], check=True)
         config = (clone / "config.yaml").read_text().replace("8080", str(free_port()))
-        (clone / "config.yaml").write_text(config.replace("  mode: sandbox ", "  sandbox: {port: 0}\n  mode: sandbox "))
+        (clone / "config.yaml").write_text(
+            config.replace("  mode: sandbox ", "  sandbox: {port: 0}\n  mode: sandbox ").replace("8086", "0")
+        )
         _tell(begin, "cloned")
         server = subprocess.Popen(
             ["make", "run"],

@@ -29,7 +29,7 @@ from containers.discovery import add_discovered
 from containers.mcp import add_mcp
 from containers.playground import add_front_page
 from containers.scopes import Scoped
-from containers.toolkits import BUILT_IN, refuse_tools_of_one_name, toolkits
+from containers.toolkits import BUILT_IN, refuse_tools_of_one_name, toolkits, usable
 
 
 def build(settings: Settings, *, only_used: bool = False) -> Application:
@@ -47,7 +47,7 @@ def build(settings: Settings, *, only_used: bool = False) -> Application:
     add_discovered(container, settings)
     agents = settings.led_agents()
     of_agents = {toolkit for agent in agents.values() for toolkit in agent.toolkits}
-    built_in = BUILT_IN.keys() & of_agents if only_used else BUILT_IN.keys()
+    built_in = BUILT_IN.keys() & (of_agents if only_used else of_agents | usable(settings.connections.keys()))
     container.toolkits.set_providers(toolkits(container, settings.toolkits, built_in))
     add_mcp(container, settings)
     used = {model for agent in agents.values() for model in agent.model}

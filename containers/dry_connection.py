@@ -49,7 +49,11 @@ class DryConnection(Connection[Any]):
     def client(self, base_url: str = "", *, around: Around | None = None) -> httpx2.AsyncClient:
         """Return a client whose calls are all answered with the fictitious person's name."""
         del around
-        made = httpx2.AsyncClient(base_url=base_url, transport=httpx2.MockTransport(self._answer), cookies=no_cookies())
+        made = httpx2.AsyncClient(
+            base_url=base_url or "https://provider.invalid",  # in place of the provider's API
+            transport=httpx2.MockTransport(self._answer),
+            cookies=no_cookies(),
+        )
         self._clients.append(made)
         return made
 

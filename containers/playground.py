@@ -23,6 +23,7 @@ def add_front_page(container: Application, settings: Settings) -> None:
         Playground,
         container.channel_parts.providers["http.HttpRoutes"],
         container.accounts,
+        container.account_providers,
         container.feed,
         view.provided.overview,
     )

@@ -52,7 +52,7 @@ class ScopeView:
         return Scope(principal, *seeds)
 
     def tell_audited(self, entries: Sequence[AuditEntry]) -> None:
-        """Show calls to Google, as the audit trail has recorded them."""
+        """Show calls to providers, as the audit trail has recorded them."""
         if not self._feed.is_watched:
             return
         for entry in entries:

@@ -31,7 +31,9 @@ BUILT_IN = {
     "calendar": "app.toolkits.calendar:CalendarToolkit",
     "drive": "app.toolkits.drive:DriveToolkit",
     "gmail": "app.toolkits.gmail:GmailToolkit",
+    "issues": "app.toolkits.issues:IssuesToolkit",
 }
+_NEEDS = {"issues": "github"}  # the connection without which a built-in toolkit cannot be made; not named: Google's
 
 _OWN = ("app", "containers", "deputy", "interfaces")  # a project may have packages of the same names
 
@@ -63,6 +65,11 @@ def toolkits(
         else _provider(name, entry, offers, known)
         for name, entry in ({name: BUILT_IN[name] for name in BUILT_IN if name in built_in} | dict(outside)).items()
     }
+
+
+def usable(connections: Set[str]) -> frozenset[str]:
+    """Return the names of the built-in toolkits that can be made with these connections and Google's."""
+    return frozenset(name for name in BUILT_IN if name not in _NEEDS or _NEEDS[name] in connections)
 
 
 def offers_of(container: Application) -> Offers:

@@ -55,6 +55,7 @@ CHAT = (
     "app/toolkits/gmail/*.py",
     "app/toolkits/calendar/*.py",
     "app/toolkits/drive/*.py",
+    "app/toolkits/issues/*.py",
     "interfaces/*/blocks.py",
     "interfaces/*/client.py",
     "interfaces/*/click.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from app.diagnosis import Diagnosis, fault, ok
+from app.diagnosis import Diagnosis, fault, ok, remark
 from app.errors import CallbackRefusedError, ProviderError
 from app.settings import Settings
 
@@ -24,8 +24,15 @@ async def look_at_connections(container: Application, settings: Settings) -> Asy
     """
     from interfaces.web.interface import callback_url
 
-    for name in settings.connections:
+    for name, section in settings.connections.items():
         provider = container.account_providers()[name]
+        if section.sandbox_port is not None:
+            yield remark(
+                provider.title,
+                f"a sandbox stands in for {provider.title}, with accounts that are made up",
+                f"set connections.{name}.client_id instead of sandbox_port for people's own accounts",
+            )
+            continue
         uri = callback_url(settings.server.public_url, name)
         try:
             await provider.get_ready()

@@ -1,4 +1,4 @@
-"""`deputy sandbox`: serve a simulated Google, Slack, Telegram and WhatsApp on loopback, and write as their people."""
+"""`deputy sandbox`: serve simulated providers and platforms on loopback, and write as their people."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from app.commands.common import run, told_to_stop
 from app.errors import SettingsError
 from app.sections.agents import AgentSettings
+from app.sections.connections import ConnectionSettings
 from app.sections.google import GoogleSettings
 from app.sections.section import Section
 from app.sections.server import DatabaseSettings, KeyRingSettings, ServerSettings
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _HEADING = "# Written by `deputy sandbox`, anew at each start: every secret in here ends with it.\n"
 _LOOK_SECONDS = 0.1
+_GITHUB = "github"
 
 
 def sandbox(
@@ -51,7 +53,7 @@ def sandbox(
     client_id: Annotated[str, typer.Option(help="The OAuth client's id.")] = "deputy.sandbox",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Google's port; 0 picks a free one.")] = 8085,
 ) -> None:
-    """Serve a simulated Google, Slack, Telegram and WhatsApp on loopback, with people to write as.
+    """Serve a simulated Google, GitHub, Slack, Telegram and WhatsApp on loopback, with people to write as.
 
     It writes a configuration for `deputy serve`, which you start in another terminal. Then you type here, as Ada or
     Grace, `ada@telegram: show my unread mail` or, in a group, `grace@slack#team: show my unread mail`, and read what
@@ -67,7 +69,8 @@ async def _serve(
 
     from app.demo.platforms import serving_platforms
     from app.demo.terminal import TerminalChats
-    from app.sandbox.attachment import lead_to_sandbox
+    from app.sandbox.attachment import lead_to_github, lead_to_sandbox
+    from app.sandbox.github import GitHubSandbox
     from app.sandbox.google.sandbox import GoogleSandbox
     from app.sandbox.server import serve_loopback
     from interfaces.web.interface import callback_url
@@ -75,12 +78,15 @@ async def _serve(
     stopped = asyncio.create_task(told_to_stop())
     redirect_uris = frozenset({redirect_uri or callback_url(server)})
     google = GoogleSandbox(client_id=client_id, client_secret=client_secret, redirect_uris=redirect_uris, marked=False)
+    github = GitHubSandbox(client_id=client_id, client_secret=client_secret, redirect_uri=callback_url(server, _GITHUB))
     async with (
         serve_loopback(google.app, port) as google_url,
+        serve_loopback(github) as github_url,
         serving_platforms(limited=True) as (platforms, interfaces),
         httpx2.AsyncClient(base_url=server, timeout=30) as client,
     ):
         settings = lead_to_sandbox(_settings(server, interfaces, client_id, client_secret), google_url, client_secret)
+        settings = lead_to_github(settings, _GITHUB, github_url, client_secret, client_id)
         google_settings = settings.google.model_copy(update={"client_id": client_id})
         _write(config, settings.model_copy(update={"google": google_settings}))
         print(f"The sandbox Google listens on {google_url}")
@@ -88,10 +94,10 @@ async def _serve(
             print(f"  {person.name} <{person.email}>, {len(google.mailbox(person.email))} messages")
         names = [person.name.split()[0].lower() for person in google.people]
         print(
-            f"Slack, Telegram and WhatsApp listen too. In another terminal: deputy serve --config {config}\n"
+            f"GitHub, Slack, Telegram and WhatsApp listen too. In another terminal: deputy serve --config {config}\n"
             f"Then write here as {' or '.join(name.title() for name in names)}:\n"
             f"  {names[0]}@telegram: show my unread mail\n"
-            f"  {names[-1]}@slack#team: show my unread mail",
+            f"  {names[-1]}@slack#team: which issues are assigned to me?",
             flush=True,
         )
         chats = TerminalChats(client, platforms, google.people)
@@ -151,7 +157,8 @@ def _settings(server: str, interfaces: InterfacesSettings, client_id: str, clien
         database=DatabaseSettings(url=SecretStr("sqlite+aiosqlite:///var/sandbox.db")),
         key_ring=KeyRingSettings(file=Path("var/sandbox-keys.yaml")),
         google=GoogleSettings(mode="google", client_id=client_id, client_secret=SecretStr(client_secret)),
-        agents={"assistant": AgentSettings(model="offline", toolkits=("gmail", "calendar", "drive"))},
+        connections={_GITHUB: ConnectionSettings(provider="github", client_id=client_id)},
+        agents={"assistant": AgentSettings(model="offline", toolkits=("gmail", "calendar", "drive", "issues"))},
         default_agent="assistant",
         interfaces=interfaces,
     )

@@ -35,7 +35,7 @@ async def _serve(settings: Settings) -> None:
     # Imported here: the other commands start without the server.
     import_frameworks()
     from app.main import serving
-    from app.sandbox.attachment import attached_sandbox
+    from app.sandbox.attachment import attached_github, attached_sandbox, github_ports
     from containers.build import build
     from interfaces.web.interface import callback_url
 
@@ -43,6 +43,9 @@ async def _serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         sandbox = attached_sandbox(settings, callback_url(settings.server.public_url))
         settings, google = await _listening(stack, sandbox, "google.sandbox.port")
+        for name in github_ports(settings):
+            github = attached_github(settings, name, callback_url(settings.server.public_url, name))
+            settings, _ = await _listening(stack, github, f"connections.{name}.sandbox_port")
         container = build(settings, only_used=True)
         base_url = await _listening(stack, serving(container, settings, loaded=settle), "server.port")
         print(f"Deputy listens on {base_url}; people reach it at {settings.server.public_url}", flush=True)

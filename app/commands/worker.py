@@ -33,6 +33,10 @@ async def _work(settings: Settings) -> None:
         raise SettingsError(
             "google.mode: the sandbox runs inside `deputy serve`; a worker needs mode google or workspace"
         )
+    if simulated := next((name for name, each in settings.connections.items() if each.sandbox_port is not None), None):
+        raise SettingsError(
+            f"connections.{simulated}.sandbox_port: the sandbox runs inside `deputy serve`; a worker needs the provider"
+        )
     os.nice(GIVE_WAY)
     stopped = asyncio.create_task(told_to_stop())
     container = build(settings, only_used=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 import httpx2
@@ -27,7 +27,7 @@ class Connection(Generic[Name]):
         http: The connections that all people share; it keeps nothing of a person.
         recorder: Records every call of the client.
         deadline: The message's deadline; no call waits longer.
-        origins: The only addresses that the client sends the token to, such as ``https://api.github.com``.
+        origins: The only addresses that the client sends the token to, the API's own first.
     """
 
     def __init__(
@@ -37,13 +37,13 @@ class Connection(Generic[Name]):
         recorder: CallRecorder,
         deadline: Deadline,
         *,
-        origins: Collection[str],
+        origins: Sequence[str],
     ) -> None:
         self._credentials = credentials
         self._http = http
         self._recorder = recorder
         self._deadline = deadline
-        self._origins = frozenset(origins)
+        self._origins = tuple(origins)
         self._clients: list[httpx2.AsyncClient] = []
 
     @property
@@ -92,12 +92,12 @@ class Connection(Generic[Name]):
         any other one raises `AccessRefusedError`. After a 401 it asks for another token and repeats the call once.
 
         Args:
-            base_url: As for `httpx2.AsyncClient`.
+            base_url: As for `httpx2.AsyncClient`; by default the address of the provider's API.
             around: Returns a transport over the one that signs the calls.
         """
         signing = PersonsTransport(self._credentials, self._http, self._recorder, self._deadline, self._origins)
         made = httpx2.AsyncClient(
-            base_url=base_url,
+            base_url=base_url or next(iter(self._origins), ""),
             transport=around(signing) if around is not None else signing,
             cookies=no_cookies(),
             timeout=TIMEOUT_SECONDS,

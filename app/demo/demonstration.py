@@ -1,4 +1,4 @@
-"""Setting the stage: a fresh server, its database, a Google and a Slack, all on loopback and all thrown away."""
+"""Setting the stage: a fresh server, its database, providers and platforms, all on loopback and thrown away."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ import httpx2
 from pydantic import SecretStr
 
 from app.demo.chats import chats_of
+from app.demo.errands import MAIL_QUESTION, IssuesErrand, MailErrand
 from app.demo.outcome import Outcome
 from app.demo.platforms import serving_platforms
-from app.demo.setup import QUESTION, Stage
+from app.demo.setup import Stage
 from app.main import serving
-from app.sandbox.attachment import attached_sandbox
+from app.sandbox.attachment import attached_github, attached_sandbox
 from app.sections.agents import AgentSettings
+from app.sections.connections import ConnectionSettings
 from app.sections.google import GoogleSettings, SandboxSettings
 from app.sections.interfaces import InterfacesSettings
 from app.sections.server import DatabaseSettings, KeyRingSettings, ServerSettings
@@ -27,6 +29,7 @@ from containers.build import build
 from interfaces.web.interface import callback_url
 
 _PATIENCE_SECONDS = 180.0  # Telegram's SDK alone takes seconds to import
+_GITHUB = IssuesErrand.provider
 _AGNO_QUESTION = "/mail_get_unread_emails count=20"
 
 
@@ -49,13 +52,15 @@ async def run_demo(*, with_agno: bool = False) -> Outcome:
             attached_sandbox(settings, callback_url(settings.server.public_url), marked=True)
         )
         assert google is not None
+        callback = callback_url(settings.server.public_url, _GITHUB)
+        settings, github = await stack.enter_async_context(attached_github(settings, _GITHUB, callback, marked=True))
         container = build(settings)
         base_url = await stack.enter_async_context(serving(container, settings))
         client = await stack.enter_async_context(httpx2.AsyncClient(base_url=base_url, timeout=_PATIENCE_SECONDS))
         chats = await chats_of(platforms, client, google, container.api_tokens())
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            question = _AGNO_QUESTION if with_agno else QUESTION
-            return await Stage(chats, google, container.grants(), question).perform()
+            mail = MailErrand(google, _AGNO_QUESTION if with_agno else MAIL_QUESTION)
+            return await Stage(chats, container.grants(), mail, IssuesErrand(github.provider)).perform()
 
 
 def _settings(folder: Path, with_agno: bool) -> Settings:
@@ -66,8 +71,9 @@ def _settings(folder: Path, with_agno: bool) -> Settings:
         database=DatabaseSettings(url=SecretStr(f"sqlite+aiosqlite:///{folder}/demo.db")),
         key_ring=KeyRingSettings(file=folder / "keys.yaml"),
         google=GoogleSettings(mode="sandbox", sandbox=SandboxSettings(port=0)),
+        connections={_GITHUB: ConnectionSettings(provider="github", sandbox_port=0)},
         toolkits={"mail": mail} if with_agno else {},
-        agents={"assistant": AgentSettings(model="offline", toolkits=("mail",) if with_agno else ("gmail",))},
+        agents={"assistant": AgentSettings(model="offline", toolkits=("mail" if with_agno else "gmail", "issues"))},
         default_agent="assistant",
         interfaces=InterfacesSettings(),
     )

@@ -27,7 +27,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """One person on one channel, what they were answered, and whose mail that was."""
+    """One person on one channel with one question, what they were answered, and whose that was.
+
+    Attributes:
+        own_letters: How many of their own mails, or issues, they were shown.
+        foreign_letters: How many of anybody else's.
+        calls: The calls under their bearer to their own account.
+        foreign_calls: Those to any other account, or refused.
+    """
 
     channel: str
     person: str
@@ -40,7 +47,7 @@ class Participant:
 
     @property
     def held(self) -> bool:
-        """They saw their own mail and nobody else's, by calls under their own bearer."""
+        """They saw what is their own and nobody else's, by calls under their own bearer."""
         return self.own_letters > 0 and self.calls > 0 and not self.foreign_letters and not self.foreign_calls
 
 
@@ -49,8 +56,8 @@ class Outcome:
     """The outcome of the demonstration.
 
     Attributes:
-        expected: How many were to take part.
-        stray_calls: The calls of the Gmail API under anybody else's bearer.
+        expected: How many were to take part, each question counted.
+        stray_calls: The calls of the providers' APIs under anybody else's bearer.
     """
 
     transcript: tuple[Line, ...]
@@ -81,7 +88,7 @@ class Outcome:
         transcript = Table("s", "channel", "person", "who", "says", title="Two people on every channel, at once")
         for line in self.transcript:
             transcript.add_row(f"{line.seconds:.2f}", line.channel, line.person, line.speaker, _shorten(line.text))
-        verdict = Table("channel", "person", "own letters", "others' letters", "own calls", "others' calls", "held")
+        verdict = Table("channel", "person", "own found", "others' found", "own calls", "others' calls", "held")
         for each in self.participants:
             counts = (each.own_letters, each.foreign_letters, each.calls, each.foreign_calls)
             verdict.add_row(each.channel, each.person, *map(str, counts), "yes" if each.held else "NO")

@@ -8,62 +8,71 @@ import time
 from collections.abc import Sequence
 
 from app.demo.chats import Chat
+from app.demo.errands import Errand
 from app.demo.outcome import Line, Outcome, Participant
 from app.grants.grants import Grants
 from app.sandbox.google.gmail.letters import MARKER
-from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.log import fingerprint
 from app.sandbox.people import Person
 from app.sandbox.visitor import code_on, visit
-
-QUESTION = "show my unread mail"
-_LINK = re.compile(r"https?://\S+/connect/google/[\w-]+")
-_CONNECTED = re.compile(r"^Connected")
 
 
 class Stage:
     """Two people, each on every channel; lives for one demonstration.
 
     Args:
-        chats: The participants with their channels, each with the Google account that they own.
-        google: The Google that Deputy reads from.
+        chats: The participants with their channels, each with the person whose accounts they own.
         grants: Tells which bearer is whose at the end.
-        question: The question that each of them asks.
+        errand: What each of them asks for.
+        further: What those over HTTP ask for after it, at another provider.
     """
 
     def __init__(
-        self, chats: Sequence[tuple[Chat, Person]], google: GoogleSandbox, grants: Grants, question: str = QUESTION
+        self, chats: Sequence[tuple[Chat, Person]], grants: Grants, errand: Errand, further: Errand | None = None
     ) -> None:
-        self._question = question
         self._chats = chats
-        self._google = google
         self._grants = grants
+        self._errand = errand
+        self._further = further
         self._began = time.monotonic()
         self._transcript: list[Line] = []
 
     async def perform(self) -> Outcome:
-        """Let everybody act at once, and judge what they were shown and what Google was asked."""
-        answers = await asyncio.gather(*(self._take_part(chat, person) for chat, person in self._chats))
+        """Let everybody act at once, and judge what they were shown and what the providers were asked."""
+        errands = [(chat, person, self._errands(chat)) for chat, person in self._chats]
+        answers = await asyncio.gather(*(self._take_part(*each) for each in errands))
         participants = [
-            await self._judge(chat, person, answer) for (chat, person), answer in zip(self._chats, answers, strict=True)
+            await self._judge(chat, person, errand, answer)
+            for (chat, person, asked), answered in zip(errands, answers, strict=True)
+            for errand, answer in zip(asked, answered, strict=True)
         ]
-        calls = sum(call.method_id.startswith("gmail.") for call in self._google.calls)
+        calls = sum(1 for errand in (self._errand, self._further) if errand is not None for _ in errand.calls())
         counted = sum(participant.calls + participant.foreign_calls for participant in participants)
-        return Outcome(tuple(self._transcript), tuple(participants), len(self._chats), stray_calls=calls - counted)
+        expected = sum(len(asked) for _, _, asked in errands)
+        return Outcome(tuple(self._transcript), tuple(participants), expected, stray_calls=calls - counted)
 
-    async def _take_part(self, chat: Chat, person: Person) -> str:
+    def _errands(self, chat: Chat) -> list[Errand]:
+        return [self._errand, *([self._further] if self._further is not None and chat.place == "http" else [])]
+
+    async def _take_part(self, chat: Chat, person: Person, errands: Sequence[Errand]) -> list[str]:
+        """Run the errands one after the other, and return the answers."""
+        return [await self._run(chat, person, errand) for errand in errands]
+
+    async def _run(self, chat: Chat, person: Person, errand: Errand) -> str:
         """Ask, connect an account, and return the answer."""
-        await self._write(chat, person, self._question)
-        link = _LINK.search(await self._told(chat, person, _LINK))
+        link_form = re.compile(rf"https?://\S+/connect/{errand.provider}/[\w-]+")
+        account = errand.account(person)
+        await self._write(chat, person, errand.question)
+        link = link_form.search(await self._told(chat, person, link_form))
         assert link is not None
-        last_page = await visit(link[0], person.email)
+        last_page = await visit(link[0], account, field=errand.field)
         code = code_on(last_page.raise_for_status())
         if code is None:
             raise ValueError(f"the page shows {person.name} no code")
-        self._note(chat, person, "person", f"opens the link, allows access to {person.email}, and is shown {code}")
+        self._note(chat, person, "person", f"opens the link, allows access to {account}, and is shown {code}")
         await self._write(chat, person, f"confirm {code}", directly=True)
-        await self._told(chat, person, _CONNECTED)
-        return await self._told(chat, person, MARKER)
+        await self._told(chat, person, errand.connected)
+        return await self._told(chat, person, errand.answer)
 
     async def _write(self, chat: Chat, person: Person, text: str, *, directly: bool = False) -> None:
         self._note(chat, person, "person", text)
@@ -74,21 +83,14 @@ class Stage:
         self._note(chat, person, "Deputy", text)
         return text
 
-    async def _judge(self, chat: Chat, person: Person, answer: str) -> Participant:
-        shown = set(MARKER.findall(answer))
-        own = {
-            marker for letter in self._google.mailbox(person.email) for marker in MARKER.findall(letter.raw.decode())
-        }
-        grant = await self._grants.find(chat.principal)
+    async def _judge(self, chat: Chat, person: Person, errand: Errand, answer: str) -> Participant:
+        shown, own, account = set(MARKER.findall(answer)), errand.markers(person), errand.account(person)
+        grant = await self._grants.find(chat.principal, provider=errand.provider)
         bearer = fingerprint(grant.access_token) if grant else None
-        calls = [
-            call
-            for call in self._google.calls
-            if call.method_id.startswith("gmail.") and call.bearer_sha256 == bearer and bearer is not None
-        ]
-        foreign_calls = sum(call.email != person.email or call.status != 200 for call in calls)
+        calls = [call for call in errand.calls() if call.bearer_sha256 == bearer and bearer is not None]
+        foreign_calls = sum(call.account != account or not call.answered for call in calls)
         return Participant(
-            channel=chat.place,
+            channel=chat.place if errand is self._errand else f"{chat.place}, {errand.provider}",
             person=person.name,
             email=person.email,
             principal=chat.principal,

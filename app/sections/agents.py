@@ -52,7 +52,7 @@ class _Run(Section):
         " if one cannot be reached, is overloaded (429) or fails (5xx)",
     )
     toolkits: tuple[Name, ...] = Field(
-        default=(), description="By name: `gmail`, `calendar`, `drive`, or your own from `toolkits`"
+        default=(), description="By name: `gmail`, `calendar`, `drive`, `issues`, or your own from `toolkits`"
     )
     history_turns: int = Field(
         default=20,

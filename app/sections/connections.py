@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from app.oauth.description import TENANT, ClientAuthentication, Endpoints, ProviderDescription, RevocationWay, WhoAmI
 from app.oauth.presets import PRESETS
@@ -30,12 +30,21 @@ class ConnectionSettings(Section):
     provider: Literal["github", "slack_user", "microsoft", "notion", "linear", "oauth"] = Field(
         description="Whose accounts these are; `oauth` is any other provider, which the keys below describe"
     )
-    client_id: Text = Field(description="The id of your OAuth client at the provider")
+    client_id: Text = Field(default="", description="The id of your OAuth client at the provider")
     client_secret: Secret | None = Field(default=None, description="Its secret; a public client has none")
     title: Text | None = Field(default=None, description="The provider's name for people")
     scopes: tuple[Text, ...] = Field(default=(), description="OAuth scopes that are asked for with every sign-in")
+    sandbox_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Of `github`: `deputy serve` starts a simulated one on this loopback port instead of using the "
+        "real one. It has two people's accounts and needs no OAuth client. 0 picks a free port",
+    )
     api: tuple[Url, ...] = Field(
-        default=(), description="The addresses of the provider's API; a person's token is sent nowhere else"
+        default=(),
+        description="The addresses of the provider's API; a person's token is sent nowhere else. With `authorize_url` "
+        "they replace the preset's",
     )
     tenant: Text = Field(default="common", description="Of `microsoft`: your directory's id, or `common`")
     issuer: Url | None = Field(
@@ -79,13 +88,33 @@ class ConnectionSettings(Section):
             endpoints=endpoints,
             discover=self.issuer,
             whoami=whoami,
-            api=(*found.api, *self.api),
+            api=self.api if self.api and self.authorize_url else (*found.api, *self.api),
             client_authentication=self.client_authentication or found.client_authentication,
             sign_in_scopes=tuple(dict.fromkeys((*found.sign_in_scopes, *self.scopes))),
         )
 
+    def at(self, root: str, *, client_id: str, client_secret: SecretStr) -> ConnectionSettings:
+        """Return the settings of the same provider, simulated at this address, with the OAuth client that it knows."""
+        whoami = PRESETS[self.provider].whoami
+        assert whoami is not None
+        return self.model_copy(
+            update={
+                "client_id": client_id,
+                "client_secret": client_secret,
+                "authorize_url": f"{root}/login/oauth/authorize",
+                "token_url": f"{root}/login/oauth/access_token",
+                "revoke_url": f"{root}/applications",
+                "whoami": WhoAmISettings(url=f"{root}/user", subject=whoami.subject, shown=whoami.shown),
+                "api": (root,),
+            }
+        )
+
     @model_validator(mode="after")
     def _is_whole(self) -> ConnectionSettings:
+        if self.sandbox_port is not None and self.provider != "github":
+            raise wrong("sandbox_port", "only github has a sandbox; leave it out")
+        if self.sandbox_port is None and not self.client_id:
+            raise wrong("client_id", "give the id of your OAuth client at the provider")
         if (self.authorize_url is None) != (self.token_url is None):
             raise wrong("token_url", "give both authorize_url and token_url")
         self._check_client()

@@ -15,6 +15,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
 from app.errors import NotFoundError, UnauthenticatedError
 from app.grants.accounts import Accounts
+from app.oauth.provider import Providers
 from interfaces.playground.feed import Feed
 from interfaces.playground.local import is_from_our_page, is_local
 from interfaces.playground.people import PLAYERS, Player
@@ -46,16 +47,23 @@ class Playground:
 
     Args:
         messages: The HTTP channel's routes of messages.
-        accounts: Which Google accounts the players have connected.
+        accounts: Which accounts the players have connected.
+        providers: Where accounts can be connected.
         feed: Passes on what happens in scopes.
         overview: Returns what is shared by all requests, as the declared graph says.
     """
 
     def __init__(
-        self, messages: MessageRoutes, accounts: Accounts, feed: Feed, overview: Callable[[], Mapping[str, Any]]
+        self,
+        messages: MessageRoutes,
+        accounts: Accounts,
+        providers: Providers,
+        feed: Feed,
+        overview: Callable[[], Mapping[str, Any]],
     ) -> None:
         self._messages = messages
         self._accounts = accounts
+        self._providers = providers
         self._feed = feed
         self._overview = overview
         self._key = secrets.token_urlsafe(32)
@@ -85,6 +93,7 @@ class Playground:
             players=PLAYERS,
             key=self._key,
             overview=self._overview(),
+            has_github="github" in self._providers,
         )
 
     async def check(self, request: Request, x_playground_key: Annotated[str, Header()] = "") -> None:
@@ -110,9 +119,16 @@ class Playground:
         request.state.principal = self._player(player).principal
 
     async def list_accounts(self, player: str) -> JSONResponse:
-        """Return the Google accounts that a player has connected, with the ids of their credentials."""
+        """Return the accounts that a player has connected, with the ids of their credentials."""
         accounts = await self._accounts.list(self._player(player).principal)
-        listed = [{"email": account.email, "credential": account.grant_id} for account in accounts]
+        listed = [
+            {
+                "provider": self._providers[account.provider].title,
+                "email": account.email,
+                "credential": account.grant_id,
+            }
+            for account in accounts
+        ]
         return JSONResponse({"accounts": listed})
 
     async def show_scopes(self) -> EventSourceResponse:

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")
 PATIENCE = PATIENCE_SECONDS * 1000  # milliseconds
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 QUESTION = "Show my 4 latest mails"
+ISSUES = "Which issues are assigned to me?"
 
 
 @dataclass
@@ -63,12 +64,12 @@ class Seat:
         await self.chat.get_by_label(f"Write as {self.player.name}", exact=True).fill(text)
         await self.chat.get_by_role("button", name=f"Send as {self.player.name}").click()
 
-    async def sign_in(self) -> Page:
+    async def sign_in(self, provider: str = "Google") -> Page:
         """Press the button that connects an account; the tab that it opens, at the question whether to go on."""
         async with self.page.context.expect_page() as opened:
-            await self.chat.get_by_role("link", name="Connect Google").last.click()
+            await self.chat.get_by_role("link", name=f"Connect {provider}").last.click()
         tab = await opened.value
-        await tab.get_by_role("button", name="Continue to Google").wait_for()
+        await tab.get_by_role("button", name=f"Continue to {provider}").wait_for()
         return tab
 
     async def connect(self) -> None:
@@ -80,6 +81,20 @@ class Seat:
         code = await tab.locator(".code strong").inner_text()
         await tab.close()
         await self.say(f"confirm {code}")
+
+    async def connect_github(self) -> list[str]:
+        """Go the whole way to GitHub in two clicks, and send the code; the faults of the consent page."""
+        tab = await self.sign_in("GitHub")
+        await tab.get_by_role("button", name="Continue to GitHub").click()
+        allow = tab.get_by_role("button", name=f"Authorize as {self.player.key}")
+        await allow.wait_for()
+        found = await violations(tab)
+        await shoot(tab, "github-consent")
+        await allow.click()
+        code = await tab.locator(".code strong").inner_text()
+        await tab.close()
+        await self.say(f"confirm {code}")
+        return found
 
     def lane(self, player: Player) -> Locator:
         """The part of the page that shows this player's scopes."""
@@ -96,7 +111,7 @@ class Seat:
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """A server as `make run` starts it."""
     async with (
-        open_environment(Path(tmp_path_factory.mktemp("playground")), marked=False) as environment,
+        open_environment(Path(tmp_path_factory.mktemp("playground")), marked=False, with_github=True) as environment,
         environment.server() as server,
     ):
         yield server
@@ -164,6 +179,28 @@ async def test_two_browsers_lead_to_two_mailboxes(server: Server, seats: tuple[S
             await expect(seat.lane(player).locator("[data-scope]")).to_have_count(0, timeout=PATIENCE)
             await expect(seat.lane(player).get_by_text("No scope is open")).to_be_visible()
             await expect(seat.lane(player).locator("[data-past] li").first).to_contain_text("calls with")
+    assert [seat.complaints for seat in seats] == [[], []]
+
+
+async def test_two_browsers_lead_to_two_github_accounts(seats: tuple[Seat, Seat]) -> None:
+    """Each is asked to connect GitHub, does so, and is answered; `disconnect github` ends one."""
+    await asyncio.gather(*(seat.chat.get_by_role("button", name=ISSUES).click() for seat in seats))
+    for seat in seats:
+        await expect(seat.answer).to_contain_text("I need your permission", timeout=PATIENCE)
+    found = await asyncio.gather(*(seat.connect_github() for seat in seats))
+    for seat, other in zip(seats, reversed(seats), strict=True):
+        await expect(seat.answer).to_contain_text("3 issues", timeout=PATIENCE)
+        await expect(seat.answer).to_contain_text(f"{seat.player.key}/notes#1")
+        await expect(seat.answer).not_to_contain_text(f"{other.player.key}/notes")
+        await expect(seat.chat.locator("[data-account]")).to_contain_text(f"GitHub: {seat.player.key}")
+    await shoot(seats[0].page, "playground-github")
+    ada, grace = seats
+    await ada.say("disconnect github")
+    await expect(ada.chat.locator("[data-account]")).not_to_contain_text("GitHub", timeout=PATIENCE)
+
+    assert found == [[], []]
+    await grace.say("connections")
+    await expect(grace.answer).to_contain_text("Your GitHub accounts", timeout=PATIENCE)
     assert [seat.complaints for seat in seats] == [[], []]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import httpx2
 from pydantic import SecretStr
 
 from app.main import serving
-from app.sandbox.attachment import CLIENT_ID, lead_to_sandbox
+from app.sandbox.attachment import CLIENT_ID, lead_to_github, lead_to_sandbox
+from app.sandbox.github import GitHubSandbox
 from app.sandbox.google.delegation import DelegatedAccount
 from app.sandbox.google.sandbox import GoogleSandbox
 from app.sandbox.people import Person
@@ -23,6 +24,7 @@ from app.sandbox.slack.sockets import SlackSockets
 from app.sandbox.telegram.sandbox import TelegramSandbox
 from app.sandbox.whatsapp.sandbox import WhatsAppSandbox
 from app.sections.agents import AgentSettings
+from app.sections.connections import ConnectionSettings
 from app.sections.interfaces import HttpSettings, InterfacesSettings, SlackSettings
 from app.sections.section import Section
 from app.sections.server import DatabaseSettings, KeyRingSettings, ServerSettings
@@ -48,12 +50,14 @@ class Environment:
     """What servers run in, one at a time on its port.
 
     Attributes:
+        github: Served, and in the settings, only where a test asks for it.
         slack_sockets: Slack's WebSockets; a test that needs them serves them.
         slack_proxy: Stands before Slack's Web API.
         telegram_settings: What leads to Telegram, which is served only where a test says so: its SDK takes seconds.
     """
 
     google: GoogleSandbox
+    github: GitHubSandbox
     slack: SlackSandbox
     slack_sockets: SlackSockets
     slack_proxy: SlackProxy
@@ -152,6 +156,7 @@ async def open_environment(
     public_url: str | None = None,
     people: Sequence[Person] | None = None,
     marked: bool = True,
+    with_github: bool = False,
     service_accounts: Sequence[DelegatedAccount] = (),
     **sections: Section,
 ) -> AsyncIterator[Environment]:
@@ -162,7 +167,8 @@ async def open_environment(
         databases: Where servers get their databases; SQLite files in the folder when it is None.
         public_url: Where browsers reach a server; where it listens when it is None.
         people: Who has a Google account; Ada and Grace when nobody is named.
-        marked: Whether each mail holds a marker.
+        marked: Whether each mail and each issue holds a marker.
+        with_github: Serve a GitHub too, with the agent's toolkit for issues.
         service_accounts: Who may act as them without asking.
         sections: Sections of the settings, such as ``delivery=DeliverySettings(…)``.
     """
@@ -186,11 +192,18 @@ async def open_environment(
         marked=marked,
         service_accounts=service_accounts,
     )
+    github = GitHubSandbox(
+        client_id=CLIENT_ID,
+        client_secret=keys.google_client_secret,
+        redirect_uri=callback_url(public_url, "github"),
+        marked=marked,
+    )
     async with (
         serve_loopback(google.app) as google_url,
         serve_loopback(slack_proxy) as slack_url,
         serve_loopback(telegram.app) as telegram_url,
         serve_loopback(whatsapp.app) as whatsapp_url,
+        AsyncExitStack() as stack,
     ):
         settings = Settings(
             # Client and server share one event loop, so a slow machine delays a request and its timer alike.
@@ -205,8 +218,15 @@ async def open_environment(
             ),
         ).model_copy(update=sections)
         settings = lead_to_sandbox(settings, google_url, keys.google_client_secret)
+        if with_github:
+            section = ConnectionSettings(provider="github", sandbox_port=0)
+            agents = {"assistant": AgentSettings(toolkits=("gmail", "issues"))}
+            settings = settings.model_copy(update={"connections": {"github": section}, "agents": agents})
+            github_url = await stack.enter_async_context(serve_loopback(github))
+            settings = lead_to_github(settings, "github", github_url, keys.google_client_secret)
         yield Environment(
             google,
+            github,
             slack,
             sockets,
             slack_proxy,

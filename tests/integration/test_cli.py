@@ -259,17 +259,25 @@ async def test_serve_serves_until_it_is_told_to_stop(config: Path) -> None:
 
 @pytest.mark.system
 async def test_demo_holds() -> None:
-    """Exit code 0, and JSON that says of both people on each of the four channels that they saw their own mail only."""
+    """Exit code 0, and JSON that says of both people on each of the four channels that they saw their own mail only.
+
+    Over HTTP it says the same of their issues at GitHub.
+    """
     async with process("demo", "--json") as demo:
         printed, errors = await asyncio.wait_for(demo.communicate(), 240)
 
     assert demo.returncode == 0, errors.decode()
     outcome = json.loads(printed)
     assert outcome["held"] is True
-    assert [each["held"] for each in outcome["participants"]] == [True] * 8
+    assert [each["held"] for each in outcome["participants"]] == [True] * (8 + 2)
     places = {each["channel"].partition(",")[0] for each in outcome["participants"]}
     assert places == {"http", "slack", "telegram", "whatsapp"}
     assert {each["email"] for each in outcome["participants"]} == {"ada@sandbox.example", "grace@sandbox.example"}
+    at_github = [each for each in outcome["participants"] if each["channel"] == "http, github"]
+    assert [(each["email"], each["own_letters"]) for each in at_github] == [
+        ("ada@sandbox.example", 3),
+        ("grace@sandbox.example", 3),
+    ]
     assert outcome["stray_calls"] == 0
 
 

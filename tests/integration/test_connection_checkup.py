@@ -12,6 +12,7 @@ from app.diagnosis import Diagnosis, Verdict
 from app.sandbox.oauth.differences import GITHUB
 from app.sandbox.oauth.sandbox import OAuthSandbox
 from app.sandbox.server import serve_loopback
+from app.sections.connections import ConnectionSettings
 from app.settings import Settings
 from containers.build import build
 from containers.testing import settings_in
@@ -46,6 +47,18 @@ async def test_the_client_of_each_provider_is_tried(tmp_path: Path) -> None:
     assert "connections.wrong" in refused.remedy
     assert WRONG not in f"{refused}"
     assert gone.verdict is Verdict.FAULT
+
+
+async def test_a_sandbox_is_named_and_not_asked(tmp_path: Path) -> None:
+    """It runs inside the server alone, so nothing of it can be wrong; without a port, a client's id is needed."""
+    section = ConnectionSettings(provider="github", sandbox_port=0)
+    (found,) = await looked(settings_in(tmp_path).model_copy(update={"connections": {"github": section}}))
+
+    assert (found.title, found.verdict) == ("GitHub", Verdict.NOTE)
+    assert "sandbox_port" in found.remedy
+    for provider, port in (("github", None), ("linear", 0)):
+        with pytest.raises(ValueError, match=r"OAuth client|only github"):
+            ConnectionSettings.model_validate({"provider": provider, "sandbox_port": port})
 
 
 @pytest.mark.parametrize("name", ["google", "login"])

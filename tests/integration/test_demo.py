@@ -13,6 +13,7 @@ import pytest
 from app.credentials.credentials import Credentials
 from app.demo.chats import chats_of
 from app.demo.demonstration import run_demo
+from app.demo.errands import MailErrand
 from app.demo.outcome import Outcome, Participant
 from app.demo.platforms import Platforms
 from app.demo.setup import Stage
@@ -103,10 +104,12 @@ async def test_agnos_own_gmail_tools_read_each_persons_own_mailbox() -> None:
     outcome = await run_demo(with_agno=True)
 
     assert outcome.held
-    assert outcome.expected == len(outcome.participants) == 8
+    assert outcome.expected == len(outcome.participants) == 8 + 2
     assert {each.email for each in outcome.participants} == {ADA, GRACE}
     asked = [line.text for line in outcome.transcript if line.text.startswith("/mail_get_unread_emails")]
-    assert len(asked) == outcome.expected
+    assert len(asked) == 8
+    further = [each for each in outcome.participants if each.channel == "http, github"]
+    assert [(each.email, each.calls, each.foreign_calls) for each in further] == [(ADA, 1, 0), (GRACE, 1, 0)]
 
 
 @pytest.mark.parametrize("confused", [False, True])
@@ -121,7 +124,7 @@ async def test_it_notices_a_confused_deputy(tmp_path: Path, confused: bool) -> N
     ):
         platforms = Platforms(server.slack, server.telegram, server.whatsapp, PORTFOLIO)
         chats = await chats_of(platforms, server.client, server.google, server.container.api_tokens())
-        stage = Stage(chats, server.google, server.container.grants())
+        stage = Stage(chats, server.container.grants(), MailErrand(server.google))
         outcome = await asyncio.wait_for(stage.perform(), PATIENCE_SECONDS)
 
     assert outcome.held is not confused

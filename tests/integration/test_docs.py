@@ -123,7 +123,9 @@ def clone(tmp_path: Path) -> Path:
     config = (copy / "config.yaml").read_text()
     assert config.count("8080") == 2
     config = config.replace("8080", str(free_port()))  # where a server of this machine's own may listen
-    (copy / "config.yaml").write_text(config.replace("  mode: sandbox ", "  sandbox: {port: 0}\n  mode: sandbox "))
+    (copy / "config.yaml").write_text(
+        config.replace("  mode: sandbox ", "  sandbox: {port: 0}\n  mode: sandbox ").replace("8086", "0")
+    )
     return copy
 
 

@@ -90,6 +90,7 @@ def serving(folder: Path, **sections: Any) -> Iterator[Installation]:
         "database": {"url": f"sqlite+aiosqlite:///{folder}/deputy.db"},
         "key_ring": {"file": f"{folder}/keys.yaml"},
         "google": {"mode": "sandbox", "sandbox": {"port": 0}},
+        "connections": {"github": {"provider": "github", "sandbox_port": 0}},
         **sections,
     }
     config = folder / "config.yaml"

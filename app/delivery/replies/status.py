@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -36,7 +37,7 @@ class Status:
         needs: For such a message, the permissions that each tool needs, in Google's words.
         doing: For such a message, what each tool does, in words.
         approvals: The pending approvals, if the message waits for approval.
-        accounts: By the id of a pending call, the Google account that it would use, if the person has several.
+        accounts: By the id of a pending call, the account that it would use, if the person has several at its provider.
         questions: By the same ids, the question that is asked, for tools that word it themselves.
         members: By the same ids, the member of a team that asks, unless the agent itself does.
         link: The state of the sign-in whose link the answer shows, if it shows one.
@@ -147,12 +148,12 @@ class Statuses:
         }
 
     async def _accounts_of(self, principal: Principal, parked: ParkedRun) -> dict[str, Account]:
-        """Return the account of each pending call, by the call's id; nothing for a person with a single account."""
-        accounts = {account.grant_id: account for account in await self._accounts.list(principal)}
-        if len(accounts) < 2:
-            return {}
-        calls = StoppedRun.load(parked.run).waiting
-        return {call.pending.call_id: accounts[call.credential_id] for call in calls if call.credential_id in accounts}
+        """Return the account of each pending call, by the call's id, where the person has several at its provider."""
+        listed = await self._accounts.list(principal)
+        at = Counter(account.provider for account in listed)
+        several = {account.grant_id: account for account in listed if at[account.provider] > 1}
+        calls = StoppedRun.load(parked.run).waiting if several else ()
+        return {call.pending.call_id: several[call.credential_id] for call in calls if call.credential_id in several}
 
 
 def in_words(status: Status) -> ReplyContent | None:

@@ -10,8 +10,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from app.sandbox.log import bearer_of, fingerprint
 from app.sandbox.oauth.answers import IMPLIED, TEAM
 from app.sandbox.oauth.differences import Differences
+from app.sandbox.oauth.issues import Issues
+from app.sandbox.oauth.issues_api import IssuesApi
 from app.sandbox.oauth.state import AppGrant, ProviderState
 
 _WRONG_TOKEN = {"ok": False, "error": "invalid_auth"}  # in Slack's words, with the status 200
@@ -21,18 +24,28 @@ class AccountApi:
     """Answers as the account of the bearer, and takes down every call. Lives with the sandbox.
 
     Attributes:
-        calls: Every call: the account, the method, and the path with its query.
+        calls: Every call: the account, or ``nobody``, the method, and the path with its query.
+        bearers: The SHA-256 of each call's bearer, in the same order.
+        issues: The accounts' issues.
         failure: The status with which it answers, while it is set.
     """
 
     def __init__(
-        self, state: ProviderState, differences: Differences, accounts: Sequence[str], now: Callable[[], float]
+        self,
+        state: ProviderState,
+        differences: Differences,
+        accounts: Sequence[str],
+        now: Callable[[], float],
+        *,
+        marked: bool = False,
     ) -> None:
         self._state = state
         self._differs = differences
         self._accounts = accounts
         self._now = now
         self.calls: list[tuple[str, str, str]] = []
+        self.bearers: list[str | None] = []
+        self.issues = Issues(accounts, now, marked=marked)
         self.failure: int | None = None
 
     def routes(self) -> list[Route]:
@@ -43,6 +56,7 @@ class AccountApi:
             *([Route(self._differs.paths.whoami, whoami, methods=methods)] if whoami else []),
             Route("/user/repos", self._repositories),
             Route("/user/starred/{owner}/{name}", self._star, methods=["PUT"]),
+            *(IssuesApi(self.issues, self._called).routes() if self._differs.has_repositories else ()),
         ]
 
     async def _user(self, request: Request) -> Response:
@@ -83,7 +97,9 @@ class AccountApi:
         return JSONResponse(answer(grant.account))
 
     def _grant(self, request: Request) -> AppGrant | None:
-        grant = self._state.find(request.headers.get("authorization", "").removeprefix("Bearer "), self._now())
+        bearer = bearer_of(request.headers.get("authorization"))
+        grant = self._state.find(bearer or "", self._now())
         target = f"{request.url.path}?{request.url.query}".removesuffix("?")
         self.calls.append((grant.account if grant else "nobody", request.method, target))
+        self.bearers.append(fingerprint(bearer))
         return grant

@@ -16,7 +16,9 @@ from starlette.routing import Route
 from app.sandbox.oauth.accounts import AccountApi
 from app.sandbox.oauth.answers import Answers
 from app.sandbox.oauth.client import RegisteredClient
+from app.sandbox.oauth.consent import consent_page, refusal_page
 from app.sandbox.oauth.differences import GITHUB, Differences
+from app.sandbox.oauth.issues import Issues
 from app.sandbox.oauth.state import AppGrant, ProviderState, RefusedError
 
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -27,6 +29,16 @@ class OAuthSandbox:
 
     GET on the consent page shows a form; a program posts the form's fields: ``account``, ``decision`` (``allow`` or
     ``deny``) and ``granted``, the scopes that the person leaves ticked, all by default.
+
+    Args:
+        client_id: The OAuth client's id.
+        client_secret: Its secret.
+        redirect_uris: Those that the client has registered.
+        accounts: The names of the accounts.
+        differences: Which provider it is like.
+        title: Its name on the consent page.
+        marked: Whether each issue has a marker in its title, by which a proof finds out who has seen it.
+        now: The clock, POSIX seconds.
 
     Attributes:
         redirect_uris: Those that the client has registered.
@@ -42,15 +54,18 @@ class OAuthSandbox:
         redirect_uris: Iterable[str],
         accounts: tuple[str, ...] = ("ada", "grace"),
         differences: Differences = GITHUB,
+        title: str = "Hub",
+        marked: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._client = RegisteredClient(client_id, client_secret, differences)
         self.redirect_uris = set(redirect_uris)
         self._accounts = accounts
         self._differs = differences
+        self._title = title
         self._now = now
         self.state = ProviderState(differences)
-        self._api = AccountApi(self.state, differences, accounts, now)
+        self._api = AccountApi(self.state, differences, accounts, now, marked=marked)
         self._answers = Answers(differences, client_id)
         self.token_calls: list[str] = []
         paths = differences.paths
@@ -74,6 +89,16 @@ class OAuthSandbox:
         return self._api.calls
 
     @property
+    def bearers(self) -> list[str | None]:
+        """Return the SHA-256 of the bearer of each of these calls, None where there was none."""
+        return self._api.bearers
+
+    @property
+    def issues(self) -> Issues:
+        """Return the accounts' issues."""
+        return self._api.issues
+
+    @property
     def failure(self) -> int | None:
         """Return the status with which all endpoints but the consent page answer, if it was set."""
         return self._api.failure
@@ -84,13 +109,17 @@ class OAuthSandbox:
         self._api.failure = status
 
     async def _show(self, request: Request) -> Response:
-        refusal = self._wrong_with(request.query_params)
-        if refusal:
-            return HTMLResponse(f"<p>{refusal}</p>", 400)
-        accounts = "".join(f"<button name=account value={each}>{each}</button>" for each in self._accounts)
-        return HTMLResponse(
-            f"<form method=post><input type=hidden name=decision value=allow>{accounts}</form>", headers=_NO_STORE
+        asked = request.query_params
+        if refusal := self._wrong_with(asked):
+            return HTMLResponse(refusal_page(self._title, refusal), 400, headers=_NO_STORE)
+        shown = consent_page(
+            title=self._title,
+            client_id=asked["client_id"],
+            accounts=self._accounts,
+            scopes=self._scopes(asked),
+            redirect_uri=asked["redirect_uri"],
         )
+        return HTMLResponse(shown, headers=_NO_STORE)
 
     async def _decide(self, request: Request) -> Response:
         asked = request.query_params

@@ -6,9 +6,10 @@ import {el, markdown} from "./dom.js"
 const LOOK_MILLISECONDS = 1500  // a request that waits would hold one of the six connections that a browser opens
 const ENDED = new Set(["done", "failed"])
 export const QUESTION = "Show my 4 latest mails"
+const ACCOUNTS = document.querySelector("[data-github]") ? ["Which issues are assigned to me?", "connections"] : []
 const IDEAS = {
-  ada: [QUESTION, "Send mail to grace@sandbox.example about Tea: Are you free at four?", "Read mail 1"],
-  grace: [QUESTION, "Send mail to ada@sandbox.example about Compiler: It runs. Come and see!", "Read mail 1"],
+  ada: [QUESTION, "Send mail to grace@sandbox.example about Tea: Are you free at four?", "Read mail 1", ...ACCOUNTS],
+  grace: [QUESTION, "Send mail to ada@sandbox.example about Compiler: It runs. Come and see!", "Read mail 1", ...ACCOUNTS],
 }
 
 export class Chat extends EventTarget {
@@ -159,11 +160,13 @@ export class Chat extends EventTarget {
 
   async showAccounts() {
     const {accounts: connected} = await accounts(this.player)
-    this.account.replaceChildren(...connected.flatMap(({email, credential}) => [
-      el("span", {}, email), " ", el("code", {class: "key", title: `credential ${credential}`}, credential.slice(0, 8)),
-    ]))
+    this.account.replaceChildren(...connected.map(({provider, email, credential}) => el("span", {class: "connected"},
+      provider === "Google" ? email : `${provider}: ${email}`, " ",
+      el("code", {class: "key", title: `credential ${credential}`}, credential.slice(0, 8)),
+    )))
+    if (connected.some(({provider}) => provider !== "Google")) this.dispatchEvent(new Event("connected-further"))
     if (connected.length) this.dispatchEvent(new Event("connected"))
-    else this.account.append("no Google account yet")
+    else this.account.append("no account connected yet")
   }
 
   showIdeas() {

@@ -34,6 +34,7 @@ function done(step) {
 for (const chat of chats) {
   chat.addEventListener("asked", () => done("ask"))
   chat.addEventListener("tried", () => done("approve"))
+  chat.addEventListener("connected-further", () => done("github"))
   chat.addEventListener("connected", () => {
     connected.add(chat)
     if (connected.size === chats.length) done("connect")

@@ -46,7 +46,7 @@ export class Lane {
     const card = {
       began: el("span", {class: "time"}, "open"),
       objects: el("ul", {class: "objects", "aria-label": "Objects of this scope"}),
-      calls: el("ul", {class: "calls", "aria-label": "Calls to Google"}),
+      calls: el("ul", {class: "calls", "aria-label": "Calls in this person’s name"}),
       end: el("p", {class: "end"}),
       message, count: 0, keys: new Set(),
     }
@@ -122,7 +122,7 @@ export class Lane {
     this.cards.delete(scope)
     card.root.remove()
     const keys = [...card.keys].map(key => el("code", {class: "key"}, key))
-    const calls = card.count ? [`${card.count} ${card.count === 1 ? "call" : "calls"} with `, ...keys] : ["no call to Google"]
+    const calls = card.count ? [`${card.count} ${card.count === 1 ? "call" : "calls"} with `, ...keys] : ["no call to a provider"]
     this.past.prepend(el("li", {}, el("strong", {}, `Scope ${scope}`), ` ${card.lived} · `, ...calls))
     while (this.past.children.length > PAST) this.past.lastElementChild.remove()
     this.nothing.hidden = this.cards.size > 0
