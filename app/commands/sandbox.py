@@ -157,7 +157,7 @@ def _settings(server: str, interfaces: InterfacesSettings, client_id: str, clien
         database=DatabaseSettings(url=SecretStr("sqlite+aiosqlite:///var/sandbox.db")),
         key_ring=KeyRingSettings(file=Path("var/sandbox-keys.yaml")),
         google=GoogleSettings(mode="google", client_id=client_id, client_secret=SecretStr(client_secret)),
-        connections={_GITHUB: ConnectionSettings(provider="github", client_id=client_id)},
+        connections={_GITHUB: ConnectionSettings(provider="github", sandbox_port=0)},
         agents={"assistant": AgentSettings(model="offline", toolkits=("gmail", "calendar", "drive", "issues"))},
         default_agent="assistant",
         interfaces=interfaces,

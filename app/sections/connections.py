@@ -97,27 +97,30 @@ class ConnectionSettings(Section):
         """Return the settings of the same provider, simulated at this address, with the OAuth client that it knows."""
         whoami = PRESETS[self.provider].whoami
         assert whoami is not None
-        return self.model_copy(
-            update={
-                "client_id": client_id,
-                "client_secret": client_secret,
-                "authorize_url": f"{root}/login/oauth/authorize",
-                "token_url": f"{root}/login/oauth/access_token",
-                "revoke_url": f"{root}/applications",
-                "whoami": WhoAmISettings(url=f"{root}/user", subject=whoami.subject, shown=whoami.shown),
-                "api": (root,),
-            }
-        )
+        changed = {
+            "client_id": client_id,
+            "client_secret": client_secret,
+            "authorize_url": f"{root}/login/oauth/authorize",
+            "token_url": f"{root}/login/oauth/access_token",
+            "revoke_url": f"{root}/applications",
+            "whoami": WhoAmISettings(url=f"{root}/user", subject=whoami.subject, shown=whoami.shown),
+            "api": (root,),
+        }
+        kept = {name: getattr(self, name) for name in self.model_fields_set - {"sandbox_port"}}
+        return ConnectionSettings.model_validate(kept | changed)
 
     @model_validator(mode="after")
     def _is_whole(self) -> ConnectionSettings:
         if self.sandbox_port is not None and self.provider != "github":
             raise wrong("sandbox_port", "only github has a sandbox; leave it out")
-        if self.sandbox_port is None and not self.client_id:
-            raise wrong("client_id", "give the id of your OAuth client at the provider")
+        if self.sandbox_port is not None and (self.client_id or self.client_secret is not None):
+            raise wrong("sandbox_port", "the sandbox has a client of its own; leave out the port, or your client")
+        if self.sandbox_port is None:
+            self._check_client()
         if (self.authorize_url is None) != (self.token_url is None):
             raise wrong("token_url", "give both authorize_url and token_url")
-        self._check_client()
+        if self.provider != "microsoft" and "tenant" in self.model_fields_set:
+            raise wrong("tenant", "only microsoft has directories; leave it out")
         if self.provider != "oauth":
             return self
         if self.authorize_url is None and self.issuer is None:
@@ -129,6 +132,8 @@ class ConnectionSettings(Section):
         return self
 
     def _check_client(self) -> None:
+        if not self.client_id:
+            raise wrong("client_id", "this key is required: the id of your OAuth client at the provider")
         preset = PRESETS.get(self.provider)
         way = self.client_authentication or (preset.client_authentication if preset else None)
         if self.client_secret is not None and way is ClientAuthentication.NONE:
@@ -139,8 +144,6 @@ class ConnectionSettings(Section):
             )
         if self.client_secret is None and self.provider in _ASKS_SECRET:
             raise wrong("client_secret", f"{self.provider} takes no client without a secret; write it")
-        if self.provider != "microsoft" and "tenant" in self.model_fields_set:
-            raise wrong("tenant", "only microsoft has directories; leave it out")
 
 
 def _of_tenant(endpoints: Endpoints, tenant: str) -> Endpoints:

@@ -89,7 +89,6 @@ class Seat:
         allow = tab.get_by_role("button", name=f"Authorize as {self.player.key}")
         await allow.wait_for()
         found = await violations(tab)
-        await shoot(tab, "github-consent")
         await allow.click()
         code = await tab.locator(".code strong").inner_text()
         await tab.close()
