@@ -119,7 +119,7 @@ def inbound(
     return InboundMessage(principal, event_id, conversation, text, address, attachments=attachments)
 
 
-async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 120.0) -> None:
     """Return once the condition, awaited if need be, is true."""
     async with asyncio.timeout(seconds):
         while True:
@@ -146,7 +146,7 @@ class CoreServer:
         post: Post | None = None,
         clock: Clock | None = None,
         channel: RecordingChannel | None = None,
-        deadline_seconds: float = 30.0,
+        deadline_seconds: float = 120.0,
         history_turns: int = 20,
         backlog: int = 1000,
         person_backlog: int = 1000,

@@ -17,7 +17,7 @@ from interfaces import connections
 from interfaces.connections import ConnectionLimits
 from interfaces.listening import listening
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 120.0
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
