@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 from app.approvals.approvals import Approval
+from app.chat.words import words_of
 
-_ANSWER = re.compile(r"[\s`/*]*answer[\s`*]+([0-9a-f]{4,8})\b[`*]*:?(.*)", re.IGNORECASE | re.DOTALL)
+_HEXADECIMAL = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,20 @@ class GivenAnswer:
 
 def find_answer(text: str) -> GivenAnswer | None:
     """Return the answer that a message consists of, or None when it is anything else."""
-    found = _ANSWER.fullmatch(text)
-    return GivenAnswer(found[1].lower(), found[2].strip().strip("`").strip()) if found else None
+    first, *others = text.split(maxsplit=2) or ("",)
+    second = others[0] if others else ""
+    code, _, begun = second.partition(":")
+    match words_of(f"{first} {code}"):
+        case ("answer", word) if is_code(word):
+            answer = begun + text.partition(second)[2]
+            return GivenAnswer(word, answer.strip().strip("`").strip())
+        case _:
+            return None
+
+
+def is_code(word: str) -> bool:
+    """Return whether a word, in lower case, may be the code of something that waits for a person."""
+    return 4 <= len(word) <= 8 and set(word) <= _HEXADECIMAL
 
 
 def how_to_answer(approval: Approval) -> str:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.approvals.approvals import Approval, Approvals, ApprovalState
-from app.chat.answers import GivenAnswer, find_answer, how_to_answer
+from app.chat.answers import GivenAnswer, find_answer, how_to_answer, is_code
 from app.chat.words import pieces_of, words_of
 from app.durations import in_words
 from app.messages import StoredMessage
 from app.principal import Principal
 
-_HEXADECIMAL = frozenset("0123456789abcdef")
 _WITHOUT_CODE = {("approve",), ("deny",)}
 _SHORT_ANSWERS = {(word,) for word in ("yes", "y", "ok", "okay", "yep", "sure", "no", "n", "nope")} | {("go", "ahead")}
 _NOTHING = "Nothing waits for your decision."
@@ -31,14 +30,10 @@ class Decision:
 def find_decision(text: str) -> Decision | None:
     """Return the decision that a message consists of, or None when it is anything else."""
     match words_of(text):
-        case ("approve" | "deny" as word, code) if _is_code(code):
+        case ("approve" | "deny" as word, code) if is_code(code):
             return Decision(code, word == "approve")
         case _:
             return None
-
-
-def _is_code(word: str) -> bool:
-    return 4 <= len(word) <= 8 and set(word) <= _HEXADECIMAL
 
 
 class Waiting(Protocol):
@@ -136,7 +131,7 @@ class ApprovalCommand:
             return _how_to_decide(named)
         if codes:
             only = words[0] if len(words) == 1 else ""
-            decided = await self._approvals.find(message.principal, only) if _is_code(only) else None
+            decided = await self._approvals.find(message.principal, only) if is_code(only) else None
             return _not_open(only, decided, self._now()) if decided is not None else None
         if pending:
             about = "" if words in _WITHOUT_CODE else " If you meant something else, please say it in more words."
@@ -145,7 +140,7 @@ class ApprovalCommand:
 
 
 def _codes_in(text: str) -> frozenset[str]:
-    return frozenset(part for piece in pieces_of(text) for part in piece.split("-") if _is_code(part))
+    return frozenset(part for piece in pieces_of(text) for part in piece.split("-") if is_code(part))
 
 
 def _how_to_decide(codes: list[str]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.chat.accounts import find_code
+from app.chat.answers import GivenAnswer, find_answer
 from app.chat.approvals import find_decision
 from app.chat.words import pieces_of, words_of
 from tests.fakes.growth import grows_faster
@@ -53,7 +54,30 @@ HOSTILE: dict[str, Callable[[int], str]] = {
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_text_costs_no_more_than_its_length(text: Callable[[int], str]) -> None:
     """Fifty times the length costs about fifty times as much; a pattern that tries again costs 2,500 times."""
-    assert not grows_faster(lambda text: (words_of(text), pieces_of(text), find_code(text), find_decision(text)), text)
+    assert not grows_faster(
+        lambda text: (words_of(text), pieces_of(text), find_code(text), find_decision(text), find_answer(text)), text
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("answer 3f2a 12", "12"),
+        ("`answer 3F2A: twelve apples`", "twelve apples"),
+        ("/answer 3f2a:12", "12"),
+        ("*answer* `3f2a`\nname: Ada\nyear: 1815", "name: Ada\nyear: 1815"),
+        ("answer 3f2a", ""),
+    ],
+)
+def test_an_answer_is_read_as_it_is_written(text: str, answer: str) -> None:
+    """Marks around the words of the command are left out; the answer keeps its lines."""
+    assert find_answer(text) == GivenAnswer("3f2a", answer)
+
+
+@pytest.mark.parametrize("text", ["", "answer", "answer me", "answer 3f2", "answer 3f2ag x", "the answer 3f2a 12"])
+def test_another_sentence_is_no_answer(text: str) -> None:
+    """It goes to the assistant."""
+    assert find_answer(text) is None
 
 
 def test_no_command_has_a_pattern() -> None:
