@@ -31,7 +31,7 @@ COMMANDS = MappingProxyType(
         "graph": "Print the container as a Mermaid graph that shows each provider's lifetime.",
         "audit": "Print who did what with which account, oldest first, without any secret or text.",
         "demo": "Run two people on every channel at once on a new server; exit 1 unless each saw only their own mail.",
-        "sandbox": "Serve a simulated Google, Slack, Telegram and WhatsApp on loopback, with people to write as.",
+        "sandbox": "Serve a simulated Google, GitHub, Slack, Telegram and WhatsApp on loopback.",
         "tokens": "Manage tokens of the HTTP interface.",
         "users": "List, offboard and restore people.",
         "grants": "List and revoke people's connections to their accounts.",

@@ -53,7 +53,7 @@ def sandbox(
     client_id: Annotated[str, typer.Option(help="The OAuth client's id.")] = "deputy.sandbox",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Google's port; 0 picks a free one.")] = 8085,
 ) -> None:
-    """Serve a simulated Google, GitHub, Slack, Telegram and WhatsApp on loopback, with people to write as.
+    """Serve a simulated Google, GitHub, Slack, Telegram and WhatsApp on loopback.
 
     It writes a configuration for `deputy serve`, which you start in another terminal. Then you type here, as Ada or
     Grace, `ada@telegram: show my unread mail` or, in a group, `grace@slack#team: show my unread mail`, and read what

@@ -61,6 +61,7 @@ async def test_each_person_is_shown_their_own_message_until_it_is_answered(
         await until(lambda: len(shown) > so_far + 3)
         hesitant.may["grace"].set()
         await until(lambda: (grace, "idle") in shown)
+        await until(lambda: server.channel.texts(grace))
 
     assert {person for person, _ in shown[so_far:]} == {grace}
     assert [shown.count((person, "idle")) for person in (ada, grace)] == [1, 1]
@@ -87,6 +88,7 @@ async def test_after_a_while_it_is_said_what_is_done(database: Database, key_rin
         await until(lambda: shown[-1] == (ada, "looking at the clock"))
         may_read.set()
         await until(lambda: shown[-1] == (ada, "idle"))
+        await until(lambda: server.channel.texts(ada))
 
     assert server.channel.texts(ada) == ["letters_clock: noon"]
 
