@@ -122,10 +122,10 @@ class Form:
     """A question, in the words of whoever asks it. It is a stranger's text and is shown as such.
 
     Attributes:
-        asker: Who asks, by its name in the settings.
+        asker: The name in the settings of the server that asks.
         message: The question.
         requests: The origin's requests that it stands for, all of which the answer answers.
-        url: The page that the person is asked to open; "" if it is none.
+        url: The page that the person is asked to open; "" if it is another kind of question.
         home: The origin's own host, if it is known.
     """
 
@@ -165,7 +165,7 @@ class Form:
 
     @property
     def host(self) -> str:
-        """Return the host of the page; "" if there is none."""
+        """Return the host of the page, or "" without a page."""
         return urlsplit(self.url).hostname or ""
 
     def shown(self, code: str, until: str, as_whom: str = "", member: str = "") -> str:

@@ -102,7 +102,7 @@ def _page(server: str, key: str, page: mcp_types.ElicitRequestURLParams, url: st
         if not host or not is_safe or not is_plain or parts.username is not None or len(page.url) > _MAX_URL:
             raise ValueError
     except ValueError:
-        raise _refused(server, "you to open an address that is none of a safe page") from None
+        raise _refused(server, "you to open an address that is not safe") from None
     return Form(server, page.message[:_MAX_MESSAGE], (key,), url=page.url, home=_host(url))
 
 

@@ -36,14 +36,14 @@ _TRANSPARENT = (
 _RUNNING = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
 _OF_A_PERSON = (GoogleClient, Connection)
 # Modules whose objects belong to the process by design, or are Deputy's: they carry nothing of the code that uses them.
-_OF_THE_PROCESS = ("app", "inspect", "sqlalchemy.event", "sqlalchemy.util._immutabledict", "typing")
+_OF_THE_PROCESS = ("app", "inspect", "sqlalchemy.event", "sqlalchemy.util._immutabledict_cy", "typing")
 
 Packages = Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Lens:
-    """What a walk looks into.
+    """The limits of a walk.
 
     Attributes:
         packages: Only instances of classes in these; None if those of any library.
@@ -77,7 +77,7 @@ def shared(
     Args:
         one: An instance of somebody's request.
         other: The same of somebody else's.
-        results: What has been returned in each of the two requests.
+        results: The values that each of the two requests has returned.
         packages: Only instances of classes in these, and in the class's own, are looked into.
     """
     own = package_of(type(one))
@@ -97,7 +97,7 @@ def kept_of_request(cls: type, request: Sequence[object], text: str, packages: P
 
     Args:
         cls: The class.
-        request: What belongs to the request.
+        request: The objects that belong to the request.
         text: A text that everything of the person holds.
         packages: The packages whose classes and modules are looked into.
     """

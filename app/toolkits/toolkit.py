@@ -186,14 +186,14 @@ class Toolkit:
         return self.tools()
 
     def offered(self) -> Mapping[str, ToolSpec]:
-        """Return the tools that the model is told of with its next request; all known ones by default.
+        """Return the tools that the model is offered with its next request; all known ones by default.
 
         A toolkit whose tools come and go returns another mapping when they do, never a changed one.
         """
         return self.known()
 
     def notice(self) -> str | None:
-        """Return what the model is told about tools that are left out at the moment, or None."""
+        """Return a sentence for the model about tools that are left out at the moment, or None."""
         return None
 
     async def approval_details(self, tool: str, arguments: Mapping[str, Any]) -> Sequence[str]:

@@ -81,7 +81,7 @@ def test_what_cannot_be_asked_in_a_chat_is_refused(schema: dict[str, Any]) -> No
 )
 def test_an_address_that_misleads_is_refused(url: str) -> None:
     """A page has https and an address in which nothing hides."""
-    with pytest.raises(ToolError, match="none of a safe page"):
+    with pytest.raises(ToolError, match="an address that is not safe"):
         asked(mcp_types.ElicitRequest(params=mcp_types.ElicitRequestURLParams(message="Pay", url=url)))
 
 

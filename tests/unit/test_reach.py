@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from typing import Any, ClassVar
 
 import pytest
+from sqlalchemy import make_url
 
 from app.principal import Principal
 from app.toolkits.reach import kept_of_request, mentions, shared
@@ -236,3 +237,10 @@ class Frozen:
 def test_what_all_read_is_not_shared_by_two() -> None:
     """A table on a class is the same for all, and is judged by what is kept in it."""
     assert [*shared(Frozen(), Frozen(), packages=HERE)] == []
+
+
+def test_what_nobody_can_change_is_no_finding() -> None:
+    """Every URL of SQLAlchemy's without a query holds the same empty immutable dictionary."""
+    one, other = Kit(make_url("sqlite://")), Kit(make_url("sqlite://"))
+    assert one.held.query is other.held.query
+    assert list(shared(one, other)) == []
