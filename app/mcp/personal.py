@@ -130,6 +130,9 @@ class _Link:
             forget_frames(error)
             cause.__context__ = cause.__cause__ = None
             self._cause = cause.with_traceback(None)
+        except asyncio.CancelledError as error:  # it did not end in time
+            forget_frames(error)
+            raise
         finally:
             self.opened.set()
 

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.connections.connection import Connection
 from app.errors import GrantRevokedError, SettingsError
+from app.mcp import personal
 from app.mcp.toolkit import PersonalMcpToolkit
 from app.principal import Principal
 from app.sections.mcp import McpSettings
@@ -35,9 +36,34 @@ from containers.testing import (
     scripted,
     use_model,
 )
+from tests.fakes.core_server import until
 from tests.fakes.mcp_server import Older, PersonalOffice, personal_settings, serving, settings_with
 
 CONTEXT = RunContext(deps=None, model=TestModel(), usage=RunUsage())
+
+
+class Silent:
+    """An MCP server that gives no answer to one method.
+
+    Args:
+        method: The method.
+    """
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+        self.asked = 0
+        self.ends = asyncio.Event()
+
+    def over(self, app: ASGIApp) -> ASGIApp:
+        """Return an application that does not answer it until it ends."""
+
+        async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
+            if Headers(scope=scope).get("mcp-method") == self._method:
+                self.asked += 1
+                await self.ends.wait()
+            await app(scope, receive, send)
+
+        return waiting
 
 
 class Greedy:
@@ -235,6 +261,33 @@ async def test_a_closed_request_leaves_nothing_of_its_person(
         assert "grace called" in str(answers[1])
         assert len(held) == 9
         assert [each() for each in held if each() is not None] == []
+
+
+@pytest.mark.parametrize("silent", ["tools/list", "tools/call"])
+async def test_a_connection_that_is_cut_off_leaves_nothing_of_its_person(
+    tmp_path: Path, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch, silent: str
+) -> None:
+    """The request is cancelled while the server says nothing, and the connection does not end in time."""
+    monkeypatch.setattr(personal, "_CLOSE_SECONDS", 0.0)
+    held: list[weakref.ref[object]] = []
+    quiet = Silent(silent)
+    async with (
+        serving(PersonalOffice().server(), older=quiet) as url,
+        open_test_container(personal_settings(tmp_path, url, "who")) as container,
+    ):
+        granting(ada, grace).install(container, "accounts")
+        asking = [asyncio.create_task(who(container, person, held)) for person in (ada, grace)]
+        await until(lambda: quiet.asked == 2)
+        for task in asking:
+            task.cancel()
+        await asyncio.wait(asking)
+        assert [task.cancelled() for task in asking] == [True, True]
+        del task
+        asking.clear()
+
+        assert len(held) == 6
+        assert [each() for each in held if each() is not None] == []
+        quiet.ends.set()
 
 
 async def test_a_session_of_an_older_protocol_ends_with_its_request(
