@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# A thread that has synced the disk goes on within this time, however busy the event loop is. Python's default is 5 ms.
-_SWITCH_SECONDS = 0.001
 # A message makes and drops thousands of objects; Python's default looks at them after each 700 new ones.
 _COLLECT_AFTER = (5_000, 20, 50)
 
@@ -19,14 +16,12 @@ def tuned() -> Iterator[None]:
 
     Among the objects that a start makes, collecting takes a sixth of the start's time.
     """
-    switch_seconds, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    thresholds = gc.get_threshold()
     gc.disable()
     gc.set_threshold(*_COLLECT_AFTER)
-    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         yield
     finally:
-        sys.setswitchinterval(switch_seconds)
         gc.set_threshold(*thresholds)
         gc.enable()
 
