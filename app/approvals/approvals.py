@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.approvals.form import Answers, Form, dump_answers
+from app.approvals.form import Answers, Form
 from app.audit.audit import AuditEntry, AuditEvent, record
 from app.database.database import Database, take_turns
 from app.database.tables import approvals, owned_by, owner, principal_of
@@ -155,7 +155,7 @@ class Approvals:
         )
         decision = ApprovalState.APPROVED if approved else ApprovalState.DENIED
         at = self._now()
-        values = {"state": decision, "decided_at": at, "answer": None if answers is None else dump_answers(answers)}
+        values = {"state": decision, "decided_at": at, "answer": None if answers is None else json.dumps(answers)}
         async with self._database.writing() as connection:
             decide = approvals.update().where(mine).values(values).returning(*approvals.c)
             row = (await connection.execute(decide)).one_or_none()

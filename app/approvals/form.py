@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from app.characters import seen, spelled_out
 
 MAX_TEXT = 2_000  # characters of an answer to one field
+MARKS = "`-* "  # no part of a label: people write lists and code, and forms mark what is required
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
 _YES, _NO = frozenset({"yes", "y", "true", "ja"}), frozenset({"no", "n", "false", "nein"})
 
@@ -157,7 +157,7 @@ class Form:
         said: dict[str, str] = {}
         for line in filter(str.strip, text.splitlines()):
             label, colon, value = line.partition(":")
-            known = label.strip().strip("`-* ").lower()
+            known = label.strip(MARKS).lower()
             if not colon or known not in labels or known in said:
                 raise ValueError("Write each answer on a line of its own, after its name and a colon.")
             said[known] = value.strip()
@@ -211,11 +211,6 @@ class Form:
         if only.kind is FieldKind.BOOLEAN:
             return [("Yes", "yes"), ("No", "no")]
         return [(spelled_out(words)[:40], str(number)) for number, (_, words) in enumerate(only.choices, 1)]
-
-
-def dump_answers(answers: Mapping[str, Mapping[str, Value]]) -> str:
-    """Return answers as they are stored."""
-    return json.dumps(answers)
 
 
 def _is_typed(each: FormField) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import mcp_types
 
-from app.approvals.form import FieldKind, Form, FormField
+from app.approvals.form import MARKS, FieldKind, Form, FormField
 from app.characters import seen
 from app.errors import ToolError
 from app.hosts import is_loopback
@@ -123,7 +123,7 @@ def _field(request: str, name: str, described: Mapping[str, Any]) -> dict[str, A
     words = next(
         (each for each in (described.get("title"), described.get("description")) if isinstance(each, str)), name
     )
-    label = " ".join(seen(words).replace(":", " ").split())[:_MAX_LABEL] or name
+    label = _label(words) or _label(name) or "answer"
     found: dict[str, Any] = {"request": request, "name": name, "label": label}
     if len(name) > _MAX_NAME:
         return None
@@ -142,6 +142,11 @@ def _field(request: str, name: str, described: Mapping[str, Any]) -> dict[str, A
             known = wanted if wanted in ("email", "uri", "date", "date-time") else ""
             return {**found, **bounds, "kind": FieldKind.TEXT, "format": known}
     return None
+
+
+def _label(words: str) -> str:
+    """Return the name by which a person answers: without a colon, and without marks around it such as ``*``."""
+    return " ".join(seen(words).replace(":", " ").split())[:_MAX_LABEL].strip(MARKS)
 
 
 def _choices(described: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

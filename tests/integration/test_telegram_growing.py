@@ -180,7 +180,7 @@ async def test_a_message_that_ends_while_its_answer_is_begun_is_answered_alone(s
     await eventually(lambda: "deleteMessage" in stage.telegram.calls)
     await stage.answer(ada, "Answer", stage.other, private=False)
 
-    await stage.shown("Answer")
+    assert len(await stage.shown("Answer")) == 1
 
 
 async def test_words_before_a_tool_are_no_part_of_the_answer(stage: Stage) -> None:

@@ -156,3 +156,4 @@ async def test_what_another_process_has_begun_since_is_finished(telegram: Telegr
     await stage.send(overtaken, "Half of it.", 3)
 
     stage.check(lost=False)
+    assert [each.text for each in telegram.telegram.chats.in_chat(GROUP)] == ["Half of it."]

@@ -67,6 +67,21 @@ def test_what_cannot_be_asked_in_a_chat_is_refused(schema: dict[str, Any]) -> No
         form_of(schema)
 
 
+def test_a_value_is_answered_by_its_name_without_marks() -> None:
+    """Forms mark what is required by an asterisk, and people write lists."""
+    form = form_of(
+        flat(
+            name={"type": "string", "title": "Your name *"},
+            year={"type": "integer", "title": "**Year**:"},
+            marks={"type": "string", "title": "***"},
+        )
+    )
+
+    assert [each.label for each in form.fields] == ["Your name", "Year", "marks"]
+    answers = form.read("Your name *: Ada\n- year: 1815\nMarks: none")
+    assert answers == {"ask": {"name": "Ada", "year": 1815, "marks": "none"}}
+
+
 @pytest.mark.parametrize(
     "url",
     [

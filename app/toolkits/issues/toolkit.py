@@ -22,7 +22,7 @@ from app.toolkits.untrusted import Quotes
 # GitHub has no OAuth scope that reads private repositories alone:
 # https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps
 SCOPES = ("repo",)
-_REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}"
+_REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[.]{0,2}[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}"
 _NUMBER = r"[1-9][0-9]{0,8}"
 _ISSUE = rf"(?:issue )?(?P<issue>{_REPOSITORY}#{_NUMBER})"
 _MAX_TITLE, _MAX_TEXT = 256, 65_536  # characters that GitHub takes
