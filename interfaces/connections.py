@@ -32,6 +32,8 @@ class ConnectionLimits:
         head_bytes: Maximum length of the request line and the headers.
         head_seconds: Maximum time for these to arrive.
         body_seconds: Maximum time for the body to arrive after them.
+        idle_seconds: Time after which a connection without a request is closed. It is longer than clients and load
+            balancers keep one (5 to 60 seconds), so that none is closed just as it is used again.
     """
 
     per_client: int = 256
@@ -39,6 +41,7 @@ class ConnectionLimits:
     head_bytes: int = 64 * 1024
     head_seconds: float = 10.0
     body_seconds: float = 30.0
+    idle_seconds: int = 75
 
 
 class Connections:

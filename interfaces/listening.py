@@ -50,6 +50,7 @@ async def listening(
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
+            timeout_keep_alive=limits.idle_seconds,
         )
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))

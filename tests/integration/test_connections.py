@@ -118,6 +118,23 @@ async def test_the_body_has_to_arrive_in_time(sent: bytes) -> None:
     assert status_of(told) == b"408"
 
 
+async def test_an_idle_connection_is_closed_in_the_end() -> None:
+    """A connection whose request was answered is closed without a word when its time is over."""
+    async with listening(APP, "127.0.0.1", 0, ConnectionLimits(idle_seconds=1)) as url, dialled(url) as (idle,):
+        idle[1].write(HEAD + b"\r\nall of it")
+        await idle[0].readuntil(b"\r\n\r\n9")
+
+        assert await end_of(idle) == b""
+
+
+def test_clients_give_up_an_idle_connection_first() -> None:
+    """The client that people's scripts use keeps one for a shorter time, and so do load balancers (60 seconds)."""
+    expiry = httpx2.Limits().keepalive_expiry
+
+    assert expiry is not None
+    assert ConnectionLimits().idle_seconds > max(expiry, 60)
+
+
 @pytest.mark.parametrize("sent", [b"\r\n", b"GET / HT"])
 async def test_a_later_request_has_to_arrive_in_time(sent: bytes) -> None:
     """A connection that was used before is no better than a new one."""
