@@ -12,25 +12,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql.dml import ReturningInsert
 
 from app.audit.audit import AuditEntry, AuditEvent, record
-from app.database.database import Database, HasDialect
+from app.database.database import Database
 from app.database.prepared import Columns, Prepared
-from app.database.tables import owned_by, owner, principal_of, users
+from app.database.tables import of_person, owned_by, principal_of, users, whose
 from app.errors import OffboardedError
 from app.principal import Principal
 
 _SEEN_AGAIN_SECONDS = 3600.0  # `last_seen_at` is to the hour, so that messages cost one write an hour
 _SEEN_AT_MOST = 10_000  # people whom a process remembers having stored
-_FIND = Prepared(
-    sa.select(users).where(*(column == sa.bindparam(f"of_{column.name}") for column in users.primary_key.columns))
-)
+_FIND = Prepared(sa.select(users).where(of_person(users)))
+_IS_OFFBOARDED = sa.and_(of_person(users), users.c.offboarded_at.is_not(None))
+IS_OFFBOARDED = sa.exists().where(_IS_OFFBOARDED)
+"""The condition that the person whom `whose` gives was offboarded."""
+_ASK_OFFBOARDED = Prepared(sa.select(users.c.offboarded_at).where(_IS_OFFBOARDED))
+_STAY_OFFBOARDED = Prepared(sa.select(users.c.offboarded_at).where(_IS_OFFBOARDED).with_for_update(read=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,6 @@ class Users:
         self._database = database
         self._now = now
         self._seen: dict[Principal, float] = {}
-        self._see = Prepared(_putting(database, "first_seen_at", "last_seen_at"))
 
     async def see(self, principal: Principal) -> None:
         """Record, once an hour, that this person wrote. Whether they may write is checked with each message.
@@ -79,11 +81,11 @@ class Users:
             OffboardedError: They were offboarded; nothing may be accepted from them.
         """
         now = self._now()
-        found = (await self._database.fetch(_FIND, _named(principal))).one_or_none()
+        found = (await self._database.fetch(_FIND, whose(principal))).one_or_none()
         user = _user(found) if found is not None else None
         if user is None or (user.last_seen_at or 0.0) < now - _SEEN_AGAIN_SECONDS:
-            given = {**_named(principal), "new_first_seen_at": now, "new_last_seen_at": now}
-            put = (await self._database.change(self._see, given)).one_or_none()
+            given = {**whose(principal), "new_first_seen_at": now, "new_last_seen_at": now}
+            put = (await self._database.change(self._putting("first_seen_at", "last_seen_at"), given)).one_or_none()
             assert put is not None
             user = _user(put)
         if user.offboarded_at is not None:
@@ -92,11 +94,12 @@ class Users:
     async def offboard(self, principal: Principal) -> User:
         """Refuse this person from now on; if they are already refused, the earlier time stays."""
         now = self._now()
-        put = _putting(self._database, "offboarded_at")
         async with self._database.writing() as connection:
             await record(connection, AuditEntry(principal, AuditEvent.OFFBOARD, now))
-            given = {**_named(principal), "new_offboarded_at": now}
-            user = _user((await connection.execute(put, given)).one())
+            given = {**whose(principal), "new_offboarded_at": now}
+            put = (await self._putting("offboarded_at").execute(connection, given)).one_or_none()
+        assert put is not None
+        user = _user(put)
         if user.ended_at is not None:
             await self._set(principal, ended_at=None)  # requested again: check again whether anything is left
         return user
@@ -144,40 +147,38 @@ class Users:
         async with self._database.reading() as connection:
             return asked.intersection(principal_of(row) for row in await connection.execute(query))
 
+    def _putting(self, *times: str) -> Prepared:
+        return _putting(self._database.dialect.name, *times)
+
     async def _set(self, principal: Principal, *, ended_at: float | None) -> None:
         async with self._database.writing() as connection:
             offboarded = sa.and_(owned_by(users, principal), users.c.offboarded_at.is_not(None))
             await connection.execute(users.update().where(offboarded).values(ended_at=ended_at))
 
 
-def offboarded(principal: Principal) -> sa.ColumnElement[bool]:
-    """Return the condition that this person was offboarded."""
-    return sa.exists().where(owned_by(users, principal), users.c.offboarded_at.is_not(None))
-
-
 async def is_offboarded(connection: AsyncConnection, principal: Principal) -> bool:
     """Return whether this person is offboarded, according to what is committed at this moment."""
-    return bool((await connection.execute(sa.select(offboarded(principal)))).scalar_one())
+    return bool((await _ASK_OFFBOARDED.execute(connection, whose(principal))).rows)
 
 
 async def stays_offboarded(connection: AsyncConnection, principal: Principal) -> bool:
     """Return whether this person is offboarded, and keep them so until the caller's transaction ends."""
-    refused = sa.select(users.c.offboarded_at).where(owned_by(users, principal), users.c.offboarded_at.is_not(None))
-    return (await connection.execute(refused.with_for_update(read=True))).first() is not None
+    return bool((await _STAY_OFFBOARDED.execute(connection, whose(principal))).rows)
 
 
 async def _find(connection: AsyncConnection, principal: Principal) -> User | None:
-    row = (await connection.execute(sa.select(users).where(owned_by(users, principal)))).one_or_none()
+    row = (await _FIND.execute(connection, whose(principal))).one_or_none()
     return _user(row) if row is not None else None
 
 
-def _putting(of: HasDialect, *times: str) -> ReturningInsert[Any]:
+@cache
+def _putting(dialect_name: str, *times: str) -> Prepared:
     """Return the statement that sets these times of a person, known or new, and returns the row.
 
-    When they were first seen or offboarded is not changed once it is set. Its parameters are `_named`, and each time
+    When they were first seen or offboarded is not changed once it is set. Its parameters are `whose`, and each time
     with ``new_`` before its name.
     """
-    dialect = postgresql if of.dialect.name == "postgresql" else sqlite
+    dialect = postgresql if dialect_name == "postgresql" else sqlite
     named: dict[str, Any] = {column.name: sa.bindparam(f"of_{column.name}") for column in users.primary_key.columns}
     new = {name: sa.bindparam(f"new_{name}", type_=sa.Double) for name in times}
     insert = dialect.insert(users).values(**named, **new)
@@ -185,12 +186,7 @@ def _putting(of: HasDialect, *times: str) -> ReturningInsert[Any]:
     if "last_seen_at" in times:
         kept["last_seen_at"] = insert.excluded.last_seen_at
     put = insert.on_conflict_do_update(index_elements=list(users.primary_key.columns), set_=kept)
-    returning: ReturningInsert[Any] = put.returning(*users.c)
-    return returning
-
-
-def _named(principal: Principal) -> dict[str, object]:
-    return {f"of_{name}": part for name, part in owner(principal).items()}
+    return Prepared(put.returning(*users.c))
 
 
 def _user(row: Columns) -> User:

@@ -13,7 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import sqlalchemy as sa
 
-from app.database.database import Database, database_time
+from app.database.clock import DATABASE_TIME
+from app.database.database import Database
 from app.database.reach import is_database_failure, reason
 from app.database.tables import grants, users
 from app.diagnosis import Diagnosis, fault, ok, remark
@@ -72,7 +73,7 @@ async def _ask(database: Database) -> tuple[str, float]:
     async with database.writing() as connection:
         await connection.execute(nothing)
         told = (await connection.execute(version)).scalar_one()
-        at = (await connection.execute(sa.select(database_time(database)))).scalar_one()
+        at = (await connection.execute(sa.select(DATABASE_TIME))).scalar_one()
     return f"{'PostgreSQL' if is_server else 'SQLite'} {told}", float(at)
 
 

@@ -12,7 +12,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from app.audit.audit import AuditEntry, AuditEvent, record
 from app.consent.link import LinkState
-from app.database.database import Database, database_time
+from app.database.clock import DATABASE_TIME
+from app.database.database import Database
 from app.database.tables import consent_links, discovered_clients, grants, principal_of, quarantined_grants
 from app.database.transition import changing
 from app.grants.grant import GrantState
@@ -126,12 +127,11 @@ class DiscoveredClients:
         """Return the right to register a client for this server; None while another process has it."""
         holder = uuid.uuid4().hex
         async with self._database.writing() as connection:
-            now = database_time(connection)
-            free = sa.or_(_TABLE.c.lease_until.is_(None), _TABLE.c.lease_until <= now)
+            free = sa.or_(_TABLE.c.lease_until.is_(None), _TABLE.c.lease_until <= DATABASE_TIME)
             taken = await connection.execute(
                 _TABLE.update()
                 .where(_TABLE.c.server == server, free)
-                .values(lease_holder=holder, lease_until=now + LEASE_SECONDS)
+                .values(lease_holder=holder, lease_until=DATABASE_TIME + LEASE_SECONDS)
             )
         return holder if taken.rowcount == 1 else None
 

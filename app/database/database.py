@@ -6,8 +6,7 @@ import asyncio
 import hashlib
 import json
 import sqlite3
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import (
     AsyncExitStack,
     asynccontextmanager,
@@ -16,7 +15,7 @@ from contextlib import (
 )
 from pathlib import Path
 from traceback import clear_frames
-from typing import Any, Protocol
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -263,28 +262,3 @@ def lock_of(key: Sequence[str]) -> int:
     """Return the number of PostgreSQL's advisory lock that transactions with this key take turns by."""
     digest = hashlib.blake2b(json.dumps([*key]).encode(), digest_size=8).digest()
     return int.from_bytes(digest, signed=True)
-
-
-class HasDialect(Protocol):
-    """A database, or a connection to one."""
-
-    @property
-    def dialect(self) -> sa.Dialect:
-        """SQLAlchemy's dialect of it."""
-        ...
-
-
-def database_time(of: HasDialect) -> sa.ColumnElement[float]:
-    """Return the time on the clock that all processes of this database share, POSIX seconds.
-
-    It is read each time a statement with it is executed, so the statement can be kept. The clocks of two machines may
-    differ by a minute. SQLite runs on one machine, so that machine's clock is used.
-    """
-    if of.dialect.name == "postgresql":
-        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
-    return clock(time.time)
-
-
-def clock(now: Callable[[], float]) -> sa.ColumnElement[float]:
-    """Return a value that is asked for whenever a statement with it is executed."""
-    return sa.bindparam(None, callable_=now, type_=sa.Double, unique=True)

@@ -51,7 +51,7 @@ class Executed:
 
 
 class Prepared:
-    """A statement that is compiled at its first execution; lives as long as the object or module that made it.
+    """A statement that is compiled at its first execution on a kind of database; lives as long as its module.
 
     Args:
         statement: With a parameter for every value that differs between executions.
@@ -61,7 +61,7 @@ class Prepared:
     def __init__(self, statement: sa.Executable, columns: Sequence[str] | None = None) -> None:
         self._statement = statement
         self._columns = columns
-        self._compiled: _Compiled | None = None
+        self._compiled: dict[str, _Compiled] = {}  # by driver; in production there is one
 
     async def execute(self, connection: AsyncConnection, parameters: Parameters) -> Executed:
         """Execute it in the caller's transaction.
@@ -112,10 +112,9 @@ class Prepared:
         return Executed(compiled.rows(found, types) if types else (), count)
 
     def _compiled_for(self, dialect: sa.Dialect) -> _Compiled:
-        """Return the statement for this dialect. Tests use one with several databases."""
-        if self._compiled is None or self._compiled.driver != dialect.driver:
-            self._compiled = _Compiled(self._statement, dialect, self._columns)
-        return self._compiled
+        if (compiled := self._compiled.get(dialect.driver)) is None:
+            compiled = self._compiled[dialect.driver] = _Compiled(self._statement, dialect, self._columns)
+        return compiled
 
 
 class _Compiled:
@@ -134,7 +133,6 @@ class _Compiled:
         )
         assert isinstance(compiled, SQLCompiler)
         assert compiled.positiontup is not None
-        self.driver = dialect.driver
         self.text = str(compiled)
         self.values = [_value(compiled, name) for name in compiled.positiontup]
         self._columns = compiled._result_columns

@@ -412,6 +412,17 @@ def owned_by(table: sa.Table, principal: Principal) -> sa.ColumnElement[bool]:
     )
 
 
+def of_person(table: sa.Table) -> sa.ColumnElement[bool]:
+    """Return the condition of `owned_by`, for a statement that is made once and whose parameters are `whose`."""
+    parts = {"of_platform": table.c.platform, "of_tenant": table.c.tenant, "of_user_id": table.c.user_id}
+    return sa.and_(*(column == sa.bindparam(name, type_=column.type) for name, column in parts.items()))
+
+
+def whose(principal: Principal) -> dict[str, str]:
+    """Return the parameters of a statement with `of_person` in it."""
+    return {"of_platform": principal.platform, "of_tenant": principal.tenant, "of_user_id": principal.user}
+
+
 def owner(principal: Principal) -> dict[str, str]:
     """Return the three column values that make a row this principal's."""
     return {"platform": principal.platform, "tenant": principal.tenant, "user_id": principal.user}

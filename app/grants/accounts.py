@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.database import Database, take_turns
-from app.database.tables import account_choices, grants, owned_by, owner
+from app.database.prepared import Executed, Prepared
+from app.database.tables import account_choices, grants, of_person, owned_by, owner, whose
 from app.grants.grant import GrantState
 from app.oauth.provider import GOOGLE
 from app.principal import Principal
@@ -43,20 +44,23 @@ def is_alias(text: str) -> bool:
     return bool(_ALIAS.fullmatch(text)) and text not in _NO_ALIASES
 
 
-def chosen(
-    principal: Principal, conversation: str | None, provider: str | sa.ColumnElement[str] = GOOGLE
-) -> sa.ScalarSelect[str]:
-    """Return a query for the id of the grant that this person uses in a conversation or by default, active or not.
+def choosing(conversation: str | None) -> dict[str, str]:
+    """Return the parameters of a statement with `chosen` in it, besides those of `whose`."""
+    return {"of_place": conversation or EVERYWHERE}
+
+
+def chosen(provider: sa.ColumnElement[str]) -> sa.ScalarSelect[str]:
+    """Return a query for the id of the grant that a person uses in a conversation or by default, active or not.
 
     Each provider has a choice of its own.
 
     An account that has ended is not replaced by another one behind its person's back.
     """
-    places = (EVERYWHERE, conversation or EVERYWHERE)
+    places = (sa.literal(EVERYWHERE), sa.bindparam("of_place", type_=sa.String))
     return (
         sa.select(account_choices.c.grant_id)
         .where(
-            owned_by(account_choices, principal),
+            of_person(account_choices),
             account_choices.c.provider == provider,
             account_choices.c.conversation.in_(places),
         )
@@ -64,6 +68,16 @@ def chosen(
         .limit(1)
         .scalar_subquery()
     )
+
+
+OF_PROVIDER = sa.bindparam("of_provider", type_=sa.String)
+_CHOSEN = Prepared(sa.select(chosen(OF_PROVIDER).label("grant_id")))
+_CHOOSE = Prepared(account_choices.insert(), [column.name for column in account_choices.columns])
+_LIST = Prepared(
+    sa.select(grants, (grants.c.id == chosen(grants.c.provider)).label("is_default"))
+    .where(of_person(grants), grants.c.state == GrantState.ACTIVE)
+    .order_by(grants.c.alias)
+)
 
 
 class Accounts:
@@ -74,13 +88,13 @@ class Accounts:
 
     async def list(self, principal: Principal) -> list[Account]:
         """Return this person's connected accounts at all providers, by alias."""
-        async with self._database.reading() as connection:
-            return await _list(connection, principal)
+        return _accounts(await self._database.fetch(_LIST, _listing(principal)))
 
     async def chosen_here(self, principal: Principal, conversation: str, provider: str = GOOGLE) -> str | None:
         """Return the id of the grant that this person uses in this conversation, active or not, or None."""
-        async with self._database.reading() as connection:
-            return (await connection.execute(sa.select(chosen(principal, conversation, provider)))).scalar_one()
+        given = {**whose(principal), **choosing(conversation), "of_provider": provider}
+        row = (await self._database.fetch(_CHOSEN, given)).one_or_none()
+        return row.grant_id if row is not None else None
 
     async def use(self, principal: Principal, alias: str, *, conversation: str | None) -> Account | None:
         """Make this person use one of their accounts from now on; return None if none has this name.
@@ -142,11 +156,8 @@ async def choose(
 ) -> None:
     """Make an account the one of its provider that this person uses there, in the caller's transaction."""
     await connection.execute(account_choices.delete().where(_choice(principal, conversation, provider)))
-    await connection.execute(
-        account_choices.insert().values(
-            **owner(principal), conversation=conversation, provider=provider, grant_id=grant_id
-        )
-    )
+    chosen = {**owner(principal), "conversation": conversation, "provider": provider, "grant_id": grant_id}
+    await _CHOOSE.execute(connection, chosen)
 
 
 async def has_default(connection: AsyncConnection, principal: Principal, provider: str = GOOGLE) -> bool:
@@ -169,11 +180,17 @@ async def _take_turns(connection: AsyncConnection, principal: Principal) -> None
 
 
 async def _list(connection: AsyncConnection, principal: Principal) -> list[Account]:
-    query = sa.select(grants, (grants.c.id == chosen(principal, None, grants.c.provider)).label("is_default"))
-    mine = query.where(owned_by(grants, principal), grants.c.state == GrantState.ACTIVE).order_by(grants.c.alias)
+    return _accounts(await _LIST.execute(connection, _listing(principal)))
+
+
+def _listing(principal: Principal) -> dict[str, str]:
+    return {**whose(principal), **choosing(None)}
+
+
+def _accounts(found: Executed) -> list[Account]:
     return [
         Account(row.id, row.alias, row.email, frozenset(row.granted_scopes.split()), bool(row.is_default), row.provider)
-        for row in await connection.execute(mine)
+        for row in found.rows
     ]
 
 

@@ -14,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.audit import AuditEntry, AuditEvent, record
 from app.database.database import Database, take_turns
-from app.database.tables import grants, owned_by, owner
+from app.database.prepared import Columns, Prepared
+from app.database.tables import grants, of_person, owned_by, owner, whose
 from app.database.transition import changing
-from app.grants.accounts import alias_for, choose, chosen, has_default
+from app.grants.accounts import OF_PROVIDER, alias_for, choose, choosing, chosen, has_default
 from app.grants.former_accounts import keep_addresses
 from app.grants.grant import Grant, GrantState
 from app.keys.ring import KeyRing
@@ -24,7 +25,30 @@ from app.keys.sealed_columns import seal, unseal
 from app.oauth.provider import GOOGLE
 from app.oauth.tokens import ProviderTokens
 from app.principal import Principal
-from app.users import offboarded
+from app.users import IS_OFFBOARDED
+
+_OF_ACCOUNT_OF_PERSON = sa.and_(
+    of_person(grants), grants.c.provider == OF_PROVIDER, grants.c.subject == sa.bindparam("of_subject")
+)
+_OF_GRANT = sa.and_(of_person(grants), grants.c.id == sa.bindparam("of_grant"))
+_KNOWN = Prepared(
+    sa.select(grants.c.id, grants.c.version, grants.c.alias, grants.c.state)
+    .where(_OF_ACCOUNT_OF_PERSON)
+    .with_for_update()
+)
+_ENDING = Prepared(sa.select(grants).where(_OF_GRANT, grants.c.state == GrantState.ENDING))
+
+
+def _usable(which: sa.ColumnElement[bool]) -> Prepared:
+    """Return a query for the active grant of a person among these; an offboarded person has none."""
+    return Prepared(
+        sa.select(grants).where(of_person(grants), grants.c.state == GrantState.ACTIVE, which, ~IS_OFFBOARDED)
+    )
+
+
+_BY_ID = _usable(_OF_GRANT)
+_OF_ACCOUNT = _usable(_OF_ACCOUNT_OF_PERSON)
+_IN_USE = _usable(sa.and_(grants.c.provider == OF_PROVIDER, grants.c.id == chosen(OF_PROVIDER)))
 
 
 class Grants:
@@ -43,36 +67,27 @@ class Grants:
         Raises:
             SealError: The row was sealed for somebody else, or with a key that is gone.
         """
-        mine = sa.and_(grants.c.provider == provider, grants.c.id == chosen(principal, conversation, provider))
-        return await self._find(principal, mine)
+        return await self._find(_IN_USE, principal, **choosing(conversation), of_provider=provider)
 
     async def get(self, principal: Principal, grant_id: str) -> Grant | None:
         """Return this active grant of the person, or None; raises as `find`."""
-        return await self._find(principal, grants.c.id == grant_id)
+        return await self._find(_BY_ID, principal, of_grant=grant_id)
 
     async def of_account(self, principal: Principal, subject: str, *, provider: str = GOOGLE) -> Grant | None:
         """Return the person's active grant for this account, or None; raises as `find`."""
-        return await self._find(principal, sa.and_(grants.c.provider == provider, grants.c.subject == subject))
+        return await self._find(_OF_ACCOUNT, principal, of_provider=provider, of_subject=subject)
 
     async def granted_scopes(
         self, connection: AsyncConnection, principal: Principal, conversation: str | None, *, provider: str = GOOGLE
     ) -> frozenset[str] | None:
         """Return the scopes of the grant that `find` would return, in the caller's transaction, or None."""
-        mine = sa.and_(grants.c.provider == provider, grants.c.id == chosen(principal, conversation, provider))
-        query = self._usable(principal, mine)
-        row = (await connection.execute(query)).one_or_none()
+        given = {**whose(principal), **choosing(conversation), "of_provider": provider}
+        row = (await _IN_USE.execute(connection, given)).one_or_none()
         return frozenset(row.granted_scopes.split()) if row is not None else None
 
-    async def _find(self, principal: Principal, which: sa.ColumnElement[bool]) -> Grant | None:
-        async with self._database.reading() as connection:
-            row = (await connection.execute(self._usable(principal, which))).one_or_none()
+    async def _find(self, query: Prepared, principal: Principal, **which: str) -> Grant | None:
+        row = (await self._database.fetch(query, {**whose(principal), **which})).one_or_none()
         return self._open(principal, row) if row is not None else None
-
-    def _usable(self, principal: Principal, which: sa.ColumnElement[bool]) -> sa.Select[tuple[Any, ...]]:
-        """Return a query for the person's active grant among these; an offboarded person has none."""
-        return sa.select(grants).where(
-            owned_by(grants, principal), grants.c.state == GrantState.ACTIVE, which, ~offboarded(principal)
-        )
 
     async def find_ending(self, principal: Principal, grant_id: str) -> Grant | None:
         """This grant of the person's if it is being ended, or None; for ending it at Google and nothing else.
@@ -80,10 +95,7 @@ class Grants:
         Raises:
             SealError: As for `find`.
         """
-        ending = sa.and_(owned_by(grants, principal), grants.c.id == grant_id, grants.c.state == GrantState.ENDING)
-        async with self._database.reading() as connection:
-            row = (await connection.execute(sa.select(grants).where(ending))).one_or_none()
-        return self._open(principal, row) if row is not None else None
+        return await self._find(_ENDING, principal, of_grant=grant_id)
 
     async def activate(
         self,
@@ -108,15 +120,8 @@ class Grants:
         """
         assert tokens.account is not None
         await take_turns(connection, "grants", principal.platform, principal.tenant, principal.user)
-        same_account = sa.and_(
-            owned_by(grants, principal), grants.c.provider == provider, grants.c.subject == tokens.account.subject
-        )
-        version = (
-            sa.select(grants.c.id, grants.c.version, grants.c.alias, grants.c.state)
-            .where(same_account)
-            .with_for_update()
-        )
-        known = (await connection.execute(version)).one_or_none()
+        same_account = {**whose(principal), "of_provider": provider, "of_subject": tokens.account.subject}
+        known = (await _KNOWN.execute(connection, same_account)).one_or_none()
         now = self._now()
         grant = Grant(
             grant_id=known.id if known else uuid.uuid4().hex,
@@ -222,7 +227,7 @@ class Grants:
         row = {**owner(grant.principal), "provider": grant.provider, "subject": grant.subject, "id": grant.grant_id}
         return seal(self._key_ring, grants.c.sealed_tokens, json.dumps(tokens), row)
 
-    def _open(self, principal: Principal, row: sa.Row[tuple[object, ...]]) -> Grant:
+    def _open(self, principal: Principal, row: Columns) -> Grant:
         tokens = json.loads(unseal(self._key_ring, grants.c.sealed_tokens, row))
         return Grant(
             grant_id=row.id,

@@ -21,7 +21,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.database.database import Database, database_time
+from app.database.clock import DATABASE_TIME
+from app.database.database import Database
 from app.database.tables import grants, owned_by, owner, refresh_leases
 from app.errors import ProviderError
 from app.grants.grant import Grant
@@ -79,7 +80,7 @@ class RefreshLeases:
             failures = await self._take(connection, grant, holder)
             if failures is not None:
                 return RefreshLease(grant.principal, grant.grant_id, holder, failures)
-            row = (await connection.execute(_standing(connection, grant))).one_or_none()
+            row = (await connection.execute(_standing(grant))).one_or_none()
         if row is not None and row.holder == _NOBODY and not row.over:
             raise ProviderError(
                 f"the sign-in of {grant.provider} gave no answer a moment ago; it is asked again in a while",
@@ -92,7 +93,7 @@ class RefreshLeases:
         pause = _LOOK_AGAIN_SECONDS
         while True:
             async with self._database.reading() as connection:
-                row = (await connection.execute(_standing(connection, grant))).one_or_none()
+                row = (await connection.execute(_standing(grant))).one_or_none()
             if row is None or row.holder in (None, _NOBODY) or row.over or row.version != grant.version:
                 return
             await asyncio.sleep(pause)
@@ -110,7 +111,7 @@ class RefreshLeases:
             await connection.execute(
                 refresh_leases.update()
                 .where(*_held(lease))
-                .values(holder=_NOBODY, failures=lease.failures + 1, expires_at=database_time(connection) + seconds)
+                .values(holder=_NOBODY, failures=lease.failures + 1, expires_at=DATABASE_TIME + seconds)
             )
 
     async def _take(self, connection: AsyncConnection, grant: Grant, holder: str) -> int | None:
@@ -121,12 +122,12 @@ class RefreshLeases:
             **owner(grant.principal),
             holder=holder,
             failures=0,
-            expires_at=database_time(connection) + self._lease_seconds,
+            expires_at=DATABASE_TIME + self._lease_seconds,
         )
         taken = insert.on_conflict_do_update(
             index_elements=[refresh_leases.c.grant_id],
             set_={"holder": insert.excluded.holder, "expires_at": insert.excluded.expires_at},
-            where=refresh_leases.c.expires_at <= database_time(connection),
+            where=refresh_leases.c.expires_at <= DATABASE_TIME,
         )
         failures: int | None = (
             await connection.execute(taken.returning(refresh_leases.c.failures))
@@ -134,13 +135,13 @@ class RefreshLeases:
         return failures
 
 
-def _standing(connection: AsyncConnection, grant: Grant) -> sa.Select[tuple[object, ...]]:
+def _standing(grant: Grant) -> sa.Select[tuple[object, ...]]:
     """Return a query for the grant's version, its lease's holder and whether the lease has expired."""
     return (
         sa.select(
             grants.c.version,
             refresh_leases.c.holder,
-            (refresh_leases.c.expires_at <= database_time(connection)).label("over"),
+            (refresh_leases.c.expires_at <= DATABASE_TIME).label("over"),
         )
         .select_from(grants.outerjoin(refresh_leases, refresh_leases.c.grant_id == grants.c.id))
         .where(owned_by(grants, grant.principal), grants.c.id == grant.grant_id)

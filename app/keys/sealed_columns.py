@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.database.prepared import Columns
 from app.database.tables import metadata
 from app.keys.ring import KeyRing, prefix_of
 
@@ -59,13 +60,13 @@ def seal(key_ring: KeyRing, column: sa.Column[str], plaintext: str, values: Mapp
     return key_ring.seal(plaintext, *_bindings(column, values))
 
 
-def unseal(key_ring: KeyRing, column: sa.Column[str], row: sa.Row[Any]) -> str:
+def unseal(key_ring: KeyRing, column: sa.Column[str], row: Columns) -> str:
     """Return what is sealed in this column of a row.
 
     Raises:
         SealError: It does not open with this ring for this row.
     """
-    values = row._mapping
+    values = {name: getattr(row, name) for name in (column.name, *column.info["bound_to"])}
     return key_ring.open(values[column.name], *_bindings(column, values))
 
 

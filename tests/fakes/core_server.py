@@ -45,7 +45,6 @@ from app.conversations.history import Conversations
 from app.credentials.consented import ConsentedTokens
 from app.credentials.credentials import Credentials
 from app.database.database import Database
-from app.database.database import clock as clock_of
 from app.database.tables import outbox
 from app.deadline import Deadline
 from app.delivery.backoff import Backoff
@@ -223,7 +222,7 @@ class CoreServer:
     def _open_stores(self, key_ring: KeyRing) -> None:
         """Open what keeps rows."""
         database, now = self.database, self.clock
-        self.lease = MessageLease(new_holder(), 30.0, lambda _: clock_of(now))
+        self.lease = MessageLease(new_holder(), 30.0, now)
         self.inbox = Inbox(database, now, self.lease)
         self.users = Users(database, now)
         self.outbox = Outbox(database, self.lease)

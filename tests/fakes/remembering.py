@@ -7,11 +7,11 @@ import os
 import time
 import typing
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from types import FunctionType, MethodType, SimpleNamespace
+from types import FunctionType, MethodType
 from typing import Any
 
 import fastapi._compat.v2 as fields
@@ -22,9 +22,8 @@ from fastapi.dependencies import utils as dependencies
 from fastapi.dependencies.models import Dependant
 from googleapiclient import discovery
 from pydantic import TypeAdapter
-from sqlalchemy.sql.compiler import SQLCompiler
 
-from app.database import new_file, prepared, revision
+from app.database import new_file, revision
 from app.sandbox.google.gmail.mailbox import Mailbox
 from app.sandbox.google.gmail.post import PostOffice
 from containers.proof import signatures
@@ -34,7 +33,7 @@ _FRESH_SECONDS = 900.0  # the youngest letter is an hour old when it is written
 
 
 def remember(patch: pytest.MonkeyPatch) -> None:
-    """Cache signatures, annotations, scopes' code, FastAPI's parameters, Google's parameter names, mail, schemas, SQL.
+    """Cache signatures, annotations, scopes' code, FastAPI's parameters, Google's parameter names, mail, schemas.
 
     Signatures are cached for functions and classes of modules only, because others are freed.
     """
@@ -49,7 +48,6 @@ def remember(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(routing, name, _of_endpoint(getattr(routing, name)))
     patch.setattr(PostOffice, "mailboxes", _mailboxes(), raising=False)
     patch.setattr(revision, "create", _create())
-    patch.setattr(prepared._Compiled, "__init__", _compiling())
     patch.setattr(discovery, "key2param", cache(discovery.key2param))
 
 
@@ -202,34 +200,6 @@ def _create() -> Callable[[sa.Connection, str], None]:
             connection.exec_driver_sql(statement)
 
     return create
-
-
-def _compiling() -> Callable[..., None]:
-    """Return the constructor of a compiled statement; it compiles those once that differ only in their parameters.
-
-    Each server prepares statements of its own, whose parameters ask its own clock.
-    """
-    make, known = prepared._Compiled.__init__, dict[Hashable, tuple[SQLCompiler, Sequence[sa.BindParameter[Any]]]]()
-
-    def compiled_once(self: Any, statement: Any, dialect: sa.Dialect, columns: Sequence[str] | None) -> None:
-        mine = statement._generate_cache_key()
-        if mine is None or columns is not None:
-            return make(self, statement, dialect, columns)
-        if (key := (dialect.driver, mine.key)) not in known:
-            found = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-            if any(name not in found.binds for name in found.positiontup):  # the text depends on the values
-                return make(self, statement, dialect, columns)
-            known[key] = found, mine.bindparams
-        found, its_parameters = known[key]
-        now = {its.key: parameter for its, parameter in zip(its_parameters, mine.bindparams, strict=True)}
-        binds = {name: now.get(its.key, its) for name, its in found.binds.items()}
-        its: Any = SimpleNamespace(binds=binds, _bind_processors=found._bind_processors)
-        self.driver, self.text, self._dialect, self._row = dialect.driver, str(found), dialect, None
-        self.values = [prepared._value(its, name) for name in found.positiontup or ()]
-        self._columns = found._result_columns
-        return None
-
-    return compiled_once
 
 
 def _lasting(called: Any) -> Hashable:

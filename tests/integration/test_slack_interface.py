@@ -17,7 +17,6 @@ import pytest_asyncio
 import sqlalchemy as sa
 from dependency_injector import providers
 
-from app.database.database import clock
 from app.database.tables import messages, outbox
 from app.delivery.store.lease import MessageLease, new_holder
 from app.delivery.store.owing import ReplyState
@@ -479,7 +478,7 @@ async def test_a_post_without_an_answer_is_not_repeated_blindly(environment: Env
 
     def prepare(container: Application) -> None:
         ScriptedModel().install(container)
-        lease = MessageLease(new_holder(), time_of=lambda _: clock(ahead))
+        lease = MessageLease(new_holder(), now=ahead)
         container.message_lease.override(providers.Object(lease))
 
     delivery = DeliverySettings(scan_seconds=0.02)

@@ -10,7 +10,8 @@ import pytest
 from app.connections.discovery import Discovered
 from app.connections.discovery_clients import LEASE_SECONDS, DiscoveredClients, OAuthClient
 from app.connections.discovery_introduction import Introduction
-from app.database.database import Database, database_time
+from app.database.clock import DATABASE_TIME
+from app.database.database import Database
 from app.database.tables import discovered_clients
 from app.errors import ProviderError
 from app.keys.ring import KeyRing
@@ -56,9 +57,7 @@ async def test_a_registration_that_was_overtaken_is_not_used(database: Database,
 
     async def overtaken() -> None:
         async with database.writing() as connection:
-            await connection.execute(
-                discovered_clients.update().values(lease_until=database_time(connection) - LEASE_SECONDS)
-            )
+            await connection.execute(discovered_clients.update().values(lease_until=DATABASE_TIME - LEASE_SECONDS))
         other = await clients.begin(SERVER)
         assert other is not None
         theirs = OAuthClient("theirs", ClientAuthentication.NONE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import cache
 
 import sqlalchemy as sa
 
@@ -28,7 +28,6 @@ class Ending:
         self._database = database
         self._lease = lease
         self._outbox = Outbox(database, lease)
-        self._statements: dict[tuple[object, ...], Prepared] = {}
 
     async def end(
         self,
@@ -70,31 +69,34 @@ class Ending:
         turn: Mapping[str, object] | None,
         values: Mapping[str, object],
     ) -> bool:
-        tables = (*_held_by(message),)
-        key = (state, (*values,), tables, turn is not None)
-        if (statement := self._statements.get(key)) is None:
-            statement = self._statements[key] = Prepared(self._statement(*key))
-        given = leaving_with(message, now, values)
+        statement = _ending(self._lease.time, state, (*values,), (*_held_by(message),), turn is not None)
+        given = self._lease.given(**leaving_with(message, now, values))
         given |= {f"reply_{name}": value for name, value in owed(message, state).items()}
         given |= {f"turn_{name}": value for name, value in (turn or {}).items()}
         ended = (await self._database.change(statement, given)).one_or_none()
         return ended is not None and ended.how_many == 1
 
-    def _statement(
-        self, state: MessageState, names: tuple[str, ...], tables: tuple[sa.Table, ...], has_turn: bool
-    ) -> sa.Select[Any]:
-        """Return the statement; if the message was overtaken, `ended` is empty, and so is what the others change."""
-        ended = leaving(state, names).returning(messages.c.id).cte("ended")
-        others = [
-            table.delete().where(table.c.message_id == sa.select(ended.c.id).scalar_subquery()).cte(f"erased_{table}")
-            for table in tables
-        ]
-        others.append(owing_beside(ended, self._lease, self._database).cte("owed"))
-        if has_turn:
-            columns = [column.name for column in turns.columns]
-            row = sa.select(*(sa.bindparam(f"turn_{name}", type_=turns.c[name].type) for name in columns))
-            others.append(turns.insert().from_select(columns, row.select_from(ended)).cte("kept"))
-        return sa.select(sa.func.count().label("how_many")).select_from(ended).add_cte(*others)
+
+@cache
+def _ending(
+    time: sa.ColumnElement[float],
+    state: MessageState,
+    names: tuple[str, ...],
+    tables: tuple[sa.Table, ...],
+    has_turn: bool,
+) -> Prepared:
+    """Return the statement; if the message was overtaken, `ended` is empty, and so is what the others change."""
+    ended = leaving(state, names).returning(messages.c.id).cte("ended")
+    others = [
+        table.delete().where(table.c.message_id == sa.select(ended.c.id).scalar_subquery()).cte(f"erased_{table}")
+        for table in tables
+    ]
+    others.append(owing_beside(ended, time).cte("owed"))
+    if has_turn:
+        columns = [column.name for column in turns.columns]
+        row = sa.select(*(sa.bindparam(f"turn_{name}", type_=turns.c[name].type) for name in columns))
+        others.append(turns.insert().from_select(columns, row.select_from(ended)).cte("kept"))
+    return Prepared(sa.select(sa.func.count().label("how_many")).select_from(ended).add_cte(*others))
 
 
 def _held_by(message: StoredMessage) -> Iterator[sa.Table]:

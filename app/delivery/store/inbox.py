@@ -13,13 +13,22 @@ from sqlalchemy.exc import IntegrityError
 
 from app.database.database import Database
 from app.database.prepared import Prepared
-from app.database.tables import messages, owned_by, principal_of
+from app.database.tables import messages, principal_of, whose
 from app.database.transition import changing
 from app.delivery.store.ending import Ending
 from app.delivery.store.insert import enter
-from app.delivery.store.lease import FREE, MessageLease, new_holder
-from app.delivery.store.order import ANYTHING_UNDONE, beginning, to_wake, undone_of_everybody, upcoming
-from app.delivery.store.queries import leave, naming, stored
+from app.delivery.store.lease import FREE, HOLDER, MessageLease, is_over, new_holder, taken
+from app.delivery.store.order import (
+    ANYTHING_UNDONE,
+    beginning,
+    conversations_to_wake,
+    lost,
+    skipping,
+    undone_of_everybody,
+    upcoming,
+    waiting_again,
+)
+from app.delivery.store.queries import ONE_OF_PERSON, leave, leaving_with, naming, stored
 from app.delivery.store.validation import check
 from app.errors import NotFoundError, OffboardedError, UnavailableError
 from app.messages import ConversationKey, InboundMessage, MessageState, StoredMessage, Version
@@ -29,6 +38,14 @@ from app.sent_files import FileReference, dump_files
 
 _WOKEN_AT_ONCE = 200  # conversations
 _IDS_AT_ONCE = 500  # in one statement; databases limit its parameters to a few thousand
+
+_OF_EVENT = Prepared(
+    sa.select(messages).where(
+        messages.c.platform == sa.bindparam("of_platform"),
+        messages.c.tenant == sa.bindparam("of_tenant"),
+        messages.c.event_id == sa.bindparam("of_event"),
+    )
+)
 
 Admit = Callable[[Principal], Awaitable[None]]
 
@@ -65,10 +82,6 @@ class Inbox:
         self._now = now
         self._lease = lease
         self._ending = Ending(database, lease)
-        self._time = lease.time_of(database)
-        self._next_up = Prepared(upcoming(self._time))
-        self._begin = Prepared(beginning(lease, database))
-        self._to_wake = to_wake(self._time, at_most=_WOKEN_AT_ONCE)
 
     async def accept(self, message: InboundMessage, admit: Admit | None = None) -> tuple[StoredMessage, bool]:
         """Store a message once. Return the row, and False if its event id was already stored.
@@ -99,7 +112,8 @@ class Inbox:
         Raises:
             NotFoundError: No message has this id, or it is somebody else's.
         """
-        row = await self._one(sa.select(messages).where(owned_by(messages, principal), messages.c.id == message_id))
+        given = {**whose(principal), "of_message": message_id}
+        row = (await self._database.fetch(ONE_OF_PERSON, given)).one_or_none()
         if row is None:
             raise NotFoundError("you have no such message")
         return stored(row)
@@ -117,8 +131,9 @@ class Inbox:
 
     async def next_up(self, conversation: ConversationKey, besides: Collection[Principal] = ()) -> Upcoming | None:
         """Return the message that `begin_next` would begin now, or None."""
-        query = Prepared(upcoming(self._time, besides)) if besides else self._next_up
-        row = (await self._database.fetch(query, naming(conversation))).one_or_none()
+        query = upcoming(self._lease.time, len(besides))
+        given = self._lease.given(**naming(conversation), **skipping(besides))
+        row = (await self._database.fetch(query, given)).one_or_none()
         return Upcoming(principal_of(row), row.interruptions, bool(row.more)) if row is not None else None
 
     async def begin_next(
@@ -132,9 +147,10 @@ class Inbox:
             conversation: The conversation.
             besides: People whose messages are skipped.
         """
-        begin = Prepared(beginning(self._lease, self._database, besides)) if besides else self._begin
+        begin = beginning(self._lease.time, len(besides))
+        given = self._lease.given(**naming(conversation), **skipping(besides), now=self._now())
         try:
-            begun = await self._database.change(begin, {**naming(conversation), "now": self._now()})
+            begun = await self._database.change(begin, given)
         except IntegrityError:  # another process began another message of the conversation at the same moment
             return None
         row = begun.one_or_none()
@@ -149,10 +165,11 @@ class Inbox:
                 .where(
                     messages.c.id.in_(ids),
                     messages.c.state == MessageState.RUNNING,
-                    messages.c.lease_holder == self._lease.holder,
+                    messages.c.lease_holder == HOLDER,
                 )
-                .values(self._lease.taken(connection))
-                .returning(messages.c.id, messages.c.attempt)
+                .values(taken(self._lease.time))
+                .returning(messages.c.id, messages.c.attempt),
+                self._lease.given(),
             )
             mine = {(row.id, row.attempt) for row in rows}
         return [message for message in in_work if (message.message_id, message.attempt) not in mine]
@@ -164,7 +181,7 @@ class Inbox:
             message: The message that was interrupted.
             suspect: The message itself may have caused the interruption; from then on it is tried with care.
         """
-        interruptions = messages.c.interruptions + (1 if suspect else 0)
+        interruptions = message.interruptions + (1 if suspect else 0)
         async with self._database.writing() as connection:
             return await leave(connection, message, MessageState.NEW, self._now(), interruptions=interruptions)
 
@@ -173,9 +190,9 @@ class Inbox:
 
         Return False if it was overtaken.
         """
-        changes: dict[str, Any] = {"failures": messages.c.failures + 1, "next_try_at": self._time + seconds}
-        async with self._database.writing() as connection:
-            return await leave(connection, message, MessageState.NEW, self._now(), last_error=error, **changes)
+        changes = {"failures": message.failures + 1, "last_error": error}
+        given = self._lease.given(**leaving_with(message, self._now(), changes), wait_seconds=seconds)
+        return (await self._database.change(waiting_again(self._lease.time, (*changes,)), given)).rowcount == 1
 
     async def finish(
         self,
@@ -221,12 +238,9 @@ class Inbox:
             in_hands: The conversations that this process is working on.
         """
         async with self._database.reading() as connection:
-            is_over = self._lease.is_over(messages, connection)
-            lost = sa.or_(is_over, messages.c.lease_holder == self._lease.holder)
-            query = sa.select(messages).where(messages.c.state == MessageState.RUNNING, lost)
-            rows = (await connection.execute(query.add_columns(is_over))).all()
+            rows = (await connection.execute(lost(self._lease.time), self._lease.given())).all()
         for row in rows:
-            message, is_over_now = stored(row), bool(row[-1])
+            message, is_over_now = stored(row), bool(row.is_over)
             if is_over_now or ConversationKey.of(message) not in in_hands:
                 this = sa.and_(messages.c.id == row.id, messages.c.attempt == row.attempt)
                 mine = row.lease_holder == self._lease.holder
@@ -235,7 +249,8 @@ class Inbox:
     async def conversations_with_work(self) -> list[ConversationKey]:
         """Return at most 200 conversations with a message that can be begun; people take turns in the list."""
         async with self._database.reading(long=True) as connection:
-            rows = (await connection.execute(self._to_wake)).all()
+            to_wake = conversations_to_wake(self._lease.time, at_most=_WOKEN_AT_ONCE)
+            rows = (await connection.execute(to_wake, self._lease.given())).all()
         return [ConversationKey(*row) for row in rows]
 
     async def is_idle(self) -> bool:
@@ -251,13 +266,8 @@ class Inbox:
 
     async def find(self, message: InboundMessage) -> StoredMessage | None:
         """Return the row of this event, or None if it has not been stored."""
-        row = await self._one(
-            sa.select(messages).where(
-                messages.c.platform == message.principal.platform,
-                messages.c.tenant == message.principal.tenant,
-                messages.c.event_id == message.event_id,
-            )
-        )
+        given = {**whose(message.principal), "of_event": message.event_id}
+        row = (await self._database.fetch(_OF_EVENT, given)).one_or_none()
         return stored(row) if row is not None else None
 
     async def _insert(self, message: InboundMessage) -> StoredMessage:
@@ -274,14 +284,10 @@ class Inbox:
                     which,
                     MessageState.RUNNING,
                     MessageState.NEW,
-                    fence=self._lease.is_over(messages, connection) if over else None,
+                    fence=is_over(messages, self._lease.time) if over else None,
                     interruptions=messages.c.interruptions + (1 if suspect else 0),
                     changed_at=self._now(),
                     **FREE,
-                )
+                ),
+                self._lease.given(),
             )
-
-    async def _one(self, query: sa.Select[Any]) -> sa.Row[Any] | None:
-        async with self._database.reading() as connection:
-            row: sa.Row[Any] | None = (await connection.execute(query)).one_or_none()
-        return row

@@ -13,10 +13,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.database.database import HasDialect, database_time
+from app.database.clock import DATABASE_TIME
 
-TimeOf = Callable[[HasDialect], sa.ColumnElement[float]]
 FREE: dict[str, None] = {"lease_holder": None, "lease_until": None}
+HOLDER = sa.bindparam("by_holder", type_=sa.String)
+"""The holder of the lease whose parameters a statement is given."""
+_SECONDS = sa.bindparam("lease_seconds", type_=sa.Double)
+_GIVEN_TIME = sa.bindparam("lease_time", type_=sa.Double)
 
 
 def new_holder() -> str:
@@ -30,20 +33,32 @@ class MessageLease:
 
     Attributes:
         seconds: The time after which a lease expires unless it is renewed.
-        time_of: The clock for leases: the database's, because the clocks of machines differ.
+        now: The clock for leases, if it is not the database's. The clocks of machines differ, so only a test has one.
     """
 
     holder: str
     seconds: float = 30.0
-    time_of: TimeOf = database_time
+    now: Callable[[], float] | None = None
 
-    def taken(self, of: HasDialect) -> dict[str, Any]:
-        """Return the column values of a row that belongs to this process from now on."""
-        return {"lease_holder": self.holder, "lease_until": self.time_of(of) + self.seconds}
+    @property
+    def time(self) -> sa.ColumnElement[float]:
+        """The time, for statements that are executed with `given`."""
+        return DATABASE_TIME if self.now is None else _GIVEN_TIME
 
-    def is_over(self, table: sa.Table, of: HasDialect) -> sa.ColumnElement[bool]:
-        """Return the condition that no process holds the row."""
-        return sa.or_(table.c.lease_until.is_(None), table.c.lease_until < self.time_of(of))
+    def given(self, **others: object) -> dict[str, object]:
+        """Return the parameters of a statement about leases, along with its others."""
+        given = {"by_holder": self.holder, "lease_seconds": self.seconds, **others}
+        return given if self.now is None else {**given, "lease_time": self.now()}
+
+
+def taken(time: sa.ColumnElement[float]) -> dict[str, Any]:
+    """Return the column values of a row that belongs to the holder from now on."""
+    return {"lease_holder": HOLDER, "lease_until": time + _SECONDS}
+
+
+def is_over(table: sa.Table, time: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
+    """Return the condition that no process holds the row."""
+    return sa.or_(table.c.lease_until.is_(None), table.c.lease_until < time)
 
 
 def this_machine() -> str:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql.dml import ReturningUpdate
 
-from app.database.database import HasDialect
-from app.database.tables import messages, outbox, parked_runs
+from app.database.prepared import Prepared
+from app.database.tables import messages, outbox, owner, parked_runs
 from app.database.transition import changing
-from app.delivery.store.lease import MessageLease
+from app.delivery.store.lease import HOLDER, is_over, taken
 from app.delivery.store.owing import ReplyState
-from app.delivery.store.queries import is_due, of_conversation
+from app.delivery.store.queries import is_due, leaving, of_conversation
 from app.messages import MessageState
 from app.principal import Principal
 
 _CONVERSATION = ("platform", "tenant", "conversation")
 _PERSON = ("platform", "tenant", "user_id")
-_candidates, _earlier, _others = messages.alias(), messages.alias(), messages.alias()  # made once: it takes 1 ms
+_SKIPPED_KEPT = 32  # statements are kept for so many numbers of people to skip
+_candidates, _earlier, _others = messages.alias(), messages.alias(), messages.alias()
 
 ANYTHING_UNDONE = sa.select(
     sa.or_(
@@ -31,7 +32,7 @@ ANYTHING_UNDONE = sa.select(
 """Asks whether a message waits, is in work or is parked, or a reply is owed."""
 
 
-def is_next(now: sa.ColumnElement[float], besides: Iterable[Principal] = ()) -> sa.ColumnElement[bool]:
+def _is_next(now: sa.ColumnElement[float], besides: int) -> sa.ColumnElement[bool]:
     """Return the condition that a row is the message of the given conversation that can be begun now.
 
     Each person's first undone message is a candidate, and the oldest candidate is next. So a message that waits for
@@ -39,7 +40,7 @@ def is_next(now: sa.ColumnElement[float], besides: Iterable[Principal] = ()) -> 
 
     Args:
         now: The database's clock.
-        besides: People whose messages are skipped.
+        besides: How many people's messages are skipped; `skipping` gives them.
     """
     is_behind = sa.exists().where(
         of_conversation(_earlier),
@@ -54,7 +55,7 @@ def is_next(now: sa.ColumnElement[float], besides: Iterable[Principal] = ()) -> 
             _candidates.c.state == MessageState.NEW,
             is_due(_candidates, now),
             ~is_behind,
-            *(~_is_of(_candidates, principal) for principal in besides),
+            *(~_is_skipped(place) for place in range(besides)),
         )
         .order_by(_candidates.c.sequence)
         .limit(1)
@@ -69,35 +70,56 @@ def is_next(now: sa.ColumnElement[float], besides: Iterable[Principal] = ()) -> 
     )
 
 
-def upcoming(now: sa.ColumnElement[float], besides: Iterable[Principal] = ()) -> sa.Select[Any]:
-    """Return the query for whose message `is_next`, how often it was interrupted, and whether `more` wait."""
+@lru_cache(maxsize=_SKIPPED_KEPT)
+def upcoming(now: sa.ColumnElement[float], besides: int) -> Prepared:
+    """Return the query for whose message is next, how often it was interrupted, and whether `more` wait.
+
+    Its parameters are those of `naming` and `skipping`.
+    """
     columns = (messages.c.platform, messages.c.tenant, messages.c.user_id, messages.c.interruptions)
     others = messages.alias()
     more = sa.exists().where(
         of_conversation(others), others.c.state == MessageState.NEW, others.c.sequence != messages.c.sequence
     )
-    return sa.select(*columns, more.label("more")).where(is_next(now, besides))
+    return Prepared(sa.select(*columns, more.label("more")).where(_is_next(now, besides)))
 
 
-def beginning(lease: MessageLease, of: HasDialect, besides: Iterable[Principal] = ()) -> ReturningUpdate[Any]:
-    """Return the statement that begins the message that `is_next` at the time `now`, and returns its row."""
-    return changing(
-        messages,
-        is_next(lease.time_of(of), besides),
-        MessageState.NEW,
-        MessageState.RUNNING,
-        attempt=messages.c.attempt + 1,
-        changed_at=sa.bindparam("now", type_=sa.Double),
-        **lease.taken(of),
-    ).returning(*messages.c)
+@lru_cache(maxsize=_SKIPPED_KEPT)
+def beginning(time: sa.ColumnElement[float], besides: int) -> Prepared:
+    """Return the statement that begins the next message and returns its row.
+
+    Its parameters are the lease's, those of `naming` and `skipping`, and the time `now`.
+    """
+    return Prepared(
+        changing(
+            messages,
+            _is_next(time, besides),
+            MessageState.NEW,
+            MessageState.RUNNING,
+            attempt=messages.c.attempt + 1,
+            changed_at=sa.bindparam("now", type_=sa.Double),
+            **taken(time),
+        ).returning(*messages.c)
+    )
 
 
-def _is_of(table: sa.FromClause, principal: Principal) -> sa.ColumnElement[bool]:
-    parts = (principal.platform, principal.tenant, principal.user)
-    return sa.and_(*(table.c[name] == part for name, part in zip(_PERSON, parts, strict=True)))
+def skipping(besides: Iterable[Principal]) -> dict[str, object]:
+    """Return the parameters of a statement that skips these people's messages."""
+    return {
+        f"skipped_{name}_{place}": part
+        for place, principal in enumerate(besides)
+        for name, part in owner(principal).items()
+    }
 
 
-def to_wake(now: sa.ColumnElement[float], *, at_most: int) -> sa.Select[Any]:
+def _is_skipped(place: int) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        *(_candidates.c[name] == sa.bindparam(f"skipped_{name}_{place}", type_=sa.String) for name in _PERSON)
+    )
+
+
+@cache
+def conversations_to_wake(now: sa.ColumnElement[float], *, at_most: int) -> sa.Select[Any]:
     """Return the query for the conversations that have something to begin; people take turns.
 
     Each person's conversation that has waited longest comes first, then each person's second, and so on: one person's
@@ -117,8 +139,25 @@ def to_wake(now: sa.ColumnElement[float], *, at_most: int) -> sa.Select[Any]:
     return sa.select(*conversation).group_by(*conversation).order_by(*first).limit(at_most)
 
 
+@cache
 def undone_of_everybody() -> sa.Select[Any]:
     """Return the query that counts waiting messages: a row per person with its three parts and `how_many`."""
     person = [messages.c[name] for name in _PERSON]
     counted = sa.select(*person, sa.func.count().label("how_many")).where(messages.c.state == MessageState.NEW)
     return counted.group_by(*person)
+
+
+@cache
+def waiting_again(time: sa.ColumnElement[float], names: tuple[str, ...]) -> Prepared:
+    """Return `leaving` for a message that waits for another try, for so many `wait_seconds`."""
+    next_try_at = time + sa.bindparam("wait_seconds", type_=sa.Double)
+    return Prepared(leaving(MessageState.NEW, names).values(next_try_at=next_try_at))
+
+
+@cache
+def lost(time: sa.ColumnElement[float]) -> sa.Select[Any]:
+    """Return the query for running rows whose lease is over, or that the holder has."""
+    over = is_over(messages, time)
+    return sa.select(messages, over.label("is_over")).where(
+        messages.c.state == MessageState.RUNNING, sa.or_(over, messages.c.lease_holder == HOLDER)
+    )

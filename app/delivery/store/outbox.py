@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.database import Database
 from app.database.prepared import Columns, Prepared
-from app.database.tables import messages, outbox, owned_by, principal_of
-from app.delivery.store.lease import FREE, MessageLease
+from app.database.tables import messages, outbox, owned_by, principal_of, whose
+from app.delivery.store.lease import FREE, HOLDER, MessageLease, is_over, taken
 from app.delivery.store.owing import ReplyState, owed, owing
-from app.delivery.store.queries import is_due, naming, of_conversation, stored
+from app.delivery.store.queries import ONE_OF_PERSON, is_due, naming, of_conversation, stored
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.principal import Principal
 
@@ -78,8 +79,7 @@ class Outbox:
     def __init__(self, database: Database, lease: MessageLease) -> None:
         self._database = database
         self._lease = lease
-        self._time = lease.time_of(database)
-        self._statements = _Statements(lease, database)
+        self._statements = _statements(lease.time)
 
     async def owe(
         self, connection: AsyncConnection, message: StoredMessage, state: MessageState, *, held: bool = True
@@ -92,11 +92,13 @@ class Outbox:
             state: The state that it is in now.
             held: The caller's own sender looks right after; otherwise the first process that looks sends it.
         """
-        await self._statements.owe[held].execute(connection, owed(message, state))
+        given = self._lease.given(**owed(message, state))
+        await owing(self._lease.time, held=held).execute(connection, given)
 
     async def waiting(self, conversation: ConversationKey) -> list[PlaceInQueue]:
         """Return the waiting replies of a conversation in the order in which they have to be sent."""
-        rows = (await self._database.fetch(self._statements.waiting, naming(conversation))).rows
+        given = self._lease.given(**naming(conversation))
+        rows = (await self._database.fetch(self._statements.waiting, given)).rows
         return [
             PlaceInQueue(
                 _reply(row),
@@ -111,28 +113,17 @@ class Outbox:
 
     async def claim(self, reply: Reply) -> Reply | None:
         """Take a free reply for another try; return None if another process was quicker."""
-        async with self._database.writing() as connection:
-            claimed = await connection.execute(
-                outbox.update()
-                .where(
-                    outbox.c.id == reply.reply_id,
-                    outbox.c.state == ReplyState.WAITING,
-                    outbox.c.tries == reply.tries,
-                    self._lease.is_over(outbox, connection),
-                )
-                .values(tries=reply.tries + 1, **self._lease.taken(connection))
-            )
-        return replace(reply, tries=reply.tries + 1) if claimed.rowcount == 1 else None
+        claimed = await self._change(self._statements.claim, reply)
+        return replace(reply, tries=reply.tries + 1) if claimed else None
 
     async def held(self, reply: Reply) -> HeldReply | None:
         """Return the reply as this process holds it for this try; None if it was overtaken."""
-        row = (await self._database.fetch(self._statements.held, _try(reply))).one_or_none()
+        row = (await self._database.fetch(self._statements.held, self._try(reply))).one_or_none()
         return HeldReply(stored(row), row.seconds_left) if row is not None else None
 
     async def hold_on(self, reply: Reply) -> bool:
         """Hold a reply for a whole lease from now on; return False if it was overtaken."""
-        async with self._database.writing() as connection:
-            return await self._change(connection, reply, **self._lease.taken(connection))
+        return await self._change(self._statements.hold_on, reply)
 
     async def message_of(self, reply: Reply) -> StoredMessage:
         """Return the message that a reply is about, even if another process holds the reply.
@@ -140,37 +131,36 @@ class Outbox:
         Raises:
             sqlalchemy.exc.NoResultFound: The message does not exist.
         """
-        theirs = owned_by(messages, reply.principal)
-        async with self._database.reading() as connection:
-            query = sa.select(messages).where(theirs, messages.c.id == reply.message_id)
-            return stored((await connection.execute(query)).one())
+        given = {**whose(reply.principal), "of_message": reply.message_id}
+        row = (await self._database.fetch(ONE_OF_PERSON, given)).one_or_none()
+        if row is None:
+            raise sa.exc.NoResultFound("the reply's message does not exist")
+        return stored(row)
 
     async def sent(self, reply: Reply) -> bool:
         """Store that the channel accepted the reply; return False if it was overtaken."""
-        told = {
-            **_try(reply),
-            "of_message": reply.message_id,
-            "of_state": reply.message_state,
-            "of_attempt": reply.message_attempt,
-        }
+        told = self._try(
+            reply,
+            of_message=reply.message_id,
+            of_state=reply.message_state,
+            of_attempt=reply.message_attempt,
+        )
         if self._database.dialect.name == "postgresql":
             return (await self._database.change(self._statements.told, told)).rowcount == 1
         async with self._database.writing() as connection:
             await self._statements.replied.execute(connection, told)
-            return (await self._statements.sent.execute(connection, _try(reply))).rowcount == 1
+            return (await self._statements.sent.execute(connection, told)).rowcount == 1
 
     async def end(self, reply: Reply, state: ReplyState, error: str | None = None) -> bool:
         """Store that the reply will not be sent: it is obsolete or was given up. Return False if it was overtaken."""
-        async with self._database.writing() as connection:
-            return await self._change(connection, reply, state=state, last_error=error, **FREE)
+        return await self._change(self._statements.end, reply, new_state=state, new_error=error)
 
     async def try_later(self, reply: Reply, seconds: float, error: str | None) -> bool:
         """Let the reply wait; with an error, the channel refused it and later replies may go first.
 
         Return False if it was overtaken.
         """
-        async with self._database.writing() as connection:
-            return await self._change(connection, reply, next_try_at=self._time + seconds, last_error=error, **FREE)
+        return await self._change(self._statements.try_later, reply, wait_seconds=seconds, new_error=error)
 
     async def forget(self, connection: AsyncConnection, principal: Principal) -> None:
         """Drop this person's waiting replies, in the caller's transaction; one that is being sent still goes out."""
@@ -179,14 +169,8 @@ class Outbox:
 
     async def due(self) -> list[ConversationKey]:
         """Return every conversation with a free reply that is due."""
-        columns = (outbox.c.platform, outbox.c.tenant, outbox.c.conversation)
         async with self._database.reading(long=True) as connection:
-            query = sa.select(*columns).where(
-                outbox.c.state == ReplyState.WAITING,
-                self._lease.is_over(outbox, connection),
-                is_due(outbox, self._time),
-            )
-            rows = (await connection.execute(query.distinct())).all()
+            rows = (await connection.execute(self._statements.due, self._lease.given())).all()
         return [ConversationKey(*row) for row in rows]
 
     async def count(self) -> Mapping[ReplyState, int]:
@@ -195,36 +179,46 @@ class Outbox:
         async with self._database.reading(long=True) as connection:
             return {ReplyState(row.state): row.how_many for row in await connection.execute(query)}
 
-    async def _change(self, connection: AsyncConnection, reply: Reply, **values: object) -> bool:
-        """Change a reply that this process holds for this try; return False if it was overtaken."""
-        change = outbox.update().where(self._statements.is_held).values(**values)
-        return (await connection.execute(change, _try(reply))).rowcount == 1
+    async def _change(self, statement: Prepared, reply: Reply, **others: object) -> bool:
+        """Change a reply; return False if it was overtaken."""
+        return (await self._database.change(statement, self._try(reply, **others))).rowcount == 1
+
+    def _try(self, reply: Reply, **others: object) -> dict[str, object]:
+        """Return the parameters of a statement about one try of a reply."""
+        return self._lease.given(of_reply=reply.reply_id, of_try=reply.tries, **others)
 
 
 class _Statements:
-    """The statements that every reply costs, made once; they live as long as the outbox.
+    """The statements about replies; they live as long as the process.
 
-    A reply is given by `_try`, a conversation by `naming`.
+    Args:
+        time: The time of the lease that they are given. A reply is given by `_try`, a conversation by `naming`.
     """
 
-    def __init__(self, lease: MessageLease, database: Database) -> None:
-        time = lease.time_of(database)
+    def __init__(self, time: sa.ColumnElement[float]) -> None:
         is_message = messages.c.id == outbox.c.message_id
         seconds_left = (outbox.c.lease_until - time).label("seconds_left")
-        self.owe = {held: owing(lease, database, held=held) for held in (True, False)}
-        self.is_held = sa.and_(
+        is_try = sa.and_(
             outbox.c.id == sa.bindparam("of_reply"),
             outbox.c.state == ReplyState.WAITING,
             outbox.c.tries == sa.bindparam("of_try"),
-            outbox.c.lease_holder == lease.holder,
         )
-        self.held = Prepared(sa.select(messages, seconds_left).join(outbox, is_message).where(self.is_held))
+        is_held = sa.and_(is_try, outbox.c.lease_holder == HOLDER)
+        new_error = sa.bindparam("new_error", type_=sa.String)
+        wait = sa.bindparam("wait_seconds", type_=sa.Double)
+        change = outbox.update().where(is_held)
+        claim = outbox.update().where(is_try, is_over(outbox, time))
+        self.claim = Prepared(claim.values(tries=outbox.c.tries + 1, **taken(time)))
+        self.hold_on = Prepared(change.values(taken(time)))
+        self.end = Prepared(change.values(state=sa.bindparam("new_state"), last_error=new_error, **FREE))
+        self.try_later = Prepared(change.values(next_try_at=time + wait, last_error=new_error, **FREE))
+        self.held = Prepared(sa.select(messages, seconds_left).join(outbox, is_message).where(is_held))
         self.waiting = Prepared(
             sa.select(messages, seconds_left)
             .add_columns(*(outbox.c[name].label(f"reply_{name}") for name in _READ))
             .add_columns(
                 (time - outbox.c.created_at).label("owed_seconds"),
-                lease.is_over(outbox, database).label("is_free"),
+                is_over(outbox, time).label("is_free"),
                 is_due(outbox, time).label("is_due"),
             )
             .join(outbox, is_message)
@@ -237,21 +231,26 @@ class _Statements:
                 messages.c.id == sa.bindparam("of_message"),
                 messages.c.attempt == sa.bindparam("of_attempt"),
                 messages.c.state == sa.bindparam("of_state"),
-                sa.exists().where(self.is_held),
+                sa.exists().where(is_held),
             )
             .values(replied_at=time)
         )
-        sent = outbox.update().where(self.is_held).values(state=ReplyState.SENT, last_error=None, **FREE)
+        sent = change.values(state=ReplyState.SENT, last_error=None, **FREE)
         self.replied, self.sent = Prepared(replied), Prepared(sent)
         # On PostgreSQL both are one. The condition is always true; it has the message locked first and then the reply,
         # which is the order of all transactions.
         first = replied.returning(messages.c.id).cte("replied")
         self.told = Prepared(sent.where(sa.select(sa.func.count()).select_from(first).scalar_subquery() >= 0))
+        self.due = (
+            sa.select(outbox.c.platform, outbox.c.tenant, outbox.c.conversation)
+            .where(outbox.c.state == ReplyState.WAITING, is_over(outbox, time), is_due(outbox, time))
+            .distinct()
+        )
 
 
-def _try(reply: Reply) -> dict[str, object]:
-    """Return the parameters of a statement about one try of a reply."""
-    return {"of_reply": reply.reply_id, "of_try": reply.tries}
+@cache
+def _statements(time: sa.ColumnElement[float]) -> _Statements:
+    return _Statements(time)
 
 
 def _reply(row: Columns) -> Reply:

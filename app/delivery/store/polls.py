@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from app.database.database import Database
+from app.database.prepared import Prepared
 from app.database.tables import poll_leases
-from app.delivery.store.lease import MessageLease
+from app.delivery.store.lease import HOLDER, MessageLease
 
 
 class PollLeases:
@@ -24,18 +27,12 @@ class PollLeases:
 
     async def hold(self, name: str, seconds: float) -> bool:
         """Take a lease, or renew it, for this long from now on; return False if another process has it."""
-        time = self._lease.time_of(self._database)
-        mine = sa.or_(poll_leases.c.holder == self._lease.holder, poll_leases.c.expires_at < time)
-        values = {"holder": self._lease.holder, "expires_at": time + seconds}
-        async with self._database.writing() as connection:
-            renewed = await connection.execute(
-                poll_leases.update().where(poll_leases.c.name == name, mine).values(**values)
-            )
-        if renewed.rowcount == 1:
+        renew, take = _holding(self._lease.time)
+        given = self._lease.given(of_poll=name, poll_seconds=seconds)
+        if (await self._database.change(renew, given)).rowcount == 1:
             return True
         try:
-            async with self._database.writing() as connection:
-                await connection.execute(poll_leases.insert().values(name=name, **values))
+            await self._database.change(take, given)
         except IntegrityError:
             return False
         return True
@@ -45,3 +42,13 @@ class PollLeases:
         mine = sa.and_(poll_leases.c.name == name, poll_leases.c.holder == self._lease.holder)
         async with self._database.writing() as connection:
             await connection.execute(poll_leases.delete().where(mine))
+
+
+@cache
+def _holding(time: sa.ColumnElement[float]) -> tuple[Prepared, Prepared]:
+    """Return the statements that renew a lease, or take one that is over, and that take one for the first time."""
+    name = sa.bindparam("of_poll", type_=sa.String)
+    values = {"holder": HOLDER, "expires_at": time + sa.bindparam("poll_seconds", type_=sa.Double)}
+    mine = sa.or_(poll_leases.c.holder == HOLDER, poll_leases.c.expires_at < time)
+    renew = poll_leases.update().where(poll_leases.c.name == name, mine).values(values)
+    return Prepared(renew), Prepared(poll_leases.insert().values(name=name, **values))

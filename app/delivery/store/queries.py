@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.prepared import Columns, Prepared
-from app.database.tables import messages, principal_of
+from app.database.tables import messages, of_person, principal_of
 from app.database.transition import changing
 from app.delivery.store.attachments import load
 from app.delivery.store.lease import FREE
@@ -27,14 +27,10 @@ async def leave(
         message: The message as it was begun.
         state: Its new state.
         now: The time, POSIX seconds.
-        values: Changes made along with the state, by column: values, or expressions.
+        values: Changes made along with the state, by column.
     """
-    plain = {name: value for name, value in values.items() if not isinstance(value, sa.ClauseElement)}
-    given = leaving_with(message, now, plain)
-    if len(plain) == len(values):
-        return (await _prepared_leaving(state, tuple(plain)).execute(connection, given)).rowcount == 1
-    statement = leaving(state, tuple(plain)).values({name: values[name] for name in values.keys() - plain.keys()})
-    return (await connection.execute(statement, given)).rowcount == 1
+    given = leaving_with(message, now, values)
+    return (await _prepared_leaving(state, (*values,)).execute(connection, given)).rowcount == 1
 
 
 @cache
@@ -73,6 +69,10 @@ def leaving(state: MessageState, names: tuple[str, ...]) -> sa.Update:
 def erasing(table: sa.Table) -> Prepared:
     """Return the statement that deletes what a table holds of the message with the id `of_message`."""
     return Prepared(table.delete().where(table.c.message_id == sa.bindparam("of_message")))
+
+
+ONE_OF_PERSON = Prepared(sa.select(messages).where(of_person(messages), messages.c.id == sa.bindparam("of_message")))
+"""The message `of_message` of the person whom `whose` gives."""
 
 
 def of_conversation(table: sa.FromClause = messages) -> sa.ColumnElement[bool]:

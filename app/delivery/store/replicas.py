@@ -112,11 +112,11 @@ class Replicas:
             await asyncio.sleep(min(0.5, self._lease.seconds / 10))
 
     async def _in_the_way(self, connection: AsyncConnection) -> list[Replica]:
-        now = self._lease.time_of(connection)
+        now = self._lease.time
         query = sa.select(replicas, (replicas.c.until - now).label("seconds_left")).where(
             replicas.c.until > now, replicas.c.holder != self._lease.holder
         )
-        others = [_replica(row) for row in await connection.execute(query)]
+        others = [_replica(row) for row in await connection.execute(query, self._lease.given())]
         return [
             other
             for other in others
@@ -124,11 +124,11 @@ class Replicas:
         ]
 
     async def _store(self, connection: AsyncConnection) -> None:
-        now = self._lease.time_of(connection)
+        now = self._lease.time
         gone = sa.or_(replicas.c.until <= now, replicas.c.holder == self._lease.holder)
         if self.alone:
             gone = sa.true()
-        await connection.execute(replicas.delete().where(gone))
+        await connection.execute(replicas.delete().where(gone), self._lease.given())
         await connection.execute(
             replicas.insert().values(
                 holder=self._lease.holder,
@@ -136,7 +136,8 @@ class Replicas:
                 engine=self._engine,
                 address=self._address,
                 until=now + self._lease.seconds,
-            )
+            ),
+            self._lease.given(),
         )
 
     async def _renew(self) -> None:
@@ -159,7 +160,8 @@ class Replicas:
             renewed = await connection.execute(
                 replicas.update()
                 .where(replicas.c.holder == self._lease.holder)
-                .values(until=self._lease.time_of(connection) + self._lease.seconds)
+                .values(until=self._lease.time + self._lease.seconds),
+                self._lease.given(),
             )
             if renewed.rowcount == 0:
                 if await self._in_the_way(connection):
