@@ -11,7 +11,7 @@ from app.agents.agent import Agent
 from app.agents.shell import AgentShell
 from app.errors import DeputyError, SettingsError
 from app.sections.agents import AgentSettings
-from app.toolkits.reach import shared
+from app.toolkits.reach import HIDDEN_TO_FIX, HiddenError, shared
 from containers.application import Application
 from containers.offers import NotOfferedError
 from containers.proof import Finding
@@ -87,13 +87,17 @@ async def try_agno_agent(
         return []
     async with Scope(*one) as first, Scope(*other) as second:
         mine, yours = first.get(persons), second.get(persons)
+        try:
+            places = sorted({str(place) for place, _ in shared(mine, yours, packages=mine.packages())})
+        except HiddenError as error:
+            return [Finding(f"`agents.{name}`: {error}", "", HIDDEN_TO_FIX)]
         return [
             Finding(
                 f"`agents.{name}` has one object in two requests: {place}",
                 "",
                 "build it in the factory; what all may share, such as an HTTP client, needs no attribute of the agent",
             )
-            for place in sorted({str(place) for place, _ in shared(mine, yours, packages=mine.packages())})
+            for place in places
         ]
 
 

@@ -25,7 +25,7 @@ from pydantic_ai.usage import RunUsage
 from app.deadline import Deadline
 from app.principal import Principal
 from app.run import new_run
-from app.toolkits.reach import is_within, kept_of_request, mentions, package_of, shared
+from app.toolkits.reach import HIDDEN_TO_FIX, HiddenError, is_within, kept_of_request, mentions, package_of, shared
 from app.toolkits.toolkit import Toolkit, ToolSpec
 from containers.application import Application
 from containers.dry_connection import DryConnection
@@ -167,7 +167,10 @@ class _Trial:
                         await first.call(spec)
                         await second.call(spec)
                     await asyncio.gather(first.call(spec), second.call(spec))
-                return [*self._judge(first, second), *self._judge(second, first)]
+                try:
+                    return [*self._judge(first, second), *self._judge(second, first)]
+                except HiddenError as error:
+                    return [Finding(f"`{self._label}`: {error}", "", HIDDEN_TO_FIX)]
 
     def _request(self, stack: ExitStack, scope: Scope, person: str) -> _Request:
         context = contextvars.copy_context()

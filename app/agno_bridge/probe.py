@@ -27,7 +27,7 @@ from app.agno_bridge.toolkit import ForeignToolkitAdapter
 from app.agno_bridge.tools import foreign_tools
 from app.errors import SettingsError
 from app.toolkits.place import CommonPlace, part
-from app.toolkits.reach import mentions, shared
+from app.toolkits.reach import HIDDEN_TO_FIX, HiddenError, mentions, shared
 
 _NOBODY = "nobody-"  # what the tokens begin with that instances are tried with
 
@@ -81,10 +81,10 @@ def _parted(one: ForeignToolkit, other: ForeignToolkit) -> tuple[CommonPlace, ..
     """Return the places where two instances share what is a library's, after giving each a copy.
 
     Raises:
-        SettingsError: They share anything else, or what cannot be copied.
+        SettingsError: They share anything else, or what cannot be copied, or hold what cannot be looked into.
     """
     parted: list[CommonPlace] = []
-    while (found := next(shared(one, other), None)) is not None:  # another path may lead to the same object
+    while (found := _first_shared(one, other)) is not None:  # another path may lead to the same object
         place, value = found
         try:
             if not place.is_of_library or place in parted or mentions(value, _NOBODY):
@@ -97,6 +97,14 @@ def _parted(one: ForeignToolkit, other: ForeignToolkit) -> tuple[CommonPlace, ..
     if found is not None:
         raise SettingsError(f"has one object in all of its instances, so that people would share it: {found[0]}")
     return tuple(parted)
+
+
+def _first_shared(one: ForeignToolkit, other: ForeignToolkit) -> tuple[CommonPlace, object] | None:
+    try:
+        return next(shared(one, other), None)
+    except HiddenError as error:
+        words = f"holds what nobody can judge: {error}; {HIDDEN_TO_FIX}"
+    raise SettingsError(words)
 
 
 def _built(blueprint: Blueprint) -> ForeignToolkit:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
+import inspect
 import logging
 import re
 import types
 import weakref
+from array import array
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, MutableMapping, MutableSequence, MutableSet, Sequence, Set
 from dataclasses import dataclass
@@ -23,14 +26,26 @@ from app.connections.connection import Connection
 from app.google.client import GoogleClient
 from app.principal import Principal
 from app.toolkits.code import held_by_cache, variables_of
+from app.toolkits.contents import (
+    attributes_of,
+    bases_of,
+    filled_slots_of,
+    is_a,
+    members_of,
+    pairs_of,
+    shows_referents,
+    slots_of,
+)
 from app.toolkits.place import CommonPlace, Path, ReachStep
 
 _MUTABLE = (MutableMapping, MutableSequence, MutableSet, deque, weakref.WeakSet)
 _CONTAINERS = (*_MUTABLE, Mapping, tuple, Set)
-_NOTHING_BELOW = (types.ModuleType, types.BuiltinFunctionType, types.CodeType, Enum, re.Pattern)
+_NOTHING_BELOW = (types.ModuleType, types.CodeType, Enum, re.Pattern)
 _SIMPLE = (str, bytes, int, float, complex, type(None), range)
+_FLAT = (bytearray, memoryview, array)  # data can be put into them, and no objects
+_BOUND = (types.MethodType, types.BuiltinMethodType, types.MethodWrapperType)
 _TRANSPARENT = (
-    *(types.FunctionType, types.MethodType, types.MappingProxyType, functools.partial, functools.partialmethod),
+    *(*_BOUND, types.FunctionType, types.MappingProxyType, functools.partial, functools.partialmethod),
     *(staticmethod, classmethod, property, weakref.ref),
 )  # what is below them counts
 _RUNNING = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
@@ -38,7 +53,21 @@ _OF_A_PERSON = (GoogleClient, Connection)
 # Modules whose objects belong to the process by design, or are Deputy's: they carry nothing of the code that uses them.
 _OF_THE_PROCESS = ("app", "inspect", "sqlalchemy.event", "sqlalchemy.util._immutabledict_cy", "typing")
 
+HIDDEN_TO_FIX = "keep a tool's data in ordinary attributes, or make the object in the tool that uses it"
+
 Packages = Collection[str]
+
+
+class HiddenError(Exception):
+    """An object cannot be looked into, so that nobody knows whether it holds something of a person.
+
+    Attributes:
+        place: Where it is.
+    """
+
+    def __init__(self, place: CommonPlace) -> None:
+        super().__init__(f"{place}, cannot be looked into, so nobody knows whose data is in it")
+        self.place = place
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +135,13 @@ def kept_of_request(cls: type, request: Sequence[object], text: str, packages: P
     for start in request:
         own |= {id(value): value for _, value, _ in _reached(start, lens) if can_carry(value, packages)}
     for path, value, _ in _reached(cls, dataclasses.replace(lens, everybodys=True)):
-        if id(value) in own or isinstance(value, _OF_A_PERSON) or (isinstance(value, str) and text in value):
+        if id(value) in own or is_a(value, *_OF_A_PERSON) or (is_a(value, str) and text in str.__str__(value)):
             yield CommonPlace(cls.__qualname__, path, type(value).__qualname__)
 
 
 def mentions(instance: object, text: str) -> bool:
     """Return whether an object reaches a string that holds this text."""
-    return any(text in value for _, value, _ in _reached(instance, _Lens()) if isinstance(value, str))
+    return any(is_a(value, str) and text in str.__str__(value) for _, value, _ in _reached(instance, _Lens()))
 
 
 _Reached = tuple[Path, object, object]  # the path, the value, and the instance that holds it
@@ -128,80 +157,94 @@ def _reached(start: object, lens: _Lens, theirs: Collection[int] = ()) -> Iterat
             yield path, value, holder
             if id(value) in theirs and can_carry(value, lens.packages):
                 continue
-        below_of = holder if isinstance(value, _CONTAINERS) else value
-        for step, name, below in _parts(value, lens, is_start=not path):
+        below_of = holder if is_a(value, *_CONTAINERS) else value
+        try:
+            parts = list(_parts(value, lens, is_start=not path))
+        except Exception:  # its class can be anybody's; the error could quote what it holds
+            raise HiddenError(CommonPlace(_name_of(start), path, type(value).__qualname__)) from None
+        for step, name, below in parts:
             if id(below) not in seen:
                 seen[id(below)] = below
                 todo.append(((*path, (step, name)), below, below_of))
 
 
+def _name_of(start: object) -> str:
+    return start.__qualname__ if isinstance(start, type) else type(start).__qualname__
+
+
 _Parts = Iterator[tuple[ReachStep, Any, object]]
 
 
-def _parts(value: object, lens: _Lens, *, is_start: bool) -> _Parts:
-    if isinstance(value, (*_NOTHING_BELOW, *_SIMPLE)) or _is_of_the_process(value, lens.packages):
+def _parts(value: Any, lens: _Lens, *, is_start: bool) -> _Parts:
+    if is_a(value, *_NOTHING_BELOW, *_FLAT) or _is_of_the_process(value, lens.packages):
         return
-    if isinstance(value, type):
+    if is_a(value, *_SIMPLE) and not _has_room(value):
+        return
+    if is_a(value, type):
         yield from _of_class(value, lens)
         return
-    if isinstance(value, types.MethodType):
+    if is_a(value, *_BOUND):
         yield ReachStep.ATTRIBUTE, "__self__", value.__self__
     for below in _within(value, lens):
         yield ReachStep.WITHIN, None, below
-    if isinstance(value, types.FunctionType):
+    if is_a(value, types.FunctionType):
         for name, below in _variables(value, lens):
             yield ReachStep.VARIABLE, name, below
-    if isinstance(value, types.MethodType | functools.partial | functools.partialmethod | property | weakref.ref):
+    if is_a(value, *_BOUND, functools.partial, functools.partialmethod, property, weakref.ref):
         return
-    is_open = is_start or lens.packages is None or isinstance(value, Principal) or lens.covers(type(value).__module__)
-    try:
-        yield from _items(value)
-        if is_open or isinstance(value, types.FunctionType):
-            yield from [(ReachStep.ATTRIBUTE, *each) for each in getattr(value, "__dict__", {}).items()]
-    except Exception:  # a library's own class; what it does not show is not looked into
-        return
+    is_open = is_start or lens.packages is None or is_a(value, Principal) or lens.covers(type(value).__module__)
+    yield from _items(value, is_open=is_open)
+    if is_open or is_a(value, types.FunctionType):
+        yield from [(ReachStep.ATTRIBUTE, *each) for each in attributes_of(value)]
     if is_open:
-        yield from _slots_of(value)
+        yield from [(ReachStep.ATTRIBUTE, *each) for each in filled_slots_of(value)]
+        if not is_a(value, types.FunctionType):
+            yield from [(ReachStep.WITHIN, None, below) for below in gc.get_referents(value)]
 
 
-def _items(value: object) -> _Parts:
-    if isinstance(value, Mapping):
-        for key, below in list(value.items()):
-            yield ReachStep.WITHIN, None, key
-            yield ReachStep.ITEM, key, below
-    elif isinstance(value, list):
-        yield from [(ReachStep.ITEM, index, below) for index, below in enumerate(value)]
-    elif isinstance(value, tuple | Set | deque | weakref.WeakSet):
-        yield from [(ReachStep.WITHIN, None, below) for below in value]
+def _items(value: object, *, is_open: bool) -> _Parts:
+    try:
+        yield from list(_shown(value))
+    except Exception:
+        if not (is_open and shows_referents(value)):  # then all that it could have shown is yielded as well
+            raise
+
+
+def _shown(value: object) -> _Parts:
+    for key, below in pairs_of(value):
+        yield ReachStep.WITHIN, None, key
+        yield ReachStep.ITEM, key, below
+    for index, below in enumerate(members_of(value)):
+        yield (ReachStep.ITEM, index, below) if is_a(value, list) else (ReachStep.WITHIN, None, below)
 
 
 def _of_class(cls: type, lens: _Lens) -> _Parts:
     """Yield the attributes of a class and of its bases in the packages, which belong to everybody."""
     if lens.everybodys:
-        for base in cls.__mro__:
+        for base, attributes in bases_of(cls):
             if lens.covers(base.__module__):
-                yield from [(ReachStep.ATTRIBUTE, *each) for each in list(vars(base).items())]
+                yield from [(ReachStep.ATTRIBUTE, *each) for each in list(attributes.items())]
 
 
-def _within(value: object, lens: _Lens) -> Iterator[object]:
+def _within(value: Any, lens: _Lens) -> Iterator[object]:
     """Yield what is below a function, a generator or a wrapper around one."""
-    if isinstance(value, types.FunctionType):
+    if is_a(value, types.FunctionType):
         yield from (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values())
-    elif isinstance(value, types.MethodType):
+    elif is_a(value, types.MethodType):
         yield value.__func__
-    elif isinstance(value, functools.partial | functools.partialmethod):
+    elif is_a(value, functools.partial, functools.partialmethod):
         yield from (value.func, *value.args, *value.keywords.values())
-    elif isinstance(value, staticmethod | classmethod):
+    elif is_a(value, staticmethod, classmethod):
         yield value.__func__
-    elif isinstance(value, property):
+    elif is_a(value, property):
         yield from (value.fget, value.fset, value.fdel)
-    elif isinstance(value, weakref.ref):
+    elif is_a(value, weakref.ref):
         yield from (value(),) if lens.weak else ()
-    elif isinstance(value, _RUNNING):
+    elif is_a(value, *_RUNNING):
         frames = (getattr(value, name, None) for name in ("gi_frame", "cr_frame", "ag_frame"))
         yield from (below for frame in frames if frame is not None for below in frame.f_locals.values())
         yield from (getattr(value, name, None) for name in ("gi_yieldfrom", "cr_await", "ag_await"))
-    elif lens.everybodys and hasattr(value, "cache_clear"):
+    elif lens.everybodys and inspect.getattr_static(value, "cache_clear", None) is not None:
         yield from held_by_cache(value)
 
 
@@ -216,39 +259,28 @@ def _variables(function: types.FunctionType, lens: _Lens) -> Iterator[tuple[str,
         yield from variables_of(function, lens.covers)
 
 
-def _slots(cls: type) -> Iterator[tuple[str, types.MemberDescriptorType]]:
-    for base in cls.__mro__:
-        for name, slot in vars(base).items():
-            if isinstance(slot, types.MemberDescriptorType) and base.__module__ != "builtins":
-                yield name, slot
-
-
-def _slots_of(value: object) -> _Parts:
-    for name, slot in _slots(type(value)):
-        try:
-            yield ReachStep.ATTRIBUTE, name, slot.__get__(value, type(value))
-        except AttributeError:  # nothing is in it
-            continue
-
-
 def can_carry(value: object, packages: Packages | None = None) -> bool:
     """Return whether data could be put into an object, and, of a class outside these packages, is looked for there."""
-    if isinstance(value, _OF_A_PERSON):
+    if is_a(value, *_OF_A_PERSON):
         return True
-    if isinstance(value, (*_NOTHING_BELOW, *_SIMPLE, *_TRANSPARENT, type)) or _is_of_the_process(value, packages):
+    if is_a(value, *_NOTHING_BELOW, *_SIMPLE, *_TRANSPARENT, type) or _is_of_the_process(value, packages):
         return False
-    if isinstance(value, (*_MUTABLE, *_RUNNING)):
+    if is_a(value, *_MUTABLE, *_RUNNING):
         return True
-    parameters = getattr(value, "__dataclass_params__", None) if dataclasses.is_dataclass(value) else None
+    parameters = getattr(type(value), "__dataclass_params__", None) if dataclasses.is_dataclass(type(value)) else None
     if getattr(parameters, "frozen", False):
         return False
     if packages is not None:
         return is_within(type(value).__module__, packages)
-    return hasattr(value, "__dict__") or next(_slots(type(value)), None) is not None
+    return _has_room(value)
+
+
+def _has_room(value: object) -> bool:
+    return type(value).__dictoffset__ != 0 or next(slots_of(type(value)), None) is not None
 
 
 def _is_of_the_process(value: object, packages: Packages | None) -> bool:
-    if isinstance(value, logging.Filterer | Principal):
-        return isinstance(value, logging.Filterer)
+    if is_a(value, logging.Filterer, Principal):
+        return is_a(value, logging.Filterer)
     module = type(value).__module__
     return is_within(module, _OF_THE_PROCESS) and not (packages is not None and is_within(module, packages))

@@ -26,6 +26,8 @@ LEAVING = {
     "text": ("tests.outside.forgetful:TextToolkit", "returned what belongs to another request"),
     "letters": ("tests.outside.forgetful:LettersToolkit", "returned what belongs to another request"),
     "counting": ("tests.outside.forgetful:CountingToolkit", "changed CountingToolkit.last, which all people share"),
+    "lazy": ("tests.outside.forgetful:LazyToolkit", "LazyToolkit._client._client, a DryGoogle"),
+    "sealed": ("tests.outside.forgetful:SealedToolkit", "SealedToolkit._clients, a Sealed, cannot be looked into"),
     "notebook": ("tests.outside.forgetful:NotebookToolkit", "NotebookToolkit._notebook, a Notebook"),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
@@ -18,6 +19,7 @@ PLACES: list[tuple[str, int]] = []  # where the sending toolkit would connect to
 
 _text = ""
 _letters: list[str] = []
+_clients: list[GoogleClient] = []
 
 
 class Notebook:
@@ -44,6 +46,65 @@ class TextToolkit(Toolkit):
         global _text
         _text = _text or f"notes of {self._owner}"
         return _text
+
+
+class Lazy:
+    """Stands for a client, and raises when anything but its name is asked for."""
+
+    def __init__(self, client: object) -> None:
+        self._client = client
+
+    def __getattribute__(self, name: str) -> object:
+        raise RuntimeError(name)
+
+
+class Sealed(Mapping[str, object]):
+    """A collection of another package's that will not be iterated."""
+
+    __module__ = "somebody.elses"
+
+    def __init__(self, client: object) -> None:
+        self._client = client
+
+    def __getitem__(self, key: str) -> object:
+        raise KeyError(key)
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[str]:
+        raise NotImplementedError
+
+
+class LazyToolkit(Toolkit):
+    """Keeps the first person's client for all, out of sight."""
+
+    name = "lazy"
+
+    def __init__(self, google: GoogleClient) -> None:
+        self._google = google
+        self._client = Lazy(google)
+
+    @tool(oauth_scopes=())
+    async def look(self) -> str:
+        """Look at the letters."""
+        _clients.append(self._google)
+        self._client = Lazy(_clients[0])
+        return "looked"
+
+
+class SealedToolkit(Toolkit):
+    """Keeps its client where nobody sees whose it is."""
+
+    name = "sealed"
+
+    def __init__(self, google: GoogleClient) -> None:
+        self._clients = Sealed(google)
+
+    @tool(oauth_scopes=())
+    async def look(self) -> str:
+        """Look at the letters."""
+        return "looked"
 
 
 class LettersToolkit(Toolkit):
@@ -151,5 +212,6 @@ def forget() -> None:
     global _text
     _text = CountingToolkit.last = ""
     _letters.clear()
+    _clients.clear()
     _notebooks.clear()
     PLACES.clear()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections import deque
-from collections.abc import Callable, Generator
+from collections import UserList, deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import pytest
 from sqlalchemy import make_url
 
 from app.principal import Principal
-from app.toolkits.reach import kept_of_request, mentions, shared
+from app.toolkits.reach import HiddenError, kept_of_request, mentions, shared
 from tests.outside import keeping
 
 HERE = (__name__,)
@@ -173,6 +174,175 @@ def test_only_the_packages_are_looked_into(packages: tuple[str, ...] | None) -> 
     found = [*shared(Kit(other), Kit(other), packages=packages)]
 
     assert bool(found) == (packages is None)
+
+
+class Shy(Kit):
+    """Raises when it is looked into in any way."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+class Proxy(Kit):
+    """Says that it is a text, and has none of its own attributes."""
+
+    __class__ = str  # type: ignore[assignment]
+
+    def __getattr__(self, name: str) -> Any:
+        raise LookupError(name)
+
+
+class Unbound(Kit):
+    """Cannot say what it is, as a proxy outside its request cannot."""
+
+    @property
+    def __class__(self) -> Any:
+        raise RuntimeError
+
+    @__class__.setter
+    def __class__(self, value: Any) -> None: ...
+
+
+class Undressed:
+    """Has its `__dict__` among its slots."""
+
+    __slots__ = ("__dict__", "held")
+
+    def __init__(self, held: Any) -> None:
+        self.inner = held
+
+
+class Denying:
+    """Has hidden what it holds behind a `__dict__` that raises."""
+
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        raise AttributeError
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+
+class ShySlot(Slotted):
+    """Its slot is behind a property that raises."""
+
+    @property
+    def held(self) -> Any:
+        """Raise."""
+        raise RuntimeError
+
+    @held.setter
+    def held(self, value: Any) -> None:
+        vars(Slotted)["held"].__set__(self, value)
+
+
+class Covered:
+    """Its slot's own descriptor is taken away below."""
+
+    __slots__ = ("held",)
+
+
+_SLOT: Any = vars(Covered)["held"]
+type.__setattr__(Covered, "held", property())
+
+
+def covered(thing: Any) -> Covered:
+    """Something in a slot that no name leads to."""
+    made = Covered()
+    _SLOT.__set__(made, thing)
+    return made
+
+
+class Closed(Kit, Mapping[str, Any]):
+    """A mapping that will not be iterated, as urllib3's pools will not."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise KeyError(key)
+
+    def __len__(self) -> int:
+        return 0
+
+    def __iter__(self) -> Iterator[str]:
+        raise NotImplementedError
+
+
+class Emptied(dict[str, Any]):
+    """A dictionary that shows nothing."""
+
+    def items(self) -> Any:
+        """Say that it is empty."""
+        return ()
+
+    def __iter__(self) -> Iterator[str]:
+        raise RuntimeError
+
+
+class Label(str):
+    """A text with an attribute."""
+
+    __slots__ = ("__dict__",)
+
+
+def label(thing: Any) -> Label:
+    """Something behind a text."""
+    made = Label("x")
+    made.__dict__["held"] = thing
+    return made
+
+
+HIDING: dict[str, Callable[[Any], Any]] = {
+    "raises always": Shy,
+    "proxy": Proxy,
+    "unbound proxy": Unbound,
+    "__dict__ that raises": Denying,
+    "__dict__ in a slot": Undressed,
+    "property over a slot": ShySlot,
+    "slot without a name": covered,
+    "__iter__ that raises": Closed,
+    "dictionary that shows nothing": lambda thing: Emptied(held=thing),
+    "list of a library": lambda thing: UserList([thing]),
+    "text": label,
+    "method of a list": lambda thing: [thing].append,
+    "iterator": lambda thing: iter([thing]),
+    "property that raises": lambda thing: type("Raising", (Kit,), {"cred": property(lambda _: 1 / 0)})(thing),
+}
+
+
+@pytest.mark.parametrize("holder", HIDING)
+@pytest.mark.parametrize("packages", [None, HERE])
+def test_what_hides_what_it_holds_is_looked_into(holder: str, packages: tuple[str, ...] | None) -> None:
+    """Nothing that a class says about its instances keeps the walk from what they reference."""
+    make = HIDING[holder]
+    thing, mine, yours = Things(), Things(), Things()
+    if packages is HERE and holder == "iterator":  # of no package
+        return
+
+    assert any(value is thing for _, value in shared(Kit(make(thing)), Kit(make(thing)), packages=packages))
+    assert [*shared(Kit(make(mine)), Kit(make(yours)), packages=packages)] == []
+
+
+class Sealed(Closed, Decimal):
+    """Is in part made in C, where nobody sees what it references."""
+
+    def __new__(cls, held: Any) -> Sealed:
+        return Decimal.__new__(cls, 1)
+
+
+SEALED: dict[str, Callable[[], Any]] = {
+    "of C": lambda: Sealed(Things()),
+    "of another package": lambda: type("Elsewhere", (Closed,), {"__module__": "somebody.elses"})(Things()),
+}
+
+
+@pytest.mark.parametrize("holder", SEALED)
+def test_what_cannot_be_looked_into_is_refused(holder: str) -> None:
+    """The place is named, and nothing of what the object said."""
+    make = SEALED[holder]
+    with pytest.raises(HiddenError, match=r"^Kit\.held, a (Sealed|Elsewhere), cannot be looked into"):
+        list(shared(Kit(make()), Kit(make()), packages=HERE))
+    if holder == "of C":
+        with pytest.raises(HiddenError):
+            mentions(Kit(make()), "ada-1")
 
 
 KEEPING = {
