@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from app.characters import normal_form
 from app.database.database import Database
-from app.database.tables import api_tokens, owned_by, owner, principal_of
+from app.database.prepared import Columns, Prepared
+from app.database.tables import api_tokens, of_person, owned_by, owner, principal_of, whose
 from app.errors import OverLimitError, PrincipalError, SealError, UnauthenticatedError
 from app.keys.ring import KeyRing
 from app.keys.sealed_columns import seal, unseal
@@ -26,6 +27,16 @@ log = logging.getLogger(__name__)
 PREFIX = "dpt_"  # so that secret scanners and people recognise one
 
 MAX_TOKENS = 100  # of one person, at a time
+
+
+_VALID = Prepared(
+    sa.select(api_tokens).where(api_tokens.c.token_hash == sa.bindparam("of_hash"), api_tokens.c.revoked_at.is_(None))
+)
+_WITH_EMAIL = Prepared(
+    sa.select(api_tokens)
+    .where(of_person(api_tokens), api_tokens.c.revoked_at.is_(None), api_tokens.c.email.is_not(None))
+    .order_by(api_tokens.c.created_at.desc())
+)
 
 
 class ApiTokens:
@@ -105,9 +116,7 @@ class ApiTokens:
         Raises:
             UnauthenticatedError: It is unknown or revoked, or its row is not the one that was issued.
         """
-        query = sa.select(api_tokens).where(api_tokens.c.token_hash == _hash(token), api_tokens.c.revoked_at.is_(None))
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
+        row = (await self._database.fetch(_VALID, {"of_hash": _hash(token)})).one_or_none()
         if row is None or not self._verifies(row):
             raise UnauthenticatedError("this token is unknown or revoked; make one with `deputy tokens issue`")
         return principal_of(row)
@@ -122,15 +131,10 @@ class ApiTokens:
 
     async def find_email(self, principal: Principal) -> str | None:
         """Return the address recorded with this principal's newest valid token that has one, or None."""
-        mine = sa.and_(
-            owned_by(api_tokens, principal), api_tokens.c.revoked_at.is_(None), api_tokens.c.email.is_not(None)
-        )
-        async with self._database.reading() as connection:
-            query = sa.select(api_tokens).where(mine).order_by(api_tokens.c.created_at.desc())
-            rows = (await connection.execute(query)).all()
+        rows = (await self._database.fetch(_WITH_EMAIL, whose(principal))).rows
         return next((str(row.email) for row in rows if self._verifies(row)), None)
 
-    def _verifies(self, row: sa.Row[tuple[object, ...]]) -> bool:
+    def _verifies(self, row: Columns) -> bool:
         try:
             verifier = unseal(self._key_ring, api_tokens.c.sealed_verifier, row)
         except SealError as error:

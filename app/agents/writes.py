@@ -9,10 +9,17 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from app.database.database import Database
-from app.database.tables import begun_writes, messages, owned_by, owner
+from app.database.prepared import Prepared
+from app.database.tables import begun_writes, messages, of_person, owned_by, owner, whose
 from app.errors import AgentError
 from app.messages import MessageState
 from app.principal import Principal
+
+_OF_MESSAGE = Prepared(
+    sa.select(begun_writes.c.tool)
+    .where(of_person(begun_writes), begun_writes.c.message_id == sa.bindparam("of_message"))
+    .order_by(begun_writes.c.created_at)
+)
 
 
 class Writes:
@@ -53,10 +60,5 @@ class Writes:
 
     async def of_message(self, principal: Principal, message_id: str) -> list[str]:
         """Return the tools that began to write for this person's message, in order."""
-        query = (
-            sa.select(begun_writes.c.tool)
-            .where(owned_by(begun_writes, principal), begun_writes.c.message_id == message_id)
-            .order_by(begun_writes.c.created_at)
-        )
-        async with self._database.reading() as connection:
-            return list((await connection.execute(query)).scalars())
+        rows = (await self._database.fetch(_OF_MESSAGE, {**whose(principal), "of_message": message_id})).rows
+        return [row.tool for row in rows]

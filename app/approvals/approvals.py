@@ -23,7 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.approvals.form import Answers, Form
 from app.audit.audit import AuditEntry, AuditEvent, record
 from app.database.database import Database, take_turns
-from app.database.tables import approvals, owned_by, owner, principal_of
+from app.database.prepared import Columns, Prepared
+from app.database.tables import approvals, of_person, owned_by, owner, principal_of, whose
 from app.principal import Principal
 
 
@@ -75,6 +76,17 @@ class Approval:
     answers: Answers | None = field(default=None, repr=False)
 
 
+_OLDEST_FIRST = sa.select(approvals).where(of_person(approvals)).order_by(approvals.c.created_at, approvals.c.id)
+_OF_MESSAGE = Prepared(_OLDEST_FIRST.where(approvals.c.message_id == sa.bindparam("of_message")))
+_PENDING = Prepared(
+    _OLDEST_FIRST.where(
+        approvals.c.state == ApprovalState.PENDING, approvals.c.expires_at > sa.bindparam("now", type_=sa.Double)
+    )
+)
+_OF_CODE = Prepared(sa.select(approvals).where(of_person(approvals), approvals.c.code == sa.bindparam("of_code")))
+_CODES = Prepared(sa.select(approvals.c.code).where(of_person(approvals)))
+
+
 class Approvals:
     """Stores approvals; lives as long as the process. Only the person who was asked can decide or claim one."""
 
@@ -93,9 +105,7 @@ class Approvals:
     ) -> None:
         """Store calls that wait for this person, in the caller's transaction."""
         await take_turns(connection, "approvals", principal.platform, principal.tenant, principal.user)
-        taken = set(
-            (await connection.execute(sa.select(approvals.c.code).where(owned_by(approvals, principal)))).scalars()
-        )
+        taken = {row.code for row in (await _CODES.execute(connection, whose(principal))).rows}
         for call in calls:
             code = _fresh_code(taken)
             taken.add(code)
@@ -117,31 +127,18 @@ class Approvals:
 
     async def of_message(self, principal: Principal, message_id: str) -> list[Approval]:
         """Return the approvals of this person's message, oldest first."""
-        query = (
-            sa.select(approvals)
-            .where(owned_by(approvals, principal), approvals.c.message_id == message_id)
-            .order_by(approvals.c.created_at, approvals.c.id)
-        )
-        async with self._database.reading() as connection:
-            return [_approval(row) for row in await connection.execute(query)]
+        found = await self._database.fetch(_OF_MESSAGE, {**whose(principal), "of_message": message_id})
+        return [_approval(row) for row in found.rows]
 
     async def find(self, principal: Principal, code: str) -> Approval | None:
         """Return this person's approval with this code, or None when they have none."""
-        query = sa.select(approvals).where(owned_by(approvals, principal), approvals.c.code == code)
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
+        row = (await self._database.fetch(_OF_CODE, {**whose(principal), "of_code": code})).one_or_none()
         return _approval(row) if row is not None else None
 
     async def pending(self, principal: Principal) -> list[Approval]:
         """Return the approvals that this person can decide on now, oldest first."""
-        mine = sa.and_(
-            owned_by(approvals, principal),
-            approvals.c.state == ApprovalState.PENDING,
-            approvals.c.expires_at > self._now(),
-        )
-        query = sa.select(approvals).where(mine).order_by(approvals.c.created_at, approvals.c.id)
-        async with self._database.reading() as connection:
-            return [_approval(row) for row in await connection.execute(query)]
+        found = await self._database.fetch(_PENDING, {**whose(principal), "now": self._now()})
+        return [_approval(row) for row in found.rows]
 
     async def decide(
         self, principal: Principal, code: str, *, approved: bool, answers: Answers | None = None
@@ -221,7 +218,7 @@ def _fresh_code(taken: set[str]) -> str:
     return code
 
 
-def _approval(row: sa.Row[Any]) -> Approval:
+def _approval(row: Columns) -> Approval:
     return Approval(
         approval_id=row.id,
         principal=principal_of(row),

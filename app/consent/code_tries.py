@@ -6,11 +6,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.consent.codes import is_code
 from app.consent.quarantine import Quarantine, QuarantineState
+from app.database.prepared import Columns
 from app.database.tables import quarantined_grants
 from app.database.transition import changed
 from app.errors import SealError
@@ -58,9 +58,7 @@ class CodeTries:
             return str(right[0].link_id)
         return await self._count(connection, rows, message_id) if rows else None
 
-    async def _count(
-        self, connection: AsyncConnection, rows: Sequence[sa.Row[tuple[object, ...]]], message_id: str | None
-    ) -> WrongCode:
+    async def _count(self, connection: AsyncConnection, rows: Sequence[Columns], message_id: str | None) -> WrongCode:
         left: dict[str, int] = {}
         for row in rows:
             tried_by = row.tried_by.split()
@@ -79,7 +77,7 @@ class CodeTries:
             )
         return WrongCode(max(left.values()), tuple(link_id for link_id, tries in left.items() if tries <= 0))
 
-    def _code(self, row: sa.Row[tuple[object, ...]]) -> str:
+    def _code(self, row: Columns) -> str:
         """Return the code that a row waits for, "" where it waits for none or where its proof does not open."""
         try:
             return self._quarantine.proof(row).get(CODE, "")

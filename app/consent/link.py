@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import sqlalchemy as sa
-
+from app.database.prepared import Columns
 from app.database.tables import principal_of
 from app.oauth.provider import GOOGLE
 from app.principal import Principal
@@ -72,7 +71,7 @@ class Link:
 ANYWHERE = Purpose()
 
 
-def link_of(row: sa.Row[tuple[object, ...]]) -> Link:
+def link_of(row: Columns) -> Link:
     """The link that a whole row says."""
     purpose = Purpose(Place(row.place), row.widens, row.alias, row.provider)
     oauth_scopes = frozenset(row.oauth_scopes.split())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from app.consent.link import LinkState
-from app.database.tables import consent_links, owned_by, parked_runs, quarantined_grants
+from app.database.prepared import Prepared
+from app.database.tables import consent_links, of_person, owned_by, parked_runs, quarantined_grants
 from app.principal import Principal
 
 BEFORE_GOOGLE = (LinkState.ISSUED, LinkState.OPENED)
@@ -13,6 +14,22 @@ BEFORE_GOOGLE = (LinkState.ISSUED, LinkState.OPENED)
 _WAITS = sa.exists().where(quarantined_grants.c.link_id == consent_links.c.id)
 _MAY_LEAD_ON = sa.or_(
     consent_links.c.state.in_(BEFORE_GOOGLE), sa.and_(consent_links.c.state == LinkState.CONSENTED, _WAITS)
+)
+_LINK = sa.select(consent_links)
+_ID = consent_links.c.id == sa.bindparam("of_link")
+_IN_TIME = consent_links.c.expires_at > sa.bindparam("now", type_=sa.Double)
+OF_PERSON = Prepared(_LINK.where(of_person(consent_links), _ID))
+ISSUED_TO_PERSON = Prepared(
+    _LINK.where(of_person(consent_links), _ID, consent_links.c.state == LinkState.ISSUED, _IN_TIME)
+)
+# For a browser: nobody has said yet who sits before it.
+OF_ANYBODY = Prepared(_LINK.where(_ID))
+OPENED = Prepared(_LINK.where(_ID, consent_links.c.state == LinkState.OPENED))
+OF_TOKEN = Prepared(_LINK.where(consent_links.c.token_hash == sa.bindparam("of_hash")))
+OF_STATE = Prepared(
+    _LINK.where(
+        consent_links.c.state_hash == sa.bindparam("of_hash"), consent_links.c.state == LinkState.OPENED, _IN_TIME
+    )
 )
 
 

@@ -6,9 +6,8 @@ import hashlib
 import json
 import logging
 
-import sqlalchemy as sa
-
 from app.consent.link import Link
+from app.database.prepared import Columns
 from app.database.tables import consent_links, owner
 from app.errors import SealError
 from app.keys.ring import KeyRing
@@ -28,7 +27,7 @@ def seal_values(key_ring: KeyRing, link: Link, values: dict[str, str]) -> str:
     return seal(key_ring, consent_links.c.sealed_secrets, json.dumps(values), row)
 
 
-def open_values(key_ring: KeyRing, row: sa.Row[tuple[object, ...]]) -> dict[str, str]:
+def open_values(key_ring: KeyRing, row: Columns) -> dict[str, str]:
     """Return what is sealed in the row of a link.
 
     Raises:
@@ -38,7 +37,7 @@ def open_values(key_ring: KeyRing, row: sa.Row[tuple[object, ...]]) -> dict[str,
     return opened
 
 
-def try_values(key_ring: KeyRing, row: sa.Row[tuple[object, ...]]) -> dict[str, str]:
+def try_values(key_ring: KeyRing, row: Columns) -> dict[str, str]:
     """Return what is sealed in the row of a link, {} where nothing is or where it does not open, which is logged."""
     if not row.sealed_secrets:
         return {}

@@ -21,11 +21,22 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.consent.link import ANYWHERE, ENDED, SUPERSEDED, Link, LinkState, OpenedLink, Purpose, link_of
-from app.consent.link_queries import BEFORE_GOOGLE, open_links, waited_for
+from app.consent.link_queries import (
+    BEFORE_GOOGLE,
+    ISSUED_TO_PERSON,
+    OF_ANYBODY,
+    OF_PERSON,
+    OF_STATE,
+    OF_TOKEN,
+    OPENED,
+    open_links,
+    waited_for,
+)
 from app.consent.link_secrets import hashed, open_values, seal_values, try_values
 from app.consent.lock import take_consent_turn
 from app.database.database import Database
-from app.database.tables import consent_links, owned_by, owner
+from app.database.prepared import Columns, Prepared
+from app.database.tables import consent_links, owned_by, owner, whose
 from app.database.transition import changed, changing
 from app.errors import CallbackRefusedError, LinkExpiredError, SealError
 from app.google.scopes import missing_scopes
@@ -114,17 +125,12 @@ class ConsentLinks:
 
     async def find(self, principal: Principal, link_id: str) -> Link | None:
         """Return this person's link, or None; it counts as `expired` as soon as its time has passed."""
-        row = await self._row(owned_by(consent_links, principal), consent_links.c.id == link_id)
+        row = await self._row(OF_PERSON, **whose(principal), of_link=link_id)
         return self._as_it_stands(row) if row is not None else None
 
     async def find_issued(self, principal: Principal, link_id: str) -> str | None:
         """Return the token of a link that this person may still open, to show it once more; None when they may not."""
-        row = await self._row(
-            owned_by(consent_links, principal),
-            consent_links.c.id == link_id,
-            consent_links.c.state == LinkState.ISSUED,
-            consent_links.c.expires_at > self._now(),
-        )
+        row = await self._row(ISSUED_TO_PERSON, **whose(principal), of_link=link_id, now=self._now())
         return self._token(row) if row is not None else None
 
     async def look_at(self, token: str, kept: Kept = keeps_nothing) -> Link:
@@ -138,7 +144,7 @@ class ConsentLinks:
             LinkExpiredError: It is unknown, expired or superseded, or was opened in another browser.
             SealError: The row is not what was issued: its person, or its token, was changed.
         """
-        row = await self._row(consent_links.c.token_hash == hashed(token))
+        row = await self._row(OF_TOKEN, of_hash=hashed(token))
         link = self._as_it_stands(row) if row is not None else None
         if row is None or link is None:
             raise LinkExpiredError(_USED.format(GOOGLE))  # no link says which provider
@@ -170,7 +176,7 @@ class ConsentLinks:
             opened = OpenedLink(link, f"{link.link_id}.{secret}", nonce, code_verifier, cookie)
             if await self._open(opened, token):
                 return opened
-        row = await self._row(consent_links.c.id == link.link_id, consent_links.c.state == LinkState.OPENED)
+        row = await self._row(OPENED, of_link=link.link_id)
         if row is None or not _is_kept_by(row, cookie):
             raise LinkExpiredError(_USED.format(link.provider))
         return self._opened(row, cookie)
@@ -203,7 +209,7 @@ class ConsentLinks:
         Raises:
             CallbackRefusedError: The link does not exist, or another browser has opened it.
         """
-        row = await self._row(consent_links.c.id == link_id) if link_id.isalnum() and link_id.isascii() else None
+        row = await self._row(OF_ANYBODY, of_link=link_id) if link_id.isalnum() and link_id.isascii() else None
         if row is None:
             raise CallbackRefusedError(_USED.format(GOOGLE).replace("link", "sign-in", 1))
         if not _is_kept_by(row, cookie):
@@ -220,11 +226,7 @@ class ConsentLinks:
         Raises:
             SealError: The row is not the one that was opened.
         """
-        row = await self._row(
-            consent_links.c.state_hash == hashed(state),
-            consent_links.c.state == LinkState.OPENED,
-            consent_links.c.expires_at > self._now(),
-        )
+        row = await self._row(OF_STATE, of_hash=hashed(state), now=self._now())
         return self._opened(row, cookie) if row is not None else None
 
     async def take(self, connection: AsyncConnection, link: Link, state: LinkState) -> bool:
@@ -272,28 +274,27 @@ class ConsentLinks:
 
     async def why(self, link: Link) -> tuple[str, int] | None:
         """Return why the last sign-in by this link connected nothing, and its HTTP status; None where none is kept."""
-        row = await self._row(owned_by(consent_links, link.principal), consent_links.c.id == link.link_id)
+        row = await self._row(OF_PERSON, **whose(link.principal), of_link=link.link_id)
         values = try_values(self._key_ring, row) if row is not None else {}
         return (values["why"], int(values["status"])) if "why" in values else None
 
-    async def _row(self, *conditions: sa.ColumnElement[bool]) -> sa.Row[tuple[object, ...]] | None:
-        async with self._database.reading() as connection:
-            return (await connection.execute(sa.select(consent_links).where(*conditions))).one_or_none()
+    async def _row(self, query: Prepared, **given: object) -> Columns | None:
+        return (await self._database.fetch(query, given)).one_or_none()
 
-    def _as_it_stands(self, row: sa.Row[tuple[object, ...]]) -> Link:
+    def _as_it_stands(self, row: Columns) -> Link:
         link = link_of(row)
         over = link.expires_at <= self._now() and link.state not in ENDED
         return replace(link, state=LinkState.EXPIRED) if over else link
 
-    def _opened(self, row: sa.Row[tuple[object, ...]], cookie: str) -> OpenedLink:
+    def _opened(self, row: Columns, cookie: str) -> OpenedLink:
         values = open_values(self._key_ring, row)
         return OpenedLink(link_of(row), values["state"], values["nonce"], values["code_verifier"], cookie)
 
-    def _token(self, row: sa.Row[tuple[object, ...]]) -> str | None:
+    def _token(self, row: Columns) -> str | None:
         """Return the token of a link, or None if it does not open, because nobody can use that link any more."""
         return try_values(self._key_ring, row).get("token")
 
 
-def _is_kept_by(row: sa.Row[tuple[object, ...]], cookie: str | None) -> bool:
+def _is_kept_by(row: Columns, cookie: str | None) -> bool:
     """Return whether the browser with this cookie is the one that opened the link."""
     return bool(cookie and row.cookie_hash and hmac.compare_digest(hashed(cookie), row.cookie_hash))

@@ -24,7 +24,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit.audit import AuditEntry, AuditEvent, record
 from app.consent.link import Link
 from app.database.database import Database
-from app.database.tables import grants, owned_by, owner, principal_of, quarantined_grants
+from app.database.prepared import Columns, Prepared
+from app.database.tables import grants, of_person, owned_by, owner, principal_of, quarantined_grants, whose
 from app.database.transition import changed
 from app.errors import SealError
 from app.grants.grant import GrantState
@@ -49,6 +50,17 @@ class QuarantineState(StrEnum):
 
 
 ALIVE = (QuarantineState.UNCHECKED, QuarantineState.WAITING)
+
+
+_IS_WAITING = sa.and_(
+    of_person(_TABLE),
+    _TABLE.c.state == QuarantineState.WAITING,
+    _TABLE.c.expires_at > sa.bindparam("now", type_=sa.Double),
+)
+_OF_LINK = _TABLE.c.link_id == sa.bindparam("of_link")
+_WAITING = Prepared(sa.select(_TABLE).where(_IS_WAITING))
+_WAITING_BY_LINK = Prepared(sa.select(_TABLE).where(_IS_WAITING, _OF_LINK))
+_ENDING = Prepared(sa.select(_TABLE).where(of_person(_TABLE), _OF_LINK, _TABLE.c.state == QuarantineState.ENDING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +195,7 @@ class Quarantine:
         Raises:
             SealError: It was sealed for somebody else, or with a key that is gone.
         """
-        mine = sa.and_(owned_by(_TABLE, principal), _TABLE.c.link_id == link_id)
-        row = await self._row(mine, _TABLE.c.state == QuarantineState.ENDING)
+        row = (await self._database.fetch(_ENDING, {**whose(principal), "of_link": link_id})).one_or_none()
         return self._open(row) if row is not None else None
 
     async def held_elsewhere(self, grant: QuarantinedGrant) -> bool:
@@ -216,7 +227,8 @@ class Quarantine:
 
     async def find(self, principal: Principal, link_id: str) -> Awaited | None:
         """Return the consent of this person that waits by this link; None when none waits, or it does not open."""
-        row = await self._row(*self._waiting(principal), _TABLE.c.link_id == link_id)
+        given = {**whose(principal), "now": self._now(), "of_link": link_id}
+        row = (await self._database.fetch(_WAITING_BY_LINK, given)).one_or_none()
         if row is None:
             return None
         try:
@@ -227,9 +239,10 @@ class Quarantine:
         granted_scopes = frozenset(row.granted_scopes.split())
         return Awaited(ProviderAccount(row.subject, row.email), granted_scopes, row.tries > 0, proof)
 
-    async def waiting(self, connection: AsyncConnection, principal: Principal) -> list[sa.Row[tuple[object, ...]]]:
+    async def waiting(self, connection: AsyncConnection, principal: Principal) -> list[Columns]:
         """Return the rows of this person that wait for their proof, in the caller's transaction."""
-        return list(await connection.execute(sa.select(_TABLE).where(*self._waiting(principal))))
+        given = {**whose(principal), "now": self._now()}
+        return [*(await _WAITING.execute(connection, given)).rows]
 
     async def claim_try(self, principal: Principal, link_id: str) -> bool:
         """Take the only try of a proof that has one; return whether it was there to be taken."""
@@ -245,7 +258,7 @@ class Quarantine:
                 tries=1,
             )
 
-    def proof(self, row: sa.Row[tuple[object, ...]]) -> dict[str, str]:
+    def proof(self, row: Columns) -> dict[str, str]:
         """Return the proof that a row waits for.
 
         Raises:
@@ -261,11 +274,7 @@ class Quarantine:
             _TABLE.c.expires_at > self._now(),
         )
 
-    async def _row(self, *conditions: sa.ColumnElement[bool]) -> sa.Row[tuple[object, ...]] | None:
-        async with self._database.reading() as connection:
-            return (await connection.execute(sa.select(_TABLE).where(*conditions))).one_or_none()
-
-    def _open(self, row: sa.Row[tuple[object, ...]]) -> QuarantinedGrant:
+    def _open(self, row: Columns) -> QuarantinedGrant:
         secrets = json.loads(unseal(self._key_ring, _TABLE.c.sealed_tokens, row))
         account = ProviderAccount(row.subject, row.email)
         tokens = ProviderTokens(

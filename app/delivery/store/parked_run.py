@@ -5,9 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import sqlalchemy as sa
+
 from app.agents.run import StoppedRun
 from app.approvals.question import shortened
+from app.database.prepared import Prepared
+from app.database.tables import of_person, parked_runs
 from app.durations import in_words
+
+OF_MESSAGE = Prepared(
+    sa.select(parked_runs).where(of_person(parked_runs), parked_runs.c.message_id == sa.bindparam("of_message"))
+)
+COUNT_OTHERS = Prepared(
+    sa.select(sa.func.count().label("how_many")).where(
+        of_person(parked_runs), parked_runs.c.message_id != sa.bindparam("of_message")
+    )
+)
 
 
 class WaitsFor(StrEnum):

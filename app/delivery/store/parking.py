@@ -23,10 +23,11 @@ from app.database.tables import (
     owner,
     parked_runs,
     principal_of,
+    whose,
 )
 from app.database.transition import changing
 from app.delivery.store.outbox import Outbox
-from app.delivery.store.parked_run import ParkedRun, WaitsFor, apology
+from app.delivery.store.parked_run import COUNT_OTHERS, OF_MESSAGE, ParkedRun, WaitsFor, apology
 from app.delivery.store.queries import erasing, leave, stored
 from app.messages import ConversationKey, MessageState, StoredMessage
 from app.oauth.provider import GOOGLE
@@ -80,17 +81,13 @@ class Parking:
 
     async def count(self, principal: Principal, *, besides: str) -> int:
         """Return how many messages of this person are parked, not counting the one with this id."""
-        theirs = sa.and_(owned_by(parked_runs, principal), parked_runs.c.message_id != besides)
-        async with self._database.reading() as connection:
-            return int(await connection.scalar(sa.select(sa.func.count()).where(theirs)) or 0)
+        counted = (await self._database.fetch(COUNT_OTHERS, {**whose(principal), "of_message": besides})).one_or_none()
+        return int(counted.how_many) if counted is not None else 0
 
     async def find(self, message: StoredMessage) -> ParkedRun | None:
         """Return the parked run of this message, or None if it runs for the first time."""
-        query = sa.select(parked_runs).where(
-            owned_by(parked_runs, message.principal), parked_runs.c.message_id == message.message_id
-        )
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
+        given = {**whose(message.principal), "of_message": message.message_id}
+        row = (await self._database.fetch(OF_MESSAGE, given)).one_or_none()
         if row is None:
             return None
         granted = None if row.decision is None else row.decision == _decision(granted=True)
