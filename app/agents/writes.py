@@ -9,12 +9,22 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from app.database.database import Database
-from app.database.prepared import Prepared
-from app.database.tables import begun_writes, messages, of_person, owned_by, owner, whose
+from app.database.prepared import Prepared, inserting
+from app.database.tables import begun_writes, messages, of_person, owner, whose
 from app.errors import AgentError
 from app.messages import MessageState
 from app.principal import Principal
 
+_HOLD = Prepared(
+    sa.select(messages.c.id)
+    .where(
+        of_person(messages),
+        messages.c.id == sa.bindparam("of_message"),
+        messages.c.state == MessageState.RUNNING,
+        messages.c.attempt == sa.bindparam("of_attempt"),
+    )
+    .with_for_update()
+)
 _OF_MESSAGE = Prepared(
     sa.select(begun_writes.c.tool)
     .where(of_person(begun_writes), begun_writes.c.message_id == sa.bindparam("of_message"))
@@ -38,25 +48,19 @@ class Writes:
         Raises:
             AgentError: Another attempt has taken the message over, so this one must write nothing more.
         """
-        mine = sa.and_(
-            owned_by(messages, principal),
-            messages.c.id == message_id,
-            messages.c.state == MessageState.RUNNING,
-            messages.c.attempt == attempt,
-        )
+        given = {**whose(principal), "of_message": message_id, "of_attempt": attempt}
         async with self._database.writing() as connection:
-            held = (await connection.execute(sa.select(messages.c.id).where(mine).with_for_update())).one_or_none()
+            held = (await _HOLD.execute(connection, given)).one_or_none()
             if held is None:
                 raise AgentError("Something else has taken this message over, so I stopped.")
-            await connection.execute(
-                begun_writes.insert().values(
-                    id=uuid.uuid4().hex,
-                    **owner(principal),
-                    message_id=message_id,
-                    tool=tool,
-                    created_at=self._now(),
-                )
-            )
+            row = {
+                "id": uuid.uuid4().hex,
+                **owner(principal),
+                "message_id": message_id,
+                "tool": tool,
+                "created_at": self._now(),
+            }
+            await inserting(begun_writes, *row).execute(connection, row)
 
     async def of_message(self, principal: Principal, message_id: str) -> list[str]:
         """Return the tools that began to write for this person's message, in order."""

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.approvals.form import Answers, Form
 from app.audit.audit import AuditEntry, AuditEvent, record
 from app.database.database import Database, take_turns
-from app.database.prepared import Columns, Prepared
+from app.database.prepared import Columns, Prepared, inserting
 from app.database.tables import approvals, of_person, owned_by, owner, principal_of, whose
 from app.principal import Principal
 
@@ -109,21 +109,20 @@ class Approvals:
         for call in calls:
             code = _fresh_code(taken)
             taken.add(code)
-            await connection.execute(
-                approvals.insert().values(
-                    id=uuid.uuid4().hex,
-                    **owner(principal),
-                    code=code,
-                    message_id=message_id,
-                    call_id=call.call_id,
-                    tool=call.tool,
-                    arguments=_text(call.arguments),
-                    form=_forms().dump_json(call.form).decode() if call.form else None,
-                    state=ApprovalState.PENDING,
-                    created_at=self._now(),
-                    expires_at=expires_at,
-                )
-            )
+            row = {
+                "id": uuid.uuid4().hex,
+                **owner(principal),
+                "code": code,
+                "message_id": message_id,
+                "call_id": call.call_id,
+                "tool": call.tool,
+                "arguments": _text(call.arguments),
+                "form": _forms().dump_json(call.form).decode() if call.form else None,
+                "state": ApprovalState.PENDING,
+                "created_at": self._now(),
+                "expires_at": expires_at,
+            }
+            await inserting(approvals, *row).execute(connection, row)
 
     async def of_message(self, principal: Principal, message_id: str) -> list[Approval]:
         """Return the approvals of this person's message, oldest first."""

@@ -35,7 +35,7 @@ from app.consent.link_queries import (
 from app.consent.link_secrets import hashed, open_values, seal_values, try_values
 from app.consent.lock import take_consent_turn
 from app.database.database import Database
-from app.database.prepared import Columns, Prepared
+from app.database.prepared import Columns, Prepared, inserting
 from app.database.tables import consent_links, owned_by, owner, whose
 from app.database.transition import changed, changing
 from app.errors import CallbackRefusedError, LinkExpiredError, SealError
@@ -105,22 +105,21 @@ class ConsentLinks:
         expires_at = (now := self._now()) + self._lifetime_seconds
         link = Link(uuid.uuid4().hex, principal, oauth_scopes, LinkState.ISSUED, purpose, expires_at)
         token = secrets.token_urlsafe(32)
-        await connection.execute(
-            consent_links.insert().values(
-                id=link.link_id,
-                **owner(principal),
-                token_hash=hashed(token),
-                sealed_secrets=seal_values(self._key_ring, link, {"token": token}),
-                oauth_scopes=" ".join(sorted(oauth_scopes)),
-                state=link.state,
-                place=purpose.place,
-                widens=purpose.widens,
-                alias=purpose.alias,
-                provider=purpose.provider,
-                created_at=now,
-                expires_at=expires_at,
-            )
-        )
+        row = {
+            "id": link.link_id,
+            **owner(principal),
+            "token_hash": hashed(token),
+            "sealed_secrets": seal_values(self._key_ring, link, {"token": token}),
+            "oauth_scopes": " ".join(sorted(oauth_scopes)),
+            "state": link.state,
+            "place": purpose.place,
+            "widens": purpose.widens,
+            "alias": purpose.alias,
+            "provider": purpose.provider,
+            "created_at": now,
+            "expires_at": expires_at,
+        }
+        await inserting(consent_links, *row).execute(connection, row)
         return link, token
 
     async def find(self, principal: Principal, link_id: str) -> Link | None:

@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit.audit import AuditEntry, AuditEvent, record
 from app.consent.link import Link
 from app.database.database import Database
-from app.database.prepared import Columns, Prepared
+from app.database.prepared import Columns, Prepared, inserting
 from app.database.tables import grants, of_person, owned_by, owner, principal_of, quarantined_grants, whose
 from app.database.transition import changed
 from app.errors import SealError
@@ -153,19 +153,18 @@ class Quarantine:
         row = {"link_id": link.link_id, **owner(link.principal), "provider": link.provider, "subject": account.subject}
         sealed_tokens = seal(self._key_ring, _TABLE.c.sealed_tokens, json.dumps(secrets), row)
         sealed_proof = seal(self._key_ring, _TABLE.c.sealed_proof, json.dumps(dict(proof)), row)
-        await connection.execute(
-            _TABLE.insert().values(
-                **row,
-                email=account.email,
-                granted_scopes=" ".join(sorted(tokens.granted_scopes)),
-                sealed_tokens=sealed_tokens,
-                sealed_proof=sealed_proof,
-                tries=0,
-                state=state,
-                created_at=self._now(),
-                expires_at=expires_at,
-            )
-        )
+        whole = {
+            **row,
+            "email": account.email,
+            "granted_scopes": " ".join(sorted(tokens.granted_scopes)),
+            "sealed_tokens": sealed_tokens,
+            "sealed_proof": sealed_proof,
+            "tries": 0,
+            "state": state,
+            "created_at": self._now(),
+            "expires_at": expires_at,
+        }
+        await inserting(_TABLE, *whole).execute(connection, whole)
 
     async def take(self, connection: AsyncConnection, principal: Principal, link_id: str) -> QuarantinedGrant | None:
         """Take a waiting grant of this person out of quarantine; None when it does not wait any more.

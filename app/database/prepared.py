@@ -10,6 +10,7 @@ import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -115,6 +116,12 @@ class Prepared:
         if (compiled := self._compiled.get(dialect.driver)) is None:
             compiled = self._compiled[dialect.driver] = _Compiled(self._statement, dialect, self._columns)
         return compiled
+
+
+@cache
+def inserting(table: sa.Table, *columns: str) -> Prepared:
+    """Return the statement that stores a row, which is given by these columns."""
+    return Prepared(table.insert(), columns)
 
 
 class _Compiled:

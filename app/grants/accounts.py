@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.database import Database, take_turns
-from app.database.prepared import Executed, Prepared
+from app.database.prepared import Executed, Prepared, inserting
 from app.database.tables import account_choices, grants, of_person, owned_by, owner, whose
 from app.grants.grant import GrantState
 from app.oauth.provider import GOOGLE
@@ -72,7 +72,6 @@ def chosen(provider: sa.ColumnElement[str]) -> sa.ScalarSelect[str]:
 
 OF_PROVIDER = sa.bindparam("of_provider", type_=sa.String)
 _CHOSEN = Prepared(sa.select(chosen(OF_PROVIDER).label("grant_id")))
-_CHOOSE = Prepared(account_choices.insert(), [column.name for column in account_choices.columns])
 _LIST = Prepared(
     sa.select(grants, (grants.c.id == chosen(grants.c.provider)).label("is_default"))
     .where(of_person(grants), grants.c.state == GrantState.ACTIVE)
@@ -157,7 +156,7 @@ async def choose(
     """Make an account the one of its provider that this person uses there, in the caller's transaction."""
     await connection.execute(account_choices.delete().where(_choice(principal, conversation, provider)))
     chosen = {**owner(principal), "conversation": conversation, "provider": provider, "grant_id": grant_id}
-    await _CHOOSE.execute(connection, chosen)
+    await inserting(account_choices, *chosen).execute(connection, chosen)
 
 
 async def has_default(connection: AsyncConnection, principal: Principal, provider: str = GOOGLE) -> bool:

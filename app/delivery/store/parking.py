@@ -14,6 +14,7 @@ from app.approvals.approvals import Approvals, ApprovalState, PendingCall
 from app.consent.link import LinkState
 from app.consent.lock import take_consent_turn
 from app.database.database import Database
+from app.database.prepared import inserting
 from app.database.tables import (
     approvals,
     begun_writes,
@@ -266,17 +267,16 @@ class Parking:
                 await self._outbox.owe(connection, message, state)
             for table in (parked_runs, begun_writes):  # from an earlier wait, and from the run that is parked now
                 await erasing(table).execute(connection, {"of_message": message.message_id})
-            await connection.execute(
-                parked_runs.insert().values(
-                    message_id=message.message_id,
-                    **owner(message.principal),
-                    waits_for=waits_for,
-                    link_id=link_id,
-                    run=run,
-                    decision=_decision(granted=True) if goes_on else None,
-                    expires_at=expires_at,
-                )
-            )
+            row = {
+                "message_id": message.message_id,
+                **owner(message.principal),
+                "waits_for": waits_for,
+                "link_id": link_id,
+                "run": run,
+                "decision": _decision(granted=True) if goes_on else None,
+                "expires_at": expires_at,
+            }
+            await inserting(parked_runs, *row).execute(connection, row)
             await self._approvals.ask(connection, message.principal, message.message_id, calls, expires_at=expires_at)
         return True
 
