@@ -179,12 +179,12 @@ class Approvals:
             await connection.execute(approvals.update().where(done).values(state=ApprovalState.DONE, answer=None))
 
     async def expire(self, connection: AsyncConnection, message_id: str) -> None:
-        """Let a message's pending approvals expire, in the caller's transaction."""
+        """Let a message's pending approvals expire and forget its answers, in the caller's transaction."""
+        its = approvals.update().where(approvals.c.message_id == message_id)
         await connection.execute(
-            approvals.update()
-            .where(approvals.c.message_id == message_id, approvals.c.state == ApprovalState.PENDING)
-            .values(state=ApprovalState.EXPIRED)
+            its.where(approvals.c.state == ApprovalState.PENDING).values(state=ApprovalState.EXPIRED)
         )
+        await connection.execute(its.where(approvals.c.answer.is_not(None)).values(answer=None))
 
     async def _step(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +19,8 @@ from pydantic import BaseModel
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
-from app.database.tables import approvals
+from app.database.tables import approvals, messages, parked_runs
+from app.messages import MessageState
 from app.principal import Principal
 from app.settings import Settings
 from containers.application import Application
@@ -241,6 +243,43 @@ async def test_who_gives_no_answer_ends_the_call(tmp_path: Path, ada: Principal)
 
     assert answer.startswith("You gave no answer, so I went no further with this.")
     assert (shop.orders, shop.seen) == ([], [])
+
+
+@pytest.mark.parametrize("ended_by", ["stop", "offboarding", "expiry", "retention"])
+async def test_an_answer_is_gone_with_its_message(
+    ended_by: str, tmp_path: Path, ada: Principal, grace: Principal
+) -> None:
+    """A message that ends before its call was made keeps no answer; another person's answer stays until their call."""
+    shop = Shop()
+    given = {"ask": {"copies": 3}}
+    async with (
+        serving(shop.server()) as url,
+        open_shop(personal_settings(tmp_path, url, "order"), granting(ada, grace)) as app,
+    ):
+        asked = {person: await say(app, person, f"{person.user}-book") for person in (ada, grace)}
+        container, hers = app.container, asked[ada]["message"]
+        for person, told in asked.items():  # answered, and not yet taken up
+            assert await container.approvals().decide(person, told["approval"]["code"], approved=True, answers=given)
+        match ended_by:
+            case "stop":
+                await container.stopping().stop(ada, hers)
+            case "offboarding":
+                await container.offboarding().offboard(ada)
+            case "expiry":
+                this = parked_runs.c.message_id == hers
+                async with container.database().writing() as connection:
+                    await connection.execute(parked_runs.update().where(this).values(expires_at=0.0))
+                await container.parking().give_up_expired()
+            case "retention":  # of a message whose end left it
+                ended = {"state": MessageState.FAILED, "changed_at": 0.0}
+                async with container.database().writing() as connection:
+                    await connection.execute(messages.update().where(messages.c.id == hers).values(ended))
+                await container.retention().erase()
+        async with container.database().reading() as connection:
+            rows = await connection.execute(sa.select(approvals.c.message_id, approvals.c.answer))
+            kept = {row.message_id: row.answer for row in rows}
+
+    assert kept == {hers: None, asked[grace]["message"]: json.dumps(given)}
 
 
 async def test_the_words_of_a_server_are_shown_as_its_own(tmp_path: Path, ada: Principal) -> None:

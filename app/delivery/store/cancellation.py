@@ -14,7 +14,7 @@ from app.database.tables import approvals, consent_links, messages, owned_by, pa
 from app.delivery.store.lease import FREE
 from app.delivery.store.outbox import Outbox
 from app.delivery.store.parked_run import WaitsFor
-from app.delivery.store.queries import stored
+from app.delivery.store.queries import forgetting_answers, stored
 from app.messages import MessageState
 from app.principal import Principal
 from app.users import stays_offboarded
@@ -57,6 +57,7 @@ class Cancellation:
         for row in rows:
             await self._outbox.owe(connection, stored(row), MessageState.FAILED, held=False)
         await connection.execute(parked_runs.delete().where(parked_runs.c.message_id.in_(ids)))
+        await connection.execute(forgetting_answers(approvals.c.message_id.in_(ids)))
         return len(rows)
 
     async def end_all(self, principal: Principal) -> int:
@@ -86,6 +87,7 @@ class Cancellation:
                 .values(state=ApprovalState.EXPIRED)
             )
             await connection.execute(parked_runs.delete().where(owned_by(parked_runs, principal)))
+            await connection.execute(forgetting_answers(owned_by(approvals, principal)))
         return failed.rowcount
 
     async def undone_of_offboarded(self) -> list[Principal]:

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from app.conversations.history import keep
 from app.database.database import Database
 from app.database.prepared import Prepared
-from app.database.tables import begun_writes, messages, parked_runs, turns
+from app.database.tables import approvals, begun_writes, messages, parked_runs, turns
 from app.delivery.store.lease import MessageLease
 from app.delivery.store.outbox import Outbox
 from app.delivery.store.owing import owed, owing_beside
-from app.delivery.store.queries import erasing, leave, leaving, leaving_with
+from app.delivery.store.queries import FORGET_ANSWERS, erasing, forgetting_answers, leave, leaving, leaving_with
 from app.messages import MessageState, StoredMessage
 
 
@@ -56,6 +56,8 @@ class Ending:
                 return False
             for table in _held_by(message):
                 await erasing(table).execute(connection, {"of_message": message.message_id})
+            if message.attempt > 1:
+                await FORGET_ANSWERS.execute(connection, {"of_message": message.message_id})
             await self._outbox.owe(connection, message, state)
             if turn is not None:
                 await keep(connection, turn, forget_before)
@@ -87,10 +89,13 @@ def _ending(
 ) -> Prepared:
     """Return the statement; if the message was overtaken, `ended` is empty, and so is what the others change."""
     ended = leaving(state, names).returning(messages.c.id).cte("ended")
-    others = [
+    others: list[sa.CTE] = [
         table.delete().where(table.c.message_id == sa.select(ended.c.id).scalar_subquery()).cte(f"erased_{table}")
         for table in tables
     ]
+    if parked_runs in tables:
+        ids = sa.select(ended.c.id).scalar_subquery()
+        others.append(forgetting_answers(approvals.c.message_id == ids).cte("forgotten"))
     others.append(owing_beside(ended, time).cte("owed"))
     if has_turn:
         columns = [column.name for column in turns.columns]

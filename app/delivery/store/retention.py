@@ -79,6 +79,7 @@ class Retention:
             still_ended = messages.update().where(messages.c.id.in_(found), ended)  # none that is tried again
             erased = await connection.execute(still_ended.values(**blank).returning(messages.c.id))
             ids = list(erased.scalars())
-            await connection.execute(approvals.update().where(approvals.c.message_id.in_(ids)).values(arguments="{}"))
+            asked = approvals.update().where(approvals.c.message_id.in_(ids))
+            await connection.execute(asked.values(arguments="{}", form=None, answer=None))
             await connection.execute(outbox.delete().where(outbox.c.message_id.in_(ids)))
         return len(ids)

@@ -15,7 +15,7 @@ from app.database.tables import approvals, begun_writes, messages, owned_by, par
 from app.database.transition import changed, changing
 from app.delivery.store.lease import FREE
 from app.delivery.store.outbox import Outbox
-from app.delivery.store.queries import erasing, stored
+from app.delivery.store.queries import FORGET_ANSWERS, erasing, stored
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
 
@@ -122,6 +122,7 @@ class Stops:
         )
         for table in (parked_runs, begun_writes):
             await erasing(table).execute(connection, {"of_message": message.message_id})
+        await FORGET_ANSWERS.execute(connection, {"of_message": message.message_id})
         if told:
             await self._outbox.owe(connection, message, MessageState.FAILED, held=False)
         return Stop(message, told)
