@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from app.approvals.approvals import Approvals
+from collections.abc import Sequence
+
+from app.approvals.approvals import Approval, Approvals
 from app.chat.words import words_of
 from app.delivery.store.unfinished import Unfinished
 from app.messages import MessageState, StoredMessage
@@ -26,12 +28,21 @@ class StatusCommand:
         lines = []
         if working := counts[MessageState.NEW] + counts[MessageState.RUNNING]:
             lines.append(f"I'm working on {_messages(working)}. Write `stop` where you asked to end it.")
-        if pending:
-            codes = ", ".join(f"`{approval.code}` ({approval.call.tool})" for approval in pending)
+        questions = [each for each in pending if each.call.form is not None and each.call.form.fields]
+        if decisions := [each for each in pending if each not in questions]:
+            codes = _codes(decisions)
             lines.append(f"I'm waiting for your decision on {codes}: write `approve` or `deny` and the code.")
+        if questions:
+            codes, first = _codes(questions), questions[0].code
+            how = f"write `answer {first}` and your answer, or `deny {first}` to give none"
+            lines.append(f"I'm waiting for your answer to {codes}: {how}.")
         if waiting := counts[MessageState.PARKED] - len({approval.message_id for approval in pending}):
             lines.append(f"I'm waiting for you to connect an account, for {_messages(waiting)}.")
         return "\n".join(lines) or NOTHING
+
+
+def _codes(approvals: Sequence[Approval]) -> str:
+    return ", ".join(f"`{approval.code}` ({approval.call.tool})" for approval in approvals)
 
 
 def _messages(count: int) -> str:

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
+from app.approvals.form import Answers
 from app.database.tables import approvals, messages, parked_runs
 from app.messages import MessageState
 from app.principal import Principal
@@ -163,6 +164,7 @@ async def test_two_people_are_asked_at_once_and_each_call_goes_on_with_its_own_a
                 await say(app, person, f"approve {code}")
                 asked[person] = await next_question(app, person, told, code)
         codes = {person: told["approval"]["code"] for person, told in asked.items()}
+        status = await say(app, ada, "status")
         foreign = await say(app, grace, f"answer {codes[ada]} 9")
         wrong = await say(app, ada, f"answer {codes[ada]} eleven")
         agreed = await say(app, ada, f"approve {codes[ada]}")
@@ -175,6 +177,8 @@ async def test_two_people_are_asked_at_once_and_each_call_goes_on_with_its_own_a
     for person in (ada, grace):
         assert asked[person]["question"].startswith("The server office asks you, in its own words:\n    How many?\n")
         assert f"{person.user} ordered {person.user}-book" in answers[person]
+    how = f"write `answer {codes[ada]}` and your answer, or `deny {codes[ada]}` to give none"
+    assert status["answer"] == f"I'm waiting for your answer to `{codes[ada]}` (office_order): {how}."
     assert f"You have no pending approval `{codes[ada]}`." in foreign["answer"]
     assert wrong["answer"].startswith("`Copies` takes a whole number from 1 up to 10.")
     assert agreed["answer"].startswith("This is a question: reply `answer ")
@@ -251,7 +255,7 @@ async def test_an_answer_is_gone_with_its_message(
 ) -> None:
     """A message that ends before its call was made keeps no answer; another person's answer stays until their call."""
     shop = Shop()
-    given = {"ask": {"copies": 3}}
+    given: Answers = {"ask": {"copies": 3}}
     async with (
         serving(shop.server()) as url,
         open_shop(personal_settings(tmp_path, url, "order"), granting(ada, grace)) as app,
