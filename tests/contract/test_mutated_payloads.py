@@ -1,7 +1,7 @@
 """Payloads that no platform documents: none leads to a fault of ours, and none makes us lose a valid message beside it.
 
-By default a hundred for each channel; ``DEPUTY_MUTATIONS=10000`` sends so many, the same ones at every run. Slack has
-three routes and a test of its own, integration/test_slack_mutations.py.
+Twenty for each channel, and a hundred as a system test; ``DEPUTY_MUTATIONS=10000`` sends so many instead of the
+hundred, the same ones at every run. Slack has three routes and a test of its own, integration/test_slack_mutations.py.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tests.fakes.server import Server
 hypothesis: Any = pytest.importorskip("hypothesis", reason="the package hypothesis is not installed")
 strategies = hypothesis.strategies
 
-EXAMPLES = int(os.environ.get("DEPUTY_MUTATIONS", "100"))
+FEW, MANY = 20, int(os.environ.get("DEPUTY_MUTATIONS", "100"))
 ODD = strategies.recursive(
     strategies.none()
     | strategies.booleans()
@@ -189,8 +189,9 @@ def mutated(data: Any, kinds: list[Payload]) -> Any:
     return payload
 
 
+@pytest.mark.parametrize("examples", [FEW, pytest.param(MANY, marks=pytest.mark.system)])
 @pytest.mark.parametrize("name", sorted(TARGETS))
-def test_no_payload_is_a_fault_of_ours(tmp_path: Path, name: str) -> None:
+def test_no_payload_is_a_fault_of_ours(tmp_path: Path, name: str, examples: int) -> None:
     """Each mutated payload is answered below 500, and the valid message with or after it is stored."""
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
@@ -198,7 +199,7 @@ def test_no_payload_is_a_fault_of_ours(tmp_path: Path, name: str) -> None:
         target, valid = TARGETS[name](server), list[str]()
 
         @hypothesis.settings(  # type: ignore[untyped-decorator, unused-ignore]
-            max_examples=EXAMPLES,
+            max_examples=examples,
             derandomize=True,
             database=None,
             deadline=None,
@@ -222,7 +223,7 @@ def test_no_payload_is_a_fault_of_ours(tmp_path: Path, name: str) -> None:
         finally:
             runner.run(stack.aclose())
 
-    assert len(valid) >= EXAMPLES
+    assert len(valid) >= examples
     assert [words for words in valid if words not in stored] == []
 
 

@@ -149,10 +149,17 @@ READERS: dict[str, tuple[Callable[[str], object], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("long", [LONG, pytest.param(4 * LONG, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "long",
+    [
+        LONG // 2,
+        pytest.param(LONG, marks=pytest.mark.system),
+        pytest.param(4 * LONG, marks=pytest.mark.soak),
+    ],
+)
 @pytest.mark.parametrize("reader", READERS)
 def test_reading_takes_time_in_proportion(reader: str, long: int) -> None:
-    """Of every shape, fifty times as much takes about fifty times as long, and not the square of that."""
+    """Of every shape, so many times as much takes about so many times as long, and not the square of that."""
     read, shapes = READERS[reader]
 
     assert [name for name in shapes if grows_faster(read, repeated(PIECES[name]), long)] == []
