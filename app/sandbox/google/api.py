@@ -14,11 +14,12 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from app.sandbox.google.discovery import Route, find_route
-from app.sandbox.google.fields import FieldsError, select
+from app.sandbox.google.fields import FieldsError, Selection, parse_fields, select
 from app.sandbox.google.grants import SandboxGrants
 from app.sandbox.google.media import Media, MediaError, read_upload
 from app.sandbox.google.parameters import ParameterError, read_parameters
 from app.sandbox.google.resumable import UploadSession, UploadSessions, check_media
+from app.sandbox.google.schemas import without_nulls
 from app.sandbox.log import Call, bearer_of, fingerprint
 from app.sandbox.people import Person, SandboxPeople
 
@@ -229,10 +230,23 @@ class RestApi:
 
 
 def _answered(route: Route, call: ApiRequest, handler: Handler) -> WireResponse:
+    selection = _read_fields(route, call.parameters.get("fields"))
     answer = handler(call)
     if isinstance(answer, bytes):
         return WireResponse(200, {"Content-Type": "application/octet-stream"}, answer)
-    return _write_body(route, answer, call.parameters.get("fields"))
+    return _write_body(route, answer, selection)
+
+
+def _read_fields(route: Route, fields: str | None) -> Selection:
+    """Return the parts of the answer that a call asks for; all of it for nothing. A wrong mask changes nothing."""
+    schema = route.schema_of("response")
+    try:
+        selection = parse_fields(fields) if fields else {}
+        if schema and (unknown := route.api.schemas.unknown(schema, selection)) is not None:
+            raise FieldsError(f"Invalid field selection {unknown}")
+    except FieldsError as wrong:
+        raise ApiError(400, str(wrong), "invalidParameter") from None
+    return selection
 
 
 def _read_body(route: Route, content: bytes, *, uploaded: bool) -> Mapping[str, Any]:
@@ -256,14 +270,7 @@ def _read_body(route: Route, content: bytes, *, uploaded: bool) -> Mapping[str, 
     return body
 
 
-def without_nulls(value: Any) -> Any:
-    """Return a JSON value without the fields whose value is null."""
-    if isinstance(value, dict):
-        return {name: without_nulls(each) for name, each in value.items() if each is not None}
-    return [without_nulls(each) for each in value] if isinstance(value, list) else value
-
-
-def _write_body(route: Route, answer: Mapping[str, Any] | None, fields: str | None) -> WireResponse:
+def _write_body(route: Route, answer: Mapping[str, Any] | None, selection: Selection) -> WireResponse:
     schema = route.schema_of("response")
     if schema is None and answer is None:
         return WireResponse(204, {}, b"")
@@ -271,10 +278,7 @@ def _write_body(route: Route, answer: Mapping[str, Any] | None, fields: str | No
     if error:
         logger.error("the sandbox's own answer to %s does not fit the discovery document: %s", route.method_id, error)
         raise ApiError(500, f"The sandbox's own answer does not fit the discovery document: {error}", "backendError")
-    try:
-        return _json_response(200, select(fields, answer) if fields else answer)
-    except FieldsError as wrong:
-        raise ApiError(400, str(wrong), "invalidParameter") from None
+    return _json_response(200, select(selection, answer))
 
 
 def error_response(error: ApiError, route: Route | None = None) -> WireResponse:

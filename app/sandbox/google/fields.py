@@ -17,16 +17,12 @@ class FieldsError(Exception):
     """The ``fields`` parameter is malformed."""
 
 
-def select(fields: str, answer: Any) -> Any:
-    """Return the parts of an answer that a selector names, such as ``messages(id,payload/headers),nextPageToken``.
+def parse_fields(fields: str) -> Selection:
+    """Return what a selector names, such as ``messages(id,payload/headers),nextPageToken``.
 
     Raises:
         FieldsError: The selector is malformed.
     """
-    return _pick(_parse(fields), answer)
-
-
-def _parse(fields: str) -> Selection:
     tokens = _TOKEN.findall(fields)
     if "".join(tokens) != re.sub(r"\s", "", fields):
         raise FieldsError(f"Invalid field selection {fields[:100]}")
@@ -59,13 +55,14 @@ def _list(tokens: list[str]) -> Selection:
         tokens.pop(0)
 
 
-def _pick(selection: Selection, value: Any) -> Any:
+def select(selection: Selection, value: Any) -> Any:
+    """Return the parts of an answer that a selection names."""
     if not selection:
         return value
     if isinstance(value, list):
-        return [_pick(selection, each) for each in value]
+        return [select(selection, each) for each in value]
     if not isinstance(value, dict):
         return value
     everything = selection.get("*")
     wanted = {key: selection.get(key, everything) for key in value}
-    return {key: _pick(below, value[key]) for key, below in wanted.items() if below is not None}
+    return {key: select(below, value[key]) for key, below in wanted.items() if below is not None}

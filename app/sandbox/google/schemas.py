@@ -49,6 +49,13 @@ def json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     return converted
 
 
+def without_nulls(value: Any) -> Any:
+    """Return a JSON value without the fields whose value is null."""
+    if isinstance(value, dict):
+        return {name: without_nulls(each) for name, each in value.items() if each is not None}
+    return [without_nulls(each) for each in value] if isinstance(value, list) else value
+
+
 class Schemas:
     """The schemas of one API. Lives as long as its API; each schema's validator is built when first needed."""
 
@@ -67,6 +74,24 @@ class Schemas:
         expected = f"{error.validator} is {error.validator_value!r}"
         about_keys = error.validator in {"additionalProperties", "required"}
         return f"{name}{error.json_path.removeprefix('$')}: {error.message if about_keys else expected}"
+
+    def unknown(self, name: str, selection: Mapping[str, Any]) -> str | None:
+        """Return the first field that a field mask names and the schema of this name has not, or None."""
+        return self._unknown({"$ref": name}, selection)
+
+    def _unknown(self, schema: Mapping[str, Any], selection: Mapping[str, Any]) -> str | None:
+        schema = self._schemas[schema["$ref"]] if "$ref" in schema else schema
+        if schema.get("type") == "array":
+            return self._unknown(schema.get("items", {}), selection)
+        if schema.get("type") == "any" or "*" in selection:
+            return None
+        for field, below in selection.items():
+            described = schema.get("properties", {}).get(field, schema.get("additionalProperties"))
+            if not isinstance(described, Mapping):
+                return field
+            if (found := self._unknown(described, below)) is not None:
+                return found
+        return None
 
     def missing(self, name: str, value: Mapping[str, Any], method_id: str) -> list[str]:
         """Return the properties that `value` lacks and the schema's annotations require in this method's request."""

@@ -12,11 +12,12 @@ from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import Any
 
-from app.sandbox.google.api import ApiError, ApiRequest, Handler, without_nulls
+from app.sandbox.google.api import ApiError, ApiRequest, Handler
 from app.sandbox.google.calendar.calendars import Calendar, Calendars, zone_of
 from app.sandbox.google.calendar.event import OWN_FIELDS, RESPONSES, SHARED_FIELDS, Event, Guest
 from app.sandbox.google.calendar.store import EventStore, check_version
 from app.sandbox.google.calendar.times import DAY, Span, read_span
+from app.sandbox.google.schemas import without_nulls
 
 _SETTABLE = {*SHARED_FIELDS, *OWN_FIELDS, "start", "end", "attendees", "attendeesOmitted", "recurrence", "id"}
 _ADDRESS = re.compile(r"[^\s@<>,]+@[^\s@<>,]+\.[^\s@<>,]+")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.sandbox.google.api import ApiError, ApiRequest, Handler
@@ -35,7 +35,7 @@ class FileWriting:
             name=body.get("name") or "Untitled",
             mime_type=kind,
             owner=request.person.email,
-            parent=self._parent(request),
+            parent=self._parent(request, request.body.get("parents", ["root"])),
             created=self._store.now(),
             modified=self._store.now(),
             content=media.content if media else b"",
@@ -48,7 +48,7 @@ class FileWriting:
         _check_fields(request.body)
         if file.mime_type == FOLDER:
             raise ApiError(403, "This file cannot be copied by the user.", "cannotCopyFile")
-        parent = self._parent(request) if "parents" in request.body else file.parent
+        parent = self._parent(request, request.body["parents"]) if "parents" in request.body else file.parent
         copy = DriveFile(
             file_id=self._store.new_id(),
             name=request.body.get("name") or f"Copy of {file.name}",
@@ -69,6 +69,8 @@ class FileWriting:
         if "parents" in body:
             raise ApiError(403, "The parents field is not directly writable.", "fieldNotWritable")
         changes = {name: body[key] for key, name in (("name", "name"), ("trashed", "trashed")) if key in body}
+        if "addParents" in request.parameters:
+            changes["parent"] = self._parent(request, request.parameters["addParents"].split(","))
         if request.media:
             changes["content"] = request.media.content
         return self._shown(self._store.change(file, **changes), request)
@@ -95,13 +97,12 @@ class FileWriting:
         file = self._store.files.get(request.parameters["fileId"])
         return file is None or file.drive_id is None
 
-    def _parent(self, request: ApiRequest) -> str:
-        """Return the folder that a new file goes into.
+    def _parent(self, request: ApiRequest, parents: Sequence[str]) -> str:
+        """Return the folder that a file goes into.
 
         Raises:
             ApiError: There are several, or the person may not write into it.
         """
-        parents = request.body.get("parents", ["root"])
         if len(parents) != 1:
             raise ApiError(400, "A file has exactly one parent.", "multiparentNotSupported")
         root = self._store.root(request.person)
