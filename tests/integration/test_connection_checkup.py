@@ -9,14 +9,16 @@ from pydantic import SecretStr
 
 from app.commands.connection_checkup import look_at_connections
 from app.diagnosis import Diagnosis, Verdict
-from app.sandbox.oauth.differences import GITHUB
+from app.oauth.presets import PRESETS
+from app.sandbox.oauth.differences import GITHUB, Differences
 from app.sandbox.oauth.sandbox import OAuthSandbox
 from app.sandbox.server import serve_loopback
 from app.sections.connections import ConnectionSettings
 from app.settings import Settings
 from containers.build import build
 from containers.testing import settings_in
-from tests.fakes.hub import CLIENT_ID, PUBLIC_URL, SECRET, settings_of
+from tests.fakes.hub import CLIENT_ID, PUBLIC_URL, SECRET, PresetSettings, settings_of
+from tests.integration.test_presets import VENDORS
 
 WRONG = "a-secret-that-is-not-the-clients"
 
@@ -47,6 +49,26 @@ async def test_the_client_of_each_provider_is_tried(tmp_path: Path) -> None:
     assert "connections.wrong" in refused.remedy
     assert WRONG not in f"{refused}"
     assert gone.verdict is Verdict.FAULT
+
+
+@pytest.mark.parametrize(("preset", "differences"), [each[:2] for each in VENDORS.values()], ids=VENDORS)
+async def test_the_client_of_each_preset_is_tried(tmp_path: Path, preset: str, differences: Differences) -> None:
+    """As its vendor answers: the right client is accepted, and one with a wrong secret is refused, with the remedy."""
+    callback = f"{PUBLIC_URL}/oauth/right/callback"
+    sandbox = OAuthSandbox(
+        client_id=CLIENT_ID, client_secret=SECRET, redirect_uris=frozenset({callback}), differences=differences
+    )
+    async with serve_loopback(sandbox.app) as root:
+        client = {"client_id": CLIENT_ID, "client_secret": SecretStr(SECRET)}
+        right = PresetSettings.model_validate({"provider": preset, "root": root, **client})
+        wrong = right.model_copy(update={"client_secret": SecretStr(WRONG)})
+        update = {"connections": {"right": right, "wrong": wrong}}
+        accepted, refused = await looked(settings_in(tmp_path).model_copy(update=update))
+
+    assert (accepted.title, accepted.verdict) == (PRESETS[preset].title, Verdict.OK)
+    assert callback in accepted.found
+    assert (refused.verdict, "connections.wrong" in refused.remedy) == (Verdict.FAULT, True)
+    assert WRONG not in f"{refused}"
 
 
 async def test_a_sandbox_is_named_and_not_asked(tmp_path: Path) -> None:

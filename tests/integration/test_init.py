@@ -12,6 +12,8 @@ from typer.testing import CliRunner, Result
 
 from app.cli import cli
 from app.commands.blueprint import Choices, channel_keys, channel_mode, config_text, section_of
+from app.errors import SettingsError
+from app.oauth.presets import PRESETS
 from app.sections.interfaces import InterfacesSettings
 from app.settings import load_settings
 from tests.fakes.terminal import on_terminal
@@ -121,6 +123,26 @@ def test_connections_are_offered(folder: Path) -> None:
     assert "GitHub, your OAuth client" in result.stdout
     assert "https://d.example.com/oauth/slack_user/callback" in result.stdout
     assert "GITHUB-SECRET" not in result.stdout
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_configuration_of_each_preset_is_accepted(folder: Path, preset: str) -> None:
+    """With its client's id and secret it loads as that preset, unchanged; without them, they are what is missing."""
+    names = [f"{preset.upper()}_CLIENT_{part}" for part in ("ID", "SECRET")]
+    result = init("--connection", preset, "--url", "https://d.example.com", **{each: f"x-{each}" for each in names})
+    settings = load_settings(folder / "config.yaml", values_in(folder / "deputy.env"))
+    section = settings.connections[preset]
+
+    assert result.exit_code == 0
+    assert f"https://d.example.com/oauth/{preset}/callback" in result.stdout
+    assert section.described(preset).title == PRESETS[preset].title
+    assert (section.client_id, section.client_secret and section.client_secret.get_secret_value()) == tuple(
+        f"x-{each}" for each in names
+    )
+    assert f"x-{names[1]}" not in result.stdout
+    for each in names:
+        with pytest.raises(SettingsError, match=each):
+            load_settings(folder / "config.yaml", {**values_in(folder / "deputy.env"), each: ""})
 
 
 def test_options_and_the_environment_answer_everything(folder: Path) -> None:
