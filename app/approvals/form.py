@@ -17,7 +17,7 @@ MARKS = "`-* "  # no part of a label: people write lists and code, and forms mar
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
 _YES, _NO = frozenset({"yes", "y", "true", "ja"}), frozenset({"no", "n", "false", "nein"})
 
-Value = str | int | float | bool
+Value = str | int | float | bool | list[str]
 Answers = dict[str, dict[str, Value]]
 
 
@@ -29,6 +29,7 @@ class FieldKind(StrEnum):
     INTEGER = "integer"
     BOOLEAN = "boolean"
     CHOICE = "choice"
+    CHOICES = "choices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,8 @@ class FormField:
         name: Its name there.
         label: Its name for the person; unique in the form.
         choices: The value and the words of each choice.
-        lowest: The smallest number, or the least characters of a text.
-        highest: The greatest number, or the most characters of a text.
+        lowest: The smallest number, the least characters of a text, or the fewest choices.
+        highest: The greatest number, the most characters of a text, or the most choices.
         format: ``email``, ``uri``, ``date`` or ``date-time``, or "".
     """
 
@@ -68,6 +69,7 @@ class FormField:
             FieldKind.INTEGER: "a whole number",
             FieldKind.BOOLEAN: "yes or no",
             FieldKind.CHOICE: "one of these",
+            FieldKind.CHOICES: "some of these (put commas between them)",
         }[self.kind]
         if self.format == "email":
             said = "a mail address"
@@ -98,6 +100,10 @@ class FormField:
                 return True if word in _YES else False if word in _NO else None
             case FieldKind.CHOICE:
                 return self._chosen(text.lower())
+            case FieldKind.CHOICES:
+                named = [self._chosen(each.strip().lower()) for each in text.split(",")]
+                chosen = list(dict.fromkeys(each for each in named if each is not None))
+                return chosen if None not in named and self._fits(len(chosen)) else None
             case FieldKind.INTEGER | FieldKind.NUMBER:
                 read: Callable[[str], int | float] = int if self.kind is FieldKind.INTEGER else float
                 try:

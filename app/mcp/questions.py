@@ -76,7 +76,7 @@ def question_in(
     message = "\n".join(params.message for params in asked.values())
     if len(message) > _MAX_MESSAGE:
         raise _refused(server, "more than I ask anybody at once")
-    typed = [each for each in fields if each.kind not in (FieldKind.BOOLEAN, FieldKind.CHOICE)]
+    typed = [each for each in fields if each.kind not in (FieldKind.BOOLEAN, FieldKind.CHOICE, FieldKind.CHOICES)]
     words = [message, *(text for each in typed for text in (each.name, each.label))] if typed else []
     if any(_SECRET.search(_folded(text)) for text in words):
         raise _refused(server, "for a password or another secret, which nobody should write into a chat")
@@ -136,6 +136,10 @@ def _field(request: str, name: str, described: Mapping[str, Any]) -> dict[str, A
         case "string" if "enum" in described or "oneOf" in described:
             choices = _choices(described)
             return {**found, "kind": FieldKind.CHOICE, "choices": choices} if choices else None
+        case "array" if isinstance(items := described.get("items"), dict):
+            choices = _choices({"oneOf": items["anyOf"]} if "anyOf" in items else items)
+            bounds = {"lowest": _number(described.get("minItems")), "highest": _number(described.get("maxItems"))}
+            return {**found, **bounds, "kind": FieldKind.CHOICES, "choices": choices} if choices else None
         case "string":
             wanted = described.get("format")
             bounds = {"lowest": _number(described.get("minLength")), "highest": _number(described.get("maxLength"))}
@@ -152,9 +156,10 @@ def _label(words: str) -> str:
 def _choices(described: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Return the value and the words of each choice; none if there are too many, or some are no text."""
     if "oneOf" in described:
-        named = [(each.get("const"), each.get("title")) for each in described["oneOf"] if isinstance(each, dict)]
+        listed = described["oneOf"] if isinstance(described["oneOf"], list) else []
+        named = [(each.get("const"), each.get("title")) for each in listed if isinstance(each, dict)]
     else:
-        values = described["enum"]
+        values = described.get("enum")
         names = described.get("enumNames", values)
         named = list(zip(values, names, strict=False)) if isinstance(values, list) and isinstance(names, list) else []
     texts = [(value, words) for value, words in named if isinstance(value, str) and isinstance(words, str)]

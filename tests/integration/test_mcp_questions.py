@@ -191,6 +191,32 @@ async def test_two_people_are_asked_at_once_and_each_call_goes_on_with_its_own_a
     assert set(kept) == {None}
 
 
+async def test_two_people_choose_several(tmp_path: Path, ada: Principal, grace: Principal) -> None:
+    """By words or numbers with commas between them; a wrong or missing one is refused, and what may be chosen named."""
+    shop = Shop()
+    colours = [{"const": each, "title": each.title()} for each in ("red", "green", "blue")]
+    shop.rounds = [{"ink": {"type": "array", "minItems": 1, "maxItems": 2, "items": {"anyOf": colours}}}]
+    async with (
+        serving(shop.server()) as url,
+        open_shop(personal_settings(tmp_path, url, "order"), granting(ada, grace)) as app,
+    ):
+        asked = {person: await say(app, person, f"{person.user}-book") for person in (ada, grace)}
+        hers, mine = (asked[person]["approval"]["code"] for person in (grace, ada))
+        wrong = [(await say(app, ada, f"answer {mine} {each}"))["answer"] for each in ("red, pink", "1, 2, 3", "red,")]
+        foreign = await say(app, grace, f"answer {mine} red")
+        await asyncio.gather(say(app, ada, f"answer {mine} Red, 3, red"), say(app, grace, f"answer {hers} 2"))
+        for person, told in asked.items():
+            assert (await app.told(person, told["message"]))["state"] == "done"
+
+    takes = "`ink` takes some of these (put commas between them) from 1 up to 2."
+    assert [each.startswith(takes) for each in wrong] == [True] * 3
+    assert f"You have no pending approval `{mine}`." in foreign["answer"]
+    assert sorted(shop.orders) == [
+        ("ada", "ada-book", ["accept{'ink': ['red', 'blue']}"]),
+        ("grace", "grace-book", ["accept{'ink': ['green']}"]),
+    ]
+
+
 async def test_a_question_outlives_the_process(tmp_path: Path, ada: Principal, grace: Principal) -> None:
     """Another process takes the answer and makes the same call with the server's own state."""
     shop = Shop()
