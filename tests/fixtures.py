@@ -13,6 +13,7 @@ from app.keys.ring import KeyRing
 from app.principal import Principal
 from containers.testing import two_principals
 from tests.conftest import DATABASES, lacking
+from tests.fakes.core_server import end_signs
 from tests.fakes.databases import Databases, PostgresServer, SqliteDatabases
 from tests.fakes.delays import delays, longest_delay
 from tests.fakes.haste import haste
@@ -79,6 +80,7 @@ async def database(databases: Databases) -> AsyncIterator[Database]:
     try:
         yield database
     finally:
+        await end_signs(database)
         await database.close()
 
 

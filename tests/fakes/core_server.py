@@ -128,6 +128,15 @@ async def until(condition: Callable[[], Any], seconds: float = 120.0) -> None:
             await asyncio.sleep(0.005)
 
 
+_answering: weakref.WeakKeyDictionary[Database, list[Answering]] = weakref.WeakKeyDictionary()
+
+
+async def end_signs(database: Database) -> None:
+    """Let no server show signs of life any more: while a message waits for its next try, they read this database."""
+    for answering in _answering.pop(database, []):
+        await answering.aclose()
+
+
 class CoreServer:
     """The objects of one process; two on one database are a process and the one that was started after it.
 
@@ -208,6 +217,7 @@ class CoreServer:
             person_parked=person_parked,
             group_rules={"http": group_rules},
         )
+        _answering.setdefault(database, []).append(self.answering)
 
     def _commands(self, stop: StopCommand, deadline_seconds: float) -> list[ChatCommand]:
         return [
