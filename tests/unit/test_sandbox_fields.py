@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.sandbox.google.fields import FieldsError, select
+from app.sandbox.google.fields import FieldsError, parse_fields, select
 
 ANSWER = {
     "messages": [{"id": "1", "payload": {"headers": ["h"], "body": "b"}}, {"id": "2"}],
@@ -28,11 +28,11 @@ ANSWER = {
 )
 def test_a_selector_leaves_what_it_names(fields: str, left: Any) -> None:
     """Commas, slashes, parentheses and the asterisk select as Google documents it."""
-    assert select(fields, ANSWER) == left
+    assert select(parse_fields(fields), ANSWER) == left
 
 
 @pytest.mark.parametrize("fields", ["messages(id", "messages)", ",id", "id,", "a//b", "a;b", "messages()"])
 def test_a_malformed_selector_is_refused(fields: str) -> None:
     """What cannot be read selects nothing silently."""
     with pytest.raises(FieldsError):
-        select(fields, ANSWER)
+        select(parse_fields(fields), ANSWER)
