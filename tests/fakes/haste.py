@@ -21,6 +21,7 @@ import app.main
 from app.google.apis import GoogleApis
 from app.oauth import retrying
 from interfaces.telegram.pace import Pace
+from tests.fakes.building import build_when_used
 from tests.fakes.proofs import proved_once
 from tests.fakes.remembering import remember
 
@@ -38,6 +39,7 @@ def haste() -> Iterator[None]:
     - An HTTP client reads the system's certificates, in 25 ms. Here all clients share what the first one read.
     - SQLAlchemy compiles each statement once an engine. Here all engines of one database's kind share them.
     - A server proves the lifetimes of its container, in 70 ms. Here each graph is proved once.
+    - The import of Telegram's SDK builds all of its types, in 5 s. Here each is built when it is first used.
     - FastAPI and the proof of lifetimes look at the same functions and types for every server. Here they do it once.
     - A server loads all of Google's APIs as it starts, in 60 ms. Here each is loaded as it is first used.
     - The bot waits between two messages in a Telegram chat. Here it does not; tests of that give it the times.
@@ -54,6 +56,7 @@ def haste() -> Iterator[None]:
         patch.setattr(httpcore2, "default_ssl_context", cache(httpcore2.default_ssl_context))
         patch.setattr(Engine, "_compiled_cache", _SharedStatements(), raising=False)
         remember(patch)
+        build_when_used(patch)
         patch.setattr(app.main, "prove_lifetimes", proved_once(app.main.prove_lifetimes))
         patch.setattr(GoogleApis, "load", lambda _: None)
         patch.setattr(Pace.__init__, "__defaults__", (0.0, 0.0, *(Pace.__init__.__defaults__ or ())[2:]))
