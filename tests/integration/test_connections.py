@@ -120,7 +120,7 @@ async def test_the_body_has_to_arrive_in_time(sent: bytes) -> None:
 
 async def test_an_idle_connection_is_closed_in_the_end() -> None:
     """A connection whose request was answered is closed without a word when its time is over."""
-    async with listening(APP, "127.0.0.1", 0, ConnectionLimits(idle_seconds=1)) as url, dialled(url) as (idle,):
+    async with listening(APP, "127.0.0.1", 0, ConnectionLimits(idle_seconds=0)) as url, dialled(url) as (idle,):
         idle[1].write(HEAD + b"\r\nall of it")
         await idle[0].readuntil(b"\r\n\r\n9")
 
