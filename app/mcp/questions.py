@@ -154,7 +154,7 @@ def _label(words: str) -> str:
 
 
 def _choices(described: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Return the value and the words of each choice; none if there are too many, or some are no text."""
+    """Return the value and the words of each choice, which are never empty; none if one of them cannot be shown."""
     if "oneOf" in described:
         listed = described["oneOf"] if isinstance(described["oneOf"], list) else []
         named = [(each.get("const"), each.get("title")) for each in listed if isinstance(each, dict)]
@@ -165,7 +165,12 @@ def _choices(described: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     texts = [(value, words) for value, words in named if isinstance(value, str) and isinstance(words, str)]
     if not 0 < len(named) == len(texts) <= _MAX_CHOICES:
         return ()
-    return tuple((value, " ".join(seen(words).split())[:_MAX_LABEL]) for value, words in texts)
+    choices = tuple((value, _in_one_line(words) or _in_one_line(value)) for value, words in texts)
+    return choices if all(words for _, words in choices) else ()
+
+
+def _in_one_line(words: str) -> str:
+    return " ".join(seen(words).split())[:_MAX_LABEL]
 
 
 def _number(value: object) -> float | None:

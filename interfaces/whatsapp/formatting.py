@@ -2,7 +2,7 @@
 
 It knows bold, italic, strikethrough, code, lists and quotes. Anything else is put into words: headings are bold, links
 show their address. It has no way to escape a mark; a zero-width space after one that would begin formatting keeps most
-apps from taking it for one. Arguments to approve are shown as code, where no mark counts.
+apps from taking it for one. Arguments to approve and questions of tools are shown as code, where no mark counts.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _URL = re.compile(r"://[^\s<>\"]+")
 _URL_ENDS = ".,;:!?)]}'*`"
 _LIST_ITEM = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s")
 _FENCE = "```"
+_INDENTED = 4  # blanks before a line of code
 
 
 def load() -> None:
@@ -45,6 +47,16 @@ def rendered(text: str) -> str:
     """Return Markdown as WhatsApp shows it."""
     blocks = _Blocks(_parser().parse(_laid_out(text)))
     return "\n\n".join(block for block in blocks.until(None) if block.strip())
+
+
+def exact(text: str) -> str:
+    """Return a text by which a person decides; the indented lines, which others wrote, become code."""
+    blocks = []
+    for is_indented, lines in groupby(text.split("\n"), key=lambda line: line.startswith(" ")):
+        block = "\n".join(lines)
+        if block.strip():
+            blocks.append(f"{_FENCE}\n{_code(_outdented(block))}\n{_FENCE}" if is_indented else rendered(block))
+    return "\n\n".join(blocks)
 
 
 class _Blocks:
@@ -121,6 +133,13 @@ def _escaped(text: str) -> str:
 def _code(content: str) -> str:
     """Return the contents of a block of code, in which no fence can end the block."""
     return content.rstrip("\n").replace(_FENCE, _ZERO_WIDTH.join(_FENCE))
+
+
+def _outdented(block: str) -> str:
+    """Return lines without the blanks, up to four, that all of them begin with."""
+    lines = block.split("\n")
+    blanks = min((len(line) - len(line.lstrip(" ")) for line in lines if line.strip()), default=0)
+    return "\n".join(line[min(blanks, _INDENTED) :] for line in lines)
 
 
 def _laid_out(text: str) -> str:

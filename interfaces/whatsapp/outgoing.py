@@ -10,7 +10,7 @@ from typing import Any
 
 from app.reply import Button, ReplyContent
 from interfaces.splitting import split, utf16_length
-from interfaces.whatsapp.formatting import rendered
+from interfaces.whatsapp.formatting import exact, rendered
 
 MAX_TEXT_LENGTH = 4096
 MAX_BODY_LENGTH = 1024  # of a message with buttons or a list
@@ -31,7 +31,8 @@ def payloads(content: ReplyContent, *, with_buttons: bool) -> list[Payload]:
         content: The reply.
         with_buttons: Whether buttons can be pressed where it goes; a group shows none.
     """
-    texts = split(rendered(content.text), MAX_TEXT_LENGTH)
+    shown = exact(content.text) if content.verbatim else rendered(content.text)
+    texts = split(shown, MAX_TEXT_LENGTH)
     commands = [button for button in content.buttons if button.command] if with_buttons else []
     action = _buttons(commands) or _list(commands)
     if action is None:

@@ -9,11 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import mcp_types
 import pytest
 import sqlalchemy as sa
 from mcp.server import MCPServer
-from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.mcpserver import Context
 from pydantic import BaseModel
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
@@ -26,9 +24,9 @@ from app.principal import Principal
 from app.settings import Settings
 from containers.application import Application
 from containers.testing import AppClient, FakeTokens, open_test_app, use_model
-from tests.fakes.mcp_server import Older, PersonalOffice, personal_settings, serving, settings_with, shared
+from tests.fakes.mcp_server import Older, personal_settings, serving, settings_with, shared
+from tests.fakes.shop import COPIES, Shop
 
-COPIES = {"type": "integer", "title": "Copies", "minimum": 1, "maximum": 10}
 COVER = {"type": "string", "title": "Cover", "enum": ["soft", "hard"]}
 
 
@@ -36,67 +34,6 @@ class Copies(BaseModel):
     """What an older server asks."""
 
     copies: int
-
-
-class Shop(PersonalOffice):
-    """A server whose tool `order` asks how many copies before it orders, and never keeps what it was told.
-
-    Attributes:
-        orders: Whose each order was, the book, and the answers to all that was asked.
-        rounds: The fields that are asked for, one round each.
-        message: What it asks.
-        pages: Asks that a page be opened, instead.
-        seen: Each request state that came back.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.orders: list[tuple[str, str, list[Any]]] = []
-        self.rounds: list[dict[str, Any]] = [{"copies": COPIES}]
-        self.message = "How many?"
-        self.pages: str | None = None
-        self.seen: list[str] = []
-
-    def server(self) -> MCPServer:
-        """A new server that knows people and their orders."""
-        server = super().server()
-        self.add_to(server)
-        return server
-
-    def add_to(self, server: MCPServer, *, known: bool = True) -> None:
-        """Give a server the tool; one that knows nobody calls everybody ``somebody``."""
-
-        async def order(book: str, context: Context[Any, Any]) -> str | mcp_types.InputRequiredResult:
-            name = self.caller() if known else "somebody"
-            state = context.request_state or f"{name}|{book}|"
-            if context.request_state is not None:
-                self.seen.append(state)
-            whose, what, said = state.split("|")
-            given = (context.input_responses or {}).get("ask")
-            if isinstance(given, mcp_types.ElicitResult):
-                said += f"{given.action}{given.content};"
-            answers = said.split(";")[:-1]
-            if (whose, what) != (name, book):
-                return "that is another order"
-            if len(answers) < (1 if self.pages else len(self.rounds)):
-                ask = mcp_types.ElicitRequest(params=self._params(len(answers)))
-                return mcp_types.InputRequiredResult(input_requests={"ask": ask}, request_state=f"{name}|{book}|{said}")
-            self.orders.append((name, book, answers))
-            return f"{name} ordered {book}: {answers}"
-
-        server.add_tool(order, description="Order a book.")
-
-    def caller(self) -> str:
-        """Whose call this is."""
-        token = get_access_token()
-        assert token is not None
-        return token.subject or ""
-
-    def _params(self, number: int) -> mcp_types.ElicitRequestParams:
-        if self.pages:
-            return mcp_types.ElicitRequestURLParams(message=self.message, url=self.pages)
-        schema = {"type": "object", "properties": self.rounds[number], "required": [*self.rounds[number]]}
-        return mcp_types.ElicitRequestFormParams(message=self.message, requested_schema=schema)
 
 
 async def orders(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:

@@ -54,6 +54,18 @@ def test_what_is_to_be_approved_is_shown_to_the_letter() -> None:
     assert tail == "Reply `approve 3f2a`."
 
 
+def test_what_a_server_asks_is_shown_to_the_letter() -> None:
+    """In a reply that is verbatim each indented line is code, however far it is indented; our own lines are not."""
+    asked = "    *How* many?\n    ```\n  __Co__pies [a](b) (words)\n    1. __init__\n"
+    question = f"The server office asks you:\n{asked}Reply `deny 3f2a`."
+    (shown,) = payloads(ReplyContent(question, verbatim=True), with_buttons=True)
+    head, code, tail = shown["text"]["body"].split("\n\n")
+
+    assert (head, tail) == ("The server office asks you:", "Reply `deny 3f2a`.")
+    assert code.replace("\u200b", "") == "```\n  *How* many?\n  ```\n__Co__pies [a](b) (words)\n  1. __init__\n```"
+    assert code.count("```") == 2
+
+
 def test_nothing_is_hidden() -> None:
     """HTML, entities and definitions of links are words like any other."""
     assert (
