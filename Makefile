@@ -44,9 +44,9 @@ test-system: setup .venv-mockpost/.ready  ## Run the tests of processes, kills, 
 screenshots: setup  ## Take the pictures of the docs again, in a real Chromium
 	DEPUTY_SCREENSHOTS=1 $(BIN)/pytest -n 0 tests/browser/test_playground.py
 
-coverage: setup  ## Measure which branches all tests but the long ones reach
+coverage: setup  ## Measure which branches the tests of `make test` reach
 	$(BIN)/coverage erase
-	PYTHONDONTWRITEBYTECODE= $(BIN)/coverage run -m pytest -n auto --dist worksteal -m "not soak"
+	PYTHONDONTWRITEBYTECODE= $(BIN)/coverage run -m pytest -n auto --dist worksteal -m "not system and not soak"
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
