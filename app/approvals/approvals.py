@@ -87,6 +87,19 @@ _OF_CODE = Prepared(sa.select(approvals).where(of_person(approvals), approvals.c
 _CODES = Prepared(sa.select(approvals.c.code).where(of_person(approvals)))
 
 
+def forgetting_answers(which: sa.ColumnElement[bool]) -> sa.Update:
+    """Return the statement that erases people's answers to tools' questions, which nothing needs once a message ended.
+
+    Args:
+        which: The condition on `approvals`.
+    """
+    return approvals.update().where(which, approvals.c.answer.is_not(None)).values(answer=None)
+
+
+FORGET_ANSWERS = Prepared(forgetting_answers(approvals.c.message_id == sa.bindparam("of_message")))
+"""Erases the answers that the message `of_message` was given."""
+
+
 class Approvals:
     """Stores approvals; lives as long as the process. Only the person who was asked can decide or claim one."""
 
@@ -180,11 +193,12 @@ class Approvals:
 
     async def expire(self, connection: AsyncConnection, message_id: str) -> None:
         """Let a message's pending approvals expire and forget its answers, in the caller's transaction."""
-        its = approvals.update().where(approvals.c.message_id == message_id)
         await connection.execute(
-            its.where(approvals.c.state == ApprovalState.PENDING).values(state=ApprovalState.EXPIRED)
+            approvals.update()
+            .where(approvals.c.message_id == message_id, approvals.c.state == ApprovalState.PENDING)
+            .values(state=ApprovalState.EXPIRED)
         )
-        await connection.execute(its.where(approvals.c.answer.is_not(None)).values(answer=None))
+        await FORGET_ANSWERS.execute(connection, {"of_message": message_id})
 
     async def _step(
         self,

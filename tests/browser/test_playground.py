@@ -235,7 +235,7 @@ async def test_a_page_that_is_loaded_again_shows_the_conversation(seats: tuple[S
 
 async def test_what_waits_holds_no_connection(server: Server, seats: tuple[Seat, Seat]) -> None:
     """More messages wait than a browser opens connections to a host, which is six; the next one is still answered."""
-    ada, _ = seats
+    ada, grace = seats
     await server.connect(ada.player.principal, ADA)
     for number in range(7):
         await ada.say(f"send mail to {GRACE} about Tea {number}: At four?")
@@ -244,6 +244,8 @@ async def test_what_waits_holds_no_connection(server: Server, seats: tuple[Seat,
     await expect(ada.answer).to_contain_text("Tea 6", timeout=PATIENCE)
     await ada.say("stop")
     await expect(ada.answer).to_contain_text("topped", timeout=PATIENCE)
+
+    assert "Tea" not in await grace.chat.inner_text()
 
 
 async def test_what_a_mail_says_is_shown_as_text(server: Server, seats: tuple[Seat, Seat]) -> None:

@@ -8,13 +8,13 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.approvals.approvals import ApprovalState
+from app.approvals.approvals import ApprovalState, forgetting_answers
 from app.database.database import Database
 from app.database.tables import approvals, consent_links, messages, owned_by, parked_runs, principal_of, users
 from app.delivery.store.lease import FREE
 from app.delivery.store.outbox import Outbox
 from app.delivery.store.parked_run import WaitsFor
-from app.delivery.store.queries import forgetting_answers, stored
+from app.delivery.store.queries import stored
 from app.messages import MessageState
 from app.principal import Principal
 from app.users import stays_offboarded

@@ -7,6 +7,7 @@ from functools import cache
 
 import sqlalchemy as sa
 
+from app.approvals.approvals import FORGET_ANSWERS, forgetting_answers
 from app.conversations.history import keep
 from app.database.database import Database
 from app.database.prepared import Prepared
@@ -14,7 +15,7 @@ from app.database.tables import approvals, begun_writes, messages, parked_runs, 
 from app.delivery.store.lease import MessageLease
 from app.delivery.store.outbox import Outbox
 from app.delivery.store.owing import owed, owing_beside
-from app.delivery.store.queries import FORGET_ANSWERS, erasing, forgetting_answers, leave, leaving, leaving_with
+from app.delivery.store.queries import erasing, leave, leaving, leaving_with
 from app.messages import MessageState, StoredMessage
 
 

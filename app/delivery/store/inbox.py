@@ -266,7 +266,8 @@ class Inbox:
 
     async def find(self, message: InboundMessage) -> StoredMessage | None:
         """Return the row of this event, or None if it has not been stored."""
-        given = {**whose(message.principal), "of_event": message.event_id}
+        person = message.principal
+        given = {"of_platform": person.platform, "of_tenant": person.tenant, "of_event": message.event_id}
         row = (await self._database.fetch(_OF_EVENT, given)).one_or_none()
         return stored(row) if row is not None else None
 

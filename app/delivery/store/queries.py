@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.prepared import Columns, Prepared
-from app.database.tables import approvals, messages, of_person, principal_of
+from app.database.tables import messages, of_person, principal_of
 from app.database.transition import changing
 from app.delivery.store.attachments import load
 from app.delivery.store.lease import FREE
@@ -70,18 +70,6 @@ def erasing(table: sa.Table) -> Prepared:
     """Return the statement that deletes what a table holds of the message with the id `of_message`."""
     return Prepared(table.delete().where(table.c.message_id == sa.bindparam("of_message")))
 
-
-def forgetting_answers(which: sa.ColumnElement[bool]) -> sa.Update:
-    """Return the statement that erases people's answers to tools' questions, which nothing needs once a message ended.
-
-    Args:
-        which: The condition on `approvals`.
-    """
-    return approvals.update().where(which, approvals.c.answer.is_not(None)).values(answer=None)
-
-
-FORGET_ANSWERS = Prepared(forgetting_answers(approvals.c.message_id == sa.bindparam("of_message")))
-"""Erases the answers that the message `of_message` was given."""
 
 ONE_OF_PERSON = Prepared(sa.select(messages).where(of_person(messages), messages.c.id == sa.bindparam("of_message")))
 """The message `of_message` of the person whom `whose` gives."""

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.approvals.approvals import ApprovalState
+from app.approvals.approvals import FORGET_ANSWERS, ApprovalState
 from app.database.database import Database
 from app.database.tables import approvals, begun_writes, messages, owned_by, parked_runs
 from app.database.transition import changed, changing
 from app.delivery.store.lease import FREE
 from app.delivery.store.outbox import Outbox
-from app.delivery.store.queries import FORGET_ANSWERS, erasing, stored
+from app.delivery.store.queries import erasing, stored
 from app.messages import MessageState, StoredMessage
 from app.principal import Principal
 
