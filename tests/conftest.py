@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Generator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -19,6 +20,7 @@ SYSTEM = (
     "browser",
     "delivery",
     "integration/test_docs.py",
+    "integration/test_google_outages.py",
     "integration/test_key_rotation.py",
     "integration/test_killed.py",
     "integration/test_mcp_kills.py",
@@ -26,6 +28,7 @@ SYSTEM = (
     "integration/test_other_projects.py",
     "integration/test_processes.py",
     "integration/test_silent_database.py",
+    "integration/test_sqlite_refusals.py",
     "integration/test_start.py",
     "integration/test_walked_pages.py",
     "isolation/test_discovered_crowd.py",
@@ -45,6 +48,7 @@ TOGETHER = (
     "integration/test_telegram",
     "isolation/test_five_hundred.py",
 )
+_TESTS = Path(__file__).parent
 _COLLECTING = (10_000, 10, 50)  # thresholds: the default ones cost a fifteenth of the time of all tests
 
 
@@ -68,6 +72,12 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         gc.enable()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no module whose tests are all left out, which would take two seconds in each process."""
+    is_left_out = "not system" in config.option.markexpr and collection_path.is_relative_to(_TESTS)
+    return True if is_left_out and collection_path.relative_to(_TESTS).as_posix().startswith(SYSTEM) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

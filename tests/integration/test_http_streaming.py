@@ -20,6 +20,7 @@ from app.keys.ring import KeyRing
 from app.principal import Principal
 from app.sections.agents import AgentSettings
 from app.sections.delivery import DeliverySettings
+from containers.application import Application
 from tests.fakes.chat_server import ChatServer, chat_server
 from tests.fakes.core_server import CoreServer
 from tests.fakes.environment import Environment, open_environment
@@ -200,6 +201,11 @@ async def test_a_message_that_was_answered_yields_its_status(server: Server, ada
     await eventually(lambda: _waiting(server.container.streams()) == 0)
 
 
+def looking_often(container: Application) -> None:
+    """Have a server look twenty times a second for what other processes have answered."""
+    container.waiters.add_kwargs(look_seconds=0.05)
+
+
 async def test_a_message_that_another_process_answers_yields_its_status(
     environment: Environment, ada: Principal, model: ChatServer
 ) -> None:
@@ -213,7 +219,7 @@ async def test_a_message_that_another_process_answers_yields_its_status(
     model.before_word = wait
     async with (
         environment.server(database="shared") as answering,
-        environment.in_process(database="shared") as watching,
+        environment.in_process(looking_often, database="shared") as watching,
     ):
         first = asyncio.create_task(stream(answering, ada, "hello", id="1"))
         await asyncio.wait_for(begun.wait(), PATIENCE_SECONDS)

@@ -14,6 +14,7 @@ import httpx2
 import pydantic_ai
 import pytest
 import urllib3
+from slack_sdk.http_retry.builtin_interval_calculators import BackoffRetryIntervalCalculator
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -166,6 +167,12 @@ async def ask_model(root: str) -> object:
 async def ask_slack(root: str) -> object:
     """Ask Slack who somebody is."""
     return await SlackPeople(OneWorkspace("xoxb-sandbox"), f"{root}/api/").find_name(Principal("slack", TEAM, "U0ADA"))
+
+
+@pytest.fixture(autouse=True)
+def retries_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slack's client sends again at once what could not be sent."""
+    monkeypatch.setattr(BackoffRetryIntervalCalculator, "calculate_sleep_duration", lambda *_: 0.0)
 
 
 CLIENTS = (ask_google, ask_pool, ask_model, ask_slack)

@@ -16,6 +16,7 @@ from app.sandbox.server import serve_loopback
 from app.sandbox.slack.declaration import EVERYTHING, SlackDeclaration
 from app.sandbox.slack.sandbox import SlackSandbox
 from app.sandbox.slack.sessions import AgentSession, session_stopped
+from containers.application import Application
 from interfaces.slack.web_api import new_client
 from tests.fakes.environment import Environment, open_environment
 from tests.fakes.scripted_model import ScriptedModel
@@ -64,9 +65,14 @@ async def environment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def stage(environment: Environment) -> AsyncIterator[Stage]:
-    """A server on a socket whose model waits when it is told to."""
+    """A server on a socket that shows at once that it works, and whose model waits when it is told to."""
     model = ScriptedModel()
-    async with environment.server(model.install) as server:
+
+    def prepare(container: Application) -> None:
+        model.install(container)
+        container.signs.add_kwargs(first_seconds=0.0)
+
+    async with environment.server(prepare) as server:
         yield Stage(server, model)
 
 

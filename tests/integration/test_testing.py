@@ -148,7 +148,12 @@ async def test_a_model_does_what_the_test_wrote(settings: Settings, ada: Princip
 async def test_a_channel_records_what_is_said(settings: Settings, ada: Principal, grace: Principal) -> None:
     """What each person is told is there by their name."""
     channel = RecordingChannel()
-    async with open_test_app(settings, lambda container: channel.install(container, "http")) as app:
+
+    def prepare(container: Application) -> None:
+        channel.install(container, "http")
+        container.waiters.add_kwargs(look_seconds=0.05)  # it ends no wait, as an answer over HTTP would
+
+    async with open_test_app(settings, prepare) as app:
         await asyncio.gather(app.ask(ada, "note milk"), app.ask(grace, "note tea"))
         await eventually(lambda: len(channel.sent) == 2)
 

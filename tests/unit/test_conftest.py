@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,16 +16,20 @@ from tests.conftest import SYSTEM, TOGETHER
 from tests.guards import NetworkRefusedError, ProcessRefusedError
 
 
-def test_a_connection_beyond_loopback_is_refused() -> None:
+@pytest.mark.parametrize("connect", [socket.socket.connect, socket.socket.connect_ex])
+def test_a_connection_beyond_loopback_is_refused(connect: Callable[[socket.socket, tuple[str, int]], object]) -> None:
     """An address of another machine is refused before a packet is sent."""
     with socket.socket() as client, pytest.raises(NetworkRefusedError):
-        client.connect(("192.0.2.1", 80))
+        connect(client, ("192.0.2.1", 80))
 
 
 def test_a_datagram_beyond_loopback_is_refused() -> None:
     """UDP is held to the same."""
-    with socket.socket(type=socket.SOCK_DGRAM) as client, pytest.raises(NetworkRefusedError):
-        client.sendto(b"", ("192.0.2.1", 53))
+    with socket.socket(type=socket.SOCK_DGRAM) as client:
+        with pytest.raises(NetworkRefusedError):
+            client.sendto(b"", ("192.0.2.1", 53))
+        with pytest.raises(NetworkRefusedError):
+            client.sendmsg([b""], [], 0, ("192.0.2.1", 53))
 
 
 async def test_a_name_of_another_machine_is_not_looked_up() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -43,6 +44,8 @@ async def server(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel)
     def prepare(container: Application) -> None:
         model.install(container)
         container.signs.add_kwargs(first_seconds=0.0, again_seconds=0.05, explain_seconds=0.0)
+        parts: Any = container.channel_parts.providers
+        parts["slack.SlackAnswers"].add_kwargs(first_seconds=0.0)
 
     async with open_environment(Path(tmp_path_factory.mktemp("signs"))) as environment:
         interfaces = with_telegram(environment, environment.settings.interfaces)

@@ -89,9 +89,8 @@ class Event:
         for original in self._starts(zone):
             if end is not None and original >= end:
                 return
-            instance = self.instance(original)
-            if original not in self.skipped and instance.span.overlaps(start, end, zone):
-                yield instance
+            if original not in self.skipped and self.span.moved_to(original).overlaps(start, end, zone):
+                yield self.instance(original)
 
     def instance(self, original: datetime) -> Event:
         """Return the instance that begins at `original`, as the series has it."""
