@@ -22,9 +22,9 @@ from benchmarks.figures import Figure, figures_of
 BENCHMARKS = {
     "scope": 120,
     "agent": 120,
-    "services": 120,
+    "services": 300,
     "call": 120,
-    "start": 120,
+    "start": 300,
     "idle": 200,
     "message": 200,
     "refresh": 120,
