@@ -1,4 +1,4 @@
-"""Several Google accounts a person: connected, named, chosen by words, and each widened by itself."""
+"""Tests of several Google accounts per person: connecting, naming, choosing in the chat, and widening one at a time."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ ADAS_SUBJECT = PEOPLE[0].subject
 
 @pytest.fixture
 def core(database: Database, key_ring: KeyRing) -> CoreServer:
-    """Nothing said yet."""
+    """Return a process to which nobody has written yet."""
     return CoreServer(database, key_ring)
 
 
 async def has(server: CoreServer, person: Principal, *names: str, scopes: frozenset[str] = frozenset({READ})) -> None:
-    """Let a person have connected these accounts, the first one their default."""
+    """Connect these accounts for a person; the first becomes the default."""
     for name in names:
         await connect(server.database, server.grants, person, google_tokens(f"{name}-1", scopes=scopes))
 
 
 async def reply(server: CoreServer, person: Principal, text: str, conversation: str = "c") -> str:
-    """What a person is told when they write this."""
+    """Return the reply to a person's message."""
     return str((await server.status(await server.ask(person, text, conversation))).answer)
 
 
 async def used(server: CoreServer, person: Principal, conversation: str) -> str | None:
-    """The address of the account that a message in this conversation would use."""
+    """Return the address of the account that a message in this conversation would use."""
     grant = await server.grants.find(person, conversation)
     return grant.email if grant else None
 
@@ -54,7 +54,7 @@ async def used(server: CoreServer, person: Principal, conversation: str) -> str 
 async def test_a_link_asks_for_what_is_lacking_only(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """A second tool's link names its own scope, hints at the account, and yields the old scopes as well."""
+    """A widening link asks only for the new scope and hints at the account; its grant covers the old scopes as well."""
     await server.connect(browser, ada, ADA, READ)
     google_url = await browser.open(await server.link(ada, READ, SEND))
     asked = query(google_url)
@@ -71,7 +71,7 @@ async def test_a_link_asks_for_what_is_lacking_only(
 async def test_a_widening_takes_no_other_account(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """Ada's link for more, finished with Grace's account, is refused with words, and Ada's grant is as it was."""
+    """When Ada's widening link is finished with Grace's account, the page refuses it and Ada's grant is unchanged."""
     await server.connect(browser, ada, ADA, READ)
     page = await browser.allow(await server.link(ada, SEND), GRACE)
     grant = await server.grants.find(ada)
@@ -89,7 +89,7 @@ async def test_a_widening_takes_no_other_account(
 async def test_a_widening_waits_for_its_code_as_well(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """What a forwarded link for more would yield is in quarantine: until the code the old grant is all there is."""
+    """A widening stays in quarantine until its code is confirmed; until then only the old grant counts."""
     await server.connect(browser, ada, ADA, READ)
     page = await browser.allow(await server.link(ada, SEND), ADA)
     before = await server.covers(ada, SEND)
@@ -101,7 +101,7 @@ async def test_a_widening_waits_for_its_code_as_well(
 
 
 async def test_the_end_of_a_widening_leaves_the_grant(server: ConsentServer, browser: Browser, ada: Principal) -> None:
-    """Five wrong codes drop what was added; the account stays connected and alive at Google."""
+    """Five wrong codes drop the added access; the account stays connected and valid at Google."""
     await server.connect(browser, ada, ADA, READ)
     await browser.allow(await server.link(ada, SEND), ADA)
     for _ in range(5):
@@ -116,7 +116,7 @@ async def test_the_end_of_a_widening_leaves_the_grant(server: ConsentServer, bro
 async def test_nothing_is_included_where_the_account_is_no_longer_connected(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """A link for more that is opened after the grant ended is like a first one: no include_granted_scopes."""
+    """A widening link that is opened after the grant ended asks without include_granted_scopes."""
     await server.connect(browser, ada, ADA, READ)
     await server.connect(browser, grace, ADA, MODIFY)
     link = await server.link(ada, SEND)
@@ -135,7 +135,7 @@ async def test_nothing_is_included_where_the_account_is_no_longer_connected(
 async def test_a_second_account_is_added_by_its_persons_words(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """`connect google as work` leads to a link for any account, and the one that is chosen gets that name."""
+    """A link to add an account as `work` opens only for its person, accepts any account, and gives it that name."""
     await server.connect(browser, ada, ADA, READ)
     link_id, scopes = await server.consent.ask_to_add(ada, alias="work")
     hidden = await server.consent.sign_in(grace, link_id)
@@ -154,7 +154,7 @@ async def test_a_second_account_is_added_by_its_persons_words(
 
 
 async def test_accounts_are_listed_with_what_they_may(core: CoreServer, ada: Principal, grace: Principal) -> None:
-    """`google accounts` shows each person their own: name, address, default, choice and permissions."""
+    """`google accounts` shows each person their own accounts, with name, address, default, choice and permissions."""
     await has(core, ada, "ada", "work")
     await core.accounts.use(ada, "work", conversation="c")
     await has(core, grace, "grace")
@@ -170,7 +170,7 @@ async def test_accounts_are_listed_with_what_they_may(core: CoreServer, ada: Pri
 
 
 async def test_a_choice_counts_where_it_was_made(core: CoreServer, ada: Principal, grace: Principal) -> None:
-    """`use work for this` is for this conversation, `use work` for all others; nobody else's choice changes."""
+    """`use work for this` applies to one conversation and `use work` to all; nobody else's choice changes."""
     for person in (ada, grace):
         await has(core, person, person.user, "work")
     here = await reply(core, ada, "use work for this", "project")
@@ -186,7 +186,7 @@ async def test_a_choice_counts_where_it_was_made(core: CoreServer, ada: Principa
 
 
 async def test_a_default_counts_again_where_it_is_chosen(core: CoreServer, ada: Principal) -> None:
-    """Who chose one account for a conversation and then another one for all means this conversation too."""
+    """Choosing a default replaces an earlier choice for the conversation in which it is made."""
     await has(core, ada, "ada", "work")
     await reply(core, ada, "use work for this", "c")
     await reply(core, ada, "use ada", "c")
@@ -195,7 +195,7 @@ async def test_a_default_counts_again_where_it_is_chosen(core: CoreServer, ada: 
 
 
 async def test_the_end_of_a_chosen_account_brings_no_other_one_in(core: CoreServer, ada: Principal) -> None:
-    """In a conversation for which work was chosen nothing runs as home once work is revoked: consent is asked for."""
+    """When a conversation's chosen account is revoked, the next call asks for consent instead of using another one."""
     await has(core, ada, "home", "work")
     await reply(core, ada, "use work for this", "c")
     work = await core.grants.find(ada, "c")
@@ -209,7 +209,7 @@ async def test_the_end_of_a_chosen_account_brings_no_other_one_in(core: CoreServ
 
 
 async def test_each_account_is_widened_by_itself(core: CoreServer, ada: Principal, grace: Principal) -> None:
-    """Two conversations with two accounts ask for their own; the consent of one wakes what waits for it, no other."""
+    """When two conversations use two accounts, a consent for one account wakes only the message that waits for it."""
     await has(core, ada, "home", "work", scopes=frozenset())
     await has(core, grace, "grace", scopes=frozenset())
     await reply(core, ada, "use work for this", "office")
@@ -228,7 +228,7 @@ async def test_each_account_is_widened_by_itself(core: CoreServer, ada: Principa
 
 @pytest.mark.parametrize("text", ["use python for this", "rename it to that", "use work for dinner"])
 async def test_other_words_go_to_the_assistant(core: CoreServer, ada: Principal, grace: Principal, text: str) -> None:
-    """What names no account of the sender's own is no command, be it an account of somebody else."""
+    """Text that names none of the sender's own accounts is not a command, even if it names somebody else's."""
     await has(core, ada, "ada", "work")
     await has(core, grace, "grace")
 
@@ -239,7 +239,7 @@ async def test_other_words_go_to_the_assistant(core: CoreServer, ada: Principal,
 async def test_a_name_that_is_none_is_answered_with_those_that_are(
     core: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """Each is told their own names, somebody else's is no name, and who has no account is taken to mean another use."""
+    """An unknown name is answered with the sender's own names; from a person without accounts it is not a command."""
     await has(core, ada, "ada", "work")
 
     assert (
@@ -250,7 +250,7 @@ async def test_a_name_that_is_none_is_answered_with_those_that_are(
 
 
 async def test_names_are_the_persons_and_unique(core: CoreServer, ada: Principal, grace: Principal) -> None:
-    """An account is renamed to a free name only; two people's names do not meet."""
+    """An account can be renamed only to a free and valid name, and two people can use the same names."""
     for person in (ada, grace):
         await has(core, person, "home", "work")
     replies = [
@@ -266,7 +266,7 @@ async def test_names_are_the_persons_and_unique(core: CoreServer, ada: Principal
 
 
 async def test_connect_google_sends_a_link_of_ones_own(core: CoreServer, ada: Principal, grace: Principal) -> None:
-    """Each person gets their own link, privately; a name that is taken or none is refused before anybody consents."""
+    """Each person gets their own private link; a name that is taken or invalid is refused before anybody consents."""
     await has(core, ada, "ada")
     links = [await reply(core, person, "connect google as work", person.user) for person in (ada, grace)]
     taken, wrong = (
@@ -286,7 +286,7 @@ async def test_connect_google_sends_a_link_of_ones_own(core: CoreServer, ada: Pr
 async def test_a_lost_link_is_replaced_and_the_message_goes_on(
     core: CoreServer, ada: Principal, before: tuple[str, ...]
 ) -> None:
-    """Whoever writes `connect google` while a message waits is asked for what it needs, and it goes on."""
+    """`connect google` while a message waits asks for the scopes that it needs, and the message is then answered."""
     if before:
         await has(core, ada, "ada", scopes=frozenset(before))
     message = await core.ask(ada, "/letters_read", "m")
@@ -304,7 +304,7 @@ async def test_a_lost_link_is_replaced_and_the_message_goes_on(
 
 
 async def test_a_request_uses_one_account(core: CoreServer, ada: Principal) -> None:
-    """Whoever chooses another account while a message is in work changes the next one, not this one."""
+    """Choosing another account while a message is being answered affects the next message, not this one."""
     await has(core, ada, "home", "work", scopes=frozenset({READ, SEND}))
     seen: list[str | None] = []
 
@@ -321,7 +321,7 @@ async def test_a_request_uses_one_account(core: CoreServer, ada: Principal) -> N
 
 
 async def test_all_tools_of_a_request_use_one_account(core: CoreServer, ada: Principal, grace: Principal) -> None:
-    """What a request ensured first names the account for all that it ensures later, whatever is chosen meanwhile."""
+    """The first account that a request uses is used for the whole request, even if another is chosen meanwhile."""
     await has(core, ada, "home", "work", scopes=frozenset({READ, SEND}))
     await has(core, grace, "grace", scopes=frozenset({READ, SEND}))
     of_ada, of_grace = (Credentials(person, core.tokens, Deadline.after(10)) for person in (ada, grace))
@@ -341,7 +341,7 @@ async def test_all_tools_of_a_request_use_one_account(core: CoreServer, ada: Pri
 
 
 class Slow:
-    """Access whose first finding takes until it is let go on."""
+    """Access to tokens whose first lookup waits until `go_on` is set."""
 
     def __init__(self, core: CoreServer) -> None:
         self.found, self.go_on = asyncio.Event(), asyncio.Event()
@@ -357,7 +357,7 @@ class Slow:
 
 
 async def test_tools_that_run_together_use_one_account(core: CoreServer, ada: Principal, grace: Principal) -> None:
-    """A choice that falls between the lookups of two tools of one request counts for neither."""
+    """A choice made between the lookups of two tools of one request affects neither."""
     await has(core, ada, "home", "work", scopes=frozenset({READ, SEND}))
     await has(core, grace, "grace", scopes=frozenset({READ, SEND}))
     slow = Slow(core)
@@ -380,6 +380,6 @@ async def test_tools_that_run_together_use_one_account(core: CoreServer, ada: Pr
 
 
 def test_what_an_account_may_be_called() -> None:
-    """A short word; none that the commands use, and nothing that could pass for anything else."""
+    """An account's name is one short lower-case word that no command uses."""
     assert all(map(is_alias, ("work", "home-2", "a", "x" * 31)))
     assert not any(map(is_alias, ("", "this", "google", "Work", "two words", "a/b", "-x", "é", "x" * 32, "work\n")))

@@ -1,4 +1,4 @@
-"""A toolkit and a channel are added to a copy of the project by exactly the files that CONTRIBUTING.md names."""
+"""Tests that a toolkit and a channel can be added to a copy of the project in only the files CONTRIBUTING.md names."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ def test_it_is_added_by_the_files_that_the_page_names(
     lines: Mapping[str, Mapping[str, str]],
     use: str,
 ) -> None:
-    """It works for two people, breaks no rule of the architecture, and no other file of the project was touched."""
+    """The addition works for two people, breaks no architecture rule and touches only files that the page names."""
     for package in architecture.PACKAGES:
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     for path, text in files.items():
@@ -262,7 +262,7 @@ def test_it_is_added_by_the_files_that_the_page_names(
 
 
 def named_by_the_page(bullet: str, names: Mapping[str, str]) -> tuple[str, ...]:
-    """The files and folders of the project that one entry of CONTRIBUTING.md names, tests aside."""
+    """Return the project's files and folders that one entry of CONTRIBUTING.md names, except tests."""
     page = (ROOT / "CONTRIBUTING.md").read_text()
     entry = re.search(rf"^- \*\*{re.escape(bullet)}\*\*.*?(?=^- \*\*)", page, re.MULTILINE | re.DOTALL)
     assert entry is not None

@@ -1,4 +1,4 @@
-"""One person's agent: what it may do by itself, where it stops, and how it goes on."""
+"""Tests of one person's agent: what it does without asking, where it stops, and how it resumes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _waits(outcome: Answered | StoppedRun) -> list[tuple[str, str]]:
 async def test_two_people_at_once_read_with_their_own_credentials(
     database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Runs of two people through one shell, interleaved at every step, each get what is their own."""
+    """Concurrent runs of two people through one agent shell each read their own person's letter."""
     studio = Studio(database, scripted([READ_LETTER]))
     studio.tokens.grant(ada, READ)
     studio.tokens.grant(grace, READ)
@@ -62,7 +62,7 @@ async def test_two_people_at_once_read_with_their_own_credentials(
 
 
 async def test_a_tool_without_consent_stops_the_run(database: Database, ada: Principal, grace: Principal) -> None:
-    """Who has not consented is stopped with what is missing, and the tool did nothing; who has, is answered."""
+    """Without consent the run stops, names the missing scope and does nothing; with consent the message is answered."""
     studio = Studio(database, scripted([READ_LETTER]))
     studio.tokens.grant(grace, READ)
 
@@ -76,7 +76,7 @@ async def test_a_tool_without_consent_stops_the_run(database: Database, ada: Pri
 
 
 async def test_a_run_goes_on_with_the_same_call_once(database: Database, ada: Principal) -> None:
-    """After the consent the very call that waited runs, once, in a new process, and its answer arrives."""
+    """After the consent, a new process runs the waiting call once and returns its answer."""
     before = Studio(database, scripted([READ_LETTER]))
     message = await before.message(ada, "what is new?")
     run = await before.stop(message)
@@ -91,7 +91,7 @@ async def test_a_run_goes_on_with_the_same_call_once(database: Database, ada: Pr
 
 
 async def test_a_refused_consent_is_told_to_the_model(database: Database, ada: Principal) -> None:
-    """Who declines to connect gets an answer that says so, and nothing was read."""
+    """After a refused consent the answer says so, and nothing is read."""
     studio = Studio(database, scripted([READ_LETTER]))
     message = await studio.message(ada)
     outcome = await studio.go_on(message, await studio.stop(message), granted=False)
@@ -101,7 +101,7 @@ async def test_a_refused_consent_is_told_to_the_model(database: Database, ada: P
 
 
 async def test_a_partial_consent_does_not_loop(database: Database, ada: Principal) -> None:
-    """Who grants something else than what the tool needs is told so, and is not sent round again."""
+    """A consent that does not include the needed scope leads to an answer that says so, not to another request."""
     studio = Studio(database, scripted([READ_LETTER]))
     message = await studio.message(ada)
     run = await studio.stop(message)
@@ -113,7 +113,7 @@ async def test_a_partial_consent_does_not_loop(database: Database, ada: Principa
 
 
 async def test_a_grant_that_google_withdrew_asks_for_consent(database: Database, ada: Principal) -> None:
-    """A revoked grant stops the run as a missing one does, also when only the call itself finds out."""
+    """A revoked grant stops the run as a missing one does, even when only the call itself discovers it."""
     studio = Studio(database, scripted([READ_LETTER]))
     studio.tokens.failures[ada] = GrantRevokedError(ada)
     early = await studio.run(await studio.message(ada))
@@ -129,7 +129,7 @@ async def test_a_grant_that_google_withdrew_asks_for_consent(database: Database,
 
 
 async def test_google_being_away_ends_the_run_as_a_fault_that_passes(database: Database, ada: Principal) -> None:
-    """When Google gives no token because it does not answer, the message can be tried again; nobody has to consent."""
+    """When Google does not answer a token request, the run fails with a fault that can be retried, not for consent."""
     studio = Studio(database, scripted([READ_LETTER]))
     studio.tokens.failures[ada] = GoogleError("no answer")
     with pytest.raises(AgentError, match="Google gives me no answer") as failed:
@@ -139,7 +139,7 @@ async def test_google_being_away_ends_the_run_as_a_fault_that_passes(database: D
 
 
 async def test_a_refusal_of_the_sign_in_is_told_to_the_model(database: Database, ada: Principal) -> None:
-    """What does not pass is told with what an administrator has to do, and the run goes on."""
+    """When Google rejects the client, the answer says what an administrator has to do, and the run continues."""
     studio = Studio(database, scripted([READ_LETTER]))
     studio.tokens.failures[ada] = GoogleError("no", status=401, reason="invalid_client")
 
@@ -149,7 +149,7 @@ async def test_a_refusal_of_the_sign_in_is_told_to_the_model(database: Database,
 async def test_acting_waits_for_approval_with_its_exact_arguments(
     database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """What would act stops with the arguments as they will run, defaults included; reading went on by itself."""
+    """A call that would act stops with the arguments as they will run, defaults included; a read needs no approval."""
     notes = {"ünï": [1.5, {"深": None}], "b": 1e-9}
     studio = Studio(
         database,
@@ -165,7 +165,7 @@ async def test_acting_waits_for_approval_with_its_exact_arguments(
 
 
 async def test_what_was_approved_runs_once_as_shown(database: Database, ada: Principal) -> None:
-    """Floats, any script and nested values pass the claim after a restart; going on twice runs it once."""
+    """Floats, any script and nested values pass the claim after a restart; resuming twice runs the call once."""
     notes = {"ünï": [1.5, {"深": None, "a": 1e22}], "b": 1e-9}
     step = [call("letters_shout", "h", text="hey 👋", volume=0.1, notes=notes)]
     studio = Studio(database, scripted(step))
@@ -182,7 +182,7 @@ async def test_what_was_approved_runs_once_as_shown(database: Database, ada: Pri
 
 
 async def test_two_attempts_at_once_run_it_once(database: Database, ada: Principal) -> None:
-    """Of two attempts that go on at the same moment one acts; the other asks for nothing and says it is not known."""
+    """When two attempts resume at once, one acts; the other asks nothing and answers that the effect is unknown."""
     studio = Studio(database, scripted([SHOUT]))
     message = await studio.message(ada)
     run = await studio.stop(message)
@@ -197,7 +197,7 @@ async def test_two_attempts_at_once_run_it_once(database: Database, ada: Princip
 
 
 async def test_a_denied_call_does_not_run(database: Database, ada: Principal, grace: Principal) -> None:
-    """Who says no is told that it was not done; another person's yes to their own call is theirs."""
+    """A denied call is not run, and the answer says so; another person's own approved call runs."""
     studio = Studio(database, scripted([SHOUT]))
     mine, hers = await studio.message(ada), await studio.message(grace)
     my_run, her_run = await studio.stop(mine), await studio.stop(hers)
@@ -213,7 +213,7 @@ async def test_a_denied_call_does_not_run(database: Database, ada: Principal, gr
 
 
 async def test_another_persons_approval_lets_nothing_run(database: Database, ada: Principal, grace: Principal) -> None:
-    """Even when a run were handed another person's approvals of an equal call, the claim is refused."""
+    """A run that is handed another person's approval of an equal call cannot claim it."""
     studio = Studio(database, scripted([SHOUT]))
     mine, hers = await studio.message(ada), await studio.message(grace)
     my_run, her_run = await studio.stop(mine), await studio.stop(hers)
@@ -227,7 +227,7 @@ async def test_another_persons_approval_lets_nothing_run(database: Database, ada
 
 
 async def test_consent_first_and_approval_after_for_the_same_call(database: Database, ada: Principal) -> None:
-    """A call that lacks both stops twice, for consent and then for approval, and runs once."""
+    """A call that lacks both stops first for consent and then for approval, and runs once."""
     studio = Studio(database, scripted([SEND_LETTER]))
     message = await studio.message(ada)
     first = await studio.stop(message)
@@ -244,7 +244,7 @@ async def test_consent_first_and_approval_after_for_the_same_call(database: Data
 
 
 async def test_an_approval_ends_with_its_account(database: Database, ada: Principal, grace: Principal) -> None:
-    """A grant that is lost between the approval and the run lets it fail: another one would be another account."""
+    """An approved call fails if its grant ends before it runs, because a new grant could be for another account."""
     studio = Studio(database, scripted([SEND_LETTER]))
     runs = {}
     for person in (ada, grace):
@@ -261,7 +261,7 @@ async def test_an_approval_ends_with_its_account(database: Database, ada: Princi
 
 
 async def test_an_approval_counts_for_the_access_that_was_shown(database: Database, ada: Principal) -> None:
-    """Where a run goes on with other access than that of the question, the guard itself refuses."""
+    """The guard refuses an approved call when the run's credential id is not the one that was shown for approval."""
     studio = Studio(database, scripted([SEND_LETTER]))
     studio.tokens.grant(ada, SEND)
     message = await studio.message(ada)
@@ -276,7 +276,7 @@ async def test_an_approval_counts_for_the_access_that_was_shown(database: Databa
 
 
 async def test_three_calls_that_wait_for_different_things_each_run_once(database: Database, ada: Principal) -> None:
-    """A step that reads, lacks a consent and would act stops twice; no call runs twice and no result is lost."""
+    """A step with a read, a call without consent and an act stops twice; each call runs once and no result is lost."""
     studio = Studio(database, scripted([call("letters_clock", "c"), READ_LETTER, SHOUT]))
     message = await studio.message(ada)
     first = await studio.stop(message)
@@ -293,7 +293,7 @@ async def test_three_calls_that_wait_for_different_things_each_run_once(database
 
 
 async def test_a_turn_of_a_run_that_was_stopped_does_not_cut_the_next_one(database: Database, ada: Principal) -> None:
-    """After a turn whose results came in pieces, the next turn is stored from its person's words on."""
+    """After a turn whose tool results came in parts, the next turn is stored from its own prompt on."""
     studio = Studio(database, scripted([call("letters_clock", "c"), READ_LETTER]))
     first = await studio.message(ada, "one")
     run = await studio.stop(first)
@@ -309,7 +309,7 @@ async def test_a_turn_of_a_run_that_was_stopped_does_not_cut_the_next_one(databa
 async def test_the_speakers_of_a_group_have_separate_histories(
     database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """In one conversation the model is shown what this person said before, and nothing of anybody else's."""
+    """In a group, the model sees what the same person said before, and nothing that others said."""
 
     async def tell(messages: list[ModelMessage]) -> str:
         return ", ".join(prompts(messages))
@@ -327,7 +327,7 @@ async def test_the_speakers_of_a_group_have_separate_histories(
 async def test_what_comes_out_of_an_account_makes_answers_private(
     database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """An answer is private once a tool with OAuth scopes returned something, in this turn or one that is remembered."""
+    """An answer is private once a tool with OAuth scopes returned a result, in this turn or in a remembered one."""
     reads, tells = Studio(database, scripted([READ_LETTER])), Studio(database, scripted([call("letters_clock", "c")]))
     reads.tokens.grant(ada, READ)
     for person, studio, private in ((ada, tells, False), (ada, reads, True), (ada, tells, True), (grace, tells, False)):
@@ -338,7 +338,7 @@ async def test_what_comes_out_of_an_account_makes_answers_private(
 
 
 async def test_a_result_of_a_tool_that_is_gone_stays_private(database: Database, ada: Principal) -> None:
-    """What a tool returned before it was taken out of the configuration, while the run waited, is no less private."""
+    """The result of a tool that is removed from the configuration while the run waits stays private."""
     studio = Studio(database, scripted([READ_LETTER], [SHOUT]))
     studio.tokens.grant(ada, READ)
     message = await studio.message(ada)
@@ -356,7 +356,7 @@ async def test_a_result_of_a_tool_that_is_gone_stays_private(database: Database,
 async def test_a_limit_ends_the_run_with_a_text_for_the_person(
     database: Database, ada: Principal, limits: dict[str, int]
 ) -> None:
-    """A run that would take more steps than it may is ended, and the person reads why."""
+    """A run that would exceed its limit of requests or tool calls ends with an error that tells the person why."""
     studio = Studio(database, scripted([call("letters_clock", "c")]), **limits)
 
     with pytest.raises(AgentError, match="more steps than I may"):
@@ -364,7 +364,7 @@ async def test_a_limit_ends_the_run_with_a_text_for_the_person(
 
 
 async def test_a_model_that_fails_is_an_agent_error(database: Database, ada: Principal) -> None:
-    """What a model's failure quotes does not reach the person."""
+    """Text quoted in a model's failure does not reach the person."""
 
     async def empty(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         return ModelResponse(parts=[TextPart("")])
@@ -376,7 +376,7 @@ async def test_a_model_that_fails_is_an_agent_error(database: Database, ada: Pri
 
 
 async def test_a_stopped_run_shows_no_text(database: Database, ada: Principal) -> None:
-    """The repr of a stopped run and of an answer holds nothing that anybody wrote."""
+    """The repr of a stopped run or of an answer contains nothing that anybody wrote."""
     studio = Studio(database, scripted([SHOUT]))
     message = await studio.message(ada, "secret")
     run = await studio.stop(message)
@@ -399,7 +399,7 @@ def _without_collector() -> Iterator[None]:
 
 
 async def _end(studio: Studio, message: StoredMessage, how: str) -> list[weakref.ref[Any]]:
-    """Have a run end in a way; what refers to the person's objects in it."""
+    """Have a run end in the given way, and return weak references to its agent and toolkit."""
 
     async def before(person: str, name: str) -> None:
         if how == "crashed":
@@ -419,7 +419,7 @@ async def _end(studio: Studio, message: StoredMessage, how: str) -> list[weakref
 
 @pytest.mark.parametrize("how", ["answered", "stopped", "crashed", "cancelled", "failed"])
 async def test_an_ended_run_leaves_nothing_behind(database: Database, ada: Principal, how: str) -> None:
-    """However a run ends, its agent and toolkits are gone without the cyclic collector."""
+    """However a run ends, its agent and toolkits are freed without the cyclic collector."""
     limits = {"request_limit": 1} if how == "failed" else {}
     studio = Studio(database, scripted([SHOUT if how == "stopped" else READ_LETTER]), **limits)
     studio.tokens.grant(ada, READ)
@@ -433,7 +433,7 @@ async def test_an_ended_run_leaves_nothing_behind(database: Database, ada: Princ
 
 
 class Drafts(Letters):
-    """Letters that can be drafted, and stamped as often as one likes."""
+    """Letters that can be drafted, and stamped any number of times."""
 
     @tool(effect=Effect.ORGANISE, oauth_scopes=())
     async def draft(self) -> str:
@@ -449,7 +449,7 @@ class Drafts(Letters):
 async def test_a_write_that_must_not_be_repeated_is_noted_before_it_is_made(
     database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """What organises and cannot be done twice is noted for its person's message; what can be is not."""
+    """An unrepeatable write is noted before it is made and a repeatable one is not; a superseded attempt fails."""
     studio = Studio(database, scripted([call("letters_draft", "one")], [call("letters_stamp", "two")]))
     mine, hers = [await studio.message(person) for person in (ada, grace)]
     await studio.agent(ada, Drafts(ada, studio.post)).answer(mine)

@@ -1,4 +1,4 @@
-"""Files that go with an answer: read as their person when they are sent, stored nowhere, and theirs alone."""
+"""Tests of files in answers: read as their person when they are sent, stored nowhere, and given to nobody else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EMAILS = dict(zip(two_principals(), (ADA, GRACE), strict=True))
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """A server that both people have connected their accounts to, each with a mail that has an attachment."""
+    """Yield a server to which both people have connected their accounts, each with a mail that has an attachment."""
     async with (
         open_environment(Path(tmp_path_factory.mktemp("files"))) as environment,
         environment.server() as server,
@@ -51,7 +51,7 @@ def _mail(email: str, name: str, contents: bytes) -> str:
 
 
 async def _asked(server: Server, person: Principal) -> str:
-    """The id of a message that asked for the person's attachment and was answered."""
+    """Ask for the person's attachment, and return the id of the answered message."""
     [letter] = [each for each in server.google.mailbox(EMAILS[person]) if each.subject == "the offer"][:1]
     answer = (await server.ask(person, f"send me attachment {letter.id}/1")).json()
     assert answer["state"] == "done", answer
@@ -63,7 +63,7 @@ async def _asked(server: Server, person: Principal) -> str:
 
 
 async def test_each_person_gets_their_own_file_and_nobody_elses(server: Server) -> None:
-    """The bytes are those of the mail, under the person's own bearer and in the trail; others get nothing."""
+    """A file's bytes are those of the mail, for its person's bearer only, and the download is in the audit trail."""
     asked = {person: await _asked(server, person) for person in EMAILS}
     ada, grace = EMAILS
     for person, other in ((ada, grace), (grace, ada)):
@@ -83,7 +83,7 @@ async def test_each_person_gets_their_own_file_and_nobody_elses(server: Server) 
 
 
 async def test_no_contents_are_stored(server: Server) -> None:
-    """The rows hold a reference, never a byte of the file."""
+    """The rows of messages and turns hold a reference to the file, and none of its bytes."""
     person = next(iter(EMAILS))
     await _asked(server, person)
     async with server.container.database().reading() as connection:
@@ -93,7 +93,7 @@ async def test_no_contents_are_stored(server: Server) -> None:
 
 
 async def test_channels_are_given_the_files_and_words_for_those_that_are_gone(server: Server) -> None:
-    """A reply's files are read as it is sent; where the access is gone by then, its text says so and what to do."""
+    """A reply's files are read when it is sent; if the access has ended by then, its text says so and what to do."""
     ada, grace = EMAILS
     files = server.container.reply_files()
     stored = {
@@ -116,7 +116,7 @@ async def test_channels_are_given_the_files_and_words_for_those_that_are_gone(se
     assert gone.status_code == 404
     await server.connect(grace, GRACE)
     again = await files.attached(stored[grace], ReplyContent("Here it is."), stored[grace].files)
-    assert again.files == ()  # another grant than the one that promised it
+    assert again.files == ()  # its grant is not the one that the file was promised with
 
 
 async def test_a_file_that_is_too_large_is_told_in_words(server: Server) -> None:
@@ -141,7 +141,7 @@ async def test_a_file_that_is_too_large_is_told_in_words(server: Server) -> None
     ],
 )
 async def test_names_and_types_of_files_are_cleaned(name: str, kind: str, shown: tuple[str, str]) -> None:
-    """A name is no path and has no unseen characters; what is no media type is plain bytes."""
+    """A file name becomes no path and has no invisible characters; an invalid media type becomes plain bytes."""
     [file] = promised({}, "r", name, kind).metadata["files"]
 
     assert (file["name"], file["mime_type"]) == shown

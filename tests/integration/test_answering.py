@@ -1,4 +1,4 @@
-"""Answering messages up to what their senders are told, step by step, without a worker."""
+"""Tests of answering messages step by step, without a worker, up to the replies that their senders receive."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ TWO_ACTS = scripted([call("letters_shout", "one", text="one"), call("letters_sho
 
 @pytest.fixture
 def server(database: Database, key_ring: KeyRing) -> CoreServer:
-    """A process with the offline model."""
+    """Return a process that uses the offline model."""
     return CoreServer(database, key_ring)
 
 
 async def _restarted(server: CoreServer, key_ring: KeyRing) -> CoreServer:
-    """The process that is started after this one ended, on the same database and channel."""
+    """Return the process that is started after `server` ended, on the same database and channel."""
     after = CoreServer(server.database, key_ring, post=server.post, clock=server.clock, channel=server.channel)
     await after.inbox.recover()
     return after
@@ -51,7 +51,7 @@ async def _begin(server: CoreServer, message: StoredMessage) -> StoredMessage:
 async def test_two_people_are_answered_with_what_is_their_own(
     server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """In one group, each speaker reads their own letter, and each answer is for its reader's eyes alone."""
+    """In one group, each speaker reads their own letter, and each answer is private to its reader."""
     for person in (ada, grace):
         await server.grant(person, READ)
     messages = [await server.say(person, "/letters_read") for person in (ada, grace, ada, grace)]
@@ -66,7 +66,7 @@ async def test_two_people_are_answered_with_what_is_their_own(
 async def test_an_answer_is_private_only_when_it_may_hold_something_of_theirs(
     server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """What needs no account is told to all; after a letter was read, that person's further answers are private."""
+    """An answer that used no account is public; once a person has had a letter read, all their answers are private."""
     await server.grant(ada, READ)
     for person, text in (
         (ada, "/letters_clock"),
@@ -82,7 +82,7 @@ async def test_an_answer_is_private_only_when_it_may_hold_something_of_theirs(
 async def test_a_message_without_consent_waits_with_a_private_link(
     server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """Whoever lacks a grant is sent their own link, privately; another person's consent does not wake them."""
+    """A person without a grant is sent their own private link, and another's consent does not wake their message."""
     mine, hers = [await server.ask(person, "/letters_read") for person in (ada, grace)]
     await server.grant(grace, READ)
     await server.parking.consent_ended(grace, granted=True)
@@ -96,7 +96,7 @@ async def test_a_message_without_consent_waits_with_a_private_link(
 
 
 async def test_a_consent_lets_the_same_call_go_on_once(server: CoreServer, key_ring: KeyRing, ada: Principal) -> None:
-    """After the consent, in a new process, the call that waited runs once and nothing of the wait remains."""
+    """After the consent, a new process runs the waiting call once and leaves no parked run behind."""
     message = await server.ask(ada, "/letters_read")
     await server.grant(ada, READ)
     after = await _restarted(server, key_ring)
@@ -111,7 +111,7 @@ async def test_a_consent_lets_the_same_call_go_on_once(server: CoreServer, key_r
 
 
 async def test_a_refused_consent_is_told(server: CoreServer, ada: Principal, grace: Principal) -> None:
-    """Who says no to Google gets an answer that says so; another person's message waits on."""
+    """A person who declines at Google gets an answer that says so; another person's message stays parked."""
     mine, hers = [await server.ask(person, "/letters_read") for person in (ada, grace)]
     await server.parking.consent_ended(ada, granted=False)
     answered = await server.answer_next(mine)
@@ -122,7 +122,7 @@ async def test_a_refused_consent_is_told(server: CoreServer, ada: Principal, gra
 
 
 async def test_a_partial_consent_ends_with_an_answer(server: CoreServer, ada: Principal) -> None:
-    """Who grants less than was asked for is told what is missing, and is not asked again by itself."""
+    """A message whose consent was only partial ends with an answer that says so, instead of asking again."""
     message = await server.ask(ada, "/letters_read")
     await server.grant(ada, SEND)
     await server.parking.consent_ended(ada, granted=True)
@@ -135,7 +135,7 @@ async def test_a_partial_consent_ends_with_an_answer(server: CoreServer, ada: Pr
 async def test_a_grant_that_comes_between_the_run_and_the_parking_wakes_it(
     server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """When the consent ends while the run is about to be parked, nobody else wakes it, so it wakes itself."""
+    """When the consent ends just before the run is parked, the message becomes ready again and no link is sent."""
     message, other = await server.say(ada, "/letters_read", "a"), await server.ask(grace, "/letters_read", "g")
     ask = server.consent.ask
 
@@ -164,7 +164,7 @@ async def test_a_grant_that_comes_between_the_run_and_the_parking_wakes_it(
 async def test_acting_shows_its_exact_arguments_and_runs_once(
     server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """Only the asked person's word counts; said twice, it runs once, and the answer comes where it was asked for."""
+    """Only the asked person can approve, and approving twice runs the call once, with the arguments that were shown."""
     message = await server.ask(ada, '/letters_shout text="Grüße, all" volume=0.1')
     (code,) = await server.codes(message)
     stranger = await server.ask(grace, f"approve {code}")
@@ -181,7 +181,7 @@ async def test_acting_shows_its_exact_arguments_and_runs_once(
 
 
 async def test_a_denied_call_is_answered_without_being_done(server: CoreServer, ada: Principal) -> None:
-    """Who denies is told that it was denied, and then that it was not done."""
+    """A denial is acknowledged, and the message is then answered without running the call."""
     message = await server.ask(ada, "/letters_shout text=hey")
     (code,) = await server.codes(message)
     decision = await server.ask(ada, f"deny {code}")
@@ -193,7 +193,7 @@ async def test_a_denied_call_is_answered_without_being_done(server: CoreServer, 
 
 
 async def test_two_calls_need_both_decisions(database: Database, key_ring: KeyRing, ada: Principal) -> None:
-    """The run goes on when the last call is decided; what was approved runs and what was denied does not."""
+    """The run resumes once both calls are decided: the approved call runs and the denied call does not."""
     server = CoreServer(database, key_ring, model=TWO_ACTS)
     message = await server.ask(ada, "go")
     status = await server.status(message)
@@ -208,7 +208,7 @@ async def test_two_calls_need_both_decisions(database: Database, key_ring: KeyRi
 
 
 async def test_an_approval_that_comes_too_late_does_nothing(server: CoreServer, ada: Principal) -> None:
-    """A wait that expired is reported as expired, and a late yes finds nothing."""
+    """A wait that expired is reported as expired, and a late approval does nothing."""
     message = await server.ask(ada, "/letters_shout text=hey")
     (code,) = await server.codes(message)
     server.clock.now += 3601
@@ -228,7 +228,7 @@ async def test_an_approval_that_comes_too_late_does_nothing(server: CoreServer, 
 
 
 async def test_consent_and_then_approval_for_one_call(server: CoreServer, ada: Principal) -> None:
-    """A call that lacks both asks for the link, then for the word, and runs once with what was shown."""
+    """A call that needs both asks first for consent and then for approval, and runs once with the arguments shown."""
     message = await server.ask(ada, "/letters_send to=bob text=hi")
     await server.grant(ada, SEND)
     await server.parking.consent_ended(ada, granted=True)
@@ -248,7 +248,7 @@ async def test_consent_and_then_approval_for_one_call(server: CoreServer, ada: P
 async def test_a_crash_between_claim_and_completion_does_not_run_it_again(
     server: CoreServer, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """When the process ends while an approved call runs, the next one says that its effect is not known."""
+    """If the process ends while an approved call runs, the next process answers that the effect is unknown."""
     mine, hers = [await server.ask(person, f"/letters_shout text={person.user}") for person in (ada, grace)]
     for person, message in ((ada, mine), (grace, hers)):
         (code,) = await server.codes(message)
@@ -267,7 +267,7 @@ async def test_a_crash_between_claim_and_completion_does_not_run_it_again(
 async def test_a_message_that_fails_after_an_act_says_that_it_may_have_been_done(
     database: Database, key_ring: KeyRing, ada: Principal
 ) -> None:
-    """Whoever approved something and then reads an apology is not led to have it done twice."""
+    """A message that times out during an approved call says that the call may have been done."""
     server = CoreServer(database, key_ring)
     message = await server.ask(ada, "/letters_shout text=hey")
     (code,) = await server.codes(message)
@@ -289,7 +289,7 @@ async def test_a_message_that_fails_after_an_act_says_that_it_may_have_been_done
 async def test_a_message_that_takes_too_long_is_given_up(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """After the deadline a message has failed, its agent is closed, its sender told; others are answered."""
+    """A message past its deadline fails, its agent is closed and its sender is notified; others are answered."""
 
     async def answer(messages: list[ModelMessage]) -> str:
         if prompts(messages) == ["slow"]:
@@ -312,7 +312,7 @@ async def test_a_message_that_takes_too_long_is_given_up(
 async def test_an_overtaken_attempt_changes_and_says_nothing(
     server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """Whoever was overtaken neither stores an answer or a turn, nor tells anybody anything, however it ends."""
+    """A superseded attempt stores no answer and no turn, and sends nothing, however it ends."""
     stored = [await server.say(person, "/letters_clock", person.user) for person in (ada, grace)]
     begun = [await _begin(server, message) for message in stored]
     await server.inbox.put_back(begun[0])
@@ -330,7 +330,7 @@ async def test_an_overtaken_attempt_changes_and_says_nothing(
 async def test_an_answer_that_the_channel_does_not_take_is_kept(
     server: CoreServer, ada: Principal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The answer is owed though it could not be sent, so that it can be told later; the log says which, not what."""
+    """An answer that could not be sent is kept and sent later; the log names the message but not its text."""
     server.channel.failures.append(UnavailableError("Slack is away"))
     message = await server.ask(ada, "/letters_clock")
     key = ConversationKey.of(message)
@@ -348,7 +348,7 @@ async def test_an_answer_that_the_channel_does_not_take_is_kept(
 async def test_a_channel_that_is_gone_from_the_settings_is_no_crash(
     server: CoreServer, ada: Principal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What was accepted from an interface that is no longer configured is answered by its row and logged."""
+    """A message from an interface that is no longer configured gets a stored answer, and the problem is logged."""
     elsewhere = replace(ada, platform="slack")
     with caplog.at_level(logging.ERROR):
         message = await server.ask(elsewhere, "/letters_clock")
@@ -361,7 +361,7 @@ async def test_a_channel_that_is_gone_from_the_settings_is_no_crash(
 async def test_a_busy_model_is_asked_again_later(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """A fault that passes by itself is told to nobody; after some tries its person is told, and others never wait."""
+    """A passing model fault is retried silently, the third failure is reported to the sender, and nobody else waits."""
     faults: list[Exception] = [ModelHTTPError(429, "m")] * 2
 
     async def answer(messages: list[ModelMessage]) -> str:
@@ -391,13 +391,13 @@ async def test_a_busy_model_is_asked_again_later(
 async def test_a_message_that_was_interrupted_as_it_wrote_is_not_begun_again(
     server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """After a write that must not be repeated its person is told; one that wrote nothing goes on."""
+    """A message interrupted after an unrepeatable write is answered with a warning; one that wrote nothing restarts."""
     stored = [await server.say(person, "/letters_clock", person.user) for person in (ada, grace)]
     begun = [await _begin(server, message) for message in stored]
     await server.writes.begin(ada, begun[0].message_id, begun[0].attempt, "letters_draft")
     for message in begun:
         await server.inbox.put_back(message)
-    with pytest.raises(AgentError):  # whoever stood still meanwhile writes no more
+    with pytest.raises(AgentError):  # a superseded attempt can begin no further write
         await server.writes.begin(ada, begun[0].message_id, begun[0].attempt, "letters_draft")
     mine, hers = [await server.answer_next(message) for message in stored]
 
@@ -409,7 +409,7 @@ async def test_a_message_that_was_interrupted_as_it_wrote_is_not_begun_again(
 async def test_a_person_with_too_many_open_questions_is_told_so(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """Past their own limit nothing more is parked for them; another person's is."""
+    """Above a person's limit of parked messages, their next one fails with an explanation; another person's parks."""
     server = CoreServer(database, key_ring, person_parked=2)
     mine = [await server.ask(ada, "/letters_shout text=hey", f"a{number}") for number in range(3)]
     hers = await server.ask(grace, "/letters_shout text=hey", "g")

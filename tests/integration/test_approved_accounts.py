@@ -1,4 +1,4 @@
-"""An approval counts for the Google account that its question was shown with, whatever its person chooses meanwhile."""
+"""Tests that an approval applies to the Google account that its question showed, even if another is chosen later."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class PostingServer(CoreServer):
         self.sent_from.append(grant.email)
 
     async def connect(self, person: Principal, *names: str) -> None:
-        """Let a person have connected these accounts, the first one their default."""
+        """Connect these accounts for a person; the first becomes the default."""
         for name in names:
             tokens = google_tokens(f"{name}-1", scopes=frozenset({SEND}))
             await connect(self.database, self.grants, person, tokens)
 
     async def approve(self, message: StoredMessage) -> str:
-        """Let its person approve what a message waits for; what they are told in the end."""
+        """Have its sender approve what a message waits for, and return the final answer."""
         (code,) = await self.codes(message)
         await self.ask(message.principal, f"approve {code}", f"{message.principal.user}-elsewhere")
         return str((await self.answer_next(message)).answer)
@@ -50,14 +50,14 @@ class PostingServer(CoreServer):
 
 @pytest.fixture
 def server(database: Database, key_ring: KeyRing) -> PostingServer:
-    """Nothing said yet."""
+    """Return a process to which nobody has written yet."""
     return PostingServer(database, key_ring)
 
 
 async def test_what_was_approved_goes_out_from_the_account_that_was_shown(
     server: PostingServer, ada: Principal, grace: Principal
 ) -> None:
-    """Whoever chooses another account between the question and the approval has chosen it for what comes after."""
+    """Choosing another account between the question and the approval affects only later calls."""
     for person in (ada, grace):
         await server.connect(person, f"{person.user}work", f"{person.user}home")
     mine, hers = [await server.ask(person, WRITE, person.user) for person in (ada, grace)]
@@ -73,7 +73,7 @@ async def test_what_was_approved_goes_out_from_the_account_that_was_shown(
 async def test_what_was_approved_for_an_account_that_is_gone_is_not_done(
     server: PostingServer, ada: Principal, grace: Principal
 ) -> None:
-    """No other account steps in for one that has ended, though it is the default by then; the person is told."""
+    """An approved call whose account has ended does not run under the new default account, and its answer says so."""
     await server.connect(ada, "work")
     await server.connect(grace, "gracework", "gracehome")
     mine, hers = [await server.ask(person, WRITE, person.user) for person in (ada, grace)]
@@ -94,7 +94,7 @@ async def test_what_was_approved_for_an_account_that_is_gone_is_not_done(
 async def test_an_account_that_was_connected_again_is_the_one_that_was_shown(
     server: PostingServer, ada: Principal
 ) -> None:
-    """A consent that renews the grant in the meantime takes nothing from the approval."""
+    """Connecting the same account again between the question and the approval leaves the approval valid."""
     await server.connect(ada, "work", "home")
     message = await server.ask(ada, WRITE)
     work = await server.grants.find(ada)
@@ -109,7 +109,7 @@ async def test_an_account_that_was_connected_again_is_the_one_that_was_shown(
 async def test_the_question_names_one_of_several_accounts(
     server: PostingServer, ada: Principal, grace: Principal
 ) -> None:
-    """Whoever has two is told, in the chat and as JSON, with which one it would run; whoever has one is not."""
+    """Of two accounts, the question and the JSON name the one that a call would use; a single account is not named."""
     await server.connect(ada, "work", "home")
     await server.connect(grace, "grace")
     mine, hers, aloud = [

@@ -1,4 +1,4 @@
-"""`deputy audit`: searched by person, account, time, tool and method, and true after a disconnect."""
+"""Tests of `deputy audit`: searches by person, account, time, tool and method, also after a disconnect."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ DAY = 86_400.0
 
 @pytest.fixture
 def key_ring(tmp_path: Path) -> KeyRing:
-    """The ring of the configuration below."""
+    """Return the key ring of the configuration below."""
     return open_key_ring(None, tmp_path / "keys.yaml")
 
 
 def searched(config: Path, *options: str) -> list[dict[str, Any]]:
-    """What the command prints as JSON."""
+    """Return what the command prints as JSON."""
     result = CliRunner().invoke(cli, ["audit", *options, "--json", "--config", str(config)])
     assert result.exit_code == 0, result.output
     found: list[dict[str, Any]] = json.loads(result.stdout)
@@ -44,7 +44,7 @@ def searched(config: Path, *options: str) -> list[dict[str, Any]]:
 async def test_it_is_searched_by_what_an_administrator_knows(
     tmp_path: Path, databases: Databases, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """Each search finds its rows of one person or of both, and an account's tools with its calls, also afterwards."""
+    """Each search finds its rows of one person or of both, and an account's rows even after it was disconnected."""
     url = await databases.migrated("audit")
     database = Database(url)
     await database.open()
@@ -107,7 +107,7 @@ async def test_it_is_searched_by_what_an_administrator_knows(
 async def test_an_address_is_sealed_and_erased_in_time(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """After a disconnect the address stands nowhere in clear; after `account_days` it is gone; the other's stays."""
+    """After a disconnect the address is stored only sealed, and it is erased after `account_days`; others' are kept."""
     now = [0.0]
     grants = Grants(database, key_ring, lambda: now[0])
     retention = Retention(database, retention_days=1, history_days=1, account_days=30, now=lambda: now[0])

@@ -1,4 +1,4 @@
-"""The Calendar toolkit of two people against the sandbox Google."""
+"""Tests of two people's Calendar toolkits against the sandbox Google."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from tests.fakes.gmail_sandbox import GmailSandbox, open_gmail_sandbox
 from tests.fakes.sandbox import ADA, GRACE
 
 MARKER = re.compile(r"mk[0-9a-f]{10}")
-# Long after anybody runs this: what the sandbox draws is around today, and would be in the way.
+# Far in the future, because the sandbox's generated events are around today and would interfere.
 NOON, ONE = "2055-01-05T12:00 Europe/London", "2055-01-05T13:00 Europe/London"
 TOOLS = CalendarToolkit.tools()
 DEFINITIONS = [spec.definition for spec in TOOLS.values()]
-# Less would be enough for a person's own calendars only, for public ones, or for those that the app made.
+# Lesser scopes would be enough only for a person's own calendars, for public ones, or for those that the app made.
 OF_OTHER_USE = {
     f"https://www.googleapis.com/auth/calendar.{name}"
     for name in ("events.owned", "events.owned.readonly", "events.public.readonly", "events.freebusy", "app.created")
@@ -37,19 +37,19 @@ OF_OTHER_USE = {
 
 @pytest.fixture
 async def google() -> AsyncIterator[GmailSandbox]:
-    """A sandbox of the test's own."""
+    """Yield a sandbox for this test only."""
     async with open_gmail_sandbox() as google:
         yield google
 
 
 async def lunch(ada: CalendarToolkit, **more: Any) -> str:
-    """A lunch of Ada's, to which Grace is invited; its id."""
+    """Create a lunch of Ada's to which Grace is invited, and return its id."""
     made = await ada.create(title="Lunch", start=NOON, end=ONE, guests=GRACE, place="Café Meridian", **more)
     return str(made["id"])
 
 
 async def test_two_people_read_their_own_calendars_at_once(google: GmailSandbox) -> None:
-    """Interleaved lists: each shows the owner's events, in the owner's zone, quoted as what others wrote."""
+    """Interleaved lists each show their owner's events, in the owner's zone, with the titles quoted as untrusted."""
     ada, grace = await calendar_of(google, ADA), await calendar_of(google, GRACE)
     lists = await asyncio.gather(*(who.agenda() for who in (ada, grace) * 10))
     own = {ADA: set(), GRACE: set()}  # type: dict[str, set[str]]
@@ -68,7 +68,7 @@ async def test_two_people_read_their_own_calendars_at_once(google: GmailSandbox)
 
 
 async def test_days_are_the_persons_own(google: GmailSandbox) -> None:
-    """An event after midnight UTC is on the evening before in New York."""
+    """Days are those of the person's zone: an event after midnight UTC is on the evening before in New York."""
     grace = await calendar_of(google, GRACE)
     await grace.create(title="Late", start="2055-03-03T02:00Z", end="2055-03-03T03:00Z")
     listed = unquoted(await grace.agenda(first_day=date(2055, 3, 2), last_day=date(2055, 3, 2)))
@@ -78,7 +78,7 @@ async def test_days_are_the_persons_own(google: GmailSandbox) -> None:
 
 
 async def test_pages_hold_every_event_once(google: GmailSandbox) -> None:
-    """`next_page` goes on where a list ended, and the last page has none."""
+    """`next_page` continues where a list ended, and the last page has none."""
     ada = await calendar_of(google, ADA)
     whole = [event["id"] for event in (await ada.agenda())["events"]]
     seen, page = list[str](), None
@@ -93,7 +93,7 @@ async def test_pages_hold_every_event_once(google: GmailSandbox) -> None:
 
 
 async def test_a_search_finds_words_in_titles_texts_and_places(google: GmailSandbox) -> None:
-    """And nothing else, and nobody else's."""
+    """A search matches words in titles, descriptions and places, and finds nothing of another person's."""
     ada, grace = await calendar_of(google, ADA), await calendar_of(google, GRACE)
     await ada.create(title="Offsite", start=NOON, end=ONE, place="Harbour", description="Bring the blueprints")
     first_day = date(2055, 1, 1)
@@ -103,7 +103,7 @@ async def test_a_search_finds_words_in_titles_texts_and_places(google: GmailSand
 
 
 async def test_an_invitation_reaches_its_guest_and_its_answer_the_organizer(google: GmailSandbox) -> None:
-    """Each sees the same event in their own zone; the comment is quoted, because the guest wrote it."""
+    """Guest and organizer see the same event, each in their own zone; the guest's comment is quoted as untrusted."""
     ada, grace = await calendar_of(google, ADA), await calendar_of(google, GRACE)
     event_id = await lunch(ada, description="x" * 100)
     invited = unquoted(await grace.get(event_id=event_id))
@@ -120,7 +120,7 @@ async def test_an_invitation_reaches_its_guest_and_its_answer_the_organizer(goog
 
 
 async def test_only_what_is_given_changes(google: GmailSandbox) -> None:
-    """A new start keeps the length; guests who answered keep their answer; the rest stays."""
+    """A new start keeps the length, guests who answered keep their answer, and other fields are unchanged."""
     ada, grace = await calendar_of(google, ADA), await calendar_of(google, GRACE)
     event_id = await lunch(ada)
     await grace.respond(event_id=event_id, answer=InvitationAnswer.YES)
@@ -139,7 +139,7 @@ async def test_only_what_is_given_changes(google: GmailSandbox) -> None:
 
 
 async def test_a_meeting_can_become_a_whole_day_and_back(google: GmailSandbox) -> None:
-    """A patch merges, so the other kind of time has to go."""
+    """A meeting can become a whole day and a meeting again: each patch removes the other kind of time."""
     ada = await calendar_of(google, ADA)
     event_id = await lunch(ada)
     await ada.update(event_id=event_id, start="2055-01-05", end="2055-01-06")
@@ -155,7 +155,7 @@ async def test_a_meeting_can_become_a_whole_day_and_back(google: GmailSandbox) -
 
 
 async def test_a_guest_cannot_change_what_the_organizer_made(google: GmailSandbox) -> None:
-    """The refusal says who can and what is left to do, and nothing was sent."""
+    """A guest's change is refused with a reason that says who organises the event, and the event is unchanged."""
     ada, grace = await calendar_of(google, ADA), await calendar_of(google, GRACE)
     event_id = await lunch(ada)
     with pytest.raises(ToolError, match="somebody else organises"):
@@ -168,7 +168,7 @@ async def test_a_guest_cannot_change_what_the_organizer_made(google: GmailSandbo
 
 
 async def test_a_change_meets_the_version_that_was_read(google: GmailSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody changes the event between the look and the change: nothing is overwritten, and the model is told."""
+    """A change or deletion of an event that was modified since it was read is refused, and overwrites nothing."""
     ada, other = await calendar_of(google, ADA), await calendar_of(google, ADA)
     event_id = await lunch(ada)
     look = ada._event
@@ -188,7 +188,7 @@ async def test_a_change_meets_the_version_that_was_read(google: GmailSandbox, mo
 
 
 async def test_one_occurrence_or_the_whole_series(google: GmailSandbox) -> None:
-    """An occurrence changes alone; its `series_id` changes all; the question says which."""
+    """An occurrence's id changes that occurrence, the `series_id` changes all of them, and the question says which."""
     ada = await calendar_of(google, ADA)
 
     async def week() -> list[Any]:
@@ -209,11 +209,11 @@ async def test_one_occurrence_or_the_whole_series(google: GmailSandbox) -> None:
     assert "every occurrence changes" in all_of_them[-1]
 
     await ada.delete(event_id=first["series_id"])
-    assert await titles() == ["Once"]  # as at Google, what was taken out of the series stands for itself
+    assert await titles() == ["Once"]  # as at Google, an occurrence that was changed on its own remains
 
 
 async def test_deleting_cancels_ones_own_and_declines_others(google: GmailSandbox) -> None:
-    """The organizer keeps an event that a guest deletes, and a deleted event is gone for all."""
+    """A guest's deletion only declines the event for the organizer; the organizer's deletion removes it."""
     ada, grace = await calendar_of(google, ADA), await calendar_of(google, GRACE)
     event_id = await lunch(ada)
     await grace.delete(event_id=event_id)
@@ -228,7 +228,7 @@ async def test_deleting_cancels_ones_own_and_declines_others(google: GmailSandbo
 
 
 async def test_an_event_moves_between_ones_own_calendars(google: GmailSandbox) -> None:
-    """And to nobody else's."""
+    """An event can be moved to the person's own calendar, and not to somebody else's."""
     ada = await calendar_of(google, ADA)
     event_id = await lunch(ada)
     private = next(each["id"] for each in (await ada.calendars())["calendars"] if "primary" not in each)
@@ -241,7 +241,7 @@ async def test_an_event_moves_between_ones_own_calendars(google: GmailSandbox) -
 
 
 async def test_google_says_what_it_made_of_a_sentence(google: GmailSandbox) -> None:
-    """The person reads the day and the time that Google understood."""
+    """The summary shows the day and the time that Google understood."""
     ada = await calendar_of(google, ADA)
     added = await ada.quick_add(words="Tea with Rosa 2055-01-05 at 15:30")
 
@@ -249,7 +249,7 @@ async def test_google_says_what_it_made_of_a_sentence(google: GmailSandbox) -> N
 
 
 async def test_a_slot_suits_everybody_who_can_be_seen(google: GmailSandbox) -> None:
-    """Both calendars count, a declined invitation does not, and who cannot be seen is named, not taken for free."""
+    """Both people's busy times count, declined events do not, and people who cannot be seen are listed as unseen."""
     ada, grace = await calendar_of(google, ADA), await calendar_of(google, GRACE)
     await ada.create(title="A", start="2055-01-09T09:00Z", end="2055-01-09T10:00Z")
     await grace.create(title="G", start="2055-01-09T10:00Z", end="2055-01-09T11:00Z")
@@ -268,7 +268,7 @@ async def test_a_slot_suits_everybody_who_can_be_seen(google: GmailSandbox) -> N
 
 
 async def test_spans_that_make_no_sense_are_refused(google: GmailSandbox) -> None:
-    """Before anything is sent."""
+    """A span that makes no sense is refused before any request is sent."""
     ada = await calendar_of(google, ADA)
     refused = [
         ada.create(title="x", start=ONE, end=NOON),
@@ -287,7 +287,7 @@ async def test_spans_that_make_no_sense_are_refused(google: GmailSandbox) -> Non
 
 
 async def arguments(ada: CalendarToolkit, method: str) -> dict[str, Any]:
-    """Arguments with which a tool succeeds."""
+    """Return arguments with which a tool succeeds."""
     event_id = await lunch(ada)
     private = next(each["id"] for each in (await ada.calendars())["calendars"] if "primary" not in each)
     window = {"people": GRACE, "earliest": NOON, "latest": ONE}
@@ -308,7 +308,7 @@ async def arguments(ada: CalendarToolkit, method: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("method", [spec.method for spec in TOOLS.values()])
 async def test_the_declared_scopes_are_enough_and_the_least(google: GmailSandbox, method: str) -> None:
-    """Each tool works with the scopes that it declares alone, and Google has none that is less and enough."""
+    """Each tool works with only the scopes that it declares, and Google has no lesser scope that is enough."""
     declared = set(TOOLS[f"calendar_{method}"].oauth_scopes)
     given = await arguments(await calendar_of(google, ADA), method)
     ada = await calendar_of(google, ADA, *declared)
@@ -327,7 +327,7 @@ async def test_the_declared_scopes_are_enough_and_the_least(google: GmailSandbox
 
 
 def test_every_change_asks_first() -> None:
-    """Others can see a calendar, so nothing in it changes unasked; reading asks for nothing."""
+    """Every tool that changes a calendar acts and asks first, because others can see the change; reads do not ask."""
     changing = {spec.method for spec in TOOLS.values() if spec.effect is Effect.ACT}
 
     assert changing == {"create", "quick_add", "update", "move", "respond", "delete"}
@@ -369,7 +369,7 @@ def test_every_change_asks_first() -> None:
     ],
 )
 def test_a_phrase_calls_its_tool(typed: str, tool: str, arguments: dict[str, Any]) -> None:
-    """The phrase reaches the tool, with arguments that its schema takes."""
+    """A phrase calls its tool, with arguments that fit the tool's schema."""
     call = reply([ModelRequest(parts=[UserPromptPart(typed)])], DEFINITIONS)
 
     assert isinstance(call, ToolCallPart)

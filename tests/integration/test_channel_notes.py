@@ -1,4 +1,4 @@
-"""What a channel notes about the reply that it shows: kept with the message, and fenced by its attempt."""
+"""Tests of a channel's notes about the reply that it shows: kept with the message, and fenced by its attempt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.fakes.core_server import CoreServer
 async def test_notes_belong_to_one_attempt_of_one_persons_message(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """Whoever was overtaken can neither change them nor go on; nor can anybody once the message has ended."""
+    """A superseded attempt can neither change the notes nor continue, and nothing can once the message has ended."""
     server, notes = CoreServer(database, key_ring), ChannelNotes(database)
     mine, hers = [await _begun(server, person) for person in (ada, grace)]
     kept = [await notes.keep(message, {"ts": message.principal.user}, while_open=True) for message in (mine, hers)]

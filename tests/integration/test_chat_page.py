@@ -1,4 +1,4 @@
-"""docs/chat.md: every command on it is one of the container's, and the container has no other."""
+"""Tests that docs/chat.md lists exactly the container's chat commands."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tests.fakes.core_server import inbound
 from tests.fakes.credentials import connect, google_tokens
 
 PAGE = Path(__file__).parents[2] / "docs" / "chat.md"
-OF_COMMANDS, _, _ = PAGE.read_text(encoding="utf-8").partition("\n## ")  # the tables below have settings
+OF_COMMANDS, _, _ = PAGE.read_text(encoding="utf-8").partition("\n## ")  # the tables below contain settings
 COMMANDS = re.findall(r"^\| `([^`]+)` \|", OF_COMMANDS, re.MULTILINE)
 
 
 async def test_each_command_is_taken_and_none_is_missing(tmp_path: Path, ada: Principal, grace: Principal) -> None:
-    """Exactly one command of the container answers each, and each of them answers one; Grace's words leave Ada's be."""
+    """Each listed command is answered by exactly one command of the container, and the page misses no command."""
     async with open_test_container(settings_in(tmp_path)) as container:
         database, grants = container.database(), container.grants()
         async with database.writing() as connection:
@@ -26,7 +26,7 @@ async def test_each_command_is_taken_and_none_is_missing(tmp_path: Path, ada: Pr
             await grants.erase(connection, grace)
         answering = set()
         for text in COMMANDS:
-            # Ending an account would ask Google, so Grace, who has none, sends that one.
+            # Ending an account would ask Google, so the command is sent by Grace, who has no account.
             sender = grace if text == "disconnect google" else ada
             message, _ = await container.inbox().accept(inbound(sender, text, conversation=text))
             replies = [(type(each).__name__, await each.reply(message)) for each in container.commands()]

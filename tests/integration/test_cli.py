@@ -1,4 +1,4 @@
-"""The command `deputy`, run as people run it: exit codes, what it prints, and where it says that a mistake is."""
+"""Tests of the command `deputy` as people run it: exit codes, output, and where it says that a mistake is."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CONFIG = {
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """A configuration file whose database and keys are beside it, and whose port is free."""
+    """Return a configuration file whose database and keys are beside it, and whose port is free."""
     port = free_port()
     tree = {
         **CONFIG,
@@ -53,7 +53,7 @@ def deputy(*arguments: str | Path) -> Result:
 
 
 def change(config: Path, before: str, after: str) -> int:
-    """Replace a text in the file, once; the line on which it stands."""
+    """Replace a text that occurs once in the file, and return its line number."""
     text = config.read_text()
     assert text.count(before) == 1
     config.write_text(text.replace(before, after))
@@ -62,7 +62,7 @@ def change(config: Path, before: str, after: str) -> int:
 
 @asynccontextmanager
 async def process(*arguments: str | Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The command as a process of its own, ended with the context."""
+    """Yield the command running as its own process, which is ended with the context."""
     running = await asyncio.create_subprocess_exec(
         sys.executable, "-c", "from app.cli import main; main()", *map(str, arguments),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -85,7 +85,7 @@ async def process(*arguments: str | Path) -> AsyncIterator[asyncio.subprocess.Pr
     ],
 )
 def test_the_shell_completes(tmp_path: Path, typed: str, offered: set[str]) -> None:
-    """After `deputy --install-completion`, bash offers the commands and options that begin so."""
+    """After `deputy --install-completion`, bash offers the commands and options that begin with the typed word."""
     script = """
         deputy --install-completion >/dev/null && source ~/.bashrc
         IFS=' ' read -ra COMP_WORDS <<<"$1"; [[ $1 == *' ' ]] && COMP_WORDS+=('')
@@ -100,7 +100,7 @@ def test_the_shell_completes(tmp_path: Path, typed: str, offered: set[str]) -> N
 
 
 def test_check_proves_the_container(config: Path) -> None:
-    """Exit code 0, and how much was proved."""
+    """`check` exits with 0 and prints how many singletons, providers and edges it proved."""
     result = deputy("check", "--config", config)
 
     assert result.exit_code == 0, result.stderr
@@ -110,7 +110,7 @@ def test_check_proves_the_container(config: Path) -> None:
 
 
 def test_check_names_a_captive(config: Path) -> None:
-    """A toolkit from outside that its module keeps is exit code 1, named with what holds it."""
+    """An outside toolkit that its module keeps makes `check` exit with 1 and name the toolkit and what holds it."""
     change(config, "toolkits:\n    - gmail", "toolkits: [keeping]")
     config.write_text(config.read_text() + "toolkits: {keeping: 'tests.outside.notes:KeepingToolkit'}\n")
     result = deputy("check", "--config", config)
@@ -122,7 +122,7 @@ def test_check_names_a_captive(config: Path) -> None:
 
 
 def test_graph_draws_the_container(config: Path) -> None:
-    """Mermaid, with each provider in its lifetime."""
+    """`graph` prints a Mermaid flowchart that includes the toolkit."""
     result = deputy("graph", "--config", config)
 
     assert result.exit_code == 0
@@ -132,7 +132,7 @@ def test_graph_draws_the_container(config: Path) -> None:
 
 
 def test_a_token_is_issued_and_revoked(config: Path) -> None:
-    """Each token is printed once; revoking ends all of that person's and nobody else's."""
+    """Each issued token is printed once; revoking ends all tokens of that person and nobody else's."""
     issued = [deputy("tokens", "issue", "--principal", f"http:demo:{name}", "-c", config) for name in ("a", "a", "b")]
     revoked = [deputy("tokens", "revoke", "--principal", "http:demo:a", "-c", config) for _ in range(2)]
     other = deputy("tokens", "revoke", "--principal", "http:demo:b", "-c", config)
@@ -149,7 +149,7 @@ def test_a_token_is_issued_and_revoked(config: Path) -> None:
 
 @pytest.mark.system
 async def test_slack_installations_are_listed_without_their_tokens(config: Path) -> None:
-    """Two workspaces, as a table and as JSON, and no token in either."""
+    """`slack list` prints two workspaces as a table and as JSON, without any token."""
     settings = load_settings(config, {})
     async with opened_with_keys(settings) as opened:
         for workspace, name in (("T1", "One Inc"), ("T2", "Two Ltd")):
@@ -170,7 +170,7 @@ async def test_slack_installations_are_listed_without_their_tokens(config: Path)
     ("ada", 2), ("http:demo", 2), ("http::ada", 2), ("http:demo:ada:x", 2), ("http:demo:%zz", 2), ("slack:T1:U1", 1),
 ])  # fmt: skip
 def test_a_token_for_nobody_is_refused(config: Path, principal: str, code: int) -> None:
-    """What is no principal is a wrong command line; one of another channel cannot have a token."""
+    """An invalid principal is a wrong command line; a principal of another channel cannot have a token."""
     result = deputy("tokens", "issue", "--principal", principal, "-c", config)
 
     assert result.exit_code == code
@@ -186,7 +186,7 @@ def test_a_token_for_nobody_is_refused(config: Path, principal: str, code: int) 
     ("port: 0", "port: -1", "google.sandbox.port"),
 ])  # fmt: skip
 def test_serve_refuses_a_broken_config(config: Path, before: str, after: str, told: str) -> None:
-    """Exit code 2, and the file with the line that is wrong."""
+    """A broken configuration makes `serve` exit with 2 and print the file and the line that is wrong."""
     line = change(config, before, after)
     result = deputy("serve", "--config", config)
 
@@ -197,7 +197,7 @@ def test_serve_refuses_a_broken_config(config: Path, before: str, after: str, to
 
 
 def test_a_config_that_is_not_there_is_said_so(tmp_path: Path) -> None:
-    """Exit code 2, and which file it was."""
+    """A missing configuration file makes `serve` exit with 2 and name the file."""
     result = deputy("serve", "--config", tmp_path / "nowhere.yaml")
 
     assert result.exit_code == 2
@@ -205,7 +205,7 @@ def test_a_config_that_is_not_there_is_said_so(tmp_path: Path) -> None:
 
 
 def test_an_unknown_toolkit_stops_the_start(config: Path) -> None:
-    """Exit code 2, with the toolkits that there are."""
+    """An unknown toolkit makes `serve` exit with 2 and list the toolkits that exist."""
     change(config, "- gmail", "- gmial")
     result = deputy("serve", "--config", config)
 
@@ -216,7 +216,7 @@ def test_an_unknown_toolkit_stops_the_start(config: Path) -> None:
 
 @pytest.mark.system
 async def test_a_taken_port_stops_the_start(config: Path) -> None:
-    """Exit code 1, and one line with the key, the address and what to do."""
+    """A port in use makes `serve` exit with 1 and print the key, the address and what to do."""
     port = yaml.safe_load(config.read_text())["server"]["port"]
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -236,7 +236,7 @@ async def test_a_taken_port_stops_the_start(config: Path) -> None:
 
 @pytest.mark.system
 async def test_serve_serves_until_it_is_told_to_stop(config: Path) -> None:
-    """Its tokens answer for two people while it runs; SIGTERM ends it with exit code 0 and nothing on stderr."""
+    """Tokens of two people work while the server runs; SIGTERM ends it with exit code 0, without a traceback."""
     async with process("serve", "--config", config) as serving:
         assert serving.stdout is not None
         lines = await _read_until(serving.stdout, b"until the next start")
@@ -259,9 +259,9 @@ async def test_serve_serves_until_it_is_told_to_stop(config: Path) -> None:
 
 @pytest.mark.system
 async def test_demo_holds() -> None:
-    """Exit code 0, and JSON that says of both people on each of the four channels that they saw their own mail only.
+    """`demo --json` exits with 0 and reports for both people on all four channels that they saw only their own mail.
 
-    Over HTTP it says the same of their issues at GitHub.
+    Over HTTP it reports the same of their issues at GitHub.
     """
     async with process("demo", "--json") as demo:
         printed, errors = await asyncio.wait_for(demo.communicate(), 240)

@@ -1,4 +1,4 @@
-"""55 mistakes that people make in config.yaml, each told with file, line, key and what to write instead."""
+"""Tests of 55 mistakes in config.yaml: each is reported with its file, line and key, and with what to write instead."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ class Mistake:
     """One mistake.
 
     Attributes:
-        before: What stands in the right file, or "" to append.
-        after: What stands there instead.
-        at: A part of the line that is named, or "" for the first one.
-        told: How the rest of the first line begins: the key, and what to do.
+        before: The part of the right file that is replaced, or "" to append.
+        after: The replacement.
+        at: A part of the line that the report names, or "" for the first line.
+        told: How the rest of the report's first line begins: the key, and what to do.
     """
 
     before: str
@@ -79,7 +79,7 @@ class Mistake:
         return next(number for number, line in enumerate(lines or [""], 1) if self.at in line)
 
 
-MISTAKES = {  # by their number in the list of those that were tried; 9, 50 and 52 are below
+MISTAKES = {  # by their number in the list of mistakes that were tried; 9, 50 and 52 are below
     "01 a misspelt section": Mistake(
         "interfaces:\n  slack", "interface:\n  slack", "interface:", "interface: unknown key; did you mean interfaces?"
     ),
@@ -264,7 +264,7 @@ MISTAKES = {  # by their number in the list of those that were tried; 9, 50 and 
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the configuration is, in a folder and an environment of its own."""
+    """Return the path of the configuration, in an empty folder and with the test's environment."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     for name, value in ENVIRON.items():
@@ -279,7 +279,7 @@ def check(config: Path) -> Result:
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_told_where_it_is(config: Path, mistake: Mistake) -> None:
-    """Exit code 2, file, line, key and what to write instead on the first line; and no part of a secret anywhere."""
+    """A mistake makes `check` exit with 2 and print file, line, key and what to write, but no part of a secret."""
     config.write_text(mistake.text())
     result = check(config)
     first = result.stderr.splitlines()[0]
@@ -293,13 +293,13 @@ def test_a_mistake_is_told_where_it_is(config: Path, mistake: Mistake) -> None:
 
 
 def load(config: Path, text: str) -> Settings:
-    """The settings of a text."""
+    """Return the settings that are loaded from this text."""
     config.write_text(text, encoding="utf-8", newline="")
     return load_settings(config, ENVIRON)
 
 
 def test_what_was_right_is_taken(config: Path) -> None:
-    """The file without a mistake, with a slash after the address, or as Windows writes it."""
+    """The right file is accepted, also with a slash after the address, and with a byte order mark and CRLF lines."""
     right = load(config, RIGHT)
 
     assert load(config, RIGHT.replace(PUBLIC, f"{PUBLIC}/")).server.public_url == f"{PUBLIC}/"
@@ -308,14 +308,14 @@ def test_what_was_right_is_taken(config: Path) -> None:
 
 
 def test_an_address_of_this_machine_is_taken_with_a_note(config: Path) -> None:
-    """Google lets localhost be http, so it is no fault; that nobody else can open it is said."""
+    """An http address on localhost is accepted, because Google allows it, with a note that nobody else can open it."""
     settings = load(config, RIGHT.replace(PUBLIC, "http://localhost:8080"))
 
     assert [place for place, _ in notes(settings)] == [("server", "public_url")]
 
 
 def test_a_file_of_another_encoding_is_refused(config: Path) -> None:
-    """A byte that is no UTF-8 is told with the file."""
+    """A file with a byte that is not valid UTF-8 is refused, and the error names the file."""
     config.write_bytes(RIGHT.encode().replace(b"assistant", b"assist\xe4nt"))
 
     with pytest.raises(SettingsError, match=r"config\.yaml: is not UTF-8; save it as UTF-8"):
@@ -323,7 +323,7 @@ def test_a_file_of_another_encoding_is_refused(config: Path) -> None:
 
 
 def test_every_fault_of_a_file_is_told_at_once(config: Path) -> None:
-    """Three mistakes are three lines, and a misspelt key is not missing too."""
+    """Three mistakes are reported in three lines, and a misspelt key is not reported as missing too."""
     text = RIGHT.replace("interfaces:\n", "interface:\n").replace(SERVER, "  port: x").replace("engine", "enigne")
     config.write_text(text)
     told = check(config).stderr.splitlines()

@@ -1,4 +1,4 @@
-"""Confirming in the chat: what each person is told, and that what waited goes on."""
+"""Tests of confirming a sign-in in the chat: the replies, and the answers to the messages that waited."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ WRONG = "confirm 2222-2222"
 
 @pytest.fixture
 def server(database: Database, key_ring: KeyRing) -> CoreServer:
-    """Nothing said yet."""
+    """Return a process to which nobody has written yet."""
     return CoreServer(database, key_ring)
 
 
 async def signs_in(server: CoreServer, message: StoredMessage, *scopes: str) -> str:
-    """Let the sender of a parked message consent in a browser; the code that they are shown."""
+    """Have the sender of a parked message consent in a browser, and return the code that they are shown."""
     parked = await server.parking.find(message)
     assert parked is not None
     token = await server.links.find_issued(message.principal, parked.link_id or "")
@@ -42,12 +42,12 @@ async def signs_in(server: CoreServer, message: StoredMessage, *scopes: str) -> 
 
 
 async def reply(server: CoreServer, person: Principal, text: str, conversation: str = "c") -> str:
-    """What a person is told when they write this."""
+    """Return the reply to a person's message."""
     return str((await server.ask(person, text, conversation)).answer)
 
 
 async def test_a_confirmed_message_is_answered_by_itself(server: CoreServer, ada: Principal, grace: Principal) -> None:
-    """Both ask and consent; the one who confirms is answered, privately, and the other one's message waits on."""
+    """After the confirmation, that person's message is answered privately; another person's message stays parked."""
     mine, hers = [await server.ask(person, "/letters_read", person.user) for person in (ada, grace)]
     code, _ = await signs_in(server, mine), await signs_in(server, hers)
     said = await reply(server, ada, f"confirm {code}", "elsewhere")
@@ -61,7 +61,7 @@ async def test_a_confirmed_message_is_answered_by_itself(server: CoreServer, ada
 
 
 async def test_the_code_of_another_person_is_no_use(server: CoreServer, ada: Principal, grace: Principal) -> None:
-    """Whoever writes a code that is not theirs is told so, and it still counts for its owner."""
+    """A code is unknown to anybody but its owner, and still works for its owner afterwards."""
     message = await server.ask(ada, "/letters_read")
     code = await signs_in(server, message)
 
@@ -70,7 +70,7 @@ async def test_the_code_of_another_person_is_no_use(server: CoreServer, ada: Pri
 
 
 async def test_wrong_codes_are_counted_aloud(server: CoreServer, ada: Principal, grace: Principal) -> None:
-    """Each reply says how many tries are left; after the last one the message says that its link is over."""
+    """Each reply says how many tries are left; after the last, the waiting message says that its link expired."""
     mine, hers = [await server.ask(person, "/letters_read", person.user) for person in (ada, grace)]
     for message in (mine, hers):
         await signs_in(server, message)
@@ -87,13 +87,13 @@ async def test_wrong_codes_are_counted_aloud(server: CoreServer, ada: Principal,
 
 
 async def _revoked(token: str, *, is_refresh_token: bool) -> bool:
-    """Google has ended it."""
+    """Pretend that Google has revoked the token."""
     return True
 
 
 @pytest.mark.parametrize("group", [False, True])
 async def test_the_person_is_told_where_to_write_the_code(server: CoreServer, ada: Principal, group: bool) -> None:
-    """The scan tells who waits that a sign-in waits for its code, not which one: here, or in a direct message."""
+    """A sign-in prompts its person for the code, here or, from a group, in a direct message, without showing it."""
     server.channel.groups = {"c"} if group else set()
     message = await server.ask(ada, "/letters_read")
     code = await signs_in(server, message)
@@ -107,7 +107,7 @@ async def test_the_person_is_told_where_to_write_the_code(server: CoreServer, ad
 
 
 async def test_who_allowed_less_is_told_what_is_missing(server: CoreServer, ada: Principal) -> None:
-    """The reply to the code names what Google was not allowed, and what was allowed works."""
+    """The reply to the code names the scope that was not allowed, and the allowed one works."""
     first, second = await server.ask(ada, "/letters_read", "r"), await server.ask(ada, "/letters_send to=bob", "s")
     code = await signs_in(server, second, READ)
     said = await reply(server, ada, f"confirm {code}", "d")
@@ -119,7 +119,7 @@ async def test_who_allowed_less_is_told_what_is_missing(server: CoreServer, ada:
 
 
 class Gone:
-    """What is left of a process that has ended: whatever it would do next is not done."""
+    """Stand-in for the database and the waker of a process that has ended: every use fails."""
 
     def writing(self) -> NoReturn:
         raise ConnectionError("the process ends here")
@@ -129,13 +129,13 @@ class Gone:
 
 
 def kill_after_the_consent(server: CoreServer, patch: pytest.MonkeyPatch) -> None:
-    """End the process with the transaction in which a consent ends."""
+    """Make the parking fail, as if the process ended right after the transaction in which a consent ends."""
     patch.setattr(server.parking, "_database", Gone())
     patch.setattr(server.parking, "_wake", Gone().wake)
 
 
 async def lost(server: CoreServer, person: Principal, words: str) -> str:
-    """Let a person ask for a link in words, open it and consent; the code that they are shown."""
+    """Have a person ask for a link by command, open it and consent; return the code that they are shown."""
     await reply(server, person, words, "d")
     link = re.search(r"/connect/google/(\S+)", server.channel.texts(person)[-1])
     assert link is not None
@@ -149,7 +149,7 @@ async def lost(server: CoreServer, person: Principal, words: str) -> str:
 async def test_a_process_that_ends_right_after_the_confirmation_loses_nothing(
     server: CoreServer, key_ring: KeyRing, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What waited for another link goes on all the same, and the code that comes again is answered as at first."""
+    """After a crash right after the confirmation, the waiting message is answered and the code gets its reply."""
     mine, hers = [await server.ask(person, "/letters_read", person.user) for person in (ada, grace)]
     code = await lost(server, ada, "connect google")
     with monkeypatch.context() as patch:
@@ -161,7 +161,7 @@ async def test_a_process_that_ends_right_after_the_confirmation_loses_nothing(
     confirmed = await after.answer_next(await after.say(ada, "hello", "d"))
     answered = await after.answer_next(mine)
 
-    assert confirmed.state is MessageState.NEW  # it stands behind the code
+    assert confirmed.state is MessageState.NEW  # it is queued behind the code
     assert server.channel.texts(ada)[-2:] == ["Connected: ada@example.com.", "a letter to ada"]
     assert answered.state is MessageState.DONE
     assert (await after.inbox.get(grace, hers.message_id)).state is MessageState.PARKED
@@ -170,7 +170,7 @@ async def test_a_process_that_ends_right_after_the_confirmation_loses_nothing(
 async def test_a_wrong_code_that_is_taken_again_is_one_try(
     server: CoreServer, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """Its process ended before it was answered, twice; the next wrong code counts, and the other person's has five."""
+    """A wrong code that is processed again after a crash counts as one try, and not for another person."""
     for person in (ada, grace):
         await signs_in(server, await server.ask(person, "/letters_read", person.user))
     message = await server.say(ada, WRONG, "d")
@@ -190,7 +190,7 @@ async def test_a_wrong_code_that_is_taken_again_is_one_try(
 async def test_a_refusal_whose_process_ends_is_told(
     server: CoreServer, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both messages that waited for the account go on though nobody was woken; the other person's waits."""
+    """After a crash at a refusal, the waiting message is answered with the refusal; another person's stays parked."""
     mine, hers = [await server.ask(person, "/letters_read", person.user) for person in (ada, grace)]
     parked = await server.parking.find(mine)
     assert parked is not None
@@ -207,7 +207,7 @@ async def test_a_refusal_whose_process_ends_is_told(
 
 
 async def test_a_code_is_answered_again_for_a_while(server: CoreServer, ada: Principal, grace: Principal) -> None:
-    """To its own person alone, also while another sign-in of theirs waits, for which it is no wrong code."""
+    """A used code gets its answer again for ten minutes, only for its own person, and costs another sign-in no try."""
     message = await server.ask(ada, "/letters_read")
     code = await signs_in(server, message)
     await reply(server, ada, f"confirm {code}", "d")
@@ -225,7 +225,7 @@ async def test_a_code_is_answered_again_for_a_while(server: CoreServer, ada: Pri
 
 
 async def test_a_used_code_after_a_disconnect_says_so(server: CoreServer, ada: Principal, grace: Principal) -> None:
-    """The chat answers what is true now; for anybody else the code does not exist."""
+    """A used code whose account was disconnected since is answered so; for anybody else the code does not exist."""
     code = await signs_in(server, await server.ask(ada, "/letters_read"))
     await reply(server, ada, f"confirm {code}", "d")
     async with server.database.writing() as connection:
@@ -241,6 +241,6 @@ async def test_a_used_code_after_a_disconnect_says_so(server: CoreServer, ada: P
 
 @pytest.mark.parametrize("state", ["", "\0", "\0.x", "é.x", "0" * 32, "." + "0" * 32, f"{'0' * 32}.\ud800"])
 async def test_a_state_that_is_none_is_refused(server: CoreServer, state: str) -> None:
-    """Before the database, some of which cannot even be asked for it, is."""
+    """A malformed state is refused, even one that the database could not be queried for."""
     with pytest.raises(CallbackRefusedError, match="used or has expired"):
         await server.confirmation.prove_by_login(state=state, cookie="cookie", answer={})

@@ -1,4 +1,4 @@
-"""What `deputy doctor` finds out about the providers at which people connect accounts."""
+"""Tests of what `deputy doctor` finds out about the providers at which people connect accounts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WRONG = "a-secret-that-is-not-the-clients"
 
 
 async def looked(settings: Settings) -> list[Diagnosis]:
-    """Return what is found."""
+    """Return the diagnoses of the connections."""
     container = build(settings)
     try:
         return [each async for each in look_at_connections(container, settings)]
@@ -33,7 +33,7 @@ async def looked(settings: Settings) -> list[Diagnosis]:
 
 
 async def test_the_client_of_each_provider_is_tried(tmp_path: Path) -> None:
-    """A client that is accepted, one with a wrong secret, and a provider that is not there are told apart."""
+    """An accepted client is fine; a client with a wrong secret and a provider that is unreachable are faults."""
     callback = f"{PUBLIC_URL}/oauth/hub/callback"
     sandbox = OAuthSandbox(client_id=CLIENT_ID, client_secret=SECRET, redirect_uris=frozenset({callback}))
     async with serve_loopback(sandbox.app) as root:
@@ -53,7 +53,7 @@ async def test_the_client_of_each_provider_is_tried(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("preset", "differences"), [each[:2] for each in VENDORS.values()], ids=VENDORS)
 async def test_the_client_of_each_preset_is_tried(tmp_path: Path, preset: str, differences: Differences) -> None:
-    """As its vendor answers: the right client is accepted, and one with a wrong secret is refused, with the remedy."""
+    """Each vendor's right client is accepted, and one with a wrong secret is refused with the remedy."""
     callback = f"{PUBLIC_URL}/oauth/right/callback"
     sandbox = OAuthSandbox(
         client_id=CLIENT_ID, client_secret=SECRET, redirect_uris=frozenset({callback}), differences=differences
@@ -72,7 +72,7 @@ async def test_the_client_of_each_preset_is_tried(tmp_path: Path, preset: str, d
 
 
 async def test_a_sandbox_is_named_and_not_asked(tmp_path: Path) -> None:
-    """It runs inside the server alone, so nothing of it can be wrong; without a port, a client's id is needed."""
+    """A sandbox is only noted, because it runs in the server itself; without its port, a client id is required."""
     section = ConnectionSettings(provider="github", sandbox_port=0)
     (found,) = await looked(settings_in(tmp_path).model_copy(update={"connections": {"github": section}}))
 
@@ -85,7 +85,7 @@ async def test_a_sandbox_is_named_and_not_asked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["google", "login"])
 def test_a_name_that_is_taken_is_refused(tmp_path: Path, name: str) -> None:
-    """Its redirect URI would be that of Google's consent, or of a channel's sign-in."""
+    """A connection's name is refused if its redirect URI is taken, by Google's consent or by a channel's sign-in."""
     connections = {name: settings_of("http://127.0.0.1:9", GITHUB)}
 
     with pytest.raises(ValueError, match="take another name"):

@@ -1,4 +1,4 @@
-"""The commands of administrators where people have accounts at several providers."""
+"""Tests of the administrators' commands when people have accounts at several providers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLIENT = {"client_id": "deputy", "client_secret": "hush"}
 
 @pytest.fixture
 def config(tmp_path: Path, ada: Principal, grace: Principal) -> Path:
-    """A configuration whose two people have an account at Google, at GitHub and at Microsoft; nobody answers there."""
+    """Return a configuration whose two people have accounts at Google, GitHub and Microsoft, none of which answers."""
     path = tmp_path / "config.yaml"
     nowhere = {"authorize_url": "http://127.0.0.1:9/a", "token_url": "http://127.0.0.1:9/t"}
     tree = {
@@ -68,18 +68,18 @@ def deputy(config: Path, *arguments: str) -> Result:
 
 
 def listed(config: Path, *arguments: str) -> list[dict[str, Any]]:
-    """Return what a list prints as JSON."""
+    """Return what a list command prints as JSON."""
     found: list[dict[str, Any]] = json.loads(deputy(config, *arguments, "--json").stdout)
     return found
 
 
 def left(config: Path) -> set[tuple[str, str, str]]:
-    """Return whose grants of which providers are in which state."""
+    """Return each grant's principal, provider and state."""
     return {(each["principal"], each["provider"], each["state"]) for each in listed(config, "grants", "list")}
 
 
 def test_one_providers_grants_are_revoked(config: Path) -> None:
-    """`--provider` ends this person's grants there; their others, and everybody else's, stay."""
+    """`--provider` ends only this person's grants at that provider."""
     revoked = deputy(config, "grants", "revoke", "--principal", ADA, "--provider", "work")
     unknown = deputy(config, "grants", "revoke", "--principal", ADA, "--provider", "gitlab")
 
@@ -95,7 +95,7 @@ def test_one_providers_grants_are_revoked(config: Path) -> None:
 
 
 def test_offboarding_names_every_provider(config: Path) -> None:
-    """What ended, and what a provider has not confirmed yet, is told by its name; the next person keeps everything."""
+    """Offboarding reports by provider what has ended and what is unconfirmed; another person's grants stay active."""
     offboarded = deputy(config, "users", "offboard", "--principal", ADA)
 
     assert offboarded.exit_code == 1
@@ -108,7 +108,7 @@ def test_offboarding_names_every_provider(config: Path) -> None:
 
 
 def test_every_tool_says_where_it_comes_from(config: Path) -> None:
-    """Connection, OAuth scopes, effect and origin of each tool, whoever made it, as JSON and as a table."""
+    """Each tool is listed with connection, OAuth scopes, effect and origin, as JSON and as a table."""
     tools = {tool["name"]: tool for tool in listed(config, "tools", "list")}
     table = [line.split("\t") for line in deputy(config, "tools", "list").stdout.splitlines()]
     rows = {row[0]: dict(zip(table[0], row, strict=True)) for row in table[1:]}

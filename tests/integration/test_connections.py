@@ -1,4 +1,4 @@
-"""Connections that stay half-open, are too many or send without end lock nobody out."""
+"""Tests that half-open, excessive and endless connections do not stop other clients from being answered."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def echo(request: Request) -> PlainTextResponse:
-    """Answers with the length of the body."""
+    """Answer with the length of the body."""
     try:
         return PlainTextResponse(str(len(await request.body())))
     except ClientDisconnect:
@@ -34,13 +34,13 @@ APP = Starlette(routes=[Route("/", echo, methods=["GET", "POST"])])
 
 @pytest.fixture(autouse=True)
 def every_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No line is left out because another test has caused it within the last minute."""
+    """Log every line, even one that another test has logged within the last minute."""
     monkeypatch.setattr(connections.log_once, "_silent_until", {})
 
 
 @asynccontextmanager
 async def dialled(url: str, count: int = 1) -> AsyncIterator[list[Streams]]:
-    """So many open connections."""
+    """Yield this many open connections."""
     host, _, port = url.removeprefix("http://").rpartition(":")
     async with asyncio.timeout(PATIENCE_SECONDS):
         opened = [await asyncio.open_connection(host, int(port)) for _ in range(count)]
@@ -52,7 +52,7 @@ async def dialled(url: str, count: int = 1) -> AsyncIterator[list[Streams]]:
 
 
 async def end_of(streams: Streams) -> bytes:
-    """What the server says until it closes the connection."""
+    """Return what the server sends until it closes the connection."""
     try:
         return await streams[0].read()
     except ConnectionResetError:
@@ -60,7 +60,7 @@ async def end_of(streams: Streams) -> bytes:
 
 
 async def test_many_half_open_connections_lock_nobody_out(caplog: pytest.LogCaptureFixture) -> None:
-    """With ten times as many as the server keeps, somebody else is answered; the oldest are closed, with one line."""
+    """With ten times as many half-open connections as allowed, others are answered and the oldest are closed."""
     limits = ConnectionLimits(half_open=30, per_client=1_000, head_seconds=60)
     async with listening(APP, "127.0.0.1", 0, limits) as url, dialled(url, 300) as half_open:
         for _, writer in half_open:
@@ -76,7 +76,7 @@ async def test_many_half_open_connections_lock_nobody_out(caplog: pytest.LogCapt
 
 
 async def test_a_client_has_so_many_connections_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
-    """One too many is closed; another client is answered meanwhile, and the first again when it has let go of one."""
+    """A connection above a client's limit is closed; others are answered, and so is the client after closing one."""
     limits = ConnectionLimits(per_client=5)
     async with listening(APP, "127.0.0.1", 0, limits) as url, dialled(url, 5) as mine:
         async with dialled(url) as (too_many,):
@@ -100,17 +100,17 @@ HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
 
 @pytest.mark.parametrize("sent", [b"", b"\r\n", b"GET / HTT", HEAD], ids=["nothing", "a line", "a word", "no end"])
 async def test_the_headers_have_to_arrive_in_time(sent: bytes) -> None:
-    """Wherever a client stops, its connection ends by the server's own clock, with a word if it had begun."""
+    """Wherever a client stops, its connection ends after the server's limit, with a 408 if a request had begun."""
     async with listening(APP, "127.0.0.1", 0, ConnectionLimits(head_seconds=0.1)) as url, dialled(url) as (slow,):
         slow[1].write(sent)
         told = await end_of(slow)
 
-    assert status_of(told) in ({b""} if not sent else {b"", b"408"})  # nothing, if it was read too late even to begin
+    assert status_of(told) in ({b""} if not sent else {b"", b"408"})  # no answer if no request was seen to begin
 
 
 @pytest.mark.parametrize("sent", [b"", b"some"])
 async def test_the_body_has_to_arrive_in_time(sent: bytes) -> None:
-    """A body that does not end is refused, and whoever reads it learns that the client is gone."""
+    """A body that does not arrive in time gets a 408."""
     async with listening(APP, "127.0.0.1", 0, ConnectionLimits(body_seconds=0.1)) as url, dialled(url) as (slow,):
         slow[1].write(HEAD + b"\r\n" + sent)
         told = await end_of(slow)
@@ -119,7 +119,7 @@ async def test_the_body_has_to_arrive_in_time(sent: bytes) -> None:
 
 
 async def test_an_idle_connection_is_closed_in_the_end() -> None:
-    """A connection whose request was answered is closed without a word when its time is over."""
+    """A connection whose request was answered is closed silently after its idle time."""
     async with listening(APP, "127.0.0.1", 0, ConnectionLimits(idle_seconds=0)) as url, dialled(url) as (idle,):
         idle[1].write(HEAD + b"\r\nall of it")
         await idle[0].readuntil(b"\r\n\r\n9")
@@ -128,7 +128,7 @@ async def test_an_idle_connection_is_closed_in_the_end() -> None:
 
 
 def test_clients_give_up_an_idle_connection_first() -> None:
-    """The client that people's scripts use keeps one for a shorter time, and so do load balancers (60 seconds)."""
+    """The idle time is longer than that of the client that people's scripts use, and of load balancers (60 seconds)."""
     expiry = httpx2.Limits().keepalive_expiry
 
     assert expiry is not None
@@ -137,7 +137,7 @@ def test_clients_give_up_an_idle_connection_first() -> None:
 
 @pytest.mark.parametrize("sent", [b"\r\n", b"GET / HT"])
 async def test_a_later_request_has_to_arrive_in_time(sent: bytes) -> None:
-    """A connection that was used before is no better than a new one."""
+    """A later request on a connection has to arrive in time just as the first one does."""
     limits = ConnectionLimits()
     async with listening(APP, "127.0.0.1", 0, limits) as url, dialled(url) as (slow,):
         slow[1].write(HEAD + b"\r\nall of it")
@@ -151,12 +151,12 @@ async def test_a_later_request_has_to_arrive_in_time(sent: bytes) -> None:
 
 
 def status_of(answer: bytes) -> bytes:
-    """The status that an answer begins with."""
+    """Return the status that an answer begins with."""
     return answer.removeprefix(b"HTTP/1.1 ")[:3]
 
 
 async def test_headers_come_to_an_end() -> None:
-    """Headers without end are refused at a length, and not kept."""
+    """Headers that exceed a length are refused with a 431."""
     async with listening(APP, "127.0.0.1", 0, ConnectionLimits(head_seconds=60)) as url, dialled(url) as (endless,):
         endless[1].write(b"GET / HTTP/1.1\r\n" + b"X-More: " + b"x" * 80_000)
         told = await end_of(endless)
@@ -166,7 +166,7 @@ async def test_headers_come_to_an_end() -> None:
 
 
 async def test_an_answer_may_take_longer_than_its_request() -> None:
-    """The limits are for requests: what is awaited for longer is answered, though the client sends a line meanwhile."""
+    """The limits apply to requests only: an answer may take longer, even if the client sends a line meanwhile."""
     asked, go = asyncio.Event(), asyncio.Event()
 
     async def slow(request: Request) -> PlainTextResponse:
@@ -182,7 +182,7 @@ async def test_an_answer_may_take_longer_than_its_request() -> None:
         object.__setattr__(limits, "head_seconds", 0.05)
         patient[1].write(b"\r\n")
         async with dialled(url) as (idle,):
-            await end_of(idle)  # the server's clock has closed one that began no request
+            await end_of(idle)  # the server has closed one that began no request
         async with dialled(url) as (later,):
             await end_of(later)
         go.set()
@@ -203,7 +203,7 @@ async def test_an_answer_may_take_longer_than_its_request() -> None:
     ],
 )
 def test_a_client_is_an_address_or_a_network(peer: object, client: str) -> None:
-    """Whoever has an IPv6 address has 2^64 of them, which count as one client."""
+    """A client is an IPv4 address or an IPv6 /64, because anybody with one IPv6 address has 2^64 of them."""
 
     class Transport(asyncio.Transport):
         def get_extra_info(self, name: str, default: object = None) -> object:

@@ -1,4 +1,4 @@
-"""Connecting a Google account, over real HTTP: what a person sees, and what an attacker gets."""
+"""Tests of connecting a Google account over real HTTP: what a person sees, and what an attacker can get."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ EXCHANGE = "oauth.token.authorization_code"
 
 @pytest.fixture
 async def other_browser() -> AsyncIterator[Browser]:
-    """Grace's browser."""
+    """Yield Grace's browser."""
     found = Browser()
     yield found
     await found.http.aclose()
@@ -47,13 +47,13 @@ async def other_browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 def fake_google() -> Iterator[GoogleSignIn]:
-    """A token endpoint that says what the test wants."""
+    """Yield a token endpoint whose answers the test chooses."""
     with google_sign_in() as found:
         yield found
 
 
 async def email_of(server: ConsentServer, principal: Principal) -> str | None:
-    """The address of the account that this person has connected."""
+    """Return the address of the account that this person has connected."""
     grant = await server.grants.find(principal)
     return grant.email if grant else None
 
@@ -61,7 +61,7 @@ async def email_of(server: ConsentServer, principal: Principal) -> str | None:
 async def test_two_people_connect_at_once(
     server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """Each ends with the account that they chose, both are told so, and what waited for each of them goes on."""
+    """When two people consent at once, each is connected to the account they chose, and both people's waits end."""
     of_ada, of_grace = await asyncio.gather(
         server.connect(browser, ada, ADA, READ), server.connect(other_browser, grace, GRACE, READ, SEND)
     )
@@ -77,7 +77,7 @@ async def test_two_people_connect_at_once(
 async def test_looking_at_a_link_consumes_nothing(
     method: str, server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """A preview bot may fetch a link as often as it likes: it is given cookies, and its person can still open it."""
+    """A preview bot can fetch a link repeatedly: it gets cookies, and the link still opens for its person."""
     link, _ = await server.link(ada, READ), await server.link(grace, READ)
     seen = [await other_browser.http.request(method, link) for _ in range(3)]
 
@@ -90,7 +90,7 @@ async def test_looking_at_a_link_consumes_nothing(
 async def test_the_page_says_who_asks_for_what(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """The page names the chat user and every scope of that link, and nobody else's."""
+    """The page names the chat user and every scope of its link, and nobody else's."""
     link, _ = await server.link(ada, READ), await server.link(grace, SEND)
     text = (await browser.http.get(link)).text
 
@@ -99,7 +99,7 @@ async def test_the_page_says_who_asks_for_what(
 
 
 async def test_names_are_escaped(server: ConsentServer, browser: Browser) -> None:
-    """A person who calls themselves a script is shown as text, before and after."""
+    """A user name that contains markup is shown as text, before and after the consent."""
     crook = Principal("slack", '"><img src=x onerror=alert(1)>', "<script>alert('&')</script>")
     link = await server.link(crook, READ)
     pages = [await browser.http.get(link), await browser.allow(link, ADA)]
@@ -114,7 +114,7 @@ async def test_names_are_escaped(server: ConsentServer, browser: Browser) -> Non
 async def test_a_link_opens_for_one_browser(
     server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal
 ) -> None:
-    """A double click, and "back", lead its browser to Google as at first; for all others it is 410, without cookies."""
+    """A double click, or "back", leads the link's browser to Google again; other browsers get 410 and no cookies."""
     link = await server.link(ada, READ)
     await other_browser.http.get(link)
     google_url = await browser.open(link)
@@ -131,7 +131,7 @@ async def test_a_link_opens_for_one_browser(
 async def test_a_link_that_is_over_is_gone(
     server: ConsentServer, database: Database, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """Expired, superseded and unknown links are 410, and another person's link still opens."""
+    """Expired, superseded and unknown links return 410, and another person's link still opens."""
     expired, _ = await server.link(ada, READ), await server.link(grace, READ)
     async with database.writing() as connection:
         mine = owned_by(consent_links, ada)
@@ -147,7 +147,7 @@ async def test_a_link_that_is_over_is_gone(
 
 
 async def test_a_link_that_covers_is_given_again(server: ConsentServer, ada: Principal, grace: Principal) -> None:
-    """Who waits for less gets the same link; who needs more gets one for the union; other people's stay."""
+    """A request for fewer scopes gets the same link, one for more a link for the union; other people's links stay."""
     first, of_grace = await server.link(ada, READ, SEND), await server.link(grace, READ)
 
     assert await server.link(ada, SEND) == first
@@ -160,7 +160,7 @@ async def test_a_link_that_covers_is_given_again(server: ConsentServer, ada: Pri
 
 
 async def test_what_was_granted_stays(server: ConsentServer, browser: Browser, ada: Principal) -> None:
-    """Consent to more asks for that alone, and keeps what works already."""
+    """A consent to more asks only for the new scopes, and keeps those already granted."""
     await server.connect(browser, ada, ADA, READ)
     link = await server.link(ada, SEND)
 
@@ -172,7 +172,7 @@ async def test_what_was_granted_stays(server: ConsentServer, browser: Browser, a
 async def test_google_is_asked_for_this_link_alone(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """No include_granted_scopes: else a forwarded link would yield all that its victim once granted."""
+    """A link asks without include_granted_scopes, or a forwarded link would yield all that its victim once granted."""
     await server.connect(browser, grace, ADA, SEND)
     asked = query(await browser.open(await server.link(ada, READ)))
 
@@ -185,7 +185,7 @@ async def test_google_is_asked_for_this_link_alone(
 
 
 async def test_another_host_header_changes_nothing(server: ConsentServer, browser: Browser, ada: Principal) -> None:
-    """Where Google sends people back to is a constant, whatever a request calls this server."""
+    """The address that Google sends people back to is constant, regardless of the request's host headers."""
     link = await server.link(ada, READ)
     response = await browser.http.post(link, headers={"Host": "evil.example", "X-Forwarded-Host": "evil.example"})
 
@@ -198,7 +198,7 @@ async def test_another_host_header_changes_nothing(server: ConsentServer, browse
 async def test_another_site_cannot_press_the_button(
     site: str, server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """A form on somebody's page would take its visitor past the page that says whose assistant asks."""
+    """A form on another site is refused, because its visitor would bypass the page that says who is asking."""
     link, other = await server.link(ada, READ), await server.link(grace, READ)
     forged = await browser.http.post(link, headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"})
 
@@ -232,7 +232,7 @@ async def test_a_callback_needs_the_browser_that_opened_the_link(
 async def test_a_victim_of_a_forwarded_google_address_binds_nothing(
     server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """Who is sent Grace's address at Google, not her link, has no cookie: their consent goes nowhere."""
+    """A person sent Grace's address at Google instead of her link has no cookie, so their consent connects nothing."""
     google_url = await other_browser.open(await server.link(grace, READ))
     callback = await browser.decide(google_url, ADA)
     response = await browser.http.get(callback)
@@ -245,7 +245,7 @@ async def test_a_victim_of_a_forwarded_google_address_binds_nothing(
 async def test_a_callback_counts_once(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """A replay changes nothing, with the same code or another, also as a refusal: it is shown what is true."""
+    """A replayed callback changes nothing, even with another code or an error: its page shows the current state."""
     callback = await browser.decide(await browser.open(await server.link(ada, READ)), ADA)
     await server.link(grace, READ)
     first = await browser.http.get(callback)
@@ -264,7 +264,7 @@ async def test_a_callback_counts_once(
 async def test_of_six_callbacks_at_once_one_succeeds(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """The code is exchanged once, a page shows what to confirm, and what waited is woken once."""
+    """Of six simultaneous callbacks one exchanges the code, and the waiting messages are woken once."""
     callback = await browser.decide(await browser.open(await server.link(ada, READ)), ADA)
     pages = await asyncio.gather(*(browser.http.get(callback) for _ in range(6)))
 
@@ -279,7 +279,7 @@ async def test_of_six_callbacks_at_once_one_succeeds(
 async def test_who_says_no_at_google_is_told_so_and_connects_nothing(
     server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """The page says what was decided, however often it comes; what waited is told once, and Grace's sign-in goes on."""
+    """A refusal's page says so each time it is loaded, messages are woken once, and Grace's sign-in is unaffected."""
     mine, hers = await server.link(ada, READ), await server.link(grace, READ)
     google_url = await other_browser.open(hers)
     callback = await browser.decide(await browser.open(mine), ADA, decision="deny")
@@ -303,7 +303,7 @@ async def test_who_says_no_at_google_is_told_so_and_connects_nothing(
 async def test_after_a_disconnect_page_and_code_say_what_is_true_now(
     server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """A used code connects nothing again, the page does not say "connected", and Grace's stay as they were."""
+    """A used code reconnects nothing, the page no longer says "connected", and Grace's connection is unaffected."""
     callback = await browser.decide(await browser.open(await server.link(ada, READ)), ADA)
     code_page = await browser.http.get(callback)
     await server.confirm(ada, code_page)
@@ -323,7 +323,7 @@ async def test_after_a_disconnect_page_and_code_say_what_is_true_now(
 async def test_a_state_that_was_never_given_out_is_refused(
     state: str, server: ConsentServer, browser: Browser, ada: Principal
 ) -> None:
-    """Whatever stands in the callback's query is answered with a page, and Google is not asked."""
+    """A callback with an unknown state is answered with an error page, and Google is not asked."""
     await browser.open(await server.link(ada, READ))
     for rest in ("code=4/x", "error=access_denied", "", "code=4/x&error=access_denied"):
         page = await browser.http.get(f"{server.url}{CALLBACK}?state={state}&{rest}")
@@ -336,7 +336,7 @@ async def test_a_state_that_was_never_given_out_is_refused(
 async def test_a_code_of_another_sign_in_is_refused(
     server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """Ada's browser, handed the code that Grace got, cannot redeem it: PKCE ties a code to its own sign-in."""
+    """Ada's browser cannot redeem the code that Grace got: PKCE ties a code to its own sign-in."""
     mine = query(await browser.open(await server.link(ada, READ)))["state"]
     callback = await other_browser.decide(await other_browser.open(await server.link(grace, READ)), GRACE)
     page = await browser.http.get(f"{server.url}{CALLBACK}", params={"state": mine, "code": query(callback)["code"]})
@@ -350,7 +350,7 @@ async def test_a_code_of_another_sign_in_is_refused(
 async def test_a_code_is_exchanged_once(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """A code that was redeemed is no use in a second sign-in of the same browser."""
+    """A code that was redeemed cannot be used in a second sign-in of the same browser."""
     callback = await browser.decide(await browser.open(await server.link(ada, READ)), ADA)
     await server.confirm(ada, await browser.http.get(callback))
     second = query(await browser.open(await server.link(grace, READ)))["state"]
@@ -364,7 +364,7 @@ async def test_a_code_is_exchanged_once(
 async def test_a_person_may_say_no(
     server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """Nothing is connected, what waited is told so, and another person's consent goes on."""
+    """A refusal connects nothing and wakes its person's messages, and another person's consent is unaffected."""
     google_url = await browser.open(await server.link(ada, READ))
     theirs = await other_browser.open(await server.link(grace, READ))
     page = await browser.http.get(await browser.decide(google_url, ADA, decision="deny"))
@@ -380,7 +380,7 @@ async def test_a_person_may_say_no(
 async def test_granted_is_what_google_granted(
     server: ConsentServer, browser: Browser, other_browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """A scope that was unticked is not there, the page says so, and another person's grant has it."""
+    """A scope that was unticked is not granted and the page says so; another person's grant has it."""
     page = await server.connect(browser, ada, ADA, READ, SEND, unticked=[SEND])
     whole = await server.connect(other_browser, grace, GRACE, READ, SEND)
 
@@ -414,7 +414,7 @@ async def test_an_id_token_that_does_not_fit_connects_nothing(
     ada: Principal,
     grace: Principal,
 ) -> None:
-    """The wrong nonce, issuer, audience, signature or time, or an address that is not verified, is 400."""
+    """An id token with a wrong nonce, issuer, audience, signature or time, or an unverified address, gets a 400."""
     server.use(fake_google.auth)
     for each, person, changes in ((browser, ada, claims), (other_browser, grace, {})):
         asked = query(await each.open(await server.link(person, READ)))
@@ -438,7 +438,7 @@ async def test_a_google_that_does_not_answer_is_said_so(
     browser: Browser,
     ada: Principal,
 ) -> None:
-    """The page is 502, also when it is loaded again, and the same link can be opened once more."""
+    """When Google does not answer, the page is 502, also on reload, and the same link can be opened again."""
     server.use(fake_google.auth)
     fake_google.status, fake_google.answers["/token"] = status, answer
     link = await server.link(ada, READ)
@@ -455,7 +455,7 @@ async def test_a_google_that_does_not_answer_is_said_so(
 async def test_what_could_not_be_checked_ends_at_google(
     server: ConsentServer, fake_google: GoogleSignIn, browser: Browser, ada: Principal
 ) -> None:
-    """Without certificates nobody knows whose account it is: what Google granted is revoked, and no row is left."""
+    """If the id token cannot be checked for lack of certificates, the access is revoked at Google and no row stays."""
     server.use(fake_google.auth)
     fake_google.certs_status = 503
     asked = query(await browser.open(await server.link(ada, READ)))
@@ -472,7 +472,7 @@ async def test_what_could_not_be_checked_ends_at_google(
 async def test_a_revocation_that_failed_is_found_by_a_scan(
     server: ConsentServer, fake_google: GoogleSignIn, browser: Browser, ada: Principal
 ) -> None:
-    """What could be neither checked nor revoked stays as a row that is ending, which the next scan finishes."""
+    """A sign-in that could be neither checked nor revoked stays as an ending row, which the next scan finishes."""
     server.use(fake_google.auth)
     fake_google.certs_status = 503
     asked = query(await browser.open(await server.link(ada, READ)))
@@ -489,7 +489,7 @@ async def test_a_revocation_that_failed_is_found_by_a_scan(
 
 
 class _Unreachable:
-    """A Google that revokes nothing."""
+    """Stand-in for a Google that does not answer revocations."""
 
     ends_all, title = True, "Google"
 
@@ -503,7 +503,7 @@ class _Unreachable:
 async def test_an_error_that_is_not_the_persons_no_ends_nothing(
     error: str, says: str, server: ConsentServer, browser: Browser, caplog: pytest.LogCaptureFixture, ada: Principal
 ) -> None:
-    """The page says whose fault it was, the log has its name, what waits goes on waiting, and the link opens again."""
+    """An error other than a refusal is shown on the page and logged; no message is woken and the link opens again."""
     link = await server.link(ada, READ)
     state = query(await browser.open(link))["state"]
     page = await browser.http.get(f"{server.url}{CALLBACK}", params={"state": state, "error": error})
@@ -521,7 +521,7 @@ async def test_an_error_that_is_not_the_persons_no_ends_nothing(
 async def test_the_cookie_goes_nowhere_else(
     secure: bool, database: Database, key_ring: KeyRing, browser: Browser, ada: Principal
 ) -> None:
-    """It is for this host, HTTP and top-level navigation alone, over HTTPS where there is HTTPS."""
+    """The cookie is limited to this host, HTTP and top-level navigation, and to HTTPS where HTTPS is used."""
     async with open_consent_server(database, key_ring, secure=secure) as server:
         response = await browser.http.post(await server.link(ada, READ))
     cookie = cookie_of(response)
@@ -536,7 +536,7 @@ async def test_the_cookie_goes_nowhere_else(
 async def test_two_sign_ins_in_one_browser_do_not_meet(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """Each has a cookie of its own, by which its page can be loaded again, whatever came of it."""
+    """Two sign-ins in one browser have separate cookies, and both pages can be reloaded, after success or refusal."""
     urls = [await browser.open(await server.link(person, READ)) for person in (ada, grace)]
     assert len(list(browser.http.cookies.jar)) == 2
     callbacks = [await browser.decide(urls[0], ADA), await browser.decide(urls[1], GRACE, decision="deny")]
@@ -550,7 +550,7 @@ async def test_two_sign_ins_in_one_browser_do_not_meet(
 
 
 async def test_the_pages_keep_their_secrets(server: ConsentServer, browser: Browser, ada: Principal) -> None:
-    """No page is stored, framed, indexed or told to the next one, and none can run a script."""
+    """No page may be stored, framed or indexed, send a referrer, or run a script."""
     link = await server.link(ada, READ)
     shown = await browser.http.get(link)
     done = await browser.allow(link, ADA)
@@ -567,7 +567,7 @@ async def test_the_pages_keep_their_secrets(server: ConsentServer, browser: Brow
 
 
 async def test_the_way_to_google_keeps_its_secrets(server: ConsentServer, browser: Browser, ada: Principal) -> None:
-    """The redirect, whose address holds the state, is not stored and tells Google nothing of the link."""
+    """The redirect to Google, whose address contains the state, is not stored and sends no referrer."""
     response = await browser.http.post(await server.link(ada, READ))
 
     assert response.status_code == 303
@@ -585,7 +585,7 @@ async def test_secrets_stand_nowhere(
     ada: Principal,
     grace: Principal,
 ) -> None:
-    """Of two whole consents no token, state, nonce, code or cookie is in the database or in a log of the server."""
+    """After two complete consents, no token, state, nonce, code or cookie is in the database or in the server's log."""
     caplog.set_level(logging.DEBUG)
     secrets, written = set(), b""
     for each, person, account in ((browser, ada, ADA), (other_browser, grace, GRACE)):
@@ -603,7 +603,7 @@ async def test_secrets_stand_nowhere(
         secrets |= {link.rpartition("/")[2], asked["state"], asked["nonce"], query(callback)["code"], *cookies}
         secrets |= {grant.access_token, str(grant.refresh_token)}
     written += await stored_bytes(database, tmp_path)
-    browsers = ("httpx2", "httpcore2")  # in this process the browsers log as well
+    browsers = ("httpx2", "httpcore2")  # the browsers run in this process, so they log too
     logged = "\n".join(record.getMessage() for record in caplog.records if not record.name.startswith(browsers))
 
     assert len(secrets) == 16

@@ -1,4 +1,4 @@
-"""What ends, and what begins, for one person at the same time: neither waits for ever, and who left gets nothing."""
+"""Tests of ending and granting a person's access at the same time: nothing blocks, and who left gets no grant."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from tests.fakes.sandbox import ADA, GRACE, READ
 
 @pytest.fixture
 def users(database: Database) -> Users:
-    """Who has left."""
+    """Return the users of the database, to offboard and restore people."""
     return Users(database)
 
 
 @pytest.fixture
 def revocation(server: ConsentServer, database: Database) -> Revocation:
-    """What ends grants."""
+    """Return a revocation on the consent server's database."""
     cancellation = Cancellation(database, Outbox(database, MessageLease(new_holder())))
     google = server.google_auth
     return Revocation(
@@ -40,7 +40,7 @@ def revocation(server: ConsentServer, database: Database) -> Revocation:
 
 
 async def sign_in(server: ConsentServer, browser: Browser, principal: Principal, email: str) -> str:
-    """Consent by this person's link with that account; the code that the page shows."""
+    """Consent by this person's link with that account, and return the code that the page shows."""
     code = code_on(await browser.allow(await server.link(principal, READ), email))
     assert code is not None
     return code
@@ -49,7 +49,7 @@ async def sign_in(server: ConsentServer, browser: Browser, principal: Principal,
 async def test_an_end_that_meets_a_confirmation_waits_for_it(
     server: ConsentServer, browser: Browser, revocation: Revocation, ada: Principal, grace: Principal
 ) -> None:
-    """Both lock the person's link and what is in quarantine: the second one ends what the first one made."""
+    """An ending waits for the confirmation in progress, because both lock the link, and ends the grant that it made."""
     codes = {ada: await sign_in(server, browser, ada, ADA), grace: await sign_in(server, browser, grace, GRACE)}
     activate = server.links.activate
     begun = asyncio.Event()
@@ -73,7 +73,7 @@ async def test_an_end_that_meets_a_confirmation_waits_for_it(
 async def test_an_end_that_meets_a_wrong_proof_waits_for_it(
     server: ConsentServer, browser: Browser, revocation: Revocation, ada: Principal
 ) -> None:
-    """UnconfirmedConsents a sign-in and ending all of a person's is done by both, and each is done."""
+    """Dropping one sign-in and ending all access of a person at once both finish, and quarantine is empty."""
     await sign_in(server, browser, ada, ADA)
     link = (await links_of(server.links, ada))[0]
     end, begun = server.quarantine.end, asyncio.Event()
@@ -96,7 +96,7 @@ async def test_an_end_that_meets_a_wrong_proof_waits_for_it(
 async def test_who_has_left_confirms_nothing(
     server: ConsentServer, browser: Browser, users: Users, ada: Principal, grace: Principal
 ) -> None:
-    """What waits for the code of a person who is offboarded becomes no grant, and Google is told; the other's does."""
+    """An offboarded person's code makes no grant and their access is revoked at Google; another person's code works."""
     codes = {ada: await sign_in(server, browser, ada, ADA), grace: await sign_in(server, browser, grace, GRACE)}
     await users.offboard(ada)
     outcomes = [await server.confirmation.confirm(person, code) for person, code in codes.items()]
@@ -113,7 +113,7 @@ async def test_who_has_left_confirms_nothing(
 async def test_who_leaves_while_they_confirm_ends_without_a_grant(
     server: ConsentServer, browser: Browser, users: Users, revocation: Revocation, ada: Principal
 ) -> None:
-    """However an offboarding and a confirmation meet, no grant is left: not made, or ended."""
+    """However an offboarding and a confirmation interleave, no grant is left."""
     for _ in range(5):
         code = await sign_in(server, browser, ada, ADA)
 
@@ -148,7 +148,7 @@ async def test_who_has_left_does_not_come_back_from_google(
 async def test_who_has_left_is_given_no_grant(
     server: ConsentServer, browser: Browser, users: Users, ada: Principal, grace: Principal
 ) -> None:
-    """From the moment of the offboarding, though their grants have not been ended yet; the other person is."""
+    """From the moment of offboarding a person's grants are not returned, even before they are ended; others' are."""
     for person, email in ((ada, ADA), (grace, GRACE)):
         await server.connect(browser, person, email, READ)
     grant = await server.grants.find(ada)

@@ -1,4 +1,4 @@
-"""Opening, migrating and closing the database, and its two kinds of transaction."""
+"""Tests of opening, migrating and closing the database, and of its two kinds of transaction."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CANARY = "CANARY-7f3a"
 
 @pytest.fixture
 async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
-    """A migrated SQLite database, for what SQLite alone does."""
+    """Yield a migrated SQLite database, for tests of what only SQLite does."""
     database = Database(f"sqlite+aiosqlite:///{tmp_path / 'deputy.db'}")
     try:
         await database.open()
@@ -51,14 +51,14 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 def token_of(principal: Principal, *, name: str) -> sa.Insert:
-    """A row of a person's."""
+    """Return an insert of a row that belongs to this person."""
     return api_tokens.insert().values(
         id=name, token_hash=name, **owner(principal), label="x", sealed_verifier="", created_at=0.0
     )
 
 
 async def ids(database: Database) -> list[str]:
-    """The rows that are there."""
+    """Return the ids of the stored rows."""
     async with database.reading() as connection:
         return list(await connection.scalars(sa.select(api_tokens.c.id).order_by(api_tokens.c.id)))
 
@@ -88,7 +88,7 @@ async def test_opening_again_keeps_what_is_there(database: Database, databases: 
 
 
 async def test_opening_waits_for_whoever_writes(tmp_path: Path) -> None:
-    """A file that is not in SQLite's WAL mode yet is opened although another process is writing to it."""
+    """Opening a file that is not yet in SQLite's WAL mode waits until another process has finished writing to it."""
     path = tmp_path / "deputy.db"
     writer = sqlite3.connect(path, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
@@ -106,7 +106,7 @@ async def test_opening_waits_for_whoever_writes(tmp_path: Path) -> None:
 
 
 async def test_two_objects_that_open_at_once_take_turns(databases: Databases) -> None:
-    """Four opens of an empty database at once all succeed."""
+    """Four simultaneous opens of an empty database all succeed."""
     url = await databases.empty("deputy")
     opened = [Database(url) for _ in range(4)]
     try:
@@ -144,7 +144,7 @@ async def test_processes_that_start_together_all_open(databases: Databases) -> N
 
 
 async def waits_for_a_lock(database: Database) -> bool:
-    """Whether somebody does on this PostgreSQL database."""
+    """Return whether a connection to this PostgreSQL database waits for a lock."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     async with database.reading() as connection:
         return bool(await connection.scalar(sa.text(waiting)))
@@ -154,9 +154,9 @@ async def waits_for_a_lock(database: Database) -> bool:
 async def test_whoever_stands_still_in_a_transaction_holds_nobody_up(
     postgres: PostgresServer, ada: Principal, in_a_statement: bool
 ) -> None:
-    """The transaction is ended: another one gets the row, and what the first one wrote is gone.
+    """A transaction that is stuck is ended: another one gets the row, and the first one's write is rolled back.
 
-    The same where asyncpg has sent the first half of a statement.
+    This holds even if asyncpg has sent only the first half of a statement.
     """
     async with postgres.databases() as databases:
         still, other = [Database(url) for url in [await databases.migrated("deputy")] * 2]
@@ -194,7 +194,7 @@ async def test_whoever_stands_still_in_a_transaction_holds_nobody_up(
 async def test_connections_that_were_lost_are_nobodys_error(
     postgres: PostgresServer, ada: Principal, grace: Principal
 ) -> None:
-    """Those that the server ended while they were idle are replaced as they are taken, for two people at once."""
+    """Idle connections that the server has ended are replaced when two people use them next."""
     async with postgres.databases() as databases:
         database, other = [Database(url) for url in [await databases.migrated("deputy")] * 2]
         async with AsyncExitStack() as stack:
@@ -217,7 +217,7 @@ async def test_connections_that_were_lost_are_nobodys_error(
 
 
 async def test_a_transaction_that_fails_leaves_nothing(database: Database, ada: Principal, grace: Principal) -> None:
-    """An error rolls back what was written before it, and the next writer goes on."""
+    """An error rolls back what was written before it, and the next writer succeeds."""
 
     async def fail() -> None:
         async with database.writing() as connection:
@@ -235,7 +235,7 @@ async def test_a_transaction_that_fails_leaves_nothing(database: Database, ada: 
 async def test_a_cancelled_writer_leaves_nothing_and_blocks_nobody(
     database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """A cancelled transaction is rolled back, whether it was writing or waited for its turn."""
+    """A cancelled transaction is rolled back, whether it was writing or waiting for its turn."""
     inside = asyncio.Event()
 
     async def write() -> None:
@@ -267,7 +267,7 @@ async def test_readers_do_not_wait_for_a_writer(database: Database, ada: Princip
 
 
 async def test_a_reader_sees_one_moment(sqlite: Database, ada: Principal) -> None:
-    """What is committed while a transaction reads is not seen in it, so that its answers fit together."""
+    """A commit during a reading transaction is not visible in it, so that its results are consistent."""
     async with sqlite.reading() as reader:
         before = list(await reader.scalars(sa.select(api_tokens.c.id)))
         async with sqlite.writing() as writer:
@@ -279,7 +279,7 @@ async def test_a_reader_sees_one_moment(sqlite: Database, ada: Principal) -> Non
 
 
 async def test_writers_take_turns(sqlite: Database) -> None:
-    """Thirty read-and-write transactions at once lose no update and none is told that the database is locked."""
+    """Thirty simultaneous read-and-write transactions lose no update, and none fails with "database is locked"."""
     principal = Principal("http", "demo", "counter")
     count = sa.select(sa.func.count()).select_from(api_tokens)
 
@@ -295,7 +295,7 @@ async def test_writers_take_turns(sqlite: Database) -> None:
 
 
 async def test_a_row_belongs_to_one_principal(database: Database, ada: Principal, grace: Principal) -> None:
-    """All three parts count: the same user id on another platform or in another tenant is another person."""
+    """A row's owner is all three parts: the same user id on another platform or in another tenant is another person."""
     people = [ada, grace, Principal("slack", ada.tenant, ada.user), Principal(ada.platform, "acme", ada.user)]
     async with database.writing() as connection:
         for number, person in enumerate(people):
@@ -309,10 +309,10 @@ async def test_a_row_belongs_to_one_principal(database: Database, ada: Principal
 
 
 async def test_every_table_of_a_persons_is_keyed_by_all_three_parts() -> None:
-    """No table has a part of a principal without the others, and none of the parts may be missing."""
+    """A table has all parts of a principal or none, and no part may be null or have a default."""
     for table in metadata.tables.values():
         if table in (replicas, moved_chats):
-            continue  # of processes and of groups, not of people
+            continue  # they belong to processes and groups, not to people
         parts = [table.c[name] for name in ("platform", "tenant", "user_id") if name in table.c]
 
         assert len(parts) in (0, 3), table.name
@@ -320,7 +320,7 @@ async def test_every_table_of_a_persons_is_keyed_by_all_three_parts() -> None:
 
 
 async def test_a_message_takes_what_hangs_on_it_along(database: Database, ada: Principal) -> None:
-    """Foreign keys are on: a row that refers to no message is refused."""
+    """A row that refers to no message is refused, and the foreign key deletes parked runs with their message."""
     orphan = parked_runs.insert().values(message_id="none", **owner(ada), waits_for="consent", run="{}", expires_at=0.0)
 
     with pytest.raises(sa.exc.IntegrityError):
@@ -331,7 +331,7 @@ async def test_a_message_takes_what_hangs_on_it_along(database: Database, ada: P
 
 
 async def test_sqlite_survives_a_power_cut_and_a_busy_neighbour(sqlite: Database) -> None:
-    """Every connection has a write-ahead log, is synced at each commit, and checks foreign keys."""
+    """Every SQLite connection uses a write-ahead log, syncs at each commit, and checks foreign keys."""
     pragmas = ("journal_mode", "synchronous", "foreign_keys")
     async with sqlite.reading() as one, sqlite.reading() as other, sqlite.writing() as writer:
         for connection in (one, other, writer):
@@ -341,7 +341,7 @@ async def test_sqlite_survives_a_power_cut_and_a_busy_neighbour(sqlite: Database
 
 
 async def test_the_folder_is_made_and_may_have_any_name(tmp_path: Path) -> None:
-    """A first start finds no folder; one with a percent sign is as good as any."""
+    """Opening creates the folder, even one with a percent sign in its name."""
     database = Database(f"sqlite+aiosqlite:///{tmp_path / 'a 100% new' / 'folder' / 'deputy.db'}")
     await database.open()
     await database.close()
@@ -365,21 +365,21 @@ async def test_the_folder_is_made_and_may_have_any_name(tmp_path: Path) -> None:
     ],
 )
 def test_a_url_that_cannot_be_opened_is_refused_unseen(url: str) -> None:
-    """An unknown or synchronous driver, nonsense, and a database that no restart survives are refused at once."""
+    """An unknown or synchronous driver, nonsense, and an in-memory database are refused without showing the URL."""
     with pytest.raises(SettingsError, match=r"^database\.url: ") as caught:
         Database(url)
     assert CANARY not in everything_in(caught.value)
 
 
 def test_a_database_shows_no_password() -> None:
-    """Neither one in the address nor one in its parameters."""
+    """The repr shows neither a password in the address nor one in its parameters."""
     database = Database(f"postgresql+asyncpg://deputy:{CANARY}@db/deputy?password={CANARY}")
 
     assert repr(database) == "Database(postgresql+asyncpg at db)"
 
 
 async def test_a_database_that_cannot_be_reached_is_told(tmp_path: Path) -> None:
-    """A file that is no database, a folder that is a file and a server that is away are told with what to look at."""
+    """A file that is no database, a folder that is a file and a server that is away are reported with the cause."""
     (tmp_path / "file").write_text("not a database, but long enough to be taken for one" * 100)
     urls = [
         f"sqlite+aiosqlite:///{tmp_path / 'file'}",
@@ -396,7 +396,7 @@ async def test_a_database_that_cannot_be_reached_is_told(tmp_path: Path) -> None
 
 
 async def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
-    """A schema that this version does not know is refused with both revisions, and not touched."""
+    """A schema that this version does not know is refused and left unchanged, and the error names its revision."""
     async with database.writing() as connection:
         await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
 

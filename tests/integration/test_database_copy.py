@@ -1,4 +1,4 @@
-"""`deputy db copy`: everything of two people, there and back, and what is refused."""
+"""Tests of `deputy db copy`: all rows of two people, there and back, and what is refused."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.fakes.databases import Databases
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Database]:
-    """A database, closed again."""
+    """Yield a database that is closed afterwards."""
     database = Database(url)
     try:
         yield database
@@ -42,7 +42,7 @@ async def opened(url: str) -> AsyncIterator[Database]:
 
 
 async def fill(database: Database, key_ring: KeyRing, *people: Principal) -> None:
-    """Give each of them a grant, a message and two rows of the audit trail."""
+    """Give each person a grant, a message and a row in the audit trail."""
     for person in people:
         await connect(database, Grants(database, key_ring), person, google_tokens(f"{person.user}-1"))
         await Inbox(database).accept(inbound(person, conversation=person.user))
@@ -50,7 +50,7 @@ async def fill(database: Database, key_ring: KeyRing, *people: Principal) -> Non
 
 
 async def contents(database: Database) -> dict[str, Contents]:
-    """What each table holds."""
+    """Return the contents of each copied table."""
     async with database.reading() as connection:
         return {
             table.name: Contents().with_rows((await connection.execute(sa.select(table))).all()) for table in COPIED
@@ -60,7 +60,7 @@ async def contents(database: Database) -> dict[str, Contents]:
 async def test_everything_is_there_and_comes_back(
     databases: Databases, tmp_path: Path, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """From SQLite to each database and back: equal rows, tokens that open for their own person, numbers that go on."""
+    """After a copy from SQLite and back, rows are equal, tokens open for their own person, and numbers continue."""
     first, second, third = (
         f"sqlite+aiosqlite:///{tmp_path / 'first.db'}",
         await databases.empty("copied"),
@@ -87,7 +87,7 @@ async def test_everything_is_there_and_comes_back(
 async def test_a_target_that_is_not_empty_is_refused(
     databases: Databases, tmp_path: Path, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """It stays as it is, and so does one of another revision."""
+    """A target that has rows is refused and unchanged, and one of another revision is refused."""
     async with opened(f"sqlite+aiosqlite:///{tmp_path / 'first.db'}") as source:
         await source.open()
         await fill(source, key_ring, ada)
@@ -107,7 +107,7 @@ async def test_a_target_that_is_not_empty_is_refused(
 async def test_a_copy_that_fails_leaves_nothing(
     databases: Databases, tmp_path: Path, key_ring: KeyRing, ada: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What differs when it is read again is not kept, so the copy can be tried again."""
+    """A copy that differs when it is read back is rolled back, so that it can be tried again."""
     async with (
         opened(f"sqlite+aiosqlite:///{tmp_path / 'first.db'}") as source,
         opened(await databases.empty("copied")) as target,
@@ -132,7 +132,7 @@ async def _nothing(connection: object, table: object) -> Contents:
 
 
 def test_it_is_refused_while_a_process_works(tmp_path: Path) -> None:
-    """The command names the process, and copies nothing."""
+    """While a process uses the database, the command refuses to copy and says so."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'deputy.db'}"
     config = tmp_path / "config.yaml"
     tree = {

@@ -1,4 +1,4 @@
-"""The demonstration's verdict: it holds for a Deputy that keeps people apart, and for no other one."""
+"""Tests of the demonstration's verdict: it holds for a Deputy that keeps people apart, and for no other."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ADA_OVER_HTTP = Principal("http", "demo", "ada")
 
 
 def participant(channel: str, email: str) -> Participant:
-    """Somebody who saw three mails of their own."""
+    """Return a participant who saw three mails, all their own."""
     principal = Principal(channel, "demo", email.partition("@")[0])
     return Participant(channel, email, email, principal, own_letters=3, calls=2)
 
@@ -43,7 +43,7 @@ HELD = Outcome(
 
 
 def test_it_holds_when_everybody_saw_their_own_mail_only() -> None:
-    """The outcome that all others here differ from."""
+    """The verdict holds for the outcome that the other tests here vary."""
     assert HELD.held
     assert HELD.as_json()["held"] is True
     assert "Held." in HELD.as_table()
@@ -55,7 +55,7 @@ def test_it_holds_when_everybody_saw_their_own_mail_only() -> None:
 ])  # fmt: skip
 @pytest.mark.parametrize("which", range(4))
 def test_it_does_not_hold_when_one_saw_anything_else(which: int, change: dict[str, Any]) -> None:
-    """One letter of somebody else, one call under another's bearer, or nothing at all: the verdict is no."""
+    """One foreign letter, one call under another's bearer, or nothing seen at all makes the verdict fail."""
     participants = list(HELD.participants)
     participants[which] = replace(participants[which], **change)
     outcome = replace(HELD, participants=tuple(participants))
@@ -75,7 +75,7 @@ def test_it_does_not_hold_when_one_saw_anything_else(which: int, change: dict[st
     ],
 )
 def test_it_does_not_hold_when_something_is_unaccounted_for(outcome: Outcome) -> None:
-    """A call under nobody's bearer, or a person who is missing: the verdict is no."""
+    """A call under nobody's bearer or a missing participant makes the verdict fail."""
     assert not outcome.held
 
 
@@ -93,13 +93,13 @@ class Confused(Credentials):
 
 
 def confuse(container: Application) -> None:
-    """Make the deputy confused."""
+    """Make the deputy use `Confused` credentials."""
     container.credentials.override(Scoped(Confused, *container.credentials.args, **container.credentials.kwargs))
 
 
 @pytest.mark.system  # Telegram's SDK and agno take seconds to import
 async def test_agnos_own_gmail_tools_read_each_persons_own_mailbox() -> None:
-    """`deputy demo --agno`: agno's unmodified class, two people on every channel at once, everybody their own mail."""
+    """With agno's unmodified Gmail class, two people on every channel at once each see only their own mail."""
     needs_agno()
     outcome = await run_demo(with_agno=True)
 
@@ -114,7 +114,7 @@ async def test_agnos_own_gmail_tools_read_each_persons_own_mailbox() -> None:
 
 @pytest.mark.parametrize("confused", [False, True])
 async def test_it_notices_a_confused_deputy(tmp_path: Path, confused: bool) -> None:
-    """When one person is answered with another's credentials, their letters and calls are counted as foreign."""
+    """When one person is answered with another's credentials, the letters count as foreign and the verdict fails."""
     async with (
         open_environment(tmp_path) as environment,
         environment.server(

@@ -1,4 +1,4 @@
-"""The documentation is true: its Python runs, its commands run, and its drawing is the container's."""
+"""Tests that the documentation is true: its Python and its commands run, and its graph is the container's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<code>.*?)^```", re.MULTILINE | r
 
 
 def blocks(language: str) -> list[tuple[Path, str]]:
-    """The fenced blocks of one language, each with its page."""
+    """Return the fenced blocks of one language, each with its page."""
     return [
         (page, match["code"])
         for page in PAGES
@@ -31,7 +31,7 @@ def blocks(language: str) -> list[tuple[Path, str]]:
 
 
 def test_decisions_are_numbered_without_gaps() -> None:
-    """Each has a number of its own, which its file and its heading agree on."""
+    """Each decision has its own number, the same in its file name and its heading."""
     pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 
     assert [page.name[:5] for page in pages] == [f"{number:04}-" for number in range(1, len(pages) + 1)]
@@ -41,7 +41,7 @@ def test_decisions_are_numbered_without_gaps() -> None:
 
 @pytest.mark.parametrize(("page", "code"), blocks("python"), ids=lambda value: getattr(value, "name", ""))
 def test_every_python_block_runs(page: Path, code: str) -> None:
-    """A Python block of the documentation runs by itself, and its assertions hold."""
+    """A Python block of the documentation runs on its own, and its assertions hold."""
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
 
     assert run.returncode == 0, run.stderr
@@ -57,7 +57,7 @@ def test_the_drawing_is_the_containers() -> None:
 
 
 def test_the_configuration_page_is_made_from_the_settings() -> None:
-    """docs/configuration.md is what `deputy config reference` prints, and no key is without words."""
+    """docs/configuration.md is what `deputy config reference` prints, and describes every key."""
     page = (ROOT / "docs/configuration.md").read_text()
     printed = subprocess.run(
         [deputy(), "config", "reference"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
@@ -78,7 +78,7 @@ def test_the_commands_page_is_made_from_the_commands() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    """A relative link in the documentation names a file that exists."""
+    """Every relative link in the documentation names a file that exists."""
     links = [(page, target) for page in PAGES for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())]
 
     assert links
@@ -86,7 +86,7 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_every_file_that_is_named_is_there() -> None:
-    """A page names no module, folder or test that there is none of."""
+    """Every module, folder and test that a page names exists."""
     text = "\n".join(page.read_text() for page in [*PAGES, ROOT / "CONTRIBUTING.md"])
     paths = set(re.findall(r"`((?:app|containers|interfaces|tests|benchmarks)/[\w./*-]*)`", text))
     tests = set(re.findall(r"`(test_\w+\.py)`", text))
@@ -114,15 +114,15 @@ def test_every_command_is_known() -> None:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A copy of the project that shares the installed packages, so that its files and its database are its own."""
+    """Return a copy of the project with its own files and database, which shares the installed packages."""
     ignored = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache", "*.egg-info")
     copy = Path(shutil.copytree(ROOT, tmp_path / "deputy", ignore=ignored))
     (copy / ".venv").mkdir()
     (copy / ".venv/bin").symlink_to(ROOT / ".venv/bin")
-    (copy / ".venv/.ready").touch()  # newer than what it is made from: set-up must not touch the shared packages
+    (copy / ".venv/.ready").touch()  # newer than what it is made from, so that set-up leaves the shared packages alone
     config = (copy / "config.yaml").read_text()
     assert config.count("8080") == 2
-    config = config.replace("8080", str(free_port()))  # where a server of this machine's own may listen
+    config = config.replace("8080", str(free_port()))  # a server of this machine may already listen on 8080
     (copy / "config.yaml").write_text(
         config.replace("  mode: sandbox ", "  sandbox: {port: 0}\n  mode: sandbox ").replace("8086", "0")
     )
@@ -130,7 +130,7 @@ def clone(tmp_path: Path) -> Path:
 
 
 def test_make_demo_holds(clone: Path) -> None:
-    """`make demo` exits 0 and says that the demonstration held."""
+    """`make demo` exits with 0 and reports that the demonstration held."""
     run = subprocess.run(["make", "demo"], cwd=clone, capture_output=True, text=True, timeout=120)
 
     assert run.returncode == 0, run.stdout + run.stderr
@@ -139,14 +139,14 @@ def test_make_demo_holds(clone: Path) -> None:
 
 @pytest.fixture
 def served(clone: Path) -> Iterator[Terminal]:
-    """A terminal on which `make run` has printed everything that it says at the start."""
+    """Yield a terminal on which `make run` has printed all of its start-up lines."""
     with on_terminal(["make", "run"], cwd=clone) as terminal:
         terminal.expect("valid until the next start")
         yield terminal
 
 
 def test_make_run_prints_curl_lines_that_work(served: Terminal) -> None:
-    """The lines of both people are answered with a consent link of their own, and nothing else appears meanwhile."""
+    """Each person's curl lines are answered with their own consent link, and nothing else is printed meanwhile."""
     if shutil.which("curl") is None:
         lacking("curl", package="curl")
     begun = served.printed
@@ -174,7 +174,7 @@ def test_make_run_prints_curl_lines_that_work(served: Terminal) -> None:
 
 
 def test_make_run_begins_with_the_url(served: Terminal) -> None:
-    """Within the first ten lines there is the address, and nothing advertises another product."""
+    """The first ten lines contain the address, and no line advertises another product."""
     lines = served.printed.strip().splitlines()
 
     assert any("http://127.0.0.1:" in line for line in lines[:10]), lines
@@ -182,5 +182,5 @@ def test_make_run_begins_with_the_url(served: Terminal) -> None:
 
 
 def deputy() -> str:
-    """The command, as installed beside this Python."""
+    """Return the path of the command that is installed beside this Python."""
     return str(Path(sys.executable).with_name("deputy"))

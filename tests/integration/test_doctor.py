@@ -1,4 +1,4 @@
-"""`deputy doctor` finds what is wrong with an installation, and says what to do."""
+"""Tests that `deputy doctor` finds what is wrong with an installation, and says what to do."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ DAY = 86_400.0
 
 
 async def answer(request: Request) -> JSONResponse:
-    """A model with a key and one name, which speaks OpenAI's protocol."""
+    """Answer as a model with one key and one name, which speaks OpenAI's protocol."""
     asked = await request.json()
     if request.headers["authorization"] != f"Bearer {MODEL_KEY}":
         return JSONResponse({"error": {"code": "invalid_api_key", "message": MODEL_KEY}}, 401)
@@ -51,7 +51,7 @@ async def answer(request: Request) -> JSONResponse:
 
 
 async def healthz(_request: Request) -> JSONResponse:
-    """The answer of a server of Deputy's that runs."""
+    """Answer as a running Deputy server."""
     return JSONResponse({"ok": True})
 
 
@@ -78,13 +78,13 @@ class Patient:
         section[key] = value
 
     async def examine(self) -> list[Diagnosis]:
-        """Return everything that is found."""
+        """Return all diagnoses."""
         return [each async for each in diagnose(Settings.model_validate(self.tree), self.now)]
 
 
 @asynccontextmanager
 async def slack_with(scopes: frozenset[str]) -> AsyncIterator[str]:
-    """A Slack that grants these scopes; the address of its Web API."""
+    """Yield the address of the Web API of a Slack that grants these scopes."""
     declaration = EVERYTHING.__class__(**{**_fields(EVERYTHING), "scopes": scopes})
     slack = SlackSandbox(
         signing_secret="8f742231b10e8888abcd99fff00085a5", bot_token=BOT_TOKEN, declaration=declaration
@@ -95,14 +95,14 @@ async def slack_with(scopes: frozenset[str]) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def telegram() -> AsyncIterator[str]:
-    """A Telegram; its base URL."""
+    """Yield the base URL of a Telegram sandbox."""
     async with serve_loopback(TelegramSandbox(token=TELEGRAM_TOKEN, secret="s").app) as base_url:
         yield base_url
 
 
 @asynccontextmanager
 async def whatsapp() -> AsyncIterator[str]:
-    """A WhatsApp; its base URL."""
+    """Yield the base URL of a WhatsApp sandbox."""
     sandbox = WhatsAppSandbox(app_secret="s", access_token=META_TOKEN)
     async with serve_loopback(sandbox.app) as base_url:
         yield f"{base_url}/v26.0/"
@@ -114,7 +114,7 @@ def _fields(value: object) -> Mapping[str, Any]:
 
 @pytest.fixture
 async def patient(tmp_path: Path) -> AsyncIterator[Patient]:
-    """An installation in which everything works: Google, Slack, a model and the server on loopback."""
+    """Yield an installation in which everything works: Google, the channels, a model and the server on loopback."""
     url = await SqliteDatabases(tmp_path).migrated("deputy")
     keys = tmp_path / "keys.yaml"
     database = Database(url)
@@ -171,7 +171,7 @@ async def patient(tmp_path: Path) -> AsyncIterator[Patient]:
 
 
 async def test_a_healthy_installation_has_no_fault(patient: Patient) -> None:
-    """Each part is found in order; what cannot be told from here is a note with what to look at."""
+    """Every part of a healthy installation is fine; what cannot be checked from here is a note with what to look at."""
     found = await patient.examine()
 
     assert [each for each in found if each.verdict is Verdict.FAULT] == []
@@ -184,22 +184,22 @@ async def test_a_healthy_installation_has_no_fault(patient: Patient) -> None:
 
 
 async def no_sign_in(patient: Patient) -> None:
-    """Google's sign-in cannot be reached."""
+    """Make Google's sign-in unreachable."""
     patient.change("google.endpoints.certs", f"http://127.0.0.1:{free_port()}/certs")
 
 
 async def wrong_client_secret(patient: Patient) -> None:
-    """The OAuth client has another secret."""
+    """Configure a wrong secret of the OAuth client."""
     patient.change("google.client_secret", "GOCSPX-hunter2")
 
 
 async def unknown_redirect_uri(patient: Patient) -> None:
-    """The client lists another redirect URI."""
+    """Use a redirect URI that the client does not list."""
     patient.change("server.public_url", patient.tree["server"]["public_url"].replace("127.0.0.1", "localhost"))
 
 
 async def connections_of_a_week(patient: Patient) -> None:
-    """A person's grant ended a week after it was made."""
+    """Store a grant that ended a week after it was made."""
     row = {"id": "1" * 32, "platform": "slack", "tenant": "T1", "user_id": "U1", "subject": "1", "email": "a@b.example",
            "granted_scopes": "", "sealed_tokens": "", "version": 2, "state": "revoked", "alias": None,
            "created_at": 0.0, "changed_at": 7 * DAY + 60}  # fmt: skip
@@ -208,63 +208,63 @@ async def connections_of_a_week(patient: Patient) -> None:
 
 
 async def revoked_slack_token(patient: Patient) -> None:
-    """The bot token is not one of Slack's."""
+    """Configure a bot token that Slack does not know."""
     patient.change("interfaces.slack.bot_token", "xoxb-hunter2")
 
 
 async def expired_meta_token(patient: Patient) -> None:
-    """Meta does not take the access token."""
+    """Configure an access token that Meta refuses."""
     patient.change("interfaces.whatsapp.access_token", "EAAhunter2")
 
 
 async def foreign_number(patient: Patient) -> None:
-    """The number belongs to somebody else."""
+    """Configure a number that belongs to somebody else."""
     patient.change("interfaces.whatsapp.phone_number_id", "999999999")
 
 
 async def wrong_telegram_token(patient: Patient) -> None:
-    """The bot's token is another one."""
+    """Configure a wrong bot token."""
     patient.change("interfaces.telegram.bot_token", "1234:" + "hunter2" * 5)
 
 
 async def no_telegram_webhook(patient: Patient) -> None:
-    """The webhook was never registered."""
+    """Configure a webhook that was never registered."""
     patient.change("interfaces.telegram.mode", "webhook")
     patient.change("interfaces.telegram.webhook_secret", "hunter2hunter2hunter2")
 
 
 async def wrong_model_key(patient: Patient) -> None:
-    """The model's key is wrong."""
+    """Configure a wrong key of the model."""
     patient.change("models.own.api_key", "sk-hunter2")
 
 
 async def unknown_model(patient: Patient) -> None:
-    """The model does not exist at the endpoint."""
+    """Configure a model that the endpoint does not have."""
     patient.change("models.own.model", "huge")
 
 
 async def other_keys(patient: Patient) -> None:
-    """The keys are not those that the database was sealed with."""
+    """Configure keys that did not seal the database."""
     patient.tree["key_ring"] = {"keys": {"k1": make_key()}}
 
 
 async def open_key_file(patient: Patient) -> None:
-    """Others can read the key file."""
+    """Make the key file readable for others."""
     Path(patient.tree["key_ring"]["file"]).chmod(0o644)
 
 
 async def nobody_at_the_address(patient: Patient) -> None:
-    """Another program answers at the public address."""
+    """Configure a public address at which another program answers."""
     patient.change("server.public_url", patient.tree["interfaces"]["slack"]["api_base_url"].removesuffix("/api/"))
 
 
 async def fast_clock(patient: Patient) -> None:
-    """This machine's clock is five minutes fast."""
+    """Set this machine's clock five minutes fast."""
     patient.now = lambda: time.time() + 300
 
 
 async def no_database(patient: Patient) -> None:
-    """The database's server does not run."""
+    """Configure a database server that does not run."""
     patient.change("database.url", f"postgresql+asyncpg://deputy:secret@127.0.0.1:{free_port()}/deputy")
 
 
@@ -293,7 +293,7 @@ async def no_database(patient: Patient) -> None:
 async def test_a_planted_fault_is_found(
     patient: Patient, plant: Callable[[Patient], Any], title: str, remedy: str
 ) -> None:
-    """One thing that is wrong is a fault with its remedy, and nothing printed holds a secret."""
+    """A planted fault is found with its remedy, and nothing printed holds a secret."""
     await plant(patient)
     found = await patient.examine()
     faults = [each for each in found if each.verdict is Verdict.FAULT]
@@ -304,7 +304,7 @@ async def test_a_planted_fault_is_found(
 
 
 async def test_scopes_that_slack_has_not_granted_are_named(patient: Patient) -> None:
-    """Each missing scope is named, with where to add it."""
+    """Each Slack scope that is missing is named, with where to add it."""
     async with slack_with(EVERYTHING.scopes - {"im:write", "chat:write"}) as slack:
         patient.change("interfaces.slack.api_base_url", slack)
         found = await patient.examine()
@@ -315,7 +315,7 @@ async def test_scopes_that_slack_has_not_granted_are_named(patient: Patient) -> 
 
 
 async def test_a_locked_database_is_found(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that another process has locked takes no changes; the remedy says why."""
+    """A database file that another process has locked is a fault, and the remedy says why."""
     monkeypatch.setattr("app.database.sqlite._START_BUSY_SECONDS", 0.1)
     url = sa.make_url(patient.tree["database"]["url"])
     locking = sa.create_engine(f"sqlite:///{url.database}")

@@ -1,4 +1,4 @@
-"""The Drive toolkit of two people against the sandbox Google, and what that sandbox refuses as Google does."""
+"""Tests of two people's Drive toolkits against the sandbox Google, and of what that sandbox refuses as Google does."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MARKER = re.compile(r"mk[0-9a-f]{10}")
 TOOLS = DriveToolkit.tools()
 DEFINITIONS = [spec.definition for spec in TOOLS.values()]
 FILES = "/drive/v3/files"
-# These reach an application's own folder, recordings, photos or scripts, and no other file of the person.
+# These scopes reach an application's own folder, recordings, photos or scripts, and no other file of the person.
 OF_OTHER_USE = {
     f"https://www.googleapis.com/auth/drive.{name}"
     for name in ("appdata", "meet.readonly", "photos.readonly", "scripts")
@@ -42,24 +42,24 @@ OF_OTHER_USE = {
 
 @pytest.fixture
 async def google() -> AsyncIterator[GmailSandbox]:
-    """A sandbox of the test's own."""
+    """Yield a sandbox for this test only."""
     async with open_gmail_sandbox() as google:
         yield google
 
 
 def named(google: GmailSandbox, email: str, **attributes: Any) -> DriveFile:
-    """The first file of a person with these attributes."""
+    """Return the first file of a person with these attributes."""
     files = google.google.drive.files(email)
     return next(each for each in files if all(getattr(each, name) == value for name, value in attributes.items()))
 
 
 def private(google: GmailSandbox, email: str) -> DriveFile:
-    """A document of a person that is shared with nobody."""
+    """Return a document of a person that is shared with nobody."""
     return named(google, email, mime_type=DOCUMENT, roles={})
 
 
 async def test_two_people_see_their_own_files_at_once(google: GmailSandbox) -> None:
-    """Interleaved lists and texts: the owner's, what is shared with them and the shared drive, and nothing else."""
+    """Interleaved lists and reads return a person's own files, those shared with them and those of the shared drive."""
     people = {email: await drive_of(google, email) for email in (ADA, GRACE)}
     lists = await asyncio.gather(*(people[email].recent(limit=50) for email in (ADA, GRACE) * 10))
     texts = await asyncio.gather(*(people[email].read(private(google, email).file_id) for email in (ADA, GRACE) * 10))
@@ -77,7 +77,7 @@ async def test_two_people_see_their_own_files_at_once(google: GmailSandbox) -> N
 
 
 async def test_a_file_of_somebody_else_is_not_there(google: GmailSandbox) -> None:
-    """Its id is of no use, whatever the tool; nothing of it is told."""
+    """Another person's file id is not found by any tool, and nothing about the file is revealed."""
     ada, file_id = await drive_of(google, ADA), private(google, GRACE).file_id
     calls = (
         ada.get(file_id),
@@ -97,7 +97,7 @@ async def test_a_file_of_somebody_else_is_not_there(google: GmailSandbox) -> Non
 
 
 async def test_a_search_finds_names_and_texts_and_takes_its_words_literally(google: GmailSandbox) -> None:
-    """Quotes and operators in the words are words."""
+    """Quotes and operators in the searched words are taken as words."""
     ada = await drive_of(google, ADA)
     document = private(google, ADA)
     inside = MARKER.findall(document.content.decode())[0]
@@ -111,7 +111,7 @@ async def test_a_search_finds_names_and_texts_and_takes_its_words_literally(goog
 
 
 async def test_a_folder_lists_what_is_in_it_and_pages_hold_each_file_once(google: GmailSandbox) -> None:
-    """Folders first; the root by its alias; a shared drive by its id."""
+    """Folders come first, the root is listed by default, and a shared drive is listed by its id."""
     ada = await drive_of(google, ADA)
     seen, page = list[dict[str, Any]](), None
     while True:
@@ -134,7 +134,7 @@ async def test_a_folder_lists_what_is_in_it_and_pages_hold_each_file_once(google
 
 
 async def test_a_file_was_changed_on_the_persons_own_day(google: GmailSandbox) -> None:
-    """At half past eleven in the evening in London it is the next day in Tokyo."""
+    """The day of a change is that of the person's time zone: late evening in London is the next day in Tokyo."""
     file = put(google, private(google, ADA), modified=datetime(2026, 7, 1, 22, 30, tzinfo=UTC))
     for zone, day in (("Europe/London", "2026-07-01"), ("Asia/Tokyo", "2026-07-02"), ("UTC", "2026-07-01")):
         ada = await drive_of(google, ADA, zone=zone)
@@ -144,7 +144,7 @@ async def test_a_file_was_changed_on_the_persons_own_day(google: GmailSandbox) -
 
 
 async def test_what_has_a_text_is_read_and_what_has_none_is_named(google: GmailSandbox) -> None:
-    """A document, a table, a text file; not a picture, a folder, or a file that only says that it is a text."""
+    """Documents, tables and text files can be read; pictures, folders and files that only claim to be text cannot."""
     ada = await drive_of(google, ADA)
     table = named(google, ADA, mime_type="application/vnd.google-apps.spreadsheet")
     plain = named(google, ADA, mime_type="text/plain")
@@ -165,13 +165,13 @@ async def test_what_has_a_text_is_read_and_what_has_none_is_named(google: GmailS
 
 
 def put(google: GmailSandbox, like: DriveFile, **attributes: Any) -> DriveFile:
-    """Another file like one, with these attributes."""
+    """Store another file like this one, with these attributes."""
     store = google.google.drive._store
     return store.put(replace(like, file_id=store.new_id(), **attributes))
 
 
 async def test_a_file_is_given_as_it_is_and_googles_own_as_pdf(google: GmailSandbox) -> None:
-    """Each person their own: the bytes of a picture; PDF of a document, a table, a drawing, and of a shared drive's."""
+    """A download gives a person the bytes of a picture, and a PDF of Google's own kinds, also from a shared drive."""
     people = {email: await drive_of(google, email) for email in (ADA, GRACE)}
     team = next(each for each in google.google.drive._store.files.values() if each.drive_id and each.is_googles)
     for email, drive in people.items():
@@ -190,7 +190,7 @@ async def test_a_file_is_given_as_it_is_and_googles_own_as_pdf(google: GmailSand
         assert all(each.startswith(b"%PDF-1.4") and rb"(Plan \(1\))" in each for each in read[1:5])
         assert files[5]["name"].startswith("Team handbook")
     ada = people[ADA]
-    with pytest.raises(GoogleError):  # of somebody else
+    with pytest.raises(GoogleError):  # somebody else's file
         await ada.read_file(private(google, GRACE).file_id)
 
 
@@ -206,7 +206,7 @@ async def test_a_file_is_given_as_it_is_and_googles_own_as_pdf(google: GmailSand
 async def test_what_cannot_be_given_is_said_before_it_is_promised(
     google: GmailSandbox, attributes: dict[str, Any], told: str
 ) -> None:
-    """And a tool that would use it is told the same."""
+    """A file that cannot be sent is refused before it is promised, and to tools that would use it."""
     ada, file = await drive_of(google, ADA), put(google, private(google, ADA), **attributes)
     with pytest.raises(ToolError, match=told):
         await ada.download(file.file_id)
@@ -215,7 +215,7 @@ async def test_what_cannot_be_given_is_said_before_it_is_promised(
 
 
 async def test_a_document_that_is_too_large_to_export_is_told_in_words(google: GmailSandbox) -> None:
-    """Google exports 10 MB; what has grown since it was promised is told as well."""
+    """A document above Google's export limit of 10 MB is refused in words, as is a file that grew since its promise."""
     ada = await drive_of(google, ADA)
     document = put(google, private(google, ADA), content=b"x" * 10_000_001)
     picture = named(google, ADA, mime_type="image/png")
@@ -228,7 +228,7 @@ async def test_a_document_that_is_too_large_to_export_is_told_in_words(google: G
 
 
 async def test_a_shortcut_stands_for_what_it_leads_to(google: GmailSandbox) -> None:
-    """Read, given, copied and shared is the file; thrown away is the shortcut; lists and questions name the file."""
+    """A shortcut is read, sent, copied and shared as its target but trashed as itself, and its target is shown."""
     ada, grace = await drive_of(google, ADA), await drive_of(google, GRACE)
     document = private(google, ADA)
     about = {"mime_type": SHORTCUT, "name": "Way", "content": b"", "target": (document.file_id, DOCUMENT)}
@@ -257,7 +257,7 @@ async def test_a_shortcut_stands_for_what_it_leads_to(google: GmailSandbox) -> N
 
 
 async def test_a_long_text_comes_in_pages(google: GmailSandbox) -> None:
-    """All of it, and a page that is not there says how many there are."""
+    """The pages of a long text add up to all of it, and a missing page is answered with the number of pages."""
     ada, document = await drive_of(google, ADA), private(google, ADA)
     long = "\n".join(f"line {number}" for number in range(4_000))
     google.google.drive._store.put(replace(document, content=long.encode()))
@@ -273,7 +273,7 @@ async def test_a_long_text_comes_in_pages(google: GmailSandbox) -> None:
 
 
 async def test_what_is_made_is_the_persons_alone_until_it_is_shared(google: GmailSandbox) -> None:
-    """A new file and a copy of a shared one; then Grace reads what Ada shared, and may not change it."""
+    """A new file and a copy are hidden from others; once Ada shares hers, Grace can read it and not change it."""
     ada, grace = await drive_of(google, ADA), await drive_of(google, GRACE)
     made = await ada.upload(name="plan.md", content="# Plan\n\nfirst")
     shared_by_grace = next(each for each in google.google.drive.files(GRACE) if each.roles)
@@ -301,7 +301,7 @@ async def test_what_is_made_is_the_persons_alone_until_it_is_shared(google: Gmai
 
 
 async def test_the_trash_takes_ones_own_files_and_says_what_it_did_not(google: GmailSandbox) -> None:
-    """A file that is only shared with the person stays where it is; the question names each file."""
+    """A file that is only shared with the person is not trashed, and the result and the question say whose it is."""
     ada = await drive_of(google, ADA)
     own = private(google, ADA)
     foreign = next(each for each in google.google.drive.files(GRACE) if each.roles)
@@ -321,7 +321,7 @@ async def test_the_trash_takes_ones_own_files_and_says_what_it_did_not(google: G
 
 
 async def test_a_share_that_is_interrupted_says_who_was_reached(google: GmailSandbox) -> None:
-    """One refusal in the middle stops nobody else; the person reads for whom it did not work."""
+    """A refusal for one address does not stop the others, and the result names the one that failed."""
     ada, own = await drive_of(google, ADA), private(google, ADA)
     share = ada._google.execute
 
@@ -365,7 +365,7 @@ async def test_a_share_that_is_interrupted_says_who_was_reached(google: GmailSan
 async def test_the_sandbox_refuses_what_google_refuses(
     google: GmailSandbox, verb: str, path: str, options: dict[str, Any], status: int, reason: str
 ) -> None:
-    """With Google's status and reason."""
+    """The sandbox answers with Google's status and reason."""
     ids = {
         "DOCUMENT": private(google, ADA).file_id,
         "TEXT": named(google, ADA, mime_type="text/plain").file_id,
@@ -381,7 +381,7 @@ async def test_the_sandbox_refuses_what_google_refuses(
 
 
 async def test_the_narrow_scope_reaches_only_what_the_application_made(google: GmailSandbox) -> None:
-    """And without `fields` Google answers four fields."""
+    """The narrow scope finds no file that another application made; without `fields` Google returns four fields."""
     token = (await google.browser.sign_in(ADA, OWN_FILES))["access_token"]
     other = await google.browser.call(token, "GET", f"{FILES}/{private(google, ADA).file_id}")
     made = await google.browser.call(token, "POST", FILES, json={"name": "x"})
@@ -393,7 +393,7 @@ async def test_the_narrow_scope_reaches_only_what_the_application_made(google: G
 
 @pytest.mark.parametrize("method", [spec.method for spec in TOOLS.values()])
 async def test_the_declared_scopes_are_enough_and_the_least(google: GmailSandbox, method: str) -> None:
-    """Each tool works with the scopes that it declares alone, and Google has none that is less and enough."""
+    """Each tool works with only the scopes that it declares, and Google has no lesser scope that is enough."""
     (scope,) = TOOLS[f"drive_{method}"].oauth_scopes
     file_id = private(google, ADA).file_id
     given: dict[str, dict[str, Any]] = {
@@ -420,13 +420,13 @@ async def test_the_declared_scopes_are_enough_and_the_least(google: GmailSandbox
     assert scope in enough
     if scope == ALL_FILES:  # these change files that other applications made
         less -= {OWN_FILES, "https://www.googleapis.com/auth/drive.metadata"}
-    if method in ("read", "download"):  # they look at a file; its content is read after that
+    if method in ("read", "download"):  # they look at a file first and read its content afterwards
         less -= {SEE_FILES}
     assert less == set()
 
 
 def test_what_others_notice_asks_first() -> None:
-    """Sharing and throwing away are asked about; making and copying leave nothing that others see."""
+    """Sharing and trashing act, so they ask first; uploading and copying organise, because others see nothing."""
     by_effect = {effect: {spec.method for spec in TOOLS.values() if spec.effect is effect} for effect in Effect}
 
     assert by_effect[Effect.ACT] == {"share", "trash"}
@@ -451,7 +451,7 @@ def test_what_others_notice_asks_first() -> None:
     ],
 )
 def test_arguments_that_google_should_never_see_are_refused(tool: str, arguments: dict[str, Any]) -> None:
-    """Before anybody is asked to approve them."""
+    """Invalid arguments are refused before anybody is asked to approve them."""
     with pytest.raises(ValidationError):
         TOOLS[f"drive_{tool}"].validator.validate_python(arguments)
 
@@ -480,7 +480,7 @@ def test_arguments_that_google_should_never_see_are_refused(tool: str, arguments
     ],
 )
 def test_a_phrase_calls_its_tool(typed: str, tool: str, arguments: dict[str, Any]) -> None:
-    """The phrase reaches the tool, with arguments that its schema takes."""
+    """A phrase calls its tool, with arguments that fit the tool's schema."""
     call = reply([ModelRequest(parts=[UserPromptPart(typed)])], DEFINITIONS)
 
     assert isinstance(call, ToolCallPart)

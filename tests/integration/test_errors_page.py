@@ -1,4 +1,4 @@
-"""docs/errors.md has a heading for every error, and shows what the code says."""
+"""Tests that docs/errors.md has a heading for every error, and shows the code's messages."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ HEADING_OR_MESSAGE = re.compile(r"^## (?P<name>\w+)$|^```text\n(?P<text>.*?)\n``
 
 
 def headings() -> list[str]:
-    """The errors that the page has, in its order."""
+    """Return the errors that the page has, in its order."""
     return [match["name"] for match in HEADING_OR_MESSAGE.finditer(PAGE) if match["name"]]
 
 
 def messages() -> list[Shown]:
-    """The messages that the page shows, each below the heading of its error."""
+    """Return the messages that the page shows, each with the error of its heading."""
     shown: list[Shown] = []
     name = ""
     for match in HEADING_OR_MESSAGE.finditer(PAGE):
@@ -33,12 +33,12 @@ def messages() -> list[Shown]:
 
 
 def fits(message: str, shown: str) -> bool:
-    """Whether a message is the one that is shown, ``…`` standing for what differs."""
+    """Return whether a message matches the one shown, in which ``…`` stands for any text."""
     return re.fullmatch(re.escape(shown).replace("…", ".+"), message, re.DOTALL) is not None
 
 
 def test_every_error_has_its_heading() -> None:
-    """In the order of the tree that app/errors.py draws; what the containers and the system raise follows."""
+    """The headings follow the tree in app/errors.py, then the errors of the containers and of the system."""
     tree: list[str] = re.findall(r"^[│├└─ ]*(\w+Error)\b", errors.__doc__ or "", re.MULTILINE)
     defined = {
         kind.__name__ for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, DeputyError)
@@ -49,7 +49,7 @@ def test_every_error_has_its_heading() -> None:
 
 
 def test_every_message_is_provoked() -> None:
-    """The page shows as many messages as are held to the code below, and one at least of each error that is raised."""
+    """The page shows as many messages as tests provoke, and at least one for each error that is raised."""
     families = {"DeputyError", "MessageError", "ConsentError"}
 
     assert len(messages()) == len(PROVOKED)
@@ -62,7 +62,7 @@ def test_every_message_is_provoked() -> None:
 async def test_the_message_is_the_codes_own(
     provoke: Provoke, shown: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the page shows is what is raised, by its class and its words."""
+    """The page shows the class and the words of the error that is raised."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     kind, message = await provoke(tmp_path)
@@ -73,5 +73,5 @@ async def test_the_message_is_the_codes_own(
 
 @pytest.mark.parametrize(("message", "same"), [("a 1 b", True), ("a b", False), ("a 1 c", False), ("xa 1 b", False)])
 def test_only_what_differs_may_differ(message: str, same: bool) -> None:
-    """A word that is not the page's is noticed."""
+    """A message may differ from the page only where the page has an ellipsis."""
     assert fits(message, "a … b") is same

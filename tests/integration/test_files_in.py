@@ -1,4 +1,4 @@
-"""Files that people sent, and files of their accounts, attached to their mail and put into their Drive."""
+"""Tests of attaching files to mail and putting them into Drive: files that people sent, and files of their accounts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _AGENTS: Any = {"assistant": AgentSettings(toolkits=("gmail", "drive"))}
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """A server that both people have connected their accounts to, and whose replies are recorded."""
+    """Yield a server to which both people have connected their accounts, and whose replies are recorded."""
     async with (
         open_environment(Path(tmp_path_factory.mktemp("files-in"))) as environment,
         environment.server(lambda container: CHANNEL.install(container, "http"), agents=_AGENTS) as server,
@@ -39,7 +39,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 
 
 async def _say(server: Server, person: Principal, text: str, contents: bytes | None = None) -> StoredMessage:
-    """Write to the assistant, with a file perhaps."""
+    """Write to the assistant, optionally with a file, and return the accepted message."""
     attachments: tuple[Attachment, ...] = ()
     if contents is not None:
         place = f"{person.user}-{len(CHANNEL.files)}"
@@ -52,7 +52,7 @@ async def _say(server: Server, person: Principal, text: str, contents: bytes | N
 
 
 async def _told(server: Server, message: StoredMessage) -> str:
-    """What a message's person is told when it is done."""
+    """Return the answer to a message once it is done."""
     inbox = server.container.inbox()
 
     async def is_done() -> bool:
@@ -63,14 +63,14 @@ async def _told(server: Server, message: StoredMessage) -> str:
 
 
 async def _asked(message: StoredMessage) -> str:
-    """What a message's person is asked first."""
+    """Return the first text that is sent for a message, once there is one."""
     return await eventually(
         lambda: next((each.text for each in CHANNEL.sent if each.message_id == message.message_id), "")
     )
 
 
 async def _approve(server: Server, message: StoredMessage) -> tuple[str, str]:
-    """Approve what a message asks for; the question, and what its person is told in the end."""
+    """Approve what a message asks for, and return the question and the final answer."""
     question = await _asked(message)
     code = APPROVAL_CODE.findall(question)[-1]
     approved = await _say(server, message.principal, f"approve {code}")
@@ -83,7 +83,7 @@ def _attached(letter: MailboxMessage) -> list[tuple[str, bytes]]:
 
 
 async def test_a_file_that_was_sent_is_mailed_as_it_was_approved(server: Server) -> None:
-    """Two people at once: the card names file, type and size; the other gets these bytes; nobody else's are in it."""
+    """For two people at once, the question names file, type and size, and the letter has that person's own bytes."""
     asked = {
         person: await _say(
             server, person, f"mail this file to {other} about offer of {person.user}: As promised.", _bytes(person)
@@ -102,7 +102,7 @@ async def test_a_file_that_was_sent_is_mailed_as_it_was_approved(server: Server)
 
 
 async def test_a_file_of_a_mail_is_put_into_drive_and_one_of_drive_into_a_mail(server: Server) -> None:
-    """By their references, with the permissions that it takes; another person's reference leads nowhere."""
+    """Files move between mail and Drive by their references; a person cannot use another person's reference."""
     ada, grace = EMAILS
     await _approve(server, await _say(server, ada, f"mail this file to {GRACE} about plans: Here.", b"plans of ada"))
     [letter] = [each for each in server.google.mailbox(GRACE) if each.subject == "plans"]
@@ -125,7 +125,7 @@ async def test_a_file_of_a_mail_is_put_into_drive_and_one_of_drive_into_a_mail(s
 
 
 async def _connect_drive(server: Server, person: Principal, question: str) -> None:
-    """Grant what Drive's tools need, by the link of a question."""
+    """Grant what Drive's tools need by a consent link."""
     scopes = frozenset(scope for spec in DriveToolkit.tools().values() for scope in spec.oauth_scopes)
     consent = server.container.consent()
     link = (await consent.sign_in(person, await consent.ask(person, scopes))).url
