@@ -36,13 +36,13 @@ NOT_ENOUGH = {
 
 @pytest.fixture
 async def gmail() -> AsyncIterator[GmailSandbox]:
-    """A sandbox of the test's own."""
+    """Yield a sandbox for one test."""
     async with open_gmail_sandbox() as gmail:
         yield gmail
 
 
 async def arguments(gmail: GmailSandbox, method: str) -> dict[str, Any]:
-    """Arguments with which a tool succeeds."""
+    """Return arguments with which a tool succeeds."""
     mail = gmail.mail(ADA)[0]
     attached = next(each for each in gmail.mail(ADA) if each.attachments)
     if method == "send_draft":
@@ -75,7 +75,7 @@ async def arguments(gmail: GmailSandbox, method: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("method", [spec.method for spec in GmailToolkit.tools().values()])
 async def test_the_declared_scopes_are_enough_and_the_least(gmail: GmailSandbox, method: str) -> None:
-    """Each tool works with the scopes that it declares alone, and no method that it calls would do with less."""
+    """Each tool works with exactly its declared scopes, and its methods would not work with narrower ones."""
     declared = set(GmailToolkit.tools()[f"gmail_{method}"].oauth_scopes)
     given = await arguments(gmail, method)
     ada = await gmail.toolkit(ADA, *declared)
@@ -86,7 +86,7 @@ async def test_the_declared_scopes_are_enough_and_the_least(gmail: GmailSandbox,
     enough = {method_id: gmail.apis.method_scopes(method_id) - NOT_ENOUGH for method_id in called}
 
     assert called
-    assert gmail.unmasked == []  # Google is asked for no field that nobody reads
+    assert gmail.unmasked == []  # Google is asked only for fields that are used
     assert {call.status // 100 for call in gmail.google.calls} == {2}
     for scope in declared:
         needing = [accepted for accepted in enough.values() if accepted & declared == {scope}]

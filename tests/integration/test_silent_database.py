@@ -74,7 +74,7 @@ class Limits:
 async def test_what_was_accepted_is_answered_once_the_database_is_back(
     way: SilencedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Literal["embedded", "procrastinate"]
 ) -> None:
-    """While the database is silent a webhook is refused in time; once it is back, every accepted message is answered."""
+    """While the database is silent, a webhook is refused in time; once it is back, accepted messages are answered."""
     model, limits = ScriptedModel(), Limits()
     limits.install(monkeypatch)
     delivery = DeliverySettings(engine=engine, scan_seconds=0.2, lease_seconds=4, backoff_seconds=0.2, grace_seconds=1)
