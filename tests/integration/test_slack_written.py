@@ -201,7 +201,7 @@ async def test_in_a_channel_public_answers_grow_and_private_ones_become_a_line(s
 
 
 async def test_after_a_crash_the_line_takes_the_place_of_what_grew_in_a_channel(stage: Stage) -> None:
-    """After a crash, another process puts each reply or line into the message that was begun, and nothing is doubled."""
+    """After a crash, another process puts each reply or line into the message that was begun, exactly once."""
     messages = {name: in_channel(name) for name in ("ADA", "GRACE")}
     for name, message in messages.items():
         write(stage.follow(message), f"Let me see, {name}")
