@@ -13,8 +13,8 @@ from tests.fakes.gmail_sandbox import GmailSandbox, open_gmail_sandbox
 from tests.fakes.sandbox import ADA, GRACE
 
 ALL_MAIL = "https://mail.google.com/"
-# What is wider than each scope. That gmail.compose, with which mail can be sent, is wider than gmail.readonly concerns
-# the methods that read drafts only, as it allows no others of those for which gmail.readonly is enough.
+# The scopes that are wider than each scope. gmail.compose, with which mail can be sent, is wider than gmail.readonly
+# only for the methods that read drafts, because it allows no other method for which gmail.readonly is enough.
 WIDER = {
     READ_MAIL: {COMPOSE_MAIL, MODIFY_MAIL, ALL_MAIL},
     SEND_MAIL: {COMPOSE_MAIL, MODIFY_MAIL, ALL_MAIL},
@@ -22,8 +22,8 @@ WIDER = {
     EDIT_LABELS: {READ_MAIL, MODIFY_MAIL, ALL_MAIL},
     MODIFY_MAIL: {ALL_MAIL},
 }
-# Narrower, and of no use. gmail.metadata gives no text, no snippet and no search (`q`); the add-on scopes reach only
-# the mail that is open in a Gmail add-on, and Deputy is none.
+# Narrower scopes that are not sufficient: gmail.metadata gives no text, no snippet and no search (`q`), and the add-on
+# scopes reach only the mail that is open in a Gmail add-on, which Deputy is not.
 # https://developers.google.com/workspace/gmail/api/auth/scopes
 NOT_ENOUGH = {
     f"https://www.googleapis.com/auth/gmail.{name}"

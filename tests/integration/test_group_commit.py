@@ -110,7 +110,7 @@ async def test_one_that_fails_undoes_nothing_of_the_others(
 
 
 async def test_what_one_is_refused_for_can_be_read(sqlite: Database, ada: Principal, grace: Principal) -> None:
-    """After a refused duplicate, the row that caused the refusal can be read, although one commit stores both."""
+    """A writer that is refused because of another row can read that row, even if the same commit stores it."""
 
     async def add_or_read(person: Principal) -> list[str]:
         with suppress(sa.exc.IntegrityError):
@@ -161,7 +161,7 @@ async def test_a_commit_that_fails_fails_everybody_in_it(
 async def test_a_transaction_that_sqlite_ends_is_everybodys_loss(
     sqlite: Database, ada: Principal, grace: Principal
 ) -> None:
-    """If SQLite rolls back the whole transaction, as on a full disk, no writer in it is told that it succeeded."""
+    """If SQLite rolls back the whole transaction, as on a full disk, no writer in it is reported a success."""
 
     async def end_all() -> None:
         async with sqlite.writing() as connection:

@@ -96,7 +96,7 @@ async def test_an_update_by_the_key_is_no_scan(database: Database, table: str) -
 async def test_what_a_message_costs_in_the_database(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """A message with a tool call executes exactly these statements: 5 that change and 4 that read."""
+    """A message with a tool call executes exactly these statements, in 5 changes and 4 reads."""
     server = CoreServer(database, key_ring)
     for person in (ada, grace):
         await server.grant(person, READ)

@@ -158,7 +158,7 @@ async def test_a_revoked_token_is_refused(server: Server, ada: Principal, grace:
 
 
 async def test_a_declared_oversize_body_is_refused_unread(server: Server, ada: Principal) -> None:
-    """A body whose declared length is over the limit is refused before it is sent."""
+    """A body whose declared length exceeds the limit is refused before it is sent."""
     length = str(server.settings.server.max_body_bytes + 1)
     headers = {**await server.bearer(ada), "Content-Type": "application/json", "Content-Length": length}
     reader, writer = await asyncio.open_connection("127.0.0.1", server.settings.server.port)
@@ -173,7 +173,7 @@ async def test_a_declared_oversize_body_is_refused_unread(server: Server, ada: P
 
 
 async def test_a_chunked_oversize_body_is_refused(server: Server, ada: Principal) -> None:
-    """A body without a declared length is refused once it is over the limit."""
+    """A body without a declared length is refused once it exceeds the limit."""
     limit = server.settings.server.max_body_bytes
 
     async def chunks() -> AsyncIterator[bytes]:

@@ -95,7 +95,7 @@ async def test_a_wait_ends_with_its_connection(
 async def test_a_wait_asks_the_database_for_nothing(
     server: Server, ada: Principal, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A message is read when a wait begins and when it changes, however often the server checks for changes."""
+    """A message is read when a wait begins and when it changes, no matter how often the server checks for changes."""
     inbox = server.container.inbox()
     get, reads = inbox.get, asyncio.Queue[str]()
 

@@ -1,4 +1,4 @@
-"""What an idle process costs: the statements of its periodic tasks."""
+"""The cost of an idle process: the statements of its periodic tasks."""
 
 from __future__ import annotations
 

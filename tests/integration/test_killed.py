@@ -42,7 +42,7 @@ async def installation(tmp_path: Path, databases: Databases) -> AsyncIterator[De
 
 
 async def connect_both(installation: DeputyInstallation, ada: Principal, grace: Principal, expires_in: float) -> None:
-    """Connect both people, with access tokens that expire in so many seconds."""
+    """Connect both people, with access tokens that expire after `expires_in` seconds."""
     for person, email in ((ada, ADA), (grace, GRACE)):
         await installation.connect(person, email, READ, expires_in=expires_in)
 

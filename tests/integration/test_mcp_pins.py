@@ -161,7 +161,7 @@ def test_what_only_the_database_says_can_be_stored() -> None:
 
 
 def test_an_administrator_accepts_what_they_have_seen(tmp_path: Path) -> None:
-    """The commands show a changed tool's two definitions and accept the new one, and the check reports a dead server."""
+    """The commands show both definitions of a changed tool and accept the new one; the check reports a dead server."""
     config = tmp_path / "config.yaml"
     office = {"url": "http://127.0.0.1:1/mcp", "identity": "none"}
     tree = {

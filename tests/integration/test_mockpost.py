@@ -32,7 +32,7 @@ QUESTION = ReplyContent("Send it?", (Button("Approve", command="approve 3f2a"), 
 
 
 def command() -> str:
-    """Return the command, or skip the test if there is none (or fail it in CI)."""
+    """Return the command, or skip the test if it is not installed (or fail it in CI)."""
     ours = Path(__file__).parents[2] / ".venv-mockpost" / "bin" / "mockpost"
     found = os.environ.get("MOCKPOST") or (str(ours) if ours.exists() else shutil.which("mockpost"))
     if found is None:

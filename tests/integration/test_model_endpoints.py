@@ -195,7 +195,7 @@ async def test_the_next_model_answers_when_one_cannot_be_reached(
 
 
 async def test_a_refusal_is_no_failure(local: ChatServer, spare: ChatServer, tmp_path: Path, ada: Principal) -> None:
-    """If a model refuses its key, the person is told so and the next model is not asked."""
+    """If a model refuses its key, the answer says so and the next model is not asked."""
     async with deputy(tmp_path, "local", "spare", local=local.settings, spare=spare.settings) as server:
         local.faults.append(401)
         answer = await server.ask(ada, "hello")

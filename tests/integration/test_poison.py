@@ -166,7 +166,7 @@ async def test_two_culprits_are_both_found(
 async def test_a_process_that_ends_in_order_makes_nobody_a_suspect(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """Restarting servers while a message runs does not count as an interruption, however often it happens."""
+    """Restarting servers while a message runs never counts as an interruption."""
     machine = Machine(database, key_ring)
     said = [await machine.process().say(person, f"slow {person.user}", person.user) for person in (ada, grace)]
     for _ in range(ATTEMPTS + 1):

@@ -396,7 +396,7 @@ async def test_while_a_sign_in_waits_no_second_link_is_made(
     assert isinstance(await server.confirmation.confirm(ada, code), Connected)
 
 
-@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)  # because its files can be read
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)  # because this test reads the database's files
 async def test_secrets_in_quarantine_stand_nowhere(
     server: ConsentServer,
     browser: Browser,

@@ -84,7 +84,7 @@ async def ada(client: SandboxClient) -> Account:
 
 @pytest.fixture
 async def grace(client: SandboxClient) -> Account:
-    """Return Grace's account, which may do the same except manage labels."""
+    """Return Grace's account, signed in with MODIFY alone."""
     return Account(client, (await client.sign_in(GRACE, MODIFY))["access_token"])
 
 
@@ -94,7 +94,7 @@ def header(message: dict[str, Any], name: str) -> str:
 
 
 async def test_googles_client_refreshes_lists_gets_and_sends(google_: GoogleSandbox) -> None:
-    """google-auth, googleapiclient and httplib2, unmodified, refresh a token, read mail and send one to another person."""
+    """Google's Python libraries, unmodified, refresh a token, read mail and send a message to another person."""
     newest = next(m for m in google_.mailbox(ADA) if "TRASH" not in m.label_ids)
     async with on_loopback(google_) as (base_url, client):
         tokens = await client.sign_in(ADA, READ, SEND)
@@ -130,7 +130,7 @@ async def test_googles_client_refreshes_lists_gets_and_sends(google_: GoogleSand
 
 
 async def test_googles_client_raises_its_own_errors(google_: GoogleSandbox) -> None:
-    """googleapiclient finds a refusal's status and reason where it looks for them."""
+    """A refusal's status and reason are where googleapiclient looks for them."""
     async with on_loopback(google_) as (base_url, client):
         tokens = await client.sign_in(ADA, READ)
 

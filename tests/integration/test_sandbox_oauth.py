@@ -238,7 +238,7 @@ async def test_granted_is_what_was_ticked(client: SandboxClient) -> None:
 
 
 async def test_all_unticked_leaves_identity(client: SandboxClient) -> None:
-    """With no box ticked only the identity scopes are granted, and if there are none, access is denied."""
+    """With no box ticked only the identity scopes are granted, and without any of those, access is denied."""
     answer = await client.decide(ADA, READ, granted=[])
     nothing = await client.decide(ADA, granted=[], scope=READ)
 

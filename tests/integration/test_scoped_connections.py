@@ -101,7 +101,7 @@ async def test_two_people_are_answered_under_their_own_token(
 async def test_a_tool_is_given_only_the_connection_that_it_declares(
     settings: Settings, ada: Principal, grace: Principal
 ) -> None:
-    """A tool without a connection, or with another one, gets no token of this one, even if the person has granted it."""
+    """A tool without a connection, or with another one, gets no token of this one, even if its person granted it."""
     hub, google = Hub(), FakeTokens()
     async with open_test_container(settings) as container:
         hub.prepare(container)
@@ -180,7 +180,7 @@ async def test_every_call_is_in_the_audit_trail(settings: Settings, ada: Princip
 
 
 async def test_nothing_lives_on_after_the_request(settings: Settings, ada: Principal, grace: Principal) -> None:
-    """Two people have separate connections, which are freed after their requests, and a kept client can send nothing."""
+    """Two people have separate connections, freed after their requests, and a kept client can send nothing."""
     hub = Hub()
     async with open_test_container(settings) as container:
         hub.prepare(container)

@@ -173,7 +173,7 @@ async def test_a_start_ends_what_a_process_that_is_gone_holds(
 
 
 async def test_a_start_waits_for_a_long_migration(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A start waits for another process's migration, however long its statement takes, and does not end it."""
+    """A start waits for another process's migration, even if a statement takes long, and does not end it."""
     looked = Counter[str]()
     refuse_idle = migration_lock._refuse_idle
 

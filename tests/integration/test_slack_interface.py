@@ -362,7 +362,7 @@ MARKED = "~do not~ pay *5* _or_ `6`, see <https://pay.example/a_b?c=*d*>."
 
 
 async def test_an_answer_is_markdown_and_its_fallback_is_not(environment: Environment, server: Server) -> None:
-    """The block and the fallback text of an answer both hold the answer as it was written."""
+    """An answer's block and fallback text both hold it as it was written, and the fallback is not read as markup."""
     await server.deliver(event(server, "marks", text=f"repeat {MARKED}"))
     await server.posts(direct("marks"), 1)
     (asked,) = [each for each in environment.slack_proxy.asked if each["channel"] == direct("marks")]

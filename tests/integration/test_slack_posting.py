@@ -1,4 +1,4 @@
-"""What the bot posts on Slack when a process does not know what it, or another process, has already posted."""
+"""Posts on Slack when a process does not know what it, or another process, has already posted."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ async def test_a_stranger_in_a_shared_channel_is_of_their_own_company(slacks: Wo
 
 
 async def test_a_stranger_is_never_taken_for_a_colleague(slacks: Workspaces) -> None:
-    """An external sender in an organisation's shared channel keeps the tenant of their own company."""
+    """An external sender in an organisation's shared channel keeps their company's tenant."""
     event = slacks.server.slack.event(
         user="U0SAME", text="repeat hello", channel="C0EXTERNAL", team="T0GRIDA", enterprise="E0GRID",
         whole_organisation=True, kind="app_mention",
@@ -167,7 +167,7 @@ async def test_an_installation_that_ended_is_erased(slacks: Workspaces, way: str
 
 
 async def test_the_end_of_a_former_installation_does_not_end_a_new_one(slacks: Workspaces) -> None:
-    """A late event about an earlier installation, or the end of a person's token, does not end the installation."""
+    """A late event about an earlier installation, or about a person's token, does not end the installation."""
     await slacks.install("T0THREE")
     late = slacks.installs.uninstall("T0THREE")
     late["event_time"] -= 5
@@ -272,7 +272,7 @@ async def test_a_forged_callback_installs_nothing(slacks: Workspaces) -> None:
 
 
 async def test_an_answer_after_the_end_is_sent_with_no_other_token(slacks: Workspaces) -> None:
-    """A reply is not sent if its workspace has uninstalled the app in the meantime, even with other tokens at hand."""
+    """A reply is not sent with another token if its workspace has uninstalled the app in the meantime."""
     channel = slacks.server.container.channels()["slack"].sends
     await slacks.install("T0THREE")
     await say(slacks, "D0LEAVING", "hello", team="T0THREE")

@@ -1,4 +1,4 @@
-"""What a start imports: packages that it does not use would cost seconds each."""
+"""The imports of a start: packages that it does not use would cost seconds each."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ CONFIG = {
     "default_agent": "assistant",
     "interfaces": {"http": {}, "slack": {"signing_secret": SIGNING_SECRET, "bot_token": "xoxb-test"}},
 }
-# Not rich: pydantic-ai imports httpx if it is installed, as it is beside agno, and httpx imports rich.
+# Not rich: pydantic-ai imports httpx if it is installed, for example beside agno, and httpx imports rich.
 NOT_USED = {
     "agno", "alembic", "app.toolkits.calendar", "app.toolkits.drive", "bs4", "google.api_core.retry", "google.protobuf",
     "jsonschema", "mako", "markdown_it", "mcp", "openai", "procrastinate", "psycopg", "pydantic_ai.models.function",

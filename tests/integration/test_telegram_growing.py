@@ -214,7 +214,7 @@ async def test_where_the_line_stands_already_what_grew_is_taken_away(stage: Stag
 
 
 async def test_who_never_started_the_private_chat_is_told_so_in_place_of_what_grew(stage: Stage) -> None:
-    """A person without a private chat is told how to start one in place of the growing message."""
+    """If a person has no private chat, the growing message is replaced by how to start one."""
     stage.telegram.chats.started.discard(ADA)
     ada = told(ADA, group=GROUP)
     stage.write(ada, "Let me see")

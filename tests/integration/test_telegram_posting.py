@@ -1,4 +1,4 @@
-"""What the bot sends, against a fake Telegram that refuses what the real one refuses."""
+"""Messages that the bot sends, against a fake Telegram that refuses what the real one refuses."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def test_private_words_go_to_the_private_chat(stage: TelegramStage) -> Non
 
 
 async def test_who_never_started_the_private_chat_is_told_how_to(stage: TelegramStage) -> None:
-    """A person who has not started the private chat is told in the group, once, how to, without the answer's text."""
+    """If a person has not started the private chat, the group reads once how to do so, without the answer's text."""
     stage.telegram.chats.started.discard(ADA)
     for _ in range(2):
         with pytest.raises(UndeliverableError):
@@ -223,7 +223,7 @@ async def test_attachments_are_fetched_within_their_limits(stage: TelegramStage)
 
 
 async def test_an_answer_is_shown_while_it_is_written(stage: TelegramStage) -> None:
-    """In private chats a draft grows with each person's own answer; in groups there is none."""
+    """In private chats a draft grows with each person's own answer; groups get no draft."""
     messages = [told(ADA), told(GRACE), told(ADA, group=GROUP, message_id="c" * 32)]
     for message in messages:
         stage.drafts.follow(message)

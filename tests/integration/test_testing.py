@@ -1,4 +1,4 @@
-"""What containers/testing offers to people who test their own parts: the app, two people, and working doubles."""
+"""The means in containers/testing for people who test their own parts: the app, two people, and working doubles."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ async def test_a_model_does_what_the_test_wrote(settings: Settings, ada: Princip
 
 
 async def test_a_channel_records_what_is_said(settings: Settings, ada: Principal, grace: Principal) -> None:
-    """The recording channel keeps what each person was told, by person."""
+    """The recording channel keeps each person's replies."""
     channel = RecordingChannel()
 
     def prepare(container: Application) -> None:

@@ -96,7 +96,7 @@ async def test_a_tool_that_fails_ends_its_call_alone(
     cause: str,
     place: str,
 ) -> None:
-    """After a tool fails the run continues, the fault is logged without values, and other people's runs are unaffected."""
+    """After a tool fails the run continues, the fault is logged without values, and others' runs are unaffected."""
     step = [call(f"letters_{name}", "f")]
     studio = Studio(database, scripted(step, [call("letters_clock", "c")]))
     mine, hers = [await studio.message(person) for person in (ada, grace)]

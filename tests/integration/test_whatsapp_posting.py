@@ -131,7 +131,7 @@ async def test_the_dots_are_shown_while_work_goes_on(desk: Desk) -> None:
 
 
 async def test_what_is_being_done_is_said_once(desk: Desk) -> None:
-    """Each person is told once, in their direct chat, what is being done, and not after the 24-hour window."""
+    """Each person reads once, in their direct chat, what is being done, and not after the 24-hour window."""
     mine, hers, late = await desk.receive(ada), await desk.receive(grace), await desk.receive(ada)
     for doing in (None, "searching your mail", "reading a mail"):
         await desk.channel.show_working(mine, doing)
@@ -274,7 +274,7 @@ async def test_buttons_go_to_direct_chats_alone(desk: Desk) -> None:
 
 
 async def test_a_private_answer_to_a_group_needs_a_direct_chat(desk: Desk) -> None:
-    """A private answer to a group goes to the direct chat; a person without one is asked in the group to open one."""
+    """A private answer to a group goes to the direct chat; a person without one is asked in the group to write there."""
     mine, hers = await desk.receive(ada, group_id="G1"), await desk.receive(grace, group_id="G1")
     await desk.receive(grace, "hello")
     with pytest.raises(UnavailableError):
