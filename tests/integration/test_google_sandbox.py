@@ -44,7 +44,7 @@ class GoogleAccess:
     http: httpx2.AsyncClient
 
     async def code(self, email: str, granted: str | None = None) -> str:
-        """Consent as this person, to all requested scopes or to these, and return the code; the nonce is the address."""
+        """Consent as this person, to all requested scopes or to these, and return the code; the nonce is `email`."""
         challenge = code_challenge(f"verifier of {email}")
         asked = AuthorizationRequest(frozenset({READ, SEND}), state="s", nonce=email, code_challenge=challenge)
         form = {"email": email, "decision": "allow"} | ({} if granted is None else {"granted": granted})

@@ -206,7 +206,7 @@ def test_any_other_address_counts_for_nothing(change: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("tenant", ["T0OTHER", "E0OTHER"])
 def test_another_companys_word_for_its_people_counts_for_nothing(tenant: str) -> None:
-    """The address of another company's user does not count, because that company could set any address, including ours."""
+    """The address of another company's user does not count, because that company could have set one of ours."""
     foreign = MEMBER | {"team_id": tenant, "enterprise_user": {"enterprise_id": tenant}}
 
     assert confirmed_address(Principal("slack", tenant, "U0ADA"), foreign, OWN) is None

@@ -274,7 +274,7 @@ async def test_buttons_go_to_direct_chats_alone(desk: Desk) -> None:
 
 
 async def test_a_private_answer_to_a_group_needs_a_direct_chat(desk: Desk) -> None:
-    """A private answer to a group goes to the direct chat; a person without one is asked in the group to write there."""
+    """A private answer to a group goes to the direct chat; a person without one is asked to write there."""
     mine, hers = await desk.receive(ada, group_id="G1"), await desk.receive(grace, group_id="G1")
     await desk.receive(grace, "hello")
     with pytest.raises(UnavailableError):
