@@ -162,7 +162,7 @@ async def test_a_tool_that_takes_a_token_is_refused(tmp_path: Path) -> None:
 
 
 async def test_what_a_server_refuses_is_quoted(tmp_path: Path, ada: Principal) -> None:
-    """A tool's own error reaches the model quoted, with any quotation marks of ours inside it replaced."""
+    """A tool's own error reaches the model quoted, with forged quotation marks inside it replaced."""
     async with serving(Office().server()) as url:
         settings = settings_with(tmp_path, office=shared(url, "fail"))
         model = scripted([call("office_fail", "1")])

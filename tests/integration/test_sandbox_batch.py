@@ -56,7 +56,7 @@ def run_batch(base_url: str, token: str, ids: list[str]) -> dict[str, Any]:
 
 
 async def test_the_client_library_reads_every_answer_of_a_batch() -> None:
-    """In a large batch with one failing call, each call has its own answer and its own entry in the log."""
+    """In one batch with a failing call, each call has its own answer and its own entry in the log."""
     google = sandbox()
     ids = [message.id for message in google.mailbox(ADA)]
     names = (ids * 10)[:99]

@@ -111,7 +111,7 @@ async def test_what_slack_did_not_sign_is_refused(server: Server, headers: Any, 
     assert await texts(server) == before
 
 
-@pytest.mark.parametrize("seconds", [-3600, -301, 360, 3600])  # the future ones get closer while they are sent
+@pytest.mark.parametrize("seconds", [-3600, -301, 360, 3600])  # a future time gets closer while the request is sent
 async def test_a_signature_of_another_time_is_refused(server: Server, seconds: int) -> None:
     """A request signed more than five minutes ago, or in the future, is refused as a replay."""
     body = json.dumps(event(server)).encode()

@@ -31,7 +31,7 @@ LINE = f"<@U0ADA> {ANSWERED_DIRECTLY}"
 
 @dataclass(frozen=True)
 class Place:
-    """Where Ada wrote, and whether her answer is private there."""
+    """The message that Ada wrote in a place, and whether her answer is private there."""
 
     message: StoredMessage
     private: bool = True

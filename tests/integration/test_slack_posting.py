@@ -119,7 +119,7 @@ async def test_who_tries_again_sees_what_was_posted_since_the_look(
 async def test_a_copy_that_cannot_be_deleted(
     channels: TwoChannels, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
-    """A copy that Slack does not allow to delete stays; if Slack is busy, the removal is to be retried."""
+    """A duplicate that Slack forbids deleting stays; if Slack is busy, the removal can be retried."""
     ada, grace = _message("ADA"), _message("GRACE")
     for channel in (channels.one, channels.other):
         for message in (ada, grace):

@@ -30,7 +30,7 @@ TEAM = {
 
 
 class Ask(Toolkit):
-    """Its tool has the name by which a team asks the member mail."""
+    """A toolkit whose tool has the name by which a team asks the member mail."""
 
     name = "ask"
 
@@ -76,7 +76,7 @@ async def test_an_override_of_a_members_toolkit_and_model_reaches_the_team(tmp_p
 
 
 class Watch(Toolkit):
-    """Tells its member's person, and until when they may take."""
+    """A toolkit whose tool returns its person and the id of its deadline."""
 
     name = "watch"
 
@@ -91,7 +91,7 @@ class Watch(Toolkit):
 
 
 class Alarm(Watch):
-    """The same, of another member."""
+    """The same toolkit for another member."""
 
     name = "alarm"
 
