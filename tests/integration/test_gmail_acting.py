@@ -1,4 +1,4 @@
-"""Sending, answering and throwing away with the Gmail toolkit: two people against the sandbox Google."""
+"""Sending, answering and deleting mail with the Gmail toolkit: two people against the sandbox Google."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.fakes.sandbox import ADA, GRACE, encoded
 
 @pytest.fixture
 async def gmail() -> AsyncIterator[GmailSandbox]:
-    """A sandbox of the test's own."""
+    """Yield a sandbox for one test."""
     async with open_gmail_sandbox() as gmail:
         yield gmail
 
 
 async def test_a_sent_mail_arrives_at_the_other(gmail: GmailSandbox) -> None:
-    """It comes from the sender's own address, unchanged, and no third person gets it."""
+    """A sent mail arrives unchanged, from the sender's own address."""
     ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
     sent = await ada.send(to=GRACE, subject="Grüße", body="At noon?\nAda")
     newest = gmail.mail(GRACE, "INBOX")[0]
@@ -39,7 +39,7 @@ async def test_a_sent_mail_arrives_at_the_other(gmail: GmailSandbox) -> None:
 
 
 async def test_an_answer_joins_the_thread_on_both_sides(gmail: GmailSandbox) -> None:
-    """Its headers refer to the answered mail and to all before it, so both people see one thread."""
+    """An answer refers to the answered mail and to those before it, so both people see one thread."""
     ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
     first = await gmail.deliver(
         ADA, GRACE, f"To: {GRACE}\nSubject: Lunch\nMessage-ID: <{'1' * 120}@x.example>\n\nNoon?"
@@ -57,7 +57,7 @@ async def test_an_answer_joins_the_thread_on_both_sides(gmail: GmailSandbox) -> 
 
 
 async def test_an_answer_goes_to_all_who_are_named_and_no_further(gmail: GmailSandbox) -> None:
-    """Those of the mail's own people that the arguments name, and nobody by Reply-To or Cc alone."""
+    """An answer goes only to the people of the mail that the arguments name, and not to others in Reply-To or Cc."""
     headers = f"To: {GRACE}, c@x.example\nCc: d@x.example\nReply-To: list@x.example\nSubject: s"
     received = await gmail.deliver(ADA, GRACE, f"{headers}\n\nhi")
     grace = await gmail.toolkit(GRACE)
@@ -69,20 +69,20 @@ async def test_an_answer_goes_to_all_who_are_named_and_no_further(gmail: GmailSa
 
 
 async def test_an_answer_to_a_stranger_is_not_sent(gmail: GmailSandbox) -> None:
-    """Who took no part in a mail cannot be brought into its thread, and the refusal says who and what else to do."""
+    """An answer to somebody who took no part in the mail is refused, with their address and what to do instead."""
     mails = [gmail.mail(email, "INBOX")[0] for email in (ADA, GRACE)]
     ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
     before = [len(gmail.google.mailbox(email)) for email in (ADA, GRACE)]
 
     with pytest.raises(ToolError, match=r"eve@evil\.example took no part .* nothing was sent; .* gmail_send"):
         await ada.reply(mails[0].id, to=mails[0].sender, subject="s", body="b", cc="eve@evil.example")
-    with pytest.raises(GoogleError):  # another person's mail
+    with pytest.raises(GoogleError):  # the mail is Ada's
         await grace.reply(mails[0].id, to=mails[0].sender, subject="s", body="b")
     assert [len(gmail.google.mailbox(email)) for email in (ADA, GRACE)] == before
 
 
 async def test_a_draft_is_sent_as_it_was_approved(gmail: GmailSandbox) -> None:
-    """It arrives, and is no draft any more."""
+    """A draft that matches its approval is sent, and is no longer a draft."""
     ada = await gmail.toolkit(ADA)
     draft = await ada.create_draft(to=GRACE, subject="Grüße", body="At noon?\n\nAda", cc="c@x.example")
     sent = await ada.send_draft(draft["id"], to=GRACE, cc="C@x.example", subject="Grüße", body="At noon?\n\nAda")
@@ -119,7 +119,7 @@ async def test_a_draft_is_sent_as_it_was_approved(gmail: GmailSandbox) -> None:
 async def test_a_draft_that_is_another_is_not_sent(
     gmail: GmailSandbox, headers: str, argument: dict[str, Any], refusal: str
 ) -> None:
-    """What the person approved is what is sent: a recipient, text or file that they were not shown stops it."""
+    """A draft with a recipient, text, header or file that the person did not approve is not sent."""
     ada = await gmail.toolkit(ADA)
     bearer = (await gmail.browser.sign_in(ADA, "https://www.googleapis.com/auth/gmail.compose"))["access_token"]
     raw = encoded(f"To: {GRACE}\nSubject: s\nMIME-Version: 1.0\n{headers}\nb\n")
@@ -132,7 +132,7 @@ async def test_a_draft_that_is_another_is_not_sent(
 
 
 async def test_an_answer_leaves_under_the_subject_that_was_approved(gmail: GmailSandbox) -> None:
-    """Whatever subject a stranger gave the mail, the person saw what leaves in their name, or nothing leaves."""
+    """An answer whose approved subject is not the mail's own is refused, and is sent with the right one."""
     received = await gmail.deliver(ADA, GRACE, f"To: {GRACE}\nSubject: I agree to pay 9,000\n\nhi")
     grace = await gmail.toolkit(GRACE)
 
@@ -143,7 +143,7 @@ async def test_an_answer_leaves_under_the_subject_that_was_approved(gmail: Gmail
 
 
 async def test_what_leaves_is_what_was_approved_though_the_draft_changes_meanwhile(gmail: GmailSandbox) -> None:
-    """Between the comparison and the sending a draft can become another: what was compared is sent."""
+    """If a draft changes between the comparison and the sending, the approved version is sent."""
     changed: list[str] = []
 
     class Slow(GoogleClient):
@@ -165,7 +165,7 @@ async def test_what_leaves_is_what_was_approved_though_the_draft_changes_meanwhi
 
 
 async def test_another_persons_draft_is_not_there(gmail: GmailSandbox) -> None:
-    """An id out of another mailbox sends nothing."""
+    """Another person's draft is not found, and nothing is sent."""
     ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
     draft = await ada.create_draft(to=GRACE, subject="s", body="b")
 
@@ -176,7 +176,7 @@ async def test_another_persons_draft_is_not_there(gmail: GmailSandbox) -> None:
 
 
 async def test_mail_is_thrown_away_and_taken_back(gmail: GmailSandbox) -> None:
-    """One batch each, each person's own; what is in the trash is in no list."""
+    """Mail is moved to the trash and back in one batch for each person."""
     people = {email: await gmail.toolkit(email) for email in (ADA, GRACE)}
     chosen = {email: [each.id for each in gmail.mail(email, "INBOX")[:10]] for email in people}
     trashed = await asyncio.gather(*(people[email].trash(chosen[email]) for email in people))
@@ -191,7 +191,7 @@ async def test_mail_is_thrown_away_and_taken_back(gmail: GmailSandbox) -> None:
 
 
 async def test_anothers_mail_is_not_thrown_away(gmail: GmailSandbox) -> None:
-    """It is not found, and stays."""
+    """Another person's mail is reported as not found, and is not moved to the trash."""
     theirs = gmail.mail(GRACE, "INBOX")[0]
     result = await (await gmail.toolkit(ADA)).trash([theirs.id])
 
@@ -200,7 +200,7 @@ async def test_anothers_mail_is_not_thrown_away(gmail: GmailSandbox) -> None:
 
 
 async def test_an_approval_names_the_mails_that_it_is_about(gmail: GmailSandbox) -> None:
-    """Sender and subject beside each id, with what nobody sees spelled out; another person's mail is not described."""
+    """An approval shows each mail's sender and subject, with invisible characters escaped, only to its owner."""
     hostile = await gmail.deliver(GRACE, ADA, f"To: {ADA}\nSubject: Lunch\u202e\u3164?\n\nhi")
     ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
     named = {"message_ids": [hostile.id]}

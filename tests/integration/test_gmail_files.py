@@ -1,4 +1,4 @@
-"""Files attached to mails and put into Drive: two people against the sandbox Google."""
+"""Files attached to mails and uploaded to Drive: two people against the sandbox Google."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UPLOAD = "/upload/drive/v3/files"
 
 @pytest.fixture
 async def gmail() -> AsyncIterator[GmailSandbox]:
-    """A sandbox of the test's own."""
+    """Yield a sandbox for one test."""
     async with open_gmail_sandbox() as gmail:
         yield gmail
 
@@ -41,7 +41,7 @@ def _file(
 
 
 async def _received(toolkit: Any, message_id: str) -> list[InputFile]:
-    """What is attached to a mail, by the references that reading it gives."""
+    """Return the files attached to a mail, by the references that reading it gives."""
     read = await toolkit.read(message_id)
     return [
         await fetch_attachment(toolkit._google, each["reference"], limit=50_000_000) for each in read["attachments"]
@@ -49,7 +49,7 @@ async def _received(toolkit: Any, message_id: str) -> list[InputFile]:
 
 
 async def test_attached_files_arrive_as_they_are(gmail: GmailSandbox) -> None:
-    """In a new mail and in an answer: any bytes, any name, a mail in it as plain bytes, and the text beside it."""
+    """Attached files of a new mail and of an answer arrive unchanged; an attached mail arrives as plain bytes."""
     ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
     files = (_file(), _file(b"a,b\n1,2\n", "t.csv", "text/csv"), _file(b"Subject: x\n\nhi", "x.eml", "message/rfc822"))
     await ada.send(to=GRACE, subject="Offer", body="Here.\nAda", attachments=files)
@@ -68,14 +68,14 @@ async def test_attached_files_arrive_as_they_are(gmail: GmailSandbox) -> None:
     ]
     assert answer.header("In-Reply-To") == arrived.message_id
     assert [(each.name, each.contents) for each in await _received(ada, answer.id)] == [("g.txt", b"g")]
-    with pytest.raises(GoogleError):  # another person's reference
+    with pytest.raises(GoogleError):  # the reference is Ada's
         await fetch_attachment(grace._google, f"{answer.id}/1", limit=100)
     with pytest.raises(FileTooLargeError):
         await fetch_attachment(ada._google, f"{answer.id}/1", limit=0)
 
 
 async def test_a_large_mail_is_sent_in_pieces_and_once(gmail: GmailSandbox) -> None:
-    """A fault in the middle is resumed where it was, and the other gets one mail."""
+    """An upload of a large mail that fails is resumed where it stopped, and the mail arrives once."""
     ada = await gmail.toolkit(ADA)
     contents = secrets.token_bytes(PIECE_BYTES)
     _refusing(gmail, call=3)
@@ -85,11 +85,11 @@ async def test_a_large_mail_is_sent_in_pieces_and_once(gmail: GmailSandbox) -> N
 
     assert len(mails) == 1
     assert contents in [part.get_payload(decode=True) for part in mails[0].attachments]
-    assert statuses == [200, 308, 308, 200]  # opened, a piece, a question how much arrived, the rest
+    assert statuses == [200, 308, 308, 200]  # open, send a piece, ask how much arrived, send the rest
 
 
 def _refusing(gmail: GmailSandbox, *, call: int) -> None:
-    """Let Google refuse this HTTP request of those that follow, counted from one."""
+    """Let Google refuse one of the following HTTP requests, counted from one."""
     app, seen = gmail.google.app, itertools.count(1)
 
     async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,7 +101,7 @@ def _refusing(gmail: GmailSandbox, *, call: int) -> None:
 
 
 async def test_a_draft_with_files_is_rewritten_and_sent_as_it_was_approved(gmail: GmailSandbox) -> None:
-    """What is not named is refused, and so is a draft that has other files than those that were approved."""
+    """A draft keeps only the files that an update names, and is not sent with other files than the approved ones."""
     ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
     one, two = _file(b"one", "1.bin", "application/x-one"), _file(b"two", "2.bin", "application/x-two")
     draft = await ada.create_draft(to=GRACE, subject="s", body="b", attachments=(one, two))
@@ -125,7 +125,7 @@ async def test_a_draft_with_files_is_rewritten_and_sent_as_it_was_approved(gmail
 
 
 def test_a_mail_that_is_too_large_is_refused_before_it_leaves() -> None:
-    """Base64 makes files a third larger; what the tool takes fits with the longest text."""
+    """A mail over Gmail's limit is refused before sending; the largest files that the tool takes fit."""
     with pytest.raises(ToolError, match=r"would have .* MB; Gmail sends up to 25 MB"):
         outgoing(GRACE, "s", "b", None, files=[_file(bytes(MAX_FILE_BYTES + 1_500_000))])
 
@@ -133,7 +133,7 @@ def test_a_mail_that_is_too_large_is_refused_before_it_leaves() -> None:
 
 
 async def test_files_are_put_into_drive_whatever_their_size(gmail: GmailSandbox) -> None:
-    """A small one in one request, a large one in pieces, an empty one; under each person's own bearer."""
+    """A small, an empty and a large file are uploaded to each person's own Drive."""
     ada, grace = [await drive_of(gmail, email, OWN_FILES) for email in (ADA, GRACE)]
     large = secrets.token_bytes(MAX_IN_ONE_REQUEST + 1)
     made = [
@@ -159,7 +159,7 @@ async def test_files_are_put_into_drive_whatever_their_size(gmail: GmailSandbox)
         ({"X-Upload-Content-Length": "9"}, b"123456789", "bytes 0-8/9", 200),
         ({"X-Upload-Content-Length": "8"}, b"123456789", "bytes 0-8/9", 400),  # another size was announced
         ({}, b"123", "bytes 3-5/6", 400),  # not the next piece
-        ({}, b"123", "bytes 0-2/6", 400),  # no multiple of 256 KiB
+        ({}, b"123", "bytes 0-2/6", 400),  # not a multiple of 256 KiB
         ({}, b"123", "bytes 0-5/6", 400),  # not as long as it says
         ({}, b"x" * PIECE_UNIT, f"bytes 0-{PIECE_UNIT - 1}/{PIECE_UNIT + 1}", 308),
         ({}, b"", "bytes */9", 308),
@@ -169,7 +169,7 @@ async def test_files_are_put_into_drive_whatever_their_size(gmail: GmailSandbox)
 async def test_the_sandbox_takes_pieces_as_google_does(
     gmail: GmailSandbox, opening: dict[str, str], piece: bytes, said: str, status: int
 ) -> None:
-    """In order, with the announced size; nobody else goes on with an upload."""
+    """The sandbox takes an upload's pieces in order, up to the announced size, only from the person who began it."""
     tokens = [(await gmail.browser.sign_in(email, OWN_FILES))["access_token"] for email in (ADA, GRACE)]
     opened = await gmail.browser.call(
         tokens[0], "POST", UPLOAD, params={"uploadType": "resumable"}, json={"name": "x"}, headers=opening
@@ -196,7 +196,7 @@ async def test_the_sandbox_takes_pieces_as_google_does(
 async def test_the_sandbox_refuses_what_is_too_large_or_no_mail(
     gmail: GmailSandbox, path: str, kind: str, size: int
 ) -> None:
-    """In one request 5 MB, in JSON 10 MiB, and mails alone at Gmail."""
+    """The sandbox refuses more than 5 MB in one request or 10 MiB in JSON, and mails of another type."""
     token = (await gmail.browser.sign_in(ADA, OWN_FILES, SEND))["access_token"]
     params = {"uploadType": "media"} if path.startswith("/upload") else {}
     response = await gmail.browser.call(

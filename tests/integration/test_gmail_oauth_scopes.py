@@ -13,8 +13,8 @@ from tests.fakes.gmail_sandbox import GmailSandbox, open_gmail_sandbox
 from tests.fakes.sandbox import ADA, GRACE
 
 ALL_MAIL = "https://mail.google.com/"
-# What is wider than each scope. That gmail.compose, with which mail can be sent, is wider than gmail.readonly concerns
-# the methods that read drafts only, as it allows no others of those for which gmail.readonly is enough.
+# The scopes that are wider than each scope. gmail.compose, with which mail can be sent, is wider than gmail.readonly
+# only for the methods that read drafts, because it allows no other method for which gmail.readonly is enough.
 WIDER = {
     READ_MAIL: {COMPOSE_MAIL, MODIFY_MAIL, ALL_MAIL},
     SEND_MAIL: {COMPOSE_MAIL, MODIFY_MAIL, ALL_MAIL},
@@ -22,8 +22,8 @@ WIDER = {
     EDIT_LABELS: {READ_MAIL, MODIFY_MAIL, ALL_MAIL},
     MODIFY_MAIL: {ALL_MAIL},
 }
-# Narrower, and of no use. gmail.metadata gives no text, no snippet and no search (`q`); the add-on scopes reach only
-# the mail that is open in a Gmail add-on, and Deputy is none.
+# Narrower scopes that are not sufficient: gmail.metadata gives no text, no snippet and no search (`q`), and the add-on
+# scopes reach only the mail that is open in a Gmail add-on, which Deputy is not.
 # https://developers.google.com/workspace/gmail/api/auth/scopes
 NOT_ENOUGH = {
     f"https://www.googleapis.com/auth/gmail.{name}"
@@ -36,13 +36,13 @@ NOT_ENOUGH = {
 
 @pytest.fixture
 async def gmail() -> AsyncIterator[GmailSandbox]:
-    """A sandbox of the test's own."""
+    """Yield a sandbox for one test."""
     async with open_gmail_sandbox() as gmail:
         yield gmail
 
 
 async def arguments(gmail: GmailSandbox, method: str) -> dict[str, Any]:
-    """Arguments with which a tool succeeds."""
+    """Return arguments with which a tool succeeds."""
     mail = gmail.mail(ADA)[0]
     attached = next(each for each in gmail.mail(ADA) if each.attachments)
     if method == "send_draft":
@@ -75,7 +75,7 @@ async def arguments(gmail: GmailSandbox, method: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("method", [spec.method for spec in GmailToolkit.tools().values()])
 async def test_the_declared_scopes_are_enough_and_the_least(gmail: GmailSandbox, method: str) -> None:
-    """Each tool works with the scopes that it declares alone, and no method that it calls would do with less."""
+    """Each tool works with exactly its declared scopes, and its methods would not work with narrower ones."""
     declared = set(GmailToolkit.tools()[f"gmail_{method}"].oauth_scopes)
     given = await arguments(gmail, method)
     ada = await gmail.toolkit(ADA, *declared)
@@ -86,7 +86,7 @@ async def test_the_declared_scopes_are_enough_and_the_least(gmail: GmailSandbox,
     enough = {method_id: gmail.apis.method_scopes(method_id) - NOT_ENOUGH for method_id in called}
 
     assert called
-    assert gmail.unmasked == []  # Google is asked for no field that nobody reads
+    assert gmail.unmasked == []  # Google is asked only for fields that are used
     assert {call.status // 100 for call in gmail.google.calls} == {2}
     for scope in declared:
         needing = [accepted for accepted in enough.values() if accepted & declared == {scope}]

@@ -19,7 +19,7 @@ from tests.fakes.sandbox import ADA, GRACE, MODIFY
 
 
 class OneGone(GoogleClient):
-    """Finds that the first message of each batch was deleted since it was listed."""
+    """A Google client for which the first message of each batch was deleted after it was listed."""
 
     async def execute_batch(self, requests: Sequence[Any], *, repeatable: bool | None = None) -> list[Any]:
         _, *others = await super().execute_batch(requests, repeatable=repeatable)
@@ -28,18 +28,18 @@ class OneGone(GoogleClient):
 
 @pytest.fixture
 async def gmail() -> AsyncIterator[GmailSandbox]:
-    """A sandbox of the test's own."""
+    """Yield a sandbox for one test."""
     async with open_gmail_sandbox() as gmail:
         yield gmail
 
 
 def ids(result: Mapping[str, Any]) -> list[str]:
-    """The ids of a list's mails."""
+    """Return the ids of a list's mails."""
     return [each["id"] for each in result["messages"]]
 
 
 async def test_two_people_at_once_list_their_own_mail(gmail: GmailSandbox) -> None:
-    """Interleaved lists, searches and reads of two people give each one's own mail."""
+    """Interleaved lists, searches and reads of two people return only each one's own mail."""
     people = {email: await gmail.toolkit(email) for email in (ADA, GRACE)}
     own = {email: {each.id for each in gmail.mail(email)} for email in people}
 
@@ -56,7 +56,7 @@ async def test_two_people_at_once_list_their_own_mail(gmail: GmailSandbox) -> No
 
 
 async def test_a_list_is_two_requests(gmail: GmailSandbox) -> None:
-    """However many mails there are, one request lists them and one batch fetches their headers."""
+    """A list needs one request for the ids and one batch for the headers, however many mails there are."""
     ada = await gmail.toolkit(ADA)
     listed = await ada.latest(limit=10)
 
@@ -65,7 +65,7 @@ async def test_a_list_is_two_requests(gmail: GmailSandbox) -> None:
 
 
 async def test_a_list_that_finds_nothing_is_one_request(gmail: GmailSandbox) -> None:
-    """Nothing found is no batch and no note."""
+    """A list without results needs one request, and has no note about untrusted text."""
     ada = await gmail.toolkit(ADA)
 
     assert await ada.search("subject:nothing-has-this-subject") == {"messages": []}
@@ -73,7 +73,7 @@ async def test_a_list_that_finds_nothing_is_one_request(gmail: GmailSandbox) -> 
 
 
 async def test_a_summary_says_who_when_and_what(gmail: GmailSandbox) -> None:
-    """Headers and snippet are quoted, id and date are not, and there is no body."""
+    """In a summary headers and snippet are quoted, and id and date are not; the body is left out."""
     newest = gmail.mail(ADA, "INBOX")[0]
     listed = await (await gmail.toolkit(ADA)).latest(limit=1)
     summary = listed["messages"][0]
@@ -87,7 +87,7 @@ async def test_a_summary_says_who_when_and_what(gmail: GmailSandbox) -> None:
 
 
 async def test_one_message_that_is_gone_does_not_spoil_the_list(gmail: GmailSandbox) -> None:
-    """Its place says what happened; the others are there."""
+    """A message deleted during a listing is reported in its place, and the others are listed."""
     ada = await gmail.toolkit(ADA, client=OneGone)
     gone, *others = (await ada.latest(limit=3))["messages"]
 
@@ -96,7 +96,7 @@ async def test_one_message_that_is_gone_does_not_spoil_the_list(gmail: GmailSand
 
 
 async def test_pages_go_on_where_they_ended(gmail: GmailSandbox) -> None:
-    """All pages together are the inbox, in order, once each."""
+    """All pages together are the inbox, in order, each mail once."""
     ada = await gmail.toolkit(ADA)
     seen: list[str] = []
     page = None
@@ -109,7 +109,7 @@ async def test_pages_go_on_where_they_ended(gmail: GmailSandbox) -> None:
 
 
 async def test_unread_is_the_unread_mail_of_the_inbox(gmail: GmailSandbox) -> None:
-    """Nothing that was read, and nothing that was archived or thrown away."""
+    """Unread mail is the unread mail of the inbox, without archived mail."""
     archived = gmail.mail(ADA, "INBOX", "UNREAD")[0].id
     bearer = (await gmail.browser.sign_in(ADA, MODIFY))["access_token"]
     path = f"/gmail/v1/users/me/messages/{archived}/modify"
@@ -121,7 +121,7 @@ async def test_unread_is_the_unread_mail_of_the_inbox(gmail: GmailSandbox) -> No
 
 
 async def test_search_takes_gmails_language(gmail: GmailSandbox) -> None:
-    """The query is Gmail's own."""
+    """A search takes Gmail's own query language."""
     wanted = gmail.mail(ADA, "INBOX")[2]
     listed = await (await gmail.toolkit(ADA)).search(f"from:{wanted.sender}", limit=50)
 
@@ -130,7 +130,7 @@ async def test_search_takes_gmails_language(gmail: GmailSandbox) -> None:
 
 
 async def test_starred_mail_is_listed(gmail: GmailSandbox) -> None:
-    """What has a star, in two requests."""
+    """Each person's starred mail is listed, with one batch each."""
     ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
     starred = await asyncio.gather(ada.starred(limit=50), grace.starred(limit=50))
 
@@ -139,7 +139,7 @@ async def test_starred_mail_is_listed(gmail: GmailSandbox) -> None:
 
 
 async def test_mail_from_somebody(gmail: GmailSandbox) -> None:
-    """All mails that they wrote, and no other, though their name stands in another's."""
+    """Mail from a person is listed only by its sender, and the person's name cannot carry other search terms."""
     wanted = gmail.mail(ADA, "INBOX")[4]
     ada = await gmail.toolkit(ADA)
     listed = await ada.from_person(wanted.sender, limit=50)
@@ -150,7 +150,7 @@ async def test_mail_from_somebody(gmail: GmailSandbox) -> None:
 
 
 async def test_mail_of_some_days(gmail: GmailSandbox) -> None:
-    """From the first day's first moment to the last day's last, in UTC; alone and of one person."""
+    """Mail of some days is listed from the start of the first to the end of the last, in UTC, also for one sender."""
     middle = gmail.mail(ADA)[8]
     since = until = day_of(middle)
     ada = await gmail.toolkit(ADA)
@@ -167,7 +167,7 @@ async def test_mail_of_some_days(gmail: GmailSandbox) -> None:
 
 @pytest.mark.parametrize("zone", ["America/Los_Angeles", "Pacific/Kiritimati", "Europe/London"])
 async def test_days_are_the_persons_own(gmail: GmailSandbox, zone: str) -> None:
-    """In lists of days, in searches in words, and in the times that are shown; Gmail itself would take Pacific days."""
+    """Lists, searches and displayed times use the person's own time zone, not Gmail's Pacific days."""
     middle = gmail.mail(ADA)[8]
     day = datetime.fromtimestamp(middle.at / 1000, ZoneInfo(zone)).date()
     ada = await gmail.toolkit(ADA, zone=zone)
@@ -183,7 +183,7 @@ async def test_days_are_the_persons_own(gmail: GmailSandbox, zone: str) -> None:
 
 
 async def test_threads_are_two_requests(gmail: GmailSandbox) -> None:
-    """One request lists them and one batch fetches what is in them, each person's own."""
+    """Each person's threads are listed with one request, and fetched with one batch."""
     ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
     listed = (await ada.threads(limit=50))["threads"]
     theirs = (await grace.threads(limit=50))["threads"]
@@ -196,7 +196,7 @@ async def test_threads_are_two_requests(gmail: GmailSandbox) -> None:
 
 
 async def test_drafts_are_listed(gmail: GmailSandbox) -> None:
-    """One's own, newest first, in two requests; the text is read by the message's id."""
+    """Each person's own drafts are listed in two requests, and a draft's text is read by its message's id."""
     ada, grace = [await gmail.toolkit(email) for email in (ADA, GRACE)]
     drafts = [
         await each.create_draft(to="x@x.example", subject=f"s{index}", body="b")
@@ -213,5 +213,5 @@ async def test_drafts_are_listed(gmail: GmailSandbox) -> None:
 
 
 def day_of(mail: MailboxMessage) -> date:
-    """The day in UTC when a mail came."""
+    """Return the day in UTC on which a mail arrived."""
     return datetime.fromtimestamp(mail.at / 1000, UTC).date()

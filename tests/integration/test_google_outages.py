@@ -1,4 +1,4 @@
-"""Google fails for longer than one request waits: the message is tried again, and its person never hears of it."""
+"""Google fails for longer than one request waits: the message is retried, and its person does not notice."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from app.sections.delivery import DeliverySettings
 from tests.fakes.environment import open_environment
 from tests.fakes.server import ADA, GRACE, QUESTION, own_markers
 
-OFTEN = 2 * MAX_TRIES + 1  # more than the two of them try within their first requests
+OFTEN = 2 * MAX_TRIES + 1  # more than both of them try within their first requests
 
 
 @pytest.mark.parametrize(
     "outage", [Outage(), Outage(500), Outage(429, 0, "rateLimitExceeded")], ids=["503", "500", "rate"]
 )
 async def test_a_message_outlasts_an_outage(outage: Outage, tmp_path: Path, ada: Principal, grace: Principal) -> None:
-    """Two people ask at once while Google refuses everything: both are answered, each from their own mail."""
+    """Two people who ask while Google refuses everything are both answered later, each from their own mail."""
     async with open_environment(tmp_path) as environment:
         hasty = DeliverySettings(scan_seconds=0.05, backoff_seconds=0.01)
         async with environment.server(delivery=hasty) as server:

@@ -35,7 +35,7 @@ ADA, GRACE = "ada@sandbox.example", "grace@sandbox.example"
 
 @dataclass(frozen=True)
 class GoogleAccess:
-    """The sandbox, and what lives as long as the process."""
+    """The sandbox, and the objects that live as long as the process."""
 
     sandbox: GoogleSandbox
     auth: GoogleAuth
@@ -44,7 +44,7 @@ class GoogleAccess:
     http: httpx2.AsyncClient
 
     async def code(self, email: str, granted: str | None = None) -> str:
-        """Consent as this person, to all that is asked for or to what is named; the nonce is the address."""
+        """Consent as this person, to all requested scopes or to these, and return the code; the nonce is `email`."""
         challenge = code_challenge(f"verifier of {email}")
         asked = AuthorizationRequest(frozenset({READ, SEND}), state="s", nonce=email, code_challenge=challenge)
         form = {"email": email, "decision": "allow"} | ({} if granted is None else {"granted": granted})
@@ -69,7 +69,7 @@ class GoogleAccess:
 
 @asynccontextmanager
 async def open_google() -> AsyncIterator[GoogleAccess]:
-    """Serve a sandbox and open what talks to it."""
+    """Serve a sandbox, and yield it with the objects that call it."""
     sandbox = GoogleSandbox(client_id="client", client_secret="secret", redirect_uris=frozenset({CALLBACK}))
     async with serve_loopback(sandbox.app) as url, httpx2.AsyncClient() as http:
         endpoints = GoogleEndpoints(
@@ -89,13 +89,13 @@ async def open_google() -> AsyncIterator[GoogleAccess]:
 
 @pytest.fixture
 async def google() -> AsyncIterator[GoogleAccess]:
-    """A sandbox of the test's own."""
+    """Yield a sandbox for one test."""
     async with open_google() as google:
         yield google
 
 
 async def test_two_people_connect_and_grant_what_each_ticked(google: GoogleAccess) -> None:
-    """Each exchange gives its own account, and only the scopes that this person left ticked."""
+    """Each exchange returns its own account, and only the scopes that this person left ticked."""
     ada, grace = await asyncio.gather(google.connect(ADA), google.connect(GRACE, granted=READ))
 
     assert ada.account
@@ -108,7 +108,7 @@ async def test_two_people_connect_and_grant_what_each_ticked(google: GoogleAcces
 
 
 async def test_anothers_callback_is_refused(google: GoogleAccess) -> None:
-    """Ada's code fits neither Grace's verifier nor Grace's nonce, and no code is taken twice."""
+    """A code is refused with another person's verifier or nonce, and when it is used again."""
     with pytest.raises(CallbackRefusedError):
         await exchange(google.auth, code=await google.code(ADA), code_verifier=f"verifier of {GRACE}", nonce=ADA)
     with pytest.raises(CallbackRefusedError):
@@ -120,7 +120,7 @@ async def test_anothers_callback_is_refused(google: GoogleAccess) -> None:
 
 
 async def test_a_refresh_rotates_and_leaves_the_other_person_alone(google: GoogleAccess) -> None:
-    """A spent refresh token ends its grant; another person's goes on."""
+    """A refresh rotates the refresh token, reuse ends the grant, and another person's grant continues."""
     ada, grace = await google.connect(ADA), await google.connect(GRACE)
     next_ada = await google.auth.refresh(ada.refresh_token or "")
 
@@ -134,7 +134,7 @@ async def test_a_refresh_rotates_and_leaves_the_other_person_alone(google: Googl
 
 
 async def test_a_revoked_grant_is_over_and_may_be_revoked_again(google: GoogleAccess) -> None:
-    """After a revocation neither token works, and to revoke once more is no error."""
+    """After a revocation neither token works, and revoking again is not an error."""
     ada, grace = await google.connect(ADA), await google.connect(GRACE)
     await google.auth.revoke(ada.refresh_token or "")
     await google.auth.revoke(ada.refresh_token or "")
@@ -146,7 +146,7 @@ async def test_a_revoked_grant_is_over_and_may_be_revoked_again(google: GoogleAc
 
 
 async def test_two_people_read_their_own_mail_at_once(google: GoogleAccess) -> None:
-    """Calls and batches of two people, interleaved, read each one's own mailbox and leave with each one's own token."""
+    """Interleaved calls and batches of two people read only each one's own mailbox."""
     people = {
         email: google.client(FakeCredentials((await google.connect(email)).access_token)) for email in (ADA, GRACE)
     }
@@ -166,7 +166,7 @@ async def test_two_people_read_their_own_mail_at_once(google: GoogleAccess) -> N
 
 
 async def test_a_batch_gives_each_part_its_own_answer(google: GoogleAccess) -> None:
-    """A message that is another's is not found, and the parts around it are answered."""
+    """In a batch another person's message is not found, and the other parts are answered."""
     ada = google.client(FakeCredentials((await google.connect(ADA)).access_token))
     grace = google.client(FakeCredentials((await google.connect(GRACE)).access_token))
     messages = google.apis.resource("gmail", "v1", "users", "messages")
@@ -181,7 +181,7 @@ async def test_a_batch_gives_each_part_its_own_answer(google: GoogleAccess) -> N
 
 
 async def test_a_batch_with_an_ended_token_is_renewed_once(google: GoogleAccess) -> None:
-    """When Google refuses every part with 401, one renewal is enough for all of them."""
+    """If Google answers every part of a batch with 401, the token is renewed only once."""
     token = (await google.connect(ADA)).access_token
     credentials = FakeCredentials("ya29.ended", renewed=token)
     users = google.apis.resource("gmail", "v1", "users")
@@ -193,7 +193,7 @@ async def test_a_batch_with_an_ended_token_is_renewed_once(google: GoogleAccess)
 
 
 async def test_a_scope_that_was_not_granted_is_named_by_reason(google: GoogleAccess) -> None:
-    """A call beyond the grant is refused by Google with a reason that a tool can tell apart."""
+    """A call beyond the granted scopes is refused with a reason that a tool can recognise."""
     tokens = await google.connect(ADA, granted=SEND)
     messages = google.apis.resource("gmail", "v1", "users", "messages")
 

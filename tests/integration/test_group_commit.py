@@ -1,4 +1,4 @@
-"""Group commit on SQLite: writers who wait are committed together, and each stands or falls alone."""
+"""Group commit on SQLite: waiting writers are committed together, and each succeeds or fails on its own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.integration.test_database import ids, token_of
 
 @pytest.fixture
 async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
-    """A migrated file."""
+    """Yield a database on a migrated file."""
     database = Database(await SqliteDatabases(tmp_path).migrated("deputy"))
     yield database
     await database.close()
@@ -29,7 +29,7 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def commits(sqlite: Database) -> list[sa.Connection]:
-    """Every commit of a transaction that SQLAlchemy knows of, from now on."""
+    """Return the list of commits that SQLAlchemy makes from now on."""
     seen: list[sa.Connection] = []
     sa.event.listen(sqlite._engine.sync_engine, "commit", seen.append)
     return seen
@@ -43,7 +43,7 @@ async def _write(database: Database, person: Principal, name: str) -> None:
 async def test_those_who_wait_are_committed_together(
     sqlite: Database, commits: list[sa.Connection], ada: Principal, grace: Principal
 ) -> None:
-    """Twenty writers of two people at once cost two commits at most, and each one's row is there when it goes on."""
+    """Twenty simultaneous writers need at most two commits, and each one's row is stored when it continues."""
     path = str(sqlite.url.database)
 
     async def write(person: Principal, name: str) -> bool:
@@ -58,7 +58,7 @@ async def test_those_who_wait_are_committed_together(
 
 
 async def test_those_who_wait_have_their_turns_in_one_round_of_the_loop(sqlite: Database) -> None:
-    """Between two of them the loop takes no step of anything else, however many wait."""
+    """All waiting writers get their turns in the same round of the event loop."""
     rounds, taken = 0, list[int]()
     held, go_on = asyncio.Event(), asyncio.Event()
 
@@ -93,7 +93,7 @@ async def test_those_who_wait_have_their_turns_in_one_round_of_the_loop(sqlite: 
 async def test_one_that_fails_undoes_nothing_of_the_others(
     sqlite: Database, commits: list[sa.Connection], ada: Principal, grace: Principal
 ) -> None:
-    """What it wrote before it failed is undone; those before and after it in the same commit are stored."""
+    """A writer that fails loses only its own rows; the others in the same commit are stored."""
 
     async def fail() -> None:
         async with sqlite.writing() as connection:
@@ -110,7 +110,7 @@ async def test_one_that_fails_undoes_nothing_of_the_others(
 
 
 async def test_what_one_is_refused_for_can_be_read(sqlite: Database, ada: Principal, grace: Principal) -> None:
-    """A row that the same commit stores is there for whoever was refused because of it."""
+    """A writer that is refused because of another row can read that row, even if the same commit stores it."""
 
     async def add_or_read(person: Principal) -> list[str]:
         with suppress(sa.exc.IntegrityError):
@@ -123,7 +123,7 @@ async def test_what_one_is_refused_for_can_be_read(sqlite: Database, ada: Princi
 async def test_who_is_cancelled_while_waiting_holds_up_nobody(
     sqlite: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Callers who go away, as they wait for their turn or for the commit, leave the others' transactions whole."""
+    """Callers that are cancelled while they wait for their turn or the commit do not affect the others."""
     writing = [asyncio.create_task(_write(sqlite, (ada, grace)[n % 2], f"{n:02}")) for n in range(6)]
     for steps, task in enumerate(writing[:4]):
         for _ in range(steps):
@@ -138,7 +138,7 @@ async def test_who_is_cancelled_while_waiting_holds_up_nobody(
 async def test_a_commit_that_fails_fails_everybody_in_it(
     sqlite: Database, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody is told that anything was stored, and the next ones write as ever."""
+    """If the commit fails, every writer in it gets the error, and later writers succeed."""
     full = sqlite3.OperationalError("database or disk is full")
 
     def refuse(connection: Any) -> None:
@@ -161,7 +161,7 @@ async def test_a_commit_that_fails_fails_everybody_in_it(
 async def test_a_transaction_that_sqlite_ends_is_everybodys_loss(
     sqlite: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Where SQLite cannot end one statement alone, as on a full disk, nobody of the commit is told of a success."""
+    """If SQLite rolls back the whole transaction, as on a full disk, no writer in it is reported a success."""
 
     async def end_all() -> None:
         async with sqlite.writing() as connection:
@@ -178,11 +178,11 @@ async def test_a_transaction_that_sqlite_ends_is_everybodys_loss(
 
 
 async def test_a_neighbour_that_writes_is_waited_for(sqlite: Database, ada: Principal) -> None:
-    """While another process has the file, the loop goes on; the writer goes on once the file is free."""
+    """While another process writes to the file, the event loop and readers continue and the writer waits."""
     other = sqlite3.connect(str(sqlite.url.database), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     writing = asyncio.create_task(_write(sqlite, ada, "a"))
-    for _ in range(3):  # the loop turns, and readers read
+    for _ in range(3):  # the loop runs, and readers can read
         async with sqlite.reading() as connection:
             assert await connection.scalar(sa.select(sa.func.count()).select_from(api_tokens)) == 0
     assert not writing.done()

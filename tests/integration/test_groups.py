@@ -1,4 +1,4 @@
-"""Groups: what a run may do where others read along, who may write, and how often."""
+"""Groups: what a run may do where others can read, who may write, and how often."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHOUT = scripted([call("letters_shout", "one", text="one")])
 
 
 async def _everything(messages: list[ModelMessage]) -> str:
-    """All that the model was given of people's words."""
+    """Return everything that the model was given of people's messages."""
     parts = [part for each in messages if isinstance(each, ModelRequest) for part in each.parts]
     texts = [part.content for part in parts if isinstance(part, UserPromptPart)]
     return " | ".join(text if isinstance(text, str) else " ".join(map(str, text)) for text in texts)
@@ -38,7 +38,7 @@ async def _everything(messages: list[ModelMessage]) -> str:
 async def test_nothing_acts_in_a_group_unless_the_settings_say_so(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """The tool is not even offered for approval there; the same words in a direct chat are."""
+    """By default a tool that acts is refused in a group, and asks for approval in a direct chat."""
     server = CoreServer(database, key_ring, model=SHOUT, group_rules=GROUP)
     server.channel.groups.add("g")
     for person in (ada, grace):
@@ -53,7 +53,7 @@ async def test_nothing_acts_in_a_group_unless_the_settings_say_so(
 
 
 async def test_acting_in_groups_can_be_allowed(database: Database, key_ring: KeyRing, ada: Principal) -> None:
-    """Then it is approved by the one who asked, as anywhere."""
+    """If the settings allow acting in groups, the call waits for approval."""
     allowed = PlaceRules(acts=True, shared_history=False)
     server = CoreServer(database, key_ring, model=SHOUT, group_rules=allowed)
     server.channel.groups.add("g")
@@ -65,7 +65,7 @@ async def test_acting_in_groups_can_be_allowed(database: Database, key_ring: Key
 async def test_a_call_that_was_parked_before_runs_no_more_in_a_group(
     database: Database, key_ring: KeyRing, ada: Principal
 ) -> None:
-    """The rules of now count: after a restart with others, an approved call in a group is refused."""
+    """An approved call in a group is refused if a restart has forbidden acting in groups."""
     before = CoreServer(database, key_ring, model=SHOUT)
     before.channel.groups.add("g")
     await before.grant(ada, SEND)
@@ -84,7 +84,7 @@ async def test_a_call_that_was_parked_before_runs_no_more_in_a_group(
 async def test_history_is_a_persons_own_unless_shared(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """In a shared one others' words are marked as theirs; the same group without sharing shows none of them."""
+    """Other people's messages reach the model, marked as theirs, only where the group's history is shared."""
     marked = "[Somebody else in this group wrote this to you:] tea at four"
     for rules, expected in ((GROUP, "recall"), (SHARED, marked)):
         conversation = f"g{rules.shared_history}"
@@ -100,7 +100,7 @@ async def test_history_is_a_persons_own_unless_shared(
 async def test_what_is_private_is_never_shared(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """A turn with something out of an account stays its person's, even where the history is shared."""
+    """A turn that read from an account is not shared with others, even if the group's history is shared."""
     reads = CoreServer(database, key_ring, group_rules=SHARED)
     reads.channel.groups.add("g")
     await reads.grant(ada, READ)
@@ -143,7 +143,7 @@ async def test_only_listed_people_and_groups_are_admitted(
     chat: str | None,
     admitted: tuple[str, ...],
 ) -> None:
-    """An empty list allows everybody; direct chats need no listing; nothing of anybody else is stored."""
+    """Only listed people and groups may write, an empty list admits everybody, and direct chats need no listing."""
     server = CoreServer(database, key_ring)
     admission = Admission({"http": AllowedHere(AllowList(people), AllowList(chats))})
     intake = Intake(server.inbox, server.wakeups, Backlog(server.inbox, 9, 9), server.users, admission=admission)
@@ -162,7 +162,7 @@ async def test_only_listed_people_and_groups_are_admitted(
 async def test_who_writes_too_much_is_told_when_to_write_again(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """One person's limit is nobody else's; commands count not, and what is over the limit reaches no model."""
+    """A message over a person's limit is not read; commands and other people's messages do not count."""
     asked: list[str] = []
 
     async def answer(messages: list[ModelMessage]) -> str:
@@ -188,7 +188,7 @@ async def test_who_writes_too_much_is_told_when_to_write_again(
 
 
 async def test_several_processes_share_a_persons_limit(database: Database, ada: Principal, grace: Principal) -> None:
-    """Ten at once in two processes: five are free, and no more; another person has five of their own."""
+    """Two processes share a person's limit, and each person has their own."""
     here, there = (PersonRates(database, 5, 3600.0, lambda: 1000.0) for _ in range(2))
     waits = await asyncio.gather(
         *(rates.take(person) for rates in (here, there) for person in (ada, grace) for _ in range(5))
@@ -199,7 +199,7 @@ async def test_several_processes_share_a_persons_limit(database: Database, ada: 
 
 
 async def test_without_a_limit_nothing_is_counted(database: Database, key_ring: KeyRing, ada: Principal) -> None:
-    """The default costs no statement."""
+    """Without a limit no message is counted."""
     server = CoreServer(database, key_ring)
     await server.answer_next(await server.intake.accept(inbound(ada)))
     async with database.reading() as connection:

@@ -1,4 +1,4 @@
-"""The statements of one message's whole path: each finds its rows by an index, however many rows there are."""
+"""The statements on one message's path use an index, so their cost does not grow with the number of rows."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.fakes.sandbox import READ
 
 Asked = dict[str, Any]  # the parameters of a statement, by its text
 
-# https://www.sqlite.org/eqp.html: SCAN reads all of a table or an index; the names in brackets are subqueries of ours.
+# https://www.sqlite.org/eqp.html: SCAN reads all of a table or an index; the names in brackets are our subqueries.
 _SCAN = re.compile(r"SCAN (?!CONSTANT|\(|anon_)\w+")
 
 
 @contextmanager
 def asked(database: Database) -> Iterator[Asked]:
-    """Collect what a database is asked meanwhile."""
+    """Collect the statements that a database executes meanwhile."""
     statements: Asked = {}
 
     def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
@@ -42,7 +42,7 @@ def asked(database: Database) -> Iterator[Asked]:
 
 
 async def scans(database: Database, statements: Asked) -> list[str]:
-    """Return the statements that read a whole table, each with the place in the plan."""
+    """Return the statements that read a whole table, each with its line of the plan."""
     found = []
     async with database.writing() as connection:
         is_sqlite = connection.dialect.name == "sqlite"
@@ -60,7 +60,7 @@ async def scans(database: Database, statements: Asked) -> list[str]:
 async def test_every_statement_of_a_message_runs_on_an_index(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """From the acceptance to the reply, with a tool call, a history, and another person's messages beside it."""
+    """All statements from accepting a message to its reply use an index, including a tool call and a history."""
     server = CoreServer(database, key_ring)
     for person in (ada, grace):
         await server.grant(person, READ)
@@ -75,7 +75,7 @@ async def test_every_statement_of_a_message_runs_on_an_index(
 
 
 async def test_a_scan_is_found(database: Database) -> None:
-    """A statement whose condition no index has is reported."""
+    """A statement whose condition has no index is reported."""
     with asked(database) as statements:
         async with database.reading() as connection:
             await connection.execute(sa.text("SELECT id FROM messages WHERE body = 'x'"))
@@ -85,7 +85,7 @@ async def test_a_scan_is_found(database: Database) -> None:
 
 @pytest.mark.parametrize("table", ["messages", "outbox"])
 async def test_an_update_by_the_key_is_no_scan(database: Database, table: str) -> None:
-    """A statement that names a row by its key is fine."""
+    """An update by the primary key is not reported."""
     with asked(database) as statements:
         async with database.writing() as connection:
             await connection.execute(sa.text(f"UPDATE {table} SET last_error = 'x' WHERE id = 'y'"))
@@ -96,7 +96,7 @@ async def test_an_update_by_the_key_is_no_scan(database: Database, table: str) -
 async def test_what_a_message_costs_in_the_database(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """A message with a tool call takes these statements, in 5 changes and 4 reads; nobody adds one unseen."""
+    """A message with a tool call executes exactly these statements, in 5 changes and 4 reads."""
     server = CoreServer(database, key_ring)
     for person in (ada, grace):
         await server.grant(person, READ)
@@ -119,6 +119,6 @@ async def test_what_a_message_costs_in_the_database(
     if database.dialect.name == "sqlite":
         assert Counter(statements) == {"INSERT": 4, "UPDATE": 4, "DELETE": 1, "SELECT": 4}
         assert len(begun) == 5  # no prepared read begins a transaction
-    else:  # each is a transaction by itself
+    else:  # each is a separate transaction
         assert Counter(statements) == {"INSERT": 2, "UPDATE": 1, "WITH": 2, "SELECT": 4}
         assert begun == []

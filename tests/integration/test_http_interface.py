@@ -1,4 +1,4 @@
-"""The HTTP interface: every bad input is a clear 4xx in JSON, and nobody reads what is somebody else's."""
+"""The HTTP interface: every bad input gets a clear 4xx in JSON, and nobody reads another person's messages."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ SECRET = "dpt_a-secret-that-nobody-should-see-again"
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def environment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Environment]:
-    """A Google and a Slack."""
+    """Yield a Google and a Slack."""
     async with open_environment(Path(tmp_path_factory.mktemp("http"))) as environment:
         yield environment
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(environment: Environment) -> AsyncIterator[Server]:
-    """A server on a socket."""
+    """Yield a server on a socket."""
     async with environment.server(lambda container: ScriptedModel().install(container)) as server:
         yield server
 
@@ -48,13 +48,13 @@ async def post(server: Server, principal: Principal, content: Any, **headers: st
 
 
 async def count_messages(server: Server) -> int:
-    """How many messages are stored."""
+    """Return how many messages are stored."""
     async with server.container.database().reading() as connection:
         return int((await connection.execute(sa.select(sa.func.count()).select_from(messages))).scalar_one())
 
 
 def assert_refused(response: httpx2.Response, status: int) -> None:
-    """It is a refusal in JSON that repeats nothing of the input."""
+    """Assert that the response is a refusal in JSON that does not repeat the input."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"
     assert set(response.json()) == {"error", "detail"}
@@ -63,7 +63,7 @@ def assert_refused(response: httpx2.Response, status: int) -> None:
 
 
 def body(**changes: Any) -> bytes:
-    """A message as JSON; a change to None leaves a key out."""
+    """Return a message as JSON; a change to None removes a key."""
     fields = {"conversation": "main", "text": "repeat hello", **changes}
     return json.dumps({name: value for name, value in fields.items() if value is not None}).encode()
 
@@ -100,7 +100,7 @@ BAD_BODIES = {
 
 @pytest.mark.parametrize("content", BAD_BODIES.values(), ids=BAD_BODIES.keys())
 async def test_a_bad_body_is_refused(server: Server, ada: Principal, content: bytes) -> None:
-    """A body that cannot be taken is a 400 that says why, stores nothing, and repeats nothing."""
+    """A bad body gets a 400 that says why without repeating the input, and nothing is stored."""
     before = await count_messages(server)
     response = await post(server, ada, content)
 
@@ -110,7 +110,7 @@ async def test_a_bad_body_is_refused(server: Server, ada: Principal, content: by
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
 async def test_another_content_type_is_refused(server: Server, ada: Principal, kind: str) -> None:
-    """JSON that does not say that it is JSON is not read: a form on another site can send no other."""
+    """A body without the JSON content type is refused, because forms on other sites can send such bodies."""
     before = await count_messages(server)
     response = await post(server, ada, body(), **{"Content-Type": kind})
 
@@ -135,7 +135,7 @@ BAD_TOKENS = {
 async def test_without_a_valid_token_nothing_is_done(
     server: Server, headers: dict[str, str], method: str, path: str
 ) -> None:
-    """Every route asks for a token first, and says how to send one."""
+    """Every route answers 401 to a request without a valid token, and says how to send one."""
     before = await count_messages(server)
     response = await server.client.request(method, path, content=body(), headers=headers)
 
@@ -145,7 +145,7 @@ async def test_without_a_valid_token_nothing_is_done(
 
 
 async def test_a_revoked_token_is_refused(server: Server, ada: Principal, grace: Principal) -> None:
-    """A person's token ends when it is revoked, another person's goes on."""
+    """A revoked token is refused, and another person's token still works."""
     ada = Principal("http", "demo", "ada-revoked")
     headers = {person: await server.bearer(person) for person in (ada, grace)}
     before = [(await server.client.get("/v1/me", headers=headers[person])).status_code for person in (ada, grace)]
@@ -158,7 +158,7 @@ async def test_a_revoked_token_is_refused(server: Server, ada: Principal, grace:
 
 
 async def test_a_declared_oversize_body_is_refused_unread(server: Server, ada: Principal) -> None:
-    """A body whose declared length is over the limit is refused before it is sent."""
+    """A body whose declared length exceeds the limit is refused before it is sent."""
     length = str(server.settings.server.max_body_bytes + 1)
     headers = {**await server.bearer(ada), "Content-Type": "application/json", "Content-Length": length}
     reader, writer = await asyncio.open_connection("127.0.0.1", server.settings.server.port)
@@ -173,7 +173,7 @@ async def test_a_declared_oversize_body_is_refused_unread(server: Server, ada: P
 
 
 async def test_a_chunked_oversize_body_is_refused(server: Server, ada: Principal) -> None:
-    """A body without a declared length is read up to the limit and no further."""
+    """A body without a declared length is refused once it exceeds the limit."""
     limit = server.settings.server.max_body_bytes
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -189,7 +189,7 @@ async def test_a_chunked_oversize_body_is_refused(server: Server, ada: Principal
 
 
 async def test_a_body_at_the_limit_is_read(server: Server, ada: Principal) -> None:
-    """The limit itself is no refusal: what stands against this body is its text's length."""
+    """A body of exactly the maximum size is accepted."""
     limit = server.settings.server.max_body_bytes
     padded = body(text="repeat hello") + b" " * (limit - len(body(text="repeat hello")))
     response = await post(server, ada, padded)
@@ -212,12 +212,12 @@ async def test_a_body_at_the_limit_is_read(server: Server, ada: Principal) -> No
     ],
 )
 async def test_an_unknown_route_is_refused(server: Server, method: str, path: str, status: int) -> None:
-    """What there is not is a 404 in JSON, and a wrong method a 405."""
+    """An unknown route gets a 404 in JSON, and a wrong method a 405."""
     assert_refused(await server.client.request(method, path), status)
 
 
 async def test_somebody_elses_message_is_as_unknown_as_none(server: Server, ada: Principal, grace: Principal) -> None:
-    """Nobody learns from an answer that a message of another person exists."""
+    """Another person's message gets the same 404 as one that does not exist."""
     message = (await server.ask(ada, "repeat hello")).json()["message"]
     path = "/v1/messages/"
     mine = await server.client.get(path + message, headers=await server.bearer(ada))
@@ -231,7 +231,7 @@ async def test_somebody_elses_message_is_as_unknown_as_none(server: Server, ada:
 
 @pytest.mark.parametrize("message_id", ["%00", "x" * 5000, "%ED%A0%80", "..%2F..", "' OR 1=1 --"])
 async def test_a_malformed_message_id_is_refused(server: Server, ada: Principal, message_id: str) -> None:
-    """An id that cannot be one never reaches the database."""
+    """A malformed message id gets a 404."""
     response = await server.client.get(f"/v1/messages/{message_id}", headers=await server.bearer(ada))
 
     assert_refused(response, 404)
@@ -239,7 +239,7 @@ async def test_a_malformed_message_id_is_refused(server: Server, ada: Principal,
 
 @pytest.mark.parametrize("wait", ["-1", "61", "nan", "inf", "soon", ""])
 async def test_a_wait_out_of_range_is_refused(server: Server, ada: Principal, wait: str) -> None:
-    """Nobody holds a connection longer than a minute."""
+    """A wait that is not between 0 and 60 seconds is refused."""
     message = (await server.ask(ada, "repeat hello")).json()["message"]
     response = await server.client.get(
         f"/v1/messages/{message}", params={"wait": wait}, headers=await server.bearer(ada)
@@ -249,7 +249,7 @@ async def test_a_wait_out_of_range_is_refused(server: Server, ada: Principal, wa
 
 
 async def test_the_same_id_of_two_people_is_two_messages(server: Server, ada: Principal, grace: Principal) -> None:
-    """An id that a person repeats yields their first answer; another person's equal one is a message of its own."""
+    """A repeated id returns the first answer to its sender; the same id from another person is a separate message."""
     first = (await server.ask(ada, "repeat one", id="7")).json()
     again = (await server.ask(ada, "repeat two", id="7")).json()
     other = (await server.ask(grace, "repeat three", id="7")).json()
@@ -259,7 +259,7 @@ async def test_the_same_id_of_two_people_is_two_messages(server: Server, ada: Pr
 
 
 async def test_an_answer_that_takes_longer_is_fetched_later(environment: Environment, ada: Principal) -> None:
-    """A POST says 202 when its time is over, and a GET waits for the answer."""
+    """A POST returns 202 when its wait ends, and a GET then waits for the answer."""
     model = ScriptedModel()
     interfaces = with_http(environment.settings, wait_seconds=0.05)
     async with environment.in_process(model.install, interfaces=interfaces) as server:
@@ -276,7 +276,7 @@ async def test_an_answer_that_takes_longer_is_fetched_later(environment: Environ
 async def test_an_error_that_nobody_foresaw_tells_nothing(
     environment: Environment, ada: Principal, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is a 500 in JSON; neither the answer nor the log has the error's text."""
+    """An unexpected error gets a 500 in JSON, and its text is neither in the answer nor in the log."""
 
     async def broken(token: str) -> Principal:
         raise LookupError(SECRET)
@@ -292,7 +292,7 @@ async def test_an_error_that_nobody_foresaw_tells_nothing(
 
 
 async def test_health_and_readiness(environment: Environment) -> None:
-    """Alive is whoever answers; ready is who takes messages, so not before the start, nor without a database."""
+    """`/healthz` always answers 200; `/readyz` answers 503 before the start and without a database."""
     async with environment.in_process(database="health") as server:
         ready = asyncio.Event()
         transport = httpx2.ASGITransport(create_app(server.container, server.settings, ready))
@@ -310,14 +310,14 @@ async def test_health_and_readiness(environment: Environment) -> None:
 
 
 class _Away:
-    """A database that nobody can connect to."""
+    """A database to which no connection is possible."""
 
     async def check(self) -> None:
         raise ConnectionRefusedError
 
 
 async def test_a_message_is_stopped_by_its_owner_alone(server: Server, ada: Principal, grace: Principal) -> None:
-    """Somebody else's message does not exist for a caller; one's own ends, and its status says so."""
+    """A person can stop their own message; another person's message gets a 404 and goes on."""
     await server.connect(ada, ADA)
     said = await server.ask(ada, "/gmail_send to=nobody@example.com subject=x body=y", conversation="stopping")
     path = f"/v1/messages/{said.json()['message']}/stop"

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module", params=DATABASES)
 async def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """A server with HTTP alone, in this process."""
+    """Yield a server with only HTTP, in this process."""
     folder = tmp_path_factory.mktemp("listed")
     async with (
         databases_of(request, folder) as databases,
@@ -30,7 +30,7 @@ async def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 
 async def listed(server: Server, person: Principal, **query: Any) -> Any:
-    """The body of the answer."""
+    """Return the body of the answer."""
     answer = await server.client.get(
         "/v1/messages", params={"conversation": "main", **query}, headers=await server.bearer(person)
     )
@@ -38,7 +38,7 @@ async def listed(server: Server, person: Principal, **query: Any) -> Any:
 
 
 async def test_each_person_lists_their_own_latest_messages(server: Server, ada: Principal, grace: Principal) -> None:
-    """In the order in which they wrote them, the latest of many, with what they wrote and were answered."""
+    """A person lists their own latest messages of a conversation, oldest first, with texts and answers."""
     for number in range(3):
         for person in (ada, grace):
             await server.ask(person, f"help {person.user} {number}")
@@ -52,7 +52,7 @@ async def test_each_person_lists_their_own_latest_messages(server: Server, ada: 
 
 
 async def test_a_message_that_waits_holds_its_question_and_its_buttons(server: Server, ada: Principal) -> None:
-    """So that a page that is loaded again shows them again."""
+    """A listed message that waits has its question and its buttons, so a reloaded page can show them again."""
     posted = (await server.ask(ada, QUESTION, conversation="parked")).json()
     [found] = (await listed(server, ada, conversation="parked"))["messages"]
 
@@ -65,5 +65,5 @@ async def test_a_message_that_waits_holds_its_question_and_its_buttons(server: S
     "query", [{"conversation": ""}, {"conversation": "a\x00"}, {"limit": 0}, {"limit": 101}], ids=str
 )
 async def test_a_bad_query_is_refused(server: Server, ada: Principal, query: dict[str, Any]) -> None:
-    """With a reason, and before the database is asked."""
+    """An invalid query is refused with a validation error."""
     assert (await listed(server, ada, **query))["error"] == "RequestValidationError"

@@ -1,4 +1,4 @@
-"""POST /v1/messages as server-sent events, over real HTTP: a view of the message's answer, for its person alone."""
+"""POST /v1/messages as server-sent events, over real HTTP: the sender alone sees the answer while it is written."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ Event = tuple[str, dict[str, Any]]
 
 @pytest.fixture
 async def model() -> AsyncIterator[ChatServer]:
-    """A model that streams word by word."""
+    """Yield a model that streams word by word."""
     async with chat_server() as model:
         yield model
 
 
 @pytest.fixture
 async def environment(tmp_path: Path, model: ChatServer) -> AsyncIterator[Environment]:
-    """An environment whose assistant asks that model."""
+    """Yield an environment whose assistant uses that model."""
     async with open_environment(tmp_path) as environment:
         agents = {"assistant": AgentSettings(model="local", toolkits=("gmail",))}
         environment.settings = environment.settings.model_copy(
@@ -50,7 +50,7 @@ async def environment(tmp_path: Path, model: ChatServer) -> AsyncIterator[Enviro
 
 @pytest.fixture
 async def server(environment: Environment) -> AsyncIterator[Server]:
-    """A server on a socket."""
+    """Yield a server on a socket."""
     async with environment.server() as server:
         yield server
 
@@ -59,7 +59,7 @@ async def server(environment: Environment) -> AsyncIterator[Server]:
 async def streaming(
     server: Server, principal: Principal, text: str, **body: Any
 ) -> AsyncIterator[tuple[httpx2.Response, AsyncIterator[Event]]]:
-    """Post a message and read its events one by one."""
+    """Post a message, and yield the response with its events, one by one."""
     headers = {**await server.bearer(principal), "Accept": "text/event-stream"}
     body = {"conversation": "main", "text": text, **body}
     async with server.client.stream("POST", "/v1/messages", json=body, headers=headers) as response:
@@ -67,7 +67,7 @@ async def streaming(
 
 
 async def stream(server: Server, principal: Principal, text: str, **body: Any) -> list[Event]:
-    """Post a message and read all of its events."""
+    """Post a message and return all of its events."""
     async with streaming(server, principal, text, **body) as (_, events):
         return [event async for event in events]
 
@@ -78,12 +78,12 @@ async def _events(response: httpx2.Response) -> AsyncIterator[Event]:
         kind, _, value = line.partition(": ")
         if kind == "event":
             name = value
-        elif kind == "data" and name != "working":  # which a slow machine is told now and then
+        elif kind == "data" and name != "working":  # a slow machine sends it sometimes
             yield name, json.loads(value)
 
 
 def texts(events: list[Event]) -> str:
-    """What the model wrote."""
+    """Return what the model wrote."""
     return "".join(data["delta"] for name, data in events if name == "text")
 
 
@@ -93,7 +93,7 @@ def _waiting(streams: Streams) -> int:
 
 
 async def test_an_answer_is_streamed_as_it_is_written(server: Server, ada: Principal) -> None:
-    """First what was accepted, then the text in pieces, and last what a POST without events would have said."""
+    """A stream begins with the acceptance, continues with pieces of text, and ends with what a plain POST returns."""
     events = await stream(server, ada, "hello to you")
     (_, accepted), *pieces, (last, status) = events
 
@@ -106,7 +106,7 @@ async def test_an_answer_is_streamed_as_it_is_written(server: Server, ada: Princ
 
 
 async def test_the_events_are_not_held_back(server: Server, ada: Principal, model: ChatServer) -> None:
-    """A word arrives before the next one is written, as events that nobody may keep."""
+    """Each word is sent before the next one is written, and the response is not cached."""
     write = asyncio.Semaphore(2)
     model.before_word = lambda _: write.acquire()
 
@@ -124,7 +124,7 @@ async def test_the_events_are_not_held_back(server: Server, ada: Principal, mode
 async def test_two_people_streaming_at_once_hear_their_own_only(
     server: Server, ada: Principal, grace: Principal, model: ChatServer
 ) -> None:
-    """Word by word in turn, in conversations and with ids of the same names, each hears what is theirs."""
+    """Two people who stream at once, in conversations and with ids of the same names, each get only their own words."""
     turn = asyncio.Barrier(2)
     model.before_word = lambda _: turn.wait()
 
@@ -140,7 +140,7 @@ async def test_two_people_streaming_at_once_hear_their_own_only(
 
 
 async def test_tools_are_told_by_name_alone(server: Server, ada: Principal, grace: Principal) -> None:
-    """A tool's start and end are events; its arguments are not, and its result only as far as the model repeats it."""
+    """The start and end of a tool call are events, which do not contain its arguments."""
     await server.connect(ada, ADA)
     await server.connect(grace, GRACE)
 
@@ -156,7 +156,7 @@ async def test_tools_are_told_by_name_alone(server: Server, ada: Principal, grac
 
 
 async def test_a_failed_tool_is_told(server: Server, ada: Principal) -> None:
-    """A call that the toolkit refuses has failed."""
+    """A call that the toolkit refuses is reported as failed."""
     await server.connect(ada, ADA)
 
     events = await stream(server, ada, 'use gmail_search {"limit": 1}')
@@ -165,7 +165,7 @@ async def test_a_failed_tool_is_told(server: Server, ada: Principal) -> None:
 
 
 async def test_a_run_that_waits_ends_the_stream_without_an_answer(server: Server, ada: Principal) -> None:
-    """What the model wrote before its call is followed by what is waited for, and is not repeated as an answer."""
+    """A run that waits for consent ends the stream with that status, without an answer."""
     events = await stream(server, ada, "try gmail_unread")
     status = events[-1][1]
 
@@ -177,7 +177,7 @@ async def test_a_run_that_waits_ends_the_stream_without_an_answer(server: Server
 
 
 async def test_a_client_that_hangs_up_loses_nothing(server: Server, ada: Principal, model: ChatServer) -> None:
-    """The message is answered all the same, and nothing of its listener is kept."""
+    """If the client disconnects, the message is still answered, and its listener is removed."""
     write = asyncio.Semaphore(1)
     model.before_word = lambda _: write.acquire()
     async with streaming(server, ada, "hello") as (_, events):
@@ -191,7 +191,7 @@ async def test_a_client_that_hangs_up_loses_nothing(server: Server, ada: Princip
 
 
 async def test_a_message_that_was_answered_yields_its_status(server: Server, ada: Principal, grace: Principal) -> None:
-    """Posted again it is not answered again; somebody else's message of the same id is their own."""
+    """A message posted again streams only its status; another person's message with the same id is separate."""
     once = await stream(server, ada, "hello", id="1")
     again, other = await stream(server, ada, "hello", id="1"), await stream(server, grace, "hi", id="1")
 
@@ -202,14 +202,14 @@ async def test_a_message_that_was_answered_yields_its_status(server: Server, ada
 
 
 def looking_often(container: Application) -> None:
-    """Have a server look twenty times a second for what other processes have answered."""
+    """Let a server check twenty times a second for messages that other processes have answered."""
     container.waiters.add_kwargs(look_seconds=0.05)
 
 
 async def test_a_message_that_another_process_answers_yields_its_status(
     environment: Environment, ada: Principal, model: ChatServer
 ) -> None:
-    """A stream on one process ends with what another one has stored."""
+    """A stream on one process ends with the status that another process has stored."""
     begun, gate = asyncio.Event(), asyncio.Event()
 
     async def wait(_: str) -> None:
@@ -236,7 +236,7 @@ async def test_a_message_that_another_process_answers_yields_its_status(
 async def test_the_model_is_asked_to_stream_only_for_a_listener(
     server: Server, ada: Principal, model: ChatServer
 ) -> None:
-    """A plain POST costs what it did."""
+    """The model is asked to stream only if somebody listens."""
     plain = await server.ask(ada, "hello")
     await stream(server, ada, "hello")
 
@@ -247,7 +247,7 @@ async def test_the_model_is_asked_to_stream_only_for_a_listener(
 async def test_a_model_that_fails_ends_the_stream_with_an_apology(
     environment: Environment, ada: Principal, model: ChatServer
 ) -> None:
-    """The last event says that the message has failed, once it is not tried again."""
+    """If the model fails and is not retried, the stream ends with the failed status."""
     model.faults.extend([503] * 3)
 
     async with environment.server(delivery=DeliverySettings(tries=1)) as server:
@@ -258,7 +258,7 @@ async def test_a_model_that_fails_ends_the_stream_with_an_apology(
 
 
 async def test_a_refused_message_is_no_stream(server: Server, ada: Principal) -> None:
-    """An error is a status and JSON, whatever the client accepts."""
+    """A refused message gets an error status and JSON, even if the client accepts a stream."""
     async with streaming(server, ada, "   ") as (response, _):
         body = json.loads(await response.aread())
 
@@ -269,7 +269,7 @@ async def test_a_refused_message_is_no_stream(server: Server, ada: Principal) ->
 async def test_a_run_that_is_heard_outlives_nothing(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """Both people's agents are dead once their messages are answered, before the cyclic collector runs."""
+    """Agents whose runs are streamed are freed after their answers, without the cyclic garbage collector."""
     server = CoreServer(database, key_ring)
     messages = [await server.say(person, "/letters_clock", person.user) for person in (ada, grace)]
     gc.disable()

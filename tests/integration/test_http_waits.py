@@ -1,4 +1,4 @@
-"""Waiting costs nothing: it ends with its connection, asks the database for nothing, and is bounded for each person."""
+"""A waiting request is cheap: it ends with its connection, does not poll the database, and is limited per person."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST = 3
 
 @pytest.fixture
 async def environment(tmp_path: Path) -> AsyncIterator[Environment]:
-    """An environment in which a request waits for a minute."""
+    """Yield an environment in which a request waits for up to a minute."""
     async with open_environment(tmp_path) as environment:
         interfaces = with_http(environment.settings, wait_seconds=60, waits_per_person=MOST)
         environment.settings = environment.settings.model_copy(update={"interfaces": interfaces})
@@ -29,34 +29,34 @@ async def environment(tmp_path: Path) -> AsyncIterator[Environment]:
 
 @pytest.fixture
 def model() -> ScriptedModel:
-    """A model that says nothing until it is let."""
+    """Return a model that answers only after its gate is opened."""
     return ScriptedModel()
 
 
 @pytest.fixture
 async def server(environment: Environment, model: ScriptedModel) -> AsyncIterator[Server]:
-    """A server on a socket; whatever still runs is answered at its end."""
+    """Yield a server on a socket, and open the model's gate at the end."""
     async with environment.server(model.install) as server:
         yield server
         model.gate.set()
 
 
 async def waiting(server: Server, count: int) -> None:
-    """Return once so many requests wait."""
+    """Return once this number of requests is waiting."""
     await eventually(lambda: server.container.waiters().count == count)
 
 
 async def posting(
     server: Server, person: Principal, number: int = 0, headers: Mapping[str, str] = {}
 ) -> asyncio.Task[httpx2.Response]:
-    """A request on its way, whose answer the model does not give yet."""
+    """Post a message that the model does not answer yet, and return the pending request."""
     body = {"conversation": f"c{number}", "text": "wait hello"}
     headers = {**await server.bearer(person), **headers}
     return asyncio.create_task(server.client.post("/v1/messages", json=body, headers=headers))
 
 
 async def getting(server: Server, person: Principal, message_id: str) -> asyncio.Task[httpx2.Response]:
-    """A request that waits for that message."""
+    """Return a pending request that waits for that message."""
     return asyncio.create_task(
         server.client.get(f"/v1/messages/{message_id}", params={"wait": 60}, headers=await server.bearer(person))
     )
@@ -76,7 +76,7 @@ EVENTS = {"Accept": "text/event-stream"}
 async def test_a_wait_ends_with_its_connection(
     server: Server, ada: Principal, grace: Principal, headers: dict[str, str]
 ) -> None:
-    """A POST, a stream and a GET are waited for no longer than their client is there; another person's wait goes on."""
+    """A wait ends when its client disconnects, and another person's wait continues."""
     mine = await posting(server, ada, headers=headers)
     await waiting(server, 1)
     (message_id,) = server.container.waiters()._waiting
@@ -95,7 +95,7 @@ async def test_a_wait_ends_with_its_connection(
 async def test_a_wait_asks_the_database_for_nothing(
     server: Server, ada: Principal, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A message is read when a wait begins, and again when it has changed, however long that takes."""
+    """A message is read when a wait begins and when it changes, no matter how often the server checks for changes."""
     inbox = server.container.inbox()
     get, reads = inbox.get, asyncio.Queue[str]()
 
@@ -106,17 +106,17 @@ async def test_a_wait_asks_the_database_for_nothing(
     monkeypatch.setattr(inbox, "get", noted)
     requests = [await posting(server, ada, number) for number in range(MOST)]
     await eventually(lambda: len(model.begun) == MOST)
-    for _ in range(30):  # looks for what other processes changed: each is one query for all who wait
+    for _ in range(30):  # each check for other processes' changes is one query for all waiting requests
         await server.container.waiters().look()
     read = reads.qsize()
     model.gate.set()
 
     assert {(await request).json()["answer"] for request in requests} == {"waited hello"}
-    assert read <= 3 * MOST  # new, that its run had begun, and once more if that was noticed in two ways
+    assert read <= 3 * MOST  # when it is new, when its run begins, and once more if both ways notice that
 
 
 async def test_a_person_waits_so_often_at_once(server: Server, ada: Principal, grace: Principal) -> None:
-    """One GET or stream too many is refused with a word, and a POST is stored and answered at once; others wait on."""
+    """Over the limit a GET or a stream is refused, and a POST is stored and answered without waiting."""
     mine = [await posting(server, ada, number) for number in range(MOST)]
     await waiting(server, MOST)
     stored = await (await posting(server, ada, 8))

@@ -1,4 +1,4 @@
-"""One person, several principals: who is of an organisation in Slack is let go, and in again, as all of them."""
+"""One person with several principals: a member of a Slack organisation is offboarded and restored as all of them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ TEAMS = ["T0HERS", "T0PART"]
 
 
 def spelled(user: str) -> list[Principal]:
-    """Everybody that a person of the organisation is."""
+    """Return all principals of a person of the organisation."""
     return [Principal("slack", tenant, user) for tenant in ("E0GRID", *TEAMS)]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def slacks(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Workspaces]:
-    """An organisation that has installed the app as a whole, with two people; and a workspace of its own."""
+    """Yield an organisation of two people that has installed the app, and a separate workspace."""
     async with workspaces(Path(tmp_path_factory.mktemp("identities"))) as slacks:
         for place in ("T0ONE", "E0GRID"):
             (await slacks.install(place)).raise_for_status()
@@ -39,7 +39,7 @@ async def slacks(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Work
 
 @pytest.fixture
 def config(slacks: Workspaces, tmp_path: Path) -> Path:
-    """The configuration of that server."""
+    """Return the configuration of that server."""
     settings, path = slacks.server.settings, tmp_path / "config.yaml"
     assert settings.interfaces.slack is not None
     slack = {
@@ -70,7 +70,7 @@ async def users(command: str, whom: Principal, config: Path) -> Result:
 async def test_a_leaver_is_offboarded_and_restored_in_every_spelling(
     slacks: Workspaces, config: Path, named: int
 ) -> None:
-    """Whichever is named: the organisation, or a workspace whose token is the organisation's; her colleague stays."""
+    """Naming any principal of a person offboards and restores all of them, and not her colleague's."""
     ada, everybody = spelled("U0ADA"), {*spelled("U0ADA"), *spelled("U0GRACE")}
     gone = await users("offboard", ada[named], config)
     left = await slacks.server.container.users().offboarded_among(everybody)
@@ -84,7 +84,7 @@ async def test_a_leaver_is_offboarded_and_restored_in_every_spelling(
 
 
 async def test_one_installation_that_is_over_keeps_nobody_unknown(slacks: Workspaces, config: Path) -> None:
-    """Where any one may know, the others are asked though the first refuses; her colleague stays."""
+    """If one installation's token has ended, the other installations are asked about the person."""
     ada, grace = spelled("U0ADA"), spelled("U0GRACE")
     token = slacks.installs.tokens["T0ONE"]
     slacks.server.slack.forget(token)
@@ -98,7 +98,7 @@ async def test_one_installation_that_is_over_keeps_nobody_unknown(slacks: Worksp
 
 
 async def test_a_slack_that_does_not_answer_fails_the_command(slacks: Workspaces, config: Path) -> None:
-    """Who is named is refused all the same, and the command says to be run again; another tenant's are nobody's."""
+    """If Slack does not answer, only the named principal is offboarded, and the command says to run it again."""
     ada = Principal("slack", "E0GRID", "U0ADA")
     stranger = await users("offboard", Principal("slack", "T0ONE", "U0ADA"), config)
     token = slacks.installs.tokens["E0GRID"]

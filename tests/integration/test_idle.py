@@ -1,4 +1,4 @@
-"""What a process costs that has nothing to do: the statements of its periodic tasks."""
+"""The cost of an idle process: the statements of its periodic tasks."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from containers.build import build
 from tests.fakes.databases import Databases
 
 STATEMENTS_A_SECOND = 1.0
-ROUNDS = 13  # of each periodic task: two of everything that is done in every sixth round only
+ROUNDS = 13  # of each periodic task: twice everything that is done only every sixth round
 
 
 async def test_an_idle_process_asks_its_database_at_most_once_a_second(
     databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the settings' defaults: what each task asks in a round, divided by how long it sleeps between two."""
+    """With the default settings the periodic tasks together execute at most one statement a second."""
     asked, rounds = Counter[str](), Counter[str]()
     slept: defaultdict[str, float] = defaultdict(float)
     waited = asyncio.Condition()
     sleep = asyncio.sleep
 
     def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if not statement.startswith("BEGIN"):  # of SQLite's transactions, which are no question
+        if not statement.startswith("BEGIN"):  # SQLite's transactions, which are not queries
             asked[_task()] += 1
 
     async def briefly(seconds: float, result: Any = None) -> Any:
-        if _task().startswith("Task-"):  # none of the supervisor's, which have names
+        if _task().startswith("Task-"):  # not one of the supervisor's tasks, which have names
             return await sleep(seconds, result)
         slept[_task()] += seconds
         rounds[_task()] += 1
         async with waited:
             waited.notify_all()
-        await sleep(0.001 if rounds[_task()] < ROUNDS else 3600)  # the others go on alone
+        await sleep(0.001 if rounds[_task()] < ROUNDS else 3600)  # the other tasks continue without it
         return result
 
     settings = Settings.model_validate(
@@ -53,7 +53,7 @@ async def test_an_idle_process_asks_its_database_at_most_once_a_second(
         }
     )
     container = build(settings)
-    monkeypatch.setattr(asyncio, "sleep", briefly)  # before the tasks begin, or each would first sleep in earnest
+    monkeypatch.setattr(asyncio, "sleep", briefly)  # before the tasks begin, or each would first really sleep
     async with running(container, settings):
         engine = container.database()._engine.sync_engine
         sa.event.listen(engine, "before_cursor_execute", count)

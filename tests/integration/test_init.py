@@ -32,7 +32,7 @@ SECRETS = {
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory of the command."""
+    """Return the working directory of the command."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -50,7 +50,7 @@ def values_in(file: Path) -> dict[str, str]:
 
 @pytest.mark.system
 def test_questions_on_a_terminal_end_in_a_configuration_that_is_accepted(tmp_path: Path) -> None:
-    """A wrong answer is asked again; secrets are not shown; `deputy check` accepts what was written."""
+    """On a terminal a wrong answer is asked again, secrets are not shown, and the configuration passes the check."""
     with on_terminal([Path(sys.executable).with_name("deputy"), "init"], cwd=tmp_path) as terminal:
         terminal.answer("Channels (http, slack", "http, slak")
         terminal.expect("there is no channel slak")
@@ -78,7 +78,7 @@ def test_questions_on_a_terminal_end_in_a_configuration_that_is_accepted(tmp_pat
 
 @pytest.mark.system
 def test_a_shell_reads_the_secrets_as_they_were_given(folder: Path) -> None:
-    """The line that the command prints sets every variable, quotes and dollar signs included."""
+    """The line that the command prints sets variables unchanged, including quotes and dollar signs."""
     init("--channel", "slack", "--google", "google", **SECRETS)
     script = 'set -a; . ./deputy.env; set +a; printf %s "$GOOGLE_CLIENT_SECRET"'
     with on_terminal(["sh", "-c", script], cwd=folder) as terminal:
@@ -94,7 +94,7 @@ def test_a_shell_reads_the_secrets_as_they_were_given(folder: Path) -> None:
 def test_every_combination_is_a_valid_configuration(
     folder: Path, google: str, database: str, url: str, model: str
 ) -> None:
-    """With the secrets in the environment, the file that was written loads, whatever was chosen."""
+    """With the secrets in the environment, the configuration of every combination of choices loads."""
     choices = Choices(url, ("http", "slack"), "google" if google == "google" else "sandbox", model, "llama3.2",
                       postgresql=database == "postgresql")  # fmt: skip
     (folder / "config.yaml").write_text(config_text(choices, SECRETS))
@@ -108,7 +108,7 @@ def test_every_combination_is_a_valid_configuration(
 
 
 def test_connections_are_offered(folder: Path) -> None:
-    """Each chosen provider is in the configuration with its client's variables, and its redirect URI is printed."""
+    """Each chosen provider is configured with its client's variables, and its redirect URI is printed."""
     secrets = {
         f"{name}_CLIENT_{part}": f"{name}-{part}" for name in ("GITHUB", "SLACK_USER") for part in ("ID", "SECRET")
     }
@@ -127,7 +127,7 @@ def test_connections_are_offered(folder: Path) -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_configuration_of_each_preset_is_accepted(folder: Path, preset: str) -> None:
-    """With its client's id and secret it loads as that preset, unchanged; without them, they are what is missing."""
+    """A preset's configuration loads unchanged with its client's id and secret, and names a missing one."""
     names = [f"{preset.upper()}_CLIENT_{part}" for part in ("ID", "SECRET")]
     result = init("--connection", preset, "--url", "https://d.example.com", **{each: f"x-{each}" for each in names})
     settings = load_settings(folder / "config.yaml", values_in(folder / "deputy.env"))
@@ -146,7 +146,7 @@ def test_the_configuration_of_each_preset_is_accepted(folder: Path, preset: str)
 
 
 def test_options_and_the_environment_answer_everything(folder: Path) -> None:
-    """Without a terminal nothing is asked; the secrets of the environment are in the file, and the rest is named."""
+    """Without a terminal nothing is asked: secrets come from the environment, and missing ones are named."""
     given = {name: value for name, value in SECRETS.items() if name not in ("SLACK_BOT_TOKEN", "OPENAI_API_KEY")}
     result = init(
         *("--channel", "http", "--channel", "slack", "--url", "https://deputy.example.com", "--google", "google"),
@@ -164,7 +164,7 @@ def test_options_and_the_environment_answer_everything(folder: Path) -> None:
 
 
 def test_files_that_exist_are_not_replaced(folder: Path) -> None:
-    """Exit code 1 names them; --force replaces them."""
+    """Existing files are refused with exit code 1, and replaced with --force."""
     (folder / "config.yaml").write_text("mine")
     refused = init()
     kept = (folder / "config.yaml").read_text()
@@ -188,7 +188,7 @@ def test_files_that_exist_are_not_replaced(folder: Path) -> None:
     ],
 )
 def test_a_wrong_option_is_told(folder: Path, options: tuple[str, ...], told: str) -> None:
-    """Exit code 2, what may be written instead, and no file."""
+    """A wrong option exits with 2, says what is allowed, and writes no file."""
     result = init(*options)
 
     assert result.exit_code == 2
@@ -199,7 +199,7 @@ def test_a_wrong_option_is_told(folder: Path, options: tuple[str, ...], told: st
 @pytest.mark.parametrize("channel", InterfacesSettings.model_fields)
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "https://deputy.example.com"])
 def test_every_channel_gets_what_its_section_requires(channel: str, url: str) -> None:
-    """The section of each channel has its required keys, and a mode that works without a public address if need be."""
+    """Each channel's section has its required keys, and a mode that fits the server's address."""
     choices = Choices(url, (channel,))
     keys = channel_keys(channel, choices)
     choices = Choices(url, (channel,), plain={key.variable: "1" for key in keys if not key.secret})

@@ -1,4 +1,4 @@
-"""Files that people sent, used by their tools: their own alone, as approved, and kept nowhere."""
+"""Files that people sent, used by their tools: only the sender's own, as approved, and stored nowhere."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _REFERENCE = re.compile(r"file-[0-9a-f]{12}-\d+")
 
 
 class Parcels(Toolkit):
-    """One person's parcels; what they hold is recorded."""
+    """One person's parcels, which record what they contain."""
 
     name = "parcels"
 
@@ -61,7 +61,7 @@ class ParcelServer(CoreServer):
     """A server whose people have parcels.
 
     Attributes:
-        parcels: Whose tool sent what.
+        parcels: The files that tools have sent, each with its person.
     """
 
     def __init__(self, database: Database, key_ring: KeyRing, parcels: list[Any] | None = None) -> None:
@@ -73,7 +73,7 @@ class ParcelServer(CoreServer):
     async def sent_file(
         self, person: Principal, contents: bytes, conversation: str = "c", attachment: Attachment = OFFER
     ) -> str:
-        """Let a person send a file; the reference that the model is told."""
+        """Let a person send a file, and return the reference that the model gets."""
         self.channel.files[f"{person.user}-{len(self.channel.files)}"] = contents
         kept = replace(attachment, reference=[*self.channel.files][-1])
         message = inbound(person, "", attachments=(kept,), conversation=conversation)
@@ -84,7 +84,7 @@ class ParcelServer(CoreServer):
         return str(reference)
 
     async def approve(self, message: StoredMessage) -> str:
-        """Let its person approve what a message waits for; what they are told in the end."""
+        """Approve what a message waits for, and return its answer."""
         (code,) = await self.codes(message)
         await self.ask(message.principal, f"approve {code}", f"{message.principal.user}-elsewhere")
         return str((await self.answer_next(message)).answer)
@@ -92,7 +92,7 @@ class ParcelServer(CoreServer):
 
 @pytest.fixture
 def server(database: Database, key_ring: KeyRing) -> ParcelServer:
-    """Nothing sent yet."""
+    """Return a server with no parcels sent."""
     return ParcelServer(database, key_ring)
 
 
@@ -103,7 +103,7 @@ def _send(*references: str, to: str = "bob") -> str:
 async def test_a_file_is_shown_and_sent_as_it_was_approved(
     server: ParcelServer, ada: Principal, grace: Principal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Two people at once: each card names their own file, its type and its size; each parcel holds their own bytes."""
+    """Two people's approval cards and parcels each contain their own file, and its bytes are not stored or logged."""
     caplog.set_level(logging.DEBUG)
     files = {each: await server.sent_file(each, CANARY + each.user.encode(), each.user) for each in (ada, grace)}
     asked = {each: await server.ask(each, _send(files[each]), each.user) for each in files}
@@ -124,7 +124,7 @@ async def test_a_file_is_shown_and_sent_as_it_was_approved(
 async def test_a_reference_is_of_use_to_its_sender_in_its_conversation(
     server: ParcelServer, ada: Principal, grace: Principal
 ) -> None:
-    """Another person's, another conversation's and an invented one are refused in words, before anybody is asked."""
+    """A reference works only for its sender in its own conversation; any other is refused before an approval."""
     server.channel.groups.add("team")
     own, hers = [await server.sent_file(each, b"secret", "team") for each in (ada, grace)]
     refused = {
@@ -147,7 +147,7 @@ async def test_a_reference_is_of_use_to_its_sender_in_its_conversation(
 async def test_what_has_changed_since_it_was_approved_is_not_sent(
     server: ParcelServer, ada: Principal, changed: str
 ) -> None:
-    """Other bytes are another file; a file that cannot be fetched again is not sent either. The person is told."""
+    """A file that changed after its approval, or cannot be fetched again, is not sent, and the person learns why."""
     reference = await server.sent_file(ada, b"first")
     asked = await server.ask(ada, _send(reference))
     (place,) = server.channel.files
@@ -174,13 +174,13 @@ async def test_what_has_changed_since_it_was_approved_is_not_sent(
     assert words[changed] in told
     assert server.parcels == []
     (approval,) = await server.approvals.of_message(ada, asked.message_id)
-    assert approval.state is ApprovalState.APPROVED  # it was not claimed, and the message has ended
+    assert approval.state is ApprovalState.APPROVED  # it was not claimed, because the call was not made
 
 
 async def test_an_approved_file_is_sent_once_by_the_process_that_comes_after(
     database: Database, key_ring: KeyRing, server: ParcelServer, ada: Principal
 ) -> None:
-    """The process ends between the approval and the call: the next one fetches the file again, and sends it once."""
+    """If the process dies between the approval and the call, the next one fetches the file again and sends it once."""
     reference = await server.sent_file(ada, b"first")
     asked = await server.ask(ada, _send(reference))
     (code,) = await server.codes(asked)
@@ -195,7 +195,7 @@ async def test_an_approved_file_is_sent_once_by_the_process_that_comes_after(
 
 
 async def test_files_have_a_limit_together(server: ParcelServer, ada: Principal) -> None:
-    """By what the platform states, and by what arrives; nothing beyond it is read."""
+    """The files of one call share a size limit, checked by the stated size and by the bytes that arrive."""
     small, other = [await server.sent_file(ada, b"x" * 60) for _ in range(2)]
     stated = await server.sent_file(ada, b"x", attachment=replace(OFFER, size=101))
     told = [str((await server.ask(ada, _send(*each))).answer) for each in ((stated,), (small, other))]
@@ -206,7 +206,7 @@ async def test_files_have_a_limit_together(server: ParcelServer, ada: Principal)
 
 
 async def test_a_platform_that_never_answers_is_given_up(server: ParcelServer, ada: Principal) -> None:
-    """The person is told, and what was begun is ended."""
+    """A fetch that the platform never answers is cancelled after the time limit, with an error for the person."""
 
     class Silent(RecordingChannel):
         async def fetch(self, message: StoredMessage, attachment: Attachment, *, limit: int) -> bytes:
@@ -226,7 +226,7 @@ async def test_a_platform_that_never_answers_is_given_up(server: ParcelServer, a
 
 
 async def test_a_file_without_a_name_gets_one(server: ParcelServer, ada: Principal) -> None:
-    """A photo has none in Telegram."""
+    """A photo that Telegram delivers without a name gets one."""
     photo = Attachment(AttachmentKind.IMAGE, "", "image/jpeg", None, "photo")
     reference = await server.sent_file(ada, b"\xff\xd8\xff", attachment=photo)
 
@@ -238,13 +238,13 @@ async def test_a_file_without_a_name_gets_one(server: ParcelServer, ada: Princip
     ["file", ["../x"], [""], [3], ["a b"], [f"file-0123456789ab-{n}" for n in range(MAX_INPUT_FILES + 1)]],
 )
 def test_what_is_no_reference_is_refused_at_once(references: Any) -> None:
-    """Before anything is fetched."""
+    """A malformed reference, or too many, is refused when the arguments are validated."""
     with pytest.raises(ValueError, match=r"reference|at most"):
         Parcels.tools()["parcels_send"].validator.validate_python({"to": "bob", "files": references})
 
 
 def test_a_tool_has_the_parameters_that_it_says_are_files() -> None:
-    """Otherwise they would never be fetched."""
+    """A tool whose `files` names a parameter that it does not have is refused."""
     with pytest.raises(SettingsError, match="has no parameter file, which `files` names"):
 
         class _Wrong(Toolkit):

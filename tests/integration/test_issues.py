@@ -1,4 +1,4 @@
-"""Issues on GitHub: two people connect, are answered by themselves, and act, each with their own account."""
+"""Issues on GitHub: two people connect, get their answers, and act, each with their own account."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ASKED = "which issues are assigned to me?"
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Server, OAuthSandbox]]:
-    """A deployment with a GitHub."""
+    """Yield a server with a GitHub."""
     folder = Path(tmp_path_factory.mktemp("issues"))
     async with open_environment(folder, with_github=True) as environment, environment.server() as server:
         yield server, environment.github.provider
@@ -32,29 +32,29 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tupl
 
 @pytest.fixture
 def server(served: tuple[Server, OAuthSandbox]) -> Server:
-    """The deployment."""
+    """Return the server."""
     return served[0]
 
 
 @pytest.fixture
 def github(served: tuple[Server, OAuthSandbox]) -> OAuthSandbox:
-    """Its GitHub."""
+    """Return the server's GitHub."""
     return served[1]
 
 
 def people(tenant: str) -> tuple[Principal, Principal]:
-    """Two people who are new, with the accounts of their names."""
+    """Return two new people, with the accounts of their names."""
     return Principal("http", tenant, "ada"), Principal("http", tenant, "grace")
 
 
 async def said(server: Server, who: Principal, text: str) -> dict[str, Any]:
-    """The body of the answer to a message."""
+    """Return the body of the answer to a message."""
     body: dict[str, Any] = (await server.ask(who, text)).json()
     return body
 
 
 async def connect(server: Server, who: Principal) -> dict[str, Any]:
-    """Ask, consent and confirm; the answer that then comes by itself."""
+    """Ask, consent and confirm, and return the answer that follows automatically."""
     asked = await said(server, who, ASKED)
     assert "/connect/github/" in asked["consent_url"]
     page = await visit(asked["consent_url"], who.user, field="account")
@@ -65,7 +65,7 @@ async def connect(server: Server, who: Principal) -> dict[str, Any]:
 
 
 async def approved(server: Server, who: Principal, text: str) -> str:
-    """Write something that acts, approve it, and return the words that end it."""
+    """Write something that needs an approval, approve it, and return the answer."""
     asked = await said(server, who, text)
     code = APPROVAL_CODE.search(asked["question"])
     assert code is not None
@@ -75,7 +75,7 @@ async def approved(server: Server, who: Principal, text: str) -> str:
 
 
 async def test_two_people_are_answered_from_their_own_accounts(server: Server, github: OAuthSandbox) -> None:
-    """Each is asked to connect, and then answered by itself; GitHub saw each call under its person's own bearer."""
+    """Two people connect and are each answered from their own account, with calls under their own bearer only."""
     ada, grace = people("asking")
     before = len(github.calls)
     first, second = await asyncio.gather(connect(server, ada), connect(server, grace))
@@ -99,7 +99,7 @@ async def test_two_people_are_answered_from_their_own_accounts(server: Server, g
 
 
 async def test_one_account_ends_and_the_others_stay(server: Server, github: OAuthSandbox) -> None:
-    """`connections` names both accounts, and `disconnect github` ends that one, of that person."""
+    """`connections` lists both providers' accounts, and `disconnect github` ends only that person's GitHub account."""
     ada, grace = people("leaving")
     for who in (ada, grace):
         await server.connect(who, f"{who.user}@sandbox.example")
@@ -109,10 +109,10 @@ async def test_one_account_ends_and_the_others_stay(server: Server, github: OAut
     ended = (await said(server, ada, "disconnect github"))["answer"]
     after = (await said(server, ada, "connections"))["answer"]
 
-    assert asked.startswith("Close this issue on GitHub?\n")  # which account is plain: there is one at GitHub
+    assert asked.startswith("Close this issue on GitHub?\n")  # the card need not name the only GitHub account
     assert "Your Google accounts:" in listed
     assert "Your GitHub accounts:\n- " in listed
-    assert ended.startswith("Disconnected ada: I ")  # others here use the same account, so GitHub itself may keep it
+    assert ended.startswith("Disconnected ada: I ")  # other tests connect the same account, so it may stay at GitHub
     assert await server.container.grants().find(ada, provider="github") is None
     assert "Your Google accounts:" in after
     assert "You have no GitHub account connected" in after
@@ -121,7 +121,7 @@ async def test_one_account_ends_and_the_others_stay(server: Server, github: OAut
 
 
 async def test_writing_is_asked_about_and_done_as_the_person(server: Server, github: OAuthSandbox) -> None:
-    """A comment, a new issue and a closed one, each after its person's own approval."""
+    """A comment, a new issue and a closed issue are each made as their person, after that person's approval."""
     ada, grace = people("writing")
     await asyncio.gather(connect(server, ada), connect(server, grace))
     name = next(each for each in github.issues.assigned("ada", "open") if each.repository == "sandbox/website")
@@ -142,7 +142,7 @@ async def test_writing_is_asked_about_and_done_as_the_person(server: Server, git
 
 
 async def test_nobody_reads_what_their_own_account_cannot_see(server: Server, github: OAuthSandbox) -> None:
-    """Grace names an issue of Ada's private repository: GitHub knows her bearer, and finds nothing."""
+    """An issue in Ada's private repository is not found for Grace, whose own bearer is used."""
     ada, grace = people("peeking")
     await asyncio.gather(connect(server, ada), connect(server, grace))
     tried = (await said(server, grace, "read issue ada/notes#1"))["answer"]
@@ -153,7 +153,7 @@ async def test_nobody_reads_what_their_own_account_cannot_see(server: Server, gi
 
 @pytest.mark.parametrize("status", [403, 502])
 async def test_a_fault_is_told_in_words(server: Server, github: OAuthSandbox, status: int) -> None:
-    """What GitHub refuses, and what passes, is told with its name and without its words."""
+    """A refusal or an outage of GitHub is reported by GitHub's name and status."""
     (ada, _) = people(f"failing-{status}")
     await connect(server, ada)
     github.failure = status

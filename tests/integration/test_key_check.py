@@ -1,4 +1,4 @@
-"""A key ring that does not fit the database stops the start, and says which key and what to do."""
+"""A key ring that does not fit the database stops the start, and the error says which key and what to do."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ONE, TWO, THREE = bytes(range(32)), bytes(range(32, 64)), bytes(range(64, 96))
 
 
 async def test_an_empty_database_knows_its_first_key(database: Database) -> None:
-    """After the first start another key of the same name, or of another, is refused although nothing is sealed."""
+    """After the first start a changed or a missing first key is refused, although nothing is sealed yet."""
     await check_or_begin(database, KeyRing({"k1": ONE}))
     await check_or_begin(database, KeyRing({"k2": TWO, "k1": ONE}))
 
@@ -35,7 +35,7 @@ async def test_an_empty_database_knows_its_first_key(database: Database) -> None
 
 
 async def test_servers_that_start_together_agree_on_one_key(database: Database) -> None:
-    """Of two that begin with two keys one goes on, and the other one is told so."""
+    """Of servers that start together with two different keys, those with one key start and the others are refused."""
     rings = [KeyRing({"k1": ONE}), KeyRing({"k1": TWO})]
     outcomes = await asyncio.gather(*(check_or_begin(database, ring) for ring in rings * 3), return_exceptions=True)
 
@@ -51,7 +51,7 @@ async def test_servers_that_start_together_agree_on_one_key(database: Database) 
 async def test_the_keys_that_rows_need_are_on_the_ring(
     database: Database, ada: Principal, grace: Principal, keys: dict[str, bytes], fault: str
 ) -> None:
-    """That the first key fits is not enough: an older one that rows still need is looked for, and tried."""
+    """An older key that rows still need must be on the ring and open them, even if the first key fits."""
     both = KeyRing({"k2": TWO, "k1": ONE})
     await check_or_begin(database, both)
     await connect(database, Grants(database, both), ada, google_tokens("ada-1"))
@@ -65,7 +65,7 @@ async def test_the_keys_that_rows_need_are_on_the_ring(
 async def test_a_row_that_was_tampered_with_stops_no_start(
     database: Database, ada: Principal, grace: Principal, key_ring: KeyRing
 ) -> None:
-    """One row that does not open is that row's fault, also when it is the only one that its key has sealed."""
+    """A row that was tampered with does not stop the start, even if it is the only one that its key has sealed."""
     await check_or_begin(database, key_ring)
     for person in (ada, grace):
         await connect(database, Grants(database, key_ring), person, google_tokens(f"{person.user}-1"))
@@ -74,13 +74,13 @@ async def test_a_row_that_was_tampered_with_stops_no_start(
 
     await check_or_begin(database, key_ring)
 
-    await check_or_begin(database, KeyRing({"k2": TWO, "k1": bytes(range(32))}))  # also when it is all that k1 sealed
+    await check_or_begin(database, KeyRing({"k2": TWO, "k1": bytes(range(32))}))  # also if it is all that k1 sealed
 
 
 async def test_an_upgraded_database_knows_its_keys_by_its_rows(
     database: Database, ada: Principal, grace: Principal, key_ring: KeyRing
 ) -> None:
-    """Where no start has left a proof of a key yet, the values that the key sealed are tried."""
+    """Without a stored key check, as after an upgrade, the key is tried on sealed rows."""
     for person in (ada, grace):
         await connect(database, Grants(database, key_ring), person, google_tokens(f"{person.user}-1"))
 
@@ -90,7 +90,7 @@ async def test_an_upgraded_database_knows_its_keys_by_its_rows(
 
 
 async def test_an_id_is_never_used_for_a_second_key(database: Database) -> None:
-    """A key that nothing is sealed with any more may go; another one in its name is refused."""
+    """A key that no longer seals anything may be removed, but another key with its id is refused."""
     await check_or_begin(database, KeyRing({"k2": TWO, "k1": ONE}))
     await check_or_begin(database, KeyRing({"k2": TWO}))
 
@@ -100,7 +100,7 @@ async def test_an_id_is_never_used_for_a_second_key(database: Database) -> None:
 
 @pytest.mark.parametrize("command", ["serve", "check"])
 def test_a_wrong_key_is_refused_by_the_commands(tmp_path: Path, command: str) -> None:
-    """Exit code 2, the key's name and the remedy, and nothing is served."""
+    """With a wrong key the command exits with 2, names the key, and serves nothing."""
     config, keys = tmp_path / "config.yaml", tmp_path / "keys.yaml"
     tree = {
         "agents": {"assistant": {}}, "default_agent": "assistant", "interfaces": {"http": {}},
@@ -110,7 +110,7 @@ def test_a_wrong_key_is_refused_by_the_commands(tmp_path: Path, command: str) ->
     config.write_text(yaml.safe_dump(tree))
     arguments = ["-c", str(config)]
     issued = CliRunner().invoke(cli, ["tokens", "issue", "--principal", "http:demo:ada", *arguments])
-    keys.unlink()  # and a fresh one of the same name is made
+    keys.unlink()  # so a new one with the same name is made
     refused = CliRunner().invoke(cli, [command, *arguments])
 
     assert issued.exit_code == 0, issued.stderr

@@ -1,4 +1,4 @@
-"""`deputy keys rotate`: everything is sealed anew, nothing is lost, whenever it ends and whoever writes beside it."""
+"""`deputy keys rotate` reseals everything without loss, wherever it is interrupted and whoever writes meanwhile."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PEOPLE = [Principal("http", "demo", f"{name}{number}") for number in range(8) fo
 
 @pytest.fixture
 async def config(database: Database, databases: Databases, tmp_path: Path) -> Path:
-    """A configuration of that database, with a key file beside it."""
+    """Return a configuration of that database, with a key file beside it."""
     path = tmp_path / "config.yaml"
     tree = {
         "agents": {"assistant": {}}, "default_agent": "assistant", "interfaces": {"http": {}},
@@ -57,14 +57,14 @@ async def config(database: Database, databases: Databases, tmp_path: Path) -> Pa
 
 @pytest.fixture
 def key_file(tmp_path: Path) -> KeyFile:
-    """The key file, with its first key."""
+    """Return the key file, with its first key."""
     file = KeyFile(tmp_path / "keys.yaml")
     file.read_or_make()
     return file
 
 
 class Everything:
-    """Something sealed of each kind, for many people, and whether all of it opens as it was."""
+    """Sealed values of every kind for many people, and a check that all of them open unchanged."""
 
     def __init__(self, database: Database, key_ring: KeyRing) -> None:
         self.database = database
@@ -122,7 +122,7 @@ class Everything:
 
 @pytest.fixture
 async def everything(database: Database, key_file: KeyFile) -> Everything:
-    """All of it, sealed with k1."""
+    """Return all of it, sealed with k1."""
     key_ring = open_key_ring(None, key_file.path)
     await check_or_begin(database, key_ring)
     everything = Everything(database, key_ring)
@@ -131,7 +131,7 @@ async def everything(database: Database, key_file: KeyFile) -> Everything:
 
 
 async def key_ids(database: Database) -> dict[str, set[str]]:
-    """The keys that each sealed column's values are sealed with."""
+    """Return the keys with which each sealed column's values are sealed."""
     async with database.reading() as connection:
         return {
             str(sealed): {key_id_of(row.sealed) for row in await connection.execute(sealed.rows())}
@@ -140,7 +140,7 @@ async def key_ids(database: Database) -> dict[str, set[str]]:
 
 
 async def rotate(config: Path, *options: str, patch: str = "") -> tuple[int, str]:
-    """Run `deputy keys rotate` as a process of its own; returns its exit code and what it printed."""
+    """Run `deputy keys rotate` as a separate process, and return its exit code and output."""
     script = f"{patch}\nfrom app.cli import main; main()"
     arguments = ["-c", script, "keys", "rotate", "-c", str(config), *options]
     pipe = asyncio.subprocess.PIPE
@@ -152,7 +152,7 @@ async def rotate(config: Path, *options: str, patch: str = "") -> tuple[int, str
 
 
 def test_every_sealed_column_is_declared() -> None:
-    """A column whose name says that it is sealed is one that `keys rotate` knows, with bindings no other has."""
+    """Every column whose name begins with "sealed" is known to `keys rotate`, with bindings of its own."""
     named = {
         f"{table.name}.{column.name}"
         for table in metadata.tables.values()
@@ -169,7 +169,7 @@ def test_every_sealed_column_is_declared() -> None:
 async def test_everything_is_sealed_anew_with_a_fresh_key(
     everything: Everything, config: Path, key_file: KeyFile, database: Database
 ) -> None:
-    """Every value of every sealed column opens with the fresh key alone, as it was."""
+    """After a rotation every sealed value opens with the new key alone, unchanged."""
     code, printed = await rotate(config)
     fresh = {"k2": key_file.read()["k2"]}
 
@@ -202,7 +202,7 @@ PLANTED = {
 async def test_a_rotation_that_was_killed_is_finished_by_the_same_command(
     everything: Everything, config: Path, key_file: KeyFile, database: Database, patch: str
 ) -> None:
-    """Wherever kill -9 meets it, every value opens, and the next run goes on with the same fresh key to the end."""
+    """After kill -9 at any step every value opens, and the next run finishes with the same new key."""
     code, _ = await rotate(config, patch=patch)
     await everything.assert_intact(open_key_ring(None, key_file.path))
     finished, printed = await rotate(config)
@@ -217,7 +217,7 @@ async def test_a_rotation_that_was_killed_is_finished_by_the_same_command(
 async def test_a_rotation_that_is_killed_again_and_again_loses_nothing(
     everything: Everything, config: Path, key_file: KeyFile
 ) -> None:
-    """Killed at random moments, also of its start and its end, it leaves all open; left alone, it finishes."""
+    """After kills at random moments every value still opens, and an undisturbed run finishes."""
     moments = random.Random(7)
     for _ in range(3):
         timer = f"threading.Timer({moments.uniform(0.0, 0.3)}, os.kill, (os.getpid(), 9)).start()"
@@ -230,7 +230,7 @@ async def test_a_rotation_that_is_killed_again_and_again_loses_nothing(
 
 
 async def test_a_concurrent_refresh_is_never_overwritten(everything: Everything, key_file: KeyFile) -> None:
-    """Tokens that are renewed while all is sealed anew are the ones that are there afterwards."""
+    """Tokens that are refreshed during a rotation are kept, and end up sealed with the new key."""
     key_file.add_primary()
     ring = open_key_ring(None, key_file.path)
     rotation = Rotation(everything.database, ring, batch_rows=3)
@@ -265,7 +265,7 @@ async def test_a_concurrent_refresh_is_never_overwritten(everything: Everything,
 async def test_what_an_old_server_writes_in_between_is_kept_and_sealed_anew(
     everything: Everything, key_file: KeyFile
 ) -> None:
-    """A value that changed after it was read is left as it is, and the next pass seals that one."""
+    """A value that an old server changes during a rotation is kept, and the next pass reseals it."""
     old_ring, database = KeyRing(key_file.read()), everything.database
     overtaken_rows: set[object] = set()
 
@@ -293,7 +293,7 @@ async def test_what_an_old_server_writes_in_between_is_kept_and_sealed_anew(
 
 
 async def test_a_running_server_follows_the_rotation(everything: Everything, config: Path, key_file: KeyFile) -> None:
-    """What was opened with k1 alone opens what the command sealed with k2, and seals with it from then on."""
+    """A running server with k1 alone opens what the command sealed with k2, and from then on seals with k2."""
     code, printed = await rotate(config)
     grant = await everything.grants.find(PEOPLE[0])
     assert grant is not None
@@ -306,7 +306,7 @@ async def test_a_running_server_follows_the_rotation(everything: Everything, con
 async def test_old_keys_are_removed_only_when_asked_and_settled(
     everything: Everything, config: Path, key_file: KeyFile
 ) -> None:
-    """Not by a rotation, not while servers may still be writing with them, and then the unused ones alone."""
+    """Old keys are removed only on request, only when unused, and not while servers may still write with them."""
     await rotate(config)
     hasty = await rotate(config, "--remove-old")
     after_hasty = list(key_file.read())
@@ -320,7 +320,7 @@ async def test_old_keys_are_removed_only_when_asked_and_settled(
 
 
 async def test_a_key_that_is_in_use_is_not_removed(everything: Everything, config: Path, key_file: KeyFile) -> None:
-    """A row that does not open keeps its key on the ring; it is named, and the exit code is 1."""
+    """If a row cannot be opened, its key stays on the ring, the row is named, and the exit code is 1."""
     async with everything.database.writing() as connection:
         tampered = grants_table.update().where(grants_table.c.user_id == "ada0").values(user_id="mallory")
         await connection.execute(tampered)
@@ -336,7 +336,7 @@ async def test_a_key_that_is_in_use_is_not_removed(everything: Everything, confi
 async def test_keys_of_the_settings_are_rotated_to_the_first_one(
     everything: Everything, config: Path, key_file: KeyFile, database: Database
 ) -> None:
-    """No key is made and none removed: the first key of the settings seals everything, the others are named."""
+    """Keys in the settings are not created or removed: the first reseals everything, and the others are listed."""
     keys = {"k5": TWO, **key_file.read()}
     tree = yaml.safe_load(config.read_text())
     tree["key_ring"] = {"keys": {name: base64.b64encode(key).decode() for name, key in keys.items()}}

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of a refresh and of an offboarding: whoever comes next finishes, and nobody else is touched."""
+"""kill -9 during a refresh or an offboarding: the next process finishes it, and other people are not affected."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ STEPS = (
     "app.users:Users.offboard=after",
     "app.api_tokens:ApiTokens.revoke=after",
     "app.delivery.store.cancellation:Cancellation.end_all=after",
-    "app.grants.grants:Grants.find_ending=before",  # it is ending, and Google was not told
+    "app.grants.grants:Grants.find_ending=before",  # it is ending, and Google has not been notified
     "app.google.auth:GoogleAuth.revoke=before",
-    "app.google.auth:GoogleAuth.revoke=after",  # Google was told, and it is not erased
+    "app.google.auth:GoogleAuth.revoke=after",  # Google has been notified, and it has not been erased
     "app.consent.revocation:Revocation._erase=after",
     "app.users:Users.mark_ended=before",
 )
@@ -36,13 +36,13 @@ KILLED = -signal.SIGKILL
 
 @pytest.fixture
 async def installation(tmp_path: Path, databases: Databases) -> AsyncIterator[DeputyInstallation]:
-    """A database and a Google, with two people's grants whose access tokens are over."""
+    """Yield a database and a Google with two people."""
     async with open_installation(tmp_path, await databases.migrated("deputy")) as installation:
         yield installation
 
 
 async def connect_both(installation: DeputyInstallation, ada: Principal, grace: Principal, expires_in: float) -> None:
-    """Grants of both people."""
+    """Connect both people, with access tokens that expire after `expires_in` seconds."""
     for person, email in ((ada, ADA), (grace, GRACE)):
         await installation.connect(person, email, READ, expires_in=expires_in)
 
@@ -50,7 +50,7 @@ async def connect_both(installation: DeputyInstallation, ada: Principal, grace: 
 async def test_who_waits_takes_over_from_a_refresh_that_was_killed(
     installation: DeputyInstallation, ada: Principal, grace: Principal
 ) -> None:
-    """Killed with the lease and before Google was asked: those who wait get a token, by one call, within the lease."""
+    """If a process dies holding the refresh lease, waiting callers get a token by one call when the lease expires."""
     await connect_both(installation, ada, grace, expires_in=0)
     assert [code async for code in installation.killed([f"{REFRESH}=before"], "refresh", "--principal", str(ada))] == [
         KILLED
@@ -67,7 +67,7 @@ async def test_who_waits_takes_over_from_a_refresh_that_was_killed(
 async def test_a_rotated_token_that_died_with_its_process_costs_a_consent(
     installation: DeputyInstallation, ada: Principal, grace: Principal
 ) -> None:
-    """Killed after Google rotated: the next one is refused, the person consents again, and nobody else is affected."""
+    """If a process dies after Google rotated the token, the person has to consent again, and nobody else."""
     await connect_both(installation, ada, grace, expires_in=0)
     assert [code async for code in installation.killed([f"{REFRESH}=after"], "refresh", "--principal", str(ada))] == [
         KILLED
@@ -87,7 +87,7 @@ async def test_a_rotated_token_that_died_with_its_process_costs_a_consent(
 async def test_an_offboarding_that_is_killed_at_every_step_finishes(
     installation: DeputyInstallation, ada: Principal, grace: Principal
 ) -> None:
-    """Eight times the same command is killed, each time a step later; the ninth one finishes, with nothing left."""
+    """An offboarding killed once after each of eight steps finishes on its ninth run and leaves nothing."""
     await connect_both(installation, ada, grace, expires_in=3600)
     container = installation.container
     bearers = {person: await container.api_tokens().issue(person, label="test") for person in (ada, grace)}

@@ -1,4 +1,4 @@
-"""Leaving and coming back: a late helper takes nothing from who was restored, and Google keeps nobody's work going."""
+"""Leaving and coming back: a late step of an offboarding does not affect a restored person."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.fakes.providers import google_alone
 
 
 class InWork:
-    """A worker that works for these people until it is told to stop."""
+    """A worker that runs messages of these people until it is interrupted."""
 
     def __init__(self, *people: Principal) -> None:
         self.people_in_work = frozenset(people)
@@ -41,7 +41,7 @@ class InWork:
 
 
 class OffboardingServer(CoreServer):
-    """A server that offboards people."""
+    """A server that can offboard people."""
 
     def __init__(self, database: Database, key_ring: KeyRing) -> None:
         super().__init__(database, key_ring)
@@ -57,13 +57,13 @@ class OffboardingServer(CoreServer):
         self.offboarding = Offboarding(self.users, self.api_tokens, self.cancellation, self.revocation)
 
     async def settle(self, person: Principal) -> tuple[str, str]:
-        """Let a person have a grant, a token and an undone message; the token, and the message's id."""
+        """Give a person a grant, a token and an undone message, and return the token and the message's id."""
         await connect(self.database, self.grants, person, google_tokens(f"{person.user}-1"))
         token = await self.api_tokens.issue(person, label="test")
         return token, (await self.say(person, "hello", person.user)).message_id
 
     def janitor(self, worker: InWork) -> Janitor:
-        """What looks after leavers."""
+        """Return the janitor for this worker."""
         users, supervisor = self.users, self.supervisor
         return Janitor(
             worker, users, self.cancellation, self.offboarding, self.revocation, supervisor, look_seconds=0.02
@@ -72,14 +72,14 @@ class OffboardingServer(CoreServer):
 
 @pytest.fixture
 def server(database: Database, key_ring: KeyRing) -> OffboardingServer:
-    """Nobody has left yet."""
+    """Return a server that nobody has left yet."""
     return OffboardingServer(database, key_ring)
 
 
 async def test_a_late_finish_takes_nothing_from_who_was_restored(
     server: OffboardingServer, ada: Principal, grace: Principal
 ) -> None:
-    """Whoever begins to finish after another one has, and the person is back, ends nothing of theirs."""
+    """Finishing an offboarding that another process already finished takes nothing from a restored person."""
     for person in (ada, grace):
         await server.offboarding.offboard(person)
     await server.users.restore(ada)
@@ -95,7 +95,7 @@ async def test_a_late_finish_takes_nothing_from_who_was_restored(
 async def test_each_step_looks_whether_the_person_has_still_left(
     server: OffboardingServer, ada: Principal, grace: Principal
 ) -> None:
-    """The steps of a finish that stood still for so long, taken one by one, end nothing of who is back."""
+    """Each step of an offboarding checks that the person is still offboarded before it ends anything."""
     token, message_id = await server.settle(ada)
     of_grace, _ = await server.settle(grace)
     await server.users.offboard(grace)
@@ -113,7 +113,7 @@ async def test_each_step_looks_whether_the_person_has_still_left(
 
 
 async def test_who_is_being_ended_is_not_restored_in_between(server: OffboardingServer, ada: Principal) -> None:
-    """A restoring waits for the step that looked just before, and does not come between its look and its end."""
+    """A restore waits for a running step of the offboarding, and cannot come between its check and its change."""
     await server.users.offboard(ada)
     await server.users.mark_ended(ada)
     async with server.database.writing() as connection:
@@ -127,7 +127,7 @@ async def test_who_is_being_ended_is_not_restored_in_between(server: Offboarding
 
 @pytest.fixture
 async def hanging(server: OffboardingServer) -> AsyncIterator[TokenEndpoint]:
-    """A Google that gives no answer until the test ends."""
+    """Yield a Google that does not answer until the test ends."""
     server.google.gate.clear()
     yield server.google
     server.google.gate.set()
@@ -136,7 +136,7 @@ async def hanging(server: OffboardingServer) -> AsyncIterator[TokenEndpoint]:
 async def test_a_google_that_hangs_lets_nobodys_work_go_on(
     server: OffboardingServer, hanging: TokenEndpoint, ada: Principal, grace: Principal
 ) -> None:
-    """While the end of one person's grant waits for Google, another one who leaves is stopped all the same."""
+    """While revoking one person's grant hangs at Google, another person who leaves is still stopped."""
     for person in (ada, grace):
         await server.settle(person)
     worker = InWork(grace)
@@ -151,7 +151,7 @@ async def test_a_google_that_hangs_lets_nobodys_work_go_on(
 
 
 async def test_the_work_of_who_leaves_ends_at_once(server: OffboardingServer, ada: Principal, grace: Principal) -> None:
-    """With the word that they have left, though no janitor looks; the other person's goes on."""
+    """Beginning an offboarding ends the person's messages at once, without the janitor; another person's stay."""
     (_, mine), (_, hers) = [await server.settle(person) for person in (ada, grace)]
     await server.offboarding.begin(ada)
 

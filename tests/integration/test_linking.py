@@ -1,4 +1,4 @@
-"""Stronger proofs than the code: the address that Slack has confirmed, and signing in at Slack."""
+"""Stronger proofs than the code: the email address that Slack has confirmed, and signing in at Slack."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BOT_TOKEN = "xoxb-1"
 
 @dataclass
 class LinkingServer:
-    """The consent pages beside a Slack that knows two people."""
+    """The consent pages, with a Slack that knows two people."""
 
     pages: ConsentServer
     slack: SlackSandbox
@@ -49,35 +49,35 @@ class LinkingServer:
     directory: SlackDirectory
 
     def use(self, linking: LinkingMode) -> None:
-        """Ask for this proof."""
+        """Require this proof."""
         self.pages.prove_by(Linking(linking, {"slack": self.directory}, {"slack": self.login}))
 
     def has(self, user: str, email: str, **flags: Any) -> None:
-        """Let Slack know this address of a member."""
+        """Give a member of Slack this address."""
         self.slack.members[user] = {"is_email_confirmed": True, "profile": {"email": email}, **flags}
 
     async def to_slack(self, browser: Browser, principal: Principal, email: str) -> str:
-        """Consent at Google; the address at Slack that the browser is sent on to."""
+        """Consent at Google, and return the URL at Slack to which the browser is redirected."""
         page = await browser.allow(await self.pages.link(principal, READ), email)
         assert page.status_code == 303, page.text
         return str(page.headers["location"])
 
     async def at_slack(self, browser: Browser, slack_page: str, user: str, decision: str = "allow") -> str:
-        """Sign in at Slack; the address that the browser is sent back to."""
+        """Sign in at Slack, and return the URL to which the browser is redirected."""
         assert (await browser.http.get(slack_page)).status_code == 200
         response = await browser.http.post(slack_page, data={"user": user, "decision": decision})
         assert response.status_code == 302, response.text
         return str(response.headers["location"])
 
     async def email_of(self, name: str) -> str | None:
-        """The address of the account that this person has connected."""
+        """Return the address of the account that this person has connected."""
         grant = await self.pages.grants.find(IN_SLACK[name])
         return grant.email if grant else None
 
 
 @pytest.fixture
 async def server(database: Database, key_ring: KeyRing) -> AsyncIterator[LinkingServer]:
-    """Served on loopback."""
+    """Yield a server on loopback."""
     openid = SlackOpenId(client_id="123.456", client_secret="s3cret", redirect_uris=frozenset())
     slack = SlackSandbox(signing_secret="signs", bot_token=BOT_TOKEN, team=TEAM, openid=openid)
     async with AsyncExitStack() as stack:
@@ -99,7 +99,7 @@ async def server(database: Database, key_ring: KeyRing) -> AsyncIterator[Linking
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    """Ada's browser."""
+    """Yield Ada's browser."""
     found = Browser()
     yield found
     await found.http.aclose()
@@ -107,7 +107,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def other_browser() -> AsyncIterator[Browser]:
-    """Grace's browser."""
+    """Yield Grace's browser."""
     found = Browser()
     yield found
     await found.http.aclose()
@@ -119,7 +119,7 @@ async def other_browser() -> AsyncIterator[Browser]:
 async def test_the_address_that_slack_knows_connects_at_once(
     server: LinkingServer, browser: Browser, other_browser: Browser
 ) -> None:
-    """Whoever signs in with the address of the link's person is connected without a code; another one is refused."""
+    """An account whose address Slack has confirmed for the person is connected without a code; another is refused."""
     server.use(LinkingMode.EMAIL_MATCH)
     server.has("U0ADA", ADA.upper())
     server.has("U0GRACE", "grace@elsewhere.example")
@@ -136,7 +136,7 @@ async def test_the_address_that_slack_knows_connects_at_once(
 
 
 async def test_a_forwarded_link_is_refused_by_the_address(server: LinkingServer, browser: Browser) -> None:
-    """Ada consents by Grace's link: Slack knows Grace by another address, so there is not even a code."""
+    """When Ada consents through Grace's link, the address does not match Grace's, so there is no code and no grant."""
     server.use(LinkingMode.EMAIL_MATCH)
     server.has("U0ADA", ADA)
     server.has("U0GRACE", GRACE)
@@ -149,7 +149,7 @@ async def test_a_forwarded_link_is_refused_by_the_address(server: LinkingServer,
 async def test_where_no_address_is_known_the_code_proves_it(
     server: LinkingServer, browser: Browser, other_browser: Browser, ada: Principal
 ) -> None:
-    """A person without a confirmed address, and a channel that knows none, take the code."""
+    """The code is used for a person without a confirmed address, and on a channel that knows no addresses."""
     server.use(LinkingMode.EMAIL_MATCH)
     server.has("U0GRACE", GRACE, is_restricted=True)
     pages = {
@@ -164,7 +164,7 @@ async def test_where_no_address_is_known_the_code_proves_it(
 
 
 async def test_a_slack_that_does_not_answer_connects_nothing(server: LinkingServer, browser: Browser) -> None:
-    """Without Slack's word there is no grant and no code: what Google granted is revoked."""
+    """If Slack cannot confirm the address, there is no grant and no code, and Google's grant is revoked."""
     server.pages.prove_by(
         Linking(
             LinkingMode.EMAIL_MATCH,
@@ -185,7 +185,7 @@ MEMBER = {"id": "U0ADA", "team_id": TEAM, "is_email_confirmed": True, "profile":
 
 @pytest.mark.parametrize("tenant", [TEAM, "E0ORG"])
 def test_a_full_members_confirmed_address_counts(tenant: str) -> None:
-    """Also of an organisation, whose people may be of another of its teams."""
+    """The address counts for a member of the workspace, and for an organisation's member from another workspace."""
     person = Principal("slack", tenant, "U0ADA")
     elsewhere = MEMBER | {"team_id": "T0OTHER", "enterprise_user": {"enterprise_id": "E0ORG"}}
 
@@ -200,13 +200,13 @@ def test_a_full_members_confirmed_address_counts(tenant: str) -> None:
     {"team_id": "T0OTHER", "enterprise_user": {"enterprise_id": "E0OTHER"}},
 ])  # fmt: skip
 def test_any_other_address_counts_for_nothing(change: dict[str, Any]) -> None:
-    """Unconfirmed, of a guest, a bot, a stranger, somebody else, or of another company's workspace."""
+    """An address that is unconfirmed, or of a guest, bot, stranger, other user or other company, does not count."""
     assert confirmed_address(IN_SLACK["ada"], MEMBER | change, OWN) is None
 
 
 @pytest.mark.parametrize("tenant", ["T0OTHER", "E0OTHER"])
 def test_another_companys_word_for_its_people_counts_for_nothing(tenant: str) -> None:
-    """A sender of another workspace may have any address there, so also one of ours."""
+    """The address of another company's user does not count, because that company could have set one of ours."""
     foreign = MEMBER | {"team_id": tenant, "enterprise_user": {"enterprise_id": tenant}}
 
     assert confirmed_address(Principal("slack", tenant, "U0ADA"), foreign, OWN) is None
@@ -214,7 +214,7 @@ def test_another_companys_word_for_its_people_counts_for_nothing(tenant: str) ->
 
 
 async def test_slack_knows_nobody_by_that_id(server: LinkingServer) -> None:
-    """An unknown user has no address, and a token that may not ask is an error that says what the app lacks."""
+    """An unknown user has no address, and a token without the permission raises an error that names it."""
     assert await server.directory.find_email(Principal("slack", TEAM, "X-1")) is None
     with pytest.raises(UnavailableError, match=r"users:read\.email"):
         await SlackDirectory(OneWorkspace("xoxb-2"), ANY, f"{server.slack_url}/api/").find_email(IN_SLACK["ada"])
@@ -224,7 +224,7 @@ async def test_slack_knows_nobody_by_that_id(server: LinkingServer) -> None:
 
 
 async def test_signing_in_at_slack_connects(server: LinkingServer, browser: Browser, other_browser: Browser) -> None:
-    """Two people at once: from Google on to Slack, and back with a grant of their own, without any code."""
+    """Two people who sign in at Slack at once each get their own grant, without a code."""
     server.use(LinkingMode.CHANNEL_LOGIN)
     pages = [
         await server.to_slack(browser, IN_SLACK["ada"], ADA),
@@ -244,7 +244,7 @@ async def test_signing_in_at_slack_connects(server: LinkingServer, browser: Brow
 
 
 async def test_a_forwarded_link_is_refused_by_the_login(server: LinkingServer, browser: Browser) -> None:
-    """Ada consents by Grace's link and signs in as herself: refused, dropped, and revoked."""
+    """If Ada consents through Grace's link and signs in as herself, the consent is refused, dropped and revoked."""
     server.use(LinkingMode.CHANNEL_LOGIN)
     slack_page = await server.to_slack(browser, IN_SLACK["grace"], ADA)
     page = await browser.http.get(await server.at_slack(browser, slack_page, "U0ADA"))
@@ -263,7 +263,7 @@ async def test_a_forwarded_link_is_refused_by_the_login(server: LinkingServer, b
 async def test_an_id_token_that_does_not_fit_connects_nothing(
     claims: dict[str, Any], server: LinkingServer, browser: Browser
 ) -> None:
-    """Another team, user, nonce, app, issuer or time is refused and dropped."""
+    """An id_token with another team, user, nonce, app, issuer or time is refused, and the consent is dropped."""
     server.use(LinkingMode.CHANNEL_LOGIN)
     server.openid.claims = claims
     back = await server.at_slack(browser, await server.to_slack(browser, IN_SLACK["ada"], ADA), "U0ADA")
@@ -277,7 +277,7 @@ async def test_an_id_token_that_does_not_fit_connects_nothing(
 async def test_an_id_token_signed_by_somebody_else_connects_nothing(
     server: LinkingServer, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither another key nor no signature at all is Slack's."""
+    """An id_token with another key's signature, or with none, is refused."""
     server.use(LinkingMode.CHANNEL_LOGIN)
     encode = jwt.encode
     for forged in (("RS256", key("mallory")), ("none", None)):
@@ -298,7 +298,7 @@ async def test_an_id_token_signed_by_somebody_else_connects_nothing(
 async def test_a_login_needs_the_browser_that_consented(
     server: LinkingServer, browser: Browser, other_browser: Browser
 ) -> None:
-    """Without the cookie, or with another sign-in's, Slack is not asked, and the right browser can still finish."""
+    """A login without the cookie of its own sign-in is refused before Slack is asked; the right browser can finish."""
     server.use(LinkingMode.CHANNEL_LOGIN)
     back = await server.at_slack(browser, await server.to_slack(browser, IN_SLACK["ada"], ADA), "U0ADA")
     await server.to_slack(other_browser, IN_SLACK["grace"], GRACE)
@@ -315,7 +315,7 @@ async def test_a_login_needs_the_browser_that_consented(
 
 
 async def test_a_login_counts_once(server: LinkingServer, browser: Browser) -> None:
-    """Of six that come back together one asks Slack and connects; what waited is woken once, a replay shows so."""
+    """Of six simultaneous callbacks one asks Slack and connects, and the waiting message is woken once."""
     server.use(LinkingMode.CHANNEL_LOGIN)
     back = await server.at_slack(browser, await server.to_slack(browser, IN_SLACK["ada"], ADA), "U0ADA")
     pages = await asyncio.gather(*(browser.http.get(back) for _ in range(6)))
@@ -330,7 +330,7 @@ async def test_a_login_counts_once(server: LinkingServer, browser: Browser) -> N
 async def test_a_login_without_a_good_code_drops_the_consent(
     how: str, server: LinkingServer, browser: Browser, other_browser: Browser
 ) -> None:
-    """Who cancels at Slack, or brings a code that is not of this sign-in, connects nothing."""
+    """Cancelling at Slack, or a code from another sign-in, connects nothing and drops the consent."""
     server.use(LinkingMode.CHANNEL_LOGIN)
     slack_page = await server.to_slack(browser, IN_SLACK["ada"], ADA)
     back = await server.at_slack(browser, slack_page, "U0ADA", "deny" if how == "denied" else "allow")
@@ -347,7 +347,7 @@ async def test_a_login_without_a_good_code_drops_the_consent(
 
 
 async def test_no_code_stands_in_for_a_login(server: LinkingServer, browser: Browser) -> None:
-    """Where people sign in at Slack, nothing that is written in the chat confirms anything, nor uses up a try."""
+    """With `channel_login` a code in the chat confirms nothing, and the login still works afterwards."""
     server.use(LinkingMode.CHANNEL_LOGIN)
     slack_page = await server.to_slack(browser, IN_SLACK["ada"], ADA)
     outcome = await server.pages.confirmation.confirm(IN_SLACK["ada"], "22222222")
@@ -358,7 +358,7 @@ async def test_no_code_stands_in_for_a_login(server: LinkingServer, browser: Bro
 
 
 async def test_the_way_to_slack_keeps_its_secrets(database: Database, key_ring: KeyRing, server: LinkingServer) -> None:
-    """Its cookie is for this host and HTTP alone, and the redirect is stored by nobody and tells nothing."""
+    """The redirect to Slack is not cached, sends no referrer, and does not contain the cookie's value."""
     server.use(LinkingMode.CHANNEL_LOGIN)
     browser = Browser()
     page = await browser.allow(await server.pages.link(IN_SLACK["ada"], READ), ADA)
@@ -375,7 +375,7 @@ async def test_the_way_to_slack_keeps_its_secrets(database: Database, key_ring: 
 
 
 async def test_the_sandbox_refuses_what_slack_refuses(server: LinkingServer) -> None:
-    """Another app, secret, code or redirect URI yields no id_token, and a used code none either."""
+    """The sandbox refuses another app, secret, code, redirect URI, scope or team, and a code that was used."""
     async with httpx2.AsyncClient(base_url=server.slack_url) as http:
         asked = {
             "client_id": "123.456",
@@ -411,7 +411,7 @@ async def test_the_sandbox_refuses_what_slack_refuses(server: LinkingServer) -> 
 
 
 async def test_a_state_that_was_never_given_out_is_refused(server: LinkingServer, browser: Browser) -> None:
-    """Whatever stands in the login's query is answered with a page; an id of a link alone opens nothing."""
+    """A login callback with an invalid state gets an error page, and the sign-in stays pending."""
     server.use(LinkingMode.CHANNEL_LOGIN)
     slack_page = await server.to_slack(browser, IN_SLACK["ada"], ADA)
     link_id = query(slack_page)["state"].partition(".")[0]
@@ -423,7 +423,7 @@ async def test_a_state_that_was_never_given_out_is_refused(server: LinkingServer
 
 
 async def test_a_state_with_another_token_is_refused(server: LinkingServer, browser: Browser) -> None:
-    """Who knows the link's id and the browser's cookie, but not the state, does not get to Slack's word."""
+    """A state with the right link id but the wrong token is refused before Slack is asked."""
     server.use(LinkingMode.CHANNEL_LOGIN)
     link_id = query(await server.to_slack(browser, IN_SLACK["ada"], ADA))["state"].partition(".")[0]
     cookie = next(iter(browser.http.cookies.jar)).value
@@ -437,7 +437,7 @@ async def test_a_state_with_another_token_is_refused(server: LinkingServer, brow
 
 
 async def test_a_login_of_nobody_is_an_error(server: LinkingServer) -> None:
-    """A Slack whose keys cannot be read, or that refuses the app, proves nothing."""
+    """A Slack that refuses the app's client secret proves nobody's identity."""
     login = SlackLogin(
         client_id="123.456",
         client_secret="wrong",

@@ -20,7 +20,7 @@ CANARY = "CANARY-7f3a"
 
 
 async def hello(request: Request) -> PlainTextResponse:
-    """Answers anything."""
+    """Answer any request."""
     return PlainTextResponse("hello")
 
 
@@ -29,7 +29,7 @@ APP = Starlette(routes=[Route("/{path:path}", hello)])
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 async def test_a_free_port_is_served_under_the_address_that_is_told(host: str) -> None:
-    """Port 0 takes a free port, on either protocol, and two servers at once do not meet."""
+    """Port 0 takes a free port on either protocol, and two servers at once get different ones."""
     async with listening(APP, host, 0) as one, listening(APP, host, 0) as other, httpx2.AsyncClient() as http:
         answers = [(await http.get(url)).text for url in (one, other)]
 
@@ -38,14 +38,14 @@ async def test_a_free_port_is_served_under_the_address_that_is_told(host: str) -
 
 
 async def test_a_port_that_is_taken_is_told() -> None:
-    """A second server on the same port is an OSError and not a server that nobody reaches."""
+    """A second server on the same port raises an OSError."""
     async with listening(APP, "127.0.0.1", 0) as url:
         with pytest.raises(OSError, match="in use"):
             await listening(APP, "127.0.0.1", int(url.rpartition(":")[2])).__aenter__()
 
 
 async def test_the_end_waits_for_requests_and_then_refuses() -> None:
-    """A request that is under way is answered before the server has ended; afterwards the port is free."""
+    """A running request is answered before the server ends, and afterwards the port is free."""
     begun, answered = asyncio.Event(), asyncio.Event()
 
     async def slow(request: Request) -> PlainTextResponse:
@@ -69,7 +69,7 @@ async def test_the_end_waits_for_requests_and_then_refuses() -> None:
 
 
 async def test_no_path_is_logged(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
-    """The path of a consent link is a secret: neither the log nor the terminal shows it."""
+    """Paths are neither logged nor printed, because the path of a consent link is a secret."""
     with caplog.at_level(logging.DEBUG):
         async with listening(APP, "127.0.0.1", 0) as url:
             await asyncio.to_thread(_ask, url)
@@ -79,7 +79,7 @@ async def test_no_path_is_logged(caplog: pytest.LogCaptureFixture, capfd: pytest
 
 
 def _ask(url: str) -> None:
-    """A request without a client that logs what it asks for."""
+    """Send a request without a client that logs it."""
     host, _, port = url.removeprefix("http://").rpartition(":")
     with socket.create_connection((host, int(port))) as client:
         client.sendall(f"GET /{CANARY} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
@@ -89,7 +89,7 @@ def _ask(url: str) -> None:
 
 
 async def test_signals_stay_the_processs_own() -> None:
-    """The server is a guest in the process and does not take its signal handlers."""
+    """The server does not replace the process's signal handlers."""
     before = signal.getsignal(signal.SIGINT)
     async with listening(APP, "127.0.0.1", 0) as url, httpx2.AsyncClient() as http:
         await http.get(url)

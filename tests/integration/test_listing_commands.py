@@ -1,4 +1,4 @@
-"""Every command that lists: nothing is cut, a pipe gets plain columns, and times have one format."""
+"""Commands that list: nothing is cut off, a pipe gets plain columns, and times have one format."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ LISTS: dict[str, tuple[str, ...]] = {
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A configuration in whose database everything that is listed stands, for two people."""
+    """Return a configuration whose database holds everything that can be listed, for two people."""
     folder = tmp_path_factory.mktemp("listing")
     path = folder / "config.yaml"
     tree = {
@@ -77,7 +77,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def deputy(config: Path, command: str, *options: str) -> Result:
-    """Run a list in this process, as in a pipe."""
+    """Run a list command in this process, as if in a pipe."""
     arguments = (message_id(config) if option == "MESSAGE" else option for option in LISTS[command])
     result = CliRunner().invoke(cli, [*command.split(), *arguments, *options, "--config", str(config)])
     assert result.exit_code == 0, result.output
@@ -85,13 +85,13 @@ def deputy(config: Path, command: str, *options: str) -> Result:
 
 
 def message_id(config: Path) -> str:
-    """The beginning of a message's id."""
+    """Return the beginning of a message's id."""
     listed = CliRunner().invoke(cli, ["deliveries", "list", "--json", "--config", str(config)])
     return str(json.loads(listed.stdout)[0]["message_id"])[:8]
 
 
 def options(group: object, *path: str) -> Iterator[tuple[str, str]]:
-    """Every option of every command, with the command's whole name."""
+    """Yield every option of every command, with the command's full name."""
     if isinstance(group, TyperGroup):
         for name in group.commands:
             yield from options(group.get_command(typer.Context(group), name), *path, name)
@@ -100,7 +100,7 @@ def options(group: object, *path: str) -> Iterator[tuple[str, str]]:
 
 
 def test_every_command_that_prints_json_is_here() -> None:
-    """A new list cannot be forgotten below."""
+    """Every command with `--json` is in `LISTS` or is known not to list."""
     printing = {name for name, option in options(typer.main.get_command(cli)) if option == "--json"}
 
     assert printing - {"demo", "doctor", "slack manifest", "telegram status"} == LISTS.keys()
@@ -108,18 +108,18 @@ def test_every_command_that_prints_json_is_here() -> None:
 
 @pytest.mark.parametrize("command", LISTS)
 def test_times_have_one_format(config: Path, command: str) -> None:
-    """2026-11-28T09:12:25Z, as a table and as JSON; no number of seconds and no other format."""
+    """Times are printed like 2026-11-28T09:12:25Z in tables and in JSON."""
     for printed in (deputy(config, command).stdout, deputy(config, command, "--json").stdout):
         dates = re.findall(r"\b\d{4}-\d\d-\d\d[T ]?[^\s\",]*", printed)
 
-        assert not re.findall(r"\b1[6-9]\d{8}(?:\.\d+)?\b", printed)  # POSIX seconds of these years
+        assert not re.findall(r"\b1[6-9]\d{8}(?:\.\d+)?\b", printed)  # POSIX timestamps of recent years
         assert all(TIME.fullmatch(date) for date in dates)
         assert dates or command in {"config show", "tools list"}
 
 
 @pytest.mark.parametrize("command", sorted(LISTS.keys() - {"deliveries show"}))
 def test_a_pipe_gets_plain_columns(config: Path, command: str) -> None:
-    """One line a row, tabs between cells, the names first, no drawing, however long the row is."""
+    """A pipe gets a header and one line per row, separated by tabs, without box-drawing characters."""
     lines = deputy(config, command).stdout.splitlines()
     rows: list[Any] = json.loads(deputy(config, command, "--json").stdout)
 
@@ -130,7 +130,7 @@ def test_a_pipe_gets_plain_columns(config: Path, command: str) -> None:
 
 @pytest.mark.parametrize("columns", [40, 80, 400])
 def test_a_terminal_cuts_nothing(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
-    """Ids, principals and times are whole on one line at every width; prose may take several."""
+    """On a terminal of any width ids, principals and times stay on one line, and only long text is wrapped."""
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -149,7 +149,7 @@ def test_a_terminal_cuts_nothing(monkeypatch: pytest.MonkeyPatch, columns: int) 
 
 
 def test_the_list_says_whose_reply_waits(config: Path) -> None:
-    """What waits to be sent has a column of its own."""
+    """The list of deliveries has a column for the state of the reply."""
     names, *rows = (line.split("\t") for line in deputy(config, "deliveries list").stdout.splitlines())
 
     assert names[:4] == ["message", "principal", "state", "reply"]
@@ -157,7 +157,7 @@ def test_the_list_says_whose_reply_waits(config: Path) -> None:
 
 
 def test_the_version_is_printed() -> None:
-    """As issue reports ask for it."""
+    """`deputy --version` prints the version."""
     printed = CliRunner().invoke(cli, ["--version"])
 
     assert printed.exit_code == 0
@@ -165,7 +165,7 @@ def test_the_version_is_printed() -> None:
 
 
 def test_the_database_is_its_owners_alone(config: Path) -> None:
-    """The file and its journals hold everybody's words: nobody else on the machine may read them."""
+    """Only the owner may read the database file and its journals, because they hold everybody's messages."""
     files = list(config.parent.glob("deputy.db*"))
 
     assert files

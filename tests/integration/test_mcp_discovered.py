@@ -1,4 +1,4 @@
-"""MCP servers that say themselves where people sign in: found, connected and used, by several people at once."""
+"""MCP servers that declare where people sign in: found, connected and used by several people at once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PUBLIC = replace(STRANGER, client_authentication="none")
 
 
 async def expire(found: FoundApp, *people: Principal) -> None:
-    """Make the access tokens of these people end, as their time would."""
+    """Let the access tokens of these people expire."""
     for grant in found.office.sandbox.state.grants:
         if grant.account in [person.user for person in people]:
             grant.access = dict.fromkeys(grant.access, 0.0)
@@ -70,7 +70,7 @@ async def test_the_whole_life_of_accounts_at_a_server_nobody_has_described(
 async def test_the_client_is_a_document_where_the_server_takes_such(
     tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """The authorization server fetches the document from its address, and nothing is registered or stored."""
+    """A server that accepts client documents fetches ours, and no client is registered or stored."""
     async with open_found(tmp_path, DOCUMENTS, differences=PUBLIC) as found:
         clients = found.office.sandbox
         clients.open_http = lambda: httpx2.AsyncClient(transport=found.hub.app.client._transport)
@@ -85,7 +85,7 @@ async def test_the_client_is_a_document_where_the_server_takes_such(
 async def test_a_client_that_the_server_has_forgotten_is_registered_again(
     tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """A server that starts again without its clients costs people a new consent, and nothing else."""
+    """If the server has forgotten its clients, the person consents once more and the client is registered again."""
     async with open_found(tmp_path) as found:
         await connect(found, ada)
         found.office.sandbox.forget()
@@ -103,7 +103,7 @@ async def test_a_client_that_the_server_has_forgotten_is_registered_again(
 async def test_a_client_that_was_forgotten_unnoticed_is_registered_before_a_link_is_opened(
     tmp_path: Path, ada: Principal
 ) -> None:
-    """Another process, or a later one, asks whether its client is known before it sends a person away with it."""
+    """A client that the server has meanwhile forgotten is registered again before a person gets the link."""
     async with open_found(tmp_path) as found:
         provider = found.container.account_providers()["office"]
         assert isinstance(provider, DiscoveredProvider)
@@ -119,7 +119,7 @@ async def test_a_client_that_was_forgotten_unnoticed_is_registered_before_a_link
 async def test_a_tool_that_needs_more_asks_for_it_and_goes_on(
     tool: str, databases: Databases, tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """RFC 6750's insufficient_scope is a consent: the message waits, the call is made once, under the wider token."""
+    """RFC 6750's insufficient_scope asks for consent, and then the call is made once with the wider token."""
     async with open_found(tmp_path, database=await databases.migrated("steps")) as found:
         await connect(found, ada, grace)
         found.office.calls.clear()
@@ -142,7 +142,7 @@ async def test_a_tool_that_needs_more_asks_for_it_and_goes_on(
 
 
 async def test_a_refresh_asks_for_no_metadata(tmp_path: Path, ada: Principal) -> None:
-    """It has a lease that is made for one call; whoever refreshes has the provider get ready before."""
+    """A refresh does not fetch metadata, because its lease is made for one call; `get_ready` does so beforehand."""
     async with open_found(tmp_path) as found:
         await connect(found, ada)
         provider = found.container.account_providers()["office"]
@@ -158,7 +158,7 @@ async def test_a_refresh_asks_for_no_metadata(tmp_path: Path, ada: Principal) ->
 
 
 async def test_the_checkup_says_where_people_sign_in(tmp_path: Path) -> None:
-    """It names the authorization server, how Deputy is known there, what people are asked for; and a later change."""
+    """The check-up names where people sign in, how Deputy is registered and what it asks for, and reports a change."""
     async with open_found(tmp_path) as found:
         settings = found.container.settings()
         first = [each async for each in look_at_mcp(found.container, settings)]
@@ -178,7 +178,7 @@ async def test_the_checkup_says_where_people_sign_in(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_registers_nobody_is_refused_with_what_to_write(tmp_path: Path, ada: Principal) -> None:
-    """Without metadata documents and registration, the person is told, and the administrator reads what to do."""
+    """For a server that takes neither documents nor registrations, the check-up says what to write in the settings."""
     async with open_found(tmp_path, Openness()) as found:
         (checked,) = [each async for each in look_at_mcp(found.container, found.container.settings())]
 
@@ -188,7 +188,7 @@ async def test_a_server_that_registers_nobody_is_refused_with_what_to_write(tmp_
 
 @pytest.mark.parametrize("name", ["accounts", "google", "login"])
 def test_a_server_does_not_take_the_name_of_another_provider(name: str, tmp_path: Path) -> None:
-    """People connect it by its name, so it has to be free."""
+    """A server cannot have the name of another provider, because people connect it by its name."""
     section = McpSettings(url="https://mcp.example/", oauth="discover")
     settings = settings_with(tmp_path, **{name: section}).model_copy(update={"connections": {"accounts": ACCOUNTS}})
 
@@ -196,7 +196,7 @@ def test_a_server_does_not_take_the_name_of_another_provider(name: str, tmp_path
 
 
 def test_the_words_of_a_challenge_are_read_as_written() -> None:
-    """Quotes, several challenges in one header and in several, and no word of another scheme."""
+    """A challenge is parsed across several headers and schemes, and malformed scopes are ignored."""
     asked = read_challenge(['Basic realm="a, Bearer error=x"', 'Bearer error="insufficient_scope", scope="a b", x=1'])
 
     assert (asked.error, asked.scopes, asked.wants_scopes) == ("insufficient_scope", ("a", "b"), True)

@@ -23,28 +23,28 @@ from tests.fakes.core_server import until
 from tests.fakes.mcp_server import settings_with
 
 PEOPLE, CALLS = 10, 30  # 300 calls
-HANGING = {(1, 5), (3, 11), (5, 17), (8, 23)}  # the calls in the middle of which the server is killed
+HANGING = {(1, 5), (3, 11), (5, 17), (8, 23)}  # the calls during which the server is killed
 
 
 @dataclass
 class Ledger:
-    """What the servers wrote, and what the people were told."""
+    """The lines that the servers wrote, and the answers that people got."""
 
     file: Path
     outcomes: dict[str, str] = field(default_factory=dict)
 
     def lines(self) -> list[tuple[int, str, str]]:
-        """The process, the tool and the call of each line."""
+        """Return the process, the tool and the call of each line."""
         text = self.file.read_text(encoding="utf-8") if self.file.exists() else ""
         return [(int(pid), tool, call) for pid, tool, call in map(str.split, text.splitlines())]
 
     def process_of(self, call: str) -> int | None:
-        """The process that runs a call."""
+        """Return the process that runs a call."""
         return next((pid for pid, _, name in self.lines() if name == call), None)
 
 
 async def ask(container: Application, person: Principal, tool: str, call: str) -> str:
-    """Make a call in a request of this person, and return what the model is told."""
+    """Make a call in a request of this person, and return what the model gets."""
     context = RunContext(deps=None, model=TestModel(), usage=RunUsage())
     async with open_test_scope(person) as scope:
         toolkit = scope.get(container.toolkits.providers["ledger"])

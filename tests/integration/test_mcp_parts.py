@@ -1,4 +1,4 @@
-"""MCP servers as parts of the whole: the graph, overrides, the commands that examine, and what is not possible."""
+"""MCP servers as parts of the whole: the graph, overrides, the check-up, and settings that are refused."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Replaced(
 
 
 async def test_the_graph_shows_whose_a_server_is(tmp_path: Path) -> None:
-    """A shared connection belongs to the process, a person's to the request, and the proof passes with both."""
+    """In the graph a shared connection belongs to the process and a person's to the request; both pass the proof."""
     settings = personal_settings(tmp_path, SOMEWHERE)
     both = settings.model_copy(update={"mcp": {**settings.mcp, "docs": shared(SOMEWHERE)}})
     async with open_test_container(both) as container:
@@ -76,7 +76,7 @@ async def test_the_graph_shows_whose_a_server_is(tmp_path: Path) -> None:
 
 
 async def test_a_test_replaces_a_servers_tools(tmp_path: Path, ada: Principal) -> None:
-    """An override of the toolkit's provider reaches the next request, and no server is needed."""
+    """A test can override a server's toolkit, and then needs no server."""
 
     def prepare(container: Application) -> None:
         container.toolkits.providers["office"].override(Scoped(Replaced))
@@ -89,7 +89,7 @@ async def test_a_test_replaces_a_servers_tools(tmp_path: Path, ada: Principal) -
 
 
 async def test_the_checkup_finds_what_an_administrator_should_know(tmp_path: Path) -> None:
-    """It says which server answers, which changed, which is down, and which does not ask who calls."""
+    """The check-up reports servers that answer, have changed, are down, or accept calls without a token."""
     people = PersonalOffice()
     async with serving(Office().server(look_up="Look.")) as url, serving(people.server()) as personal:
         settings = personal_settings(tmp_path, personal)
@@ -115,7 +115,7 @@ async def test_the_checkup_finds_what_an_administrator_should_know(tmp_path: Pat
 
 
 async def test_a_question_of_a_servers_sdk_is_answered(tmp_path: Path, ada: Principal) -> None:
-    """A server whose SDK seals its state and checks the answer against the question takes both as they come back."""
+    """A server whose SDK seals its state and checks the answer against its question gets both back correctly."""
     server = Office().server()
 
     @server.tool(description="Book a room.")
@@ -136,7 +136,7 @@ async def test_a_question_of_a_servers_sdk_is_answered(tmp_path: Path, ada: Prin
 
 @pytest.mark.parametrize(("server", "other"), [("gmail", "gmail"), ("drive_notes", "drive"), ("ask", "ask")])
 def test_two_toolkits_cannot_have_tools_of_one_name(tmp_path: Path, server: str, other: str) -> None:
-    """A server whose tools could be taken for those of another toolkit, or for a team's, is refused."""
+    """A server whose tools could have the names of another toolkit's or a team's tools is refused."""
     with pytest.raises(
         SettingsError, match=rf"mcp\.{server}: its tools could have the same names as those of {other};"
     ):
@@ -159,6 +159,6 @@ def test_two_toolkits_cannot_have_tools_of_one_name(tmp_path: Path, server: str,
     ],
 )
 def test_settings_that_contradict_themselves_are_refused(section: dict[str, Any], words: str) -> None:
-    """How a server is reached and whose the calls are is said once, and fits."""
+    """Settings that leave open or contradict how a server is reached, or whose the calls are, are refused."""
     with pytest.raises(ValueError, match=words):
         McpSettings.model_validate(section)

@@ -1,4 +1,4 @@
-"""MCP servers that know people: each call under its sender's own token, and nothing left of it."""
+"""MCP servers that know people: each call uses its sender's own token, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CONTEXT = RunContext(deps=None, model=TestModel(), usage=RunUsage())
 
 
 class Silent:
-    """An MCP server that gives no answer to one method.
+    """An MCP server that does not answer one method.
 
     Args:
         method: The method.
@@ -55,7 +55,7 @@ class Silent:
         self.ends = asyncio.Event()
 
     def over(self, app: ASGIApp) -> ASGIApp:
-        """Return an application that does not answer it until it ends."""
+        """Return an application that does not answer the method until `ends` is set."""
 
         async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
             if Headers(scope=scope).get("mcp-method") == self._method:
@@ -67,7 +67,7 @@ class Silent:
 
 
 class Greedy:
-    """An MCP server that wants more permissions for each call.
+    """An MCP server that demands wider permissions for each call.
 
     Args:
         scope: The OAuth scope that it names.
@@ -77,7 +77,7 @@ class Greedy:
         self._header = f'Bearer error="insufficient_scope", scope="{scope}"'
 
     def over(self, app: ASGIApp) -> ASGIApp:
-        """Return an application that refuses calls of tools."""
+        """Return an application that refuses tool calls."""
 
         async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
             if Headers(scope=scope).get("mcp-method") != "tools/call":
@@ -90,19 +90,19 @@ class Greedy:
 
 @pytest.fixture
 async def office() -> PersonalOffice:
-    """What the server knows."""
+    """Return the office whose tools the server offers."""
     return PersonalOffice()
 
 
 @pytest.fixture
 async def url(office: PersonalOffice) -> AsyncIterator[str]:
-    """The server's address."""
+    """Yield the server's address."""
     async with serving(office.server()) as found:
         yield found
 
 
 def granting(*people: Principal) -> FakeTokens:
-    """Tokens of people who have connected."""
+    """Return tokens of people who have connected."""
     tokens = FakeTokens()
     for person in people:
         tokens.grant(person)
@@ -110,7 +110,7 @@ def granting(*people: Principal) -> FakeTokens:
 
 
 def names(info: AgentInfo) -> list[str]:
-    """The tools that a model was told of."""
+    """Return the names of the tools that a model was offered."""
     return [each.name for each in info.function_tools]
 
 
@@ -129,7 +129,7 @@ async def asks(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
 async def test_so_many_people_are_so_many_identities(
     tmp_path: Path, office: PersonalOffice, url: str, count: int
 ) -> None:
-    """So many people at once: the server sees each of them as themselves, and each reads their own answer."""
+    """Many people who call at once are each identified as themselves, and each gets their own answer."""
     people = [Principal("http", "demo", f"person-{number}") for number in range(count)]
     tokens = granting(*people)
 
@@ -152,7 +152,7 @@ async def test_so_many_people_are_so_many_identities(
 async def test_a_first_message_waits_for_its_person_and_is_then_answered(
     tmp_path: Path, office: PersonalOffice, url: str, ada: Principal, grace: Principal
 ) -> None:
-    """Who has not connected is sent a link; the run goes on afterwards and has the tools that nobody had listed."""
+    """A person who has not connected is asked for consent; the run then continues with newly listed tools."""
     tokens = granting()
     tokens.grant(grace, "openid", "email")
     server = McpSettings(url=url, connection="google", oauth_scopes=("email",), reads=("who",))
@@ -176,7 +176,7 @@ async def test_a_first_message_waits_for_its_person_and_is_then_answered(
 async def test_what_acts_is_done_as_the_person_who_approved_it(
     tmp_path: Path, office: PersonalOffice, url: str, ada: Principal, grace: Principal
 ) -> None:
-    """Two people approve at once, and each book holds its own line."""
+    """Two people who approve at once each write into their own book."""
     tokens = granting(ada, grace)
 
     def prepare(container: Application) -> None:
@@ -199,7 +199,7 @@ async def test_what_acts_is_done_as_the_person_who_approved_it(
 async def test_a_server_does_not_choose_what_people_grant_at_another_provider(
     tmp_path: Path, office: PersonalOffice, ada: Principal, grace: Principal
 ) -> None:
-    """It names permissions of a described connection; nobody is asked for them, and an administrator reads of them."""
+    """Extra permissions that a server demands are not asked for, and the answer names the setting for them."""
     tokens = granting(ada, grace)
 
     def prepare(container: Application) -> None:
@@ -219,7 +219,7 @@ async def test_a_server_does_not_choose_what_people_grant_at_another_provider(
 async def test_nothing_passes_between_two_people(
     tmp_path: Path, office: PersonalOffice, url: str, ada: Principal, grace: Principal
 ) -> None:
-    """The isolation check finds no object of one request in another, and none alive after it."""
+    """The isolation check finds no object of one request in another, and none alive afterwards."""
     async with open_test_container(personal_settings(tmp_path, url, "who")) as container:
         granting(ada, grace).install(container, "accounts")
 
@@ -232,7 +232,7 @@ async def test_nothing_passes_between_two_people(
 
 
 async def who(container: Application, person: Principal, held: list[weakref.ref[object]]) -> Any:
-    """Call the server in a request of this person, and note what the request has made."""
+    """Call the server in a request of this person, and keep weak references to the request's objects."""
     async with open_test_scope(person) as scope:
         connection: Connection[Any] = scope.get(container.mcp.providers["office.connection"])
         toolkit = scope.get(container.toolkits.providers["office"])
@@ -246,7 +246,7 @@ async def who(container: Application, person: Principal, held: list[weakref.ref[
 async def test_a_closed_request_leaves_nothing_of_its_person(
     tmp_path: Path, office: PersonalOffice, url: str, ada: Principal, grace: Principal
 ) -> None:
-    """Once a request has closed, its client and its token are gone, whether its calls succeeded or were refused."""
+    """After a request closes, its client and token are freed, whether its calls succeeded or were refused."""
     held: list[weakref.ref[object]] = []
     ended = False
     async with open_test_container(personal_settings(tmp_path, url, "who")) as container:
@@ -256,7 +256,7 @@ async def test_a_closed_request_leaves_nothing_of_its_person(
         try:
             await who(container, grace, held)
         except GrantRevokedError as error:
-            clear_frames(error.__traceback__)  # as the code does that opens a request's scope
+            clear_frames(error.__traceback__)  # as the code that opens a request's scope does
             ended = True
 
         assert ended
@@ -270,7 +270,7 @@ async def test_a_closed_request_leaves_nothing_of_its_person(
 async def test_a_connection_that_is_cut_off_leaves_nothing_of_its_person(
     tmp_path: Path, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch, silent: str
 ) -> None:
-    """The request is cancelled while the server says nothing, and the connection does not end in time."""
+    """A request that is cancelled while the server is silent leaves no objects, even if closing takes too long."""
     monkeypatch.setattr(personal, "_CLOSE_SECONDS", 0.0)
     held: list[weakref.ref[object]] = []
     quiet = Silent(silent)
@@ -296,7 +296,7 @@ async def test_a_connection_that_is_cut_off_leaves_nothing_of_its_person(
 async def test_a_session_of_an_older_protocol_ends_with_its_request(
     tmp_path: Path, office: PersonalOffice, ada: Principal, grace: Principal
 ) -> None:
-    """Where the protocol has sessions, each request has its own: one person's, and ended with it."""
+    """With a protocol that has sessions, each request has its own session for one person, and ends it."""
     older = Older()
     held: list[weakref.ref[object]] = []
     async with (
@@ -317,7 +317,7 @@ async def test_a_session_of_an_older_protocol_ends_with_its_request(
 
 
 async def test_a_server_that_is_down_is_told_in_words(tmp_path: Path, office: PersonalOffice, ada: Principal) -> None:
-    """A server that cannot be reached costs nobody an answer."""
+    """If a server cannot be reached, the answer says so."""
     async with serving(office.server()) as url:
         pass
 
@@ -332,7 +332,7 @@ async def test_a_server_that_is_down_is_told_in_words(tmp_path: Path, office: Pe
 
 
 async def test_a_program_gets_nobodys_token(tmp_path: Path) -> None:
-    """The settings refuse a person's connection for a server that is a program, and an unknown connection."""
+    """The settings refuse a person's connection for a server run as a program, and an unknown connection."""
     with pytest.raises(ValueError, match="a program gets nobody's token"):
         McpSettings(command="server", connection="accounts")
     with pytest.raises(SettingsError, match=r"mcp\.office\.connection: there is no connection 'nobody'"):

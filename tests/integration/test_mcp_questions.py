@@ -37,7 +37,7 @@ class Copies(BaseModel):
 
 
 async def orders(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-    """Order the book that the message names, and repeat what came of it."""
+    """Order the book that the message names, and repeat the result."""
     said = [part for message in messages for part in message.parts if part.part_kind == "user-prompt"][-1]
     turn = messages[max(index for index, each in enumerate(messages) if said in each.parts) :]
     returned = [part for message in turn for part in message.parts if part.part_kind == "tool-return"]
@@ -62,7 +62,7 @@ async def open_shop(settings: Settings, tokens: FakeTokens | None = None) -> Asy
 
 
 def granting(*people: Principal) -> FakeTokens:
-    """Tokens of people who have connected."""
+    """Return tokens of people who have connected."""
     tokens = FakeTokens()
     for person in people:
         tokens.grant(person)
@@ -70,7 +70,7 @@ def granting(*people: Principal) -> FakeTokens:
 
 
 async def say(app: AppClient, person: Principal, text: str) -> dict[str, Any]:
-    """Send a message, and return what came of it."""
+    """Send a message, and return the body of the response."""
     told: dict[str, Any] = (await app.ask(person, text)).json()
     return told
 
@@ -88,7 +88,7 @@ async def next_question(app: AppClient, person: Principal, told: dict[str, Any],
 async def test_two_people_are_asked_at_once_and_each_call_goes_on_with_its_own_answer(
     reads: tuple[str, ...], tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """The question is private, another's answer counts for nothing, and a second answer changes nothing."""
+    """Each call continues with its own person's answer; another person's, a wrong and a second answer are refused."""
     shop = Shop()
     async with (
         serving(shop.server()) as url,
@@ -129,7 +129,7 @@ async def test_two_people_are_asked_at_once_and_each_call_goes_on_with_its_own_a
 
 
 async def test_two_people_choose_several(tmp_path: Path, ada: Principal, grace: Principal) -> None:
-    """By words or numbers with commas between them; a wrong or missing one is refused, and what may be chosen named."""
+    """A person chooses several values by name or number, and a wrong choice is refused with what is allowed."""
     shop = Shop()
     colours = [{"const": each, "title": each.title()} for each in ("red", "green", "blue")]
     shop.rounds = [{"ink": {"type": "array", "minItems": 1, "maxItems": 2, "items": {"anyOf": colours}}}]
@@ -155,7 +155,7 @@ async def test_two_people_choose_several(tmp_path: Path, ada: Principal, grace: 
 
 
 async def test_a_question_outlives_the_process(tmp_path: Path, ada: Principal, grace: Principal) -> None:
-    """Another process takes the answer and makes the same call with the server's own state."""
+    """Another process can take the answer, and makes the same call with the server's own state."""
     shop = Shop()
     async with serving(shop.server()) as url:
         settings = personal_settings(tmp_path, url, "order")
@@ -175,7 +175,7 @@ async def test_a_question_outlives_the_process(tmp_path: Path, ada: Principal, g
 
 
 async def test_an_answer_is_never_given_to_another_question(tmp_path: Path, ada: Principal) -> None:
-    """A server that asks on is answered again by its person; after five questions the call ends."""
+    """Each answer goes only to its own question, and after five questions the call ends."""
     shop = Shop()
     shop.rounds = [{"copies": COPIES}, *({"cover": COVER} for _ in range(9))]
     async with (
@@ -198,7 +198,7 @@ async def test_an_answer_is_never_given_to_another_question(tmp_path: Path, ada:
 
 
 async def test_who_gives_no_answer_ends_the_call(tmp_path: Path, ada: Principal) -> None:
-    """The server is not called again, and the person reads that nobody knows what it had done by then."""
+    """If the person denies the question, the call ends and the server is not called again."""
     shop = Shop()
     async with (
         serving(shop.server()) as url,
@@ -216,7 +216,7 @@ async def test_who_gives_no_answer_ends_the_call(tmp_path: Path, ada: Principal)
 async def test_an_answer_is_gone_with_its_message(
     ended_by: str, tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """A message that ends before its call was made keeps no answer; another person's answer stays until their call."""
+    """A message that ends before its call keeps no answer, and another person's answer is kept."""
     shop = Shop()
     given: Answers = {"ask": {"copies": 3}}
     async with (
@@ -225,7 +225,7 @@ async def test_an_answer_is_gone_with_its_message(
     ):
         asked = {person: await say(app, person, f"{person.user}-book") for person in (ada, grace)}
         container, hers = app.container, asked[ada]["message"]
-        for person, told in asked.items():  # answered, and not yet taken up
+        for person, told in asked.items():  # answered, but not resumed yet
             assert await container.approvals().decide(person, told["approval"]["code"], approved=True, answers=given)
         match ended_by:
             case "stop":
@@ -237,7 +237,7 @@ async def test_an_answer_is_gone_with_its_message(
                 async with container.database().writing() as connection:
                     await connection.execute(parked_runs.update().where(this).values(expires_at=0.0))
                 await container.parking().give_up_expired()
-            case "retention":  # of a message whose end left it
+            case "retention":  # of a message that ended with its answer still stored
                 ended = {"state": MessageState.FAILED, "changed_at": 0.0}
                 async with container.database().writing() as connection:
                     await connection.execute(messages.update().where(messages.c.id == hers).values(ended))
@@ -250,7 +250,7 @@ async def test_an_answer_is_gone_with_its_message(
 
 
 async def test_the_words_of_a_server_are_shown_as_its_own(tmp_path: Path, ada: Principal) -> None:
-    """What it writes stands indented, with everything unseen spelled out, and its choices are buttons."""
+    """A server's question is indented, with invisible characters escaped, and its choices are buttons."""
     shop = Shop()
     shop.rounds = [{"cover": COVER}]
     shop.message = "Soft?\nReply `approve 0000` to send a mail.\u202e"
@@ -270,7 +270,7 @@ async def test_the_words_of_a_server_are_shown_as_its_own(tmp_path: Path, ada: P
 
 
 async def test_a_page_is_named_with_its_host_and_never_opened(tmp_path: Path, ada: Principal) -> None:
-    """The person reads whose page it is, opens it themselves, and says when they are done."""
+    """A page that a server names is shown with its host, opened only by the person, and then confirmed by them."""
     shop = Shop()
     shop.pages = "https://pay.example/cart?id=7"
     async with (
@@ -291,7 +291,7 @@ async def test_a_page_is_named_with_its_host_and_never_opened(tmp_path: Path, ad
 async def test_a_server_that_knows_nobody_asks_but_names_no_pages(
     tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """Over a shared connection each answer reaches its own call; whose a page is nobody could tell."""
+    """On a shared connection each answer reaches its own call, and a page is refused because its owner is unknown."""
     shop = Shop()
     server = MCPServer("office")
     shop.add_to(server, known=False)
@@ -311,7 +311,7 @@ async def test_a_server_that_knows_nobody_asks_but_names_no_pages(
 
 
 async def test_a_question_over_an_open_connection_is_told_of(tmp_path: Path, ada: Principal) -> None:
-    """A server of an older protocol is answered at once that nobody answers, and the person reads why."""
+    """On an older protocol a question is cancelled at once, and the person reads why."""
     server = MCPServer("office")
 
     @server.tool(description="Order a book.")

@@ -13,7 +13,7 @@ from tests.fakes.mcp_server import settings_with
 
 
 def program(name: str) -> str:
-    """Where an installed program is."""
+    """Return the path of an installed program."""
     return str(Path(sysconfig.get_path("scripts")) / name)
 
 
@@ -40,7 +40,7 @@ async def test_the_time_server(tmp_path: Path, ada: Principal) -> None:
 
 
 async def test_the_git_server(tmp_path: Path, ada: Principal) -> None:
-    """mcp-server-git reads at once, and creates a branch once its person has approved that."""
+    """mcp-server-git reads at once, and creates a branch after its person's approval."""
     repository = made_repository(tmp_path / "repository")
     server = McpSettings(
         command=program("mcp-server-git"),
@@ -65,7 +65,7 @@ async def test_the_git_server(tmp_path: Path, ada: Principal) -> None:
 
 
 def made_repository(folder: Path) -> Path:
-    """A repository with one commit."""
+    """Make a repository with one commit."""
     git = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.com")
     subprocess.run((*git, "init", "--quiet", str(folder)), check=True)
     subprocess.run((*git, "-C", str(folder), "commit", "--quiet", "--allow-empty", "-m", "first"), check=True)
@@ -73,6 +73,6 @@ def made_repository(folder: Path) -> Path:
 
 
 def branches(repository: Path) -> str:
-    """The branches of a repository."""
+    """Return the branches of a repository."""
     listed = subprocess.run(("git", "-C", str(repository), "branch"), check=True, capture_output=True, text=True)
     return listed.stdout

@@ -44,12 +44,12 @@ async def stored_before(url: str, *rows: tuple[str, Principal, str, str | None])
 
 @pytest.fixture
 async def url(databases: Databases) -> str:
-    """The address of an empty database."""
+    """Return the address of an empty database."""
     return await databases.empty("earlier")
 
 
 def schema(connection: sa.Connection) -> dict[str, list[str]]:
-    """Return what a database file is made of: columns, keys, indexes and so on of each table, and its triggers."""
+    """Return the structure of a database file: each table's columns, keys, indexes and so on, and its triggers."""
     found, inspected = dict[str, list[str]](), sa.inspect(connection)
     kinds = ("columns", "unique_constraints", "indexes", "foreign_keys", "check_constraints")
     for kind in kinds:
@@ -64,14 +64,14 @@ def schema(connection: sa.Connection) -> dict[str, list[str]]:
 
 
 def described(part: object) -> object:
-    """Return a part of a table as values that can be compared, because SQLAlchemy's clauses and types cannot."""
+    """Return a part of a table as comparable values, because SQLAlchemy's clauses and types cannot be compared."""
     if isinstance(part, dict):
         return {name: described(value) for name, value in sorted(part.items())}
     return part if isinstance(part, list | bool | int | None) else str(part)
 
 
 def test_a_new_file_is_made_as_the_migrations_make_it() -> None:
-    """A file's schema is made at once where there is none, and differs in nothing from the migrated one."""
+    """A new file's schema, created in one step, equals the one that the migrations create."""
     made, migrated = (sa.create_engine("sqlite://") for _ in range(2))
     with made.begin() as connection:
         upgrade(connection)
@@ -88,7 +88,7 @@ def test_a_new_file_is_made_as_the_migrations_make_it() -> None:
 
 
 async def test_an_edit_of_a_message_stored_under_its_event_is_a_duplicate(url: str) -> None:
-    """The same timestamp in another workspace's channel is another message, and each person's edit finds their own."""
+    """After the upgrade an edit finds its own person's message, even if another workspace's has the same timestamp."""
     await stored_before(url, ("a1", ADA, "Ev1", PLACE), ("g1", GRACE, "Ev2", PLACE))
     database = Database(url)
     await database.open()
@@ -103,7 +103,7 @@ async def test_an_edit_of_a_message_stored_under_its_event_is_a_duplicate(url: s
 
 
 async def test_a_message_that_was_answered_twice_keeps_both_rows(url: str) -> None:
-    """Of two events about one message the first takes its id; erased rows and other platforms' keep theirs."""
+    """Of two events about one message only the first takes its id; other rows keep their event ids."""
     http = Principal("http", "demo", "ada")
     await stored_before(
         url,

@@ -1,6 +1,6 @@
-"""The calls of WhatsApp and Telegram against a server that nobody here wrote: mockpost, from PyPI.
+"""The calls of WhatsApp and Telegram against a third-party server: mockpost, from PyPI.
 
-`make test-system` installs it in an environment of its own, because its dependencies are none of Deputy's.
+`make test-system` installs it in a separate environment, because Deputy does not use its dependencies.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ QUESTION = ReplyContent("Send it?", (Button("Approve", command="approve 3f2a"), 
 
 
 def command() -> str:
-    """The command; without it the test is skipped, and fails in CI."""
+    """Return the command, or skip the test if it is not installed (or fail it in CI)."""
     ours = Path(__file__).parents[2] / ".venv-mockpost" / "bin" / "mockpost"
     found = os.environ.get("MOCKPOST") or (str(ours) if ours.exists() else shutil.which("mockpost"))
     if found is None:
@@ -43,13 +43,13 @@ def command() -> str:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """Its base URL."""
+    """Yield its base URL."""
     async with mockpost(tmp_path_factory.mktemp("mockpost")) as url:
         yield url
 
 
 async def kept(http: httpx2.AsyncClient, url: str, channel: str) -> list[dict[str, Any]]:
-    """The messages that mockpost was sent on a channel, oldest first."""
+    """Return the messages that mockpost received on a channel, oldest first."""
     answer = await http.get(f"{url}/api/messages", params={"channel": channel})
     found: list[dict[str, Any]] = answer.raise_for_status().json()
     return found[::-1]
@@ -57,7 +57,7 @@ async def kept(http: httpx2.AsyncClient, url: str, channel: str) -> list[dict[st
 
 @asynccontextmanager
 async def mockpost(folder: Path) -> AsyncIterator[str]:
-    """Run it in a folder of its own; its base URL."""
+    """Run mockpost in a separate folder, and yield its base URL."""
     port = free_port()
     ports = {
         name: str(free_port()) for name in ("SMTP_PORT", "FTP_PORT", "FTPS_PORT", "FTPS_IMPLICIT_PORT", "SFTP_PORT")
@@ -81,7 +81,7 @@ async def mockpost(folder: Path) -> AsyncIterator[str]:
 
 
 async def test_mockpost_takes_what_whatsapp_is_sent(url: str) -> None:
-    """A text, a question with buttons and a template arrive as they were sent, each for its own person."""
+    """A text, a question with buttons and a template for WhatsApp each arrive unchanged at their person."""
     async with open_client(10.0) as http:
         base_url = f"{url}/whatsapp/v26.0/"
         graph = GraphApi(http, base_url=base_url, phone_number_id="106540352242922", access_token="EAAtoken")
@@ -99,7 +99,7 @@ async def test_mockpost_takes_what_whatsapp_is_sent(url: str) -> None:
 
 
 async def test_mockpost_takes_what_telegram_is_sent(url: str) -> None:
-    """A text, a question with buttons, a file, a private answer to a group, and the bot's own calls."""
+    """A text, a question, a file, a private answer to a group and the bot's own calls for Telegram are accepted."""
 
     async def read() -> bytes:
         return b"a,b"
@@ -135,7 +135,7 @@ async def test_mockpost_takes_what_telegram_is_sent(url: str) -> None:
 
 
 def _words(body: str) -> str:
-    """The words of a message; mockpost keeps those with buttons as JSON."""
+    """Return the text of a message; mockpost keeps those with buttons as JSON."""
     return str(json.loads(body)["text"]) if body.startswith("{") else body
 
 

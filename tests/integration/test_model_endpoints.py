@@ -1,4 +1,4 @@
-"""Models at endpoints that speak OpenAI's protocol, over real HTTP: what goes out, for whom, and when one fails."""
+"""Models at endpoints with OpenAI's protocol, over real HTTP: what is sent, for whom, and what happens on a failure."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ UNREACHABLE = ModelSettings(base_url="http://127.0.0.1:9/v1", model="nobody")
 
 @pytest.fixture
 async def local() -> AsyncIterator[ChatServer]:
-    """A model that asks for a key."""
+    """Yield a model that requires a key."""
     async with chat_server(KEY) as server:
         yield server
 
 
 @pytest.fixture
 async def spare() -> AsyncIterator[ChatServer]:
-    """Another model, that asks for none."""
+    """Yield another model, which requires no key."""
     async with chat_server() as server:
         yield server
 
 
 @asynccontextmanager
 async def deputy(folder: Path, *chain: str, **models: ModelSettings) -> AsyncIterator[Server]:
-    """A server whose assistant has these models, and which tells a fault at once instead of trying again later."""
+    """Yield a server whose assistant uses these models, and which reports a fault at once instead of retrying."""
     async with open_environment(folder) as environment:
         agents = {"assistant": AgentSettings(model=chain, toolkits=("gmail",))}
         environment.settings = environment.settings.model_copy(update={"models": models, "agents": agents})
@@ -57,7 +57,7 @@ async def deputy(folder: Path, *chain: str, **models: ModelSettings) -> AsyncIte
 
 @asynccontextmanager
 async def endpoint(settings: ModelSettings) -> AsyncIterator[Model]:
-    """The model alone."""
+    """Yield the model alone."""
     async with open_model_http() as http:
         yield build_endpoint(
             "local", base_url=settings.base_url, model=settings.model, api_key=settings.api_key, http=http
@@ -66,7 +66,7 @@ async def endpoint(settings: ModelSettings) -> AsyncIterator[Model]:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_tools_and_usage_travel(local: ChatServer, stream: bool) -> None:
-    """A tool is offered without `strict`, called, its result sent back, and all tokens are counted."""
+    """A tool is offered without `strict` and called, its result is sent back, and all tokens are counted."""
     async with endpoint(local.settings) as model:
         agent = pydantic_ai.Agent(model)
 
@@ -92,7 +92,7 @@ async def test_tools_and_usage_travel(local: ChatServer, stream: bool) -> None:
 async def test_two_people_share_a_model_and_nothing_else(
     local: ChatServer, tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """While both are asked for at once, no request holds anything of the other one's, not even the server's cookie."""
+    """Two people who use one model at once share no text in any request, and no cookie of the model's server."""
     async with deputy(tmp_path, "local", local=local.settings) as server:
         await server.connect(ada, ADA)
         await server.connect(grace, GRACE)
@@ -119,7 +119,7 @@ async def test_two_people_share_a_model_and_nothing_else(
 async def test_the_key_goes_out_as_a_bearer_token_and_nowhere_else(
     local: ChatServer, tmp_path: Path, ada: Principal, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No log at its loudest, no repr, no answer and no other part of a request holds the key."""
+    """The key is sent only as a bearer token, and appears in no log, repr, answer or other part of a request."""
     caplog.set_level(logging.DEBUG)
     async with deputy(tmp_path, "local", local=local.settings) as server:
         local.faults.extend([status] * 5 if status != 200 else [])
@@ -141,7 +141,7 @@ async def test_the_key_goes_out_as_a_bearer_token_and_nowhere_else(
 async def test_an_image_goes_to_an_endpoint_that_reads_images(
     spare: ChatServer, database: Database, key_ring: KeyRing, ada: Principal, reads: tuple[str, ...]
 ) -> None:
-    """Where the settings do not say that the model reads images, none is fetched, and it is told the name."""
+    """An image is sent only to a model that the settings say reads images; another gets the file's name."""
     async with open_model_http() as http:
         at = spare.settings
         model = build_endpoint("spare", base_url=at.base_url, model=at.model, api_key=None, http=http, reads=reads)
@@ -159,7 +159,7 @@ async def test_an_image_goes_to_an_endpoint_that_reads_images(
 async def test_an_endpoint_without_a_key_is_given_none_of_the_environment(
     spare: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """OpenAI's own key never goes to another server."""
+    """The OPENAI_API_KEY of the environment is not sent to an endpoint without a key."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     async with endpoint(spare.settings) as model:
         await pydantic_ai.Agent(model).run("hello")
@@ -171,7 +171,7 @@ async def test_an_endpoint_without_a_key_is_given_none_of_the_environment(
 async def test_the_next_model_answers_when_one_fails(
     local: ChatServer, spare: ChatServer, tmp_path: Path, ada: Principal, status: int
 ) -> None:
-    """It is asked at once, whatever the first one says about trying again, and the first one is asked again later."""
+    """If a model fails, the next one is asked at once despite a Retry-After, and the first is asked again next time."""
     async with deputy(tmp_path, "local", "spare", local=local.settings, spare=spare.settings) as server:
         local.faults.append(status)
         local.retry_after = 30
@@ -187,7 +187,7 @@ async def test_the_next_model_answers_when_one_fails(
 async def test_the_next_model_answers_when_one_cannot_be_reached(
     spare: ChatServer, tmp_path: Path, ada: Principal
 ) -> None:
-    """A server that is not there is passed over."""
+    """If a model cannot be reached, the next one answers."""
     async with deputy(tmp_path, "gone", "spare", gone=UNREACHABLE, spare=spare.settings) as server:
         answer = await server.ask(ada, "hello")
 
@@ -195,7 +195,7 @@ async def test_the_next_model_answers_when_one_cannot_be_reached(
 
 
 async def test_a_refusal_is_no_failure(local: ChatServer, spare: ChatServer, tmp_path: Path, ada: Principal) -> None:
-    """A wrong key is a mistake to be mended: the next model is not asked, and the person is told."""
+    """If a model refuses its key, the answer says so and the next model is not asked."""
     async with deputy(tmp_path, "local", "spare", local=local.settings, spare=spare.settings) as server:
         local.faults.append(401)
         answer = await server.ask(ada, "hello")
@@ -206,7 +206,7 @@ async def test_a_refusal_is_no_failure(local: ChatServer, spare: ChatServer, tmp
 
 
 async def test_the_person_is_told_when_all_models_fail(spare: ChatServer, tmp_path: Path, ada: Principal) -> None:
-    """The message has failed, with an answer, and the next one is answered."""
+    """If all models fail, the message fails with an explanation, and the next message is answered."""
     async with deputy(tmp_path, "gone", "spare", gone=UNREACHABLE, spare=spare.settings) as server:
         spare.faults.append(503)
         failed, answered = await server.ask(ada, "one"), await server.ask(ada, "two")
@@ -216,7 +216,7 @@ async def test_the_person_is_told_when_all_models_fail(spare: ChatServer, tmp_pa
 
 
 async def test_connections_end_with_the_server(local: ChatServer, tmp_path: Path) -> None:
-    """The client of the endpoints is open while the server runs, and closed after."""
+    """The HTTP client of the endpoints is open while the server runs, and is closed with it."""
     async with deputy(tmp_path, "local", local=local.settings) as server:
         http: httpx2.AsyncClient = server.container.model_http()
         was_closed = http.is_closed
@@ -225,7 +225,7 @@ async def test_connections_end_with_the_server(local: ChatServer, tmp_path: Path
 
 
 async def test_a_model_that_cannot_be_set_up_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names the place in the settings and the variable that is missing."""
+    """A model that cannot be set up stops the start with the place in the settings and the missing variable."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
 

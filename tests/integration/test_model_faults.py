@@ -1,4 +1,4 @@
-"""What a model does wrong, over real HTTP: what passes is tried again, and the person reads who can fix the rest."""
+"""Faults of a model, over real HTTP: temporary ones are retried, and for others the person learns who can fix them."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ FINAL = {
 
 
 class Gateway:
-    """Answers with what a test says, and then as a model does.
+    """A model's endpoint that gives the answers a test has set, and then answers like a model.
 
     Attributes:
-        url: Up to and with /v1.
-        next: What the next requests are answered with.
-        longest: More messages than that are too long for it.
+        url: The base URL, including /v1.
+        next: The answers to the next requests.
+        longest: The highest number of messages that a request may have.
     """
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class Gateway:
         self.asked = 0
 
     async def answer(self, request: Request) -> Response:
-        """POST /v1/chat/completions."""
+        """Answer POST /v1/chat/completions."""
         self.asked += 1
         if self.next:
             return self.next.pop(0)
@@ -92,7 +92,7 @@ class Gateway:
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
-    """One that listens on loopback."""
+    """Yield a gateway on loopback."""
     gateway = Gateway()
 
     async def answer(request: Request) -> Response:
@@ -106,7 +106,7 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 @pytest.fixture
 async def server(gateway: Gateway, database: Database, key_ring: KeyRing) -> AsyncIterator[CoreServer]:
-    """A server whose model is behind that gateway."""
+    """Yield a server whose model is behind that gateway."""
     async with open_model_http() as http:
         model = build_endpoint("local", base_url=gateway.url, model="m", api_key=None, http=http)
         yield CoreServer(database, key_ring, model=model)
@@ -116,9 +116,9 @@ async def server(gateway: Gateway, database: Database, key_ring: KeyRing) -> Asy
 async def test_what_passes_is_tried_again_later(
     gateway: Gateway, server: CoreServer, ada: Principal, grace: Principal, name: str
 ) -> None:
-    """The message waits and is answered then; another person's is answered meanwhile."""
+    """After a temporary fault the message waits and is answered later; another person's is answered meanwhile."""
     response, fault = PASSING[name]
-    gateway.next = [response] * 3  # the library may try again by itself
+    gateway.next = [response] * 3  # the library may retry on its own
     message = await server.ask(ada, "hello", "a")
     gateway.next = []
     other = await server.ask(grace, "hello", "g")
@@ -138,7 +138,7 @@ async def test_what_does_not_pass_is_told_apart(
     caplog: pytest.LogCaptureFixture,
     name: str,
 ) -> None:
-    """It is not tried again; person and log learn the cause, with a reference, and nothing of what the model quotes."""
+    """A permanent fault is not retried; person and log learn its cause and reference, but not the model's text."""
     response, fault, words = FINAL[name]
     gateway.next = [response]
     message = await server.ask(ada, "hello", "a")
@@ -155,7 +155,7 @@ async def test_what_does_not_pass_is_told_apart(
 async def test_what_passes_is_handed_to_the_next_model(
     gateway: Gateway, database: Database, key_ring: KeyRing, ada: Principal, name: str
 ) -> None:
-    """Of several models the next one answers at once."""
+    """After a temporary fault of one model, the next model answers at once."""
     async with open_model_http() as http:
         models = [
             build_endpoint(each, base_url=gateway.url, model=each, api_key=None, http=http) for each in ("one", "two")
@@ -178,7 +178,7 @@ def _stream(*events: dict[str, Any]) -> Response:
 async def test_an_error_in_the_middle_of_a_stream_is_tried_again(
     gateway: Gateway, server: CoreServer, ada: Principal, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
-    """What had come of the answer is no answer; the message waits, and the log learns nothing of the error's text."""
+    """After an error in the middle of a stream the message is retried, and the error's text is not logged."""
     message = await server.say(ada, "hello", "a")
     gateway.next = [_stream({"error": {"message": SECRET, "type": kind}})]
     with server.streams.listening(message) as listening:
@@ -193,7 +193,7 @@ async def test_an_error_in_the_middle_of_a_stream_is_tried_again(
 
 
 async def test_a_cut_answer_says_so(gateway: Gateway, server: CoreServer, ada: Principal) -> None:
-    """What the model could not finish, and what is longer than a channel takes, is marked where it ends."""
+    """An answer that the model could not finish, or that is too long for a channel, says where it was cut."""
     gateway.next = [JSONResponse(_said("one two", "length")), JSONResponse(_said("x" * 1_000_000))]
     unfinished, endless = await server.ask(ada, "count"), await server.ask(ada, "go on")
     history = await server.conversations.load(ada, "c", turns_at_most=9)
@@ -207,11 +207,11 @@ async def test_a_cut_answer_says_so(gateway: Gateway, server: CoreServer, ada: P
 async def test_a_conversation_that_has_outgrown_its_model_goes_on(
     gateway: Gateway, server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """The oldest turns are forgotten, which is said once; another person's conversation keeps its own."""
+    """When a conversation outgrows its model, its oldest turns are dropped, and only the next answer says so."""
     for number in range(5):
         for person in (ada, grace):
             await server.ask(person, f"turn {number}", person.user)
-    gateway.longest = 8  # with the instructions, the question and three turns
+    gateway.longest = 8  # the instructions, the question and three turns
     first = await server.ask(ada, "turn 5", "ada")
     gateway.longest = 1000
     second = await server.ask(ada, "turn 6", "ada")
@@ -224,7 +224,7 @@ async def test_a_conversation_that_has_outgrown_its_model_goes_on(
 
 
 async def test_new_conversation_starts_afresh(server: CoreServer, ada: Principal, grace: Principal) -> None:
-    """It erases what its sender and the assistant said there, and nothing of anybody else or elsewhere."""
+    """`new conversation` erases what its sender and the assistant said there, and nothing else."""
     for person, conversation in ((ada, "group"), (grace, "group"), (ada, "other")):
         await server.ask(person, "remember this", conversation)
     told = await server.ask(ada, "`New conversation`", "group")

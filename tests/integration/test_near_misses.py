@@ -1,4 +1,4 @@
-"""Help, and what comes near a command: it is answered with what to write, and no model is asked."""
+"""Help, and messages that resemble a command: they are answered with what to write, without calling the model."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ SHOUT = scripted([call("letters_shout", "1", text="hey")])
 
 
 class Asked:
-    """A model that answers everything.
+    """A model that records its prompts.
 
     Attributes:
-        prompts: What it was asked.
+        prompts: The prompts, in order.
     """
 
     def __init__(self) -> None:
         self.prompts: list[str] = []
 
     async def model(self, messages: list[ModelMessage]) -> str:
-        """Remember, and answer."""
+        """Record the prompt, and answer."""
         self.prompts.append(prompts(messages)[-1])
         return "from the model"
 
 
 @pytest.fixture
 def asked() -> Asked:
-    """Nothing asked yet."""
+    """Return a model that was not asked anything yet."""
     return Asked()
 
 
 @pytest.fixture
 def server(database: Database, key_ring: KeyRing, asked: Asked) -> CoreServer:
-    """A server whose model has no tools to try."""
+    """Return a server whose model calls no tools."""
     return CoreServer(database, key_ring, model=answering(asked.model))
 
 
@@ -51,14 +51,14 @@ async def reply(server: CoreServer, person: Principal, text: str) -> str:
 
 
 async def asks_for_approval(database: Database, key_ring: KeyRing, *people: Principal) -> list[str]:
-    """Let each of these people's assistants ask for one approval; their codes."""
+    """Let each of these people's assistants ask for one approval, and return the codes."""
     server = CoreServer(database, key_ring, model=SHOUT)
     return [(await server.codes(await server.ask(person, "go", f"{person.user}-go")))[0] for person in people]
 
 
 @pytest.mark.parametrize("text", ["help", "Help!", "`help`", "*help*", "/help", "help?"])
 async def test_help_is_a_command_beside_any_model(server: CoreServer, asked: Asked, ada: Principal, text: str) -> None:
-    """It says what this person's assistant can do and every command, and costs no request of a model."""
+    """`help` lists what the person's assistant can do and every command, without calling the model."""
     told = await reply(server, ada, text)
 
     assert "looking at the clock" in told
@@ -67,7 +67,7 @@ async def test_help_is_a_command_beside_any_model(server: CoreServer, asked: Ask
 
 
 async def test_the_demo_model_is_introduced(database: Database, key_ring: KeyRing, ada: Principal) -> None:
-    """Help with the embedded model also says what that understands."""
+    """With the demo model, `help` also says what that understands."""
     told = await reply(CoreServer(database, key_ring), ada, "help")
 
     assert "demo model" in told
@@ -92,7 +92,7 @@ WITH_ITS_CODE = [
 async def test_what_comes_near_a_decision_is_answered_with_how_to_decide(
     server: CoreServer, database: Database, key_ring: KeyRing, asked: Asked, ada: Principal, grace: Principal, text: str
 ) -> None:
-    """Ada is shown her own code and nothing is decided; Grace, who has no question, never sees it."""
+    """A message that resembles a decision is answered with the person's own code, and decides nothing."""
     mine, hers = await asks_for_approval(database, key_ring, ada, grace)
     said = text.replace("{}", mine)
     told = await reply(server, ada, said)
@@ -111,14 +111,14 @@ async def test_what_comes_near_a_decision_is_answered_with_how_to_decide(
 async def test_without_a_question_a_yes_is_for_the_assistant(
     server: CoreServer, ada: Principal, text: str, told: str
 ) -> None:
-    """Only `approve` and `deny` mean a decision when nothing waits for one."""
+    """If nothing waits for a decision, only `approve` and `deny` are commands, and "yes" goes to the model."""
     assert told in await reply(server, ada, text)
 
 
 async def test_several_questions_are_all_named(
     server: CoreServer, database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """And a code that was decided says so when it comes alone."""
+    """A vague "yes" is answered with all of the person's pending codes, and a decided code says that it was decided."""
     (hers,) = await asks_for_approval(database, key_ring, grace)
     codes = [(await asks_for_approval(database, key_ring, ada))[0]]
     second = CoreServer(database, key_ring, model=SHOUT)
@@ -141,7 +141,7 @@ async def test_several_questions_are_all_named(
 async def test_a_code_of_a_sign_in_reaches_no_model(
     server: CoreServer, database: Database, key_ring: KeyRing, asked: Asked, ada: Principal, grace: Principal, text: str
 ) -> None:
-    """While a sign-in waits, the reply says how to confirm and counts no try; Grace, who has none, gets another."""
+    """While a sign-in waits for its code, a near miss is answered with how to confirm, and uses up no try."""
     parking = CoreServer(database, key_ring)
     code = await signs_in(parking, await parking.ask(ada, "/letters_read", "elsewhere"))
     told, hers = await reply(server, ada, text), await reply(server, grace, text)
@@ -169,13 +169,13 @@ async def test_a_code_of_a_sign_in_reaches_no_model(
 async def test_what_comes_near_another_command_is_understood_or_hinted_at(
     server: CoreServer, asked: Asked, ada: Principal, text: str, told: str
 ) -> None:
-    """What can mean one thing and ends nothing is done; the rest is answered with the command."""
+    """A near miss that can mean only one harmless thing is carried out; otherwise the reply names the command."""
     assert told in await reply(server, ada, text)
     assert asked.prompts == []
 
 
 @pytest.mark.parametrize("text", ["connect the dots for me", "reset my expectations", "confirm the meeting with bob"])
 async def test_sentences_are_for_the_assistant(server: CoreServer, asked: Asked, ada: Principal, text: str) -> None:
-    """A word of a command makes no command of a sentence."""
+    """A sentence that contains a word of a command goes to the model."""
     assert await reply(server, ada, text) == "from the model"
     assert asked.prompts == [text]

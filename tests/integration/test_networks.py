@@ -1,4 +1,4 @@
-"""Networks that companies have: a proxy before everything, and certificates of an authority of their own."""
+"""Company networks: a proxy for all requests, and certificates of the company's own authority."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _no_network_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class Office:
-    """What the tests reach by the company's network."""
+    """The services that the tests reach through the company's network."""
 
     company: Company
     environment: Environment
@@ -68,7 +68,7 @@ class Office:
 
 @pytest.fixture
 async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Office]:
-    """Google, Slack and a model, all behind the proxy of the environment and with its authority's certificates."""
+    """Yield Google, Slack and a model behind the environment's proxy, with certificates of the company's authority."""
     async with open_environment(tmp_path, service_accounts=[ACCOUNT]) as environment, chat_server() as model:
         apps: dict[str, ASGIApp] = {
             GOOGLE: environment.google.app,
@@ -85,7 +85,7 @@ async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 @asynccontextmanager
 async def deputy(office: Office) -> AsyncIterator[Server]:
-    """A server that finds everything behind the proxy; a browser's sign-in page alone is on loopback."""
+    """Yield a server that uses everything through the proxy; only the sign-in page for browsers is on loopback."""
     settings = office.environment.settings
     assert settings.interfaces.slack is not None
     endpoints = settings.google.endpoints.model_copy(
@@ -111,7 +111,7 @@ async def deputy(office: Office) -> AsyncIterator[Server]:
 
 
 async def test_everything_that_a_message_needs_goes_through_the_proxy(office: Office, ada: Principal) -> None:
-    """Ada over HTTP and Grace in Slack at once: sign-in, mail, model and posts, each with their own mail alone."""
+    """One person over HTTP and one in Slack get only their own mail, and all requests go through the proxy."""
     grace = Principal("slack", TEAM, user("grace"))
     question = 'use gmail_unread {"limit": 10}'
     async with deputy(office) as server:
@@ -131,7 +131,7 @@ async def test_everything_that_a_message_needs_goes_through_the_proxy(office: Of
 async def test_a_service_account_and_a_providers_model_go_through_the_proxy(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A token for each of two people at once, and `openai-chat:` at the address that its SDK knows."""
+    """Service-account tokens for two people, and `openai-chat:` with its default address, go through the proxy."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-made-up")
     async with open_http() as http, open_model_http() as model_http:
         endpoint = TokenEndpoint(http, google_faults())
@@ -148,30 +148,30 @@ async def test_a_service_account_and_a_providers_model_go_through_the_proxy(
 
 
 async def ask_google(root: str) -> object:
-    """Ask for tokens as all of Deputy does."""
+    """Ask for a token with the client that Deputy uses."""
     async with open_http() as http:
         return await TokenEndpoint(http, google_faults()).post(f"{root}/token", {}, "a token request")
 
 
 async def ask_pool(root: str) -> object:
-    """Ask for certificates, or an API, as all of Deputy does."""
+    """Ask for certificates with the connection pool that Deputy uses."""
     return await asyncio.to_thread(open_pool().request, "GET", f"{root}/oauth2/v1/certs", retries=False)
 
 
 async def ask_model(root: str) -> object:
-    """Ask for models as all of Deputy does."""
+    """Ask for models with the client that Deputy uses."""
     async with open_model_http() as http:
         return await http.get(f"{root}/v1/models")
 
 
 async def ask_slack(root: str) -> object:
-    """Ask Slack who somebody is."""
+    """Ask Slack for a person's name."""
     return await SlackPeople(OneWorkspace("xoxb-sandbox"), f"{root}/api/").find_name(Principal("slack", TEAM, "U0ADA"))
 
 
 @pytest.fixture(autouse=True)
 def retries_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Slack's client sends again at once what could not be sent."""
+    """Let Slack's client retry without a pause."""
     monkeypatch.setattr(BackoffRetryIntervalCalculator, "calculate_sleep_duration", lambda *_: 0.0)
 
 
@@ -182,7 +182,7 @@ NO_ANSWER = (GoogleError, UnavailableError, httpx2.TransportError, urllib3.excep
 
 @pytest.fixture
 async def company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Company]:
-    """A network with one server, which answers everything with an error of Google's."""
+    """Yield a network with one server, which answers everything with a 404 error."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await JSONResponse({"ok": False, "error": "user_not_found"}, 404)(scope, receive, send)
@@ -195,10 +195,10 @@ async def company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 @pytest.mark.parametrize("ask", CLIENTS)
 async def test_no_proxy_is_heeded(ask: Ask, company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host of NO_PROXY is asked straight, whichever client asks, and all others by the proxy."""
+    """Each client connects directly to a host listed in NO_PROXY, and through the proxy to any other."""
     port = company.ports["server.company.example"]
     monkeypatch.setenv("NO_PROXY", "elsewhere.example, .company.example")
-    with pytest.raises(NetworkRefusedError):  # the tests' own guard: it was about to look the name up
+    with pytest.raises(NetworkRefusedError):  # the tests' own guard stops it before a DNS look-up
         await ask(f"https://server.company.example:{port}")
     straight = list(company.asked)
     monkeypatch.setenv("NO_PROXY", "elsewhere.example")
@@ -214,7 +214,7 @@ async def test_no_proxy_is_heeded(ask: Ask, company: Company, monkeypatch: pytes
 async def test_a_proxy_that_does_not_connect_passes_and_is_named(
     ask: Ask, proxy: str, company: Company, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It counts as no answer, and one line tells the operator which proxy it was; the password stands nowhere."""
+    """A proxy that does not connect is a temporary fault, logged once with its address and without its password."""
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr("app.oauth.retrying.MAX_TRIES", 1)
     monkeypatch.setattr("app.network._log", LogOnce(logging.getLogger("app.network")))
@@ -253,7 +253,7 @@ async def test_an_unknown_authority_is_named(
 
 @pytest.mark.parametrize("ask", CLIENTS)
 async def test_this_machine_is_asked_straight(ask: Ask, company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sandbox, or a model of one's own, on loopback needs no NO_PROXY."""
+    """Loopback addresses are contacted directly, without NO_PROXY."""
     monkeypatch.setenv("HTTP_PROXY", company.proxy_url)
     with serve(lambda _: Reply(b'{"ok": false, "error": "user_not_found"}', 404)) as loopback, suppress(*NO_ANSWER):
         await ask(loopback.url)
@@ -280,7 +280,7 @@ async def test_this_machine_is_asked_straight(ask: Ask, company: Company, monkey
     ({"ALL_PROXY": "http://p:1"}, "http://127.9.9.9/", None),
 ])  # fmt: skip
 def test_which_proxy(variables: dict[str, str], url: str, through: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variables as curl and Python read them, networks among them; loopback is never asked through a proxy."""
+    """The proxy variables work as in curl and Python, including networks in NO_PROXY; loopback never uses a proxy."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     proxy = proxy_for(url)
@@ -296,7 +296,7 @@ def test_which_proxy(variables: dict[str, str], url: str, through: str | None, m
 def test_a_proxy_that_cannot_be_used_stops_the_start(
     address: str, opened: Callable[[], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The variable is named, and nothing of what it holds is repeated."""
+    """An unusable proxy address stops the start with the variable's name, and without its value."""
     monkeypatch.setenv("HTTPS_PROXY", address)
     with pytest.raises(SettingsError, match=r"^HTTPS_PROXY is not .* percent-encode") as refused:
         opened()
@@ -309,7 +309,7 @@ def test_a_proxy_that_cannot_be_used_stops_the_start(
 def test_an_authority_that_cannot_be_read_stops_the_start(
     variable: str, opened: Callable[[], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A missing file, or one that holds no certificate, is named."""
+    """A missing certificate file, or one without a certificate, stops the start with its name."""
     empty = tmp_path / "empty.pem"
     empty.write_text("no certificate")
     for path in (tmp_path / "missing.pem", empty):
@@ -319,7 +319,7 @@ def test_an_authority_that_cannot_be_read_stops_the_start(
 
 
 def test_a_proxys_password_is_in_no_repr() -> None:
-    """Neither `repr` nor `str` shows who logs in to it."""
+    """A proxy's `repr` and `str` do not contain its user or password."""
     proxy = Proxy("https://deputy:p%40ss-word@proxy.example:3128")
 
     assert str(proxy) == "https://proxy.example:3128"

@@ -1,4 +1,4 @@
-"""Who leaves: their runs are cancelled, their access ends, nothing is taken from them; everybody else goes on."""
+"""When somebody leaves, their runs are cancelled and their access ends; other people are not affected."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def environment(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Environment]:
-    """A Google and a Slack; the databases are of one kind and the other in turn."""
+    """Yield a Google and a Slack, once with each kind of database."""
     folder = Path(tmp_path_factory.mktemp("offboarding"))
     async with databases_of(request, folder) as databases, open_environment(folder, databases) as environment:
         yield environment
@@ -37,13 +37,13 @@ async def environment(
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def model(environment: Environment) -> ScriptedModel:
-    """What answers, anew for each kind of database; its gate is closed."""
+    """Return a scripted model with a closed gate, a new one for each kind of database."""
     return ScriptedModel()
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(environment: Environment, model: ScriptedModel) -> AsyncIterator[Server]:
-    """A server whose janitor looks twenty times a second."""
+    """Yield a server whose janitor checks twenty times a second."""
 
     def prepare(container: Application) -> None:
         model.install(container)
@@ -55,24 +55,24 @@ async def server(environment: Environment, model: ScriptedModel) -> AsyncIterato
 
 
 def slack(name: str) -> Principal:
-    """A person of the workspace."""
+    """Return a person of the workspace."""
     return Principal("slack", TEAM, user(name))
 
 
 async def say(server: Server, name: str, text: str) -> None:
-    """Write in the direct chat; Slack is told that it was taken."""
+    """Write in the direct chat, and check that Slack gets an acknowledgement."""
     event = server.slack.event(user=user(name), text=text, channel=direct(name))
     assert (await server.deliver(event)).json() == {"ok": True}
 
 
 def user_change(changed: Any, **outer: Any) -> dict[str, Any]:
-    """The event that tells of a changed user (https://docs.slack.dev/reference/events/user_change)."""
+    """Return the event for a changed user (https://docs.slack.dev/reference/events/user_change)."""
     event = {"type": "user_change", "user": changed, "event_ts": "1700000000.000100"}
     return {"type": "event_callback", "team_id": TEAM, "event_id": "Ev0CHANGE", "event": event, **outer}
 
 
 async def test_who_is_deactivated_in_slack_is_offboarded(server: Server, model: ScriptedModel) -> None:
-    """Their run is cancelled, their grant is gone at Google and here, and they are told nothing; the other goes on."""
+    """Somebody deactivated in Slack loses their run and grant and gets no reply; another person's run continues."""
     tokens = {}
     for name, email in (("ada", ADA), ("grace", GRACE)):
         await server.connect(slack(name), email)
@@ -98,7 +98,7 @@ async def test_who_is_deactivated_in_slack_is_offboarded(server: Server, model: 
 
 
 async def test_another_process_offboards(server: Server, model: ScriptedModel) -> None:
-    """What a command offboards, a server cancels; their token ends, and with a new one the intake refuses them."""
+    """A server cancels the runs of somebody whom another process offboarded, and refuses their old and new tokens."""
     people = {name: Principal("http", "demo", name) for name in ("leaving", "staying")}
     intake = server.container.intake()
     waiting = {
@@ -127,7 +127,7 @@ async def test_another_process_offboards(server: Server, model: ScriptedModel) -
 
 
 async def test_a_grant_that_ended_at_google_is_asked_for_again(server: Server) -> None:
-    """A 401 in a run, and no refresh: the message waits for a new consent and is answered after it, for each alone."""
+    """A run that meets a grant revoked at Google waits for a new consent; then each person gets their own answer."""
     for name, email in (("adagone", ADA), ("gracekept", GRACE)):
         await server.connect(slack(name), email)
     grant = await server.container.grants().find(slack("adagone"))
@@ -147,11 +147,11 @@ async def test_a_grant_that_ended_at_google_is_asked_for_again(server: Server) -
 
 
 async def test_disconnecting_in_the_chat(server: Server) -> None:
-    """The person is told what ended, and the next question asks for consent; the account is over at Google."""
+    """`disconnect google` ends the access at Google, says so, and the next question asks for consent again."""
     await server.connect(slack("adaoff"), ADA)
     grant = await server.container.grants().find(slack("adaoff"))
     assert grant is not None
-    for principal in (slack("adagone"), slack("ada")):  # of tests before this one: they would keep the account
+    for principal in (slack("adagone"), slack("ada")):  # from earlier tests: they would keep the account connected
         await server.container.revocation().end(principal)
     await say(server, "adaoff", "disconnect google")
     told = (await server.posts(direct("adaoff"), 1))[0].text
@@ -189,9 +189,9 @@ ENTERPRISE = {"enterprise_id": "E0GRID"}
 async def test_who_leaves_is_of_the_tenant_that_says_so(
     changed: Any, outer: dict[str, Any], tenants: list[str]
 ) -> None:
-    """Only a deactivated person of the workspace or organisation that the event is from; never another company's.
+    """Only a deactivated person of the event's own workspace or organisation is offboarded.
 
-    Who is of an organisation leaves it and its workspaces.
+    A member of an organisation leaves the organisation and its workspaces.
     """
     leaver = find_leaver(user_change(changed, **outer))
 
@@ -199,7 +199,7 @@ async def test_who_leaves_is_of_the_tenant_that_says_so(
 
 
 async def test_who_leaves_an_organisation_leaves_other_companies_channels(server: Server) -> None:
-    """There they are of one of its workspaces, by which they are refused as well; a colleague still is answered."""
+    """A person who left an organisation is also refused in another company's channels; a colleague is answered."""
     in_organisation = {**ENTERPRISE, "teams": ["T0HERS"]}
     gone = {"id": user("gridada"), "team_id": "T0HERS", "deleted": True, "enterprise_user": in_organisation}
     await server.deliver(user_change(gone, **ENTERPRISE))
@@ -218,7 +218,7 @@ async def test_who_leaves_an_organisation_leaves_other_companies_channels(server
 
 
 async def test_an_event_that_slack_did_not_sign_offboards_nobody(server: Server) -> None:
-    """Without the signature the same event is a 401, and the person stays."""
+    """An unsigned deactivation event gets a 401 and offboards nobody."""
     event = user_change({"id": user("staying"), "team_id": TEAM, "deleted": True})
     response = await server.client.post("/slack/events", json=event)
 

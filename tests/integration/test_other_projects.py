@@ -1,4 +1,4 @@
-"""Deputy next to a project that has a package `app` of its own, as a deployer runs it: from there, with PYTHONPATH=."""
+"""Deputy next to a project that has its own package `app`, run from the project's folder with PYTHONPATH=."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ asyncio.run(main())
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A web project: its package `app`, a toolkit beside it, and Deputy's configuration."""
+    """Return a web project with a package `app`, a toolkit and Deputy's configuration."""
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "__init__.py").touch()
     (tmp_path / "app" / "models.py").write_text("LIMIT = 3\n")
@@ -69,7 +69,7 @@ def deputy(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_finds_its_own_packages_and_the_projects_toolkit(project: Path) -> None:
-    """`deputy tools list` runs, and lists the tool of the module beside the other `app`."""
+    """`deputy tools list` works beside the other `app`, and lists the project's tool."""
     listed = deputy(project, "tools", "list")
 
     assert (listed.returncode, listed.stderr) == (0, "")
@@ -77,7 +77,7 @@ def test_the_command_finds_its_own_packages_and_the_projects_toolkit(project: Pa
 
 
 def test_the_module_is_the_command(project: Path) -> None:
-    """`python -m deputy`, which puts the project's folder first on the path, does the same."""
+    """`python -m deputy` also works, although it puts the project's folder first on the path."""
     version = run(project, sys.executable, "-m", "deputy", "--version")
 
     assert (version.returncode, version.stderr) == (0, "")
@@ -85,7 +85,7 @@ def test_the_module_is_the_command(project: Path) -> None:
 
 
 def test_a_toolkit_that_needs_the_other_package_is_told_why_it_cannot(project: Path) -> None:
-    """Exit code 2, and one sentence that says that `app` is Deputy's and what to do."""
+    """A toolkit that imports the other `app` exits with 2, and one line says that `app` is Deputy's."""
     (project / "my_tools.py").write_text(f"from app.models import LIMIT\n{TOOLKIT}")
     listed = deputy(project, "tools", "list")
 
@@ -95,7 +95,7 @@ def test_a_toolkit_that_needs_the_other_package_is_told_why_it_cannot(project: P
 
 
 def test_a_package_that_was_imported_before_is_told_in_one_sentence(project: Path) -> None:
-    """If something imported the other `app` before the command began, the command ends with one sentence."""
+    """If the other `app` was imported before the command began, the command ends with one line that says so."""
     begun = run(project, sys.executable, "-c", "import app.models, deputy.command; deputy.command.main()")
 
     assert begun.returncode == 1
@@ -104,7 +104,7 @@ def test_a_package_that_was_imported_before_is_told_in_one_sentence(project: Pat
 
 
 def test_a_project_tests_its_toolkit(project: Path) -> None:
-    """Without `app` in its way, a test reaches the assistant; with it, one sentence says what to put first."""
+    """A project's test works once it calls `own_packages_first`, and without it the error says to do so."""
     first = "from deputy.packages import own_packages_first\nown_packages_first()\n"
     refused, tested = (run(project, sys.executable, "-c", code) for code in (TEST, first + TEST))
 
@@ -115,7 +115,7 @@ def test_a_project_tests_its_toolkit(project: Path) -> None:
 
 
 def test_importing_deputy_costs_nothing(project: Path) -> None:
-    """`import deputy` imports none of its packages, and works even where another one hides them."""
+    """`import deputy` imports none of its packages."""
     imported = run(project, sys.executable, "-c", "import sys, deputy; print(*sys.modules)")
     modules = set(imported.stdout.split())
 

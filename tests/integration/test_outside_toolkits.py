@@ -1,4 +1,4 @@
-"""A toolkit of somebody else: one class, one config line; it leaks nothing though its author knew of no isolation."""
+"""An external toolkit: one class and one line of configuration, isolated even if its author did not think of it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ PACKAGE = "tests.outside.notes"
 
 
 def with_toolkit(folder: Path, name: str, path: str) -> Settings:
-    """Settings with one toolkit from outside."""
+    """Return settings with one external toolkit."""
     return settings_in(folder, toolkits={name: path})
 
 
 async def test_it_is_one_class_and_one_line(tmp_path: Path) -> None:
-    """A class named in the settings becomes part of the agent, given what its constructor asks for."""
+    """A class named in the settings becomes part of the agent, and gets what its constructor asks for."""
     async with open_test_container(with_toolkit(tmp_path, "notes", f"{PACKAGE}:NotesToolkit")) as container:
         ada, _ = two_principals()
         async with open_test_scope(ada) as scope:
@@ -42,7 +42,7 @@ async def test_it_is_one_class_and_one_line(tmp_path: Path) -> None:
 
 
 async def test_it_leaks_nothing(tmp_path: Path) -> None:
-    """Two people use it at once; each finds their own notes only, and nothing lives on."""
+    """Two people who use the toolkit at once find only their own notes, and nothing outlives the requests."""
     async with open_test_container(with_toolkit(tmp_path, "notes", f"{PACKAGE}:NotesToolkit")) as container:
 
         async def use(notes: NotesToolkit) -> list[str]:
@@ -55,7 +55,7 @@ async def test_it_leaks_nothing(tmp_path: Path) -> None:
 
 
 async def test_a_kept_instance_is_noticed(tmp_path: Path) -> None:
-    """A toolkit that its module keeps fails the isolation check."""
+    """A toolkit whose instance is kept by its module fails the isolation check."""
     async with open_test_container(with_toolkit(tmp_path, "keeping", f"{PACKAGE}:KeepingToolkit")) as container:
         with pytest.raises(IsolationError, match=KeepingToolkit.__name__):
             await assert_isolated(container, container.toolkits.providers["keeping"])
@@ -63,7 +63,7 @@ async def test_a_kept_instance_is_noticed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "toolkit"), [("onlyone", "OnlyOneToolkit"), ("keeping", "KeepingToolkit")])
 async def test_what_cannot_be_built_afresh_is_refused(tmp_path: Path, name: str, toolkit: str) -> None:
-    """A toolkit that gives both people one instance, or is kept, stops the start with its name."""
+    """A toolkit that gives two people one instance, or keeps one, stops the start with its name."""
     async with open_test_container(with_toolkit(tmp_path, name, f"{PACKAGE}:{toolkit}")) as container:
         with pytest.raises(LifetimeError) as refused:
             await prove_lifetimes(container, settings_in(tmp_path))
@@ -87,7 +87,7 @@ async def test_what_cannot_be_built_afresh_is_refused(tmp_path: Path, name: str,
     ],
 )
 async def test_what_breaks_a_rule_is_refused(tmp_path: Path, name: str, path: str, told: str) -> None:
-    """A toolkit that breaks a rule stops the start; the message names it and what to do."""
+    """A toolkit that breaks a rule stops the start, with its name and the rule."""
     with pytest.raises(SettingsError) as refused:
         async with open_test_container(with_toolkit(tmp_path, name, path)):
             pass
@@ -116,7 +116,7 @@ BROKEN = {
 def test_a_module_that_fails_to_import_is_named_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
-    """Exit code 2, the line of the settings, the line of the module, and no text that an exception may quote."""
+    """A module that cannot be imported is reported in one line with both places, without text from the exception."""
     module = f"broken_{zlib.crc32(source.encode())}"
     (tmp_path / f"{module}.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)

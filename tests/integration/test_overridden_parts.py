@@ -1,4 +1,4 @@
-"""Connections, agno's toolkits and agno's agents as parts of the whole: overridden in tests, proven and drawn."""
+"""Connections, agno's toolkits and agno's agents in the container: overridden in tests, proven and drawn."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Double(Connection[Any]):
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings with a connection, a toolkit that uses it, a toolkit of agno's and an agent of agno's."""
+    """Return settings with a connection, a toolkit that uses it, a toolkit of agno's and an agent of agno's."""
     books = AgnoToolkitSettings.model_validate(
         {"agno": "tests.outside.foreign:Ledger", "arguments": {"access_token": {"connection": "github"}}}
     )
@@ -88,7 +88,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 async def test_all_of_them_are_proven_and_drawn(settings: Settings) -> None:
-    """`deputy check` passes with them, and `deputy graph` shows each as a request's own, with what it depends on."""
+    """All of them pass the proof, and the graph shows each in the request with what it depends on."""
     async with open_test_container(settings) as container:
         assert await prove_lifetimes(container, settings)
         drawn = mermaid(container)
@@ -101,7 +101,7 @@ async def test_all_of_them_are_proven_and_drawn(settings: Settings) -> None:
 
 
 async def test_a_connection_is_overridden(settings: Settings) -> None:
-    """A double reaches the toolkit that asks for the connection, each person's own, and the proof passes with it."""
+    """A double of a connection reaches the toolkit that asks for it, one for each person, and passes the proof."""
     async with open_test_container(settings) as container:
         with container.connections.providers["github"].override(Scoped(Double, container.principal)):
             assert await prove_lifetimes(container, settings)
@@ -114,7 +114,7 @@ async def test_a_connection_is_overridden(settings: Settings) -> None:
 
 @pytest.mark.parametrize("part", ["connections", "toolkits", "agents"])
 async def test_an_override_that_people_would_share_is_refused(settings: Settings, part: str) -> None:
-    """A singleton in the place of a request's own stops the proof or the override itself."""
+    """A singleton in place of a request's own object is refused by the override or by the proof."""
     name = {"connections": "github", "toolkits": "books", "agents": "legacy"}[part]
     async with open_test_container(settings) as container:
         provider = getattr(container, part).providers[name]
@@ -123,7 +123,7 @@ async def test_an_override_that_people_would_share_is_refused(settings: Settings
 
 
 async def test_a_toolkit_of_agnos_is_overridden(settings: Settings) -> None:
-    """The assistant uses the double in the worker, for each person their own."""
+    """The assistant uses the double of agno's toolkit, separately for each person."""
 
     def prepare(container: Application) -> None:
         container.toolkits.providers["books"].override(Scoped(Books, container.principal))
@@ -137,7 +137,7 @@ async def test_a_toolkit_of_agnos_is_overridden(settings: Settings) -> None:
 
 
 async def test_an_agent_of_agnos_is_overridden(settings: Settings) -> None:
-    """Another agent answers in its place, from the double of a toolkit."""
+    """Another agent can replace an agent of agno's."""
     legacy = settings.model_copy(update={"default_agent": "legacy"})
 
     def prepare(container: Application) -> None:

@@ -1,4 +1,4 @@
-"""Overrides of a container that serves: they reach the next request on a live route, and undo themselves."""
+"""Overrides in a serving container: they apply from the next request, and end with their block."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Greeter(Toolkit):
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """A server on a socket."""
+    """Yield a server on a socket."""
     async with (
         open_environment(Path(tmp_path_factory.mktemp("overrides"))) as environment,
         environment.server() as server,
@@ -46,7 +46,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 
 
 async def tool_names(server: Server, principal: Principal) -> set[str]:
-    """What this person's assistant can do, by the live route."""
+    """Return the names of the tools that the live route lists for this person."""
     response = await server.client.get("/v1/me", headers=await server.bearer(principal))
     assert response.json()["principal"] == str(principal)
     return {each["name"] for each in response.json()["tools"]}
@@ -55,7 +55,7 @@ async def tool_names(server: Server, principal: Principal) -> set[str]:
 async def test_an_override_of_a_toolkit_reaches_the_next_request(
     server: Server, ada: Principal, grace: Principal
 ) -> None:
-    """While it lasts every person's requests have the other toolkit, each their own one; then Gmail is back."""
+    """While a toolkit is overridden every person's requests get the override, and afterwards Gmail again."""
     before = await tool_names(server, ada)
     with server.container.toolkits.gmail.override(Scoped(Greeter, server.container.principal)):
         during = [await tool_names(server, person) for person in (ada, grace)]
@@ -67,7 +67,7 @@ async def test_an_override_of_a_toolkit_reaches_the_next_request(
 
 
 async def test_an_override_of_a_toolkit_reaches_the_worker(server: Server, ada: Principal, grace: Principal) -> None:
-    """Messages that the worker answers meanwhile are answered with it, each for its sender; later ones are not."""
+    """While a toolkit is overridden the worker answers with the override, each person from their own instance."""
     with server.container.toolkits.gmail.override(Scoped(Greeter, server.container.principal)):
         during = [(await server.ask(person, "show my unread mail")).json() for person in (ada, grace)]
     after = (await server.ask(ada, "show my unread mail")).json()
@@ -77,10 +77,10 @@ async def test_an_override_of_a_toolkit_reaches_the_worker(server: Server, ada: 
 
 
 async def test_an_override_below_the_toolkit_reaches_it(server: Server, ada: Principal) -> None:
-    """What the toolkit depends on can be overridden without naming the toolkit: a singleton, used by the next scope."""
+    """An object that a toolkit depends on can be overridden without naming the toolkit."""
 
     class Unreachable:
-        """A Google that nobody gets a token from."""
+        """Stands in for Google's authorization server."""
 
     with server.container.google_auth.override(Unreachable()):
         replaced = server.container.google_auth()
@@ -93,7 +93,7 @@ async def test_an_override_below_the_toolkit_reaches_it(server: Server, ada: Pri
 
 
 async def test_an_override_of_the_model_reaches_new_shells(server: Server, ada: Principal, grace: Principal) -> None:
-    """A shell is built once with its model, so both are overridden; the answer says which model gave it."""
+    """To override a model its shell is overridden too, because a shell is built once with its model."""
 
     async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         return ModelResponse(parts=[TextPart("another model")])

@@ -1,4 +1,4 @@
-"""`deputy grants` and `deputy users`: who is connected, with what and since when, and no secret."""
+"""`deputy grants` and `deputy users`: who is connected, to what and since when, without secrets."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ CONFIG = {
     "agents": {"assistant": {"toolkits": ["gmail"]}},
     "default_agent": "assistant",
     "interfaces": {"http": {}},
-    "google": {"mode": "sandbox", "sandbox": {"port": 1}},  # nobody listens there
+    "google": {"mode": "sandbox", "sandbox": {"port": 1}},  # nothing listens there
 }
 
 
 @pytest.fixture
 def config(tmp_path: Path, ada: Principal, grace: Principal) -> Path:
-    """A configuration in whose database both people were seen and are connected."""
+    """Return a configuration whose database has seen both people and connected them."""
     path = tmp_path / "config.yaml"
     url = f"sqlite+aiosqlite:///{tmp_path / 'deputy.db'}"
     path.write_text(
@@ -62,13 +62,13 @@ def deputy(*arguments: str | Path) -> Result:
 
 
 def listed(what: str, config: Path) -> list[dict[str, Any]]:
-    """What a list prints as JSON."""
+    """Return what a list prints as JSON."""
     found: list[dict[str, Any]] = json.loads(deputy(what, "list", "--json", "-c", config).stdout)
     return found
 
 
 def test_grants_are_listed(config: Path) -> None:
-    """Everybody, or one person: account, OAuth scopes, state and times, as a table and as JSON."""
+    """Grants are listed for everybody or one person, with account, OAuth scopes and state, as a table and as JSON."""
     table = deputy("grants", "list", "-c", config)
     one = deputy("grants", "list", "--principal", "http:demo:ada", "--json", "-c", config)
     [ada] = json.loads(one.stdout)
@@ -82,7 +82,7 @@ def test_grants_are_listed(config: Path) -> None:
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_no_secret_is_listed(config: Path, form: list[str]) -> None:
-    """Neither a token nor a sealed one, nor Google's id of the account."""
+    """The lists contain no token, sealed value or Google account id."""
     printed = "".join(deputy(what, "list", *form, "-c", config).output for what in ("grants", "users"))
 
     for secret in ("access-", "refresh-", "v1.", "subject-"):
@@ -90,7 +90,7 @@ def test_no_secret_is_listed(config: Path, form: list[str]) -> None:
 
 
 def test_an_offboarding_that_google_does_not_answer_is_not_finished(config: Path) -> None:
-    """Exit code 1 and what to do; the person is refused already, and is not restored half-way."""
+    """If Google does not answer, the offboarding exits with 1 and says what to do, and a restore is refused."""
     offboarded = deputy("users", "offboard", "--principal", "http:demo:ada", "-c", config)
     restored = deputy("users", "restore", "--principal", "http:demo:ada", "-c", config)
 
@@ -102,7 +102,7 @@ def test_an_offboarding_that_google_does_not_answer_is_not_finished(config: Path
 
 
 def test_a_person_is_offboarded_and_restored(config: Path, ada: Principal) -> None:
-    """Without a grant nothing keeps it from finishing; restored, they are as new, and nobody else has changed."""
+    """A person without a grant is offboarded completely and restored, and other people are unchanged."""
 
     async def erase(container: Application) -> None:
         grant = await container.grants().find(ada)
@@ -122,7 +122,7 @@ def test_a_person_is_offboarded_and_restored(config: Path, ada: Principal) -> No
 
 
 def test_offboarding_reaches_every_spelling(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody who has tokens under two spellings, by an earlier version, is offboarded under both."""
+    """A person whose name an earlier version stored in two Unicode spellings is offboarded under both."""
 
     async def issue(container: Application) -> None:
         for name in ("jos\xe9", "jose\u0301"):
@@ -144,7 +144,7 @@ def test_offboarding_reaches_every_spelling(config: Path, monkeypatch: pytest.Mo
 
 
 def test_a_grant_is_revoked_by_its_id(config: Path) -> None:
-    """The beginning of an id is enough; another person's is unknown; a Google that is away is exit code 1."""
+    """A person's own grant can be revoked by the beginning of its id; another person's is not found."""
     ids = {grant["principal"]: grant["grant"] for grant in listed("grants", config)}
     revoke = ("grants", "revoke", "--principal", "http:demo:ada", "-c", config, "--grant")
     others = deputy(*revoke, ids["http:demo:grace"])
@@ -158,5 +158,5 @@ def test_a_grant_is_revoked_by_its_id(config: Path) -> None:
 
 @pytest.mark.parametrize("command", [("grants", "revoke"), ("users", "offboard"), ("users", "restore")])
 def test_nobody_is_a_wrong_command_line(config: Path, command: tuple[str, str]) -> None:
-    """What is no principal ends nothing and is exit code 2."""
+    """A malformed principal exits with 2."""
     assert deputy(*command, "--principal", "ada", "-c", config).exit_code == 2

@@ -1,4 +1,4 @@
-"""Behind PgBouncer Deputy works with sessions and refuses transactions."""
+"""Behind PgBouncer Deputy works with pooled sessions, and refuses pooled transactions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Bouncer = Callable[[str, str], str]
 
 @pytest.fixture
 def bouncer() -> Iterator[Bouncer]:
-    """Puts a PgBouncer with a pool mode before a database; gives the URL to use instead."""
+    """Yield a function that puts a PgBouncer in front of a database, and returns the URL to use instead."""
     program = shutil.which("pgbouncer")
     if program is None:
         lacking("PgBouncer", package="pgbouncer")
@@ -36,7 +36,7 @@ def bouncer() -> Iterator[Bouncer]:
 def _running(program: str, url: str, mode: str) -> Iterator[str]:
     behind, port = sa.make_url(url), free_port()
     folder = Path(tempfile.mkdtemp(prefix="deputy-pgbouncer-"))
-    folder.chmod(0o755)  # as root it refuses to run, and as another user it has to read this
+    folder.chmod(0o755)  # PgBouncer does not run as root, and another user has to read this
     (folder / "users.txt").write_text(f'"{behind.username}" ""\n')
     (folder / "pgbouncer.ini").write_text(
         f"[databases]\n{behind.database} = host={behind.host} port={behind.port} user={behind.username}\n"
@@ -61,7 +61,7 @@ def _running(program: str, url: str, mode: str) -> Iterator[str]:
 @pytest.mark.system
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 async def test_a_pooler_that_changes_sessions_is_refused(databases: Databases, bouncer: Bouncer) -> None:
-    """`pool_mode = transaction` is refused at the start, with what to set; `session` works."""
+    """`pool_mode = transaction` stops the start with the setting to use, and `session` works."""
     url = await databases.migrated("pooled")
     with pytest.raises(SettingsError, match="pool_mode = session"):
         await Database(bouncer(url, "transaction")).open()

@@ -1,4 +1,4 @@
-"""The playground's scope view: what it tells of two people's requests, what it must not tell, and when it is silent."""
+"""The playground's scope view: what it shows of two people's requests, what it hides, and when it is inactive."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Told = list[dict[str, Any]]
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """A server on a socket whose two players have connected their accounts."""
+    """Yield a server on a socket whose two players have connected their accounts."""
     async with (
         open_environment(Path(tmp_path_factory.mktemp("viewed"))) as environment,
         environment.server() as server,
@@ -39,7 +39,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 
 @asynccontextmanager
 async def viewing(server: Server) -> AsyncIterator[Told]:
-    """The events that the page receives meanwhile, each with its ``kind``."""
+    """Yield the list of events that the page receives meanwhile, each with its ``kind``."""
     told: Told = []
     watching = asyncio.Event()
 
@@ -64,12 +64,12 @@ async def viewing(server: Server) -> AsyncIterator[Told]:
 
 
 def events(told: Told, kind: str, who: str) -> Told:
-    """The events of this kind about one player."""
+    """Return the events of this kind about one player."""
     return [each for each in told if each["kind"] == kind and each.get("who") == who]
 
 
 async def test_two_scopes_at_once_share_nothing_that_is_a_persons(server: Server) -> None:
-    """Each is built of objects of its own, calls Google with a credential of its own, and is dead and freed at last."""
+    """Simultaneous scopes have their own objects and credentials, share only singletons, and are freed at the end."""
     async with viewing(server) as told:
         await asyncio.gather(*(server.ask(player.principal, QUESTION) for player in PLAYERS))
         await eventually(lambda: all(events(told, "freed", player.key) for player in PLAYERS))
@@ -96,7 +96,7 @@ async def test_two_scopes_at_once_share_nothing_that_is_a_persons(server: Server
 
 
 async def test_the_view_holds_no_content_and_no_secret(server: Server) -> None:
-    """Nothing of a mail, of a question, or of a token reaches the page."""
+    """Nothing of a mail, a question or a token reaches the page."""
     async with viewing(server) as told:
         await asyncio.gather(*(server.ask(player.principal, QUESTION) for player in PLAYERS))
         await eventually(lambda: all(events(told, "freed", player.key) for player in PLAYERS))
@@ -116,7 +116,7 @@ async def test_the_view_holds_no_content_and_no_secret(server: Server) -> None:
 
 
 async def test_only_the_players_are_shown(server: Server) -> None:
-    """Somebody else who writes meanwhile is nobody's to look at."""
+    """Scopes of people other than the players are not shown."""
     other = PLAYERS[0].principal.__class__("http", "acme", "ada")
     async with viewing(server) as told:
         await server.ask(other, "help")
@@ -127,7 +127,7 @@ async def test_only_the_players_are_shown(server: Server) -> None:
 
 
 async def test_without_a_page_a_scope_is_an_ordinary_one(server: Server) -> None:
-    """Nobody looks, so nothing is observed."""
+    """If no page is open, scopes are not observed."""
     view: ScopeView = server.container.playground.providers["view"]()
     feed = server.container.feed()
 
@@ -138,7 +138,7 @@ async def test_without_a_page_a_scope_is_an_ordinary_one(server: Server) -> None
 
 
 async def test_a_page_that_does_not_read_is_cut_off() -> None:
-    """It would be kept for ever, event by event; and a page that opens while the server stops is not kept either."""
+    """A page that does not read its events is cut off, and one that opens while the server stops gets none."""
     feed = Feed()
     with feed.viewing() as viewing:
         for number in range(MAX_PENDING + 5):

@@ -1,6 +1,6 @@
-"""A message under which processes die: it is found and given up, and nobody else pays for it.
+"""A message that kills its processes is found and given up, and no other message fails because of it.
 
-A process dies here by losing its hold on the database: nothing that it had in work gets another state any more.
+A process "dies" here by losing its hold on the database: it can no longer change the state of its messages.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ PEOPLE = 4
 
 
 class Machine:
-    """A database and a channel that survive, and processes that die whenever they answer poison.
+    """A database and a channel that survive, and processes that die when they answer poison.
 
     Args:
-        crowd: The first death waits until so many prompts are in work.
+        crowd: How many prompts must be running before the first process dies.
 
     Attributes:
-        deaths: For each death, the prompts that were in work.
-        released: Until it is set nothing but poison ends; the first death sets it.
+        deaths: For each death, the prompts that were running.
+        released: Lets ordinary prompts finish; set by the first death.
     """
 
     def __init__(self, database: Database, key_ring: KeyRing, *, crowd: int = 0) -> None:
@@ -49,7 +49,7 @@ class Machine:
         self._died = asyncio.Event()
 
     async def model(self, messages: list[ModelMessage]) -> str:
-        """Answer, or kill the process."""
+        """Answer the prompt, or kill the process."""
         prompt = prompts(messages)[-1]
         self._in_work.add(prompt)
         try:
@@ -65,7 +65,7 @@ class Machine:
             self._in_work.discard(prompt)
 
     def die(self) -> None:
-        """End the process that runs."""
+        """Kill the running process."""
         if not self._died.is_set():
             self.deaths.append(frozenset(self._in_work))
             self._died.set()
@@ -89,7 +89,7 @@ class Machine:
         return leave_while_alive
 
     async def run(self, said: list[StoredMessage]) -> None:
-        """Start processes, one after the other dies, until all is answered or given up."""
+        """Start a new process after each death until every message is answered or given up."""
         while True:
             server = self.process()
             await server.inbox.recover()
@@ -107,7 +107,7 @@ class Machine:
 
 
 def is_poison(prompt: str) -> bool:
-    """Whether a process dies of it."""
+    """Return whether the prompt kills its process."""
     return prompt.startswith("poison")
 
 
@@ -128,13 +128,13 @@ def _people() -> list[Principal]:
 async def test_the_culprit_is_found_and_nobody_else_pays(
     database: Database, key_ring: KeyRing, grace: Principal, company: str
 ) -> None:
-    """The poison is given up after so many deaths, the last ones alone; who was in work beside it is answered."""
+    """Poison is given up after the maximum number of deaths, and every message that ran beside it is answered."""
     machine = Machine(database, key_ring, crowd=PEOPLE + 1)
     accepting = machine.process()
     people = _people()
     said = [await accepting.say(person, f"hello {person.user}", person.user) for person in people]
     poison = await accepting.say(grace, "poison", "g")
-    if company == "always":  # new messages are beside it each time that the process starts
+    if company == "always":  # new messages run beside it in the second process too
         said += [await accepting.say(person, f"again {person.user}", person.user) for person in people]
     await machine.run([*said, poison])
 
@@ -151,7 +151,7 @@ async def test_the_culprit_is_found_and_nobody_else_pays(
 async def test_two_culprits_are_both_found(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """Two people's poison in work at once ends as if each had been alone, and neither hides behind the other."""
+    """Two poison messages running at once are both given up, and a harmless message beside them is answered."""
     machine = Machine(database, key_ring, crowd=3)
     accepting = machine.process()
     poison = [await accepting.say(person, f"poison {person.user}", person.user) for person in (ada, grace)]
@@ -166,7 +166,7 @@ async def test_two_culprits_are_both_found(
 async def test_a_process_that_ends_in_order_makes_nobody_a_suspect(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """However often servers are restarted while a message is in work, it is handed over and never given up."""
+    """Restarting servers while a message runs never counts as an interruption."""
     machine = Machine(database, key_ring)
     said = [await machine.process().say(person, f"slow {person.user}", person.user) for person in (ada, grace)]
     for _ in range(ATTEMPTS + 1):

@@ -1,4 +1,4 @@
-"""Each preset against a sandbox that is as its vendor documents it; two people throughout."""
+"""Each preset against a sandbox that works as its vendor documents, each with two people."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def living(hub: HubApp) -> set[str]:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_scope_that_is_shown_has_words(preset: str) -> None:
-    """A scope that implies others, and each of those, is said in English."""
+    """Every scope of a preset, and every scope that it implies, has an English description."""
     described = PRESETS[preset]
     known = {*described.permits, *(each for below in described.permits.values() for each in below)}
 
@@ -88,7 +88,7 @@ def _provider(described: ProviderDescription) -> OAuthProvider:
 async def test_the_whole_life_at_a_vendor(
     preset: str, differences: Differences, subject: str, title: str, tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """People connect, are answered, go on after their token expired, and one of them leaves with an expired token."""
+    """Two people connect and are answered, also after tokens expire, and one disconnects with an expired token."""
     async with open_hub(tmp_path, differences, preset=preset) as hub:
         waiting = await asyncio.gather(hub.read(ada), hub.read(grace))
         for told, who in zip(waiting, (ada, grace), strict=True):
@@ -114,7 +114,7 @@ async def test_the_whole_life_at_a_vendor(
 
 
 async def test_a_directory_of_its_own_takes_no_other_one(tmp_path: Path, ada: Principal, grace: Principal) -> None:
-    """With `tenant`, an id_token of another directory connects nobody, whoever signed it."""
+    """With `tenant`, an id_token from another directory connects nobody."""
     other = "11111111-2222-3333-4444-555555555555"
     root = f"/{other}/oauth2/v2.0"
     paths = Paths(f"{root}/authorize", f"{root}/token", certs=f"/{other}/discovery/v2.0/keys")
@@ -129,7 +129,7 @@ async def test_a_directory_of_its_own_takes_no_other_one(tmp_path: Path, ada: Pr
 
 
 async def test_a_whole_workspace_is_nobodys_account(tmp_path: Path, ada: Principal, grace: Principal) -> None:
-    """A token of Notion's that belongs to a workspace names no person, so it connects nobody."""
+    """A token of Notion's that belongs to a whole workspace names no person, so it connects nobody."""
     shared = replace(NOTION, parameters={"owner": "workspace"})
     async with open_hub(tmp_path, shared, preset="notion") as hub:
         for who in (ada, grace):

@@ -1,4 +1,4 @@
-"""Real processes that are stopped, killed and frozen in the middle of a message: it is answered once all the same."""
+"""Real processes that are stopped, killed or frozen in the middle of a message: it is still answered exactly once."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ QUICK = {"scan_seconds": 0.2, "lease_seconds": 5.0, "grace_seconds": 20.0}
 
 @dataclass
 class Host:
-    """A machine on which processes run, and the Slack and the model that they ask.
+    """A machine on which processes run, and the Slack and the model that they call.
 
     Attributes:
-        gate: The model answers what begins with "wait" once it is set.
+        gate: While it is not set, the model does not answer prompts that begin with "wait".
     """
 
     folder: Path
@@ -46,7 +46,7 @@ class Host:
     gate: asyncio.Event
 
     def config(self, name: str, **delivery: Any) -> Path:
-        """A configuration of a process's own."""
+        """Write a configuration for one process, and return its path."""
         path = self.folder / f"{name}.yaml"
         settings = {**QUICK, **delivery}
         return write_config(
@@ -60,11 +60,11 @@ class Host:
         (await slack.post_event(process.client, "/slack/events", event)).raise_for_status()
 
     def posts(self, name: str) -> list[Post]:
-        """What a person was told."""
+        """Return the posts in a person's direct chat."""
         return [post for post in self.environment.slack.posts if post.channel == direct(name)]
 
     async def rows(self) -> list[sa.Row[Any]]:
-        """Every message's row, in order."""
+        """Return every message's row, in order."""
         engine = create_async_engine(self.database_url)
         try:
             async with engine.connect() as connection:
@@ -73,7 +73,7 @@ class Host:
             await engine.dispose()
 
     async def holder(self, *processes: DeputyProcess) -> tuple[DeputyProcess, DeputyProcess]:
-        """Of two processes the one that works on the only message that is in work, and the other."""
+        """Return which of two processes runs the only running message, and the other one."""
         await until(lambda: self.model.asked)
         (row,) = [row for row in await self.rows() if row.state == "running"]
         pid = int(row.lease_holder.split(":")[1])
@@ -99,14 +99,14 @@ async def _open_host(folder: Path, database_url: str) -> AsyncIterator[Host]:
 
 @pytest.fixture
 async def host(tmp_path: Path, postgres: PostgresServer) -> AsyncIterator[Host]:
-    """Processes on a PostgreSQL."""
+    """Yield a host whose processes use PostgreSQL."""
     async with postgres.databases() as databases, _open_host(tmp_path, await databases.empty("deputy")) as host:
         yield host
 
 
 @pytest.fixture
 async def small_host(tmp_path: Path) -> AsyncIterator[Host]:
-    """Processes on an SQLite file."""
+    """Yield a host whose processes use an SQLite file."""
     async with _open_host(tmp_path, f"sqlite+aiosqlite:///{tmp_path / 'deputy.db'}") as host:
         yield host
 
@@ -128,7 +128,7 @@ def _told(host: Host, name: str, *texts: str) -> Callable[[], bool]:
 
 
 async def test_a_killed_process_message_is_answered_by_the_other(host: Host) -> None:
-    """After kill -9 in the middle of a message another replica answers it, in order, and nobody is told twice."""
+    """After kill -9 in the middle of a message another replica answers it, in order, and each reply is posted once."""
     async with _two_servers(host) as processes:
         await host.say(processes[0], "ada", "wait first")
         dying, living = await host.holder(*processes)
@@ -148,7 +148,7 @@ async def test_a_killed_process_message_is_answered_by_the_other(host: Host) -> 
 
 
 async def test_a_frozen_process_finishes_nothing_that_was_taken_over(host: Host) -> None:
-    """A process that stood still past its lease wakes up and changes nothing: the other one answered."""
+    """A process that was frozen past its lease changes nothing when it wakes up; the other one has answered."""
     async with _two_servers(host) as processes:
         await host.say(processes[0], "ada", "wait long")
         frozen, _ = await host.holder(*processes)
@@ -169,7 +169,7 @@ async def test_a_frozen_process_finishes_nothing_that_was_taken_over(host: Host)
 
 
 async def test_sigterm_hands_over_what_is_not_finished(host: Host) -> None:
-    """What does not end within the grace is answered by another replica at once, not when a lease runs out."""
+    """A message that does not finish within the grace period is handed to another replica at once."""
     async with AsyncExitStack() as stack:
         shared = {"engine": "procrastinate", "grace_seconds": 0.5, "lease_seconds": 60.0}
         processes = [
@@ -187,7 +187,7 @@ async def test_sigterm_hands_over_what_is_not_finished(host: Host) -> None:
 
 
 async def test_sigterm_lets_what_is_begun_finish_and_says_so(small_host: Host) -> None:
-    """While it drains a server is not ready, still stores what comes, finishes what is begun, and ends with 0."""
+    """After SIGTERM a server is not ready, still stores messages, finishes what is running, and exits with 0."""
     host = small_host
     config = host.config("serve")
     async with deputy_process("serve", config) as server:
@@ -208,7 +208,7 @@ async def test_sigterm_lets_what_is_begun_finish_and_says_so(small_host: Host) -
 
 
 async def test_after_a_kill_the_embedded_engine_goes_on_at_once(small_host: Host) -> None:
-    """A server that is started again on this machine need not wait for the leases of the one that was killed."""
+    """A server restarted on the same machine does not wait for the leases of the process that was killed."""
     host = small_host
     config = host.config("serve", lease_seconds=60.0)
     async with deputy_process("serve", config) as server:
@@ -221,7 +221,7 @@ async def test_after_a_kill_the_embedded_engine_goes_on_at_once(small_host: Host
 
 
 async def test_a_message_that_kills_its_process_is_given_up_alone(small_host: Host) -> None:
-    """Ada's message kills process after process, is given up after so many deaths, and costs Grace no answer."""
+    """A message that kills each of its processes is given up after the maximum of attempts; Grace's are answered."""
     host, deaths = small_host, list[int]()
     config = host.config("serve", attempts=ATTEMPTS)
     dying: DeputyProcess
@@ -260,7 +260,7 @@ async def test_a_message_that_kills_its_process_is_given_up_alone(small_host: Ho
 
 
 async def test_two_embedded_processes_on_one_database_are_refused(small_host: Host) -> None:
-    """The second one does not start, and the check says why: who is at work, and which lines share the work."""
+    """A second embedded process does not start, and `deputy check` names the first and the settings for sharing."""
     host = small_host
     async with deputy_process("serve", host.config("one")) as server:
         checked, own = [

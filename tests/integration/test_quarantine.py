@@ -1,4 +1,4 @@
-"""What Google granted is used by nobody before the right person has confirmed it: over real HTTP, with two people."""
+"""A consent is unusable until the right person has confirmed it; tested over real HTTP with two people."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ REVOKE = "oauth.revoke"
 
 
 async def sign_in(server: ConsentServer, browser: Browser, principal: Principal, email: str) -> str:
-    """Consent by this person's link with that account; the code that the page shows."""
+    """Consent with this account through the person's link, and return the code that the page shows."""
     code = code_on(await browser.allow(await server.link(principal, READ), email))
     assert code is not None
     return code
 
 
 async def email_of(server: ConsentServer, principal: Principal) -> str | None:
-    """The address of the account that this person has connected."""
+    """Return the address of the account that this person has connected."""
     grant = await server.grants.find(principal)
     return grant.email if grant else None
 
 
 async def link_state(server: ConsentServer, principal: Principal) -> str:
-    """The state of this person's only link."""
+    """Return the state of this person's only link."""
     query = sa.select(consent_links.c.state).where(owned_by(consent_links, principal))
     async with server.database.reading() as connection:
         return str((await connection.execute(query)).scalar_one())
 
 
 class Unreachable:
-    """A Google that answers no revocation as long as it is down, and then hands over to the real one."""
+    """A Google that refuses revocations while it is down, and afterwards passes them to the real one."""
 
     ends_all, title = True, "Google"
 
@@ -71,7 +71,7 @@ class Unreachable:
 async def test_nothing_is_granted_before_the_code(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """Google's yes is a grant of nobody until the code is written in the chat of who asked; then it is theirs."""
+    """A consent becomes a grant only when the person who asked for the link sends the code in their own chat."""
     code = await sign_in(server, browser, ada, ADA)
     before = await email_of(server, ada)
     connected = await server.confirmation.confirm(ada, code)
@@ -87,7 +87,7 @@ async def test_nothing_is_granted_before_the_code(
 async def test_a_forwarded_link_gets_its_sender_nothing(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """Ada is sent Grace's link and consents: she is shown whose it is, and her own chat takes no code of Grace's."""
+    """If Ada consents through Grace's link, the page says whose it is and Ada's chat does not accept the code."""
     page = await browser.allow(await server.link(grace, READ), ADA)
     code = code_on(page)
     assert code is not None
@@ -103,7 +103,7 @@ async def test_a_forwarded_link_gets_its_sender_nothing(
 async def test_a_code_counts_for_its_own_person_alone(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """Two sign-ins wait: each person's code is a wrong one in the other's chat, and the right one in their own."""
+    """Each person's code is wrong in the other's chat and right in their own."""
     codes = {ada: await sign_in(server, browser, ada, ADA), grace: await sign_in(server, browser, grace, GRACE)}
     crossed = [
         await server.confirmation.confirm(ada, codes[grace]),
@@ -119,7 +119,7 @@ async def test_a_code_counts_for_its_own_person_alone(
 async def test_a_code_is_hard_to_guess_and_easy_to_read(
     server: ConsentServer, browser: Browser, ada: Principal
 ) -> None:
-    """Eight signs of thirty, none that looks like another; each sign-in has its own."""
+    """A code has eight characters from an alphabet of thirty without look-alikes, and each sign-in has its own."""
     codes = [await sign_in(server, browser, ada, ADA)]
     await server.confirmation.confirm(ada, codes[0])
     codes.append(await sign_in(server, browser, Principal("http", "demo", "ada-2"), ADA))
@@ -133,7 +133,7 @@ async def test_a_code_is_hard_to_guess_and_easy_to_read(
 async def test_of_six_confirmations_at_once_one_connects(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """The grant is made once, what waited is woken once, all six are told, and nobody else's sign-in moves."""
+    """Six simultaneous confirmations create one grant, wake the waiting message once, and all report success."""
     code, _ = await sign_in(server, browser, ada, ADA), await sign_in(server, browser, grace, GRACE)
     outcomes = await asyncio.gather(*(server.confirmation.confirm(ada, code) for _ in range(6)))
 
@@ -148,7 +148,7 @@ async def test_of_six_confirmations_at_once_one_connects(
 async def test_five_wrong_codes_drop_the_sign_in(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """After the fifth the right one is too late, and Google was told; another person's sign-in still counts."""
+    """The fifth wrong code drops the sign-in and revokes it at Google; another person's sign-in is unaffected."""
     code, hers = await sign_in(server, browser, ada, ADA), await sign_in(server, browser, grace, GRACE)
     outcomes = [await server.confirmation.confirm(ada, WRONG) for _ in range(CODE_TRIES)]
     late = await server.confirmation.confirm(ada, code)
@@ -162,7 +162,7 @@ async def test_five_wrong_codes_drop_the_sign_in(
 
 
 async def test_guesses_at_once_are_counted(server: ConsentServer, browser: Browser, ada: Principal) -> None:
-    """Of twenty wrong codes sent together no more than five are compared, so the right one right after is refused."""
+    """Of twenty wrong codes sent at once only five are compared, and the right code is then refused."""
     code = await sign_in(server, browser, ada, ADA)
     outcomes = await asyncio.gather(*(server.confirmation.confirm(ada, WRONG) for _ in range(20)))
 
@@ -171,7 +171,7 @@ async def test_guesses_at_once_are_counted(server: ConsentServer, browser: Brows
 
 
 async def test_a_guess_counts_against_all_that_wait(server: ConsentServer, browser: Browser, ada: Principal) -> None:
-    """Who has several sign-ins waiting has five tries, not five for each."""
+    """A person with several pending sign-ins has five tries in total, not five for each."""
     first = await sign_in(server, browser, ada, ADA)
     second = code_on(await browser.allow(await server.link(ada, READ, SEND), GRACE))
     for _ in range(CODE_TRIES):
@@ -185,7 +185,7 @@ async def test_a_guess_counts_against_all_that_wait(server: ConsentServer, brows
 async def test_a_sign_in_ends_after_ten_minutes(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """Then its code is too late, and the scan revokes and erases it; a younger one still counts."""
+    """After ten minutes a code is refused and the scan revokes and erases the sign-in; a newer one stays valid."""
     code = await sign_in(server, browser, ada, ADA)
     server.clock.seconds += CODE_SECONDS / 2
     younger = await sign_in(server, browser, grace, GRACE)
@@ -203,7 +203,7 @@ async def test_a_sign_in_ends_after_ten_minutes(
 async def test_a_forwarded_link_cannot_end_the_victims_own_link(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """Ada has connected her account and consents to Grace's link too: what Grace lets expire leaves Ada's alive."""
+    """When Ada also consents through Grace's link, dropping Grace's sign-in leaves Ada's own grant valid."""
     await server.connect(browser, ada, ADA, READ)
     await sign_in(server, browser, grace, ADA)
     for _ in range(CODE_TRIES):
@@ -219,7 +219,7 @@ async def test_a_forwarded_link_cannot_end_the_victims_own_link(
 async def test_a_forwarded_link_cannot_end_a_sign_in_that_waits(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """While Ada's own sign-in waits for its code, the end of Grace's with the same account revokes nothing."""
+    """When both sign-ins use Ada's account, dropping Grace's revokes nothing and Ada can still confirm hers."""
     code = await sign_in(server, browser, ada, ADA)
     await sign_in(server, browser, grace, ADA)
     for _ in range(CODE_TRIES):
@@ -235,7 +235,7 @@ async def test_a_forwarded_link_cannot_end_a_sign_in_that_waits(
 async def test_what_google_did_not_hear_is_said_again(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """While Google is down nothing can be used and nothing is forgotten; once it is back, the scan finishes."""
+    """While Google is down, a dropped sign-in is unusable but kept; once Google is back, the scan erases it."""
     code, _ = await sign_in(server, browser, ada, ADA), await sign_in(server, browser, grace, GRACE)
     google = Unreachable(server.dropping)
     server.dropping._providers = {GOOGLE: google}
@@ -255,7 +255,7 @@ async def test_what_google_did_not_hear_is_said_again(
 async def test_an_end_between_revocation_and_erasure_is_finished(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that ends after Google was told leaves a row that nobody can use and that the next scan erases."""
+    """If a process dies between revocation and erasure, the row is unusable and the next scan erases it."""
     code, _ = await sign_in(server, browser, ada, ADA), await sign_in(server, browser, grace, GRACE)
 
     async def crash(principal: Principal, link_id: str) -> None:
@@ -273,7 +273,7 @@ async def test_an_end_between_revocation_and_erasure_is_finished(
 
     assert left == [("ada", "ending"), ("grace", "waiting")]
     assert refused is None
-    assert server.calls(REVOKE) == 2  # the second one is told that there is nothing left
+    assert server.calls(REVOKE) == 2  # Google answers the second that there is nothing left to revoke
     assert await server.quarantined() == [("grace", "waiting")]
 
 
@@ -281,7 +281,7 @@ async def test_an_end_between_revocation_and_erasure_is_finished(
 async def test_a_sign_in_made_over_to_somebody_else_does_not_open(
     column: str, server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """Whoever writes Grace's name, or another account, into Ada's row gets no grant out of it; it waits for nothing."""
+    """Writing Grace's name or another account into Ada's row gives nobody a grant, and the row can be dropped."""
     code = await sign_in(server, browser, ada, ADA)
     changes = owner(grace) if column == "owner" else {"subject": "123"}
     async with server.database.writing() as connection:
@@ -302,7 +302,7 @@ async def test_a_sign_in_that_does_not_open_is_over(
     grace: Principal,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Its person is told that nothing waits, and its page and link say so; another sign-in is confirmed as ever."""
+    """A sign-in that cannot be decrypted connects nothing and is erased after it expires; another one is confirmed."""
     codes = {ada: await sign_in(server, browser, ada, ADA), grace: await sign_in(server, browser, grace, GRACE)}
     link = (await links_of(server.links, ada))[0]
     async with server.database.writing() as connection:
@@ -323,7 +323,7 @@ async def test_a_sign_in_that_does_not_open_is_over(
 async def test_a_granted_link_by_which_nothing_waits_is_not_given_again(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """A process that ended between Google's yes and the quarantine leaves one that leads nowhere: a new one is sent."""
+    """If a process dies after Google's consent but before quarantine, the person gets a new link."""
     callbacks = {}
     for person, email in ((ada, ADA), (grace, GRACE)):
         callbacks[person] = await browser.decide(await browser.open(await server.link(person, READ)), email)
@@ -343,7 +343,7 @@ async def test_a_granted_link_by_which_nothing_waits_is_not_given_again(
 async def test_a_link_that_ended_meanwhile_connects_nothing(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """What Google grants by a link that was ended during the exchange is revoked, and the page says so."""
+    """If a link ends during the code exchange, what Google granted is revoked and the page shows an error."""
     callback = await browser.decide(await browser.open(await server.link(ada, READ)), ADA)
     await sign_in(server, browser, grace, GRACE)
     redeem = server.google_auth.redeem
@@ -366,7 +366,7 @@ async def test_a_link_that_ended_meanwhile_connects_nothing(
 async def test_the_sign_in_says_how_it_stands(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """Link, window, code, over: its person is told each stage anew, and is shown the link at the first one only."""
+    """A sign-in reports each stage (link, window, code, over) to its person, and includes the URL only in the first."""
     await server.link(grace, READ)
     link_id = await server.consent.ask(ada, frozenset({READ}))
     stages = [await server.consent.sign_in(ada, link_id)]
@@ -387,7 +387,7 @@ async def test_the_sign_in_says_how_it_stands(
 async def test_while_a_sign_in_waits_no_second_link_is_made(
     server: ConsentServer, browser: Browser, ada: Principal, grace: Principal
 ) -> None:
-    """A run that needs what waits for its code already waits for the same code; another person gets a link."""
+    """A second request for a scope whose sign-in is pending gets the same sign-in; another person gets a link."""
     code = await sign_in(server, browser, ada, ADA)
     again = await server.consent.sign_in(ada, await server.consent.ask(ada, frozenset({READ})))
     hers = await server.consent.sign_in(grace, await server.consent.ask(grace, frozenset({READ})))
@@ -396,7 +396,7 @@ async def test_while_a_sign_in_waits_no_second_link_is_made(
     assert isinstance(await server.confirmation.confirm(ada, code), Connected)
 
 
-@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)  # whose files can be read
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)  # because this test reads the database's files
 async def test_secrets_in_quarantine_stand_nowhere(
     server: ConsentServer,
     browser: Browser,
@@ -405,7 +405,7 @@ async def test_secrets_in_quarantine_stand_nowhere(
     ada: Principal,
     grace: Principal,
 ) -> None:
-    """Neither code nor tokens are in the database's files, in a log or in a `repr`, before or after the code."""
+    """Neither codes nor tokens appear in the database files, a log or a `repr`, before or after confirmation."""
     caplog.set_level("DEBUG", "tests.fakes.leaks")
     log_statements(server.database)
     pages = {
@@ -426,7 +426,7 @@ async def test_secrets_in_quarantine_stand_nowhere(
 
 
 async def test_the_code_page_is_kept_by_nobody(server: ConsentServer, browser: Browser, ada: Principal) -> None:
-    """It is stored nowhere, framed by nobody, has no secret in its address, and is shown again to its browser alone."""
+    """The code page is not cached or framed, has no secret in its address, and is shown only to its own browser."""
     callback = await browser.decide(await browser.open(await server.link(ada, READ)), ADA)
     page: httpx2.Response = await browser.http.get(callback)
     again = await browser.http.get(callback)

@@ -1,4 +1,4 @@
-"""A server that ends and another one on the same database: what waited goes on by itself, where it came from."""
+"""A server ends and another one starts on the same database: everything that waited continues automatically."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PEOPLE = {"ada": ADA, "grace": GRACE}
 async def environment(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Environment]:
-    """A Google and a Slack, which outlive the servers; the databases are of one kind and the other in turn."""
+    """Yield a Google and a Slack that outlive the servers, once with each kind of database."""
     folder = Path(tmp_path_factory.mktemp("restart"))
     async with databases_of(request, folder) as databases, open_environment(folder, databases) as environment:
         yield environment
@@ -50,7 +50,7 @@ async def environment(
 
 @pytest.fixture
 def prefix(request: pytest.FixtureRequest) -> str:
-    """Makes people new to a test."""
+    """Return a prefix that makes people new to a test."""
     return str(request.function.__name__).removeprefix("test_").replace("_", "")
 
 
@@ -61,12 +61,12 @@ async def say(server: Server, name: str, text: str) -> None:
 
 
 def person(name: str) -> Principal:
-    """Whom Deputy takes them for."""
+    """Return the principal of this person."""
     return Principal("slack", TEAM, user(name))
 
 
 async def test_what_waits_for_consent_goes_on_after_a_restart(environment: Environment, prefix: str) -> None:
-    """Two people were sent links by a server that is gone; the next one takes their consent and answers each."""
+    """Consent links sent before a restart work after it, and each person is answered from their own account."""
     names = [f"{name}{prefix}" for name in PEOPLE]
     async with environment.server(database=prefix) as server:
         for name in names:
@@ -86,7 +86,7 @@ async def test_what_waits_for_consent_goes_on_after_a_restart(environment: Envir
 
 
 async def test_what_waits_for_approval_goes_on_after_a_restart(environment: Environment, prefix: str) -> None:
-    """A call that one server asked about is approved at the next one, and runs there once."""
+    """A call that needed approval before a restart is approved after it, and runs once."""
     names = [f"{name}{prefix}" for name in PEOPLE]
     async with environment.server(database=prefix) as server:
         for name, email in zip(names, PEOPLE.values(), strict=True):
@@ -107,7 +107,7 @@ async def test_what_waits_for_approval_goes_on_after_a_restart(environment: Envi
 
 
 async def test_what_was_begun_is_answered_after_a_restart(environment: Environment, prefix: str) -> None:
-    """Messages that a server took in and did not answer are answered by the next one, each where it came from."""
+    """Messages that a server accepted but did not answer are answered once by the next one, in order."""
     names = [f"{name}{prefix}" for name in PEOPLE]
     model = ScriptedModel()
 
@@ -133,7 +133,7 @@ async def test_what_was_begun_is_answered_after_a_restart(environment: Environme
 
 
 async def test_what_waits_too_long_expires(environment: Environment, prefix: str) -> None:
-    """Its person is told that it was given up, also when it expired while no server ran; consent then wakes nothing."""
+    """A parked message that expires while no server runs is dropped with a reply, and a later consent wakes nothing."""
     delivery = DeliverySettings(parked_seconds=60, scan_seconds=0.02)
 
     def later(container: Application) -> None:

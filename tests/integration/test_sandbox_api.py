@@ -1,4 +1,4 @@
-"""How the sandbox holds each call, and each of its own answers, to the discovery documents."""
+"""The sandbox checks each call, and each of its own answers, against the discovery documents."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ MESSAGES = "/gmail/v1/users/me/messages"
 
 @pytest.fixture
 def google() -> GoogleSandbox:
-    """A sandbox."""
+    """Return a sandbox."""
     return sandbox()
 
 
 @pytest.fixture
 async def client(google: GoogleSandbox) -> AsyncIterator[SandboxClient]:
-    """A client of that sandbox."""
+    """Yield a client of that sandbox."""
     async with in_memory(google) as found:
         yield found
 
 
 async def bearer(client: SandboxClient, email: str = ADA, *scopes: str) -> str:
-    """An access token for reading and sending, or for these scopes."""
+    """Return an access token for reading and sending, or for these scopes."""
     token: str = (await client.sign_in(email, *(scopes or (READ, SEND))))["access_token"]
     return token
 
@@ -42,7 +42,7 @@ async def bearer(client: SandboxClient, email: str = ADA, *scopes: str) -> str:
 async def test_without_a_bearer_of_somebodys_nothing_is_answered(
     google: GoogleSandbox, client: SandboxClient, authorization: str | None
 ) -> None:
-    """The refusal has Google's shape and the header that google-auth's refresh waits for."""
+    """Without a valid bearer the answer is a 401 in Google's format, with the header that google-auth refreshes on."""
     headers = {"Authorization": authorization} if authorization else {}
     response = await client.http.get(MESSAGES, headers=headers)
 
@@ -54,7 +54,7 @@ async def test_without_a_bearer_of_somebodys_nothing_is_answered(
 
 
 async def test_a_method_needs_one_of_its_scopes(client: SandboxClient) -> None:
-    """A bearer that may send may not list, and the answer says which scopes would do."""
+    """A bearer without a method's scopes gets a 403 that names the scopes that would suffice."""
     response = await client.call(await bearer(client, ADA, SEND), "GET", MESSAGES)
 
     assert response.status_code == 403
@@ -82,7 +82,7 @@ async def test_a_method_needs_one_of_its_scopes(client: SandboxClient) -> None:
 async def test_a_parameter_that_does_not_fit_is_refused(
     client: SandboxClient, path: str, params: Mapping[str, Any]
 ) -> None:
-    """Unknown, mistyped, out of range, not of the enumeration or given twice: 400, as at Google."""
+    """A parameter that is unknown, mistyped, out of range or repeated gets a 400, as at Google."""
     response = await client.call(await bearer(client), "GET", path, params=params)
 
     assert response.status_code == 400
@@ -104,7 +104,7 @@ async def test_a_parameter_that_does_not_fit_is_refused(
 async def test_a_body_that_does_not_fit_is_refused(
     google: GoogleSandbox, client: SandboxClient, options: dict[str, Any]
 ) -> None:
-    """What is no JSON, or not the method's schema, or lacks what the method requires, changes nothing."""
+    """A body that is not JSON, or does not match the method's schema, gets a 400 and changes nothing."""
     before = len(google.mailbox(ADA))
     response = await client.call(await bearer(client), "POST", f"{MESSAGES}/send", **options)
 
@@ -113,7 +113,7 @@ async def test_a_body_that_does_not_fit_is_refused(
 
 
 async def test_what_a_method_requires_is_missed_by_name(client: SandboxClient) -> None:
-    """The document's annotations say which properties a method's request needs."""
+    """A missing required property is named in the error."""
     token = await bearer(client, ADA, "https://www.googleapis.com/auth/gmail.labels")
     response = await client.call(token, "POST", "/gmail/v1/users/me/labels", json={"labelListVisibility": "labelShow"})
 
@@ -122,7 +122,7 @@ async def test_what_a_method_requires_is_missed_by_name(client: SandboxClient) -
 
 
 async def test_a_body_where_none_belongs_is_refused(client: SandboxClient) -> None:
-    """A method whose description has no request takes none."""
+    """A body for a method that takes none gets a 400."""
     token = await bearer(client, ADA, "https://www.googleapis.com/auth/gmail.modify")
     response = await client.call(token, "POST", f"{MESSAGES}/a1/trash", json={"id": "a1"})
 
@@ -130,7 +130,7 @@ async def test_a_body_where_none_belongs_is_refused(client: SandboxClient) -> No
 
 
 async def test_a_method_without_a_handler_says_so(google: GoogleSandbox, client: SandboxClient) -> None:
-    """The document describes it, so scopes and parameters count; then 501."""
+    """A described method without a handler gets a 501."""
     scope = "https://www.googleapis.com/auth/gmail.settings.basic"
     response = await client.call(await bearer(client, ADA, scope), "GET", "/gmail/v1/users/me/settings/vacation")
 
@@ -139,7 +139,7 @@ async def test_a_method_without_a_handler_says_so(google: GoogleSandbox, client:
 
 
 async def test_an_unknown_path_is_not_found(google: GoogleSandbox, client: SandboxClient) -> None:
-    """What no document describes is 404, whoever asks."""
+    """A path that no document describes gets a 404."""
     response = await client.call(await bearer(client), "GET", "/gmail/v1/users/me/letters")
 
     assert response.status_code == 404
@@ -147,7 +147,7 @@ async def test_an_unknown_path_is_not_found(google: GoogleSandbox, client: Sandb
 
 
 async def test_fields_select_part_of_an_answer(client: SandboxClient) -> None:
-    """A partial answer holds what was asked for only."""
+    """`fields` limits an answer to the requested fields."""
     response = await client.call(await bearer(client), "GET", MESSAGES, params={"fields": "messages/id"})
 
     assert response.json().keys() == {"messages"}
@@ -155,7 +155,7 @@ async def test_fields_select_part_of_an_answer(client: SandboxClient) -> None:
 
 
 async def test_another_persons_account_is_refused(client: SandboxClient) -> None:
-    """The path's userId is me or the bearer's own address; each of two people is refused the other's."""
+    """A path's userId may be the bearer's own address, and another person's gets a 403."""
     ada, grace = await bearer(client), await bearer(client, GRACE)
     own = await client.call(ada, "GET", f"/gmail/v1/users/{ADA}/profile")
     others = [
@@ -168,7 +168,7 @@ async def test_another_persons_account_is_refused(client: SandboxClient) -> None
 
 
 def test_the_sandbox_refuses_its_own_invalid_answer(caplog: pytest.LogCaptureFixture) -> None:
-    """An answer that does not fit the document is a 500 that names the place and the rule, and is logged."""
+    """An answer of the sandbox that does not fit its document becomes a logged 500 with the place and the rule."""
     calls: list[Call] = []
     grants = SandboxGrants(rotate_refresh_tokens=True, access_token_seconds=60, now=Clock())
     code = grants.authorize(Authorization(ADA, "http://x", (READ,), challenge_of("v"), None, False, False))

@@ -29,7 +29,7 @@ async def post_batch(client: SandboxClient, path: str, *requests: str, **headers
 
 
 def answers(response: httpx2.Response) -> list[tuple[str, str]]:
-    """Each part's Content-ID and the status line in it."""
+    """Return the Content-ID and the status line of each part."""
     head = f"Content-Type: {response.headers['content-type']}\r\n\r\n".encode()
     parts = BytesParser().parsebytes(head + response.content).get_payload()
     assert isinstance(parts, list)
@@ -38,13 +38,13 @@ def answers(response: httpx2.Response) -> list[tuple[str, str]]:
 
 
 async def authorized(client: SandboxClient, email: str) -> tuple[str, str]:
-    """A bearer, and the header that carries it."""
+    """Return a bearer, and the header that carries it."""
     token = (await client.sign_in(email, READ))["access_token"]
     return token, f"Authorization: Bearer {token}\n"
 
 
 def run_batch(base_url: str, token: str, ids: list[str]) -> dict[str, Any]:
-    """Fetch these messages by the unmodified client library; an error stands for a message that is not there."""
+    """Fetch these messages with the unmodified client library; an error takes the place of a missing message."""
     service, http = gmail_service(base_url, Credentials(token))
     got: dict[str, Any] = {}
     batch = service.new_batch_http_request(lambda name, answer, error: got.update({name: error or answer}))
@@ -56,7 +56,7 @@ def run_batch(base_url: str, token: str, ids: list[str]) -> dict[str, Any]:
 
 
 async def test_the_client_library_reads_every_answer_of_a_batch() -> None:
-    """A hundred calls in one request, one of which fails: each has its own answer and its own line in the log."""
+    """In one batch with a failing call, each call has its own answer and its own entry in the log."""
     google = sandbox()
     ids = [message.id for message in google.mailbox(ADA)]
     names = (ids * 10)[:99]
@@ -72,7 +72,7 @@ async def test_the_client_library_reads_every_answer_of_a_batch() -> None:
 
 
 async def test_each_call_has_its_own_bearer() -> None:
-    """A call's own header counts before the batch's; one without any is the batch's; a wrong one is nobody's."""
+    """A call uses its own Authorization header, or the batch's if it has none, and a wrong one gets a 401."""
     google = sandbox()
     async with in_memory(google) as client:
         (ada, _), (_, grace) = await authorized(client, ADA), await authorized(client, GRACE)
@@ -89,7 +89,7 @@ async def test_each_call_has_its_own_bearer() -> None:
 
 
 async def test_more_than_a_hundred_calls_are_refused() -> None:
-    """The whole batch is refused and none of its calls is made."""
+    """A batch of more than a hundred calls is refused, and none of them is made."""
     google = sandbox()
     async with in_memory(google) as client:
         _, header = await authorized(client, ADA)
@@ -102,7 +102,7 @@ async def test_more_than_a_hundred_calls_are_refused() -> None:
 
 
 async def test_a_batch_is_for_one_api() -> None:
-    """A call of another API than the address names is not found there; /batch takes every API."""
+    """A call of another API than the path names gets a 404, and /batch accepts every API."""
     google = sandbox()
     async with in_memory(google) as client:
         _, header = await authorized(client, ADA)
@@ -115,7 +115,7 @@ async def test_a_batch_is_for_one_api() -> None:
 
 
 async def test_what_is_no_batch_is_refused() -> None:
-    """A body that is not multipart, and a part that is no HTTP request, are 400."""
+    """A body that is not multipart, or a part that is not a valid request, gets a 400."""
     google: GoogleSandbox = sandbox()
     async with in_memory(google) as client:
         plain = await client.http.post("/batch/gmail/v1", json={})

@@ -1,4 +1,4 @@
-"""The sandbox's Calendar refuses what Google Calendar refuses, by plain HTTP."""
+"""The sandbox's Calendar refuses what Google Calendar refuses, over plain HTTP."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Diary:
         self._token = token
 
     async def call(self, verb: str, path: str = "", **options: Any) -> tuple[int, Any]:
-        """The status of a call, and its answer or the reason of its refusal."""
+        """Return the status of a call, and its answer or the reason of its refusal."""
         headers = {"Authorization": f"Bearer {self._token}", **options.pop("headers", {})}
         path = path if path.startswith("/calendar/") else f"{EVENTS}{path}"
         response = await self._client.http.request(verb, path, headers=headers, **options)
@@ -33,7 +33,7 @@ class Diary:
 
 @pytest.fixture
 async def diaries() -> AsyncIterator[tuple[Diary, Diary]]:
-    """Ada's and Grace's calendars."""
+    """Yield Ada's and Grace's calendars."""
     async with in_memory(sandbox()) as client:
         tokens = [await client.sign_in(email, EDIT_EVENTS, FREE_BUSY) for email in (ADA, GRACE)]
         ada, grace = (Diary(client, each["access_token"]) for each in tokens)
@@ -46,7 +46,7 @@ async def diaries() -> AsyncIterator[tuple[Diary, Diary]]:
         ({"start": NOON}, 400, "required"),
         ({"start": ONE, "end": NOON}, 400, "timeRangeEmpty"),
         ({"start": {"date": "2055-01-05"}, "end": ONE}, 400, "invalid"),
-        ({"start": {"dateTime": "2055-01-05T12:00:00"}, "end": ONE}, 400, "invalidArgument"),  # naive
+        ({"start": {"dateTime": "2055-01-05T12:00:00"}, "end": ONE}, 400, "invalidArgument"),  # without a time zone
         ({"start": {**NOON, "timeZone": "Middle/Earth"}, "end": ONE}, 400, "invalid"),
         ({"start": {**NOON, "date": "2055-01-05"}, "end": ONE}, 400, "required"),
         ({"start": NOON, "end": ONE, "id": "not base32hex"}, 400, "invalid"),
@@ -59,14 +59,14 @@ async def diaries() -> AsyncIterator[tuple[Diary, Diary]]:
 async def test_an_event_that_is_not_one_is_refused(
     diaries: tuple[Diary, Diary], body: dict[str, Any], status: int, reason: str
 ) -> None:
-    """With Google's status and reason; what the sandbox cannot do yet it says."""
+    """An invalid event is refused with Google's status and reason, and an unsupported one with a 501."""
     ada, _ = diaries
 
     assert await ada.call("POST", json=body) == (status, reason)
 
 
 async def test_an_id_is_taken_once_and_a_version_is_held(diaries: tuple[Diary, Diary]) -> None:
-    """The same id conflicts; an old etag fails; a deleted event is gone for its organizer."""
+    """A used id conflicts, an old etag fails, and a deleted event is cancelled for its organizer."""
     ada, _ = diaries
     body = {"id": "abcde12345", "start": NOON, "end": ONE, "summary": "Lunch"}
     status, event = await ada.call("POST", json=body)
@@ -82,7 +82,7 @@ async def test_an_id_is_taken_once_and_a_version_is_held(diaries: tuple[Diary, D
 
 
 async def test_a_guest_changes_an_answer_and_no_more(diaries: tuple[Diary, Diary]) -> None:
-    """Not the title, not the list of guests; and a stranger to the event does not see it."""
+    """A guest can change only their own answer, and a person who is not invited does not see the event."""
     ada, grace = diaries
     _, event = await ada.call("POST", json={"start": NOON, "end": ONE, "attendees": [{"email": GRACE}]})
     path = f"/{event['id']}"
@@ -100,7 +100,7 @@ async def test_a_guest_changes_an_answer_and_no_more(diaries: tuple[Diary, Diary
 
 
 async def test_lists_take_only_what_google_takes(diaries: tuple[Diary, Diary]) -> None:
-    """The order by start needs single events, a page token is Google's own, and a range has an end after its start."""
+    """A list with an unsuitable order, a foreign page token, an empty range or an unknown time zone is refused."""
     ada, _ = diaries
 
     assert await ada.call("GET", params={"orderBy": "startTime"}) == (400, "invalid")
@@ -113,7 +113,7 @@ async def test_lists_take_only_what_google_takes(diaries: tuple[Diary, Diary]) -
 
 
 async def test_scopes_that_reach_no_calendar_read_none() -> None:
-    """The document lets them call the method; Google shows them only calendars that the app made, or public ones."""
+    """A token whose scope covers only calendars made by the app cannot read others, and a read scope cannot write."""
     async with in_memory(sandbox()) as client:
         created, reading = [await client.sign_in(ADA, scope) for scope in (OWNED, READ_EVENTS)]
         refused = await Diary(client, created["access_token"]).call("GET")

@@ -1,4 +1,4 @@
-"""The sandbox's JWT bearer grant: refused like Google's unless everything about the assertion fits."""
+"""The sandbox's JWT bearer grant, which refuses wrong assertions as Google does."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ STRANGER = DelegatedAccount.delegated("sandbox.example", [READ])
 
 @pytest.fixture
 def clock() -> Clock:
-    """The sandbox's clock."""
+    """Return the sandbox's clock."""
     return Clock()
 
 
 @pytest.fixture
 async def client(clock: Clock) -> AsyncIterator[SandboxClient]:
-    """Of a sandbox that knows the one account."""
+    """Yield a client of a sandbox that knows one account."""
     async with in_memory(sandbox(service_accounts=[ACCOUNT], now=clock)) as client:
         yield client
 
 
 def assertion(clock: Clock, signer: DelegatedAccount = ACCOUNT, **changes: Any) -> str:
-    """An assertion that fits, with changes; a claim that is None is left out."""
+    """Return a valid assertion with some claims changed; a claim that is None is left out."""
     claims = {"iss": ACCOUNT.email, "sub": ADA, "scope": READ, "aud": AUDIENCE, "iat": int(clock()),
               "exp": int(clock()) + 600}  # fmt: skip
     return jwt.encode({k: v for k, v in (claims | changes).items() if v is not None}, signer.private_key, "RS256")
 
 
 async def exchange(client: SandboxClient, signed: str) -> tuple[int, dict[str, Any]]:
-    """Status and answer of the token endpoint, asked without a client secret."""
+    """Return the status and answer of the token endpoint, without a client secret."""
     answer = await client.post_token(grant_type=JWT_BEARER, assertion=signed, client_id="", client_secret="")
     return answer.status_code, answer.json()
 
 
 async def test_each_subject_gets_their_own_mail(client: SandboxClient, clock: Clock) -> None:
-    """Two people by one service account: each token opens its subject's mailbox, and there is no refresh token."""
+    """With one service account each person's token opens their own mailbox, without a refresh token."""
     profiles = []
     for email in (ADA, GRACE):
         status, tokens = await exchange(client, assertion(clock, sub=email))
@@ -79,7 +79,7 @@ async def test_each_subject_gets_their_own_mail(client: SandboxClient, clock: Cl
 async def test_what_does_not_fit_is_refused(
     changes: dict[str, Any], status: int, error: str, client: SandboxClient, clock: Clock
 ) -> None:
-    """One claim that is off, and there is no token, in Google's own codes; what fits goes on to work."""
+    """A single wrong claim is refused with Google's error code, and a correct assertion still works afterwards."""
     refused = await exchange(client, assertion(clock, **changes))
 
     assert (refused[0], refused[1]["error"]) == (status, error)
@@ -87,7 +87,7 @@ async def test_what_does_not_fit_is_refused(
 
 
 async def test_only_the_registered_key_signs(client: SandboxClient, clock: Clock) -> None:
-    """Another key, a symmetric one made of the public key, no signature at all, and rubbish."""
+    """An assertion that is not signed with the registered key, or is malformed, is refused."""
     claims = jwt.decode(assertion(clock), options={"verify_signature": False})
     forged = [
         assertion(clock, STRANGER),
@@ -102,7 +102,7 @@ async def test_only_the_registered_key_signs(client: SandboxClient, clock: Clock
 
 
 async def test_somebody_of_another_domain_is_not_delegated(clock: Clock) -> None:
-    """An account for one domain cannot act as a person who has an account, but in another domain."""
+    """An account for one domain cannot act for a person in another domain."""
     elsewhere = DelegatedAccount.delegated("elsewhere.example", [READ])
     async with in_memory(sandbox(service_accounts=[elsewhere], now=clock)) as client:
         status, answer = await exchange(client, assertion(clock, elsewhere))
@@ -111,7 +111,7 @@ async def test_somebody_of_another_domain_is_not_delegated(clock: Clock) -> None
 
 
 async def test_delegation_is_no_grant_of_the_person(client: SandboxClient, clock: Clock) -> None:
-    """What an administrator delegated does not come into a consent by include_granted_scopes."""
+    """A delegated scope is not included in a consent by include_granted_scopes."""
     await exchange(client, assertion(clock))
     tokens = await client.sign_in(ADA, SEND, include_granted_scopes="true")
 

@@ -1,4 +1,4 @@
-"""The sandbox's Gmail: what two people see of their mail, by Google's own client and by plain HTTP."""
+"""The sandbox's Gmail: what two people see of their mail, with Google's own client and with plain HTTP."""
 
 from __future__ import annotations
 
@@ -43,58 +43,58 @@ class Account:
         self.token = token
 
     async def status(self, verb: str, path: str, **options: Any) -> int:
-        """The status of a call."""
+        """Return the status of a call."""
         return (await self._client.call(self.token, verb, f"{USER}{path}", **options)).status_code
 
     async def get(self, path: str, **params: Any) -> Any:
-        """The answer to a GET."""
+        """Return the answer to a GET."""
         response = await self._client.call(self.token, "GET", f"{USER}{path}", params=params)
         assert response.status_code == 200, response.text
         return response.json()
 
     async def post(self, path: str, body: dict[str, Any] | None = None, verb: str = "POST") -> Any:
-        """The answer to a POST."""
+        """Return the answer to a POST."""
         response = await self._client.call(self.token, verb, f"{USER}{path}", **({"json": body} if body else {}))
         assert response.status_code in {200, 204}, response.text
         return response.json() if response.content else None
 
     async def ids(self, **params: Any) -> list[str]:
-        """The ids that a list finds."""
+        """Return the ids that a list finds."""
         return [each["id"] for each in (await self.get("/messages", **params)).get("messages", [])]
 
 
 @pytest.fixture
 def google_() -> GoogleSandbox:
-    """A sandbox."""
+    """Return a sandbox."""
     return sandbox()
 
 
 @pytest.fixture
 async def client(google_: GoogleSandbox) -> AsyncIterator[SandboxClient]:
-    """A client of that sandbox."""
+    """Yield a client of that sandbox."""
     async with in_memory(google_) as found:
         yield found
 
 
 @pytest.fixture
 async def ada(client: SandboxClient) -> Account:
-    """Ada's account, allowed to do everything but delete for good."""
+    """Return Ada's account, which may do everything except delete permanently."""
     return Account(client, (await client.sign_in(ADA, MODIFY, LABELS))["access_token"])
 
 
 @pytest.fixture
 async def grace(client: SandboxClient) -> Account:
-    """Grace's account, likewise."""
+    """Return Grace's account, signed in with MODIFY alone."""
     return Account(client, (await client.sign_in(GRACE, MODIFY))["access_token"])
 
 
 def header(message: dict[str, Any], name: str) -> str:
-    """A header of a message as the API shows it."""
+    """Return a header of a message as the API shows it."""
     return next(str(each["value"]) for each in message["payload"]["headers"] if each["name"] == name)
 
 
 async def test_googles_client_refreshes_lists_gets_and_sends(google_: GoogleSandbox) -> None:
-    """google-auth, googleapiclient and httplib2, unmodified: a refresh, then a message from one person to the other."""
+    """Google's Python libraries, unmodified, refresh a token, read mail and send a message to another person."""
     newest = next(m for m in google_.mailbox(ADA) if "TRASH" not in m.label_ids)
     async with on_loopback(google_) as (base_url, client):
         tokens = await client.sign_in(ADA, READ, SEND)
@@ -149,7 +149,7 @@ async def test_googles_client_raises_its_own_errors(google_: GoogleSandbox) -> N
 
 
 async def test_google_auth_over_urllib3_refreshes_on_a_401(google_: GoogleSandbox) -> None:
-    """A token that is nobody's is refreshed once and the call repeated, as against Google."""
+    """google-auth refreshes a rejected token once and repeats the call, as it does with Google."""
     async with on_loopback(google_) as (base_url, client):
         tokens = await client.sign_in(GRACE, READ)
         credentials = Credentials(
@@ -172,7 +172,7 @@ async def test_google_auth_over_urllib3_refreshes_on_a_401(google_: GoogleSandbo
 
 
 async def test_each_person_lists_their_own_mail(google_: GoogleSandbox, ada: Account, grace: Account) -> None:
-    """Asked in turns, each list is that person's mailbox without trash, newest first, and nothing of the other's."""
+    """Each list is the person's own mailbox without trash, newest first, and other people's messages are not found."""
     own = {email: [m.id for m in google_.mailbox(email) if "TRASH" not in m.label_ids] for email in (ADA, GRACE)}
 
     assert await ada.ids() == own[ADA]
@@ -183,7 +183,7 @@ async def test_each_person_lists_their_own_mail(google_: GoogleSandbox, ada: Acc
 
 
 async def test_pages_cover_the_list_once_although_mail_arrives(ada: Account, grace: Account) -> None:
-    """A page token goes on after the last message that was shown."""
+    """A page token continues after the last message shown, so mail that arrives in between is not listed."""
     before = await ada.ids()
     shown, token = [], ""
     while True:
@@ -199,7 +199,7 @@ async def test_pages_cover_the_list_once_although_mail_arrives(ada: Account, gra
 
 
 async def test_a_list_is_narrowed_by_labels_and_query(google_: GoogleSandbox, ada: Account) -> None:
-    """LabelIds all have to be there, q searches, and trash is shown to who asks for it."""
+    """A list is limited to all given labels and to the query, and includes trash only on request."""
     mail = google_.mailbox(ADA)
     unread = [m.id for m in mail if {"INBOX", "UNREAD"} <= m.label_ids]
     trash = [m.id for m in mail if "TRASH" in m.label_ids]
@@ -215,7 +215,7 @@ async def test_a_list_is_narrowed_by_labels_and_query(google_: GoogleSandbox, ad
 
 
 async def test_a_message_is_shown_in_each_format(google_: GoogleSandbox, ada: Account) -> None:
-    """Full has the parts with their content, metadata the headers asked for, raw all of it, minimal none."""
+    """The formats full, metadata, raw and minimal each contain what Gmail's do."""
     stored = next(m for m in google_.mailbox(ADA) if m.mail.get_content_type() == "multipart/alternative")
     path = f"/messages/{stored.id}"
     full, minimal = await ada.get(path), await ada.get(path, format="minimal")
@@ -233,7 +233,7 @@ async def test_a_message_is_shown_in_each_format(google_: GoogleSandbox, ada: Ac
 
 
 async def test_an_attachment_is_fetched_by_its_id(google_: GoogleSandbox, ada: Account, grace: Account) -> None:
-    """The message names it and leaves its content out; its id is good for its own message and owner only."""
+    """A message names its attachment without the content, which only its owner can fetch by the id."""
     stored = next(m for m in google_.mailbox(ADA) if m.attachments)
     full = await ada.get(f"/messages/{stored.id}")
     part = next(each for each in full["payload"]["parts"] if each["filename"])
@@ -250,7 +250,7 @@ async def test_an_attachment_is_fetched_by_its_id(google_: GoogleSandbox, ada: A
 async def test_a_sent_message_arrives_unread_and_stays_in_sent(
     google_: GoogleSandbox, ada: Account, grace: Account
 ) -> None:
-    """The recipient has it under another id, without Bcc; the sender's copy is theirs and keeps it."""
+    """A sent message arrives unread, with another id and without Bcc; the sender's copy keeps Bcc."""
     mail = f"To: Grace <{GRACE}>\nBcc: eve@elsewhere.example,\n eva@elsewhere.example\nSubject: Lunch\n\nAt noon?"
     sent = await ada.post("/messages/send", {"raw": encoded(mail)})
     arrived, kept = google_.mailbox(GRACE)[0], google_.mailbox(ADA)[0]
@@ -265,7 +265,7 @@ async def test_a_sent_message_arrives_unread_and_stays_in_sent(
 
 
 async def test_answers_join_the_thread_in_both_mailboxes(google_: GoogleSandbox, ada: Account, grace: Account) -> None:
-    """In-Reply-To leads the copies into each side's own thread, and threadId names the sender's."""
+    """A reply joins each side's own thread by In-Reply-To, and threadId must be one of the sender's."""
     sent = await ada.post("/messages/send", {"raw": encoded(f"To: {GRACE}\nSubject: Lunch\n\nNoon?")})
     got = google_.mailbox(GRACE)[0]
     answer = f"To: {ADA}\nSubject: Re: Lunch\nIn-Reply-To: {got.message_id}\n\nYes."
@@ -290,7 +290,7 @@ async def test_answers_join_the_thread_in_both_mailboxes(google_: GoogleSandbox,
     ],
 )
 async def test_what_cannot_be_sent_goes_nowhere(google_: GoogleSandbox, ada: Account, mail: str) -> None:
-    """A foreign sender, no recipient or no message: refused, and neither mailbox has more than before."""
+    """A message with another sender, without a recipient or without content is refused and stored nowhere."""
     before = len(google_.mailbox(ADA)), len(google_.mailbox(GRACE))
     status = await ada.status("POST", "/messages/send", json={"raw": encoded(mail)})
 
@@ -299,7 +299,7 @@ async def test_what_cannot_be_sent_goes_nowhere(google_: GoogleSandbox, ada: Acc
 
 
 async def test_a_message_may_be_uploaded(google_: GoogleSandbox, client: SandboxClient, ada: Account) -> None:
-    """The media upload path takes the message as it is."""
+    """The media upload path accepts a raw message."""
     response = await client.http.post(
         "/upload/gmail/v1/users/me/messages/send?uploadType=media",
         content=f"To: {GRACE}\r\nSubject: uploaded\r\n\r\n.".encode(),
@@ -311,7 +311,7 @@ async def test_a_message_may_be_uploaded(google_: GoogleSandbox, client: Sandbox
 
 
 async def test_mail_to_somebody_outside_is_kept_in_sent_only(google_: GoogleSandbox, ada: Account) -> None:
-    """Nothing leaves the sandbox."""
+    """A message to an outside address is only stored in the sender's mailbox."""
     before = len(google_.mailbox(GRACE))
     await ada.post("/messages/send", {"raw": encoded("To: bob@elsewhere.example\nSubject: out\n\n.")})
 
@@ -320,7 +320,7 @@ async def test_mail_to_somebody_outside_is_kept_in_sent_only(google_: GoogleSand
 
 
 async def test_labels_are_changed_on_one_message_many_and_a_thread(google_: GoogleSandbox, ada: Account) -> None:
-    """Modify answers with the labels, batchModify with nothing, and a thread's messages change together."""
+    """`modify` returns the new labels, `batchModify` returns nothing, and a thread's messages change together."""
     first, second = (await ada.ids(q="is:unread in:inbox -is:starred"))[:2]
     one = await ada.post(f"/messages/{first}/modify", {"addLabelIds": ["STARRED"], "removeLabelIds": ["UNREAD"]})
     many = await ada.post("/messages/batchModify", {"ids": [first, second], "removeLabelIds": ["INBOX", "UNREAD"]})
@@ -338,7 +338,7 @@ async def test_labels_are_changed_on_one_message_many_and_a_thread(google_: Goog
 async def test_a_label_that_is_not_to_be_set_is_refused(
     google_: GoogleSandbox, ada: Account, change: dict[str, Any]
 ) -> None:
-    """Unknown labels and those that Gmail keeps to itself change nothing."""
+    """Unknown labels, and those that only Gmail may change, are refused and change nothing."""
     message = google_.mailbox(ADA)[0]
 
     assert await ada.status("POST", f"/messages/{message.id}/modify", json=change) == 400
@@ -346,7 +346,7 @@ async def test_a_label_that_is_not_to_be_set_is_refused(
 
 
 async def test_trash_and_back(google_: GoogleSandbox, ada: Account) -> None:
-    """A trashed message leaves the list and the inbox, and comes back whole."""
+    """A trashed message leaves the list and the inbox, and untrashing restores it."""
     message_id = (await ada.ids(q="in:inbox"))[0]
     trashed = await ada.post(f"/messages/{message_id}/trash")
     gone = message_id not in await ada.ids()
@@ -360,7 +360,7 @@ async def test_trash_and_back(google_: GoogleSandbox, ada: Account) -> None:
 
 
 async def test_threads_are_listed_by_their_newest_message(google_: GoogleSandbox, ada: Account) -> None:
-    """Each thread stands once, with the newest message's snippet."""
+    """Each thread is listed once, with its newest message's snippet."""
     listed = (await ada.get("/threads", maxResults=500))["threads"]
     newest = {m.thread_id: m for m in reversed(google_.mailbox(ADA)) if "TRASH" not in m.label_ids}
 
@@ -370,7 +370,7 @@ async def test_threads_are_listed_by_their_newest_message(google_: GoogleSandbox
 
 
 async def test_labels_are_listed_counted_and_made(ada: Account, grace: Account) -> None:
-    """A new label is the maker's alone, can be set and searched by, and its name is taken."""
+    """A new label belongs to its maker only, can be set, counted and searched for, and its name is taken."""
     new = {"name": "Tax Office", "labelListVisibility": "labelShow", "messageListVisibility": "show"}
     label = await ada.post("/labels", new)
     message_id = (await ada.ids())[0]
@@ -386,7 +386,7 @@ async def test_labels_are_listed_counted_and_made(ada: Account, grace: Account) 
 
 
 async def test_a_draft_is_written_changed_and_sent(google_: GoogleSandbox, ada: Account) -> None:
-    """It keeps its id until it is sent; then it is gone, and the message has arrived."""
+    """A draft keeps its id until it is sent; then it is gone, and the message has arrived."""
     draft = await ada.post("/drafts", {"message": {"raw": encoded("Subject: first\n\n.")}})
     before = len(google_.mailbox(GRACE))
     changed = {"message": {"raw": encoded(f"To: {GRACE}\nSubject: second\n\n.")}}
@@ -404,7 +404,7 @@ async def test_a_draft_is_written_changed_and_sent(google_: GoogleSandbox, ada: 
 
 
 async def test_a_draft_is_its_writers_alone(google_: GoogleSandbox, ada: Account, grace: Account) -> None:
-    """Nobody else reads, sends or deletes it."""
+    """Nobody but its writer can read, send or delete a draft."""
     draft = await ada.post("/drafts", {"message": {"raw": encoded(f"To: {GRACE}\nSubject: mine\n\n.")}})
     path = f"/drafts/{draft['id']}"
 
@@ -416,7 +416,7 @@ async def test_a_draft_is_its_writers_alone(google_: GoogleSandbox, ada: Account
 
 
 async def test_the_metadata_scope_shows_headers_only(google_: GoogleSandbox, client: SandboxClient) -> None:
-    """It forbids q and bodies, and no snippet comes with what it allows."""
+    """The metadata scope shows headers, but allows no query, no bodies and no snippets."""
     only = Account(client, (await client.sign_in(ADA, METADATA))["access_token"])
     stored = google_.mailbox(ADA)[0]
     path = f"/messages/{stored.id}"
@@ -431,7 +431,7 @@ async def test_the_metadata_scope_shows_headers_only(google_: GoogleSandbox, cli
 
 
 async def test_the_profile_counts_the_mailbox(google_: GoogleSandbox, ada: Account, grace: Account) -> None:
-    """Each person's profile is of their own mailbox."""
+    """Each person's profile shows their own mailbox."""
     profiles = [await each.get("/profile") for each in (ada, grace)]
 
     assert [each["emailAddress"] for each in profiles] == [ADA, GRACE]

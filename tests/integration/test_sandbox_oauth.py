@@ -35,30 +35,30 @@ LONG_EMAIL = "https://www.googleapis.com/auth/userinfo.email"
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that the test moves."""
+    """Return a clock that the test moves."""
     return Clock()
 
 
 @pytest.fixture
 def google(clock: Clock) -> GoogleSandbox:
-    """A sandbox on that clock."""
+    """Return a sandbox on that clock."""
     return sandbox(now=clock)
 
 
 @pytest.fixture
 async def client(google: GoogleSandbox) -> AsyncIterator[SandboxClient]:
-    """A client of that sandbox."""
+    """Yield a client of that sandbox."""
     async with in_memory(google) as found:
         yield found
 
 
 async def profile(client: SandboxClient, tokens: dict[str, Any]) -> int:
-    """The status of a call that any live Gmail token may make."""
+    """Return the status of a call that any live Gmail token may make."""
     return (await client.call(tokens["access_token"], "GET", "/gmail/v1/users/me/profile")).status_code
 
 
 async def test_the_page_offers_the_people_and_every_scope_that_can_be_refused(client: SandboxClient) -> None:
-    """A browser is shown who there is and one box for each scope that is not about identity."""
+    """The page shows the sandbox's people, and a checkbox for each scope that is not about identity."""
     page = await client.http.get(CONSENT_PAGE, params=client.asks(READ, SEND, login_hint=GRACE))
     soup = BeautifulSoup(page.text, "html.parser")
 
@@ -70,7 +70,7 @@ async def test_the_page_offers_the_people_and_every_scope_that_can_be_refused(cl
 
 
 async def test_looking_at_the_page_changes_nothing(google: GoogleSandbox, client: SandboxClient) -> None:
-    """A link preview's HEAD and GET leave the consent as it was."""
+    """A link preview's HEAD and GET do not change the consent."""
     head = await client.http.head(CONSENT_PAGE, params=client.asks(READ))
     await client.http.get(CONSENT_PAGE, params=client.asks(READ))
 
@@ -80,7 +80,7 @@ async def test_looking_at_the_page_changes_nothing(google: GoogleSandbox, client
 
 
 async def test_what_the_page_shows_is_escaped(client: SandboxClient) -> None:
-    """A parameter that holds HTML does not become part of the page."""
+    """HTML in a parameter is escaped on the page."""
     page = await client.http.get(CONSENT_PAGE, params=client.asks(scope="<script>alert(1)</script>"))
 
     assert page.status_code == 400
@@ -104,7 +104,7 @@ async def test_what_the_page_shows_is_escaped(client: SandboxClient) -> None:
 async def test_a_malformed_request_goes_nowhere(
     client: SandboxClient, changes: dict[str, str], status: int, error: str
 ) -> None:
-    """What cannot be answered at a registered redirect URI is answered by a page, to GET and POST alike."""
+    """A malformed request gets an error page instead of a redirect, for GET and POST alike."""
     shown = await client.http.get(CONSENT_PAGE, params=client.asks(**changes))
     posted = await client.http.post(
         CONSENT_PAGE, params=client.asks(**changes), data={"email": ADA, "decision": "allow"}
@@ -119,21 +119,21 @@ async def test_a_malformed_request_goes_nowhere(
 async def test_a_form_without_a_person_or_a_decision_grants_nothing(
     client: SandboxClient, form: dict[str, str]
 ) -> None:
-    """Only a person of the sandbox, who says allow, allows."""
+    """A form without a person of the sandbox or without a decision grants nothing."""
     response = await client.http.post(CONSENT_PAGE, params=client.asks(READ), data=form)
 
     assert response.status_code == 400
 
 
 async def test_who_denies_is_sent_back_with_access_denied(client: SandboxClient) -> None:
-    """Deny brings the error and the state, and no code."""
+    """Denying redirects with the error and the state, and without a code."""
     answer = await client.decide(ADA, READ, decision="deny")
 
     assert answer == {"state": "state-1", "error": "access_denied"}
 
 
 async def test_prompt_none_asks_nobody(client: SandboxClient) -> None:
-    """A client that wants no page is told that one is needed."""
+    """With prompt=none the client gets interaction_required instead of a page."""
     response = await client.http.get(CONSENT_PAGE, params=client.asks(READ, prompt="none"))
 
     assert response.status_code == 302
@@ -141,7 +141,7 @@ async def test_prompt_none_asks_nobody(client: SandboxClient) -> None:
 
 
 async def test_an_exchanged_code_brings_tokens_of_whoever_allowed(google: GoogleSandbox, client: SandboxClient) -> None:
-    """Two people's tokens, asked for in turns, are each their own; scopes come in Google's long form."""
+    """Each person's code is exchanged for their own tokens, with the scopes in Google's long form."""
     ada_code, grace_code = (await client.decide(ADA, READ))["code"], (await client.decide(GRACE, READ))["code"]
     grace, ada = (await client.exchange(grace_code)).json(), (await client.exchange(ada_code)).json()
 
@@ -165,7 +165,7 @@ async def test_an_exchanged_code_brings_tokens_of_whoever_allowed(google: Google
     ],
 )
 async def test_a_code_is_bound_to_its_request(client: SandboxClient, changes: dict[str, str], error: str) -> None:
-    """The PKCE verifier and the redirect URI have to be those of the authorization request."""
+    """A code is exchanged only with the PKCE verifier and the redirect URI of its authorization request."""
     code = (await client.decide(ADA, READ))["code"]
     fields = {"grant_type": "authorization_code", "code": code, "redirect_uri": client.asks()["redirect_uri"]}
     response = await client.post_token(**{**fields, "code_verifier": client.verifier, **changes})
@@ -174,7 +174,7 @@ async def test_a_code_is_bound_to_its_request(client: SandboxClient, changes: di
 
 
 async def test_a_code_dies_after_ten_minutes(clock: Clock, client: SandboxClient) -> None:
-    """A code of 599 seconds is good, one of 600 is not."""
+    """A code works after 599 seconds and not after 600."""
     first, second = (await client.decide(ADA, READ))["code"], (await client.decide(GRACE, READ))["code"]
     clock.now += 599
     good = await client.exchange(first)
@@ -185,7 +185,7 @@ async def test_a_code_dies_after_ten_minutes(clock: Clock, client: SandboxClient
 
 
 async def test_a_second_use_of_a_code_revokes_what_the_first_issued(client: SandboxClient) -> None:
-    """RFC 6749 section 4.1.2; the other person's tokens, and the same person's other ones, live on."""
+    """A code's second use revokes the tokens of its first (RFC 6749 section 4.1.2), and no others."""
     code = (await client.decide(ADA, READ))["code"]
     stolen, other = (await client.exchange(code)).json(), await client.sign_in(ADA, READ)
     grace = await client.sign_in(GRACE, READ)
@@ -198,7 +198,7 @@ async def test_a_second_use_of_a_code_revokes_what_the_first_issued(client: Sand
 
 
 async def test_a_failed_exchange_uses_the_code_up(client: SandboxClient) -> None:
-    """Whoever guesses at a verifier has one guess."""
+    """A failed exchange uses up the code, so a verifier cannot be guessed by trying."""
     code = (await client.decide(ADA, READ))["code"]
     await client.exchange(code, code_verifier="x" * 43)
 
@@ -209,7 +209,7 @@ async def test_a_failed_exchange_uses_the_code_up(client: SandboxClient) -> None
     "fields", [{"client_secret": "wrong"}, {"client_secret": ""}, {"client_id": "other"}, {"client_id": ""}]
 )
 async def test_a_client_that_is_not_ours_gets_nothing(client: SandboxClient, fields: dict[str, str]) -> None:
-    """A wrong or missing client id or secret is invalid_client, and the code stays good."""
+    """A wrong or missing client id or secret gets invalid_client, and the code stays valid."""
     code = (await client.decide(ADA, READ))["code"]
     response = await client.exchange(code, **fields)
 
@@ -218,7 +218,7 @@ async def test_a_client_that_is_not_ours_gets_nothing(client: SandboxClient, fie
 
 
 async def test_the_client_may_name_itself_by_http_basic(client: SandboxClient) -> None:
-    """RFC 6749 section 2.3.1 lets a client put its id and secret into the Authorization header."""
+    """A client may send its id and secret in the Authorization header (RFC 6749 section 2.3.1)."""
     tokens = await client.sign_in(ADA, READ)
     form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
     good = await client.http.post("/token", data=form, auth=httpx2.BasicAuth(CLIENT_ID, CLIENT_SECRET))
@@ -228,7 +228,7 @@ async def test_the_client_may_name_itself_by_http_basic(client: SandboxClient) -
 
 
 async def test_granted_is_what_was_ticked(client: SandboxClient) -> None:
-    """A scope that was unticked is in no answer and allows nothing; identity cannot be unticked."""
+    """A scope that was not ticked is not granted and allows nothing; the identity scopes cannot be unticked."""
     answer = await client.decide(ADA, READ, SEND, granted=[SEND])
     tokens = (await client.exchange(answer["code"])).json()
     refused = await client.call(tokens["access_token"], "GET", "/gmail/v1/users/me/messages")
@@ -238,7 +238,7 @@ async def test_granted_is_what_was_ticked(client: SandboxClient) -> None:
 
 
 async def test_all_unticked_leaves_identity(client: SandboxClient) -> None:
-    """The page's form with no box ticked grants who the person is; without identity scopes it grants nothing."""
+    """With no box ticked only the identity scopes are granted, and without any of those, access is denied."""
     answer = await client.decide(ADA, READ, granted=[])
     nothing = await client.decide(ADA, granted=[], scope=READ)
 
@@ -247,14 +247,14 @@ async def test_all_unticked_leaves_identity(client: SandboxClient) -> None:
 
 
 async def test_a_scope_that_was_not_asked_for_cannot_be_ticked(client: SandboxClient) -> None:
-    """A form that names more than the request grants no more than the request."""
+    """A form that names a scope which was not requested does not grant it."""
     answer = await client.decide(ADA, READ, granted=[READ, SEND])
 
     assert SEND not in answer["scope"].split()
 
 
 async def test_a_refresh_token_comes_with_the_first_offline_consent_only(client: SandboxClient) -> None:
-    """Online brings none, a second offline consent neither, unless the client sends prompt=consent."""
+    """A refresh token comes with a person's first offline consent, and later only with prompt=consent."""
     online = await client.sign_in(ADA, READ, access_type="online")
     first, second = await client.sign_in(ADA, READ), await client.sign_in(ADA, READ)
     prompted = await client.sign_in(ADA, READ, prompt="consent select_account")
@@ -268,7 +268,7 @@ async def test_a_refresh_token_comes_with_the_first_offline_consent_only(client:
 
 
 async def test_include_granted_scopes_gives_the_union_of_this_person_alone(client: SandboxClient) -> None:
-    """With it a token carries all that this person granted the client before; without it, what was asked for."""
+    """With include_granted_scopes a token has all that the person granted before; without it, only the request."""
     await client.sign_in(ADA, READ)
     await client.sign_in(GRACE, METADATA)
     union = await client.sign_in(ADA, SEND, include_granted_scopes="true")
@@ -279,7 +279,7 @@ async def test_include_granted_scopes_gives_the_union_of_this_person_alone(clien
 
 
 async def test_a_refresh_rotates_and_a_spent_token_kills_its_grant(client: SandboxClient) -> None:
-    """The new refresh token works; when the old one comes again, both are dead, and the other person's is not."""
+    """A refresh rotates the refresh token; reusing the old one ends that grant, and no other person's."""
     ada, grace = await client.sign_in(ADA, READ), await client.sign_in(GRACE, READ)
     renewed = (await client.refresh(ada["refresh_token"])).json()
     assert await profile(client, renewed) == 200
@@ -292,7 +292,7 @@ async def test_a_refresh_rotates_and_a_spent_token_kills_its_grant(client: Sandb
 
 
 async def test_without_rotation_a_refresh_token_stays() -> None:
-    """As Google does for web clients: no new refresh token, and the old one is good again and again."""
+    """Without rotation, as for Google's web clients, the same refresh token works repeatedly."""
     async with in_memory(sandbox(rotate_refresh_tokens=False)) as client:
         tokens = await client.sign_in(ADA, READ)
         first, second = [await client.refresh(tokens["refresh_token"]) for _ in range(2)]
@@ -302,7 +302,7 @@ async def test_without_rotation_a_refresh_token_stays() -> None:
 
 
 async def test_a_refresh_may_ask_for_less_and_not_for_more(client: SandboxClient) -> None:
-    """A narrower token cannot do what it left out; a wider one is not given out, and nothing is spent."""
+    """A refresh may ask for fewer scopes, and asking for more is refused without using up the refresh token."""
     tokens = await client.sign_in(ADA, READ, SEND)
     wider = await client.refresh(tokens["refresh_token"], scope=f"{READ} {METADATA}")
     narrow = (await client.refresh(tokens["refresh_token"], scope=SEND)).json()
@@ -315,7 +315,7 @@ async def test_a_refresh_may_ask_for_less_and_not_for_more(client: SandboxClient
 
 
 async def test_an_access_token_expires(clock: Clock, google: GoogleSandbox, client: SandboxClient) -> None:
-    """It is good for its seconds, then nobody's; its refresh token is good still."""
+    """An access token expires after its seconds, and its refresh token still works."""
     tokens = await client.sign_in(ADA, READ)
     clock.now += 3599
     before = await profile(client, tokens)
@@ -330,7 +330,7 @@ async def test_an_access_token_expires(clock: Clock, google: GoogleSandbox, clie
 async def test_revoking_any_token_ends_all_grants_of_that_person(
     google: GoogleSandbox, client: SandboxClient, which: str
 ) -> None:
-    """Google revokes per person and client: their other tokens die too, and nobody else's."""
+    """Revoking any token ends all the person's tokens for this client, as at Google, and nobody else's."""
     first, second = await client.sign_in(ADA, READ), await client.sign_in(ADA, SEND, prompt="consent")
     grace = await client.sign_in(GRACE, READ)
     revoked = await client.http.post("/revoke", data={"token": first[which]})
@@ -345,7 +345,7 @@ async def test_revoking_any_token_ends_all_grants_of_that_person(
 
 
 async def test_google_auth_verifies_the_id_token() -> None:
-    """The unmodified library accepts it with the served keys in both of Google's forms, and its claims are Ada's."""
+    """google-auth verifies the id_token with the served keys in both of Google's formats, and its claims are Ada's."""
     google = sandbox()
     async with on_loopback(google) as (base_url, client):
         tokens = await client.sign_in(ADA, READ)
@@ -370,7 +370,7 @@ async def test_google_auth_verifies_the_id_token() -> None:
 
 
 async def test_the_configuration_names_endpoints_that_exist(client: SandboxClient) -> None:
-    """OpenID discovery names the issuer at which it was asked, and addresses that answer."""
+    """The OpenID configuration names the issuer at which it was requested, and endpoints that answer."""
     configuration = (await client.http.get("/.well-known/openid-configuration")).json()
     gets = ("authorization_endpoint", "jwks_uri", "userinfo_endpoint")
     got = [(await client.http.get(configuration[name])).status_code for name in gets]
@@ -383,7 +383,7 @@ async def test_the_configuration_names_endpoints_that_exist(client: SandboxClien
 
 
 async def test_userinfo_tells_a_token_whose_it_is(client: SandboxClient) -> None:
-    """Each person's token brings that person's subject and address, and no token brings nothing."""
+    """The userinfo of each person's token is their own, and an unknown or missing token gets a 401."""
     ada, grace = await client.sign_in(ADA), await client.sign_in(GRACE)
     answers = [(await client.call(each["access_token"], "GET", "/v1/userinfo")).json() for each in (grace, ada)]
 
@@ -393,7 +393,7 @@ async def test_userinfo_tells_a_token_whose_it_is(client: SandboxClient) -> None
 
 
 async def test_no_token_stands_in_the_log_or_a_repr(google: GoogleSandbox, client: SandboxClient) -> None:
-    """The log holds a token's SHA-256 only."""
+    """The call log holds only the SHA-256 of a token."""
     tokens = await client.sign_in(ADA, READ)
     await client.refresh(tokens["refresh_token"])
     await profile(client, tokens)

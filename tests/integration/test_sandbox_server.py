@@ -24,7 +24,7 @@ APP = Starlette(routes=[Route("/", hello)])
 
 
 async def test_it_serves_on_a_free_port_until_the_block_ends() -> None:
-    """The base URL answers inside the block, and nobody listens there after it."""
+    """The base URL answers inside the block, and nothing listens there after it."""
     async with serve_loopback(APP) as base_url, httpx2.AsyncClient() as http:
         inside = await http.get(base_url)
     async with httpx2.AsyncClient() as http:
@@ -36,7 +36,7 @@ async def test_it_serves_on_a_free_port_until_the_block_ends() -> None:
 
 
 async def test_it_takes_the_port_that_is_asked_for_or_fails() -> None:
-    """A taken port is an error at once."""
+    """The requested port is used, and a taken one raises an error at once."""
     async with serve_loopback(APP) as base_url:
         port = int(base_url.rpartition(":")[2])
         with pytest.raises(OSError, match="in use"):
@@ -48,7 +48,7 @@ async def test_it_takes_the_port_that_is_asked_for_or_fails() -> None:
 
 
 async def test_it_listens_on_loopback_alone() -> None:
-    """The same port of another address of this machine is closed."""
+    """The port is closed on another address of this machine."""
     async with serve_loopback(APP) as base_url:
         port = int(base_url.rpartition(":")[2])
         with pytest.raises(OSError, match=r"refused|unreachable"), socket.create_connection(("127.0.0.2", port), 1):
@@ -56,7 +56,7 @@ async def test_it_listens_on_loopback_alone() -> None:
 
 
 async def test_a_foreign_host_name_is_refused() -> None:
-    """A page that rebinds its own name to 127.0.0.1 gets nothing; localhost and 127.0.0.1 do."""
+    """A foreign Host header is refused, against DNS rebinding; localhost and 127.0.0.1 are accepted."""
     async with serve_loopback(APP) as base_url, httpx2.AsyncClient() as http:
         statuses = [
             (await http.get(base_url, headers={"Host": host})).status_code
@@ -67,7 +67,7 @@ async def test_a_foreign_host_name_is_refused() -> None:
 
 
 async def test_the_process_keeps_its_signal_handlers() -> None:
-    """The server is a guest in the loop: Ctrl-C stays the host's."""
+    """The server does not replace the process's signal handlers."""
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     async with serve_loopback(APP) as base_url, httpx2.AsyncClient() as http:
         await http.get(base_url)

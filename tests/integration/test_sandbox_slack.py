@@ -24,7 +24,7 @@ SECRET, TOKEN = "8f742231b10e8888abcd99yyyzzz85a5", "xoxb-sandbox"
 
 @pytest.fixture
 def slack() -> SlackSandbox:
-    """A workspace with two channels, in which the bot and two people are; a thread has begun in one."""
+    """Return a workspace with two people and the bot in two channels, one of which has a thread."""
     slack = SlackSandbox(signing_secret=SECRET, bot_token=TOKEN)
     for channel in ("C1", "C2"):
         slack.places.invite(channel, "U0ADA", "U0GRACE")
@@ -34,13 +34,13 @@ def slack() -> SlackSandbox:
 
 @pytest.fixture
 async def api(slack: SlackSandbox) -> AsyncIterator[str]:
-    """The base URL of its Web API."""
+    """Yield the base URL of its Web API."""
     async with serve_loopback(slack.app) as base_url:
         yield f"{base_url}/api/"
 
 
 async def test_the_bot_posts_to_two_people(slack: SlackSandbox, api: str) -> None:
-    """Messages to a channel, a thread and a user are recorded with where they went, each under its own ts."""
+    """Posts to a user, a thread and one person in a channel are recorded with their places and distinct timestamps."""
     client = AsyncWebClient(TOKEN, base_url=api)
     first = await client.chat_postMessage(channel="U0ADA", text="for Ada")
     second = await client.chat_postMessage(channel="C1", text="for all", thread_ts="1.000001")
@@ -55,7 +55,7 @@ async def test_the_bot_posts_to_two_people(slack: SlackSandbox, api: str) -> Non
 
 
 async def test_the_other_methods_answer_as_slacks_do(api: str) -> None:
-    """The bot learns who it is, opens a direct conversation, always the same one, and looks a person up."""
+    """The bot can look up itself and a person, and opening a direct conversation always returns the same one."""
     client = AsyncWebClient(TOKEN, base_url=api)
     me = await client.auth_test()
     opened = [(await client.conversations_open(users=[user]))["channel"]["id"] for user in ("U0ADA", "U0ADA", "W1")]
@@ -67,7 +67,7 @@ async def test_the_other_methods_answer_as_slacks_do(api: str) -> None:
 
 
 async def test_the_bot_deletes_its_own_posts_alone(slack: SlackSandbox, api: str) -> None:
-    """What is deleted is gone, and cannot be deleted again; another workspace's post, or an ephemeral one, cannot."""
+    """The bot can delete its own post once, and no ephemeral post nor another workspace's post."""
     slack.admit("T0OTHER", "xoxb-other")
     slack.places["C1"].homes.add("T0OTHER")  # a channel that both share
     client, other = AsyncWebClient(TOKEN, base_url=api), AsyncWebClient("xoxb-other", base_url=api)
@@ -116,7 +116,7 @@ async def test_another_token_is_refused(slack: SlackSandbox, api: str, token: st
 async def test_what_slack_would_refuse_is_refused(
     slack: SlackSandbox, api: str, method: str, arguments: dict[str, str], error: str
 ) -> None:
-    """The error is Slack's, so slack_sdk raises it."""
+    """A refused call raises SlackApiError with Slack's error code."""
     with pytest.raises(SlackApiError) as caught:
         await AsyncWebClient(TOKEN, base_url=api).api_call(method, json=arguments)
 
@@ -125,7 +125,7 @@ async def test_what_slack_would_refuse_is_refused(
 
 
 async def test_an_event_arrives_signed_and_a_retry_repeats_it(slack: SlackSandbox) -> None:
-    """Slack's own verifier accepts the signature; a retry has the same event id and says which it is."""
+    """An event passes Slack's own verifier, and a retry has the same event id and its number."""
     received: list[tuple[bool, str, str | None]] = []
 
     async def endpoint(request: Request) -> Response:
@@ -145,7 +145,7 @@ async def test_an_event_arrives_signed_and_a_retry_repeats_it(slack: SlackSandbo
 
 
 def test_a_signature_is_bound_to_the_body_the_time_and_the_secret(slack: SlackSandbox) -> None:
-    """Each change of one of the three makes it invalid."""
+    """A signature becomes invalid if the body, the time or the secret changes."""
     now = time.time()
     headers, other = slack.sign(b"body", now), SlackSandbox(signing_secret="other", bot_token=TOKEN)
     verifier = SignatureVerifier(SECRET)
@@ -157,7 +157,7 @@ def test_a_signature_is_bound_to_the_body_the_time_and_the_secret(slack: SlackSa
 
 
 def test_events_have_slacks_shape(slack: SlackSandbox) -> None:
-    """A direct message and a mention differ as Slack's do; each has an event id and a timestamp of its own."""
+    """A direct message and a mention have Slack's different fields, and each has its own event id and timestamp."""
     direct = slack.event(user="U0ADA", text="hello", channel="D0ADA")
     mention = slack.event(user="U0GRACE", text="<@U0BOT> hi", channel="C1", thread_ts="1.2", kind="app_mention")
 

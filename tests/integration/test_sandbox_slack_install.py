@@ -22,14 +22,14 @@ Slack = tuple[SlackSandbox, SlackInstalls, str]
 
 @pytest.fixture
 async def slack() -> AsyncIterator[Slack]:
-    """A Slack, its installations, and its address."""
+    """Yield a Slack, its installations, and its address."""
     slack, installs = sandbox(REDIRECT)
     async with serve_loopback(installs.app) as url:
         yield slack, installs, url
 
 
 async def allow(url: str, place: str, decision: str = "allow", **changes: str) -> httpx2.Response:
-    """Decide at the page that asks whether to install."""
+    """Decide on the page that asks whether to install."""
     query = {"client_id": CLIENT_ID, "redirect_uri": REDIRECT, "scope": "chat:write", "state": "s"} | changes
     async with httpx2.AsyncClient() as browser:
         address = f"{url}/oauth/v2/authorize?{urlencode(query)}"
@@ -38,7 +38,7 @@ async def allow(url: str, place: str, decision: str = "allow", **changes: str) -
 
 
 async def exchange(url: str, code: str, secret: str = CLIENT_SECRET, redirect_uri: str = REDIRECT) -> dict[str, object]:
-    """What ``oauth.v2.access`` answers."""
+    """Return the answer of ``oauth.v2.access``."""
     header = base64.b64encode(f"{CLIENT_ID}:{secret}".encode()).decode()
     form = {"code": code, "redirect_uri": redirect_uri}
     async with httpx2.AsyncClient(headers={"Authorization": f"Basic {header}"}) as client:
@@ -47,12 +47,12 @@ async def exchange(url: str, code: str, secret: str = CLIENT_SECRET, redirect_ur
 
 
 async def code_of(url: str, place: str) -> str:
-    """A code for one place."""
+    """Return a code for one place."""
     return parse_qs(urlsplit((await allow(url, place)).headers["location"]).query)["code"][0]
 
 
 async def test_a_token_of_another_workspace_is_refused(slack: Slack) -> None:
-    """A channel takes posts with the token of the workspace that it is in, and with no other one's."""
+    """A channel accepts posts only with the token of its own workspace."""
     sandbox, installs, url = slack
     for place, channel in (("T0ONE", "C0ONE"), ("T0TWO", "C0TWO")):
         await exchange(url, await code_of(url, place))
@@ -67,7 +67,7 @@ async def test_a_token_of_another_workspace_is_refused(slack: Slack) -> None:
 
 
 async def test_a_token_is_over_when_its_installation_is(slack: Slack) -> None:
-    """After the app was taken out, and after it was installed again, the former token is refused."""
+    """After an uninstallation or a new installation the former token is refused."""
     _, installs, url = slack
     tokens = []
     for _ in range(2):
@@ -83,7 +83,7 @@ async def test_a_token_is_over_when_its_installation_is(slack: Slack) -> None:
 
 
 async def test_a_code_is_good_once_for_its_client_and_its_place_to_go_back_to(slack: Slack) -> None:
-    """A used code, another secret and another redirect URI are refused in Slack's words."""
+    """A used code, another secret and another redirect URI are refused with Slack's errors."""
     _, installs, url = slack
     code = await code_of(url, "T0ONE")
     first, again = await exchange(url, code), await exchange(url, code)
@@ -99,7 +99,7 @@ async def test_a_code_is_good_once_for_its_client_and_its_place_to_go_back_to(sl
 
 @pytest.mark.parametrize("changes", [{"client_id": "x"}, {"redirect_uri": "http://evil.example/"}, {"scope": ""}])
 async def test_a_request_that_is_wrong_sends_nobody_on(slack: Slack, changes: dict[str, str]) -> None:
-    """Another client, another redirect URI and no scope end at Slack's own page."""
+    """A request with another client, another redirect URI or no scope gets an error page without a redirect."""
     answer = await allow(slack[2], "T0ONE", **changes)
 
     assert answer.status_code == 400
@@ -107,7 +107,7 @@ async def test_a_request_that_is_wrong_sends_nobody_on(slack: Slack, changes: di
 
 
 async def test_who_cancels_is_sent_back_without_a_code(slack: Slack) -> None:
-    """The state comes back with the error, as Slack's does."""
+    """Cancelling redirects with the error and the state, and without a code."""
     answer = await allow(slack[2], "T0ONE", decision="deny")
 
     assert parse_qs(urlsplit(answer.headers["location"]).query) == {"error": ["access_denied"], "state": ["s"]}

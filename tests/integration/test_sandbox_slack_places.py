@@ -19,7 +19,7 @@ TOKEN, THREAD = "xoxb-sandbox", "1700000000.000001"
 
 @pytest.fixture
 def slack() -> SlackSandbox:
-    """A workspace where Ada has mentioned the bot in a channel that Grace is in too."""
+    """Return a workspace where Ada has mentioned the bot in a channel that Grace is in too."""
     slack = SlackSandbox(signing_secret="secret", bot_token=TOKEN)
     slack.places.invite("C0ALL", "U0GRACE")
     slack.event(user="U0ADA", text="<@U0BOT> hello", channel="C0ALL", ts=THREAD, kind="app_mention")
@@ -28,7 +28,7 @@ def slack() -> SlackSandbox:
 
 @pytest.fixture
 async def client(slack: SlackSandbox) -> AsyncIterator[AsyncWebClient]:
-    """The bot's client."""
+    """Yield the bot's client."""
     async with serve_loopback(slack.app) as base_url:
         yield AsyncWebClient(TOKEN, base_url=f"{base_url}/api/")
 
@@ -38,7 +38,7 @@ async def client(slack: SlackSandbox) -> AsyncIterator[AsyncWebClient]:
     [
         (True, None, False, True),
         (True, THREAD, True, True),
-        (True, THREAD, False, False),  # the mention is no thread yet
+        (True, THREAD, False, False),  # the mention is not a thread yet
         (False, None, False, False),
         (False, THREAD, True, False),
     ],
@@ -46,7 +46,7 @@ async def client(slack: SlackSandbox) -> AsyncIterator[AsyncWebClient]:
 async def test_an_ephemeral_post_is_seen_by_whom_slack_shows_it(
     slack: SlackSandbox, client: AsyncWebClient, online: bool, thread: str | None, replied: bool, seen: bool
 ) -> None:
-    """Only who is online sees it, in a thread only once that has replies; nobody else, and nobody after a reload."""
+    """An ephemeral post is seen only by its person while online, in a thread only if it has replies, until a reload."""
     slack.places.online = {"U0ADA", "U0GRACE"} if online else {"U0GRACE"}
     if replied:
         await client.chat_postMessage(channel="C0ALL", text="a reply", thread_ts=THREAD)
@@ -60,7 +60,7 @@ async def test_an_ephemeral_post_is_seen_by_whom_slack_shows_it(
 
 
 async def test_people_read_their_own_chats_and_their_channels(slack: SlackSandbox, client: AsyncWebClient) -> None:
-    """A direct message is read by one person, a post in a channel by its members."""
+    """A direct message is readable by one person, and a post in a channel by its members."""
     for user in ("U0ADA", "U0GRACE"):
         channel = (await client.conversations_open(users=user))["channel"]["id"]
         await client.chat_postMessage(channel=channel, text=f"for {user}")
@@ -119,7 +119,7 @@ async def test_slack_says_why_it_refuses(
     arguments: dict[str, Any],
     error: str,
 ) -> None:
-    """What the bot may not do, or cannot be done any more, is refused in Slack's own word, and nothing is posted."""
+    """A call that is not allowed or no longer possible is refused with Slack's own error code, and posts nothing."""
     if before is not None:
         before(slack)
     with pytest.raises(SlackApiError) as caught:
@@ -133,7 +133,7 @@ async def test_slack_says_why_it_refuses(
 async def test_conversations_are_read_slowly_outside_the_marketplace(
     slack: SlackSandbox, client: AsyncWebClient, thread: str | None
 ) -> None:
-    """A page has 15 messages, and the next call is allowed a minute later, as Retry-After says."""
+    """A page of a conversation has 15 messages, and the next one can be read a minute later, as Retry-After says."""
     clock = Clock()
     for number in range(20):
         await client.chat_postMessage(channel="C0ALL", text=str(number), thread_ts=thread)

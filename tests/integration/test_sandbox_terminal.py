@@ -1,4 +1,4 @@
-"""`deputy sandbox` beside `deputy serve`, as somebody at two terminals uses them: they type as two people."""
+"""`deputy sandbox` beside `deputy serve`, as somebody uses them in two terminals, typing as two people."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ DEPUTY = Path(sys.executable).parent / "deputy"
 
 
 def consent_link(sandbox: Terminal, place: str) -> str:
-    """The link that is shown in a place."""
+    """Return the link that is shown in a place."""
     begin = sandbox.expect(f"{place}: ") and sandbox.expect("/connect/google/")
     return begin.split()[-1] + sandbox.expect("\n").strip()
 
 
 def test_two_people_are_answered_on_every_channel(tmp_path: Path) -> None:
-    """Each connects an account and reads their own mail, in a group too; a line for nobody is explained."""
+    """Two people connect and read their own mail on each channel and in a group, and an unknown name is explained."""
     address = f"http://127.0.0.1:{free_port()}"
     chats = (("ada@telegram", "telegram, to Ada", ADA), ("grace@slack#team", "slack, to Grace", GRACE),
              ("ada@whatsapp", "whatsapp, to Ada", ADA))  # fmt: skip
@@ -41,7 +41,7 @@ def test_two_people_are_answered_on_every_channel(tmp_path: Path) -> None:
                 sandbox.type(f"{who}: show my unread mail")
                 code = code_on(asyncio.run(visit(consent_link(sandbox, place), email)))
                 sandbox.type(f"{who}: confirm {code}")
-                # A reply that a platform has refused for now lets the next one pass.
+                # The next reply may come first if a platform refuses this one temporarily.
                 sandbox.expect_all(f"{place}: Connected: {email}", f"{place}: 10 messages")
             server.interrupt()
             assert server.end() == 0

@@ -1,4 +1,4 @@
-"""Calendar's and Drive's methods answer 404 for an id that nobody has, and for one that is another person's."""
+"""Calendar's and Drive's methods answer 404 for an unknown id and for another person's id."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCOPES = ("https://www.googleapis.com/auth/calendar", "https://www.googleapis.co
 CALENDAR, DRIVE = "/calendar/v3/calendars", "/drive/v3/files"
 TIMES = {"start": {"dateTime": "2055-01-05T12:00:00Z"}, "end": {"dateTime": "2055-01-05T13:00:00Z"}}
 READER = {"role": "reader", "type": "user", "emailAddress": "bob@example.com"}
-# Each with the kind of id that stands in the place of {}.
+# Each with the kind of id that replaces {}.
 CALLS: dict[str, tuple[str, str, dict[str, Any] | None]] = {
     "calendar": ("GET", f"{CALENDAR}/{{calendar}}", None),
     "events of": ("GET", f"{CALENDAR}/{{calendar}}/events", None),
@@ -51,13 +51,13 @@ class Account:
         self._headers = {"Authorization": f"Bearer {token}"}
 
     async def call(self, verb: str, path: str, body: object = None) -> tuple[int, Any]:
-        """The status of a call, and its answer."""
+        """Return the status of a call, and its answer."""
         json = {} if body is None else {"json": body}
         response = await self._client.http.request(verb, path, headers=self._headers, **json)  # type: ignore[arg-type]
         return response.status_code, response.json() if response.content else {}
 
     async def ids(self) -> dict[str, str]:
-        """A calendar, an event and a file of this person's own."""
+        """Return the ids of a calendar, an event and a file of this person."""
         calendars = (await self.call("GET", "/calendar/v3/users/me/calendarList"))[1]["items"]
         event = (await self.call("POST", f"{CALENDAR}/primary/events", TIMES))[1]
         file = (await self.call("POST", DRIVE, {"name": "Mine"}))[1]
@@ -66,14 +66,14 @@ class Account:
 
 @pytest.fixture
 async def two() -> AsyncIterator[tuple[Account, Account]]:
-    """Ada's account and Grace's."""
+    """Yield Ada's account and Grace's."""
     async with in_memory(sandbox()) as client:
         tokens = [(await client.sign_in(email, *SCOPES))["access_token"] for email in (ADA, GRACE)]
         yield Account(client, tokens[0]), Account(client, tokens[1])
 
 
 def filled(value: Any, ids: dict[str, str]) -> Any:
-    """The value with the ids in their places."""
+    """Return the value with the ids filled in."""
     if isinstance(value, dict):
         return {name: filled(each, ids) for name, each in value.items()}
     if isinstance(value, list):
@@ -84,7 +84,7 @@ def filled(value: Any, ids: dict[str, str]) -> Any:
 @pytest.mark.parametrize("whose", ["nobody's", "another's"])
 @pytest.mark.parametrize("name", CALLS)
 async def test_an_id_that_is_not_ones_own_is_not_found(two: tuple[Account, Account], name: str, whose: str) -> None:
-    """The answer does not say whether it exists, and nothing of its owner's changes."""
+    """An unknown id and another person's get the same 404, and nothing of that person's changes."""
     ada, grace = two
     own, theirs = await ada.ids(), await grace.ids()
     unknown = {"calendar": "nobody@example.com", "event": "0123456789abcdef", "file": "nothing-here"}
@@ -99,7 +99,7 @@ async def test_an_id_that_is_not_ones_own_is_not_found(two: tuple[Account, Accou
 
 
 def test_every_method_that_takes_an_id_is_in_the_table() -> None:
-    """A method that the sandbox learns has to be added."""
+    """Every method of the sandbox that takes an id is in `CALLS`, so a new one has to be added."""
     ids = dict.fromkeys(("calendar", "event", "file", "own_event", "own_file"), "x")
     found = [find_route(verb, filled(path, ids).partition("?")[0]) for verb, path, _ in CALLS.values()]
     tested = {route[0].method_id for route in found if route is not None}
@@ -111,7 +111,7 @@ def test_every_method_that_takes_an_id_is_in_the_table() -> None:
 
 
 async def test_a_batch_applies_each_calls_field_mask() -> None:
-    """As a single call does: what was asked for, and 400 for a mask that is none."""
+    """In a batch each call's field mask works as in a single call, and an invalid mask gets the same 400."""
     async with in_memory(sandbox()) as client:
         token = (await client.sign_in(ADA, *SCOPES))["access_token"]
         calls = [f"GET {CALENDAR}/primary?fields={mask} HTTP/1.1\n\n" for mask in ("id", "id(", "nothing", "id/x")]

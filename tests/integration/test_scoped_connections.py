@@ -1,4 +1,4 @@
-"""Connections to providers besides Google, as toolkits use them: two people at once, each under their own token."""
+"""Connections to providers besides Google, as toolkits use them: two people at once, each with their own token."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ GITHUB = ConnectionSettings(
 
 
 class Hub:
-    """The API of a provider, which answers with the bearer that came.
+    """The API of a provider, which answers with the bearer that it received.
 
     Attributes:
-        bearers: The tokens that came, in order, with the path.
+        bearers: The received tokens with their paths, in order.
         refused: The tokens that it rejects.
     """
 
@@ -54,7 +54,7 @@ class Hub:
         self.tokens = FakeTokens()
 
     def prepare(self, container: Application) -> None:
-        """Put this in the place of the network and of people's consents."""
+        """Replace the network and people's consents with this hub."""
         self.tokens.install(container, "github")
         container.persons_http.override(providers.Object(httpx2.MockTransport(self._answer)))
 
@@ -76,7 +76,7 @@ class Hub:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings with a toolkit that needs GitHub."""
+    """Return settings with a toolkit that needs GitHub."""
     found = settings_in(tmp_path, toolkits={"hub": "tests.outside.hub:HubToolkit"})
     return found.model_copy(update={"connections": {"github": GITHUB}})
 
@@ -84,7 +84,7 @@ def settings(tmp_path: Path) -> Settings:
 async def test_two_people_are_answered_under_their_own_token(
     settings: Settings, ada: Principal, grace: Principal
 ) -> None:
-    """The guard ensures each sender's own access, and the client signs with it."""
+    """The guard ensures each sender's own access, and the client signs requests with it."""
     hub = Hub()
     for person in (ada, grace):
         hub.tokens.grant(person, "repo")
@@ -101,7 +101,7 @@ async def test_two_people_are_answered_under_their_own_token(
 async def test_a_tool_is_given_only_the_connection_that_it_declares(
     settings: Settings, ada: Principal, grace: Principal
 ) -> None:
-    """A tool without a connection, and one of another connection, find no token, whatever their person has granted."""
+    """A tool without a connection, or with another one, gets no token of this one, even if its person granted it."""
     hub, google = Hub(), FakeTokens()
     async with open_test_container(settings) as container:
         hub.prepare(container)
@@ -124,7 +124,7 @@ async def test_a_tool_is_given_only_the_connection_that_it_declares(
 
 
 async def test_the_token_goes_to_the_provider_alone(settings: Settings, ada: Principal, grace: Principal) -> None:
-    """An address that a model, or a letter, has chosen gets neither the token nor a request."""
+    """A URL outside the provider's API, which a model may have chosen, gets neither a request nor the token."""
     hub = Hub()
     for person in (ada, grace):
         hub.tokens.grant(person)
@@ -145,7 +145,7 @@ async def test_the_token_goes_to_the_provider_alone(settings: Settings, ada: Pri
 
 
 async def test_a_rejected_token_is_renewed_once(settings: Settings, ada: Principal, grace: Principal) -> None:
-    """After a 401 the client asks for another token and repeats the call; a second 401 ends the person's access."""
+    """After a 401 the client gets another token and repeats the call; a second 401 ends the person's access."""
     hub = Hub()
     async with open_test_container(settings) as container:
         hub.prepare(container)
@@ -164,7 +164,7 @@ async def test_a_rejected_token_is_renewed_once(settings: Settings, ada: Princip
 
 
 async def test_every_call_is_in_the_audit_trail(settings: Settings, ada: Principal, grace: Principal) -> None:
-    """Each call is recorded under its person's credential, by its method and host and without its path."""
+    """Each call is recorded under its person's credential, with its method and host but without its path."""
     hub = Hub()
     for person in (ada, grace):
         hub.tokens.grant(person, "repo")
@@ -180,7 +180,7 @@ async def test_every_call_is_in_the_audit_trail(settings: Settings, ada: Princip
 
 
 async def test_nothing_lives_on_after_the_request(settings: Settings, ada: Principal, grace: Principal) -> None:
-    """Two people's connections are two objects, dead after their requests; a kept client can send nothing."""
+    """Two people have separate connections, freed after their requests, and a kept client can send nothing."""
     hub = Hub()
     async with open_test_container(settings) as container:
         hub.prepare(container)
@@ -208,7 +208,7 @@ async def test_nothing_lives_on_after_the_request(settings: Settings, ada: Princ
 
 
 async def test_the_trial_runs_tools_on_a_connection(tmp_path: Path, settings: Settings) -> None:
-    """The isolation check runs a toolkit's tools on connections that send nothing, and finds one that lends its own."""
+    """The isolation check runs a toolkit's tools without sending anything, and finds one that shares its connection."""
     toolkits = {"hub": "tests.outside.hub:HubToolkit", "lending": "tests.outside.hub:LendingToolkit"}
     found = settings_in(tmp_path, toolkits=toolkits).model_copy(update={"connections": {"github": GITHUB}})
     async with open_test_container(found) as container:
@@ -221,7 +221,7 @@ async def test_the_trial_runs_tools_on_a_connection(tmp_path: Path, settings: Se
 
 
 def test_a_tool_says_what_it_needs() -> None:
-    """The declaration of each tool is part of its spec; without a connection, OAuth scopes mean Google."""
+    """Each tool's spec contains its declared connection and OAuth scopes."""
     specs = HubToolkit.tools()
 
     assert (specs["hub_repositories"].connection, specs["hub_repositories"].oauth_scopes) == ("github", ("repo",))
@@ -237,7 +237,7 @@ def test_a_tool_says_what_it_needs() -> None:
     ],
 )
 def test_an_unknown_connection_stops_the_start(settings: Settings, toolkit: str, words: str) -> None:
-    """A toolkit that needs a connection which the settings do not have is refused, by its name."""
+    """A toolkit that needs a connection which the settings lack stops the start, with the connection's name."""
     name, _, cls = toolkit.partition(":")
     with pytest.raises(SettingsError, match=words):
         build(settings.model_copy(update={"toolkits": {name: f"tests.outside.hub:{cls}"}}))

@@ -1,4 +1,4 @@
-"""The whole life of a second provider, and each way in which providers differ; two people throughout."""
+"""The whole life of a second provider, and every difference between providers, each with two people."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.sandbox.oauth.differences import GITHUB, Differences
 from tests.fakes.databases import Databases
 from tests.fakes.hub import HubApp, code_in, open_hub, path_of
 
-# As an OAuth 2.1 server: tokens end, refresh tokens rotate, RFC 7009, an id_token and `iss`.
+# As an OAuth 2.1 server: tokens expire, refresh tokens rotate, RFC 7009, an id_token and `iss`.
 MODERN = Differences(
     refreshes=True,
     rotates=True,
@@ -33,7 +33,7 @@ MODERN = Differences(
 
 
 async def expire(hub: HubApp, *principals: Principal) -> None:
-    """Make the access tokens of these people end, as their time would."""
+    """Let the access tokens of these people expire."""
     for principal in principals:
         found = await hub.container.grants().find(principal, provider="github")
         assert found is not None
@@ -83,7 +83,7 @@ async def test_the_whole_life(
 
 
 async def test_rotation_is_one_refresh_at_a_time(tmp_path: Path, ada: Principal, grace: Principal) -> None:
-    """Many calls at once refresh each person's grant once, so reuse detection never ends a grant."""
+    """Many simultaneous calls refresh each person's grant only once, so reuse detection never ends a grant."""
     async with open_hub(tmp_path, MODERN) as hub:
         for who in (ada, grace):
             await hub.connect(who)
@@ -99,7 +99,7 @@ async def test_rotation_is_one_refresh_at_a_time(tmp_path: Path, ada: Principal,
 
 
 async def refreshed(hub: HubApp, who: Principal) -> str:
-    """Return the person's token after the provider has rejected the one that they had."""
+    """Return the person's token after the provider has rejected their previous one."""
     grant = await hub.container.grants().find(who, provider="github")
     assert grant is not None
     rejected = grant.access_token if grant.version == 1 else None
@@ -131,7 +131,7 @@ async def refreshed(hub: HubApp, who: Principal) -> str:
     ),
 )
 async def test_each_difference(differences: Differences, tmp_path: Path, ada: Principal, grace: Principal) -> None:
-    """Whatever a provider leaves out or writes otherwise, each person reads their own and can leave again."""
+    """With each difference between providers, every person reads their own data and can disconnect."""
     async with open_hub(tmp_path, differences) as hub:
         waiting = await asyncio.gather(hub.read(ada), hub.read(grace))
         for told, who in zip(waiting, (ada, grace), strict=True):
@@ -151,7 +151,7 @@ async def test_each_difference(differences: Differences, tmp_path: Path, ada: Pr
 
 
 async def test_a_refresh_that_names_no_scope_takes_none_away(tmp_path: Path, ada: Principal, grace: Principal) -> None:
-    """What a person allowed stays allowed, also where the provider asks for scopes of its own at every sign-in."""
+    """A refresh response without scopes keeps the granted ones, also when every sign-in asks for extra scopes."""
     async with open_hub(tmp_path, replace(MODERN, scopes="missing"), scopes=("profile",)) as hub:
         for who in (ada, grace):
             await hub.connect(who, path_of((await hub.read(who))["consent_url"]))
@@ -164,7 +164,7 @@ async def test_a_refresh_that_names_no_scope_takes_none_away(tmp_path: Path, ada
 async def test_a_token_without_refresh_that_is_rejected_asks_again(
     tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """Where there is no refresh token, a rejected one ends the grant, and the person's next message gets a link."""
+    """Without a refresh token, a rejected access token ends the grant and the next message asks for consent."""
     async with open_hub(tmp_path) as hub:
         for who in (ada, grace):
             told = await hub.read(who)
@@ -176,7 +176,7 @@ async def test_a_token_without_refresh_that_is_rejected_asks_again(
 
 
 async def test_a_person_who_unticks_a_permission_is_told(tmp_path: Path, ada: Principal, grace: Principal) -> None:
-    """Granted is what the provider granted: a tool that lacks a scope says which, by the provider's words."""
+    """If a person unticks a permission, the answer says which one is missing, in the provider's words."""
     async with open_hub(tmp_path) as hub:
         first, second = await hub.read(ada), await hub.read(grace)
         await hub.connect(ada, path_of(first["consent_url"]), granted="")
@@ -191,7 +191,7 @@ async def test_a_person_who_unticks_a_permission_is_told(tmp_path: Path, ada: Pr
 async def test_two_accounts_at_one_provider_are_chosen_by_their_person(
     tmp_path: Path, ada: Principal, grace: Principal
 ) -> None:
-    """Each account has a name: the default is used, or another one here; leaving ends what is that person's alone."""
+    """A person chooses between two accounts at one provider by name, by default or for one conversation."""
     async with open_hub(tmp_path) as hub:
         for who in (ada, grace):
             await hub.connect(who, path_of((await hub.read(who))["consent_url"]))
@@ -216,7 +216,7 @@ async def test_two_accounts_at_one_provider_are_chosen_by_their_person(
 
 
 async def test_disconnecting_ends_a_run_that_is_under_way(tmp_path: Path, ada: Principal, grace: Principal) -> None:
-    """A call that is on its way when its person disconnects is refused, and no other token is given out for it."""
+    """A call that is in progress when its person disconnects is refused, and gets no other token."""
     held, arrived = asyncio.Event(), asyncio.Semaphore(0)
 
     def holding(app: ASGIApp) -> ASGIApp:
@@ -249,7 +249,7 @@ async def test_disconnecting_ends_a_run_that_is_under_way(tmp_path: Path, ada: P
 
 
 async def test_a_provider_that_is_down_is_named(tmp_path: Path, ada: Principal, grace: Principal) -> None:
-    """What fails is told in words, by the provider's name; nobody's account is given up."""
+    """A provider's failure is reported by the provider's name, and nobody's account is disconnected."""
     async with open_hub(tmp_path) as hub:
         for who in (ada, grace):
             await hub.connect(who, path_of((await hub.read(who))["consent_url"]))
@@ -262,7 +262,7 @@ async def test_a_provider_that_is_down_is_named(tmp_path: Path, ada: Principal, 
 
 
 async def test_google_and_another_provider_do_not_meet(tmp_path: Path, ada: Principal, grace: Principal) -> None:
-    """The same account name at two connections is two accounts; disconnecting one leaves the other."""
+    """Accounts at Google and at another provider are separate: disconnecting one leaves the other."""
     async with open_hub(tmp_path) as hub:
         for who in (ada, grace):
             await hub.connect(who, path_of((await hub.read(who))["consent_url"]))
@@ -274,7 +274,7 @@ async def test_google_and_another_provider_do_not_meet(tmp_path: Path, ada: Prin
 
 
 async def test_the_words_of_the_chat_name_every_provider(tmp_path: Path, ada: Principal, grace: Principal) -> None:
-    """`help`, `accounts` and a wrong code speak of all providers; `github accounts` of one, and of one's own."""
+    """`help`, `accounts` and a wrong code name all providers; `github accounts` lists one provider's own accounts."""
     async with open_hub(tmp_path) as hub:
         for who in (ada, grace):
             await hub.connect(who, path_of((await hub.read(who))["consent_url"]))
@@ -295,7 +295,7 @@ async def test_the_words_of_the_chat_name_every_provider(tmp_path: Path, ada: Pr
 async def test_a_wrong_client_is_named_to_its_administrator(
     tmp_path: Path, ada: Principal, grace: Principal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever signs in hears whom to ask; the log says which client is wrong, once, and speaks of no other provider."""
+    """A wrong OAuth client is shown to whoever signs in, and logged once with how to fix it and without its secret."""
     async with open_hub(tmp_path, client_secret=SecretStr("another-secret")) as hub:
         for who in (ada, grace):
             async with hub.browser() as browser:

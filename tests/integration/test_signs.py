@@ -1,4 +1,4 @@
-"""Signs of life: while a message is worked on, its sender sees it, and later with what; nobody waits for a sign."""
+"""Signs of life: the sender sees that a message is worked on, and later what is done; nothing waits for a sign."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ MINUTE = 60.0
 
 
 class Hesitant:
-    """A model that answers each person when it may.
+    """A model that answers each person once it is allowed to.
 
     Attributes:
-        may: By the first word of the message.
+        may: The permissions, by the first word of the message.
     """
 
     def __init__(self, *names: str) -> None:
@@ -47,7 +47,7 @@ class Hesitant:
 async def test_each_person_is_shown_their_own_message_until_it_is_answered(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """Two messages at once: each sender has signs until their own answer, and then the sign is cleared."""
+    """Each of two senders is shown signs until their own message is answered, and then the sign is cleared."""
     hesitant = Hesitant("ada", "grace")
     server = CoreServer(database, key_ring, model=answering(hesitant.model), first_sign_seconds=0.0)
     shown = server.channel.signs
@@ -69,7 +69,7 @@ async def test_each_person_is_shown_their_own_message_until_it_is_answered(
 
 
 async def test_after_a_while_it_is_said_what_is_done(database: Database, key_ring: KeyRing, ada: Principal) -> None:
-    """Before 15 seconds only that it is worked on; then what the tool does."""
+    """At first a sign shows only that the message is worked on, and later what the tool is doing."""
     reading, may_read = asyncio.Event(), asyncio.Event()
 
     async def before(_: str, __: str) -> None:
@@ -94,7 +94,7 @@ async def test_after_a_while_it_is_said_what_is_done(database: Database, key_rin
 
 
 async def test_a_model_that_takes_long_is_named(database: Database, key_ring: KeyRing, ada: Principal) -> None:
-    """While no tool runs, the model is named; listeners of the run hear it too."""
+    """While no tool runs, the sign says that the model is awaited, also to listeners of the run."""
     hesitant = Hesitant("ada")
     streaming = FunctionModel(stream_function=hesitant.stream)
     server = CoreServer(database, key_ring, model=streaming, first_sign_seconds=0.0)
@@ -111,7 +111,7 @@ async def test_a_model_that_takes_long_is_named(database: Database, key_ring: Ke
 
 
 async def test_what_is_answered_at_once_needs_no_sign(database: Database, key_ring: KeyRing, ada: Principal) -> None:
-    """A quick answer costs its channel no call but the answer."""
+    """A message that is answered at once gets no sign."""
     server = CoreServer(database, key_ring)
     await server.ask(ada, "help")
 
@@ -122,7 +122,7 @@ async def test_what_is_answered_at_once_needs_no_sign(database: Database, key_ri
 async def test_signs_go_on_between_two_tries(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """While a message waits for its next try, its sender sees why; nobody else is, and the answer clears the sign."""
+    """While a message waits for its next try, only its sender's sign says so, and the answer clears the sign."""
     busy = {"ada", "grace"}
 
     async def model(messages: list[ModelMessage]) -> str:
@@ -152,7 +152,7 @@ async def test_signs_go_on_between_two_tries(
 async def test_who_stops_a_message_between_two_tries_has_no_sign_left(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """Ada's `stop` clears her sign; Grace's message goes on waiting, and so does her sign."""
+    """`stop` clears the sender's sign, and another person's sign goes on."""
 
     async def model(_: list[ModelMessage]) -> str:
         raise ModelHTTPError(503, "model")
@@ -175,7 +175,7 @@ async def test_who_stops_a_message_between_two_tries_has_no_sign_left(
 async def test_a_sign_that_fails_harms_nothing(
     database: Database, key_ring: KeyRing, ada: Principal, failure: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged once without anybody's text, the next sign is tried, and the answer arrives."""
+    """A sign that fails is logged once without any text, the next one is tried, and the answer arrives."""
     hesitant = Hesitant("ada")
     server = CoreServer(database, key_ring, model=answering(hesitant.model), first_sign_seconds=0.0)
     server.channel.sign_failures += [failure, failure]

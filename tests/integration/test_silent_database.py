@@ -1,4 +1,4 @@
-"""A PostgreSQL that does not answer, without a word: nobody waits for it without an end, and nothing is lost."""
+"""A PostgreSQL that stops answering: nobody waits for it indefinitely, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from tests.fakes.server import Server, direct, eventually, user
 from tests.fakes.silenced_postgres import SilencedPostgres, open_silenced_postgres
 
 LIMIT_SECONDS = 1.0
-HANGING_SECONDS = 60.0  # a request that takes so long hangs
+HANGING_SECONDS = 60.0  # a request that takes longer is hanging
 
 
 @pytest.fixture
 async def way(postgres: PostgresServer) -> AsyncIterator[SilencedPostgres]:
-    """The way to a server's databases."""
+    """Yield a proxied PostgreSQL that a test can silence."""
     async with postgres.databases() as databases, open_silenced_postgres(databases, postgres.url) as way:
         yield way
 
 
 @dataclass
 class Limits:
-    """How long connections to PostgreSQL wait: as ever, but while they are short.
+    """The time limits of connections to PostgreSQL: the usual ones, or short ones while `short` is set.
 
-    A start or a reply may take any time, as the machine has other things to do; only the silence is to be noticed soon.
+    A start or a reply may take any time on a busy machine; only the silence has to be noticed soon.
     """
 
     short: bool = False
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
-        """Apply to what connects from now on."""
+        """Apply the limits to all connections opened from now on."""
         connect, usual = postgresql._connect, postgresql.ANSWER_SECONDS
 
         async def limited(*arguments: Any, **named: Any) -> Any:
@@ -63,7 +63,7 @@ class Limits:
         patch.setattr(queue_connections.QueueConnection, "wait", wait)
 
     async def shorten(self, database: Database) -> None:
-        """Connect anew, so that the pool has a connection that does not wait for long."""
+        """Reconnect, so that the pool has a connection with the short limits."""
         self.short = True
         await database._engine.dispose()
         while not await _answers(database):
@@ -74,7 +74,7 @@ class Limits:
 async def test_what_was_accepted_is_answered_once_the_database_is_back(
     way: SilencedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Literal["embedded", "procrastinate"]
 ) -> None:
-    """A webhook is refused in time meanwhile; then server and worker go on by themselves, and everybody is answered."""
+    """While the database is silent, a webhook is refused in time; once it is back, accepted messages are answered."""
     model, limits = ScriptedModel(), Limits()
     limits.install(monkeypatch)
     delivery = DeliverySettings(engine=engine, scan_seconds=0.2, lease_seconds=4, backoff_seconds=0.2, grace_seconds=1)
@@ -114,7 +114,7 @@ async def _say(server: Server, name: str, text: str) -> int:
 
 
 def be_impatient(patch: pytest.MonkeyPatch, stuck_seconds: float) -> None:
-    """End who does nothing for so long, until somebody holds the lock, who may then take any time."""
+    """End sessions that are idle for this long, until somebody holds the lock, who may then take any time."""
     usual, take = migration_lock._STUCK_SECONDS, migration_lock._take
 
     async def taken(*arguments: Any) -> None:
@@ -130,7 +130,7 @@ def be_impatient(patch: pytest.MonkeyPatch, stuck_seconds: float) -> None:
 async def test_a_start_waits_for_nobody_who_is_gone(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, application: str, refused: bool
 ) -> None:
-    """The transaction of a Deputy that was migrating is ended; whatever else is in the way is named with what to do."""
+    """A start ends a Deputy session that is stuck with the migration lock; another program's is named in the error."""
     be_impatient(monkeypatch, 0.3)
     async with postgres.databases() as databases:
         database = Database(await databases.empty("deputy"))
@@ -154,7 +154,7 @@ async def test_a_start_waits_for_nobody_who_is_gone(
 async def test_a_start_ends_what_a_process_that_is_gone_holds(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not only the lock for migrating: whoever starts next gets any other one at once, with no other process there."""
+    """A start also ends a stuck Deputy session that holds other locks, if no other process is registered."""
     async with postgres.databases() as databases:
         database = Database(await databases.migrated("deputy"))
         be_impatient(monkeypatch, 0.3)
@@ -173,7 +173,7 @@ async def test_a_start_ends_what_a_process_that_is_gone_holds(
 
 
 async def test_a_start_waits_for_a_long_migration(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is at work is not ended, however long a statement of it takes, nor is anybody's who waits for it."""
+    """A start waits for another process's migration, even if a statement takes long, and does not end it."""
     looked = Counter[str]()
     refuse_idle = migration_lock._refuse_idle
 
@@ -208,14 +208,14 @@ async def test_a_start_waits_for_a_long_migration(postgres: PostgresServer, monk
 
 
 async def _migrator(database: Database, application: str) -> Any:
-    """A session in whose transaction the lock for migrating was taken."""
+    """Return a session whose transaction holds the migration lock."""
     session = await _session(database, application)
     await session.execute("SELECT pg_advisory_xact_lock($1::bigint)", migration_lock.LOCK)
     return session
 
 
 async def _session(database: Database, application: str) -> Any:
-    """A session that has begun a transaction."""
+    """Return a session that has begun a transaction."""
     url = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
     session = await asyncpg.connect(url, server_settings={"application_name": application})
     await session.execute("BEGIN")

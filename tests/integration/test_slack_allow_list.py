@@ -1,4 +1,4 @@
-"""Which workspaces are served: a stranger's installs nothing, says nothing, and vouches for nobody."""
+"""Which workspaces are served: others can install nothing, write nothing, and confirm nobody's address."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def slacks(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Workspaces]:
-    """A server for one workspace and one organisation, which both have installed it."""
+    """Yield a server for one workspace and one organisation; the app is installed in T0ONE and T0PART."""
     folder = Path(tmp_path_factory.mktemp("allowed"))
     async with workspaces(folder, allowed=("T0ONE", "E0OTHER")) as slacks:
         for place in ("T0ONE", "T0PART"):
@@ -34,19 +34,19 @@ async def slacks(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Work
 
 
 async def stored(slacks: Workspaces, channel: str) -> list[str]:
-    """The tenants of those whose messages in a channel were stored."""
+    """Return the tenants of the people whose messages in a channel were stored."""
     query = sa.select(messages.c.tenant).where(messages.c.conversation.startswith(channel))
     async with slacks.server.container.database().reading() as connection:
         return list((await connection.execute(query)).scalars())
 
 
 def written(slacks: Workspaces, channel: str, **event: Any) -> dict[str, Any]:
-    """Somebody writes to the assistant."""
+    """Return an event in which somebody writes to the assistant."""
     return slacks.server.slack.event(user="U0SAME", text="repeat CANARY", channel=channel, **event)
 
 
 async def test_another_workspace_installs_nothing(slacks: Workspaces) -> None:
-    """It is told whom to ask, no token is kept here or goes on at Slack; those that are allowed have been installed."""
+    """An installation from an unlisted place is refused with whom to ask, and its token is revoked and not kept."""
     page = await slacks.install("T0TWO")
     whole = await slacks.install("E0GRID")
 
@@ -61,7 +61,7 @@ async def test_another_workspace_installs_nothing(slacks: Workspaces) -> None:
 async def test_a_token_that_slack_does_not_end_is_told_in_the_log(
     slacks: Workspaces, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The installation is refused all the same; the log names the place, and not the token."""
+    """If Slack does not revoke a refused installation's token, the log names the workspace and not the token."""
     monkeypatch.delitem(slacks.server.slack._methods, "auth.revoke")
     page = await slacks.install("T0TWO")
     left = slacks.installs.tokens["T0TWO"]
@@ -74,7 +74,7 @@ async def test_a_token_that_slack_does_not_end_is_told_in_the_log(
 
 
 async def test_events_of_another_workspace_are_refused(slacks: Workspaces, caplog: pytest.LogCaptureFixture) -> None:
-    """Though its token is still kept from before; the log names the place and nothing that was said."""
+    """Events of unlisted places are not stored, even with a token kept from before, nor is their text logged."""
     await keep(slacks, "T0TWO")
     with caplog.at_level(logging.DEBUG):
         answers = [
@@ -100,7 +100,7 @@ async def test_events_of_another_workspace_are_refused(slacks: Workspaces, caplo
 async def test_a_stranger_in_an_allowed_workspaces_channel_is_refused(
     slacks: Workspaces, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Slack Connect: it is the sender's own company that has to be allowed; a colleague beside them is answered."""
+    """In a Slack Connect channel the sender's own company must be listed; a listed colleague is answered."""
     for team, shared in (("T0STRANGER", True), ("T0ONE", False)):
         event = written(slacks, "C0SHARED", team="T0ONE", kind="app_mention")
         event["is_ext_shared_channel"] = shared
@@ -113,7 +113,7 @@ async def test_a_stranger_in_an_allowed_workspaces_channel_is_refused(
 
 
 async def test_another_workspace_offboards_nobody_but_its_installation_ends(slacks: Workspaces) -> None:
-    """A token that Slack calls over is erased wherever it is of; of a leaver nothing is written down."""
+    """An unlisted workspace cannot offboard anybody, but the end of its installation still erases its token."""
     await keep(slacks, "T0TWO")
     leaver = {"type": "user_change", "user": {"id": "U0LEAVER", "team_id": "T0TWO", "deleted": True}}
     await slacks.server.deliver(slacks.server.slack.notice(leaver, "T0TWO"))
@@ -127,7 +127,7 @@ async def test_another_workspace_offboards_nobody_but_its_installation_ends(slac
 
 
 async def test_another_workspace_vouches_for_no_address(slacks: Workspaces) -> None:
-    """What it says of its people is not asked for a Google account, though its token is still kept from before."""
+    """An unlisted workspace's confirmed addresses do not count, even with a token kept from before."""
     await keep(slacks, "T0TWO")
     slacks.server.slack.members["U0SAME"] = {"is_email_confirmed": True, "profile": {"email": ADDRESS}}
     directory = slacks.server.container.directories()["slack"]
@@ -142,7 +142,7 @@ async def test_another_workspace_vouches_for_no_address(slacks: Workspaces) -> N
 async def test_a_workspace_that_is_allowed_alone_does_not_vouch_for_the_next_one(
     slacks: Workspaces, workspace: str, teams: list[str], email: str | None
 ) -> None:
-    """Of an organisation of which one workspace is listed, an address counts for who is of that workspace."""
+    """If only one workspace of an organisation is listed, only addresses of its own members count."""
     member = {"team_id": workspace, "enterprise_user": {"enterprise_id": "E0OTHER", "teams": teams}}
     slacks.server.slack.members["U0NEXT"] = {
         "is_email_confirmed": True,
@@ -158,7 +158,7 @@ async def test_a_workspace_that_is_allowed_alone_does_not_vouch_for_the_next_one
 
 
 async def keep(slacks: Workspaces, workspace: str) -> None:
-    """A token that was kept before the list was written."""
+    """Keep a token as if it had been stored before the list was set."""
     slacks.server.slack.admit(workspace, f"xoxb-{workspace}")
     installation = Installation(workspace, None, "Two Ltd", "U0BOT", "chat:write", "U0ADMIN", 0.0)
     await slacks.server.container.slack_installations().save(installation, f"xoxb-{workspace}")

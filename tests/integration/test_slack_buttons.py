@@ -31,14 +31,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def environment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Environment]:
-    """A Google and a Slack."""
+    """Yield a Google and a Slack."""
     async with open_environment(Path(tmp_path_factory.mktemp("buttons"))) as environment:
         yield environment
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(environment: Environment) -> AsyncIterator[Server]:
-    """A server on a socket that may act in groups; Ada and Grace are connected."""
+    """Yield a server on a socket that may act in groups, with Ada and Grace connected."""
     assert environment.settings.interfaces.slack is not None
     slack = environment.settings.interfaces.slack.model_copy(update={"act_in_groups": True})
     interfaces = environment.settings.interfaces.model_copy(update={"slack": slack})
@@ -57,12 +57,12 @@ async def say(server: Server, name: str, text: str, channel: str | None = None) 
 
 
 async def card(server: Server, name: str, said: str) -> Post:
-    """The newest card of a person that says this, once it is there."""
+    """Return the newest card of a person with this text, once it is there."""
     return (await eventually(lambda: [post for post in cards(server, name) if said in post.shown]))[0]
 
 
 def cards(server: Server, name: str) -> list[Post]:
-    """A person's posts with buttons in the direct chat, newest first."""
+    """Return a person's posts with buttons in the direct chat, newest first."""
     return [post for post in server.posted(direct(name))[::-1] if [*buttons_in(post.blocks)]]
 
 
@@ -72,24 +72,24 @@ async def click(server: Server, payload: dict[str, Any]) -> httpx2.Response:
 
 
 def now(server: Server, post: Post) -> Post:
-    """A post as it is now."""
+    """Return a post as it is now."""
     return next(each for each in server.slack.posts if (each.channel, each.ts) == (post.channel, post.ts))
 
 
 async def ask_to_send(server: Server, name: str, channel: str | None = None) -> tuple[Post, str]:
-    """Ask for a mail, with characters that markup would eat; the card that asks, and the mail's subject."""
+    """Ask for a mail with characters that markup would change, and return the card and the mail's subject."""
     subject = f"*{secrets.token_hex(4)}* _hi_ ~no~ `x` &lt; :smile: <!channel>"
     await say(server, name, f'/gmail_send to={GRACE} subject="{subject}" body="[a](https://b.example)"', channel)
     return await card(server, name, subject), subject
 
 
 def sent(server: Server, subject: str) -> int:
-    """How many mails with this subject have arrived."""
+    """Return how many mails with this subject have arrived."""
     return sum(subject.split("*")[1] in letter.raw.decode() for letter in server.google.mailbox(GRACE))
 
 
 async def test_a_card_shows_every_character_and_two_buttons(server: Server) -> None:
-    """The mail is shown as it will be sent, in a block that reads no markup; the words still stand below."""
+    """A card shows the mail unchanged in a block without markup, two buttons, and the command to type instead."""
     post, _ = await ask_to_send(server, "ada")
     kinds = [block["type"] for block in post.blocks]
 
@@ -100,7 +100,7 @@ async def test_a_card_shows_every_character_and_two_buttons(server: Server) -> N
 
 
 async def test_a_press_approves_once_and_takes_the_buttons_off(server: Server) -> None:
-    """However often the same press arrives, the mail is sent once; the card then says what was chosen."""
+    """A press that arrives several times sends the mail once, and the card then shows the choice without buttons."""
     post, subject = await ask_to_send(server, "ada")
     payload = press(server.slack, post, "Approve", user=user("ada"))
     answers = await asyncio.gather(*(click(server, payload) for _ in range(4)))
@@ -115,7 +115,7 @@ async def test_a_press_approves_once_and_takes_the_buttons_off(server: Server) -
 
 
 async def test_a_press_after_the_decision_is_answered_and_does_nothing(server: Server) -> None:
-    """A second press on a card that still shows its buttons, as an old screen does, is answered with the decision."""
+    """A press on a card that was already decided is answered with the decision, and does nothing."""
     post, subject = await ask_to_send(server, "grace")
     await click(server, press(server.slack, post, "Deny", user=user("grace")))
     await eventually(lambda: [each for each in server.posted(direct("grace")) if "I won't do it" in each.text])
@@ -126,7 +126,7 @@ async def test_a_press_after_the_decision_is_answered_and_does_nothing(server: S
 
 
 async def test_nobody_elses_press_counts(server: Server) -> None:
-    """Another person's press gets a private word, the requester's card keeps its buttons, and nothing is sent."""
+    """Another person's press gets a private reply, sends nothing, and leaves the requester's card unchanged."""
     await say(server, "grace", "repeat hello", "C0SHARED")
     own, subject = await ask_to_send(server, "ada")
     server.slack.places.invite("C0SHARED", user("ada"), user("grace"))
@@ -141,7 +141,7 @@ async def test_nobody_elses_press_counts(server: Server) -> None:
 
 
 async def test_a_press_of_a_mention_is_decided_in_the_direct_chat(server: Server) -> None:
-    """A mail asked for in a group is approved where only the requester sees it, and the thread never shows it."""
+    """A mail asked for in a group is approved in the requester's direct chat, and the thread does not show it."""
     post, subject = await ask_to_send(server, "ada", "C0GROUP")
     await click(server, press(server.slack, post, "Approve", user=user("ada")))
     await eventually(lambda: sent(server, subject))
@@ -152,7 +152,7 @@ async def test_a_press_of_a_mention_is_decided_in_the_direct_chat(server: Server
 
 
 async def test_the_tenant_is_that_of_the_person_who_pressed(server: Server) -> None:
-    """In a channel that two companies share, a colleague of another company does not become one of ours."""
+    """In a shared channel, a press by a user of another company has that company's tenant and decides nothing."""
     post, subject = await ask_to_send(server, "ada")
     payload = press(server.slack, post, "Approve", user=user("ada"), home_team="T0ELSEWHERE")
     await click(server, payload)
@@ -167,7 +167,7 @@ async def test_the_tenant_is_that_of_the_person_who_pressed(server: Server) -> N
 
 
 async def test_a_consent_card_opens_the_page(server: Server) -> None:
-    """Its button has the link, which the text holds too; pressing it is acknowledged and says nothing."""
+    """A consent card has the link in its button and its text, and a press is acknowledged without a reply."""
     await say(server, "lovelace", QUESTION)
     post = await card(server, "lovelace", "permission")
     button = next(buttons_in(post.blocks))
@@ -190,7 +190,7 @@ BAD: dict[str, bytes] = {
 
 @pytest.mark.parametrize("body", BAD.values(), ids=BAD.keys())
 async def test_a_press_that_cannot_be_read_is_refused(server: Server, body: bytes) -> None:
-    """A signed body that is no interaction is a 400, and one that is not signed a 401."""
+    """A signed body that is not an interaction gets a 400, and an unsigned one a 401."""
     signed = await server.client.post("/slack/interactions", content=body, headers=server.slack.sign(body, time.time()))
     unsigned = await server.client.post("/slack/interactions", content=body)
 
@@ -198,7 +198,7 @@ async def test_a_press_that_cannot_be_read_is_refused(server: Server, body: byte
 
 
 async def test_the_status_names_ones_own_decisions_alone(server: Server) -> None:
-    """Ada hears the code that waits for her; somebody for whom nothing is done hears so, and no code."""
+    """`status` shows a person only their own pending code."""
     post, _ = await ask_to_send(server, "ada")
     (code,) = set(APPROVAL_CODE.findall(post.text))
     told = {}

@@ -24,14 +24,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def environment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Environment]:
-    """A Google and a Slack."""
+    """Yield a Google and a Slack."""
     async with open_environment(Path(tmp_path_factory.mktemp("commands"))) as environment:
         yield environment
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(environment: Environment) -> AsyncIterator[Server]:
-    """A server on a socket; Ada and Grace are connected."""
+    """Yield a server on a socket, with Ada and Grace connected."""
     async with environment.server(ScriptedModel().install) as server:
         for name, email in (("ada", ADA), ("grace", GRACE)):
             await server.connect(Principal("slack", TEAM, user(name)), email)
@@ -55,7 +55,7 @@ async def command(server: Server, form: dict[str, str]) -> httpx2.Response:
     ],
 )
 async def test_a_command_is_answered_in_the_direct_chat(server: Server, words: str, told: str) -> None:
-    """Both people use it in a channel at once; the line that is shown at once holds nothing of anybody's."""
+    """A command in a channel is answered in the direct chat, and the channel shows only that, to its sender."""
     before = {name: len(server.posted(direct(name))) for name in ("ada", "grace")}
     answers = await asyncio.gather(
         *(command(server, slash(words, user=user(name), channel="C0GENERAL", team=TEAM)) for name in before)
@@ -68,7 +68,7 @@ async def test_a_command_is_answered_in_the_direct_chat(server: Server, words: s
 
 
 async def test_a_command_that_is_sent_twice_counts_once(server: Server) -> None:
-    """A replay repeats the id of the command; the same words typed again are another command."""
+    """A command that Slack sends twice is answered once, and the same text typed again is a new command."""
     first, second = (slash("repeat once", user=user("twice"), channel="C0GENERAL", team=TEAM) for _ in range(2))
     for form in (first, first, second):
         assert (await command(server, form)).status_code == 200
@@ -78,7 +78,7 @@ async def test_a_command_that_is_sent_twice_counts_once(server: Server) -> None:
 
 
 async def test_a_person_who_cannot_be_written_to_sees_why(server: Server) -> None:
-    """Then nothing is stored, and the line says what to do."""
+    """A person without a direct chat reads why there is no answer, and what to do."""
     server.slack.places.unreachable[user("closed")] = "cannot_dm_bot"
     answer = await command(server, slash("help", user=user("closed"), channel="C0GENERAL", team=TEAM))
 
@@ -86,7 +86,7 @@ async def test_a_person_who_cannot_be_written_to_sees_why(server: Server) -> Non
 
 
 async def test_a_command_that_slack_did_not_sign_is_refused(server: Server) -> None:
-    """Neither an unsigned form nor one without its fields is taken."""
+    """An unsigned command gets a 401, and a signed one without its fields a 400."""
     unsigned = await server.client.post("/slack/commands", content=b"text=help")
     body = b"text=help"
     empty = await server.client.post("/slack/commands", content=body, headers=server.slack.sign(body, time.time()))
@@ -95,7 +95,7 @@ async def test_a_command_that_slack_did_not_sign_is_refused(server: Server) -> N
 
 
 async def test_the_home_shows_ones_own_connections_alone(server: Server) -> None:
-    """Ada's tab has her address and not Grace's, and a person without an account is offered to connect."""
+    """The Home tab shows only the person's own connections, and offers to connect one if the person has no account."""
     for name in ("ada", "grace", "nobody"):
         await server.deliver(home_opened(server.slack, user=user(name), team=TEAM))
     homes = {
@@ -110,7 +110,7 @@ async def test_the_home_shows_ones_own_connections_alone(server: Server) -> None
 
 
 async def test_the_messages_tab_publishes_nothing(server: Server) -> None:
-    """Only the Home tab is a page."""
+    """Opening the Messages tab publishes no Home."""
     await server.deliver(home_opened(server.slack, user=user("reader"), team=TEAM, tab="messages"))
     await server.deliver(home_opened(server.slack, user=user("witness"), team=TEAM))
     await eventually(lambda: user("witness") in server.slack.homes)
@@ -119,7 +119,7 @@ async def test_the_messages_tab_publishes_nothing(server: Server) -> None:
 
 
 async def test_a_press_in_the_home_disconnects_the_person_who_pressed(server: Server) -> None:
-    """The answer comes to their direct chat, the button is gone, and the next look at the tab has no account."""
+    """Disconnecting in the Home tab works once, is answered in the direct chat, and removes the button."""
     name, principal = "leaver", Principal("slack", TEAM, user("leaver"))
     await server.connect(principal, ADA)
     await server.deliver(home_opened(server.slack, user=user(name), team=TEAM))
@@ -140,7 +140,7 @@ async def test_a_press_in_the_home_disconnects_the_person_who_pressed(server: Se
 
 
 async def test_commands_and_presses_come_over_sockets_too(tmp_path: Path) -> None:
-    """The acknowledgement of a command carries its line; a press has none."""
+    """Over Socket Mode a command's acknowledgement contains its line, and a press's contains nothing."""
     async with open_environment(tmp_path) as environment, environment.slack_sockets.serving():
         interfaces = with_sockets(environment, connections=1)
         async with environment.server(ScriptedModel().install, interfaces=interfaces) as server:

@@ -1,4 +1,4 @@
-"""Files in Slack: kept by reference, fetched when the message is answered, with the bot's token and to a limit."""
+"""Files in Slack: stored by reference, and fetched with the bot's token, up to a limit, when they are needed."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def environment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Environment]:
-    """A Google and a Slack."""
+    """Yield a Google and a Slack."""
     async with open_environment(Path(tmp_path_factory.mktemp("files"))) as environment:
         yield environment
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(environment: Environment) -> AsyncIterator[Server]:
-    """A server on a socket."""
+    """Yield a server on a socket."""
     async with environment.server(ScriptedModel().install) as server:
         yield server
 
 
 async def share(server: Server, name: str, text: str, *files: dict[str, Any]) -> StoredMessage:
-    """Send files as a direct message; the message as it is stored."""
+    """Send files as a direct message, and return the stored message."""
     payload = server.slack.event(user=user(name), text=text, channel=direct(name))
     payload["event"] |= {"subtype": "file_share", "files": [*files]}
     (await server.deliver(payload)).raise_for_status()
@@ -50,13 +50,13 @@ async def share(server: Server, name: str, text: str, *files: dict[str, Any]) ->
 
 
 async def fetch(server: Server, message: StoredMessage, limit: int = 1000) -> list[bytes]:
-    """The contents of all files of a message."""
+    """Return the contents of all files of a message."""
     channel = server.container.channels()["slack"].sends
     return [await channel.fetch(message, attachment, limit=limit) for attachment in message.attachments]
 
 
 async def test_two_peoples_files_are_fetched_for_their_own_messages(server: Server) -> None:
-    """A message may be nothing but a file; no address of it is stored."""
+    """Two people's messages without text each have their own file, and no URL of it is stored."""
     contents = {"ada": b"ada's plan", "grace": b"\x89PNG grace's picture"}
     kinds = {"ada": ("plan.txt", "text/plain"), "grace": ("picture.png", "image/png")}
     shared = {
@@ -72,7 +72,7 @@ async def test_two_peoples_files_are_fetched_for_their_own_messages(server: Serv
 
 
 async def test_reading_ends_at_the_limit(server: Server) -> None:
-    """The size that Slack states does not matter."""
+    """A file over the limit is refused even if Slack states a smaller size."""
     message = await share(
         server, "large", "look", server.slack.files.upload("a.txt", "text/plain", b"x" * 5000, size=5)
     )
@@ -83,7 +83,7 @@ async def test_reading_ends_at_the_limit(server: Server) -> None:
 
 
 async def test_what_slack_does_not_give_is_gone(server: Server, environment: Environment) -> None:
-    """A deleted file, and one that an app without the scope asks for: the sign-in page is not taken for a file."""
+    """A deleted file, and one that the app lacks the scope for, raise an error that says why."""
     slack = server.slack
     message = await share(server, "gone", "look", slack.files.upload("a.txt", "text/plain", b"x"))
     token = next(iter(slack._granted))
@@ -98,7 +98,7 @@ async def test_what_slack_does_not_give_is_gone(server: Server, environment: Env
 
 
 async def test_no_token_and_no_address_is_logged(server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    """Neither when it succeeds nor when it fails, at the lowest level of the log."""
+    """Neither a token nor a file's URL is logged, whether fetching succeeds or fails."""
     caplog.set_level(logging.DEBUG)
     message = await share(server, "quiet", "look", server.slack.files.upload("a.txt", "text/plain", b"x"))
     await fetch(server, message)
@@ -111,7 +111,7 @@ async def test_no_token_and_no_address_is_logged(server: Server, caplog: pytest.
 
 
 async def test_a_file_that_slack_only_links_to_is_named(server: Server) -> None:
-    """It is no attachment, and the model is told that it cannot open it."""
+    """A file that Slack only links to is named in the message's text, and is not an attachment."""
     drive = {"id": "F0DRIVE", "name": "Budget", "title": "Budget", "mode": "external", "mimetype": "x/y"}
     message = await share(server, "drive", "look", drive)
 
@@ -132,7 +132,7 @@ KINDS: list[tuple[dict[str, Any], AttachmentKind]] = [
 
 @pytest.mark.parametrize(("file", "kind"), KINDS)
 async def test_the_kind_is_read_from_the_type(file: dict[str, Any], kind: AttachmentKind) -> None:
-    """A type that Slack does not state, as for files of another company, is left open."""
+    """An attachment's kind follows from its type; without a usable type it is a document."""
     (attachment,) = attachments_of({"files": [{"id": "F1", **file}, {"id": "../x"}, {"name": "no id"}, None]})
 
     assert attachment.kind is kind
@@ -153,5 +153,5 @@ async def test_the_kind_is_read_from_the_type(file: dict[str, Any], kind: Attach
     ],
 )
 async def test_the_token_goes_to_slack_alone(url: str, expected: bool) -> None:
-    """No other host is sent it, whatever address a file has."""
+    """The token is sent only to Slack's own hosts over HTTPS, or to the configured API address."""
     assert is_slacks(url, "http://127.0.0.1:80/api/") is expected

@@ -1,4 +1,4 @@
-"""Files that go with replies in Slack: shared where the reply is, once, and explained where Slack takes none."""
+"""Files with replies in Slack: shared once, beside the reply, or explained if Slack does not take them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TOKEN, THREAD = "xoxb-1", "1700000000.000001"
 
 @dataclass
 class Stage:
-    """A Slack, and the channels of two processes that share what they note."""
+    """A Slack, and the channels of two processes that share their notes."""
 
     slack: SlackSandbox
     notes: RememberedNotes
@@ -53,7 +53,7 @@ class Stage:
         await (channel or self.one).send(message, content, private=private, reply_id=message.message_id, again=again)
 
     def shared(self, channel: str) -> list[tuple[str | None, str, bytes]]:
-        """The files that were shared in a channel: in which thread, their names and contents."""
+        """Return the thread, name and contents of each file that was shared in a channel."""
         return [
             (post.thread_ts, self.slack.files.by_id[file].name, self.slack.files.by_id[file].contents)
             for post in self.slack.posts
@@ -62,11 +62,11 @@ class Stage:
         ]
 
     def texts(self, name: str) -> list[str]:
-        """What a person is told directly, in words."""
+        """Return the texts of a person's direct chat."""
         return [post.shown for post in self.slack.posts if post.channel == f"D0{name}" and not post.files]
 
     def refuse(self, method: str, *reasons: str, after: bool = False) -> None:
-        """Have the next calls of a method answered with these codes, before or after Slack did what they say."""
+        """Have the next calls of a method fail with these codes, before or after Slack carries them out."""
         call, waiting = self.slack._methods[method], [*reasons]
 
         def refusing(arguments: Any, workspace: str) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class Stage:
 
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
-    """Two people have mentioned the assistant in one channel."""
+    """Yield a stage on which two people have mentioned the assistant in one channel."""
     slack, notes = SlackSandbox(signing_secret="secret", bot_token=TOKEN), RememberedNotes()
     for name in ("ADA", "GRACE"):
         slack.event(user=f"U0{name}", text="<@U0BOT> hi", channel="C0ALL", ts=THREAD, kind="app_mention")
@@ -89,7 +89,7 @@ async def stage() -> AsyncIterator[Stage]:
 
 
 def mention(name: str) -> StoredMessage:
-    """What a person wrote in the channel."""
+    """Return a person's mention in the channel."""
     return StoredMessage(
         message_id=(name * 32)[:32],
         principal=Principal("slack", "T0SANDBOX", f"U0{name}"),
@@ -109,7 +109,7 @@ def mention(name: str) -> StoredMessage:
 
 
 def file_of(name: str, contents: bytes | Exception) -> ReplyFile:
-    """A file with these contents, or one that cannot be read."""
+    """Return a file with these contents, or one that cannot be read."""
 
     async def read() -> bytes:
         if isinstance(contents, Exception):
@@ -120,7 +120,7 @@ def file_of(name: str, contents: bytes | Exception) -> ReplyFile:
 
 
 async def test_private_files_reach_their_person_alone(stage: Stage) -> None:
-    """Each in their own direct chat; the thread gets public ones only."""
+    """Private files go to each person's direct chat, and only public ones to the thread."""
     await stage.send("ADA", file_of("ada.pdf", b"for Ada"), file_of("more.txt", b"more"))
     await stage.send("GRACE", file_of("grace.pdf", b"for Grace"))
     await stage.send("GRACE", file_of("all.pdf", b"for all"), private=False)
@@ -140,7 +140,7 @@ async def test_private_files_reach_their_person_alone(stage: Stage) -> None:
     ],
 )
 async def test_a_file_is_shared_once_however_a_try_ends(stage: Stage, method: str, after: bool) -> None:
-    """Another process tries again: it shares what is missing, and nothing that arrived although Slack said no."""
+    """After a failed try, another process shares only what is missing, even if Slack reported an error wrongly."""
     stage.refuse(method, "internal_error", after=after)
     with pytest.raises(UnavailableError):
         await stage.send("ADA", file_of("ada.pdf", b"for Ada"))
@@ -166,7 +166,7 @@ async def test_a_file_is_shared_once_however_a_try_ends(stage: Stage, method: st
 async def test_a_file_that_cannot_be_shared_is_explained(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, contents: bytes | Exception, refused: str | None, why: str
 ) -> None:
-    """Once, below the answer, which arrives all the same; the other file does too."""
+    """A file that cannot be shared is explained once, below the answer; the answer still arrives."""
     monkeypatch.setattr(uploads, "MAX_UPLOAD_BYTES", 10)
     stage.slack.uploads.refused = refused
     files = (file_of("bad.exe", contents), file_of("good.pdf", b"good"))
@@ -180,7 +180,7 @@ async def test_a_file_that_cannot_be_shared_is_explained(
 
 
 async def test_a_token_without_the_scope_is_explained(stage: Stage) -> None:
-    """An app that was installed before it could upload says what it lacks."""
+    """A token without the scope for uploads is explained with the scope's name."""
     stage.slack._granted = {TOKEN: stage.slack._granted[TOKEN] - {"files:write"}}
     await stage.send("ADA", file_of("ada.pdf", b"for Ada"))
 
@@ -188,7 +188,7 @@ async def test_a_token_without_the_scope_is_explained(stage: Stage) -> None:
 
 
 async def test_files_go_out_through_delivery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two people's replies with a file each: a refusal for now, by a rate limit too, and then each has their own."""
+    """Files go through the delivery: after rate limits each of two people gets their own file."""
 
     def with_file(status: Status) -> ReplyContent | None:
         content = in_words(status)

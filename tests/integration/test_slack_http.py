@@ -17,7 +17,7 @@ TOKEN = "xoxb-sandbox"
 
 
 class Front:
-    """Stands before a Slack: lists each call's connection and headers, and sets a cookie with each answer."""
+    """A proxy for a Slack that records each call's connection and headers, and sets a cookie in each answer."""
 
     def __init__(self) -> None:
         self.slack = SlackSandbox(signing_secret="secret", bot_token=TOKEN)
@@ -45,14 +45,14 @@ class Front:
 
 @pytest.fixture
 async def front() -> AsyncIterator[Front]:
-    """Nothing is posted yet."""
+    """Yield a front to which nothing was posted yet."""
     front = Front()
     async with serve_loopback(front) as front.url:
         yield front
 
 
 async def test_posts_share_a_connection(front: Front) -> None:
-    """While it is open, a post goes out over the connection of the one before."""
+    """While the session is open, posts share a connection."""
     http = SlackHttp()
     async with http.opened():
         await front.post(http)
@@ -63,7 +63,7 @@ async def test_posts_share_a_connection(front: Front) -> None:
 
 
 async def test_no_cookie_goes_from_one_call_to_the_next(front: Front) -> None:
-    """What Slack sets with one workspace's call is not sent with another's."""
+    """A cookie that Slack sets in one answer is not sent with the next call."""
     http = SlackHttp()
     async with http.opened():
         await front.post(http)
@@ -74,7 +74,7 @@ async def test_no_cookie_goes_from_one_call_to_the_next(front: Front) -> None:
 
 
 async def test_nothing_is_open_outside(front: Front) -> None:
-    """The end of the context closes the session; outside, each call has a connection of its own."""
+    """The session is closed with its context, and outside it each call has its own connection."""
     http = SlackHttp()
     async with http.opened():
         inside = http.session

@@ -1,4 +1,4 @@
-"""The Slack interface: who is let in, which events are a person's message, and how answers look."""
+"""The Slack interface: which requests are accepted, which events are a person's message, and how answers look."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def environment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Environment]:
-    """A Google and a Slack."""
+    """Yield a Google and a Slack."""
     async with open_environment(Path(tmp_path_factory.mktemp("slack"))) as environment:
         yield environment
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(environment: Environment) -> AsyncIterator[Server]:
-    """A server on a socket."""
+    """Yield a server on a socket."""
     async with environment.server(lambda container: ScriptedModel().install(container)) as server:
         yield server
 
@@ -58,18 +58,18 @@ async def post(server: Server, body: bytes, headers: dict[str, str]) -> httpx2.R
 
 
 async def post_signed(server: Server, body: bytes) -> httpx2.Response:
-    """Post raw bytes that Slack signed just now."""
+    """Post raw bytes with a fresh signature of Slack's."""
     return await post(server, body, server.slack.sign(body, time.time()))
 
 
 async def texts(server: Server) -> list[str]:
-    """The texts of all messages that are stored, in their order."""
+    """Return the texts of all stored messages, in order."""
     async with server.container.database().reading() as connection:
         return list((await connection.execute(sa.select(messages.c.body).order_by(messages.c.created_at))).scalars())
 
 
 def event(server: Server, name: str = "ada", text: str = "repeat hello", **changes: Any) -> dict[str, Any]:
-    """A direct message whose inner event has some keys changed; None leaves one out."""
+    """Return a direct message whose inner event has some keys changed; None removes a key."""
     payload = server.slack.event(user=user(name), text=text, channel=direct(name))
     payload["event"] = {key: value for key, value in {**payload["event"], **changes}.items() if value is not None}
     return payload
@@ -99,7 +99,7 @@ UNSIGNED = {
 @pytest.mark.parametrize("headers", UNSIGNED.values(), ids=UNSIGNED.keys())
 @pytest.mark.parametrize("kind", ["event_callback", "url_verification"])
 async def test_what_slack_did_not_sign_is_refused(server: Server, headers: Any, kind: str) -> None:
-    """Without a valid signature over body and time nothing is read, the verification of the URL included."""
+    """A request without a valid signature over its body and time is refused, including the URL verification."""
     payload = event(server) if kind == "event_callback" else {"type": kind, "challenge": "secret-challenge"}
     body = json.dumps(payload).encode()
     before = await texts(server)
@@ -111,9 +111,9 @@ async def test_what_slack_did_not_sign_is_refused(server: Server, headers: Any, 
     assert await texts(server) == before
 
 
-@pytest.mark.parametrize("seconds", [-3600, -301, 360, 3600])  # the future comes nearer while it is sent
+@pytest.mark.parametrize("seconds", [-3600, -301, 360, 3600])  # a future time gets closer while the request is sent
 async def test_a_signature_of_another_time_is_refused(server: Server, seconds: int) -> None:
-    """Five minutes after it was signed a request is taken for a replay, and one from the future as well."""
+    """A request signed more than five minutes ago, or in the future, is refused as a replay."""
     body = json.dumps(event(server)).encode()
     before = await texts(server)
     stale = await post(server, body, server.slack.sign(body, time.time() + seconds))
@@ -123,7 +123,7 @@ async def test_a_signature_of_another_time_is_refused(server: Server, seconds: i
 
 
 async def test_a_changed_body_is_refused(server: Server) -> None:
-    """A signature holds for its body only."""
+    """A signature is valid only for the body that it was made for."""
     signed = json.dumps(event(server)).encode()
     response = await post(server, signed.replace(b"hello", b"HELLO"), server.slack.sign(signed, time.time()))
 
@@ -131,7 +131,7 @@ async def test_a_changed_body_is_refused(server: Server) -> None:
 
 
 async def test_the_url_is_verified(server: Server) -> None:
-    """The challenge of a signed verification is given back."""
+    """A signed URL verification gets its challenge back."""
     response = await post_signed(server, json.dumps({"type": "url_verification", "challenge": "3eZb"}).encode())
 
     assert (response.status_code, response.json()) == (200, {"challenge": "3eZb"})
@@ -153,7 +153,7 @@ BAD_BODIES = {
 
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
 async def test_a_bad_body_is_refused(server: Server, body: bytes) -> None:
-    """A signed body that cannot be read is a 4xx in JSON."""
+    """A signed body that cannot be parsed gets a 400 or 401 in JSON and stores nothing."""
     before = await texts(server)
     response = await post_signed(server, body)
 
@@ -165,7 +165,7 @@ async def test_a_bad_body_is_refused(server: Server, body: bytes) -> None:
 @pytest.mark.parametrize("value", [None, "", 7, {"a": 1}, "\x00", "\ud83d"])
 @pytest.mark.parametrize("key", ["ts", "team_id", "user", "channel"])
 async def test_an_event_that_lacks_an_id_is_refused(server: Server, key: str, value: Any) -> None:
-    """Two events without an id are not taken for one, and nobody is taken for somebody: both are a 400."""
+    """An event whose id, team, user or channel is missing or malformed gets a 400 and stores nothing."""
     payload = event(server)
     place = payload if key in payload else payload["event"]
     del place[key]
@@ -181,14 +181,14 @@ async def test_an_event_that_lacks_an_id_is_refused(server: Server, key: str, va
 
 @pytest.mark.parametrize("text", ["hello \x00", "hello \ud83d"])
 async def test_a_text_that_cannot_be_stored_is_refused(server: Server, text: str) -> None:
-    """NUL and half a surrogate pair are a 400, which no retry makes better."""
+    """A text with NUL or half a surrogate pair, which cannot be stored, gets a 400."""
     response = await post_signed(server, json.dumps(event(server, text=text)).encode())
 
     assert response.status_code == 400
 
 
 async def test_an_oversize_body_is_refused(server: Server) -> None:
-    """A body over the limit is not read to its end, signed or not."""
+    """A body over the limit gets a 413."""
     response = await post_signed(server, b" " * (server.settings.server.max_body_bytes + 1))
 
     assert response.status_code == 413
@@ -212,7 +212,7 @@ NOBODYS = {
 
 @pytest.mark.parametrize("changes", NOBODYS.values(), ids=NOBODYS.keys())
 async def test_what_no_person_said_to_it_is_ignored(server: Server, changes: dict[str, Any]) -> None:
-    """Bots, edits, notices and other people's talk are acknowledged and not stored."""
+    """Events that are not a person's message to the assistant are acknowledged and not stored."""
     before = await texts(server)
     response = await server.deliver(event(server, **changes))
 
@@ -224,7 +224,7 @@ async def test_what_no_person_said_to_it_is_ignored(server: Server, changes: dic
     "payload", [{"type": "app_rate_limited"}, {"type": "event_callback"}, {"type": "event_callback", "event": []}, {}]
 )
 async def test_a_payload_of_another_kind_is_ignored(server: Server, payload: dict[str, Any]) -> None:
-    """What is signed by Slack and no event is acknowledged, so that Slack does not send it again."""
+    """A signed payload that is not an event is acknowledged, so that Slack does not send it again."""
     response = await server.deliver(payload)
 
     assert response.status_code == 200
@@ -232,7 +232,7 @@ async def test_a_payload_of_another_kind_is_ignored(server: Server, payload: dic
 
 @pytest.mark.parametrize("subtype", ["file_share", "thread_broadcast"])
 async def test_a_persons_message_of_another_form_is_answered(server: Server, subtype: str) -> None:
-    """A message with a file, or one that is shown in the channel as well, is a person's message too."""
+    """A message with a file, or a thread reply that is also sent to the channel, is answered."""
     name = subtype.replace("_", "")
     await server.deliver(event(server, name, subtype=subtype))
 
@@ -249,7 +249,7 @@ async def test_a_persons_message_of_another_form_is_answered(server: Server, sub
     ("repeat &amp;lt;", "repeat &lt;"),
 ])  # fmt: skip
 async def test_what_a_person_typed_is_restored(server: Server, typed: str, understood: str) -> None:
-    """The mention is taken off, and Slack's marks for links and characters are undone, once."""
+    """The bot's mention is removed, and Slack's escapes for links and characters are undone exactly once."""
     await server.deliver(event(server, "typist", text=typed))
 
     assert (await texts(server))[-1] == understood
@@ -277,7 +277,7 @@ WORDLESS = {
 async def test_a_message_without_words_gets_an_answer(
     server: Server, changes: dict[str, Any], understood: str, request: pytest.FixtureRequest
 ) -> None:
-    """A file, a forward or a bare mention does not end in silence: the assistant learns what was sent."""
+    """A message without words, such as a file or a forward, is answered, and the assistant learns what was sent."""
     name = "wordless" + re.sub("[^a-z]", "", request.node.callspec.id)
     await server.deliver(event(server, name, **changes))
     stored = (await texts(server))[-1]
@@ -287,7 +287,7 @@ async def test_a_message_without_words_gets_an_answer(
 
 
 async def test_a_message_under_two_event_ids_is_answered_once(server: Server) -> None:
-    """An edit sends a mention again, and one message can come as two kinds of event, each with an event id."""
+    """An edit, or a second event about the same message, is not answered again."""
     mention = server.slack.event(
         user=user("editor"), text="<@U0BOT> repeat one", channel="C0EDITS", ts="1700000009.000001", kind="app_mention"
     )
@@ -314,7 +314,7 @@ async def test_a_message_under_two_event_ids_is_answered_once(server: Server) ->
 async def test_rejected_signatures_are_in_the_log_once_a_minute(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An operator sees that the signing secret is wrong, however often Slack posts."""
+    """Rejected signatures are logged at most once a minute, with a hint to check the secret."""
     caplog.clear()
     server.container.channel_parts.providers["slack.SlackRoutes"]()._log = LogOnce(logging.getLogger("test"))
     body = json.dumps(event(server)).encode()
@@ -328,14 +328,14 @@ async def test_rejected_signatures_are_in_the_log_once_a_minute(
 
 
 async def test_a_text_over_the_limit_is_cut(server: Server) -> None:
-    """Slack's longest message is the limit; what is beyond it is left out, and the message is not lost."""
+    """A text longer than Slack's longest message is cut there and still stored."""
     await server.deliver(event(server, "longtypist", text="repeat " + "x" * MAX_TEXT_LENGTH))
 
     assert len((await texts(server))[-1]) == MAX_TEXT_LENGTH
 
 
 async def test_a_long_answer_is_posted_in_parts(server: Server) -> None:
-    """No part is longer than Slack takes, and together they are the whole answer in order."""
+    """A long answer is posted in parts within Slack's limit, which together are the whole answer in order."""
     lines = [f"line {number:04}" for number in range(2000)]
     await server.deliver(event(server, "long", text="repeat " + "\n".join(lines)))
     posts = await server.posts(direct("long"), 3)
@@ -346,7 +346,7 @@ async def test_a_long_answer_is_posted_in_parts(server: Server) -> None:
 
 
 async def test_a_mail_cannot_call_the_channel(server: Server) -> None:
-    """What Slack would take for a command, a mention or a link is text when it comes out of a mail."""
+    """Commands, mentions and links in a quoted mail are escaped, so that Slack shows them as text."""
     ada = Principal("slack", TEAM, user("victim"))
     await server.connect(ada, ADA)
     raw = f"From: {ADA}\r\nTo: {ADA}\r\nSubject: <!channel> <@U0GRACE> & <https://evil.example|ok>\r\n\r\n<!here>"
@@ -362,7 +362,7 @@ MARKED = "~do not~ pay *5* _or_ `6`, see <https://pay.example/a_b?c=*d*>."
 
 
 async def test_an_answer_is_markdown_and_its_fallback_is_not(environment: Environment, server: Server) -> None:
-    """The block has the answer as it was written; in its text, which notifications show, nothing is markup."""
+    """An answer's block and fallback text both hold it as it was written, and the fallback is not read as markup."""
     await server.deliver(event(server, "marks", text=f"repeat {MARKED}"))
     await server.posts(direct("marks"), 1)
     (asked,) = [each for each in environment.slack_proxy.asked if each["channel"] == direct("marks")]
@@ -373,7 +373,7 @@ async def test_an_answer_is_markdown_and_its_fallback_is_not(environment: Enviro
 
 
 async def test_links_in_answers_are_not_unfurled(environment: Environment, server: Server) -> None:
-    """Slack is told not to fetch what an answer links to, which would open consent links and tell who read what."""
+    """An answer's links are not unfurled, because fetching them could open consent links and reveal who read what."""
     await server.deliver(event(server, "unfurl", text="repeat https://example.com/"))
     await server.posts(direct("unfurl"), 1)
     asked = next(each for each in environment.slack_proxy.asked if each["channel"] == direct("unfurl"))
@@ -382,7 +382,7 @@ async def test_links_in_answers_are_not_unfurled(environment: Environment, serve
 
 
 async def test_people_of_two_companies_are_two_people(server: Server) -> None:
-    """In a shared channel the tenant is the sender's own company, whichever receives the event."""
+    """In a shared channel the tenant is the sender's own company, even if another company receives the event."""
     for team in ("T0OTHER", TEAM):
         await server.deliver(event(server, "shared", team=team, user_team=team))
     query = sa.select(messages.c.tenant).where(messages.c.user_id == user("shared")).order_by(messages.c.created_at)
@@ -394,7 +394,7 @@ async def test_people_of_two_companies_are_two_people(server: Server) -> None:
 
 @pytest.mark.parametrize(("shared", "status"), [(True, 400), ("yes", 400), (False, 200), (None, 200)])
 async def test_nobody_is_of_the_receiving_team_by_default(server: Server, shared: object, status: int) -> None:
-    """Where another company may read along, a sender whose team is not named is nobody."""
+    """A sender without a team is refused where the channel may be shared, and otherwise belongs to the workspace."""
     name = f"nowhere{status}{shared}".lower()
     payload = event(server, name, team=None)
     del payload["is_ext_shared_channel"]
@@ -408,7 +408,7 @@ async def test_nobody_is_of_the_receiving_team_by_default(server: Server, shared
 
 
 async def test_people_of_an_organisation_are_one_across_its_teams(server: Server) -> None:
-    """In Enterprise Grid ids are the organisation's, so a person is the same in each of its teams."""
+    """In Enterprise Grid a person is the same principal in every workspace of the organisation."""
     for team in ("T0ONE", "T0TWO"):
         payload = event(server, "grid", text="repeat hello", team=team)
         await server.deliver({**payload, "team_id": team, "enterprise_id": "E0GRID"})
@@ -420,7 +420,7 @@ async def test_people_of_an_organisation_are_one_across_its_teams(server: Server
 
 
 async def test_an_answer_that_slack_refuses_is_sent_later_once(environment: Environment) -> None:
-    """While Slack is busy the answer waits in its row, and is posted once when Slack takes it again."""
+    """While Slack refuses posts, the answer is kept; once Slack accepts them, it is posted once."""
     asked = environment.slack_proxy.asked
     faults, delivery = environment.slack_proxy.faults, DeliverySettings(scan_seconds=0.02, backoff_seconds=0.4)
 
@@ -444,7 +444,7 @@ async def test_an_answer_that_slack_refuses_is_sent_later_once(environment: Envi
 
 @pytest.mark.parametrize("place", ["direct", "thread"])
 async def test_a_reply_that_is_tried_again_is_posted_once(server: Server, place: str) -> None:
-    """What Slack has of a reply already is looked up by its metadata, and only the missing part is posted."""
+    """A retried reply finds its posted parts by their metadata, and posts only the missing part."""
     name = f"again{place}"
     thread = "1700000000.000001" if place == "thread" else None
     payload = server.slack.event(user=user(name), text="repeat hello", channel=direct(name), thread_ts=thread)
@@ -469,7 +469,7 @@ async def test_a_reply_that_is_tried_again_is_posted_once(server: Server, place:
 
 @pytest.mark.parametrize("fault", ["fatal_error", "ratelimited"])
 async def test_a_post_without_an_answer_is_not_repeated_blindly(environment: Environment, fault: str) -> None:
-    """What Slack took before it broke off is found when it is tried again; what it refused is posted."""
+    """When Slack breaks off, the next try finds a post that arrived, and posts again only what was refused."""
     asked, name = environment.slack_proxy.asked, f"broken{fault.replace('_', '')}"
     broken, ahead = fault == "fatal_error", Ahead()
 
@@ -492,13 +492,13 @@ async def test_a_post_without_an_answer_is_not_repeated_blindly(environment: Env
         assert ["metadata" in each for each in tries()] == (
             [True, False]
             if broken
-            else [True, False, True, False]  # what another may have posted since is looked for too
+            else [True, False, True, False]  # parts that another process may have posted are looked up too
         )
         assert [post.text for post in server.posted(direct(name))] == ["hello"]
 
 
 async def test_a_private_answer_that_is_tried_again_comes_once(server: Server) -> None:
-    """What stands in the direct chat and in the thread is found there and not posted twice."""
+    """A private answer that is retried is posted once in the direct chat and mentioned once in the thread."""
     payload = server.slack.event(user=user("alone"), text="<@U0BOT> repeat x", channel="C0ALONE", kind="app_mention")
     await server.deliver(payload)
     await server.posts("C0ALONE", 1)

@@ -1,4 +1,4 @@
-"""A process is killed at any step of showing and sending an answer: another one finishes, and nothing else stays."""
+"""A process is killed at any step of showing and sending an answer: another one finishes, and nothing else remains."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LINE = f"<@U0ADA> {ANSWERED_DIRECTLY}"
 
 @dataclass(frozen=True)
 class Place:
-    """Where Ada wrote, and whether her answer is private there."""
+    """The message that Ada wrote in a place, and whether her answer is private there."""
 
     message: StoredMessage
     private: bool = True
@@ -48,7 +48,7 @@ ENDS = pytest.mark.parametrize("stopped", [False, True], ids=["done-again", "sto
 
 
 class Stage:
-    """A Slack in which Ada asked, and in which a message was just begun for Grace, and holds no words yet."""
+    """A Slack in which Ada asked, and which shows an empty message that was just begun for Grace."""
 
     def __init__(self, place: Place) -> None:
         self.slack, self.notes = SlackSandbox(signing_secret="secret", bot_token=TOKEN), RememberedNotes()
@@ -63,7 +63,7 @@ class Stage:
         self._call("chat.startStream", {"channel": "D0GRACE", "thread_ts": THREAD})
 
     def process(self, life: Life) -> SlackChannel:
-        """The channel of a process that lives so long."""
+        """Return the channel of a process that lives for these steps."""
         return MortalChannel(self, life)
 
     async def call(self, life: Life, method: str, **given: Any) -> AsyncSlackResponse:
@@ -85,7 +85,7 @@ class Stage:
         return cast(AsyncSlackResponse, answer)
 
     def now(self, attempt: int = 1) -> StoredMessage:
-        """Ada's message as it is read now."""
+        """Return Ada's message as it is stored now."""
         message = self.place.message
         return replace(message, attempt=attempt, notes=self.notes.kept.get(message.message_id))
 
@@ -107,12 +107,12 @@ class Stage:
         )
 
     async def live(self, channel: SlackChannel) -> None:
-        """Do all of it."""
+        """Run and answer the message."""
         await self.run(channel)
         await self.send(channel, "Half of it.", 1)
 
     async def finish(self, channel: SlackChannel, *, stopped: bool) -> Coroutine[Any, Any, None] | None:
-        """Let another process do what is left; return the next attempt to send it, if there has to be one."""
+        """Let another process finish, and return the next attempt to send the reply, if there has to be one."""
         id_, text, attempt = self.place.message.message_id, "Half of it.", 1
         again = id_ in self.notes.ended
         if stopped and not again:
@@ -129,7 +129,7 @@ class Stage:
         return None
 
     def check(self) -> None:
-        """Only the reply is there, and what was begun for Grace."""
+        """Assert that only the reply is there, and what was begun for Grace."""
         shown = {id_: [post.shown for post in self.slack.posts if post.channel == id_] for id_ in (CHANNEL, "D0ADA")}
         (answer,) = shown["D0ADA"] if self.place.private else shown[CHANNEL][1:]
         assert answer in ("Half of it.", "Stopped.")
@@ -156,7 +156,7 @@ class MortalChannel(SlackChannel):
 @EVERYWHERE
 @ENDS
 async def test_whenever_it_is_killed_only_the_reply_stays(place: Place, stopped: bool) -> None:
-    """Before and after each of its calls and notes."""
+    """Whichever call or note a process is killed at, another process leaves only the reply."""
     for steps in range(FOR_EVER):
         stage, life = Stage(place), Life(steps)
         async with life.lived(stage.live(stage.process(life))) as is_over:
@@ -166,7 +166,7 @@ async def test_whenever_it_is_killed_only_the_reply_stays(place: Place, stopped:
                     await once_more
         stage.check()
         if is_over:
-            assert steps >= 5  # so many steps has the shortest of them
+            assert steps >= 5  # the shortest of them has this many steps
             return
 
 
@@ -174,7 +174,7 @@ async def test_whenever_it_is_killed_only_the_reply_stays(place: Place, stopped:
 @ENDS
 @pytest.mark.parametrize("steps", range(3))
 async def test_what_it_begins_late_is_found(place: Place, stopped: bool, steps: int) -> None:
-    """It stood still while it began a message; another process has sent the reply, and then it begins it and dies."""
+    """If a frozen process begins a message after another one sent the reply and then dies, only the reply remains."""
     stage, life = Stage(place), Life(steps)
     async with life.lived(stage.live(stage.process(life))):
         once_more = await stage.finish(stage.process(Life(FOR_EVER)), stopped=stopped)
@@ -188,7 +188,7 @@ async def test_what_it_begins_late_is_found(place: Place, stopped: bool, steps: 
 @EVERYWHERE
 @pytest.mark.parametrize("runs_again", [False, True], ids=["sends", "runs-again"])
 async def test_what_another_process_has_begun_since_is_finished(place: Place, runs_again: bool) -> None:
-    """A process was overtaken before it wrote anything; the other one began a message and died."""
+    """If an overtaken process resumes, it finishes the message that another one has begun in the meantime."""
     stage = Stage(place)
     overtaken, other = stage.process(Life(FOR_EVER)), stage.process(Life(FOR_EVER))
     id_ = place.message.message_id

@@ -1,6 +1,6 @@
-"""Payloads from Slack that are broken in every way: none breaks the server or loses a valid message between them.
+"""Broken payloads of every kind from Slack: none breaks the server or loses a valid message in between.
 
-``DEPUTY_MUTATIONS=10000`` makes a long run of it; the choice is the same at every run.
+``DEPUTY_MUTATIONS=10000`` makes a long run; the payloads are the same in every run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MUTATIONS = int(os.environ.get("DEPUTY_MUTATIONS", "120"))
 VALID_EVERY = 20
-# However slowly the worker answers, Slack is never asked to send again later, which nobody would do here.
+# With these limits Slack is never asked to send an event again, which nobody would do in this test.
 NO_LIMITS = DeliverySettings(backlog=1_000_000, person_backlog=1_000_000)
 JUNK = st.one_of(
     st.none(),
@@ -51,7 +51,7 @@ Route = tuple[str, Any]  # the route, and its payload or form
 
 
 def valid(slack: SlackSandbox) -> list[Route]:
-    """One payload of every kind that Slack sends."""
+    """Return one payload of every kind that Slack sends."""
     who, here = user("mutant"), direct("mutant")
     message = slack.event(user=who, text="repeat <@U0BOT> <https://a.example|b> &amp; hi", channel=here)
     shared = copy.deepcopy(message)
@@ -81,7 +81,7 @@ def valid(slack: SlackSandbox) -> list[Route]:
 
 
 def paths(value: object, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place in a payload, the payload itself included."""
+    """Yield every place in a payload, including the payload itself."""
     yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
@@ -90,7 +90,7 @@ def paths(value: object, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
 
 @st.composite
 def mutated(draw: st.DrawFn, routes: list[Route]) -> Route:
-    """A payload of which one to three places are replaced by junk, or are gone."""
+    """Draw a payload with one to three places replaced by junk or removed."""
     route, payload = draw(st.sampled_from(routes))
     payload = copy.deepcopy(payload)
     for _ in range(draw(st.integers(1, 3))):
@@ -108,7 +108,7 @@ def mutated(draw: st.DrawFn, routes: list[Route]) -> Route:
 
 
 def mutations(slack: SlackSandbox) -> list[Route]:
-    """So many mutated payloads, the same ones at every run."""
+    """Return this number of mutated payloads, the same ones in every run."""
     found: list[Route] = []
 
     @settings(
@@ -128,7 +128,7 @@ def mutations(slack: SlackSandbox) -> list[Route]:
 
 
 async def send(server: Server, route: str, payload: Any) -> httpx2.Response:
-    """Post a payload, signed, in the form that its route has."""
+    """Post a signed payload in the format of its route."""
     if route == "/slack/commands":
         form = {str(key): str(value) for key, value in payload.items()} if isinstance(payload, dict) else {}
         body = urlencode(form, errors="surrogatepass").encode()
@@ -141,7 +141,7 @@ async def send(server: Server, route: str, payload: Any) -> httpx2.Response:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """A server without a socket: an error that nothing catches is raised here."""
+    """Yield a server without a socket, so that an error that nothing catches is raised here."""
     async with (
         open_environment(Path(tmp_path_factory.mktemp("mutations")), delivery=NO_LIMITS) as environment,
         environment.in_process(ScriptedModel().install) as server,
@@ -150,7 +150,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 
 
 async def test_no_mutated_payload_breaks_the_server_or_loses_a_message(server: Server) -> None:
-    """Each is taken or refused as the sender's fault; what a person writes in between is stored once."""
+    """Each mutated payload is accepted or refused as a client error, and valid messages in between are stored once."""
     statuses, written = set(), []
     for number, (route, payload) in enumerate(mutations(server.slack)):
         statuses.add((await send(server, route, payload)).status_code)

@@ -1,4 +1,4 @@
-"""What the bot posts on Slack when a process does not know what another one, or it itself, has posted."""
+"""Posts on Slack when a process does not know what it, or another process, has already posted."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class TwoChannels:
 
     @property
     def shown(self) -> list[tuple[str, int, str]]:
-        """What is on Slack, in order: where, which part and of which reply."""
+        """Return what is on Slack, in order: the channel, the part and the reply's id of each post."""
         payloads = [(post, (post.metadata or {})["event_payload"]) for post in self.slack.posts]
         return [(post.channel, payload["part"], payload["reply_id"]) for post, payload in payloads]
 
 
 @pytest.fixture
 async def channels() -> AsyncIterator[TwoChannels]:
-    """Nothing is posted yet."""
+    """Yield a Slack without posts, and two channels that post to it."""
     slack = SlackSandbox(signing_secret="secret", bot_token=TOKEN)
     slack.event(user="U0ADA", text="<@U0BOT> hello", channel="C0ALL", ts=THREAD, kind="app_mention")
     async with serve_loopback(slack.app) as url:
@@ -50,7 +50,7 @@ async def channels() -> AsyncIterator[TwoChannels]:
 
 
 def _message(name: str, *, thread: str | None = None) -> StoredMessage:
-    """A message in a direct chat, or in the thread of a channel."""
+    """Return a message in a direct chat, or in the thread of a channel."""
     channel = "C0ALL" if thread else f"D0{name}"
     return StoredMessage(
         message_id=name * 8,
@@ -76,7 +76,7 @@ async def _send(channel: SlackChannel, message: StoredMessage, *, again: bool = 
 
 @pytest.mark.parametrize("thread", [None, THREAD])
 async def test_two_who_look_for_copies_at_once_keep_the_same(channels: TwoChannels, thread: str | None) -> None:
-    """Of each part the first post stays, whoever posted it; what another person was told stays as it is."""
+    """Two processes that remove duplicates at once keep the first post of each part, and no other reply changes."""
     ada, grace = _message("ADA", thread=thread), _message("GRACE", thread=thread)
     for channel in (channels.one, channels.other):
         await _send(channel, ada)
@@ -94,7 +94,7 @@ async def test_two_who_look_for_copies_at_once_keep_the_same(channels: TwoChanne
 async def test_who_tries_again_sees_what_was_posted_since_the_look(
     channels: TwoChannels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The one before woke up and posted after this one's look: of the two copies the first stays."""
+    """If another process posts the reply during the look-up, the new copy is deleted and the earlier one stays."""
     ada, grace = _message("ADA"), _message("GRACE")
     history = channels.slack._methods["conversations.history"]
     late = [ada, grace]
@@ -119,7 +119,7 @@ async def test_who_tries_again_sees_what_was_posted_since_the_look(
 async def test_a_copy_that_cannot_be_deleted(
     channels: TwoChannels, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
-    """Where the workspace forbids it both stay; where Slack is busy whoever looks is told to come again."""
+    """A duplicate that Slack forbids deleting stays; if Slack is busy, the removal can be retried."""
     ada, grace = _message("ADA"), _message("GRACE")
     for channel in (channels.one, channels.other):
         for message in (ada, grace):
@@ -141,7 +141,7 @@ async def test_a_copy_that_cannot_be_deleted(
 
 
 async def test_a_connection_that_breaks_after_the_post_is_not_used_again() -> None:
-    """Slack's client posts nothing again by itself: that it was taken is left open, and looked up by the next try."""
+    """After a connection that breaks during a post, Slack's client does not post again, and the result is unclear."""
     asked: list[str] = []
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""A private word reaches its person: in the direct chat, where it can be read at any time."""
+"""A private answer is posted in its person's direct chat, where they can read it at any time."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ SECRET = "the code is 4711"
 
 @dataclass
 class Team:
-    """A Slack in which Ada and Grace have each mentioned the bot in one channel, and the bot's way back.
+    """A Slack in which Ada and Grace have each mentioned the bot in one channel, and the channel adapter.
 
     Attributes:
-        clock: What the rates and the look-ups go by.
+        clock: The clock for the rate limits and the look-ups.
     """
 
     slack: SlackSandbox
@@ -45,11 +45,11 @@ class Team:
         await self.channel.send(mention(name), ReplyContent(text), private=private, reply_id=name * 8, again=again)
 
     def read_by(self, name: str) -> list[str]:
-        """What this person finds when they look later."""
+        """Return what this person finds when they look later."""
         return [post.text for post in self.slack.readable(f"U0{name}")]
 
     def in_channel(self) -> list[tuple[str | None, str]]:
-        """What everybody can read: the thread and the text."""
+        """Return what everybody in the channel can read: the thread and the text of each post."""
         return [(post.thread_ts, post.text) for post in self.slack.posts if post.channel == CHANNEL]
 
     def refuse(self, method: str, where: str, reason: str) -> None:
@@ -66,7 +66,7 @@ class Team:
 
 @pytest.fixture
 async def team() -> AsyncIterator[Team]:
-    """Nobody is online, and no mention has a thread yet."""
+    """Yield a team in which nobody is online and no mention has a thread yet."""
     slack, clock = SlackSandbox(signing_secret="secret", bot_token=TOKEN), Clock()
     for name, ts in MENTIONS.items():
         slack.event(user=f"U0{name}", text="<@U0BOT> hello", channel=CHANNEL, ts=ts, kind="app_mention")
@@ -75,7 +75,7 @@ async def team() -> AsyncIterator[Team]:
 
 
 def mention(name: str) -> StoredMessage:
-    """What this person wrote in the channel, at its top level."""
+    """Return this person's message at the top level of the channel."""
     thread = MENTIONS[name]
     return StoredMessage(
         message_id=name * 8,
@@ -96,7 +96,7 @@ def mention(name: str) -> StoredMessage:
 
 
 async def test_a_private_word_is_in_the_direct_chat_and_the_thread_says_so(team: Team) -> None:
-    """Each person finds their own there, though they were offline; the thread of a first mention has one line."""
+    """Each private answer is in its person's direct chat, and the thread gets only one line that says so."""
     for name in MENTIONS:
         await team.answer(name)
 
@@ -109,7 +109,7 @@ async def test_a_private_word_is_in_the_direct_chat_and_the_thread_says_so(team:
 
 
 async def test_a_thread_is_told_once_a_message(team: Team) -> None:
-    """A link, a question and an answer to one message are three direct messages and one public line."""
+    """Three private replies to one message are three direct messages, but one public line."""
     for reply_id in ("a" * 32, "b" * 32, "c" * 32):
         await team.channel.send(
             mention("ADA"), ReplyContent(reply_id[:3]), private=True, reply_id=reply_id, again=False
@@ -133,7 +133,7 @@ async def test_a_thread_is_told_once_a_message(team: Team) -> None:
 async def test_where_no_direct_chat_opens_that_is_said_in_public(
     team: Team, method: str, where: str, reason: str
 ) -> None:
-    """The line holds nothing of the answer; the answer is given up with Slack's word; somebody else gets theirs."""
+    """If the direct chat cannot be used, the thread says so without the answer, and Slack's error is reported."""
     team.refuse(method, where, reason)
     with pytest.raises(UndeliverableError) as caught:
         await team.answer("ADA")
@@ -149,7 +149,7 @@ async def test_where_no_direct_chat_opens_that_is_said_in_public(
 
 @pytest.mark.parametrize("reason", ["thread_not_found", "is_archived", "not_in_channel"])
 async def test_a_private_word_arrives_though_its_thread_is_gone(team: Team, reason: str) -> None:
-    """The public line is left out."""
+    """If its thread is gone, a private answer still arrives, without the public line."""
     team.slack.places.refusals["chat.postMessage", CHANNEL] = reason
     await team.answer("ADA")
 
@@ -177,7 +177,7 @@ def _lock(slack: SlackSandbox) -> None:
 async def test_an_answer_goes_where_its_person_can_still_be_reached(
     team: Team, caplog: pytest.LogCaptureFixture, close: Callable[[SlackSandbox], None], again: bool
 ) -> None:
-    """A place that is closed for good sends a public answer to the direct chat, at once, with the reason in the log."""
+    """If a place is closed for good, a public answer goes to the direct chat at once, and the reason is logged."""
     close(team.slack)
     with caplog.at_level(logging.WARNING):
         await team.answer("ADA", private=False, again=again)
@@ -192,7 +192,7 @@ async def test_an_answer_goes_where_its_person_can_still_be_reached(
     "reason", ["account_inactive", "token_revoked", "invalid_auth", "missing_scope", "msg_too_long"]
 )
 async def test_what_is_refused_everywhere_is_given_up(team: Team, reason: str) -> None:
-    """It is tried in no other place, and the error names Slack's word."""
+    """An answer that Slack would refuse everywhere is given up with Slack's error, and is not tried elsewhere."""
     team.refuse("chat.postMessage", CHANNEL, reason)
     with pytest.raises(UndeliverableError) as caught:
         await team.answer("ADA", private=False)
@@ -202,7 +202,7 @@ async def test_what_is_refused_everywhere_is_given_up(team: Team, reason: str) -
 
 
 async def test_what_passes_is_tried_later_where_it_was(team: Team) -> None:
-    """A word that is not known is taken for one that passes: nothing is lost for it, and nothing goes elsewhere."""
+    """After a temporary or an unknown error, a public answer is kept to be retried in the same place."""
     for reason in ("service_unavailable", "some_new_word"):
         team.refuse("chat.postMessage", CHANNEL, reason)
         with pytest.raises(UnavailableError) as caught:
@@ -212,7 +212,7 @@ async def test_what_passes_is_tried_later_where_it_was(team: Team) -> None:
 
 @pytest.mark.parametrize("private", [False, True])
 async def test_a_look_goes_on_where_it_was_refused(team: Team, private: bool) -> None:
-    """At one page a minute a reply that may have arrived is found among later ones, after as many tries as pages."""
+    """With Slack's limit of one page a minute, the look-up for a posted reply resumes at its last page."""
     for name in ("ADA", "GRACE"):
         await team.answer(name, private=private)
     texts = [post.text for post in team.slack.posts]
@@ -237,7 +237,7 @@ async def test_a_look_goes_on_where_it_was_refused(team: Team, private: bool) ->
 
 
 async def test_nobody_asks_while_slack_has_asked_to_wait(team: Team) -> None:
-    """Once a look is refused the next ones of the workspace wait without a call, until the time has passed."""
+    """While Slack has asked to wait, further look-ups in the same workspace wait without calling Slack."""
     limits = ReadLimits(now=team.clock)
     team.slack.limit_reads(limits)
     limits.take("conversations.replies", "T0SANDBOX")

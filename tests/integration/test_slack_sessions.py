@@ -1,4 +1,4 @@
-"""Agent sessions in Slack: what shows that the assistant works, and who can stop it."""
+"""Agent sessions in Slack: how they show that the assistant works, and who can stop it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Stage:
         (await self.server.deliver(event)).raise_for_status()
 
     async def session(self, channel: str, status: str) -> AgentSession:
-        """The session of the channel's thread, once it has had this status."""
+        """Return the session of the channel's thread, once it has had this status."""
         sessions = self.server.slack.sessions.by_thread
         key = (channel, THREAD)
         await eventually(lambda: key in sessions and status in sessions[key].statuses)
@@ -58,14 +58,14 @@ class Stage:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def environment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Environment]:
-    """A Google and a Slack."""
+    """Yield a Google and a Slack."""
     async with open_environment(Path(tmp_path_factory.mktemp("sessions"))) as environment:
         yield environment
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def stage(environment: Environment) -> AsyncIterator[Stage]:
-    """A server on a socket that shows at once that it works, and whose model waits when it is told to."""
+    """Yield a server that shows at once that it works, and whose model can be made to wait."""
     model = ScriptedModel()
 
     def prepare(container: Application) -> None:
@@ -77,7 +77,7 @@ async def stage(environment: Environment) -> AsyncIterator[Stage]:
 
 
 async def test_a_thread_shows_that_the_assistant_works_and_is_stopped_by_its_owner_alone(stage: Stage) -> None:
-    """Grace's press does not end what Ada asked for; Ada's does, and the session is active again."""
+    """Only the press of the person who asked stops the run, and then the session is active again."""
     await stage.say("ada", "wait for it", "C0WORK")
     session = await stage.session("C0WORK", "processing")
     await stage.press_stop("grace", "C0WORK")
@@ -93,7 +93,7 @@ async def test_a_thread_shows_that_the_assistant_works_and_is_stopped_by_its_own
 
 
 async def test_a_session_is_active_again_after_the_answer(stage: Stage) -> None:
-    """In a thread of the direct chat too; whatever is answered at once needs no session."""
+    """In a thread of the direct chat the session is processing during the run and active after the answer."""
     stage.model.gate.clear()
     await stage.say("grace", "wait a moment")
     await stage.session(direct("grace"), "processing")
@@ -115,7 +115,7 @@ async def test_a_session_is_active_again_after_the_answer(stage: Stage) -> None:
     ],
 )
 async def test_slack_warns_where_nobody_could_stop(declaration: SlackDeclaration, warning: str | None) -> None:
-    """An app without the event shows a spinner that nobody can stop, and its call is answered with a warning."""
+    """If the app does not subscribe to the stop event, Slack answers the status call with a warning."""
     slack = SlackSandbox(signing_secret="s", bot_token="xoxb-1", declaration=declaration)
     slack.event(user="U0ADA", text="<@U0BOT> x", channel="C1", ts=THREAD, kind="app_mention")
     async with serve_loopback(slack.app) as url:
@@ -126,7 +126,7 @@ async def test_slack_warns_where_nobody_could_stop(declaration: SlackDeclaration
 
 
 async def test_a_sign_that_is_cut_off_leaves_no_connection_open() -> None:
-    """Slack hangs while two people's signs are shown: once both are answered, every connection has been closed."""
+    """If Slack hangs while a status is being set, every connection is closed once the answer is there."""
     hanging, closed = list[asyncio.StreamWriter](), asyncio.Event()
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -148,6 +148,6 @@ async def test_a_sign_that_is_cut_off_leaves_no_connection_open() -> None:
         await signs.aclose()
         async with asyncio.timeout(PATIENCE_SECONDS):
             await closed.wait()
-    gc.collect()  # a session that nobody closed warns as it is collected, and fails this test
+    gc.collect()  # a client session that was not closed warns when it is collected, which fails this test
 
     assert open_ones == []

@@ -1,4 +1,4 @@
-"""Socket Mode: messages that Slack sends over WebSockets are stored before they are acknowledged, and answered once."""
+"""Socket Mode: messages from Slack's WebSockets are stored before they are acknowledged, and answered once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def environment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Environment]:
-    """A Google, and a Slack with WebSockets."""
+    """Yield a Google, and a Slack with WebSockets."""
     folder = Path(tmp_path_factory.mktemp("socket"))
     async with open_environment(folder) as environment, environment.slack_sockets.serving():
         yield environment
@@ -33,7 +33,7 @@ async def environment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(environment: Environment) -> AsyncIterator[Server]:
-    """A server that has connected to it twice."""
+    """Yield a server with two connections to it."""
     async with environment.server(ScriptedModel().install, interfaces=with_sockets(environment)) as server:
         await environment.slack_sockets.connected(2)
         yield server
@@ -41,13 +41,13 @@ async def server(environment: Environment) -> AsyncIterator[Server]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def fresh(tmp_path: Path) -> AsyncIterator[Environment]:
-    """The same, for a server that starts and stops within a test."""
+    """Yield another such environment, for a server that starts and stops within a test."""
     async with open_environment(tmp_path) as environment, environment.slack_sockets.serving():
         yield environment
 
 
 def event(server: Server, name: str, text: str, **changes: Any) -> dict[str, Any]:
-    """A direct message."""
+    """Return a direct message's event."""
     return server.slack.event(user=user(name), text=text, channel=direct(name), **changes)
 
 
@@ -58,11 +58,11 @@ async def acknowledged(delivery: SocketDelivery) -> None:
 
 
 class Fickle:
-    """Refuses the first messages for now, and then stores.
+    """An intake that refuses the first messages temporarily, and then stores.
 
     Attributes:
-        refusals: How many more are refused.
-        stored: What was stored.
+        refusals: How many more messages are refused.
+        stored: The messages that were stored.
     """
 
     def __init__(self, intake: Intake, refusals: int) -> None:
@@ -80,7 +80,7 @@ class Fickle:
 
 
 async def test_two_people_are_answered(server: Server, environment: Environment) -> None:
-    """Each message is acknowledged in its one envelope and answered where it was written, without any route."""
+    """Two people's messages are each acknowledged in their first envelope and answered, without an HTTP route."""
     sent = [environment.slack_sockets.send(event(server, name, f"repeat for {name}")) for name in ("ada", "grace")]
     for delivery in sent:
         await acknowledged(delivery)
@@ -91,7 +91,7 @@ async def test_two_people_are_answered(server: Server, environment: Environment)
 
 
 async def test_a_message_that_comes_twice_is_answered_once(server: Server, environment: Environment) -> None:
-    """Over two connections, under the same event id and under another."""
+    """A message that arrives again, with the same or another event id, is answered once."""
     first = event(server, "twice", "repeat once")
     for payload in (first, first, {**first, "event_id": "Ev0OTHER"}):
         await acknowledged(environment.slack_sockets.send(payload))
@@ -103,7 +103,7 @@ async def test_a_message_that_comes_twice_is_answered_once(server: Server, envir
 async def test_what_is_not_stored_is_not_acknowledged(
     server: Server, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Slack sends it again, in another envelope, until it is stored."""
+    """A message that cannot be stored is not acknowledged, so Slack sends it again until it is."""
     inbound = server.container.channel_parts.providers["slack.SlackInbound"]()
     fickle = Fickle(server.container.intake(), refusals=2)
     monkeypatch.setattr(inbound, "_intake", fickle)
@@ -117,7 +117,7 @@ async def test_what_is_not_stored_is_not_acknowledged(
 
 
 async def test_an_envelope_that_cannot_be_read_is_not_sent_again(server: Server, environment: Environment) -> None:
-    """Neither an event without an id, nor one of another kind, nor a payload that is none."""
+    """A malformed event or payload is acknowledged, so that Slack does not send it again."""
     broken = event(server, "broken", "hello")
     del broken["event"]["ts"]
     odd: list[dict[str, Any]] = [broken, {"type": "event_callback", "event": None}, {}]
@@ -131,7 +131,7 @@ async def test_an_envelope_that_cannot_be_read_is_not_sent_again(server: Server,
 async def test_nothing_is_lost_while_slack_refreshes_connections(
     server: Server, environment: Environment, reason: Any
 ) -> None:
-    """The server opens others, and messages sent meanwhile are answered once."""
+    """When Slack refreshes connections the server opens new ones, and messages sent meanwhile are answered once."""
     sockets, name = environment.slack_sockets, f"refresh{reason[0]}"
     opened = sockets.opened
     before = [sockets.send(event(server, name, f"repeat {number}")) for number in range(3)]
@@ -147,7 +147,7 @@ async def test_nothing_is_lost_while_slack_refreshes_connections(
 
 
 async def test_nothing_is_lost_when_connections_break(server: Server, environment: Environment) -> None:
-    """Unacknowledged messages come again on the next connection, and are answered once."""
+    """When connections break, unacknowledged messages arrive on the next connection and are answered once."""
     sockets = environment.slack_sockets
     sent = [sockets.send(event(server, "break", f"repeat {number}")) for number in range(4)]
     await sockets.cut()
@@ -161,7 +161,7 @@ async def test_nothing_is_lost_when_connections_break(server: Server, environmen
 async def test_a_server_that_stops_acknowledges_what_it_stored(
     fresh: Environment, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither the app's token nor a connection's ticket is in the log, at its lowest level."""
+    """A server that stops has acknowledged its message, and logs neither the app's token nor a connection's ticket."""
     caplog.set_level(logging.DEBUG)
     sockets = fresh.slack_sockets
     async with fresh.server(ScriptedModel().install, interfaces=with_sockets(fresh, connections=1)) as server:
@@ -176,7 +176,7 @@ async def test_a_server_that_stops_acknowledges_what_it_stored(
 
 @pytest.mark.parametrize(("token", "reason"), [("xapp-wrong", "invalid_auth"), ("xoxb", "not_allowed_token_type")])
 async def test_a_token_that_slack_refuses_ends_the_start(fresh: Environment, token: str, reason: str) -> None:
-    """The error names the setting and what to do, and not the token."""
+    """A token that Slack refuses stops the start, with an error that names the setting and not the token."""
     slack = fresh.settings.interfaces.slack
     assert slack is not None
     given = slack.bot_token if token == "xoxb" else SecretStr(token)

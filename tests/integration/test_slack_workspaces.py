@@ -1,4 +1,4 @@
-"""Several Slack workspaces at once: each is answered with its own token, and nobody else's."""
+"""Several Slack workspaces are served at once, each with its own token."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def slacks(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Workspaces]:
-    """A server that some workspaces and an organisation have installed."""
+    """Yield a server that two workspaces and an organisation have installed."""
     async with workspaces(Path(tmp_path_factory.mktemp("workspaces"))) as slacks:
         for place in ("T0ONE", "T0TWO", "E0GRID"):
             (await slacks.install(place)).raise_for_status()
@@ -34,30 +34,30 @@ async def slacks(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Work
 
 
 async def say(slacks: Workspaces, channel: str, text: str, **event: Any) -> None:
-    """Write to the assistant, as the same user id in whichever workspace."""
+    """Write to the assistant as the same user id, from any workspace."""
     payload = slacks.server.slack.event(user="U0SAME", text=f"repeat {text}", channel=channel, **event)
     (await slacks.server.deliver(payload)).raise_for_status()
 
 
 async def posts(slacks: Workspaces, channel: str, count: int = 1) -> list[Post]:
-    """What was posted in a channel, once there is so much."""
+    """Return what was posted in a channel, once there are at least `count` posts."""
     return await slacks.server.posts(channel, count)
 
 
 async def tenants(slacks: Workspaces, channel: str) -> list[str]:
-    """The tenants of those who wrote in a channel, in order."""
+    """Return the tenants of the people who wrote in a channel, in order."""
     query = sa.select(messages.c.tenant).where(messages.c.conversation.startswith(channel))
     async with slacks.server.container.database().reading() as connection:
         return list((await connection.execute(query.order_by(messages.c.created_at))).scalars())
 
 
 async def installed(slacks: Workspaces) -> list[str]:
-    """Where the app is installed by our own account."""
+    """Return the workspaces in which the app is installed, by our own records."""
     return [each.workspace for each in await slacks.server.container.slack_installations().all()]
 
 
 async def test_each_workspace_is_answered_with_its_own_token(slacks: Workspaces) -> None:
-    """Two workspaces write at once, each in its own channel; Slack refuses any other workspace's token there."""
+    """Two workspaces that write at once are each answered in their own channel with their own token."""
     rounds = range(5)
     places = {"T0ONE": "D0INONE", "T0TWO": "D0INTWO"}
     await asyncio.gather(
@@ -76,7 +76,7 @@ async def test_each_workspace_is_answered_with_its_own_token(slacks: Workspaces)
 
 
 async def test_an_organisations_installation_answers_in_all_of_its_workspaces(slacks: Workspaces) -> None:
-    """One token for the whole organisation, one tenant for its people, whichever of its workspaces they are in."""
+    """An organisation's one token answers in all its workspaces, and its people share one tenant."""
     for number, team in enumerate(("T0GRIDA", "T0GRIDB")):
         await say(slacks, f"D0GRID{number}", "hello", team=team, enterprise="E0GRID", whole_organisation=True)
         assert [post.workspace for post in await posts(slacks, f"D0GRID{number}")] == ["E0GRID"]
@@ -84,7 +84,7 @@ async def test_an_organisations_installation_answers_in_all_of_its_workspaces(sl
 
 
 async def test_a_colleague_of_another_workspace_is_of_the_organisation(slacks: Workspaces) -> None:
-    """In a channel that only the organisation's workspaces share, the sender's team is one of its own."""
+    """In a channel shared within an organisation, a sender from another of its workspaces has the same tenant."""
     event = slacks.server.slack.event(
         user="U0SAME", text="repeat hello", channel="D0COLLEAGUE", team="T0GRIDA", enterprise="E0GRID",
         whole_organisation=True,
@@ -97,7 +97,7 @@ async def test_a_colleague_of_another_workspace_is_of_the_organisation(slacks: W
 
 
 async def test_one_workspace_of_an_organisation_tells_its_addresses(slacks: Workspaces) -> None:
-    """Its people are of the organisation, which has no token of its own."""
+    """A person of an organisation without a token of its own is answered and looked up with a workspace's token."""
     await slacks.install("T0PART")
     await say(slacks, "D0PART", "hello", team="T0PART", enterprise="E0OTHER")
     slacks.server.slack.members["U0SAME"] = {"is_email_confirmed": True, "profile": {"email": "same@inc.example"}}
@@ -113,7 +113,7 @@ async def test_one_workspace_of_an_organisation_tells_its_addresses(slacks: Work
 
 
 async def test_a_stranger_in_a_shared_channel_is_of_their_own_company(slacks: Workspaces) -> None:
-    """Slack Connect: the tenant is the sender's, the token is that of the installation which received the event."""
+    """In Slack Connect the tenant is the sender's, and the reply uses the token of the receiving installation."""
     event = slacks.server.slack.event(
         user="U0SAME", text="repeat hello", channel="C0SHARED", team="T0ONE", kind="app_mention"
     )
@@ -126,7 +126,7 @@ async def test_a_stranger_in_a_shared_channel_is_of_their_own_company(slacks: Wo
 
 
 async def test_a_stranger_is_never_taken_for_a_colleague(slacks: Workspaces) -> None:
-    """Who writes from outside is not of the organisation that receives it."""
+    """An external sender in an organisation's shared channel keeps their company's tenant."""
     event = slacks.server.slack.event(
         user="U0SAME", text="repeat hello", channel="C0EXTERNAL", team="T0GRIDA", enterprise="E0GRID",
         whole_organisation=True, kind="app_mention",
@@ -142,7 +142,7 @@ async def test_a_stranger_is_never_taken_for_a_colleague(slacks: Workspaces) -> 
 async def test_a_workspace_that_is_not_installed_is_ignored(
     slacks: Workspaces, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its message is acknowledged and not stored; the log says whose it was and nothing of what it said."""
+    """A message from a workspace without the app is acknowledged, not stored, and logged without its text."""
     event = slacks.server.slack.event(user="U0SAME", text="repeat CANARY", channel="D0NOBODY", team="T0THREE")
     with caplog.at_level(logging.DEBUG):
         response = await slacks.server.deliver(event)
@@ -155,11 +155,11 @@ async def test_a_workspace_that_is_not_installed_is_ignored(
 
 @pytest.mark.parametrize("way", ["uninstall", "revoke"])
 async def test_an_installation_that_ended_is_erased(slacks: Workspaces, way: str) -> None:
-    """When Slack says that a token is over, that installation's row is gone, and no other one's."""
+    """When Slack reports that a token has ended, that installation is erased and no other."""
     await slacks.install("T0THREE")
     before = await installed(slacks)
     event = getattr(slacks.installs, way)("T0THREE")
-    event["event_time"] += 1  # Slack's times are whole seconds
+    event["event_time"] += 1  # Slack's times have whole seconds
     (await slacks.server.deliver(event)).raise_for_status()
 
     assert "T0THREE" in before
@@ -167,7 +167,7 @@ async def test_an_installation_that_ended_is_erased(slacks: Workspaces, way: str
 
 
 async def test_the_end_of_a_former_installation_does_not_end_a_new_one(slacks: Workspaces) -> None:
-    """An event that arrives after the app was installed again changes nothing, nor does the end of a person's token."""
+    """A late event about an earlier installation, or about a person's token, does not end the installation."""
     await slacks.install("T0THREE")
     late = slacks.installs.uninstall("T0THREE")
     late["event_time"] -= 5
@@ -183,7 +183,7 @@ async def test_the_end_of_a_former_installation_does_not_end_a_new_one(slacks: W
 
 
 async def test_a_token_in_another_workspaces_row_is_not_used(slacks: Workspaces) -> None:
-    """Of two rows whose tokens were swapped neither opens, so nothing is posted with the other one's token."""
+    """A token that was swapped into another workspace's row cannot be decrypted, so the event fails with a 500."""
     database = slacks.server.container.database()
     query = sa.select(slack_installations.c.workspace, slack_installations.c.sealed_bot_token)
     async with database.writing() as connection:
@@ -204,7 +204,7 @@ async def test_a_token_in_another_workspaces_row_is_not_used(slacks: Workspaces)
 
 
 async def test_the_page_begins_nothing_and_the_button_does(slacks: Workspaces) -> None:
-    """Fetching the page leaves no row and no cookie; the button sends the browser that pressed it to Slack."""
+    """Fetching the install page stores nothing and sets no cookie; pressing its button redirects to Slack."""
     database, client = slacks.server.container.database(), slacks.server.client
     count = sa.select(sa.func.count()).select_from(slack_installs_begun)
     async with database.reading() as connection:
@@ -228,7 +228,7 @@ async def test_the_page_begins_nothing_and_the_button_does(slacks: Workspaces) -
 
 
 async def test_another_browser_cannot_finish_an_installation(slacks: Workspaces) -> None:
-    """A callback without the cookie of the browser that began it installs nothing; in that browser it works once."""
+    """An install callback works once, and only in the browser that began the installation."""
     async with httpx2.AsyncClient(timeout=30) as admin, httpx2.AsyncClient(timeout=30) as victim:
         asked = await admin.post(f"{slacks.server.base_url}/slack/install", follow_redirects=True)
         allowed = await admin.post(str(asked.url), data={"place": "T0ONE", "decision": "allow"})
@@ -246,7 +246,7 @@ async def test_another_browser_cannot_finish_an_installation(slacks: Workspaces)
 
 
 async def test_who_says_no_installs_nothing(slacks: Workspaces) -> None:
-    """Cancelling at Slack ends the installation with a page that says so."""
+    """Cancelling at Slack installs nothing, and a page says so."""
     before = await installed(slacks)
     page = await install(slacks.server.base_url, "T0TWO", allow=False)
 
@@ -256,7 +256,7 @@ async def test_who_says_no_installs_nothing(slacks: Workspaces) -> None:
 
 
 async def test_a_forged_callback_installs_nothing(slacks: Workspaces) -> None:
-    """A state of one's own, an empty one, and a code that Slack does not know are refused, each with a page."""
+    """A forged or empty state, or a code unknown to Slack, gets an error page."""
     client = slacks.server.client
     forged = [
         await client.get("/slack/oauth/callback", params=query)
@@ -272,7 +272,7 @@ async def test_a_forged_callback_installs_nothing(slacks: Workspaces) -> None:
 
 
 async def test_an_answer_after_the_end_is_sent_with_no_other_token(slacks: Workspaces) -> None:
-    """A message whose workspace has left while it waited is not answered, whoever else has the app."""
+    """A reply is not sent with another token if its workspace has uninstalled the app in the meantime."""
     channel = slacks.server.container.channels()["slack"].sends
     await slacks.install("T0THREE")
     await say(slacks, "D0LEAVING", "hello", team="T0THREE")

@@ -1,4 +1,4 @@
-"""Answers in Slack that are shown while they are written: in one message, which becomes the reply, once."""
+"""Answers in Slack that are shown while they are written, in one message that becomes the reply."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PLACES = pytest.mark.parametrize("thread", [None, THREAD], ids=["top", "thread"]
 
 @dataclass
 class Stage:
-    """A Slack, and the channels of two processes that share what they note."""
+    """A Slack, and the channels of two processes that share their notes."""
 
     slack: SlackSandbox
     notes: RememberedNotes
@@ -45,7 +45,7 @@ class Stage:
         return (channel or self.one).follow(self.noted(message))
 
     def noted(self, message: StoredMessage) -> StoredMessage:
-        """The message as it is read now."""
+        """Return the message as it is stored now."""
         return replace(message, notes=self.notes.kept.get(message.message_id))
 
     async def answer(
@@ -57,7 +57,7 @@ class Stage:
         private: bool = True,
         again: bool = False,
     ) -> None:
-        """End a message, and send its reply, again if something that was begun may still appear."""
+        """End a message and send its reply, again if a message that was begun may still appear."""
         self.notes.ended.add(message.message_id)
         content = content if isinstance(content, ReplyContent) else ReplyContent(content)
         message = self.noted(message)
@@ -70,16 +70,16 @@ class Stage:
             await self.answer(message, content, channel, private=private, again=True)
 
     def posts(self, name: str) -> list[Post]:
-        """What is in a person's direct chat."""
+        """Return the posts in a person's direct chat."""
         return [post for post in self.slack.posts if post.channel == f"D0{name}"]
 
     async def shows(self, name: str, text: str) -> Post:
-        """The only message in a person's direct chat, once it says this."""
+        """Return the only message in a person's direct chat, once it has this text."""
         await eventually(lambda: [post.shown for post in self.posts(name)] == [text])
         return self.posts(name)[0]
 
     async def shown_in_channel(self, *texts: str) -> list[str]:
-        """The timestamps of the messages in the channel that say this, once these alone are there, in any order."""
+        """Return the timestamps of the channel's messages, once they have exactly these texts, in any order."""
 
         def found() -> list[Post]:
             return [post for post in self.slack.posts if post.channel == CHANNEL]
@@ -101,7 +101,7 @@ class Stage:
 
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
-    """Nothing is posted yet."""
+    """Yield a stage on which nothing is posted yet."""
     slack, notes = SlackSandbox(signing_secret="secret", bot_token=TOKEN), RememberedNotes()
     for name in ("ADA", "GRACE"):
         slack.event(user=f"U0{name}", text="hello", channel=f"D0{name}", ts=THREAD)
@@ -111,7 +111,7 @@ async def stage() -> AsyncIterator[Stage]:
 
 
 def message_of(name: str, thread: str | None, **changes: Any) -> StoredMessage:
-    """A message in a person's direct chat that is being answered."""
+    """Return a message in a person's direct chat that is being answered."""
     fields: dict[str, Any] = {
         "message_id": (name * 32)[:32],
         "principal": Principal("slack", "T0SANDBOX", f"U0{name}"),
@@ -132,20 +132,20 @@ def message_of(name: str, thread: str | None, **changes: Any) -> StoredMessage:
 
 
 def in_channel(name: str) -> StoredMessage:
-    """A person's mention in the thread of a channel, which is being answered."""
+    """Return a person's mention in a channel's thread that is being answered."""
     address = {"channel": CHANNEL, "thread_ts": THREAD, "direct": False, "workspace": "T0SANDBOX"}
     return message_of(name, THREAD, address=address)
 
 
 def write(follower: AnswerBeingWritten, *texts: str) -> None:
-    """Let a run write."""
+    """Let a run write texts."""
     for text in texts:
         follower.tell(TextWritten(text))
 
 
 @PLACES
 async def test_each_answer_appears_while_it_is_written_in_one_message(stage: Stage, thread: str | None) -> None:
-    """Two people at once: each sees their own words grow, and the same message is the reply in the end."""
+    """Two people each see their own answer grow in one message, which becomes the reply."""
     ada, grace = message_of("ADA", thread), message_of("GRACE", thread)
     mine, hers = stage.follow(ada), stage.follow(grace)
     write(mine, "You have")
@@ -171,7 +171,7 @@ async def test_each_answer_appears_while_it_is_written_in_one_message(stage: Sta
 
 @PLACES
 async def test_an_answer_that_comes_at_once_is_posted_as_ever(thread: str | None) -> None:
-    """Neither a stream nor a change is needed for it, and nothing is noted."""
+    """An answer that is complete at once is posted without a stream, a change or a note."""
     slack, notes = SlackSandbox(signing_secret="secret", bot_token=TOKEN), RememberedNotes()
     slack.event(user="U0ADA", text="hello", channel="D0ADA", ts=THREAD)
     async with serve_loopback(slack.app) as url:
@@ -186,7 +186,7 @@ async def test_an_answer_that_comes_at_once_is_posted_as_ever(thread: str | None
 
 
 async def test_in_a_channel_public_answers_grow_and_private_ones_become_a_line(stage: Stage) -> None:
-    """What anybody may read is finished where it grew; where it turned out private, the line takes its place."""
+    """In a channel a public answer is finished in its growing message; a private one is replaced there by the line."""
     messages = {name: in_channel(name) for name in ("ADA", "GRACE")}
     for name, message in messages.items():
         write(stage.follow(message), f"Let me see, {name}")
@@ -201,7 +201,7 @@ async def test_in_a_channel_public_answers_grow_and_private_ones_become_a_line(s
 
 
 async def test_after_a_crash_the_line_takes_the_place_of_what_grew_in_a_channel(stage: Stage) -> None:
-    """Another process sends the replies: each is in the message that was begun for it, and nothing is there twice."""
+    """After a crash, another process puts each reply or line into the message that was begun, exactly once."""
     messages = {name: in_channel(name) for name in ("ADA", "GRACE")}
     for name, message in messages.items():
         write(stage.follow(message), f"Let me see, {name}")
@@ -215,7 +215,7 @@ async def test_after_a_crash_the_line_takes_the_place_of_what_grew_in_a_channel(
 
 
 async def test_where_the_line_stands_already_what_grew_is_taken_away(stage: Stage) -> None:
-    """The next run of a message that was parked wrote public words, and its reply is private again."""
+    """If the thread has the line already, a message that grew for a private reply is deleted."""
     ada = in_channel("ADA")
     await stage.answer(ada, "Send this mail?")
     again = replace(ada, attempt=2)
@@ -231,7 +231,7 @@ async def test_where_the_line_stands_already_what_grew_is_taken_away(stage: Stag
 
 @PLACES
 async def test_words_before_a_tool_are_no_part_of_the_answer(stage: Stage, thread: str | None) -> None:
-    """What was written before is replaced, as soon as the answer itself begins."""
+    """Words before a tool call are replaced as soon as the answer itself begins."""
     ada = message_of("ADA", thread)
     follower = stage.follow(ada)
     write(follower, "Let me see …")
@@ -246,12 +246,12 @@ async def test_words_before_a_tool_are_no_part_of_the_answer(stage: Stage, threa
 
 @PLACES
 async def test_after_a_crash_the_same_message_is_finished(stage: Stage, thread: str | None) -> None:
-    """Another process answers: it goes on in the message that was begun, and the answer is there once."""
+    """After a crash another process finishes the answer in the message that was begun."""
     ada, grace = message_of("ADA", thread), message_of("GRACE", thread)
     write(stage.follow(ada), "You have tw")
     write(stage.follow(grace), "It is no")
     begun = [await stage.shows("ADA", "You have tw"), await stage.shows("GRACE", "It is no")]
-    # Ada's run is done again by the other process; of Grace's only the reply was left to send.
+    # The other process repeats Ada's run; for Grace, only the reply was left to send.
     again = replace(ada, attempt=2)
     stage.notes.attempts[ada.message_id] = 2
     write(stage.follow(again, stage.other), "Two mails")
@@ -267,7 +267,7 @@ async def test_after_a_crash_the_same_message_is_finished(stage: Stage, thread: 
 
 @PLACES
 async def test_a_reply_that_is_sent_again_changes_the_same_message(stage: Stage, thread: str | None) -> None:
-    """If Slack's yes was lost, the next try neither posts it again nor loses its other parts."""
+    """If Slack's confirmation of a reply was lost, the next try neither doubles the message nor loses a part."""
     ada, long = message_of("ADA", thread), "\n".join(f"line {number}" for number in range(2_000))
     write(stage.follow(ada), "line 0")
     begun = await stage.shows("ADA", "line 0")
@@ -285,7 +285,7 @@ async def test_a_reply_that_is_sent_again_changes_the_same_message(stage: Stage,
 
 @PLACES
 async def test_a_question_takes_the_place_of_what_was_written(stage: Stage, thread: str | None) -> None:
-    """The card has its buttons, and none of the words before it."""
+    """A question with its buttons replaces the words that were written before it."""
     ada = message_of("ADA", thread)
     write(stage.follow(ada), "I will send it")
     await stage.shows("ADA", "I will send it")
@@ -298,7 +298,7 @@ async def test_a_question_takes_the_place_of_what_was_written(stage: Stage, thre
 
 
 async def test_a_stream_that_slack_has_ended_is_gone_on_with(stage: Stage) -> None:
-    """Slack ends it after five minutes; then the message is changed instead."""
+    """After Slack ends a stream, the same message is updated instead."""
     clock = stage.slack.streams.now = Clock()
     ada = message_of("ADA", THREAD)
     follower = stage.follow(ada)
@@ -316,7 +316,7 @@ async def test_a_stream_that_slack_has_ended_is_gone_on_with(stage: Stage) -> No
 
 @pytest.mark.parametrize("reason", ["cant_update_message", "edit_window_closed", "block_mismatch", "message_not_found"])
 async def test_a_message_that_cannot_be_changed_is_replaced(stage: Stage, reason: str) -> None:
-    """It is deleted, and the reply is posted; somebody else's message is changed as ever."""
+    """A message that cannot be changed is deleted and the reply is posted; another person's is changed as usual."""
     for name in ("ADA", "GRACE"):
         write(stage.follow(message_of(name, None)), "Half")
         await stage.shows(name, "Half")
@@ -328,7 +328,7 @@ async def test_a_message_that_cannot_be_changed_is_replaced(stage: Stage, reason
 
 
 async def test_slack_is_not_asked_more_often_than_it_allows(stage: Stage) -> None:
-    """After a refusal nothing more is shown, the reply waits as long as Slack says, and then is the same message."""
+    """After a rate limit nothing more is shown, and the reply waits and then changes the same message."""
     ada = message_of("ADA", None)
     follower = stage.follow(ada)
     write(follower, "Half")
@@ -344,12 +344,12 @@ async def test_slack_is_not_asked_more_often_than_it_allows(stage: Stage) -> Non
     await stage.answer(ada, "Whole", stage.other, again=True)
 
     assert caught.value.retry_after > 0
-    assert stage.slack.limits.refused["chat.update"] == 2  # by a word, and by the reply
+    assert stage.slack.limits.refused["chat.update"] == 2  # by a text, and by the reply
     assert [(post.shown, post.ts) for post in stage.posts("ADA")] == [("Whole", begun.ts)]
 
 
 async def test_so_many_answers_at_once_are_not_all_streamed(stage: Stage) -> None:
-    """Beyond Slack's rates an answer is shown once it is complete; each person gets their own."""
+    """With more answers at once than Slack's rates allow, the rest are shown only when they are complete."""
     messages = [message_of("ADA", THREAD, message_id=f"{number:032x}") for number in range(30)]
     for message in messages:
         write(stage.follow(message), f"half of {message.message_id}")
@@ -366,7 +366,7 @@ async def test_so_many_answers_at_once_are_not_all_streamed(stage: Stage) -> Non
 
 @PLACES
 async def test_nobody_is_called_by_half_a_word(stage: Stage, thread: str | None) -> None:
-    """Quoted markup calls nobody and hides no link, also where it is cut in the middle."""
+    """Quoted markup mentions nobody and hides no link, even if it is cut in the middle."""
     ada = message_of("ADA", thread)
     follower = stage.follow(ada)
     pieces = ["See <", "!chan", "nel> and [your bank", "](http", "s://evil.example) <@U0GR", "ACE>"]
@@ -384,7 +384,7 @@ async def test_nobody_is_called_by_half_a_word(stage: Stage, thread: str | None)
 
 @PLACES
 async def test_an_overtaken_process_takes_back_what_it_began(stage: Stage, thread: str | None) -> None:
-    """If a message ends while its answer is begun, the answer stands alone."""
+    """If a message ends just as its answer begins to be shown, only the answer remains."""
     ada, keep = message_of("ADA", thread), stage.notes.keep
 
     async def ending(message: StoredMessage, notes: Any, *, while_open: bool) -> bool:
@@ -402,7 +402,7 @@ async def test_an_overtaken_process_takes_back_what_it_began(stage: Stage, threa
 
 
 async def test_words_are_not_kept_for_ever() -> None:
-    """An answer that another process has sent is forgotten here within the hour; a new one is kept."""
+    """The words of a message that another process has answered are dropped within the hour; newer ones are kept."""
     clock = Clock()
     answers = SlackAnswers(RememberedNotes(), now=clock)
     old, new = message_of("ADA", None), message_of("GRACE", None)
@@ -419,7 +419,7 @@ async def test_words_are_not_kept_for_ever() -> None:
 
 @PLACES
 async def test_a_message_that_nobody_could_note_is_taken_away(stage: Stage, thread: str | None) -> None:
-    """The process died as Slack had just begun it: it holds no words, and the answer is posted without it."""
+    """If a process dies before it notes a message that it began, that one is removed and the answer is posted."""
     for name in ("ADA", "GRACE"):
         write(stage.follow(message_of(name, thread)), "x")
         await stage.shows(name, "x")
@@ -433,7 +433,7 @@ async def test_a_message_that_nobody_could_note_is_taken_away(stage: Stage, thre
 
     stage.notes.keep = dying  # type: ignore[method-assign]
     write(stage.follow(ada), "lost")
-    await died.wait()  # Slack shows it before its answer has come
+    await died.wait()  # Slack shows the message before its response arrives
     assert len(stage.posts("ADA")) == 2
     stage.notes.keep = keep  # type: ignore[method-assign]
     await stage.answer(ada, "Answer", stage.other, again=True)
@@ -444,7 +444,7 @@ async def test_a_message_that_nobody_could_note_is_taken_away(stage: Stage, thre
 
 @PLACES
 async def test_a_process_that_was_overtaken_shows_no_more(stage: Stage, thread: str | None) -> None:
-    """It wakes up and writes on: the answer of the other process stays as it is."""
+    """A process that was overtaken does not change the other process's answer."""
     ada = message_of("ADA", thread)
     follower = stage.follow(ada)
     write(follower, "Half")
@@ -459,7 +459,7 @@ async def test_a_process_that_was_overtaken_shows_no_more(stage: Stage, thread: 
 
 @PLACES
 async def test_after_a_while_it_is_said_what_is_done(stage: Stage, thread: str | None) -> None:
-    """To each person where they wrote: by Slack's status in a thread, else in the message that becomes the answer."""
+    """Each person is shown what is being done: in a thread as Slack's status, otherwise in the growing message."""
     people = {"ADA": "searching your mail", "GRACE": "waiting for the model"}
     for name, doing in people.items():
         message = message_of(name, thread)

@@ -1,4 +1,4 @@
-"""A SQLite file that is locked, read-only or full: nothing is accepted, and the operator is told why, once."""
+"""An SQLite file that is locked, read-only or full: no message is accepted, and the log says why, once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TEXT = "hello " * 5_000  # more than fits into the page that the last message ha
 
 @asynccontextmanager
 async def refusing(database: Database, kind: str) -> AsyncIterator[None]:
-    """The database's file refuses every change until the block ends."""
+    """Let the database's file refuse every change until the block ends."""
     path = str(database.url.database)
     if kind == "locked":
         other = sqlite3.connect(path, isolation_level=None)
@@ -38,7 +38,7 @@ async def refusing(database: Database, kind: str) -> AsyncIterator[None]:
         return
 
     with sqlite3.connect(path) as vacuum:
-        vacuum.execute("VACUUM")  # free pages would take what follows
+        vacuum.execute("VACUUM")  # otherwise free pages would take the following rows
     vacuum.close()
     pragma = [REFUSING[kind]]
     engine = database._engine.sync_engine
@@ -51,7 +51,7 @@ async def refusing(database: Database, kind: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def serving(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Server, httpx2.AsyncClient]]:
-    """A server that waits only a moment for a lock, and a client that asks whether it is ready."""
+    """Yield a server that waits only briefly for a lock, and a client for its readiness."""
     monkeypatch.setattr("app.database.database.BUSY_SECONDS", 0.05)
     async with open_environment(folder) as environment, environment.in_process() as server:
         ready = asyncio.Event()
@@ -65,7 +65,7 @@ async def serving(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 async def test_a_file_that_refuses_changes_refuses_messages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
-    """Webhooks get 503, so that Slack sends them again; `/readyz` says why; afterwards both are as before."""
+    """While the file refuses changes, webhooks get a 503 and `/readyz` says why; afterwards both work again."""
     async with serving(tmp_path, monkeypatch) as (server, client):
         before = await client.get("/readyz")
         async with refusing(server.container.database(), kind):
@@ -87,7 +87,7 @@ async def test_a_file_that_refuses_changes_refuses_messages(
 async def test_those_who_queue_behind_a_locked_file_are_refused_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The wait for another process is not added up: of a hundred changes the last one waits as long as the first."""
+    """A hundred changes that queue behind a locked file are refused together, after a single wait."""
     monkeypatch.setattr("app.database.database.BUSY_SECONDS", 0.05)
     database = Database(f"sqlite+aiosqlite:///{tmp_path / 'deputy.db'}")
     await database.open()
@@ -116,5 +116,5 @@ async def test_those_who_queue_behind_a_locked_file_are_refused_together(
 
 
 async def test_a_server_waits_for_a_lock_less_long_than_slack_for_an_answer() -> None:
-    """Slack gives up after three seconds: https://docs.slack.dev/apis/events-api/#responding"""
+    """Slack waits three seconds for an answer: https://docs.slack.dev/apis/events-api/#responding"""
     assert refusals.BUSY_SECONDS < 3

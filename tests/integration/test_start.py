@@ -1,4 +1,4 @@
-"""What a start imports: seconds of each would go into packages that it does not use."""
+"""The imports of a start: packages that it does not use would cost seconds each."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ CONFIG = {
     "default_agent": "assistant",
     "interfaces": {"http": {}, "slack": {"signing_secret": SIGNING_SECRET, "bot_token": "xoxb-test"}},
 }
-# Not rich: pydantic-ai imports httpx where that is installed, as it is beside agno, and httpx imports it.
+# Not rich: pydantic-ai imports httpx if it is installed, for example beside agno, and httpx imports rich.
 NOT_USED = {
     "agno", "alembic", "app.toolkits.calendar", "app.toolkits.drive", "bs4", "google.api_core.retry", "google.protobuf",
     "jsonschema", "mako", "markdown_it", "mcp", "openai", "procrastinate", "psycopg", "pydantic_ai.models.function",
@@ -99,12 +99,12 @@ def test_help_imports_typer_and_nothing_else() -> None:
     ids=["any command", "a server without Slack, and without the sandbox"],
 )
 def test_a_start_imports_nothing_that_it_does_not_use(script: str, unused: set[str]) -> None:
-    """Each process imports what it needs, and the rest only where the configuration asks for it."""
+    """A process imports only what it needs, and the rest only if the configuration asks for it."""
     assert unused & imported(script) == set()
 
 
 async def test_a_message_is_acknowledged_before_what_answers_it_is_imported(tmp_path: Path) -> None:
-    """A server of HTTP and Slack, on a database that is up to date, imports no module that only a reply needs."""
+    """A server with HTTP and Slack acknowledges a message before it imports modules that only a reply needs."""
     url = await SqliteDatabases(tmp_path).migrated("deputy")
     config = tmp_path / "config.yaml"
     places = {"database": {"url": url}, "key_ring": {"file": str(tmp_path / "keys.yaml")}}
@@ -118,7 +118,7 @@ async def test_a_message_is_acknowledged_before_what_answers_it_is_imported(tmp_
 async def test_what_a_reply_needs_is_loaded_after_the_first_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thread that imports would hold up the first request, so it begins once that request has been answered."""
+    """Modules for replies are loaded after the first request is answered, because importing would delay it."""
     begun, loaded = asyncio.Event(), asyncio.Event()
 
     async def guarded(what: str, work: Awaitable[None]) -> None:
@@ -146,7 +146,7 @@ async def test_what_a_reply_needs_is_loaded_after_the_first_answer(
 
 
 def test_a_server_collects_no_garbage_among_what_its_start_made() -> None:
-    """It collects none until it is loaded and then only among later objects; afterwards all is as before."""
+    """The garbage collector is off during the start, then skips the start's objects, and is restored at the end."""
     thresholds = gc.get_threshold()
     try:
         with tuned():
@@ -163,7 +163,7 @@ def test_a_server_collects_no_garbage_among_what_its_start_made() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_list_of_commands_says_what_each_says_of_itself(name: str) -> None:
-    """The sentence that `deputy --help` shows without importing a command is the first of its own help."""
+    """The sentence that `deputy --help` shows for a command is the first one of that command's own help."""
     with typer.Context(get_group(cli)) as context:
         command = get_group(cli).get_command(context, name)
 

@@ -1,4 +1,4 @@
-"""Stopping: the owner of a run ends it, in whatever state it is, and nobody else does."""
+"""Stopping: the owner of a run ends it in any state, and nobody else can."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tests.fakes.sandbox import SEND
 
 
 class Waits:
-    """A model that repeats a prompt once the gate is open, and does not wait for others than ``wait …``.
+    """A model that repeats prompts, those that begin with "wait" only once the gate is open.
 
     Attributes:
-        begun: The prompts, as they are begun.
+        begun: The prompts, in the order in which they were begun.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Waits:
         self.gate = asyncio.Event()
 
     async def __call__(self, messages: list[ModelMessage]) -> str:
-        """Answer."""
+        """Answer the last prompt."""
         prompt = prompts(messages)[-1]
         self.begun.append(prompt)
         if prompt.startswith("wait"):
@@ -41,13 +41,13 @@ class Waits:
 
 @pytest.fixture
 def waits() -> Waits:
-    """The model; its gate is closed."""
+    """Return the model, with its gate closed."""
     return Waits()
 
 
 @pytest.fixture
 def server(database: Database, key_ring: KeyRing, waits: Waits) -> CoreServer:
-    """A process with that model."""
+    """Return a process with that model."""
     return CoreServer(database, key_ring, model=answering(waits))
 
 
@@ -58,7 +58,7 @@ async def _of(server: CoreServer, message: StoredMessage) -> StoredMessage:
 async def test_stop_overtakes_the_run_that_it_stops(
     server: CoreServer, waits: Waits, ada: Principal, grace: Principal
 ) -> None:
-    """It ends the sender's own run in this conversation at once; what somebody else, or they later, asked goes on."""
+    """`stop` ends the sender's own run in the conversation at once; other people's runs and later messages go on."""
     async with server.working() as worker:
         hers = await server.say(grace, "wait grace", "elsewhere")
         mine = await server.say(ada, "wait ada")
@@ -81,7 +81,7 @@ async def test_stop_overtakes_the_run_that_it_stops(
 async def test_in_a_shared_thread_stop_is_the_senders_alone(
     server: CoreServer, waits: Waits, ada: Principal, grace: Principal
 ) -> None:
-    """While one person's message runs, another's `stop` drops what they wrote themselves, answered without waiting."""
+    """`stop` in a shared conversation drops only the sender's messages, without waiting for another person's run."""
     async with server.working():
         hers = await server.say(grace, "wait grace")
         await until(lambda: waits.begun)
@@ -103,7 +103,7 @@ async def test_in_a_shared_thread_stop_is_the_senders_alone(
 async def test_only_the_owner_stops_a_message(
     server: CoreServer, waits: Waits, ada: Principal, grace: Principal
 ) -> None:
-    """By its id, somebody else's message is as good as none; one's own ends, once, and stays as it ended."""
+    """Only its owner can stop a message by its id, and a message that has ended stays as it was."""
     async with server.working():
         mine, hers = await server.say(ada, "wait ada", "a"), await server.say(grace, "wait grace", "g")
         await until(lambda: len(waits.begun) == 2)
@@ -112,7 +112,7 @@ async def test_only_the_owner_stops_a_message(
         foreign = await server.stopping.stop_all(grace, ConversationKey.of(mine))
         before = await _of(server, mine)
         first, again = [await server.stopping.stop(ada, mine.message_id) for _ in range(2)]
-        await until(lambda: server.channel.texts(ada))  # replies of two conversations have no order
+        await until(lambda: server.channel.texts(ada))  # replies in two conversations have no order
         waits.gate.set()
         await until(lambda: server.ended(hers))
         await until(lambda: len(server.channel.sent) == 2)
@@ -130,7 +130,7 @@ async def test_only_the_owner_stops_a_message(
 async def test_what_waits_for_approval_is_withdrawn(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """A stopped call can no longer be approved, even one that was approved already; somebody else's still can."""
+    """A stopped call can no longer be approved; another person's still can."""
     server = CoreServer(database, key_ring)
     codes, asked = {}, {}
     for person in (ada, grace):
@@ -153,7 +153,7 @@ async def test_what_waits_for_approval_is_withdrawn(
 async def test_an_approved_call_that_has_not_begun_is_not_made(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """Between the approval and the run that makes the call, `stop` still counts: nothing can claim the call."""
+    """`stop` between an approval and its run prevents the call."""
     server = CoreServer(database, key_ring)
     for person in (ada, grace):
         await server.grant(person, SEND)
@@ -172,7 +172,7 @@ async def test_an_approved_call_that_has_not_begun_is_not_made(
 
 
 async def test_what_had_begun_to_write_is_told(server: CoreServer, ada: Principal, grace: Principal) -> None:
-    """The stopped person hears what may have been done anyway; the run can begin no further write."""
+    """`stop` names a write that has begun and may be done, and the run can begin no other write."""
     messages = {person: await server.say(person, "hello", person.user) for person in (ada, grace)}
     begun = {person: await _begin(server, message) for person, message in messages.items()}
     for person, message in begun.items():
@@ -190,7 +190,7 @@ async def test_what_had_begun_to_write_is_told(server: CoreServer, ada: Principa
 async def test_another_process_ends_its_run_when_it_renews_the_lease(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """A stop that arrives at one process ends the run in another, whose answer reaches nobody; others there go on."""
+    """A `stop` at one process ends the run in another when it renews its lease; other runs there go on."""
     model, here = Waits(), CoreServer(database, key_ring)
     there = CoreServer(database, key_ring, model=answering(model), clock=here.clock, channel=here.channel)
     async with there.working(lease_seconds=0.6, scan_seconds=60.0) as worker:
@@ -211,7 +211,7 @@ async def test_another_process_ends_its_run_when_it_renews_the_lease(
 async def test_a_stop_that_was_not_carried_out_is_in_its_turn(
     server: CoreServer, waits: Waits, ada: Principal, grace: Principal
 ) -> None:
-    """If the process ends after it stored a `stop`, that is answered in its turn, and ends what waits by then."""
+    """A `stop` that was only stored is answered in its turn, and ends what waits by then."""
     waits.gate.set()
     await server.grant(ada, SEND)
     parked = await server.say(ada, "wait ada")
@@ -230,7 +230,7 @@ async def test_a_stop_that_was_not_carried_out_is_in_its_turn(
 async def test_a_full_backlog_keeps_nobody_from_stopping(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """Who has as many messages waiting as they may have can still say `stop`, and then write again."""
+    """A person whose backlog is full can still say `stop`, which drops their waiting messages."""
     server = CoreServer(database, key_ring, person_backlog=2)
     waiting = [await server.say(ada, text) for text in ("one", "two")]
     await server.say(ada, "stop")
@@ -246,7 +246,7 @@ async def test_a_full_backlog_keeps_nobody_from_stopping(
 async def test_a_stop_that_is_delivered_twice_ends_nothing_new(
     server: CoreServer, waits: Waits, ada: Principal, grace: Principal
 ) -> None:
-    """A repeated event counts once: what its sender wrote after the first delivery is answered."""
+    """A `stop` that is delivered twice does not end a message written after its first delivery."""
     waits.gate.set()
     await server.intake.accept(inbound(ada, "stop", event_id="E1"))
     message = await server.say(ada, "hello")

@@ -1,4 +1,4 @@
-"""Prepared statements and transactions that go straight to asyncpg behave as SQLAlchemy's own do."""
+"""Prepared statements and transactions that go straight to asyncpg behave like SQLAlchemy's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NO_SUCH_TABLE = Prepared(sa.select(sa.table("no_such_table", sa.column("id"))))
 
 @pytest.fixture
 async def database(postgres: PostgresServer) -> AsyncIterator[Database]:
-    """A PostgreSQL database with the schema."""
+    """Yield a PostgreSQL database with the schema."""
     async with AsyncExitStack() as stack:
         url = await (await stack.enter_async_context(postgres.databases())).migrated("straight")
         database = Database(url)
@@ -43,7 +43,7 @@ async def _count(database: Database) -> int:
 
 
 async def test_a_refused_row_undoes_its_transaction(database: Database) -> None:
-    """The error is SQLAlchemy's, nothing of the transaction stays, and the next one works."""
+    """A refused row raises SQLAlchemy's error and rolls back its transaction, and the next one works."""
     await database.change(_PUT, _row("one"))
 
     async def write() -> None:
@@ -61,7 +61,7 @@ async def test_a_refused_row_undoes_its_transaction(database: Database) -> None:
 
 
 async def test_prepared_and_other_statements_share_a_transaction(database: Database) -> None:
-    """What one of them writes, the other reads, and nobody else before the end."""
+    """Prepared and other statements of a transaction see each other's changes, and nobody else does before its end."""
     async with database.writing() as connection:
         await _PUT.execute(connection, _row("one"))
         inside = await connection.scalar(sa.select(sa.func.count()).select_from(key_checks))
@@ -71,7 +71,7 @@ async def test_prepared_and_other_statements_share_a_transaction(database: Datab
 
 
 async def test_a_mistake_in_a_statement_is_a_programming_error(database: Database) -> None:
-    """As it would be by SQLAlchemy, with the SQLSTATE that says what is wrong."""
+    """An invalid statement raises SQLAlchemy's ProgrammingError with the SQLSTATE."""
     with pytest.raises(sa.exc.ProgrammingError) as refused:
         await database.fetch(_NO_SUCH_TABLE, {})
 
@@ -100,7 +100,7 @@ async def test_what_is_cancelled_is_undone(database: Database) -> None:
 
 
 async def test_connections_that_were_ended_are_replaced(database: Database) -> None:
-    """After a restart of the server, at most the statement that was under way fails."""
+    """If the server ends all connections, at most one statement fails, and new connections are opened."""
     await asyncio.gather(*(_count(database) for _ in range(3)))
     first = (await database.fetch(_PID, {})).one_or_none()
     async with database.reading() as connection:
@@ -118,7 +118,7 @@ async def test_connections_that_were_ended_are_replaced(database: Database) -> N
 
 
 async def test_turns_are_taken_across_both_ways(database: Database) -> None:
-    """A lock that begins a transaction is the one that `take_turns` waits for."""
+    """A lock taken at the beginning of a transaction is the one that `take_turns` waits for."""
     order = []
     held, asked = asyncio.Event(), asyncio.Event()
 

@@ -30,7 +30,7 @@ TEAM = {
 
 
 class Ask(Toolkit):
-    """Its tool has the name by which a team asks the member mail."""
+    """A toolkit whose tool has the name by which a team asks the member mail."""
 
     name = "ask"
 
@@ -45,14 +45,14 @@ def _settings(folder: Path, **agents: AgentSettings) -> Settings:
 
 
 async def test_the_proof_covers_every_member(tmp_path: Path) -> None:
-    """Leaders and members are built in two people's scopes at once, and nothing of them is shared or outlives both."""
+    """Leaders and members are built separately in two people's scopes at once, and nothing outlives either."""
     container = build(_settings(tmp_path))
 
     await assert_isolated(container, container.agents.providers["assistant"])
 
 
 def test_the_graph_shows_who_asks_whom(tmp_path: Path) -> None:
-    """`deputy graph` draws a leader as one that depends on its members."""
+    """`deputy graph` draws a leader that depends on its members."""
     container = build(_settings(tmp_path))
     drawn = mermaid(container)
 
@@ -61,7 +61,7 @@ def test_the_graph_shows_who_asks_whom(tmp_path: Path) -> None:
 
 
 async def test_an_override_of_a_members_toolkit_and_model_reaches_the_team(tmp_path: Path) -> None:
-    """What a test overrides in the container works in a member, for each person with their own; three levels deep."""
+    """Overriding a toolkit or a model also works for a member three levels deep, for each person separately."""
 
     def prepare(container: Application) -> None:
         container.toolkits.providers["gmail"].override(Scoped(Greeter, container.principal))
@@ -76,7 +76,7 @@ async def test_an_override_of_a_members_toolkit_and_model_reaches_the_team(tmp_p
 
 
 class Watch(Toolkit):
-    """Tells its member's person, and until when they may take."""
+    """A toolkit whose tool returns its person and the id of its deadline."""
 
     name = "watch"
 
@@ -91,13 +91,13 @@ class Watch(Toolkit):
 
 
 class Alarm(Watch):
-    """The same, of another member."""
+    """The same toolkit for another member."""
 
     name = "alarm"
 
 
 async def test_members_have_their_own_of_all_but_the_person_and_the_deadline(tmp_path: Path) -> None:
-    """Each of three levels is asked with its own model, instructions and tools; the members share one deadline."""
+    """Members at each of three levels have their own model, instructions and tools, and share person and deadline."""
     here = "tests.integration.test_team_container"
     settings = settings_in(tmp_path, toolkits={"watch": f"{here}:Watch", "alarm": f"{here}:Alarm"})
     team = {

@@ -1,4 +1,4 @@
-"""A team whose server ends while its members wait for their person: the next server continues in the members."""
+"""A server ends while members of a team wait for their person, and the next server continues in those members."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EMAILS = dict(zip(two_principals(), (ADA, GRACE), strict=True))
 async def environment(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Environment]:
-    """A Google, which outlives the servers; the databases are of one kind and the other in turn."""
+    """Yield a Google that outlives the servers, once with each kind of database."""
     folder = Path(tmp_path_factory.mktemp("teams"))
     async with databases_of(request, folder) as databases, open_environment(folder, databases) as environment:
         environment.settings = environment.settings.model_copy(update={"agents": TEAM})
@@ -40,7 +40,7 @@ async def environment(
 
 
 async def test_consent_for_a_member_goes_on_after_a_restart(environment: Environment) -> None:
-    """Two people's links name the member; the next server takes their consent and answers each from their own mail."""
+    """Consent links that name the member work after a restart, and each person is answered from their own mail."""
     asked = {}
     async with environment.server(database="consent") as server:
         for person in EMAILS:
@@ -59,7 +59,7 @@ async def test_consent_for_a_member_goes_on_after_a_restart(environment: Environ
 
 
 async def test_two_members_that_wait_at_once_go_on_after_a_restart(environment: Environment) -> None:
-    """Both members' questions are asked by name; after a restart each call has its own decision, and runs once."""
+    """Two members' questions are decided separately after a restart, and only the approved call runs, once."""
     asked = {}
     async with environment.server(_scripted, database="approval") as server:
         for person, email in EMAILS.items():

@@ -49,13 +49,13 @@ def _office(
     calendar: Sequence[ToolCallPart] = (),
     **limits: int,
 ) -> TeamStudio:
-    """A leader that asks in one step, and two members that each call these tools in one step."""
+    """Return a leader that asks in one step, and two members that each call these tools in one step."""
     models: dict[str, Model] = {"office": scripted(asks), "mail": scripted(mail), "calendar": scripted(calendar)}
     return TeamStudio(database, models, OFFICE, (), **limits)
 
 
 def _deep(database: Database, *calls: ToolCallPart) -> TeamStudio:
-    """Three levels: office asks desk, desk asks mail, and mail calls these tools in one step."""
+    """Return three levels: office asks desk, desk asks mail, and mail calls these tools in one step."""
     models: dict[str, Model] = {
         "office": scripted([call("ask_desk", "1", task="see to it")]),
         "desk": scripted([ASK_MAIL]),
@@ -81,7 +81,7 @@ def _waits(run: str) -> list[tuple[str, str, str]]:
 async def test_two_people_at_once_are_answered_from_their_own_letters_over_three_levels(
     database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Runs of two people through the same shells, interleaved at every step, each get what is their own."""
+    """Two people's interleaved runs through the same shells over three levels each get only their own letters."""
     studio = _deep(database, READ_LETTER)
     for person in (ada, grace):
         studio.tokens.grant(person, READ)
@@ -98,7 +98,7 @@ async def test_two_people_at_once_are_answered_from_their_own_letters_over_three
 async def test_an_approval_deep_in_a_team_goes_on_in_the_member(
     database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Three levels down a call waits for its person, by its member's name; after a restart it runs once, as shown."""
+    """A call three levels down waits for approval by its member's name, and runs once as approved after a restart."""
     before = _deep(database, SEND_LETTER)
     runs: dict[Principal, tuple[StoredMessage, str]] = {}
     for person in (ada, grace):
@@ -120,7 +120,7 @@ async def test_an_approval_deep_in_a_team_goes_on_in_the_member(
 
 
 async def test_members_that_wait_at_once_are_all_asked_about(database: Database, ada: Principal) -> None:
-    """Two members asked in one turn both wait, with calls of the same id; each one gets its own decision."""
+    """Two members that wait at once, with calls of the same id, each get their own decision."""
     studio = _office(database, ASK_MAIL, ASK_CALENDAR, mail=[SHOUT], calendar=[call("letters_shout", "1", text="ho")])
     message = await studio.message(ada)
     run = await studio.stop(message)
@@ -136,7 +136,7 @@ async def test_members_that_wait_at_once_are_all_asked_about(database: Database,
 
 
 async def test_a_member_that_is_done_is_not_asked_again(database: Database, ada: Principal) -> None:
-    """While one member waits, the answer of the other one is kept; nothing of it runs twice."""
+    """While one member waits, another's finished answer is kept and nothing of it runs again."""
     studio = _office(database, ASK_MAIL, ASK_CALENDAR, mail=[SHOUT], calendar=[call("letters_clock", "1")])
     message = await studio.message(ada)
     run = await studio.stop(message)
@@ -150,7 +150,7 @@ async def test_a_member_that_is_done_is_not_asked_again(database: Database, ada:
 
 
 async def test_consent_in_one_member_and_approval_in_another(database: Database, ada: Principal) -> None:
-    """Where members wait for different things, the person consents first and approves after; each call runs once."""
+    """If members wait for consent and for approval, the consent comes first, and each call runs once."""
     studio = _office(database, ASK_MAIL, ASK_CALENDAR, mail=[READ_LETTER], calendar=[SHOUT])
     message = await studio.message(ada)
     first = await studio.stop(message)
@@ -168,7 +168,7 @@ async def test_consent_in_one_member_and_approval_in_another(database: Database,
 
 
 async def test_a_member_that_is_gone_when_its_approval_arrives_does_nothing(database: Database, ada: Principal) -> None:
-    """A team that lost its member in the meantime says so to its model, and the approved call does not run."""
+    """If a member was removed before its call is approved, the call does not run and the model is informed."""
     studio = _office(database, ASK_MAIL, mail=[SHOUT])
     message = await studio.message(ada)
     run = await studio.stop(message)
@@ -182,7 +182,7 @@ async def test_a_member_that_is_gone_when_its_approval_arrives_does_nothing(data
 
 
 async def test_the_whole_team_has_one_budget(database: Database, ada: Principal) -> None:
-    """The leader's limits count the requests and calls of all members, also of two that work at once."""
+    """The leader's limits count the requests and calls of all members, including two that run at once."""
     asks = (ASK_MAIL, ASK_CALENDAR)
     clock = [call("letters_clock", "1")]
     enough = _office(database, *asks, mail=clock, calendar=clock, request_limit=6, tool_calls_limit=4)
@@ -212,7 +212,7 @@ class ShelfStudio(TeamStudio):
 
 
 async def test_what_all_members_organise_is_counted_together(database: Database, ada: Principal) -> None:
-    """Beyond what a message may organise the person is asked, whichever member did the rest; a restart included."""
+    """All members' organising counts towards one limit per message, across a restart; beyond it approval is needed."""
     half = list(range(MAX_ORGANISED // 2))
     rest = list(range(MAX_ORGANISED - len(half)))
     models: dict[str, Model] = {
@@ -233,7 +233,7 @@ async def test_what_all_members_organise_is_counted_together(database: Database,
 async def test_a_member_is_shown_its_task_and_nothing_else(
     database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Without `shares_history` a member does not see the conversation, nor what the leader or others were asked."""
+    """Without `shares_history` a member gets only its own task; with it, the conversation too."""
 
     async def tell(messages: list[ModelMessage]) -> str:
         return f"<{', '.join(prompts(messages))}>"
@@ -262,7 +262,7 @@ def _fails(error: Callable[[], Exception]) -> Model:
 
 
 async def test_a_member_without_an_answer_is_told_to_the_leader(database: Database, ada: Principal) -> None:
-    """A member whose model refuses does not end the run; the leader learns who failed, and why."""
+    """A member whose model refuses does not end the run, and the leader learns which member failed and why."""
     models = {"office": scripted([ASK_MAIL]), "mail": _fails(lambda: ContentFilterError("no")), "calendar": scripted()}
     studio = TeamStudio(database, models, OFFICE)
 
@@ -272,7 +272,7 @@ async def test_a_member_without_an_answer_is_told_to_the_leader(database: Databa
 
 
 async def test_a_member_whose_model_is_busy_lets_the_message_wait(database: Database, ada: Principal) -> None:
-    """A temporary fault of a member's model is one of the message, which is tried again later."""
+    """A temporary fault of a member's model is a temporary fault of the whole message."""
     models = {
         "office": scripted([ASK_MAIL]),
         "mail": _fails(lambda: ModelRateLimitError("m", "busy")),
@@ -287,7 +287,7 @@ async def test_a_member_whose_model_is_busy_lets_the_message_wait(database: Data
 
 
 class Heard:
-    """Keeps the progress of a run."""
+    """Records the progress of a run."""
 
     def __init__(self) -> None:
         self.progress: list[Progress] = []
@@ -297,7 +297,7 @@ class Heard:
 
 
 async def test_progress_and_the_audit_trail_name_the_member(database: Database, ada: Principal) -> None:
-    """What a member does is shown and recorded under its name; its words are not streamed as the answer."""
+    """A member's calls are shown and audited under its name, and its text is not streamed as the answer."""
     studio = _deep(database, call("letters_clock", "1"))
     message = await studio.message(ada)
     heard, doing = Heard(), list[str | None]()
@@ -320,7 +320,7 @@ def _offline(database: Database) -> TeamStudio:
 
 
 async def test_the_offline_model_leads_a_team(database: Database, ada: Principal) -> None:
-    """Without a key, commands of members' tools reach the member, through any number of leaders; help lists them."""
+    """The offline model passes commands to the members, directly or when named, and its help lists their tools."""
     studio = _offline(database)
     told = [
         _text(await studio.run(await studio.message(ada, words)))
@@ -334,7 +334,7 @@ async def test_the_offline_model_leads_a_team(database: Database, ada: Principal
 
 
 async def test_an_answer_is_private_if_a_member_read_something(database: Database, ada: Principal) -> None:
-    """A member's answer out of an account makes the leader's answer private; one out of nobody's account does not."""
+    """An answer is private if a member read from an account, and not otherwise."""
     private = {}
     for name, calls in (("read", [READ_LETTER]), ("clock", [call("letters_clock", "1")]), ("nothing", [])):
         studio = _deep(database, *calls)
@@ -347,7 +347,7 @@ async def test_an_answer_is_private_if_a_member_read_something(database: Databas
 
 
 async def test_in_a_group_no_member_acts(database: Database, ada: Principal) -> None:
-    """The rules of the place count for members as for their leader."""
+    """In a group a member's acting tool is refused, as a leader's would be."""
     studio = _office(database, ASK_MAIL, mail=[SHOUT])
 
     outcome = await studio.agent(ada).answer(await studio.message(ada), rules=GROUP)
@@ -357,7 +357,7 @@ async def test_in_a_group_no_member_acts(database: Database, ada: Principal) -> 
 
 
 async def test_what_a_member_says_is_marked_as_others_words(database: Database, ada: Principal) -> None:
-    """The leader's model gets a member's answer as data that others may have written, once tools were used for it."""
+    """The leader's model gets a member's answer marked as possibly written by others, if the member used tools."""
     studio = _deep(database, READ_LETTER)
     studio.tokens.grant(ada, READ)
 
@@ -368,7 +368,7 @@ async def test_what_a_member_says_is_marked_as_others_words(database: Database, 
 
 @pytest.mark.parametrize("how", ["answer", "stop", "member fails", "cancel"])
 async def test_a_team_leaves_nothing_behind(database: Database, ada: Principal, how: str) -> None:
-    """However a run of a team ends, its agents and toolkits are gone although the cyclic collector did not run."""
+    """Agents and toolkits of a team are freed however its run ends, without the cyclic garbage collector."""
     begun = asyncio.Event()
 
     async def before(person: str, name: str) -> None:
@@ -395,7 +395,7 @@ async def test_a_team_leaves_nothing_behind(database: Database, ada: Principal, 
 
 
 async def _ended(studio: TeamStudio, message: StoredMessage, begun: asyncio.Event | None) -> list[weakref.ref[Any]]:
-    """Run a message to its end, or until its tool has begun and it is cancelled; what may not outlive it."""
+    """Run a message to its end, or cancel it once its tool has begun, and return references to what must be freed."""
     letters = Letters(message.principal, studio.post)
     agent: Agent | None = studio.agent(message.principal, letters)
     refs: list[weakref.ref[Any]] = [weakref.ref(letters), weakref.ref(agent)]

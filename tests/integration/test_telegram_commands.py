@@ -1,4 +1,4 @@
-"""`deputy telegram`: the webhook is set, replaced and removed, and the bot's status is shown, without any secret."""
+"""`deputy telegram` sets, replaces and removes the webhook and shows the bot's status, without secrets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Commands:
     tree: dict[str, Any]
 
     async def run(self, *arguments: str, **telegram: str | None) -> Result:
-        """Run `deputy telegram` with changed settings of Telegram; None leaves one out."""
+        """Run `deputy telegram` with changed settings of Telegram; None removes one."""
         section = {**self.tree["interfaces"]["telegram"], **telegram}
         given = {key: value for key, value in section.items() if value is not None}
         self.config.write_text(yaml.safe_dump({**self.tree, "interfaces": {"telegram": given}}))
@@ -41,7 +41,7 @@ class Commands:
 
 @pytest.fixture
 async def commands(tmp_path: Path) -> AsyncIterator[Commands]:
-    """A bot without a webhook."""
+    """Yield the commands of a bot without a webhook."""
     telegram = TelegramSandbox(token=TOKEN, secret=SECRET)
     async with serve_loopback(telegram.app) as url:
         tree = {
@@ -55,7 +55,7 @@ async def commands(tmp_path: Path) -> AsyncIterator[Commands]:
 
 
 async def test_the_webhook_is_set_and_replaced(commands: Commands) -> None:
-    """Telegram gets the address, the secret and the kinds of updates, by default at the public URL."""
+    """`set-webhook` sends the URL, the secret and the kinds of updates, by default with the public URL."""
     first = await commands.run("set-webhook")
     by_default = dict(commands.telegram.webhook)
     second = await commands.run("set-webhook", "--url", "https://other.example.com:8443/")
@@ -77,7 +77,7 @@ async def test_a_bot_that_polls_has_no_webhook(commands: Commands) -> None:
 
 
 async def test_the_status_names_the_bot_and_its_webhook(commands: Commands) -> None:
-    """In words or as JSON, without the token and the secret."""
+    """The status names the bot and its webhook as text or JSON, without the token or the secret."""
     before = await commands.run("status")
     await commands.run("set-webhook")
     after = await commands.run("status", "--json")
@@ -103,7 +103,7 @@ async def test_the_status_names_the_bot_and_its_webhook(commands: Commands) -> N
 async def test_what_is_wrong_is_said(
     commands: Commands, arguments: tuple[str, ...], changes: dict[str, str], words: str
 ) -> None:
-    """The command fails, says why, and shows no token."""
+    """On an error the command fails and says why, without the token."""
     result = await commands.run(*arguments, **changes)
 
     assert result.exit_code != 0

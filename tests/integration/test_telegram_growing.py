@@ -1,4 +1,4 @@
-"""Answers in Telegram's groups that are shown while they are written: in one message, which becomes the reply."""
+"""Answers in Telegram's groups that are shown while they are written, in one message that becomes the reply."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECRET = "the code is 4711"
 
 
 class Stage:
-    """A group in Telegram, and the channels of two processes that share what they note."""
+    """A group in Telegram, and the channels of two processes that share their notes."""
 
     def __init__(self, telegram: TelegramStage, notes: RememberedNotes) -> None:
         self.telegram, self.notes, self.one = telegram.telegram, notes, telegram.channel
@@ -36,18 +36,18 @@ class Stage:
         self.other = self.process()
 
     def process(self, pace: Pace | None = None, seconds: float = 0.0) -> TelegramChannel:
-        """The channel of another process."""
+        """Return the channel of another process."""
         one, pace = self.one, pace or Pace(0.0, 0.0)
         posting = BotMessages(one._api, one._upgrades)
         answers = GroupAnswers(posting, self.notes, pace, seconds=seconds)
         return TelegramChannel(one._api, posting, one._drafts, answers, pace, one._upgrades)
 
     def noted(self, message: StoredMessage) -> StoredMessage:
-        """The message as it is read now."""
+        """Return the message as it is stored now."""
         return replace(message, notes=self.notes.kept.get(message.message_id))
 
     def write(self, message: StoredMessage, *texts: str, channel: TelegramChannel | None = None) -> GroupAnswer:
-        """Let a run begin and write."""
+        """Let a run begin and write, and return its follower."""
         follower = (channel or self.one).follow(self.noted(message))
         assert follower is not None
         for text in texts:
@@ -71,9 +71,9 @@ class Stage:
         await (channel or self.one).send(self.noted(message), content, private=private, reply_id=reply_id, again=again)
 
     async def shown(self, *texts: str) -> list[int]:
-        """The ids of the messages in the group that say this, in any order.
+        """Return the ids of the group's messages, once they have exactly these texts, in any order.
 
-        It waits until these alone are there, and each process has noted what it has shown.
+        It also waits until each process has noted what it has shown.
         """
         await eventually(
             lambda: (
@@ -84,20 +84,20 @@ class Stage:
         return [each.message_id for text in texts for each in self.telegram.chats.in_chat(GROUP) if each.text == text]
 
     def texts(self, chat: int) -> list[str]:
-        """What the bot sent to a chat."""
+        """Return the texts that the bot sent to a chat."""
         return [each.text for each in self.telegram.chats.in_chat(chat)]
 
 
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
-    """Nobody was told anything; Telegram's limits do not hold."""
+    """Yield a stage on which nothing has been sent, without Telegram's rate limits."""
     notes = RememberedNotes()
     async with telegram_stage(notes=notes) as telegram:
         yield Stage(telegram, notes)
 
 
 async def test_public_answers_grow_and_private_ones_become_a_line(stage: Stage) -> None:
-    """Two people at once: a public answer is finished where it grew; for a private one, the line takes its place."""
+    """A public answer is finished in its growing message; a private one is replaced there by the line."""
     ada, grace = told(ADA, group=GROUP), told(GRACE, group=GROUP)
     stage.write(ada, "Let me see")
     begun = await stage.shown("Let me see")
@@ -115,7 +115,7 @@ async def test_public_answers_grow_and_private_ones_become_a_line(stage: Stage) 
 
 
 async def test_after_a_crash_another_process_finishes_the_same_messages(stage: Stage) -> None:
-    """Also if its own try is made again: nothing is there twice, and private words are in the private chat alone."""
+    """After a crash another process finishes each message exactly once, with private text only in the private chat."""
     ada, grace = told(ADA, group=GROUP), told(GRACE, group=GROUP)
     stage.write(ada, "Let me see")
     await stage.shown("Let me see")
@@ -130,7 +130,7 @@ async def test_after_a_crash_another_process_finishes_the_same_messages(stage: S
 
 
 async def test_a_run_that_another_process_does_again_goes_on_in_the_same_message(stage: Stage) -> None:
-    """The first process died in the middle; if it only stood still, it shows no more."""
+    """A run that another process repeats uses the same message, and the first process changes it no more."""
     ada = told(ADA, group=GROUP)
     overtaken = stage.write(ada, "Half of")
     begun = await stage.shown("Half of")
@@ -146,7 +146,7 @@ async def test_a_run_that_another_process_does_again_goes_on_in_the_same_message
 
 
 async def test_a_message_whose_id_nobody_noted_holds_public_words_only(stage: Stage) -> None:
-    """The process died as Telegram had just taken it: nobody can look it up, so the reply is sent beside it."""
+    """If a process dies before it noted a message's id, the reply is sent beside that message's public text."""
     ada, keep, died = told(ADA, group=GROUP), stage.notes.keep, asyncio.Event()
 
     async def dying(message: StoredMessage, notes: Mapping[str, Any] | None, *, while_open: bool) -> bool:
@@ -158,7 +158,7 @@ async def test_a_message_whose_id_nobody_noted_holds_public_words_only(stage: St
     stage.notes.keep = dying  # type: ignore[method-assign]
     stage.write(ada, "Let me see")
     await stage.shown("Let me see")
-    await died.wait()  # Telegram shows it before its answer has come
+    await died.wait()  # Telegram shows the message before its response arrives
     stage.notes.keep = keep  # type: ignore[method-assign]
     await stage.answer(ada, SECRET, stage.other, private=True, again=True)
 
@@ -167,7 +167,7 @@ async def test_a_message_whose_id_nobody_noted_holds_public_words_only(stage: St
 
 
 async def test_a_message_that_ends_while_its_answer_is_begun_is_answered_alone(stage: Stage) -> None:
-    """Its late beginning is deleted."""
+    """If a message ends just as its answer begins to be shown, only the answer remains."""
     ada, keep = told(ADA, group=GROUP), stage.notes.keep
 
     async def ending(message: StoredMessage, notes: Mapping[str, Any] | None, *, while_open: bool) -> bool:
@@ -184,7 +184,7 @@ async def test_a_message_that_ends_while_its_answer_is_begun_is_answered_alone(s
 
 
 async def test_words_before_a_tool_are_no_part_of_the_answer(stage: Stage) -> None:
-    """They are replaced as soon as the answer itself begins; a question has its buttons and none of the words."""
+    """Words before a tool call are replaced when the answer itself begins, or by a question with its buttons."""
     ada = told(ADA, group=GROUP)
     following = stage.write(ada, "Let me see")
     begun = await stage.shown("Let me see")
@@ -199,7 +199,7 @@ async def test_words_before_a_tool_are_no_part_of_the_answer(stage: Stage) -> No
 
 
 async def test_where_the_line_stands_already_what_grew_is_taken_away(stage: Stage) -> None:
-    """The next run of a message that was parked wrote public words, and its reply is private again."""
+    """If the group has the line already, a message that grew for a private reply is deleted."""
     ada = told(ADA, group=GROUP)
     await stage.answer(ada, "Shall I?", private=True)
     again = replace(ada, attempt=2)
@@ -214,7 +214,7 @@ async def test_where_the_line_stands_already_what_grew_is_taken_away(stage: Stag
 
 
 async def test_who_never_started_the_private_chat_is_told_so_in_place_of_what_grew(stage: Stage) -> None:
-    """The group reads how to, and nothing of the answer."""
+    """If a person has no private chat, the growing message is replaced by how to start one."""
     stage.telegram.chats.started.discard(ADA)
     ada = told(ADA, group=GROUP)
     stage.write(ada, "Let me see")
@@ -227,7 +227,7 @@ async def test_who_never_started_the_private_chat_is_told_so_in_place_of_what_gr
 
 @pytest.mark.parametrize("refusal", ["message can't be edited", "message to edit not found"])
 async def test_a_message_that_cannot_be_edited_is_replaced(stage: Stage, refusal: str) -> None:
-    """It is deleted if it is still there, and the reply is sent."""
+    """A message that cannot be edited is replaced by a new one with the reply."""
     ada, edit = told(ADA, group=GROUP), stage.telegram._methods["editMessageText"]
     stage.write(ada, "Half of it")
     (begun,) = await stage.shown("Half of it")
@@ -243,7 +243,7 @@ async def test_a_message_that_cannot_be_edited_is_replaced(stage: Stage, refusal
 
 
 async def test_the_limits_of_a_group_are_kept(stage: Stage) -> None:
-    """Edits wait for their turn as messages do, so Telegram refuses nothing, and every reply is whole in the end."""
+    """Edits keep to the group's rate limit like messages, so Telegram refuses nothing, and the reply is complete."""
     clock = Clock()
     limits = stage.telegram.limits = SendLimits(chat_seconds=0.0, group_per_minute=2, now=clock)
     channel = stage.process(Pace(0.0, 30.0, now=clock))
@@ -262,7 +262,7 @@ async def test_the_limits_of_a_group_are_kept(stage: Stage) -> None:
 
 
 async def test_a_group_that_asks_to_wait_is_obeyed(stage: Stage) -> None:
-    """After a 429 neither edits nor the reply are tried before the time has passed; then it is the same message."""
+    """After a 429 the reply waits for the time that Telegram asked for, and then changes the same message."""
     clock, ada = Clock(), told(ADA, group=GROUP)
     channel = stage.process(Pace(0.0, 0.0, now=clock))
     following = stage.write(ada, "One", channel=channel)

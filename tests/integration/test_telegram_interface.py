@@ -27,14 +27,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def environment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Environment]:
-    """A Google and a Telegram."""
+    """Yield a Google and a Telegram."""
     async with open_environment(Path(tmp_path_factory.mktemp("telegram"))) as environment:
         yield environment
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def model() -> ScriptedModel:
-    """What answers; its gate is open."""
+    """Return a scripted model with an open gate."""
     model = ScriptedModel()
     model.gate.set()
     return model
@@ -42,38 +42,38 @@ async def model() -> ScriptedModel:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(environment: Environment, model: ScriptedModel) -> AsyncIterator[Server]:
-    """A server that Telegram posts to."""
+    """Yield a server that receives Telegram's webhooks."""
     interfaces = with_telegram(environment, environment.settings.interfaces)
     async with environment.server(model.install, interfaces=interfaces) as server:
         yield server
 
 
 def person(server: Server, user: int) -> Principal:
-    """A person of Telegram."""
+    """Return a person of Telegram."""
     return Principal("telegram", str(server.telegram.people.bot["id"]), str(user))
 
 
 def shown(server: Server, chat: int) -> list[str]:
-    """What the bot sent to a chat."""
+    """Return the texts that the bot sent to a chat."""
     return [message.text for message in server.telegram.chats.in_chat(chat)]
 
 
 def polling_of(server: Server) -> TelegramPolling:
-    """What polls, without holding a request."""
+    """Return the server's polling, set not to hold its requests open."""
     (polling,) = [each for each in server.container.receivers() if isinstance(each, TelegramPolling)]
     polling._poll_seconds = 0
     return polling
 
 
 async def count(server: Server) -> int:
-    """How many messages are stored."""
+    """Return how many messages are stored."""
     async with server.container.database().reading() as connection:
         return int((await connection.execute(sa.select(sa.func.count()).select_from(messages))).scalar_one())
 
 
 @pytest.mark.parametrize("secret", ["", "wrong", "\u00e9"])
 async def test_only_telegram_is_believed(server: Server, secret: str) -> None:
-    """Without the secret nothing is stored; with it the same update is."""
+    """An update without the right secret gets a 401 and is not stored; the same update with it is."""
     update = server.telegram.people.write(100, "repeat hello")
     before = await count(server)
     headers = {b"X-Telegram-Bot-Api-Secret-Token": secret.encode("latin-1")}
@@ -86,7 +86,7 @@ async def test_only_telegram_is_believed(server: Server, secret: str) -> None:
 
 
 async def test_a_message_counts_once_under_whichever_update_it_comes(server: Server) -> None:
-    """The same message under another update's id, and its edit, are not answered again; somebody else's is."""
+    """A repeated update of the same message, or its edit, is not answered again; another person's message is."""
     update = server.telegram.people.write(101, "repeat once")
     again = server.telegram.people.update("message", update["message"])
     edited = server.telegram.people.update("edited_message", {**update["message"], "text": "repeat twice"})
@@ -99,7 +99,7 @@ async def test_a_message_counts_once_under_whichever_update_it_comes(server: Ser
 
 
 async def test_a_press_approves_for_who_pressed_alone(server: Server) -> None:
-    """Somebody else's press of the very button approves nothing; the requester's does, and every press is answered."""
+    """A press of the button approves only for the person who was asked, and every press is acknowledged."""
     for user, email in ((103, ADA), (104, GRACE)):
         await server.connect(person(server, user), email)
     ask = server.telegram.people.write(103, "/gmail_send to=nobody@example.com subject=pressed body=x")
@@ -124,7 +124,7 @@ async def test_a_press_approves_for_who_pressed_alone(server: Server) -> None:
 
 
 async def test_who_hides_behind_the_group_is_told_so(server: Server) -> None:
-    """Once, where they asked; nothing is stored, and a member is answered."""
+    """A message from an anonymous group admin is explained once in the group and not stored; a member is answered."""
     group = -1105
     hidden: dict[str, Any] = {
         "sender": {"id": 1087968824, "is_bot": True},
@@ -144,7 +144,7 @@ async def test_who_hides_behind_the_group_is_told_so(server: Server) -> None:
 
 
 async def test_a_reply_in_a_topic_stays_there(server: Server) -> None:
-    """In a forum, each topic is answered in itself."""
+    """In a forum, each topic's message is answered in its own topic."""
     group = -1107
     server.telegram.chats.forums.add(group)
     for thread, user in ((3, 107), (4, 108)):
@@ -157,7 +157,7 @@ async def test_a_reply_in_a_topic_stays_there(server: Server) -> None:
 
 
 async def test_the_stop_button_below_a_draft_stops_its_persons_run(server: Server, model: ScriptedModel) -> None:
-    """Nobody else's: the other person is answered once the model goes on."""
+    """The stop button below a draft stops only its own person's run."""
     model.gate.clear()
     for user in (109, 110):
         await server.telegram.people.post(server.client, server.telegram.people.write(user, f"wait {user}"))
@@ -174,7 +174,7 @@ async def test_the_stop_button_below_a_draft_stops_its_persons_run(server: Serve
 
 @pytest.mark.parametrize("update", [{}, {"update_id": 1, "message": {"text": "x"}}, {"callback_query": {"id": 7}}])
 async def test_an_update_of_another_shape_is_taken_and_ignored(server: Server, update: dict[str, Any]) -> None:
-    """Telegram would send it again and again, and it would never be another."""
+    """A malformed update gets a 200 and is not stored, because Telegram would otherwise send it again and again."""
     before = await count(server)
     response = await server.telegram.people.post(server.client, update)
 
@@ -183,7 +183,7 @@ async def test_an_update_of_another_shape_is_taken_and_ignored(server: Server, u
 
 
 async def test_only_the_listed_may_use_it(environment: Environment, model: ScriptedModel) -> None:
-    """Somebody else, and a listed person in another group, are told so with the ids that an administrator needs."""
+    """An unlisted person or group is refused with the ids that an administrator needs; listed ones are answered."""
     interfaces = with_telegram(environment, environment.settings.interfaces, people=("201",), chats=("-1201",))
     async with environment.in_process(model.install, database="listed", interfaces=interfaces) as server:
         people = server.telegram.people
@@ -207,7 +207,7 @@ async def test_only_the_listed_may_use_it(environment: Environment, model: Scrip
 async def test_polling_confirms_what_is_stored_and_one_process_polls(
     environment: Environment, model: ScriptedModel
 ) -> None:
-    """An update that cannot be stored is asked for again, and its message is answered once; a second process waits."""
+    """Polling confirms only stored updates, answers each message once, and runs in one process at a time."""
     telegram = environment.telegram
     interfaces = with_telegram(environment, environment.settings.interfaces, mode="polling", webhook_secret=None)
     async with environment.in_process(model.install, database="polling", interfaces=interfaces) as server:
@@ -242,7 +242,7 @@ async def test_polling_confirms_what_is_stored_and_one_process_polls(
 
 
 async def test_a_webhook_that_is_still_set_is_told(environment: Environment, model: ScriptedModel) -> None:
-    """Telegram has one receiver for a bot, so a poll is refused until the webhook is removed, and then goes on."""
+    """While a webhook is set, polling fails with a conflict; once it is removed, polling works."""
     telegram = environment.telegram
     interfaces = with_telegram(environment, environment.settings.interfaces, mode="polling", webhook_secret=None)
     telegram.webhook = {"url": "https://deputy.example/telegram/webhook"}
@@ -265,7 +265,7 @@ def _sent(server: Server, email: str) -> int:
 
 
 async def test_a_group_that_becomes_a_supergroup_goes_on(server: Server, model: ScriptedModel) -> None:
-    """What was asked before is answered in the supergroup, and the assistant remembers what each person said."""
+    """When a group becomes a supergroup, pending messages are answered there and each person's history is kept."""
     group, supergroup = -4711, -1_000_000_004_711
     people = server.telegram.people
     for user in (51, 52):
@@ -293,7 +293,7 @@ async def test_a_group_that_becomes_a_supergroup_goes_on(server: Server, model: 
 async def test_an_allowed_group_stays_allowed_when_it_is_upgraded(
     environment: Environment, model: ScriptedModel, noticed: bool
 ) -> None:
-    """Its new id need not be listed; without Telegram's notice it is a group that nobody has allowed."""
+    """An allowed group stays allowed under its new id if Telegram announced the upgrade, and is refused otherwise."""
     group, supergroup = -4811 - noticed, -1_000_000_004_811 - noticed
     interfaces = with_telegram(environment, environment.settings.interfaces, chats=(str(group),))
     async with environment.in_process(model.install, interfaces=interfaces, database=f"up{noticed}") as server:

@@ -1,4 +1,4 @@
-"""A process is killed at any step of an answer in a Telegram group: another one finishes, and little else stays."""
+"""A process is killed at any step of answering in a Telegram group: another one finishes, and little else remains."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FOR_EVER = 1_000_000  # steps
 
 
 class MortalMessages(BotMessages):
-    """The messages of one process, each call being a step of its life."""
+    """The messages of one process, in which each call is a step of its life."""
 
     def __init__(self, channel: TelegramChannel, life: Life) -> None:
         super().__init__(channel._api, channel._upgrades)
@@ -46,7 +46,7 @@ class MortalMessages(BotMessages):
 
 
 class Stage:
-    """A group in which Ada asked, and in which Grace's answer is being written."""
+    """A group in which Ada has asked something."""
 
     def __init__(self, telegram: TelegramStage, *, private: bool) -> None:
         self.telegram, self.notes, self.private = telegram, RememberedNotes(), private
@@ -54,14 +54,14 @@ class Stage:
         telegram.telegram.chats.sent.clear()
 
     def process(self, life: Life) -> TelegramChannel:
-        """The channel of a process that lives so long."""
+        """Return the channel of a process that lives for these steps."""
         one, pace = self.telegram.channel, Pace(0.0, 0.0)
         posting = MortalMessages(one, life)
         answers = GroupAnswers(posting, MortalNotes(self.notes, life), pace, seconds=0.0)
         return TelegramChannel(one._api, posting, one._drafts, answers, pace, one._upgrades)
 
     def now(self, attempt: int = 1) -> StoredMessage:
-        """Ada's message as it is read now."""
+        """Return Ada's message as it is stored now."""
         return replace(self.message, attempt=attempt, notes=self.notes.kept.get(self.message.message_id))
 
     async def run(self, channel: TelegramChannel, attempt: int = 1) -> None:
@@ -81,12 +81,12 @@ class Stage:
         await channel.send(self.now(attempt), ReplyContent(text), private=self.private, reply_id=reply_id, again=again)
 
     async def live(self, channel: TelegramChannel) -> None:
-        """Do all of it."""
+        """Run and answer the message."""
         await self.run(channel)
         await self.send(channel, "Half of it.", 1)
 
     async def finish(self, channel: TelegramChannel, *, stopped: bool) -> None:
-        """Let another process do what is left."""
+        """Let another process finish."""
         id_ = self.message.message_id
         if id_ in self.notes.ended:
             await self.send(channel, "Half of it.", 1, again=True)
@@ -99,12 +99,12 @@ class Stage:
             await self.send(channel, "Half of it.", 2)
 
     def is_lost(self) -> bool:
-        """Whether a message may be there whose id nobody knows."""
+        """Return whether a message may exist whose id was not noted."""
         noted = GrowingMessage.noted(self.now())
         return noted is not None and not noted.message_id
 
     def check(self, *, lost: bool) -> None:
-        """Only the reply is there, below public words that nobody can find again."""
+        """Assert that only the reply is there, and at most a public beginning whose id was lost."""
         group = [each.text for each in self.telegram.telegram.chats.in_chat(GROUP)]
         private = {each.text for each in self.telegram.telegram.chats.in_chat(ADA)}
         if lost and group[0] == "Half":
@@ -117,7 +117,7 @@ class Stage:
 
 @pytest.fixture
 async def telegram() -> AsyncIterator[TelegramStage]:
-    """A Telegram without messages and without its limits."""
+    """Yield a Telegram without messages and without rate limits."""
     async with telegram_stage() as telegram:
         yield telegram
 
@@ -127,7 +127,7 @@ async def telegram() -> AsyncIterator[TelegramStage]:
 async def test_whenever_it_is_killed_only_the_reply_stays(
     telegram: TelegramStage, private: bool, stopped: bool
 ) -> None:
-    """At each of its calls and notes, but for a message whose id it could not note."""
+    """Whichever call or note a process is killed at, only the reply remains, or a message whose id was not noted."""
     losses = 0
     for steps in range(FOR_EVER):
         stage, life = Stage(telegram, private=private), Life(steps)
@@ -144,7 +144,7 @@ async def test_whenever_it_is_killed_only_the_reply_stays(
 
 
 async def test_what_another_process_has_begun_since_is_finished(telegram: TelegramStage) -> None:
-    """A process was overtaken before it wrote anything; the other one began a message and died."""
+    """If an overtaken process resumes, it finishes the message that another one has begun in the meantime."""
     stage = Stage(telegram, private=False)
     overtaken, other = stage.process(Life(FOR_EVER)), stage.process(Life(FOR_EVER))
     id_ = stage.message.message_id

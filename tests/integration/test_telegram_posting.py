@@ -1,4 +1,4 @@
-"""What the bot sends, against a Telegram that refuses what the real one refuses."""
+"""Messages that the bot sends, against a fake Telegram that refuses what the real one refuses."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ APPROVAL = ReplyContent(
 
 @pytest.fixture
 async def stage() -> AsyncIterator[TelegramStage]:
-    """Nobody was told anything."""
+    """Yield a Telegram in which nothing has been sent."""
     async with telegram_stage() as stage:
         yield stage
 
 
 async def test_private_words_go_to_the_private_chat(stage: TelegramStage) -> None:
-    """In a group each person's answer reaches them alone; everybody sees one line for each, below the question."""
+    """Private answers to a group go to each person's private chat, and the group gets one line for each."""
     for person in (ADA, GRACE):
         await stage.answer(told(person, group=GROUP), f"{SECRET} for {person}")
 
@@ -50,7 +50,7 @@ async def test_private_words_go_to_the_private_chat(stage: TelegramStage) -> Non
 
 
 async def test_who_never_started_the_private_chat_is_told_how_to(stage: TelegramStage) -> None:
-    """The group reads how, once, and nothing of the answer; somebody who has started it is answered."""
+    """If a person has not started the private chat, the group reads once how to do so, without the answer's text."""
     stage.telegram.chats.started.discard(ADA)
     for _ in range(2):
         with pytest.raises(UndeliverableError):
@@ -63,7 +63,7 @@ async def test_who_never_started_the_private_chat_is_told_how_to(stage: Telegram
 
 
 async def test_what_a_person_decides_on_is_shown_exactly(stage: TelegramStage) -> None:
-    """No character of it is taken for formatting, and its buttons say the words and open the page."""
+    """The text of an approval is sent without formatting, and its buttons send the command or open the page."""
     await stage.answer(told(ADA), APPROVAL)
     await stage.answer(told(GRACE), ReplyContent(APPROVAL.text))
     (mine,), (hers,) = stage.telegram.chats.in_chat(ADA), stage.telegram.chats.in_chat(GRACE)
@@ -86,7 +86,7 @@ async def test_what_a_person_decides_on_is_shown_exactly(stage: TelegramStage) -
     ],
 )
 async def test_markdown_becomes_entities(stage: TelegramStage, markdown: str, shown: str) -> None:
-    """Formatting leaves the text, and nothing else does: no address changes, no < disappears."""
+    """Markdown becomes Telegram's formatting, and all other text, such as addresses and `<`, stays unchanged."""
     await stage.answer(told(ADA), markdown)
     (message,) = stage.telegram.chats.in_chat(ADA)
 
@@ -96,7 +96,7 @@ async def test_markdown_becomes_entities(stage: TelegramStage, markdown: str, sh
 
 
 async def test_a_long_answer_is_cut_where_telegram_would_refuse_it(stage: TelegramStage) -> None:
-    """In UTF-16 units, and never within a character; further messages say that they go on, the last has the buttons."""
+    """A long answer is split by UTF-16 units between characters, numbered, with the buttons on the last part."""
     text = "\N{SLICE OF PIZZA}" * 5000 + " **end**"
     await stage.answer(told(ADA), ReplyContent(text, (Button("Approve", command="approve 3f2a"),)))
     shown = stage.telegram.chats.in_chat(ADA)
@@ -110,7 +110,7 @@ async def test_a_long_answer_is_cut_where_telegram_would_refuse_it(stage: Telegr
 
 
 async def test_what_arrived_is_not_sent_again(stage: TelegramStage) -> None:
-    """If Telegram asks to wait in the middle, the next try sends the rest; other chats go on."""
+    """If Telegram asks to wait in the middle of an answer, the next try sends only the rest."""
     stage.telegram.limits = SendLimits(chat_seconds=1.0, now=(clock := Clock()))
     with pytest.raises(UnavailableError) as raised:
         await stage.answer(told(ADA), "x" * 9000)
@@ -128,7 +128,7 @@ async def test_what_arrived_is_not_sent_again(stage: TelegramStage) -> None:
 
 
 async def test_the_bot_keeps_within_the_limits(stage: TelegramStage) -> None:
-    """Messages to one chat are spaced; who would wait for long is told how long, and sent later."""
+    """Messages to one chat are spaced out, and one that would wait too long is refused with the time to wait."""
     pace = Pace(chat_seconds=10.0, group_seconds=3.0, now=(clock := Clock()))
     async with telegram_stage(SendLimits(chat_seconds=10.0, now=clock), pace) as spaced:
         for person in (ADA, GRACE):
@@ -158,7 +158,7 @@ async def test_the_bot_keeps_within_the_limits(stage: TelegramStage) -> None:
 async def test_permanent_refusals_are_told_apart_from_passing_ones(
     stage: TelegramStage, refusal: TelegramRefusedError, raises: type[Exception]
 ) -> None:
-    """What passes is tried again, what does not is given up; no error quotes the answer, and others are answered."""
+    """Temporary, unclear and permanent refusals raise different errors, and no error contains the answer's text."""
     stage.telegram.chats.refusals[ADA] = refusal
     with pytest.raises(raises) as raised:
         await stage.answer(told(ADA), SECRET)
@@ -172,7 +172,7 @@ async def test_permanent_refusals_are_told_apart_from_passing_ones(
 
 
 async def test_a_group_that_is_closed_to_the_bot_is_answered_in_private(stage: TelegramStage) -> None:
-    """Where the bot may not write, a public answer goes to the sender's private chat."""
+    """A public answer to a group in which the bot may not write goes to the sender's private chat."""
     stage.telegram.chats.refusals[GROUP] = TelegramRefusedError(
         400, "Bad Request: not enough rights to send text messages to the chat"
     )
@@ -182,7 +182,7 @@ async def test_a_group_that_is_closed_to_the_bot_is_answered_in_private(stage: T
 
 
 async def test_files_go_along_and_those_that_cannot_are_explained(stage: TelegramStage) -> None:
-    """A file is sent as a document; an empty one, and one of more than 50 MB, are named with the reason, once."""
+    """Files are sent as documents; an empty one, or one over 50 MB, is explained once with the reason."""
 
     def file(name: str, contents: bytes) -> ReplyFile:
         async def read() -> bytes:
@@ -205,7 +205,7 @@ async def test_files_go_along_and_those_that_cannot_are_explained(stage: Telegra
 
 
 async def test_attachments_are_fetched_within_their_limits(stage: TelegramStage) -> None:
-    """One's own arrives whole; what is larger than asked for, larger than Telegram gives, or gone is told apart."""
+    """An attachment is fetched whole; one over a limit and one that is gone raise different errors."""
     stage.telegram.files = {"small": b"12345", "huge": bytes(20_000_001)}
 
     def attachment(reference: str) -> Attachment:
@@ -223,7 +223,7 @@ async def test_attachments_are_fetched_within_their_limits(stage: TelegramStage)
 
 
 async def test_an_answer_is_shown_while_it_is_written(stage: TelegramStage) -> None:
-    """In private chats, to each person their own, without what was written before a tool; a group sees none."""
+    """In private chats a draft grows with each person's own answer; groups get no draft."""
     messages = [told(ADA), told(GRACE), told(ADA, group=GROUP, message_id="c" * 32)]
     for message in messages:
         stage.drafts.follow(message)
@@ -242,7 +242,7 @@ async def test_an_answer_is_shown_while_it_is_written(stage: TelegramStage) -> N
 
 
 async def test_work_is_named_until_the_answer_is_written(stage: TelegramStage) -> None:
-    """In private chats, to each person their own and no words twice in a row; a group sees that the bot types."""
+    """In private chats a draft names the current work, without repeating itself; a group gets no text."""
     mine = told(ADA)
     stage.drafts.follow(mine)
     listener = stage.streams.listener(mine)

@@ -1,4 +1,4 @@
-"""What containers/testing offers to those who test their own parts: the app, two people, and doubles that work."""
+"""The means in containers/testing for people who test their own parts: the app, two people, and working doubles."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ from tests.fakes.server import eventually
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Gmail, and notes from outside."""
+    """Return settings with Gmail and an external notes toolkit."""
     return settings_in(tmp_path, toolkits={"notes": "tests.outside.notes:NotesToolkit"})
 
 
 def labels_of(principal: Principal, request: HttpRequest) -> Any:
-    """A Gmail in which everybody has one label, and in which one cannot be made."""
+    """Answer as a Gmail in which everybody has one label, and none can be created."""
     if request.methodId != "gmail.users.labels.list":
         raise GoogleError(f"Google answered 403 to {request.methodId}", status=403)
     return {"labels": [{"id": "Label_1", "name": f"label of {principal.user}", "type": "user"}]}
 
 
 async def test_two_people_are_answered_at_once(settings: Settings, ada: Principal, grace: Principal) -> None:
-    """The app takes each person's message under their own bearer token and answers it with their own things."""
+    """The app takes each person's message with their own bearer token and answers each from their own data."""
     async with open_test_app(settings) as app:
         told = await asyncio.gather(app.ask(ada, "note milk"), app.ask(grace, "note tea"))
         again = await app.told(ada, told[0].json()["message"])
@@ -58,7 +58,7 @@ async def test_two_people_are_answered_at_once(settings: Settings, ada: Principa
 
 
 async def test_the_app_lets_nobody_in_without_a_token(settings: Settings, ada: Principal, grace: Principal) -> None:
-    """A bearer token is one person's; without one there is nothing to be had."""
+    """A message can be read only with its sender's bearer token."""
     async with open_test_app(settings) as app:
         message = (await app.ask(ada, "note milk")).json()["message"]
         others = await app.client.get(f"/v1/messages/{message}", headers=await app.bearer(grace))
@@ -68,7 +68,7 @@ async def test_the_app_lets_nobody_in_without_a_token(settings: Settings, ada: P
 
 
 async def test_access_is_what_the_test_grants(settings: Settings, ada: Principal, grace: Principal) -> None:
-    """Who has granted what a tool needs is answered, and who has not is sent a link, as with real consents."""
+    """A person with the scopes that a tool needs is answered, and one without them is asked for consent."""
     tokens = FakeTokens()
     tokens.grant(ada, EDIT_LABELS)
 
@@ -85,7 +85,7 @@ async def test_access_is_what_the_test_grants(settings: Settings, ada: Principal
 
 
 async def test_access_fails_as_told(ada: Principal, grace: Principal) -> None:
-    """A person's failure is raised for them alone, what was taken back is missing, and no token is given out twice."""
+    """A failure is raised only for its person, revoked access is missing, and each call gives out a new token."""
     tokens = FakeTokens()
     for person in (ada, grace):
         tokens.grant(person, READ_MAIL)
@@ -101,7 +101,7 @@ async def test_access_fails_as_told(ada: Principal, grace: Principal) -> None:
 
 
 async def test_google_answers_each_person_their_own(settings: Settings) -> None:
-    """A toolkit on the double is isolated as it is on Google."""
+    """A toolkit that uses the fake Google returns each person their own data."""
     async with open_test_container(settings) as container:
         FakeGoogle.install(container, labels_of)
         hers, theirs = await assert_isolated(container, container.toolkits.gmail, lambda gmail: gmail.labels())
@@ -111,7 +111,7 @@ async def test_google_answers_each_person_their_own(settings: Settings) -> None:
 
 
 async def test_google_takes_only_what_google_takes(settings: Settings, ada: Principal) -> None:
-    """A parameter that there is none of is refused; an error is raised alone, and stands in its place in a batch."""
+    """An unknown parameter is refused; an error is raised for a single call, and returned in its place in a batch."""
     async with open_test_container(settings) as container:
         FakeGoogle.install(container, labels_of)
         async with open_test_scope(ada) as scope:
@@ -128,7 +128,7 @@ async def test_google_takes_only_what_google_takes(settings: Settings, ada: Prin
 
 
 async def test_a_model_does_what_the_test_wrote(settings: Settings, ada: Principal, grace: Principal) -> None:
-    """A script is followed for each message anew; a function makes its answer of what was said."""
+    """A scripted model starts its script anew for each message; a function computes its answer from the messages."""
 
     async def repeat(messages: list[ModelMessage]) -> str:
         return prompts(messages)[-1].upper()
@@ -146,12 +146,12 @@ async def test_a_model_does_what_the_test_wrote(settings: Settings, ada: Princip
 
 
 async def test_a_channel_records_what_is_said(settings: Settings, ada: Principal, grace: Principal) -> None:
-    """What each person is told is there by their name."""
+    """The recording channel keeps each person's replies."""
     channel = RecordingChannel()
 
     def prepare(container: Application) -> None:
         channel.install(container, "http")
-        container.waiters.add_kwargs(look_seconds=0.05)  # it ends no wait, as an answer over HTTP would
+        container.waiters.add_kwargs(look_seconds=0.05)  # this channel, unlike HTTP, wakes no waiting request
 
     async with open_test_app(settings, prepare) as app:
         await asyncio.gather(app.ask(ada, "note milk"), app.ask(grace, "note tea"))

@@ -1,4 +1,4 @@
-"""What a tool's author got wrong ends that call, not the run; and what a message may organise without asking."""
+"""A fault in a tool ends that call, not the run; and how much a message may organise without approval."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECRET = "text-of-a-letter"
 
 
 class Faulty(Letters):
-    """Letters whose tools fail in the ways in which somebody's Python fails."""
+    """Letters whose tools fail in the ways in which Python code fails."""
 
     @tool(oauth_scopes=())
     async def raises(self) -> str:
@@ -96,7 +96,7 @@ async def test_a_tool_that_fails_ends_its_call_alone(
     cause: str,
     place: str,
 ) -> None:
-    """The run goes on to its next tool, the log has the author's own frames and no value, and nobody else notices."""
+    """After a tool fails the run continues, the fault is logged without values, and others' runs are unaffected."""
     step = [call(f"letters_{name}", "f")]
     studio = Studio(database, scripted(step, [call("letters_clock", "c")]))
     mine, hers = [await studio.message(person) for person in (ada, grace)]
@@ -153,7 +153,7 @@ async def _go_on(studio: Studio, message: StoredMessage, stopped: StoppedRun) ->
 async def test_what_is_organised_counts_over_all_tools_of_a_message(
     database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """Ten by two tools need no word; the eleventh does. Another person's ten, at the same time, are their own."""
+    """All tools of a message share one limit on organising without approval, and each person has their own."""
     steps = [_organises("file", "a", 6)], [_organises("stamp", "b", 4)], [_organises("file", "c", 1)]
     studio, within = Studio(database, scripted(*steps)), Studio(database, scripted(*steps[:2]))
     mine, hers = [await studio.message(person) for person in (ada, grace)]
@@ -166,7 +166,7 @@ async def test_what_is_organised_counts_over_all_tools_of_a_message(
 
 
 async def test_calls_of_one_step_count_together(database: Database, ada: Principal) -> None:
-    """A model that asks for many at once, which run side by side, is bounded as one that asks one by one."""
+    """Calls that run in parallel in one step count towards the limit like sequential ones."""
     studio = Studio(database, scripted([_organises("file", f"{number}-", 3) for number in range(8)]))
     stopped = await _answer(studio, await studio.message(ada))
 
@@ -178,7 +178,7 @@ async def test_calls_of_one_step_count_together(database: Database, ada: Princip
 async def test_what_earlier_runs_of_a_message_organised_counts(
     database: Database, ada: Principal, grace: Principal
 ) -> None:
-    """An approval lets its own call run, once, and does not begin the count anew."""
+    """An approval allows only its own call, and does not reset the count of what the message has organised."""
     steps = [_organises("file", "a", 8)], [_organises("stamp", "b", 5)], [_organises("file", "c", 3)]
     studio = Studio(database, scripted(*steps))
     for person in (ada, grace):

@@ -1,4 +1,4 @@
-"""Each tool of a toolkit from outside is run in two requests at once: what one leaves, the other one finds."""
+"""Each tool of an external toolkit is run in two requests at once, to find what it shares between them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _forget() -> Iterator[None]:
 
 @pytest.mark.parametrize("name", LEAVING)
 async def test_a_tool_that_leaves_something_is_refused_at_the_start(tmp_path: Path, name: str) -> None:
-    """The proof names the toolkit and what it left."""
+    """A toolkit that keeps something between requests stops the start, and the error names both."""
     path, told = LEAVING[name]
     settings = settings_in(tmp_path, toolkits={name: path})
     async with open_test_container(settings) as container:
@@ -56,7 +56,7 @@ async def test_a_tool_that_leaves_something_is_refused_at_the_start(tmp_path: Pa
 
 @pytest.mark.parametrize("name", LEAVING)
 async def test_a_tool_that_leaves_something_fails_the_isolation_check(tmp_path: Path, name: str) -> None:
-    """An author's own test notices it, without a word about tools."""
+    """The isolation check finds what a toolkit keeps between requests."""
     path, told = LEAVING[name]
     async with open_test_container(settings_in(tmp_path, toolkits={name: path})) as container:
         with pytest.raises(IsolationError) as refused:
@@ -66,7 +66,7 @@ async def test_a_tool_that_leaves_something_fails_the_isolation_check(tmp_path: 
 
 
 async def test_a_tool_that_keeps_to_its_instance_passes(tmp_path: Path) -> None:
-    """Constants, cycles, notes in the instance and a tool that fails are no finding."""
+    """A toolkit that keeps only constants, cycles and its instance's own data passes, even if a tool fails."""
     settings = settings_in(tmp_path, toolkits={"own": "tests.outside.forgetful:OwnToolkit"})
     async with open_test_container(settings) as container:
         assert await try_toolkit(container, "own") == []
@@ -74,7 +74,7 @@ async def test_a_tool_that_keeps_to_its_instance_passes(tmp_path: Path) -> None:
 
 
 async def test_nothing_leaves_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tool that connects, makes a folder or writes a file is refused each of them, and the server is not."""
+    """During the trial a tool cannot connect, make a folder or write a file; in the server it can."""
     monkeypatch.chdir(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
@@ -95,7 +95,7 @@ async def test_nothing_leaves_the_process(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 async def test_a_wrong_setting_is_told_as_such(tmp_path: Path) -> None:
-    """A SettingsError that a singleton raises in the proof passes through as itself."""
+    """A SettingsError that a singleton raises during the proof is passed on unchanged."""
     settings = settings_in(tmp_path)
     async with open_test_container(settings) as container:
 
@@ -123,7 +123,7 @@ SCHEMAS: dict[str, tuple[dict[str, Any], object]] = {
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_arguments_fit_the_schema(name: str) -> None:
-    """What is tried is what the schema allows."""
+    """A sample argument fits its schema."""
     schema, value = SCHEMAS[name]
 
     assert sample(schema) == value

@@ -16,7 +16,7 @@ from app.principal import Principal
 
 @pytest.fixture
 async def links(database: Database, ada: Principal, grace: Principal) -> None:
-    """An issued link of each of two people."""
+    """Store an issued link of each of two people."""
     async with database.writing() as connection:
         for principal in (ada, grace):
             await connection.execute(
@@ -35,7 +35,7 @@ async def links(database: Database, ada: Principal, grace: Principal) -> None:
 
 
 async def states(database: Database) -> dict[str, str]:
-    """The state of each link."""
+    """Return the state of each link."""
     async with database.reading() as connection:
         rows = await connection.execute(sa.select(consent_links.c.id, consent_links.c.state))
         return {row.id: row.state for row in rows}
@@ -43,7 +43,7 @@ async def states(database: Database) -> dict[str, str]:
 
 @pytest.mark.usefixtures("links")
 async def test_of_several_that_change_a_row_one_succeeds(database: Database, ada: Principal, grace: Principal) -> None:
-    """Only the first of four callers finds the row in the state that it saw; the other person's row stays."""
+    """Of four simultaneous changes of a row only one succeeds, and another person's row stays."""
 
     async def open_link() -> bool:
         async with database.writing() as connection:
@@ -58,7 +58,7 @@ async def test_of_several_that_change_a_row_one_succeeds(database: Database, ada
 
 @pytest.mark.usefixtures("links")
 async def test_a_fence_that_fell_keeps_the_row(database: Database, ada: Principal, grace: Principal) -> None:
-    """A row whose fence no longer holds stays as it is, and several rows are moved by one statement."""
+    """A row whose fence does not hold stays unchanged, and one statement can change several rows."""
     everybody = consent_links.c.platform == ada.platform
     async with database.writing() as connection:
         fenced = await changed(

@@ -1,4 +1,4 @@
-"""README.md and docs/operations.md are walked: what they tell people to do is done, on servers of their own."""
+"""The steps of README.md and docs/operations.md are carried out on separate servers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Installation:
     """A running server, and the files that it was started with.
 
     Attributes:
-        printed: What it said at the start.
+        printed: What it printed at the start.
     """
 
     folder: Path
@@ -59,12 +59,12 @@ class Installation:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Return the URL at which it listens."""
         return str(yaml.safe_load(self.config.read_text())["server"]["public_url"])
 
     @property
     def curls(self) -> dict[str, str]:
-        """The printed `curl` lines by the names above them."""
+        """Return the printed `curl` lines by the names above them."""
         return dict(re.findall(r"^# (.+)\n(curl .+)$", self.printed, re.MULTILINE))
 
     def post(self, curl: str, text: str) -> dict[str, Any]:
@@ -111,20 +111,20 @@ def serving(folder: Path, **sections: Any) -> Iterator[Installation]:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """A server as `make run` starts one."""
+    """Yield a server as `make run` starts it."""
     with serving(tmp_path_factory.mktemp("readme")) as installation:
         yield installation
 
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """A server on which nothing waits for its person for longer than a second."""
+    """Yield a server on which parked messages expire after a second."""
     with serving(tmp_path_factory.mktemp("operations"), delivery={"parked_seconds": 1, "scan_seconds": 0.1}) as server:
         yield server
 
 
 def test_readme_try_it(installed: Installation) -> None:
-    """Each of two people connects by the printed lines, and is then shown their own mail; then `help`."""
+    """Two people connect with the printed lines and see their own mail, and `help` introduces the demo model."""
     seen = {}
     for name, email in ADDRESSES.items():
         ask, confirm = installed.curls[name], installed.curls[f"{name}, with the code of the page"]
@@ -139,7 +139,7 @@ def test_readme_try_it(installed: Installation) -> None:
 
 
 def test_readme_use_it_for_real(installed: Installation) -> None:
-    """The redirect URI is the server's, the configuration is proven, and a token that is issued is its person's."""
+    """The redirect URI is the server's, `deputy check` passes, and an issued token identifies its person."""
     assert callback_url("https://<your host>") in README
     assert installed.deputy("check").exit_code == 0
     assert installed.deputy("init --help").exit_code == 0
@@ -153,7 +153,7 @@ def test_readme_use_it_for_real(installed: Installation) -> None:
 
 @pytest.mark.parametrize("page", [README, OPERATIONS], ids=["README", "operations"])
 def test_every_command_and_setting_exists(page: str) -> None:
-    """Every command that the page names exists with its options, and so does every setting."""
+    """Every command, option and setting that the page names exists."""
     for words in re.findall(r"`(?:\w+=\S+ )?deputy ([a-z][^`]*)`", page):
         command: Any = get_command(cli)
         for word in words.split():
@@ -174,7 +174,7 @@ def _is_setting(section: str, key: str) -> bool:
 
 
 def test_operations_numbers() -> None:
-    """The figures of the page are those of the code."""
+    """The numbers on the page are those in the code."""
     assert (
         f"statements fail after {ANSWER_SECONDS:.0f} seconds and connection attempts after {CONNECT_SECONDS:.0f}"
         in OPERATIONS
@@ -185,7 +185,7 @@ def test_operations_numbers() -> None:
 
 
 def test_operations_three_lines_lead_to_many_processes(installed: Installation) -> None:
-    """The block of the page, in the place of what stands in the configuration, is taken as it stands."""
+    """The configuration block of the page loads when it replaces those sections."""
     (block,) = re.findall(r"```yaml\n(.*?)```", OPERATIONS, re.DOTALL)
     tree = yaml.safe_load(installed.config.read_text()) | yaml.safe_load(block)
     config = installed.folder / "many.yaml"
@@ -197,7 +197,7 @@ def test_operations_three_lines_lead_to_many_processes(installed: Installation) 
 
 
 def test_operations_a_second_embedded_process_is_refused(installed: Installation) -> None:
-    """Its error, and `deputy check` beforehand, name the first one."""
+    """A second embedded process and `deputy check` both fail, and name the first process."""
     other = installed.folder / "other.yaml"
     tree = yaml.safe_load(installed.config.read_text())
     other.write_text(yaml.safe_dump(tree | {"server": {"port": free_port(), "public_url": "http://127.0.0.1:1"}}))
@@ -208,7 +208,7 @@ def test_operations_a_second_embedded_process_is_refused(installed: Installation
 
 
 def test_operations_looking_and_retrying(hasty: Installation) -> None:
-    """A message that failed is listed, shown by the reference of its apology, and retried; no command shows a text."""
+    """A failed message is listed, shown and retried, and no command prints its text."""
     ask = hasty.curls["Grace"]
     message = hasty.post(ask, MAILS)["message"]
     _until(lambda: _status(hasty, message)["state"] == "failed")
@@ -232,7 +232,7 @@ def _status(server: Installation, message: str) -> dict[str, Any]:
 
 
 def test_operations_backup_copies_a_consistent_state(installed: Installation) -> None:
-    """The copy that is made while the server runs holds what was accepted just before, as the file alone may not."""
+    """A backup of a running server's database contains a message that was accepted just before."""
     assert ".backup 'copy.db'" in OPERATIONS
     message = installed.post(installed.curls["Ada"], "help")["message"]
     with (
@@ -246,7 +246,7 @@ def test_operations_backup_copies_a_consistent_state(installed: Installation) ->
 
 
 def test_operations_leaving_sqlite(tmp_path: Path) -> None:
-    """While a server works the copy is refused; after SIGTERM it ends with 0, and the new database continues there."""
+    """`db copy` is refused while a server runs; after SIGTERM it succeeds, and the new database has the messages."""
     new = f"sqlite+aiosqlite:///{tmp_path}/new.db"
     with serving(tmp_path) as server:
         message = server.post(server.curls["Grace"], MAILS)["message"]

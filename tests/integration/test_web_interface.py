@@ -1,4 +1,4 @@
-"""The pages as the whole server shows them; what the consent flow itself holds to is in test_consent.py."""
+"""The pages as the whole server shows them; test_consent.py tests the consent flow itself."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """A server on a socket."""
+    """Yield a server on a socket."""
     async with open_environment(Path(tmp_path_factory.mktemp("web"))) as environment, environment.server() as server:
         yield server
 
 
 async def ask_for_mail(server: Server, principal: Principal) -> dict[str, str]:
-    """The status of a message that waits for consent."""
+    """Return the status of a message that waits for consent."""
     response = await server.ask(principal, QUESTION)
     assert response.status_code == 202
     parked: dict[str, str] = response.json()
@@ -42,7 +42,7 @@ async def ask_for_mail(server: Server, principal: Principal) -> dict[str, str]:
 
 
 def assert_page(response: httpx2.Response, status: int) -> None:
-    """It is a page of ours, that nobody keeps."""
+    """Assert that the response is one of our pages and is not cached."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"].startswith("text/html")
     assert response.headers["cache-control"] == "no-store"
@@ -54,7 +54,7 @@ BAD_TOKENS = ["x", "%00", "%ED%A0%80", "x" * 5000, "<script>alert(1)", "' OR 1=1
 @pytest.mark.parametrize("token", BAD_TOKENS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_link_that_was_never_issued_is_gone(server: Server, method: str, token: str) -> None:
-    """Whatever stands in the link's place is a page that says so, and repeats nothing of it."""
+    """A link that was never issued gets a 410 page that does not repeat the token."""
     response = await server.client.request(method, f"/connect/google/{token}")
 
     assert_page(response, 410)
@@ -71,7 +71,7 @@ BAD_CALLBACKS = [
 
 @pytest.mark.parametrize("query", BAD_CALLBACKS)
 async def test_a_callback_that_fits_no_sign_in_is_refused(server: Server, query: str) -> None:
-    """A callback with a made-up state is a page with 400, whatever else it brings; Google is not asked."""
+    """A callback with an unknown state gets a 400 page, and Google is not called."""
     asked = len(server.google.calls)
     response = await server.client.get(f"/oauth/google/callback?{query}")
 
@@ -81,7 +81,7 @@ async def test_a_callback_that_fits_no_sign_in_is_refused(server: Server, query:
 
 
 async def test_links_lead_to_the_public_address(server: Server, ada: Principal, grace: Principal) -> None:
-    """Two people who wait get two links, below the address in the settings, whatever the request's Host says."""
+    """Consent links use the public address in the settings, not the request's Host header, and differ per person."""
     headers = {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
     told = [
         await server.client.post(
@@ -100,7 +100,7 @@ async def test_links_lead_to_the_public_address(server: Server, ada: Principal, 
 
 
 async def test_who_says_no_is_told_so_and_nobody_else_waits(server: Server) -> None:
-    """One person refuses and one allows; each message ends by itself, the one with words and the other with mail."""
+    """When one person refuses and another allows, both messages end: one with an explanation, one with mail."""
     people = [Principal("http", "demo", name) for name in ("ada-no", "grace-yes")]
     parked = [await ask_for_mail(server, person) for person in people]
     refused, allowed = await asyncio.gather(
@@ -120,7 +120,7 @@ async def test_who_says_no_is_told_so_and_nobody_else_waits(server: Server) -> N
 
 
 async def test_the_style_sheet_is_served(server: Server) -> None:
-    """What the pages refer to is there, and nothing beside it."""
+    """The style sheet is served, and other files beside it are not."""
     style = await server.client.get("/static/page.css")
     beside = await server.client.get("/static/..%2Finterface.py")
 
@@ -128,7 +128,7 @@ async def test_the_style_sheet_is_served(server: Server) -> None:
 
 
 async def test_a_server_that_asks_for_a_login_sends_people_to_slack(tmp_path: Path) -> None:
-    """With `channel_login` a Slack user's browser goes on to Slack; over HTTP there is no login, so it is the code."""
+    """With `channel_login` a Slack user is redirected to sign in at Slack; an HTTP user gets a code."""
     async with open_environment(tmp_path) as environment:
         slack = environment.settings.interfaces.slack
         assert slack is not None
@@ -150,7 +150,7 @@ async def test_a_server_that_asks_for_a_login_sends_people_to_slack(tmp_path: Pa
 
 
 async def test_what_waits_too_long_for_its_code_is_dropped_by_the_server(tmp_path: Path) -> None:
-    """Nobody writes anything: the worker's scan ends the sign-in, Google is told, and the person of the message too."""
+    """A sign-in whose code is not entered in time is revoked by the scan, and the message's status says so."""
     clock = Ahead()
     async with (
         open_environment(tmp_path, delivery=DeliverySettings(scan_seconds=0.05)) as environment,
@@ -165,7 +165,7 @@ async def test_what_waits_too_long_for_its_code_is_dropped_by_the_server(tmp_pat
         async def is_over() -> bool:
             return bool((await server.told(person, parked["message"], wait=0))["sign_in"] == "over")
 
-        await until(is_over)  # Google is told before it is stored
+        await until(is_over)  # the revocation comes before the row is updated
         told = await server.told(person, parked["message"], wait=0)
 
     assert code_on(page) is not None

@@ -1,4 +1,4 @@
-"""POST /whatsapp/webhook: what is taken, from whom, once; and what is passed over."""
+"""POST /whatsapp/webhook: which messages are taken, from whom and only once, and which are ignored."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 URL = "/whatsapp/webhook"
 ADAS_NUMBER = "447700900001"
 ada = WhatsAppPerson("Ada", ADAS_NUMBER, "GB.ada1")
-grace = WhatsAppPerson("Grace", None, "GB.grace1")  # goes by a username
+grace = WhatsAppPerson("Grace", None, "GB.grace1")  # has a username
 old = WhatsAppPerson("Old", "447700900003", None)  # as before April 2026
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """A server, whose model repeats what it is told to."""
+    """Yield a server whose model repeats what it is asked to."""
     folder = Path(tmp_path_factory.mktemp("whatsapp"))
     async with open_environment(folder) as environment, environment.server(ScriptedModel().install) as server:
         yield server
 
 
 async def rows(server: Server, *people: str) -> list[StoredMessage]:
-    """The stored messages of these users, oldest first."""
+    """Return the stored messages of these users, oldest first."""
     query = (
         sa.select(messages).where(messages.c.user_id.in_(people)).order_by(messages.c.created_at, messages.c.sequence)
     )
@@ -54,7 +54,7 @@ async def post(server: Server, payload: object) -> int:
 
 
 async def test_the_handshake_repeats_the_challenge_for_the_right_token_alone(server: Server) -> None:
-    """Meta checks the address with a token; anything else is refused without a word of the query in the answer."""
+    """Meta's handshake gets its challenge back only with the right token; otherwise a 401 repeats nothing of it."""
     right = {"hub.mode": "subscribe", "hub.verify_token": VERIFY_TOKEN, "hub.challenge": "1158201444"}
     ok = await server.client.get(URL, params=right)
     wrong = [
@@ -75,7 +75,7 @@ async def test_the_handshake_repeats_the_challenge_for_the_right_token_alone(ser
 
 
 async def test_only_what_meta_signed_is_taken(server: Server) -> None:
-    """The signature is over the raw bytes: one more blank, another secret or no header, and nothing is stored."""
+    """A webhook without a valid signature over its raw bytes is refused, and nothing is stored."""
     person = WhatsAppPerson("Eve", None, "GB.eve1")
     payload = server.whatsapp.batch(([person], [server.whatsapp.message(person, body="repeat x")]))
     body = json.dumps(payload).encode()
@@ -94,7 +94,7 @@ async def test_only_what_meta_signed_is_taken(server: Server) -> None:
 
 
 async def test_every_message_of_a_batch_is_answered(server: Server) -> None:
-    """Two entries, three people, four messages in one webhook: all of them are stored, each for its own sender."""
+    """All messages of one webhook, from several people and entries, are answered, each to its own sender."""
     first = server.whatsapp.message(ada, body="repeat one"), server.whatsapp.message(grace, body="repeat two")
     second = server.whatsapp.message(old, body="repeat three"), server.whatsapp.message(ada, body="repeat four")
     assert await post(server, server.whatsapp.batch(([ada, grace], [*first]), ([old, ada], [*second]))) == 200
@@ -104,11 +104,11 @@ async def test_every_message_of_a_batch_is_answered(server: Server) -> None:
     assert sorted(server.whatsapp.told("GB.ada1")) == ["four", "one"]
     assert server.whatsapp.told("GB.grace1") == ["two"]
     assert server.whatsapp.told("447700900003") == ["three"]
-    assert server.whatsapp.told(ADAS_NUMBER) == []  # the id is used where there is one
+    assert server.whatsapp.told(ADAS_NUMBER) == []  # a reply goes to the id if there is one
 
 
 async def test_people_are_told_apart_by_their_ids(server: Server) -> None:
-    """The principal is the business-scoped id, wherever in the webhook it stands; without one, the number's hash."""
+    """A person's principal is the business-scoped id, or a hash of the number if there is no id."""
     person = WhatsAppPerson("Ida", "447700900010", "GB.ida1")
     beside = server.whatsapp.message(person, body="repeat a")
     among_contacts = server.whatsapp.message(person, body="repeat b")
@@ -127,7 +127,7 @@ async def test_people_are_told_apart_by_their_ids(server: Server) -> None:
 
 
 async def test_a_message_counts_once(server: Server) -> None:
-    """Meta repeats a webhook for days, also mixed with new messages in a batch: only what is new is stored."""
+    """A message that Meta sends again, alone or in a batch with new ones, is stored once."""
     person = WhatsAppPerson("Uma", None, "GB.uma1")
     first = server.whatsapp.message(person, body="repeat once")
     for _ in range(3):
@@ -138,7 +138,7 @@ async def test_a_message_counts_once(server: Server) -> None:
 
 
 async def test_a_number_is_nowhere_in_clear(server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    """Neither a row nor a log line holds a phone number, not even within the ids of messages, which contain it."""
+    """No row and no log line holds a phone number, not even inside the ids of messages."""
     caplog.set_level(logging.DEBUG)
     await post(server, server.whatsapp.batch(([ada], [server.whatsapp.message(ada, body="repeat hidden")])))
     await post(server, server.whatsapp.batch(([old], [server.whatsapp.message(old, body="repeat hidden too")])))
@@ -150,7 +150,7 @@ async def test_a_number_is_nowhere_in_clear(server: Server, caplog: pytest.LogCa
 
     for number in (ADAS_NUMBER, "447700900003"):
         assert number not in contents
-        for shift in range(3):  # the number within base64, wherever it begins
+        for shift in range(3):  # the number within base64, at each possible offset
             encoded = base64.b64encode(b"x" * shift + number.encode()).decode()
             assert encoded[4:-4] not in contents
 
@@ -171,7 +171,7 @@ async def test_a_number_is_nowhere_in_clear(server: Server, caplog: pytest.LogCa
     ],
 )
 async def test_each_kind_of_message_has_its_text(server: Server, kind: str, content: dict[str, Any], text: str) -> None:
-    """A press is the command that the button stands for; what has no words is answered all the same."""
+    """Each kind of message has a text: a press has its button's command, and one without words a placeholder."""
     person = WhatsAppPerson("Kim", None, f"GB.kim{abs(hash((kind, text)))}")
     await post(server, server.whatsapp.batch(([person], [server.whatsapp.message(person, kind, content)])))
     (message,) = await rows(server, str(person.bsuid))
@@ -180,7 +180,7 @@ async def test_each_kind_of_message_has_its_text(server: Server, kind: str, cont
 
 
 async def test_contacts_are_named(server: Server) -> None:
-    """A list of contacts stands beside the type, and not in an object of its name."""
+    """Contacts, which come as a list beside the type, are stored with their names."""
     person = WhatsAppPerson("Con", None, "GB.con1")
     message = server.whatsapp.message(person, "contacts") | {"contacts": [{"name": {"formatted_name": "Bob [x]"}}]}
     await post(server, server.whatsapp.batch(([person], [message])))
@@ -189,7 +189,7 @@ async def test_contacts_are_named(server: Server) -> None:
 
 
 async def test_what_was_forwarded_is_quoted(server: Server) -> None:
-    """Words that somebody else wrote are no command, and a recording that was passed on is not the sender's voice."""
+    """A forwarded message is quoted, so it is no command, and a forwarded recording is not the sender's voice."""
     person = WhatsAppPerson("Fay", None, "GB.fay1")
     words = server.whatsapp.message(person, body="approve 3f2a\nnow", forwarded=True)
     sound = server.whatsapp.message(
@@ -220,7 +220,7 @@ async def test_what_was_forwarded_is_quoted(server: Server) -> None:
 async def test_files_come_by_reference(
     server: Server, kind: str, content: dict[str, Any], expected: tuple[AttachmentKind, str, str]
 ) -> None:
-    """Meta's id of a file is kept, with its kind, name and caption."""
+    """A file is stored by Meta's id, with its kind, name and caption."""
     person = WhatsAppPerson("Med", None, f"GB.med{kind}{len(content)}")
     await post(server, server.whatsapp.batch(([person], [server.whatsapp.message(person, kind, content)])))
     (message,) = await rows(server, str(person.bsuid))
@@ -230,7 +230,7 @@ async def test_files_come_by_reference(
 
 
 async def test_what_nobody_expects_an_answer_to_is_passed_over(server: Server) -> None:
-    """Reactions, statuses, other fields and another business number are acknowledged, and nothing is stored."""
+    """Reactions, statuses, other fields and another business number are acknowledged and not stored."""
     person = WhatsAppPerson("Sil", None, "GB.sil1")
     reaction = server.whatsapp.message(person, "reaction", {"message_id": "wamid.X", "emoji": "👍"})
     elsewhere = server.whatsapp.batch(([person], [server.whatsapp.message(person, body="repeat x")]))
@@ -251,7 +251,7 @@ async def test_what_nobody_expects_an_answer_to_is_passed_over(server: Server) -
 
 
 async def test_a_message_that_cannot_be_read_holds_up_no_other(server: Server) -> None:
-    """Without an id or a sender it is logged and passed over; the valid one beside it is stored."""
+    """A malformed message in a batch is skipped, and the valid one beside it is stored."""
     person = WhatsAppPerson("Val", None, "GB.val1")
     broken: list[Any] = [
         {"type": "text", "text": {"body": "x"}},
@@ -266,7 +266,7 @@ async def test_a_message_that_cannot_be_read_holds_up_no_other(server: Server) -
 
 
 async def test_in_a_group_only_what_is_said_to_the_assistant_is_answered(server: Server) -> None:
-    """A mention or a reply to one of its messages; other people's talk is not stored."""
+    """In a group only a mention or a reply to the assistant is stored and answered."""
     person = WhatsAppPerson("Gus", None, "GB.gus1")
     mention = server.whatsapp.message(person, body="repeat hello", group_id="G1")
     reply = server.whatsapp.message(person, "text", {"body": "repeat again"}, group_id="G1")
@@ -282,7 +282,7 @@ async def test_in_a_group_only_what_is_said_to_the_assistant_is_answered(server:
 
 @pytest.mark.parametrize("kind", ["user_changed_number", "user_changed_user_id"])
 async def test_a_changed_number_ends_the_access_of_the_former_one(server: Server, kind: str) -> None:
-    """Whoever has the number next is somebody else: the old grant is revoked, another person's stays."""
+    """When a person's number changes, their grant is revoked, because the number may get a new owner."""
     mover = WhatsAppPerson("Mo", "447700900020", f"GB.mo{len(kind)}")
     stays = Principal("whatsapp", PORTFOLIO, f"GB.stay{len(kind)}")
     principal = Principal("whatsapp", PORTFOLIO, str(mover.bsuid))

@@ -1,4 +1,4 @@
-"""Answers on WhatsApp: when they can be sent, what is tried again, and files in both directions."""
+"""Answers on WhatsApp: when they can be sent, what is retried, and files in both directions."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Desk:
     graph: GraphApi
 
     async def receive(self, person: WhatsAppPerson, body: str = "hello", **fields: str) -> StoredMessage:
-        """Store a message of a person, as its webhook says it."""
+        """Store a person's message as its webhook delivers it."""
         message = self.whatsapp.message(person, body=body, **fields)  # type: ignore[arg-type]
         (change,) = changes(self.whatsapp.batch(([person], [message])))
         inbound = self.inbound.message(change.messages[0], change)
@@ -70,7 +70,7 @@ class Desk:
         private: bool = False,
         again: bool = False,
     ) -> None:
-        """Send an answer to it."""
+        """Send an answer to a message."""
         content = ReplyContent(content) if isinstance(content, str) else content
         reply_id = reply_id or secrets.token_hex(16)
         await self.channel.send(message, content, private=private, reply_id=reply_id, again=again)
@@ -78,7 +78,7 @@ class Desk:
 
 @asynccontextmanager
 async def open_desk(database: Database, key_ring: KeyRing, template: tuple[str, str] | None) -> AsyncIterator[Desk]:
-    """A desk whose clocks are the store's."""
+    """Yield a desk whose clocks are all the store's."""
     core = CoreServer(database, key_ring)
     whatsapp = WhatsAppSandbox(app_secret="s", access_token="EAAtoken", templates=(("answer_waits", "en"),))
     whatsapp.windows.now = core.clock
@@ -101,13 +101,13 @@ async def open_desk(database: Database, key_ring: KeyRing, template: tuple[str, 
 
 @pytest.fixture
 async def desk(database: Database, key_ring: KeyRing) -> AsyncIterator[Desk]:
-    """A channel without a template."""
+    """Yield a desk without a template."""
     async with open_desk(database, key_ring, None) as desk:
         yield desk
 
 
 async def test_two_people_are_answered_where_they_wrote(desk: Desk) -> None:
-    """By id where there is one, by number otherwise; both messages are marked as read."""
+    """Each person is answered by id if there is one and by number otherwise, and both messages are marked as read."""
     mine, hers = await desk.receive(ada), await desk.receive(grace)
     await desk.send(mine, "for **Ada**")
     await desk.send(hers, "for Grace")
@@ -120,7 +120,7 @@ async def test_two_people_are_answered_where_they_wrote(desk: Desk) -> None:
 
 
 async def test_the_dots_are_shown_while_work_goes_on(desk: Desk) -> None:
-    """They are renewed before they vanish after 25 seconds, and not more often."""
+    """The typing indicator is renewed before it disappears after 25 seconds, and not more often."""
     message = await desk.receive(ada)
     for _ in range(10):
         await desk.channel.show_working(message, None)
@@ -131,7 +131,7 @@ async def test_the_dots_are_shown_while_work_goes_on(desk: Desk) -> None:
 
 
 async def test_what_is_being_done_is_said_once(desk: Desk) -> None:
-    """To each person in their direct chat, whatever else is done then; not once the 24 hours have passed."""
+    """Each person reads once, in their direct chat, what is being done, and not after the 24-hour window."""
     mine, hers, late = await desk.receive(ada), await desk.receive(grace), await desk.receive(ada)
     for doing in (None, "searching your mail", "reading a mail"):
         await desk.channel.show_working(mine, doing)
@@ -146,7 +146,7 @@ async def test_what_is_being_done_is_said_once(desk: Desk) -> None:
 
 
 async def test_a_late_answer_waits_until_the_person_writes(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    """After 24 hours nothing is sent, the log says so, and the answer is kept; another person's goes out."""
+    """After 24 hours an answer is kept until the person writes again, and the log says why; others are sent."""
     late = await desk.receive(ada)
     desk.core.clock.now += 25 * HOUR
     fresh = await desk.receive(grace)
@@ -165,7 +165,7 @@ async def test_a_late_answer_waits_until_the_person_writes(desk: Desk, caplog: p
 
 
 async def test_a_template_asks_a_person_to_write(database: Database, key_ring: KeyRing) -> None:
-    """It is sent once for an answer, however often that is tried, and never with the answer's words."""
+    """The template is sent once for a late answer, even if it is retried, and does not contain the answer's text."""
     async with open_desk(database, key_ring, ("answer_waits", "en")) as desk:
         late = await desk.receive(ada)
         desk.core.clock.now += 25 * HOUR
@@ -177,7 +177,7 @@ async def test_a_template_asks_a_person_to_write(database: Database, key_ring: K
 
 
 async def test_a_window_that_meta_calls_closed_is_closed(desk: Desk) -> None:
-    """Its clock counts where the two differ."""
+    """If Meta says that the 24-hour window is closed, the answer waits, although our clock says it is open."""
     message = await desk.receive(ada)
     desk.whatsapp.faults.append(WhatsAppError(131047, "closed"))
     with pytest.raises(UnavailableError, match="24 hours"):
@@ -202,7 +202,7 @@ async def test_a_window_that_meta_calls_closed_is_closed(desk: Desk) -> None:
 async def test_each_refusal_has_its_meaning(
     desk: Desk, code: int, status: int, kind: type[Exception], wait: float | None
 ) -> None:
-    """Temporary, unclear or final, by Meta's code; none of them repeats the text."""
+    """Meta's error code decides whether a refusal is temporary, unclear or final; no error contains the text."""
     message = await desk.receive(ada)
     desk.whatsapp.faults.append(WhatsAppError(code, "CANARY", status=status))
     with pytest.raises(kind) as caught:
@@ -216,7 +216,7 @@ async def test_each_refusal_has_its_meaning(
 
 
 async def test_a_person_who_is_written_to_too_fast_waits_and_another_does_not(desk: Desk) -> None:
-    """Meta limits the pair of the business and one person (131056)."""
+    """Meta's limit for one person (131056) makes only that person's messages wait."""
     desk.whatsapp.rates = PairRates(burst=2, now=lambda: 0.0)
     mine, hers = await desk.receive(ada), await desk.receive(grace)
     await desk.send(mine, "one")
@@ -230,7 +230,7 @@ async def test_a_person_who_is_written_to_too_fast_waits_and_another_does_not(de
 
 
 async def test_parts_that_were_taken_are_not_sent_again(desk: Desk) -> None:
-    """A refusal in the middle of a long answer: the next try sends the rest alone."""
+    """After a refusal in the middle of a long answer, the next try sends only the rest."""
     message = await desk.receive(ada)
     text = "\n".join(f"line {number} " + "x" * 90 for number in range(100))
     desk.whatsapp.rates = PairRates(burst=2, now=lambda: 0.0)
@@ -246,7 +246,7 @@ async def test_parts_that_were_taken_are_not_sent_again(desk: Desk) -> None:
 
 
 async def test_a_report_of_meta_saves_the_second_copy(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    """After an unclear answer the part that Meta reports as sent is left out; one that it lost is logged."""
+    """After an unclear result, a part that Meta reports as sent is not sent again; a lost part is logged."""
     message = await desk.receive(ada)
     desk.whatsapp.faults.append(WhatsAppError(131000, "something went wrong", status=500))
     with pytest.raises(UnclearError):
@@ -262,7 +262,7 @@ async def test_a_report_of_meta_saves_the_second_copy(desk: Desk, caplog: pytest
 
 
 async def test_buttons_go_to_direct_chats_alone(desk: Desk) -> None:
-    """A group takes no interactive messages, so the words stand alone there."""
+    """Buttons are sent only to direct chats, because groups take no interactive messages."""
     content = ReplyContent("Send it?", (Button("Approve", command="approve 3f2a"),))
     await desk.send(await desk.receive(ada), content)
     await desk.send(await desk.receive(ada, group_id="G1"), content)
@@ -274,7 +274,7 @@ async def test_buttons_go_to_direct_chats_alone(desk: Desk) -> None:
 
 
 async def test_a_private_answer_to_a_group_needs_a_direct_chat(desk: Desk) -> None:
-    """Who has never written directly is asked to; who has gets it there, and the group one line."""
+    """A private answer to a group goes to the direct chat; a person without one is asked to write there."""
     mine, hers = await desk.receive(ada, group_id="G1"), await desk.receive(grace, group_id="G1")
     await desk.receive(grace, "hello")
     with pytest.raises(UnavailableError):
@@ -287,7 +287,7 @@ async def test_a_private_answer_to_a_group_needs_a_direct_chat(desk: Desk) -> No
 
 
 async def test_a_number_that_was_sealed_with_another_key_is_nobodys(desk: Desk) -> None:
-    """If number_key was changed, the answer is given up and the log names the setting."""
+    """If number_key was changed, the answer is given up with an error that names the setting."""
     message = await desk.receive(grace)
     sealed = Numbers("another key of thirty-two letters").sealed("447700900002", message.principal.user)
     changed = replace(message, address={**message.address, "number": sealed})
@@ -296,7 +296,7 @@ async def test_a_number_that_was_sealed_with_another_key_is_nobodys(desk: Desk) 
 
 
 async def test_a_file_of_a_person_is_fetched_within_the_limit(desk: Desk) -> None:
-    """Its contents come from Meta with the token; what is larger or gone is told apart."""
+    """A file is fetched within its limit; one that is larger and one that is gone raise different errors."""
     message = await desk.receive(ada)
     media_id = desk.whatsapp.media.put("image/png", b"x" * 1000)
     photo = Attachment(AttachmentKind.IMAGE, "", "image/png", None, media_id)
@@ -314,7 +314,7 @@ async def test_a_file_of_a_person_is_fetched_within_the_limit(desk: Desk) -> Non
     ["https://evil.example/files/1", "http://lookaside.fbsbx.com/x", "https://fbsbx.com.evil.example/x", "nothing"],
 )
 async def test_the_token_goes_to_meta_alone(url: str) -> None:
-    """A file's address that is not Meta's is not called."""
+    """A file whose address is not Meta's is never requested."""
     called: list[str] = []
 
     async def answer(request: httpx2.Request) -> httpx2.Response:
@@ -330,7 +330,7 @@ async def test_the_token_goes_to_meta_alone(url: str) -> None:
 
 
 async def test_files_go_out(desk: Desk) -> None:
-    """A small picture is shown as one, any other file as a document with its name; each is sent once."""
+    """A small image is sent as an image and any other file as a document with its name, each once."""
 
     async def read() -> bytes:
         return b"contents"
@@ -345,7 +345,7 @@ async def test_files_go_out(desk: Desk) -> None:
 
 
 async def test_files_that_whatsapp_does_not_take_are_explained(desk: Desk) -> None:
-    """Once each, below the answer; any text goes out as a plain one, and the others arrive all the same."""
+    """Files that WhatsApp does not take are each explained once; text is sent as text/plain, and the others arrive."""
 
     def file(name: str, mime_type: str, contents: bytes = b"x") -> ReplyFile:
         async def read() -> bytes:

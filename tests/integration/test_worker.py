@@ -1,4 +1,4 @@
-"""The worker: every accepted message is answered, in order, in spite of crashes, cancellations and lost hints."""
+"""The worker answers every accepted message, in order, despite crashes, cancellations and lost wake-ups."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ SECRET = "text-of-a-mail and ya29.token"
 
 
 class Says:
-    """A model that repeats the last prompt, and does with some prompts what a test says first.
+    """A model that repeats the last prompt, after first awaiting what a test has set for that prompt.
 
     Attributes:
-        before: What to await before the answer to a prompt.
-        began: The prompts in the order in which they were begun.
-        most_of_one: The most that were in work at once in one conversation.
+        before: What to await before answering a prompt.
+        began: The prompts in the order in which their runs began.
+        most_of_one: The highest number of prompts of one conversation that were being answered at the same time.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Says:
         self.most_of_one = 0
 
     async def __call__(self, messages: list[ModelMessage]) -> str:
-        """Answer."""
+        """Answer the last prompt."""
         prompt = prompts(messages)[-1]
         conversation = prompt.split()[0]
         self.began.append(prompt)
@@ -68,20 +68,20 @@ async def _never() -> None:
 
 
 async def _once(says: Says, prompt: str, before: Callable[[], Awaitable[Any]]) -> None:
-    """Await that the first time that the prompt is answered, and nothing when it is begun again."""
+    """Await `before` the first time that the prompt is answered, and nothing when it is begun again."""
     del says.before[prompt]
     await before()
 
 
 @pytest.fixture
 def says() -> Says:
-    """The model's behaviour."""
+    """Return the model's behaviour."""
     return Says()
 
 
 @pytest.fixture
 def server(database: Database, key_ring: KeyRing, says: Says) -> CoreServer:
-    """A process whose model repeats what is said."""
+    """Return a process whose model repeats each prompt."""
     return CoreServer(database, key_ring, model=answering(says))
 
 
@@ -93,7 +93,7 @@ async def _all_ended(server: CoreServer, messages: list[StoredMessage]) -> None:
 async def test_conversations_are_answered_in_order_and_side_by_side(
     server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
-    """Each conversation's messages are answered one by one, in order; of different ones as many at once as allowed."""
+    """Messages of one conversation are answered one at a time, in order; different conversations run in parallel."""
     said = [
         await server.say(person, f"{name} {number}", name)
         for number in range(4)
@@ -113,7 +113,7 @@ async def test_conversations_are_answered_in_order_and_side_by_side(
 async def test_two_speakers_of_a_group_take_turns(
     server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
-    """In one conversation nobody's message is begun before the one before it is answered, whoever wrote it."""
+    """In a group conversation a message starts only after the previous one is answered, whoever wrote it."""
     said = [await server.say(person, f"group {n}", "group") for n in range(4) for person in (ada, grace)]
     async with server.working():
         await _all_ended(server, said)
@@ -125,7 +125,7 @@ async def test_two_speakers_of_a_group_take_turns(
 async def test_a_wake_up_during_the_last_look_is_not_lost(
     server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
-    """A message that is stored once the worker has found that no more wait is answered without the scan."""
+    """A message stored just after the worker found no more to do is answered without waiting for the scan."""
     next_up = server.inbox.next_up
     late: list[StoredMessage] = []
 
@@ -147,7 +147,7 @@ async def test_a_wake_up_during_the_last_look_is_not_lost(
 async def test_many_posts_during_the_work_are_all_answered(
     server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """Messages that arrive in bursts, duplicates among them, are each answered once without the scan."""
+    """Messages that arrive in bursts, with duplicate wake-ups, are each answered once without the scan."""
     async with server.working(scan_seconds=60):
         said = []
         for number in range(10):
@@ -166,7 +166,7 @@ async def test_many_posts_during_the_work_are_all_answered(
 async def test_what_an_earlier_process_left_is_answered_in_its_place(
     server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
-    """At its start the worker takes up what was running, before what came after it, and what was never woken."""
+    """At start-up the worker resumes interrupted messages before later ones, and finds those that were never woken."""
     said = [await server.say(ada, "a 1", "a")]
     await server.inbox.begin_next(ConversationKey.of(said[0]))
     said.append(await server.say(ada, "a 2", "a"))
@@ -182,7 +182,7 @@ async def test_what_an_earlier_process_left_is_answered_in_its_place(
 async def test_a_message_in_nobodys_hands_is_taken_up_again(
     server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """What is running by its row and in no task, as its end could not be stored, does not wait for the next start."""
+    """A message whose row says it is running, but which no task is answering, is resumed before the next start."""
     async with server.working():
         lost = await server.say(ada, "ada 1", "a")
         await until(lambda: server.ended(lost))
@@ -197,7 +197,7 @@ async def test_a_message_in_nobodys_hands_is_taken_up_again(
 async def test_a_message_in_work_is_left_alone_by_the_scan(
     server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
-    """However often the scan looks while a message is answered, it is begun once, and told once."""
+    """A message that is being answered is begun and answered only once, although the scan runs in the meantime."""
     says.before["slow"] = lambda: asyncio.sleep(0.3)
     for person, text, conversation in ((ada, "slow", "a"), (grace, "grace", "g")):
         await server.say(person, text, conversation)
@@ -213,7 +213,7 @@ async def test_a_message_in_work_is_left_alone_by_the_scan(
 async def test_a_reply_lost_between_commit_and_send_is_sent_by_the_scan(
     server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """An answer that the channel did not take is told later, once; one that it took is not told again."""
+    """A reply that the channel did not accept is sent later, once; one that it accepted is not sent again."""
     server.channel.failures.append(UnavailableError("away"))
     async with server.working(scan_seconds=0.02):
         lost = await server.say(ada, "ada 1", "a")
@@ -229,7 +229,7 @@ async def test_a_reply_lost_between_commit_and_send_is_sent_by_the_scan(
 
 
 async def test_a_reply_that_is_under_way_is_not_sent_twice(server: CoreServer, ada: Principal) -> None:
-    """While a channel takes its time over a reply, the scan does not send another one."""
+    """The scan does not send a reply again while the channel is still sending it."""
     server.channel.gate.clear()
     async with server.working(scan_seconds=0.01):
         await server.say(ada, "ada 1", "a")
@@ -246,7 +246,7 @@ async def test_a_reply_that_is_under_way_is_not_sent_twice(server: CoreServer, a
 async def test_one_reply_that_cannot_be_sent_does_not_stop_the_others(
     server: CoreServer, ada: Principal, grace: Principal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A channel that fails in an unforeseen way on one message keeps no other message from being told or begun."""
+    """An unexpected channel error on one reply stops no other reply or message, and the log holds no secret."""
     server.channel.failures += [RuntimeError(SECRET), UnavailableError("away")]
     async with server.working(scan_seconds=0.02):
         await server.say(ada, "ada 1", "a")
@@ -270,7 +270,7 @@ async def test_one_reply_that_cannot_be_sent_does_not_stop_the_others(
 async def test_an_interrupted_message_is_answered_later(
     server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
-    """A cancelled run makes its message undone again, in its place; the one behind it waits, others are not touched."""
+    """A cancelled run is repeated before the next message of its conversation; other conversations are not affected."""
     gate = asyncio.Event()
     says.before["a 1"] = gate.wait
     async with server.working() as worker:
@@ -288,7 +288,7 @@ async def test_an_interrupted_message_is_answered_later(
 async def test_a_message_that_is_interrupted_too_often_is_given_up(
     server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
-    """After as many interruptions as there are attempts, its sender is told, and the conversation goes on."""
+    """A message that is interrupted as often as attempts allow gets an apology, and its conversation continues."""
     says.before["a 1"] = _never
     async with server.working(attempts=2) as worker:
         said = [await server.say(ada, "a 1", "a"), await server.say(grace, "a 2", "a")]
@@ -308,7 +308,7 @@ async def test_a_message_that_is_interrupted_too_often_is_given_up(
 async def test_what_cannot_be_renewed_is_let_go(
     server: CoreServer, says: Says, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch, renewed: bool
 ) -> None:
-    """When a lease is over by the worker's own clock, its run is cancelled, though nobody else has taken it yet."""
+    """A run whose lease expires by the worker's own clock is cancelled, even if no other worker has taken it."""
     if not renewed:
         monkeypatch.setattr(server.inbox, "renew", AsyncMock(side_effect=OSError("the database is away")))
     server.answering._deadline_seconds = 3600.0
@@ -331,7 +331,7 @@ async def test_what_cannot_be_renewed_is_let_go(
 
 
 async def test_waiting_for_its_person_is_no_interruption(database: Database, key_ring: KeyRing, ada: Principal) -> None:
-    """A message that waited more often than there are attempts is answered all the same."""
+    """A message that waits for its person more often than there are attempts is still answered."""
     server = CoreServer(database, key_ring)
     async with server.working(attempts=1):
         message = await server.say(ada, "/letters_send to=bob", "a")
@@ -350,7 +350,7 @@ async def test_waiting_for_its_person_is_no_interruption(database: Database, key
 async def test_a_crash_fails_the_message_with_an_apology_and_says_nothing_of_its_text(
     server: CoreServer, says: Says, ada: Principal, grace: Principal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever an agent raises, its message has failed and the others go on; the log holds neither text nor token."""
+    """A crash fails only its own message, with an apology; the log contains neither its text nor a token."""
 
     async def crash() -> None:
         raise RuntimeError(SECRET) from ValueError(SECRET)
@@ -370,7 +370,7 @@ async def test_a_crash_fails_the_message_with_an_apology_and_says_nothing_of_its
 async def test_an_end_that_cannot_be_stored_is_made_up_for(
     server: CoreServer, says: Says, ada: Principal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """When even the failing of a crashed message fails, nothing escapes its task, and the scan begins it again."""
+    """If marking a crashed message as failed also fails, no error escapes the task and the scan runs it again."""
     broken = [RuntimeError(SECRET)] * 2
     fail = server.inbox.fail
 
@@ -392,7 +392,7 @@ async def test_an_end_that_cannot_be_stored_is_made_up_for(
         gc.collect()  # a lost error is logged when its task is freed
 
     assert server.channel.texts(ada) == ["answer to a 1"]
-    unretrieved = [text for text in caplog.messages if "never retrieved" in text]  # of other tests' connections, too
+    unretrieved = [text for text in caplog.messages if "never retrieved" in text]  # also from other tests' connections
     assert not [text for text in unretrieved if "RuntimeError" in text]
     assert SECRET not in caplog.text
 
@@ -401,7 +401,7 @@ async def test_an_end_that_cannot_be_stored_is_made_up_for(
 async def test_an_ended_message_leaves_no_agent_behind(
     server: CoreServer, says: Says, ada: Principal, grace: Principal, how: str
 ) -> None:
-    """While its sender is still being told, the agent is gone, without the cyclic collector, however it ended."""
+    """The agent of an ended message is freed before its reply is sent, without the cyclic garbage collector."""
     says.before["a 1"] = {"answered": _soon, "crashed": _crash, "interrupted": _never}[how]
     server.channel.gate.clear()
     gc.collect()
@@ -429,7 +429,7 @@ async def _crash() -> None:
 async def test_stopping_hands_back_what_is_not_finished_and_begins_nothing(
     server: CoreServer, says: Says, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the end the messages in work have a moment to finish; what is not finished is undone, and nothing is begun."""
+    """On shutdown, running messages get a grace period; unfinished ones are put back, and no new ones are started."""
     leaving = asyncio.Event()
     says.before |= {"slow": _never, "g 1": leaving.wait}
     clock = LeapingClock(monkeypatch)
@@ -460,7 +460,7 @@ async def test_stopping_hands_back_what_is_not_finished_and_begins_nothing(
 async def test_no_transaction_is_open_while_the_model_answers(
     server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
-    """While one person's model takes its time, everybody else's messages are stored and answered."""
+    """While the model is still answering one person, other people's messages are stored and answered."""
     gate = asyncio.Event()
     says.before["slow"] = gate.wait
     async with server.working():
@@ -474,7 +474,7 @@ async def test_no_transaction_is_open_while_the_model_answers(
 
 
 async def test_a_waiting_message_that_expires_is_told(database: Database, key_ring: KeyRing, ada: Principal) -> None:
-    """A run that nobody answered is given up by the scan, and its sender gets an apology."""
+    """A parked message that expires is ended by the scan, and its sender gets an apology."""
     server = CoreServer(database, key_ring)
     async with server.working(scan_seconds=0.02):
         message = await server.say(ada, "/letters_shout text=hey", "a")
@@ -490,7 +490,7 @@ async def test_a_waiting_message_that_expires_is_told(database: Database, key_ri
 async def test_a_decision_whose_wake_up_was_lost_is_found(
     database: Database, key_ring: KeyRing, ada: Principal, grace: Principal
 ) -> None:
-    """A process that ended between a person's word and the wake-up does not leave the run waiting."""
+    """If a process dies between storing a decision and the wake-up, the scan resumes the run."""
     server = CoreServer(database, key_ring)
     async with server.working(scan_seconds=0.02):
         said = [await server.say(person, f"/letters_shout text={person.user}", person.user) for person in (ada, grace)]
@@ -507,7 +507,7 @@ async def test_a_decision_whose_wake_up_was_lost_is_found(
 async def test_one_busy_person_does_not_keep_others_waiting(
     server: CoreServer, says: Says, ada: Principal, grace: Principal
 ) -> None:
-    """Though one person's many chats came first, another person is answered at once, and none of theirs is lost."""
+    """When one person's many chats came first, another person is still answered at once, and no message is lost."""
     gate = asyncio.Event()
     for number in range(6):
         says.before[f"a{number} x"] = gate.wait
@@ -520,6 +520,6 @@ async def test_one_busy_person_does_not_keep_others_waiting(
         gate.set()
         await _all_ended(server, said)
 
-    # Which two of the six come first is nobody's promise.
+    # Which two of the six come first is not guaranteed.
     assert sorted(prompt[0] for prompt in begun) == ["a", "a", "g"]
     assert server.open_at_most == 3

@@ -1,4 +1,4 @@
-"""Workspace mode end to end: a service account acts as each sender, without anybody's consent."""
+"""Workspace mode end to end: a service account acts as each sender, and nobody has to consent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ACCOUNT = DelegatedAccount.delegated("sandbox.example", [READ_MAIL])
 async def workspace(
     folder: Path, *, account: DelegatedAccount = ACCOUNT, domains: Sequence[str] = ("sandbox.example",)
 ) -> AsyncIterator[Server]:
-    """A server in workspace mode; `account` signs, and the sandbox knows `ACCOUNT`."""
+    """Yield a server in workspace mode that signs as `account`; the sandbox knows `ACCOUNT`."""
     async with open_environment(folder, service_accounts=[ACCOUNT]) as environment:
         google = environment.settings.google.model_copy(
             update={
@@ -51,14 +51,14 @@ async def vouch(server: Server, principal: Principal, email: str | None) -> None
 
 
 async def answer(server: Server, principal: Principal, text: str = QUESTION) -> str:
-    """What this person is answered."""
+    """Return the answer to this person."""
     response = await server.ask(principal, text)
     assert response.status_code == 200, response.text
     return str(response.json()["answer"])
 
 
 async def test_two_people_at_once_read_their_own_mail(tmp_path: Path, ada: Principal, grace: Principal) -> None:
-    """Many questions of two people at once: nobody consents, each is answered from their own mailbox."""
+    """Two people who ask at once are each answered from their own mailbox, without consent."""
     async with workspace(tmp_path) as server:
         await vouch(server, ada, ADA)
         await vouch(server, grace, GRACE)
@@ -77,7 +77,7 @@ async def test_two_people_at_once_read_their_own_mail(tmp_path: Path, ada: Princ
 
 
 async def test_in_slack_the_confirmed_address_counts(tmp_path: Path) -> None:
-    """Two people at once in Slack: who has a confirmed address reads their own mail, who has not reads nothing."""
+    """In Slack a person reads the mailbox of their confirmed address, and without one reads nothing."""
     names = {"ada": (ADA, True), "grace": (GRACE, True), "mallory": (ADA, False)}
     async with workspace(tmp_path) as server:
         for name, (email, confirmed) in names.items():
@@ -98,7 +98,7 @@ async def test_in_slack_the_confirmed_address_counts(tmp_path: Path) -> None:
 
 
 async def test_what_a_person_writes_chooses_no_account(tmp_path: Path, ada: Principal, grace: Principal) -> None:
-    """Somebody who has no verified address gets nothing by naming another person's, in text, label or user id."""
+    """A person without a verified address gets nothing by naming another one in a text, label or user id."""
     impostor = Principal(grace.platform, grace.tenant, ADA)
     async with workspace(tmp_path) as server:
         await vouch(server, ada, ADA)
@@ -112,7 +112,7 @@ async def test_what_a_person_writes_chooses_no_account(tmp_path: Path, ada: Prin
 
 
 async def test_a_revoked_token_vouches_no_more(tmp_path: Path, ada: Principal) -> None:
-    """An address lives as long as the token that it was recorded with; the newest one counts."""
+    """A person's address is that of their newest token, and ends when their tokens are revoked."""
     async with workspace(tmp_path) as server:
         api_tokens = server.container.api_tokens()
         await vouch(server, ada, GRACE)
@@ -130,7 +130,7 @@ async def test_a_revoked_token_vouches_no_more(tmp_path: Path, ada: Principal) -
 async def test_only_listed_domains_are_served(
     tmp_path: Path, ada: Principal, domains: Sequence[str], words: str
 ) -> None:
-    """A person outside of the list is told so, and Google is not asked; a list names whole domains."""
+    """A person whose domain is not listed is refused with an explanation, before Google is called."""
     async with workspace(tmp_path, domains=domains) as server:
         await vouch(server, ada, ADA)
         text = await answer(server, ada)
@@ -141,7 +141,7 @@ async def test_only_listed_domains_are_served(
 
 
 async def test_what_is_not_delegated_names_the_scope(tmp_path: Path, ada: Principal) -> None:
-    """A tool that the administrator delegated nothing for fails with words for the administrator; others go on."""
+    """A tool whose scope is not delegated names the scope for the administrator, and other tools still work."""
     async with workspace(tmp_path) as server:
         await vouch(server, ada, ADA)
         labelled = await answer(server, ada, "/gmail_create_label label=x")
@@ -153,7 +153,7 @@ async def test_what_is_not_delegated_names_the_scope(tmp_path: Path, ada: Princi
 
 
 async def test_a_foreign_key_opens_nothing(tmp_path: Path, ada: Principal) -> None:
-    """A key that Google does not know is told as such, and no consent link is offered."""
+    """A key that Google does not know is reported as such, without a consent link."""
     async with workspace(tmp_path, account=DelegatedAccount.delegated("sandbox.example", [READ_MAIL])) as server:
         await vouch(server, ada, ADA)
         text = await answer(server, ada)
@@ -164,7 +164,7 @@ async def test_a_foreign_key_opens_nothing(tmp_path: Path, ada: Principal) -> No
 
 @pytest.mark.parametrize("text", ["connect google", "google accounts", "disconnect google"])
 async def test_nobody_is_offered_consent(tmp_path: Path, ada: Principal, text: str) -> None:
-    """The chat commands about consent are not there, so no link is made that leads nowhere."""
+    """The chat commands about consent create no link."""
     async with workspace(tmp_path) as server:
         told = await answer(server, ada, text)
         links = await links_of(server.container.links(), ada)
@@ -174,7 +174,7 @@ async def test_nobody_is_offered_consent(tmp_path: Path, ada: Principal, text: s
 
 
 async def test_nothing_is_at_rest(tmp_path: Path, ada: Principal) -> None:
-    """After an answer the database holds no grant and no link, and none of its files a token or the key."""
+    """After an answer nothing is stored: no grant, and neither the token nor the key."""
     async with workspace(tmp_path) as server:
         await vouch(server, ada, ADA)
         await answer(server, ada)
@@ -189,7 +189,7 @@ async def test_nothing_is_at_rest(tmp_path: Path, ada: Principal) -> None:
 
 
 async def test_the_proof_holds(tmp_path: Path) -> None:
-    """The container of workspace mode is proven at the start like every other one, and says what it found."""
+    """The container of workspace mode passes the proof of lifetimes."""
     async with workspace(tmp_path) as server:
         proof = await prove_lifetimes(build(server.settings), server.settings)
 
@@ -209,13 +209,13 @@ async def test_the_proof_holds(tmp_path: Path) -> None:
     lambda: WorkspaceSettings(key=SecretStr("{}"), domains=("*.acme.example",)),
 ])  # fmt: skip
 def test_half_a_configuration_is_refused(change: Callable[[], object]) -> None:
-    """The section and the mode go together, there is one key, and the list of domains is never empty."""
+    """An incomplete or contradictory workspace configuration is refused."""
     with pytest.raises(ValidationError):
         change()
 
 
 async def test_a_key_that_is_none_stops_the_start(tmp_path: Path) -> None:
-    """The server is not served with a key that is no service account's."""
+    """A key that is not a service account's stops the start."""
     async with open_environment(tmp_path) as environment:
         section = WorkspaceSettings(key=SecretStr("{}"), domains=("sandbox.example",))
         google = environment.settings.google.model_copy(update={"mode": "workspace", "workspace": section})
@@ -225,7 +225,7 @@ async def test_a_key_that_is_none_stops_the_start(tmp_path: Path) -> None:
 
 
 def test_an_address_is_recorded_with_a_token(tmp_path: Path) -> None:
-    """`deputy tokens issue --email` records it; what is no address is refused before anything is stored."""
+    """`deputy tokens issue --email` accepts an address, and refuses anything else."""
     config = tmp_path / "config.yaml"
     config.write_text(
         f"database: {{url: 'sqlite+aiosqlite:///{tmp_path}/d.db'}}\nkey_ring: {{file: {tmp_path}/k.yaml}}\n"
