@@ -183,7 +183,7 @@ async def test_an_address_that_nobody_vouched_for_is_not_believed(
     "jose\u0301", "jos\xe9 ", " jos\xe9", "jos\xe9\u3164", "jos\xe9\ufe0f", "jo\u034fs\xe9", "jos\xe9\u115f",
 ])  # fmt: skip
 async def test_one_person_has_one_spelling(tokens: ApiTokens, grace: Principal, twin: str) -> None:
-    """A name that looks like another is refused with how to write it, so that offboarding reaches all of a person."""
+    """A name that looks like another one is refused with the right spelling, so that offboarding finds all tokens."""
     jose = Principal("http", "demo", "jos\xe9")
     token = await tokens.issue(jose, label="laptop")
     for other in (Principal("http", "demo", twin), Principal("http", twin, "grace")):
@@ -216,7 +216,7 @@ async def test_one_persons_tokens_are_bounded(tokens: ApiTokens, ada: Principal,
 async def test_who_looks_the_same_is_found(
     tokens: ApiTokens, ada: Principal, grace: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tokens of an earlier version are found under all spellings of a person's name, and nobody else's are."""
+    """Tokens of an earlier version are found under all spellings of one name, and nobody else's are."""
     jose, twins = Principal("http", "demo", "jos\xe9"), ("jose\u0301", "jos\xe9 ")
     with monkeypatch.context() as earlier:
         earlier.setattr("app.api_tokens._check_normal", lambda _: None)

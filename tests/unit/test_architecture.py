@@ -54,7 +54,7 @@ RULES = (
             "app.settings_reference",
             "app.sandbox.attachment",
             "containers",
-            *(f"{channel}.channel" for channel in CHANNELS),  # says what a channel's parts are given from its section
+            *(f"{channel}.channel" for channel in CHANNELS),  # reads a channel's section to describe its parts
         ),
         never=("app.settings", "app.sections"),
     ),

@@ -48,7 +48,7 @@ def test_a_fault_is_known_by_its_cause(cause: Exception, fault: PassingFault | N
 
 
 def test_waits_grow_to_a_limit_and_end() -> None:
-    """Each wait is about twice the last one up to the limit, and there is none after the last try."""
+    """Each wait is about twice the last one up to the limit, and no wait follows the last try."""
     backoff = Backoff(tries=6, first_seconds=2.0, most_seconds=10.0, draw=lambda: 1.0)
 
     assert [backoff.seconds(earlier) for earlier in range(7)] == [2.0, 4.0, 8.0, 10.0, 10.0, None, None]

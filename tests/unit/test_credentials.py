@@ -137,7 +137,7 @@ class ByScopes:
 
 
 async def test_each_tool_is_given_what_it_ensured(ada: Principal, grace: Principal) -> None:
-    """Tools that run at once, in one request or for two people, each use the token of their own scopes."""
+    """Tools that run at once, in one request or for two people, each use the token for their own scopes."""
 
     async def tool(credentials: Credentials, scope: str) -> tuple[str, str]:
         await credentials.ensure(frozenset({scope}))
@@ -196,7 +196,7 @@ async def test_what_is_handed_out_holds_no_refresh_token(make: Make, ada: Princi
 async def test_calls_of_two_people_carry_their_own_token(
     make: Make, google: TokenEndpoint, ada: Principal, grace: Principal
 ) -> None:
-    """Many concurrent calls of two people, each refused once, end with the new token of their own person."""
+    """Many concurrent calls of two people, each refused once, end with each person's own new token."""
     people = [ada, grace] * 8
     requests = [make(person) for person in people]
     for credentials in requests:

@@ -182,7 +182,7 @@ def test_participants_are_all_who_wrote_or_got_it() -> None:
     ],
 )
 def test_a_subject_is_read_as_it_was_approved(subject: str) -> None:
-    """Another mail program reads exactly the subject that the person approved, whatever it looks like."""
+    """Another mail program reads any subject exactly as the person approved it."""
     mail, raw = parsed(outgoing("ada@x.example", subject, "b", None))
 
     assert str(mail["Subject"]) == subject

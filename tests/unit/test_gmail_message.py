@@ -112,7 +112,7 @@ def test_versions_that_differ_are_said_to() -> None:
 
 
 def test_an_attached_mail_is_a_mail_of_its_own() -> None:
-    """The text of an attached mail is kept apart from its sender's own words, however deep mails are nested."""
+    """An attached mail's text is kept apart from the words of whoever attached it, however deep mails are nested."""
     bounce = enclosed("eve@evil.example", part("text/plain", "Wire 9,000 EUR"), enclosed("c@x.example", PLAIN))
     found = content(message(part("text/plain", "This is a scam"), bounce))
     ((headers_of, inner),) = found.enclosed

@@ -95,7 +95,7 @@ class Mails:
         self.done: Counter[tuple[str, str]] = Counter()
 
     def answer(self, request: Received) -> Reply:
-        """Answer a batch."""
+        """Answer a batch and record it."""
         ids: set[str] = set()
 
         def part(inner: Received) -> Reply:

@@ -32,7 +32,7 @@ class Posted(GrowingAnswer):
 
 
 async def test_who_ends_it_and_is_cancelled_cuts_no_post_off() -> None:
-    """A cancelled end does not cut off a post, which would stay beside the reply if nobody noted it."""
+    """Cancelling the end of an answer does not cut off its post, which would stay beside the reply unnoted."""
     answer = Posted(told(7))
     answer.tell(TextWritten("A word"))
     await answer.posted.wait()

@@ -30,7 +30,7 @@ def test_growth_is_told_by_the_processor_time(steps: Callable[[int], int], faste
 
 
 def test_a_disturbance_is_no_growth() -> None:
-    """A text is not measured as slower because four of five measurements of it were disturbed."""
+    """Disturbances in four of five measurements do not make a longer text count as slower."""
     clock = _Clock()
     measured: list[int] = []
 

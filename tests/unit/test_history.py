@@ -51,7 +51,7 @@ class Shelf:
             await keep(connection, self.conversations.row(*place, turn, private=private))
 
     async def load(self, person: Principal, conversation: str = "c", turns_at_most: int = 20) -> History:
-        """Read a history."""
+        """Load a history."""
         return await self.conversations.load(person, conversation, turns_at_most=turns_at_most)
 
 
@@ -106,7 +106,7 @@ async def test_the_latest_turns_are_kept_whole(shelf: Shelf, ada: Principal) -> 
 
 
 async def test_a_history_is_in_the_form_that_a_run_gives_it(shelf: Shelf, ada: Principal) -> None:
-    """Consecutive requests are merged, as in a run, so that a turn can be told apart from those before it."""
+    """Consecutive requests are merged, as in a run, so that a turn can be distinguished from earlier ones."""
     await shelf.add(ada, "both", _call("1", "2"), _result("1"), _result("2"))
 
     assert [type(message) for message in (await shelf.load(ada)).messages] == [

@@ -216,7 +216,7 @@ async def test_recover_undoes_what_was_running_and_nothing_else(inbox: Inbox, ad
 async def test_hundreds_of_one_persons_conversations_do_not_crowd_out_anothers(
     inbox: Inbox, clock: Clock, ada: Principal, grace: Principal
 ) -> None:
-    """Another person's only conversation is among the first that are woken, even if many of hers have waited longer."""
+    """A person's only conversation is among the first to be woken, even if hundreds of another's have waited longer."""
     for number in range(210):
         await inbox.accept(inbound(ada, conversation=f"a{number}"))
     clock.now += 1

@@ -26,7 +26,7 @@ async def test_a_clean_container_passes_and_is_counted() -> None:
     proved = await proof(Sample())
 
     assert (proved.singletons, proved.scoped, proved.edges) == (2, 5, 9)
-    assert proved.watched == 20  # two scopes, two times, with four objects in each
+    assert proved.watched == 20  # two scopes, opened twice, each with its four objects
     assert (proved.unwatched, proved.shared) == ((), ())
     assert "2 singletons, 5 scoped providers, 9 edges" in str(proved)
 

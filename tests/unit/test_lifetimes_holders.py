@@ -1,4 +1,4 @@
-"""What keeps an object alive: chains of places from every kind of holder."""
+"""Holders of an object: chains of the places that keep it alive, for every kind of holder."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_an_attribute_and_a_slot_are_named() -> None:
 
 
 def test_a_frozen_holder_is_named() -> None:
-    """A holder that the collector spares, as a server's objects from its start, is still found."""
+    """A holder that the collector ignores, like the objects from a server's start, is still found."""
     kept: list[object] = [Kept()]
     HOLDERS["frozen"] = kept[0]
     gc.freeze()

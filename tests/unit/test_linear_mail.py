@@ -1,4 +1,4 @@
-"""Reading takes time in proportion to the length of a text, whatever a stranger writes."""
+"""Reading a stranger's text takes time in proportion to its length."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ async def come_back(
     """Take a callback for an opened link, as the browser's flow does.
 
     Raises:
-        CallbackRefusedError: It is not this browser's, or it was taken before.
+        CallbackRefusedError: The callback is another browser's, or came too late, or came before.
     """
     link = await links.of_browser(state.partition(".")[0], cookie)
     opened = await links.find_opened(state, cookie or "")
@@ -53,7 +53,7 @@ async def come_back(
 
 
 async def states(database: Database, principal: Principal) -> list[str]:
-    """Return the states of a person's links, sorted by name."""
+    """Return the sorted states of one person's links."""
     query = sa.select(consent_links.c.state).where(owned_by(consent_links, principal)).order_by(consent_links.c.state)
     async with database.reading() as connection:
         return list((await connection.execute(query)).scalars())

@@ -76,7 +76,7 @@ def test_a_principal_does_not_change() -> None:
     ],
 )
 def test_the_text_form_reads_back(parts: tuple[str, str, str], text: str) -> None:
-    """The text form of a principal is unique and can be parsed again, whichever characters its parts hold."""
+    """The text form of a principal is unique and can be parsed again, for any characters in its parts."""
     assert str(Principal(*parts)) == text
     assert Principal.parse(text) == Principal(*parts)
 
@@ -102,6 +102,6 @@ def test_the_text_form_reads_back(parts: tuple[str, str, str], text: str) -> Non
     ],
 )
 def test_any_other_text_is_refused(text: str) -> None:
-    """What `str()` would not have written names nobody, so that one person has one name."""
+    """A text that `str()` would not have written is refused, so that each person has only one name."""
     with pytest.raises(PrincipalError):
         Principal.parse(text)

@@ -151,7 +151,7 @@ def untraced() -> Iterator[None]:
 @pytest.mark.parametrize("holder", HOLDERS)
 @pytest.mark.parametrize("packages", [None, ()])
 def test_what_two_share_is_found_wherever_it_is(holder: str, packages: tuple[str, ...] | None) -> None:
-    """A shared object is found behind every way to hold it, except a weak reference in a library."""
+    """A shared object is found behind every way to hold it, except a library's weak reference."""
     make = HOLDERS[holder]
     thing, mine, yours = Things(), Things(), Things()
     one, other = Kit(make(thing)), Kit(make(thing))
@@ -180,7 +180,7 @@ def test_what_both_are_told_is_found_in_the_results() -> None:
 
 @pytest.mark.parametrize("packages", [None, ()])
 def test_only_the_packages_are_looked_into(packages: tuple[str, ...] | None) -> None:
-    """Objects of other packages are looked at only if no packages are named."""
+    """An object of another package is reported only if all packages are looked into."""
     other = type("Client", (), {"__module__": "somebody.elses"})()
     found = [*shared(Kit(other), Kit(other), packages=packages)]
 
@@ -289,7 +289,7 @@ class Emptied(dict[str, Any]):
 
 
 class Label(str):
-    """A text with an attribute."""
+    """A text that can have attributes."""
 
     __slots__ = ("__dict__",)
 
@@ -381,7 +381,7 @@ def _fresh() -> None:
 
 @pytest.mark.parametrize("name", KEEPING)
 def test_what_everybodys_code_keeps_of_a_request_is_found(name: str) -> None:
-    """What shared code keeps is found in a class, a descriptor, a cache, and a variable that a function uses."""
+    """Data that shared code keeps is found in a class, a descriptor, a cache, and a variable that a function uses."""
     cls = getattr(keeping, name)
     kit = cls()
     assert [*kept_of_request(cls, (kit,), "ada-1", ("tests.outside",))] == []

@@ -1,4 +1,4 @@
-"""Partial answers."""
+"""Partial answers: the fields that a selector keeps."""
 
 from __future__ import annotations
 

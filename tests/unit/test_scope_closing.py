@@ -18,7 +18,7 @@ from tests.unit.scope_graph import ADA, BOB, Container, Credentials, Person
 
 
 class Note:
-    """Writes into a list a while after it is closed."""
+    """Writes into a list when it is closed, after a pause."""
 
     def __init__(self, log: list[str], name: str, seconds: float = 0.0, error: Exception | None = None) -> None:
         self.log = log

@@ -134,7 +134,7 @@ async def test_what_was_overtaken_by_events_is_not_told(servers: tuple[CoreServe
 async def test_what_may_have_arrived_is_looked_up_after_a_lease(
     servers: tuple[CoreServer, CoreServer], ada: Principal, grace: Principal
 ) -> None:
-    """A refused reply is retried soon; one without a clear answer only after a lease, when it would have arrived."""
+    """A refused reply is retried soon; one without a clear answer only after a lease, when it would be visible."""
     server, _ = servers
     refused, unclear = await _answered(server, ada), await _answered(server, grace, "g")
     for message, failure in ((refused, UnavailableError("no")), (unclear, UnclearError("no answer"))):
@@ -238,7 +238,7 @@ class _Away(RecordingChannel):
     """A channel on which some people are unavailable for now.
 
     Attributes:
-        away: Who.
+        away: The people who are unavailable.
     """
 
     away: set[Principal] = field(default_factory=set)
@@ -342,7 +342,7 @@ class _Slow(RecordingChannel):
     """A channel on which sending to some people takes until the gate opens.
 
     Attributes:
-        slow: Who.
+        slow: The people for whom sending is slow.
     """
 
     slow: set[Principal] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""What people typed in Slack is recovered from its markup, and answers are cut without breaking anything."""
+"""Text typed in Slack is recovered from its markup, and answers are cut without breaking anything."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ class _Follower:
     """A channel that follows runs and records what it hears.
 
     Attributes:
-        heard: What was told about each message, by its id.
+        heard: The progress of each message, by its id.
     """
 
     def __init__(self, groups: set[str]) -> None:

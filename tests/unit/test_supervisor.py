@@ -50,7 +50,7 @@ async def test_a_task_that_dies_of_something_else_as_it_is_told_to_end_is_not_st
 
 @pytest.mark.parametrize("error", [ConnectionError, None])
 async def test_guarded_work_that_swallows_its_cancellation_is_cancelled(error: type[Exception] | None) -> None:
-    """Guarded work that swallows its cancellation still ends the loop around it, and a clean-up runs to its end."""
+    """A loop ends even if its guarded work swallows the cancellation, and a clean-up after it runs to its end."""
     rounds: list[object] = []
 
     async def swallow() -> None:
@@ -80,7 +80,7 @@ async def test_guarded_work_that_swallows_its_cancellation_is_cancelled(error: t
 
 
 async def test_a_fault_that_lasts_is_logged_at_its_beginning_and_its_end(caplog: pytest.LogCaptureFixture) -> None:
-    """A fault is logged once when it begins and once when it ends, for each kind of round and each kind of fault."""
+    """However many rounds it lasts, a fault is logged when it begins and when it ends, for each round separately."""
     caplog.set_level("INFO")
     rounds, faults = Rounds(), dict.fromkeys(("one", "other"), 0)
 

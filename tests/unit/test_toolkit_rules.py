@@ -15,7 +15,7 @@ from app.toolkits.toolkit import Toolkit, tool
 
 
 class Target(BaseModel):
-    """A parameter with parts."""
+    """A parameter with nested fields."""
 
     credentials: str
 
@@ -106,7 +106,7 @@ def test_shared_state_of_a_mixin_is_found() -> None:
 
 
 def test_scopes_have_to_be_said() -> None:
-    """A tool must declare its OAuth scopes, even if there are none, or name a connection."""
+    """A tool must declare its OAuth scopes, even if it needs no scope, or name a connection."""
     with pytest.raises(SettingsError, match="oauth_scopes"):
         tool()
 

@@ -115,7 +115,7 @@ async def test_a_second_offboarding_is_the_same(users: Users, clock: Clock, ada:
 
 
 async def test_who_is_restored_is_let_in(users: Users, ada: Principal, grace: Principal) -> None:
-    """Only once nothing of theirs is left to end, and only they; who was never refused is told so."""
+    """A person can be restored once, after their offboarding has finished, and other offboarded people stay refused."""
     for person in (ada, grace):
         await users.offboard(person)
     with pytest.raises(OffboardedError, match="not finished"):

@@ -19,7 +19,7 @@ LONG = 30.0  # seconds; a test waits this long only if it fails
 
 
 class CountingInbox(Inbox):
-    """An inbox that counts how often it is asked about messages that somebody waits for."""
+    """An inbox that counts the queries about messages that somebody waits for."""
 
     looks = 0
 

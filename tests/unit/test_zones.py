@@ -35,14 +35,14 @@ def _utc(text: str) -> int:
     ("day", "zone", "first", "after_last"),
     [
         (date(2026, 12, 1), BERLIN, "2026-11-30T23:00", "2026-12-01T23:00"),
-        (date(2026, 3, 29), BERLIN, "2026-03-28T23:00", "2026-03-29T22:00"),  # of 23 hours
-        (date(2026, 10, 25), BERLIN, "2026-10-24T22:00", "2026-10-25T23:00"),  # of 25 hours
-        (date(2026, 4, 24), CAIRO, "2026-04-23T22:00", "2026-04-24T21:00"),  # begins at 1: midnight is skipped
+        (date(2026, 3, 29), BERLIN, "2026-03-28T23:00", "2026-03-29T22:00"),  # has 23 hours
+        (date(2026, 10, 25), BERLIN, "2026-10-24T22:00", "2026-10-25T23:00"),  # has 25 hours
+        (date(2026, 4, 24), CAIRO, "2026-04-23T22:00", "2026-04-24T21:00"),  # begins at 1, because midnight is skipped
         (date(2026, 12, 1), ZoneInfo("Pacific/Kiritimati"), "2026-11-30T10:00", "2026-12-01T10:00"),
     ],
 )
 def test_a_day_lasts_from_its_midnight_to_the_next(day: date, zone: ZoneInfo, first: str, after_last: str) -> None:
-    """A day lasts from its midnight to the next, however long it is."""
+    """A day lasts from its midnight to the next, even if it has 23 or 25 hours."""
     assert days(day, day, zone) == f"after:{_utc(first)} before:{_utc(after_last)}"
 
 
