@@ -45,7 +45,7 @@ class Options:
 
 
 def hidden(amount: Fraction, database: Database) -> None:
-    """A function with one annotation that only a type checker can resolve."""
+    """Take two arguments, one with an annotation that only a type checker can resolve."""
 
 
 async def test_a_missing_argument_is_found() -> None:

@@ -78,7 +78,7 @@ async def test_clocks_that_differ_by_a_minute_take_nothing_away(
 async def test_later_messages_wait_for_one_that_is_tried_again(
     server: CoreServer, ada: Principal, grace: Principal
 ) -> None:
-    """While a message waits for another try, its person's later ones in the conversation wait, and other chats go on."""
+    """While a message waits for another try, later ones of its person in that chat wait too; other chats go on."""
     first, second = [await server.say(ada, "/letters_clock") for _ in range(2)]
     other = await server.say(grace, "/letters_clock", "g")
     begun = await server.inbox.begin_next(ConversationKey.of(first))

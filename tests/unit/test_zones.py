@@ -47,7 +47,7 @@ def test_a_day_lasts_from_its_midnight_to_the_next(day: date, zone: ZoneInfo, fi
 
 
 def test_the_first_day_comes_first() -> None:
-    """Days in the wrong order are refused, and without days there is no search."""
+    """Days in the wrong order are refused, and no days give an empty search."""
     with pytest.raises(ToolError, match="the first day comes first"):
         days(date(2026, 12, 2), date(2026, 12, 1), BERLIN)
     assert days(None, None, BERLIN) == ""
