@@ -68,7 +68,7 @@ async def test_the_assertion_says_who_acts_as_whom_for_what() -> None:
 
 
 async def test_an_answer_without_scope_grants_what_was_asked() -> None:
-    """An answer without `scope` grants what was asked for (RFC 6749 section 5.1), counted from before the call."""
+    """An answer without `scope` grants what was asked for (RFC 6749 section 5.1); its expiry counts from the call."""
     tokens = await Google().account(Clock()).token_for("ada@acme.example", READING)
 
     assert (tokens.granted_scopes, tokens.expires_at) == (READING, Clock()() + 3600)

@@ -21,7 +21,7 @@ async def test_the_next_message_waits_from_the_arrival_of_the_last() -> None:
 
 
 async def test_a_longer_wait_of_telegrams_stays() -> None:
-    """A message that arrives while Telegram asks for a longer wait does not shorten it."""
+    """A message that arrives during a wait that Telegram asked for does not shorten that wait."""
     pace = Pace(now=lambda: 100.0)
 
     pace.rest(1, 30.0)
